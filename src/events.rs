@@ -1,0 +1,149 @@
+//! Owns the stream of typed events that a build gives off: steps, transfer progress, script output, notes.
+//!
+//! Must not render them; the terminal, JSON lines and records each do that their own way.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// One step of the road, in the order in which steps happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Fetching the input and finding the artifact in it.
+    Fetch,
+    /// Reading the facts out of the artifact.
+    Detect,
+    /// Choosing the builder and planning.
+    Plan,
+    /// Resolving (and, if needed, pulling) the base or builder image.
+    Base,
+    /// Placing the artifact, or running `assemble`.
+    Assemble,
+    /// Committing the container that `assemble` ran in.
+    Commit,
+    /// Writing the result to one output.
+    Write,
+    /// Starting the result (`--run`).
+    Run,
+}
+
+/// Which stream of a script a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One event. Byte counts are bytes, durations milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A step begins; `subject` is what it works on (a file name, an image reference).
+    StepStarted {
+        /// The step.
+        step: Step,
+        /// What it works on.
+        subject: String,
+        /// How many bytes it will move, if that is known.
+        total_bytes: Option<u64>,
+    },
+    /// A step has moved this many bytes so far.
+    StepProgress {
+        /// The step.
+        step: Step,
+        /// Bytes moved since the step began.
+        bytes: u64,
+        /// How many bytes it will move, if that is known by now.
+        total_bytes: Option<u64>,
+    },
+    /// A step has ended well; `summary` says with what result.
+    StepFinished {
+        /// The step.
+        step: Step,
+        /// What came out, one line.
+        summary: String,
+        /// How long it took, in milliseconds.
+        milliseconds: u64,
+    },
+    /// A line that a script printed, without its line end.
+    ScriptOutput {
+        /// The stream it was printed to.
+        stream: ScriptStream,
+        /// The line.
+        line: String,
+    },
+    /// Something worth knowing that needs no action.
+    Note {
+        /// One sentence.
+        message: String,
+    },
+    /// Something that may turn out wrong.
+    Warning {
+        /// One sentence.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+/// Where events go. Cheap to clone; may be called from any thread.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    /// Sends every event to `receiver`.
+    pub fn new(receiver: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(receiver))
+    }
+
+    /// Drops every event.
+    pub fn silent() -> Self {
+        Self::new(|_| {})
+    }
+
+    /// Sends `event`.
+    pub fn send(&self, event: Event) {
+        (self.0)(event);
+    }
+
+    /// Sends a note.
+    pub fn note(&self, message: impl Into<String>) {
+        self.send(Event::Note { message: message.into() });
+    }
+
+    /// Sends a warning.
+    pub fn warning(&self, message: impl Into<String>, hint: Option<String>) {
+        self.send(Event::Warning { message: message.into(), hint });
+    }
+
+    /// Announces a step and returns the handle through which it reports.
+    pub fn start(&self, step: Step, subject: impl Into<String>, total_bytes: Option<u64>) -> RunningStep {
+        self.send(Event::StepStarted { step, subject: subject.into(), total_bytes });
+        RunningStep { events: self.clone(), step, started: std::time::Instant::now() }
+    }
+}
+
+/// A step that was announced and has not ended.
+#[derive(Clone)]
+pub struct RunningStep {
+    events: Events,
+    step: Step,
+    started: std::time::Instant,
+}
+
+impl RunningStep {
+    /// Reports how many bytes were moved since the step began.
+    pub fn progress(&self, bytes: u64, total_bytes: Option<u64>) {
+        self.events.send(Event::StepProgress { step: self.step, bytes, total_bytes });
+    }
+
+    /// Reports the end and the result.
+    pub fn finish(self, summary: impl Into<String>) {
+        let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.events.send(Event::StepFinished { step: self.step, summary: summary.into(), milliseconds });
+    }
+}

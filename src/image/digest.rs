@@ -1,0 +1,193 @@
+//! Owns content digests: the `Digest` type and the readers and writers that compute one while bytes pass by.
+//!
+//! Must not know what the bytes mean.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest, written `sha256:` and 64 lower-case hexadecimal digits (OCI image spec, "Digests").
+///
+/// SHA-256 is the only algorithm that every registry and engine has to support; other algorithms are
+/// refused when parsed instead of being carried along unverified.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+/// A text that is no SHA-256 digest.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, optionally after `sha256:`)")]
+pub struct InvalidDigest(String);
+
+impl Digest {
+    /// Computes the digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Returns the 64 hexadecimal digits without the algorithm.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    /// Parses `sha256:<hex>` or the bare hexadecimal digits, as checksum files have them.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| InvalidDigest(text.to_owned()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Computes a digest over the bytes that are fed to it.
+#[derive(Clone, Default)]
+pub struct DigestBuilder {
+    hasher: Sha256,
+    length: u64,
+}
+
+impl DigestBuilder {
+    /// Starts with no bytes seen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// Returns how many bytes were added.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns the digest of all bytes added.
+    pub fn finish(self) -> Digest {
+        Digest(self.hasher.finalize().into())
+    }
+}
+
+/// Passes what it reads through and digests it on the way.
+pub struct DigestReader<R> {
+    inner: R,
+    digest: DigestBuilder,
+}
+
+impl<R: Read> DigestReader<R> {
+    /// Wraps `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, digest: DigestBuilder::new() }
+    }
+
+    /// Returns the digest and the length, in bytes, of what was read.
+    pub fn finish(self) -> (Digest, u64) {
+        let length = self.digest.length();
+        (self.digest.finish(), length)
+    }
+}
+
+impl<R: Read> Read for DigestReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.digest.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Passes what is written through and digests it on the way.
+pub struct DigestWriter<W> {
+    inner: W,
+    digest: DigestBuilder,
+}
+
+impl<W: Write> DigestWriter<W> {
+    /// Wraps `inner`.
+    pub fn new(inner: W) -> Self {
+        Self { inner, digest: DigestBuilder::new() }
+    }
+
+    /// Returns the inner writer, the digest and the length, in bytes, of what was written.
+    pub fn finish(self) -> (W, Digest, u64) {
+        let length = self.digest.length();
+        (self.inner, self.digest.finish(), length)
+    }
+}
+
+impl<W: Write> Write for DigestWriter<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(buffer)?;
+        self.digest.update(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn parses_with_and_without_algorithm() {
+        let digest = Digest::of(b"");
+        assert_eq!(EMPTY.parse(), Ok(digest));
+        assert_eq!(format!("sha256:{EMPTY}").parse(), Ok(digest));
+        assert_eq!(digest.to_string(), format!("sha256:{EMPTY}"));
+    }
+
+    #[test]
+    fn refuses_other_algorithms_and_lengths() {
+        for text in ["", "sha256:", "sha512:00", "sha256:zz", &EMPTY[1..]] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reader_and_writer_agree_with_of() {
+        let mut reader = DigestReader::new(&b"artifact"[..]);
+        let mut writer = DigestWriter::new(Vec::new());
+        io::copy(&mut reader, &mut writer).expect("copying in memory");
+        let (bytes, written, length) = writer.finish();
+        assert_eq!(bytes, b"artifact");
+        assert_eq!(length, 8);
+        assert_eq!(written, Digest::of(b"artifact"));
+        assert_eq!(reader.finish(), (written, 8));
+    }
+}

@@ -1,0 +1,1 @@
+//! Owns the layer writer: a deterministic tar of the entries it is given.

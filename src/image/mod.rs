@@ -1,0 +1,16 @@
+//! The room of image data: names, digests, platforms, paths, configs and layers.
+//!
+//! Knows nothing of where images are stored, how they were planned, or what an artifact is.
+
+pub mod config;
+pub mod digest;
+pub mod layer;
+pub mod path;
+pub mod platform;
+pub mod reference;
+
+pub use config::{ConfigEdits, ImageConfig};
+pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};
+pub use path::ImagePath;
+pub use platform::Platform;
+pub use reference::ImageReference;

@@ -1,0 +1,127 @@
+//! Owns platforms: operating system, architecture and variant in the OCI image spec's (that is, Go's) words.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A platform such as `linux/amd64` or `linux/arm/v7`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Platform {
+    /// `linux`, … (Go's GOOS).
+    pub os: String,
+    /// `amd64`, `arm64`, … (Go's GOARCH).
+    pub architecture: String,
+    /// `v7`, …
+    pub variant: Option<String>,
+}
+
+/// A text that is no platform.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a platform (expected `os/architecture[/variant]`, such as `linux/amd64`)")]
+pub struct InvalidPlatform(String);
+
+impl Platform {
+    /// Makes a Linux platform; `arm64` and `aarch64`, `amd64` and `x86_64` are the same.
+    pub fn linux(architecture: &str) -> Self {
+        Self { os: "linux".into(), architecture: canonical_architecture(architecture).into(), variant: None }
+    }
+
+    /// The platform of this process's processor, on Linux: daemons on macOS and Windows run Linux containers.
+    pub fn host() -> Self {
+        Self::linux(std::env::consts::ARCH)
+    }
+
+    /// Says whether an image for `other` runs where this platform is asked for; a missing variant matches any.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.os == other.os
+            && self.architecture == other.architecture
+            && (self.variant.is_none() || other.variant.is_none() || self.variant == other.variant)
+    }
+}
+
+fn canonical_architecture(name: &str) -> &str {
+    match name {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" | "i386" | "i686" => "386",
+        "powerpc64le" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(formatter, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = InvalidPlatform;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let word = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        if !parts.iter().all(|part| word(part)) {
+            return Err(InvalidPlatform(text.to_owned()));
+        }
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => return Err(InvalidPlatform(text.to_owned())),
+        };
+        let architecture = canonical_architecture(architecture);
+        // `linux/arm64/v8` and `linux/arm64` are one platform; registries write it either way.
+        let variant = variant.filter(|variant| !(architecture == "arm64" && *variant == "v8"));
+        Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
+    }
+}
+
+impl Serialize for Platform {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Platform {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_and_canonicalises() {
+        for (text, shown) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm/v7", "linux/arm/v7"),
+        ] {
+            assert_eq!(text.parse::<Platform>().expect("valid").to_string(), shown);
+        }
+        for text in ["", "linux", "linux/", "/amd64", "linux/a b", "a/b/c/d"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_variant_matches_any() {
+        let any: Platform = "linux/arm".parse().expect("valid");
+        let seven: Platform = "linux/arm/v7".parse().expect("valid");
+        let six: Platform = "linux/arm/v6".parse().expect("valid");
+        assert!(any.matches(&seven) && seven.matches(&any) && !six.matches(&seven));
+    }
+}

@@ -1,0 +1,5 @@
+//! The room of input: from what the user named to an artifact in an open file.
+
+pub mod artifact;
+
+pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};

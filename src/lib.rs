@@ -1,0 +1,15 @@
+//! b2i turns a finished artifact — JAR, WAR, native executable — into a container image, without a Dockerfile.
+//!
+//! The road is one direction: request → input → artifact → facts → builder → plan → assemble → finish → sinks.
+//! Each room below owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads the
+//! environment and never exits; only `cli` does.
+
+pub mod builder;
+pub mod cli;
+pub mod config;
+pub mod detect;
+pub mod events;
+pub mod failure;
+pub mod fs;
+pub mod image;
+pub mod input;

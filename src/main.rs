@@ -1,0 +1,3 @@
+//! The `b2i` program.
+
+fn main() {}
