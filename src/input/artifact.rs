@@ -153,3 +153,9 @@ pub enum AddedContent {
         target: String,
     },
 }
+
+impl crate::image::layer::Content for FileContent {
+    fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send + '_>> {
+        Ok(Box::new(self.reader()))
+    }
+}
