@@ -29,10 +29,7 @@ pub(super) fn refuse(name: &str, head: &[u8], view: &mut View<'_>) -> Stop {
 /// Names a program of another operating system.
 pub(super) fn program(head: &[u8]) -> Option<Refusal> {
     let what = match head.get(..4)? {
-        // `MZqFpD='`: a shell script and a Windows program at once, which rewrites itself to ELF when started.
-        _ if head.starts_with(b"MZqFpD=") => {
-            "an Actually Portable Executable (make it ELF first: `./FILE --assimilate`)".to_owned()
-        }
+        _ if head.starts_with(b"MZqFpD=") => return Some(Refusal::PortableExecutable),
         [b'M', b'Z', ..] => windows_program(head),
         [0xfe, 0xed, 0xfa, 0xce | 0xcf] => "a macOS program (Mach-O)".to_owned(),
         [0xce | 0xcf, 0xfa, 0xed, 0xfe] => mac_program(head),
@@ -144,9 +141,9 @@ fn signature(head: &[u8]) -> Option<Refusal> {
         (b"MSCF", archive("a Windows cabinet")),
         (b"xar!", Refusal::ForeignProgram { what: "a macOS installer package".into() }),
         (b"\xd0\xcf\x11\xe0", Refusal::ForeignProgram { what: "a Windows installer (MSI)".into() }),
-        (b"!<arch>\ndebian-binary", Refusal::Package { format: "Debian" }),
-        (b"\xed\xab\xee\xdb", Refusal::Package { format: "RPM" }),
-        (b"hsqs", Refusal::Package { format: "snap (squashfs)" }),
+        (b"!<arch>\ndebian-binary", Refusal::Package { format: "a Debian" }),
+        (b"\xed\xab\xee\xdb", Refusal::Package { format: "an RPM" }),
+        (b"hsqs", Refusal::Package { format: "a snap (squashfs)" }),
         (b"!<arch>\n", other("a static library (ar)")),
         (b"\0asm", other("a WebAssembly module")),
         (b"BC\xc0\xde", other("LLVM bitcode")),

@@ -60,6 +60,9 @@ pub enum Refusal {
         /// `a Windows program (PE, x86-64)`.
         what: String,
     },
+    /// A shell script, Windows and Linux program in one, made by Cosmopolitan.
+    #[error("an Actually Portable Executable, which is no ELF file yet")]
+    PortableExecutable,
     /// An ELF program of another operating system.
     #[error("a program for {system} (ELF), not for Linux")]
     ForeignElf {
@@ -153,9 +156,9 @@ pub enum Refusal {
         format: &'static str,
     },
     /// A package of a distribution.
-    #[error("a {format} package, not an artifact")]
+    #[error("{format} package, not an artifact")]
     Package {
-        /// `Debian`, `RPM`.
+        /// `a Debian`, `an RPM`.
         format: &'static str,
     },
     /// An archive or compressed file.
@@ -267,6 +270,7 @@ impl Refusal {
             Self::ForeignProgram { .. } | Self::ForeignElf { .. } => {
                 "build it for Linux (Go: `GOOS=linux go build`; Rust: `cargo build --target x86_64-unknown-linux-musl`), or take the Linux download"
             }
+            Self::PortableExecutable => "make it an ELF file: `sh ./FILE --assimilate`",
             Self::UnknownProcessor { .. } => {
                 "build it for a processor that container images exist for, such as amd64 or arm64"
             }

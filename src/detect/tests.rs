@@ -73,7 +73,7 @@ fn foreign_files_are_named_for_what_they_are() {
         ("i.tar", tar(&["manifest.json", "repositories"]), "a container image archive already (docker save)"),
         ("a.gz", compressed.to_vec(), "a gzip file"),
         ("a.deb", b"!<arch>\ndebian-binary   ".to_vec(), "a Debian package"),
-        ("a.rpm", b"\xed\xab\xee\xdb\x03".to_vec(), "a RPM package"),
+        ("a.rpm", b"\xed\xab\xee\xdb\x03".to_vec(), "an RPM package"),
         ("a.wasm", b"\0asm\x01\0\0\0".to_vec(), "a WebAssembly module"),
         ("a.bc", b"BC\xc0\xde".to_vec(), "LLVM bitcode"),
         ("a.a", b"!<arch>\nmain.o/".to_vec(), "a static library"),
@@ -221,7 +221,12 @@ fn check(name: &str, bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same cases each time; `PROPTEST_CASES` asks for more of them.
+    #![proptest_config(ProptestConfig {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(2),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_are_survived(

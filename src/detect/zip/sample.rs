@@ -15,8 +15,8 @@ const MOST_CLASSES: usize = 64;
 const MOST_LIBRARIES: usize = 256;
 const CLASSES_A_LIBRARY: usize = 4;
 /// Libraries that are compressed have to be inflated to be looked at, which is what takes time.
-const INFLATED_LIBRARY: u64 = 3 * 1024 * 1024;
-const INFLATED_TOTAL: u64 = 6 * 1024 * 1024;
+const INFLATED_LIBRARY: u64 = 2 * 1024 * 1024;
+const INFLATED_TOTAL: u64 = 4 * 1024 * 1024;
 
 /// Returns at most `most` items of a list, evenly spread, the first included.
 pub(super) fn spread(positions: &[u32], most: usize) -> impl Iterator<Item = u32> + '_ {
