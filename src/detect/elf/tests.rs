@@ -178,6 +178,19 @@ fn toolchains_leave_marks() {
 }
 
 #[test]
+fn go_before_1_18_points_to_its_version() {
+    // The only section stands behind the file header, which is loaded at 0x400000.
+    let at = 0x40_0000 + 64;
+    let mut information = b"\xff Go buildinf:\x08\x00".to_vec();
+    for value in [at + 32, 0, at + 48, 8] {
+        information.extend(u64::to_le_bytes(value));
+    }
+    information.extend(b"go1.17.5");
+    let go = Elf { sections: vec![(".go.buildinfo", PROGBITS, information)], ..static_program() };
+    assert_eq!(facts(&go).built_by.as_deref(), Some("go1.17.5"));
+}
+
+#[test]
 fn upx_hides_what_is_needed() {
     let packed = Elf { sections: vec![(".x", PROGBITS, b"UPX!".to_vec())], ..static_program() };
     assert!(facts(&packed).packed);

@@ -245,6 +245,25 @@ fn a_library_jar_lists_what_could_be_started() {
 }
 
 #[test]
+fn what_stands_around_an_archive() {
+    let whole = archive(&[(MANIFEST, MAIN), ("com/example/Main.class", &class(17, &[], &[]))]);
+    let java = |name: &str, bytes: &[u8]| match look(name, bytes) {
+        Ok(Kind::Jar(facts)) => facts.java,
+        other => panic!("{other:?}"),
+    };
+    let end = whole.len() - 2;
+    let commented = [&whole[..end], &3000u16.to_le_bytes(), &[b'c'; 3000]].concat();
+    assert_eq!(java("app.jar", &commented), Some(17));
+    assert_eq!(java("app.jar", &[&whole[..], b"\n\n"].concat()), Some(17));
+    // A launcher that is no script, but named as a JAR.
+    assert_eq!(java("app.jar", &[&b"\x90\x90launcher"[..], &whole].concat()), Some(17));
+    let named_otherwise = [&b"MZ launcher"[..], &whole].concat();
+    assert!(matches!(look("app.exe", &named_otherwise), Err(Refusal::ForeignProgram { .. })));
+    // A script stays one, whatever its name, if there is nothing else in the file.
+    assert!(matches!(look("run", b"#!/bin/sh\necho PK\n"), Ok(Kind::Script(_))));
+}
+
+#[test]
 fn cut_and_damaged_archives() {
     let whole = archive(&[(MANIFEST, MAIN), ("com/example/Main.class", &class(17, &[], &[]))]);
     for length in [10, 100, whole.len() / 2, whole.len() - 1] {
