@@ -16,3 +16,4 @@ pub mod image;
 pub mod input;
 pub mod request;
 pub mod store;
+pub mod launcher;
