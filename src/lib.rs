@@ -13,3 +13,4 @@ pub mod failure;
 pub mod fs;
 pub mod image;
 pub mod input;
+pub mod store;
