@@ -4,5 +4,6 @@
 //! states is checked before it is believed.
 
 pub mod facts;
+pub mod source_tree;
 
 pub use facts::Facts;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::error::FileError;
 
 /// Tells backup programs to leave the directory out (the Cache Directory Tagging Specification).
-const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of b2i; safe to delete.\n";
+const CACHEDIR_TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of b2i; safe to delete.\n";
 
 /// A cache directory that was checked to belong to this user alone.
 #[derive(Clone, Debug)]

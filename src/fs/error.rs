@@ -76,7 +76,10 @@ impl Failure for FileError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Full { directory, .. } => {
-                vec![format!("free some space in `{}`, or use a directory on another disk", directory.display())]
+                vec![format!(
+                    "free some space in `{}`, or use a directory on another disk",
+                    directory.display()
+                )]
             }
             Self::Refused { hint, .. } => hint.iter().cloned().collect(),
             Self::System { .. } => Vec::new(),

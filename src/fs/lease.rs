@@ -58,7 +58,8 @@ impl Lease {
             }
         };
         let temporary = cache.root().join(TEMPORARY).join(&id);
-        let lease = Self { id, cache, temporary, path, state: Mutex::new(State { file, partial: Vec::new() }) };
+        let lease =
+            Self { id, cache, temporary, path, state: Mutex::new(State { file, partial: Vec::new() }) };
         create_private_directory(&lease.temporary)?;
         Ok(lease)
     }
@@ -101,7 +102,10 @@ impl Lease {
         }
         let line = format!("{}\n", percent_encode(path.as_os_str().as_encoded_bytes(), ESCAPED));
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.file.write_all(line.as_bytes()).map_err(|error| FileError::new("write to", &self.path, error))?;
+        state
+            .file
+            .write_all(line.as_bytes())
+            .map_err(|error| FileError::new("write to", &self.path, error))?;
         state.partial.push(path);
         Ok(())
     }

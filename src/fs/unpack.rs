@@ -88,7 +88,10 @@ pub fn member_path(name: &str) -> Result<String, UnpackError> {
         return Err(refused(shown, "its name contains `..`"));
     }
     if parts.len() > MAX_DEPTH || parts.iter().any(|part| part.len() > MAX_NAME_BYTES) {
-        return Err(refused(shown, "its name is deeper than 128 directories or has a part longer than 255 bytes"));
+        return Err(refused(
+            shown,
+            "its name is deeper than 128 directories or has a part longer than 255 bytes",
+        ));
     }
     Ok(parts.join("/"))
 }
@@ -97,7 +100,8 @@ pub fn member_path(name: &str) -> Result<String, UnpackError> {
 ///
 /// `..` may only stand at the beginning: behind the name of another link it would lead somewhere else than it seems.
 pub fn link_stays_inside(link: &str, target: &str) -> bool {
-    if target.is_empty() || target.starts_with('/') || target.contains('\0') || target.len() > MAX_PATH_BYTES {
+    if target.is_empty() || target.starts_with('/') || target.contains('\0') || target.len() > MAX_PATH_BYTES
+    {
         return false;
     }
     let mut parts = target.split('/').filter(|part| !matches!(*part, "" | ".")).peekable();
@@ -170,8 +174,8 @@ impl TreeWriter {
     /// [`UnpackError`], as for every member, and if there is no such file.
     pub fn hard_link(&mut self, name: &str, original: &str) -> Result<(), UnpackError> {
         let path = self.admit_below_root(name)?;
-        let original = member_path(original)
-            .map_err(|_| refused(name, "it is a hard link that points outside"))?;
+        let original =
+            member_path(original).map_err(|_| refused(name, "it is a hard link that points outside"))?;
         self.check_parents(name, &original)?;
         match self.root.symlink_metadata(&original) {
             Ok(metadata) if metadata.is_file() => {}
@@ -234,7 +238,12 @@ impl TreeWriter {
         }
     }
 
-    fn copy(&mut self, name: &str, content: &mut dyn Read, file: &mut impl Write) -> Result<u64, UnpackError> {
+    fn copy(
+        &mut self,
+        name: &str,
+        content: &mut dyn Read,
+        file: &mut impl Write,
+    ) -> Result<u64, UnpackError> {
         let mut buffer = vec![0; 64 * 1024];
         let mut size = 0;
         loop {
@@ -297,8 +306,12 @@ mod tests {
     #[test]
     fn refuses_names_that_lead_out() {
         let (_directory, mut writer) = writer();
-        for name in ["../x", "a/../../x", "/etc/passwd", "a\0b", "", ".", &"a/".repeat(200), &"a".repeat(300)] {
-            assert!(matches!(writer.file(name, &mut io::empty()), Err(UnpackError::Refused { .. })), "{name:?}");
+        for name in ["../x", "a/../../x", "/etc/passwd", "a\0b", "", ".", &"a/".repeat(200), &"a".repeat(300)]
+        {
+            assert!(
+                matches!(writer.file(name, &mut io::empty()), Err(UnpackError::Refused { .. })),
+                "{name:?}"
+            );
             writer.entries = 0;
         }
     }

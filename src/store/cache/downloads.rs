@@ -84,7 +84,11 @@ impl DownloadCache {
     ///
     /// # Errors
     /// [`FileError`] if it cannot be renamed.
-    pub fn keep(&self, bytes: tempfile::NamedTempFile, digest: &Digest) -> Result<(File, PathBuf), FileError> {
+    pub fn keep(
+        &self,
+        bytes: tempfile::NamedTempFile,
+        digest: &Digest,
+    ) -> Result<(File, PathBuf), FileError> {
         let path = self.blob_path(digest);
         let file =
             bytes.persist(&path).map_err(|error| FileError::new("write to", &self.blobs, error.error))?;
