@@ -14,6 +14,6 @@ pub mod failure;
 pub mod fs;
 pub mod image;
 pub mod input;
+pub mod launcher;
 pub mod request;
 pub mod store;
-pub mod launcher;

@@ -1,1 +1,15 @@
-//! The room `fs`.
+//! The room of the file system: the cache directory, leases, atomic writes and confined unpacking.
+//!
+//! Knows nothing of artifacts, images or networks.
+
+pub mod atomic;
+pub mod cache_directory;
+pub mod error;
+pub mod lease;
+pub mod unpack;
+
+pub use atomic::AtomicFile;
+pub use cache_directory::CacheDirectory;
+pub use error::FileError;
+pub use lease::{AbandonedLease, Lease, abandoned};
+pub use unpack::{TreeLimits, TreeWriter, UnpackError};

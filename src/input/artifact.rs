@@ -1,6 +1,7 @@
 //! Owns the artifact: one finished file with its name and origin, and the files the user adds to it.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,71 +46,181 @@ pub enum Origin {
 
 /// A file whose bytes can be read any number of times, by independent readers.
 ///
-/// The handle is opened once: what was inspected is what is packaged, even if the name is given to another
-/// file meanwhile. Readers use positioned reads and do not disturb each other.
+/// The artifact's handle is opened once: what was inspected is what is packaged, even if the name is given to another
+/// file meanwhile. Added files can be thousands, more than a process may have open; those are opened when they are
+/// read, and refused if they are no longer the file that was found. Readers use positioned reads and do not disturb
+/// each other.
 #[derive(Clone, Debug)]
 pub struct FileContent {
-    file: Arc<File>,
+    source: Source,
     path: PathBuf,
+    /// What the file looked like when it was found; nothing for files that only b2i writes.
+    stamp: Option<FileStamp>,
     _temporary: Option<Arc<tempfile::TempPath>>,
 }
 
+#[derive(Clone, Debug)]
+enum Source {
+    Open(Arc<File>),
+    ByName,
+}
+
+/// What tells a file that stayed the same from one that was replaced or written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Device and inode; zeros where the system has none.
+    pub identity: (u64, u64),
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last write: seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+    /// Time of the last change of content or attributes, likewise; zeros where the system has none.
+    pub changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// Reads it from `metadata`.
+    #[cfg(unix)]
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            identity: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Reads it from `metadata`.
+    #[cfg(not(unix))]
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        let since_1970 =
+            metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let modified = since_1970.unwrap_or_default();
+        let seconds = i64::try_from(modified.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            identity: (0, 0),
+            size: metadata.len(),
+            modified: (seconds, i64::from(modified.subsec_nanos())),
+            changed: (0, 0),
+        }
+    }
+}
+
 impl FileContent {
-    /// Wraps an open file that stays where it is.
+    /// Wraps an open file that stays where it is and that others may write to.
     pub fn new(file: File, path: &Path) -> Self {
-        Self { file: Arc::new(file), path: path.to_owned(), _temporary: None }
+        let stamp = file.metadata().ok().map(|metadata| FileStamp::of(&metadata));
+        Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp, _temporary: None }
+    }
+
+    /// Wraps an open file that only b2i writes to (in its cache), and that is complete.
+    pub fn private(file: File, path: &Path) -> Self {
+        Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp: None, _temporary: None }
+    }
+
+    /// Stands for the file at `path` that looked like `stamp`; it is opened when it is read.
+    pub fn by_name(path: &Path, stamp: FileStamp) -> Self {
+        Self { source: Source::ByName, path: path.to_owned(), stamp: Some(stamp), _temporary: None }
     }
 
     /// Wraps a temporary file that is removed with the last clone.
     pub fn temporary(file: tempfile::NamedTempFile) -> Self {
         let (file, path) = file.into_parts();
-        Self { file: Arc::new(file), path: path.to_path_buf(), _temporary: Some(Arc::new(path)) }
+        Self {
+            source: Source::Open(Arc::new(file)),
+            path: path.to_path_buf(),
+            stamp: None,
+            _temporary: Some(Arc::new(path)),
+        }
     }
 
-    /// The open file.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// The open file. For an added file each call opens it anew.
+    ///
+    /// # Errors
+    /// What opening it gives; for an added file also if it is another file now, or was written to.
+    pub fn file(&self) -> io::Result<Arc<File>> {
+        if let Source::Open(file) = &self.source {
+            return Ok(Arc::clone(file));
+        }
+        let file = File::open(&self.path)?;
+        if Some(FileStamp::of(&file.metadata()?)) != self.stamp {
+            let message = format!("`{}` was changed while b2i was working with it", self.path.display());
+            return Err(io::Error::other(message));
+        }
+        Ok(Arc::new(file))
     }
 
-    /// The path it was opened by, for messages.
+    /// The path it was found at, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// What the file looked like when it was found; nothing for files that only b2i writes.
+    pub fn stamp(&self) -> Option<FileStamp> {
+        self.stamp
+    }
+
+    /// Says whether the file was written to since it was found. Ask after reading it: then what was read was one
+    /// state of the file.
+    ///
+    /// # Errors
+    /// What the system gives when asked.
+    pub fn changed(&self) -> io::Result<bool> {
+        let Some(stamp) = self.stamp else { return Ok(false) };
+        let metadata = match &self.source {
+            Source::Open(file) => file.metadata()?,
+            Source::ByName => std::fs::metadata(&self.path)?,
+        };
+        Ok(FileStamp::of(&metadata) != stamp)
+    }
+
     /// Starts a reader at the first byte.
     pub fn reader(&self) -> ContentReader {
-        ContentReader { file: Arc::clone(&self.file), position: 0 }
+        ContentReader { content: self.clone(), file: None, position: 0 }
     }
 }
 
 /// Reads a [`FileContent`] from its own position.
 #[derive(Debug)]
 pub struct ContentReader {
-    file: Arc<File>,
+    content: FileContent,
+    file: Option<Arc<File>>,
     position: u64,
 }
 
-impl std::io::Read for ContentReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+impl ContentReader {
+    fn file(&mut self) -> io::Result<&File> {
+        if self.file.is_none() {
+            self.file = Some(self.content.file()?);
+        }
+        self.file.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl io::Read for ContentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let position = self.position;
+        let file = self.file()?;
         #[cfg(unix)]
-        let count = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.position)?;
+        let count = std::os::unix::fs::FileExt::read_at(file, buffer, position)?;
         #[cfg(windows)]
-        let count = std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, self.position)?;
+        let count = std::os::windows::fs::FileExt::seek_read(file, buffer, position)?;
         self.position += count as u64;
         Ok(count)
     }
 }
 
-impl std::io::Seek for ContentReader {
-    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+impl io::Seek for ContentReader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
         let (base, offset) = match to {
-            std::io::SeekFrom::Start(position) => (position, 0),
-            std::io::SeekFrom::End(offset) => (self.file.metadata()?.len(), offset),
-            std::io::SeekFrom::Current(offset) => (self.position, offset),
+            io::SeekFrom::Start(position) => (position, 0),
+            io::SeekFrom::End(offset) => (self.file()?.metadata()?.len(), offset),
+            io::SeekFrom::Current(offset) => (self.position, offset),
         };
-        self.position = base.checked_add_signed(offset).ok_or_else(|| {
-            std::io::Error::new(std::io::ErrorKind::InvalidInput, "seek before the first byte")
-        })?;
+        self.position = base
+            .checked_add_signed(offset)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the first byte"))?;
         Ok(self.position)
     }
 }
@@ -154,8 +265,49 @@ pub enum AddedContent {
     },
 }
 
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::*;
+
+    #[test]
+    fn readers_do_not_disturb_each_other() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("a");
+        std::fs::write(&path, "0123456789").expect("writes");
+        let content = FileContent::new(File::open(&path).expect("opens"), &path);
+        std::fs::remove_file(&path).expect("removes");
+        let (mut one, mut two) = (content.reader(), content.reader());
+        let mut buffer = [0; 4];
+        one.seek(SeekFrom::End(-4)).and_then(|_| one.read_exact(&mut buffer)).expect("reads");
+        assert_eq!(&buffer, b"6789");
+        two.read_exact(&mut buffer).expect("reads");
+        assert_eq!(&buffer, b"0123");
+        one.seek(SeekFrom::Current(-20)).expect_err("before the start");
+    }
+
+    #[test]
+    fn notices_a_file_that_is_written_to_or_replaced() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("a");
+        std::fs::write(&path, "old").expect("writes");
+        let open = FileContent::new(File::open(&path).expect("opens"), &path);
+        let by_name = FileContent::by_name(&path, open.stamp().expect("has one"));
+        assert!(!open.changed().expect("asks") && !by_name.changed().expect("asks"));
+        let mut text = String::new();
+        by_name.reader().read_to_string(&mut text).expect("reads");
+        assert_eq!(text, "old");
+        std::fs::write(&path, "longer").expect("writes");
+        assert!(open.changed().expect("asks") && by_name.changed().expect("asks"));
+        let error = by_name.reader().read(&mut [0; 1]).expect_err("refused");
+        assert!(error.to_string().contains("was changed"), "{error}");
+    }
+}
+
 impl crate::image::layer::Content for FileContent {
-    fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send + '_>> {
+    /// Opens it for reading from the start.
+    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
         Ok(Box::new(self.reader()))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows images as configs and layers. Knows no plan, no artifact and no builder.
 
+pub mod cache;
+
 use std::sync::Arc;
 
 use crate::image::layer::{Layer, WrittenLayer};

@@ -19,6 +19,7 @@ fn executable(linkage: Linkage, libc: Option<Libc>, glibc: Option<&str>) -> Exec
         libraries: vec!["libc.so.6".into(), "ld-linux-x86-64.so.2".into()],
         run_path: Vec::new(),
         built_by: None,
+        packed: false,
         stripped: false,
     }
 }
@@ -42,6 +43,7 @@ fn jar(java: Option<u32>) -> Kind {
 
 fn war(servlet_api: Option<ServletApi>, java: Option<u32>, main_class: Option<&str>) -> Kind {
     Kind::War(WarFacts {
+        self_executing: false,
         servlet_api,
         servlet_evidence: servlet_api.map(|_| "`WEB-INF/web.xml`".into()),
         java,

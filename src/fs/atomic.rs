@@ -1,0 +1,215 @@
+//! Owns writing a file so that its name only ever shows the old bytes or all of the new ones.
+//!
+//! Must not know what is written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::FileError;
+use super::lease::Lease;
+
+/// A file under construction beside its target. Dropped without [`AtomicFile::commit`], it is removed.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: File,
+    target: PathBuf,
+    /// The temporary name; nothing when the target is a pipe or device that is written directly.
+    partial: Option<PathBuf>,
+    written: u64,
+}
+
+impl AtomicFile {
+    /// Starts writing `target` with mode `mode`, or what the umask leaves of 0666.
+    ///
+    /// A symbolic link is followed and stays. An existing pipe or character device is written directly.
+    ///
+    /// # Errors
+    /// [`FileError`] if the target is a directory, socket or block device, or the file cannot be created.
+    pub fn create(target: &Path, mode: Option<u32>, lease: &Lease) -> Result<Self, FileError> {
+        let target = resolve(target)?;
+        if let Some(file) = open_special(&target)? {
+            return Ok(Self { file, target, partial: None, written: 0 });
+        }
+        let partial = lease.partial_path(&target);
+        lease.will_create(&partial)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&partial);
+        let file = file.map_err(|error| FileError::new("create", &partial, error))?;
+        let created = Self { file, target, partial: Some(partial), written: 0 };
+        #[cfg(unix)]
+        if let Some(mode) = mode {
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            let result = created.file.set_permissions(permissions);
+            result.map_err(|error| FileError::new("set the mode of", &created.target, error))?;
+        }
+        #[cfg(not(unix))]
+        let _ = mode;
+        Ok(created)
+    }
+
+    /// The open file, for positioned writes.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes sure that the bytes are on disk and gives the file its name.
+    ///
+    /// # Errors
+    /// [`FileError`] if that fails; the target is then as it was before.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        let Some(partial) = self.partial.clone() else { return Ok(()) };
+        let failed = |action, error| FileError::new(action, &self.target, error).after(self.written);
+        self.file.sync_all().map_err(|error| failed("write", error))?;
+        fs::rename(&partial, &self.target).map_err(|error| failed("replace", error))?;
+        self.partial = None;
+        // The name is in the directory; a file system that cannot sync one has done what it can.
+        #[cfg(unix)]
+        if let Some(Ok(directory)) = self.target.parent().map(File::open) {
+            drop(directory.sync_all());
+        }
+        Ok(())
+    }
+
+    /// Turns an error of [`Write`] into one that names the target.
+    pub fn error(&self, error: io::Error) -> FileError {
+        FileError::new("write", &self.target, error).after(self.written)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(buffer)?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            drop(fs::remove_file(partial));
+        }
+    }
+}
+
+/// Follows a symbolic link to what is written in the end, so that the link itself stays.
+fn resolve(target: &Path) -> Result<PathBuf, FileError> {
+    if target.file_name().is_none() {
+        return Err(refused(target, "is not the name of a file", None));
+    }
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_symlink() => {
+            fs::canonicalize(target).map_err(|error| FileError::new("follow the link", target, error))
+        }
+        Ok(_) => Ok(target.to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(target.to_owned()),
+        Err(error) => Err(FileError::new("look at", target, error)),
+    }
+}
+
+/// Opens what is written in place: a pipe or a character device. Nothing for a regular file or a free name.
+fn open_special(target: &Path) -> Result<Option<File>, FileError> {
+    let Ok(metadata) = fs::metadata(target) else { return Ok(None) };
+    if metadata.is_dir() {
+        let hint = "name a file in it, for example by appending `/image.tar`";
+        return Err(refused(target, "is a directory and is not replaced by a file", Some(hint)));
+    }
+    if metadata.is_file() {
+        return Ok(None);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if kind.is_fifo() || kind.is_char_device() {
+            let file = OpenOptions::new().write(true).open(target);
+            return file.map(Some).map_err(|error| FileError::new("open", target, error));
+        }
+    }
+    Err(refused(target, "is neither a regular file nor a pipe and is not written to", None))
+}
+
+fn refused(path: &Path, reason: &str, hint: Option<&str>) -> FileError {
+    FileError::Refused { path: path.to_owned(), reason: reason.to_owned(), hint: hint.map(str::to_owned) }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn with_lease(check: impl FnOnce(&Path, &Lease)) {
+        let cache = tempfile::tempdir().expect("temporary directory");
+        let lease = Lease::acquire(cache.path()).expect("acquires");
+        let directory = tempfile::tempdir().expect("temporary directory");
+        check(directory.path(), &lease);
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).expect("lists");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_name_appears_only_on_commit() {
+        with_lease(|directory, lease| {
+            let target = directory.join("image.tar");
+            fs::write(&target, "old").expect("writes");
+            let mut file = AtomicFile::create(&target, Some(0o600), lease).expect("creates");
+            file.write_all(b"new").expect("writes");
+            assert_eq!(fs::read(&target).expect("reads"), b"old");
+            file.commit().expect("commits");
+            assert_eq!(fs::read(&target).expect("reads"), b"new");
+            assert_eq!(fs::metadata(&target).expect("exists").permissions().mode() & 0o777, 0o600);
+            assert_eq!(names(directory), ["image.tar"]);
+        });
+    }
+
+    #[test]
+    fn what_is_not_committed_is_gone() {
+        with_lease(|directory, lease| {
+            let mut file = AtomicFile::create(&directory.join("image.tar"), None, lease).expect("creates");
+            file.write_all(b"half").expect("writes");
+            assert_eq!(names(directory).len(), 1);
+            drop(file);
+            assert!(names(directory).is_empty());
+        });
+    }
+
+    #[test]
+    fn follows_links_and_refuses_directories_and_sockets() {
+        with_lease(|directory, lease| {
+            fs::write(directory.join("real"), "old").expect("writes");
+            symlink("real", directory.join("link")).expect("links");
+            let mut file = AtomicFile::create(&directory.join("link"), None, lease).expect("creates");
+            file.write_all(b"new").expect("writes");
+            file.commit().expect("commits");
+            assert!(directory.join("link").is_symlink());
+            assert_eq!(fs::read(directory.join("real")).expect("reads"), b"new");
+            assert!(AtomicFile::create(directory, None, lease).is_err());
+            let socket = directory.join("socket");
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("binds");
+            assert!(AtomicFile::create(&socket, None, lease).is_err());
+        });
+    }
+
+    #[test]
+    fn writes_to_a_device_directly_and_says_when_it_is_full() {
+        with_lease(|_, lease| {
+            let mut null = AtomicFile::create(Path::new("/dev/null"), None, lease).expect("opens");
+            null.write_all(b"x").expect("writes");
+            null.commit().expect("commits");
+            let mut full = AtomicFile::create(Path::new("/dev/full"), None, lease).expect("opens");
+            let error = full.write_all(b"x").expect_err("is full");
+            assert!(full.error(error).to_string().contains("no space left in `/dev`"));
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! Owns the cache directory: that it exists, belongs to one user, and that formats do not mix.
+//!
+//! Must not know what its parts hold. Each part is a directory whose name ends in the version of its format
+//! (`downloads-v1`): another version of b2i that stores another format uses another directory, so an older or newer
+//! format is never read by mistake. `leases` and `tmp` have no version; see [`super::lease`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::FileError;
+
+/// Tells backup programs to leave the directory out (the Cache Directory Tagging Specification).
+const CACHEDIR_TAG: &str =
+    "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of b2i; safe to delete.\n";
+
+/// A cache directory that was checked to belong to this user alone.
+#[derive(Clone, Debug)]
+pub struct CacheDirectory {
+    root: PathBuf,
+}
+
+impl CacheDirectory {
+    /// Opens the cache at `root`, creating it (mode 0700) if it is not there.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be created, is no directory, belongs to another user, or can be written by others.
+    pub fn open(root: &Path) -> Result<Self, FileError> {
+        create_private_directory(root)?;
+        check_owner(root)?;
+        let tag = root.join("CACHEDIR.TAG");
+        match fs::OpenOptions::new().write(true).create_new(true).open(&tag) {
+            Ok(mut file) => io::Write::write_all(&mut file, CACHEDIR_TAG.as_bytes())
+                .map_err(|error| FileError::new("write to", &tag, error))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(FileError::new("create", &tag, error)),
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the directory of the part `name` in format `version`, creating it if it is not there.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be created.
+    pub fn part(&self, name: &str, version: u32) -> Result<PathBuf, FileError> {
+        let path = self.root.join(format!("{name}-v{version}"));
+        create_private_directory(&path)?;
+        Ok(path)
+    }
+
+    /// Returns the directory `name` that every version shares, creating it if it is not there.
+    pub(super) fn shared(&self, name: &str) -> Result<PathBuf, FileError> {
+        let path = self.root.join(name);
+        create_private_directory(&path)?;
+        Ok(path)
+    }
+}
+
+/// Creates `path` and its missing parents; what it creates only this user can enter.
+pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| FileError::new("create the directory", path, error))
+}
+
+/// Refuses a directory that another user owns or may write to: they could put false bytes into it.
+#[cfg(unix)]
+fn check_owner(root: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(root).map_err(|error| FileError::new("look at", root, error))?;
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    let refuse = |reason: String, hint: &str| FileError::Refused {
+        path: root.to_owned(),
+        reason,
+        hint: Some(hint.to_owned()),
+    };
+    if owner != user {
+        return Err(refuse(
+            format!("cannot be the cache: it belongs to user {owner}, and b2i runs as user {user}"),
+            "give each user a cache directory of their own",
+        ));
+    }
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o022 != 0 {
+        return Err(refuse(
+            format!("cannot be the cache: others may write to it (mode {mode:04o})"),
+            "run `chmod 700` on it after checking what is in it, or delete it",
+        ));
+    }
+    Ok(())
+}
+
+/// Other systems give the directory the rights of the user's profile.
+#[cfg(not(unix))]
+fn check_owner(_root: &Path) -> Result<(), FileError> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn creates_a_private_directory() {
+        let parent = tempfile::tempdir().expect("temporary directory");
+        let cache = CacheDirectory::open(&parent.path().join("a/b")).expect("opens");
+        let mode = fs::metadata(cache.root()).expect("exists").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(cache.part("downloads", 1).expect("creates").ends_with("downloads-v1"));
+        CacheDirectory::open(cache.root()).expect("opens a second time");
+    }
+
+    #[test]
+    fn refuses_what_others_may_write_to() {
+        let parent = tempfile::tempdir().expect("temporary directory");
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o770)).expect("chmod");
+        let error = CacheDirectory::open(parent.path()).expect_err("refused");
+        assert!(error.to_string().contains("mode 0770"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_directory_of_another_user() {
+        let parent = tempfile::tempdir().expect("temporary directory");
+        if std::os::unix::fs::chown(parent.path(), Some(12345), None).is_err() {
+            // Only root can give a directory away; everybody else finds one in `/`.
+            let error = CacheDirectory::open(Path::new("/")).expect_err("refused");
+            assert!(error.to_string().contains('/'), "{error}");
+            return;
+        }
+        let error = CacheDirectory::open(parent.path()).expect_err("refused");
+        assert!(error.to_string().contains("user 12345"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_file() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        assert!(CacheDirectory::open(file.path()).is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! Files that the user adds to the artifact (`--add SRC[:DEST]`): where each goes, and that no two go to one place.
+
+mod class_path;
+mod error;
+#[cfg(test)]
+mod tests;
+pub(super) mod walk;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::ARTIFACT_NAME;
+use super::artifact::{AddedContent, AddedDestination, AddedFile};
+use super::spool::Stop;
+use crate::fs::unpack::member_path;
+use crate::image::ImagePath;
+pub use class_path::missing_class_path;
+pub use error::AddError;
+
+/// A file or directory to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddRequest {
+    /// What to add.
+    pub source: PathBuf,
+    /// Where to: absolute, or relative to the directory of the artifact; with a trailing `/`, into that directory.
+    /// Without it, beside the artifact under its own name.
+    pub destination: Option<String>,
+}
+
+impl AddRequest {
+    /// Parses `SRC` or `SRC:DEST`. A colon in SRC is possible if DEST is given: the last colon counts.
+    ///
+    /// # Errors
+    /// [`AddError::Usage`] if either part is empty.
+    pub fn parse(text: &str) -> Result<Self, AddError> {
+        let usage = |reason| AddError::Usage { text: text.to_owned(), reason };
+        let (source, destination) = match text.rsplit_once(':') {
+            Some((_, "")) => return Err(usage("there is no destination after the `:`")),
+            Some((source, destination)) => (source, Some(destination.to_owned())),
+            None => (text, None),
+        };
+        if source.is_empty() {
+            return Err(usage("there is no file before the `:`"));
+        }
+        Ok(Self { source: PathBuf::from(source), destination })
+    }
+}
+
+/// Finds what `requests` name, and says where each file goes.
+pub(super) fn resolve(requests: &[AddRequest], stop: &Stop) -> Result<Vec<AddedFile>, AddError> {
+    let mut added = Vec::new();
+    for request in requests {
+        resolve_one(request, stop, &mut added)?;
+    }
+    Ok(added)
+}
+
+fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) -> Result<(), AddError> {
+    let source = &request.source;
+    // What the user names may be a link; links below it stay links.
+    let metadata =
+        std::fs::metadata(source).map_err(|error| AddError::Read { path: source.clone(), source: error })?;
+    let content = walk::content(source, &metadata)?;
+    let target = destination(request)?;
+    if !matches!(content, AddedContent::Directory) {
+        if matches!(&target, AddedDestination::Beside(path) if path.is_empty()) {
+            let text = request.destination.clone().unwrap_or_default();
+            return Err(AddError::Usage {
+                text,
+                reason: "a file needs a name there; end it with `/` to keep its own",
+            });
+        }
+        added.push(AddedFile { destination: target, content });
+        return Ok(());
+    }
+    for file in walk::walk(source, stop)? {
+        let destination = below(&target, &file.path)?;
+        added.push(AddedFile { destination, content: file.content });
+    }
+    if target != AddedDestination::Beside(String::new()) {
+        added.push(AddedFile { destination: target, content });
+    }
+    Ok(())
+}
+
+/// Where the file or directory itself goes.
+fn destination(request: &AddRequest) -> Result<AddedDestination, AddError> {
+    let own_name = || own_name(&request.source);
+    let Some(text) = &request.destination else { return Ok(AddedDestination::Beside(own_name()?)) };
+    let into = text.ends_with('/');
+    let invalid = |reason: String| AddError::Destination { text: text.clone(), reason };
+    if text.starts_with('/') {
+        let path = ImagePath::new(text).map_err(|error| invalid(error.to_string()))?;
+        let path =
+            if into { path.join(&own_name()?).map_err(|error| invalid(error.to_string()))? } else { path };
+        return Ok(AddedDestination::Absolute(path));
+    }
+    let mut path = member_path(text).map_err(|error| invalid(error.to_string()))?;
+    if into {
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(&own_name()?);
+    }
+    Ok(AddedDestination::Beside(path))
+}
+
+fn own_name(source: &Path) -> Result<String, AddError> {
+    let name = source.file_name().ok_or_else(|| AddError::Usage {
+        text: source.display().to_string(),
+        reason: "it has no name of its own; say where it goes: `SRC:DEST`",
+    })?;
+    name.to_str().map(str::to_owned).ok_or_else(|| AddError::NotUtf8 { path: source.to_owned() })
+}
+
+fn below(target: &AddedDestination, path: &str) -> Result<AddedDestination, AddError> {
+    Ok(match target {
+        AddedDestination::Beside(directory) if directory.is_empty() => {
+            AddedDestination::Beside(path.to_owned())
+        }
+        AddedDestination::Beside(directory) => AddedDestination::Beside(format!("{directory}/{path}")),
+        AddedDestination::Absolute(directory) => {
+            AddedDestination::Absolute(directory.join(path).map_err(|error| AddError::Destination {
+                text: directory.to_string(),
+                reason: error.to_string(),
+            })?)
+        }
+    })
+}
+
+/// Sorts `files` by destination and refuses two for one place. A directory may be named more than once.
+pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
+    let mut merged: BTreeMap<AddedDestination, AddedContent> = BTreeMap::new();
+    for AddedFile { destination, content } in files {
+        if let AddedDestination::Beside(path) = &destination
+            && path.split('/').next() == Some(ARTIFACT_NAME)
+        {
+            return Err(AddError::Reserved { destination: path.clone() });
+        }
+        match merged.get(&destination) {
+            None => drop(merged.insert(destination, content)),
+            Some(AddedContent::Directory) if matches!(content, AddedContent::Directory) => {}
+            Some(_) => return Err(AddError::Twice { destination: shown(&destination) }),
+        }
+    }
+    for destination in merged.keys() {
+        let mut parent = parent(destination);
+        while let Some(directory) = parent {
+            if merged.get(&directory).is_some_and(|content| !matches!(content, AddedContent::Directory)) {
+                return Err(AddError::Below { destination: shown(destination), file: shown(&directory) });
+            }
+            parent = self::parent(&directory);
+        }
+    }
+    Ok(merged.into_iter().map(|(destination, content)| AddedFile { destination, content }).collect())
+}
+
+fn parent(destination: &AddedDestination) -> Option<AddedDestination> {
+    match destination {
+        AddedDestination::Beside(path) => {
+            path.rsplit_once('/').map(|(parent, _)| AddedDestination::Beside(parent.to_owned()))
+        }
+        AddedDestination::Absolute(path) => path.parent().map(AddedDestination::Absolute),
+    }
+}
+
+fn shown(destination: &AddedDestination) -> String {
+    match destination {
+        AddedDestination::Beside(path) => path.clone(),
+        AddedDestination::Absolute(path) => path.to_string(),
+    }
+}

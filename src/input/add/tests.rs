@@ -1,0 +1,166 @@
+//! Tests of adding files.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+fn directory() -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let path = root.path();
+    fs::create_dir_all(path.join("lib/native/empty")).expect("creates");
+    fs::write(path.join("lib/b.jar"), "PK").expect("writes");
+    fs::write(path.join("lib/a.jar"), "PK").expect("writes");
+    fs::write(path.join("lib/native/x.so.1"), b"\x7fELF...").expect("writes");
+    symlink("x.so.1", path.join("lib/native/x.so")).expect("links");
+    fs::write(path.join("run.sh"), "#!/bin/sh\n").expect("writes");
+    fs::write(path.join("a.yml"), "").expect("writes");
+    root
+}
+
+fn add(root: &Path, requests: &[(&str, Option<&str>)]) -> Result<Vec<String>, AddError> {
+    let requests: Vec<_> = requests
+        .iter()
+        .map(|(source, destination)| AddRequest {
+            source: root.join(source),
+            destination: destination.map(str::to_owned),
+        })
+        .collect();
+    let added = merge(resolve(&requests, &Stop::default())?)?;
+    Ok(added
+        .iter()
+        .map(|file| match &file.content {
+            AddedContent::Directory => format!("{}/", shown(&file.destination)),
+            AddedContent::Symlink { target } => format!("{} -> {target}", shown(&file.destination)),
+            AddedContent::File { executable: true, .. } => format!("{}*", shown(&file.destination)),
+            AddedContent::File { .. } => shown(&file.destination),
+        })
+        .collect())
+}
+
+#[test]
+fn parses_source_and_destination() {
+    let parse = |text: &str| {
+        AddRequest::parse(text)
+            .ok()
+            .map(|request| (request.source.display().to_string(), request.destination))
+    };
+    let some =
+        |source: &str, destination: Option<&str>| Some((source.to_owned(), destination.map(str::to_owned)));
+    assert_eq!(parse("lib/"), some("lib/", None));
+    assert_eq!(parse("a.yml:conf/"), some("a.yml", Some("conf/")));
+    assert_eq!(parse("a:b:c"), some("a:b", Some("c")));
+    assert_eq!(parse("a:"), None);
+    assert_eq!(parse(":b"), None);
+    assert_eq!(parse(""), None);
+}
+
+#[test]
+fn a_directory_comes_with_everything_in_it() {
+    let root = directory();
+    let expected = [
+        "lib/",
+        "lib/a.jar",
+        "lib/b.jar",
+        "lib/native/",
+        "lib/native/empty/",
+        "lib/native/x.so -> x.so.1",
+        "lib/native/x.so.1*",
+    ];
+    for source in ["lib", "lib/"] {
+        assert_eq!(add(root.path(), &[(source, None)]).expect("adds"), expected);
+    }
+    let names = add(root.path(), &[("lib", Some("."))]).expect("adds");
+    assert_eq!(names[..2], ["a.jar", "b.jar"]);
+    let names = add(root.path(), &[("lib", Some("/opt/x/"))]).expect("adds");
+    assert_eq!(names[..2], ["/opt/x/lib/", "/opt/x/lib/a.jar"]);
+}
+
+#[test]
+fn destinations() {
+    let root = directory();
+    for (destination, place) in [
+        (None, "a.yml"),
+        (Some("b.yml"), "b.yml"),
+        (Some("conf/"), "conf/a.yml"),
+        (Some("./"), "a.yml"),
+        (Some("./conf//b.yml"), "conf/b.yml"),
+        (Some("/etc/app/"), "/etc/app/a.yml"),
+        (Some("/etc/a"), "/etc/a"),
+    ] {
+        assert_eq!(add(root.path(), &[("a.yml", destination)]).expect("adds"), [place], "{destination:?}");
+    }
+    for destination in ["../a", "/../a", "a\0", ".", "binary", "binary/x"] {
+        assert!(add(root.path(), &[("a.yml", Some(destination))]).is_err(), "{destination}");
+    }
+}
+
+#[test]
+fn whether_it_is_a_program_tells_the_content() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = directory();
+    fs::set_permissions(root.path().join("a.yml"), fs::Permissions::from_mode(0o755)).expect("chmod");
+    assert_eq!(add(root.path(), &[("run.sh", None), ("a.yml", None)]).expect("adds"), ["a.yml", "run.sh*"]);
+}
+
+#[test]
+fn conflicts_are_refused() {
+    let root = directory();
+    for requests in [
+        [("a.yml", Some("x")), ("run.sh", Some("x"))],
+        [("a.yml", Some("lib")), ("lib", None)],
+        [("a.yml", Some("x")), ("run.sh", Some("x/y"))],
+        [("lib", Some("x")), ("a.yml", Some("x/a.jar"))],
+    ] {
+        let error = add(root.path(), &requests).expect_err("refused");
+        assert_eq!(crate::failure::Failure::kind(&error), crate::failure::FailureKind::Usage, "{error}");
+    }
+    assert!(add(root.path(), &[("lib", None), ("a.yml", Some("lib/c.jar"))]).is_ok());
+}
+
+#[test]
+fn refuses_what_cannot_be_packaged() {
+    let root = directory();
+    let path = root.path();
+    let _socket = std::os::unix::net::UnixListener::bind(path.join("lib/socket")).expect("binds");
+    assert!(matches!(add(path, &[("lib", None)]), Err(AddError::NotAFile { .. })));
+    fs::remove_file(path.join("lib/socket")).expect("removes");
+    for target in ["/etc/passwd", "../a.yml", "native/../../a.yml"] {
+        symlink(target, path.join("lib/out")).expect("links");
+        assert!(matches!(add(path, &[("lib", None)]), Err(AddError::LinkOutside { .. })), "{target}");
+        fs::remove_file(path.join("lib/out")).expect("removes");
+    }
+    let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"lib/\xff");
+    fs::write(path.join(name), "").expect("writes");
+    assert!(matches!(add(path, &[("lib", None)]), Err(AddError::NotUtf8 { .. })));
+    let error = add(path, &[("missing", None)]).expect_err("refused");
+    assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[test]
+fn a_link_that_the_user_names_is_followed() {
+    let root = directory();
+    symlink("a.yml", root.path().join("link")).expect("links");
+    assert_eq!(add(root.path(), &[("link", None)]).expect("adds"), ["link"]);
+}
+
+#[test]
+fn missing_libraries_are_found() {
+    let root = directory();
+    let requests = [AddRequest { source: root.path().join("lib"), destination: None }];
+    let added = merge(resolve(&requests, &Stop::default()).expect("adds")).expect("merges");
+    let entries = [
+        "lib/a.jar",
+        "./lib/native/../b.jar",
+        "lib/",
+        "lib/native/x.so",
+        "https://h/x.jar",
+        "/opt/x.jar",
+        "lib/c.jar",
+        "conf/",
+        "../up.jar",
+        "lib",
+    ];
+    let class_path: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+    assert_eq!(missing_class_path(&class_path, &added), ["lib/c.jar", "conf/", "../up.jar", "lib"]);
+}

@@ -1,0 +1,98 @@
+//! Owns walking a directory whose files come along with the artifact.
+//!
+//! Sorted, without following links, the same on every machine: what a file's mode is on this disk does not matter.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use super::super::artifact::{AddedContent, FileContent, FileStamp};
+use super::super::spool::Stop;
+use super::AddError;
+use crate::fs::unpack::link_stays_inside;
+
+/// More files than an artifact brings along.
+const MAX_FILES: usize = 200_000;
+const MAX_DEPTH: usize = 128;
+
+/// Something found below a directory.
+pub(in crate::input) struct Walked {
+    /// Its path from the directory, `/` between the parts.
+    pub(in crate::input) path: String,
+    pub(in crate::input) content: AddedContent,
+}
+
+/// Lists what is below `root`, a directory before what is in it, names in byte order.
+pub(in crate::input) fn walk(root: &Path, stop: &Stop) -> Result<Vec<Walked>, AddError> {
+    let mut found = Vec::new();
+    walk_directory(root, root, "", stop, &mut found)?;
+    Ok(found)
+}
+
+fn walk_directory(
+    root: &Path,
+    directory: &Path,
+    prefix: &str,
+    stop: &Stop,
+    found: &mut Vec<Walked>,
+) -> Result<(), AddError> {
+    let failed = |source| AddError::Read { path: directory.to_owned(), source };
+    let entries = fs::read_dir(directory).map_err(failed)?;
+    let names: Result<Vec<OsString>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let mut names = names.map_err(failed)?;
+    names.sort();
+    for name in names {
+        stop.check().map_err(failed)?;
+        let path = directory.join(&name);
+        let Some(name) = name.to_str() else { return Err(AddError::NotUtf8 { path }) };
+        let relative = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        if found.len() >= MAX_FILES || relative.matches('/').count() >= MAX_DEPTH {
+            return Err(AddError::TooMany { path: root.to_owned(), files: MAX_FILES, depth: MAX_DEPTH });
+        }
+        let metadata = fs::symlink_metadata(&path);
+        let metadata = metadata.map_err(|source| AddError::Read { path: path.clone(), source })?;
+        let content =
+            if metadata.is_symlink() { link(&path, &relative)? } else { content(&path, &metadata)? };
+        let is_directory = matches!(content, AddedContent::Directory);
+        found.push(Walked { path: relative.clone(), content });
+        if is_directory {
+            walk_directory(root, &path, &relative, stop, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn link(path: &Path, relative: &str) -> Result<AddedContent, AddError> {
+    let target = fs::read_link(path).map_err(|source| AddError::Read { path: path.to_owned(), source })?;
+    let Some(target) = target.to_str() else { return Err(AddError::NotUtf8 { path: path.to_owned() }) };
+    if !link_stays_inside(relative, target) {
+        return Err(AddError::LinkOutside { path: path.to_owned(), target: target.to_owned() });
+    }
+    Ok(AddedContent::Symlink { target: target.to_owned() })
+}
+
+/// Looks at a file or directory: whether it is a program tells its first bytes, not its mode.
+pub(super) fn content(path: &Path, metadata: &fs::Metadata) -> Result<AddedContent, AddError> {
+    if metadata.is_dir() {
+        return Ok(AddedContent::Directory);
+    }
+    if !metadata.is_file() {
+        return Err(AddError::NotAFile { path: path.to_owned() });
+    }
+    let read = || {
+        let mut head = [0; 4];
+        let mut file = File::open(path)?;
+        let stamp = FileStamp::of(&file.metadata()?);
+        let mut length = 0;
+        while length < head.len() {
+            match file.read(&mut head[length..])? {
+                0 => break,
+                count => length += count,
+            }
+        }
+        Ok((stamp, head[..length].starts_with(b"\x7fELF") || head[..length].starts_with(b"#!")))
+    };
+    let (stamp, executable) = read().map_err(|source| AddError::Read { path: path.to_owned(), source })?;
+    Ok(AddedContent::File { content: FileContent::by_name(path, stamp), size: stamp.size, executable })
+}

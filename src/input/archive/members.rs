@@ -1,0 +1,142 @@
+//! Owns going through the members of an archive, the same way whatever its format: one after the other, within
+//! limits, their names checked and in normal form.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::super::artifact::FileContent;
+use super::super::spool::Stop;
+use super::error::ArchiveError;
+use super::format::{Format, decompress};
+use super::{tar, zip};
+
+/// More members than any real archive has.
+const MAX_MEMBERS: u64 = 1_000_000;
+
+/// An archive that was recognised.
+#[derive(Clone, Debug)]
+pub(super) struct Archive {
+    pub(super) content: FileContent,
+    pub(super) format: Format,
+    /// How it is named in messages.
+    pub(super) shown: String,
+    /// How many bytes it may unpack to.
+    pub(super) max_bytes: u64,
+    pub(super) stop: Stop,
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its name in normal form; empty for the root itself.
+    pub(super) path: String,
+    pub(super) kind: MemberKind,
+    /// Its size in bytes as the archive states it.
+    pub(super) size: u64,
+}
+
+/// What a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MemberKind {
+    File,
+    Directory,
+    Symlink(String),
+    /// Another name for an earlier member.
+    HardLink(String),
+    /// A device, pipe …
+    Special(&'static str),
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Continue,
+    Stop,
+}
+
+/// What is called for each member, with a reader of its bytes.
+pub(super) type Visitor<'a> = &'a mut dyn FnMut(&Member, &mut dyn Read) -> Result<Flow, ArchiveError>;
+
+impl Archive {
+    /// Goes through the members.
+    pub(super) fn visit(&self, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
+        let budget = Budget::new(self.max_bytes);
+        let mut members = 0;
+        let mut count = |member: &Member, reader: &mut dyn Read| {
+            members += 1;
+            if members > MAX_MEMBERS {
+                return Err(ArchiveError::TooMany { shown: self.shown.clone(), limit: MAX_MEMBERS });
+            }
+            visitor(member, reader)
+        };
+        let result = match self.format {
+            Format::Tar(compression) => tar::visit(self, compression, &budget, &mut count),
+            Format::Zip => zip::visit(self, &budget, &mut count),
+            Format::Single(_) => Ok(()),
+        };
+        // The limit is met deep inside a decoder, which reports it in its own words.
+        if budget.exhausted() { Err(self.too_large()) } else { result }
+    }
+
+    /// Opens the bytes of a single-file archive.
+    pub(super) fn open(&self) -> Result<Box<dyn Read>, ArchiveError> {
+        let Format::Single(compression) = self.format else {
+            return Err(ArchiveError::unreadable(&self.shown, "it is no single file"));
+        };
+        decompress(&self.content, compression).map_err(|error| self.read_error(&error))
+    }
+
+    pub(super) fn too_large(&self) -> ArchiveError {
+        ArchiveError::TooLarge { shown: self.shown.clone(), limit: self.max_bytes }
+    }
+
+    pub(super) fn read_error(&self, error: &io::Error) -> ArchiveError {
+        ArchiveError::read(&self.shown, error)
+    }
+}
+
+/// How many decompressed bytes may still be read, over all members.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    left: Arc<AtomicU64>,
+    exhausted: Arc<AtomicBool>,
+}
+
+impl Budget {
+    fn new(bytes: u64) -> Self {
+        Self { left: Arc::new(AtomicU64::new(bytes)), exhausted: Arc::default() }
+    }
+
+    fn exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
+    }
+
+    /// Reads `inner` at the cost of this budget.
+    pub(super) fn reader<R: Read>(&self, inner: R, stop: &Stop) -> BudgetReader<R> {
+        BudgetReader { inner, budget: self.clone(), stop: stop.clone() }
+    }
+}
+
+/// Fails when its budget is used up, or when nobody waits any more.
+pub(super) struct BudgetReader<R> {
+    inner: R,
+    budget: Budget,
+    stop: Stop,
+}
+
+impl<R: Read> Read for BudgetReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stop.check()?;
+        let count = self.inner.read(buffer)?;
+        let left = self.budget.left.load(Ordering::Relaxed);
+        match left.checked_sub(count as u64) {
+            Some(left) => self.budget.left.store(left, Ordering::Relaxed),
+            None => {
+                self.budget.exhausted.store(true, Ordering::Relaxed);
+                return Err(io::Error::other("the size limit is reached"));
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,146 @@
+//! Owns the credentials of a download: which there are, and to whom they may go.
+//!
+//! They go to the scheme, host and port of the URL that the user gave, and nowhere else.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::HttpOptions;
+use super::error::HttpError;
+use super::netrc;
+
+const MAX_NETRC_BYTES: u64 = 1024 * 1024;
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `value`.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for sending it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// The headers that authenticate, bound to one origin.
+pub(super) struct Credentials {
+    headers: HeaderMap,
+    authenticated: bool,
+}
+
+impl Credentials {
+    /// Gathers them for `url`. For `Authorization`, a header of the user's counts more than a bearer token, that more
+    /// than the URL's user name, that more than netrc.
+    pub(super) fn gather(url: &Url, options: &HttpOptions) -> Result<Self, HttpError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            headers.append(name.clone(), value);
+        }
+        if !headers.contains_key(AUTHORIZATION)
+            && let Some(authorization) = authorization(url, options)?
+        {
+            let mut value = HeaderValue::from_str(&authorization).map_err(|_| HttpError::Setup {
+                reason: "the token or password has characters that no header can hold".to_owned(),
+            })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let authenticated = !headers.is_empty();
+        Ok(Self { headers, authenticated })
+    }
+
+    /// The headers; empty unless `trusted`.
+    pub(super) fn headers(&self, trusted: bool) -> HeaderMap {
+        if trusted { self.headers.clone() } else { HeaderMap::new() }
+    }
+
+    /// Says whether there are any.
+    pub(super) fn any(&self) -> bool {
+        self.authenticated
+    }
+}
+
+fn authorization(url: &Url, options: &HttpOptions) -> Result<Option<String>, HttpError> {
+    if let Some(token) = &options.bearer {
+        return Ok(Some(format!("Bearer {}", token.expose())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        return Ok(Some(basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))));
+    }
+    let (Some(path), Some(host)) = (&options.netrc, url.host_str()) else { return Ok(None) };
+    let Some(text) = read_netrc(path)? else { return Ok(None) };
+    Ok(netrc::lookup(&text, host).map(|(login, password)| basic(&login, &password)))
+}
+
+/// RFC 7617, section 2.
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// Reads the file; nothing if there is none.
+fn read_netrc(path: &Path) -> Result<Option<String>, HttpError> {
+    let failed = |reason: String| HttpError::Netrc { path: path.to_owned(), reason };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let mut text = String::new();
+    let count = file.take(MAX_NETRC_BYTES).read_to_string(&mut text);
+    match count {
+        Ok(count) if count as u64 == MAX_NETRC_BYTES => Err(failed("it is larger than 1 MiB".to_owned())),
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authorization_for(url: &str, options: &HttpOptions) -> Option<String> {
+        let credentials = Credentials::gather(&Url::parse(url).expect("valid"), options).expect("gathers");
+        assert!(!format!("{:?}", credentials.headers(true)).contains("secret"));
+        assert!(credentials.headers(false).is_empty());
+        let value = credentials.headers(true).get(AUTHORIZATION)?.to_str().expect("text").to_owned();
+        Some(value)
+    }
+
+    #[test]
+    fn the_nearest_source_counts() {
+        let netrc = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(netrc.path(), "machine h login n password secret").expect("writes");
+        let mut options = HttpOptions { netrc: Some(netrc.path().to_owned()), ..HttpOptions::default() };
+        assert_eq!(authorization_for("https://other/", &options), None);
+        assert_eq!(authorization_for("https://h/", &options), Some(basic("n", "secret")));
+        assert_eq!(authorization_for("https://a%40b:p%3aw@h/", &options), Some(basic("a@b", "p:w")));
+        options.bearer = Some(Secret::new("secret"));
+        assert_eq!(authorization_for("https://u:p@h/", &options), Some("Bearer secret".to_owned()));
+        options.headers.push((AUTHORIZATION, HeaderValue::from_static("token secret")));
+        assert_eq!(authorization_for("https://u:p@h/", &options), Some("token secret".to_owned()));
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+}

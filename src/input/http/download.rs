@@ -1,0 +1,250 @@
+//! Owns one download from the first request to the last byte: tries, resumes, limits.
+//!
+//! Must not know the cache; it gets what is known of an earlier download, and gives back a complete file.
+
+use std::path::Path;
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use reqwest::{Client, Response};
+use url::Url;
+
+use super::super::error::InputError;
+use super::super::spool::Progress;
+use super::credentials::Credentials;
+use super::error::HttpError;
+use super::name::name;
+use super::request::{Answer, Failed, Reason, get};
+use super::resume::Partial;
+use super::retry::Retries;
+use super::{HttpOptions, describe, shown_url};
+use crate::events::Events;
+use crate::image::Digest;
+use crate::store::cache::DownloadEntry;
+
+/// So much has to arrive between two failures for the second to count as a first one.
+const PROGRESS_BYTES: u64 = 1024 * 1024;
+
+/// What to download, and how.
+pub(super) struct Download<'a> {
+    pub(super) client: &'a Client,
+    pub(super) url: &'a Url,
+    pub(super) credentials: &'a Credentials,
+    pub(super) options: &'a HttpOptions,
+    pub(super) max_size: u64,
+    /// Whether the digest is known, so that a cut is noticed whatever the server says.
+    pub(super) digest_known: bool,
+    pub(super) events: &'a Events,
+}
+
+/// How a download ended.
+pub(super) enum Outcome {
+    /// What is known of it is still right.
+    Unchanged,
+    /// It is there.
+    Complete(Box<Complete>),
+}
+
+/// A complete download.
+pub(super) struct Complete {
+    pub(super) file: tempfile::NamedTempFile,
+    pub(super) entry: DownloadEntry,
+    /// Whether the server allows to keep it.
+    pub(super) keep: bool,
+}
+
+/// What the headers of the first complete answer told.
+#[derive(Default)]
+struct Description {
+    name: String,
+    etag: Option<String>,
+    last_modified: Option<String>,
+    keep: bool,
+    /// Whether the end of the bytes can be told from a cut.
+    framed: bool,
+}
+
+impl Download<'_> {
+    /// Downloads into a file in `directory`, unless it is unchanged since `known`.
+    pub(super) async fn run(
+        &self,
+        known: Option<&DownloadEntry>,
+        directory: &Path,
+        progress: &mut Progress,
+    ) -> Result<Outcome, InputError> {
+        let mut partial = Partial::new(directory)?;
+        let mut description = Description::default();
+        let mut retries = Retries::new(self.options.retries, self.options.retry_pause);
+        loop {
+            let before = partial.received();
+            let (reason, after) = match self.attempt(known, &mut partial, &mut description, progress).await {
+                Ok(true) => return Ok(Outcome::Unchanged),
+                Ok(false) => break,
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Passing { reason, after }) => (reason, after),
+            };
+            if partial.received() >= before.saturating_add(PROGRESS_BYTES) {
+                retries.made_progress();
+            }
+            let Some(pause) = retries.next(after) else {
+                return Err(self.give_up(reason, &partial, &retries));
+            };
+            let what = match &reason {
+                Reason::Status { status, .. } => format!("the server answered {status}"),
+                Reason::Transfer(reason) => reason.clone(),
+            };
+            self.events.note(format!("{what}; trying again in {:.1} s", pause.as_secs_f64()));
+            tokio::time::sleep(pause).await;
+        }
+        let (file, digest, size) = partial.finish();
+        let Description { name, etag, last_modified, keep, .. } = description;
+        let entry = DownloadEntry { digest, size, name, etag, last_modified };
+        Ok(Outcome::Complete(Box::new(Complete { file, entry, keep })))
+    }
+
+    /// Tries once. Says whether it is unchanged since `known`; otherwise it is complete.
+    async fn attempt(
+        &self,
+        known: Option<&DownloadEntry>,
+        partial: &mut Partial,
+        description: &mut Description,
+        progress: &mut Progress,
+    ) -> Result<bool, Failed> {
+        let mut headers = partial.range();
+        let conditional = known.filter(|_| partial.received() == 0);
+        if let Some(known) = conditional {
+            add_conditions(&mut headers, known);
+        }
+        let Answer { response, url } = get(self.client, self.url, &headers, self.credentials).await?;
+        let length = content_length(response.headers());
+        match response.status() {
+            StatusCode::NOT_MODIFIED if conditional.is_some() => return Ok(true),
+            StatusCode::PARTIAL_CONTENT if headers.contains_key(http::header::RANGE) => {
+                if let Err(reason) = partial.continues(response.headers(), length) {
+                    partial.restart()?;
+                    return Err(Failed::passing(reason));
+                }
+            }
+            StatusCode::OK => {
+                // Also when a part was asked for: the server does not know parts, or it is another version.
+                partial.restart()?;
+                partial.begin(response.headers(), length);
+                *description = self.describe(&response, &url, length);
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if headers.contains_key(http::header::RANGE) => {
+                partial.restart()?;
+                return Err(Failed::passing("the server has not as many bytes as before"));
+            }
+            status => {
+                let reason = format!("status {status} does not fit what was asked for");
+                return Err(HttpError::Answer { url: shown_url(&url), reason, hint: None }.into());
+            }
+        }
+        self.check_limit(partial.total)?;
+        self.read_body(response, partial, progress).await?;
+        self.check_complete(partial, description)?;
+        Ok(false)
+    }
+
+    fn describe(&self, response: &Response, url: &Url, length: Option<u64>) -> Description {
+        let headers = response.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let no_store = headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("no-store")));
+        let framed_by_protocol =
+            headers.contains_key(TRANSFER_ENCODING) || response.version() >= Version::HTTP_2;
+        Description {
+            name: name(headers, self.url, url),
+            etag: text(ETAG),
+            last_modified: text(LAST_MODIFIED),
+            keep: !no_store,
+            framed: length.is_some() || framed_by_protocol,
+        }
+    }
+
+    async fn read_body(
+        &self,
+        mut response: Response,
+        partial: &mut Partial,
+        progress: &mut Progress,
+    ) -> Result<(), Failed> {
+        loop {
+            match response.chunk().await {
+                Ok(None) => return Ok(()),
+                Ok(Some(bytes)) => {
+                    partial.append(&bytes)?;
+                    self.check_limit(Some(partial.received()))?;
+                    progress.report(partial.received(), partial.total);
+                }
+                Err(error) => return Err(Failed::passing(describe(&error.without_url()))),
+            }
+        }
+    }
+
+    fn check_limit(&self, size: Option<u64>) -> Result<(), InputError> {
+        match size {
+            Some(size) if size > self.max_size => {
+                Err(InputError::TooLarge { shown: shown_url(self.url), size: None, limit: self.max_size })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_complete(&self, partial: &mut Partial, description: &Description) -> Result<(), Failed> {
+        match partial.total {
+            Some(total) if partial.received() < total => Err(Failed::passing("the connection ended early")),
+            Some(total) if partial.received() > total => {
+                partial.restart()?;
+                Err(Failed::passing(format!("more bytes came than the {total} that were announced")))
+            }
+            None if !description.framed && !self.digest_known => Err(HttpError::Answer {
+                url: shown_url(self.url),
+                reason: "the server does not say how long it is, so a cut would not be noticed".to_owned(),
+                hint: Some("give its digest with `--sha256`"),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn give_up(&self, reason: Reason, partial: &Partial, retries: &Retries) -> InputError {
+        let attempts = retries.attempts;
+        InputError::Http(match reason {
+            Reason::Status { url, status, authenticated } => {
+                HttpError::Status { url, status, attempts, authenticated }
+            }
+            Reason::Transfer(reason) => HttpError::Transfer {
+                url: shown_url(self.url),
+                reason,
+                received: partial.received(),
+                total: partial.total,
+                attempts,
+            },
+        })
+    }
+}
+
+fn add_conditions(headers: &mut HeaderMap, known: &DownloadEntry) {
+    let mut add = |name: HeaderName, value: &Option<String>| {
+        if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_str) {
+            headers.insert(name, value);
+        }
+    };
+    add(IF_NONE_MATCH, &known.etag);
+    add(IF_MODIFIED_SINCE, &known.last_modified);
+}
+
+/// `Content-Length`, strictly digits.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Says whether the bytes of `entry` are those with `digest`.
+pub(super) fn is(entry: &DownloadEntry, digest: Option<Digest>) -> bool {
+    digest.is_none_or(|digest| digest == entry.digest)
+}

@@ -1,0 +1,128 @@
+//! Owns the error of downloading.
+
+use std::path::PathBuf;
+
+use crate::failure::{Failure, FailureKind};
+
+/// Why a download failed. URLs are shown without user name, password and query.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// `--offline`, and the cache has nothing.
+    #[error("`{url}` is not in the cache, and `--offline` forbids fetching it")]
+    Offline {
+        /// The URL.
+        url: String,
+    },
+    /// A setting cannot be used.
+    #[error("cannot set up downloading: {reason}")]
+    Setup {
+        /// Which and why.
+        reason: String,
+    },
+    /// The file with credentials cannot be read.
+    #[error("cannot read the netrc file `{}`: {reason}", path.display())]
+    Netrc {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The server said no.
+    #[error("`{url}` was not delivered: the server answered {status}{}", tries(*.attempts))]
+    Status {
+        /// The URL that answered.
+        url: String,
+        /// The status with its usual words.
+        status: http::StatusCode,
+        /// How often it was tried.
+        attempts: u32,
+        /// Whether credentials were sent.
+        authenticated: bool,
+    },
+    /// The connection failed or was cut.
+    #[error("cannot download `{url}`: {reason}{}{}", progress(*.received, *.total), tries(*.attempts))]
+    Transfer {
+        /// The URL.
+        url: String,
+        /// What happened last.
+        reason: String,
+        /// How many bytes had arrived.
+        received: u64,
+        /// How many there are, if the server said so.
+        total: Option<u64>,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The server's certificate is not trusted, or there is no TLS there.
+    #[error("no trusted connection to `{url}`: {reason}")]
+    Tls {
+        /// The URL.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// A redirect is not followed.
+    #[error("the redirect of `{url}` is not followed: {reason}")]
+    Redirect {
+        /// Where it came from.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The answer is not the bytes that were asked for.
+    #[error("the answer of `{url}` cannot be used: {reason}")]
+    Answer {
+        /// The URL.
+        url: String,
+        /// Why.
+        reason: String,
+        /// The way out, if there is one.
+        hint: Option<&'static str>,
+    },
+}
+
+fn tries(attempts: u32) -> String {
+    if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
+}
+
+fn progress(received: u64, total: Option<u64>) -> String {
+    match (received, total) {
+        (0, _) => String::new(),
+        (received, Some(total)) => format!(" after {received} of {total} bytes"),
+        (received, None) => format!(" after {received} bytes"),
+    }
+}
+
+impl Failure for HttpError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Setup { .. } => FailureKind::Usage,
+            _ => FailureKind::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Offline { .. } => "run once without `--offline`, or give a file",
+            Self::Status { status, authenticated, .. } => match (status.as_u16(), authenticated) {
+                (401 | 403, true) => "the credentials were not accepted: check them and their rights",
+                (401 | 403, false) => {
+                    "it needs credentials: a netrc file, `--bearer-env NAME`, `--header-env NAME=VAR` or `--header-file`"
+                }
+                (404 | 410, true) => "check the URL; there is nothing at it, or not for these credentials",
+                (404 | 410, false) => "check the URL; private files also look as if they were not there",
+                (429, _) => "the server limits how often one may ask; try again later",
+                (500.., _) => "the server has a problem; try again later",
+                _ => return Vec::new(),
+            },
+            Self::Transfer { .. } => "check the network and the proxy settings, then try again",
+            Self::Tls { .. } => {
+                "if your company has its own certificate authority, name its file with `--ca-file`"
+            }
+            Self::Redirect { .. } => "give the URL it leads to, if you trust it",
+            Self::Answer { hint: Some(hint), .. } => hint,
+            Self::Setup { .. } | Self::Netrc { .. } | Self::Answer { hint: None, .. } => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}

@@ -1,0 +1,82 @@
+//! Owns the decision whether and how a redirect is followed.
+
+use http::HeaderMap;
+use http::header::LOCATION;
+use url::Url;
+
+use super::error::HttpError;
+use super::shown_url;
+
+/// How many redirects are followed.
+pub(super) const MAX_REDIRECTS: usize = 10;
+
+/// Returns where the answer of `current` leads.
+pub(super) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, HttpError> {
+    let refuse = |reason: String| HttpError::Redirect { url: shown_url(current), reason };
+    let location = headers.get(LOCATION).ok_or_else(|| refuse("it does not say where to".to_owned()))?;
+    let location = std::str::from_utf8(location.as_bytes())
+        .map_err(|_| refuse("where it leads to is not UTF-8".to_owned()))?;
+    let mut next =
+        current.join(location).map_err(|error| refuse(format!("it does not lead to a URL: {error}")))?;
+    match (current.scheme(), next.scheme()) {
+        ("https", "http") => {
+            return Err(refuse(format!("it leads from https to unprotected http (`{}`)", shown_url(&next))));
+        }
+        (_, "http" | "https") if next.has_host() => {}
+        (_, other) => return Err(refuse(format!("it leads to a URL with the scheme `{other}`"))),
+    }
+    // Credentials in a redirect are the server's wish, not the user's.
+    if next.set_username("").and_then(|()| next.set_password(None)).is_err() {
+        return Err(refuse("it leads to a URL without a host".to_owned()));
+    }
+    next.set_fragment(None);
+    Ok(next)
+}
+
+/// Says whether both have the same scheme, host and port.
+pub(super) fn same_origin(one: &Url, two: &Url) -> bool {
+    one.scheme() == two.scheme()
+        && one.host() == two.host()
+        && one.port_or_known_default() == two.port_or_known_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn follow(from: &str, location: &str) -> Result<String, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(LOCATION, HeaderValue::from_bytes(location.as_bytes()).expect("valid"));
+        let target = target(&Url::parse(from).expect("valid"), &headers);
+        target.map(|url| url.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn follows_relative_and_absolute_targets() {
+        assert_eq!(follow("https://h/a/b", "../c?d#e"), Ok("https://h/c?d".to_owned()));
+        assert_eq!(follow("http://h/a", "https://other/"), Ok("https://other/".to_owned()));
+        assert_eq!(follow("https://h/a", "//other/x"), Ok("https://other/x".to_owned()));
+        assert_eq!(follow("https://h/a", "https://u:p@other/x"), Ok("https://other/x".to_owned()));
+    }
+
+    #[test]
+    fn refuses_to_lose_protection_or_to_leave_http() {
+        for location in ["http://h/a", "file:///etc/passwd", "ftp://h/", "data:,x", "https://["] {
+            let error = follow("https://user:secret@h/a?secret", location).expect_err(location);
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let same = |one: &str, two: &str| {
+            same_origin(&Url::parse(one).expect("valid"), &Url::parse(two).expect("valid"))
+        };
+        assert!(same("https://h/a", "https://H:443/b"));
+        assert!(!same("https://h/", "https://h:8443/"));
+        assert!(!same("http://h/", "https://h/"));
+        assert!(!same("https://h/", "https://h.evil/"));
+    }
+}

@@ -1,0 +1,143 @@
+//! Owns one request with its redirects, and telling failures that may pass from those that will not.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use reqwest::{Client, Response};
+use url::Url;
+
+use super::super::error::InputError;
+use super::credentials::Credentials;
+use super::error::HttpError;
+use super::redirect::{MAX_REDIRECTS, same_origin, target};
+use super::retry::retry_after;
+use super::{describe, shown_url, without_credentials};
+
+/// Why a try failed.
+pub(super) enum Failed {
+    /// Trying again may help.
+    Passing {
+        /// What happened.
+        reason: Reason,
+        /// How long the server asks to wait.
+        after: Option<Duration>,
+    },
+    /// Trying again will not help.
+    Final(InputError),
+}
+
+/// What happened in a try that may be repeated.
+pub(super) enum Reason {
+    Status { url: String, status: StatusCode, authenticated: bool },
+    Transfer(String),
+}
+
+impl Failed {
+    pub(super) fn passing(reason: impl Into<String>) -> Self {
+        Self::Passing { reason: Reason::Transfer(reason.into()), after: None }
+    }
+}
+
+impl<E: Into<InputError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+/// The last answer of a request, and where it came from.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) url: Url,
+}
+
+/// Asks for `url` with `headers`, following redirects; `credentials` go along until one leads elsewhere.
+pub(super) async fn get(
+    client: &Client,
+    url: &Url,
+    headers: &HeaderMap,
+    credentials: &Credentials,
+) -> Result<Answer, Failed> {
+    // Credentials in the URL are sent as a header, by us, or not at all.
+    let mut current = without_credentials(url);
+    let first = current.clone();
+    let mut trusted = true;
+    for _ in 0..=MAX_REDIRECTS {
+        let mut all = credentials.headers(trusted);
+        for (name, value) in headers {
+            all.insert(name.clone(), value.clone());
+        }
+        // What is hashed, measured and resumed are the bytes of the file, not a compressed form of them.
+        all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let response = client.get(current.clone()).headers(all).send().await;
+        let response = response.map_err(|error| send_error(&current, error))?;
+        match response.status().as_u16() {
+            301 | 302 | 303 | 307 | 308 => {
+                current = target(&current, response.headers())?;
+                trusted &= same_origin(&first, &current);
+            }
+            200 | 206 | 304 | 416 => {
+                refuse_encoded(&current, response.headers())?;
+                return Ok(Answer { response, url: current });
+            }
+            _ => return Err(status_error(&current, &response, trusted && credentials.any())),
+        }
+    }
+    let reason = format!("there are more than {MAX_REDIRECTS} of them");
+    Err(HttpError::Redirect { url: shown_url(&first), reason }.into())
+}
+
+fn refused(url: &Url, reason: &str) -> HttpError {
+    HttpError::Answer { url: shown_url(url), reason: reason.to_owned(), hint: None }
+}
+
+fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"" | b"identity") => Ok(()),
+        Some(encoding) => {
+            let encoding = String::from_utf8_lossy(encoding);
+            let reason = format!(
+                "it is compressed (`Content-Encoding: {}`), although that was not asked for",
+                encoding.escape_debug()
+            );
+            Err(refused(url, &reason))
+        }
+    }
+}
+
+fn status_error(url: &Url, response: &Response, authenticated: bool) -> Failed {
+    let (status, url) = (response.status(), shown_url(url));
+    let passing = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=599);
+    if passing {
+        let after = retry_after(response.headers(), Timestamp::now());
+        return Failed::Passing { reason: Reason::Status { url, status, authenticated }, after };
+    }
+    HttpError::Status { url, status, attempts: 1, authenticated }.into()
+}
+
+fn send_error(url: &Url, error: reqwest::Error) -> Failed {
+    let error = error.without_url();
+    let reason = describe(&error);
+    if is_tls(&error) {
+        return HttpError::Tls { url: shown_url(url), reason }.into();
+    }
+    if error.is_builder() {
+        return refused(url, &reason).into();
+    }
+    Failed::passing(reason)
+}
+
+/// Says whether TLS itself failed; a certificate that is not trusted now will not be a second later.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = inner.map_or_else(|| error.source(), |inner| Some(inner));
+    }
+    false
+}

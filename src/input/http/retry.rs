@@ -1,0 +1,91 @@
+//! Owns how often and after which pause a download is tried again.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use jiff::Timestamp;
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// The tries of one download.
+pub(super) struct Retries {
+    allowed: u32,
+    first_pause: Duration,
+    failures: u32,
+    pub(super) attempts: u32,
+}
+
+impl Retries {
+    pub(super) fn new(allowed: u32, first_pause: Duration) -> Self {
+        Self { allowed, first_pause, failures: 0, attempts: 1 }
+    }
+
+    /// Bytes have arrived: the next failure is the first again.
+    pub(super) fn made_progress(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Returns the pause before the next try, or nothing if it was the last one. Each pause is twice as long as the
+    /// one before, less a random part, so that many clients do not come back together.
+    pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+        if self.failures >= self.allowed {
+            return None;
+        }
+        let pause = self.first_pause.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE);
+        self.failures += 1;
+        self.attempts += 1;
+        let share =
+            f64::from(u16::try_from(RandomState::new().hash_one(self.attempts) & 0xffff).unwrap_or(0));
+        let pause = pause.mul_f64(0.5 + share / f64::from(u16::MAX) / 2.0);
+        Some(asked.map_or(pause, |asked| asked.max(pause)).min(MAX_PAUSE))
+    }
+}
+
+/// Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Duration::try_from(date.duration_since(now)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut retries = Retries::new(3, Duration::from_millis(100));
+        let pauses: Vec<_> =
+            std::iter::from_fn(|| retries.next(None)).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses.len(), 3);
+        for (pause, full) in pauses.iter().zip([100, 200, 400]) {
+            assert!((full / 2..=full).contains(pause), "{pauses:?}");
+        }
+        retries.made_progress();
+        assert_eq!(retries.next(Some(Duration::from_secs(1_000_000))), Some(MAX_PAUSE));
+        assert_eq!(retries.attempts, 5);
+    }
+
+    #[test]
+    fn reads_both_forms_of_retry_after() {
+        let now: Timestamp = "2015-10-21T07:28:00Z".parse().expect("valid");
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:27:30 GMT"), None);
+        assert_eq!(read("soon"), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! Owns what the user names as input: a path, `-`, or a URL.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::artifact::Origin;
+use super::error::InputError;
+use super::http::shown_url;
+
+/// Where the input comes from. Shown without user name, password and query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputSource {
+    /// A file of this machine.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// An http or https URL.
+    Url(Url),
+}
+
+impl InputSource {
+    /// Parses `-`, an `http://`, `https://` or `file://` URL, or a path.
+    ///
+    /// # Errors
+    /// [`InputError::InvalidSource`] for an empty text, a URL that cannot be parsed, or another scheme.
+    pub fn parse(text: &str) -> Result<Self, InputError> {
+        if text == "-" {
+            return Ok(Self::Stdin);
+        }
+        let invalid =
+            |text: &str, reason: String| InputError::InvalidSource { text: text.to_owned(), reason };
+        if text.is_empty() {
+            return Err(invalid(text, "it is empty".to_owned()));
+        }
+        let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+            return Ok(Self::File(PathBuf::from(text)));
+        };
+        // What cannot be parsed may hold credentials at any place; only its scheme is shown.
+        let hidden = format!("{scheme}://…");
+        let url = Url::parse(text).map_err(|error| invalid(&hidden, error.to_string()))?;
+        match url.scheme() {
+            "http" | "https" if url.has_host() => Ok(Self::Url(url)),
+            "file" => url
+                .to_file_path()
+                .map(Self::File)
+                .map_err(|()| invalid(text, "a file URL names no other host: `file:///path`".to_owned())),
+            other => {
+                Err(invalid(&shown_url(&url), format!("`{other}` is not one of `http`, `https` and `file`")))
+            }
+        }
+    }
+
+    /// What is recorded of it.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Self::File(path) => Origin::File { path: path.clone() },
+            Self::Stdin => Origin::Stdin,
+            Self::Url(url) => Origin::Url { url: shown_url(url) },
+        }
+    }
+}
+
+impl fmt::Display for InputSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Stdin => formatter.write_str("standard input"),
+            Self::Url(url) => formatter.write_str(&shown_url(url)),
+        }
+    }
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_paths_from_urls() {
+        let path = |text: &str| InputSource::File(PathBuf::from(text));
+        assert_eq!(InputSource::parse("-").expect("valid"), InputSource::Stdin);
+        assert_eq!(InputSource::parse("target/app.jar").expect("valid"), path("target/app.jar"));
+        assert_eq!(InputSource::parse("file:///tmp/a%20b").expect("valid"), path("/tmp/a b"));
+        assert_eq!(InputSource::parse("a:b").expect("valid"), path("a:b"));
+        assert!(matches!(InputSource::parse("HTTPS://h/x").expect("valid"), InputSource::Url(_)));
+    }
+
+    #[test]
+    fn refuses_other_schemes_without_showing_secrets() {
+        for text in
+            ["ftp://user:secret@h/x?secret", "https://user:secret@[::/x", "http://", "", "file://host/x"]
+        {
+            let error = InputSource::parse(text).expect_err(text);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn is_shown_and_recorded_without_secrets() {
+        let source = InputSource::parse("https://user:secret@h:8443/a.jar?token=secret#f").expect("valid");
+        assert_eq!(source.to_string(), "https://h:8443/a.jar");
+        assert_eq!(source.origin(), Origin::Url { url: "https://h:8443/a.jar".to_owned() });
+    }
+}
