@@ -350,4 +350,18 @@ mod tests {
             assert!(error.contains(needle), "{error}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever is typed into a file, the answer is a template or an error that shows one line of it.
+        #[test]
+        fn damaged_files_never_panic(at in 0_usize..1500, text in "\\PC{0,12}|\"\"\"|\\[\\[a|\n= ", cut in 0_usize..20) {
+            let mut damaged: Vec<char> = sample::TOMCAT.chars().collect();
+            let at = at.min(damaged.len());
+            damaged.splice(at..(at + cut).min(damaged.len()), text.chars());
+            let damaged: String = damaged.into_iter().collect();
+            if let Err(error) = Metadata::parse("b", &damaged) {
+                proptest::prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
 }
