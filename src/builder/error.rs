@@ -194,10 +194,8 @@ impl Failure for BuilderError {
                 let list = "`b2i builders show NAME` lists the bases of a builder".to_owned();
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([list]).collect()
             }
-            Self::PlatformContradicts { built_for, .. } => {
-                vec![format!(
-                    "leave out `--platform`, or package the program that is built for it, not {built_for}"
-                )]
+            Self::PlatformContradicts { requested, .. } => {
+                vec![format!("leave out `--platform`, or package the program that is built for {requested}")]
             }
             Self::WrongKind { hint, .. } | Self::CannotRun { hint, .. } | Self::NothingFits { hint, .. } => {
                 vec![hint.clone()]
@@ -219,17 +217,24 @@ impl Failure for BuilderError {
     }
 }
 
+/// Makes a text of a stranger fit for a message: a terminal obeys control characters, and nobody reads a megabyte.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut kept: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
 /// Turns an error of the TOML parser into one that names file, line and key.
 pub(super) fn toml_error(file: &str, text: &str, error: &toml::de::Error) -> BuilderError {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count();
-    // The line that is shown comes from the file; a file without line ends must not flood the terminal.
-    let shown = text.lines().nth(line).unwrap_or_default().trim();
+    let line = text.get(..start).unwrap_or_default().matches('\n').count();
     BuilderError::Malformed {
         file: file.to_owned(),
         line: line + 1,
-        message: error.message().trim().replace('\n', ", "),
-        text: shown.chars().filter(|character| !character.is_control()).take(120).collect(),
+        message: shown(&error.message().trim().replace('\n', ", ")),
+        text: shown(text.lines().nth(line).unwrap_or_default().trim()),
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::error::BuilderError;
+use super::error::{BuilderError, shown};
 
 /// Where the file is in the container.
 pub const IMAGE_METADATA_PATH: &str = "/tmp/.s2i/image_metadata.json";
@@ -49,10 +49,6 @@ pub fn parse_image_metadata(bytes: &[u8]) -> Result<Vec<(String, String)>, Build
         }
     }
     Ok(labels)
-}
-
-fn shown(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(100).collect()
 }
 
 #[cfg(test)]

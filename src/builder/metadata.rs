@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::base::{BaseLibc, BaseName, glibc_version};
-use super::error::{BuilderError, toml_error};
+use super::error::{BuilderError, shown, toml_error};
 use super::placement::LinkPattern;
 use super::version::DottedVersion;
 use crate::detect::facts::{GlibcVersion, Kind, ServletApi};
@@ -215,12 +215,19 @@ impl Metadata {
     /// [`BuilderError::Malformed`] with line and key, [`BuilderError::Invalid`] where values contradict each other.
     pub fn parse(file: &str, text: &str) -> Result<Self, BuilderError> {
         let metadata: Self = toml::from_str(text).map_err(|error| toml_error(file, text, &error))?;
-        metadata.check().map_err(|(key, reason)| BuilderError::Invalid { file: file.into(), key, reason })?;
+        metadata.check().map_err(|(key, reason)| BuilderError::Invalid {
+            file: file.into(),
+            key,
+            reason: shown(&reason),
+        })?;
         Ok(metadata)
     }
 
     fn check(&self) -> Result<(), (String, String)> {
         let wrong = |key: &str, reason: String| Err((key.to_owned(), reason));
+        if shown(&self.description) != self.description {
+            return wrong("description", "is longer than 200 characters or not plain text".into());
+        }
         if self.kinds.is_empty() {
             return wrong("kinds", "names no kind of artifact".into());
         }
@@ -339,8 +346,17 @@ mod tests {
     }
 
     #[test]
+    fn an_error_shows_no_flood_and_no_control_characters() {
+        let mode = format!("mode = \"{}\\u001b[2J\"", "x".repeat(100_000));
+        let text = sample::TOMCAT.replacen("mode = \"0775\"", &mode, 1);
+        let error = Metadata::parse("b", &text).expect_err("refused").to_string();
+        assert!(error.len() < 600 && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
     fn refuses_contradictions() {
         for (from, to, needle) in [
+            ("\"Runs a WAR\"", "\"Runs \\u001b[31m\"", "`description`"),
             ("kinds = [\"war\"]", "kinds = []", "`kinds`"),
             ("version = \"10.1\"", "version = \"9\"", "twice"),
             ("\"/opt/app-root/bin/binary\"", "\"/usr/libexec/s2i/run\"", "`placement.artifact`"),
@@ -348,6 +364,20 @@ mod tests {
             let error =
                 Metadata::parse("b", &sample::TOMCAT.replacen(from, to, 1)).expect_err(to).to_string();
             assert!(error.contains(needle), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is typed into a file, the answer is a template or an error that shows one line of it.
+        #[test]
+        fn damaged_files_never_panic(at in 0_usize..1500, text in "\\PC{0,12}|\"\"\"|\\[\\[a|\n= ", cut in 0_usize..20) {
+            let mut damaged: Vec<char> = sample::TOMCAT.chars().collect();
+            let at = at.min(damaged.len());
+            damaged.splice(at..(at + cut).min(damaged.len()), text.chars());
+            let damaged: String = damaged.into_iter().collect();
+            if let Err(error) = Metadata::parse("b", &damaged) {
+                proptest::prop_assert!(!error.to_string().is_empty());
+            }
         }
     }
 }

@@ -194,4 +194,63 @@ mod tests {
         assert!(java.placement(None).expect("valid").hard_links.is_empty());
         assert!(matches!(java.placement(Some("/x")), Err(BuilderError::NoContextPath { .. })));
     }
+
+    /// The name of the file that the real script links the WAR to, or nothing if it refuses the context path.
+    #[cfg(unix)]
+    fn linked_by_the_script(script: &std::path::Path, context_path: &str) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let source = folder.path().join("s2i/src");
+        std::fs::create_dir_all(&source).expect("made");
+        std::fs::write(source.join("app.war"), "PK").expect("written");
+        let done = std::process::Command::new("/bin/sh")
+            .arg(script)
+            .env("S2I_DESTINATION", folder.path().join("s2i"))
+            .env("APP_ROOT", folder.path().join("root"))
+            .env("B2I_CONTEXT_PATH", context_path)
+            .output()
+            .expect("a shell");
+        if !done.status.success() {
+            return None;
+        }
+        let mut links = std::fs::read_dir(folder.path().join("root/tomcat/webapps")).expect("made");
+        let link = links.next().expect("one").expect("readable");
+        assert!(links.next().is_none());
+        Some(link.file_name().to_string_lossy().into_owned())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_script_of_the_template_says_the_same() {
+        let script =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("builder-images/tomcat/s2i/bin/assemble");
+        for path in [
+            "/",
+            "/shop",
+            "/a/b",
+            "/a/b/c",
+            "/ROOT",
+            "/ROOT/x",
+            "/META-INF",
+            "/WEB-INF/x",
+            "/shop/",
+            "//",
+            "/a//b",
+            "/.",
+            "/a/..",
+            "/...",
+            "/a#b",
+            "/a b",
+            "/a%20b",
+            "/~x_y-z.1",
+            "shop",
+            "/ä",
+            "/a\nb",
+            "/$(id)",
+            "/*",
+            "/-",
+        ] {
+            let ours = ContextPath::parse(path).ok().map(|context| format!("{}.war", context.file_stem()));
+            assert_eq!(linked_by_the_script(&script, path), ours, "{path:?}");
+        }
+    }
 }

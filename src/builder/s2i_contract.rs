@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::error::BuilderError;
+use super::error::{BuilderError, shown};
 use crate::image::{ImageConfig, ImagePath};
 
 /// Labels that name where the scripts are, newest first.
@@ -121,7 +121,7 @@ impl Stated<'_> {
         BuilderError::Contract {
             image: self.image.to_owned(),
             name: self.name.to_owned(),
-            value: self.value.chars().filter(|character| !character.is_control()).take(200).collect(),
+            value: shown(self.value),
             reason: reason.to_owned(),
             hint: hint.map(Into::into),
         }

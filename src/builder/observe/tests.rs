@@ -192,3 +192,24 @@ fn endless_names_are_an_error() {
     let error = observe(Links(0, Vec::new())).expect_err("refused").to_string();
     assert!(error.contains("more names"), "{error}");
 }
+
+proptest::proptest! {
+    /// Whatever a few bytes are turned into, there is an answer.
+    #[test]
+    fn damaged_tars_never_panic(changes in proptest::collection::vec((0_usize..12_000, proptest::num::u8::ANY), 1..8), cut in 0_usize..12_000) {
+        let mut tar = tar_of(&[
+            ("usr/lib/libc.so.6", b"GNU C Library (GNU libc) stable release version 2.36.\n"),
+            ("usr/lib/libz.so.1 -> libz.so.1.2", b""),
+            (&format!("opt/{}/release", "d".repeat(150)), b"JAVA_VERSION=\"21\"\n"),
+            ("opt/tomcat/lib/catalina.jar", &catalina("11.0.1.0")),
+        ]);
+        for (position, byte) in changes {
+            let length = tar.len();
+            tar[position % length] = byte;
+        }
+        tar.truncate(tar.len() - cut % tar.len());
+        if let Ok(seen) = observe(tar.as_slice()) {
+            let _ = (seen.libc(), seen.has_program("sh"), seen.tomcat_at(&path("/opt/tomcat")));
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Candidate, Picked, Search, Warning};
-use crate::builder::error::BuilderError;
+use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{ArtifactKind, Version};
 use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
 
@@ -64,7 +64,7 @@ fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<Strin
 pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
     if !search.template.metadata.kinds.contains(&ArtifactKind::War) {
         let mut picked = runtime(search, facts.java)?;
-        let main_class = facts.main_class.as_deref().unwrap_or_default();
+        let main_class = shown(facts.main_class.as_deref().unwrap_or_default());
         picked.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", picked.reason);
         return Ok(picked);
     }
@@ -115,7 +115,8 @@ fn war_reason(facts: &WarFacts, candidate: &Candidate<'_>) -> String {
     let api = match facts.servlet_api {
         None => "nothing in it tells its servlet API".to_owned(),
         Some(api) => {
-            let evidence = facts.servlet_evidence.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            let evidence =
+                facts.servlet_evidence.as_ref().map(|why| format!(" ({})", shown(why))).unwrap_or_default();
             format!("it is written for `{}`{evidence}", package(api))
         }
     };

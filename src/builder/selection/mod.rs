@@ -263,7 +263,7 @@ impl<'a> Search<'a> {
         }
         let offered = candidate.base.assumptions.platforms.iter().flatten();
         let offered = offered.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(format!("its base is published for {offered}, and {platform} is needed"))
+        Some(format!("{platform} is needed, and its base is published only for {offered}"))
     }
 
     /// Puts "asked for" before the reason when the user named the builder.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Candidate, Picked, Search, Warning};
 use crate::builder::base::BaseLibc;
-use crate::builder::error::BuilderError;
+use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, ScriptFacts};
 
 /// Libraries that belong to the GNU C library (glibc manual, "Installed libraries"), without what follows `.so`.
@@ -51,7 +51,7 @@ pub(super) fn executable<'a, 'b>(
         Some(Libc::Glibc) => dynamic(search, facts, BaseLibc::Glibc),
         Some(Libc::Musl) => dynamic(search, facts, BaseLibc::Musl),
         Some(Libc::Other) | None => {
-            let interpreter = facts.interpreter.as_deref().unwrap_or_default();
+            let interpreter = shown(facts.interpreter.as_deref().unwrap_or_default());
             Err(BuilderError::CannotRun {
                 artifact: search.request.artifact.to_owned(),
                 reason: format!(
@@ -169,7 +169,12 @@ fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &Exec
             listed(&missing),
             candidate.base.image
         );
-        let add = missing.iter().map(|name| format!("--add {name}")).collect::<Vec<_>>().join(" ");
+        let add = missing
+            .iter()
+            .take(10)
+            .map(|name| format!("--add {}", shown(name)))
+            .collect::<Vec<_>>()
+            .join(" ");
         let hint = if looks_beside {
             format!("the program looks beside itself: `{add}`")
         } else {
@@ -195,7 +200,7 @@ fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &Exec
 
 /// Lists up to ten names; a file may name thousands.
 fn listed(names: &[&str]) -> String {
-    let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(10).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
     if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
 }
 
@@ -205,6 +210,7 @@ pub(super) fn script<'a, 'b>(
     facts: &ScriptFacts,
 ) -> Result<Picked<'a, 'b>, BuilderError> {
     let program = facts.program.as_str();
+    let (shown_program, shown_interpreter) = (shown(program), shown(&facts.interpreter));
     let has = |candidate: &Candidate<'_>| {
         let assumed = &candidate.base.assumptions;
         match program {
@@ -217,22 +223,25 @@ pub(super) fn script<'a, 'b>(
     if !search.others.iter().any(|candidate| has(candidate) != Some(false)) {
         return Err(BuilderError::CannotRun {
             artifact: search.request.artifact.to_owned(),
-            reason: format!("it is a script for `{program}` (`{}`), which no base has", facts.interpreter),
-            hint: format!("name an image that has `{program}` and S2I scripts: `--builder IMAGE`"),
+            reason: format!(
+                "it is a script for `{shown_program}` (`{shown_interpreter}`), which no base is known to have"
+            ),
+            hint: format!("name an image that has `{shown_program}` and S2I scripts: `--builder IMAGE`"),
         });
     }
     let mut fitting = search.fitting(|candidate| {
         (has(candidate) == Some(false))
-            .then(|| format!("the script needs `{program}`, which this base does not have"))
+            .then(|| format!("the script needs `{shown_program}`, which this base is not known to have"))
     })?;
     // Scripts call the usual tools: the newest base with glibc, as the most common one, goes first.
     fitting.reverse();
     fitting.sort_by_key(|candidate| (has(candidate).is_none(), candidate.libc() != Some(BaseLibc::Glibc)));
     let candidate = fitting[0];
-    let reason = format!("it is a script for `{program}`, and `{}` has it", candidate.version.version);
+    let reason = format!("it is a script for `{shown_program}`, and `{}` has it", candidate.version.version);
     let mut warnings = Vec::new();
     if has(candidate).is_none() {
-        let message = format!("whether the base `{}` has `{program}` is not known", candidate.base.image);
+        let message =
+            format!("whether the base `{}` has `{shown_program}` is not known", candidate.base.image);
         warnings.push(Warning { message, hint: None });
     }
     let usual = ["/bin/", "/usr/bin/"].iter().any(|folder| {
@@ -240,10 +249,10 @@ pub(super) fn script<'a, 'b>(
     });
     if !usual {
         let message = format!(
-            "the script names `{}`; the base is only known to have `{program}` in `/bin` or `/usr/bin`",
-            facts.interpreter
+            "the script names `{shown_interpreter}`; the base is only known to have `{shown_program}` in `/bin` or `/usr/bin`"
         );
-        warnings.push(Warning { message, hint: Some(format!("begin it with `#!/usr/bin/env {program}`")) });
+        warnings
+            .push(Warning { message, hint: Some(format!("begin it with `#!/usr/bin/env {shown_program}`")) });
     }
     Ok(Picked { candidate, reason, warnings })
 }
