@@ -2,6 +2,8 @@
 //!
 //! The trait is what `assemble/` works with; `docker` is its first implementation. Knows no plan and no artifact.
 
+pub mod docker;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -2,7 +2,11 @@
 //!
 //! Knows images as configs and layers. Knows no plan, no artifact and no builder.
 
+pub mod archive;
+pub mod builtin;
 pub mod cache;
+pub mod credentials;
+pub mod daemon;
 
 use std::sync::Arc;
 
