@@ -15,4 +15,5 @@ pub mod fs;
 pub mod image;
 pub mod input;
 pub mod request;
+pub mod road;
 pub mod store;

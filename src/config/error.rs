@@ -23,23 +23,26 @@ const SHOWN: usize = 100;
 
 impl Excerpt {
     /// Finds the place of the bytes `span` of `text`.
-    pub fn new(path: &Path, text: &str, span: Range<usize>) -> Self {
+    pub fn new(path: &Path, text: &str, span: Range<usize>) -> Box<Self> {
         // The parser may point behind the end, or into a character.
-        let start = text.floor_char_boundary(span.start.min(text.len()));
-        let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
+        let boundary = |position: usize| {
+            (0..=position.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
+        };
+        let start = boundary(span.start);
+        let end = boundary(span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let content: String =
             text[line_start..].lines().next().unwrap_or_default().chars().take(SHOWN).collect();
         let column = text[line_start..start].chars().count() + 1;
         let marked = text[start..end].lines().next().unwrap_or_default().chars().count();
         let room = (content.chars().count() + 1).saturating_sub(column);
-        Self {
+        Box::new(Self {
             path: path.to_owned(),
             line: line_of(text, start),
             column,
             width: marked.min(room).max(1),
             content,
-        }
+        })
     }
 }
 
@@ -86,7 +89,7 @@ pub enum Error {
         /// What is wrong, one line.
         message: String,
         /// Where.
-        excerpt: Excerpt,
+        excerpt: Box<Excerpt>,
     },
     /// A key that does not exist.
     #[error("unknown key `{name}`{}\n{excerpt}", within(section))]
@@ -100,7 +103,7 @@ pub enum Error {
         /// What there is.
         known: Vec<&'static str>,
         /// Where.
-        excerpt: Excerpt,
+        excerpt: Box<Excerpt>,
     },
     /// A key that a project's file may not set.
     #[error("a project's configuration may not set `{key}`: {reason}\n{excerpt}")]
@@ -110,7 +113,7 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
         /// Where.
-        excerpt: Excerpt,
+        excerpt: Box<Excerpt>,
     },
     /// A variable whose value is of the wrong kind.
     #[error("the variable `{name}` is wrong: {reason}")]

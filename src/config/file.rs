@@ -247,7 +247,7 @@ impl Checker<'_> {
         }
     }
 
-    fn excerpt(&self, span: Range<usize>) -> Excerpt {
+    fn excerpt(&self, span: Range<usize>) -> Box<Excerpt> {
         Excerpt::new(self.path, self.text, span)
     }
 }
