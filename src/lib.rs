@@ -16,4 +16,5 @@ pub mod image;
 pub mod input;
 pub mod launcher;
 pub mod request;
+pub mod road;
 pub mod store;
