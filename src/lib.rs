@@ -4,6 +4,7 @@
 //! Each room below owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads the
 //! environment and never exits; only `cli` does.
 
+pub mod assemble;
 pub mod builder;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod fs;
 pub mod image;
 pub mod input;
 pub mod launcher;
+pub mod plan;
 pub mod request;
 pub mod road;
 pub mod store;

@@ -7,9 +7,11 @@ use super::environment::Environment;
 use super::failure::CliError;
 use super::printer::Printer;
 use super::progress::Progress;
-use crate::config::{self, ConfigFile, Origin, Settings, Sources, unplaced};
+use crate::builder::{CatalogSettings, TemplateOrigin};
+use crate::config::{self, ConfigFile, Origin, Settings, Sources, TemplateDirectory, unplaced};
 use crate::events::Events;
-use crate::road::{CatalogSettings, DaemonChoice, Surroundings};
+use crate::road::{DaemonChoice, Surroundings};
+use crate::store::daemon::DaemonSettings;
 
 /// The machine's configuration file.
 const SYSTEM_CONFIGURATION: &str = "/etc/b2i/config.toml";
@@ -81,24 +83,23 @@ impl Context {
         let cache_directory = std::path::absolute(&cache.value).map_err(|error| {
             CliError::usage(format!("`{}` is no place for the cache: {error}", cache.value.display()))
         })?;
-        Ok(Surroundings {
-            cache_directory,
-            daemon: self.daemon(settings),
-            catalog: CatalogSettings {
-                bases: settings
-                    .bases
-                    .iter()
-                    .map(|(public, replacement)| (public.clone(), replacement.value.clone()))
-                    .collect(),
-                template_directories: settings
-                    .templates
-                    .directories
-                    .iter()
-                    .map(|directory| directory.value.clone())
-                    .collect(),
-            },
-            events: self.events(),
-        })
+        let catalog = CatalogSettings {
+            replaced_bases: settings
+                .bases
+                .iter()
+                .map(|(public, replacement)| (public.clone(), replacement.value.clone()))
+                .collect(),
+            // The catalog takes the weakest first, the settings name the strongest first.
+            template_directories: settings
+                .templates
+                .directories
+                .iter()
+                .rev()
+                .map(|directory| template_directory(&directory.value))
+                .collect(),
+        };
+        let stdin = || Box::new(std::io::stdin()) as Box<dyn std::io::Read + Send>;
+        Ok(Surroundings::new(cache_directory, self.daemon(settings), catalog, self.events(), stdin))
     }
 
     fn events(&self) -> Events {
@@ -112,19 +113,45 @@ impl Context {
         // DOCKER_CONTEXT is a variable, and a variable wins over a file.
         let is_overruled = |origin: &Origin| context.is_some() && matches!(origin, Origin::File { .. });
         let host = host.filter(|host| !is_overruled(&host.origin));
-        DaemonChoice {
+        let docker_config =
+            environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")));
+        let settings = DaemonSettings {
             host: host.map(|host| host.value.clone()),
             host_origin: host.map(|host| host.origin.to_string()),
-            context: context.filter(|_| host.is_none()),
-            docker_config: environment
-                .path("DOCKER_CONFIG")
-                .or_else(|| Some(environment.home()?.join(".docker"))),
+            docker_context: context.filter(|_| host.is_none()),
+            docker_config_directory: docker_config.clone().unwrap_or_default(),
             tls_verify: environment.is_set("DOCKER_TLS_VERIFY"),
             cert_path: environment.path("DOCKER_CERT_PATH"),
             runtime_directory: environment.path("XDG_RUNTIME_DIR"),
-            home: environment.home(),
-        }
+            user_id: user_id(),
+            api_version: environment.text("DOCKER_API_VERSION").map(str::to_owned),
+        };
+        let podman = environment.path("XDG_RUNTIME_DIR").map(|runtime| runtime.join("containers/auth.json"));
+        let named = environment.path("REGISTRY_AUTH_FILE");
+        let docker = docker_config.map(|directory| directory.join("config.json"));
+        DaemonChoice { settings, credential_files: [named, podman, docker].into_iter().flatten().collect() }
     }
+}
+
+/// A directory of templates, with how far it is trusted.
+fn template_directory(directory: &TemplateDirectory) -> (PathBuf, TemplateOrigin) {
+    let path = directory.path.clone();
+    let origin = if directory.trusted {
+        TemplateOrigin::Configured { directory: path.clone() }
+    } else {
+        TemplateOrigin::Project { directory: path.clone() }
+    };
+    (path, origin)
+}
+
+#[cfg(unix)]
+fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn user_id() -> u32 {
+    0
 }
 
 /// What a flag says, or else its variable.

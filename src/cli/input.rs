@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::failure::CliError;
 use crate::config::{ConfigFile, Settings, unplaced};
 use crate::failure::FailureKind;
-use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, ProxySettings};
+use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, ProxySettings, Secret};
 
 /// The largest file with headers, passwords or variables that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
@@ -141,21 +141,29 @@ fn http_options(
     let proxy = |setting: &Option<crate::config::Setting<crate::config::values::ProxyUrl>>| {
         setting.as_ref().map(|setting| setting.value.secret().to_owned())
     };
-    Ok(HttpOptions {
+    let mut options = HttpOptions {
         headers,
-        bearer,
+        bearer: bearer.map(Secret::new),
         netrc: netrc(arguments.netrc_file.as_deref(), environment)?,
-        proxies: ProxySettings {
+        proxy: ProxySettings {
             http: proxy(&proxies.http),
             https: proxy(&proxies.https),
             all: proxy(&proxies.all),
-            none: proxies.none.as_ref().map(|setting| setting.value.clone()),
+            no_proxy: proxies.none.as_ref().map(|setting| setting.value.clone()),
         },
         extra_ca: network.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
-        connect_timeout: network.connect_timeout.as_ref().map(|setting| setting.value.0),
-        read_timeout: network.read_timeout.as_ref().map(|setting| setting.value.0),
-        retries: network.retries.as_ref().map(|setting| setting.value),
-    })
+        ..HttpOptions::default()
+    };
+    if let Some(setting) = &network.connect_timeout {
+        options.connect_timeout = setting.value.0;
+    }
+    if let Some(setting) = &network.read_timeout {
+        options.read_timeout = setting.value.0;
+    }
+    if let Some(setting) = &network.retries {
+        options.retries = setting.value;
+    }
+    Ok(options)
 }
 
 /// The value of a variable that a flag names.
@@ -206,16 +214,16 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static
     Ok((name, value))
 }
 
-/// The text of the netrc file: the named one, `$NETRC`, or `~/.netrc` if it is there.
-fn netrc(named: Option<&Path>, environment: &Environment) -> Result<Option<String>, CliError> {
-    if let Some(path) = named {
-        return read_text(path, "--netrc-file").map(Some);
+/// The netrc file: the named one, `$NETRC`, or `~/.netrc`. One that is named has to be there.
+fn netrc(named: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, CliError> {
+    let variable = environment.path("NETRC");
+    let demanded =
+        named.map(|path| (path, "--netrc-file")).or(variable.as_deref().map(|path| (path, "NETRC")));
+    if let Some((path, origin)) = demanded {
+        read_text(path, origin)?;
+        return Ok(Some(path.to_owned()));
     }
-    if let Some(path) = environment.path("NETRC") {
-        return read_text(&path, "NETRC").map(Some);
-    }
-    let usual = environment.home().map(|home| home.join(".netrc"));
-    usual.filter(|path| path.is_file()).map(|path| read_text(&path, "netrc")).transpose()
+    Ok(environment.home().map(|home| home.join(".netrc")))
 }
 
 /// Reads a small file that `flag` names.

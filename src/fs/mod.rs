@@ -9,7 +9,7 @@ pub mod lease;
 pub mod unpack;
 
 pub use atomic::AtomicFile;
-pub use cache_directory::CacheDirectory;
+pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use error::FileError;
 pub use lease::{AbandonedLease, Lease, abandoned};
 pub use unpack::{TreeLimits, TreeWriter, UnpackError};

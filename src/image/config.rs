@@ -142,6 +142,14 @@ impl ImageConfig {
         self.runtime("WorkingDir").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The exposed ports, such as `8080/tcp`, sorted.
+    pub fn exposed_ports(&self) -> Vec<String> {
+        let ports = self.runtime("ExposedPorts").and_then(Value::as_object);
+        let mut ports: Vec<String> = ports.into_iter().flat_map(Map::keys).cloned().collect();
+        ports.sort();
+        ports
+    }
+
     /// A list of texts in the runtime part, such as `Entrypoint`, `Cmd` or `OnBuild`; empty if it is not set.
     pub fn list(&self, field: &str) -> Vec<String> {
         let values = self.runtime(field).and_then(Value::as_array).into_iter().flatten();

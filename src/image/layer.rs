@@ -266,6 +266,12 @@ impl Layer {
     }
 }
 
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:04o} {} {}", self.mode, self.owner, self.path)
+    }
+}
+
 impl Entry {
     /// The number of content bytes that follow its header.
     fn size(&self) -> u64 {

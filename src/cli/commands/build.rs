@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
         context.progress.finish();
         return match arguments.output.format {
             Format::Json => context.printer.json(&plan),
-            Format::Text => context.printer.data(&road::render_text(&plan)),
+            Format::Text => context.printer.data(&crate::plan::render_text(&plan)),
         };
     }
     let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
@@ -100,6 +100,7 @@ fn run_built(
             stdin: Box::new(tokio::io::stdin()),
             stdout: Box::new(tokio::io::stdout()),
             stderr: Box::new(tokio::io::stderr()),
+            terminal: None,
             signals,
         };
         road::run(built, streams, surroundings)
@@ -129,6 +130,8 @@ mod tests {
             ports: ports.iter().map(|port| (*port).to_owned()).collect(),
             builder: "java:21".into(),
             assembly: "place".into(),
+            artifact_digest: None,
+            layer_digest: None,
         }
     }
 

@@ -190,6 +190,7 @@ mod tests {
             libraries: vec!["libc.so.6".into(), "libm.so.6".into()],
             run_path: Vec::new(),
             built_by: None,
+            packed: false,
             stripped: true,
         };
         let facts = Facts { size: 999, kind: Kind::Executable(executable) };

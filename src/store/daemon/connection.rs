@@ -43,6 +43,16 @@ pub enum DaemonFlavour {
     Podman,
 }
 
+impl DaemonFlavour {
+    /// The command that people use with it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
 /// What a daemon says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,10 +17,10 @@ const MAXIMUM_FILE: u64 = 1 << 20;
 /// What the user and the environment say about the daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSettings {
-    /// An address from flag or configuration; goes before everything else.
+    /// An address that somebody named; goes before everything else.
     pub host: Option<String>,
-    /// `DOCKER_HOST`.
-    pub docker_host: Option<String>,
+    /// Who named it, for messages: `flag --docker-host`, `variable DOCKER_HOST`.
+    pub host_origin: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
@@ -106,11 +106,7 @@ impl DaemonSettings {
     pub fn candidates(&self) -> Result<Candidates, DaemonError> {
         let named = |host: &Option<String>| host.clone().filter(|host| !host.trim().is_empty());
         if let Some(host) = named(&self.host) {
-            let origin = "from the configuration".to_owned();
-            return Ok(Candidates::Configured { endpoint: self.endpoint(&host, &origin)?, origin });
-        }
-        if let Some(host) = named(&self.docker_host) {
-            let origin = "from DOCKER_HOST".to_owned();
+            let origin = self.host_origin.clone().unwrap_or_else(|| "from the configuration".to_owned());
             return Ok(Candidates::Configured { endpoint: self.endpoint(&host, &origin)?, origin });
         }
         if let Some(name) = self.context_name()? {
@@ -304,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_host_goes_before_the_context_and_the_flag_before_both() {
+    fn a_named_host_goes_before_the_context() {
         let directory = tempfile::tempdir().expect("directory");
         write_context(
             directory.path(),
@@ -314,8 +310,6 @@ mod tests {
         let mut settings = settings(directory.path());
         settings.docker_context = Some("far".into());
         assert_eq!(configured(&settings).to_string(), "tcp://far:1");
-        settings.docker_host = Some("unix:///x.sock".into());
-        assert_eq!(configured(&settings), Endpoint::Unix("/x.sock".into()));
         settings.host = Some("tcp://[::1]:7".into());
         assert_eq!(configured(&settings).to_string(), "tcp://[::1]:7");
     }
@@ -346,7 +340,7 @@ mod tests {
             ("tcp://", "host:port"),
             ("https://far", "DOCKER_TLS_VERIFY"),
         ] {
-            let settings = DaemonSettings { docker_host: Some(host.into()), ..settings(directory.path()) };
+            let settings = DaemonSettings { host: Some(host.into()), ..settings(directory.path()) };
             let message = settings.candidates().expect_err(host).to_string();
             assert!(message.contains(word) && !message.contains("secret"), "{message}");
         }

@@ -11,6 +11,7 @@ mod export;
 mod pull;
 mod sink;
 mod source;
+mod tree;
 
 pub(crate) use bridge::{pump, stream_to_reader};
 pub(crate) use clean_up::remove_container;

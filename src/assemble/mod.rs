@@ -1,0 +1,12 @@
+//! The room of assembling: a plan and open handles in, the new layer or the committed change out.
+//!
+//! `place` performs a placement itself; `run` has an engine run the script. `finish` makes every image config. Knows
+//! no front end and writes to no store.
+
+mod finish;
+mod place;
+mod run;
+
+pub use finish::finish;
+pub use place::{Inputs, layer};
+pub use run::{RunError, RunOutcome, ScriptRun, run_script};

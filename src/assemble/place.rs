@@ -1,0 +1,59 @@
+//! Owns `place`: turning planned entries and open handles into a layer. No container, no script.
+
+use std::sync::Arc;
+
+use crate::image::layer::{Content, Entry, EntryKind, InvalidLayer, Layer};
+use crate::input::{AddedContent, Artifact};
+use crate::plan::{EntrySource, PlannedEntry};
+
+/// The open handles that a plan's entries refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The artifact with its added files.
+    pub artifact: &'a Artifact,
+    /// The template's entries, in the order the plan counts them by; empty for a builder image.
+    pub template: &'a [Entry],
+}
+
+/// Makes the layer of `entries`. Writing it reads the artifact, once, and yields its digest.
+///
+/// # Errors
+/// [`InvalidLayer`] if two entries want the same place.
+pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<Layer, InvalidLayer> {
+    let artifact =
+        entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());
+    let entries = entries.iter().map(|entry| Entry {
+        path: entry.path.clone(),
+        kind: kind(&entry.what, inputs),
+        mode: entry.mode,
+        owner: entry.owner,
+    });
+    let layer = Layer::new(entries.collect(), date)?;
+    Ok(match artifact {
+        Some(path) => layer.watching(path),
+        None => layer,
+    })
+}
+
+/// Gives the bytes behind one planned source.
+pub(super) fn kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
+    match what {
+        EntrySource::Directory => EntryKind::Directory,
+        EntrySource::HardLink { target } => EntryKind::HardLink { target: target.clone() },
+        EntrySource::Symlink { target } => EntryKind::Symlink { target: target.clone() },
+        EntrySource::Artifact => {
+            let content: Arc<dyn Content> = Arc::new(inputs.artifact.content.clone());
+            EntryKind::File { size: inputs.artifact.size, content }
+        }
+        EntrySource::Template { index } => {
+            inputs.template.get(*index).map_or(EntryKind::Directory, |entry| entry.kind.clone())
+        }
+        EntrySource::Added { index } => match inputs.artifact.added.get(*index).map(|added| &added.content) {
+            Some(AddedContent::File { content, size, .. }) => {
+                EntryKind::File { size: *size, content: Arc::new(content.clone()) }
+            }
+            Some(AddedContent::Symlink { target }) => EntryKind::Symlink { target: target.clone() },
+            Some(AddedContent::Directory) | None => EntryKind::Directory,
+        },
+    }
+}

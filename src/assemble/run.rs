@@ -1,0 +1,306 @@
+//! Owns `run`: the builder's own `assemble` script on an engine, as S2I runs it.
+//!
+//! Upload `<destination>/src`, run `<scripts>/assemble` as the assemble user, read what it says about labels, take
+//! the change. Works over any engine and knows none. Source of the contract: DESIGN §4.2, S2I's builder image
+//! contract.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use super::place::{Inputs, kind};
+use crate::builder::BuilderError;
+use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine, TarStream};
+use crate::events::{Events, Step};
+use crate::failure::{Failure, FailureKind};
+use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
+use crate::image::path::InvalidImagePath;
+use crate::image::{Digest, ImagePath};
+use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
+
+/// One run of a script: the planned part and what the builder image's labels told.
+#[derive(Debug)]
+pub struct ScriptRun<'a> {
+    /// The image to start from, as the engine's own store knows it.
+    pub image: &'a str,
+    /// Directory of the scripts.
+    pub scripts: &'a ImagePath,
+    /// Where S2I's `src` goes.
+    pub destination: &'a ImagePath,
+    /// User of the script.
+    pub user: &'a str,
+    /// What is put into the container before.
+    pub entries: &'a [PlannedEntry],
+    /// Files for the script.
+    pub sources: &'a [PlannedSource],
+    /// Environment of the script.
+    pub environment: &'a [(String, String)],
+    /// What it may use.
+    pub limits: ContainerLimits,
+    /// Network; none means no network.
+    pub network: Option<&'a str>,
+    /// Date of the uploaded files, in seconds since 1970.
+    pub date: u64,
+    /// The lease of this run.
+    pub lease: &'a str,
+}
+
+/// What a run yields.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// The change, as the engine gives it.
+    pub changes: Changes,
+    /// Labels that the script left in `image_metadata.json`.
+    pub labels: Vec<(String, String)>,
+    /// Digest of the artifact that was uploaded.
+    pub artifact_digest: Option<Digest>,
+}
+
+/// A run that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError<E: Failure> {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(E),
+    /// The script ended with a code other than zero.
+    #[error("{}", describe(script, ended))]
+    Script {
+        /// The script's path.
+        script: ImagePath,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// The files cannot be uploaded as planned.
+    #[error(transparent)]
+    Layer(#[from] InvalidLayer),
+    /// A source's name makes no path.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+    /// `image_metadata.json` is not what it has to be.
+    #[error(transparent)]
+    Metadata(#[from] BuilderError),
+    /// The user is a name that the image does not know.
+    #[error("the builder image wants to run `assemble` as `{user}`, and its /etc/passwd has no such user")]
+    UnknownUser {
+        /// The name.
+        user: String,
+    },
+    /// An input could not be read to its end.
+    #[error("the artifact could not be read")]
+    Read(#[source] std::io::Error),
+}
+
+impl<E: Failure> Failure for RunError<E> {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            Self::Script { .. } => FailureKind::Assemble,
+            Self::Layer(_) | Self::Path(_) => FailureKind::Usage,
+            Self::Metadata(_) => FailureKind::Assemble,
+            Self::UnknownUser { .. } => FailureKind::Builder,
+            Self::Read(_) => FailureKind::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Engine(error) => error.hints(),
+            Self::Script { ended, .. } if ended.out_of_memory => vec!["Give it more with `--memory`.".into()],
+            Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
+                vec![
+                    "The script, or the interpreter its first line names, is missing or not executable."
+                        .into(),
+                ]
+            }
+            Self::Script { .. } => vec!["See what the script printed above; `-v` shows all of it.".into()],
+            Self::UnknownUser { .. } => vec!["Name a numeric user with `--assemble-user UID:GID`.".into()],
+            Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => Vec::new(),
+        }
+    }
+}
+
+fn describe(script: &ImagePath, ended: &Ended) -> String {
+    let mut text = format!("the builder's script `{script}` failed with exit code {}", ended.exit_code);
+    if ended.out_of_memory {
+        text.push_str(", killed for using more memory than allowed");
+    }
+    if !ended.last_lines.is_empty() {
+        text.push_str("; its last lines:");
+        for line in &ended.last_lines {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n  {line}");
+        }
+    }
+    text
+}
+
+/// Runs the script.
+///
+/// # Errors
+/// [`RunError`]; the container is removed whatever happens.
+pub async fn run_script<E: Engine>(
+    engine: &E,
+    run: ScriptRun<'_>,
+    inputs: Inputs<'_>,
+    events: &Events,
+) -> Result<RunOutcome, RunError<E::Error>>
+where
+    E::Container: Container<Error = E::Error>,
+{
+    let script = run.scripts.join("assemble")?;
+    let mut environment = run.environment.to_vec();
+    environment.push(("S2I_DESTINATION".into(), run.destination.to_string()));
+    let spec = ContainerSpec {
+        image: run.image.to_owned(),
+        command: vec![script.to_string()],
+        environment,
+        user: Some(run.user.to_owned()),
+        limits: run.limits.clone(),
+        network: run.network.map(Into::into),
+        lease: run.lease.to_owned(),
+    };
+    let container = engine.create(spec).await.map_err(RunError::Engine)?;
+    let outcome = run_in(&container, &run, &script, inputs, events).await;
+    let removed = container.remove().await;
+    let outcome = outcome?;
+    removed.map_err(RunError::Engine)?;
+    Ok(outcome)
+}
+
+async fn run_in<C: Container>(
+    container: &C,
+    run: &ScriptRun<'_>,
+    script: &ImagePath,
+    inputs: Inputs<'_>,
+    events: &Events,
+) -> Result<RunOutcome, RunError<C::Error>> {
+    let step = events.start(Step::Assemble, script.to_string(), None);
+    let owner = resolve_owner(container, run.user).await?;
+    let upload = upload_layer(run, owner, inputs)?;
+    let root = ImagePath::new("/")?;
+    let (stream, written) = tar_stream(upload);
+    let uploaded = container.upload(&root, stream).await;
+    // A reader that failed cuts the stream, and its own error says more than the engine's.
+    let artifact_digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
+    uploaded.map_err(RunError::Engine)?;
+    let ended = container.run(events).await.map_err(RunError::Engine)?;
+    if ended.exit_code != 0 {
+        return Err(RunError::Script { script: script.clone(), ended });
+    }
+    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
+    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
+        Some(bytes) => parse_image_metadata(&bytes)?,
+        None => Vec::new(),
+    };
+    step.finish("assembled");
+    let changes = container.take_changes(events).await.map_err(RunError::Engine)?;
+    Ok(RunOutcome { changes, labels, artifact_digest })
+}
+
+/// What is uploaded: the planned entries at their places, the sources below `<destination>/src`.
+fn upload_layer<E: Failure>(
+    run: &ScriptRun<'_>,
+    owner: Owner,
+    inputs: Inputs<'_>,
+) -> Result<Layer, RunError<E>> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for entry in run.entries {
+        let kind = kind(&entry.what, inputs);
+        entries.push(Entry { path: entry.path.clone(), kind, mode: entry.mode, owner: entry.owner });
+    }
+    let source = run.destination.join("src")?;
+    let directory = kind(&EntrySource::Directory, inputs);
+    entries.push(Entry { path: source.clone(), kind: directory, mode: 0o755, owner });
+    let mut artifact = None;
+    for planned in run.sources {
+        let path = source.join(&planned.path)?;
+        if planned.what == EntrySource::Artifact {
+            artifact = Some(path.clone());
+        }
+        entries.push(Entry { path, kind: kind(&planned.what, inputs), mode: planned.mode, owner });
+    }
+    let layer = Layer::new(entries, run.date)?;
+    Ok(match artifact {
+        Some(path) => layer.watching(path),
+        None => layer,
+    })
+}
+
+/// The user's numbers: as given, or looked up in the image's own passwd file.
+async fn resolve_owner<C: Container>(container: &C, user: &str) -> Result<Owner, RunError<C::Error>> {
+    let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
+    if name.is_empty() {
+        return Ok(Owner::ROOT);
+    }
+    let group_number = group.and_then(|group| group.parse().ok());
+    if let Ok(uid) = name.parse() {
+        // A number without a passwd entry belongs to group 0, as containers have it.
+        return Ok(Owner { uid, gid: group_number.unwrap_or(0) });
+    }
+    if name == "root" {
+        return Ok(Owner { uid: 0, gid: group_number.unwrap_or(0) });
+    }
+    let passwd = ImagePath::new("/etc/passwd")?;
+    let bytes = container.download(&passwd, 1 << 20).await.map_err(RunError::Engine)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let found = text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+        (fields[0] == name).then_some(Owner { uid, gid })
+    });
+    let owner = found.ok_or_else(|| RunError::UnknownUser { user: user.to_owned() })?;
+    Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
+}
+
+type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
+
+/// Turns a layer into a stream with a bounded buffer; the handle yields the artifact's digest.
+fn tar_stream(layer: Layer) -> (TarStream, Written) {
+    let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(4);
+    let writer = ChannelWriter { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
+    let written = tokio::task::spawn_blocking(move || match layer.write_to(writer) {
+        Ok(written) => Ok(written.watched),
+        // The engine has closed the stream; it knows why and says so itself.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+        Err(error) => {
+            let cut = std::io::Error::new(error.kind(), error.to_string());
+            let _ = sender.blocking_send(Err(cut));
+            Err(error)
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    (stream.boxed(), written)
+}
+
+const CHUNK: usize = 256 * 1024;
+
+/// Writes into a bounded channel, in chunks of 256 KiB.
+struct ChannelWriter {
+    sender: mpsc::Sender<std::io::Result<Bytes>>,
+    buffer: Vec<u8>,
+}
+
+impl std::io::Write for ChannelWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = bytes.len().min(CHUNK - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        if self.buffer.len() == CHUNK {
+            self.flush()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        let closed = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        self.sender.blocking_send(Ok(chunk.into())).map_err(closed)
+    }
+}

@@ -1,0 +1,123 @@
+//! Owns what the plan says of the image's config: environment, labels, user, entrypoint, and what is reset.
+//!
+//! Order of strength for labels: the user's, then those b2i generates, then the template's, then the base's.
+
+use std::collections::BTreeMap;
+
+use super::make::{Decided, PlanError};
+use super::{Placeholder, PlannedImage, PlannedText};
+use crate::builder::Selection;
+use crate::image::ConfigEdits;
+use crate::image::words;
+use crate::input::Origin;
+use crate::request::Request;
+
+/// The variable whose words `run` puts before the container's own arguments (DESIGN §4.1).
+const ARGS: &str = "ARGS";
+
+pub(super) fn planned_image(
+    request: &Request,
+    decided: &Decided<'_>,
+    date: u64,
+) -> Result<PlannedImage, PlanError> {
+    let wanted = &request.image;
+    let (mut edits, base_name, later_cmd, resets) = match decided.selection {
+        Selection::Template(choice) => {
+            let image = &choice.template.metadata.image;
+            let edits = ConfigEdits {
+                env: image.env.clone().into_iter().collect(),
+                labels: image.labels.clone(),
+                exposed_ports: image.ports.clone(),
+                working_dir: Some(image.working_directory.to_string()),
+                user: Some(image.user.to_string()),
+                entrypoint: Some(image.entrypoint.clone()),
+                cmd: Some(Vec::new()),
+                ..ConfigEdits::default()
+            };
+            (edits, choice.base.image.to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
+        }
+        Selection::Image(image) => {
+            // S2I keeps the entrypoint of the builder image and makes `run` its command.
+            let run = vec![PlannedText::Later(Placeholder::BuilderScripts, "/run")];
+            (ConfigEdits::default(), image.reference.to_string(), Some(run), vec!["Cmd", "OnBuild"])
+        }
+    };
+    let mut later_labels = vec![("org.opencontainers.image.base.name".to_owned(), base_name.into())];
+    later_labels.push((
+        "org.opencontainers.image.base.digest".into(),
+        PlannedText::Later(Placeholder::BaseDigest, ""),
+    ));
+    later_labels.push(("io.b2i.artifact.digest".into(), PlannedText::Later(Placeholder::ArtifactDigest, "")));
+    edits.reset_on_build = true;
+    edits.created = rfc3339(date)?;
+    edits.history = format!("b2i: {}", decided.artifact.name);
+    edits.labels.extend(generated_labels(decided, &edits.created));
+    edits.labels.extend(wanted.labels.clone());
+    set_env(&mut edits.env, &wanted.env);
+    if let Some(args) = &wanted.args {
+        if wanted.env.iter().any(|(name, _)| name == ARGS) {
+            return Err(PlanError::ArgsTwice);
+        }
+        set_env(&mut edits.env, &[(ARGS.into(), words::quote(args))]);
+    }
+    edits.exposed_ports.extend(wanted.ports.clone());
+    let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);
+    edits.working_dir = working_dir.or(edits.working_dir);
+    edits.user = wanted.user.clone().or(edits.user);
+    edits.health_cmd = wanted.health_cmd.clone();
+    edits.stop_signal = wanted.stop_signal.clone();
+    let later_cmd = match &wanted.entrypoint {
+        Some(entrypoint) => {
+            edits.entrypoint = Some(entrypoint.clone());
+            edits.cmd = Some(Vec::new());
+            None
+        }
+        None => later_cmd,
+    };
+    Ok(PlannedImage { edits, later_labels, later_cmd, annotations: wanted.annotations.clone(), resets })
+}
+
+fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, String> {
+    let stem = super::make::stem(&decided.artifact.name).to_owned();
+    let mut labels = BTreeMap::from([
+        ("io.openshift.s2i.build.image".to_owned(), build_image(decided)),
+        ("io.k8s.display-name".to_owned(), stem.clone()),
+        ("org.opencontainers.image.created".to_owned(), created.to_owned()),
+        ("org.opencontainers.image.title".to_owned(), stem),
+        ("io.b2i.artifact.name".to_owned(), decided.artifact.name.clone()),
+    ]);
+    // A path names the machine that builds; S2I's source-location is kept for what others can fetch too.
+    let location = match &decided.artifact.origin {
+        Origin::Url { url } => {
+            labels.insert("org.opencontainers.image.source".into(), url.clone());
+            url.clone()
+        }
+        Origin::File { .. } | Origin::Stdin => decided.artifact.name.clone(),
+    };
+    labels.insert("io.openshift.s2i.build.source-location".into(), location);
+    labels
+}
+
+/// The builder image, as S2I's label names it; a template on a base is one that was never built.
+fn build_image(decided: &Decided<'_>) -> String {
+    match decided.selection {
+        Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
+        Selection::Image(image) => image.reference.to_string(),
+    }
+}
+
+/// Sets variables; a name that is there already keeps its place and gets the new value.
+fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
+    for (name, value) in values {
+        match env.iter_mut().find(|(old, _)| old == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => env.push((name.clone(), value.clone())),
+        }
+    }
+}
+
+fn rfc3339(date: u64) -> Result<String, PlanError> {
+    let seconds = i64::try_from(date).map_err(|_| PlanError::Date(date))?;
+    let date = jiff::Timestamp::from_second(seconds).map_err(|_| PlanError::Date(date))?;
+    Ok(date.to_string())
+}

@@ -1,0 +1,220 @@
+//! The room of plans: request, facts and builder in, one immutable [`Plan`] out.
+//!
+//! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
+//! Renderings of a plan (text, JSON) live here too.
+
+mod image;
+mod make;
+mod placement;
+mod render;
+mod value;
+
+use serde::Serialize;
+
+pub use make::{Decided, PlanError, make};
+pub use render::render_text;
+pub use value::{KnownValues, Placeholder, PlannedText};
+
+use crate::detect::Facts;
+use crate::image::layer::Owner;
+use crate::image::{ConfigEdits, ImagePath, ImageReference, Platform};
+use crate::input::Origin;
+use crate::request::{Limits, Output};
+
+/// The version of the JSON form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything decided and nothing done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What happens, in order; one stage for a finished artifact.
+    pub stages: Vec<Stage>,
+}
+
+/// One artifact becoming one image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// The artifact.
+    pub artifact: PlannedArtifact,
+    /// The builder.
+    pub builder: PlannedBuilder,
+    /// The image's platform.
+    pub platform: Platform,
+    /// How the artifact gets into the image.
+    pub assembly: Assembly,
+    /// Why it is done that way, one clause.
+    pub assembly_reason: String,
+    /// What changes in the base's config.
+    pub image: PlannedImage,
+    /// Names of the result.
+    pub tags: Vec<ImageReference>,
+    /// Where it goes.
+    pub outputs: Vec<Output>,
+    /// Date of files and image, in seconds since 1970.
+    pub date: u64,
+    /// What may turn out wrong, or has no effect.
+    pub warnings: Vec<PlanWarning>,
+}
+
+/// What the plan says of the artifact.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedArtifact {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it is.
+    pub facts: Facts,
+}
+
+/// The builder that was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedBuilder {
+    /// `java:17`, or an image's name.
+    pub name: String,
+    /// The base image the template stands on, or the builder image itself.
+    pub base: String,
+    /// Digest of the template's files; none for a builder image.
+    pub template_digest: Option<crate::image::Digest>,
+    /// Why this one, one clause.
+    pub reason: String,
+}
+
+/// How the artifact gets into the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Assembly {
+    /// b2i performs the placement: one new layer with these entries.
+    Place {
+        /// The entries.
+        entries: Vec<PlannedEntry>,
+    },
+    /// The script runs in a container of the daemon.
+    RunOnDocker {
+        /// What is put into the container before: the template (none for a builder image) and files with a place
+        /// of their own.
+        entries: Vec<PlannedEntry>,
+        /// Files for the script, relative to `<destination>/src`; the first is the artifact.
+        sources: Vec<PlannedSource>,
+        /// Environment of the script, added to the image's.
+        environment: Vec<(String, String)>,
+        /// What it may use.
+        limits: Limits,
+        /// The template's scripts; none means that the image's label tells.
+        scripts: Option<ImagePath>,
+        /// The user the template asks for; none means that the image tells.
+        user: Option<String>,
+    },
+}
+
+/// One entry of the new layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedEntry {
+    /// Where it stands.
+    pub path: ImagePath,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: EntrySource,
+    /// Permission bits; octal in the JSON form.
+    #[serde(serialize_with = "octal")]
+    pub mode: u32,
+    /// Who owns it.
+    pub owner: Owner,
+}
+
+/// Where an entry's bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum EntrySource {
+    /// A directory.
+    Directory,
+    /// The artifact.
+    Artifact,
+    /// The user's added file of this index.
+    Added {
+        /// Index into the artifact's added files.
+        index: usize,
+    },
+    /// The builder template's entry of this index.
+    Template {
+        /// Index into the template's entries.
+        index: usize,
+    },
+    /// Another name of a file in the layer.
+    HardLink {
+        /// The first name.
+        target: ImagePath,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its text.
+        target: String,
+    },
+}
+
+/// One file that `assemble` finds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedSource {
+    /// Its path below `src`.
+    pub path: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: EntrySource,
+    /// Permission bits.
+    #[serde(serialize_with = "octal")]
+    pub mode: u32,
+}
+
+fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
+}
+
+/// What changes in the base's config, with placeholders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedImage {
+    /// Everything that is known by now. `cmd` and the labels below are put in later.
+    #[serde(flatten)]
+    pub edits: ConfigEdits,
+    /// Labels with values that are known only later.
+    pub later_labels: Vec<(String, PlannedText)>,
+    /// The command of a builder image, known only with its labels.
+    pub later_cmd: Option<Vec<PlannedText>>,
+    /// Annotations of the manifest.
+    pub annotations: std::collections::BTreeMap<String, String>,
+    /// Which of the base's `Entrypoint`, `Cmd` and `OnBuild` do not survive.
+    pub resets: Vec<&'static str>,
+}
+
+impl PlannedImage {
+    /// Makes the edits, now that the values are known.
+    pub fn resolve(&self, known: &KnownValues) -> ConfigEdits {
+        let mut edits = self.edits.clone();
+        for (name, value) in &self.later_labels {
+            if let Some(value) = value.resolve(known) {
+                edits.labels.entry(name.clone()).or_insert(value);
+            }
+        }
+        if let Some(cmd) = &self.later_cmd {
+            edits.cmd = Some(cmd.iter().filter_map(|word| word.resolve(known)).collect());
+        }
+        edits
+    }
+}
+
+/// Something that may turn out wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanWarning {
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}

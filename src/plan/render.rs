@@ -1,0 +1,103 @@
+//! Owns the plan as text for people: what will happen, in the order in which it happens.
+
+use std::fmt::Write as _;
+
+use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage};
+use crate::input::Origin;
+use crate::request::Output;
+
+/// Renders `plan` as lines of text, without colour, each ended by a line feed.
+pub fn render_text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for stage in &plan.stages {
+        stage_lines(stage, &mut text);
+    }
+    text
+}
+
+fn stage_lines(stage: &Stage, text: &mut String) {
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<11} {value}");
+    };
+    let origin = match &stage.artifact.origin {
+        Origin::File { path } => path.display().to_string(),
+        Origin::Stdin => "standard input".into(),
+        Origin::Url { url } => url.clone(),
+    };
+    line(
+        "artifact",
+        &format!("{} ({}) from {origin}", stage.artifact.name, stage.artifact.facts.kind.word()),
+    );
+    line("builder", &format!("{} — {}", stage.builder.name, stage.builder.reason));
+    line("base", &stage.builder.base);
+    line("platform", &stage.platform.to_string());
+    match &stage.assembly {
+        Assembly::Place { entries } => {
+            line("assemble", &format!("place — {}", stage.assembly_reason));
+            for entry in entries {
+                line("", &entry_line(entry));
+            }
+        }
+        Assembly::RunOnDocker { entries, sources, .. } => {
+            line("assemble", &format!("run on docker — {}", stage.assembly_reason));
+            for entry in entries {
+                line("", &entry_line(entry));
+            }
+            for source in sources {
+                line("", &format!("{:04o} src/{}", source.mode, source.path));
+            }
+        }
+    }
+    image_lines(stage, &mut line);
+    for tag in &stage.tags {
+        line("tag", &tag.familiar());
+    }
+    for output in &stage.outputs {
+        match output {
+            Output::Docker => line("output", "docker"),
+            Output::DockerArchive { path } => line("output", &format!("docker-archive:{}", path.display())),
+        }
+    }
+}
+
+fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {
+    let image = &stage.image;
+    line("created", &image.edits.created);
+    if let Some(entrypoint) = &image.edits.entrypoint {
+        line("entrypoint", &crate::image::words::quote(entrypoint));
+    }
+    if let Some(cmd) = &image.later_cmd {
+        let words: Vec<String> = cmd.iter().map(ToString::to_string).collect();
+        line("command", &words.join(" "));
+    }
+    for (name, value) in [("user", &image.edits.user), ("workdir", &image.edits.working_dir)] {
+        if let Some(value) = value {
+            line(name, value);
+        }
+    }
+    for (name, value) in &image.edits.env {
+        line("env", &format!("{name}={value}"));
+    }
+    for port in &image.edits.exposed_ports {
+        line("port", port);
+    }
+    for (name, value) in &image.edits.labels {
+        line("label", &format!("{name}={value}"));
+    }
+    for (name, value) in &image.later_labels {
+        line("label", &format!("{name}={value}"));
+    }
+    line("resets", &format!("the base's {}", image.resets.join(", ")));
+}
+
+fn entry_line(entry: &PlannedEntry) -> String {
+    let what = match &entry.what {
+        EntrySource::Directory => "/".into(),
+        EntrySource::Artifact => "  ← the artifact".into(),
+        EntrySource::Added { .. } | EntrySource::Template { .. } => String::new(),
+        EntrySource::HardLink { target } => format!("  = {target}"),
+        EntrySource::Symlink { target } => format!("  → {target}"),
+    };
+    format!("{:04o} {} {}{what}", entry.mode, entry.owner, entry.path)
+}

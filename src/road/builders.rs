@@ -1,0 +1,188 @@
+//! Owns what front ends ask of the catalog: list, show, check, export.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Error, Surroundings};
+use crate::builder::check::check;
+use crate::builder::observe::observe;
+use crate::builder::{BaseName, Catalog, Template, TemplateOrigin};
+use crate::fs::FileError;
+use crate::image::Platform;
+use crate::store::BaseLayers;
+use crate::store::daemon::ResolveOptions;
+
+/// One builder of the catalog, as `b2i builders list` shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderSummary {
+    /// Its name.
+    pub name: String,
+    /// Its versions, newest last.
+    pub versions: Vec<String>,
+    /// What it is for, one line.
+    pub description: String,
+    /// Where it comes from: `built in` or a directory.
+    pub origin: String,
+}
+
+/// One builder in all detail.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderDetails {
+    /// The summary.
+    #[serde(flatten)]
+    pub summary: BuilderSummary,
+    /// Names and values, in the order to show them.
+    pub details: Vec<(String, String)>,
+}
+
+/// One assumption about a base image, and whether it holds.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderCheck {
+    /// The base image.
+    pub base: String,
+    /// What is assumed.
+    pub assumption: String,
+    /// What was found, if it is not that.
+    pub found: Option<String>,
+}
+
+/// Lists the catalog.
+///
+/// # Errors
+/// [`Error`] if a configured template cannot be read.
+pub async fn list_builders(surroundings: &Surroundings) -> Result<Vec<BuilderSummary>, Error> {
+    let catalog = Catalog::new(&surroundings.catalog)?;
+    Ok(catalog.templates().map(|template| summary(template)).collect())
+}
+
+/// Describes one builder, `NAME[:VERSION]`.
+///
+/// # Errors
+/// [`Error`] if there is none.
+pub async fn show_builder(name: &str, surroundings: &Surroundings) -> Result<BuilderDetails, Error> {
+    let catalog = Catalog::new(&surroundings.catalog)?;
+    let (template, versions) = catalog.find(name)?;
+    let metadata = &template.metadata;
+    let mut details = Vec::new();
+    let mut detail = |name: &str, value: String| details.push((name.to_owned(), value));
+    let kinds: Vec<&str> = metadata.kinds.iter().map(|kind| kind.plural()).collect();
+    detail("takes", kinds.join(", "));
+    detail("digest", template.digest().to_string());
+    detail("assembled by", if template.may_be_placed() { "placing" } else { "running its script" }.into());
+    detail("artifact", metadata.placement.artifact.to_string());
+    detail("scripts", metadata.scripts_directory.to_string());
+    detail("user", metadata.image.user.to_string());
+    detail("working directory", metadata.image.working_directory.to_string());
+    for version in versions {
+        let base = catalog.base(version);
+        let replaced = base.replaces.map(|public| format!(" (replaces {public})")).unwrap_or_default();
+        detail(&format!("version {}", version.version), format!("{}{replaced}", base.image));
+    }
+    if let Some(usage) = template.script("usage").and_then(usage_text) {
+        detail("usage", usage);
+    }
+    Ok(BuilderDetails { summary: summary(template), details })
+}
+
+/// The text that a `usage` script prints, if it is one here-document, as the built-in ones are.
+fn usage_text(script: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(script).ok()?;
+    let (_, body) = text.split_once("<<'EOF'\n").or_else(|| text.split_once("<<'END'\n"))?;
+    let body = body.trim_end().trim_end_matches("EOF").trim_end_matches("END");
+    Some(body.trim_end().to_owned())
+}
+
+/// Compares what is assumed of a builder's bases with the real images.
+///
+/// # Errors
+/// [`Error`] if there is no such builder or a base cannot be had.
+pub async fn check_builder(name: &str, surroundings: &Surroundings) -> Result<Vec<BuilderCheck>, Error> {
+    let catalog = Catalog::new(&surroundings.catalog)?;
+    let (_, versions) = catalog.find(name)?;
+    let mut checks = Vec::new();
+    let mut images = 0;
+    for version in versions {
+        let base = catalog.base(version);
+        let BaseName::Image(reference) = &base.image else { continue };
+        images += 1;
+        let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
+        let lease = surroundings.lease()?;
+        let options = ResolveOptions {
+            platform: None::<Platform>,
+            credential_files: surroundings.daemon.credential_files.clone(),
+            ..ResolveOptions::default()
+        };
+        let image = daemon.resolve(reference, &options, &surroundings.events).await?;
+        let BaseLayers::Daemon { image_id } = &image.layers else { continue };
+        let mut seen = daemon.read_tree(image_id, lease.id(), observe).await??;
+        seen.add_config(&image.config);
+        checks.extend(check(&base.assumptions, &seen).into_iter().map(|finding| BuilderCheck {
+            base: base.image.to_string(),
+            assumption: format!("{}: {}", finding.property, finding.expected),
+            found: (!finding.agrees).then_some(finding.found),
+        }));
+    }
+    if images == 0 {
+        return Err(Error::NothingToCheck { builder: name.to_owned() });
+    }
+    Ok(checks)
+}
+
+/// Writes a template's folder, ready for `docker build`, and returns the files' names.
+///
+/// # Errors
+/// [`Error`] if there is no such builder or the directory is not empty.
+pub async fn export_builder(
+    name: &str,
+    directory: &Path,
+    surroundings: &Surroundings,
+) -> Result<Vec<String>, Error> {
+    let catalog = Catalog::new(&surroundings.catalog)?;
+    let (template, _) = catalog.find(name)?;
+    if directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::NotEmpty { directory: directory.display().to_string() });
+    }
+    let mut names = Vec::new();
+    for file in template.files() {
+        let path = directory.join(file.path);
+        let parent = path.parent().unwrap_or(directory);
+        std::fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
+        std::fs::write(&path, file.bytes).map_err(|error| FileError::new("write", &path, error))?;
+        if file.executable {
+            make_executable(&path)?;
+        }
+        names.push(file.path.to_owned());
+    }
+    Ok(names)
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, permissions)
+        .map_err(|error| FileError::new("make executable", path, error).into())
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
+fn summary(template: &Template) -> BuilderSummary {
+    let metadata = &template.metadata;
+    BuilderSummary {
+        name: metadata.name.clone(),
+        versions: metadata.versions.iter().map(|version| version.version.clone()).collect(),
+        description: metadata.description.clone(),
+        origin: match &template.origin {
+            TemplateOrigin::BuiltIn => "built in".into(),
+            TemplateOrigin::Configured { directory } => directory.display().to_string(),
+            TemplateOrigin::Project { directory } => format!("{} (of the project)", directory.display()),
+        },
+    }
+}

@@ -1,0 +1,129 @@
+//! Owns the error of the road: whatever a room failed with, and the few failures between rooms.
+
+use crate::assemble::RunError;
+use crate::builder::BuilderError;
+use crate::detect::DetectError;
+use crate::failure::{Failure, FailureKind};
+use crate::fs::FileError;
+use crate::image::config::InvalidConfig;
+use crate::image::layer::InvalidLayer;
+use crate::input::InputError;
+use crate::plan::PlanError;
+use crate::store::archive::ArchiveError;
+use crate::store::daemon::DaemonError;
+
+/// Why something on the road failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fetching the input.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Reading the facts.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// Choosing the builder.
+    #[error(transparent)]
+    Builder(#[from] BuilderError),
+    /// Planning.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The daemon.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// Running the script.
+    #[error(transparent)]
+    Run(#[from] RunError<DaemonError>),
+    /// The cache, a lease or an output file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Writing an archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The placement contradicts itself: two added files want one place.
+    #[error(transparent)]
+    Layer(#[from] InvalidLayer),
+    /// The base's config cannot be used.
+    #[error("the config of the base image `{base}` cannot be used")]
+    Config {
+        /// The base.
+        base: String,
+        /// Why not.
+        source: InvalidConfig,
+    },
+    /// The JAR names libraries that are not there.
+    #[error("`{name}` needs JARs beside it that are not there: {}", missing.join(", "))]
+    ClassPath {
+        /// The JAR.
+        name: String,
+        /// What its manifest names.
+        missing: Vec<String>,
+    },
+    /// The program that `--run` is to start went nowhere it could be started from.
+    #[error("`--run` needs the image in a daemon, and it went to an archive only")]
+    NothingToRun,
+    /// A directory that is to be written to is not empty.
+    #[error("`{directory}` is there already and not empty")]
+    NotEmpty {
+        /// The directory.
+        directory: String,
+    },
+    /// The built-in base needs no check.
+    #[error("the built-in base of `{builder}` is part of b2i; there is no image to check")]
+    NothingToCheck {
+        /// The builder.
+        builder: String,
+    },
+    /// An engine was asked for and none answers.
+    #[error("no daemon answers")]
+    NoDaemon,
+}
+
+impl Error {
+    fn failure(&self) -> Option<&dyn Failure> {
+        Some(match self {
+            Self::Input(error) => error,
+            Self::Detect(error) => error,
+            Self::Builder(error) => error,
+            Self::Plan(error) => error,
+            Self::Daemon(error) => error,
+            Self::Run(error) => error,
+            Self::File(error) => error,
+            Self::Archive(error) => error,
+            _ => return None,
+        })
+    }
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        if let Some(failure) = self.failure() {
+            return failure.kind();
+        }
+        match self {
+            Self::Config { .. } => FailureKind::Builder,
+            Self::ClassPath { .. } => FailureKind::Artifact,
+            Self::NoDaemon => FailureKind::Engine,
+            _ => FailureKind::Usage,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        if let Some(failure) = self.failure() {
+            return failure.hints();
+        }
+        match self {
+            Self::ClassPath { missing, .. } => {
+                let directory = missing.first().and_then(|path| path.split_once('/')).map(|(top, _)| top);
+                vec![match directory {
+                    Some(directory) => format!("bring them along with `--add {directory}/`"),
+                    None => "bring them along with `--add FILE`".into(),
+                }]
+            }
+            Self::NothingToRun => vec!["add `-o docker`".into()],
+            Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
+            Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
+            Self::Layer(_) => vec!["give one of them another destination: `--add SRC:DEST`".into()],
+            _ => Vec::new(),
+        }
+    }
+}

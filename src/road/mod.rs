@@ -1,0 +1,106 @@
+//! Owns the road from a request to an image: the calls that front ends make.
+//!
+//! Strings the rooms together and decides nothing itself. Must not print, read the environment or exit; what it needs
+//! of the machine it is handed as [`Surroundings`].
+
+mod build;
+mod builders;
+mod error;
+mod prepare;
+mod run;
+mod surroundings;
+
+use serde::Serialize;
+
+pub use build::build;
+pub use builders::{
+    BuilderCheck, BuilderDetails, BuilderSummary, check_builder, export_builder, list_builders, show_builder,
+};
+pub use error::Error;
+pub use run::{RunStreams, run};
+pub use surroundings::{DaemonChoice, Surroundings};
+
+use crate::detect::Facts;
+use crate::image::{Digest, ImageReference};
+use crate::input::{InputOptions, InputSource, Origin};
+use crate::plan::Plan;
+use crate::request::{Output, Request};
+
+/// What was found out about an artifact.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    /// Its name.
+    pub name: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The facts, with its size.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// A finished build.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Built {
+    /// Digest of the image's config.
+    pub image_id: Digest,
+    /// Its names.
+    pub tags: Vec<ImageReference>,
+    /// Where it went.
+    pub outputs: Vec<Output>,
+    /// The command that people use with the daemon it went to: `docker` or `podman`.
+    pub daemon: Option<String>,
+    /// Ports of the image, such as `8080/tcp`.
+    pub ports: Vec<String>,
+    /// The builder that was used.
+    pub builder: String,
+    /// How the artifact got into the image, and why so.
+    pub assembly: String,
+    /// Digest of the artifact.
+    pub artifact_digest: Option<Digest>,
+    /// Digest of the new layer's tar; none if an engine committed it.
+    pub layer_digest: Option<Digest>,
+}
+
+/// Fetches an artifact and reads its facts. Does not compute its digest.
+///
+/// # Errors
+/// [`Error`] if it cannot be had or is nothing that can be packaged.
+pub async fn inspect(
+    source: &InputSource,
+    options: &InputOptions,
+    main_class: Option<&str>,
+    surroundings: &Surroundings,
+) -> Result<Inspection, Error> {
+    let lease = surroundings.lease()?;
+    let artifact = prepare::fetch(source, options, &lease, surroundings).await?;
+    let facts = prepare::facts(&artifact, main_class, surroundings)?;
+    Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
+}
+
+/// Decides everything and does nothing (`--dry-run`).
+///
+/// # Errors
+/// [`Error`] if the request cannot be fulfilled.
+pub async fn plan(request: &Request, surroundings: &Surroundings) -> Result<Plan, Error> {
+    Ok(prepare::prepare(request, surroundings).await?.plan)
+}
+
+/// Removes what the interrupted call left behind: containers, temporary files, half-made images.
+///
+/// The lease is given up only if that worked; otherwise a later run finds it and tries again.
+pub async fn clean_up_after_signal(surroundings: &Surroundings) {
+    let Some(lease) = surroundings.taken_lease() else { return };
+    let removed = match surroundings.find_daemon().await {
+        Ok(Some(daemon)) => {
+            crate::store::daemon::remove_leftovers(&daemon, &[lease.id().to_owned()]).await.is_ok()
+        }
+        // Without a daemon nothing was started on one.
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    if !removed {
+        surroundings.keep_lease();
+    }
+}

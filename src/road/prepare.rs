@@ -1,0 +1,139 @@
+//! Owns the first half of the road: input, artifact, facts, builder, plan. Nothing is built here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Error, Surroundings};
+use crate::builder::{Catalog, Selection, SelectionRequest, select};
+use crate::detect::facts::Kind;
+use crate::detect::{DetectOptions, Facts, detect};
+use crate::events::Step;
+use crate::fs::{Lease, abandoned};
+use crate::image::Platform;
+use crate::image::layer::Entry;
+use crate::input::{AddedDestination, Artifact, InputOptions, InputSource, missing_class_path};
+use crate::plan::{self, Decided, Plan};
+use crate::request::Request;
+use crate::store::daemon::{Daemon, remove_leftovers};
+
+/// Everything that carrying out a plan needs.
+pub(super) struct Prepared {
+    pub(super) lease: Arc<Lease>,
+    pub(super) daemon: Option<Daemon>,
+    pub(super) artifact: Artifact,
+    pub(super) selection: Selection,
+    pub(super) template_entries: Vec<Entry>,
+    pub(super) plan: Plan,
+}
+
+pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> Result<Prepared, Error> {
+    // The catalog is read first: a mistake in the configuration should not cost a download.
+    let catalog = Catalog::new(&surroundings.catalog)?;
+    let lease = surroundings.lease()?;
+    let found = surroundings.find_daemon().await;
+    let daemon = found.as_ref().ok().cloned().flatten();
+    remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
+    let artifact = fetch(&request.source, &request.input, &lease, surroundings).await?;
+    let facts = facts(&artifact, request.main_class.as_deref(), surroundings)?;
+    check_class_path(&artifact, &facts)?;
+    let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
+    let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
+    let selection = select(
+        &catalog,
+        &SelectionRequest {
+            artifact: &artifact.name,
+            facts: &facts,
+            builder: request.builder.as_ref(),
+            platform: request.platform.as_ref(),
+            added: &added,
+        },
+    )?;
+    let native_platform =
+        daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
+    let template_entries = template_entries(&selection, &native_platform);
+    let decided = Decided {
+        artifact: &artifact,
+        facts: &facts,
+        selection: &selection,
+        template_entries: &template_entries,
+        daemon: daemon.is_some(),
+        native_platform,
+    };
+    let plan = plan::make(request, &decided).map_err(|error| match (found, error) {
+        // Why the daemon does not answer says more than that it doesn't.
+        (Err(reason), error) if error.needs_daemon() => reason,
+        (_, error) => error.into(),
+    })?;
+    for warning in plan.stages.iter().flat_map(|stage| &stage.warnings) {
+        surroundings.events.warning(warning.message.clone(), warning.hint.clone());
+    }
+    step.finish(plan.stages.iter().map(|stage| stage.builder.name.clone()).collect::<Vec<_>>().join(", "));
+    Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
+}
+
+pub(super) async fn fetch(
+    source: &InputSource,
+    options: &InputOptions,
+    lease: &Lease,
+    surroundings: &Surroundings,
+) -> Result<Artifact, Error> {
+    let stdin: Box<dyn std::io::Read + Send> = match source {
+        InputSource::Stdin => (surroundings.stdin)(),
+        InputSource::File(_) | InputSource::Url(_) => Box::new(std::io::empty()),
+    };
+    Ok(crate::input::fetch(source, options, lease, stdin, &surroundings.events).await?)
+}
+
+pub(super) fn facts(
+    artifact: &Artifact,
+    main_class: Option<&str>,
+    surroundings: &Surroundings,
+) -> Result<Facts, Error> {
+    let step = surroundings.events.start(Step::Detect, artifact.name.clone(), None);
+    let options = DetectOptions { main_class: main_class.map(Into::into) };
+    let facts = detect(&artifact.name, artifact.size, artifact.content.reader(), &options)?;
+    step.finish(facts.kind.word());
+    Ok(facts)
+}
+
+fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
+    let missing = missing_class_path(&jar.class_path, &artifact.added);
+    if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
+}
+
+fn file_name(destination: &AddedDestination) -> String {
+    match destination {
+        AddedDestination::Beside(path) => path.rsplit('/').next().unwrap_or_default().to_owned(),
+        AddedDestination::Absolute(path) => path.file_name().to_owned(),
+    }
+}
+
+/// What makes the base into the template's builder image; on a base without a shell the static program stands for
+/// the scripts.
+fn template_entries(selection: &Selection, native_platform: &Platform) -> Vec<Entry> {
+    let Selection::Template(choice) = selection else { return Vec::new() };
+    let platform = choice.platform.as_ref().unwrap_or(native_platform);
+    let launcher = choice.needs_launcher().then(|| crate::launcher::for_platform(platform)).flatten();
+    choice.template.image_entries(launcher)
+}
+
+/// Removes what runs that are gone left behind. What cannot be removed now is left to the next run; it must never
+/// keep this one from working.
+async fn remove_abandoned(surroundings: &Surroundings, daemon: Option<&Daemon>, daemon_failed: bool) {
+    // A daemon that is configured and does not answer may still hold containers of those runs.
+    if daemon_failed {
+        return;
+    }
+    for lease in abandoned(&surroundings.cache_directory) {
+        if let Some(daemon) = daemon
+            && let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await
+        {
+            tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
+            continue;
+        }
+        if let Err(error) = lease.remove() {
+            tracing::warn!(%error, "files of an interrupted run were not removed");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Owns `--run`: starting what was built and handing through streams, signals and the exit code.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use super::{Built, Error, Surroundings};
+use crate::engine::docker::{Program, ProgramOptions, ProgramStreams};
+use crate::request::Output;
+
+/// Streams and signals of a program that `--run` starts.
+pub struct RunStreams {
+    /// What it reads.
+    pub stdin: Box<dyn AsyncRead + Send + Unpin>,
+    /// What it prints.
+    pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What it prints to standard error.
+    pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Size of the terminal, in columns and rows, if the program gets one.
+    pub terminal: Option<(u16, u16)>,
+    /// Signals to hand on, by their names (`SIGTERM`).
+    pub signals: mpsc::UnboundedReceiver<&'static str>,
+}
+
+/// Starts what was built, waits for its end and returns its exit code.
+///
+/// # Errors
+/// [`Error`] if it cannot be started.
+pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings) -> Result<i64, Error> {
+    if !built.outputs.contains(&Output::Docker) {
+        return Err(Error::NothingToRun);
+    }
+    let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
+    let lease = surroundings.lease()?;
+    let options = ProgramOptions {
+        terminal: streams.terminal,
+        stdin: true,
+        lease: lease.id().to_owned(),
+        ..ProgramOptions::default()
+    };
+    let program = Program::create(&daemon, &built.image_id.to_string(), options).await?;
+    let handle = program.handle();
+    let RunStreams { stdin, stdout, stderr, mut signals, .. } = streams;
+    let running = program.run(ProgramStreams { stdin, stdout, stderr }, &surroundings.events);
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            code = &mut running => return Ok(code?),
+            Some(signal) = signals.recv() => handle.signal(signal).await?,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Owns what a front end hands over of the machine: cache, daemon, catalog, and the lease of this run.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Error;
+use crate::builder::CatalogSettings;
+use crate::events::Events;
+use crate::fs::Lease;
+use crate::store::daemon::{Daemon, DaemonSettings};
+
+/// What a front end knows of the machine and its configuration.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The cache's directory; made when it is needed.
+    pub cache_directory: PathBuf,
+    /// Which daemon to use.
+    pub daemon: DaemonChoice,
+    /// What configuration changes in the catalog.
+    pub catalog: CatalogSettings,
+    /// Where events go.
+    pub events: Events,
+    /// Gives standard input, for `-`.
+    pub stdin: fn() -> Box<dyn Read + Send>,
+    /// The lease of this run, once it is taken; it outlives a dropped future so that what was left behind is known.
+    lease: Arc<Mutex<Option<Arc<Lease>>>>,
+}
+
+/// What decides which daemon is used.
+#[derive(Clone, Debug, Default)]
+pub struct DaemonChoice {
+    /// How it is found.
+    pub settings: DaemonSettings,
+    /// Where registries' credentials are looked for when the daemon pulls.
+    pub credential_files: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// Puts together what a front end knows.
+    pub fn new(
+        cache_directory: PathBuf,
+        daemon: DaemonChoice,
+        catalog: CatalogSettings,
+        events: Events,
+        stdin: fn() -> Box<dyn Read + Send>,
+    ) -> Self {
+        Self { cache_directory, daemon, catalog, events, stdin, lease: Arc::default() }
+    }
+
+    /// The lease of this run, taken at the first call.
+    pub(super) fn lease(&self) -> Result<Arc<Lease>, Error> {
+        let mut slot = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lease) = &*slot {
+            return Ok(Arc::clone(lease));
+        }
+        let lease = Arc::new(Lease::acquire(&self.cache_directory)?);
+        *slot = Some(Arc::clone(&lease));
+        Ok(lease)
+    }
+
+    pub(super) fn taken_lease(&self) -> Option<Arc<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves the lease's file where it is: a later run takes it for abandoned and removes what belongs to it.
+    pub(super) fn keep_lease(&self) {
+        if let Some(lease) = self.taken_lease() {
+            // Forgetting one more reference keeps the lease's clean-up from running in this process.
+            std::mem::forget(lease);
+        }
+    }
+
+    pub(super) async fn find_daemon(&self) -> Result<Option<Daemon>, Error> {
+        Ok(Daemon::find(&self.daemon.settings).await?)
+    }
+}
