@@ -116,7 +116,7 @@ pub struct Built {
     pub assembly: String,
 }
 
-/// Streams and signals of a program that `--run` starts.
+/// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
 pub struct RunStreams {
     /// What it reads.
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
@@ -124,7 +124,8 @@ pub struct RunStreams {
     pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
     /// What it prints to standard error.
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Signals to hand on, by their names (`SIGTERM`).
+    /// Signals to hand on, by their names (`SIGTERM`), those included that come before the program has started. If
+    /// it ignores several requests to end, the call is dropped and [`clean_up_after_signal`] called.
     pub signals: mpsc::UnboundedReceiver<&'static str>,
 }
 

@@ -48,31 +48,40 @@ impl Runtime {
                 result = work => return result.map_err(Into::into),
                 stopped = self.signals.end() => stopped,
             };
-            // Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
-            let _ = tokio::time::timeout(CLEAN_UP_TIME, road::clean_up_after_signal(surroundings)).await;
+            clean_up(surroundings).await;
             Err(stopped)
         })
     }
 
-    /// Runs the future that `work` makes to its end and hands it the signals instead of acting on them.
+    /// Runs the future that `work` makes to its end and hands it the signals instead of acting on them. If it does
+    /// not end after several, it is dropped like any other work.
     ///
     /// # Errors
-    /// What the work fails with.
+    /// What the work fails with, or [`CliError::Stopped`].
     pub(super) fn run_with_signals<T, E: Into<CliError>, F: Future<Output = Result<T, E>>>(
         &mut self,
+        surroundings: &Surroundings,
         work: impl FnOnce(mpsc::UnboundedReceiver<&'static str>) -> F,
     ) -> Result<T, CliError> {
         let event_loop = self.event_loop.as_ref().expect("it is taken only when this is dropped");
         event_loop.block_on(async {
             let (sender, receiver) = mpsc::unbounded_channel();
             let work = work(receiver);
-            let relay = self.signals.relay_to(sender);
-            tokio::select! {
-                result = work => result.map_err(Into::into),
-                never = relay => match never {},
-            }
+            let stopped = tokio::select! {
+                biased;
+                result = work => return result.map_err(Into::into),
+                stopped = self.signals.relay_to(sender) => stopped,
+            };
+            clean_up(surroundings).await;
+            Err(stopped)
         })
     }
+}
+
+/// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
+async fn clean_up(surroundings: &Surroundings) {
+    surroundings.events.note("stopping and cleaning up; once more ends at once");
+    let _ = tokio::time::timeout(CLEAN_UP_TIME, road::clean_up_after_signal(surroundings)).await;
 }
 
 impl Drop for Runtime {

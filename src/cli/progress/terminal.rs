@@ -45,7 +45,7 @@ impl Terminal {
         let bar = self.display.add(ProgressBar::no_length());
         bar.set_style(without_bytes());
         bar.set_prefix(self.colored(wording::verb(wording::running(step), AnsiColor::Cyan)));
-        bar.set_message(printable(subject).into_owned());
+        bar.set_message(printable(wording::short(subject)).into_owned());
         if let Some(total) = total_bytes {
             bar.set_length(total);
             bar.set_style(with_bar());
@@ -97,19 +97,22 @@ impl Renderer for Terminal {
     }
 }
 
+// The two blanks at the end of each template leave room for the `^C` that terminals echo; without them it would
+// begin a new line, and the old one would stay.
+
 /// A step that moves no bytes, or has not begun to.
 fn without_bytes() -> ProgressStyle {
-    style("{prefix} {wide_msg} {spinner}")
+    style("{prefix} {wide_msg} {spinner}  ")
 }
 
 /// A step that moves bytes, nobody knows how many.
 fn with_bytes() -> ProgressStyle {
-    style("{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}")
+    style("{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}  ")
 }
 
 /// A step that moves a known number of bytes.
 fn with_bar() -> ProgressStyle {
-    style("{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}")
+    style("{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}  ")
 }
 
 fn style(template: &str) -> ProgressStyle {
