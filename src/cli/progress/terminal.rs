@@ -97,22 +97,37 @@ impl Renderer for Terminal {
     }
 }
 
-// The two blanks at the end of each template leave room for the `^C` that terminals echo; without them it would
-// begin a new line, and the old one would stay.
-
 /// A step that moves no bytes, or has not begun to.
 fn without_bytes() -> ProgressStyle {
-    style("{prefix} {wide_msg} {spinner}  ")
+    style("{prefix} {wide_msg} {spinner}")
 }
 
 /// A step that moves bytes, nobody knows how many.
 fn with_bytes() -> ProgressStyle {
-    style("{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}  ")
+    style(if is_narrow() {
+        "{prefix} {wide_msg} {decimal_bytes} {spinner}"
+    } else {
+        "{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}"
+    })
 }
 
 /// A step that moves a known number of bytes.
 fn with_bar() -> ProgressStyle {
-    style("{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}  ")
+    style(if is_narrow() {
+        "{prefix} {wide_msg} {percent}%"
+    } else {
+        "{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}"
+    })
+}
+
+/// Whether a bar would leave no room for what it is about; a line that wraps cannot be drawn over.
+fn is_narrow() -> bool {
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    #[cfg(not(unix))]
+    let columns = 0;
+    // A terminal that does not tell is taken for one of 80 columns.
+    columns != 0 && columns < 76
 }
 
 fn style(template: &str) -> ProgressStyle {
