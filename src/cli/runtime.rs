@@ -48,31 +48,40 @@ impl Runtime {
                 result = work => return result.map_err(Into::into),
                 stopped = self.signals.end() => stopped,
             };
-            // Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
-            let _ = tokio::time::timeout(CLEAN_UP_TIME, road::clean_up_after_signal(surroundings)).await;
+            clean_up(surroundings).await;
             Err(stopped)
         })
     }
 
-    /// Runs the future that `work` makes to its end and hands it the signals instead of acting on them.
+    /// Runs the future that `work` makes to its end and hands it the signals instead of acting on them. If it does
+    /// not end after several, it is dropped like any other work.
     ///
     /// # Errors
-    /// What the work fails with.
+    /// What the work fails with, or [`CliError::Stopped`].
     pub(super) fn run_with_signals<T, E: Into<CliError>, F: Future<Output = Result<T, E>>>(
         &mut self,
+        surroundings: &Surroundings,
         work: impl FnOnce(mpsc::UnboundedReceiver<&'static str>) -> F,
     ) -> Result<T, CliError> {
         let event_loop = self.event_loop.as_ref().expect("it is taken only when this is dropped");
         event_loop.block_on(async {
             let (sender, receiver) = mpsc::unbounded_channel();
             let work = work(receiver);
-            let relay = self.signals.relay_to(sender);
-            tokio::select! {
-                result = work => result.map_err(Into::into),
-                never = relay => match never {},
-            }
+            let stopped = tokio::select! {
+                biased;
+                result = work => return result.map_err(Into::into),
+                stopped = self.signals.relay_to(sender) => stopped,
+            };
+            clean_up(surroundings).await;
+            Err(stopped)
         })
     }
+}
+
+/// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
+async fn clean_up(surroundings: &Surroundings) {
+    surroundings.events.note("stopping and cleaning up; once more ends at once");
+    let _ = tokio::time::timeout(CLEAN_UP_TIME, road::clean_up_after_signal(surroundings)).await;
 }
 
 impl Drop for Runtime {
@@ -81,5 +90,66 @@ impl Drop for Runtime {
         if let Some(event_loop) = self.event_loop.take() {
             event_loop.shutdown_background();
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+    use crate::events::{Event, Events};
+    use crate::builder::CatalogSettings;
+    use crate::road::DaemonChoice;
+
+    fn send(signal: Signal) {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            kill_process(getpid(), signal).expect("a process may signal itself");
+        });
+    }
+
+    /// One test, because a signal goes to every runtime of the process.
+    #[test]
+    fn signals_stop_work_or_are_handed_on() {
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&notes);
+        let events = Events::new(move |event| {
+            if let Event::Note { message } = event {
+                seen.lock().expect("no thread panicked").push(message);
+            }
+        });
+        let stdin = || Box::new(std::io::empty()) as Box<dyn std::io::Read + Send>;
+        let (daemon, catalog) = (DaemonChoice::default(), CatalogSettings::default());
+        let surroundings = Surroundings::new("unused".into(), daemon, catalog, events, stdin);
+        let mut runtime = Runtime::start().expect("starting");
+
+        let finished: Result<u8, CliError> = runtime.run(&surroundings, async { Ok::<_, CliError>(7) });
+        assert_eq!(finished.expect("it did not fail"), 7);
+
+        // A guard as temporary files and containers have it: dropping the work drops it.
+        struct Guard(Arc<Mutex<Vec<String>>>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.lock().expect("no thread panicked").push("dropped".into());
+            }
+        }
+        let guard = Guard(Arc::clone(&notes));
+        send(Signal::TERM);
+        let stopped: Result<(), CliError> = runtime.run(&surroundings, async move {
+            let _guard = guard;
+            std::future::pending::<Result<(), CliError>>().await
+        });
+        assert_eq!(stopped.expect_err("it was stopped").exit_code(), 143);
+        let notes = notes.lock().expect("no thread panicked").clone();
+        assert_eq!(notes, ["dropped", "stopping and cleaning up; once more ends at once"]);
+
+        send(Signal::USR1);
+        let name = runtime.run_with_signals(&surroundings, |mut signals| async move {
+            signals.recv().await.ok_or_else(|| CliError::usage("no signal came"))
+        });
+        assert_eq!(name.expect("one came"), "SIGUSR1");
     }
 }

@@ -3,7 +3,6 @@
 //! They are received by a thread of their own, so that they arrive even while the main thread computes. Commands
 //! that hold nothing that could stay behind do not use this and end as every program does.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ pub(super) struct Signals {
     is_relaying: Arc<AtomicBool>,
 }
 
-/// With `--run`: so many requests to end in a row end b2i itself, in case the program ignores them.
+/// With `--run`: so many requests to end in a row end the program and b2i, in case the program ignores them.
 const PATIENCE: u32 = 3;
 
 /// Requests with more time between them are not in a row: some programs use Ctrl-C for things of their own.
@@ -84,10 +83,17 @@ impl Signals {
         }
     }
 
-    /// Hands every signal on, by name, for as long as this is polled and from then on.
-    pub(super) async fn relay_to(&mut self, sender: mpsc::UnboundedSender<&'static str>) -> Infallible {
+    /// Hands every signal on, by name, until it was asked for the end so often in a row that the program seems to
+    /// ignore it: then whoever called this should end it.
+    pub(super) async fn relay_to(&mut self, sender: mpsc::UnboundedSender<&'static str>) -> CliError {
         self.is_relaying.store(true, Ordering::Release);
+        let mut requests = Requests::default();
         while let Some(signal) = self.receiver.recv().await {
+            if let Some(code) = signal.exit_code
+                && requests.count() >= PATIENCE
+            {
+                return CliError::Stopped { code, signal: signal.name };
+            }
             // A program that has ended needs no signals; its exit code is on its way.
             let _ = sender.send(signal.name);
         }
@@ -95,10 +101,28 @@ impl Signals {
     }
 }
 
+/// Counts requests to end that come in a row.
+#[derive(Default)]
+struct Requests {
+    number: u32,
+    last: Option<Instant>,
+}
+
+impl Requests {
+    fn count(&mut self) -> u32 {
+        if self.last.is_some_and(|last| last.elapsed() > IN_A_ROW) {
+            self.number = 0;
+        }
+        self.last = Some(Instant::now());
+        self.number += 1;
+        self.number
+    }
+}
+
 /// Sends every signal on, and ends the process where the one who gets them does not.
 async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, is_relaying: &AtomicBool) {
-    let mut requests = 0;
-    let mut last_request = Instant::now();
+    let mut building = 0;
+    let mut running = Requests::default();
     loop {
         let signal = sources.next().await;
         if sender.send(signal).is_err() {
@@ -108,13 +132,13 @@ async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, i
         if signal.exit_code.is_none() {
             continue;
         }
-        let is_relaying = is_relaying.load(Ordering::Acquire);
-        if is_relaying && last_request.elapsed() > IN_A_ROW {
-            requests = 0;
-        }
-        requests += 1;
-        last_request = Instant::now();
-        if requests >= if is_relaying { PATIENCE } else { 2 } {
+        let is_too_often = if is_relaying.load(Ordering::Acquire) {
+            running.count() > PATIENCE
+        } else {
+            building += 1;
+            building > 1
+        };
+        if is_too_often {
             end_at_once(signal);
         }
     }

@@ -7,7 +7,7 @@ use super::{Built, Error, Surroundings};
 use crate::engine::docker::{Program, ProgramOptions, ProgramStreams};
 use crate::request::Output;
 
-/// Streams and signals of a program that `--run` starts.
+/// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
 pub struct RunStreams {
     /// What it reads.
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
@@ -15,9 +15,8 @@ pub struct RunStreams {
     pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
     /// What it prints to standard error.
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Size of the terminal, in columns and rows, if the program gets one.
-    pub terminal: Option<(u16, u16)>,
-    /// Signals to hand on, by their names (`SIGTERM`).
+    /// Signals to hand on, by their names (`SIGTERM`), those included that come before the program has started. If
+    /// it ignores several requests to end, the call is dropped and `clean_up_after_signal` called.
     pub signals: mpsc::UnboundedReceiver<&'static str>,
 }
 
@@ -32,7 +31,6 @@ pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings
     let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
     let lease = surroundings.lease()?;
     let options = ProgramOptions {
-        terminal: streams.terminal,
         stdin: true,
         lease: lease.id().to_owned(),
         ..ProgramOptions::default()

@@ -42,18 +42,21 @@ pub(super) struct Cli {
 
 const GLOBAL_HEADING: &str = "Global options";
 
+/// Narrow enough for a manual page on a terminal of 80 columns.
 const AFTER_LONG_HELP: &str = "\
 Configuration:
-  A flag wins over a B2I_* variable, that over ./b2i.toml, ~/.config/b2i/config.toml and
-  /etc/b2i/config.toml. `b2i config show` prints every value and where it comes from.
+  A flag wins over a B2I_* variable, that over ./b2i.toml, that over
+  ~/.config/b2i/config.toml, that over /etc/b2i/config.toml.
+  `b2i config show` prints every value and where it comes from.
 
 Variables:
-  B2I_CONFIG, B2I_COLOR, B2I_PROGRESS, B2I_BUILDER, B2I_ARGS, B2I_ASSEMBLE, B2I_PULL,
-  B2I_PLATFORM, B2I_DOCKER_HOST, B2I_CACHE_DIR, B2I_OFFLINE, B2I_CONNECT_TIMEOUT,
-  B2I_READ_TIMEOUT, B2I_RETRIES, B2I_MAX_SIZE, B2I_MEMORY, B2I_CPUS, B2I_PIDS_LIMIT,
-  B2I_TIMEOUT; also DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY,
-  DOCKER_CERT_PATH, http_proxy, https_proxy, all_proxy, no_proxy, NETRC,
-  SOURCE_DATE_EPOCH, NO_COLOR, CLICOLOR_FORCE, CI
+  B2I_CONFIG B2I_COLOR B2I_PROGRESS B2I_BUILDER B2I_ARGS B2I_ASSEMBLE
+  B2I_PULL B2I_PLATFORM B2I_DOCKER_HOST B2I_CACHE_DIR B2I_OFFLINE
+  B2I_CONNECT_TIMEOUT B2I_READ_TIMEOUT B2I_RETRIES B2I_MAX_SIZE
+  B2I_MEMORY B2I_CPUS B2I_PIDS_LIMIT B2I_TIMEOUT
+  DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_TLS_VERIFY
+  DOCKER_CERT_PATH http_proxy https_proxy all_proxy no_proxy NETRC
+  SOURCE_DATE_EPOCH NO_COLOR CLICOLOR_FORCE CI
 
 Exit codes:
   0  done                               5  the builder image
@@ -61,9 +64,9 @@ Exit codes:
   2  usage or configuration             7  writing the image
   3  the input was not fetched or read  8  publishing the image
   4  nothing that can be packaged       9  no engine or daemon
-  130, 143  interrupted, terminated     --run: the program's own code, once it has started
+  130, 143  interrupted, terminated     --run: the program's own
 
-Type `b2i COMMAND --help` for the options and examples of a command.";
+Type `b2i COMMAND --help` for a command's options and examples.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -95,12 +95,11 @@ fn run_built(
     if let Some(tag) = built.tags.first() {
         context.printer.note(&format!("Running {}", printable(&tag.familiar())));
     }
-    let code = runtime.run_with_signals(|signals| {
+    let code = runtime.run_with_signals(surroundings, |signals| {
         let streams = RunStreams {
             stdin: Box::new(tokio::io::stdin()),
             stdout: Box::new(tokio::io::stdout()),
             stderr: Box::new(tokio::io::stderr()),
-            terminal: None,
             signals,
         };
         road::run(built, streams, surroundings)

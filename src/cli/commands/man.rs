@@ -27,8 +27,16 @@ fn page() -> std::io::Result<Vec<u8>> {
     for command in root.get_subcommands() {
         command_sections(command, &mut page)?;
     }
-    man.render_extra_section(&mut page)?;
+    page.extend(text_section(&man, ".SH NOTES")?);
     Ok(page)
+}
+
+/// The text that follows the help, line by line as it is written there.
+fn text_section(man: &Man, heading: &str) -> std::io::Result<Vec<u8>> {
+    let mut section = Vec::new();
+    man.render_extra_section(&mut section)?;
+    let text = String::from_utf8_lossy(&section).replace(".SH EXTRA\n", &format!("{heading}\n.nf\n"));
+    Ok(format!("{text}.fi\n").into_bytes())
 }
 
 /// A section for a command and for each of its own, their sections becoming subsections.
@@ -48,7 +56,7 @@ fn command_sections(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Res
         Man::new(own).render_options_section(&mut section)?;
     }
     if command.get_after_help().is_some() {
-        man.render_extra_section(&mut section)?;
+        section.extend(text_section(&man, ".SH EXAMPLES")?);
     }
     let text = String::from_utf8_lossy(&section).replace("\n.SH ", "\n.SS ");
     let text = text.strip_prefix(".SH ").map(|rest| format!(".SS {rest}")).unwrap_or(text);

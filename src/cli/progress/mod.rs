@@ -48,10 +48,10 @@ impl Progress {
             && !environment.is_ci()
             // Log lines would run through the live display.
             && !is_verbose;
-        let renderer: Option<Arc<dyn Renderer>> = if choice == ProgressChoice::Json {
-            Some(Arc::new(json::Json::new(std::io::stderr())))
-        } else if printer.is_quiet() {
+        let renderer: Option<Arc<dyn Renderer>> = if printer.is_quiet() {
             None
+        } else if choice == ProgressChoice::Json {
+            Some(Arc::new(json::Json::new(std::io::stderr())))
         } else if is_live {
             Some(Arc::new(terminal::Terminal::new(printer.has_color())))
         } else {

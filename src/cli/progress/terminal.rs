@@ -45,7 +45,7 @@ impl Terminal {
         let bar = self.display.add(ProgressBar::no_length());
         bar.set_style(without_bytes());
         bar.set_prefix(self.colored(wording::verb(wording::running(step), AnsiColor::Cyan)));
-        bar.set_message(printable(subject).into_owned());
+        bar.set_message(printable(wording::short(subject)).into_owned());
         if let Some(total) = total_bytes {
             bar.set_length(total);
             bar.set_style(with_bar());
@@ -104,12 +104,30 @@ fn without_bytes() -> ProgressStyle {
 
 /// A step that moves bytes, nobody knows how many.
 fn with_bytes() -> ProgressStyle {
-    style("{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}")
+    style(if is_narrow() {
+        "{prefix} {wide_msg} {decimal_bytes} {spinner}"
+    } else {
+        "{prefix} {wide_msg} {decimal_bytes} {decimal_bytes_per_sec} {spinner}"
+    })
 }
 
 /// A step that moves a known number of bytes.
 fn with_bar() -> ProgressStyle {
-    style("{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}")
+    style(if is_narrow() {
+        "{prefix} {wide_msg} {percent}%"
+    } else {
+        "{prefix} {wide_msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}"
+    })
+}
+
+/// Whether a bar would leave no room for what it is about; a line that wraps cannot be drawn over.
+fn is_narrow() -> bool {
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    #[cfg(not(unix))]
+    let columns = 0;
+    // A terminal that does not tell is taken for one of 80 columns.
+    columns != 0 && columns < 76
 }
 
 fn style(template: &str) -> ProgressStyle {

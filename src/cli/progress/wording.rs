@@ -36,6 +36,13 @@ pub(super) fn finished(step: Step) -> &'static str {
     }
 }
 
+/// What a step works on, in a narrow line: of a URL the last component of its path, by which people know it.
+pub(super) fn short(subject: &str) -> &str {
+    let path =
+        subject.split_once("://").map_or("", |(_, rest)| rest.split(['?', '#']).next().unwrap_or(rest));
+    path.rsplit('/').find(|component| !component.is_empty()).unwrap_or(subject)
+}
+
 /// A verb in its columns, in colour.
 pub(super) fn verb(text: &str, color: AnsiColor) -> String {
     let style = Style::new().bold().fg_color(Some(color.into()));
@@ -102,6 +109,13 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_are_known_by_their_end() {
+        assert_eq!(short("https://host.example/rel/app.jar?x=/y"), "app.jar");
+        assert_eq!(short("https://host.example/"), "host.example");
+        assert_eq!(short("docker.io/library/debian:12"), "docker.io/library/debian:12");
+    }
 
     #[test]
     fn sizes_and_times_read_well() {
