@@ -166,7 +166,11 @@ impl TreeWriter {
         if !link_stays_inside(&path, target) {
             return Err(refused(name, "it is a link that points outside"));
         }
-        self.root.symlink(target, &path).map_err(|error| self.not_created(name, &path, error))
+        #[cfg(not(windows))]
+        let made = self.root.symlink(target, &path);
+        #[cfg(windows)]
+        let made = self.root.symlink_file(target, &path);
+        made.map_err(|error| self.not_created(name, &path, error))
     }
 
     /// Makes a second name for a regular file that was written before.

@@ -2,7 +2,7 @@
 
 mod class_path;
 mod error;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 pub(super) mod walk;
 

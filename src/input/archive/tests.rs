@@ -458,6 +458,17 @@ fn long_names_are_read_and_absurd_ones_refused() {
 }
 
 #[test]
+fn a_zip_with_two_members_of_one_name_is_refused() {
+    let mut zip = zip_of(&[("tool1", &program()), ("tool2", &program())]);
+    for start in 0..zip.len() - 5 {
+        if &zip[start..start + 5] == b"tool2" {
+            zip[start + 4] = b'1';
+        }
+    }
+    assert!(find("t.zip", &zip).text().contains("several members of the same name"));
+}
+
+#[test]
 fn an_encrypted_zip_is_named() {
     // The flag alone decides; nothing is decrypted.
     let mut zip = zip_of(&[("bin/tool", &program())]);

@@ -70,7 +70,7 @@ type Second = fn(&Request, &mut dyn Write) -> std::io::Result<()>;
 
 #[test]
 fn the_rest_of_something_else_is_not_taken() {
-    let cases: [(&str, Second); 7] = [
+    let cases: [(&str, Second); 8] = [
         ("the server knows no parts", |_, to| answer(to, "200 OK", &[("ETag", "\"1\"")], &body(LENGTH))),
         ("another version", |_, to| answer(to, "200 OK", &[("ETag", "\"2\"")], &body(LENGTH))),
         ("the rest of another version", |request, to| {
@@ -102,6 +102,12 @@ fn the_rest_of_something_else_is_not_taken() {
                 &[("ETag", "\"1\""), ("Content-Range", &range)],
                 &vec![0; LENGTH + 1 - start],
             )
+        }),
+        ("less than was asked for", |request, to| {
+            let start = request.range_start().expect("asks for a part");
+            let range = format!("bytes {start}-{}/{LENGTH}", start + 99);
+            let part = &body(LENGTH)[start..start + 100];
+            answer(to, "206 Partial Content", &[("ETag", "\"1\""), ("Content-Range", &range)], part)
         }),
         ("no range", |_, to| answer(to, "206 Partial Content", &[("ETag", "\"1\"")], b"x")),
         ("not satisfiable", |_, to| {
