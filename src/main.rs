@@ -1,3 +1,5 @@
 //! The `b2i` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    b2i::cli::main()
+}

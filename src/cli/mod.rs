@@ -1,1 +1,77 @@
-//! The room `cli`.
+//! The room of the command line: what was typed becomes a request, results and errors become text and exit codes.
+//!
+//! The only room that prints, reads the environment or exits. Nothing here decides how an image is made.
+
+mod arguments;
+mod commands;
+mod context;
+mod environment;
+mod failure;
+mod input;
+mod log;
+mod output_file;
+mod printable;
+mod printer;
+mod progress;
+mod request;
+mod runtime;
+mod signals;
+
+use std::process::ExitCode;
+
+use arguments::{Cli, ColorWhen, Command};
+use context::Context;
+use environment::Environment;
+use failure::CliError;
+use printer::Printer;
+
+/// Version of every JSON document and line that is printed. It changes when a field changes its meaning or goes.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Runs the program and says how it ended.
+pub fn main() -> ExitCode {
+    let environment = Environment::capture();
+    let cli = match arguments::parse(std::env::args_os().collect(), &environment) {
+        Ok(cli) => cli,
+        // Help, the version, or a usage error; clap knows which stream and code (0 or 2). A reader that is gone
+        // has read enough.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let Cli { global, command, .. } = cli;
+    let fallback = Printer::new(false, global.color.unwrap_or(ColorWhen::Auto), &environment);
+    let (result, context) = match Context::new(global, environment) {
+        Ok(context) => (run(&command, &context), Some(context)),
+        Err(error) => (Err(error), None),
+    };
+    match (result, context) {
+        (Ok(()), Some(context)) => {
+            context.progress.finish();
+            ExitCode::SUCCESS
+        }
+        (Ok(()), None) => ExitCode::SUCCESS,
+        (Err(error), Some(context)) => {
+            context.progress.fail(&error, &context.printer);
+            ExitCode::from(error.exit_code())
+        }
+        (Err(error), None) => {
+            if let Some(text) = error.render() {
+                fallback.error(&text);
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: &Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Build(arguments) => commands::build::run(arguments, context),
+        Command::Inspect(arguments) => commands::inspect::run(arguments, context),
+        Command::Builders(arguments) => commands::builders::run(arguments, context),
+        Command::Config(arguments) => commands::config::run(arguments, context),
+        Command::Completions { shell } => commands::completions::run(*shell, &context.printer),
+        Command::Man => commands::man::run(&context.printer),
+    }
+}

@@ -123,6 +123,8 @@ pub struct ExecutableFacts {
     pub run_path: Vec<String>,
     /// The toolchain that left its mark: `go1.24.1`, `rustc 1.89.0`.
     pub built_by: Option<String>,
+    /// Whether it is compressed by UPX, which hides what it needs: it looks static even if it is not.
+    pub packed: bool,
     /// Whether its symbol table was removed.
     pub stripped: bool,
 }
@@ -197,4 +199,6 @@ pub struct WarFacts {
     pub spring_boot: Option<SpringBootFacts>,
     /// Libraries in `WEB-INF/lib`, sorted, without the path.
     pub libraries: BTreeSet<String>,
+    /// Whether a script is put before the archive, so that the file runs by itself.
+    pub self_executing: bool,
 }

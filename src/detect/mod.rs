@@ -1,9 +1,80 @@
 //! The room of detection: artifact in, facts out.
 //!
 //! Pure: reads the bytes it is given and nothing else. Input is hostile here; every size and offset that a file
-//! states is checked before it is believed.
+//! states is checked before it is believed, and every read has a limit of its own. Only headers, directories and
+//! samples are read, never a whole file.
 
+mod candidate;
+mod elf;
 pub mod facts;
-pub mod source_tree;
+mod foreign;
+mod refusal;
+mod script;
+mod source_tree;
+#[cfg(test)]
+mod tests;
+mod view;
+mod zip;
 
+use std::io::{Read, Seek};
+
+pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
 pub use facts::Facts;
+pub use refusal::{DetectError, ElfNoProgram, OtherZip, Refusal, ScriptDefect};
+pub use source_tree::{BuildFile, BuildSystem, container_image, source_tree};
+
+use facts::Kind;
+use refusal::Stop;
+use view::View;
+
+/// How much of the beginning is looked at to tell what a file is.
+const HEAD: usize = 4096;
+
+/// What the user said about the artifact.
+#[derive(Clone, Debug, Default)]
+pub struct DetectOptions {
+    /// The class to start, which outranks the manifest and makes a library JAR runnable.
+    pub main_class: Option<String>,
+}
+
+/// Reads the facts of an artifact of `size` bytes. The name tells JARs, WARs and libraries apart where the content
+/// leaves it open.
+///
+/// # Errors
+/// [`DetectError::Refused`] names what the file is if it cannot be packaged; [`DetectError::Read`] is an error of
+/// `content`, also if it has fewer bytes than `size`.
+pub fn detect<R: Read + Seek>(
+    name: &str,
+    size: u64,
+    mut content: R,
+    options: &DetectOptions,
+) -> Result<Facts, DetectError> {
+    let mut view = View::new(&mut content, size);
+    let kind = kind(name, &mut view, options).map_err(|stop| stop.named(name))?;
+    Ok(Facts { size, kind })
+}
+
+fn kind(name: &str, view: &mut View<'_>, options: &DetectOptions) -> Result<Kind, Stop> {
+    let head = view.read(0, HEAD)?;
+    let main_class = options.main_class.as_deref();
+    if head.is_empty() {
+        return Err(Refusal::Empty.into());
+    }
+    if head.starts_with(elf::MAGIC) {
+        return elf::detect(name, view).map(Kind::Executable);
+    }
+    if zip::is_archive(&head) {
+        return zip::detect(name, &head, view, main_class);
+    }
+    let is_script = head.starts_with(script::MAGIC);
+    // Java finds an archive from its end, so that a launch script may stand before it.
+    if (is_script || zip::has_ending(name, ".jar") || zip::has_ending(name, ".war"))
+        && let Some(kind) = zip::detect_behind(name, is_script, view, main_class)?
+    {
+        return Ok(kind);
+    }
+    if is_script || head.starts_with(script::MARKED_MAGIC) {
+        return Ok(Kind::Script(script::detect(&head)?));
+    }
+    Err(foreign::refuse(name, &head, view))
+}

@@ -8,6 +8,7 @@ pub mod layer;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
 pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};

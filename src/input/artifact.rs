@@ -304,3 +304,10 @@ mod tests {
         assert!(error.to_string().contains("was changed"), "{error}");
     }
 }
+
+impl crate::image::layer::Content for FileContent {
+    /// Opens it for reading from the start.
+    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
+        Ok(Box::new(self.reader()))
+    }
+}

@@ -44,7 +44,7 @@ pub enum InputError {
         /// The directory or archive.
         shown: String,
         /// The file that told.
-        build_file: &'static str,
+        build_file: String,
         /// What builds it.
         build_system: &'static str,
         /// Whether it is an archive, in which an artifact could be looked for all the same.

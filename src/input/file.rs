@@ -9,7 +9,7 @@ use super::error::InputError;
 use super::name::{FALLBACK, safe_name};
 use super::spool::{Progress, SpoolError, Stop, spool};
 use super::{Fetched, InputOptions};
-use crate::detect::source_tree::source_tree;
+use crate::detect::source_tree;
 use crate::image::Digest;
 use crate::image::digest::DigestBuilder;
 
@@ -122,7 +122,7 @@ fn directory(path: &Path) -> InputError {
         Some(file) => InputError::SourceTree {
             shown: path.display().to_string(),
             build_file: file.name,
-            build_system: file.build_system,
+            build_system: file.system.word(),
             archive: false,
         },
         None => InputError::NotAFile { path: path.to_owned(), what: "a directory" },

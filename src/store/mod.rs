@@ -1,3 +1,64 @@
-//! The room of stores: where images come from and go to, and what is kept in the cache.
+//! The room of stores: where base images come from (sources) and where results go (sinks).
+//!
+//! Knows images as configs and layers. Knows no plan, no artifact and no builder.
 
+pub mod archive;
+pub mod builtin;
 pub mod cache;
+pub mod credentials;
+pub mod daemon;
+
+use std::sync::Arc;
+
+use crate::image::layer::{Layer, WrittenLayer};
+use crate::image::{Digest, ImageConfig};
+
+/// A base image that was resolved: its config is known, its layers are opened only on demand.
+#[derive(Clone, Debug)]
+pub struct BaseImage {
+    /// Its name, in full, as the user or the catalog gave it.
+    pub name: String,
+    /// The digest of its manifest, where its source knows one.
+    pub manifest_digest: Option<Digest>,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Where its layers are.
+    pub layers: BaseLayers,
+}
+
+/// Where the layers of a base image are.
+#[derive(Clone, Debug)]
+pub enum BaseLayers {
+    /// In the daemon, under this image ID.
+    Daemon {
+        /// The ID (`sha256:…`), which never moves, unlike the name.
+        image_id: String,
+    },
+    /// In this program.
+    BuiltIn(Layer),
+    /// Nowhere: the base is empty.
+    Scratch,
+}
+
+/// An image whose config is known only when its new layer has been written: the layer's digest and the artifact's
+/// stand in it. Sinks write the layer, then ask for the config, so that nothing is read twice.
+#[derive(Clone)]
+pub struct UnfinishedImage {
+    /// What it stands on.
+    pub base: BaseImage,
+    /// The layer that is added.
+    pub layer: Layer,
+    /// Makes the config; called with what writing the layer yielded.
+    pub finish: Arc<dyn Fn(&WrittenLayer) -> ImageConfig + Send + Sync>,
+}
+
+/// What a sink has written.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenImage {
+    /// Digest of the config: the image's ID in daemons.
+    pub image_id: Digest,
+    /// The layer that was added; none if the image was committed by an engine.
+    #[serde(skip)]
+    pub layer: Option<WrittenLayer>,
+}

@@ -20,7 +20,7 @@ use super::artifact::{AddedFile, FileContent};
 use super::name::{FALLBACK, safe_name};
 use super::spool::{Spooled, Stop, spool};
 use super::{Fetched, InputError, InputOptions};
-use crate::detect::source_tree::source_tree;
+use crate::detect::source_tree;
 use crate::fs::unpack::member_path;
 pub use error::ArchiveError;
 use format::Format;
@@ -106,7 +106,7 @@ fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputE
     Err(InputError::SourceTree {
         shown: archive.shown.clone(),
         build_file: file.name,
-        build_system: file.build_system,
+        build_system: file.system.word(),
         archive: true,
     })
 }

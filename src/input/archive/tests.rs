@@ -289,7 +289,7 @@ fn a_source_tree_is_said_to_be_one() {
         let archive = tar_of(&[File(&build_file, b"<project/>"), File(&gradle, b""), File("x", b"")][..2]);
         let run_it = find("src.tar", &archive);
         assert!(
-            matches!(run_it.error(), InputError::SourceTree { build_file: "pom.xml", .. }),
+            matches!(run_it.error(), InputError::SourceTree { build_file, .. } if build_file == "pom.xml"),
             "{}",
             run_it.text()
         );

@@ -367,9 +367,13 @@ fn netrc_is_for_its_host_only() {
     let thief = FaultServer::start(|_, to| answer(to, "200 OK", &[], b"x"));
     let elsewhere = thief.url("/x");
     let server = FaultServer::start(move |_, to| answer(to, "302 Found", &[("Location", &elsewhere)], b""));
-    let netrc = tempfile::NamedTempFile::new().expect("temporary file");
-    std::fs::write(netrc.path(), "machine 127.0.0.1\nlogin user\npassword secret\n").expect("writes");
-    let fetcher = Fetcher::with(|options| options.http.netrc = Some(netrc.path().to_owned()));
+    let netrc = Secret::new(
+        "machine 127.0.0.1
+login user
+password secret
+",
+    );
+    let fetcher = Fetcher::with(|options| options.http.netrc = Some(netrc));
     fetcher.fetch(&server.url("/a")).expect("fetches");
     assert_eq!(server.requests()[0].header("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
     assert_eq!(thief.requests()[0].header("authorization"), None);

@@ -1,0 +1,234 @@
+//! Owns what we assume of base images: the types of `builder-images/bases.toml` and the look-up in it.
+//!
+//! Assumptions are what selection decides by, without the image at hand; `check.rs` compares them with the real
+//! image. Must not decide anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::error::{BuilderError, toml_error};
+use super::version::DottedVersion;
+use crate::detect::facts::GlibcVersion;
+use crate::image::{ImagePath, ImageReference, Platform};
+
+/// How `builder.toml` and `bases.toml` name the base that is built into b2i.
+const BUILT_IN_STATIC: &str = "builtin:static";
+
+/// The name of a base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BaseName {
+    /// The static base that is built into b2i: users, `/tmp`, CA certificates, the launcher.
+    BuiltInStatic,
+    /// An image.
+    Image(ImageReference),
+}
+
+impl fmt::Display for BaseName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltInStatic => formatter.write_str(BUILT_IN_STATIC),
+            Self::Image(reference) => write!(formatter, "{reference}"),
+        }
+    }
+}
+
+impl FromStr for BaseName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == BUILT_IN_STATIC {
+            return Ok(Self::BuiltInStatic);
+        }
+        if let Some(name) = text.strip_prefix("builtin:") {
+            return Err(format!("there is no built-in base `{name}`, only `{BUILT_IN_STATIC}`"));
+        }
+        text.parse()
+            .map(Self::Image)
+            .map_err(|error: crate::image::reference::InvalidReference| error.to_string())
+    }
+}
+
+impl Serialize for BaseName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Which C library a base has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaseLibc {
+    /// None: static programs only.
+    None,
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+impl fmt::Display for BaseLibc {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Glibc => "glibc",
+            Self::Musl => "musl",
+        })
+    }
+}
+
+/// What we assume of a base; a field that is not set is not known and decides nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct BaseAssumptions {
+    /// Whether `/bin/sh` is there.
+    pub shell: Option<bool>,
+    /// Further programs that scripts may name as interpreter, such as `bash`, in `/bin` or `/usr/bin`.
+    pub interpreters: BTreeSet<String>,
+    /// The C library.
+    pub libc: Option<BaseLibc>,
+    /// The version of the GNU C library.
+    #[serde(with = "glibc_version")]
+    pub glibc: Option<GlibcVersion>,
+    /// Sonames of libraries it has beside its C library.
+    pub libraries: Option<BTreeSet<String>>,
+    /// The Java release.
+    pub java: Option<u32>,
+    /// Where Java is.
+    pub java_home: Option<ImagePath>,
+    /// The version of Tomcat.
+    pub tomcat: Option<DottedVersion>,
+    /// Where Tomcat is.
+    pub tomcat_home: Option<ImagePath>,
+    /// The user of its config; empty or `root` is root.
+    pub user: Option<String>,
+    /// The platforms it is published for.
+    pub platforms: Option<Vec<Platform>>,
+}
+
+impl BaseAssumptions {
+    /// Says whether it is published for `platform`; yes if that is not known.
+    pub fn offers(&self, platform: &Platform) -> bool {
+        self.platforms.as_ref().is_none_or(|offered| offered.iter().any(|one| one.matches(platform)))
+    }
+}
+
+/// Reads and writes an optional glibc version as text (`"2.36"`).
+pub(super) mod glibc_version {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::detect::facts::GlibcVersion;
+
+    pub(in crate::builder) fn serialize<S: Serializer>(
+        version: &Option<GlibcVersion>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match version {
+            Some(version) => serializer.collect_str(version),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::builder) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<GlibcVersion>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let invalid = || serde::de::Error::custom(format!("`{text}` is not a glibc version such as `2.36`"));
+        text.parse().map(Some).map_err(|()| invalid())
+    }
+}
+
+/// All assumptions, by the full name of the base.
+#[derive(Clone, Debug, Default)]
+pub struct Bases(BTreeMap<String, BaseAssumptions>);
+
+impl Bases {
+    /// Parses `bases.toml`; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// [`BuilderError::Malformed`] with the line and key; a key has to be a full name or `builtin:static`.
+    pub fn parse(file: &str, text: &str) -> Result<Self, BuilderError> {
+        let bases: BTreeMap<String, BaseAssumptions> =
+            toml::from_str(text).map_err(|error| toml_error(file, text, &error))?;
+        for key in bases.keys() {
+            let full = key.parse::<BaseName>().map(|name| name.to_string());
+            let reason = match full {
+                Ok(full) if full == *key => continue,
+                Ok(full) => format!("is not a full image name; write `{full}`"),
+                Err(error) => error,
+            };
+            return Err(BuilderError::Invalid { file: file.into(), key: key.clone(), reason });
+        }
+        Ok(Self(bases))
+    }
+
+    /// What is assumed of `name`, if it is listed.
+    pub fn get(&self, name: &BaseName) -> Option<&BaseAssumptions> {
+        self.0.get(&name.to_string())
+    }
+
+    /// The full names of all listed bases, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// A base as it will be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Base {
+    /// The image that is used.
+    pub image: BaseName,
+    /// The base of the template that configuration replaced by `image`, if it did.
+    pub replaces: Option<BaseName>,
+    /// What is assumed of it; a replacement inherits what is assumed of the replaced one.
+    pub assumptions: BaseAssumptions,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_file() {
+        let text = r#"
+            ["builtin:static"]
+            shell = false
+            libc = "none"
+            platforms = ["linux/amd64", "linux/arm64"]
+            ["docker.io/library/debian:12-slim"]
+            shell = true
+            libc = "glibc"
+            glibc = "2.36"
+            libraries = ["libstdc++.so.6"]
+            user = "root"
+        "#;
+        let bases = Bases::parse("bases.toml", text).expect("valid");
+        let debian = bases.get(&"debian:12-slim".parse().expect("valid")).expect("listed");
+        assert_eq!(debian.glibc, Some(GlibcVersion { major: 2, minor: 36 }));
+        assert!(debian.offers(&Platform::linux("riscv64")), "nothing is known of its platforms");
+        let fixed = bases.get(&BaseName::BuiltInStatic).expect("listed");
+        assert!(fixed.offers(&Platform::linux("arm64")) && !fixed.offers(&Platform::linux("riscv64")));
+    }
+
+    #[test]
+    fn says_file_line_and_key() {
+        for (text, needle) in [
+            ("[\"docker.io/library/a:1\"]\nglibc = \"x\"", "line 2"),
+            ("[\"docker.io/library/a:1\"]\nglib = \"2.3\"", "unknown field `glib`"),
+            ("[\"a:1\"]\n", "write `docker.io/library/a:1`"),
+            ("[\"builtin:other\"]\n", "no built-in base `other`"),
+        ] {
+            let error = Bases::parse("bases.toml", text).expect_err(text).to_string();
+            assert!(error.contains(needle) && error.contains("bases.toml"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Owns the catalog: all templates, built in, extended and overridden by configuration, and the bases they stand on.
+//!
+//! Finds by name; must not choose by facts (`selection/`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::base::{Base, BaseName, Bases};
+use super::error::BuilderError;
+use super::metadata::Version;
+use super::template::{Template, TemplateOrigin};
+use super::{built_in, folder, suggestion};
+use crate::image::ImageReference;
+use crate::request::BuilderRequest;
+
+/// What configuration changes about the catalog.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogSettings {
+    /// Bases to use in the place of others: name of the public one (in full or as people write it) → image.
+    pub replaced_bases: BTreeMap<String, ImageReference>,
+    /// Further template folders, weakest first: a template overrides an earlier one of the same name.
+    pub template_directories: Vec<(PathBuf, TemplateOrigin)>,
+}
+
+/// All templates and bases.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    templates: BTreeMap<String, Arc<Template>>,
+    bases: Bases,
+    /// By the full name of the base that is replaced.
+    replaced: BTreeMap<String, ImageReference>,
+}
+
+impl Catalog {
+    /// Makes the catalog of what is built in and what configuration adds and replaces.
+    ///
+    /// # Errors
+    /// [`BuilderError`] if a configured template cannot be used or a replaced base is used by no template.
+    pub fn new(settings: &CatalogSettings) -> Result<Self, BuilderError> {
+        let mut templates = built_in::templates()?;
+        for (directory, origin) in &settings.template_directories {
+            templates.push(folder::load(directory, origin.clone())?);
+        }
+        Self::from_parts(templates, built_in::bases()?, &settings.replaced_bases)
+    }
+
+    /// Makes a catalog of parts that are at hand; later templates override earlier ones of the same name.
+    ///
+    /// # Errors
+    /// [`BuilderError::UnknownBase`] if a replaced base is used by no template.
+    pub fn from_parts(
+        templates: Vec<Template>,
+        bases: Bases,
+        replaced_bases: &BTreeMap<String, ImageReference>,
+    ) -> Result<Self, BuilderError> {
+        let named = templates.into_iter().map(|template| (template.name().to_owned(), Arc::new(template)));
+        let mut catalog = Self { templates: named.collect(), bases, replaced: BTreeMap::new() };
+        for (name, image) in replaced_bases {
+            let base = catalog.base_name(name)?;
+            catalog.replaced.insert(base, image.clone());
+        }
+        Ok(catalog)
+    }
+
+    /// The full name of a base that some template uses or that is listed; `name` may be as people write it.
+    fn base_name(&self, name: &str) -> Result<String, BuilderError> {
+        let versions = self.templates.values().flat_map(|template| &template.metadata.versions);
+        let mut known: Vec<String> = versions.map(|version| version.base.to_string()).collect();
+        known.extend(self.bases.names().map(Into::into));
+        let full = name.parse::<BaseName>().map(|base| base.to_string());
+        match full {
+            Ok(full) if known.contains(&full) => Ok(full),
+            full => {
+                let full = full.unwrap_or_else(|_| name.to_owned());
+                let nearest = suggestion::nearest(&full, known.iter().map(String::as_str)).map(Into::into);
+                Err(BuilderError::UnknownBase { name: name.to_owned(), nearest })
+            }
+        }
+    }
+
+    /// All templates, sorted by name.
+    pub fn templates(&self) -> impl Iterator<Item = &Arc<Template>> {
+        self.templates.values()
+    }
+
+    /// The template of that name.
+    ///
+    /// # Errors
+    /// [`BuilderError::UnknownTemplate`] listing what there is.
+    pub fn template(&self, name: &str) -> Result<&Arc<Template>, BuilderError> {
+        self.templates.get(name).ok_or_else(|| {
+            let known = self.templates.keys().map(String::as_str);
+            let nearest = suggestion::nearest(name, known.clone()).map(Into::into);
+            let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            BuilderError::UnknownTemplate { name: name.to_owned(), known, nearest }
+        })
+    }
+
+    /// Finds what `NAME` or `NAME:VERSION` names: the template and the versions meant, all of them without VERSION.
+    ///
+    /// # Errors
+    /// [`BuilderError::UnknownTemplate`], [`BuilderError::UnknownVersion`], each listing what there is.
+    pub fn find(&self, text: &str) -> Result<(&Arc<Template>, Vec<&Version>), BuilderError> {
+        let (name, version) = match text.split_once(':') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        let template = self.template(name)?;
+        Ok((template, versions(template, version)?))
+    }
+
+    /// The base of a version, after what configuration replaces.
+    pub fn base(&self, version: &Version) -> Base {
+        let assumptions = self.bases.get(&version.base).cloned().unwrap_or_default();
+        match self.replaced.get(&version.base.to_string()) {
+            None => Base { image: version.base.clone(), replaces: None, assumptions },
+            Some(image) => Base {
+                image: BaseName::Image(image.clone()),
+                replaces: Some(version.base.clone()),
+                assumptions,
+            },
+        }
+    }
+}
+
+/// The versions of `template` that `version` means, in the template's order: the one of that name; else all that begin
+/// with it (`10` means `10.1-jre17`, `debian` means `debian12`); else all with that C library (`musl`). All of them if
+/// none is named.
+///
+/// # Errors
+/// [`BuilderError::UnknownVersion`] listing what there is.
+pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec<&'a Version>, BuilderError> {
+    let all = &template.metadata.versions;
+    let Some(name) = version else { return Ok(all.iter().collect()) };
+    if let Some(exact) = template.version(name) {
+        return Ok(vec![exact]);
+    }
+    let begins =
+        |version: &&Version| version.version.strip_prefix(name).is_some_and(|rest| is_border(name, rest));
+    let has_libc = |version: &&Version| version.libc.is_some_and(|libc| libc.to_string() == name);
+    let meant: Vec<&Version> = all.iter().filter(begins).collect();
+    let meant = if meant.is_empty() { all.iter().filter(has_libc).collect() } else { meant };
+    if !meant.is_empty() {
+        return Ok(meant);
+    }
+    let known = all.iter().map(|version| version.version.as_str());
+    let nearest = suggestion::nearest(name, known.clone()).map(Into::into);
+    let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    Err(BuilderError::UnknownVersion {
+        template: template.name().to_owned(),
+        version: name.to_owned(),
+        known,
+        nearest,
+    })
+}
+
+/// Says whether a version's name may be cut between `name` and `rest`: never inside a word or a number.
+fn is_border(name: &str, rest: &str) -> bool {
+    let word_before_number = name.ends_with(|last: char| last.is_ascii_alphabetic())
+        && rest.starts_with(|first: char| first.is_ascii_digit());
+    !name.is_empty() && (rest.starts_with(['.', '-']) || word_before_number)
+}
+
+/// Reads the value of `--builder`: a name without slash and digest is a template (`java`, `java:17`), anything else
+/// an image.
+///
+/// What a text means must not depend on which templates there are; an image without a slash in its name is written
+/// in full (`docker.io/library/NAME`).
+///
+/// # Errors
+/// [`BuilderError::BuilderName`] if it is neither.
+pub fn parse_builder(text: &str) -> Result<BuilderRequest, BuilderError> {
+    let invalid = |reason: String| BuilderError::BuilderName { text: text.to_owned(), reason };
+    if text.contains(['/', '@']) {
+        return text
+            .parse()
+            .map(BuilderRequest::Image)
+            .map_err(|error: crate::image::reference::InvalidReference| invalid(error.to_string()));
+    }
+    let (name, version) = match text.split_once(':') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    };
+    let word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if !word(name) || !version.is_none_or(word) {
+        return Err(invalid("expected `NAME`, `NAME:VERSION` or an image".into()));
+    }
+    Ok(BuilderRequest::Template { name: name.to_owned(), version: version.map(Into::into) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use crate::failure::{Failure, FailureKind};
+
+    #[test]
+    fn finds_by_name_and_version() {
+        let catalog = sample::catalog();
+        for (text, versions) in [
+            ("java:17", vec!["17"]),
+            ("binary:musl", vec!["alpine3.22"]),
+            ("binary:alpine", vec!["alpine3.22"]),
+            ("tomcat", vec!["9", "10.1", "11"]),
+            ("tomcat:10", vec!["10.1"]),
+            ("binary:debian", vec!["debian12", "debian13"]),
+            ("binary:glibc", vec!["debian12", "debian13"]),
+        ] {
+            let (template, found) = catalog.find(text).expect(text);
+            assert!(text.starts_with(template.name()));
+            assert_eq!(found.iter().map(|version| version.version.as_str()).collect::<Vec<_>>(), versions);
+        }
+    }
+
+    #[test]
+    fn says_what_there_is() {
+        let catalog = sample::catalog();
+        let error = catalog.find("jaav").expect_err("unknown");
+        assert_eq!(error.to_string(), "there is no builder `jaav`; there are `binary`, `java`, `tomcat`");
+        assert_eq!(error.hints()[0], "did you mean `java`?");
+        assert_eq!(error.kind(), FailureKind::Usage);
+        let error = catalog.find("java:27").expect_err("unknown");
+        assert!(error.to_string().contains("no version `27`; it has `8`, `11`, `17`, `21`, `25`"), "{error}");
+        assert_eq!(error.hints(), ["did you mean `java:17`?"]);
+        assert!(
+            catalog.find("java:").is_err() && catalog.find("").is_err() && catalog.find("java:1").is_err()
+        );
+    }
+
+    #[test]
+    fn a_replaced_base_inherits_what_is_assumed() {
+        let mirror: ImageReference = "mirror.example/debian:12".parse().expect("valid");
+        let parts = |name: &str| {
+            let bases = Bases::parse("bases.toml", sample::BASES).expect("valid");
+            let replaced = BTreeMap::from([(name.to_owned(), mirror.clone())]);
+            Catalog::from_parts(vec![sample::template(sample::BINARY)], bases, &replaced)
+        };
+        let catalog = parts("debian:12-slim").expect("valid");
+        let (_, versions) = catalog.find("binary:debian12").expect("there");
+        let base = catalog.base(versions[0]);
+        assert_eq!(base.image, BaseName::Image(mirror.clone()));
+        assert_eq!(
+            base.replaces.map(|name| name.to_string()).as_deref(),
+            Some("docker.io/library/debian:12-slim")
+        );
+        assert_eq!(base.assumptions.glibc.map(|version| version.to_string()).as_deref(), Some("2.36"));
+        let error = parts("debian:12-slin").expect_err("not used");
+        assert_eq!(error.hints()[0], "did you mean `docker.io/library/debian:12-slim`?");
+        assert!(parts("builtin:static").is_ok());
+    }
+
+    #[test]
+    fn a_later_template_overrides_an_earlier_one() {
+        let other = sample::JAVA.replace("Runs a JAR", "Runs our JARs");
+        let templates = vec![sample::template(sample::JAVA), sample::template(&other)];
+        let catalog = Catalog::from_parts(templates, Bases::default(), &BTreeMap::new()).expect("valid");
+        assert_eq!(catalog.template("java").expect("there").metadata.description, "Runs our JARs");
+    }
+
+    #[test]
+    fn tells_templates_from_images() {
+        let template = |name: &str, version: Option<&str>| BuilderRequest::Template {
+            name: name.into(),
+            version: version.map(Into::into),
+        };
+        assert_eq!(parse_builder("java"), Ok(template("java", None)));
+        assert_eq!(parse_builder("tomcat:10.1"), Ok(template("tomcat", Some("10.1"))));
+        assert!(matches!(parse_builder("any/s2i-builder:3"), Ok(BuilderRequest::Image(_))));
+        assert!(matches!(parse_builder("docker.io/library/java:17"), Ok(BuilderRequest::Image(_))));
+        for text in ["", ":", "java:", ":17", "a b", "java:1:2", "https://host/x", "/", "Team/App"] {
+            assert!(matches!(parse_builder(text), Err(BuilderError::BuilderName { .. })), "{text}");
+        }
+    }
+}

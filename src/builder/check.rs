@@ -1,0 +1,210 @@
+//! Owns the comparison of what we assume of a base with what was seen in the real image (`b2i builders check`).
+//!
+//! Pure. Must not gather anything (`observe`).
+
+use serde::Serialize;
+
+use super::base::BaseAssumptions;
+use super::observe::Observations;
+
+/// One assumption, compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What is compared: a key of `bases.toml`.
+    pub property: &'static str,
+    /// What is assumed.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+    /// Whether programs that were chosen by the assumption run on what was found.
+    pub agrees: bool,
+}
+
+/// Compares every assumption that is stated, in the order of `bases.toml`'s keys.
+pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    if let Some(shell) = assumed.shell {
+        findings.equal("shell", shell, seen.has_program("sh"), yes_or_no);
+    }
+    if !assumed.interpreters.is_empty() {
+        findings
+            .present("interpreters", assumed.interpreters.iter().map(|name| (name, seen.has_program(name))));
+    }
+    if let Some(libc) = assumed.libc {
+        findings.equal("libc", libc, seen.libc(), |libc| libc.to_string());
+    }
+    if let Some(glibc) = assumed.glibc {
+        // A newer one runs everything that the assumed one runs.
+        let found = seen.glibc.map(|version| version.to_string());
+        findings.add("glibc", glibc.to_string(), found, seen.glibc.is_some_and(|found| found >= glibc));
+    }
+    if let Some(libraries) = &assumed.libraries
+        && !libraries.is_empty()
+    {
+        findings.present("libraries", libraries.iter().map(|name| (name, seen.libraries.contains(name))));
+    }
+    java(assumed, seen, &mut findings);
+    tomcat(assumed, seen, &mut findings);
+    if let (Some(expected), Some(found)) = (&assumed.user, &seen.user) {
+        findings.equal("user", user(expected), user(found), Into::into);
+    }
+    if let (Some(offered), Some(found)) = (&assumed.platforms, &seen.platform) {
+        let expected = offered.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let agrees = offered.iter().any(|one| one.matches(found));
+        findings.add("platforms", expected, Some(found.to_string()), agrees);
+    }
+    findings.0
+}
+
+fn java(assumed: &BaseAssumptions, seen: &Observations, findings: &mut Findings) {
+    if let Some(release) = assumed.java {
+        let found = match &assumed.java_home {
+            Some(home) => seen.java_at(home).into_iter().collect(),
+            None => seen.java_releases(),
+        };
+        let shown = found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let shown = (!shown.is_empty()).then_some(shown);
+        findings.add("java", release.to_string(), shown, found.contains(&release));
+    }
+    if let Some(home) = &assumed.java_home {
+        let found = seen.java_at(home).map(|release| format!("Java {release} in it"));
+        findings.add("java-home", home.to_string(), found.clone(), found.is_some());
+    }
+}
+
+fn tomcat(assumed: &BaseAssumptions, seen: &Observations, findings: &mut Findings) {
+    if let Some(version) = &assumed.tomcat {
+        let found = match &assumed.tomcat_home {
+            Some(home) => seen.tomcat_at(home).into_iter().collect(),
+            None => seen.tomcat_versions(),
+        };
+        let shown = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let shown = (!shown.is_empty()).then_some(shown);
+        findings.add("tomcat", version.to_string(), shown, found.iter().any(|found| version.covers(found)));
+    }
+    if let Some(home) = &assumed.tomcat_home {
+        let found = seen.tomcat_at(home).map(|version| format!("Tomcat {version} in it"));
+        findings.add("tomcat-home", home.to_string(), found.clone(), found.is_some());
+    }
+}
+
+/// Root has many names in a config.
+fn user(name: &str) -> &str {
+    match name {
+        "" | "0" | "root" | "0:0" | "root:root" | "root:0" | "0:root" => "root",
+        other => other,
+    }
+}
+
+fn yes_or_no(there: bool) -> String {
+    if there { "yes".into() } else { "no".into() }
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, property: &'static str, expected: String, found: Option<String>, agrees: bool) {
+        let found = found.unwrap_or_else(|| "not found".into());
+        self.0.push(Finding { property, expected, found, agrees });
+    }
+
+    fn equal<T: PartialEq>(
+        &mut self,
+        property: &'static str,
+        expected: T,
+        found: T,
+        show: impl Fn(T) -> String,
+    ) {
+        let agrees = expected == found;
+        self.add(property, show(expected), Some(show(found)), agrees);
+    }
+
+    fn present<'a>(
+        &mut self,
+        property: &'static str,
+        names: impl Iterator<Item = (&'a String, bool)> + Clone,
+    ) {
+        let expected = names.clone().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let missing: Vec<&str> = names.filter(|(_, there)| !there).map(|(name, _)| name.as_str()).collect();
+        let found = if missing.is_empty() { "all".into() } else { format!("without {}", missing.join(", ")) };
+        self.add(property, expected, Some(found), missing.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::base::Bases;
+    use crate::builder::observe::observe;
+    use crate::image::{ImageConfig, Platform};
+
+    fn assumed(text: &str) -> BaseAssumptions {
+        let bases = Bases::parse("t", &format!("[\"docker.io/library/x:1\"]\n{text}")).expect(text);
+        bases.get(&"x:1".parse().expect("valid")).expect("there").clone()
+    }
+
+    fn seen() -> Observations {
+        let mut builder = tar::Builder::new(Vec::new());
+        let files: [(&str, &[u8]); 5] = [
+            ("bin/sh", b"x"),
+            ("lib/libc.so.6", b"GNU C Library (GNU libc) stable release version 2.36.\n"),
+            ("lib/libz.so.1", b"x"),
+            ("opt/java/release", b"JAVA_VERSION=\"21.0.2\"\n"),
+            ("opt/old/release", b"JAVA_VERSION=\"17\"\n"),
+        ];
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, bytes).expect("appended");
+        }
+        let mut seen = observe(builder.into_inner().expect("finished").as_slice()).expect("valid");
+        seen.add_config(&ImageConfig::empty(&Platform::linux("amd64")));
+        seen
+    }
+
+    #[test]
+    fn what_agrees_agrees() {
+        let assumed = assumed(
+            "shell = true\nlibc = \"glibc\"\nglibc = \"2.34\"\nlibraries = [\"libz.so.1\"]\njava = 21\n\
+             java-home = \"/opt/java\"\nuser = \"root\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]",
+        );
+        let findings = check(&assumed, &seen());
+        let names: Vec<&str> = findings.iter().map(|finding| finding.property).collect();
+        assert_eq!(names, ["shell", "libc", "glibc", "libraries", "java", "java-home", "user", "platforms"]);
+        assert!(findings.iter().all(|finding| finding.agrees), "{findings:?}");
+    }
+
+    #[test]
+    fn what_differs_shows_both_values() {
+        for (text, property, expected, found) in [
+            ("shell = false", "shell", "no", "yes"),
+            ("interpreters = [\"bash\"]", "interpreters", "bash", "without bash"),
+            ("libc = \"musl\"", "libc", "musl", "glibc"),
+            ("glibc = \"2.37\"", "glibc", "2.37", "2.36"),
+            (
+                "libraries = [\"libssl.so.3\", \"libz.so.1\"]",
+                "libraries",
+                "libssl.so.3, libz.so.1",
+                "without libssl.so.3",
+            ),
+            ("java = 25", "java", "25", "17, 21"),
+            ("java = 21\njava-home = \"/opt/old\"", "java", "21", "17"),
+            ("java-home = \"/opt/none\"", "java-home", "/opt/none", "not found"),
+            ("tomcat = \"10.1\"", "tomcat", "10.1", "not found"),
+            ("user = \"1001\"", "user", "1001", "root"),
+            ("platforms = [\"linux/arm64\"]", "platforms", "linux/arm64", "linux/amd64"),
+        ] {
+            let findings = check(&assumed(text), &seen());
+            let differs: Vec<&Finding> = findings.iter().filter(|finding| !finding.agrees).collect();
+            let [finding] = differs[..] else { panic!("{text}: {findings:?}") };
+            let shown = (finding.property, finding.expected.as_str(), finding.found.as_str());
+            assert_eq!(shown, (property, expected, found));
+        }
+    }
+
+    #[test]
+    fn what_is_not_assumed_is_not_compared() {
+        assert!(check(&BaseAssumptions::default(), &seen()).is_empty());
+    }
+}

@@ -1,0 +1,344 @@
+//! Owns looking through a real image's file system for what `check.rs` compares.
+//!
+//! Reads a tar of the whole file system (as `docker export` gives it) once, front to back. The image is hostile:
+//! no length that it states is allocated, names are counted, archives inside are bounded. Judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, Read};
+
+use super::base::BaseLibc;
+use super::error::BuilderError;
+use super::version::DottedVersion;
+use crate::detect::facts::GlibcVersion;
+use crate::image::{ImageConfig, ImagePath, Platform};
+
+/// Largest sum of all names that are kept, in bytes.
+const MAXIMUM_NAMES: usize = 16 << 20;
+
+/// Largest long name or extended header, in bytes.
+const MAXIMUM_EXTENSION: u64 = 1 << 20;
+
+/// Largest `release` or `ServerInfo.properties`, in bytes.
+const MAXIMUM_PROPERTIES: u64 = 64 << 10;
+
+/// Largest `catalina.jar`, in bytes; real ones have 2 MB.
+const MAXIMUM_JAR: u64 = 4 << 20;
+
+/// How much of a C library is searched for its version, in bytes; real ones have 2 MB.
+const MAXIMUM_LIBRARY: u64 = 32 << 20;
+
+/// Symbolic links that are followed in one path, as Linux does (path_resolution(7)).
+const MAXIMUM_LINKS: usize = 40;
+
+/// Where the program folders are that `programs` is about.
+const PROGRAM_FOLDERS: [&str; 2] = ["bin", "usr/bin"];
+
+/// Where the dynamic linker looks by default, beside their multi-arch folders.
+const LIBRARY_FOLDERS: [&str; 6] =
+    ["lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "usr/local/lib64"];
+
+/// What was seen in an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observations {
+    /// The platform of its config.
+    pub platform: Option<Platform>,
+    /// The user of its config; empty is root.
+    pub user: Option<String>,
+    /// Names of shared libraries where the dynamic linker looks by default.
+    pub libraries: BTreeSet<String>,
+    /// The version of its GNU C library.
+    pub glibc: Option<GlibcVersion>,
+    /// Regular files in program folders, by path.
+    programs: BTreeSet<String>,
+    /// Java releases, by the path of the `release` file.
+    java: BTreeMap<String, u32>,
+    /// Tomcat versions, by the path of `catalina.jar`.
+    tomcat: BTreeMap<String, DottedVersion>,
+    /// Symbolic links and their targets.
+    links: BTreeMap<String, String>,
+}
+
+/// Looks through a tar of a whole file system.
+///
+/// # Errors
+/// [`BuilderError::Observation`] if it is cut off, no tar, or larger in its names than any real image.
+pub fn observe(tar: impl Read) -> Result<Observations, BuilderError> {
+    let mut collector = Collector { seen: Observations::default(), names: 0 };
+    collector.read(tar).map_err(|error| BuilderError::Observation(error.to_string()))?;
+    Ok(collector.seen)
+}
+
+impl Observations {
+    /// Adds what the image's config says.
+    pub fn add_config(&mut self, config: &ImageConfig) {
+        self.platform = Some(config.platform());
+        self.user = Some(config.user().to_owned());
+    }
+
+    /// Says whether a program of that name is in `/bin` or `/usr/bin`.
+    pub fn has_program(&self, name: &str) -> bool {
+        let found = |folder: &&str| self.programs.contains(&self.resolve(&format!("{folder}/{name}")));
+        PROGRAM_FOLDERS.iter().any(found)
+    }
+
+    /// The C library that programs find.
+    pub fn libc(&self) -> BaseLibc {
+        let musl = self.libraries.iter().any(|name| name.starts_with("ld-musl-"));
+        if self.libraries.contains("libc.so.6") {
+            BaseLibc::Glibc
+        } else if musl {
+            BaseLibc::Musl
+        } else {
+            BaseLibc::None
+        }
+    }
+
+    /// The Java release in `home`.
+    pub fn java_at(&self, home: &ImagePath) -> Option<u32> {
+        self.java.get(&self.resolve(&format!("{}/release", home.relative()))).copied()
+    }
+
+    /// Every Java release that was found.
+    pub fn java_releases(&self) -> BTreeSet<u32> {
+        self.java.values().copied().collect()
+    }
+
+    /// The Tomcat in `home`.
+    pub fn tomcat_at(&self, home: &ImagePath) -> Option<&DottedVersion> {
+        self.tomcat.get(&self.resolve(&format!("{}/lib/catalina.jar", home.relative())))
+    }
+
+    /// Every Tomcat version that was found.
+    pub fn tomcat_versions(&self) -> BTreeSet<&DottedVersion> {
+        self.tomcat.values().collect()
+    }
+
+    /// Follows the symbolic links in a path; what cannot be followed stays as it is.
+    fn resolve(&self, path: &str) -> String {
+        let mut rest: Vec<String> = path.split('/').rev().map(Into::into).collect();
+        let mut real: Vec<String> = Vec::new();
+        let mut followed = 0;
+        while let Some(component) = rest.pop() {
+            match component.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real.pop();
+                    continue;
+                }
+                _ => real.push(component),
+            }
+            let Some(target) = self.links.get(&real.join("/")) else { continue };
+            followed += 1;
+            if followed > MAXIMUM_LINKS {
+                return path.to_owned();
+            }
+            if target.starts_with('/') {
+                real.clear();
+            } else {
+                real.pop();
+            }
+            rest.extend(target.split('/').rev().map(Into::into));
+        }
+        real.join("/")
+    }
+}
+
+struct Collector {
+    seen: Observations,
+    /// Bytes of all names kept so far.
+    names: usize,
+}
+
+impl Collector {
+    /// Reads raw entries: the reader's own handling of long names allocates whatever they state.
+    fn read(&mut self, tar: impl Read) -> io::Result<()> {
+        let mut archive = tar::Archive::new(tar);
+        let mut long_path: Option<Vec<u8>> = None;
+        let mut long_target: Option<Vec<u8>> = None;
+        for entry in archive.entries()?.raw(true) {
+            let mut entry = entry?;
+            match entry.header().entry_type() {
+                tar::EntryType::GNULongName => long_path = Some(extension(&mut entry)?),
+                tar::EntryType::GNULongLink => long_target = Some(extension(&mut entry)?),
+                tar::EntryType::XHeader => {
+                    let bytes = extension(&mut entry)?;
+                    for record in tar::PaxExtensions::new(&bytes) {
+                        let record = record?;
+                        match record.key_bytes() {
+                            b"path" => long_path = Some(record.value_bytes().to_vec()),
+                            b"linkpath" => long_target = Some(record.value_bytes().to_vec()),
+                            b"size" => return Err(io::Error::other("it holds a file of 8 GiB or more")),
+                            _ => {}
+                        }
+                    }
+                }
+                tar::EntryType::XGlobalHeader => {}
+                kind => {
+                    let path = long_path.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+                    let target = long_target.take().or_else(|| entry.link_name_bytes().map(Into::into));
+                    if let Some(path) = normal(&path) {
+                        self.entry(path, kind, target, &mut entry)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        path: String,
+        kind: tar::EntryType,
+        target: Option<Vec<u8>>,
+        content: &mut impl Read,
+    ) -> io::Result<()> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let is_file = kind.is_file() || kind.is_hard_link();
+        if (is_file || kind.is_symlink()) && is_library_folder(folder) && is_library(name) {
+            self.count(name)?;
+            self.seen.libraries.insert(name.to_owned());
+        }
+        if kind.is_symlink() {
+            let target = target.and_then(|target| String::from_utf8(target).ok());
+            if let Some(target) = target.filter(|target| target.len() <= 4096) {
+                self.count(&path)?;
+                self.count(&target)?;
+                self.seen.links.insert(path, target);
+            }
+        } else if is_file {
+            self.file(path, kind.is_file(), content)?;
+        }
+        Ok(())
+    }
+
+    /// `has_content` is false for a second name of a file that came before.
+    fn file(&mut self, path: String, has_content: bool, content: &mut impl Read) -> io::Result<()> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if PROGRAM_FOLDERS.contains(&folder) {
+            self.count(&path)?;
+            self.seen.programs.insert(path);
+        } else if has_content && is_library_folder(folder) && is_c_library(name) {
+            let found = glibc_version(content.take(MAXIMUM_LIBRARY))?;
+            // Of several (for other word sizes) the oldest is what one can rely on.
+            self.seen.glibc = [self.seen.glibc, found].into_iter().flatten().min();
+        } else if has_content && name == "release" {
+            if let Some(release) = java_release(&bounded(content, MAXIMUM_PROPERTIES)?) {
+                self.count(&path)?;
+                self.seen.java.insert(path, release);
+            }
+        } else if has_content
+            // Distributions put a version into the name and link to it.
+            && name.contains("catalina")
+            && name.ends_with(".jar")
+            && let Some(version) = tomcat_version(bounded(content, MAXIMUM_JAR)?)
+        {
+            self.count(&path)?;
+            self.seen.tomcat.insert(path, version);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, name: &str) -> io::Result<()> {
+        // What a map entry costs beside its text.
+        self.names += name.len() + 64;
+        if self.names > MAXIMUM_NAMES {
+            return Err(io::Error::other("it holds more names than any real image"));
+        }
+        Ok(())
+    }
+}
+
+fn extension(entry: &mut impl Read) -> io::Result<Vec<u8>> {
+    let bytes = bounded(entry, MAXIMUM_EXTENSION + 1)?;
+    if bytes.len() as u64 > MAXIMUM_EXTENSION {
+        return Err(io::Error::other("it holds an extended header of more than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn bounded(content: &mut impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    content.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a path relative and normal; nothing if it is not UTF-8 or climbs.
+fn normal(path: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(path).ok()?.trim_end_matches('\0');
+    if path.len() > 4096 || path.contains('\0') {
+        return None;
+    }
+    let components: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    (!components.is_empty() && !components.contains(&"..")).then(|| components.join("/"))
+}
+
+fn is_library_folder(folder: &str) -> bool {
+    LIBRARY_FOLDERS.iter().any(|library| {
+        folder.strip_prefix(library).is_some_and(|rest| {
+            let multi_arch = |rest: &str| rest.contains("-linux-") && !rest.contains('/');
+            rest.is_empty() || rest.strip_prefix('/').is_some_and(multi_arch)
+        })
+    })
+}
+
+fn is_library(name: &str) -> bool {
+    name.ends_with(".so") || name.contains(".so.")
+}
+
+/// `libc.so.6`, or in older distributions the file that it links to (`libc-2.31.so`).
+fn is_c_library(name: &str) -> bool {
+    name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"))
+}
+
+/// Finds "GNU C Library (…) stable release version 2.36", which glibc prints when it is started as a program.
+fn glibc_version(mut library: impl Read) -> io::Result<Option<GlibcVersion>> {
+    const NAME: &[u8] = b"GNU C Library";
+    /// How far behind the name the version may stand.
+    const REACH: usize = 256;
+    let mut window = Vec::with_capacity((64 << 10) + REACH);
+    loop {
+        let before = window.len();
+        (&mut library).take(64 << 10).read_to_end(&mut window)?;
+        let at_end = window.len() == before;
+        let positions = window.windows(NAME.len()).enumerate().filter(|(_, text)| *text == NAME);
+        for (position, _) in positions {
+            let text = &window[position..window.len().min(position + REACH)];
+            if let Some(version) = version_behind(&String::from_utf8_lossy(text), "release version ") {
+                return Ok(Some(version));
+            }
+        }
+        if at_end {
+            return Ok(None);
+        }
+        // The text may lie across the border of two reads.
+        window.drain(..window.len().saturating_sub(REACH));
+    }
+}
+
+fn version_behind(text: &str, mark: &str) -> Option<GlibcVersion> {
+    let (_, rest) = text.split_once(mark)?;
+    let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+    rest[..end].trim_end_matches('.').parse().ok()
+}
+
+/// Reads `JAVA_VERSION="17.0.9"` (before Java 9: `"1.8.0_392"`) out of a `release` file.
+fn java_release(release: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(release).ok()?;
+    let version = text.lines().find_map(|line| line.trim().strip_prefix("JAVA_VERSION="))?.trim_matches('"');
+    let version = version.strip_prefix("1.").unwrap_or(version);
+    let digits = version.split(|character: char| !character.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Reads `server.number=10.1.18.0` out of a `catalina.jar`.
+fn tomcat_version(jar: Vec<u8>) -> Option<DottedVersion> {
+    let mut jar = zip::ZipArchive::new(Cursor::new(jar)).ok()?;
+    let mut file = jar.by_name("org/apache/catalina/util/ServerInfo.properties").ok()?;
+    let bytes = bounded(&mut file, MAXIMUM_PROPERTIES).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("server.number="))?;
+    value.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! Owns placements: the declarative form of a template's `assemble`, and the context paths of web applications.
+//!
+//! Must not place anything; `assemble/` does.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::error::BuilderError;
+use super::template::Template;
+use crate::image::ImagePath;
+use crate::image::layer::Owner;
+
+/// What stands for the name that a context path gives a web application.
+const CONTEXT: &str = "${CONTEXT}";
+
+/// Longest context path, in bytes; a file name of `.war` and this fits every file system.
+const MAXIMUM_CONTEXT_PATH: usize = 200;
+
+/// Where an artifact and what goes with it are placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// Where the artifact goes.
+    pub artifact: ImagePath,
+    /// Where files that go with it go.
+    pub beside: ImagePath,
+    /// Further names of the artifact, in the same layer.
+    pub hard_links: Vec<ImagePath>,
+    /// Who owns all of it.
+    pub owner: Owner,
+    /// Mode of the artifact.
+    pub artifact_mode: u32,
+    /// Mode of files that go with it.
+    pub file_mode: u32,
+    /// Mode of programs and scripts that go with it.
+    pub executable_mode: u32,
+    /// Mode of directories that go with it.
+    pub directory_mode: u32,
+}
+
+impl Template {
+    /// Returns where this template places an artifact; `context_path` is `/` if nothing is said.
+    ///
+    /// # Errors
+    /// [`BuilderError::ContextPath`] if it is none, [`BuilderError::NoContextPath`] if the template has no use for it.
+    pub fn placement(&self, context_path: Option<&str>) -> Result<Placement, BuilderError> {
+        let section = &self.metadata.placement;
+        if let Some(path) = context_path
+            && !section.hard_links.iter().any(LinkPattern::has_context)
+        {
+            let template = self.metadata.name.clone();
+            return Err(BuilderError::NoContextPath { template, path: path.to_owned() });
+        }
+        let context = ContextPath::parse(context_path.unwrap_or("/"))?;
+        Ok(Placement {
+            artifact: section.artifact.clone(),
+            beside: section.beside.clone(),
+            hard_links: section.hard_links.iter().map(|link| link.path(&context)).collect(),
+            owner: self.metadata.image.user,
+            artifact_mode: 0o755,
+            file_mode: 0o664,
+            executable_mode: 0o775,
+            directory_mode: 0o775,
+        })
+    }
+}
+
+/// Where a web application answers, such as `/` or `/shop/admin`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextPath(String);
+
+impl ContextPath {
+    /// Parses `text`, by the same rules as the `assemble` script of the template `tomcat`.
+    ///
+    /// # Errors
+    /// [`BuilderError::ContextPath`] if Tomcat would not serve the application under it (Tomcat, "The Context
+    /// Container", Naming): `#` separates levels and versions in file names, `ROOT` is the name of `/`.
+    pub fn parse(text: &str) -> Result<Self, BuilderError> {
+        let invalid = |reason: &str| BuilderError::ContextPath {
+            path: text.chars().take(MAXIMUM_CONTEXT_PATH).collect(),
+            reason: reason.to_owned(),
+        };
+        let levels = text.strip_prefix('/').ok_or_else(|| invalid("it does not start with `/`"))?;
+        if levels.is_empty() {
+            return Ok(Self(String::new()));
+        }
+        if levels.len() > MAXIMUM_CONTEXT_PATH {
+            return Err(invalid("it is longer than 200 bytes"));
+        }
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        for level in levels.split('/') {
+            match level {
+                "" => return Err(invalid("it has an empty level")),
+                "." | ".." => return Err(invalid("it has `.` or `..` in it")),
+                _ if !level.bytes().all(allowed) => {
+                    return Err(invalid("only letters, digits, `-`, `.`, `_` and `~` are allowed in it"));
+                }
+                _ => {}
+            }
+        }
+        if levels == "ROOT" {
+            return Err(invalid("Tomcat takes `ROOT` for the name of `/`"));
+        }
+        if matches!(levels, "META-INF" | "WEB-INF") {
+            return Err(invalid("Tomcat never serves an application of that name"));
+        }
+        Ok(Self(levels.to_owned()))
+    }
+
+    /// The name of the application's file, without `.war`: `ROOT` for `/`, `a#b` for `/a/b`.
+    pub fn file_stem(&self) -> String {
+        if self.0.is_empty() { "ROOT".to_owned() } else { self.0.replace('/', "#") }
+    }
+}
+
+/// A path in an image with a place for the name that a context path gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkPattern(ImagePath);
+
+impl LinkPattern {
+    fn has_context(&self) -> bool {
+        self.0.as_str().contains(CONTEXT)
+    }
+
+    fn path(&self, context: &ContextPath) -> ImagePath {
+        let path = self.0.as_str().replace(CONTEXT, &context.file_stem());
+        ImagePath::new(&path).expect("a file stem has neither a slash nor a NUL and is never `.` or `..`")
+    }
+}
+
+impl Serialize for LinkPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LinkPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let path = ImagePath::deserialize(deserializer)?;
+        let rest = path.as_str().replace(CONTEXT, "");
+        if let Some((_, variable)) = rest.split_once("${") {
+            let name = variable.split('}').next().unwrap_or_default();
+            return Err(D::Error::custom(format!("`${{{name}}}` is not known here, only `{CONTEXT}`")));
+        }
+        // Two halves that are harmless alone must not become `..` around the name.
+        ImagePath::new(&path.as_str().replace(CONTEXT, "a")).map_err(D::Error::custom)?;
+        Ok(Self(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_context_path_names_the_file() {
+        for (path, stem) in [
+            ("/", "ROOT"),
+            ("/shop", "shop"),
+            ("/a/b", "a#b"),
+            ("/ROOT/x", "ROOT#x"),
+            ("/v1.2~x_y-z", "v1.2~x_y-z"),
+        ] {
+            assert_eq!(ContextPath::parse(path).expect(path).file_stem(), stem);
+        }
+    }
+
+    #[test]
+    fn refuses_what_tomcat_would_not_find() {
+        let long = format!("/{}", "a".repeat(201));
+        for path in [
+            "", "shop", "//", "/a//b", "/..", "/a/./b", "/a#b", "/a b", "/a%20b", "/ROOT", "/WEB-INF",
+            "/shop/", "/ä", "/a\\b", "/a\0", "/a?b", &long,
+        ] {
+            assert!(ContextPath::parse(path).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn tomcat_gets_a_war_by_a_second_name() {
+        let placement = sample::template(sample::TOMCAT).placement(Some("/a/b")).expect("valid");
+        assert_eq!(placement.artifact.as_str(), "/opt/app-root/bin/binary");
+        let links: Vec<&str> = placement.hard_links.iter().map(ImagePath::as_str).collect();
+        assert_eq!(links, ["/opt/app-root/tomcat/webapps/a#b.war"]);
+        assert_eq!(placement.owner, Owner { uid: 1001, gid: 0 });
+        let placement = sample::template(sample::TOMCAT).placement(None).expect("valid");
+        assert_eq!(placement.hard_links[0].file_name(), "ROOT.war");
+    }
+
+    #[test]
+    fn a_template_without_context_refuses_one() {
+        let java = sample::template(sample::JAVA);
+        assert!(java.placement(None).expect("valid").hard_links.is_empty());
+        assert!(matches!(java.placement(Some("/x")), Err(BuilderError::NoContextPath { .. })));
+    }
+
+    /// The name of the file that the real script links the WAR to, or nothing if it refuses the context path.
+    #[cfg(unix)]
+    fn linked_by_the_script(script: &std::path::Path, context_path: &str) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let source = folder.path().join("s2i/src");
+        std::fs::create_dir_all(&source).expect("made");
+        std::fs::write(source.join("app.war"), "PK").expect("written");
+        let done = std::process::Command::new("/bin/sh")
+            .arg(script)
+            .env("S2I_DESTINATION", folder.path().join("s2i"))
+            .env("APP_ROOT", folder.path().join("root"))
+            .env("B2I_CONTEXT_PATH", context_path)
+            .output()
+            .expect("a shell");
+        if !done.status.success() {
+            return None;
+        }
+        let mut links = std::fs::read_dir(folder.path().join("root/tomcat/webapps")).expect("made");
+        let link = links.next().expect("one").expect("readable");
+        assert!(links.next().is_none());
+        Some(link.file_name().to_string_lossy().into_owned())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_script_of_the_template_says_the_same() {
+        let script =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("builder-images/tomcat/s2i/bin/assemble");
+        for path in [
+            "/",
+            "/shop",
+            "/a/b",
+            "/a/b/c",
+            "/ROOT",
+            "/ROOT/x",
+            "/META-INF",
+            "/WEB-INF/x",
+            "/shop/",
+            "//",
+            "/a//b",
+            "/.",
+            "/a/..",
+            "/...",
+            "/a#b",
+            "/a b",
+            "/a%20b",
+            "/~x_y-z.1",
+            "shop",
+            "/ä",
+            "/a\nb",
+            "/$(id)",
+            "/*",
+            "/-",
+        ] {
+            let ours = ContextPath::parse(path).ok().map(|context| format!("{}.war", context.file_stem()));
+            assert_eq!(linked_by_the_script(&script, path), ours, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Owns the S2I contract of any builder image, as its config states it.
+//!
+//! The image is not trusted: labels can name places inside the image and users, and nothing else. Source: the S2I
+//! builder image contract (labels `io.openshift.s2i.*`, before that `io.s2i.*` and the variables `STI_*`).
+
+use serde::Serialize;
+
+use super::error::{BuilderError, shown};
+use crate::image::{ImageConfig, ImagePath};
+
+/// Labels that name where the scripts are, newest first.
+const SCRIPTS_LABELS: [&str; 2] = ["io.openshift.s2i.scripts-url", "io.s2i.scripts-url"];
+const SCRIPTS_VARIABLE: &str = "STI_SCRIPTS_URL";
+const DESTINATION_LABELS: [&str; 2] = ["io.openshift.s2i.destination", "io.s2i.destination"];
+const DESTINATION_VARIABLE: &str = "STI_LOCATION";
+const ASSEMBLE_USER_LABEL: &str = "io.openshift.s2i.assemble-user";
+const INPUT_FILES_LABEL: &str = "io.openshift.s2i.assemble-input-files";
+
+/// Where files go that nothing else is said about.
+const DEFAULT_DESTINATION: &str = "/tmp";
+
+/// Longest value that is looked at or shown, in bytes.
+const MAXIMUM_VALUE: usize = 4096;
+
+/// The contract of one builder image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct S2iContract {
+    /// The directory of the scripts in the image.
+    pub scripts: ImagePath,
+    /// Where `src`, `scripts` and `artifacts` are put for `assemble`.
+    pub destination: ImagePath,
+    /// The user that runs `assemble`, if it is not the image's own.
+    pub assemble_user: Option<String>,
+    /// What a runtime image takes from a build (`from` or `from:to`), as the label lists it; not checked here, so that
+    /// a label that a build does not use cannot keep it from working.
+    pub assemble_input_files: Vec<String>,
+    /// `ONBUILD` triggers; S2I scripts take their place, they never run here.
+    pub on_build: Vec<String>,
+}
+
+impl S2iContract {
+    /// Reads the contract of `image` out of its config.
+    ///
+    /// `assemble_user` is the user that the request names: it goes before the label. `allow_root` says whether a label
+    /// may name root.
+    ///
+    /// # Errors
+    /// [`BuilderError::NoScripts`] if it is no builder image, [`BuilderError::Contract`] naming the label, its value
+    /// and why it is refused.
+    pub fn read(
+        image: &str,
+        config: &ImageConfig,
+        assemble_user: Option<&str>,
+        allow_root: bool,
+    ) -> Result<Self, BuilderError> {
+        let source = Source { image, config };
+        let scripts = source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE);
+        let scripts = scripts.ok_or_else(|| BuilderError::NoScripts { image: image.to_owned() })?;
+        let destination = match source.first(&DESTINATION_LABELS, DESTINATION_VARIABLE) {
+            Some(stated) => stated.path(stated.value)?,
+            None => ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal"),
+        };
+        let assemble_user = match (assemble_user, source.label(ASSEMBLE_USER_LABEL)) {
+            (Some(asked), _) => Some(asked.to_owned()),
+            (None, Some(stated)) => Some(stated.user(allow_root)?),
+            (None, None) => None,
+        };
+        Ok(Self {
+            scripts: scripts.scripts()?,
+            destination,
+            assemble_user,
+            assemble_input_files: source.input_files(),
+            on_build: config.list("OnBuild"),
+        })
+    }
+
+    /// The place of one script.
+    pub fn script(&self, name: &str) -> ImagePath {
+        self.scripts.join(name).expect("script names are plain words")
+    }
+}
+
+struct Source<'a> {
+    image: &'a str,
+    config: &'a ImageConfig,
+}
+
+impl<'a> Source<'a> {
+    /// A label with something in it; S2I takes an empty one for none.
+    fn label(&self, name: &'static str) -> Option<Stated<'a>> {
+        self.stated(name, self.config.label(name))
+    }
+
+    fn stated(&self, name: &'static str, value: Option<&'a str>) -> Option<Stated<'a>> {
+        let value = value.filter(|value| !value.trim().is_empty())?;
+        Some(Stated { image: self.image, name, value })
+    }
+
+    fn first(&self, labels: &[&'static str], variable: &'static str) -> Option<Stated<'a>> {
+        let label = labels.iter().find_map(|name| self.label(name));
+        label.or_else(|| self.stated(variable, self.config.env(variable)))
+    }
+
+    fn input_files(&self) -> Vec<String> {
+        let value = self.label(INPUT_FILES_LABEL).map(|stated| stated.value).unwrap_or_default();
+        value.split(';').map(str::trim).filter(|part| !part.is_empty()).map(Into::into).collect()
+    }
+}
+
+/// A label or variable with its value.
+#[derive(Clone, Copy)]
+struct Stated<'a> {
+    image: &'a str,
+    name: &'static str,
+    value: &'a str,
+}
+
+impl Stated<'_> {
+    fn refused(&self, reason: &str, hint: Option<&str>) -> BuilderError {
+        BuilderError::Contract {
+            image: self.image.to_owned(),
+            name: self.name.to_owned(),
+            value: shown(self.value),
+            reason: reason.to_owned(),
+            hint: hint.map(Into::into),
+        }
+    }
+
+    fn path(&self, path: &str) -> Result<ImagePath, BuilderError> {
+        if path.len() > MAXIMUM_VALUE || path.chars().any(char::is_control) {
+            return Err(self.refused("which is no path", None));
+        }
+        if path.split('/').any(|component| component == ".") || path.trim() != path {
+            return Err(self.refused("which is not a normal path", None));
+        }
+        let path = ImagePath::new(path)
+            .map_err(|_| self.refused("which is not an absolute path without `.` and `..`", None))?;
+        if path.as_str() == "/" {
+            return Err(self.refused("which is the root directory", None));
+        }
+        Ok(path)
+    }
+
+    /// `image:///usr/libexec/s2i`: from the image itself only `image://` is believed.
+    fn scripts(&self) -> Result<ImagePath, BuilderError> {
+        let value = self.value.trim();
+        if let Some(path) = value.strip_prefix("image://") {
+            return self.path(path);
+        }
+        let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref() {
+            Some("http" | "https" | "file") => Err(self.refused(
+                "and b2i runs no scripts from elsewhere because an image says so",
+                Some("scripts from a URL are for source builds, where the user names it: `--scripts-url`"),
+            )),
+            _ => Err(self.refused("which is not of the form `image:///DIRECTORY`", None)),
+        }
+    }
+
+    /// `uid`, `name`, `uid:gid` or `name:group`.
+    fn user(&self, allow_root: bool) -> Result<String, BuilderError> {
+        let value = self.value;
+        let (user, group) = match value.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (value, None),
+        };
+        if !is_account(user) || !group.is_none_or(is_account) {
+            return Err(self.refused("which is no user (expected `UID`, `UID:GID` or names)", None));
+        }
+        let root = user == "root" || user.bytes().all(|byte| byte == b'0');
+        if root && !allow_root {
+            return Err(self.refused(
+                "but a label may not make `assemble` run as root",
+                Some("`--allow-root` allows it, `--assemble-user UID` names another user"),
+            ));
+        }
+        Ok(value.to_owned())
+    }
+}
+
+/// A number that the kernel takes for an account, or a name as useradd(8) makes them.
+fn is_account(text: &str) -> bool {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Larger ones are cut to 32 bits by some engines, and 2³² would be root.
+        return text.parse::<i32>().is_ok();
+    }
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let starts_well = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    text.len() <= 64 && text.bytes().next().is_some_and(starts_well) && text.bytes().all(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::failure::{Failure, FailureKind};
+
+    fn config(labels: &[(&str, &str)], env: &[&str]) -> ImageConfig {
+        let labels: std::collections::BTreeMap<&str, &str> = labels.iter().copied().collect();
+        let config = json!({"config": {"Labels": labels, "Env": env, "OnBuild": ["RUN make"]}});
+        ImageConfig::parse(config.to_string().as_bytes()).expect("valid")
+    }
+
+    const SCRIPTS: (&str, &str) = ("io.openshift.s2i.scripts-url", "image:///usr/libexec/s2i");
+
+    fn read(labels: &[(&str, &str)], env: &[&str]) -> Result<S2iContract, BuilderError> {
+        S2iContract::read("team/builder:1", &config(labels, env), None, false)
+    }
+
+    #[test]
+    fn reads_labels_before_older_labels_before_variables() {
+        let old = ("io.s2i.scripts-url", "image:///old");
+        let variables = ["STI_SCRIPTS_URL=image:///oldest", "STI_LOCATION=/var/sti"];
+        let scripts = |labels: &[(&str, &str)]| read(labels, &variables).expect("valid").scripts.to_string();
+        assert_eq!(scripts(&[SCRIPTS, old]), "/usr/libexec/s2i");
+        assert_eq!(scripts(&[old]), "/old");
+        assert_eq!(scripts(&[]), "/oldest");
+        assert_eq!(scripts(&[("io.openshift.s2i.scripts-url", ""), old]), "/old");
+        assert_eq!(read(&[], &variables).expect("valid").destination.as_str(), "/var/sti");
+    }
+
+    #[test]
+    fn reads_the_rest() {
+        let contract = read(
+            &[
+                SCRIPTS,
+                ("io.openshift.s2i.destination", "/opt/s2i"),
+                ("io.openshift.s2i.assemble-user", "1001:0"),
+                ("io.openshift.s2i.assemble-input-files", "/opt/app-root/app:lib; /deployments"),
+            ],
+            &[],
+        )
+        .expect("valid");
+        assert_eq!(contract.destination.as_str(), "/opt/s2i");
+        assert_eq!(contract.assemble_user.as_deref(), Some("1001:0"));
+        assert_eq!(contract.assemble_input_files, ["/opt/app-root/app:lib", "/deployments"]);
+        assert_eq!(contract.on_build, ["RUN make"]);
+        assert_eq!(contract.script("run").as_str(), "/usr/libexec/s2i/run");
+        let contract = read(&[SCRIPTS], &[]).expect("valid");
+        assert_eq!((contract.destination.as_str(), contract.assemble_user), ("/tmp", None));
+    }
+
+    #[test]
+    fn an_image_without_scripts_is_no_builder() {
+        let error = read(&[("io.openshift.s2i.destination", "/opt")], &[]).expect_err("no builder");
+        assert_eq!(error.kind(), FailureKind::Builder);
+        assert!(error.to_string().contains("`team/builder:1` is no builder image"), "{error}");
+    }
+
+    #[test]
+    fn believes_only_places_in_the_image() {
+        for url in [
+            "http://host/s2i",
+            "HTTPS://host/s2i",
+            "file:///tmp/s2i",
+            "image://usr/libexec",
+            "/usr/libexec/s2i",
+            "image:///usr/../s2i",
+            "image:///",
+            "image:///a/./b",
+            "ftp://x",
+            "image:///a\nb",
+        ] {
+            let error = read(&[("io.openshift.s2i.scripts-url", url)], &[]).expect_err(url);
+            assert!(matches!(error, BuilderError::Contract { .. }), "{error}");
+        }
+        let error = read(&[("io.openshift.s2i.scripts-url", "https://host/x")], &[]).expect_err("refused");
+        assert!(error.hints()[0].contains("--scripts-url"), "{:?}", error.hints());
+        for destination in ["tmp", "/tmp/../etc", "/tmp/./x", "/", "/tmp\0x", " /tmp"] {
+            let labels = [SCRIPTS, ("io.openshift.s2i.destination", destination)];
+            assert!(read(&labels, &[]).is_err(), "{destination:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_makes_nobody_root() {
+        let labels = |user| [SCRIPTS, ("io.openshift.s2i.assemble-user", user)];
+        for user in ["0", "root", "0:0", "root:root", "00", "0:1001"] {
+            let error = read(&labels(user), &[]).expect_err(user);
+            assert!(error.hints()[0].contains("--allow-root"), "{user}");
+            let allowed = S2iContract::read("b", &config(&labels(user), &[]), None, true).expect(user);
+            assert_eq!(allowed.assemble_user.as_deref(), Some(user));
+            let named = S2iContract::read("b", &config(&labels(user), &[]), Some("1002"), false).expect(user);
+            assert_eq!(named.assemble_user.as_deref(), Some("1002"));
+        }
+        for user in [":0", "1001:", "a b", "-1", "+0", "4294967296", "1:2:3", "a\nb", "0x0"] {
+            assert!(S2iContract::read("b", &config(&labels(user), &[]), None, true).is_err(), "{user:?}");
+        }
+        for user in ["1001", "default", "1001:0", "app:root"] {
+            assert!(read(&labels(user), &[]).is_ok(), "{user}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Owns small templates and bases for the tests of this room.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::base::Bases;
+use super::catalog::Catalog;
+use super::metadata::Metadata;
+use super::template::{Template, TemplateFiles, TemplateOrigin};
+
+const HEAD: &str = r#"
+scripts-directory = "/usr/libexec/s2i"
+[image]
+user = "1001:0"
+working-directory = "/opt/app-root/bin"
+entrypoint = ["/usr/libexec/s2i/run"]
+[image.env]
+APP_ROOT = "/opt/app-root"
+[[image.directories]]
+path = "/opt/app-root"
+mode = "0775"
+owner = "1001:0"
+[placement]
+artifact = "/opt/app-root/bin/binary"
+beside = "/opt/app-root/bin"
+"#;
+
+pub(super) const TOMCAT: &str = r#"
+name = "tomcat"
+description = "Runs a WAR"
+kinds = ["war"]
+scripts-directory = "/usr/libexec/s2i"
+[image]
+user = "1001:0"
+working-directory = "/opt/app-root/bin"
+entrypoint = ["/usr/libexec/s2i/run"]
+[[image.directories]]
+path = "/opt/app-root"
+mode = "0775"
+owner = "1001:0"
+[[image.directories]]
+path = "/opt/app-root/bin"
+mode = "0775"
+owner = "1001:0"
+[[image.files]]
+source = "files/server.xml"
+path = "/opt/app-root/tomcat/conf/server.xml"
+mode = "0644"
+owner = "0:0"
+[placement]
+artifact = "/opt/app-root/bin/binary"
+beside = "/opt/app-root/bin"
+hard-links = ["/opt/app-root/tomcat/webapps/${CONTEXT}.war"]
+[[versions]]
+version = "9"
+base = "docker.io/library/tomcat:9.0-jre17-temurin"
+level = 17
+servlet-api = "javax"
+tomcat = "9.0"
+[[versions]]
+version = "10.1"
+base = "docker.io/library/tomcat:10.1-jre21-temurin"
+level = 21
+servlet-api = "jakarta"
+tomcat = "10.1"
+[[versions]]
+version = "11"
+base = "docker.io/library/tomcat:11.0-jre25-temurin"
+level = 25
+servlet-api = "jakarta"
+tomcat = "11.0"
+"#;
+
+pub(super) const JAVA: &str = r#"
+name = "java"
+description = "Runs a JAR"
+kinds = ["jar"]
+# HEAD
+[[versions]]
+version = "8"
+base = "docker.io/library/eclipse-temurin:8-jre"
+level = 8
+[[versions]]
+version = "11"
+base = "docker.io/library/eclipse-temurin:11-jre"
+level = 11
+[[versions]]
+version = "17"
+base = "docker.io/library/eclipse-temurin:17-jre"
+level = 17
+[[versions]]
+version = "21"
+base = "docker.io/library/eclipse-temurin:21-jre"
+level = 21
+[[versions]]
+version = "25"
+base = "docker.io/library/eclipse-temurin:25-jre"
+level = 25
+"#;
+
+pub(super) const BINARY: &str = r#"
+name = "binary"
+description = "Runs a program"
+kinds = ["executable", "script"]
+# HEAD
+[[versions]]
+version = "static"
+base = "builtin:static"
+libc = "none"
+[[versions]]
+version = "alpine3.22"
+base = "docker.io/library/alpine:3.22"
+libc = "musl"
+[[versions]]
+version = "debian12"
+base = "docker.io/library/debian:12-slim"
+libc = "glibc"
+[[versions]]
+version = "debian13"
+base = "docker.io/library/debian:13-slim"
+libc = "glibc"
+glibc = "2.41"
+"#;
+
+pub(super) const BASES: &str = r#"
+["builtin:static"]
+shell = false
+libc = "none"
+libraries = []
+platforms = ["linux/amd64", "linux/arm64"]
+["docker.io/library/alpine:3.22"]
+shell = true
+libc = "musl"
+libraries = ["libz.so.1"]
+platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+["docker.io/library/debian:12-slim"]
+shell = true
+interpreters = ["bash"]
+libc = "glibc"
+glibc = "2.36"
+libraries = ["libstdc++.so.6", "libgcc_s.so.1"]
+platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+["docker.io/library/debian:13-slim"]
+shell = true
+interpreters = ["bash"]
+libc = "glibc"
+glibc = "2.41"
+libraries = ["libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"]
+platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
+["docker.io/library/eclipse-temurin:17-jre"]
+shell = true
+java = 17
+platforms = ["linux/amd64", "linux/arm64"]
+"#;
+
+/// The text with what all samples share in the place of `# HEAD`.
+fn whole(metadata: &str) -> String {
+    metadata.replace("# HEAD", HEAD)
+}
+
+pub(super) fn files(metadata: &str) -> TemplateFiles {
+    let metadata = whole(metadata);
+    let parsed = Metadata::parse("sample", &metadata).expect("a valid sample");
+    let mut files: TemplateFiles = BTreeMap::new();
+    let mut add = |path: &str, text: &str| files.insert(path.into(), Arc::new(text.into()));
+    for file in &parsed.image.files {
+        add(&file.source, "content");
+    }
+    add("builder.toml", &metadata);
+    add("Dockerfile", "FROM scratch\n");
+    for script in ["assemble", "run", "usage"] {
+        add(&format!("s2i/bin/{script}"), &format!("#!/bin/sh\necho {script}\n"));
+    }
+    files
+}
+
+pub(super) fn template(metadata: &str) -> Template {
+    Template::from_files("sample", TemplateOrigin::BuiltIn, files(metadata)).expect("a valid sample")
+}
+
+pub(super) fn catalog() -> Catalog {
+    let templates = [BINARY, JAVA, TOMCAT].map(template);
+    let bases = Bases::parse("bases.toml", BASES).expect("valid sample bases");
+    Catalog::from_parts(templates.into(), bases, &BTreeMap::new()).expect("a valid sample")
+}

@@ -1,0 +1,149 @@
+//! Owns the choice among Java releases and Tomcats.
+
+use std::cmp::Reverse;
+
+use super::{Candidate, Picked, Search, Warning};
+use crate::builder::error::{BuilderError, shown};
+use crate::builder::metadata::{ArtifactKind, Version};
+use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
+
+/// The Java release for an archive that tells nothing, because it holds no class file.
+const USUAL_LEVEL: u32 = 21;
+
+/// Chooses the lowest release that runs the JAR.
+pub(super) fn jar<'a, 'b>(search: &'b Search<'a>, facts: &JarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
+    runtime(search, facts.java)
+}
+
+fn runtime<'a, 'b>(search: &'b Search<'a>, level: Option<u32>) -> Result<Picked<'a, 'b>, BuilderError> {
+    let mut fitting = search.fitting(|candidate| level_obstacle(candidate, level))?;
+    // Stable: of equal releases the one listed first.
+    fitting.sort_by_key(|candidate| rank(level, candidate.level()));
+    let candidate = fitting[0];
+    let mut warnings = Vec::new();
+    let has = candidate.level();
+    let reason = match (level, has) {
+        (Some(level), Some(has)) if search.candidates.len() > 1 => {
+            format!("its classes need Java {level}, and {has} is the lowest release offered that runs them")
+        }
+        (Some(level), Some(has)) => format!("its classes need Java {level}, and this has {has}"),
+        (None, Some(has)) => {
+            format!("it holds no class file that tells its Java release, so Java {has} is taken")
+        }
+        (_, None) => {
+            warnings.push(unknown("Java release", candidate.version));
+            "nothing is known about its Java release".to_owned()
+        }
+    };
+    Ok(Picked { candidate, reason, warnings })
+}
+
+/// Orders releases: the lowest that is enough first. If nothing is needed, the usual one or the next above it, else
+/// the newest below it. What is not known goes last.
+fn rank(needed: Option<u32>, has: Option<u32>) -> (bool, u32, Reverse<u32>) {
+    match has {
+        Some(has) if needed.is_some() || has >= USUAL_LEVEL => (false, has, Reverse(0)),
+        Some(has) => (true, 0, Reverse(has)),
+        None => (true, u32::MAX, Reverse(0)),
+    }
+}
+
+fn unknown(what: &str, version: &Version) -> Warning {
+    let message =
+        format!("the {what} of the builder's version `{}` is not known and not checked", version.version);
+    Warning { message, hint: None }
+}
+
+fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<String> {
+    let (needed, has) = (level?, candidate.level()?);
+    (has < needed).then(|| format!("its classes need Java {needed}, and this has {has}"))
+}
+
+/// Chooses the Tomcat for the WAR's servlet API on a Java release that runs it; or a plain Java for a WAR that starts
+/// by itself, if the user asked for such a builder.
+pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
+    if !search.template.metadata.kinds.contains(&ArtifactKind::War) {
+        let mut picked = runtime(search, facts.java)?;
+        let main_class = shown(facts.main_class.as_deref().unwrap_or_default());
+        picked.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", picked.reason);
+        return Ok(picked);
+    }
+    let api = facts.servlet_api;
+    let mut fitting = search.fitting(|candidate| {
+        api_obstacle(candidate, api).or_else(|| level_obstacle(candidate, facts.java))
+    })?;
+    fitting.sort_by_key(|candidate| {
+        // Without a known API the newer name is the better guess, and there the lowest Tomcat.
+        let guessed = api.is_none() && candidate.version.servlet_api != Some(ServletApi::Jakarta);
+        (guessed, candidate.version.tomcat.clone(), rank(facts.java, candidate.level()))
+    });
+    let candidate = fitting[0];
+    let mut warnings = Vec::new();
+    if api.is_none() && candidate.version.servlet_api.is_some() {
+        warnings.push(undecided(search, facts, candidate));
+    }
+    if api.is_some() && candidate.version.servlet_api.is_none() {
+        warnings.push(unknown("servlet API", candidate.version));
+    }
+    let reason = war_reason(facts, candidate);
+    Ok(Picked { candidate, reason, warnings })
+}
+
+fn api_obstacle(candidate: &Candidate<'_>, needed: Option<ServletApi>) -> Option<String> {
+    let (needed, has) = (needed?, candidate.version.servlet_api?);
+    (has != needed).then(|| {
+        let (needed, has) = (package(needed), package(has));
+        format!("the WAR is written for `{needed}`, and {} has `{has}`", server(candidate))
+    })
+}
+
+fn package(api: ServletApi) -> &'static str {
+    match api {
+        ServletApi::Javax => "javax.servlet",
+        ServletApi::Jakarta => "jakarta.servlet",
+    }
+}
+
+fn server(candidate: &Candidate<'_>) -> String {
+    match &candidate.version.tomcat {
+        Some(tomcat) => format!("Tomcat {tomcat}"),
+        None => format!("version `{}`", candidate.version.version),
+    }
+}
+
+fn war_reason(facts: &WarFacts, candidate: &Candidate<'_>) -> String {
+    let api = match facts.servlet_api {
+        None => "nothing in it tells its servlet API".to_owned(),
+        Some(api) => {
+            let evidence =
+                facts.servlet_evidence.as_ref().map(|why| format!(" ({})", shown(why))).unwrap_or_default();
+            format!("it is written for `{}`{evidence}", package(api))
+        }
+    };
+    let needs = facts.java.map(|level| format!(" and needs Java {level}")).unwrap_or_default();
+    let has = candidate.level().map(|level| format!(" on Java {level}")).unwrap_or_default();
+    format!("{api}{needs}, so {}{has} is taken", server(candidate))
+}
+
+/// Says that the servlet API was guessed, and what the other guess would be.
+fn undecided(search: &Search<'_>, facts: &WarFacts, candidate: &Candidate<'_>) -> Warning {
+    let message = format!(
+        "nothing in `{}` tells whether it is written for `javax.servlet` or `jakarta.servlet`; {} was taken",
+        search.request.artifact,
+        server(candidate)
+    );
+    let taken = candidate.version.servlet_api;
+    let other = search.others.iter().find(|one| {
+        one.version.servlet_api != taken
+            && one.version.servlet_api.is_some()
+            && level_obstacle(one, facts.java).is_none()
+    });
+    let other = other.zip(other.and_then(|one| one.version.servlet_api)).map(|(one, api)| {
+        let (template, version) = (search.template.name(), &one.version.version);
+        format!("`--builder {template}:{version}` has `{}`", package(api))
+    });
+    let alone =
+        facts.main_class.is_some().then(|| "`--builder java` starts it by its own Main-Class".to_owned());
+    let hints: Vec<String> = other.into_iter().chain(alone).collect();
+    Warning { message, hint: (!hints.is_empty()).then(|| hints.join("; ")) }
+}

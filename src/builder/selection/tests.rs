@@ -1,0 +1,481 @@
+//! Tests of the choice: tables over facts, with the sample catalog and with the built-in one.
+
+use super::*;
+use crate::builder::base::{BaseName, Bases};
+use crate::builder::catalog::CatalogSettings;
+use crate::builder::sample;
+use crate::detect::facts::{
+    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, ScriptFacts, ServletApi, WarFacts,
+};
+use crate::failure::{Failure, FailureKind};
+
+fn executable(linkage: Linkage, libc: Option<Libc>, glibc: Option<&str>) -> ExecutableFacts {
+    ExecutableFacts {
+        platform: Platform::linux("amd64"),
+        linkage,
+        interpreter: libc.map(|_| "/lib64/ld-linux-x86-64.so.2".into()),
+        libc,
+        glibc: glibc.map(|text| text.parse().expect("a version")),
+        libraries: vec!["libc.so.6".into(), "ld-linux-x86-64.so.2".into()],
+        run_path: Vec::new(),
+        built_by: None,
+        packed: false,
+        stripped: false,
+    }
+}
+
+fn dynamic(glibc: &str) -> ExecutableFacts {
+    executable(Linkage::Dynamic, Some(Libc::Glibc), Some(glibc))
+}
+
+fn jar(java: Option<u32>) -> Kind {
+    Kind::Jar(JarFacts {
+        main_class: "app.Main".into(),
+        start_class: None,
+        java,
+        multi_release: false,
+        spring_boot: None,
+        class_path: Vec::new(),
+        libraries: Vec::new(),
+        self_executing: false,
+    })
+}
+
+fn war(servlet_api: Option<ServletApi>, java: Option<u32>, main_class: Option<&str>) -> Kind {
+    Kind::War(WarFacts {
+        self_executing: false,
+        servlet_api,
+        servlet_evidence: servlet_api.map(|_| "`WEB-INF/web.xml`".into()),
+        java,
+        main_class: main_class.map(Into::into),
+        start_class: None,
+        spring_boot: None,
+        libraries: BTreeSet::new(),
+    })
+}
+
+fn script(interpreter: &str, program: &str) -> Kind {
+    Kind::Script(ScriptFacts { interpreter: interpreter.into(), program: program.into() })
+}
+
+/// What a test asks for beside the facts.
+#[derive(Default)]
+struct Asked<'a> {
+    builder: Option<&'a str>,
+    platform: Option<&'a str>,
+    added: &'a [&'a str],
+}
+
+fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selection, BuilderError> {
+    let facts = Facts { size: 1, kind };
+    let builder = asked.builder.map(|text| crate::builder::parse_builder(text).expect(text));
+    let platform = asked.platform.map(|text| text.parse::<Platform>().expect(text));
+    let added = asked.added.iter().map(|name| (*name).to_owned()).collect();
+    select(
+        catalog,
+        &SelectionRequest {
+            artifact: "app",
+            facts: &facts,
+            builder: builder.as_ref(),
+            platform: platform.as_ref(),
+            added: &added,
+        },
+    )
+}
+
+fn chosen(selection: Selection) -> Choice {
+    match selection {
+        Selection::Template(choice) => *choice,
+        Selection::Image(choice) => panic!("chose the image {}", choice.reference),
+    }
+}
+
+fn choose(kind: Kind, asked: &Asked<'_>) -> Choice {
+    chosen(select_in(&sample::catalog(), kind, asked).expect("something fits"))
+}
+
+fn refuse(kind: Kind, asked: &Asked<'_>) -> BuilderError {
+    select_in(&sample::catalog(), kind, asked).expect_err("nothing fits")
+}
+
+fn builder(name: &str) -> Asked<'_> {
+    Asked { builder: Some(name), ..Asked::default() }
+}
+
+#[test]
+fn every_java_level() {
+    for catalog in [sample::catalog(), Catalog::new(&CatalogSettings::default()).expect("valid")] {
+        for level in 5..=25 {
+            let expected = [8, 11, 17, 21, 25].into_iter().find(|release| *release >= level).expect("one");
+            let choice = chosen(select_in(&catalog, jar(Some(level)), &Asked::default()).expect("fits"));
+            assert_eq!(choice.version.level, Some(expected), "level {level}");
+            assert!(choice.reason.contains(&format!("need Java {level}")), "{}", choice.reason);
+            assert!(choice.warnings.is_empty());
+        }
+        for level in [26, 99, u32::MAX] {
+            let error = select_in(&catalog, jar(Some(level)), &Asked::default()).expect_err("too high");
+            assert_eq!(error.kind(), FailureKind::Builder);
+            let text = error.to_string();
+            assert!(text.contains(&format!("need Java {level}")) && text.contains("has 25"), "{text}");
+        }
+        let choice = chosen(select_in(&catalog, jar(None), &Asked::default()).expect("fits"));
+        assert_eq!(choice.version.level, Some(21));
+        assert!(choice.reason.contains("no class file"), "{}", choice.reason);
+    }
+}
+
+#[test]
+fn every_explicit_java() {
+    for asked in [8, 11, 17, 21, 25] {
+        for level in 5..=26 {
+            let name = format!("java:{asked}");
+            let result = select_in(&sample::catalog(), jar(Some(level)), &builder(&name));
+            assert_eq!(result.is_ok(), level <= asked, "{level} on {asked}");
+        }
+    }
+    let error = refuse(jar(Some(21)), &builder("java:17"));
+    assert_eq!(
+        error.to_string(),
+        "the builder `java:17` cannot run `app`: its classes need Java 21, and this has 17"
+    );
+    assert_eq!(error.hints(), ["`--builder java:21` can run it"]);
+    let choice = choose(jar(Some(11)), &builder("java:21"));
+    assert_eq!(choice.reason, "`java:21` was asked for; its classes need Java 11, and this has 21");
+    assert_eq!(choose(jar(Some(12)), &builder("java")).version.version, "17");
+}
+
+#[test]
+fn every_glibc() {
+    for minor in 17..=99 {
+        let facts = dynamic(&format!("2.{minor}"));
+        let result = select_in(&sample::catalog(), Kind::Executable(facts), &Asked::default());
+        match minor {
+            ..=36 => assert_eq!(chosen(result.expect("fits")).version.version, "debian12", "2.{minor}"),
+            37..=41 => assert_eq!(chosen(result.expect("fits")).version.version, "debian13", "2.{minor}"),
+            _ => {
+                let error = result.expect_err("too new").to_string();
+                assert!(error.contains(&format!("needs glibc 2.{minor}, and this base has 2.41")), "{error}");
+            }
+        }
+    }
+    let built_in = Catalog::new(&CatalogSettings::default()).expect("valid");
+    for (needed, version) in
+        [("2.2.5", "debian11"), ("2.31", "debian11"), ("2.32", "debian12"), ("2.38", "debian13")]
+    {
+        let result = select_in(&built_in, Kind::Executable(dynamic(needed)), &Asked::default());
+        assert_eq!(chosen(result.expect("fits")).version.version, version, "{needed}");
+    }
+    let choice = choose(Kind::Executable(dynamic("2.34")), &Asked::default());
+    assert_eq!(choice.reason, "the executable needs glibc 2.34, and `debian12` has 2.36");
+    let unknown = executable(Linkage::Dynamic, Some(Libc::Glibc), None);
+    assert_eq!(choose(Kind::Executable(unknown), &Asked::default()).version.version, "debian12");
+}
+
+#[test]
+fn static_executables_need_no_base() {
+    for linkage in [Linkage::Static, Linkage::StaticPie] {
+        for architecture in ["amd64", "arm64"] {
+            let facts = ExecutableFacts {
+                platform: Platform::linux(architecture),
+                ..executable(linkage, None, None)
+            };
+            let choice = choose(Kind::Executable(facts), &Asked::default());
+            assert_eq!(choice.base.image, BaseName::BuiltInStatic);
+            assert_eq!(choice.platform, Some(Platform::linux(architecture)));
+        }
+    }
+    let facts =
+        ExecutableFacts { platform: Platform::linux("riscv64"), ..executable(Linkage::Static, None, None) };
+    let choice = choose(Kind::Executable(facts.clone()), &Asked::default());
+    assert_eq!(choice.version.version, "debian13");
+    assert!(
+        choice.reason.ends_with(
+            "the static one: linux/riscv64 is needed, and its base is published only for linux/amd64, linux/arm64"
+        ),
+        "{}",
+        choice.reason
+    );
+    let error = refuse(Kind::Executable(facts), &builder("binary:static"));
+    assert!(
+        error
+            .to_string()
+            .contains("linux/riscv64 is needed, and its base is published only for linux/amd64, linux/arm64"),
+        "{error}"
+    );
+    assert_eq!(error.hints(), ["`--builder binary:debian13` can run it"]);
+}
+
+#[test]
+fn own_scripts_need_a_shell() {
+    let mut template = sample::template(sample::BINARY);
+    template.origin = crate::builder::TemplateOrigin::Project { directory: "templates/binary".into() };
+    let bases = Bases::parse("bases.toml", sample::BASES).expect("valid");
+    let catalog =
+        Catalog::from_parts(vec![template], bases, &std::collections::BTreeMap::new()).expect("valid");
+    let facts = || Kind::Executable(executable(Linkage::Static, None, None));
+    let choice = chosen(select_in(&catalog, facts(), &Asked::default()).expect("fits"));
+    assert!(!choice.needs_launcher() && choice.base.image != BaseName::BuiltInStatic);
+    assert!(choice.reason.ends_with("the template's scripts need one"), "{}", choice.reason);
+    assert!(select_in(&catalog, facts(), &builder("binary:static")).is_err());
+    assert!(choose(facts(), &Asked::default()).needs_launcher());
+}
+
+#[test]
+fn c_libraries_are_not_mixed() {
+    let musl = || Kind::Executable(executable(Linkage::Dynamic, Some(Libc::Musl), None));
+    assert_eq!(choose(musl(), &Asked::default()).version.version, "alpine3.22");
+    for (kind, name, needle) in [
+        (musl(), "binary:debian12", "linked against musl, and this base has glibc"),
+        (musl(), "binary:static", "this base has no C library"),
+        (Kind::Executable(dynamic("2.17")), "binary:musl", "linked against glibc, and this base has musl"),
+        (Kind::Executable(dynamic("2.38")), "binary:debian12", "needs glibc 2.38, and this base has 2.36"),
+        (Kind::Executable(dynamic("2.38")), "binary:static", "this base has no C library"),
+    ] {
+        let error = refuse(kind, &builder(name));
+        assert!(error.to_string().contains(needle), "{error}");
+        assert!(error.hints()[0].contains("can run it"), "{:?}", error.hints());
+    }
+    for libc in [Some(Libc::Other), None] {
+        let odd = executable(Linkage::Dynamic, libc, None);
+        let odd = ExecutableFacts { interpreter: Some("/lib/ld-uClibc.so.0".into()), ..odd };
+        let error = refuse(Kind::Executable(odd), &Asked::default());
+        assert!(error.to_string().contains("`/lib/ld-uClibc.so.0`"), "{error}");
+        assert!(error.hints()[0].contains("--builder IMAGE"));
+    }
+}
+
+#[test]
+fn the_platform_must_not_contradict_the_executable() {
+    let asked = |platform| Asked { platform: Some(platform), ..Asked::default() };
+    let error = refuse(Kind::Executable(dynamic("2.17")), &asked("linux/arm64"));
+    assert_eq!(error.to_string(), "`app` is built for linux/amd64, and linux/arm64 was asked for");
+    assert_eq!(error.kind(), FailureKind::Usage);
+    assert!(select_in(&sample::catalog(), Kind::Executable(dynamic("2.17")), &asked("linux/x86_64")).is_ok());
+    let arm = ExecutableFacts { platform: Platform::linux("arm"), ..dynamic("2.17") };
+    let choice = choose(Kind::Executable(arm.clone()), &asked("linux/arm/v7"));
+    assert_eq!(choice.platform.map(|platform| platform.to_string()).as_deref(), Some("linux/arm/v7"));
+    let s390x = ExecutableFacts { platform: Platform::linux("s390x"), ..dynamic("2.17") };
+    let error = refuse(Kind::Executable(s390x), &Asked::default());
+    assert!(error.to_string().contains("linux/s390x is needed"), "{error}");
+    let error = refuse(jar(Some(17)), &Asked { builder: Some("java:17"), ..asked("linux/s390x") });
+    assert!(
+        error
+            .to_string()
+            .contains("linux/s390x is needed, and its base is published only for linux/amd64, linux/arm64"),
+        "{error}"
+    );
+    assert_eq!(choose(jar(Some(17)), &Asked::default()).platform, None);
+}
+
+#[test]
+fn missing_libraries_are_named() {
+    let with = |libraries: &[&str], run_path: &[&str]| {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Kind::Executable(ExecutableFacts {
+            libraries: texts(libraries),
+            run_path: texts(run_path),
+            ..dynamic("2.17")
+        })
+    };
+    let needed = ["libc.so.6", "libm.so.6", "libstdc++.so.6"];
+    assert!(choose(with(&needed, &[]), &Asked::default()).warnings.is_empty());
+    // One that only the newer base has.
+    let choice = choose(with(&["libz.so.1"], &[]), &Asked::default());
+    assert_eq!(choice.version.version, "debian13");
+    assert!(choice.reason.ends_with("`debian12` lacks `libz.so.1`"), "{}", choice.reason);
+    // One that none has.
+    let choice = choose(with(&["libq.so.5", "libq.so.5", "libc.so.6"], &[]), &Asked::default());
+    assert_eq!(choice.version.version, "debian12");
+    let [warning] = &choice.warnings[..] else { panic!("{:?}", choice.warnings) };
+    assert!(warning.message.contains("needs `libq.so.5`, which"), "{}", warning.message);
+    let hint = warning.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("--add libq.so.5 --env LD_LIBRARY_PATH=/opt/app-root/bin"), "{hint}");
+    // Added beside a program that looks there.
+    let asked = Asked { added: &["libq.so.5"], ..Asked::default() };
+    assert!(choose(with(&["libq.so.5"], &["$ORIGIN"]), &asked).warnings.is_empty());
+    let choice = choose(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &Asked::default());
+    assert!(choice.warnings[0].hint.as_deref().unwrap_or_default().contains("looks beside itself"));
+    // Added, but nothing makes the dynamic linker look there.
+    let choice = choose(with(&["libq.so.5"], &[]), &asked);
+    assert!(choice.warnings[0].message.contains("`libq.so.5` is added, but"), "{:?}", choice.warnings);
+}
+
+#[test]
+fn messages_obey_no_artifact() {
+    let hostile = "\u{1b}[2J\n".repeat(1000);
+    let odd = ExecutableFacts {
+        interpreter: Some(hostile.clone()),
+        libraries: (0..1000).map(|number| format!("{hostile}{number}")).collect(),
+        ..executable(Linkage::Dynamic, Some(Libc::Other), None)
+    };
+    let plain = |text: &str| assert!(text.len() < 8000 && !text.contains(['\u{1b}', '\n']), "{text:?}");
+    plain(&refuse(Kind::Executable(odd.clone()), &Asked::default()).to_string());
+    let glibc = ExecutableFacts { libc: Some(Libc::Glibc), ..odd };
+    let choice = choose(Kind::Executable(glibc), &Asked::default());
+    plain(&choice.warnings[0].message);
+    plain(choice.warnings[0].hint.as_deref().unwrap_or_default());
+    plain(&refuse(script(&hostile, &hostile), &Asked::default()).to_string());
+    let main_class = war(None, None, Some(&hostile));
+    plain(&choose(main_class, &builder("java")).reason);
+}
+
+#[test]
+fn scripts_go_where_their_interpreter_is() {
+    for (interpreter, program, version) in [
+        ("/bin/sh", "sh", "debian13"),
+        ("/usr/bin/env", "sh", "debian13"),
+        ("/bin/bash", "bash", "debian13"),
+        ("/usr/bin/env", "bash", "debian13"),
+    ] {
+        let choice = choose(script(interpreter, program), &Asked::default());
+        assert_eq!(choice.version.version, version);
+        assert!(choice.warnings.is_empty(), "{:?}", choice.warnings);
+    }
+    assert_eq!(choose(script("/bin/sh", "sh"), &builder("binary:musl")).version.version, "alpine3.22");
+    let choice = choose(script("/opt/bin/bash", "bash"), &Asked::default());
+    assert!(choice.warnings[0].message.contains("`/opt/bin/bash`"));
+    for asked in [Asked::default(), builder("binary:debian12")] {
+        let error = refuse(script("/usr/bin/env", "python3"), &asked);
+        assert!(error.to_string().contains("a script for `python3`"), "{error}");
+        assert!(error.hints()[0].contains("--builder IMAGE"));
+    }
+    let error = refuse(script("/bin/bash", "bash"), &builder("binary:musl"));
+    assert!(error.to_string().contains("needs `bash`, which this base is not known to have"), "{error}");
+    assert!(select_in(&sample::catalog(), script("/bin/sh", "sh"), &builder("binary:static")).is_err());
+}
+
+#[test]
+fn wars_get_the_tomcat_of_their_servlet_api() {
+    use ServletApi::{Jakarta, Javax};
+    for (api, java, version) in [
+        (Javax, None, "9"),
+        (Javax, Some(8), "9"),
+        (Javax, Some(17), "9"),
+        (Jakarta, None, "10.1"),
+        (Jakarta, Some(11), "10.1"),
+        (Jakarta, Some(21), "10.1"),
+        (Jakarta, Some(22), "11"),
+        (Jakarta, Some(25), "11"),
+    ] {
+        let choice = choose(war(Some(api), java, None), &Asked::default());
+        assert_eq!(choice.version.version, version, "{api:?} {java:?}");
+        assert!(choice.warnings.is_empty());
+    }
+    let built_in = Catalog::new(&CatalogSettings::default()).expect("valid");
+    for (api, java, version) in [
+        (Javax, Some(7), "9-jre8"),
+        (Javax, Some(12), "9-jre17"),
+        (Javax, None, "9-jre21"),
+        (Jakarta, Some(8), "10.1-jre11"),
+        (Jakarta, Some(18), "10.1-jre21"),
+        (Jakarta, Some(23), "11-jre25"),
+    ] {
+        let choice =
+            chosen(select_in(&built_in, war(Some(api), java, None), &Asked::default()).expect("fits"));
+        assert_eq!(choice.version.version, version, "{api:?} {java:?}");
+    }
+    for (api, java) in [(Javax, 18), (Jakarta, 26)] {
+        let error = refuse(war(Some(api), Some(java), None), &Asked::default());
+        assert!(error.to_string().contains(&format!("need Java {java}")), "{error}");
+    }
+    let choice = choose(war(Some(Jakarta), Some(17), None), &Asked::default());
+    assert_eq!(
+        choice.reason,
+        "it is written for `jakarta.servlet` (`WEB-INF/web.xml`) and needs Java 17, so Tomcat 10.1 on Java 21 is taken"
+    );
+}
+
+#[test]
+fn the_wrong_tomcat_is_an_error() {
+    use ServletApi::{Jakarta, Javax};
+    for (api, name, needle, hint) in [
+        (
+            Javax,
+            "tomcat:10",
+            "written for `javax.servlet`, and Tomcat 10.1 has `jakarta.servlet`",
+            "tomcat:9",
+        ),
+        (
+            Javax,
+            "tomcat:11",
+            "written for `javax.servlet`, and Tomcat 11.0 has `jakarta.servlet`",
+            "tomcat:9",
+        ),
+        (
+            Jakarta,
+            "tomcat:9",
+            "written for `jakarta.servlet`, and Tomcat 9.0 has `javax.servlet`",
+            "tomcat:10.1",
+        ),
+    ] {
+        let error = refuse(war(Some(api), Some(11), None), &builder(name));
+        assert!(error.to_string().contains(needle), "{error}");
+        assert_eq!(error.hints(), [format!("`--builder {hint}` can run it")]);
+    }
+}
+
+#[test]
+fn an_undecided_war_is_a_warning() {
+    let choice = choose(war(None, Some(11), Some("boot.Launcher")), &Asked::default());
+    assert_eq!(choice.version.version, "10.1");
+    let [warning] = &choice.warnings[..] else { panic!("{:?}", choice.warnings) };
+    assert!(warning.message.contains("Tomcat 10.1 was taken"), "{}", warning.message);
+    let hint = warning.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("--builder tomcat:9") && hint.contains("--builder java"), "{hint}");
+    let choice = choose(war(None, None, None), &builder("tomcat:9"));
+    assert_eq!(choice.version.version, "9");
+    assert!(!choice.warnings[0].hint.as_deref().unwrap_or_default().contains("--builder java"));
+}
+
+#[test]
+fn kinds_and_builders_that_do_not_go_together() {
+    for (kind, name, needle) in [
+        (jar(Some(8)), "tomcat", "`tomcat` takes WARs, and `app` is a JAR"),
+        (jar(Some(8)), "binary", "`binary` takes executables and scripts, and `app` is a JAR"),
+        (Kind::Executable(dynamic("2.17")), "java", "`java` takes JARs, and `app` is an executable"),
+        (
+            war(None, None, None),
+            "java",
+            "takes JARs and WARs with a Main-Class, and `app` is a WAR without one",
+        ),
+    ] {
+        let error = refuse(kind, &builder(name));
+        assert!(error.to_string().contains(needle), "{error}");
+        assert!(!error.hints().is_empty());
+    }
+    let choice = choose(war(Some(ServletApi::Javax), Some(17), Some("boot.Launcher")), &builder("java"));
+    assert_eq!(choice.version.version, "17");
+    assert!(choice.reason.contains("starts by its Main-Class `boot.Launcher`"), "{}", choice.reason);
+    assert!(matches!(refuse(jar(None), &builder("jva")), BuilderError::UnknownTemplate { .. }));
+    assert!(matches!(refuse(jar(None), &builder("java:9")), BuilderError::UnknownVersion { .. }));
+}
+
+#[test]
+fn an_image_is_taken_as_it_is() {
+    let asked = builder("team/s2i-builder:3");
+    let selection = select_in(&sample::catalog(), jar(Some(99)), &asked).expect("not checked");
+    let Selection::Image(choice) = selection else { panic!("a template") };
+    assert_eq!(choice.reference.familiar(), "team/s2i-builder:3");
+    assert_eq!(choice.reason, "`team/s2i-builder:3` was asked for; b2i checks nothing about it");
+}
+
+#[test]
+fn what_is_not_known_of_a_base_is_said() {
+    let mine = sample::BINARY.replace("libc = \"glibc\"\n", "").replace("glibc = \"2.41\"\n", "");
+    let catalog = Catalog::from_parts(
+        vec![sample::template(&mine), sample::template(&sample::JAVA.replace("level = 25\n", ""))],
+        Bases::default(),
+        &std::collections::BTreeMap::new(),
+    )
+    .expect("valid");
+    let choice =
+        chosen(select_in(&catalog, Kind::Executable(dynamic("2.99")), &Asked::default()).expect("unknown"));
+    assert!(choice.reason.contains("nothing is known about the C library"), "{}", choice.reason);
+    let choice =
+        chosen(select_in(&catalog, script("/usr/bin/perl", "perl"), &Asked::default()).expect("unknown"));
+    assert!(choice.warnings[0].message.contains("is not known"), "{:?}", choice.warnings);
+    let choice = chosen(select_in(&catalog, jar(Some(30)), &Asked::default()).expect("unknown"));
+    assert_eq!(choice.version.version, "25");
+    assert!(choice.warnings[0].message.contains("Java release"), "{:?}", choice.warnings);
+    assert_eq!("2.36".parse::<GlibcVersion>().map(|version| version.minor), Ok(36));
+}

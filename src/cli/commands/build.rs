@@ -1,0 +1,146 @@
+//! Owns `b2i build`.
+
+use crate::cli::arguments::Format;
+use crate::cli::arguments::build::BuildArguments;
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::cli::output_file;
+use crate::cli::printable::printable;
+use crate::cli::printer::versioned;
+use crate::cli::request;
+use crate::cli::runtime::Runtime;
+use crate::failure::FailureKind;
+use crate::image::words;
+use crate::request::Output;
+use crate::road::{self, Built, RunStreams, Surroundings};
+
+/// Builds, or prints the plan.
+pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
+    let settings = context.settings(request::configured(arguments)?)?;
+    let request = request::request(arguments, &settings, &context.environment)?;
+    let surroundings = context.surroundings(&settings)?;
+    let mut runtime = Runtime::start()?;
+    if arguments.output.dry_run {
+        let plan = runtime.run(&surroundings, road::plan(&request, &surroundings))?;
+        context.progress.finish();
+        return match arguments.output.format {
+            Format::Json => context.printer.json(&plan),
+            Format::Text => context.printer.data(&road::render_text(&plan)),
+        };
+    }
+    let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
+    context.progress.finish();
+    write_files(arguments, &built)?;
+    if arguments.output.run {
+        return run_built(&built, &surroundings, context, runtime);
+    }
+    print(arguments.output.format, &built, context)
+}
+
+fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError> {
+    if let Some(path) = &arguments.output.iidfile {
+        output_file::write(path, built.image_id.to_string().as_bytes())?;
+    }
+    if let Some(path) = &arguments.output.metadata_file {
+        let text = serde_json::to_string_pretty(&versioned(built)).expect("a value can be written");
+        output_file::write(path, format!("{text}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliError> {
+    match format {
+        Format::Json => context.printer.json(built)?,
+        Format::Text if context.printer.is_quiet() => context.printer.data(&built.image_id.to_string())?,
+        Format::Text => {
+            let lines = built.tags.iter().map(|tag| format!("{} {}\n", tag.familiar(), built.image_id));
+            context.printer.data(&lines.collect::<String>())?;
+        }
+    }
+    if let Some(next) = next_step(built).filter(|_| !context.progress.is_json()) {
+        context.printer.note(&next);
+    }
+    Ok(())
+}
+
+/// What to type next.
+fn next_step(built: &Built) -> Option<String> {
+    let archive = built.outputs.iter().find_map(|output| match output {
+        Output::DockerArchive { path } => Some(path),
+        Output::Docker => None,
+    });
+    if built.outputs.contains(&Output::Docker) {
+        let mut command =
+            vec![built.daemon.clone().unwrap_or_else(|| "docker".into()), "run".into(), "--rm".into()];
+        for port in &built.ports {
+            let number = port.split('/').next().unwrap_or(port);
+            let published = if port.ends_with("/tcp") { number } else { port };
+            command.extend(["-p".into(), format!("{number}:{published}")]);
+        }
+        command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
+        return Some(format!("Run it: {}", printable(&words::quote(&command))));
+    }
+    let path = archive?.to_string_lossy();
+    let program = built.daemon.as_deref().unwrap_or("docker");
+    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path]))))
+}
+
+/// Starts the result; b2i ends as the program ends.
+fn run_built(
+    built: &Built,
+    surroundings: &Surroundings,
+    context: &Context,
+    mut runtime: Runtime,
+) -> Result<(), CliError> {
+    if let Some(tag) = built.tags.first() {
+        context.printer.note(&format!("Running {}", printable(&tag.familiar())));
+    }
+    let code = runtime.run_with_signals(|signals| {
+        let streams = RunStreams {
+            stdin: Box::new(tokio::io::stdin()),
+            stdout: Box::new(tokio::io::stdout()),
+            stderr: Box::new(tokio::io::stderr()),
+            signals,
+        };
+        road::run(built, streams, surroundings)
+    })?;
+    match u8::try_from(code) {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(CliError::Program(code)),
+        Err(_) => Err(CliError::file(
+            FailureKind::Engine,
+            "the program ended in a way that cannot be handed on",
+            format!("its exit code is {code}, expected 0 to 255"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+
+    fn built(outputs: Vec<Output>, ports: &[&str]) -> Built {
+        Built {
+            image_id: Digest::of(b"x"),
+            tags: vec!["app:1.0".parse().expect("valid")],
+            outputs,
+            daemon: Some("podman".into()),
+            ports: ports.iter().map(|port| (*port).to_owned()).collect(),
+            builder: "java:21".into(),
+            assembly: "place".into(),
+        }
+    }
+
+    #[test]
+    fn says_what_to_type_next() {
+        let next = |outputs, ports: &[&str]| next_step(&built(outputs, ports)).expect("there is something");
+        assert_eq!(
+            next(vec![Output::Docker], &["8080/tcp", "53/udp"]),
+            "Run it: podman run --rm -p 8080:8080 -p 53:53/udp app:1.0"
+        );
+        let archive = Output::DockerArchive { path: "my app.tar".into() };
+        assert_eq!(next(vec![archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
+        assert_eq!(next(vec![archive, Output::Docker], &[]), "Run it: podman run --rm app:1.0");
+    }
+}

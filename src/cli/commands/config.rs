@@ -1,0 +1,118 @@
+//! Owns `b2i config`.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::cli::arguments::{ConfigArguments, ConfigCommand, Format};
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::cli::printable::printable;
+use crate::config::{ConfigFile, Settings};
+
+/// Runs `b2i config show`.
+pub(in crate::cli) fn run(arguments: &ConfigArguments, context: &Context) -> Result<(), CliError> {
+    let ConfigCommand::Show { format } = &arguments.command;
+    let settings = context.settings(ConfigFile::default())?;
+    match format {
+        Format::Json => context.printer.json(&settings),
+        Format::Text => context.printer.data(&text(&settings)),
+    }
+}
+
+/// Renders the settings as the file that would say the same, each line with its origin.
+fn text(settings: &Settings) -> String {
+    let json = serde_json::to_value(settings).expect("settings are plain data with text keys");
+    let mut lines = Vec::new();
+    for (section, values) in json.as_object().into_iter().flatten() {
+        collect(section, values, &mut lines);
+    }
+    // Long lines have their origin right behind them, so that the others keep theirs near.
+    const WIDEST: usize = 60;
+    let widths = lines.iter().filter(|(_, comment)| comment.is_some()).map(|(line, _)| line.chars().count());
+    let column = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
+    let mut text = String::new();
+    for (line, comment) in lines {
+        let written = match comment {
+            Some(comment) => writeln!(text, "{line:<column$}  # {comment}"),
+            None => writeln!(text, "{line}"),
+        };
+        written.expect("writing to a String");
+    }
+    text
+}
+
+/// Adds the lines of one section; what is a section within it follows.
+fn collect(section: &str, values: &Value, lines: &mut Vec<(String, Option<String>)>) {
+    if !lines.is_empty() {
+        lines.push((String::new(), None));
+    }
+    lines.push((format!("[{section}]"), None));
+    if section == "bases" && values.as_object().is_some_and(serde_json::Map::is_empty) {
+        lines.push(("# \"docker.io/library/NAME:TAG\" =".into(), Some("not set".into())));
+    }
+    let mut below = Vec::new();
+    for (name, value) in values.as_object().into_iter().flatten() {
+        let key = key(name);
+        match value {
+            Value::Object(map) if map.contains_key("origin") => lines.push(line(&key, value)),
+            // The proxies are a section; labels, variables and base images have a value each.
+            Value::Object(_) if name == "proxies" => below.push((name, value)),
+            Value::Object(map) if !map.is_empty() => {
+                lines.extend(
+                    map.iter().map(|(entry, value)| line(&format!("{key}.{}", self::key(entry)), value)),
+                );
+            }
+            Value::Array(directories) if !directories.is_empty() => {
+                lines.push((format!("{key} = ["), None));
+                for directory in directories {
+                    let path = toml_value(&directory["value"]["path"]);
+                    lines.push((format!("  {path},"), Some(origin(directory))));
+                }
+                lines.push(("]".into(), None));
+            }
+            _ => lines.push((format!("# {key} ="), Some("not set".into()))),
+        }
+    }
+    for (name, value) in below {
+        collect(&format!("{section}.{name}"), value, lines);
+    }
+}
+
+fn line(key: &str, setting: &Value) -> (String, Option<String>) {
+    (format!("{key} = {}", toml_value(&setting["value"])), Some(origin(setting)))
+}
+
+fn origin(setting: &Value) -> String {
+    let origin = &setting["origin"];
+    let text = |name: &str| origin[name].as_str().unwrap_or_default();
+    let origin = match text("from") {
+        "flag" => format!("flag {}", text("flag")),
+        "variable" => format!("variable {}", text("variable")),
+        "file" => format!("{}:{}", text("path"), origin["line"]),
+        _ => "built in".to_owned(),
+    };
+    printable(&origin).into_owned()
+}
+
+/// A key as TOML wants it.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { toml_text(name) }
+}
+
+fn toml_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => toml_text(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(toml_value).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A TOML basic string; JSON's escapes are among TOML's.
+fn toml_text(text: &str) -> String {
+    crate::cli::printable::printable_json(&Value::from(text).to_string())
+}

@@ -1,0 +1,8 @@
+//! Owns what each command does, one file a command: settings and request in, the road, the result out.
+
+pub(super) mod build;
+pub(super) mod builders;
+pub(super) mod completions;
+pub(super) mod config;
+pub(super) mod inspect;
+pub(super) mod man;

@@ -1,0 +1,176 @@
+//! Owns the process's environment: captured once, asked for by meaning.
+//!
+//! The only place that reads environment variables. An empty variable is the same as none, as the XDG, Docker and
+//! `NO_COLOR` conventions have it. Must not decide between a variable and anything else; `config/` does.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::failure::CliError;
+
+/// The variables of the process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+/// The last second of the year 9999, the last that RFC 3339 can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl Environment {
+    /// Captures the environment of this process.
+    pub(super) fn capture() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    /// A variable's text, if it is set, not empty and UTF-8.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|text| !text.is_empty())
+    }
+
+    /// Whether a variable is set to something.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.variables.get(std::ffi::OsStr::new(name)).is_some_and(|value| !value.is_empty())
+    }
+
+    /// A variable's path, if it is set and not empty.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.variables.get(std::ffi::OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// A variable's text, which may be empty.
+    ///
+    /// # Errors
+    /// A usage error if it is not UTF-8.
+    pub(super) fn exact(&self, name: &str) -> Result<Option<&str>, CliError> {
+        let Some(value) = self.variables.get(std::ffi::OsStr::new(name)) else { return Ok(None) };
+        value.to_str().map(Some).ok_or_else(|| CliError::usage(format!("the variable `{name}` is not UTF-8")))
+    }
+
+    /// The variables that configuration may be in. What is not UTF-8 is kept recognisable, and so refused later.
+    pub(super) fn for_configuration(&self) -> BTreeMap<String, String> {
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let mut variables: BTreeMap<_, _> =
+            self.variables.iter().map(|(name, value)| (text(name), text(value))).collect();
+        // In a CGI program this is the client's `Proxy:` header and not the machine's proxy (CVE-2016-5385).
+        if variables.contains_key("REQUEST_METHOD") {
+            variables.remove("HTTP_PROXY");
+        }
+        variables
+    }
+
+    /// `B2I_*` variables that mean nothing but nearly have the name of one that does, with that name.
+    pub(super) fn misspelled(&self) -> Vec<(String, &'static str)> {
+        use crate::config::keys::{KEYS, OTHER_VARIABLES, nearest};
+        let known: Vec<&'static str> =
+            KEYS.iter().filter_map(|key| key.variable).chain(OTHER_VARIABLES).collect();
+        let names = self.variables.keys().filter_map(|name| name.to_str());
+        let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
+        unknown.filter_map(|name| Some((name.to_owned(), nearest(name, known.iter().copied())?))).collect()
+    }
+
+    /// The user's home directory.
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        self.path(name).filter(|path| path.is_absolute())
+    }
+
+    /// An XDG base directory, or its default below the home directory. A relative one is ignored, as the XDG Base
+    /// Directory Specification demands.
+    fn base_directory(&self, name: &str, default: &str) -> Option<PathBuf> {
+        let configured = self.path(name).filter(|path| path.is_absolute());
+        configured.or_else(|| Some(self.home()?.join(default)))
+    }
+
+    /// The user's configuration file.
+    pub(super) fn user_configuration(&self) -> Option<PathBuf> {
+        Some(self.base_directory("XDG_CONFIG_HOME", ".config")?.join("b2i/config.toml"))
+    }
+
+    /// The cache's directory if nobody says another.
+    pub(super) fn cache_directory(&self) -> Option<PathBuf> {
+        Some(self.base_directory("XDG_CACHE_HOME", ".cache")?.join("b2i"))
+    }
+
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
+    ///
+    /// # Errors
+    /// A usage error if it is no such number: a date that is silently ignored would change the image.
+    pub(super) fn source_date_epoch(&self) -> Result<Option<u64>, CliError> {
+        let Some(text) = self.exact("SOURCE_DATE_EPOCH")?.filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(seconds) if is_number && seconds <= LAST_SECOND => Ok(Some(seconds)),
+            _ => Err(CliError::usage(format!(
+                "the variable `SOURCE_DATE_EPOCH` is wrong: `{text}` is not a number of seconds since 1970"
+            ))
+            .with_hint(
+                "set it to the date of the last commit: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
+            )),
+        }
+    }
+
+    /// Whether this seems to be a CI job, whose log no live display should be written to.
+    pub(super) fn is_ci(&self) -> bool {
+        self.text("CI").is_some_and(|value| !matches!(value, "false" | "0"))
+    }
+
+    /// Whether the terminal can move its cursor.
+    pub(super) fn is_dumb_terminal(&self) -> bool {
+        self.text("TERM") == Some("dumb")
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_unset() {
+        let environment = Environment::from([("CI", ""), ("B2I_CONFIG", ""), ("A", "")]);
+        assert!(!environment.is_ci() && environment.path("B2I_CONFIG").is_none());
+        assert_eq!(environment.exact("A").expect("UTF-8"), Some(""));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn base_directories_are_absolute() {
+        let environment = Environment::from([("HOME", "/home/me"), ("XDG_CACHE_HOME", "relative")]);
+        assert_eq!(environment.cache_directory(), Some("/home/me/.cache/b2i".into()));
+        let environment = Environment::from([("XDG_CONFIG_HOME", "/etc/xdg")]);
+        assert_eq!(environment.user_configuration(), Some("/etc/xdg/b2i/config.toml".into()));
+        assert_eq!(environment.cache_directory(), None);
+    }
+
+    #[test]
+    fn the_date_is_a_number_or_an_error() {
+        let date = |text| Environment::from([("SOURCE_DATE_EPOCH", text)]).source_date_epoch();
+        assert_eq!(date("").expect("unset"), None);
+        assert_eq!(date("1700000000").expect("valid"), Some(1_700_000_000));
+        for text in ["-1", "+1", "1.5", "now", "253402300800", "99999999999999999999"] {
+            assert!(date(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cgi_clients_header_is_no_proxy() {
+        let variables = [("HTTP_PROXY", "http://evil.example"), ("REQUEST_METHOD", "GET")];
+        assert!(!Environment::from(variables).for_configuration().contains_key("HTTP_PROXY"));
+    }
+
+    #[test]
+    fn near_misses_are_noticed() {
+        let variables = [("B2I_BULDER", "java"), ("B2I_SERVICE_HOST", "10.0.0.1"), ("B2I_PULL", "never")];
+        assert_eq!(Environment::from(variables).misspelled(), [("B2I_BULDER".to_owned(), "B2I_BUILDER")]);
+    }
+}

@@ -1,0 +1,100 @@
+//! Owns the two streams: data goes to the standard output, everything else to the standard error.
+//!
+//! The only place that writes to either, but for the live display.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use super::arguments::ColorWhen;
+use super::environment::Environment;
+use super::failure::CliError;
+use super::printable::printable_json;
+
+/// Writes to the two streams.
+#[derive(Clone, Debug)]
+pub(super) struct Printer {
+    is_quiet: bool,
+    error_color: ColorChoice,
+}
+
+impl Printer {
+    /// Decides about colours.
+    pub(super) fn new(is_quiet: bool, color: ColorWhen, environment: &Environment) -> Self {
+        let color = match color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            // no-color.org and bixense.com/clicolors.
+            ColorWhen::Auto if environment.is_set("NO_COLOR") => false,
+            ColorWhen::Auto if environment.text("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+            ColorWhen::Auto => io::stderr().is_terminal() && !environment.is_dumb_terminal(),
+        };
+        Self { is_quiet, error_color: if color { ColorChoice::Always } else { ColorChoice::Never } }
+    }
+
+    /// Whether only results and errors are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_quiet
+    }
+
+    /// Whether the standard error gets colours.
+    pub(super) fn has_color(&self) -> bool {
+        self.error_color == ColorChoice::Always
+    }
+
+    /// The standard error, which drops styles where there are to be none. Whoever writes to it does not care
+    /// whether anybody still reads.
+    pub(super) fn error_stream(&self) -> AutoStream<io::Stderr> {
+        AutoStream::new(io::stderr(), self.error_color)
+    }
+
+    /// Writes a text to the standard output; it ends with a line end.
+    ///
+    /// # Errors
+    /// [`CliError::OutputClosed`] if nobody reads any more, or a failure.
+    pub(super) fn data(&self, text: &str) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
+            true => Ok(()),
+            false => stdout.write_all(b"\n"),
+        });
+        written.and_then(|()| stdout.flush()).map_err(CliError::of_output)
+    }
+
+    /// Writes a JSON document, with its `schemaVersion` first, to the standard output.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub(super) fn json(&self, document: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(&versioned(document)).expect("a value can be written");
+        self.data(&printable_json(&text))
+    }
+
+    /// Writes lines to the standard error, unless it is to be quiet.
+    pub(super) fn note(&self, text: &str) {
+        if !self.is_quiet {
+            self.error(text);
+        }
+    }
+
+    /// Writes lines to the standard error.
+    pub(super) fn error(&self, text: &str) {
+        let mut stream = self.error_stream();
+        let _ = writeln!(stream, "{}", text.trim_end_matches('\n'));
+    }
+}
+
+/// Puts `schemaVersion` before the fields of a document.
+pub(super) fn versioned(document: &impl Serialize) -> serde_json::Value {
+    let value = serde_json::to_value(document).expect("results are plain data with text keys");
+    let mut fields = serde_json::Map::new();
+    fields.insert("schemaVersion".into(), super::SCHEMA_VERSION.into());
+    match value {
+        serde_json::Value::Object(inner) => fields.extend(inner),
+        other => {
+            fields.insert("items".into(), other);
+        }
+    }
+    serde_json::Value::Object(fields)
+}

@@ -1,0 +1,101 @@
+//! Owns showing the stream of events: live on a terminal, as plain lines, as JSON lines, or not at all.
+//!
+//! Must not change what happens; a reader that is gone is no failure of the build.
+
+mod json;
+mod plain;
+mod terminal;
+pub(super) mod wording;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::arguments::ProgressChoice;
+use super::environment::Environment;
+use super::failure::CliError;
+use super::printer::Printer;
+use crate::events::{Event, Events};
+
+/// Shows events one way.
+trait Renderer: Send + Sync {
+    /// Shows one event. May be called from any thread.
+    fn receive(&self, event: &Event);
+
+    /// Ends the display, so that other things can be written.
+    fn finish(&self) {}
+}
+
+/// The way in which a command's events and its error are shown.
+#[derive(Clone)]
+pub(super) struct Progress {
+    renderer: Option<Arc<dyn Renderer>>,
+    is_finished: Arc<AtomicBool>,
+    is_json: bool,
+}
+
+impl Progress {
+    /// Chooses the way.
+    pub(super) fn new(
+        choice: ProgressChoice,
+        is_verbose: bool,
+        printer: &Printer,
+        environment: &Environment,
+    ) -> Self {
+        let is_live = choice == ProgressChoice::Auto
+            && std::io::stderr().is_terminal()
+            && !environment.is_dumb_terminal()
+            && !environment.is_ci()
+            // Log lines would run through the live display.
+            && !is_verbose;
+        let renderer: Option<Arc<dyn Renderer>> = if choice == ProgressChoice::Json {
+            Some(Arc::new(json::Json::new(std::io::stderr())))
+        } else if printer.is_quiet() {
+            None
+        } else if is_live {
+            Some(Arc::new(terminal::Terminal::new(printer.has_color())))
+        } else {
+            Some(Arc::new(plain::Plain::new(printer.error_stream())))
+        };
+        let is_json = choice == ProgressChoice::Json;
+        Self { renderer, is_finished: Arc::default(), is_json }
+    }
+
+    /// The way in for events.
+    pub(super) fn events(&self) -> Events {
+        let Some(renderer) = self.renderer.clone() else { return Events::silent() };
+        let is_finished = Arc::clone(&self.is_finished);
+        Events::new(move |event| {
+            if !is_finished.load(Ordering::Acquire) {
+                renderer.receive(&event);
+            }
+        })
+    }
+
+    /// Ends the display; later events are not shown.
+    pub(super) fn finish(&self) {
+        if !self.is_finished.swap(true, Ordering::AcqRel)
+            && let Some(renderer) = &self.renderer
+        {
+            renderer.finish();
+        }
+    }
+
+    /// Whether the standard error carries JSON lines and nothing else.
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Ends the display and shows why the command ended.
+    pub(super) fn fail(&self, error: &CliError, printer: &Printer) {
+        self.finish();
+        if self.is_json {
+            if let Some(json) = error.to_json() {
+                let _ =
+                    writeln!(std::io::stderr(), "{}", super::printable::printable_json(&json.to_string()));
+            }
+        } else if let Some(text) = error.render() {
+            printer.error(&text);
+        }
+    }
+}

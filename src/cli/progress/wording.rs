@@ -1,0 +1,122 @@
+//! Owns the words for steps, sizes and times; the live display and the plain lines share them.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::cli::printable::printable;
+use crate::events::Step;
+
+/// Columns of the verb, which stands right-aligned before each line.
+pub(super) const VERB_WIDTH: usize = 12;
+
+/// What is being done.
+pub(super) fn running(step: Step) -> &'static str {
+    match step {
+        Step::Fetch => "Fetching",
+        Step::Detect => "Detecting",
+        Step::Plan => "Planning",
+        Step::Base => "Resolving",
+        Step::Assemble => "Assembling",
+        Step::Commit => "Committing",
+        Step::Write => "Writing",
+        Step::Run => "Starting",
+    }
+}
+
+/// What has been done.
+pub(super) fn finished(step: Step) -> &'static str {
+    match step {
+        Step::Fetch => "Fetched",
+        Step::Detect => "Detected",
+        Step::Plan => "Planned",
+        Step::Base => "Resolved",
+        Step::Assemble => "Assembled",
+        Step::Commit => "Committed",
+        Step::Write => "Wrote",
+        Step::Run => "Started",
+    }
+}
+
+/// A verb in its columns, in colour.
+pub(super) fn verb(text: &str, color: AnsiColor) -> String {
+    let style = Style::new().bold().fg_color(Some(color.into()));
+    format!("{style}{text:>VERB_WIDTH$}{style:#}")
+}
+
+/// The line of a finished step.
+pub(super) fn finished_line(step: Step, summary: &str, milliseconds: u64) -> String {
+    let line = format!("{} {}", verb(finished(step), AnsiColor::Green), printable(summary));
+    // What took no time needs no time.
+    if milliseconds < 100 { line } else { format!("{line} {}", duration(milliseconds)) }
+}
+
+/// A line that a script printed, already made harmless.
+pub(super) fn script_line(line: &str) -> String {
+    let style = Style::new().dimmed();
+    let gap = if line.is_empty() { "" } else { " " };
+    format!("{style}{:>VERB_WIDTH$}{gap}{line}{style:#}", "|")
+}
+
+/// A warning, with its way out on a second line.
+pub(super) fn warning(message: &str, hint: Option<&str>) -> String {
+    let first = format!("{} {}", verb("warning:", AnsiColor::Yellow), printable(message));
+    match hint {
+        None => first,
+        Some(hint) => format!("{first}\n{} {}", verb("hint:", AnsiColor::Cyan), printable(hint)),
+    }
+}
+
+/// A note.
+pub(super) fn note(message: &str) -> String {
+    format!("{} {}", verb("note:", AnsiColor::Cyan), printable(message))
+}
+
+/// A time such as `0.4 s` or `2 min 5 s`.
+pub(super) fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    if seconds < 60 {
+        format!("{seconds}.{} s", milliseconds % 1000 / 100)
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+/// A size such as `12.3 MB`, in powers of 1000.
+pub(in crate::cli) fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut unit = None;
+    // Tenths of the unit, rounded; whole numbers, so that no size shows as `1000.0 kB`.
+    let mut tenths = u128::from(bytes) * 10;
+    for name in units {
+        if (tenths + 5) / 10 < 1000 {
+            break;
+        }
+        tenths = (tenths + 500) / 1000;
+        unit = Some(name);
+    }
+    match unit {
+        None => format!("{bytes} B"),
+        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_read_well() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (12_345_678, "12.3 MB"),
+            (999_999, "1.0 MB"),
+            (4 << 30, "4.3 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+        assert_eq!(duration(399), "0.3 s");
+        assert_eq!(duration(125_000), "2 min 5 s");
+    }
+}

@@ -1,0 +1,311 @@
+//! Owns the values that people write in a shape of their own: quantities, choices, ports, builders, argument lists,
+//! proxies. Configuration files, `B2I_*` variables and flags share them.
+//!
+//! Must not know which key or flag a value stands behind.
+
+mod quantities;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use quantities::{ByteSize, Cpus, Period};
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::image::words;
+use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
+
+/// A text that is not a value of the kind that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidValue(String);
+
+/// Implements serde by way of `FromStr` and `Display`.
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+as_text!(ByteSize, Period, AssembleChoice, PullChoice, Port, BuilderName, ProxyUrl);
+
+/// How the artifact gets into the image: `auto`, `place` or `docker`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AssembleChoice(pub AssembleRequest);
+
+/// The texts of [`AssembleChoice`].
+pub const ASSEMBLE_CHOICES: [&str; 3] = ["auto", "place", "docker"];
+
+impl FromStr for AssembleChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self(AssembleRequest::Auto)),
+            "place" => Ok(Self(AssembleRequest::Place)),
+            "docker" => Ok(Self(AssembleRequest::Docker)),
+            _ => Err(InvalidValue(format!("`{text}` is none of {}", ASSEMBLE_CHOICES.join(", ")))),
+        }
+    }
+}
+
+impl fmt::Display for AssembleChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.0 {
+            AssembleRequest::Auto => "auto",
+            AssembleRequest::Place => "place",
+            AssembleRequest::Docker => "docker",
+        })
+    }
+}
+
+/// When images are pulled: `always`, `missing` or `never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullChoice(pub PullPolicy);
+
+/// The texts of [`PullChoice`].
+pub const PULL_CHOICES: [&str; 3] = ["always", "missing", "never"];
+
+impl FromStr for PullChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "always" => Ok(Self(PullPolicy::Always)),
+            "missing" => Ok(Self(PullPolicy::Missing)),
+            "never" => Ok(Self(PullPolicy::Never)),
+            _ => Err(InvalidValue(format!("`{text}` is none of {}", PULL_CHOICES.join(", ")))),
+        }
+    }
+}
+
+impl fmt::Display for PullChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.0 {
+            PullPolicy::Always => "always",
+            PullPolicy::Missing => "missing",
+            PullPolicy::Never => "never",
+        })
+    }
+}
+
+/// A port with its protocol, such as `8080/tcp`; `tcp` may be left out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// 1 to 65535.
+    pub number: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: &'static str,
+}
+
+impl FromStr for Port {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |why: &str| InvalidValue(format!("`{text}` is not a port: {why}"));
+        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        if number.contains('-') {
+            return Err(invalid("ranges are not taken; name each port"));
+        }
+        if number.contains(':') {
+            return Err(invalid("an image exposes ports, `docker run -p` publishes them; write `8080`"));
+        }
+        let protocol = ["tcp", "udp", "sctp"].into_iter().find(|known| *known == protocol);
+        let protocol = protocol.ok_or_else(|| invalid("the protocol is tcp, udp or sctp"))?;
+        // `+80` would parse as a number.
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number: Option<u16> = number.parse().ok().filter(|number| *number > 0 && digits);
+        Ok(Self { number: number.ok_or_else(|| invalid("expected 1 to 65535"))?, protocol })
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.number, self.protocol)
+    }
+}
+
+/// A builder by its name: `java`, `java:21`, or any image reference, which has a `/` or a `@` in it.
+///
+/// The text alone decides between the two, so that a template that is added later never changes what an existing
+/// command line means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuilderName(pub BuilderRequest);
+
+impl FromStr for BuilderName {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains(['/', '@']) {
+            let reference = text.parse().map_err(|error| InvalidValue(format!("{error}")))?;
+            return Ok(Self(BuilderRequest::Image(reference)));
+        }
+        let is_name = |text: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(allowed)
+        };
+        let (name, version) = match text.split_once(':') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        if !is_name(name) || !version.is_none_or(is_name) {
+            return Err(InvalidValue(format!(
+                "`{text}` is not a builder (write `java`, `java:21` or an image such as `localhost/builder:1`)"
+            )));
+        }
+        Ok(Self(BuilderRequest::Template { name: name.to_owned(), version: version.map(str::to_owned) }))
+    }
+}
+
+impl fmt::Display for BuilderName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            BuilderRequest::Image(reference) => write!(formatter, "{}", reference.familiar()),
+            BuilderRequest::Template { name, version: Some(version) } => {
+                write!(formatter, "{name}:{version}")
+            }
+            BuilderRequest::Template { name, version: None } => formatter.write_str(name),
+        }
+    }
+}
+
+/// An argument list: a list of texts, or one text that is split by the quoting rules of [`words`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Words(pub Vec<String>);
+
+impl FromStr for Words {
+    type Err = words::UnclosedQuote;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        words::split(text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordsVisitor;
+        impl<'de> Visitor<'de> for WordsVisitor {
+            type Value = Words;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of strings, or one string that is split into words")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Words, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Words, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = items.next_element()? {
+                    words.push(word);
+                }
+                Ok(Words(words))
+            }
+        }
+        deserializer.deserialize_any(WordsVisitor)
+    }
+}
+
+/// The address of a proxy. May hold a password, so that it is shown without one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl(String);
+
+impl ProxyUrl {
+    /// Returns the address with its password, for making the connection.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProxyUrl {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The text is left out of the message: it may hold a password.
+        let invalid =
+            || InvalidValue("not the address of a proxy (write `http://proxy.example:3128`)".into());
+        let complete = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = url::Url::parse(&complete).map_err(|_| invalid())?;
+        if url.host_str().is_none_or(str::is_empty) { Err(invalid()) } else { Ok(Self(complete)) }
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once("://") {
+            Some((scheme, rest)) => match rest.rsplit_once('@') {
+                Some((_, host)) => write!(formatter, "{scheme}://…@{host}"),
+                None => formatter.write_str(&self.0),
+            },
+            None => formatter.write_str("…"),
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_ports_and_says_why_not() {
+        assert_eq!("8080".parse::<Port>().expect("valid").to_string(), "8080/tcp");
+        assert_eq!("53/udp".parse::<Port>().expect("valid").to_string(), "53/udp");
+        for (text, why) in [
+            ("8000-8010", "ranges"),
+            ("80:8080", "publishes"),
+            ("0", "1 to 65535"),
+            ("65536", "1 to 65535"),
+            ("+80", "1 to 65535"),
+            ("80/icmp", "protocol"),
+            ("http", "1 to 65535"),
+        ] {
+            let error = text.parse::<Port>().expect_err(text).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn tells_templates_from_images() {
+        let template = |name: &str, version: Option<&str>| BuilderRequest::Template {
+            name: name.into(),
+            version: version.map(Into::into),
+        };
+        assert_eq!("java".parse(), Ok(BuilderName(template("java", None))));
+        assert_eq!("java:21".parse(), Ok(BuilderName(template("java", Some("21")))));
+        let image = "any/s2i-builder:3".parse::<BuilderName>().expect("valid");
+        assert!(
+            matches!(&image.0, BuilderRequest::Image(reference) if reference.repository() == "any/s2i-builder")
+        );
+        for text in ["", ":21", "java:", "-x", "a b", "Any/Builder"] {
+            assert!(text.parse::<BuilderName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_no_proxy_password() {
+        let proxy: ProxyUrl = "user:p@ss@proxy.example:3128".parse().expect("valid");
+        assert_eq!(proxy.secret(), "http://user:p@ss@proxy.example:3128");
+        assert_eq!(format!("{proxy} {proxy:?}"), "http://…@proxy.example:3128 http://…@proxy.example:3128");
+        let error = "http://".parse::<ProxyUrl>().expect_err("no host");
+        assert!(!error.to_string().contains("://user"), "{error}");
+    }
+}

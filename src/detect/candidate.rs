@@ -1,0 +1,140 @@
+//! Owns the first look at a member of an archive: could this be the artifact that the archive was made for?
+//!
+//! Sees the first bytes and the name only, so that an archive can be searched in one pass. Must not choose; the
+//! room of input compares the candidates.
+
+use super::{elf, foreign, script};
+
+/// A file that could be the artifact of the archive it lies in. Compares by [`Strength`] first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Candidate {
+    /// How much speaks for it.
+    pub strength: Strength,
+    /// What it looks like.
+    pub kind: CandidateKind,
+}
+
+/// How much speaks for a candidate, weakest first. The artifact of an archive is the only candidate of the
+/// strongest kind present; several of that kind have to be chosen from by the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// A program of another system: never the artifact, but worth naming if nothing else is found.
+    Foreign,
+    /// A script: often an installer or a completion beside the program.
+    Script,
+    /// Goes with the artifact: a JAR in a directory of libraries, `-sources`, `-javadoc`, `-plain`.
+    Companion,
+    /// A program, a JAR or a WAR.
+    Artifact,
+}
+
+/// What a candidate looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CandidateKind {
+    /// PE or Mach-O.
+    ForeignProgram,
+    /// `#!`.
+    Script,
+    /// ELF.
+    Executable,
+    /// `*.jar`.
+    Jar,
+    /// `*.war`.
+    War,
+}
+
+impl CandidateKind {
+    /// The word for it in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ForeignProgram => "program of another system",
+            Self::Script => "script",
+            Self::Executable => "executable",
+            Self::Jar => "JAR",
+            Self::War => "WAR",
+        }
+    }
+}
+
+/// Says whether a file could be an artifact, from its first bytes (4 KiB, or all if it is shorter) and its path
+/// inside the archive (`/` as separator). `None`: it is something else, such as documentation or a library.
+pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
+    let path = name.to_ascii_lowercase();
+    let (strength, kind) = if path.ends_with(".jar") && may_hold_zip(head) {
+        (if is_companion(&path) { Strength::Companion } else { Strength::Artifact }, CandidateKind::Jar)
+    } else if path.ends_with(".war") && may_hold_zip(head) {
+        (Strength::Artifact, CandidateKind::War)
+    } else if elf::may_be_program(head) && !elf::is_library_name(&path) {
+        (Strength::Artifact, CandidateKind::Executable)
+    } else if head.starts_with(script::MAGIC) {
+        (Strength::Script, CandidateKind::Script)
+    } else if foreign::program(head).is_some() {
+        (Strength::Foreign, CandidateKind::ForeignProgram)
+    } else {
+        return None;
+    };
+    Some(Candidate { strength, kind })
+}
+
+/// A ZIP archive, or the script that a self-executing one begins with.
+fn may_hold_zip(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(script::MAGIC)
+}
+
+fn is_companion(path: &str) -> bool {
+    let (directories, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = file.strip_suffix(".jar").unwrap_or(file);
+    let in_libraries = directories
+        .split('/')
+        .any(|part| matches!(part, "lib" | "libs" | "modules" | "plugins" | "dependency"));
+    let beside = ["-sources", "-javadoc", "-tests", "-test-sources", "-plain"];
+    in_libraries || beside.iter().any(|ending| stem.ends_with(ending)) || stem.starts_with("original-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elf::sample::Elf;
+    use super::*;
+
+    fn strength(head: &[u8], name: &str) -> Option<Strength> {
+        is_artifact_candidate(head, name).map(|candidate| candidate.strength)
+    }
+
+    #[test]
+    fn programs_are_told_from_libraries_by_name() {
+        let program = Elf::default().bytes();
+        assert_eq!(strength(&program, "tool-1.2/bin/tool"), Some(Strength::Artifact));
+        assert_eq!(strength(&program, "tool-1.2/lib/libtool.so.1.2.3"), None);
+        assert_eq!(strength(&program, "lib/libtool.so"), None);
+        assert_eq!(strength(&program, "bin/node.sort"), Some(Strength::Artifact));
+        let object = Elf { file_type: 1, ..Elf::default() }.bytes();
+        assert_eq!(strength(&object, "crt1.o"), None);
+    }
+
+    #[test]
+    fn jars_and_wars_need_name_and_content() {
+        assert_eq!(strength(b"PK\x03\x04", "app/app.JAR"), Some(Strength::Artifact));
+        assert_eq!(strength(b"PK\x03\x04", "app/lib/dep.jar"), Some(Strength::Companion));
+        assert_eq!(strength(b"PK\x03\x04", "app-1.0-sources.jar"), Some(Strength::Companion));
+        assert_eq!(strength(b"PK\x03\x04", "data.zip"), None);
+        assert_eq!(strength(b"<html>", "app.jar"), None);
+        let war = is_artifact_candidate(b"PK\x03\x04", "shop.war").expect("a WAR");
+        assert_eq!(war.kind, CandidateKind::War);
+        let launched = is_artifact_candidate(b"#!/bin/bash\n", "app.jar").expect("a self-executing JAR");
+        assert_eq!((launched.strength, launched.kind), (Strength::Artifact, CandidateKind::Jar));
+    }
+
+    #[test]
+    fn strengths_rank() {
+        let script = is_artifact_candidate(b"#!/bin/sh\n", "install.sh").expect("a script");
+        let program = is_artifact_candidate(&Elf::default().bytes(), "tool").expect("a program");
+        let mut windows = b"MZ".to_vec();
+        windows.resize(0x3c, 0);
+        windows.extend([0x40, 0, 0, 0]);
+        windows.extend(b"PE\0\0\x64\x86");
+        let windows = is_artifact_candidate(&windows, "tool.exe").expect("a program");
+        assert!(windows < script && script < program);
+        assert_eq!(is_artifact_candidate(b"hello", "README.md"), None);
+        assert_eq!(is_artifact_candidate(b"", "empty"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! Owns the dynamic section: what a program needs from the system's libraries. It is there in stripped files too,
+//! because the dynamic linker reads it. Must not decide what the needs mean for a base image.
+
+use std::io;
+
+use super::super::facts::GlibcVersion;
+use super::super::view::{View, text};
+use super::layout::Headers;
+
+const PT_DYNAMIC: u32 = 2;
+const LONGEST_SECTION: usize = 1024 * 1024;
+const LONGEST_STRING: usize = 4096;
+const MOST_LIBRARIES: usize = 1024;
+const MOST_VERSIONS: usize = 4096;
+
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+const DT_SONAME: u64 = 14;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
+const DT_FLAGS_1: u64 = 0x6fff_fffb;
+const DT_VERNEED: u64 = 0x6fff_fffe;
+const DF_1_PIE: u64 = 0x0800_0000;
+const VER_FLG_WEAK: u16 = 2;
+
+/// What the dynamic section says.
+#[derive(Debug, Default)]
+pub(super) struct Dynamic {
+    /// Needed libraries, in order.
+    pub(super) libraries: Vec<String>,
+    /// RPATH and RUNPATH, split.
+    pub(super) run_path: Vec<String>,
+    /// It has a name as a library.
+    pub(super) named: bool,
+    /// The linker marked it as a program.
+    pub(super) marked_program: bool,
+    /// The highest glibc version needed.
+    pub(super) glibc: Option<GlibcVersion>,
+}
+
+impl Dynamic {
+    /// Reads the dynamic section; an empty answer without one.
+    pub(super) fn read(headers: &Headers, view: &mut View<'_>) -> io::Result<Self> {
+        let mut dynamic = Self::default();
+        let Some(segment) = headers.segment(PT_DYNAMIC) else { return Ok(dynamic) };
+        let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_SECTION);
+        let bytes = view.read(segment.offset, length)?;
+        let word = headers.encoding.word_size();
+        let pairs: Vec<(u64, u64)> = bytes
+            .chunks_exact(2 * word)
+            .filter_map(|pair| Some((headers.encoding.word(pair, 0)?, headers.encoding.word(pair, word)?)))
+            .take_while(|(tag, _)| *tag != 0)
+            .collect();
+        let value = |wanted| pairs.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+
+        dynamic.named = value(DT_SONAME).is_some();
+        dynamic.marked_program = value(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
+        let Some((strings, _)) = value(DT_STRTAB).and_then(|address| headers.locate(address)) else {
+            return Ok(dynamic);
+        };
+        for (tag, offset) in pairs.iter().filter(|(tag, _)| matches!(*tag, DT_NEEDED | DT_RPATH | DT_RUNPATH))
+        {
+            let found = string(view, strings, *offset)?;
+            match *tag {
+                DT_NEEDED if dynamic.libraries.len() < MOST_LIBRARIES => dynamic.libraries.push(text(&found)),
+                DT_NEEDED => {}
+                _ => dynamic
+                    .run_path
+                    .extend(found.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text)),
+            }
+        }
+        if let Some((versions, length)) = value(DT_VERNEED).and_then(|address| headers.locate(address)) {
+            dynamic.glibc = highest_glibc(headers, view, strings, versions, length)?;
+        }
+        Ok(dynamic)
+    }
+}
+
+/// Reads a NUL-terminated string of the dynamic string table.
+fn string(view: &mut View<'_>, table: u64, offset: u64) -> io::Result<Vec<u8>> {
+    let at = table.saturating_add(offset);
+    // Nearly all are short; the long ones cost a second read.
+    for limit in [128, LONGEST_STRING] {
+        let mut bytes = view.read(at, limit)?;
+        if let Some(length) = bytes.iter().position(|byte| *byte == 0) {
+            bytes.truncate(length);
+            return Ok(bytes);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Walks `.gnu.version_r` (Linux Standard Base, "Symbol Version Requirements") for the highest `GLIBC_x.y`.
+fn highest_glibc(
+    headers: &Headers,
+    view: &mut View<'_>,
+    strings: u64,
+    at: u64,
+    length: u64,
+) -> io::Result<Option<GlibcVersion>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(LONGEST_SECTION);
+    let bytes = view.read(at, length)?;
+    let mut highest = None;
+    for name in version_names(headers, &bytes) {
+        highest = highest.max(glibc_version(&string(view, strings, name)?));
+    }
+    Ok(highest)
+}
+
+/// Collects the string offsets of the needed versions. Chains only lead forward, so that they end.
+fn version_names(headers: &Headers, bytes: &[u8]) -> Vec<u64> {
+    let encoding = headers.encoding;
+    let field = |at: usize, offset: usize| encoding.u32(bytes, at.checked_add(offset)?);
+    let mut names = Vec::new();
+    let mut steps = 0;
+    let mut need = Some(0usize);
+    while let Some(at) = need {
+        let mut auxiliary = forward(field(at, 8), at);
+        while let Some(at) = auxiliary {
+            // Chains may share their ends, so the steps are counted, not the bytes.
+            steps += 1;
+            let (Some(hash_and_flags), Some(name)) = (bytes.get(at..), field(at, 8)) else { break };
+            if steps > MOST_VERSIONS {
+                return names;
+            }
+            // The dynamic linker starts a program although a weak version is missing.
+            if encoding.u16(hash_and_flags, 4).is_some_and(|flags| flags & VER_FLG_WEAK == 0) {
+                names.push(u64::from(name));
+            }
+            auxiliary = forward(field(at, 12), at);
+        }
+        steps += 1;
+        need = forward(field(at, 12), at).filter(|_| steps <= MOST_VERSIONS);
+    }
+    names
+}
+
+/// Follows a chain; 0 ends it.
+fn forward(skip: Option<u32>, from: usize) -> Option<usize> {
+    skip.filter(|skip| *skip > 0).and_then(|skip| from.checked_add(skip as usize))
+}
+
+fn glibc_version(name: &[u8]) -> Option<GlibcVersion> {
+    let version = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
+    match version {
+        // Packed relative relocations: a mark instead of a number, understood since 2.36.
+        "ABI_DT_RELR" => Some(GlibcVersion { major: 2, minor: 36 }),
+        number => number.parse().ok(),
+    }
+}

@@ -1,0 +1,86 @@
+//! Owns the translation of an ELF header's machine and system to the words of platforms.
+
+use super::super::refusal::{Refusal, Stop};
+use super::layout::Headers;
+use crate::image::Platform;
+
+/// `e_machine` numbers (System V ABI, gABI registry) with the architecture in Go's words:
+/// (32-bit little, 32-bit big, 64-bit little, 64-bit big); empty where there is no such word.
+const ARCHITECTURES: [(u16, [&str; 4]); 13] = [
+    (2, ["", "sparc", "", ""]),
+    (3, ["386", "", "", ""]),
+    (6, ["386", "", "", ""]),
+    (8, ["mipsle", "mips", "mips64le", "mips64"]),
+    (18, ["", "sparc", "", ""]),
+    (20, ["", "ppc", "", ""]),
+    (21, ["", "", "ppc64le", "ppc64"]),
+    (22, ["", "s390", "", "s390x"]),
+    (40, ["arm", "armbe", "", ""]),
+    (43, ["", "", "", "sparc64"]),
+    // The 32-bit form is the x32 ABI, which has a word of its own.
+    (62, ["amd64p32", "", "amd64", ""]),
+    (183, ["", "", "arm64", "arm64be"]),
+    (243, ["riscv", "", "riscv64", ""]),
+];
+/// LoongArch came after the table's dense part.
+const LOONGARCH: (u16, [&str; 4]) = (258, ["", "", "loong64", ""]);
+
+/// Names the platform that the program runs on.
+///
+/// # Errors
+/// Refuses programs of other systems and processors without a word.
+pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8]) -> Result<Platform, Stop> {
+    if let Some(system) = foreign_system(headers.os_abi, interpreter, notes) {
+        return Err(Refusal::ForeignElf { system }.into());
+    }
+    let encoding = headers.encoding;
+    let column = usize::from(encoding.wide) * 2 + usize::from(encoding.big);
+    let unknown =
+        Refusal::UnknownProcessor { machine: headers.machine, bits: if encoding.wide { 64 } else { 32 } };
+    ARCHITECTURES
+        .iter()
+        .chain([&LOONGARCH])
+        .find(|(machine, _)| *machine == headers.machine)
+        .map(|(_, words)| words[column])
+        .filter(|word| !word.is_empty())
+        .map(Platform::linux)
+        .ok_or_else(|| unknown.into())
+}
+
+/// Names the system that is not Linux: by the ABI byte, by the notes that the BSDs put into each program, or by
+/// the path of the dynamic linker. The ABI byte alone is not enough, as most systems leave it at 0.
+fn foreign_system(os_abi: u8, interpreter: Option<&str>, notes: &[u8]) -> Option<&'static str> {
+    match os_abi {
+        1 => return Some("HP-UX"),
+        2 => return Some("NetBSD"),
+        6 => return Some("Solaris"),
+        7 => return Some("AIX"),
+        8 => return Some("IRIX"),
+        9 => return Some("FreeBSD"),
+        12 => return Some("OpenBSD"),
+        _ => {}
+    }
+    for (owner, system) in [
+        (&b"FreeBSD\0"[..], "FreeBSD"),
+        (b"NetBSD\0", "NetBSD"),
+        (b"OpenBSD\0", "OpenBSD"),
+        (b"DragonFly\0", "DragonFly BSD"),
+        (b"Android\0", "Android"),
+    ] {
+        if super::super::view::holds(notes, owner) {
+            return Some(system);
+        }
+    }
+    match interpreter? {
+        "/libexec/ld-elf.so.1" | "/usr/libexec/ld-elf.so.1" => Some("FreeBSD"),
+        "/libexec/ld.elf_so" | "/usr/libexec/ld.elf_so" => Some("NetBSD"),
+        "/usr/libexec/ld.so" => Some("OpenBSD"),
+        "/usr/libexec/ld-elf.so.2" => Some("DragonFly BSD"),
+        "/usr/lib/ld.so.1" | "/lib/amd64/ld.so.1" | "/usr/lib/amd64/ld.so.1" | "/lib/64/ld.so.1" => {
+            Some("Solaris")
+        }
+        "/system/bin/linker" | "/system/bin/linker64" => Some("Android"),
+        "/system/runtime_loader" => Some("Haiku"),
+        _ => None,
+    }
+}

@@ -1,0 +1,401 @@
+//! Owns the refusal: what a file that cannot be packaged really is, and the way out.
+//!
+//! Must not look into files; the modules that do say which refusal it is.
+
+use std::io;
+
+use crate::failure::{Failure, FailureKind};
+
+/// Why an artifact has no facts.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    /// The bytes could not be read.
+    #[error("cannot read `{name}`")]
+    Read {
+        /// The artifact's name.
+        name: String,
+        /// What the reader said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is nothing that can be packaged.
+    #[error("`{name}` is {refusal}")]
+    Refused {
+        /// The artifact's name.
+        name: String,
+        /// What it is instead.
+        refusal: Refusal,
+    },
+}
+
+impl Failure for DetectError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read { .. } => FailureKind::Input,
+            Self::Refused { .. } => FailureKind::Artifact,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
+                vec!["the file became shorter while it was read: wait until it is completely written".into()]
+            }
+            Self::Read { .. } => Vec::new(),
+            Self::Refused { refusal, .. } => refusal.hints(),
+        }
+    }
+}
+
+/// What a file is that cannot be packaged. As text it completes the sentence "`name` is …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No bytes at all.
+    #[error("empty (0 bytes)")]
+    Empty,
+    /// A program of another operating system, not in ELF.
+    #[error("{what}; Linux containers cannot run it")]
+    ForeignProgram {
+        /// `a Windows program (PE, x86-64)`.
+        what: String,
+    },
+    /// A shell script, Windows and Linux program in one, made by Cosmopolitan.
+    #[error("an Actually Portable Executable, which is no ELF file yet")]
+    PortableExecutable,
+    /// An ELF program of another operating system.
+    #[error("a program for {system} (ELF), not for Linux")]
+    ForeignElf {
+        /// `FreeBSD`.
+        system: &'static str,
+    },
+    /// An ELF file for a processor that no platform name is known for.
+    #[error("an ELF file for a processor that is not known here (e_machine {machine}, {bits} bits)")]
+    UnknownProcessor {
+        /// `e_machine`.
+        machine: u16,
+        /// 32 or 64.
+        bits: u8,
+    },
+    /// ELF, but nothing that can be started.
+    #[error("{what} (ELF), not a program")]
+    ElfNoProgram {
+        /// What it is instead.
+        what: ElfNoProgram,
+    },
+    /// An ELF file that ends too early.
+    #[error("an ELF file that was cut short: its {part} ends at byte {end}, the file has {size}")]
+    TruncatedElf {
+        /// What lies beyond the end.
+        part: &'static str,
+        /// Where it should end.
+        end: u64,
+        /// The size of the file.
+        size: u64,
+    },
+    /// An ELF file that contradicts itself.
+    #[error("a damaged ELF file: {reason}")]
+    DamagedElf {
+        /// What is wrong.
+        reason: String,
+    },
+    /// One Java class.
+    #[error("a single Java class file (Java {java}), not a JAR")]
+    ClassFile {
+        /// The Java release it needs.
+        java: u32,
+    },
+    /// A JAR that names no main class.
+    #[error("a library JAR: its manifest names no Main-Class")]
+    LibraryJar {
+        /// Classes inside that have a main method; not complete.
+        candidates: Vec<String>,
+    },
+    /// A JAR or ZIP of a kind that cannot be started.
+    #[error("{what}")]
+    OtherZip {
+        /// What it is.
+        what: OtherZip,
+    },
+    /// A ZIP archive whose end is missing.
+    #[error("a ZIP archive (JAR, WAR) that was cut short: its central directory, at the end, is missing")]
+    TruncatedZip,
+    /// A ZIP archive with encrypted members.
+    #[error("an encrypted ZIP archive (`{member}` is encrypted)")]
+    EncryptedZip {
+        /// The first encrypted member.
+        member: String,
+    },
+    /// One volume of a ZIP archive in several files.
+    #[error("one part of a ZIP archive that was split into several files")]
+    SplitZip,
+    /// A ZIP archive that contradicts itself.
+    #[error("a damaged ZIP archive (JAR, WAR): {reason}")]
+    DamagedZip {
+        /// What is wrong.
+        reason: String,
+    },
+    /// What a server sent instead of the file.
+    #[error("{format}, not an artifact; it says: {says}")]
+    ErrorPage {
+        /// `an HTML page`.
+        format: &'static str,
+        /// Its title or beginning.
+        says: String,
+    },
+    /// What Git keeps in place of a large file.
+    #[error("a Git LFS pointer (of {size} bytes), not the file itself")]
+    GitLfsPointer {
+        /// The size that the pointer states, as it states it.
+        size: String,
+    },
+    /// A container image.
+    #[error("a container image archive already ({format})")]
+    ContainerImage {
+        /// `docker save` or OCI layout.
+        format: &'static str,
+    },
+    /// A package of a distribution.
+    #[error("{format} package, not an artifact")]
+    Package {
+        /// `a Debian`, `an RPM`.
+        format: &'static str,
+    },
+    /// An archive or compressed file.
+    #[error("{what}; the artifact has to be taken out of it first")]
+    Archive {
+        /// `a gzip file`.
+        what: &'static str,
+    },
+    /// A script that the kernel would not start as it is.
+    #[error("a script that cannot be started: {defect}")]
+    BrokenScript {
+        /// What is wrong with its first line.
+        defect: ScriptDefect,
+    },
+    /// Text without a first line that says what runs it.
+    #[error("plain text without a `#!` line")]
+    Text,
+    /// Known, but nothing to package.
+    #[error("{what}, not an artifact that can be packaged")]
+    Other {
+        /// `a WebAssembly module`.
+        what: String,
+    },
+    /// Nothing that is known here.
+    #[error("of no known kind (it begins with the bytes {beginning})")]
+    Unknown {
+        /// The first bytes in hexadecimal.
+        beginning: String,
+    },
+}
+
+/// ELF files that are no programs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ElfNoProgram {
+    /// `lib*.so`.
+    #[error("a shared library")]
+    SharedLibrary,
+    /// `*.o`, `*.ko`.
+    #[error("an object file that is not linked yet")]
+    Relocatable,
+    /// A memory image of a crashed process.
+    #[error("a core dump")]
+    CoreDump,
+    /// What `objcopy --only-keep-debug` leaves.
+    #[error("a file of debugging information only")]
+    DebugFile,
+}
+
+/// ZIP archives that are no runnable JAR or WAR.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OtherZip {
+    /// Jakarta EE application.
+    #[error("an EAR (enterprise application), which needs a full application server")]
+    Ear,
+    /// Jakarta connector.
+    #[error("a RAR (resource adapter), which needs a full application server")]
+    ResourceAdapter,
+    /// `*-sources.jar`.
+    #[error("a JAR of source code without any class")]
+    Sources,
+    /// `*-javadoc.jar`.
+    #[error("a JAR of documentation without any class")]
+    Javadoc,
+    /// Android application.
+    #[error("an Android application (APK)")]
+    Apk,
+    /// Android library.
+    #[error("an Android library (AAR)")]
+    Aar,
+    /// Python wheel.
+    #[error("a Python package (wheel)")]
+    Wheel,
+    /// Nothing in it.
+    #[error("an empty ZIP archive")]
+    Nothing,
+    /// No class and no web application.
+    #[error("a ZIP archive that is no JAR or WAR (no class, no manifest with a Main-Class, no WEB-INF)")]
+    Plain,
+}
+
+/// What keeps the kernel from starting a script.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptDefect {
+    /// `#!/bin/sh\r\n`: the kernel looks for a program named `sh\r`.
+    #[error("its first line ends with CR LF (Windows line ends)")]
+    CarriageReturn,
+    /// The kernel looks at the very first two bytes.
+    #[error("a byte order mark stands before its `#!`")]
+    ByteOrderMark,
+    /// `#!` and nothing more.
+    #[error("its `#!` line names no interpreter")]
+    NoInterpreter,
+    /// `#!python3`.
+    #[error("its `#!` line names `{0}`, which is no absolute path")]
+    RelativeInterpreter(String),
+    /// `#!/usr/bin/env`.
+    #[error("its `#!` line calls `env` without a program")]
+    NoProgram,
+    /// `#!/usr/bin/env python3 -u`: the kernel hands over one argument, `python3 -u`.
+    #[error("its `#!` line makes `env` look for one program named `{0}`")]
+    UnsplitArguments(String),
+}
+
+impl Refusal {
+    /// What the user can do next.
+    pub(super) fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Empty => "build or download the file again: nothing was written to it",
+            Self::ForeignProgram { .. } | Self::ForeignElf { .. } => {
+                "build it for Linux (Go: `GOOS=linux go build`; Rust: `cargo build --target x86_64-unknown-linux-musl`), or take the Linux download"
+            }
+            Self::PortableExecutable => "make it an ELF file: `sh ./FILE --assimilate`",
+            Self::UnknownProcessor { .. } => {
+                "build it for a processor that container images exist for, such as amd64 or arm64"
+            }
+            Self::ElfNoProgram { what } => return vec![what.hint().into()],
+            Self::TruncatedElf { .. } | Self::DamagedElf { .. } => {
+                "build or download the file again; `--sha256` makes sure that a download is complete"
+            }
+            Self::ClassFile { .. } => {
+                "pack the classes into a JAR with a main class: `jar --create --file app.jar --main-class MAIN -C classes .`"
+            }
+            Self::LibraryJar { candidates } => return library_hints(candidates),
+            Self::OtherZip { what } => return vec![what.hint().into()],
+            Self::TruncatedZip | Self::DamagedZip { .. } => {
+                "build or download the file again; `--sha256` makes sure that a download is complete"
+            }
+            Self::EncryptedZip { .. } => {
+                "unpack it with its password and pack it again without one: Java cannot read encrypted archives"
+            }
+            Self::SplitZip => "put the parts together first: `zip --fix split.zip --out whole.zip`",
+            Self::ErrorPage { .. } => {
+                "if it was downloaded, a server sent this in place of the file: check the URL and whether it needs credentials"
+            }
+            Self::GitLfsPointer { .. } => "fetch the file itself: `git lfs pull`",
+            Self::ContainerImage { .. } => {
+                "load it with `docker load` or copy it with `skopeo copy`; give b2i the artifact, not an image"
+            }
+            Self::Package { .. } => {
+                "unpack the package and give b2i the program inside, with `--add` for the files it needs"
+            }
+            Self::Archive { .. } => "unpack it and give b2i the artifact inside",
+            Self::BrokenScript { defect } => return vec![defect.hint().into()],
+            Self::Text => {
+                "a script needs a first line such as `#!/bin/sh`; a source tree is given as its directory"
+            }
+            Self::Other { .. } | Self::Unknown { .. } => {
+                "b2i packages executables (ELF), scripts, runnable JARs and WARs"
+            }
+        };
+        vec![hint.into()]
+    }
+}
+
+fn library_hints(candidates: &[String]) -> Vec<String> {
+    let mut hints = vec!["name the class to start with `--main-class CLASS`".to_owned()];
+    match candidates {
+        [] => hints.push(
+            "use the build's runnable JAR (Spring Boot: the one without `-plain`; Maven Shade, Gradle Shadow: the `-all` one)"
+                .into(),
+        ),
+        some => hints.push(format!("classes with a main method: {}", some.join(", "))),
+    }
+    hints
+}
+
+impl ElfNoProgram {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::SharedLibrary => "give b2i the program that uses the library, and the library with `--add`",
+            Self::Relocatable => "link it to a program first",
+            Self::CoreDump => "give b2i the program that crashed, not its memory image",
+            Self::DebugFile => "give b2i the program that the information belongs to",
+        }
+    }
+}
+
+impl OtherZip {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Ear => {
+                "give b2i the WAR inside, or use a builder image of an application server with `--builder`"
+            }
+            Self::ResourceAdapter => "use a builder image of an application server with `--builder`",
+            Self::Sources => "take the JAR without `-sources`, or build the source tree",
+            Self::Javadoc => "take the JAR without `-javadoc`",
+            Self::Apk | Self::Aar => "Android applications do not run in Linux containers",
+            Self::Wheel => "build it as a source tree, or package a script or a zipapp that starts it",
+            Self::Nothing => "build the archive again: nothing was put into it",
+            Self::Plain => {
+                "give b2i the artifact inside; a JAR needs META-INF/MANIFEST.MF with a Main-Class, a WAR needs WEB-INF/"
+            }
+        }
+    }
+}
+
+impl ScriptDefect {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::CarriageReturn => "convert its line ends: `sed -i 's/\\r$//' FILE`",
+            Self::ByteOrderMark => "remove the mark: `sed -i '1s/^\\xEF\\xBB\\xBF//' FILE`",
+            Self::NoInterpreter | Self::RelativeInterpreter(_) => {
+                "write the interpreter's full path: `#!/bin/sh`, `#!/usr/bin/env python3`"
+            }
+            Self::NoProgram => "name the program: `#!/usr/bin/env python3`",
+            Self::UnsplitArguments(_) => "let env split the line: `#!/usr/bin/env -S PROGRAM ARGUMENTS`",
+        }
+    }
+}
+
+/// What ends a detection early, before the artifact's name is put to it.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The source cannot be read.
+    Read(io::Error),
+    /// It is nothing that can be packaged.
+    Refused(Refusal),
+}
+
+impl Stop {
+    pub(super) fn named(self, name: &str) -> DetectError {
+        let name = super::view::text(name.as_bytes());
+        match self {
+            Self::Read(source) => DetectError::Read { name, source },
+            Self::Refused(refusal) => DetectError::Refused { name, refusal },
+        }
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

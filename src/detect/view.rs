@@ -1,0 +1,148 @@
+//! Owns bounded reading: every byte this room looks at comes through a [`View`], which never reads past its end
+//! and never allocates more than the caller's own limit, whatever the file states.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Bytes that can be read at any position.
+pub(super) trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
+/// A range of a source: the whole file, or a stored member of an archive.
+pub(super) struct View<'a> {
+    source: &'a mut dyn Source,
+    start: u64,
+    size: u64,
+}
+
+impl<'a> View<'a> {
+    /// Views the first `size` bytes of a source.
+    pub(super) fn new(source: &'a mut dyn Source, size: u64) -> Self {
+        Self { source, start: 0, size }
+    }
+
+    /// Its size in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads `limit` bytes from `offset`, fewer only where the view ends.
+    pub(super) fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let available = self.size.saturating_sub(offset);
+        let count = usize::try_from(available).unwrap_or(usize::MAX).min(limit);
+        let mut bytes = vec![0; count];
+        if count > 0 {
+            self.source.seek(SeekFrom::Start(self.start.saturating_add(offset)))?;
+            self.source.read_exact(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads exactly `count` bytes from `offset`; `None` if they do not all lie inside the view.
+    pub(super) fn read_exact(&mut self, offset: u64, count: usize) -> io::Result<Option<Vec<u8>>> {
+        match self.contains(offset, count as u64) {
+            true => self.read(offset, count).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Says whether `count` bytes from `offset` lie inside the view.
+    pub(super) fn contains(&self, offset: u64, count: u64) -> bool {
+        offset.checked_add(count).is_some_and(|end| end <= self.size)
+    }
+
+    /// Views a part of this view; `None` if it does not lie inside.
+    pub(super) fn part(&mut self, offset: u64, size: u64) -> Option<View<'_>> {
+        let start = self.start.checked_add(offset)?;
+        self.contains(offset, size).then_some(())?;
+        Some(View { source: &mut *self.source, start, size })
+    }
+
+    /// Streams the bytes from `offset`, at most `count` and never past the view's end.
+    pub(super) fn stream(&mut self, offset: u64, count: u64) -> io::Result<impl Read + '_> {
+        let count = count.min(self.size.saturating_sub(offset));
+        self.source.seek(SeekFrom::Start(self.start.saturating_add(offset)))?;
+        Ok((&mut *self.source).take(count))
+    }
+}
+
+/// Turns bytes of a file into text that may be shown: control characters, which could steer a terminal, and what
+/// is not UTF-8 are replaced, and what is absurdly long is cut.
+pub(super) fn text(bytes: &[u8]) -> String {
+    const LONGEST: usize = 4096;
+    let bytes = &bytes[..bytes.len().min(LONGEST)];
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character })
+        .collect()
+}
+
+/// Says whether `bytes` hold `needle` anywhere.
+pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Reads a little-endian number; `None` past the end.
+pub(super) fn little_u16(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(array(bytes, offset)?))
+}
+
+/// Reads a little-endian number; `None` past the end.
+pub(super) fn little_u32(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(array(bytes, offset)?))
+}
+
+/// Reads a little-endian number; `None` past the end.
+pub(super) fn little_u64(bytes: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(array(bytes, offset)?))
+}
+
+/// Reads a big-endian number; `None` past the end.
+pub(super) fn big_u16(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(array(bytes, offset)?))
+}
+
+/// Reads a big-endian number; `None` past the end.
+pub(super) fn big_u32(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(array(bytes, offset)?))
+}
+
+/// Copies `N` bytes out; `None` past the end.
+pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+    bytes.get(offset..offset.checked_add(N)?)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn reads_stop_at_the_end_of_the_view() {
+        let mut source = Cursor::new(b"0123456789".to_vec());
+        let mut whole = View::new(&mut source, 10);
+        assert_eq!(whole.read(8, 100).expect("reads"), b"89");
+        assert_eq!(whole.read(u64::MAX, 100).expect("reads"), b"");
+        assert_eq!(whole.read_exact(8, 3).expect("reads"), None);
+        let mut part = whole.part(2, 3).expect("inside");
+        assert_eq!(part.read(1, 100).expect("reads"), b"34");
+        assert!(part.part(1, 3).is_none() && part.part(u64::MAX, 1).is_none());
+        let mut streamed = Vec::new();
+        part.stream(1, u64::MAX).expect("seeks").read_to_end(&mut streamed).expect("reads");
+        assert_eq!(streamed, b"34");
+    }
+
+    #[test]
+    fn a_file_shorter_than_stated_is_an_error() {
+        let mut source = Cursor::new(b"0123".to_vec());
+        let error = View::new(&mut source, 10).read(0, 10).expect_err("short");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn text_cannot_steer_a_terminal() {
+        assert_eq!(text(b"a\x1b[2Jb\n\xff"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+        assert_eq!(text(&[b'x'; 10_000]).len(), 4096);
+    }
+}

@@ -1,0 +1,324 @@
+//! Owns reading ZIP archives: the central directory in one bounded read, members one by one (APPNOTE.TXT 6.3).
+//!
+//! Looks at nothing but the end, the directory and the members that are asked for, and allocates nothing for an
+//! entry, so that archives of hundreds of megabytes with tens of thousands of entries are read in milliseconds.
+//! Must not know what a JAR is.
+
+use std::io::{self, BufReader, Read};
+
+use super::super::refusal::{Refusal, Stop};
+use super::super::view::{View, holds, little_u16, little_u32, little_u64, text};
+
+/// The first bytes of an archive that begins with a member.
+pub(in super::super) const MEMBER_MAGIC: &[u8] = b"PK\x03\x04";
+const END_MAGIC: &[u8] = b"PK\x05\x06";
+const END64_MAGIC: &[u8] = b"PK\x06\x06";
+const LOCATOR64_MAGIC: &[u8] = b"PK\x06\x07";
+const ENTRY_MAGIC: &[u8] = b"PK\x01\x02";
+
+const END_SIZE: usize = 22;
+const END64_SIZE: usize = 56;
+const LOCATOR64_SIZE: usize = 20;
+const ENTRY_SIZE: usize = 46;
+const MEMBER_HEADER_SIZE: u64 = 30;
+const LONGEST_COMMENT: usize = 65_535;
+/// Ten times what the largest real archives have.
+const MOST_ENTRIES: u64 = 1_000_000;
+const LONGEST_DIRECTORY: u64 = 64 * 1024 * 1024;
+/// Libraries inside an archive are many, so that less is read of each.
+const LONGEST_INNER_DIRECTORY: u64 = 2 * 1024 * 1024;
+
+/// Launch scripts before an archive have about 10 KB.
+const LONGEST_SCRIPT: usize = 64 * 1024;
+
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+
+/// The central directory of an archive.
+pub(super) struct Directory {
+    bytes: Vec<u8>,
+    /// What has to be added to the offsets that entries state, because something was put before the archive.
+    shift: u64,
+    count: u64,
+}
+
+/// What the end of the archive says about its directory.
+struct End {
+    count: u64,
+    size: u64,
+    offset: u64,
+    /// Where the records of the end begin, which is where the directory ends.
+    at: u64,
+}
+
+fn damaged(reason: impl Into<String>) -> Stop {
+    Refusal::DamagedZip { reason: reason.into() }.into()
+}
+
+impl Directory {
+    /// Reads the directory.
+    ///
+    /// # Errors
+    /// Refuses what has no end record (cut short), is one of several volumes, or states a directory that cannot be.
+    pub(super) fn read(view: &mut View<'_>) -> Result<Self, Stop> {
+        Self::read_bounded(view, LONGEST_DIRECTORY)
+    }
+
+    /// Reads the directory of an archive inside another; `None` if it is damaged or too large to be looked at.
+    pub(super) fn read_inner(view: &mut View<'_>) -> io::Result<Option<Self>> {
+        match Self::read_bounded(view, LONGEST_INNER_DIRECTORY) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Stop::Refused(_)) => Ok(None),
+            Err(Stop::Read(error)) => Err(error),
+        }
+    }
+
+    fn read_bounded(view: &mut View<'_>, longest: u64) -> Result<Self, Stop> {
+        let end = End::find(view)?.ok_or(Refusal::TruncatedZip)?;
+        if end.count > MOST_ENTRIES || end.size > longest {
+            let (count, size) = (end.count, end.size);
+            return Err(damaged(format!(
+                "it states {count} entries in {size} bytes, more than is believable"
+            )));
+        }
+        if end.count * ENTRY_SIZE as u64 > end.size {
+            let (count, size) = (end.count, end.size);
+            return Err(damaged(format!("{count} entries do not fit into the stated {size} bytes")));
+        }
+        let start =
+            end.at.checked_sub(end.size).ok_or_else(|| damaged("its directory begins before the file"))?;
+        let start = match view.read(start, ENTRY_MAGIC.len())? {
+            magic if magic == ENTRY_MAGIC || end.count == 0 => start,
+            // Something stands between directory and end: believe the stated offset.
+            _ => end.offset,
+        };
+        let shift = start.checked_sub(end.offset).ok_or_else(|| {
+            damaged("its beginning is missing: the directory states a later place than it is at")
+        })?;
+        // A cut file may end with that of an archive stored in it: then a member stands before what was found.
+        if shift > 0
+            && holds(
+                &view.read(0, usize::try_from(shift).unwrap_or(LONGEST_SCRIPT).min(LONGEST_SCRIPT))?,
+                MEMBER_MAGIC,
+            )
+        {
+            return Err(Refusal::TruncatedZip.into());
+        }
+        let size = usize::try_from(end.size).map_err(|_| damaged("its directory is too large"))?;
+        let bytes =
+            view.read_exact(start, size)?.ok_or_else(|| damaged("its directory ends behind the file"))?;
+        Ok(Self { bytes, shift, count: end.count })
+    }
+
+    /// How many entries it says it has.
+    pub(super) fn stated_count(&self) -> u64 {
+        self.count
+    }
+
+    /// Iterates over the entries, until their end or the first that is damaged.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut position = 0u32;
+        (0..self.count).map_while(move |_| {
+            let entry = self.entry(position)?;
+            position = entry.next;
+            Some(entry)
+        })
+    }
+
+    /// The entry at a position that an [`Entry`] of this directory stated.
+    pub(super) fn entry(&self, position: u32) -> Option<Entry<'_>> {
+        Entry::parse(&self.bytes, position, self.shift)
+    }
+}
+
+impl End {
+    /// Finds the end record, backwards from the end of the file; `None` if there is none.
+    fn find(view: &mut View<'_>) -> Result<Option<Self>, Stop> {
+        // Nearly no archive has a comment, so the last kilobyte is tried first.
+        for length in [1024, END_SIZE + LONGEST_COMMENT] {
+            let start = view.size().saturating_sub(length as u64);
+            let tail = view.read(start, length)?;
+            let comment_end = |at: usize| {
+                tail[at..].starts_with(END_MAGIC).then_some(())?;
+                Some(at + END_SIZE + usize::from(little_u16(&tail, at + 20)?))
+            };
+            let places = || (0..=tail.len().saturating_sub(END_SIZE)).rev();
+            let exact = places().find(|at| comment_end(*at) == Some(tail.len()));
+            let found =
+                exact.or_else(|| places().find(|at| comment_end(*at).is_some_and(|end| end < tail.len())));
+            if let Some(at) = found {
+                return Self::parse(view, &tail[at..], start + at as u64).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(view: &mut View<'_>, record: &[u8], at: u64) -> Result<Self, Stop> {
+        let short = |offset| little_u16(record, offset).unwrap_or(u16::MAX);
+        let long = |offset| little_u32(record, offset).unwrap_or(u32::MAX);
+        let (this_volume, directory_volume) = (short(4), short(6));
+        let wide = short(10) == u16::MAX || long(12) == u32::MAX || long(16) == u32::MAX;
+        if wide && let Some(end) = Self::parse_wide(view, at)? {
+            return Ok(end);
+        }
+        if this_volume != 0 || directory_volume != 0 {
+            return Err(Refusal::SplitZip.into());
+        }
+        Ok(Self { count: short(10).into(), size: long(12).into(), offset: long(16).into(), at })
+    }
+
+    /// Reads the ZIP64 end record, which stands before the plain one.
+    fn parse_wide(view: &mut View<'_>, at: u64) -> Result<Option<Self>, Stop> {
+        let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE as u64) else { return Ok(None) };
+        let locator = view.read(locator_at, LOCATOR64_SIZE)?;
+        if !locator.starts_with(LOCATOR64_MAGIC) {
+            return Ok(None);
+        }
+        let stated = little_u64(&locator, 8);
+        // Where something was put before the archive, the stated place is wrong and the usual one right.
+        for at in [locator_at.checked_sub(END64_SIZE as u64), stated].into_iter().flatten() {
+            let record = view.read(at, END64_SIZE)?;
+            let field = |offset| little_u64(&record, offset);
+            if let (true, Some(count), Some(size), Some(offset)) =
+                (record.starts_with(END64_MAGIC), field(32), field(40), field(48))
+            {
+                return Ok(Some(Self { count, size, offset, at }));
+            }
+        }
+        Err(damaged("its ZIP64 end record is not where it is said to be"))
+    }
+}
+
+/// One entry of the central directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    /// The path inside, as bytes of whatever encoding.
+    pub(super) name: &'a [u8],
+    /// Uncompressed size in bytes, as stated.
+    pub(super) size: u64,
+    /// Where it stands in the directory.
+    pub(super) position: u32,
+    next: u32,
+    flags: u16,
+    method: u16,
+    compressed: u64,
+    header_at: u64,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(bytes: &'a [u8], position: u32, shift: u64) -> Option<Self> {
+        let record = bytes.get(position as usize..)?;
+        record.starts_with(ENTRY_MAGIC).then_some(())?;
+        let name_end = ENTRY_SIZE + usize::from(little_u16(record, 28)?);
+        let extra_end = name_end + usize::from(little_u16(record, 30)?);
+        let end = extra_end + usize::from(little_u16(record, 32)?);
+        let mut sizes =
+            [little_u32(record, 24)?, little_u32(record, 20)?, little_u32(record, 42)?].map(u64::from);
+        if sizes.contains(&u64::from(u32::MAX)) {
+            widen(&mut sizes, record.get(name_end..extra_end)?);
+        }
+        let [size, compressed, header_at] = sizes;
+        Some(Self {
+            name: record.get(ENTRY_SIZE..name_end)?,
+            size,
+            position,
+            next: u32::try_from(position as usize + end).ok()?,
+            flags: little_u16(record, 8)?,
+            method: little_u16(record, 10)?,
+            compressed,
+            header_at: header_at.checked_add(shift)?,
+        })
+    }
+
+    /// Whether its content is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// Whether its content stands in the archive as it is.
+    pub(super) fn is_stored(&self) -> bool {
+        self.method == STORED && !self.is_encrypted() && self.size == self.compressed
+    }
+
+    /// The name as text that may be shown.
+    pub(super) fn shown_name(&self) -> String {
+        text(self.name)
+    }
+
+    /// Reads the first `limit` bytes of the content; `None` if they are not readable by Java: damaged, encrypted,
+    /// or packed by another method than Deflate.
+    ///
+    /// # Errors
+    /// Only those of the source.
+    pub(super) fn read(&self, view: &mut View<'_>, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        if self.is_encrypted() {
+            return Ok(None);
+        }
+        let Some(content_at) = self.content_at(view)? else { return Ok(None) };
+        let wanted = self.size.min(limit as u64);
+        match self.method {
+            STORED => view.read_exact(content_at, wanted as usize),
+            DEFLATED => {
+                // A few hundred bytes tell a class file's version; a whole file is worth a larger buffer.
+                let buffer = if limit <= 64 { 512 } else { 16 * 1024 };
+                let compressed = BufReader::with_capacity(buffer, view.stream(content_at, self.compressed)?);
+                inflate(compressed, wanted)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Views the content of a stored member; `None` if it is damaged or compressed.
+    pub(super) fn view<'v>(&self, view: &'v mut View<'_>) -> io::Result<Option<View<'v>>> {
+        if !self.is_stored() {
+            return Ok(None);
+        }
+        let Some(content_at) = self.content_at(view)? else { return Ok(None) };
+        Ok(view.part(content_at, self.size))
+    }
+
+    /// Finds the content: the header before it repeats the name and has extra fields of its own length.
+    fn content_at(&self, view: &mut View<'_>) -> io::Result<Option<u64>> {
+        let header = view.read(self.header_at, MEMBER_HEADER_SIZE as usize)?;
+        let (Some(name), Some(extra)) = (little_u16(&header, 26), little_u16(&header, 28)) else {
+            return Ok(None);
+        };
+        let skipped = MEMBER_HEADER_SIZE + u64::from(name) + u64::from(extra);
+        Ok(self.header_at.checked_add(skipped).filter(|_| header.starts_with(MEMBER_MAGIC)))
+    }
+}
+
+/// Inflates at most `wanted` bytes. What the archive states wrongly is no error of the source.
+fn inflate(compressed: impl io::BufRead, wanted: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut content = Vec::new();
+    match flate2::bufread::DeflateDecoder::new(compressed).take(wanted).read_to_end(&mut content) {
+        Ok(_) => Ok(Some(content)),
+        // The decoder's own words; a source that ends early ends the stream without an error.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the sizes that do not fit into 32 bits from the ZIP64 extra field: those that are saturated, in this order.
+fn widen(sizes: &mut [u64; 3], mut extra: &[u8]) {
+    const ZIP64: u16 = 1;
+    while let (Some(kind), Some(length)) = (little_u16(extra, 0), little_u16(extra, 2)) {
+        let end = 4 + usize::from(length);
+        if kind == ZIP64 {
+            let field = extra.get(4..end).unwrap_or_default();
+            let mut values = field.chunks_exact(8).filter_map(|value| little_u64(value, 0));
+            for size in sizes.iter_mut().filter(|size| **size == u64::from(u32::MAX)) {
+                *size = values.next().unwrap_or(*size);
+            }
+            return;
+        }
+        extra = extra.get(end..).unwrap_or_default();
+    }
+}

@@ -1,0 +1,72 @@
+//! Owns what is known about runnable JARs, and which classes of a library JAR could be started.
+
+use std::io;
+
+use super::super::facts::JarFacts;
+use super::super::view::{View, text};
+use super::archive::Directory;
+use super::class_file::ConstantPool;
+use super::manifest::Manifest;
+use super::survey::Survey;
+use super::{Contents, sample, spring_boot};
+
+/// Reads the facts of a JAR that `main_class` starts.
+pub(super) fn detect(view: &mut View<'_>, contents: &Contents, main_class: String) -> io::Result<JarFacts> {
+    let Contents { directory, survey, manifest, self_executing } = contents;
+    let start_class = manifest.get("Start-Class").map(str::to_owned);
+    let named: Vec<&str> =
+        [Some(main_class.as_str()), start_class.as_deref()].into_iter().flatten().collect();
+    let mut java = sample::own_release(view, directory, survey, &named)?;
+    let mut libraries = sample::Libraries::new();
+    for position in sample::Libraries::choose(directory, survey) {
+        libraries.open(view, directory, position, &mut |view, directory, survey| {
+            java = java.max(sample::library_release(view, directory, survey)?);
+            Ok(())
+        })?;
+    }
+    Ok(JarFacts {
+        java,
+        multi_release: manifest.get("Multi-Release").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        spring_boot: spring_boot::detect(view, directory, survey, manifest)?,
+        class_path: manifest.class_path(),
+        libraries: library_names(directory, survey),
+        self_executing: *self_executing,
+        main_class,
+        start_class,
+    })
+}
+
+fn library_names(directory: &Directory, survey: &Survey) -> Vec<String> {
+    let entries = survey.libraries.iter().filter_map(|position| directory.entry(*position));
+    let mut names: Vec<String> = entries.map(|entry| text(entry.name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Finds some classes with a main method, for a JAR that names none.
+pub(super) fn main_class_candidates(
+    view: &mut View<'_>,
+    directory: &Directory,
+    survey: &Survey,
+    manifest: &Manifest,
+) -> io::Result<Vec<String>> {
+    const MOST_CANDIDATES: usize = 5;
+    const MOST_LOOKED_AT: usize = 256;
+    const LONGEST_CLASS: usize = 128 * 1024;
+    // Spring Boot's plugin leaves this even where it does not repackage.
+    let mut candidates: Vec<String> = manifest.get("Start-Class").map(str::to_owned).into_iter().collect();
+    for position in sample::spread(&survey.classes, MOST_LOOKED_AT) {
+        if candidates.len() >= MOST_CANDIDATES {
+            break;
+        }
+        let Some(entry) = directory.entry(position) else { continue };
+        let Some(bytes) = entry.read(view, LONGEST_CLASS)? else { continue };
+        let name = text(entry.name.strip_suffix(b".class").unwrap_or(entry.name)).replace('/', ".");
+        let has_main = ConstantPool::parse(&bytes).is_some_and(|pool| pool.may_have_main_method());
+        if has_main && !candidates.contains(&name) {
+            candidates.push(name);
+        }
+    }
+    Ok(candidates)
+}

@@ -1,0 +1,175 @@
+//! Owns what is known about ZIP archives: which are runnable JARs or WARs, and what the others are.
+//!
+//! Reads the central directory and a bounded sample of members, never the whole file.
+
+mod archive;
+pub(super) mod class_file;
+mod jar;
+mod manifest;
+mod sample;
+mod spring_boot;
+mod survey;
+mod war;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use archive::MEMBER_MAGIC;
+
+use std::io;
+
+use archive::Directory;
+use manifest::Manifest;
+use survey::Survey;
+
+use super::facts::Kind;
+use super::refusal::{OtherZip, Refusal, Stop};
+use super::view::View;
+
+/// Real manifests have some kilobytes, and some hundred with a long list of signatures.
+const LONGEST_MANIFEST: usize = 4 * 1024 * 1024;
+const EMPTY_MAGIC: &[u8] = b"PK\x05\x06";
+const SPLIT_MAGIC: &[u8] = b"PK\x07\x08";
+
+/// What was read of an archive before anything is decided.
+struct Contents {
+    directory: Directory,
+    survey: Survey,
+    manifest: Manifest,
+    self_executing: bool,
+}
+
+/// Whether a file begins as ZIP archives do, with nothing before them.
+pub(super) fn is_archive(head: &[u8]) -> bool {
+    [MEMBER_MAGIC, EMPTY_MAGIC, SPLIT_MAGIC].iter().any(|magic| head.starts_with(magic))
+}
+
+/// Reads the facts of a file that begins as an archive.
+///
+/// # Errors
+/// Refuses what is damaged, encrypted, or neither a WAR nor a JAR that can be started.
+pub(super) fn detect(
+    name: &str,
+    head: &[u8],
+    view: &mut View<'_>,
+    main_class: Option<&str>,
+) -> Result<Kind, Stop> {
+    let contents = Contents::read(view, false).map_err(|stop| match stop {
+        Stop::Refused(Refusal::TruncatedZip) if head.starts_with(SPLIT_MAGIC) => Refusal::SplitZip.into(),
+        stop => stop,
+    })?;
+    decide(name, view, &contents, main_class)
+}
+
+/// Reads the facts of a JAR or WAR behind something else, as a launch script; `None` if there is none and the file
+/// is what its beginning says.
+///
+/// # Errors
+/// As [`detect`], if the file is named as a JAR or WAR.
+pub(super) fn detect_behind(
+    name: &str,
+    is_script: bool,
+    view: &mut View<'_>,
+    main_class: Option<&str>,
+) -> Result<Option<Kind>, Stop> {
+    let named = has_ending(name, ".jar") || has_ending(name, ".war");
+    let contents = match Contents::read(view, is_script) {
+        Ok(contents) => contents,
+        // What is named so and begins with a launch script is cut short; without one it never was an archive.
+        Err(Stop::Refused(refusal)) if named && (is_script || refusal != Refusal::TruncatedZip) => {
+            return Err(refusal.into());
+        }
+        Err(Stop::Refused(_)) => return Ok(None),
+        Err(stop) => return Err(stop),
+    };
+    let starts_java = contents.survey.web || contents.manifest.get("Main-Class").is_some();
+    if contents.survey.python_main || !(named || starts_java) {
+        return Ok(None);
+    }
+    decide(name, view, &contents, main_class).map(Some)
+}
+
+impl Contents {
+    fn read(view: &mut View<'_>, self_executing: bool) -> Result<Self, Stop> {
+        let directory = Directory::read(view)?;
+        let survey = Survey::take(&directory);
+        if survey.entries < directory.stated_count() {
+            let (read, stated) = (survey.entries, directory.stated_count());
+            let reason = format!("its directory states {stated} entries, but only {read} can be read");
+            return Err(Refusal::DamagedZip { reason }.into());
+        }
+        if let Some(member) = survey.encrypted.clone() {
+            return Err(Refusal::EncryptedZip { member }.into());
+        }
+        let manifest = match survey.manifest.and_then(|position| directory.entry(position)) {
+            Some(entry) => {
+                let unreadable = || {
+                    let name = entry.shown_name();
+                    let reason =
+                        format!("`{name}` cannot be read (Java reads members that are stored or deflated)");
+                    Refusal::DamagedZip { reason }
+                };
+                Manifest::parse(&entry.read(view, LONGEST_MANIFEST)?.ok_or_else(unreadable)?)
+            }
+            None => Manifest::default(),
+        };
+        Ok(Self { directory, survey, manifest, self_executing })
+    }
+}
+
+fn decide(
+    name: &str,
+    view: &mut View<'_>,
+    contents: &Contents,
+    main_class: Option<&str>,
+) -> Result<Kind, Stop> {
+    let survey = &contents.survey;
+    let main_class = main_class.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned);
+    let jar = |view: &mut View<'_>, main_class| Ok(Kind::Jar(jar::detect(view, contents, main_class)?));
+    match main_class {
+        // Shaded JARs carry along descriptors of whatever was put into them; their name says what they are.
+        Some(main_class) if has_ending(name, ".jar") => jar(view, main_class),
+        _ if survey.enterprise || has_ending(name, ".ear") => Err(other(OtherZip::Ear)),
+        _ if survey.resource_adapter => Err(other(OtherZip::ResourceAdapter)),
+        main_class if survey.web || has_ending(name, ".war") => {
+            Ok(Kind::War(war::detect(view, contents, main_class)?))
+        }
+        Some(main_class) => jar(view, main_class),
+        None => Err(refuse(name, view, contents)?),
+    }
+}
+
+fn other(what: OtherZip) -> Stop {
+    Refusal::OtherZip { what }.into()
+}
+
+/// Names an archive that nothing starts.
+fn refuse(name: &str, view: &mut View<'_>, contents: &Contents) -> io::Result<Stop> {
+    let Contents { directory, survey, manifest, .. } = contents;
+    let what = if survey.files == 0 {
+        OtherZip::Nothing
+    } else if survey.android && (survey.dex || has_ending(name, ".apk")) {
+        OtherZip::Apk
+    } else if survey.android {
+        OtherZip::Aar
+    } else if survey.wheel {
+        OtherZip::Wheel
+    } else if !survey.classes.is_empty() {
+        let candidates = jar::main_class_candidates(view, directory, survey, manifest)?;
+        return Ok(Refusal::LibraryJar { candidates }.into());
+    } else if survey.documentation {
+        OtherZip::Javadoc
+    } else if survey.sources > 0 {
+        OtherZip::Sources
+    } else {
+        OtherZip::Plain
+    };
+    Ok(other(what))
+}
+
+/// Compares the ending of a file name, without case.
+pub(super) fn has_ending(name: &str, ending: &str) -> bool {
+    name.len() > ending.len()
+        && name.is_char_boundary(name.len() - ending.len())
+        && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
+}

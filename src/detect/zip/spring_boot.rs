@@ -1,0 +1,53 @@
+//! Owns Spring Boot's marks in an archive: its version and the layers of its index ("Executable JAR format").
+
+use std::io;
+
+use super::super::facts::SpringBootFacts;
+use super::super::view::{View, text};
+use super::archive::Directory;
+use super::manifest::Manifest;
+use super::survey::Survey;
+
+const LONGEST_INDEX: usize = 1024 * 1024;
+const MOST_LAYERS: usize = 127;
+
+/// Reads the marks; `None` for archives that Spring Boot did not make.
+pub(super) fn detect(
+    view: &mut View<'_>,
+    directory: &Directory,
+    survey: &Survey,
+    manifest: &Manifest,
+) -> io::Result<Option<SpringBootFacts>> {
+    let version = manifest.get("Spring-Boot-Version").map(str::to_owned);
+    if version.is_none() && !survey.boot {
+        return Ok(None);
+    }
+    let places: Vec<&str> = match manifest.get("Spring-Boot-Layers-Index") {
+        Some(place) => vec![place],
+        None => vec!["BOOT-INF/layers.idx", "WEB-INF/layers.idx"],
+    };
+    let index = directory.entries().find(|entry| places.iter().any(|place| place.as_bytes() == entry.name));
+    let layers = match index {
+        Some(index) => index.read(view, LONGEST_INDEX)?.map(|bytes| layer_names(&bytes)).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    Ok(Some(SpringBootFacts { version, layers }))
+}
+
+/// Reads the names: lines such as `- "dependencies":` that are not indented; what belongs to them is.
+fn layer_names(index: &[u8]) -> Vec<String> {
+    let names = index.split(|byte| *byte == b'\n').filter_map(|line| {
+        let name = line.trim_ascii_end().strip_prefix(b"- \"")?.strip_suffix(b"\":")?;
+        Some(text(name))
+    });
+    names.take(MOST_LAYERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn layers_are_the_names_that_are_not_indented() {
+        let index = b"- \"dependencies\":\r\n  - \"BOOT-INF/lib/\"\n- \"snapshot-dependencies\":\n- \"application\":\n  - \"BOOT-INF/classes/\"\n";
+        assert_eq!(super::layer_names(index), ["dependencies", "snapshot-dependencies", "application"]);
+    }
+}

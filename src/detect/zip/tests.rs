@@ -1,0 +1,324 @@
+use std::io::{Cursor, Write};
+
+use ::zip::CompressionMethod;
+use ::zip::write::{SimpleFileOptions, ZipWriter};
+
+use super::super::facts::{JarFacts, Kind, ServletApi, WarFacts};
+use super::super::{DetectError, DetectOptions, OtherZip, Refusal, detect};
+use super::class_file::class;
+
+/// Writes an archive; members whose names end with `.jar` are stored, as Spring Boot does.
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    archive_with(members, |name| match name.ends_with(".jar") {
+        true => CompressionMethod::Stored,
+        false => CompressionMethod::Deflated,
+    })
+}
+
+fn archive_with(members: &[(&str, &[u8])], method: impl Fn(&str) -> CompressionMethod) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in members {
+        let options = SimpleFileOptions::default().compression_method(method(name));
+        match name.ends_with('/') {
+            true => writer.add_directory(*name, options).expect("adds"),
+            false => {
+                writer.start_file(*name, options).expect("starts");
+                writer.write_all(content).expect("writes");
+            }
+        }
+    }
+    writer.finish().expect("finishes").into_inner()
+}
+
+fn look_with(name: &str, bytes: &[u8], main_class: Option<&str>) -> Result<Kind, Refusal> {
+    let options = DetectOptions { main_class: main_class.map(str::to_owned) };
+    match detect(name, bytes.len() as u64, Cursor::new(bytes), &options) {
+        Ok(facts) => Ok(facts.kind),
+        Err(DetectError::Refused { refusal, .. }) => Err(refusal),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn look(name: &str, bytes: &[u8]) -> Result<Kind, Refusal> {
+    look_with(name, bytes, None)
+}
+
+fn jar(members: &[(&str, &[u8])]) -> JarFacts {
+    match look("app.jar", &archive(members)).expect("a JAR") {
+        Kind::Jar(facts) => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn war(members: &[(&str, &[u8])]) -> WarFacts {
+    match look("shop.war", &archive(members)).expect("a WAR") {
+        Kind::War(facts) => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refusal(name: &str, members: &[(&str, &[u8])]) -> Refusal {
+    look(name, &archive(members)).expect_err("a refusal")
+}
+
+const MANIFEST: &str = "META-INF/MANIFEST.MF";
+const MAIN: &[u8] = b"Manifest-Version: 1.0\r\nMain-Class: com.example.Main\r\n\r\n";
+
+#[test]
+fn a_plain_jar() {
+    let manifest =
+        b"Main-Class: com.example.Main\nMulti-Release: true\nClass-Path: lib/a%20b.jar lib/c.jar\n";
+    let facts = jar(&[
+        (MANIFEST, manifest),
+        ("com/example/Main.class", &class(11, &["main"], &[])),
+        ("com/example/data/Old.class", &class(8, &[], &[])),
+        ("module-info.class", &class(21, &[], &[])),
+        ("META-INF/versions/25/com/example/Main.class", &class(25, &[], &[])),
+        ("natives/x.jar", b"no archive"),
+    ]);
+    assert_eq!(facts.main_class, "com.example.Main");
+    assert_eq!(facts.java, Some(11));
+    assert!(facts.multi_release && !facts.self_executing);
+    assert_eq!(facts.class_path, ["lib/a b.jar", "lib/c.jar"]);
+    assert_eq!(facts.libraries, ["natives/x.jar"]);
+    assert_eq!(facts.spring_boot, None);
+}
+
+#[test]
+fn the_user_names_the_main_class() {
+    let bytes = archive(&[("com/example/Tool.class", &class(17, &[], &[]))]);
+    let Kind::Jar(facts) = look_with("tool.jar", &bytes, Some("com.example.Tool")).expect("a JAR") else {
+        panic!("no JAR")
+    };
+    assert_eq!((facts.main_class.as_str(), facts.java), ("com.example.Tool", Some(17)));
+}
+
+#[test]
+fn a_spring_boot_jar() {
+    let manifest = b"Main-Class: org.springframework.boot.loader.launch.JarLauncher\r\nStart-Class: com.example.App\r\nSpring-Boot-Version: 3.4.1\r\nSpring-Boot-Layers-Index: BOOT-INF/layers.idx\r\n";
+    let library = archive(&[("org/lib/Lib.class", &class(21, &[], &[]))]);
+    let members: Vec<(&str, &[u8])> = vec![
+        (MANIFEST, manifest),
+        ("org/springframework/boot/loader/launch/JarLauncher.class", b"\xca\xfe\xba\xbe\0\0\0\x3d"),
+        ("BOOT-INF/classes/com/example/App.class", b"\xca\xfe\xba\xbe\0\0\0\x3d"),
+        ("BOOT-INF/lib/lib-1.0.jar", &library),
+        ("BOOT-INF/layers.idx", b"- \"dependencies\":\n  - \"BOOT-INF/lib/\"\n- \"application\":\n"),
+    ];
+    let facts = jar(&members);
+    assert_eq!(facts.java, Some(21), "the library decides");
+    assert_eq!(facts.start_class.as_deref(), Some("com.example.App"));
+    let boot = facts.spring_boot.expect("Spring Boot");
+    assert_eq!(boot.version.as_deref(), Some("3.4.1"));
+    assert_eq!(boot.layers, ["dependencies", "application"]);
+    assert_eq!(facts.libraries, ["BOOT-INF/lib/lib-1.0.jar"]);
+
+    let launched = [b"#!/bin/bash\nexec java -jar $0\nexit 0\n".to_vec(), archive(&members)].concat();
+    for name in ["app.jar", "app"] {
+        let Kind::Jar(facts) = look(name, &launched).expect("a JAR") else { panic!("no JAR") };
+        assert!(facts.self_executing);
+        assert_eq!(facts.java, Some(21));
+    }
+    // The end of the library, which is stored, must not be taken for the end of the whole.
+    for (whole, start) in [(launched, 60), (archive(&members), 0)] {
+        for length in start + 30..whole.len() {
+            assert_eq!(
+                look("app.jar", &whole[..length]),
+                Err(Refusal::TruncatedZip),
+                "{length} of {}",
+                whole.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_python_zipapp_is_a_script() {
+    let app = [b"#!/usr/bin/env python3\n".to_vec(), archive(&[("__main__.py", b"print()")])].concat();
+    let Kind::Script(facts) = look("app.pyz", &app).expect("a script") else { panic!("no script") };
+    assert_eq!(facts.program, "python3");
+}
+
+#[test]
+fn servlet_api_by_the_applications_classes() {
+    let servlet = class(17, &["jakarta/servlet/http/HttpServlet"], &["javax/servlet/Text"]);
+    let facts = war(&[
+        ("WEB-INF/web.xml", br#"<web-app xmlns="http://java.sun.com/xml/ns/javaee" version="3.0"/>"#),
+        ("WEB-INF/classes/com/example/HelloServlet.class", &servlet),
+        ("WEB-INF/classes/com/example/Model.class", &class(17, &[], &[])),
+    ]);
+    assert_eq!((facts.servlet_api, facts.java), (Some(ServletApi::Jakarta), Some(17)));
+    assert_eq!(
+        facts.servlet_evidence.as_deref(),
+        Some(
+            "class `com.example.HelloServlet` refers to jakarta.servlet; WEB-INF/web.xml is of javax.servlet, but what classes refer to counts"
+        )
+    );
+}
+
+#[test]
+fn servlet_api_by_libraries() {
+    let web = archive(&[("org/web/Dispatcher.class", &class(8, &["javax/servlet/Filter"], &[]))]);
+    let api = archive(&[
+        ("jakarta/servlet/Servlet.class", &class(11, &["jakarta/servlet/Servlet"], &[])),
+        ("jakarta/servlet/Filter.class", &class(11, &["jakarta/servlet/Filter"], &[])),
+    ]);
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let members: [(&str, &[u8]); 3] = [
+            ("WEB-INF/lib/servlet-api.jar", &api),
+            ("WEB-INF/lib/spring-web-5.3.jar", &web),
+            ("WEB-INF/classes/A.class", &class(8, &[], &[])),
+        ];
+        let bytes = archive_with(&members, |_| method);
+        let Kind::War(facts) = look("shop.war", &bytes).expect("a WAR") else { panic!("no WAR") };
+        assert_eq!(facts.servlet_api, Some(ServletApi::Javax), "{method:?}");
+        assert_eq!(
+            facts.servlet_evidence.as_deref(),
+            Some("library `spring-web-5.3.jar` refers to javax.servlet")
+        );
+        assert_eq!(facts.java, Some(11));
+        assert!(facts.libraries.contains("servlet-api.jar"));
+    }
+}
+
+#[test]
+fn servlet_api_by_files() {
+    let api = |name: &str, content: &[u8]| war(&[(name, content), ("WEB-INF/x", b"")]).servlet_api;
+    let descriptor =
+        |namespace: &str| api("WEB-INF/web.xml", format!("<web-app xmlns=\"{namespace}\"/>").as_bytes());
+    assert_eq!(descriptor("https://jakarta.ee/xml/ns/jakartaee"), Some(ServletApi::Jakarta));
+    assert_eq!(descriptor("http://xmlns.jcp.org/xml/ns/javaee"), Some(ServletApi::Javax));
+    assert_eq!(descriptor("http://java.sun.com/xml/ns/javaee"), Some(ServletApi::Javax));
+    assert_eq!(descriptor("urn:other"), None);
+    assert_eq!(api("a.jsp", b"<%@ page import=\"jakarta.servlet.http.*\" %>"), Some(ServletApi::Jakarta));
+    assert_eq!(api("a.jsp", b"<%@ taglib uri=\"jakarta.tags.core\" %>"), Some(ServletApi::Jakarta));
+    assert_eq!(api("a.jsp", b"<%= new java.util.Date() %>"), None);
+    assert_eq!(
+        api("WEB-INF/classes/META-INF/services/javax.servlet.ServletContainerInitializer", b"x.Y"),
+        Some(ServletApi::Javax)
+    );
+}
+
+#[test]
+fn an_executable_war_and_names() {
+    let facts = war(&[(MANIFEST, b"Main-Class: Launcher\nSpring-Boot-Version: 2.7.0\n"), ("WEB-INF/", b"")]);
+    assert_eq!(facts.main_class.as_deref(), Some("Launcher"));
+    assert_eq!(facts.spring_boot.expect("Spring Boot").version.as_deref(), Some("2.7.0"));
+    // Pages only: a WAR by its name.
+    assert_eq!(war(&[("index.html", b"<html>")]).servlet_api, None);
+    // A WAR by its content.
+    assert!(matches!(look("shop", &archive(&[("WEB-INF/web.xml", b"")])), Ok(Kind::War(_))));
+    // A shaded JAR with a web framework's descriptor in it.
+    let shaded = archive(&[(MANIFEST, MAIN), ("WEB-INF/web.xml", b""), ("META-INF/application.xml", b"")]);
+    assert!(matches!(look("app.jar", &shaded), Ok(Kind::Jar(_))));
+}
+
+#[test]
+fn other_archives_are_named() {
+    let what = |name: &str, members: &[(&str, &[u8])]| match refusal(name, members) {
+        Refusal::OtherZip { what } => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(what("x.ear", &[("META-INF/application.xml", b""), ("shop.war", b"")]), OtherZip::Ear);
+    assert_eq!(what("x.rar", &[("META-INF/ra.xml", b"")]), OtherZip::ResourceAdapter);
+    assert_eq!(what("x-sources.jar", &[(MANIFEST, b""), ("a/A.java", b"")]), OtherZip::Sources);
+    assert_eq!(what("x-javadoc.jar", &[("index.html", b""), ("element-list", b"")]), OtherZip::Javadoc);
+    assert_eq!(what("x.apk", &[("AndroidManifest.xml", b""), ("classes.dex", b"")]), OtherZip::Apk);
+    assert_eq!(what("x.aar", &[("AndroidManifest.xml", b""), ("classes.jar", b"")]), OtherZip::Aar);
+    assert_eq!(what("x.whl", &[("x/__init__.py", b""), ("x-1.dist-info/WHEEL", b"")]), OtherZip::Wheel);
+    assert_eq!(what("x.jar", &[]), OtherZip::Nothing);
+    assert_eq!(what("x.jar", &[("readme.txt", b"")]), OtherZip::Plain);
+}
+
+#[test]
+fn a_library_jar_lists_what_could_be_started() {
+    let refusal = refusal(
+        "lib.jar",
+        &[
+            (MANIFEST, b"Manifest-Version: 1.0\n"),
+            ("a/Lib.class", &class(8, &[], &[])),
+            ("a/Tool.class", &class(8, &["main", "([Ljava/lang/String;)V"], &[])),
+        ],
+    );
+    assert_eq!(refusal, Refusal::LibraryJar { candidates: vec!["a.Tool".into()] });
+    let hints = refusal.hints();
+    assert!(hints[0].contains("--main-class") && hints[1].contains("a.Tool"), "{hints:?}");
+}
+
+#[test]
+fn what_stands_around_an_archive() {
+    let whole = archive(&[(MANIFEST, MAIN), ("com/example/Main.class", &class(17, &[], &[]))]);
+    let java = |name: &str, bytes: &[u8]| match look(name, bytes) {
+        Ok(Kind::Jar(facts)) => facts.java,
+        other => panic!("{other:?}"),
+    };
+    let end = whole.len() - 2;
+    let commented = [&whole[..end], &3000u16.to_le_bytes(), &[b'c'; 3000]].concat();
+    assert_eq!(java("app.jar", &commented), Some(17));
+    assert_eq!(java("app.jar", &[&whole[..], b"\n\n"].concat()), Some(17));
+    // A launcher that is no script, but named as a JAR.
+    assert_eq!(java("app.jar", &[&b"\x90\x90launcher"[..], &whole].concat()), Some(17));
+    let named_otherwise = [&b"MZ launcher"[..], &whole].concat();
+    assert!(matches!(look("app.exe", &named_otherwise), Err(Refusal::ForeignProgram { .. })));
+    // A script stays one, whatever its name, if there is nothing else in the file.
+    assert!(matches!(look("run", b"#!/bin/sh\necho PK\n"), Ok(Kind::Script(_))));
+}
+
+#[test]
+fn cut_and_damaged_archives() {
+    let whole = archive(&[(MANIFEST, MAIN), ("com/example/Main.class", &class(17, &[], &[]))]);
+    for length in [10, 100, whole.len() / 2, whole.len() - 1] {
+        assert_eq!(look("app.jar", &whole[..length]), Err(Refusal::TruncatedZip), "{length}");
+    }
+    assert!(matches!(look("app.jar", &whole[40..]), Err(Refusal::DamagedZip { .. })), "the front is missing");
+    let mut counted = whole.clone();
+    let end = counted.len() - 22;
+    counted[end + 10] = 200;
+    assert!(matches!(look("app.jar", &counted), Err(Refusal::DamagedZip { .. })));
+    let mut split = whole.clone();
+    split[end + 4] = 3;
+    assert_eq!(look("app.jar", &split), Err(Refusal::SplitZip));
+    let mut encrypted = whole.clone();
+    let entry = encrypted.windows(4).position(|window| window == b"PK\x01\x02").expect("a directory");
+    encrypted[entry + 8] |= 1;
+    assert_eq!(look("app.jar", &encrypted), Err(Refusal::EncryptedZip { member: MANIFEST.into() }));
+    let mut method = whole;
+    method[entry + 10] = 12;
+    let Err(Refusal::DamagedZip { reason }) = look("app.jar", &method) else { panic!("readable") };
+    assert!(reason.contains(MANIFEST), "{reason}");
+}
+
+#[test]
+fn absurd_numbers_are_refused_before_anything_is_allocated() {
+    let mut end = b"PK\x06\x06".to_vec();
+    end.extend(44u64.to_le_bytes());
+    end.resize(24, 0);
+    for value in [u64::MAX / 64, u64::MAX / 64, 4_000_000_000, 0] {
+        end.extend(value.to_le_bytes());
+    }
+    end.extend(b"PK\x06\x07\0\0\0\0");
+    end.extend(4u64.to_le_bytes());
+    end.extend([1, 0, 0, 0]);
+    end.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
+    let bytes = [&b"PK\x03\x04"[..], &end].concat();
+    let Err(Refusal::DamagedZip { reason }) = look("app.jar", &bytes) else { panic!("accepted") };
+    assert!(reason.contains("believable"), "{reason}");
+}
+
+#[test]
+fn archives_in_zip64_form() {
+    // More than 65,535 entries need the wide end record.
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for index in 0..66_000 {
+        writer.start_file(format!("p{}/C{index}.class", index / 100), options).expect("starts");
+        writer.write_all(b"\xca\xfe\xba\xbe\0\0\0\x3d").expect("writes");
+    }
+    writer.start_file(MANIFEST, options).expect("starts");
+    writer.write_all(MAIN).expect("writes");
+    let bytes = writer.finish().expect("finishes").into_inner();
+    for prefix in [&b""[..], b"#!/bin/sh\nexit\n"] {
+        let Ok(Kind::Jar(facts)) = look("big.jar", &[prefix, &bytes].concat()) else { panic!("no JAR") };
+        assert_eq!(facts.java, Some(17));
+        assert_eq!(facts.self_executing, !prefix.is_empty());
+    }
+}

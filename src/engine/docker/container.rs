@@ -1,0 +1,270 @@
+//! Owns one container of the engine, from its creation to its removal.
+
+use std::io::Read;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::{Stream, StreamExt};
+
+use super::output::Output;
+use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
+use crate::events::{Events, ScriptStream, Step};
+use crate::image::{Digest, ImagePath};
+use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, pump, remove_container, stream_to_reader};
+
+/// How long output may still come after the container has ended.
+const OUTPUT_GRACE: Duration = Duration::from_secs(10);
+
+/// A container that the daemon runs.
+#[derive(Debug)]
+pub struct DockerContainer {
+    daemon: Daemon,
+    id: String,
+    spec: ContainerSpec,
+}
+
+impl DockerContainer {
+    pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec) -> Self {
+        Self { daemon, id, spec }
+    }
+
+    /// Its ID in the daemon.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn error(&self, action: &str, error: &BollardError) -> DaemonError {
+        self.daemon.request_error(format!("{action} the container of {}", self.spec.image), error)
+    }
+
+    async fn run_to_end(&self, output: &mut Output<'_>) -> Result<i64, DaemonError> {
+        // Attached before the start: `logs` of Docker 20.10 loses a last line without line end.
+        let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
+        let attached = self.daemon.client().attach_container(&self.id, Some(options)).await;
+        let mut attached = attached.map_err(|error| self.error("attach to", &error))?.output;
+        let started = self.daemon.client().start_container(&self.id, None::<StartContainerOptions>).await;
+        started.map_err(|error| start_error(&self.daemon, &self.spec.command, &self.spec.image, &error))?;
+        let ended = wait(&self.daemon, &self.id);
+        tokio::pin!(ended);
+        let code = loop {
+            tokio::select! {
+                biased;
+                piece = attached.next() => match piece {
+                    Some(piece) => add(output, piece.map_err(|error| self.error("read the output of", &error))?),
+                    None => break ended.await,
+                },
+                code = &mut ended => {
+                    let rest = async {
+                        while let Some(Ok(piece)) = attached.next().await {
+                            add(output, piece);
+                        }
+                    };
+                    let _ = tokio::time::timeout(OUTPUT_GRACE, rest).await;
+                    break code;
+                }
+            }
+        };
+        code.map_err(|error| self.error("wait for", &error))
+    }
+
+    async fn kill(&self) -> Result<(), DaemonError> {
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        match self.daemon.client().kill_container(&self.id, Some(options)).await {
+            Ok(()) => Ok(()),
+            // It ended by itself meanwhile.
+            Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(self.error("kill", &error)),
+        }
+    }
+
+    async fn out_of_memory(&self) -> Result<bool, DaemonError> {
+        let answer = self.daemon.client().inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        let answer = answer.map_err(|error| self.error("inspect", &error))?;
+        Ok(answer.state.and_then(|state| state.oom_killed).unwrap_or(false))
+    }
+}
+
+fn add(output: &mut Output<'_>, piece: LogOutput) {
+    match piece {
+        LogOutput::StdErr { message } => output.add(ScriptStream::Stderr, &message),
+        LogOutput::StdOut { message } | LogOutput::Console { message } => {
+            output.add(ScriptStream::Stdout, &message);
+        }
+        LogOutput::StdIn { .. } => {}
+    }
+}
+
+/// Waits for the end of a container and gives its exit code.
+pub(super) async fn wait(daemon: &Daemon, id: &str) -> Result<i64, BollardError> {
+    let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+    let mut answers = Box::pin(daemon.client().wait_container(id, Some(options)));
+    match answers.next().await {
+        Some(Ok(answer)) => Ok(answer.status_code),
+        // bollard makes an error of every exit code that is not 0.
+        Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(code),
+        Some(Err(error)) => Err(error),
+        None => Err(BollardError::DockerStreamError { error: "the answer is empty".into() }),
+    }
+}
+
+/// The error of a container that did not start: its command's fault, or the daemon's.
+pub(super) fn start_error(
+    daemon: &Daemon,
+    command: &[String],
+    image: &str,
+    error: &BollardError,
+) -> DaemonError {
+    let BollardError::DockerResponseServerError { message, .. } = error else {
+        return daemon.request_error(format!("start a container of {image}"), error);
+    };
+    let lower = message.to_ascii_lowercase();
+    let of_command =
+        ["executable file not found", "no such file or directory", "permission denied", "exec format"];
+    // Podman and Docker name the program in these; a message about a mount or a cgroup does not say `exec`.
+    if lower.contains("exec") && of_command.iter().any(|word| lower.contains(word)) {
+        let command = command.first().cloned().unwrap_or_else(|| "the image's command".into());
+        return DaemonError::Start { command, image: image.to_owned(), reason: message.trim().to_owned() };
+    }
+    daemon.request_error(format!("start a container of {image}"), error)
+}
+
+impl Container for DockerContainer {
+    type Error = DaemonError;
+
+    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), DaemonError> {
+        let options = UploadToContainerOptionsBuilder::default().path(directory.as_str()).build();
+        let body = bollard::body_try_stream(tar);
+        let uploaded = self.daemon.client().upload_to_container(&self.id, Some(options), body).await;
+        uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
+    }
+
+    async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
+        let mut output = Output::new(events);
+        let running = self.run_to_end(&mut output);
+        let code = match self.spec.limits.timeout {
+            None => running.await,
+            Some(limit) => match tokio::time::timeout(limit, running).await {
+                Ok(code) => code,
+                Err(_) => {
+                    self.kill().await?;
+                    let command = self.spec.command.join(" ");
+                    return Err(DaemonError::TimedOut { command, limit, last_lines: output.finish() });
+                }
+            },
+        };
+        let last_lines = output.finish();
+        let exit_code = code?;
+        let out_of_memory = exit_code != 0 && self.out_of_memory().await?;
+        Ok(Ended { exit_code, out_of_memory, last_lines })
+    }
+
+    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, DaemonError> {
+        let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
+        let stream = self.daemon.client().download_from_container(&self.id, Some(options));
+        read_one_file(stream, path.as_str(), limit).await.map_err(|fault| match fault {
+            DownloadFault::Daemon(error) => self.error(&format!("read `{path}` in"), &error),
+            DownloadFault::File(error) => error,
+        })
+    }
+
+    async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
+        let step = events.start(Step::Commit, self.spec.image.clone(), None);
+        let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
+        let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
+        let options = CommitContainerOptionsBuilder::default()
+            .container(&self.id)
+            // It has ended, so nothing needs to be paused; Docker refuses an empty list of changes.
+            .pause(false)
+            .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
+            .build();
+        let committed = self.daemon.client().commit_container(options, ContainerConfig::default()).await;
+        let committed = committed.map_err(|error| self.error("commit", &error))?.id;
+        let invalid = |reason: String| DaemonError::InvalidImage {
+            name: committed.clone(),
+            address: self.daemon.info().address.clone(),
+            reason,
+        };
+        let answer = self.daemon.inspect_image(&committed).await?;
+        let answer = answer.ok_or_else(|| invalid("it does not have the image it committed".into()))?;
+        let id = answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok());
+        let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
+        let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
+            .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
+        step.finish(image_id.clone());
+        Ok(Changes::Committed { image_id, diff_ids })
+    }
+
+    async fn remove(self) -> Result<(), DaemonError> {
+        remove_container(&self.daemon, &self.id).await
+    }
+}
+
+enum DownloadFault {
+    Daemon(BollardError),
+    File(DaemonError),
+}
+
+/// Reads the one regular file of an archive.
+async fn read_one_file(
+    stream: impl Stream<Item = Result<bytes::Bytes, BollardError>>,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, DownloadFault> {
+    let mut stream = Box::pin(stream);
+    // The first piece tells an absent file from an archive.
+    let first = match stream.next().await {
+        None => return Ok(None),
+        Some(Err(BollardError::DockerResponseServerError { status_code: 404, message }))
+            if !message.to_ascii_lowercase().contains("no such container") =>
+        {
+            return Ok(None);
+        }
+        Some(Err(error)) => return Err(DownloadFault::Daemon(error)),
+        Some(Ok(first)) => first,
+    };
+    let (sender, reader) = stream_to_reader();
+    let name = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || first_file(reader, &name, limit));
+    let all = futures_util::stream::iter([Ok(first)]).chain(stream);
+    let (read, ()) = tokio::join!(reading, pump(all, sender));
+    read.unwrap_or_else(|panic| Err(broken(std::io::Error::other(panic)))).map(Some)
+}
+
+fn broken(error: std::io::Error) -> DownloadFault {
+    match error.into_inner().map(|cause| cause.downcast::<BollardError>()) {
+        Some(Ok(error)) => DownloadFault::Daemon(*error),
+        Some(Err(cause)) => DownloadFault::Daemon(BollardError::from(std::io::Error::other(cause))),
+        None => DownloadFault::Daemon(BollardError::from(std::io::Error::other("the archive is not valid"))),
+    }
+}
+
+fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, DownloadFault> {
+    let mut archive = tar::Archive::new(reader);
+    let mut entries = archive.entries().map_err(broken)?;
+    let entry = entries.next().ok_or_else(|| broken(std::io::Error::other("the archive is empty")))?;
+    let entry = entry.map_err(broken)?;
+    let not_a_file = |found| DownloadFault::File(DaemonError::NotAFile { path: path.to_owned(), found });
+    match entry.header().entry_type() {
+        tar::EntryType::Regular | tar::EntryType::Continuous => {}
+        tar::EntryType::Directory => return Err(not_a_file("a directory")),
+        tar::EntryType::Symlink | tar::EntryType::Link => return Err(not_a_file("a link")),
+        _ => return Err(not_a_file("a special file")),
+    }
+    let size = entry.size();
+    if size > limit {
+        return Err(DownloadFault::File(DaemonError::TooLarge { path: path.to_owned(), size, limit }));
+    }
+    let mut bytes = Vec::new();
+    entry.take(limit).read_to_end(&mut bytes).map_err(broken)?;
+    if bytes.len() as u64 != size {
+        return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,227 @@
+//! Owns running a finished image in the foreground (`--run`): streams, signals, exit code, ports, removal.
+//!
+//! Must not touch the terminal or the process's own signals: the caller passes streams in and signals on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions,
+    KillContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+};
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::container::{start_error, wait};
+use super::{environment, ulimits};
+use crate::events::{Events, Step};
+use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, remove_container};
+
+/// How long output may still come after the program has ended.
+const OUTPUT_GRACE: Duration = Duration::from_secs(5);
+
+/// How a finished image is run.
+#[derive(Clone, Debug, Default)]
+pub struct ProgramOptions {
+    /// Arguments of the container; none keeps the image's command.
+    pub args: Vec<String>,
+    /// Environment variables that are added to the image's.
+    pub environment: Vec<(String, String)>,
+    /// Size of the terminal, in columns and rows, if the program gets one.
+    pub terminal: Option<(u16, u16)>,
+    /// Whether its standard input is open.
+    pub stdin: bool,
+    /// The lease of this run.
+    pub lease: String,
+}
+
+/// Where the program's streams lead.
+pub struct ProgramStreams {
+    /// Read as the program's standard input, if that is open.
+    pub stdin: Box<dyn AsyncRead + Send + Unpin>,
+    /// Gets its standard output; with a terminal, everything.
+    pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Gets its standard error.
+    pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+/// A container of a finished image that was created and not started.
+#[derive(Debug)]
+pub struct Program {
+    handle: ProgramHandle,
+    image: String,
+    options: ProgramOptions,
+}
+
+/// Reaches a running program from another task. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ProgramHandle {
+    daemon: Daemon,
+    id: String,
+}
+
+impl ProgramHandle {
+    /// Sends a signal, such as `SIGTERM`; a program that has ended gets none.
+    ///
+    /// # Errors
+    /// [`DaemonError::Request`] if the daemon does not pass it on.
+    pub async fn signal(&self, name: &str) -> Result<(), DaemonError> {
+        let options = KillContainerOptionsBuilder::default().signal(name).build();
+        match self.daemon.client().kill_container(&self.id, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(self.daemon.request_error(format!("send {name} to the program"), &error)),
+        }
+    }
+
+    /// Tells the program's terminal its new size, in columns and rows.
+    ///
+    /// # Errors
+    /// [`DaemonError::Request`] if the daemon refuses.
+    pub async fn resize(&self, columns: u16, rows: u16) -> Result<(), DaemonError> {
+        let options = ResizeContainerTTYOptionsBuilder::default().w(columns.into()).h(rows.into()).build();
+        let resized = self.daemon.client().resize_container_tty(&self.id, options).await;
+        resized.map_err(|error| self.daemon.request_error("resize the program's terminal", &error))
+    }
+
+    /// Kills and removes the container.
+    ///
+    /// # Errors
+    /// [`DaemonError::Request`] if the daemon refuses.
+    pub async fn remove(&self) -> Result<(), DaemonError> {
+        remove_container(&self.daemon, &self.id).await
+    }
+}
+
+impl Program {
+    /// Creates a container of the image `image` (an ID or a name) with all exposed ports published.
+    ///
+    /// # Errors
+    /// [`DaemonError::Request`] if the daemon refuses.
+    pub async fn create(daemon: &Daemon, image: &str, options: ProgramOptions) -> Result<Self, DaemonError> {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: (!options.args.is_empty()).then(|| options.args.clone()),
+            env: Some(environment(&options.environment)),
+            attach_stdin: Some(options.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            open_stdin: Some(options.stdin),
+            stdin_once: Some(options.stdin),
+            tty: Some(options.terminal.is_some()),
+            labels: Some(HashMap::from([(LEASE_LABEL.to_owned(), options.lease.clone())])),
+            host_config: Some(HostConfig {
+                publish_all_ports: Some(true),
+                ulimits: ulimits(daemon),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let created = daemon.client().create_container(None::<CreateContainerOptions>, body).await;
+        let created = created
+            .map_err(|error| daemon.request_error(format!("create a container of {image}"), &error))?;
+        let handle = ProgramHandle { daemon: daemon.clone(), id: created.id };
+        Ok(Self { handle, image: image.to_owned(), options })
+    }
+
+    /// What reaches it from another task.
+    pub fn handle(&self) -> ProgramHandle {
+        self.handle.clone()
+    }
+
+    /// Runs it to its end, removes the container and gives the program's exit code.
+    ///
+    /// # Errors
+    /// [`DaemonError::Start`] if it cannot be started; [`DaemonError::Request`] if the connection breaks.
+    pub async fn run(self, streams: ProgramStreams, events: &Events) -> Result<i64, DaemonError> {
+        let code = self.run_to_end(streams, events).await;
+        let removed = self.handle.remove().await;
+        let code = code?;
+        removed?;
+        Ok(code)
+    }
+
+    async fn run_to_end(&self, streams: ProgramStreams, events: &Events) -> Result<i64, DaemonError> {
+        let (daemon, id) = (&self.handle.daemon, &self.handle.id);
+        let step = events.start(Step::Run, self.image.clone(), None);
+        let options = AttachContainerOptionsBuilder::default()
+            .stdin(self.options.stdin)
+            .stdout(true)
+            .stderr(true)
+            .stream(true)
+            .build();
+        let attached = daemon.client().attach_container(id, Some(options)).await;
+        let attached = attached.map_err(|error| daemon.request_error("attach to the program", &error))?;
+        let started = daemon.client().start_container(id, None::<StartContainerOptions>).await;
+        started.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
+        self.note_ports(events).await;
+        if let Some((columns, rows)) = self.options.terminal {
+            self.handle.resize(columns, rows).await?;
+        }
+        let input = self.options.stdin.then(|| tokio::spawn(feed(streams.stdin, attached.input)));
+        let printing = print(attached.output, streams.stdout, streams.stderr);
+        tokio::pin!(printing);
+        let ended = wait(daemon, id);
+        tokio::pin!(ended);
+        let code = tokio::select! {
+            () = &mut printing => ended.await,
+            code = &mut ended => {
+                let _ = tokio::time::timeout(OUTPUT_GRACE, printing).await;
+                code
+            }
+        };
+        if let Some(input) = input {
+            input.abort();
+        }
+        let code = code.map_err(|error| daemon.request_error("wait for the program", &error))?;
+        step.finish(format!("ended with exit code {code}"));
+        Ok(code)
+    }
+
+    /// Tells where the published ports can be reached.
+    async fn note_ports(&self, events: &Events) {
+        let (daemon, id) = (&self.handle.daemon, &self.handle.id);
+        let answer = daemon.client().inspect_container(id, None::<InspectContainerOptions>).await;
+        let ports = answer.ok().and_then(|answer| answer.network_settings).and_then(|network| network.ports);
+        let mut lines: Vec<String> = Vec::new();
+        for (port, bindings) in ports.into_iter().flatten() {
+            // One address for each port: IPv4 and IPv6 are bound to the same number.
+            if let Some(host) = bindings.into_iter().flatten().find_map(|binding| binding.host_port) {
+                lines.push(format!("port {port} of the program is port {host} of the daemon's host"));
+            }
+        }
+        lines.sort();
+        for line in lines {
+            events.note(line);
+        }
+    }
+}
+
+async fn feed(
+    mut from: Box<dyn AsyncRead + Send + Unpin>,
+    mut to: std::pin::Pin<Box<dyn AsyncWrite + Send>>,
+) {
+    // A program that does not read, or that has ended, is no error of ours.
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
+}
+
+/// Writes what the program prints until it ends; a reader that went away does not stop the program.
+async fn print(
+    mut output: impl futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
+    mut stdout: Box<dyn AsyncWrite + Send + Unpin>,
+    mut stderr: Box<dyn AsyncWrite + Send + Unpin>,
+) {
+    while let Some(Ok(piece)) = output.next().await {
+        let (writer, bytes) = match piece {
+            LogOutput::StdErr { message } => (&mut stderr, message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut stdout, message),
+            LogOutput::StdIn { .. } => continue,
+        };
+        if writer.write_all(&bytes).await.is_ok() {
+            let _ = writer.flush().await;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The room of engines: starting a container from a builder image and working with it.
+//!
+//! The trait is what `assemble/` works with; `docker` is its first implementation. Knows no plan and no artifact.
+
+pub mod docker;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::events::Events;
+use crate::image::ImagePath;
+
+/// What a container is started with.
+#[derive(Clone, Debug)]
+pub struct ContainerSpec {
+    /// The image: an ID or a name that the engine's own store knows.
+    pub image: String,
+    /// The command, in full; the image's entrypoint does not run around it.
+    pub command: Vec<String>,
+    /// Environment variables that are added to the image's.
+    pub environment: Vec<(String, String)>,
+    /// User, as the image config writes it; none keeps the image's.
+    pub user: Option<String>,
+    /// What it may use.
+    pub limits: ContainerLimits,
+    /// Network of the container; none means no network.
+    pub network: Option<String>,
+    /// The lease of this run; a later run recognises by it what was left behind.
+    pub lease: String,
+}
+
+/// What a container may use. A limit that the engine cannot enforce is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerLimits {
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// Processor time, in billionths of one processor.
+    pub nano_cpus: Option<u64>,
+    /// Number of processes.
+    pub pids: Option<u32>,
+    /// How long the command may take.
+    pub timeout: Option<Duration>,
+}
+
+/// A tar stream on its way into a container.
+pub type TarStream = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// Whether the engine killed it for using too much memory.
+    pub out_of_memory: bool,
+    /// The last lines it printed, oldest first, at most 20.
+    pub last_lines: Vec<String>,
+}
+
+/// What a container changed, as the engine can give it.
+#[derive(Clone, Debug)]
+pub enum Changes {
+    /// The engine committed an untagged image, whose top layer is the change.
+    Committed {
+        /// Its ID in the engine's store.
+        image_id: String,
+        /// The digests of its uncompressed layers, lowest first.
+        diff_ids: Vec<crate::image::Digest>,
+    },
+}
+
+/// Starts containers.
+#[expect(async_fn_in_trait, reason = "engines are used by static dispatch inside this crate")]
+pub trait Engine {
+    /// What it gives for a started container.
+    type Container: Container;
+    /// Its error.
+    type Error: crate::failure::Failure;
+
+    /// Creates a container; nothing runs in it yet.
+    async fn create(&self, spec: ContainerSpec) -> Result<Self::Container, Self::Error>;
+}
+
+/// A container of an engine. Dropping it without [`Container::remove`] leaves it to the lease's clean-up.
+#[expect(async_fn_in_trait, reason = "engines are used by static dispatch inside this crate")]
+pub trait Container {
+    /// Its engine's error.
+    type Error: crate::failure::Failure;
+
+    /// Unpacks a tar below `directory`, with the owners and modes that the tar names.
+    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), Self::Error>;
+
+    /// Runs the command to its end and sends what it prints as events, line by line.
+    async fn run(&self, events: &Events) -> Result<Ended, Self::Error>;
+
+    /// Reads one file; nothing if it is not there. Larger than `limit` bytes is an error.
+    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Takes what changed since the image it was created from.
+    async fn take_changes(&self, events: &Events) -> Result<Changes, Self::Error>;
+
+    /// Stops and removes it with its volumes.
+    async fn remove(self) -> Result<(), Self::Error>;
+}

@@ -1,0 +1,164 @@
+//! Owns the quoting rules of argument lists written as one text: `ARGS`, `--entrypoint`, `args` of the configuration.
+//!
+//! The rules are those of POSIX.1-2017, Shell Command Language 2.2 "Quoting", and nothing beyond them: no
+//! parameter, command or pathname expansion, no comments, no operators. Every `run` script and the launcher split
+//! `ARGS` by the same rules. Must not know what the words are for.
+
+/// A text in which a quotation was opened and not closed, or which ends in a lone backslash.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} in `{text}`")]
+pub struct UnclosedQuote {
+    what: &'static str,
+    text: String,
+}
+
+/// Splits `text` into words at unquoted spaces, tabs and newlines.
+///
+/// Within single quotes everything is literal. Within double quotes a backslash escapes `$`, `` ` ``, `"`, `\` and
+/// the newline, and is itself elsewhere. Outside quotes it escapes any character. An escaped newline vanishes.
+/// `''` and `""` are a word without characters.
+///
+/// # Errors
+/// [`UnclosedQuote`] if the text ends inside quotes or after an unquoted backslash.
+pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
+    let unclosed = |what| UnclosedQuote { what, text: text.to_owned() };
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ' ' | '\t' | '\n' => words.extend(word.take()),
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next() {
+                        Some('\'') => break,
+                        Some(literal) => word.push(literal),
+                        None => return Err(unclosed("unclosed single quote")),
+                    }
+                }
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                double_quoted(&mut characters, word).ok_or_else(|| unclosed("unclosed double quote"))?;
+            }
+            '\\' => match characters.next() {
+                Some('\n') => {}
+                Some(escaped) => word.get_or_insert_default().push(escaped),
+                None => return Err(unclosed("nothing follows the last backslash")),
+            },
+            plain => word.get_or_insert_default().push(plain),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// Reads up to the closing double quote; nothing if there is none.
+fn double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
+    loop {
+        match characters.next()? {
+            '"' => return Some(()),
+            '\\' => match characters.next()? {
+                '\n' => {}
+                escaped @ ('$' | '`' | '"' | '\\') => word.push(escaped),
+                other => word.extend(['\\', other]),
+            },
+            literal => word.push(literal),
+        }
+    }
+}
+
+/// Joins `words` to a text that [`split`] and every POSIX shell read as exactly these words.
+pub fn quote<W: AsRef<str>>(words: &[W]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| quote_word(word.as_ref())).collect();
+    quoted.join(" ")
+}
+
+fn quote_word(word: &str) -> String {
+    // `~` and `=` are left out on purpose: a shell expands `~`, and `a=b` as the first word is an assignment.
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:,@%+".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn splits_by_the_shells_rules() {
+        for (text, words) in [
+            ("", vec![]),
+            (" \t\n ", vec![]),
+            ("--port 8080 \"a b\"", vec!["--port", "8080", "a b"]),
+            ("a\tb\nc", vec!["a", "b", "c"]),
+            ("''", vec![""]),
+            ("a '' \"\" b", vec!["a", "", "", "b"]),
+            (r"'a\b'", vec![r"a\b"]),
+            (r#""a\b\$\`\"\\""#, vec![r#"a\b$`"\"#]),
+            ("\"a\\\nb\"", vec!["ab"]),
+            ("a\\\nb", vec!["ab"]),
+            ("\\\n", vec![]),
+            (r"a\ b\'c", vec!["a b'c"]),
+            ("a'b'\"c\"d", vec!["abcd"]),
+            ("* $(date) $HOME ~ # ;|&", vec!["*", "$(date)", "$HOME", "~", "#", ";|&"]),
+            ("a\u{a0}b\rc", vec!["a\u{a0}b\rc"]),
+        ] {
+            assert_eq!(split(text).expect(text), words, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_closed() {
+        for (text, message) in [
+            ("a 'b", "unclosed single quote in `a 'b`"),
+            ("\"", "unclosed double quote in `\"`"),
+            (r#""\""#, r#"unclosed double quote in `"\"`"#),
+            (r"a\", r"nothing follows the last backslash in `a\`"),
+        ] {
+            assert_eq!(split(text).expect_err(text).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn quotes_only_where_needed() {
+        assert_eq!(quote(&["--port", "8080", "a b", "", "it's"]), r"--port 8080 'a b' '' 'it'\''s'");
+        assert_eq!(quote::<&str>(&[]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_gives_back_what_was_quoted(words in prop::collection::vec(any::<String>(), 0..6)) {
+            prop_assert_eq!(split(&quote(&words)), Ok(words));
+        }
+
+        #[test]
+        fn splitting_never_panics(text in r#"[ab \\"'$`\n\t]{0,24}"#) {
+            let _ = split(&text);
+        }
+    }
+
+    /// The shell itself is the judge, for every text in which nothing would be expanded.
+    #[cfg(unix)]
+    #[test]
+    fn agrees_with_sh() {
+        for text in [
+            r#"a "b c" 'd e' f\ g"#,
+            r#""a\b" 'a\b' a\b "\$x" '' """#,
+            "x\\\ny 'multi\nline' \"and\\\nmore\"",
+            &quote(&["*", "$(date)", "ä ö", "\u{1b}[0m", "a\nb", "'", "\\", "\"", "~", "a=b", "#"]),
+        ] {
+            let script = format!("for word in {text}\ndo printf '%s\\0' \"$word\"; done");
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+            let printed = String::from_utf8(output.stdout).expect("UTF-8");
+            let expected: Vec<&str> = printed.split_terminator('\0').collect();
+            assert_eq!(split(text).expect(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Owns the request: what somebody asked for, before anything is decided.
+//!
+//! Every front end — the command line today, others later — makes one of these and nothing else. Must not hold
+//! anything that was found out rather than asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::image::{ImagePath, ImageReference, Platform};
+use crate::input::{InputOptions, InputSource};
+
+/// One build.
+#[derive(Debug)]
+pub struct Request {
+    /// The artifact's place.
+    pub source: InputSource,
+    /// How to fetch it and what goes with it.
+    pub input: InputOptions,
+    /// The main class of a JAR that names none (`--main-class`).
+    pub main_class: Option<String>,
+    /// The builder, if the user names one.
+    pub builder: Option<BuilderRequest>,
+    /// How the artifact gets into the image.
+    pub assemble: AssembleRequest,
+    /// What `assemble` may use when it runs.
+    pub limits: Limits,
+    /// The platform of the image, if the user names one.
+    pub platform: Option<Platform>,
+    /// What the user wants of the result's config.
+    pub image: ImageRequest,
+    /// Names for the result; none means `<artifact stem>:latest`.
+    pub tags: Vec<ImageReference>,
+    /// Where the result goes; none means the daemon, or an archive where there is none.
+    pub outputs: Vec<Output>,
+    /// When images are pulled.
+    pub pull: PullPolicy,
+    /// Use no network at all.
+    pub offline: bool,
+    /// Date of the files and the image, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
+    pub date: Option<u64>,
+}
+
+/// The builder that the user names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuilderRequest {
+    /// A template of the catalog, in one of its versions: `java`, `java:21`.
+    Template {
+        /// The template's name.
+        name: String,
+        /// The version, if it is named.
+        version: Option<String>,
+    },
+    /// Any image with S2I scripts.
+    Image(ImageReference),
+}
+
+/// How the artifact gets into the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssembleRequest {
+    /// `place` where allowed, else an engine.
+    #[default]
+    Auto,
+    /// b2i performs the placement.
+    Place,
+    /// The script runs in a container of the daemon.
+    Docker,
+}
+
+/// What `assemble` may use when it runs; nothing set means the engine's own default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// User that runs `assemble`.
+    pub assemble_user: Option<String>,
+    /// Whether an `assemble` user that a label names may be root.
+    pub allow_root: bool,
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// Processor time, in billionths of one processor.
+    pub nano_cpus: Option<u64>,
+    /// Number of processes.
+    pub pids: Option<u32>,
+    /// Network of the container; none means no network.
+    pub network: Option<String>,
+    /// How long `assemble` may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What the user wants of the result's config.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRequest {
+    /// Default arguments of the program (`-- …`).
+    pub args: Option<Vec<String>>,
+    /// Environment variables, in order.
+    pub env: Vec<(String, String)>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the manifest, where the output has one.
+    pub annotations: BTreeMap<String, String>,
+    /// Ports, such as `8080/tcp`.
+    pub ports: Vec<String>,
+    /// Working directory.
+    pub working_dir: Option<ImagePath>,
+    /// User, `uid[:gid]` or a name.
+    pub user: Option<String>,
+    /// Entrypoint, replacing the builder's.
+    pub entrypoint: Option<Vec<String>>,
+    /// Command of the health check; an empty text switches it off.
+    pub health_cmd: Option<String>,
+    /// Signal that stops the program.
+    pub stop_signal: Option<String>,
+    /// Where a web application answers; `/` if nothing is said.
+    pub context_path: Option<String>,
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "to", rename_all = "kebab-case")]
+pub enum Output {
+    /// The daemon's image store.
+    Docker,
+    /// A file that `docker load` and `podman load` take.
+    DockerArchive {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// When images are pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullPolicy {
+    /// Always ask the registry for a newer one.
+    Always,
+    /// Only when it is not there.
+    #[default]
+    Missing,
+    /// Never.
+    Never,
+}

@@ -1,0 +1,143 @@
+//! Tests of the archive writer, read back with another tar reader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::*;
+use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::{ImagePath, Platform};
+use crate::store::BaseImage;
+
+fn layer(bytes: &[u8]) -> Layer {
+    let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes.to_vec()) };
+    let path = ImagePath::new("/opt/app").expect("valid");
+    Layer::new(vec![Entry { path, kind, mode: 0o755, owner: Owner::ROOT }], 0).expect("consistent")
+}
+
+fn image(base_layers: BaseLayers, base_ids: &[Digest]) -> UnfinishedImage {
+    let mut config = ImageConfig::empty(&Platform::linux("amd64"));
+    config.apply(&crate::image::ConfigEdits::default(), base_ids);
+    let base =
+        BaseImage { name: "base".into(), manifest_digest: None, config: config.clone(), layers: base_layers };
+    let finish = move |written: &WrittenLayer| {
+        let mut config = config.clone();
+        config.apply(&crate::image::ConfigEdits::default(), &[written.diff_id]);
+        config
+    };
+    UnfinishedImage { base, layer: layer(b"program"), finish: Arc::new(finish) }
+}
+
+fn read(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(bytes);
+    let entries = archive.entries().expect("tar").map(|entry| {
+        let mut entry = entry.expect("entry");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("content");
+        if let Some(link) = entry.link_name().expect("link") {
+            content = link.to_string_lossy().into_owned().into_bytes();
+        }
+        (entry.path().expect("path").to_string_lossy().into_owned(), content)
+    });
+    entries.collect()
+}
+
+fn base_file(directory: &tempfile::TempDir, bytes: &[u8]) -> LayerFile {
+    let path = directory.path().join("base.tar");
+    std::fs::write(&path, bytes).expect("written");
+    LayerFile { diff_id: Digest::of(bytes), path, size: bytes.len() as u64 }
+}
+
+#[test]
+fn a_whole_archive_holds_every_layer_under_its_name() {
+    let directory = tempfile::tempdir().expect("directory");
+    let file = base_file(&directory, b"the base's bytes");
+    // The same layer twice is written once.
+    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[file.diff_id, file.diff_id]);
+    let mut bytes = Vec::new();
+    let tags = ["app:1".parse().expect("valid"), "registry.example/app:2".parse().expect("valid")];
+    let written = write_archive(&image, std::slice::from_ref(&file), &tags, &mut bytes).expect("written");
+    let entries = read(&bytes);
+    let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).expect("JSON");
+    assert_eq!(manifest[0]["RepoTags"], json!(["app:1", "registry.example/app:2"]));
+    let config = &entries[manifest[0]["Config"].as_str().expect("text")];
+    assert_eq!(Digest::of(config), written.image_id);
+    let ids = ImageConfig::parse(config).expect("valid").diff_ids().expect("valid");
+    let layers = manifest[0]["Layers"].as_array().expect("list");
+    assert_eq!(layers.len(), 3);
+    for (path, id) in layers.iter().zip(ids) {
+        assert_eq!(Digest::of(&entries[path.as_str().expect("text")]), id);
+    }
+    let mut again = Vec::new();
+    write_archive(&image, &[file], &tags, &mut again).expect("written");
+    assert_eq!(bytes, again);
+}
+
+#[test]
+fn a_base_layer_that_is_not_there_is_an_error() {
+    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[Digest::of(b"gone")]);
+    let error = write_archive(&image, &[], &[], io::sink()).expect_err("missing");
+    assert!(matches!(error, ArchiveError::MissingLayer { .. }), "{error}");
+}
+
+#[test]
+fn a_truncated_base_layer_is_an_error() {
+    let directory = tempfile::tempdir().expect("directory");
+    let mut file = base_file(&directory, b"short");
+    file.size = 6;
+    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[file.diff_id]);
+    let error = write_archive(&image, &[file], &[], io::sink()).expect_err("short");
+    assert!(matches!(error, ArchiveError::BaseLayer { .. }), "{error}");
+}
+
+#[test]
+fn an_archive_without_its_base_names_the_base_layers_all_the_same() {
+    let base = Digest::of(b"in the daemon");
+    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[base]);
+    let names = ["b2i.invalid/x:result".to_owned()];
+    for form in [Form::Docker, Form::Oci] {
+        let mut bytes = Vec::new();
+        let (written, config) =
+            write_image(&image, BaseFiles::Absent, form, &names, &mut bytes).expect("written");
+        let entries = read(&bytes);
+        assert_eq!(Digest::of(&entries[NEW_LAYER]), written.diff_id);
+        let ids = match form {
+            Form::Docker => {
+                let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).expect("JSON");
+                assert_eq!(manifest[0]["Layers"], json!([format!("{}/layer.tar", base.hex()), NEW_LAYER]));
+                config.diff_ids().expect("valid")
+            }
+            Form::Oci => {
+                let index: Value = serde_json::from_slice(&entries["index.json"]).expect("JSON");
+                let digest: Digest =
+                    serde_json::from_value(index["manifests"][0]["digest"].clone()).expect("one");
+                let manifest: Value = serde_json::from_slice(&entries[&blob(&digest)]).expect("JSON");
+                assert_eq!(entries[&blob(&written.diff_id)], NEW_LAYER.as_bytes());
+                let layers = manifest["layers"].as_array().expect("list").iter();
+                layers.map(|layer| serde_json::from_value(layer["digest"].clone()).expect("one")).collect()
+            }
+        };
+        assert_eq!(ids, [base, written.diff_id]);
+    }
+}
+
+#[test]
+fn a_built_in_base_always_goes_along_and_is_checked() {
+    let base = layer(b"base");
+    let diff_id = base.write_to(io::sink()).expect("written").diff_id;
+    let mut bytes = Vec::new();
+    let image_of = |ids: &[Digest]| image(BaseLayers::BuiltIn(base.clone()), ids);
+    write_image(&image_of(&[diff_id]), BaseFiles::Absent, Form::Docker, &[], &mut bytes).expect("written");
+    assert!(read(&bytes).contains_key(&format!("{}/layer.tar", diff_id.hex())));
+    let error = write_archive(&image_of(&[Digest::of(b"other")]), &[], &[], io::sink()).expect_err("differs");
+    assert!(matches!(error, ArchiveError::BuiltInLayer { .. }), "{error}");
+}
+
+#[test]
+fn a_config_that_lists_other_layers_is_refused() {
+    let mut image = image(BaseLayers::Scratch, &[]);
+    image.finish = Arc::new(|_| ImageConfig::empty(&Platform::linux("amd64")));
+    let error = write_archive(&image, &[], &[], io::sink()).expect_err("inconsistent");
+    assert!(matches!(error, ArchiveError::Layers { .. }), "{error}");
+}

@@ -1,0 +1,305 @@
+//! Owns the search for a registry's credentials in the files and helpers of Docker and Podman.
+//!
+//! Gives credentials for exactly the registry that is asked for, never for another host. Must not read the
+//! environment: `cli/` passes in where the files are. Nothing here ever prints or stores a secret.
+//!
+//! Source: docker's "Credential store" documentation; containers-auth.json(5).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+
+use crate::failure::{Failure, FailureKind};
+
+/// Largest credentials file that is read, in bytes.
+const MAXIMUM_FILE: u64 = 4 << 20;
+
+/// How long a credential helper may take; some ask the user.
+const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The key under which Docker keeps the credentials of Docker Hub.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// What a registry is told about the user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name; empty with an identity token.
+    pub username: String,
+    /// Password; empty with an identity token.
+    pub password: String,
+    /// Identity (OAuth 2 refresh) token.
+    pub identity_token: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials(…)")
+    }
+}
+
+/// Credentials that could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// A file is there but cannot be read, or has a wrong shape.
+    #[error("the credentials file `{}` {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A helper is configured and does not work.
+    #[error("the credential helper `{helper}`, which `{}` names for `{registry}`, {reason}", path.display())]
+    Helper {
+        /// The helper's program.
+        helper: String,
+        /// The file that names it.
+        path: PathBuf,
+        /// The registry.
+        registry: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Failure for CredentialsError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::File { .. } => Vec::new(),
+            Self::Helper { helper, path, .. } => {
+                vec![format!("install `{helper}`, or take it out of `{}`", path.display())]
+            }
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AuthFile {
+    auths: HashMap<String, AuthEntry>,
+    #[serde(rename = "credsStore")]
+    store: Option<String>,
+    #[serde(rename = "credHelpers")]
+    helpers: HashMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AuthEntry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+}
+
+/// Finds the credentials of `registry` (`host[:port]`) in the first of `files` that has some.
+///
+/// # Errors
+/// [`CredentialsError`] if a file is not valid, or a helper that is configured for this registry does not work.
+pub async fn find_credentials(
+    registry: &str,
+    files: &[PathBuf],
+) -> Result<Option<Credentials>, CredentialsError> {
+    for path in files {
+        let Some(file) = read(path)? else { continue };
+        if let Some(found) = find_in(registry, path, file).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+async fn find_in(
+    registry: &str,
+    path: &Path,
+    file: AuthFile,
+) -> Result<Option<Credentials>, CredentialsError> {
+    let named = file.helpers.iter().find(|(key, _)| is_for(key, registry)).map(|(_, helper)| helper.clone());
+    if let Some(helper) = named.or(file.store).filter(|helper| !helper.is_empty()) {
+        if let Some(found) = ask_helper(&helper, registry, path).await? {
+            return Ok(Some(found));
+        }
+    }
+    let invalid = || CredentialsError::File {
+        path: path.to_owned(),
+        reason: format!("has an entry for `{registry}` whose `auth` is not `user:password` in base64"),
+    };
+    let Some((_, entry)) = file.auths.into_iter().find(|(key, _)| is_for(key, registry)) else {
+        return Ok(None);
+    };
+    let identity_token = entry.identitytoken.filter(|token| !token.is_empty());
+    let (username, password) = match entry.auth.filter(|auth| !auth.is_empty()) {
+        Some(auth) => {
+            let bytes = STANDARD.decode(auth.trim()).map_err(|_| invalid())?;
+            let text = String::from_utf8(bytes).map_err(|_| invalid())?;
+            let (username, password) = text.split_once(':').ok_or_else(invalid)?;
+            (username.to_owned(), password.trim_end_matches('\0').to_owned())
+        }
+        None => (entry.username.unwrap_or_default(), entry.password.unwrap_or_default()),
+    };
+    if username.is_empty() && password.is_empty() && identity_token.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Credentials { username, password, identity_token }))
+}
+
+fn read(path: &Path) -> Result<Option<AuthFile>, CredentialsError> {
+    let failed = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
+    let size = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(format!("cannot be read: {error}"))),
+    };
+    if size > MAXIMUM_FILE {
+        return Err(failed(format!("has {size} bytes; at most {MAXIMUM_FILE} are allowed")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    // The parser's message could quote a secret; its position cannot.
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| failed(format!("is not valid at line {}, column {}", error.line(), error.column())))
+}
+
+/// Says whether an entry's key names exactly this registry.
+fn is_for(key: &str, registry: &str) -> bool {
+    let host = |name: &str| {
+        let name = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+        // Old files have the API's path behind the host; Podman's may have a namespace, which is not this registry.
+        let name = name.strip_suffix('/').unwrap_or(name);
+        let name = name.strip_suffix("/v1").or_else(|| name.strip_suffix("/v2")).unwrap_or(name);
+        match name {
+            "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
+            name => name.to_ascii_lowercase(),
+        }
+    };
+    host(key) == host(registry)
+}
+
+#[derive(Deserialize)]
+struct HelperAnswer {
+    #[serde(rename = "Username", default)]
+    username: String,
+    #[serde(rename = "Secret", default)]
+    secret: String,
+}
+
+async fn ask_helper(
+    name: &str,
+    registry: &str,
+    path: &Path,
+) -> Result<Option<Credentials>, CredentialsError> {
+    let helper = format!("docker-credential-{name}");
+    let failed = |reason: String| CredentialsError::Helper {
+        helper: helper.clone(),
+        path: path.to_owned(),
+        registry: registry.to_owned(),
+        reason,
+    };
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        return Err(failed("has no valid name".into()));
+    }
+    let server = if is_for(DOCKER_HUB_KEY, registry) { DOCKER_HUB_KEY } else { registry };
+    let exchange = async {
+        let mut child = tokio::process::Command::new(&helper)
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A helper may answer without reading its input to the end.
+            let _ = stdin.write_all(server.as_bytes()).await;
+        }
+        child.wait_with_output().await
+    };
+    let output = match tokio::time::timeout(HELPER_TIMEOUT, exchange).await {
+        Err(_) => return Err(failed(format!("did not answer within {} s", HELPER_TIMEOUT.as_secs()))),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(failed("is not installed".into()));
+        }
+        Ok(Err(error)) => return Err(failed(format!("could not be started: {error}"))),
+        Ok(Ok(output)) => output,
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(failed(format!("failed ({})", output.status)));
+    }
+    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failed("gave an answer that is not valid".into()))?;
+    if answer.secret.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(if answer.username == "<token>" {
+        Credentials { username: String::new(), password: String::new(), identity_token: Some(answer.secret) }
+    } else {
+        Credentials { username: answer.username, password: answer.secret, identity_token: None }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn find(registry: &str, text: &str) -> Result<Option<Credentials>, CredentialsError> {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("config.json");
+        std::fs::write(&path, text).expect("written");
+        find_credentials(registry, &[directory.path().join("absent.json"), path]).await
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_used_for_its_own_registry_only() {
+        let auth = STANDARD.encode("user:p:w");
+        let text = format!(r#"{{"auths":{{"https://registry.example/v2/":{{"auth":"{auth}"}}}}}}"#);
+        let found = find("registry.example", &text).await.expect("valid").expect("found");
+        assert_eq!((found.username.as_str(), found.password.as_str()), ("user", "p:w"));
+        for other in ["registry.example:5000", "docker.io", "example", "evil.registry.example"] {
+            assert_eq!(find(other, &text).await.expect("valid"), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn docker_hub_has_several_names() {
+        let auth = STANDARD.encode("user:password");
+        for key in [DOCKER_HUB_KEY, "docker.io", "index.docker.io", "registry-1.docker.io"] {
+            let text = format!(r#"{{"auths":{{"{key}":{{"auth":"{auth}"}}}}}}"#);
+            assert!(find("docker.io", &text).await.expect("valid").is_some(), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_helper_is_an_error_for_its_registry_only() {
+        let text = r#"{"credHelpers":{"registry.example":"b2i-test-absent"}}"#;
+        let error = find("registry.example", text).await.expect_err("not installed");
+        assert!(error.to_string().contains("docker-credential-b2i-test-absent"), "{error}");
+        assert_eq!(find("other.example", text).await.expect("valid"), None);
+        let sneaky = r#"{"credsStore":"../../evil"}"#;
+        assert!(find("registry.example", sneaky).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn wrong_files_are_errors_that_quote_no_secret() {
+        for text in [r#"{"auths":{"r.example":{"auth":"c2VjcmV0"}}}"#, r#"{"auths":{"r.example":"secret"}}"#]
+        {
+            let error = find("r.example", text).await.expect_err("not valid").to_string();
+            assert!(!error.contains("secret") && !error.contains("c2VjcmV0"), "{error}");
+        }
+        let found = Credentials { username: "u".into(), password: "secret".into(), identity_token: None };
+        assert!(!format!("{found:?}").contains("secret"));
+    }
+}

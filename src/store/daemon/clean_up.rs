@@ -1,0 +1,96 @@
+//! Owns what a run may leave in a daemon, how it is recognised, and its removal.
+//!
+//! Everything carries the id of the run's lease, as a label or in a name. Nothing that belongs to another lease is
+//! touched; whose lease is still held is for the caller to know.
+
+use std::collections::HashMap;
+
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+
+use super::connection::{Daemon, describe};
+use super::error::DaemonError;
+use crate::image::Digest;
+
+/// Label of containers and committed images: the id of the lease of the run that made them.
+pub const LEASE_LABEL: &str = "io.b2i.lease";
+
+/// What a name of a lease stands for.
+#[derive(Clone, Copy)]
+pub(crate) enum LeaseName {
+    /// The built-in base, loaded to run something in it.
+    Base,
+    /// A result between loading and naming.
+    Result,
+}
+
+/// A name that no registry can have (RFC 2606) and that depends on the lease alone.
+pub(crate) fn lease_name(lease: &str, what: LeaseName) -> String {
+    // A lease id may hold what a name must not.
+    let id = Digest::of(lease.as_bytes()).hex();
+    let tag = match what {
+        LeaseName::Base => "base",
+        LeaseName::Result => "result",
+    };
+    format!("b2i.invalid/lease/{}:{tag}", &id[..32])
+}
+
+/// Removes the containers and unnamed images of the leases `lease_ids`.
+///
+/// # Errors
+/// The first error; what could be removed is removed all the same.
+pub async fn remove_leftovers(daemon: &Daemon, lease_ids: &[String]) -> Result<(), DaemonError> {
+    let mut first_error = None;
+    for lease in lease_ids {
+        for result in [remove_containers(daemon, lease).await, remove_images(daemon, lease).await] {
+            if let Err(error) = result {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+fn labelled(lease: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{LEASE_LABEL}={lease}")])])
+}
+
+async fn remove_containers(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> {
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&labelled(lease)).build();
+    let found = daemon.client().list_containers(Some(options)).await;
+    let found = found.map_err(|error| daemon.request_error("list containers", &error))?;
+    for container in found {
+        let own = container.labels.as_ref().and_then(|labels| labels.get(LEASE_LABEL));
+        if let (Some(id), Some(true)) = (&container.id, own.map(|own| own == lease)) {
+            remove_container(daemon, id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Kills and removes a container with its anonymous volumes; one that is not there is no error.
+pub(crate) async fn remove_container(daemon: &Daemon, id: &str) -> Result<(), DaemonError> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match daemon.client().remove_container(id, Some(options)).await {
+        Ok(()) => Ok(()),
+        // 409: somebody else is removing it at this moment.
+        Err(error) if matches!(describe(&error).0, Some(404 | 409)) => Ok(()),
+        Err(error) => Err(daemon.request_error(format!("remove the container {id}"), &error)),
+    }
+}
+
+async fn remove_images(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> {
+    for what in [LeaseName::Base, LeaseName::Result] {
+        daemon.remove_image(&lease_name(lease, what)).await?;
+    }
+    let options = ListImagesOptionsBuilder::default().filters(&labelled(lease)).build();
+    let found = daemon.client().list_images(Some(options)).await;
+    for image in found.map_err(|error| daemon.request_error("list images", &error))? {
+        let named = image.repo_tags.iter().any(|tag| tag != "<none>:<none>");
+        if !named && image.labels.get(LEASE_LABEL).is_some_and(|own| own == lease) {
+            daemon.remove_image(&image.id).await?;
+        }
+    }
+    Ok(())
+}

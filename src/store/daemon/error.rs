@@ -1,0 +1,368 @@
+//! Owns the errors of everything that talks to a daemon: the image store and the engine share one enum.
+//!
+//! Must not decide what happens after an error; it says what failed, where, why, and what the user can do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::failure::{Failure, FailureKind};
+use crate::image::{Digest, Platform};
+use crate::store::archive::ArchiveError;
+use crate::store::credentials::CredentialsError;
+
+/// What went wrong between b2i and a daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configured address makes no sense, or names a transport that b2i does not speak.
+    #[error("the daemon address `{host}` ({origin}) cannot be used: {reason}")]
+    InvalidHost {
+        /// The address, as it was given.
+        host: String,
+        /// Where it was given.
+        origin: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The chosen docker context cannot be read.
+    #[error("the docker context `{name}` cannot be used: `{}` {reason}", path.display())]
+    Context {
+        /// The context.
+        name: String,
+        /// The file at fault.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing answers there.
+    #[error("the daemon at {address} ({origin}) does not answer: {reason}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// Where the address came from.
+        origin: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The socket is there, and this user may not use it.
+    #[error("no permission to use the daemon at {address}")]
+    PermissionDenied {
+        /// The address.
+        address: String,
+    },
+    /// The daemon answered a request with an error, or the connection broke.
+    #[error("the daemon at {address} could not {action}: {reason}")]
+    Request {
+        /// The address.
+        address: String,
+        /// What it was asked to do.
+        action: String,
+        /// HTTP status, if it answered.
+        status: Option<u16>,
+        /// What it said.
+        reason: String,
+    },
+    /// The image is not in the daemon, and pulling it is not allowed.
+    #[error("the image `{name}` is not in the daemon at {address}, and it is not pulled: {reason}")]
+    ImageMissing {
+        /// The image.
+        name: String,
+        /// The address.
+        address: String,
+        /// Which option forbids it.
+        reason: &'static str,
+    },
+    /// The daemon could not pull the image.
+    #[error("the image `{name}` could not be pulled: {reason}")]
+    Pull {
+        /// The image.
+        name: String,
+        /// What kind of refusal it was.
+        cause: PullCause,
+        /// What the daemon said.
+        reason: String,
+    },
+    /// The image is for another platform.
+    #[error("the image `{name}` is for {found}, but {wanted} is asked for")]
+    WrongPlatform {
+        /// The image.
+        name: String,
+        /// Its platform.
+        found: Platform,
+        /// The platform that is asked for.
+        wanted: Platform,
+    },
+    /// What the daemon says of an image contradicts itself.
+    #[error("the daemon at {address} gives no usable answer about the image `{name}`: {reason}")]
+    InvalidImage {
+        /// The image.
+        name: String,
+        /// The address.
+        address: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// A layer that the daemon exported has the wrong bytes, or is not in the export.
+    #[error("the daemon at {address} exported `{name}` without the layer {wanted}: {reason}")]
+    Export {
+        /// The image.
+        name: String,
+        /// The address.
+        address: String,
+        /// Diff ID of the layer.
+        wanted: Digest,
+        /// What was there instead.
+        reason: String,
+    },
+    /// An image archive could not be made.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The credentials of a registry could not be found out.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// A file of this machine could not be read or written.
+    #[error("{action} `{}` failed", path.display())]
+    File {
+        /// What was done to it.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The daemon took the image but has not got it now, or has something else under its ID.
+    #[error("the daemon at {address} took the image {wanted}, but {found}")]
+    NotLoaded {
+        /// The address.
+        address: String,
+        /// ID of the image.
+        wanted: Digest,
+        /// What is there instead.
+        found: String,
+    },
+    /// The daemon's disk is full.
+    #[error("the daemon at {address} could not {action}: its disk is full ({reason})")]
+    DiskFull {
+        /// The address.
+        address: String,
+        /// What it was asked to do.
+        action: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Publishing failed.
+    #[error("the daemon at {address} could not {action}: {reason}")]
+    Publish {
+        /// The address.
+        address: String,
+        /// What it was asked to do.
+        action: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A limit was asked for that the daemon cannot enforce.
+    #[error("the daemon at {address} cannot enforce the {limit} limit: {reason}")]
+    LimitNotEnforced {
+        /// The address.
+        address: String,
+        /// Which limit.
+        limit: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The container's command could not be started.
+    #[error("`{command}` could not be started in the image `{image}`: {reason}")]
+    Start {
+        /// The command.
+        command: String,
+        /// The image.
+        image: String,
+        /// What the daemon said.
+        reason: String,
+    },
+    /// The command took longer than it was allowed to and was killed.
+    #[error("`{command}` was killed because it ran longer than {}", seconds(*limit))]
+    TimedOut {
+        /// The command.
+        command: String,
+        /// How long it was allowed to run.
+        limit: Duration,
+        /// The last lines it printed, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// A file that is taken out of a container is not a regular file.
+    #[error("`{path}` in the container is {found}, not a regular file")]
+    NotAFile {
+        /// The path.
+        path: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file that is taken out of a container is too large.
+    #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// The path.
+        path: String,
+        /// Its size, in bytes.
+        size: u64,
+        /// The largest allowed size, in bytes.
+        limit: u64,
+    },
+}
+
+/// Why a pull was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullCause {
+    /// The registry does not have the image.
+    NotFound,
+    /// The registry wants other credentials, or does not say whether the image exists.
+    Denied,
+    /// The registry has it for other platforms only.
+    Platform,
+    /// The registry could not be reached.
+    Network,
+    /// Anything else.
+    Other,
+}
+
+impl PullCause {
+    /// Reads the cause out of what Docker and Podman say; neither gives a code.
+    pub(super) fn of(message: &str) -> Self {
+        let message = message.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if says(&[
+            "no matching manifest",
+            "no image found in manifest list",
+            "does not match the specified platform",
+        ]) {
+            Self::Platform
+        } else if says(&["denied", "unauthorized", "authentication required", "no basic auth", "forbidden"]) {
+            Self::Denied
+        } else if says(&["manifest unknown", "not found", "name unknown", "no such image"]) {
+            Self::NotFound
+        } else if says(&[
+            "dial tcp",
+            "lookup ",
+            "no such host",
+            "connection re",
+            "timeout",
+            "tls",
+            "x509",
+            "eof",
+        ]) {
+            Self::Network
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+impl Failure for DaemonError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::InvalidHost { .. } | Self::Context { .. } => FailureKind::Usage,
+            Self::Unreachable { .. }
+            | Self::PermissionDenied { .. }
+            | Self::Request { .. }
+            | Self::LimitNotEnforced { .. } => FailureKind::Engine,
+            Self::ImageMissing { .. }
+            | Self::Pull { .. }
+            | Self::WrongPlatform { .. }
+            | Self::InvalidImage { .. }
+            | Self::Export { .. }
+            | Self::Start { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. } => FailureKind::Builder,
+            Self::Credentials(error) => error.kind(),
+            Self::Archive(error) => error.kind(),
+            Self::File { .. } => FailureKind::Image,
+            Self::NotLoaded { .. } | Self::DiskFull { .. } | Self::Publish { .. } => FailureKind::Publish,
+            Self::TimedOut { .. } => FailureKind::Assemble,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let one = |hint: &str| vec![hint.to_owned()];
+        match self {
+            Self::InvalidHost { .. } => {
+                one("give an address such as `unix:///var/run/docker.sock` or `tcp://host:2375`")
+            }
+            Self::Context { .. } => {
+                one("look at it with `docker context inspect`, or set DOCKER_HOST, which goes before it")
+            }
+            Self::Unreachable { origin, .. } => vec![
+                format!("start the daemon, or correct the address ({origin})"),
+                "write an archive instead: `-o docker-archive:FILE`".into(),
+            ],
+            Self::PermissionDenied { .. } => vec![
+                "add the user to the socket's group (`docker`), or use a rootless daemon".into(),
+                "write an archive instead: `-o docker-archive:FILE`".into(),
+            ],
+            Self::ImageMissing { .. } => {
+                one("pull or load the image first, or allow pulling (`--pull missing`, without `--offline`)")
+            }
+            Self::Pull { cause, name, .. } => match cause {
+                PullCause::NotFound => one("check the name and the tag"),
+                PullCause::Denied => {
+                    vec![format!(
+                        "log in with `docker login` to read `{name}`, or check that the name is right"
+                    )]
+                }
+                PullCause::Platform => {
+                    one("choose a platform that the image is published for (`--platform`)")
+                }
+                PullCause::Network => one("check network, proxy and mirror settings of the daemon"),
+                PullCause::Other => Vec::new(),
+            },
+            Self::WrongPlatform { wanted, .. } => {
+                vec![format!("pull the image for {wanted}, or choose a builder that is published for it")]
+            }
+            Self::DiskFull { .. } => one("free space, for example with `docker system prune`"),
+            Self::LimitNotEnforced { .. } => {
+                one("leave the limit out, or run the daemon with cgroups that can enforce it")
+            }
+            Self::TimedOut { .. } => one("allow it more time with `--timeout`"),
+            Self::Credentials(error) => error.hints(),
+            Self::Archive(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Says whether a message means that a disk is full.
+pub(super) fn is_disk_full(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("no space left on device") || message.contains("disk quota exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_refused_pull_is_read_from_the_message() {
+        for (message, cause) in [
+            ("manifest for app:9 not found: manifest unknown: manifest unknown", PullCause::NotFound),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login': denied",
+                PullCause::Denied,
+            ),
+            ("Get \"http://host/v2/x/manifests/1\": no basic auth credentials", PullCause::Denied),
+            ("dial tcp 127.0.0.1:1: connect: connection refused", PullCause::Network),
+            (
+                "no matching manifest for linux/s390x in the manifest list entries: not found",
+                PullCause::Platform,
+            ),
+            ("something else", PullCause::Other),
+        ] {
+            assert_eq!(PullCause::of(message), cause, "{message}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The daemon (Docker ≥ 20.10, Podman ≥ 4) as image source and image sink, and the connection to it.
+//!
+//! The engine `engine/docker` uses the same connection. Knows no plan and no artifact.
+
+mod bridge;
+mod clean_up;
+mod connection;
+mod discover;
+mod error;
+mod export;
+mod pull;
+mod sink;
+mod source;
+
+pub(crate) use bridge::{pump, stream_to_reader};
+pub(crate) use clean_up::remove_container;
+pub use clean_up::{LEASE_LABEL, remove_leftovers};
+pub use connection::{Daemon, DaemonFlavour, DaemonInfo};
+pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
+pub use error::{DaemonError, PullCause};
+pub use sink::PublishContext;
+pub use source::ResolveOptions;

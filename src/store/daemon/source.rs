@@ -1,0 +1,272 @@
+//! Owns the daemon as an image source: from a name to a base image, pulled if that is allowed and needed.
+//!
+//! The config is put together from the daemon's `inspect` answer, as the bytes that were pulled are not to be had.
+//! What stands in it depends on the image alone, not on which daemon answers: keys are ordered, empty fields are
+//! left out, and the history has one plain entry for each layer (the daemon's does not say which entries are
+//! empty). So Docker and Podman give the same config for the same base.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::connection::{Daemon, describe};
+use super::error::DaemonError;
+use crate::events::{Events, Step};
+use crate::image::{Digest, ImageConfig, ImageReference, Platform};
+use crate::request::PullPolicy;
+use crate::store::{BaseImage, BaseLayers};
+
+/// How a base image is looked for.
+#[derive(Clone, Debug, Default)]
+pub struct ResolveOptions {
+    /// The platform that the image has to be for; none means what the daemon has or pulls by itself.
+    pub platform: Option<Platform>,
+    /// When it is pulled.
+    pub pull: PullPolicy,
+    /// Whether the network is forbidden.
+    pub offline: bool,
+    /// Where credentials of registries are looked for, first come, first served.
+    pub credential_files: Vec<PathBuf>,
+}
+
+impl Daemon {
+    /// Finds the image `reference` (a name, or an ID that the daemon knows) and reads its config.
+    ///
+    /// # Errors
+    /// [`DaemonError::ImageMissing`], [`DaemonError::Pull`], [`DaemonError::WrongPlatform`] and
+    /// [`DaemonError::InvalidImage`]; errors of the connection and of credentials.
+    pub async fn resolve(
+        &self,
+        reference: &ImageReference,
+        options: &ResolveOptions,
+        events: &Events,
+    ) -> Result<BaseImage, DaemonError> {
+        let step = events.start(Step::Base, reference.familiar(), None);
+        let image_id = image_id(reference);
+        let may_pull = !options.offline && options.pull != PullPolicy::Never && image_id.is_none();
+        let mut found = None;
+        if options.pull != PullPolicy::Always || !may_pull {
+            found = self.look_up(reference).await?;
+        }
+        let fits = |image: &BaseImage| match &options.platform {
+            Some(wanted) => wanted.matches(&image.config.platform()),
+            None => true,
+        };
+        let pulled = match &found {
+            Some(image) => !fits(image) && may_pull,
+            None => true,
+        };
+        if pulled {
+            if !may_pull {
+                let reason = match image_id {
+                    Some(_) => "it is an image ID, which no registry knows",
+                    None if options.offline => "the network is not used (`--offline`)",
+                    None => "pulling is switched off (`--pull never`)",
+                };
+                let address = self.info().address.clone();
+                return Err(DaemonError::ImageMissing { name: reference.familiar(), address, reason });
+            }
+            self.pull(reference, options, &step).await?;
+            found = self.look_up(reference).await?;
+        }
+        let image = found.ok_or_else(|| {
+            self.invalid(reference, "it pulled the image without an error, and does not have it".into())
+        })?;
+        if let Some(wanted) = options.platform.clone().filter(|_| !fits(&image)) {
+            let found = image.config.platform();
+            return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, wanted });
+        }
+        step.finish(if pulled { "pulled" } else { "already in the daemon" });
+        Ok(image)
+    }
+
+    /// Looks an image up, by its name and then, where it may be one, by its ID.
+    async fn look_up(&self, reference: &ImageReference) -> Result<Option<BaseImage>, DaemonError> {
+        let mut answer = self.inspect_image(&reference.to_string()).await?;
+        if let (None, Some(id)) = (&answer, image_id(reference)) {
+            // Only an answer with this very ID counts: the daemon also takes the text for a name.
+            answer = self.inspect_image(&id).await?.filter(|answer| {
+                let found = answer["Id"].as_str().unwrap_or_default();
+                found.trim_start_matches("sha256:").starts_with(id.trim_start_matches("sha256:"))
+            });
+        }
+        answer.map(|answer| self.base_image(reference, &answer)).transpose()
+    }
+
+    /// What the daemon says of an image, with every field; nothing if it does not have it.
+    pub(crate) async fn inspect_image(&self, name: &str) -> Result<Option<Value>, DaemonError> {
+        match self.get_json(format!("/images/{name}/json")).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => match describe(&error).0 {
+                Some(404) => Ok(None),
+                _ => Err(self.request_error(format!("look up the image `{name}`"), &error)),
+            },
+        }
+    }
+
+    fn base_image(&self, reference: &ImageReference, answer: &Value) -> Result<BaseImage, DaemonError> {
+        let image_id = answer["Id"].as_str().filter(|id| !id.is_empty());
+        let image_id = image_id.ok_or_else(|| self.invalid(reference, "it names no ID".into()))?;
+        // Podman leaves the algorithm out in places.
+        let image_id = match image_id.parse::<Digest>() {
+            Ok(digest) => digest.to_string(),
+            Err(error) => return Err(self.invalid(reference, error.to_string())),
+        };
+        let config = config_of(answer).map_err(|reason| self.invalid(reference, reason))?;
+        Ok(BaseImage {
+            name: reference.to_string(),
+            manifest_digest: manifest_digest(reference, answer),
+            config,
+            layers: BaseLayers::Daemon { image_id },
+        })
+    }
+
+    fn invalid(&self, reference: &ImageReference, reason: String) -> DaemonError {
+        DaemonError::InvalidImage { name: reference.familiar(), address: self.info().address.clone(), reason }
+    }
+}
+
+/// The reference as an image ID, if it may be one: `647ee435af48` or `sha256:…`, which parse as names too.
+fn image_id(reference: &ImageReference) -> Option<String> {
+    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let name =
+        reference.repository().strip_prefix("library/").filter(|_| reference.registry() == "docker.io")?;
+    match (name, reference.tag()) {
+        ("sha256", Some(tag)) if tag.len() == 64 && hexadecimal(tag) => Some(format!("sha256:{tag}")),
+        (name, Some("latest")) if (12..=64).contains(&name.len()) && hexadecimal(name) => {
+            Some(name.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The digest of the manifest under the reference's name: the one it names itself, or what it was pulled with.
+fn manifest_digest(reference: &ImageReference, answer: &Value) -> Option<Digest> {
+    let named = answer["RepoDigests"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut digests: Vec<Digest> = named
+        .filter_map(|text| text.parse::<ImageReference>().ok())
+        .filter(|found| found.name() == reference.name())
+        .filter_map(|found| found.digest())
+        .collect();
+    digests.sort();
+    reference.digest().or_else(|| digests.first().copied())
+}
+
+/// Puts an image config together from an `inspect` answer.
+fn config_of(answer: &Value) -> Result<ImageConfig, String> {
+    let mut config = Map::new();
+    for (field, from) in
+        [("architecture", "Architecture"), ("os", "Os"), ("variant", "Variant"), ("os.version", "OsVersion")]
+    {
+        if let Some(text) = answer[from].as_str().filter(|text| !text.is_empty()) {
+            config.insert(field.into(), json!(text));
+        }
+    }
+    if !config.contains_key("architecture") || !config.contains_key("os") {
+        return Err("it names no platform".into());
+    }
+    let runtime = match &answer["Config"] {
+        Value::Object(runtime) => filled(runtime),
+        Value::Null => Map::new(),
+        _ => return Err("its `Config` is no object".into()),
+    };
+    config.insert("config".into(), Value::Object(runtime));
+    let layers = match &answer["RootFS"]["Layers"] {
+        Value::Array(layers) => layers.clone(),
+        Value::Null => Vec::new(),
+        _ => return Err("its `RootFS.Layers` is no list".into()),
+    };
+    let history: Vec<Value> =
+        layers.iter().map(|_| json!({"created_by": "layer of the base image"})).collect();
+    config.insert("rootfs".into(), json!({"type": "layers", "diff_ids": layers}));
+    config.insert("history".into(), Value::Array(history));
+    let bytes = Value::Object(config).to_string();
+    ImageConfig::parse(bytes.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// The fields that say something, in the order of their names.
+fn filled(runtime: &Map<String, Value>) -> Map<String, Value> {
+    let empty = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    };
+    let mut fields: Vec<(&String, &Value)> = runtime.iter().filter(|(_, value)| !empty(value)).collect();
+    fields.sort_by_key(|(name, _)| name.as_str());
+    fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
+}
+
+/// The same value with every object's keys in order; lists keep theirs.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut fields: Vec<_> = map.iter().collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            Value::Object(fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(text: &str) -> ImageReference {
+        text.parse().expect("valid")
+    }
+
+    #[test]
+    fn the_config_keeps_what_it_does_not_know_and_drops_what_says_nothing() {
+        let layer = Digest::of(b"layer").to_string();
+        let answer = json!({
+            "Architecture": "arm64", "Os": "linux", "Variant": "v8",
+            "Config": {
+                "User": "1001", "Tty": false, "Cmd": null, "Hostname": "", "Unknown": {"z": 1, "a": {}},
+                "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5}, "ExposedPorts": {"80/tcp": {}}
+            },
+            "RootFS": {"Type": "layers", "Layers": [layer]}
+        });
+        let config = config_of(&answer).expect("usable");
+        let expected = format!(
+            r#"{{"architecture":"arm64","os":"linux","variant":"v8","config":{{"ExposedPorts":{{"80/tcp":{{}}}},"Healthcheck":{{"Interval":5,"Test":["CMD","true"]}},"Unknown":{{"a":{{}},"z":1}},"User":"1001"}},"rootfs":{{"type":"layers","diff_ids":["{layer}"]}},"history":[{{"created_by":"layer of the base image"}}]}}"#
+        );
+        assert_eq!(String::from_utf8(config.to_bytes()).expect("UTF-8"), expected);
+    }
+
+    #[test]
+    fn answers_of_the_wrong_shape_are_refused() {
+        for answer in [
+            json!({}),
+            json!({"Architecture": "amd64", "Os": "linux", "Config": []}),
+            json!({"Architecture": "amd64", "Os": "linux", "RootFS": {"Layers": "x"}}),
+            json!({"Architecture": "amd64", "Os": "linux", "RootFS": {"Layers": ["sha256:1"]}}),
+        ] {
+            assert!(config_of(&answer).is_err(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_the_digest_of_the_same_repository_counts() {
+        let (own, other) = (Digest::of(b"own"), Digest::of(b"other"));
+        let answer = json!({"RepoDigests": [
+            format!("registry.example/app@{other}"), format!("app@{own}"), "nonsense"
+        ]});
+        assert_eq!(manifest_digest(&reference("app:1"), &answer), Some(own));
+        assert_eq!(manifest_digest(&reference("docker.io/library/app"), &answer), Some(own));
+        assert_eq!(manifest_digest(&reference("else"), &answer), None);
+    }
+
+    #[test]
+    fn image_ids_are_recognised() {
+        let long = "a".repeat(64);
+        assert_eq!(image_id(&reference("647ee435af48")), Some("647ee435af48".into()));
+        assert_eq!(image_id(&reference(&format!("sha256:{long}"))), Some(format!("sha256:{long}")));
+        for name in ["app", "cafe", "647ee435af48:1", "registry.example/647ee435af48"] {
+            assert_eq!(image_id(&reference(name)), None, "{name}");
+        }
+    }
+}

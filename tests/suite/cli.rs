@@ -1,0 +1,494 @@
+//! The command line as people and programs meet it: help, usage errors, configuration, generated texts.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use insta::assert_snapshot;
+
+use crate::support::Sandbox;
+
+#[test]
+fn version_is_printed_to_stdout() {
+    let ended = Sandbox::new().run(&["--version"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, concat!("b2i ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn short_help() {
+    let ended = Sandbox::new().run(&["-h"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert_snapshot!(ended.stdout, @r"
+    Turn a finished artifact into a container image, without a Dockerfile
+
+    Usage: b2i [OPTIONS] <COMMAND>
+
+    Commands:
+      build        Build an image from an artifact
+      inspect      Say what an artifact is and what it needs
+      builders     List, show, check and export builders
+      config       Show the configuration
+      completions  Print a completion script for a shell
+      man          Print the manual page
+
+    Global options:
+      -q, --quiet              Print only the result, and errors
+      -v, --verbose...         Print more; twice for even more
+          --color <WHEN>       Use colours: auto, always or never [env: B2I_COLOR]
+          --progress <STYLE>   Show progress as a live display, plain lines or JSON lines: auto, plain
+                               or json [env: B2I_PROGRESS]
+          --config <FILE>      Read this file instead of the user's configuration [env: B2I_CONFIG]
+          --cache-dir <DIR>    Keep downloads and known results here [env: B2I_CACHE_DIR]
+          --offline            Use no network; name what is missing [env: B2I_OFFLINE]
+      -H, --docker-host <URL>  Use the Docker or Podman daemon at this address [env: B2I_DOCKER_HOST,
+                               DOCKER_HOST]
+      -h, --help               Print help; -h prints less than --help
+      -V, --version            Print the version
+
+    Type `b2i COMMAND --help` for the options and examples of a command.
+    ");
+}
+
+#[test]
+fn build_help() {
+    let ended = Sandbox::new().run(&["build", "-h"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert_snapshot!(ended.stdout, @r#"
+    Build an image from an artifact
+
+    Usage: b2i build [OPTIONS] <ARTIFACT> [-- <ARGS>...]
+
+    Arguments:
+      <ARTIFACT>  JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or - for
+                  standard input
+      [ARGS]...   Default arguments of the program, kept in ARGS; `docker run -e ARGS=...` replaces them
+
+    Input options:
+          --add <SRC[:DEST]>         Add a file or directory beside the artifact, or at DEST
+                                     [repeatable]
+          --path <MEMBER>            Take this member of an archive
+          --keep-tree                Take the rest of the archive along
+          --as <KIND>                Treat an archive or directory as a finished artifact or a source
+                                     tree [possible values: artifact, source]
+          --sha256 <DIGEST>          Require this digest of the fetched bytes
+          --max-size <SIZE>          Stop when something fetched or unpacked is larger [default: 4GiB]
+                                     [env: B2I_MAX_SIZE]
+          --header-env <HEADER=VAR>  Send the value of a variable as a header to the artifact's host
+                                     [repeatable]
+          --header-file <FILE>       Send the headers in this file, one `Name: value` a line, to the
+                                     artifact's host
+          --bearer-env <VAR>         Send the value of a variable as bearer token to the artifact's host
+          --netrc-file <FILE>        Take passwords from this file [default: $NETRC or ~/.netrc]
+          --ca-file <FILE>           Believe the CA certificates (PEM) in this file, too [repeatable]
+          --main-class <CLASS>       Name the main class of a JAR whose manifest names none
+
+    Builder options:
+          --builder <NAME|IMAGE>  Use this builder: a name such as java:21, or any image with S2I
+                                  scripts [env: B2I_BUILDER]
+          --assemble <HOW>        Perform the assembly (place), run the script in the daemon (docker),
+                                  or choose (auto) [env: B2I_ASSEMBLE]
+          --pull <WHEN>           Pull images always, if missing, or never [default: missing] [env:
+                                  B2I_PULL]
+          --assemble-user <USER>  Run the script as this user
+          --allow-root            Let the script run as root if the builder's label asks for it
+          --memory <SIZE>         Limit the script's memory [env: B2I_MEMORY]
+          --cpus <NUMBER>         Limit the script's processors, such as 1.5 [env: B2I_CPUS]
+          --pids-limit <NUMBER>   Limit the script's number of processes [env: B2I_PIDS_LIMIT]
+          --network <NETWORK>     Give the script this network of the daemon [default: none]
+          --timeout <TIME>        Stop the script after this time, such as 30s or 5m [env: B2I_TIMEOUT]
+
+    Image options:
+      -t, --tag <NAME[:TAG]>         Name the image [repeatable] [default: the artifact's name]
+      -e, --env <NAME[=VALUE]>       Set an environment variable; without a value, take it from this
+                                     environment [repeatable]
+          --env-file <FILE>          Set the environment variables in this file, one NAME=VALUE a line
+                                     [repeatable]
+          --label <NAME=VALUE>       Set a label [repeatable]
+          --annotation <NAME=VALUE>  Set an annotation of the manifest, where the output has one
+                                     [repeatable]
+          --port <PORT>              Expose a port, such as 8080 or 53/udp [repeatable]
+          --workdir <PATH>           Set the working directory
+          --user <USER>              Set the user, uid[:gid] or a name
+          --entrypoint <COMMAND>     Replace the entrypoint: a JSON list, or words with shell quoting
+          --health-cmd <COMMAND>     Check health with this shell command; an empty one switches the
+                                     base's check off
+          --stop-signal <SIGNAL>     Stop the program with this signal, such as SIGINT
+          --platform <OS/ARCH>       Build for this platform, such as linux/arm64 [default: the
+                                     artifact's] [env: B2I_PLATFORM]
+          --context-path <PATH>      Serve a web application at this path [default: /]
+
+    Output options:
+      -o, --output <WHERE>        Write to docker (the daemon) or docker-archive:FILE [repeatable]
+                                  [default: docker, or an archive without it]
+          --metadata-file <FILE>  Write what was built, as JSON, to this file
+          --iidfile <FILE>        Write the image's ID to this file
+          --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
+          --run                   Start the image when it is built; b2i ends as the program ends
+          --dry-run               Print the plan and build nothing
+
+    Global options:
+      -q, --quiet              Print only the result, and errors
+      -v, --verbose...         Print more; twice for even more
+          --color <WHEN>       Use colours: auto, always or never [env: B2I_COLOR]
+          --progress <STYLE>   Show progress as a live display, plain lines or JSON lines: auto, plain
+                               or json [env: B2I_PROGRESS]
+          --config <FILE>      Read this file instead of the user's configuration [env: B2I_CONFIG]
+          --cache-dir <DIR>    Keep downloads and known results here [env: B2I_CACHE_DIR]
+          --offline            Use no network; name what is missing [env: B2I_OFFLINE]
+      -H, --docker-host <URL>  Use the Docker or Podman daemon at this address [env: B2I_DOCKER_HOST,
+                               DOCKER_HOST]
+      -h, --help               Print help; -h prints less than --help
+
+    Examples:
+      b2i build target/app.jar -t app:1.0
+      b2i build https://host.example/tool.tar.gz --sha256 DIGEST -t tool:1.2 -- --port 8080 "a b"
+      b2i build app.jar --add lib/ --add application.yml -t app:1
+      b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
+      b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
+      b2i build ./server --run -- --help
+      b2i build ./server --dry-run --format json
+    "#);
+}
+
+#[test]
+fn long_help_names_every_variable_and_exit_code() {
+    let ended = Sandbox::new().run(&["--help"]);
+    for key in b2i::config::keys::KEYS {
+        if let Some(variable) = key.variable {
+            assert!(ended.stdout.contains(variable), "{variable}");
+        }
+    }
+    for variable in b2i::config::keys::OTHER_VARIABLES {
+        assert!(ended.stdout.contains(variable), "{variable}");
+    }
+    assert!(ended.stdout.contains("130, 143"));
+}
+
+#[test]
+fn no_command_is_a_usage_error() {
+    let ended = Sandbox::new().run(&[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert!(ended.stderr.contains("Usage: b2i"), "{}", ended.stderr);
+}
+
+#[test]
+fn usage_errors_say_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.env", "GOOD=1\nB D=2\n");
+    let mut errors = String::new();
+    for arguments in [
+        &["build", "app.jar", "--run", "-o", "docker-archive:app.tar"][..],
+        &["build", "app.jar", "-o", "registry:x"],
+        &["build", "app.jar", "-o", "docker-archive:a.tar", "-o", "docker-archive:a.tar"],
+        &["build", "app.jar", "--env", "ARGS=x", "--", "y"],
+        &["build", "app.jar", "--env-file", "bad.env"],
+        &["build", "app.jar", "--env-file", "missing.env"],
+        &["build", "app.jar", "--offline", "--pull", "always"],
+        &["build", "app.jar", "--bearer-env", "TOKEN"],
+        &["build", "https://host.example/a.jar", "--bearer-env", "TOKEN"],
+        &["build", "https://me:hunter2@host.example/a.jar"],
+        &["build", "ftp://host.example/a.jar"],
+        &[
+            "build",
+            "app.jar",
+            "-t",
+            "app@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        ],
+        &["inspect", ""],
+    ] {
+        let ended = sandbox.run(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}: {}", ended.stderr);
+        errors.push_str(&ended.stderr);
+        errors.push('\n');
+    }
+    assert!(!errors.contains("hunter2"));
+    assert_snapshot!(errors, @r"
+    error: `--run` needs the image in the daemon, and `--output` names only an archive
+
+    hint: add `--output docker`
+
+    error: `registry:x` is not a place that images are written to
+
+    hint: write `--output docker` or `--output docker-archive:FILE`
+
+    error: `a.tar` is to be written twice (--output)
+
+    error: `--env ARGS` and arguments after `--` say the same thing twice
+
+    hint: keep the arguments after `--`; b2i puts them into ARGS, quoted
+
+    error: line 2 of `bad.env` is wrong: `B D` cannot be the name of an environment variable
+
+    error: cannot read `missing.env` (--env-file)
+      caused by: No such file or directory (os error 2)
+
+    error: pulling is set to always by flag --pull, and offline by flag --offline
+
+    hint: give `--pull missing`, or leave `--offline` out
+
+    error: `--bearer-env` is for downloads, and the artifact is no URL
+
+    hint: leave `--bearer-env` out, or give an http or https URL
+
+    error: `--bearer-env` names the variable `TOKEN`, which is not set
+
+    error: the URL on `host.example` carries a user name or password
+
+    hint: every user of this machine can read arguments: put both into ~/.netrc or --netrc-file
+    hint: for a token use `--bearer-env VAR` or `--header-env NAME=VAR`
+
+    error: `ftp://` is not a place artifacts are fetched from
+
+    hint: give a file, an http or https URL, or - for standard input
+
+    error: `docker.io/library/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` names a digest, which follows from the image
+
+    hint: give a name and a tag: `--tag app:1.0`
+
+    error: a value is required for '<ARTIFACT>' but none was supplied
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn values_are_checked_where_they_are_typed() {
+    let sandbox = Sandbox::new();
+    for (arguments, reason) in [
+        (&["build", "a", "--sha256", "abc"][..], "is not a SHA-256 digest"),
+        (&["build", "a", "--max-size", "lots"], "is not a size"),
+        (&["build", "a", "--port", "8000-8010"], "ranges are not taken"),
+        (&["build", "a", "--timeout", "5"], "is not a time span"),
+        (&["build", "a", "--cpus", "all"], "is not a number of processors"),
+        (&["build", "a", "--entrypoint", "'x"], "unclosed single quote"),
+        (&["build", "a", "--stop-signal", "9000"], "write a signal's name"),
+        (&["build", "a", "--workdir", "srv"], "does not start with `/`"),
+        (&["build", "a", "--platform", "amd64"], "is not a platform"),
+        (&["build", "a", "--label", "x"], "write `x=VALUE`"),
+        (&["build", "a", "--builder", "java:"], "is not a builder"),
+        (&["build", "a", "--assemble", "magic"], "[possible values: auto, place, docker]"),
+        (&["build", "a", "--tag", "UPPER"], "must be lower case"),
+        (&["build", "a", "--run", "--dry-run"], "cannot be used with"),
+        (&["build", "a", "--quiet", "--verbose"], "cannot be used with"),
+        (&["build", "a", "--bilder", "java"], "'--builder'"),
+        (&["bild", "a"], "'build'"),
+        (&["build"], "<ARTIFACT>"),
+    ] {
+        let ended = sandbox.run(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(reason), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn variables_are_checked() {
+    let sandbox = Sandbox::new();
+    for (name, value, reason) in [
+        ("B2I_COLOR", "pink", "the variable `B2I_COLOR` is wrong: `pink` is none of auto, always, never"),
+        ("B2I_PROGRESS", "bar", "is none of auto, plain, json"),
+        ("B2I_OFFLINE", "maybe", "the variable `B2I_OFFLINE` is wrong"),
+        ("B2I_CONFIG", "/missing.toml", "there is no configuration file `/missing.toml`"),
+        ("SOURCE_DATE_EPOCH", "today", "`today` is not a number of seconds since 1970"),
+    ] {
+        let ended = sandbox.run_with(&["build", "app.jar", "--dry-run"], &[(name, value)]);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains(reason), "{}", ended.stderr);
+    }
+    let ended = sandbox.run_with(&["config", "show"], &[("B2I_BULDER", "java")]);
+    assert_eq!(ended.code, 0);
+    assert!(ended.stderr.contains("did you mean `B2I_BUILDER`?"), "{}", ended.stderr);
+}
+
+#[test]
+fn unknown_keys_are_shown_in_their_line() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b2i.toml", "[build]\nbuidler = \"java\"\n");
+    let ended = sandbox.run(&["config", "show"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert_snapshot!(ended.stderr, @r#"
+    error: unknown key `buidler` in `[build]`
+     --> b2i.toml:2:1
+      |
+    2 | buidler = "java"
+      | ^^^^^^^
+
+    hint: did you mean `builder`?
+    "#);
+}
+
+#[test]
+fn a_projects_file_is_not_trusted() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("b2i.toml", "[build]\nbuilder = \"java\"\n\n[docker]\nhost = \"tcp://evil.example:2375\"\n");
+    let ended = sandbox.run(&["build", "app.jar"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert_snapshot!(ended.stderr, @r#"
+    error: a project's configuration may not set `docker.host`: it decides which daemon gets the artifact
+     --> b2i.toml:5:1
+      |
+    5 | host = "tcp://evil.example:2375"
+      | ^^^^
+
+    hint: this file comes with the project and is not trusted with it; put `docker.host` into your own configuration (`~/.config/b2i/config.toml`), or give `--docker-host` on the command line
+    "#);
+}
+
+#[test]
+fn configuration_shows_every_value_with_its_origin() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "b2i.toml",
+        "[build]\nbuilder = \"tomcat\"\nargs = \"--port 8080 'a b'\"\nports = [\"8080\"]\n\
+         labels = { \"com.example/team\" = \"web\" }\n\n[templates]\ndirectories = [\"templates\"]\n",
+    );
+    sandbox.write_user_configuration(
+        "[bases]\n\"docker.io/library/debian:12\" = \"mirror.example/debian:12\"\n\n[network]\nretries = 5\n\
+         proxies = { https = \"http://me:hunter2@proxy.example:3128\" }\n",
+    );
+    let variables =
+        [("B2I_PULL", "never"), ("no_proxy", "localhost,.example"), ("DOCKER_HOST", "unix:///run/x")];
+    let arguments = ["config", "show", "--offline", "--cache-dir", "/var/cache/b2i"];
+    let ended = sandbox.run_with(&arguments, &variables);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert_snapshot!(ended.stdout, @r#"
+    [build]
+    builder = "tomcat"                                          # b2i.toml:2
+    args = ["--port", "8080", "a b"]                            # b2i.toml:3
+    # env =                                                     # not set
+    labels."com.example/team" = "web"                           # b2i.toml:5
+    ports = ["8080/tcp"]                                        # b2i.toml:4
+    assemble = "auto"                                           # built in
+    pull = "never"                                              # variable B2I_PULL
+    # platform =                                                # not set
+
+    [bases]
+    "docker.io/library/debian:12" = "mirror.example/debian:12"  # [ROOT]/home/.config/b2i/config.toml:2
+
+    [templates]
+    directories = [
+      "templates",                                              # b2i.toml:8
+    ]
+
+    [docker]
+    host = "unix:///run/x"                                      # variable DOCKER_HOST
+
+    [cache]
+    directory = "/var/cache/b2i"                                # flag --cache-dir
+
+    [network]
+    offline = true                                              # flag --offline
+    # ca-files =                                                # not set
+    # connect-timeout =                                         # not set
+    # read-timeout =                                            # not set
+    retries = 5                                                 # [ROOT]/home/.config/b2i/config.toml:5
+    max-size = "4GiB"                                           # built in
+
+    [network.proxies]
+    # http =                                                    # not set
+    https = "http://…@proxy.example:3128"                       # [ROOT]/home/.config/b2i/config.toml:6
+    # all =                                                     # not set
+    none = "localhost,.example"                                 # variable no_proxy
+
+    [limits]
+    # memory =                                                  # not set
+    # cpus =                                                    # not set
+    # pids =                                                    # not set
+    # timeout =                                                 # not set
+    "#);
+
+    // What is shown is a configuration file that says the same.
+    b2i::config::file::parse(b2i::config::FileLevel::User, std::path::Path::new("x"), &ended.stdout)
+        .expect("valid TOML with known keys");
+
+    let ended = sandbox.run_with(&["config", "show", "--format", "json"], &variables);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(json["schemaVersion"], 1);
+    assert_eq!(json["build"]["pull"]["origin"]["variable"], "B2I_PULL");
+    assert_eq!(json["network"]["retries"]["origin"]["line"], 5);
+    assert!(!ended.stdout.contains("hunter2"));
+}
+
+#[test]
+fn a_named_file_stands_for_the_users() {
+    let sandbox = Sandbox::new();
+    sandbox.write_user_configuration("[network]\nretries = 5\n");
+    sandbox.write("own.toml", "[limits]\npids = 7\n");
+    let ended = sandbox.run(&["config", "show", "--config", "own.toml"]);
+    assert!(ended.stdout.contains("own.toml:2") && ended.stdout.contains("# retries ="), "{}", ended.stdout);
+}
+
+#[test]
+fn color_follows_flag_and_conventions() {
+    let sandbox = Sandbox::new();
+    let is_colored = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let ended = sandbox.run_with(&[&["inspect", ""], arguments].concat(), variables);
+        assert_eq!(ended.code, 2);
+        ended.stderr.contains('\u{1b}')
+    };
+    assert!(!is_colored(&[], &[]));
+    assert!(is_colored(&["--color", "always"], &[]));
+    assert!(is_colored(&[], &[("B2I_COLOR", "always")]));
+    assert!(is_colored(&[], &[("CLICOLOR_FORCE", "1")]));
+    assert!(!is_colored(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(!is_colored(&["--color=never"], &[("CLICOLOR_FORCE", "1")]));
+    let help = |color: &str| sandbox.run(&["build", "--color", color, "--help"]).stdout.contains('\u{1b}');
+    assert!(help("always") && !help("never") && !help("auto"));
+}
+
+#[test]
+fn errors_are_json_lines_where_progress_is() {
+    let ended = Sandbox::new().run(&["inspect", "ftp://host.example/x", "--progress", "json"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
+    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://` is not a place artifacts are fetched from","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
+}
+
+#[test]
+fn names_cannot_act_on_the_terminal() {
+    let ended = Sandbox::new().run(&["build", "app.jar", "-o", "docker\u{1b}]0;owned\u{7}"]);
+    assert_eq!(ended.code, 2);
+    assert!(!ended.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", ended.stderr);
+}
+
+#[test]
+fn completions_are_complete() {
+    let sandbox = Sandbox::new();
+    for (shell, mark) in [("bash", "_b2i()"), ("zsh", "#compdef b2i"), ("fish", "complete -c b2i")] {
+        let ended = sandbox.run(&["completions", shell]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+        assert!(ended.stdout.contains(mark) && ended.stdout.contains("assemble-user"), "{shell}");
+    }
+    let script = sandbox.run(&["completions", "bash"]).stdout;
+    let output =
+        assert_cmd::Command::new("bash").arg("-n").write_stdin(script).output().expect("bash starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_manual_page_has_every_command() {
+    let ended = Sandbox::new().run(&["man"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(ended.stdout.contains("\n.TH b2i 1 "), "{}", &ended.stdout[..200]);
+    for section in ["B2I BUILD", "B2I INSPECT", "B2I BUILDERS EXPORT", "B2I CONFIG SHOW", "B2I COMPLETIONS"] {
+        assert!(ended.stdout.contains(&format!(".SH \"{section}\"")), "{section}");
+    }
+    for text in ["\\-\\-assemble\\-user", "Examples:", "Exit codes:"] {
+        assert!(ended.stdout.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["completions", "zsh"][..], &["man"], &["config", "show"], &["--help"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_b2i"));
+        command.env_clear().env("HOME", sandbox.project()).current_dir(sandbox.project());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("b2i starts");
+        // Closed before b2i writes, or while it does: both must be quiet.
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("UTF-8");
+        let status = child.wait().expect("b2i ends");
+        assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
