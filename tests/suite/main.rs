@@ -3,4 +3,5 @@
 mod cli;
 mod fault_server;
 mod input;
+mod leases;
 mod support;

@@ -261,6 +261,19 @@ fn links_named_by_path_are_followed_inside_the_archive() {
 }
 
 #[test]
+fn libraries_and_sources_do_not_compete_with_the_application() {
+    let jar = zip_of(&[("META-INF/MANIFEST.MF", b"")]);
+    let all = [
+        File("x/lib/a.jar", &jar),
+        File("x/app-sources.jar", &jar),
+        File("x/app.jar", &jar),
+        File("x/run.sh", b"#!/bin/sh"),
+    ];
+    assert_eq!(find("t.tar", &tar_of(&all)).found().artifact.name, "app.jar");
+    assert_eq!(find("t.tar", &tar_of(&all[..1])).found().artifact.name, "a.jar");
+}
+
+#[test]
 fn a_script_counts_when_there_is_nothing_better() {
     let archive = tar_of(&[File("x/run", b"#!/bin/sh\n"), File("x/README", b"x")]);
     assert_eq!(find("t.tar", &archive).found().artifact.name, "run");
