@@ -133,7 +133,7 @@ fn http_options(
         headers.extend(headers_from_file(file)?);
     }
     let bearer = match &arguments.bearer_env {
-        Some(name) => Some(secret(name, "--bearer-env", environment)?.to_owned()),
+        Some(name) => Some(Secret::new(secret(name, "--bearer-env", environment)?)),
         None => None,
     };
     let network = &settings.network;
@@ -141,10 +141,11 @@ fn http_options(
     let proxy = |setting: &Option<crate::config::Setting<crate::config::values::ProxyUrl>>| {
         setting.as_ref().map(|setting| setting.value.secret().to_owned())
     };
-    let mut options = HttpOptions {
+    let usual = HttpOptions::default();
+    Ok(HttpOptions {
         headers,
-        bearer: bearer.map(Secret::new),
-        netrc: netrc(arguments.netrc_file.as_deref(), environment)?,
+        bearer,
+        netrc: netrc(arguments.netrc_file.as_deref(), environment)?.map(Secret::new),
         proxy: ProxySettings {
             http: proxy(&proxies.http),
             https: proxy(&proxies.https),
@@ -152,18 +153,14 @@ fn http_options(
             no_proxy: proxies.none.as_ref().map(|setting| setting.value.clone()),
         },
         extra_ca: network.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
-        ..HttpOptions::default()
-    };
-    if let Some(setting) = &network.connect_timeout {
-        options.connect_timeout = setting.value.0;
-    }
-    if let Some(setting) = &network.read_timeout {
-        options.read_timeout = setting.value.0;
-    }
-    if let Some(setting) = &network.retries {
-        options.retries = setting.value;
-    }
-    Ok(options)
+        connect_timeout: network
+            .connect_timeout
+            .as_ref()
+            .map_or(usual.connect_timeout, |setting| setting.value.0),
+        read_timeout: network.read_timeout.as_ref().map_or(usual.read_timeout, |setting| setting.value.0),
+        retries: network.retries.as_ref().map_or(usual.retries, |setting| setting.value),
+        retry_pause: usual.retry_pause,
+    })
 }
 
 /// The value of a variable that a flag names.
@@ -214,16 +211,16 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static
     Ok((name, value))
 }
 
-/// The netrc file: the named one, `$NETRC`, or `~/.netrc`. One that is named has to be there.
-fn netrc(named: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, CliError> {
-    let variable = environment.path("NETRC");
-    let demanded =
-        named.map(|path| (path, "--netrc-file")).or(variable.as_deref().map(|path| (path, "NETRC")));
-    if let Some((path, origin)) = demanded {
-        read_text(path, origin)?;
-        return Ok(Some(path.to_owned()));
+/// The text of the netrc file: the named one, `$NETRC`, or `~/.netrc` if it is there.
+fn netrc(named: Option<&Path>, environment: &Environment) -> Result<Option<String>, CliError> {
+    if let Some(path) = named {
+        return read_text(path, "--netrc-file").map(Some);
     }
-    Ok(environment.home().map(|home| home.join(".netrc")))
+    if let Some(path) = environment.path("NETRC") {
+        return read_text(&path, "NETRC").map(Some);
+    }
+    let usual = environment.home().map(|home| home.join(".netrc"));
+    usual.filter(|path| path.is_file()).map(|path| read_text(&path, "netrc")).transpose()
 }
 
 /// Reads a small file that `flag` names.

@@ -100,8 +100,8 @@ mod tests {
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;
-    use crate::events::{Event, Events};
     use crate::builder::CatalogSettings;
+    use crate::events::{Event, Events};
     use crate::road::DaemonChoice;
 
     fn send(signal: Signal) {

@@ -26,8 +26,9 @@ impl CacheDirectory {
     /// # Errors
     /// [`FileError`] if it cannot be created, is no directory, belongs to another user, or can be written by others.
     pub fn open(root: &Path) -> Result<Self, FileError> {
-        create_private_directory(root)?;
-        check_owner(root)?;
+        let root = std::path::absolute(root).map_err(|error| FileError::new("resolve", root, error))?;
+        create_private_directory(&root)?;
+        check_owner(&root)?;
         let tag = root.join("CACHEDIR.TAG");
         match fs::OpenOptions::new().write(true).create_new(true).open(&tag) {
             Ok(mut file) => io::Write::write_all(&mut file, CACHEDIR_TAG.as_bytes())
@@ -35,7 +36,7 @@ impl CacheDirectory {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(FileError::new("create", &tag, error)),
         }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root })
     }
 
     /// The directory itself.

@@ -17,6 +17,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use super::cache_directory::{CacheDirectory, create_private_directory};
 use super::error::FileError;
+use super::file_name::cut;
 
 const HEADER: &str = "b2i lease 1";
 const LEASES: &str = "leases";
@@ -83,7 +84,7 @@ impl Lease {
     pub fn partial_path(&self, target: &Path) -> PathBuf {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // File systems allow 255 bytes; the rest of the name takes 34.
-        let kept = &name[..name.floor_char_boundary(200)];
+        let kept = cut(&name, 200);
         target.with_file_name(format!(".{kept}{}", partial_suffix(&self.id)))
     }
 

@@ -5,6 +5,7 @@
 pub mod atomic;
 pub mod cache_directory;
 pub mod error;
+pub(crate) mod file_name;
 pub mod lease;
 pub mod unpack;
 

@@ -11,6 +11,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::error::FileError;
+use super::file_name::cut;
 
 const MAX_PATH_BYTES: usize = 4096;
 const MAX_NAME_BYTES: usize = 255;
@@ -73,7 +74,7 @@ fn refused(member: &str, reason: &'static str) -> UnpackError {
 /// # Errors
 /// [`UnpackError::Refused`] if it is absolute, has `..` or NUL in it, or is longer or deeper than file systems allow.
 pub fn member_path(name: &str) -> Result<String, UnpackError> {
-    let shown = &name[..name.floor_char_boundary(200)];
+    let shown = cut(name, 200);
     if name.len() > MAX_PATH_BYTES {
         return Err(refused(shown, "its name is longer than 4096 bytes"));
     }
@@ -165,7 +166,11 @@ impl TreeWriter {
         if !link_stays_inside(&path, target) {
             return Err(refused(name, "it is a link that points outside"));
         }
-        self.root.symlink(target, &path).map_err(|error| self.not_created(name, &path, error))
+        #[cfg(not(windows))]
+        let made = self.root.symlink(target, &path);
+        #[cfg(windows)]
+        let made = self.root.symlink_file(target, &path);
+        made.map_err(|error| self.not_created(name, &path, error))
     }
 
     /// Makes a second name for a regular file that was written before.

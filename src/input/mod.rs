@@ -148,3 +148,20 @@ pub async fn fetch(
     let Fetched { name, size, sha256, content } = artifact;
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A front end may run many fetches on threads of its own.
+    #[test]
+    fn fetching_can_move_between_threads() {
+        fn is_send(future: impl Future + Send) {
+            drop(future);
+        }
+        let cache = tempfile::tempdir().expect("temporary directory");
+        let lease = Lease::acquire(cache.path()).expect("acquires");
+        let (options, events) = (InputOptions::default(), Events::silent());
+        is_send(fetch(&InputSource::Stdin, &options, &lease, std::io::empty(), &events));
+    }
+}

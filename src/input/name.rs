@@ -1,5 +1,7 @@
 //! Owns making file names safe: what comes out is one path component that can stand in a label, a tag or a path.
 
+use crate::fs::file_name::cut;
+
 /// What an artifact is called when nothing better is known.
 pub(super) const FALLBACK: &str = "artifact";
 
@@ -28,7 +30,7 @@ fn shorten(name: &str) -> String {
     }
     let extension = name.rfind('.').map(|dot| &name[dot..]).filter(|extension| extension.len() <= 20);
     let extension = extension.unwrap_or_default();
-    format!("{}{extension}", &name[..name.floor_char_boundary(MAX_BYTES - extension.len())])
+    format!("{}{extension}", cut(name, MAX_BYTES - extension.len()))
 }
 
 #[cfg(test)]

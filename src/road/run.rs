@@ -30,11 +30,7 @@ pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings
     }
     let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
     let lease = surroundings.lease()?;
-    let options = ProgramOptions {
-        stdin: true,
-        lease: lease.id().to_owned(),
-        ..ProgramOptions::default()
-    };
+    let options = ProgramOptions { stdin: true, lease: lease.id().to_owned(), ..ProgramOptions::default() };
     let program = Program::create(&daemon, &built.image_id.to_string(), options).await?;
     let handle = program.handle();
     let RunStreams { stdin, stdout, stderr, mut signals, .. } = streams;

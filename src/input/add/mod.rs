@@ -2,7 +2,7 @@
 
 mod class_path;
 mod error;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 pub(super) mod walk;
 
@@ -28,14 +28,14 @@ pub struct AddRequest {
 }
 
 impl AddRequest {
-    /// Parses `SRC` or `SRC:DEST`. A colon in SRC is possible if DEST is given: the last colon counts.
+    /// Parses `SRC` or `SRC:DEST`. The last colon separates; a SRC with a colon in its name needs one at its end.
     ///
     /// # Errors
-    /// [`AddError::Usage`] if either part is empty.
+    /// [`AddError::Usage`] if SRC is empty.
     pub fn parse(text: &str) -> Result<Self, AddError> {
         let usage = |reason| AddError::Usage { text: text.to_owned(), reason };
         let (source, destination) = match text.rsplit_once(':') {
-            Some((_, "")) => return Err(usage("there is no destination after the `:`")),
+            Some((source, "")) => (source, None),
             Some((source, destination)) => (source, Some(destination.to_owned())),
             None => (text, None),
         };

@@ -50,7 +50,8 @@ fn parses_source_and_destination() {
     assert_eq!(parse("lib/"), some("lib/", None));
     assert_eq!(parse("a.yml:conf/"), some("a.yml", Some("conf/")));
     assert_eq!(parse("a:b:c"), some("a:b", Some("c")));
-    assert_eq!(parse("a:"), None);
+    assert_eq!(parse("a:b:"), some("a:b", None));
+    assert_eq!(parse(":"), None);
     assert_eq!(parse(":b"), None);
     assert_eq!(parse(""), None);
 }

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::super::candidates::{Candidate, HEAD_BYTES, candidate, foreign_program};
+use super::super::candidates::{HEAD_BYTES, candidate};
 use super::error::ArchiveError;
 use super::format::is_archive_head;
 use super::members::{Archive, Flow, MemberKind};
+use crate::detect::Strength;
 use crate::fs::unpack::UnpackError;
 
 const MAX_NAMES: usize = 10_000;
@@ -18,6 +19,7 @@ const MAX_SHOWN: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     artifacts: Candidates,
+    companions: Candidates,
     scripts: Candidates,
     first_files: Vec<String>,
     files: u64,
@@ -101,13 +103,15 @@ impl Listing {
         if self.first_files.len() < MAX_SHOWN {
             self.first_files.push(path.to_owned());
         }
-        let candidates = match candidate(path, head) {
-            Some(Candidate::Artifact) => &mut self.artifacts,
-            Some(Candidate::Script) => &mut self.scripts,
+        let candidates = match candidate(path, head).map(|candidate| candidate.strength) {
+            Some(Strength::Artifact) => &mut self.artifacts,
+            Some(Strength::Companion) => &mut self.companions,
+            Some(Strength::Script) => &mut self.scripts,
+            Some(Strength::Foreign) => {
+                self.foreign.get_or_insert_with(|| (path.to_owned(), system(head)));
+                return Ok(());
+            }
             None => {
-                if self.foreign.is_none() {
-                    self.foreign = foreign_program(path, head).map(|system| (path.to_owned(), system));
-                }
                 if self.nested.is_none() && is_archive_head(path, head) {
                     self.nested = Some(path.to_owned());
                 }
@@ -136,9 +140,10 @@ impl Listing {
 
     /// The one member that is the artifact.
     pub(super) fn choose(&self, shown: &str) -> Result<&str, ArchiveError> {
-        let candidates = if self.artifacts.total > 0 { &self.artifacts } else { &self.scripts };
+        let strongest_first = [&self.artifacts, &self.companions, &self.scripts];
+        let present = strongest_first.into_iter().find(|candidates| candidates.total > 0);
+        let Some(candidates) = present else { return Err(self.nothing(shown)) };
         match candidates.first.as_slice() {
-            [] => Err(self.nothing(shown)),
             [(path, _)] => Ok(path),
             several => Err(ArchiveError::Several {
                 shown: shown.to_owned(),
@@ -173,4 +178,9 @@ impl Listing {
         };
         ArchiveError::Nothing { shown: shown.to_owned(), reason, hint }
     }
+}
+
+/// The system that a program of another system is for.
+fn system(head: &[u8]) -> &'static str {
+    if head.starts_with(b"MZ") { "Windows" } else { "macOS" }
 }

@@ -261,6 +261,19 @@ fn links_named_by_path_are_followed_inside_the_archive() {
 }
 
 #[test]
+fn libraries_and_sources_do_not_compete_with_the_application() {
+    let jar = zip_of(&[("META-INF/MANIFEST.MF", b"")]);
+    let all = [
+        File("x/lib/a.jar", &jar),
+        File("x/app-sources.jar", &jar),
+        File("x/app.jar", &jar),
+        File("x/run.sh", b"#!/bin/sh"),
+    ];
+    assert_eq!(find("t.tar", &tar_of(&all)).found().artifact.name, "app.jar");
+    assert_eq!(find("t.tar", &tar_of(&all[..1])).found().artifact.name, "a.jar");
+}
+
+#[test]
 fn a_script_counts_when_there_is_nothing_better() {
     let archive = tar_of(&[File("x/run", b"#!/bin/sh\n"), File("x/README", b"x")]);
     assert_eq!(find("t.tar", &archive).found().artifact.name, "run");
@@ -455,6 +468,17 @@ fn long_names_are_read_and_absurd_ones_refused() {
     let mut absurd = header.as_bytes().to_vec();
     absurd.resize(3 * 1024 * 1024, b'a');
     assert!(find("t.tar", &absurd).text().contains("more than 1 MiB"));
+}
+
+#[test]
+fn a_zip_with_two_members_of_one_name_is_refused() {
+    let mut zip = zip_of(&[("tool1", &program()), ("tool2", &program())]);
+    for start in 0..zip.len() - 5 {
+        if &zip[start..start + 5] == b"tool2" {
+            zip[start + 4] = b'1';
+        }
+    }
+    assert!(find("t.zip", &zip).text().contains("several members of the same name"));
 }
 
 #[test]

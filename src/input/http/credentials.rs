@@ -3,9 +3,6 @@
 //! They go to the scheme, host and port of the URL that the user gave, and nowhere else.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +14,6 @@ use url::Url;
 use super::HttpOptions;
 use super::error::HttpError;
 use super::netrc;
-
-const MAX_NETRC_BYTES: u64 = 1024 * 1024;
 
 /// A value that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,7 +54,7 @@ impl Credentials {
             headers.append(name.clone(), value);
         }
         if !headers.contains_key(AUTHORIZATION)
-            && let Some(authorization) = authorization(url, options)?
+            && let Some(authorization) = authorization(url, options)
         {
             let mut value = HeaderValue::from_str(&authorization).map_err(|_| HttpError::Setup {
                 reason: "the token or password has characters that no header can hold".to_owned(),
@@ -82,39 +77,21 @@ impl Credentials {
     }
 }
 
-fn authorization(url: &Url, options: &HttpOptions) -> Result<Option<String>, HttpError> {
+fn authorization(url: &Url, options: &HttpOptions) -> Option<String> {
     if let Some(token) = &options.bearer {
-        return Ok(Some(format!("Bearer {}", token.expose())));
+        return Some(format!("Bearer {}", token.expose()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        return Ok(Some(basic(&decode(url.username()), &decode(url.password().unwrap_or_default()))));
+        return Some(basic(&decode(url.username()), &decode(url.password().unwrap_or_default())));
     }
-    let (Some(path), Some(host)) = (&options.netrc, url.host_str()) else { return Ok(None) };
-    let Some(text) = read_netrc(path)? else { return Ok(None) };
-    Ok(netrc::lookup(&text, host).map(|(login, password)| basic(&login, &password)))
+    let (netrc, host) = (options.netrc.as_ref()?, url.host_str()?);
+    netrc::lookup(netrc.expose(), host).map(|(login, password)| basic(&login, &password))
 }
 
 /// RFC 7617, section 2.
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-}
-
-/// Reads the file; nothing if there is none.
-fn read_netrc(path: &Path) -> Result<Option<String>, HttpError> {
-    let failed = |reason: String| HttpError::Netrc { path: path.to_owned(), reason };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error.to_string())),
-    };
-    let mut text = String::new();
-    let count = file.take(MAX_NETRC_BYTES).read_to_string(&mut text);
-    match count {
-        Ok(count) if count as u64 == MAX_NETRC_BYTES => Err(failed("it is larger than 1 MiB".to_owned())),
-        Ok(_) => Ok(Some(text)),
-        Err(error) => Err(failed(error.to_string())),
-    }
 }
 
 #[cfg(test)]
@@ -131,9 +108,8 @@ mod tests {
 
     #[test]
     fn the_nearest_source_counts() {
-        let netrc = tempfile::NamedTempFile::new().expect("temporary file");
-        std::fs::write(netrc.path(), "machine h login n password secret").expect("writes");
-        let mut options = HttpOptions { netrc: Some(netrc.path().to_owned()), ..HttpOptions::default() };
+        let netrc = Secret::new("machine h login n password secret");
+        let mut options = HttpOptions { netrc: Some(netrc), ..HttpOptions::default() };
         assert_eq!(authorization_for("https://other/", &options), None);
         assert_eq!(authorization_for("https://h/", &options), Some(basic("n", "secret")));
         assert_eq!(authorization_for("https://a%40b:p%3aw@h/", &options), Some(basic("a@b", "p:w")));

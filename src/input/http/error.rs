@@ -1,7 +1,5 @@
 //! Owns the error of downloading.
 
-use std::path::PathBuf;
-
 use crate::failure::{Failure, FailureKind};
 
 /// Why a download failed. URLs are shown without user name, password and query.
@@ -17,14 +15,6 @@ pub enum HttpError {
     #[error("cannot set up downloading: {reason}")]
     Setup {
         /// Which and why.
-        reason: String,
-    },
-    /// The file with credentials cannot be read.
-    #[error("cannot read the netrc file `{}`: {reason}", path.display())]
-    Netrc {
-        /// The file.
-        path: PathBuf,
-        /// Why.
         reason: String,
     },
     /// The server said no.
@@ -121,7 +111,7 @@ impl Failure for HttpError {
             }
             Self::Redirect { .. } => "give the URL it leads to, if you trust it",
             Self::Answer { hint: Some(hint), .. } => hint,
-            Self::Setup { .. } | Self::Netrc { .. } | Self::Answer { hint: None, .. } => return Vec::new(),
+            Self::Setup { .. } | Self::Answer { hint: None, .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

@@ -38,8 +38,8 @@ pub struct HttpOptions {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A bearer token, likewise.
     pub bearer: Option<Secret>,
-    /// The netrc file; it need not exist.
-    pub netrc: Option<PathBuf>,
+    /// The text of the netrc file.
+    pub netrc: Option<Secret>,
     /// Proxies.
     pub proxy: ProxySettings,
     /// Files with certificates (PEM) that are trusted besides the system's.
