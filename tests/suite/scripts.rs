@@ -14,6 +14,7 @@ mod arguments;
 mod assemble;
 mod java;
 mod launcher;
+mod place;
 mod templates;
 mod tomcat;
 

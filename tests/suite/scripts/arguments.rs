@@ -24,7 +24,7 @@ static PROBE_ROOT: LazyLock<TempDir> = LazyLock::new(|| {
 /// Runs `run` with ARGS and the container's arguments: the program's arguments, or exit code and message.
 fn start(runner: Runner, args: &[u8], container: &[&[u8]]) -> Result<Vec<Vec<u8>>, (i32, String)> {
     let mut command = runner.command("binary", "run");
-    command.env("APP_ROOT", PROBE_ROOT.path()).env("ARGS", OsStr::from_bytes(args));
+    command.env("APP_ROOT", PROBE_ROOT.path()).env("ARGS", OsStr::from_bytes(args)).env("LANG", "C.UTF-8");
     command.args(container.iter().map(|argument| OsStr::from_bytes(argument)));
     let output = run(&mut command);
     match output.status.code() {
