@@ -60,12 +60,16 @@ pub enum Event {
         /// How many bytes it will move, if that is known by now.
         total_bytes: Option<u64>,
     },
-    /// A step has ended well; `summary` says with what result.
+    /// A step has ended well.
     StepFinished {
         /// The step.
         step: Step,
-        /// What came out, one line.
-        summary: String,
+        /// What came out of it: a file name, a builder, an image reference.
+        subject: String,
+        /// How large that is, in bytes, where it says something.
+        bytes: Option<u64>,
+        /// What else is worth knowing, one clause.
+        remark: Option<String>,
         /// How long it took, in milliseconds.
         milliseconds: u64,
     },
@@ -122,8 +126,9 @@ impl Events {
 
     /// Announces a step and returns the handle through which it reports.
     pub fn start(&self, step: Step, subject: impl Into<String>, total_bytes: Option<u64>) -> RunningStep {
-        self.send(Event::StepStarted { step, subject: subject.into(), total_bytes });
-        RunningStep { events: self.clone(), step, started: std::time::Instant::now() }
+        let subject = subject.into();
+        self.send(Event::StepStarted { step, subject: subject.clone(), total_bytes });
+        RunningStep { events: self.clone(), step, subject, bytes: None, started: std::time::Instant::now() }
     }
 }
 
@@ -132,6 +137,8 @@ impl Events {
 pub struct RunningStep {
     events: Events,
     step: Step,
+    subject: String,
+    bytes: Option<u64>,
     started: std::time::Instant,
 }
 
@@ -141,9 +148,25 @@ impl RunningStep {
         self.events.send(Event::StepProgress { step: self.step, bytes, total_bytes });
     }
 
-    /// Reports the end and the result.
-    pub fn finish(self, summary: impl Into<String>) {
+    /// Says what has come out, if it is not what the step was announced with.
+    #[must_use]
+    pub fn made(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// Says how large it is, in bytes.
+    #[must_use]
+    pub fn sized(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Reports the end, with a remark that may be empty.
+    pub fn finish(self, remark: impl Into<String>) {
         let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.events.send(Event::StepFinished { step: self.step, summary: summary.into(), milliseconds });
+        let remark = Some(remark.into()).filter(|remark| !remark.is_empty());
+        let Self { step, subject, bytes, .. } = self;
+        self.events.send(Event::StepFinished { step, subject, bytes, remark, milliseconds });
     }
 }

@@ -195,7 +195,7 @@ async fn run_in<C: Container>(
         Some(bytes) => parse_image_metadata(&bytes)?,
         None => Vec::new(),
     };
-    step.finish("assembled");
+    step.made(format!("by {script}")).finish("");
     let changes = container.take_changes(events).await.map_err(RunError::Engine)?;
     Ok(RunOutcome { changes, labels, artifact_digest })
 }

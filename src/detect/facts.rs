@@ -20,6 +20,44 @@ pub struct Facts {
     pub kind: Kind,
 }
 
+impl Facts {
+    /// Says in one line what it is, as people would.
+    pub fn describe(&self) -> String {
+        let java = |java: Option<u32>| java.map(|java| format!(" for Java {java}")).unwrap_or_default();
+        match &self.kind {
+            Kind::Executable(facts) => {
+                let linkage = match facts.linkage {
+                    Linkage::Static => "static executable",
+                    Linkage::StaticPie => "static-pie executable",
+                    Linkage::Dynamic => "dynamic executable",
+                };
+                let libc = match (facts.libc, facts.glibc) {
+                    (Some(Libc::Glibc), Some(version)) => format!(", glibc {version}"),
+                    (Some(Libc::Musl), _) => ", musl".into(),
+                    _ => String::new(),
+                };
+                format!("{linkage} for {}{libc}", facts.platform)
+            }
+            Kind::Script(facts) => format!("script for {}", facts.program),
+            Kind::Jar(facts) => {
+                let boot = facts.spring_boot.as_ref().map(|boot| match &boot.version {
+                    Some(version) => format!(", Spring Boot {version}"),
+                    None => ", Spring Boot".into(),
+                });
+                format!("JAR{}{}", java(facts.java), boot.unwrap_or_default())
+            }
+            Kind::War(facts) => {
+                let api = match facts.servlet_api {
+                    Some(ServletApi::Javax) => ", javax.servlet",
+                    Some(ServletApi::Jakarta) => ", jakarta.servlet",
+                    None => "",
+                };
+                format!("WAR{}{api}", java(facts.java))
+            }
+        }
+    }
+}
+
 /// What an artifact can be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

@@ -144,7 +144,7 @@ pub async fn fetch(
         Ok::<_, InputError>((artifact, add::merge(added)?))
     });
     let (artifact, added) = found.await?;
-    step.finish(format!("{} ({} bytes)", artifact.name, artifact.size));
+    step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let Fetched { name, size, sha256, content } = artifact;
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
 }

@@ -113,6 +113,16 @@ pub enum Assembly {
     },
 }
 
+impl Assembly {
+    /// The way in a few words.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Place { .. } => "placed by b2i",
+            Self::RunOnDocker { .. } => "its script runs",
+        }
+    }
+}
+
 /// One entry of the new layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

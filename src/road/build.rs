@@ -163,7 +163,7 @@ impl Work<'_> {
             Ok::<_, Error>(written)
         });
         let written = written.await?;
-        step.finish("written");
+        step.sized(written.layer.map_or(0, |layer| layer.size)).finish("");
         Ok(written)
     }
 

@@ -67,7 +67,11 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     for warning in plan.stages.iter().flat_map(|stage| &stage.warnings) {
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
-    step.finish(plan.stages.iter().map(|stage| stage.builder.name.clone()).collect::<Vec<_>>().join(", "));
+    for stage in &plan.stages {
+        step.clone()
+            .made(format!("{} on {}", stage.builder.name, stage.builder.base))
+            .finish(stage.assembly.word());
+    }
     Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
 }
 
@@ -92,7 +96,7 @@ pub(super) fn facts(
     let step = surroundings.events.start(Step::Detect, artifact.name.clone(), None);
     let options = DetectOptions { main_class: main_class.map(Into::into) };
     let facts = detect(&artifact.name, artifact.size, artifact.content.reader(), &options)?;
-    step.finish(facts.kind.word());
+    step.made(facts.describe()).finish("");
     Ok(facts)
 }
 

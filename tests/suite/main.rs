@@ -1,7 +1,8 @@
-//! The tests that cross rooms, as one binary made of modules.
+//! The tests that cross rooms or need real parts: one test binary made of modules.
 
 mod cli;
 mod fault_server;
 mod input;
 mod leases;
+mod scripts;
 mod support;

@@ -57,7 +57,13 @@ mod tests {
             Event::StepStarted { step: Step::Base, subject: "debian".into(), total_bytes: Some(7) },
             Event::StepProgress { step: Step::Base, bytes: 1, total_bytes: Some(7) },
             Event::StepProgress { step: Step::Base, bytes: 2, total_bytes: Some(7) },
-            Event::StepFinished { step: Step::Base, summary: "debian".into(), milliseconds: 9 },
+            Event::StepFinished {
+                step: Step::Base,
+                subject: "debian".into(),
+                bytes: None,
+                remark: Some("pulled".into()),
+                milliseconds: 9,
+            },
             Event::ScriptOutput { stream: ScriptStream::Stderr, line: "a\u{1b}\u{9b}".into() },
         ] {
             json.receive(&event);
@@ -66,7 +72,7 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(state.stream).expect("UTF-8"), @r#"
         {"schemaVersion":1,"event":"step-started","step":"base","subject":"debian","totalBytes":7}
         {"schemaVersion":1,"event":"step-progress","step":"base","bytes":1,"totalBytes":7}
-        {"schemaVersion":1,"event":"step-finished","step":"base","summary":"debian","milliseconds":9}
+        {"schemaVersion":1,"event":"step-finished","step":"base","subject":"debian","bytes":null,"remark":"pulled","milliseconds":9}
         {"schemaVersion":1,"event":"script-output","stream":"stderr","line":"a\u001b\u009b"}
         "#);
     }

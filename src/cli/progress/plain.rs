@@ -65,9 +65,9 @@ impl<W: Write + Send> Renderer for Plain<W> {
                 state.running = Some(Running { step, subject, last_said: Instant::now() });
             }
             Event::StepProgress { step, bytes, total_bytes } => state.progress(*step, *bytes, *total_bytes),
-            Event::StepFinished { step, summary, milliseconds } => {
+            Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
                 state.running = None;
-                state.say(&wording::finished_line(*step, summary, *milliseconds));
+                state.say(&wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
             }
             Event::ScriptOutput { line, .. } => state.say(&wording::script_line(&script_line(line))),
             Event::Note { message } => state.say(&wording::note(message)),
@@ -87,8 +87,20 @@ mod tests {
         for event in [
             Event::StepStarted { step: Step::Fetch, subject: "app.jar".into(), total_bytes: None },
             Event::StepProgress { step: Step::Fetch, bytes: 5, total_bytes: Some(10) },
-            Event::StepFinished { step: Step::Fetch, summary: "app.jar (12.3 MB)".into(), milliseconds: 412 },
-            Event::StepFinished { step: Step::Detect, summary: "JAR\u{1b}[2J".into(), milliseconds: 3 },
+            Event::StepFinished {
+                step: Step::Fetch,
+                subject: "app.jar".into(),
+                bytes: Some(12_345_678),
+                remark: None,
+                milliseconds: 412,
+            },
+            Event::StepFinished {
+                step: Step::Detect,
+                subject: "JAR\u{1b}[2J".into(),
+                bytes: None,
+                remark: None,
+                milliseconds: 3,
+            },
             Event::ScriptOutput { stream: ScriptStream::Stdout, line: "\u{1b}[31mred\u{1b}[0m".into() },
             Event::ScriptOutput { stream: ScriptStream::Stderr, line: String::new() },
             Event::Note { message: "one".into() },

@@ -76,12 +76,12 @@ impl Renderer for Terminal {
         match event {
             Event::StepStarted { step, subject, total_bytes } => self.start(*step, subject, *total_bytes),
             Event::StepProgress { step, bytes, total_bytes } => self.progress(*step, *bytes, *total_bytes),
-            Event::StepFinished { step, summary, milliseconds } => {
+            Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
                 if let Some(bar) = self.running().remove(step) {
                     bar.finish_and_clear();
                     self.display.remove(&bar);
                 }
-                self.say(wording::finished_line(*step, summary, *milliseconds));
+                self.say(wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
             }
             Event::ScriptOutput { line, .. } => self.say(wording::script_line(&script_line(line))),
             Event::Note { message } => self.say(wording::note(message)),
@@ -155,7 +155,13 @@ mod tests {
         terminal.receive(&Event::StepStarted { step: Step::Write, subject: "x".into(), total_bytes: None });
         terminal.receive(&progress);
         assert_eq!(terminal.running().get(&Step::Write).and_then(ProgressBar::length), Some(4));
-        terminal.receive(&Event::StepFinished { step: Step::Write, summary: "x".into(), milliseconds: 1 });
+        terminal.receive(&Event::StepFinished {
+            step: Step::Write,
+            subject: "x".into(),
+            bytes: None,
+            remark: None,
+            milliseconds: 1,
+        });
         assert!(terminal.running().is_empty());
         terminal.receive(&Event::StepStarted { step: Step::Fetch, subject: "y".into(), total_bytes: None });
         terminal.finish();

@@ -50,8 +50,17 @@ pub(super) fn verb(text: &str, color: AnsiColor) -> String {
 }
 
 /// The line of a finished step.
-pub(super) fn finished_line(step: Step, summary: &str, milliseconds: u64) -> String {
-    let line = format!("{} {}", verb(finished(step), AnsiColor::Green), printable(summary));
+pub(super) fn finished_line(
+    step: Step,
+    subject: &str,
+    bytes: Option<u64>,
+    remark: Option<&str>,
+    milliseconds: u64,
+) -> String {
+    let details: Vec<String> =
+        bytes.map(size).into_iter().chain(remark.map(|remark| printable(remark).to_string())).collect();
+    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    let line = format!("{} {}{details}", verb(finished(step), AnsiColor::Green), printable(short(subject)));
     // What took no time needs no time.
     if milliseconds < 100 { line } else { format!("{line} {}", duration(milliseconds)) }
 }

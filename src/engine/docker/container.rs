@@ -197,7 +197,7 @@ impl Container for DockerContainer {
         let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
-        step.finish(image_id.clone());
+        step.made("the container").finish("");
         Ok(Changes::Committed { image_id, diff_ids })
     }
 
