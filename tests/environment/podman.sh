@@ -27,9 +27,9 @@ stop_podman() {
     stop_daemon podman
     ip link delete "b2i-podman$(network_number)" 2>/dev/null || true
     local mounted
-    cut -d ' ' -f 2 /proc/mounts | grep "^$state/podman/" | sort --reverse | while read -r mounted; do
-        umount "$mounted" 2>/dev/null || true
-    done
+    while read -r _ mounted _; do
+        [[ $mounted != "$state/podman/"* ]] || umount --lazy "$mounted" 2>/dev/null || true
+    done < <(tac /proc/mounts)
     rm -f "$state/run/podman.sock"
 }
 
