@@ -9,7 +9,7 @@ build_images() {
     local directory
     directory=$(images_directory)
     if [ ! -e "$directory/manifest.json" ]; then
-        rm -rf "$directory"
+        rm -rf "$directory" "$directory.new"
         mkdir -p "$directory.new"
         say "building base images (log: $state/log/images.log)"
         local status=0
