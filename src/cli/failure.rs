@@ -16,7 +16,7 @@ pub(super) enum CliError {
         /// Its class.
         kind: FailureKind,
         /// What.
-        error: Box<dyn Error + Send + Sync>,
+        error: anyhow::Error,
         /// What to do next.
         hints: Vec<String>,
     },
@@ -33,18 +33,10 @@ pub(super) enum CliError {
     Program(u8),
 }
 
-/// A message of this room.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-struct Message {
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
 impl CliError {
     /// The command line or the environment makes no sense.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self::new(FailureKind::Usage, message, None)
+        Self::failed(FailureKind::Usage, anyhow::Error::msg(message.into()))
     }
 
     /// A file that the user named or that is to be written.
@@ -53,15 +45,11 @@ impl CliError {
         message: impl Into<String>,
         error: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self::new(kind, message, Some(error.into()))
+        Self::failed(kind, anyhow::Error::from_boxed(error.into()).context(message.into()))
     }
 
-    fn new(
-        kind: FailureKind,
-        message: impl Into<String>,
-        source: Option<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
-        Self::Failed { kind, error: Box::new(Message { message: message.into(), source }), hints: Vec::new() }
+    fn failed(kind: FailureKind, error: anyhow::Error) -> Self {
+        Self::Failed { kind, error, hints: Vec::new() }
     }
 
     /// Adds what to do next.
@@ -105,7 +93,7 @@ impl CliError {
         let styles = Styles::new();
         match self {
             Self::Failed { error, hints, .. } => {
-                let messages = messages(error.as_ref());
+                let messages = messages(error);
                 let mut text = String::new();
                 for (position, message) in messages.iter().enumerate() {
                     let message = printable_lines(message);
@@ -133,7 +121,7 @@ impl CliError {
     /// The same for programs, one JSON object.
     pub(super) fn to_json(&self) -> Option<Value> {
         let (messages, hints) = match self {
-            Self::Failed { error, hints, .. } => (messages(error.as_ref()), hints.clone()),
+            Self::Failed { error, hints, .. } => (messages(error), hints.clone()),
             Self::Stopped { signal, .. } => (vec![format!("stopped by {signal}")], Vec::new()),
             Self::OutputClosed | Self::Program(_) => return None,
         };
@@ -151,21 +139,19 @@ impl CliError {
 
 impl<F: Failure> From<F> for CliError {
     fn from(error: F) -> Self {
-        Self::Failed { kind: error.kind(), hints: error.hints(), error: Box::new(error) }
+        Self::Failed { kind: error.kind(), hints: error.hints(), error: error.into() }
     }
 }
 
 /// The error's message and those of its causes. Many errors repeat their cause in their own message; a cause that
 /// has been said is left out.
-fn messages(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut messages = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
+fn messages(error: &anyhow::Error) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
         if !messages.iter().any(|said| said.contains(&message)) {
             messages.push(message);
         }
-        cause = error.source();
     }
     messages
 }

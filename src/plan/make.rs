@@ -307,19 +307,24 @@ fn tags(request: &Request, name: &str) -> Result<Vec<ImageReference>, PlanError>
     if !request.tags.is_empty() {
         return Ok(request.tags.clone());
     }
-    let stem: String = stem(name)
-        .to_lowercase()
-        .chars()
-        .map(
-            |character| {
-                if character.is_ascii_alphanumeric() || "._-".contains(character) { character } else { '-' }
-            },
-        )
-        .collect();
-    // A repository begins and ends with a letter or digit, and has no two separators in a row but `__` and `--`.
-    let parts: Vec<&str> = stem.split(['.', '_', '-']).filter(|part| !part.is_empty()).collect();
-    let tag = format!("{}:latest", parts.join("-")).parse();
+    let tag = format!("{}:latest", repository(stem(name))).parse();
     Ok(vec![tag.map_err(|source| PlanError::Tag { name: name.to_owned(), source })?])
+}
+
+/// The nearest name that a repository may have: lower case, and between letters and digits one separator.
+fn repository(stem: &str) -> String {
+    let mut name = String::new();
+    let mut separator = None;
+    for character in stem.to_lowercase().chars() {
+        if character.is_ascii_alphanumeric() {
+            name.extend(separator.take().filter(|_| !name.is_empty()));
+            name.push(character);
+        } else {
+            // `._` or a foreign letter in between: the one separator that may stand for anything.
+            separator = Some(if separator.is_none() && "._".contains(character) { character } else { '-' });
+        }
+    }
+    name
 }
 
 /// The artifact's name without the ending that says what it is.

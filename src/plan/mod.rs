@@ -7,6 +7,8 @@ mod image;
 mod make;
 mod placement;
 mod render;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use serde::Serialize;

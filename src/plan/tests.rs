@@ -1,0 +1,231 @@
+//! Tests of planning: what a request, an artifact and a builder become.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, parse_builder, select};
+use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
+use crate::failure::{Failure, FailureKind};
+use crate::input::{
+    AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
+};
+use crate::request::{AssembleRequest, ImageRequest, PullPolicy, Request};
+
+fn request() -> Request {
+    Request {
+        source: InputSource::Stdin,
+        input: InputOptions::default(),
+        main_class: None,
+        builder: None,
+        assemble: AssembleRequest::Auto,
+        limits: Limits::default(),
+        platform: None,
+        image: ImageRequest::default(),
+        tags: Vec::new(),
+        outputs: Vec::new(),
+        pull: PullPolicy::Missing,
+        offline: false,
+        date: None,
+    }
+}
+
+fn artifact(name: &str) -> Artifact {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let origin = Origin::Url { url: "https://host.example/rel/file".into() };
+    Artifact {
+        name: name.into(),
+        size: 0,
+        sha256: None,
+        origin,
+        content: FileContent::temporary(file),
+        added: Vec::new(),
+    }
+}
+
+fn program() -> Facts {
+    let executable = ExecutableFacts {
+        platform: Platform::linux("amd64"),
+        linkage: Linkage::Static,
+        interpreter: None,
+        libc: None,
+        glibc: None,
+        libraries: Vec::new(),
+        run_path: Vec::new(),
+        built_by: None,
+        packed: false,
+        stripped: true,
+    };
+    Facts { size: 7, kind: Kind::Executable(executable) }
+}
+
+fn war() -> Facts {
+    let war = WarFacts {
+        servlet_api: Some(ServletApi::Jakarta),
+        servlet_evidence: None,
+        java: Some(17),
+        main_class: None,
+        start_class: None,
+        spring_boot: None,
+        libraries: BTreeSet::new(),
+        self_executing: false,
+    };
+    Facts { size: 7, kind: Kind::War(war) }
+}
+
+fn selection(request: &Request, artifact: &Artifact, facts: &Facts) -> Selection {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("the built-in catalog is valid");
+    let added = BTreeSet::new();
+    let builder = request.builder.as_ref();
+    let platform = request.platform.as_ref();
+    select(&catalog, &SelectionRequest { artifact: &artifact.name, facts, builder, platform, added: &added })
+        .expect("a builder fits")
+}
+
+fn plan(request: &Request, artifact: &Artifact, facts: &Facts, daemon: bool) -> Result<Stage, PlanError> {
+    let selection = selection(request, artifact, facts);
+    let entries = match &selection {
+        Selection::Template(choice) => choice.template.image_entries(None),
+        Selection::Image(_) => Vec::new(),
+    };
+    let decided = Decided {
+        artifact,
+        facts,
+        selection: &selection,
+        template_entries: &entries,
+        daemon,
+        native_platform: Platform::linux("amd64"),
+    };
+    make(request, &decided).map(|plan| plan.stages.into_iter().next().expect("one stage"))
+}
+
+fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {
+    let Assembly::Place { entries } = &stage.assembly else { panic!("{:?}", stage.assembly) };
+    entries.iter().find(|entry| entry.path.as_str() == path).unwrap_or_else(|| panic!("{path}: {entries:?}"))
+}
+
+#[test]
+fn an_unchanged_template_is_placed_and_its_base_reset() {
+    let stage = plan(&request(), &artifact("server"), &program(), true).expect("a plan");
+    let binary = entry(&stage, "/opt/app-root/bin/binary");
+    assert_eq!((binary.mode, binary.owner), (0o755, Owner { uid: 1001, gid: 0 }));
+    assert_eq!(stage.image.resets, ["Entrypoint", "Cmd", "OnBuild"]);
+    assert_eq!(stage.image.edits.cmd, Some(Vec::new()));
+    assert_eq!(stage.image.edits.created, "1980-01-01T00:00:00Z");
+    assert_eq!(stage.outputs, [Output::Docker]);
+    assert_eq!(stage.tags[0].familiar(), "server:latest");
+}
+
+#[test]
+fn a_war_gets_its_second_name() {
+    let mut request = request();
+    request.image.context_path = Some("/shop".into());
+    let stage = plan(&request, &artifact("shop.war"), &war(), true).expect("a plan");
+    let link = entry(&stage, "/opt/app-root/tomcat/webapps/shop.war");
+    let target = entry(&stage, "/opt/app-root/bin/binary").path.clone();
+    assert_eq!(link.what, EntrySource::HardLink { target });
+}
+
+#[test]
+fn without_a_daemon_a_static_program_becomes_an_archive_and_the_rest_an_error() {
+    let stage = plan(&request(), &artifact("server"), &program(), false).expect("a plan");
+    assert_eq!(stage.outputs, [Output::DockerArchive { path: "server.tar".into() }]);
+    let error = plan(&request(), &artifact("shop.war"), &war(), false).expect_err("the base is in no daemon");
+    assert!(matches!(error, PlanError::NoBase { .. }), "{error}");
+    assert_eq!(error.kind(), FailureKind::Engine);
+    let mut asked = request();
+    asked.outputs = vec![Output::Docker];
+    let error = plan(&asked, &artifact("server"), &program(), false).expect_err("there is no daemon");
+    assert!(matches!(error, PlanError::NoDaemon), "{error}");
+}
+
+#[test]
+fn a_builder_image_runs_and_keeps_its_entrypoint() {
+    let mut asked = request();
+    asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
+    let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
+    let Assembly::RunOnDocker { sources, scripts: None, user: None, .. } = &stage.assembly else {
+        panic!("{:?}", stage.assembly)
+    };
+    assert_eq!(sources[0].path, "server");
+    assert_eq!(stage.image.edits.entrypoint, None);
+    let known = KnownValues { builder_scripts: Some("/usr/local/s2i".into()), ..KnownValues::default() };
+    assert_eq!(stage.image.resolve(&known).cmd, Some(vec!["/usr/local/s2i/run".to_owned()]));
+    asked.assemble = AssembleRequest::Place;
+    let error = plan(&asked, &artifact("server"), &program(), true).expect_err("not placeable");
+    assert_eq!(error.kind(), FailureKind::Usage);
+}
+
+#[test]
+fn arguments_are_quoted_into_the_environment_and_given_once() {
+    let mut asked = request();
+    asked.image.args = Some(vec!["--port".into(), "8080".into(), "a b".into()]);
+    let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
+    let args = stage.image.edits.env.iter().find(|(name, _)| name == "ARGS").expect("ARGS is set");
+    assert_eq!(args.1, "--port 8080 'a b'");
+    asked.image.env = vec![("ARGS".into(), "x".into())];
+    let error = plan(&asked, &artifact("server"), &program(), true).expect_err("given twice");
+    assert!(matches!(error, PlanError::ArgsTwice));
+}
+
+#[test]
+fn labels_of_the_user_win_and_later_ones_are_put_in() {
+    let mut asked = request();
+    asked.image.labels.insert("io.k8s.display-name".into(), "mine".into());
+    asked.image.labels.insert("io.b2i.artifact.digest".into(), "mine too".into());
+    let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
+    let known = KnownValues { artifact_digest: Some("sha256:1".into()), ..KnownValues::default() };
+    let labels = stage.image.resolve(&known).labels;
+    assert_eq!(labels["io.k8s.display-name"], "mine");
+    assert_eq!(labels["io.b2i.artifact.digest"], "mine too");
+    assert_eq!(labels["io.openshift.s2i.build.source-location"], "https://host.example/rel/file");
+    assert!(!labels.contains_key("org.opencontainers.image.base.digest"), "this base has no digest");
+}
+
+#[test]
+fn added_files_get_modes_by_what_they_are_and_foreign_directories_stay_alone() {
+    let mut with_files = artifact("server");
+    let file = |executable| AddedContent::File { content: with_files.content.clone(), size: 0, executable };
+    let beside = |path: &str| AddedDestination::Beside(path.into());
+    let absolute = |path: &str| AddedDestination::Absolute(ImagePath::new(path).expect("valid"));
+    with_files.added = vec![
+        AddedFile { destination: beside("lib"), content: AddedContent::Directory },
+        AddedFile { destination: beside("lib/tool"), content: file(true) },
+        AddedFile { destination: absolute("/etc"), content: AddedContent::Directory },
+        AddedFile { destination: absolute("/etc/app.yml"), content: file(false) },
+    ];
+    let stage = plan(&request(), &with_files, &program(), true).expect("a plan");
+    assert_eq!(entry(&stage, "/opt/app-root/bin/lib").mode, 0o775);
+    assert_eq!(entry(&stage, "/opt/app-root/bin/lib/tool").mode, 0o775);
+    assert_eq!(entry(&stage, "/etc/app.yml").mode, 0o664);
+    let Assembly::Place { entries } = &stage.assembly else { panic!("placed") };
+    assert!(
+        entries.iter().all(|entry| entry.path.as_str() != "/etc"),
+        "the base's directory is not taken over"
+    );
+}
+
+#[test]
+fn names_become_tags_that_docker_takes() {
+    for (name, tag) in [
+        ("App Server_2.0.jar", "app-server-2.0:latest"),
+        ("tool-1.2-linux-amd64", "tool-1.2-linux-amd64:latest"),
+        ("ünïcode.WAR", "n-code:latest"),
+        ("_.a__b-.bin", "a-b:latest"),
+    ] {
+        let stage = plan(&request(), &artifact(name), &program(), true).expect(name);
+        assert_eq!(stage.tags[0].familiar(), tag);
+    }
+    let error = plan(&request(), &artifact("日本"), &program(), true).expect_err("no letter is left");
+    assert!(matches!(error, PlanError::Tag { .. }) && !error.hints().is_empty());
+}
+
+#[test]
+fn limits_that_placing_ignores_are_said_once() {
+    let mut asked = request();
+    asked.limits.memory = Some(1 << 30);
+    asked.limits.pids = Some(5);
+    let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
+    assert_eq!(stage.warnings.len(), 1);
+    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] });
+    assert!(text.contains("/opt/app-root/bin/binary  ← the artifact"), "{text}");
+}
