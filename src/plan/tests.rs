@@ -207,7 +207,7 @@ fn added_files_get_modes_by_what_they_are_and_foreign_directories_stay_alone() {
 #[test]
 fn names_become_tags_that_docker_takes() {
     for (name, tag) in [
-        ("App Server_2.0.jar", "app-server-2.0:latest"),
+        ("App Server_2.0.jar", "app-server_2.0:latest"),
         ("tool-1.2-linux-amd64", "tool-1.2-linux-amd64:latest"),
         ("ünïcode.WAR", "n-code:latest"),
         ("_.a__b-.bin", "a-b:latest"),
