@@ -1,1 +1,4 @@
+//! What crosses modules, against real parts. One binary; each module is one subject.
 
+mod daemon;
+mod daemon_faults;

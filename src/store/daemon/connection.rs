@@ -72,7 +72,7 @@ pub struct Daemon {
 #[derive(Default)]
 pub(crate) struct RawRequest {
     pub(crate) method: Method,
-    /// Path with query, without version.
+    /// Path with query; the version is put in front unless it has one.
     pub(crate) path: String,
     /// Value of `X-Registry-Auth`, if there is one.
     pub(crate) registry_auth: Option<HeaderValue>,
@@ -267,9 +267,7 @@ fn client(endpoint: &Endpoint) -> Result<Docker, BollardError> {
 /// Puts the version in front of the path and repairs the header that carries credentials.
 fn versioned(mut request: BollardRequest, prefix: &str) -> BollardRequest {
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let already =
-        path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()));
-    if !already {
+    if !has_version(path) {
         let path = format!("{prefix}{path}");
         set_path(&mut request, &path);
     }
@@ -283,6 +281,11 @@ fn versioned(mut request: BollardRequest, prefix: &str) -> BollardRequest {
         }
     }
     request
+}
+
+/// Says whether a path begins with `/v` and a digit.
+fn has_version(path: &str) -> bool {
+    path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 fn set_path(request: &mut BollardRequest, path: &str) {
@@ -305,7 +308,7 @@ fn raw(
     prefix: &str,
     request: RawRequest,
 ) -> BoxStream<'static, Result<Bytes, BollardError>> {
-    let path = format!("{prefix}{}", request.path);
+    let path = if has_version(&request.path) { request.path } else { format!("{prefix}{}", request.path) };
     let (method, auth) = (request.method, request.registry_auth);
     let body = Mutex::new(request.body);
     let client = client.clone().with_request_modifier(move |mut raw| {
