@@ -17,9 +17,12 @@ use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
 use b2i::image::{ConfigEdits, Digest, ImageConfig, ImagePath, ImageReference, Platform};
 use b2i::request::PullPolicy;
 use b2i::store::daemon::{
-    Daemon, DaemonError, DaemonFlavour, DaemonSettings, PublishContext, ResolveOptions, remove_leftovers,
+    Daemon, DaemonError, DaemonFlavour, DaemonSettings, PublishContext, PullCause, ResolveOptions,
+    remove_leftovers,
 };
 use b2i::store::{BaseImage, BaseLayers, UnfinishedImage, WrittenImage};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
@@ -474,7 +477,9 @@ async fn what_a_killed_run_leaves_is_removed_and_nothing_else() {
         let own = engine.create(setup.spec(&["/bin/echo"])).await.expect("created");
         own.run(&silent).await.expect("ran");
         let Changes::Committed { image_id, .. } = own.take_changes(&silent).await.expect("committed");
-        let base = b2i::store::builtin::static_base(&platform);
+        let mut base = b2i::store::builtin::static_base(&platform);
+        // The same base may be there under the name of another run's lease.
+        base.config.add_label("of", &setup.context.lease);
         let loaded = setup.daemon.ensure_loaded(&base, &setup.context.lease).await.expect("loaded");
         assert_eq!(loaded, base.config.digest().to_string());
         let other_lease = ContainerSpec { lease: unique("lease"), ..setup.spec(&["/bin/echo"]) };
@@ -606,5 +611,48 @@ async fn signals_reach_the_program() {
         assert_eq!((code.expect("ran"), rest.as_str()), (9, "caught\n"));
         handle.signal("SIGTERM").await.expect("a program that has ended gets none");
         setup.clean_up().await;
+    }
+}
+
+/// A registry that has nothing, and says so only to those who know the password.
+async fn registry(password: &'static str) -> String {
+    let answer = move |headers: axum::http::HeaderMap| async move {
+        let expected = format!("Basic {}", STANDARD.encode(format!("user:{password}")));
+        let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let (status, code) =
+            if sent == Some(&expected) { (404, "MANIFEST_UNKNOWN") } else { (401, "UNAUTHORIZED") };
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{code}"}}]}}"#);
+        let headers = [
+            ("content-type", "application/json"),
+            ("docker-distribution-api-version", "registry/2.0"),
+            ("www-authenticate", "Basic realm=\"test\""),
+        ];
+        (axum::http::StatusCode::from_u16(status).expect("valid"), headers, body)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    address
+}
+
+#[tokio::test]
+async fn credentials_reach_the_registry_whatever_the_password() {
+    let daemon = connect("B2I_TEST_DOCKER_HOST").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.json");
+    // In Base64 these need the two characters of which daemons and bollard think differently.
+    for password in ["????>>>>", "p~~~~~~", "пароль"] {
+        let address = registry(password).await;
+        let auth = STANDARD.encode(format!("user:{password}"));
+        let reference: ImageReference = format!("{address}/app:1").parse().expect("a name");
+        let options = ResolveOptions { credential_files: vec![file.clone()], ..ResolveOptions::default() };
+        for (key, expected) in [(address.as_str(), PullCause::NotFound), ("elsewhere:1", PullCause::Denied)] {
+            std::fs::write(&file, format!(r#"{{"auths":{{"{key}":{{"auth":"{auth}"}}}}}}"#))
+                .expect("written");
+            let error = daemon.resolve(&reference, &options, &Events::silent()).await.expect_err("not there");
+            let DaemonError::Pull { cause, reason, .. } = &error else { panic!("{error}") };
+            assert_eq!(*cause, expected, "{password}: {reason}");
+            assert!(!error.to_string().contains(password), "{error}");
+        }
     }
 }

@@ -76,7 +76,7 @@ impl Daemon {
             self.invalid(reference, "it pulled the image without an error, and does not have it".into())
         })?;
         if let Some(wanted) = options.platform.clone().filter(|_| !fits(&image)) {
-            let found = image.config.platform();
+            let (found, wanted) = (Box::new(image.config.platform()), Box::new(wanted));
             return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, wanted });
         }
         step.finish(if pulled { "pulled" } else { "already in the daemon" });
