@@ -1,4 +1,3 @@
 //! What crosses modules, against real parts. One binary; each module is one subject.
 
 mod daemon;
-mod daemon_faults;
