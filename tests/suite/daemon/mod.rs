@@ -1,7 +1,7 @@
 //! The daemon as image source, sink and engine, on a real Docker and a real Podman.
 //!
-//! `B2I_TEST_DOCKER_HOST` and `B2I_TEST_PODMAN_HOST` name them; `/bin/busybox` is a static busybox. A part that is
-//! missing fails the test.
+//! `B2I_TEST_DOCKER_HOST` and `B2I_TEST_PODMAN_HOST` name them; `B2I_TEST_BUSYBOX`, or
+//! `/bin/busybox`, is a static busybox. A part that is missing fails the test.
 
 mod containers;
 mod faults;
@@ -157,7 +157,15 @@ fn client(flavour: DaemonFlavour, address: &str) -> std::process::Command {
 
 /// A base with a shell, an entrypoint that must never run around a script, and a health check.
 fn busybox(platform: &Platform) -> UnfinishedImage {
-    let program = std::fs::read("/bin/busybox").expect("a static /bin/busybox (package busybox-static)");
+    let path = std::env::var("B2I_TEST_BUSYBOX").unwrap_or_else(|_| "/bin/busybox".into());
+    let program = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // The name of the dynamic loader stands at the beginning of an ELF file that needs one.
+    let start = &program[..program.len().min(4096)];
+    let interpreted = start.windows(8).any(|window| window == b"ld-linux" || window == b"/ld-musl");
+    assert!(
+        !interpreted,
+        "{path} is not a static busybox (package busybox-static); B2I_TEST_BUSYBOX names one"
+    );
     let mut entries = vec![file("/bin/busybox", &program, 0o755)];
     for name in
         ["sh", "cat", "id", "ls", "sleep", "head", "tar", "printf", "echo", "env", "mkdir", "mv", "stat"]
