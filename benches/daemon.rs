@@ -36,8 +36,8 @@ fn main() {
     bench.write_configuration();
     bench.start_up();
     bench.inspect();
-    bench.into_daemon(50);
-    bench.into_daemon(500);
+    bench.compare_with_build(50);
+    bench.compare_with_build(500);
 }
 
 impl Bench {
@@ -79,10 +79,10 @@ impl Bench {
         fs::remove_file(jar).expect("removing the JAR");
     }
 
-    fn into_daemon(&self, megabytes: usize) {
+    fn compare_with_build(&self, megabytes: usize) {
         let artifact = self.directory.path().join("program");
         let (mut place, mut run, mut build) = (Vec::new(), Vec::new(), Vec::new());
-        let mut peak = 0;
+        let mut peak = 0.0_f64;
         for round in 0..=RUNS {
             // Other bytes each time: neither side may find its own result of the round before.
             write_program(&artifact, megabytes * MEGABYTE, (megabytes * 100 + round) as u64);

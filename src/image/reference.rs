@@ -1,20 +1,35 @@
 //! Owns image names: parsing them as Docker does, and writing them back in full.
 //!
-//! Must not contact a registry.
+//! Must not contact a registry. The parser is by hand: the regular expression of the usual library takes longer to
+//! compile than most builds take, and more memory than all of b2i.
+//!
+//! Source: the grammar of distribution's "reference" package, and Docker's rules for short names.
 
 use std::fmt;
 use std::str::FromStr;
 
-use oci_spec::distribution::Reference;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::Digest;
+
+/// Longest name without tag and digest, in bytes.
+const MAXIMUM_NAME: usize = 255;
+
+/// Longest tag, in bytes.
+const MAXIMUM_TAG: usize = 128;
+
+const DOCKER_HUB: &str = "docker.io";
 
 /// The name of an image: registry, repository, and a tag or a digest or both.
 ///
 /// `app` is `docker.io/library/app:latest`, as Docker reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ImageReference(Reference);
+pub struct ImageReference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
 
 /// A text that is no image name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -27,42 +42,49 @@ pub struct InvalidReference {
 impl ImageReference {
     /// The registry's host and port, such as `docker.io` or `localhost:5000`.
     pub fn registry(&self) -> &str {
-        self.0.registry()
+        &self.registry
     }
 
     /// The repository within the registry, such as `library/app`.
     pub fn repository(&self) -> &str {
-        self.0.repository()
+        &self.repository
     }
 
     /// The tag, if one is named or implied (`latest`).
     pub fn tag(&self) -> Option<&str> {
-        self.0.tag()
+        self.tag.as_deref()
     }
 
     /// The digest, if one is named.
     ///
     /// A digest of another algorithm than SHA-256 never gets this far: parsing refuses it.
     pub fn digest(&self) -> Option<Digest> {
-        self.0.digest().and_then(|digest| digest.parse().ok())
+        self.digest
     }
 
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
-        let full = self.0.whole();
+        let full = self.to_string();
         let short = full.strip_prefix("docker.io/library/").or_else(|| full.strip_prefix("docker.io/"));
         short.unwrap_or(&full).to_owned()
     }
 
     /// The registry and repository without tag and digest, in full.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.registry(), self.repository())
+        format!("{}/{}", self.registry, self.repository)
     }
 }
 
 impl fmt::Display for ImageReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.whole())
+        write!(formatter, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(formatter, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(formatter, "@{digest}")?;
+        }
+        Ok(())
     }
 }
 
@@ -70,22 +92,114 @@ impl FromStr for ImageReference {
     type Err = InvalidReference;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = |reason: String| InvalidReference { text: text.to_owned(), reason };
-        if text.contains("://") {
-            return Err(invalid("a name has no `scheme://` before it".into()));
-        }
-        let reference: Reference = text.parse().map_err(|error: oci_spec::distribution::ParseError| {
-            if text.chars().any(char::is_uppercase) {
-                invalid("a repository must be lower case".into())
-            } else {
-                invalid(error.to_string())
-            }
-        })?;
-        if let Some(digest) = reference.digest() {
-            digest.parse::<Digest>().map_err(|error| invalid(error.to_string()))?;
-        }
-        Ok(Self(reference))
+        parse(text).map_err(|reason| InvalidReference { text: text.to_owned(), reason })
     }
+}
+
+fn parse(text: &str) -> Result<ImageReference, String> {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.contains("://") {
+        return Err("a name has no `scheme://` before it".into());
+    }
+    let (text, digest) = match text.split_once('@') {
+        Some((name, digest)) if digest.contains(':') => {
+            (name, Some(digest.parse::<Digest>().map_err(|error| error.to_string())?))
+        }
+        Some((_, digest)) => return Err(format!("`{digest}` is not a digest (expected `sha256:…`)")),
+        None => (text, None),
+    };
+    // A colon before the last slash belongs to a port.
+    let colon = text.rfind(':').filter(|colon| !text[*colon..].contains('/'));
+    let (name, tag) = match colon {
+        Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
+        None => (text, None),
+    };
+    if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
+        return Err(format!("`{tag}` is not a tag"));
+    }
+    let (registry, repository) = match name.split_once('/') {
+        Some((first, rest)) if names_registry(first) => (first, rest.to_owned()),
+        Some(_) => (DOCKER_HUB, name.to_owned()),
+        None => (DOCKER_HUB, format!("library/{name}")),
+    };
+    if !is_registry(registry) {
+        return Err(format!("`{registry}` is not a registry (expected `host[:port]`)"));
+    }
+    let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
+    let short = registry == DOCKER_HUB && !repository.contains('/');
+    let repository = if short { format!("library/{repository}") } else { repository };
+    if let Some(component) = repository.split('/').find(|component| !is_component(component)) {
+        return Err(if component.chars().any(char::is_uppercase) {
+            "a repository must be lower case".into()
+        } else {
+            format!("`{component}` cannot be a part of a repository's name")
+        });
+    }
+    let length = registry.len() + 1 + repository.len();
+    if length > MAXIMUM_NAME {
+        return Err(format!(
+            "it has {length} bytes without tag and digest; at most {MAXIMUM_NAME} are allowed"
+        ));
+    }
+    let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
+    Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest })
+}
+
+/// Says whether the part before the first slash is a registry; Docker tells by its looks.
+fn names_registry(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
+}
+
+fn is_registry(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        // An IPv6 address.
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => {
+                let valid = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+                if address.is_empty() || !valid {
+                    return false;
+                }
+                return port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
+            }
+            None => return false,
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    host.split('.').all(label) && port.is_none_or(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Words of `a-z0-9`, with one `.`, one or two `_`, or any number of `-` between them.
+fn is_component(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let ends = bytes.first().is_some_and(|byte| word(*byte)) && bytes.last().is_some_and(|byte| word(*byte));
+    let mut separators =
+        text.split(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit());
+    ends && separators.all(|separator| {
+        matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
+    })
+}
+
+fn is_tag(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.len() <= MAXIMUM_TAG
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
 impl Serialize for ImageReference {
@@ -112,6 +226,10 @@ mod tests {
             ("localhost:5000/app", "localhost:5000/app:latest", "localhost:5000/app:latest"),
             ("localhost/app:1", "localhost/app:1", "localhost/app:1"),
             ("registry.example/a/b/c:x", "registry.example/a/b/c:x", "registry.example/a/b/c:x"),
+            ("index.docker.io/app", "docker.io/library/app:latest", "app:latest"),
+            ("[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"),
+            ("Host/app:V1.0_x", "Host/app:V1.0_x", "Host/app:V1.0_x"),
+            ("a/b--c__d.e_f/g", "docker.io/a/b--c__d.e_f/g:latest", "a/b--c__d.e_f/g:latest"),
         ] {
             let reference: ImageReference = text.parse().expect(text);
             assert_eq!(reference.to_string(), full);
@@ -121,10 +239,67 @@ mod tests {
 
     #[test]
     fn refuses_what_docker_refuses() {
-        for text in
-            ["", "App", "a b", "app:", ":1", "app@sha256:12", "https://registry.example/app", "a//b", "-x"]
-        {
+        let long = "a".repeat(250);
+        let tag = format!("app:{}", "t".repeat(129));
+        for text in [
+            "",
+            "App",
+            "a b",
+            "app:",
+            ":1",
+            "app@sha256:12",
+            "app@x",
+            "https://registry.example/app",
+            "a//b",
+            "-x",
+            "x-",
+            "a___b",
+            "a..b",
+            "/app",
+            "app/",
+            "app:-1",
+            "reg.example:x/app",
+            "-reg.example/app",
+            "[::1/app",
+            "ä",
+            &long,
+            &tag,
+        ] {
             assert!(text.parse::<ImageReference>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_digest_stands_with_or_without_a_tag() {
+        let digest = Digest::of(b"manifest");
+        for (text, full, tag) in [
+            (format!("app@{digest}"), format!("docker.io/library/app@{digest}"), None),
+            (format!("host:1/app:2@{digest}"), format!("host:1/app:2@{digest}"), Some("2")),
+        ] {
+            let reference: ImageReference = text.parse().expect("valid");
+            assert_eq!((reference.to_string(), reference.tag()), (full, tag));
+            assert_eq!(reference.digest(), Some(digest));
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_grammar_of_the_usual_library() {
+        use proptest::prelude::*;
+
+        proptest!(ProptestConfig::with_cases(400), |(text in "[aA0._:/@-]{1,12}|[a-z0-9._/-]{1,20}(:[a-zA-Z0-9._-]{0,6})?")| {
+            let usual = text.parse::<oci_spec::distribution::Reference>();
+            let own = text.parse::<ImageReference>();
+            // The library takes some registries that it would itself refuse with a port: those with `_` and `--`.
+            if let (Err(_), Ok(usual)) = (&own, &usual)
+                && !is_registry(usual.registry())
+            {
+                return Ok(());
+            }
+            if let (Ok(own), Ok(usual)) = (&own, &usual) {
+                prop_assert_eq!(own.to_string(), usual.whole());
+            } else {
+                prop_assert_eq!(own.is_ok(), usual.is_ok(), "{}: {:?} {:?}", text, own, usual);
+            }
+        });
     }
 }

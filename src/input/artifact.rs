@@ -265,6 +265,13 @@ pub enum AddedContent {
     },
 }
 
+impl crate::image::layer::Content for FileContent {
+    /// Opens it for reading from the start.
+    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
+        Ok(Box::new(self.reader()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Seek, SeekFrom};
@@ -302,12 +309,5 @@ mod tests {
         assert!(open.changed().expect("asks") && by_name.changed().expect("asks"));
         let error = by_name.reader().read(&mut [0; 1]).expect_err("refused");
         assert!(error.to_string().contains("was changed"), "{error}");
-    }
-}
-
-impl crate::image::layer::Content for FileContent {
-    /// Opens it for reading from the start.
-    fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
-        Ok(Box::new(self.reader()))
     }
 }

@@ -230,7 +230,7 @@ fn assemble_template(
         entries,
         sources: placement::sources(&decided.artifact.name, &placement, added),
         environment: script_environment(request, decided),
-        limits: request.limits.clone(),
+        limits: Box::new(request.limits.clone()),
         scripts: Some(template.metadata.scripts_directory.clone()),
         user: Some(template.metadata.image.user.to_string()),
     };
@@ -258,7 +258,7 @@ fn assemble_image(
         entries: placement::absolute(&placement, added),
         sources: placement::sources(&decided.artifact.name, &placement, added),
         environment: script_environment(request, decided),
-        limits: request.limits.clone(),
+        limits: Box::new(request.limits.clone()),
         scripts: None,
         user: None,
     };

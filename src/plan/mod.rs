@@ -107,7 +107,7 @@ pub enum Assembly {
         /// Environment of the script, added to the image's.
         environment: Vec<(String, String)>,
         /// What it may use.
-        limits: Limits,
+        limits: Box<Limits>,
         /// The template's scripts; none means that the image's label tells.
         scripts: Option<ImagePath>,
         /// The user the template asks for; none means that the image tells.

@@ -126,10 +126,10 @@ async fn find_in(
     file: AuthFile,
 ) -> Result<Option<Credentials>, CredentialsError> {
     let named = file.helpers.iter().find(|(key, _)| is_for(key, registry)).map(|(_, helper)| helper.clone());
-    if let Some(helper) = named.or(file.store).filter(|helper| !helper.is_empty()) {
-        if let Some(found) = ask_helper(&helper, registry, path).await? {
-            return Ok(Some(found));
-        }
+    if let Some(helper) = named.or(file.store).filter(|helper| !helper.is_empty())
+        && let Some(found) = ask_helper(&helper, registry, path).await?
+    {
+        return Ok(Some(found));
     }
     let invalid = || CredentialsError::File {
         path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! The tests that cross rooms or need real parts: one test binary made of modules. Start it with `tests/run`.
 
 mod cli;
+mod daemon;
 mod environment;
 mod fault_server;
 mod input;

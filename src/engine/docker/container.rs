@@ -7,9 +7,9 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CommitContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
-    InspectContainerOptions, KillContainerOptionsBuilder, StartContainerOptions,
-    UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CommitContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+    StartContainerOptions, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::{Stream, StreamExt};
 
@@ -17,7 +17,9 @@ use super::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
-use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, pump, remove_container, stream_to_reader};
+use crate::store::daemon::{
+    Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, pump, remove_container, stream_to_reader,
+};
 
 /// How long output may still come after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
@@ -48,9 +50,12 @@ impl DockerContainer {
         // Attached before the start: `logs` of Docker 20.10 loses a last line without line end.
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.daemon.client().attach_container(&self.id, Some(options)).await;
-        let mut attached = attached.map_err(|error| self.error("attach to", &error))?.output;
+        // Podman sets the container up when it is attached to, so errors of the command come here too.
+        let failed =
+            |error: &BollardError| start_error(&self.daemon, &self.spec.command, &self.spec.image, error);
+        let mut attached = attached.map_err(|error| failed(&error))?.output;
         let started = self.daemon.client().start_container(&self.id, None::<StartContainerOptions>).await;
-        started.map_err(|error| start_error(&self.daemon, &self.spec.command, &self.spec.image, &error))?;
+        started.map_err(|error| failed(&error))?;
         let ended = wait(&self.daemon, &self.id);
         tokio::pin!(ended);
         let code = loop {
@@ -72,6 +77,18 @@ impl DockerContainer {
             }
         };
         code.map_err(|error| self.error("wait for", &error))
+    }
+
+    /// Says whether a symbolic link is there: Podman sends the file behind it where Docker sends the link.
+    async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
+        // Go's `fs.ModeSymlink`.
+        const SYMBOLIC_LINK: u32 = 1 << 27;
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
+        match self.daemon.client().get_container_archive_info(&self.id, Some(options)).await {
+            Ok(stat) => Ok(stat.file_mode & SYMBOLIC_LINK != 0),
+            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(self.error(&format!("look for `{path}` in"), &error)),
+        }
     }
 
     async fn kill(&self) -> Result<(), DaemonError> {
@@ -166,6 +183,9 @@ impl Container for DockerContainer {
     }
 
     async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, DaemonError> {
+        if self.daemon.info().flavour == DaemonFlavour::Podman && self.is_link(path).await? {
+            return Err(DaemonError::NotAFile { path: path.to_string(), found: "a link" });
+        }
         let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
         let stream = self.daemon.client().download_from_container(&self.id, Some(options));
         read_one_file(stream, path.as_str(), limit).await.map_err(|fault| match fault {

@@ -22,8 +22,13 @@ use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remo
 /// What `assemble` needs to place and own files, and nothing else.
 const CAPABILITIES: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
 
-/// Open files of a container on Podman, whose own default a user without privileges may not set.
-const PODMAN_OPEN_FILES: i64 = 4096;
+/// Most open files of a container on Podman.
+#[cfg(unix)]
+const PODMAN_OPEN_FILES: u64 = 1 << 20;
+
+/// Most processes of a user in a container on Podman, whose service gives itself no more than this.
+#[cfg(unix)]
+const PODMAN_PROCESSES: u64 = 1 << 15;
 
 /// Runs containers by a daemon.
 #[derive(Clone, Debug)]
@@ -85,14 +90,30 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Limits that Podman would otherwise choose itself, higher than a service without `CAP_SYS_RESOURCE` may set.
+///
+/// The service nearly always runs for the same user on the same machine, so this process's own are what it may set.
+#[cfg(unix)]
 fn ulimits(daemon: &Daemon) -> Option<Vec<ResourcesUlimits>> {
+    use rustix::process::{Resource, getrlimit};
+
+    let limit = |name: &str, resource, most: u64| {
+        let maximum = getrlimit(resource).maximum.unwrap_or(most).min(most);
+        let maximum = Some(signed(maximum));
+        ResourcesUlimits { name: Some(name.into()), soft: maximum, hard: maximum }
+    };
     (daemon.info().flavour == DaemonFlavour::Podman).then(|| {
-        vec![ResourcesUlimits {
-            name: Some("nofile".into()),
-            soft: Some(PODMAN_OPEN_FILES),
-            hard: Some(PODMAN_OPEN_FILES),
-        }]
+        vec![
+            limit("nofile", Resource::Nofile, PODMAN_OPEN_FILES),
+            limit("nproc", Resource::Nproc, PODMAN_PROCESSES),
+        ]
     })
+}
+
+/// On other systems Podman runs in a virtual machine, whose service may set its own.
+#[cfg(not(unix))]
+fn ulimits(_: &Daemon) -> Option<Vec<ResourcesUlimits>> {
+    None
 }
 
 fn environment(variables: &[(String, String)]) -> Vec<String> {

@@ -153,7 +153,8 @@ impl Program {
             .stream(true)
             .build();
         let attached = daemon.client().attach_container(id, Some(options)).await;
-        let attached = attached.map_err(|error| daemon.request_error("attach to the program", &error))?;
+        let attached =
+            attached.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
         let started = daemon.client().start_container(id, None::<StartContainerOptions>).await;
         started.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
         self.note_ports(events).await;

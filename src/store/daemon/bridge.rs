@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::engine::TarStream;
 
 /// Size of one piece, in bytes; at most [`PIECES`] of them wait.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 const PIECES: usize = 4;
 
 /// Makes a writer for a blocking thread and the stream that gives what was written.

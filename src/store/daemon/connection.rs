@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -82,7 +82,7 @@ pub struct Daemon {
 #[derive(Default)]
 pub(crate) struct RawRequest {
     pub(crate) method: Method,
-    /// Path with query, without version.
+    /// Path with query; the version is put in front unless it has one.
     pub(crate) path: String,
     /// Value of `X-Registry-Auth`, if there is one.
     pub(crate) registry_auth: Option<HeaderValue>,
@@ -148,25 +148,19 @@ impl Daemon {
                 std::io::ErrorKind::NotFound => unreachable("the socket does not exist".into()),
                 _ => unreachable(error.to_string()),
             })?;
-            let client = client(endpoint).map_err(|error| unreachable(describe(&error).1))?;
-            // bollard 0.21 does not use the negotiated version, later releases do, and refuse without it.
-            let client = client.negotiate_version().await.map_err(|error| unreachable(describe(&error).1))?;
-            let answer = read_json(raw(&client, "", RawRequest::get("/version")))
-                .await
-                .map_err(|error| unreachable(describe(&error).1))?;
-            Ok::<_, DaemonError>((client, answer))
+            // Asked without a version, which every daemon answers.
+            let client =
+                client(endpoint, API_DEFAULT_VERSION).map_err(|error| unreachable(describe(&error).1))?;
+            let answer = read_json(raw(&client, "", RawRequest::get("/version"))).await;
+            answer.map_err(|error| unreachable(describe(&error).1))
         };
-        let (client, answer) = tokio::time::timeout(limit, first_contact)
+        let answer = tokio::time::timeout(limit, first_contact)
             .await
             .map_err(|_| unreachable(format!("no answer within {} s", limit.as_secs())))??;
-        let spoken = match api_version {
-            Some(version) => version.trim_start_matches('v').to_owned(),
-            None => client.client_version().to_string(),
-        };
-        if !spoken.split('.').all(|part| part.parse::<u32>().is_ok()) {
-            return Err(unreachable(format!("`{spoken}` is no API version")));
-        }
-        let mut info = DaemonInfo::read(&answer, spoken, address.clone());
+        let spoken = spoken_version(api_version, &answer).map_err(&unreachable)?;
+        // bollard 0.21 does not send its version, later releases do.
+        let client = client(endpoint, &spoken).map_err(|error| unreachable(describe(&error).1))?;
+        let mut info = DaemonInfo::read(&answer, spoken.to_string(), address.clone());
         let prefix = format!("/v{}", info.api_version);
         let client = client.with_request_modifier(move |request| versioned(request, &prefix));
         if info.may_use_containerd_store() {
@@ -253,22 +247,33 @@ async fn probe(endpoint: &Endpoint) -> std::io::Result<()> {
     }
 }
 
-fn client(endpoint: &Endpoint) -> Result<Docker, BollardError> {
+/// The highest version that both sides know, or the one that the user asks for.
+fn spoken_version(asked: Option<&str>, answer: &Value) -> Result<ClientVersion, String> {
+    let parse = |text: &str| {
+        let (major, minor) = text.trim_start_matches('v').split_once('.')?;
+        Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+    };
+    if let Some(asked) = asked {
+        return parse(asked).ok_or_else(|| format!("`{asked}` (DOCKER_API_VERSION) is no API version"));
+    }
+    let offered = answer["ApiVersion"].as_str().unwrap_or_default();
+    let offered =
+        parse(offered).ok_or_else(|| format!("it offers the API version `{offered}`, which is none"))?;
+    Ok(if offered < *API_DEFAULT_VERSION { offered } else { *API_DEFAULT_VERSION })
+}
+
+fn client(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, BollardError> {
     match endpoint {
         #[cfg(unix)]
-        Endpoint::Unix(path) => {
-            Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_TIMEOUT, API_DEFAULT_VERSION)
-        }
+        Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_TIMEOUT, version),
         #[cfg(windows)]
-        Endpoint::NamedPipe(path) => {
-            Docker::connect_with_named_pipe(path, REQUEST_TIMEOUT, API_DEFAULT_VERSION)
-        }
+        Endpoint::NamedPipe(path) => Docker::connect_with_named_pipe(path, REQUEST_TIMEOUT, version),
         Endpoint::Tcp { authority, tls: None } => {
-            Docker::connect_with_http(&format!("http://{authority}"), REQUEST_TIMEOUT, API_DEFAULT_VERSION)
+            Docker::connect_with_http(&format!("http://{authority}"), REQUEST_TIMEOUT, version)
         }
         Endpoint::Tcp { authority, tls: Some(TlsFiles { ca, cert, key }) } => {
             let address = format!("https://{authority}");
-            Docker::connect_with_ssl(&address, key, cert, ca, REQUEST_TIMEOUT, API_DEFAULT_VERSION)
+            Docker::connect_with_ssl(&address, key, cert, ca, REQUEST_TIMEOUT, version)
         }
         other => Err(BollardError::UnsupportedURISchemeError { uri: other.to_string() }),
     }
@@ -277,9 +282,7 @@ fn client(endpoint: &Endpoint) -> Result<Docker, BollardError> {
 /// Puts the version in front of the path and repairs the header that carries credentials.
 fn versioned(mut request: BollardRequest, prefix: &str) -> BollardRequest {
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let already =
-        path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()));
-    if !already {
+    if !has_version(path) {
         let path = format!("{prefix}{path}");
         set_path(&mut request, &path);
     }
@@ -293,6 +296,11 @@ fn versioned(mut request: BollardRequest, prefix: &str) -> BollardRequest {
         }
     }
     request
+}
+
+/// Says whether a path begins with `/v` and a digit.
+fn has_version(path: &str) -> bool {
+    path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 fn set_path(request: &mut BollardRequest, path: &str) {
@@ -315,7 +323,7 @@ fn raw(
     prefix: &str,
     request: RawRequest,
 ) -> BoxStream<'static, Result<Bytes, BollardError>> {
-    let path = format!("{prefix}{}", request.path);
+    let path = if has_version(&request.path) { request.path } else { format!("{prefix}{}", request.path) };
     let (method, auth) = (request.method, request.registry_auth);
     let body = Mutex::new(request.body);
     let client = client.clone().with_request_modifier(move |mut raw| {

@@ -87,9 +87,9 @@ pub enum DaemonError {
         /// The image.
         name: String,
         /// Its platform.
-        found: Platform,
+        found: Box<Platform>,
         /// The platform that is asked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
     },
     /// What the daemon says of an image contradicts itself.
     #[error("the daemon at {address} gives no usable answer about the image `{name}`: {reason}")]

@@ -91,7 +91,6 @@ impl Daemon {
         let loading = lease_name(&context.lease, LeaseName::Result);
         let result = async {
             let (layer, config, sent) = self.load_image(image, known, &loading, context, &step).await?;
-            self.verify(&config, &loading).await?;
             self.name(&config, &loading, tags).await?;
             Ok::<_, DaemonError>((WrittenImage { image_id: config.digest(), layer: Some(layer) }, sent))
         }
@@ -174,6 +173,7 @@ impl Daemon {
         Ok(if self.info().containerd_store { name } else { config.digest().to_string() })
     }
 
+    /// Gets the image into the daemon and checks that it is there.
     async fn load_image(
         &self,
         image: &UnfinishedImage,
@@ -188,7 +188,10 @@ impl Daemon {
                 return Ok((layer, config, Sent::Nothing));
             }
             match self.load_config(&config, name).await {
-                Ok(()) => return Ok((layer, config, Sent::Config)),
+                Ok(()) => {
+                    self.verify(&config, name).await?;
+                    return Ok((layer, config, Sent::Config));
+                }
                 Err(LoadError::Refused(_)) => {}
                 Err(LoadError::Failed(error)) => return Err(error),
             }
@@ -196,6 +199,7 @@ impl Daemon {
         let BaseLayers::Daemon { image_id } = &image.base.layers else {
             let sent = self.send_image(image, Form::Docker, None, name, Some(step)).await;
             let (layer, config) = sent.map_err(|error| self.load_error(error))?;
+            self.verify(&config, name).await?;
             return Ok((layer, config, Sent::Everything));
         };
         match self.send_image(image, self.partial_form(), None, name, Some(step)).await {
@@ -218,6 +222,7 @@ impl Daemon {
         let files = self.layers(image_id, &wanted, &context.spool_directory).await?;
         let sent = self.send_image(image, Form::Docker, Some(files), name, Some(step)).await;
         let (layer, config) = sent.map_err(|error| self.load_error(error))?;
+        self.verify(&config, name).await?;
         Ok((layer, config, Sent::Everything))
     }
 

@@ -9,12 +9,15 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::connection::{Daemon, describe};
+use super::connection::{Daemon, DaemonFlavour, describe};
 use super::error::DaemonError;
 use crate::events::{Events, Step};
 use crate::image::{Digest, ImageConfig, ImageReference, Platform};
 use crate::request::PullPolicy;
 use crate::store::{BaseImage, BaseLayers};
+
+/// Podman's own interface, in the oldest version that b2i works with.
+const PODMAN_API: &str = "/v4.0.0/libpod";
 
 /// How a base image is looked for.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +76,7 @@ impl Daemon {
             self.invalid(reference, "it pulled the image without an error, and does not have it".into())
         })?;
         if let Some(wanted) = options.platform.clone().filter(|_| !fits(&image)) {
-            let found = image.config.platform();
+            let (found, wanted) = (Box::new(image.config.platform()), Box::new(wanted));
             return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, wanted });
         }
         step.finish(if pulled { "pulled" } else { "already in the daemon" });
@@ -90,7 +93,22 @@ impl Daemon {
                 found.trim_start_matches("sha256:").starts_with(id.trim_start_matches("sha256:"))
             });
         }
-        answer.map(|answer| self.base_image(reference, &answer)).transpose()
+        let Some(mut answer) = answer else { return Ok(None) };
+        if self.info().flavour == DaemonFlavour::Podman {
+            self.add_health_check(&mut answer).await?;
+        }
+        self.base_image(reference, &answer).map(Some)
+    }
+
+    /// Adds the health check, which Podman leaves out of the answer that it gives in Docker's place.
+    async fn add_health_check(&self, answer: &mut Value) -> Result<(), DaemonError> {
+        let id = answer["Id"].as_str().unwrap_or_default().to_owned();
+        let own = self.get_json(format!("{PODMAN_API}/images/{id}/json")).await;
+        let own = own.map_err(|error| self.request_error(format!("look up the image {id}"), &error))?;
+        if let (Some(config), Some(check)) = (answer["Config"].as_object_mut(), own.get("Healthcheck")) {
+            config.entry("Healthcheck").or_insert_with(|| check.clone());
+        }
+        Ok(())
     }
 
     /// What the daemon says of an image, with every field; nothing if it does not have it.

@@ -1,0 +1,172 @@
+//! Images: resolving, publishing, exporting, archives.
+
+use super::*;
+
+#[tokio::test]
+async fn the_same_image_comes_out_of_both_daemons() {
+    let mut results: Vec<WrittenImage> = Vec::new();
+    for mut setup in Setup::both().await {
+        let base = setup.resolve().await;
+        assert_eq!(base.config.label("kept"), Some("yes"));
+        assert_eq!(base.config.env("OF_BASE"), Some("1"));
+        assert_eq!(
+            base.config.runtime("Healthcheck"),
+            Some(&serde_json::json!({"Test": ["CMD-SHELL", "true"]}))
+        );
+        let image = placed(&base, "echo \"got $APP and $@\"; cat; exit 3");
+        let (one, two) = (setup.tag("one"), setup.tag("two"));
+        let published = setup.daemon.publish(&image, None, &[one.clone(), two.clone()], &setup.context).await;
+        let published = published.expect("published");
+        let layers = std::fs::read_dir(setup.spool.path()).expect("readable").count();
+        assert_eq!(layers, 0, "no layer of the base was exported");
+        for tag in [&one, &two] {
+            let found = inspect(&setup, &tag.to_string()).await;
+            assert!(
+                matches!(found.layers, BaseLayers::Daemon { image_id } if image_id == published.image_id.to_string())
+            );
+            assert_eq!(found.config.list("Entrypoint"), ["/bin/sh", "/opt/run"]);
+        }
+        let options =
+            ProgramOptions { args: vec!["x  y".into(), "$(z)".into()], stdin: true, ..Default::default() };
+        let (code, text) = start(&setup, &one.to_string(), options, b"input").await;
+        assert_eq!((code, text.as_str()), (3, "got a b and x  y $(z)\ninput"));
+        // With what is known, nothing is read again: the layer's file is not there any more.
+        let mut gone = image.clone();
+        gone.layer = Layer::new(vec![file("/opt/other", b"never read", 0o644)], 0).expect("consistent");
+        let again =
+            setup.daemon.publish(&gone, published.layer, &[one], &setup.context).await.expect("known");
+        assert_eq!(again, published);
+        let relabelled = ConfigEdits { labels: [("new".to_owned(), "1".to_owned())].into(), ..edits() };
+        let image = on(base.layers.clone(), base.config.clone(), &base.name, gone.layer.clone(), relabelled);
+        let third = setup.tag("three");
+        let other =
+            setup.daemon.publish(&image, published.layer, std::slice::from_ref(&third), &setup.context).await;
+        assert_ne!(other.expect("only the config is new").image_id, published.image_id);
+        assert_eq!(inspect(&setup, &third.to_string()).await.config.label("new"), Some("1"));
+        results.push(published);
+        setup.clean_up().await;
+    }
+    assert_eq!(results[0], results[1], "Docker's and Podman's image have the same ID");
+}
+
+#[tokio::test]
+async fn layers_come_out_as_they_are() {
+    for setup in Setup::both().await {
+        let base = setup.resolve().await;
+        let BaseLayers::Daemon { image_id } = &base.layers else { panic!("in the daemon") };
+        let wanted = base.config.diff_ids().expect("valid");
+        let files = setup.daemon.layers(image_id, &wanted, setup.spool.path()).await.expect("exported");
+        assert_eq!(files.len(), wanted.len());
+        for (file, diff_id) in files.iter().zip(wanted) {
+            assert_eq!(digest_of(&file.path), diff_id);
+        }
+        setup.clean_up().await;
+    }
+}
+
+fn digest_of(path: &Path) -> Digest {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("readable");
+    Digest::of(&bytes)
+}
+
+#[tokio::test]
+async fn an_archive_is_taken_by_the_daemons_own_client() {
+    for mut setup in Setup::both().await {
+        let base = setup.resolve().await;
+        let image = placed(&base, "echo loaded");
+        let BaseLayers::Daemon { image_id } = &base.layers else { panic!("in the daemon") };
+        let wanted = base.config.diff_ids().expect("valid");
+        let files = setup.daemon.layers(image_id, &wanted, setup.spool.path()).await.expect("exported");
+        let tag = setup.tag("archive");
+        let archive = setup.spool.path().join("app.tar");
+        let out = std::fs::File::create(&archive).expect("created");
+        let written = b2i::store::archive::write_archive(&image, &files, std::slice::from_ref(&tag), out);
+        let written = written.expect("written");
+        let info = setup.daemon.info();
+        let loaded = client(info.flavour, &info.address)
+            .arg("load")
+            .arg("--input")
+            .arg(&archive)
+            .output()
+            .expect("runs");
+        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+        let found = inspect(&setup, &written.image_id.to_string()).await;
+        assert_eq!(found.config.list("Entrypoint"), ["/bin/sh", "/opt/run"]);
+        let text = start(&setup, &written.image_id.to_string(), ProgramOptions::default(), b"").await.1;
+        assert_eq!(text, "loaded\n");
+        remove(&setup.daemon, &written.image_id.to_string());
+        setup.clean_up().await;
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_is_named_with_the_reason() {
+    for setup in Setup::both().await {
+        let absent: ImageReference = "b2i-test-absent:1".parse().expect("a name");
+        let silent = Events::silent();
+        let never = ResolveOptions { pull: PullPolicy::Never, ..ResolveOptions::default() };
+        let error = setup.daemon.resolve(&absent, &never, &silent).await.expect_err("absent");
+        assert!(error.to_string().contains("--pull never"), "{error}");
+        let offline = ResolveOptions { offline: true, ..ResolveOptions::default() };
+        let error = setup.daemon.resolve(&absent, &offline, &silent).await.expect_err("absent");
+        assert!(error.to_string().contains("--offline"), "{error}");
+        assert_eq!(error.kind(), FailureKind::Builder);
+        let foreign = ResolveOptions {
+            platform: Some(Platform::linux("s390x")),
+            pull: PullPolicy::Never,
+            ..ResolveOptions::default()
+        };
+        let error = setup.daemon.resolve(&setup.base, &foreign, &silent).await.expect_err("other platform");
+        let text = error.to_string();
+        assert!(text.contains("linux/s390x") && text.contains("linux/amd64"), "{text}");
+        let nowhere: ImageReference = "localhost:1/app:1".parse().expect("a name");
+        let error =
+            setup.daemon.resolve(&nowhere, &ResolveOptions::default(), &silent).await.expect_err("refused");
+        assert!(matches!(error, DaemonError::Pull { .. }), "{error}");
+        setup.clean_up().await;
+    }
+}
+
+/// A registry that has nothing, and says so only to those who know the password.
+async fn registry(password: &'static str) -> String {
+    let answer = move |headers: axum::http::HeaderMap| async move {
+        let expected = format!("Basic {}", STANDARD.encode(format!("user:{password}")));
+        let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let (status, code) =
+            if sent == Some(&expected) { (404, "MANIFEST_UNKNOWN") } else { (401, "UNAUTHORIZED") };
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{code}"}}]}}"#);
+        let headers = [
+            ("content-type", "application/json"),
+            ("docker-distribution-api-version", "registry/2.0"),
+            ("www-authenticate", "Basic realm=\"test\""),
+        ];
+        (axum::http::StatusCode::from_u16(status).expect("valid"), headers, body)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    address
+}
+
+#[tokio::test]
+async fn credentials_reach_the_registry_whatever_the_password() {
+    let daemon = connect("B2I_TEST_DOCKER_HOST").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.json");
+    // In Base64 these need the two characters of which daemons and bollard think differently.
+    for password in ["????>>>>", "p~~~~~~", "пароль"] {
+        let address = registry(password).await;
+        let auth = STANDARD.encode(format!("user:{password}"));
+        let reference: ImageReference = format!("{address}/app:1").parse().expect("a name");
+        let options = ResolveOptions { credential_files: vec![file.clone()], ..ResolveOptions::default() };
+        for (key, expected) in [(address.as_str(), PullCause::NotFound), ("elsewhere:1", PullCause::Denied)] {
+            std::fs::write(&file, format!(r#"{{"auths":{{"{key}":{{"auth":"{auth}"}}}}}}"#))
+                .expect("written");
+            let error = daemon.resolve(&reference, &options, &Events::silent()).await.expect_err("not there");
+            let DaemonError::Pull { cause, reason, .. } = &error else { panic!("{error}") };
+            assert_eq!(*cause, expected, "{password}: {reason}");
+            assert!(!error.to_string().contains(password), "{error}");
+        }
+    }
+}
