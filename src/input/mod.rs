@@ -118,7 +118,9 @@ pub async fn fetch(
     if options.treat_as == Some(TreatAs::Source) {
         return Err(InputError::SourceBuild { shown });
     }
-    let step = events.start(Step::Fetch, shown.clone(), None);
+    // A file of this machine is opened, not fetched: a step without work is no news.
+    let reports = if matches!(source, InputSource::File(_)) { Events::silent() } else { events.clone() };
+    let step = reports.start(Step::Fetch, shown.clone(), None);
     let fetched = match source {
         InputSource::Url(url) => {
             http::fetch(url, options, lease, events, Progress::new(step.clone())).await?

@@ -88,6 +88,21 @@ pub struct PlannedBuilder {
     pub reason: String,
 }
 
+impl PlannedBuilder {
+    /// Says in one line what is built on what, with image names as people write them.
+    pub fn describe(&self) -> String {
+        let familiar = |name: &str| match name.parse::<ImageReference>() {
+            Ok(reference) => reference.familiar(),
+            Err(_) => name.to_owned(),
+        };
+        match self.template_digest {
+            Some(_) if self.base.starts_with("builtin:") => format!("{} on the built-in base", self.name),
+            Some(_) => format!("{} on {}", self.name, familiar(&self.base)),
+            None => familiar(&self.name),
+        }
+    }
+}
+
 /// How the artifact gets into the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "kebab-case", rename_all_fields = "camelCase")]

@@ -21,6 +21,7 @@ pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
+use crate::events::Events;
 use crate::image::{Digest, ImageReference};
 use crate::input::{InputOptions, InputSource, Origin};
 use crate::plan::Plan;
@@ -75,7 +76,7 @@ pub async fn inspect(
 ) -> Result<Inspection, Error> {
     let lease = surroundings.lease()?;
     let artifact = prepare::fetch(source, options, &lease, surroundings).await?;
-    let facts = prepare::facts(&artifact, main_class, surroundings)?;
+    let facts = prepare::facts(&artifact, main_class, &Events::silent())?;
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
 }
 

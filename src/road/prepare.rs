@@ -7,7 +7,7 @@ use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
 use crate::detect::{DetectOptions, Facts, detect};
-use crate::events::Step;
+use crate::events::{Events, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
 use crate::image::layer::Entry;
@@ -34,7 +34,7 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     let daemon = found.as_ref().ok().cloned().flatten();
     remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
     let artifact = fetch(&request.source, &request.input, &lease, surroundings).await?;
-    let facts = facts(&artifact, request.main_class.as_deref(), surroundings)?;
+    let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
     check_class_path(&artifact, &facts)?;
     let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
     let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
@@ -68,9 +68,7 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
     for stage in &plan.stages {
-        step.clone()
-            .made(format!("{} on {}", stage.builder.name, stage.builder.base))
-            .finish(stage.assembly.word());
+        step.clone().made(stage.builder.describe()).finish(stage.assembly.word());
     }
     Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
 }
@@ -88,15 +86,11 @@ pub(super) async fn fetch(
     Ok(crate::input::fetch(source, options, lease, stdin, &surroundings.events).await?)
 }
 
-pub(super) fn facts(
-    artifact: &Artifact,
-    main_class: Option<&str>,
-    surroundings: &Surroundings,
-) -> Result<Facts, Error> {
-    let step = surroundings.events.start(Step::Detect, artifact.name.clone(), None);
+pub(super) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Events) -> Result<Facts, Error> {
+    let step = events.start(Step::Detect, artifact.name.clone(), None);
     let options = DetectOptions { main_class: main_class.map(Into::into) };
     let facts = detect(&artifact.name, artifact.size, artifact.content.reader(), &options)?;
-    step.made(facts.describe()).finish("");
+    step.made(format!("{}: {}", artifact.name, facts.describe())).finish("");
     Ok(facts)
 }
 
