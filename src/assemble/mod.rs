@@ -9,4 +9,4 @@ mod run;
 
 pub use finish::finish;
 pub use place::{Inputs, layer};
-pub use run::{RunError, RunOutcome, ScriptRun, run_script};
+pub use run::{RunError, RunOutcome, RunResult, ScriptRun, run_script};

@@ -48,9 +48,18 @@ pub struct ScriptRun<'a> {
     pub lease: &'a str,
 }
 
+/// A run that ended well.
+#[derive(Debug)]
+pub struct RunOutcome<C> {
+    /// What it yielded.
+    pub result: RunResult,
+    /// The container. It is no longer needed, and for the caller to remove while other work goes on.
+    pub container: C,
+}
+
 /// What a run yields.
 #[derive(Debug)]
-pub struct RunOutcome {
+pub struct RunResult {
     /// The change, as the engine gives it.
     pub changes: Changes,
     /// Labels that the script left in `image_metadata.json`.
@@ -140,13 +149,13 @@ fn describe(script: &ImagePath, ended: &Ended) -> String {
 /// Runs the script.
 ///
 /// # Errors
-/// [`RunError`]; the container is removed whatever happens.
+/// [`RunError`]; the container is then removed.
 pub async fn run_script<E: Engine>(
     engine: &E,
     run: ScriptRun<'_>,
     inputs: Inputs<'_>,
     events: &Events,
-) -> Result<RunOutcome, RunError<E::Error>>
+) -> Result<RunOutcome<E::Container>, RunError<E::Error>>
 where
     E::Container: Container<Error = E::Error>,
 {
@@ -163,11 +172,14 @@ where
         lease: run.lease.to_owned(),
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let outcome = run_in(&container, &run, &script, inputs, events).await;
-    let removed = container.remove().await;
-    let outcome = outcome?;
-    removed.map_err(RunError::Engine)?;
-    Ok(outcome)
+    match run_in(&container, &run, &script, inputs, events).await {
+        Ok(result) => Ok(RunOutcome { result, container }),
+        Err(error) => {
+            // The error of the run is the one to report; the lease's clean-up removes what is left.
+            let _ = container.remove().await;
+            Err(error)
+        }
+    }
 }
 
 async fn run_in<C: Container>(
@@ -176,7 +188,7 @@ async fn run_in<C: Container>(
     script: &ImagePath,
     inputs: Inputs<'_>,
     events: &Events,
-) -> Result<RunOutcome, RunError<C::Error>> {
+) -> Result<RunResult, RunError<C::Error>> {
     let step = events.start(Step::Assemble, script.to_string(), None);
     let owner = resolve_owner(container, run.user).await?;
     let upload = upload_layer(run, owner, inputs)?;
@@ -197,7 +209,7 @@ async fn run_in<C: Container>(
     };
     step.made(format!("by {script}")).finish("");
     let changes = container.take_changes(events).await.map_err(RunError::Engine)?;
-    Ok(RunOutcome { changes, labels, artifact_digest })
+    Ok(RunResult { changes, labels, artifact_digest })
 }
 
 /// What is uploaded: the planned entries at their places, the sources below `<destination>/src`.
@@ -261,8 +273,8 @@ type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
 fn tar_stream(layer: Layer) -> (TarStream, Written) {
     let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(4);
     let writer = ChannelWriter { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
-    let written = tokio::task::spawn_blocking(move || match layer.write_to(writer) {
-        Ok(written) => Ok(written.watched),
+    let written = tokio::task::spawn_blocking(move || match layer.write_undigested(writer) {
+        Ok(watched) => Ok(watched),
         // The engine has closed the stream; it knows why and says so itself.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
         Err(error) => {
@@ -277,9 +289,9 @@ fn tar_stream(layer: Layer) -> (TarStream, Written) {
     (stream.boxed(), written)
 }
 
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 
-/// Writes into a bounded channel, in chunks of 256 KiB.
+/// Writes into a bounded channel, in chunks of [`CHUNK`] bytes.
 struct ChannelWriter {
     sender: mpsc::Sender<std::io::Result<Bytes>>,
     buffer: Vec<u8>,

@@ -17,6 +17,9 @@ pub const LAYER_FORMAT_VERSION: u32 = 1;
 
 const BLOCK: u64 = 512;
 
+/// Most bytes of a file that are read at once.
+const COPY_BUFFER: usize = 64 * 1024;
+
 /// Largest size that the octal size field of a ustar header holds, in bytes (8 GiB − 1).
 const USTAR_MAXIMUM_SIZE: u64 = 0o77_777_777_777;
 
@@ -196,6 +199,16 @@ impl Layer {
     /// Errors of `out` and of the contents; [`io::ErrorKind::InvalidData`] if a content's size is not the stated one.
     pub fn write_to(&self, out: impl Write) -> io::Result<WrittenLayer> {
         let mut out = DigestWriter::new(out);
+        let watched = self.write_undigested(&mut out)?;
+        let (_, diff_id, size) = out.finish();
+        Ok(WrittenLayer { diff_id, size, watched })
+    }
+
+    /// Writes the tar to `out` for a reader to whom its digest means nothing, and gives that of the watched file.
+    ///
+    /// # Errors
+    /// As [`Layer::write_to`].
+    pub fn write_undigested(&self, mut out: impl Write) -> io::Result<Option<Digest>> {
         let mut watched = None;
         for entry in &self.entries {
             out.write_all(&self.headers(entry))?;
@@ -213,8 +226,7 @@ impl Layer {
         }
         out.write_all(&[0; 2 * BLOCK as usize])?;
         out.flush()?;
-        let (_, diff_id, size) = out.finish();
-        Ok(WrittenLayer { diff_id, size, watched })
+        Ok(watched)
     }
 
     fn headers(&self, entry: &Entry) -> Vec<u8> {
@@ -353,7 +365,9 @@ fn padded(size: u64) -> u64 {
 }
 
 fn copy_exactly(reader: &mut dyn Read, out: &mut impl Write, size: u64, path: &ImagePath) -> io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
+    // A small file needs no large buffer: trees have thousands of them.
+    let length = usize::try_from(size).map_or(COPY_BUFFER, |size| size.saturating_add(1).min(COPY_BUFFER));
+    let mut buffer = vec![0; length];
     let mut left = size;
     loop {
         // One byte more than is left, so that a file that grew is noticed too.

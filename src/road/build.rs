@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::prepare::{Prepared, prepare};
 use super::{Built, Error, Surroundings};
-use crate::assemble::{self, Inputs, ScriptRun, run_script};
+use crate::assemble::{self, Inputs, RunResult, ScriptRun, run_script};
 use crate::builder::{BaseName, S2iContract, Selection};
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Changes, ContainerLimits};
+use crate::engine::{Changes, Container, ContainerLimits};
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::layer::WrittenLayer;
@@ -224,9 +224,25 @@ impl Work<'_> {
         };
         let engine = DockerEngine::new(daemon.clone());
         let outcome = run_script(&engine, run, self.inputs(), &self.surroundings.events).await?;
+        // The container is not needed any more and takes the daemon a while to remove; both at once.
+        let finish = self.finish_run(daemon, &base, &contract, outcome.result);
+        let (result, removed) = tokio::join!(finish, outcome.container.remove());
+        let result = result?;
+        removed?;
+        Ok(result)
+    }
+
+    /// Gives what the script left its config and publishes it.
+    async fn finish_run(
+        &self,
+        daemon: &Daemon,
+        base: &BaseImage,
+        contract: &S2iContract,
+        result: RunResult,
+    ) -> Result<StageResult, Error> {
         self.check_unchanged()?;
-        let Changes::Committed { image_id, diff_ids } = outcome.changes;
-        let artifact_digest = outcome.artifact_digest.or(self.prepared.artifact.sha256);
+        let Changes::Committed { image_id, diff_ids } = result.changes;
+        let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
         let known = KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -236,7 +252,7 @@ impl Work<'_> {
         let below = base.config.diff_ids().map_err(invalid)?.len();
         let edits = self.stage.image.resolve(&known);
         let config =
-            assemble::finish(&base.config, &edits, &outcome.labels, &diff_ids[below.min(diff_ids.len())..]);
+            assemble::finish(&base.config, &edits, &result.labels, &diff_ids[below.min(diff_ids.len())..]);
         self.publish_committed(daemon, &image_id, &config).await?;
         Ok(StageResult {
             image_id: config.digest(),

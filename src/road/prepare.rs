@@ -30,11 +30,20 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     // The catalog is read first: a mistake in the configuration should not cost a download.
     let catalog = Catalog::new(&surroundings.catalog)?;
     let lease = surroundings.lease()?;
-    let found = surroundings.find_daemon().await;
-    let daemon = found.as_ref().ok().cloned().flatten();
-    remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
-    let artifact = fetch(&request.source, &request.input, &lease, surroundings).await?;
-    let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
+    // A daemon takes a while to say what it is, and which one there is matters to the plan only. If it does not
+    // answer, that is no error before the plan needs it.
+    let finding = async {
+        let found = surroundings.find_daemon().await;
+        let daemon = found.as_ref().ok().cloned().flatten();
+        remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
+        Ok::<_, Error>((found, daemon))
+    };
+    let reading = async {
+        let artifact = fetch(&request.source, &request.input, &lease, surroundings).await?;
+        let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
+        Ok((artifact, facts))
+    };
+    let ((found, daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
     check_class_path(&artifact, &facts)?;
     let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
     let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
