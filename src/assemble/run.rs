@@ -14,7 +14,7 @@ use super::place::{Inputs, kind};
 use crate::builder::BuilderError;
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
 use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine, TarStream};
-use crate::events::{Events, Step};
+use crate::events::{Events, RunningStep, Step};
 use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
@@ -177,15 +177,19 @@ async fn run_in<C: Container>(
     inputs: Inputs<'_>,
     events: &Events,
 ) -> Result<RunOutcome, RunError<C::Error>> {
-    let step = events.start(Step::Assemble, script.to_string(), None);
     let owner = resolve_owner(container, run.user).await?;
     let upload = upload_layer(run, owner, inputs)?;
     let root = ImagePath::new("/")?;
+    let size = upload.size();
+    let sending = events.start(Step::Upload, &inputs.artifact.name, Some(size)).sized(size);
     let (stream, written) = tar_stream(upload);
+    let stream = with_progress(stream, sending.clone(), size);
     let uploaded = container.upload(&root, stream).await;
     // A reader that failed cuts the stream, and its own error says more than the engine's.
     let artifact_digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
     uploaded.map_err(RunError::Engine)?;
+    sending.finish("");
+    let step = events.start(Step::Assemble, script.to_string(), None);
     let ended = container.run(events).await.map_err(RunError::Engine)?;
     if ended.exit_code != 0 {
         return Err(RunError::Script { script: script.clone(), ended });
@@ -253,6 +257,16 @@ async fn resolve_owner<C: Container>(container: &C, user: &str) -> Result<Owner,
     });
     let owner = found.ok_or_else(|| RunError::UnknownUser { user: user.to_owned() })?;
     Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
+}
+
+/// Reports how much of `size` bytes has gone by.
+fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
+    let mut sent = 0;
+    let counted = stream.inspect(move |chunk| {
+        sent += chunk.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        step.progress(sent, Some(size));
+    });
+    counted.boxed()
 }
 
 type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
