@@ -108,15 +108,15 @@ impl<E: Failure> Failure for RunError<E> {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Engine(error) => error.hints(),
-            Self::Script { ended, .. } if ended.out_of_memory => vec!["Give it more with `--memory`.".into()],
+            Self::Script { ended, .. } if ended.out_of_memory => vec!["give it more with `--memory`".into()],
             Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
                 vec![
-                    "The script, or the interpreter its first line names, is missing or not executable."
+                    "the script, or the interpreter its first line names, is missing or not executable"
                         .into(),
                 ]
             }
-            Self::Script { .. } => vec!["See what the script printed above; `-v` shows all of it.".into()],
-            Self::UnknownUser { .. } => vec!["Name a numeric user with `--assemble-user UID:GID`.".into()],
+            Self::Script { .. } => vec!["see what the script printed above; `-v` shows all of it".into()],
+            Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => Vec::new(),
         }
     }
