@@ -115,9 +115,11 @@ impl<E: Failure> Failure for RunError<E> {
                         .into(),
                 ]
             }
-            Self::Script { .. } => vec!["see what the script printed above; `-v` shows all of it".into()],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
-            Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => Vec::new(),
+            // What the script says of itself stands in the message.
+            Self::Script { .. } | Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => {
+                Vec::new()
+            }
         }
     }
 }
