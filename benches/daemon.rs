@@ -190,8 +190,7 @@ impl Bench {
         let mut command = self.b2i();
         command.args(["build", "--quiet", "-t", NAME, "--assemble", assemble]).arg(artifact);
         let started = Instant::now();
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starting b2i");
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starting b2i");
         let peak = watch_memory(child.id());
         let status = child.wait().expect("waiting for b2i");
         let time = started.elapsed();

@@ -18,7 +18,9 @@ pub enum Step {
     Plan,
     /// Resolving (and, if needed, pulling) the base or builder image.
     Base,
-    /// Placing the artifact, or running `assemble`.
+    /// Sending the artifact into the container that `assemble` runs in.
+    Upload,
+    /// Running `assemble`.
     Assemble,
     /// Committing the container that `assemble` ran in.
     Commit,

@@ -15,7 +15,7 @@ pub struct Inputs<'a> {
     pub template: &'a [Entry],
 }
 
-/// Makes the layer of `entries`. Writing it reads the artifact, once, and yields its digest.
+/// Makes the layer of `entries`. Writing it reads the artifact, once, and yields its digest unless that is known.
 ///
 /// # Errors
 /// [`InvalidLayer`] if two entries want the same place.
@@ -30,8 +30,8 @@ pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<
     });
     let layer = Layer::new(entries.collect(), date)?;
     Ok(match artifact {
-        Some(path) => layer.watching(path),
-        None => layer,
+        Some(path) if inputs.artifact.sha256.is_none() => layer.watching(path),
+        _ => layer,
     })
 }
 

@@ -14,7 +14,7 @@ use super::place::{Inputs, kind};
 use crate::builder::BuilderError;
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
 use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine, TarStream};
-use crate::events::{Events, Step};
+use crate::events::{Events, RunningStep, Step};
 use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
@@ -117,16 +117,18 @@ impl<E: Failure> Failure for RunError<E> {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Engine(error) => error.hints(),
-            Self::Script { ended, .. } if ended.out_of_memory => vec!["Give it more with `--memory`.".into()],
+            Self::Script { ended, .. } if ended.out_of_memory => vec!["give it more with `--memory`".into()],
             Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
                 vec![
-                    "The script, or the interpreter its first line names, is missing or not executable."
+                    "the script, or the interpreter its first line names, is missing or not executable"
                         .into(),
                 ]
             }
-            Self::Script { .. } => vec!["See what the script printed above; `-v` shows all of it.".into()],
-            Self::UnknownUser { .. } => vec!["Name a numeric user with `--assemble-user UID:GID`.".into()],
-            Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => Vec::new(),
+            Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
+            // What the script says of itself stands in the message.
+            Self::Script { .. } | Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => {
+                Vec::new()
+            }
         }
     }
 }
@@ -189,15 +191,19 @@ async fn run_in<C: Container>(
     inputs: Inputs<'_>,
     events: &Events,
 ) -> Result<RunResult, RunError<C::Error>> {
-    let step = events.start(Step::Assemble, script.to_string(), None);
     let owner = resolve_owner(container, run.user).await?;
     let upload = upload_layer(run, owner, inputs)?;
     let root = ImagePath::new("/")?;
+    let size = upload.size();
+    let sending = events.start(Step::Upload, &inputs.artifact.name, Some(size)).sized(size);
     let (stream, written) = tar_stream(upload);
+    let stream = with_progress(stream, sending.clone(), size);
     let uploaded = container.upload(&root, stream).await;
     // A reader that failed cuts the stream, and its own error says more than the engine's.
     let artifact_digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
     uploaded.map_err(RunError::Engine)?;
+    sending.finish("");
+    let step = events.start(Step::Assemble, script.to_string(), None);
     let ended = container.run(events).await.map_err(RunError::Engine)?;
     if ended.exit_code != 0 {
         return Err(RunError::Script { script: script.clone(), ended });
@@ -236,8 +242,8 @@ fn upload_layer<E: Failure>(
     }
     let layer = Layer::new(entries, run.date)?;
     Ok(match artifact {
-        Some(path) => layer.watching(path),
-        None => layer,
+        Some(path) if inputs.artifact.sha256.is_none() => layer.watching(path),
+        _ => layer,
     })
 }
 
@@ -265,6 +271,16 @@ async fn resolve_owner<C: Container>(container: &C, user: &str) -> Result<Owner,
     });
     let owner = found.ok_or_else(|| RunError::UnknownUser { user: user.to_owned() })?;
     Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
+}
+
+/// Reports how much of `size` bytes has gone by.
+fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
+    let mut sent = 0;
+    let counted = stream.inspect(move |chunk| {
+        sent += chunk.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        step.progress(sent, Some(size));
+    });
+    counted.boxed()
 }
 
 type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;

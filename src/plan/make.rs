@@ -102,18 +102,18 @@ impl Failure for PlanError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::ArgsTwice => vec!["Give the arguments after `--` and drop `--env ARGS`.".into()],
-            Self::Date(_) => vec!["Set SOURCE_DATE_EPOCH to a number of seconds since 1970.".into()],
-            Self::Tag { .. } => vec!["Name the image with `-t NAME:TAG`.".into()],
-            Self::Path(_) => vec!["Give `--add SRC:DEST` an absolute or plain relative destination.".into()],
+            Self::ArgsTwice => vec!["give the arguments after `--` and drop `--env ARGS`".into()],
+            Self::Date(_) => vec!["set SOURCE_DATE_EPOCH to a number of seconds since 1970".into()],
+            Self::Tag { .. } => vec!["name the image with `-t NAME:TAG`".into()],
+            Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
             Self::Builder(error) => error.hints(),
-            Self::NotPlaceable { .. } => vec!["Use `--assemble docker`, or leave the option out.".into()],
+            Self::NotPlaceable { .. } => vec!["use `--assemble docker`, or leave the option out".into()],
             Self::NoEngine { .. } | Self::NoDaemon => {
-                vec!["Start Docker or Podman, or name its socket with DOCKER_HOST.".into()]
+                vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()]
             }
             Self::NoBase { .. } => vec![
-                "Start Docker or Podman, or name its socket with DOCKER_HOST.".into(),
-                "A static executable needs no base image: it stands on the built-in one.".into(),
+                "start Docker or Podman, or name its socket with DOCKER_HOST".into(),
+                "a static executable needs no base image: it stands on the built-in one".into(),
             ],
         }
     }

@@ -195,7 +195,7 @@ impl Container for DockerContainer {
     }
 
     async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
-        let step = events.start(Step::Commit, self.spec.image.clone(), None);
+        let step = events.start(Step::Commit, "the container", None);
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
         let options = CommitContainerOptionsBuilder::default()
@@ -217,7 +217,7 @@ impl Container for DockerContainer {
         let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
-        step.made("the container").finish("");
+        step.finish("");
         Ok(Changes::Committed { image_id, diff_ids })
     }
 
