@@ -250,6 +250,9 @@ impl Layer {
         if entry.size() > USTAR_MAXIMUM_SIZE {
             pax_record(&mut records, "size", entry.size().to_string().as_bytes());
         }
+        if self.date > USTAR_MAXIMUM_SIZE {
+            pax_record(&mut records, "mtime", self.date.to_string().as_bytes());
+        }
         if entry.owner.uid > 0o7_777_777 {
             pax_record(&mut records, "uid", entry.owner.uid.to_string().as_bytes());
         }
@@ -497,6 +500,9 @@ mod tests {
         let owner = Owner { uid: 4_000_000_000, gid: 0 };
         let kind = EntryKind::File { size: 9 << 30, content: Arc::new(Nothing) };
         let layer = Layer::new(vec![Entry { kind, owner, ..file("/big", b"") }], 0).expect("consistent");
+        let late = Layer { date: 253_402_300_799, ..layer.clone() };
+        let headers = String::from_utf8_lossy(&late.headers(&late.entries[0])).into_owned();
+        assert!(headers.contains("22 mtime=253402300799\n"), "{headers:?}");
         let headers = String::from_utf8_lossy(&layer.headers(&layer.entries[0])).into_owned();
         assert!(headers.contains(" size=9663676416\n") && headers.contains(" uid=4000000000\n"), "{headers}");
     }

@@ -144,9 +144,8 @@ impl FileContent {
             return Ok(Arc::clone(file));
         }
         let file = File::open(&self.path)?;
-        if Some(FileStamp::of(&file.metadata()?)) != self.stamp {
-            let message = format!("`{}` was changed while b2i was working with it", self.path.display());
-            return Err(io::Error::other(message));
+        if is_changed(&file, self.stamp)? {
+            return Err(changed_error(&self.path));
         }
         Ok(Arc::new(file))
     }
@@ -181,7 +180,18 @@ impl FileContent {
     }
 }
 
-/// Reads a [`FileContent`] from its own position.
+fn is_changed(file: &File, stamp: Option<FileStamp>) -> io::Result<bool> {
+    let Some(stamp) = stamp else { return Ok(false) };
+    Ok(FileStamp::of(&file.metadata()?) != stamp)
+}
+
+fn changed_error(path: &Path) -> io::Error {
+    let message = format!("`{}` was changed while b2i was working with it", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// Reads a [`FileContent`] from its own position. A file that was written to since it was found ends with an error
+/// ([`io::ErrorKind::InvalidData`]).
 #[derive(Debug)]
 pub struct ContentReader {
     content: FileContent,
@@ -200,12 +210,16 @@ impl ContentReader {
 
 impl io::Read for ContentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let position = self.position;
+        let (position, stamp) = (self.position, self.content.stamp);
         let file = self.file()?;
         #[cfg(unix)]
         let count = std::os::unix::fs::FileExt::read_at(file, buffer, position)?;
         #[cfg(windows)]
         let count = std::os::windows::fs::FileExt::seek_read(file, buffer, position)?;
+        // Asked at the end, so that whoever has read the whole file knows that it was one state of it.
+        if count == 0 && !buffer.is_empty() && is_changed(file, stamp)? {
+            return Err(changed_error(&self.content.path));
+        }
         self.position += count as u64;
         Ok(count)
     }
@@ -309,5 +323,24 @@ mod tests {
         assert!(open.changed().expect("asks") && by_name.changed().expect("asks"));
         let error = by_name.reader().read(&mut [0; 1]).expect_err("refused");
         assert!(error.to_string().contains("was changed"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_while_it_is_read_ends_with_an_error() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("a");
+        std::fs::write(&path, "old").expect("writes");
+        let open = FileContent::new(File::open(&path).expect("opens"), &path);
+        let by_name = FileContent::by_name(&path, open.stamp().expect("has one"));
+        let mut readers = [open.reader(), by_name.reader()];
+        for reader in &mut readers {
+            reader.read_exact(&mut [0; 2]).expect("the first bytes");
+        }
+        // The same size: the bytes alone do not tell.
+        std::fs::write(&path, "new").expect("writes");
+        for reader in &mut readers {
+            let error = reader.read_to_end(&mut Vec::new()).expect_err("half old, half new");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        }
     }
 }

@@ -34,7 +34,9 @@ pub(super) fn planned_image(
                 cmd: Some(Vec::new()),
                 ..ConfigEdits::default()
             };
-            (edits, choice.base.image.to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
+            // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
+            let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
+            (edits, base.to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
         }
         Selection::Image(image) => {
             // S2I keeps the entrypoint of the builder image and makes `run` its command.

@@ -4,6 +4,7 @@ use super::image::planned_image;
 use super::{Assembly, Plan, PlanWarning, PlannedArtifact, PlannedBuilder, SCHEMA_VERSION, Stage, placement};
 use crate::builder::{BaseName, BuilderError, Choice, ImageChoice, Placement, Selection};
 use crate::detect::Facts;
+use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, Owner};
 use crate::image::path::InvalidImagePath;
@@ -149,6 +150,7 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
             hint: Some("Run the script with `--assemble docker`.".into()),
         });
     }
+    warnings.extend(without_effect(request, decided));
     let image = planned_image(request, decided, date)?;
     let stage = Stage {
         artifact: PlannedArtifact {
@@ -167,6 +169,23 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
         warnings,
     };
     Ok(Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] })
+}
+
+/// Options that say something about what is not there.
+fn without_effect(request: &Request, decided: &Decided<'_>) -> Vec<PlanWarning> {
+    let mut warnings = Vec::new();
+    if request.main_class.is_some() && !matches!(decided.facts.kind, Kind::Jar(_)) {
+        let name = &decided.artifact.name;
+        let message = format!("`--main-class` has no effect: `{name}` is no JAR");
+        warnings.push(PlanWarning { message, hint: None });
+    }
+    // Every output there is by now is a daemon or its archive; neither keeps a manifest with annotations.
+    if !request.image.annotations.is_empty() {
+        let message = "`--annotation` has no effect: a daemon and its archives keep no annotations".into();
+        let hint = Some("Use `--label`, which every output keeps.".into());
+        warnings.push(PlanWarning { message, hint });
+    }
+    warnings
 }
 
 fn platform(request: &Request, decided: &Decided<'_>) -> Platform {

@@ -17,8 +17,8 @@ pub fn render_text(plan: &Plan) -> String {
 
 fn stage_lines(stage: &Stage, text: &mut String) {
     let mut line = |name: &str, value: &str| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {value}");
+        // One line each, also for a value of several. Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
     };
     let origin = match &stage.artifact.origin {
         Origin::File { path } => path.display().to_string(),

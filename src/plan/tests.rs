@@ -72,8 +72,8 @@ fn war() -> Facts {
     Facts { size: 7, kind: Kind::War(war) }
 }
 
-fn selection(request: &Request, artifact: &Artifact, facts: &Facts) -> Selection {
-    let catalog = Catalog::new(&CatalogSettings::default()).expect("the built-in catalog is valid");
+fn selection(settings: &CatalogSettings, request: &Request, artifact: &Artifact, facts: &Facts) -> Selection {
+    let catalog = Catalog::new(settings).expect("the catalog is valid");
     let added = BTreeSet::new();
     let builder = request.builder.as_ref();
     let platform = request.platform.as_ref();
@@ -82,7 +82,17 @@ fn selection(request: &Request, artifact: &Artifact, facts: &Facts) -> Selection
 }
 
 fn plan(request: &Request, artifact: &Artifact, facts: &Facts, daemon: bool) -> Result<Stage, PlanError> {
-    let selection = selection(request, artifact, facts);
+    plan_with(&CatalogSettings::default(), request, artifact, facts, daemon)
+}
+
+fn plan_with(
+    settings: &CatalogSettings,
+    request: &Request,
+    artifact: &Artifact,
+    facts: &Facts,
+    daemon: bool,
+) -> Result<Stage, PlanError> {
+    let selection = selection(settings, request, artifact, facts);
     let entries = match &selection {
         Selection::Template(choice) => choice.template.image_entries(None),
         Selection::Image(_) => Vec::new(),
@@ -113,6 +123,46 @@ fn an_unchanged_template_is_placed_and_its_base_reset() {
     assert_eq!(stage.image.edits.created, "1980-01-01T00:00:00Z");
     assert_eq!(stage.outputs, [Output::Docker]);
     assert_eq!(stage.tags[0].familiar(), "server:latest");
+}
+
+#[test]
+fn a_mirror_of_this_machine_is_not_in_the_image() {
+    let mirror = "mirror.example/tomcat:10".parse().expect("a name");
+    let settings = CatalogSettings {
+        replaced_bases: [("docker.io/library/tomcat:10.1-jre17".to_owned(), mirror)].into(),
+        ..CatalogSettings::default()
+    };
+    let request =
+        Request { builder: Some(parse_builder("tomcat:10.1-jre17").expect("a builder")), ..request() };
+    let stage = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
+    assert_eq!(stage.builder.base, "mirror.example/tomcat:10");
+    let name = stage.image.later_labels.iter().find(|(name, _)| name == "org.opencontainers.image.base.name");
+    assert_eq!(name.expect("there").1, PlannedText::from("docker.io/library/tomcat:10.1-jre17"));
+}
+
+#[test]
+fn options_without_effect_are_said_to_have_none() {
+    let mut request = request();
+    request.main_class = Some("a.B".into());
+    request.image.annotations.insert("a".into(), "b".into());
+    let stage = plan(&request, &artifact("server"), &program(), true).expect("a plan");
+    let messages: Vec<&str> = stage.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "`--main-class` has no effect: `server` is no JAR",
+            "`--annotation` has no effect: a daemon and its archives keep no annotations"
+        ]
+    );
+}
+
+#[test]
+fn a_value_of_several_lines_is_one_line_of_text() {
+    let mut request = request();
+    request.image.env = vec![("A".into(), "one\ntag        evil".into())];
+    let stage = plan(&request, &artifact("server"), &program(), true).expect("a plan");
+    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] });
+    assert!(text.lines().any(|line| line == "env         A=one\\ntag        evil"), "{text}");
 }
 
 #[test]

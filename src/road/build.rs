@@ -15,7 +15,7 @@ use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImagePath, ImageReference};
 use crate::plan::{Assembly, KnownValues, Stage};
 use crate::request::{Output, Request};
-use crate::store::archive::{write_archive, write_from_files};
+use crate::store::archive::{ArchiveError, write_archive, write_from_files};
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, PublishContext, ResolveOptions};
 use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
@@ -132,7 +132,6 @@ impl Work<'_> {
             known = written.layer.or(known);
             image_id = Some(written.image_id);
         }
-        self.check_unchanged()?;
         let written = known.ok_or(Error::NoDaemon)?;
         let config = (image.finish)(&written);
         Ok(StageResult {
@@ -155,11 +154,12 @@ impl Work<'_> {
             }
             BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
         };
-        let out = AtomicFile::create(path, None, &self.prepared.lease)?;
+        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.stage.tags.clone());
         let written = blocking(move || {
-            let written = write_archive(&image, &files, &tags, out.file())?;
-            out.commit()?;
+            let written = write_archive(&image, &files, &tags, &mut out);
+            let written = written.map_err(|error| with_path(error, &out))?;
+            out.commit().map_err(Error::Output)?;
             Ok::<_, Error>(written)
         });
         let written = written.await?;
@@ -272,13 +272,13 @@ impl Work<'_> {
         for output in &self.stage.outputs {
             if let Output::DockerArchive { path } = output {
                 let files = self.export(image_id, config, image_id).await?;
-                let out = AtomicFile::create(path, None, &self.prepared.lease)?;
+                let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
                 let (config, tags) = (config.clone(), self.stage.tags.clone());
                 let written = blocking(move || {
                     let names: Vec<String> = tags.iter().map(ImageReference::familiar).collect();
-                    write_from_files(&config, &files, &names, out.file())?;
-                    out.commit()?;
-                    Ok::<_, Error>(())
+                    let written = write_from_files(&config, &files, &names, &mut out);
+                    written.map_err(|error| with_path(error, &out))?;
+                    out.commit().map_err(Error::Output)
                 });
                 written.await?;
             }
@@ -300,6 +300,14 @@ impl Work<'_> {
             return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());
         }
         Ok(())
+    }
+}
+
+/// Names the file in an error of writing it.
+fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
+    match error {
+        ArchiveError::Io(error) => Error::Output(out.error(error)),
+        other => other.into(),
     }
 }
 

@@ -91,9 +91,10 @@ pub async fn show_builder(name: &str, surroundings: &Surroundings) -> Result<Bui
 /// The text that a `usage` script prints, if it is one here-document, as the built-in ones are.
 fn usage_text(script: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(script).ok()?;
-    let (_, body) = text.split_once("<<'EOF'\n").or_else(|| text.split_once("<<'END'\n"))?;
-    let body = body.trim_end().trim_end_matches("EOF").trim_end_matches("END");
-    Some(body.trim_end().to_owned())
+    let (_, here) = text.split_once("<<'")?;
+    let (end, body) = here.split_once("'\n")?;
+    let (body, _) = body.split_once(&format!("\n{end}\n"))?;
+    Some(body.to_owned())
 }
 
 /// Compares what is assumed of a builder's bases with the real images.
@@ -184,5 +185,22 @@ fn summary(template: &Template) -> BuilderSummary {
             TemplateOrigin::Configured { directory } => directory.display().to_string(),
             TemplateOrigin::Project { directory } => format!("{} (of the project)", directory.display()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::CatalogSettings;
+
+    #[test]
+    fn the_usage_of_every_template_is_shown() {
+        let catalog = Catalog::new(&CatalogSettings::default()).expect("the built-in catalog is valid");
+        for template in catalog.templates() {
+            let usage = template.script("usage").and_then(usage_text).expect(template.name());
+            assert!(usage.starts_with("b2i builder image"), "{usage}");
+            assert!(!usage.ends_with("TEXT"), "{usage}");
+        }
+        assert_eq!(usage_text(b"#!/bin/sh\necho usage\n"), None);
     }
 }

@@ -36,6 +36,9 @@ pub enum Error {
     /// The cache, a lease or an output file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Writing an output file.
+    #[error(transparent)]
+    Output(FileError),
     /// Writing an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -89,6 +92,7 @@ impl Error {
             Self::Run(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
+            Self::Output(error) => error,
             _ => return None,
         })
     }
@@ -96,6 +100,10 @@ impl Error {
 
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
+        // The same errors of the cache are about this machine, not about the image.
+        if matches!(self, Self::Output(FileError::System { .. } | FileError::Full { .. })) {
+            return FailureKind::Image;
+        }
         if let Some(failure) = self.failure() {
             return failure.kind();
         }

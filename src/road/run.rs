@@ -37,9 +37,17 @@ pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings
     let running = program.run(ProgramStreams { stdin, stdout, stderr }, &surroundings.events);
     tokio::pin!(running);
     loop {
-        tokio::select! {
+        let next = async {
+            handle.started().await;
+            signals.recv().await
+        };
+        let signal = tokio::select! {
             code = &mut running => return Ok(code?),
-            Some(signal) = signals.recv() => handle.signal(signal).await?,
+            Some(signal) = next => signal,
+        };
+        // The program goes on, and so does waiting for it: its container is removed at its end.
+        if let Err(error) = handle.signal(signal).await {
+            surroundings.events.warning(error.to_string(), None);
         }
     }
 }

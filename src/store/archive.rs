@@ -45,6 +45,9 @@ pub enum ArchiveError {
     /// Reading the artifact or writing the archive failed.
     #[error("writing the image archive failed")]
     Io(#[from] io::Error),
+    /// A file of the new layer is not what it was when it was found.
+    #[error("the files of the image could not be read")]
+    Content(#[source] io::Error),
     /// A layer of the base could not be read.
     #[error("reading the base layer {diff_id} from `{}` failed", path.display())]
     BaseLayer {
@@ -92,6 +95,7 @@ pub enum ArchiveError {
 impl Failure for ArchiveError {
     fn kind(&self) -> FailureKind {
         match self {
+            Self::Content(_) => FailureKind::Input,
             Self::Io(_) | Self::BaseLayer { .. } | Self::MissingLayer { .. } => FailureKind::Image,
             Self::BuiltInLayer { .. } | Self::Layers { .. } => FailureKind::Unexpected,
             Self::Config { .. } => FailureKind::Builder,
@@ -145,7 +149,11 @@ pub(crate) fn write_image(
     let base_ids = diff_ids(&image.base.name, &image.base.config)?;
     let mut archive = Archive { out, form };
     write_base(&mut archive, image, &base_ids, base)?;
-    let written = archive.layer(NEW_LAYER, image.layer.size(), |out| image.layer.write_to(out))?;
+    let written = archive.layer(NEW_LAYER, image.layer.size(), |out| image.layer.write_to(out));
+    let written = written.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => ArchiveError::Content(error),
+        _ => error.into(),
+    })?;
     let config = (image.finish)(&written);
     let expected: Vec<Digest> = base_ids.iter().copied().chain([written.diff_id]).collect();
     let found = diff_ids(&image.base.name, &config)?;

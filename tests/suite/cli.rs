@@ -492,3 +492,29 @@ fn a_reader_that_leaves_is_no_failure() {
         assert_eq!((status.code(), stderr.as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+#[test]
+fn an_archive_that_cannot_be_written_is_named() {
+    let program = crate::environment::TestEnvironment::get().fixture("program");
+    let program = program.to_str().expect("UTF-8");
+    let sandbox = Sandbox::new();
+    for (path, message) in [("missing/app.tar", "missing"), ("/dev/full", "no space left in `/dev`")] {
+        let output = format!("docker-archive:{path}");
+        let ended =
+            sandbox.run_with(&["build", program, "-o", &output], &[("DOCKER_HOST", "unix:///no.sock")]);
+        assert_eq!(ended.code, 7, "{}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_plan_obeys_no_terminal() {
+    let program = crate::environment::TestEnvironment::get().fixture("program");
+    let sandbox = Sandbox::new();
+    // A project's file is not trusted.
+    sandbox.write("b2i.toml", "[build.labels]\nteam = \"\\u001b[2Jweb\"\n");
+    let arguments = ["build", program.to_str().expect("UTF-8"), "-o", "docker-archive:app.tar", "--dry-run"];
+    let ended = sandbox.run_with(&arguments, &[("DOCKER_HOST", "unix:///no.sock")]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains(r"team=\u{1b}[2Jweb"), "{}", ended.stdout);
+}

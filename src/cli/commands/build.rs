@@ -5,7 +5,7 @@ use crate::cli::arguments::build::BuildArguments;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::output_file;
-use crate::cli::printable::printable;
+use crate::cli::printable::{printable, printable_lines};
 use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
         context.progress.finish();
         return match arguments.output.format {
             Format::Json => context.printer.json(&plan),
-            Format::Text => context.printer.data(&crate::plan::render_text(&plan)),
+            Format::Text => context.printer.data(&printable_lines(&crate::plan::render_text(&plan))),
         };
     }
     let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 
 use super::container::{start_error, wait};
 use super::{environment, ulimits};
@@ -51,6 +52,7 @@ pub struct ProgramStreams {
 #[derive(Debug)]
 pub struct Program {
     handle: ProgramHandle,
+    is_started: watch::Sender<bool>,
     image: String,
     options: ProgramOptions,
 }
@@ -60,9 +62,16 @@ pub struct Program {
 pub struct ProgramHandle {
     daemon: Daemon,
     id: String,
+    is_started: watch::Receiver<bool>,
 }
 
 impl ProgramHandle {
+    /// Waits until the program has started, or never will. A daemon drops a signal that comes before.
+    pub async fn started(&self) {
+        // An error means that the program is gone: it has ended.
+        let _ = self.is_started.clone().wait_for(|is_started| *is_started).await;
+    }
+
     /// Sends a signal, such as `SIGTERM`; a program that has ended gets none.
     ///
     /// # Errors
@@ -122,8 +131,9 @@ impl Program {
         let created = daemon.client().create_container(None::<CreateContainerOptions>, body).await;
         let created = created
             .map_err(|error| daemon.request_error(format!("create a container of {image}"), &error))?;
-        let handle = ProgramHandle { daemon: daemon.clone(), id: created.id };
-        Ok(Self { handle, image: image.to_owned(), options })
+        let (is_started, started) = watch::channel(false);
+        let handle = ProgramHandle { daemon: daemon.clone(), id: created.id, is_started: started };
+        Ok(Self { handle, is_started, image: image.to_owned(), options })
     }
 
     /// What reaches it from another task.
@@ -157,6 +167,7 @@ impl Program {
             attached.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
         let started = daemon.client().start_container(id, None::<StartContainerOptions>).await;
         started.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
+        self.is_started.send_replace(true);
         self.note_ports(events).await;
         if let Some((columns, rows)) = self.options.terminal {
             self.handle.resize(columns, rows).await?;

@@ -77,15 +77,17 @@ impl Download<'_> {
         let mut partial = Partial::new(directory)?;
         let mut description = Description::default();
         let mut retries = Retries::new(self.options.retries, self.options.retry_pause);
+        let mut most = 0;
         loop {
-            let before = partial.received();
             let (reason, after) = match self.attempt(known, &mut partial, &mut description, progress).await {
                 Ok(true) => return Ok(Outcome::Unchanged),
                 Ok(false) => break,
                 Err(Failed::Final(error)) => return Err(error),
                 Err(Failed::Passing { reason, after }) => (reason, after),
             };
-            if partial.received() >= before.saturating_add(PROGRESS_BYTES) {
+            // Counted from the most there ever was: a server that makes b2i begin again and again gives no progress.
+            if partial.received() >= PROGRESS_BYTES.saturating_add(most) {
+                most = partial.received();
                 retries.made_progress();
             }
             let Some(pause) = retries.next(after) else {

@@ -1,5 +1,9 @@
 //! Containers: what runs in them, what comes out of them, what is left of them.
 
+use b2i::builder::CatalogSettings;
+use b2i::request::Output;
+use b2i::road::{Built, DaemonChoice, RunStreams, Surroundings};
+
 use super::*;
 
 #[tokio::test]
@@ -225,6 +229,54 @@ async fn signals_reach_the_program() {
         let (code, rest) = tokio::join!(program.run(streams, &silent), talk);
         assert_eq!((code.expect("ran"), rest.as_str()), (9, "caught\n"));
         handle.signal("SIGTERM").await.expect("a program that has ended gets none");
+        setup.clean_up().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
+    for mut setup in Setup::both().await {
+        let base = setup.resolve().await;
+        let image = placed(&base, "while :; do sleep 0.1; done");
+        let tag = setup.tag("early");
+        let published = setup.daemon.publish(&image, None, std::slice::from_ref(&tag), &setup.context).await;
+        let image_id = published.expect("published").image_id;
+        let cache = tempfile::tempdir().expect("a directory");
+        let host = Some(setup.daemon.info().address.clone());
+        let choice = DaemonChoice {
+            settings: DaemonSettings { host, ..DaemonSettings::default() },
+            ..DaemonChoice::default()
+        };
+        let surroundings = Surroundings::new(
+            cache.path().to_owned(),
+            choice,
+            CatalogSettings::default(),
+            Events::silent(),
+            || Box::new(io::empty()),
+        );
+        let built = Built {
+            image_id,
+            tags: vec![tag],
+            outputs: vec![Output::Docker],
+            daemon: None,
+            ports: Vec::new(),
+            builder: String::new(),
+            assembly: String::new(),
+            artifact_digest: None,
+            layer_digest: None,
+        };
+        let (sender, signals) = tokio::sync::mpsc::unbounded_channel();
+        // No other reaches a shell that is process 1 and has just begun.
+        sender.send("SIGKILL").expect("somebody listens");
+        let streams = RunStreams {
+            stdin: Box::new(tokio::io::empty()),
+            stdout: Box::new(tokio::io::sink()),
+            stderr: Box::new(tokio::io::sink()),
+            signals,
+        };
+        let running = b2i::road::run(&built, streams, &surroundings);
+        let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
+        assert_eq!(ended.expect("the signal arrived").expect("ran"), 137);
         setup.clean_up().await;
     }
 }

@@ -158,6 +158,24 @@ fn a_download_that_is_always_cut_fails_and_leaves_nothing() {
 }
 
 #[test]
+fn a_server_that_makes_it_begin_again_is_given_up() {
+    const PIECE: usize = 1_200_000;
+    // A large part, then a part of something else: what there is has to go each time.
+    let server = FaultServer::start(|request, to| match request.range_start() {
+        None => serve_part(request, to, "\"1\"", &body(PIECE * 2), PIECE),
+        Some(_) => {
+            head(to, "206 Partial Content", &[("Content-Length", "1"), ("Content-Range", "bytes 0-0/9")])
+        }
+    });
+    let mut fetcher = Fetcher::new();
+    fetcher.options.http.retries = 2;
+    let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
+    assert_eq!(error.kind(), FailureKind::Input);
+    assert!(server.requests().len() < 8, "{} requests", server.requests().len());
+    assert!(fetcher.left().is_empty() && fetcher.kept().is_empty());
+}
+
+#[test]
 fn progress_between_cuts_keeps_a_download_alive() {
     const PIECE: usize = 1_200_000;
     let server = FaultServer::start(|request, to| serve_part(request, to, "\"1\"", &body(PIECE * 8), PIECE));
