@@ -197,7 +197,10 @@ mod tests {
     fn the_usage_of_every_template_is_shown() {
         let catalog = Catalog::new(&CatalogSettings::default()).expect("the built-in catalog is valid");
         for template in catalog.templates() {
-            let usage = template.script("usage").and_then(usage_text).expect(template.name());
+            let usage = template
+                .script("usage")
+                .and_then(usage_text)
+                .unwrap_or_else(|| panic!("{} has a usage text", template.name()));
             assert!(usage.starts_with("b2i builder image"), "{usage}");
             assert!(!usage.ends_with("TEXT"), "{usage}");
         }
