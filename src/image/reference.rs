@@ -6,6 +6,7 @@
 //! Source: the grammar of distribution's "reference" package, and Docker's rules for short names.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,12 +24,14 @@ const DOCKER_HUB: &str = "docker.io";
 /// The name of an image: registry, repository, and a tag or a digest or both.
 ///
 /// `app` is `docker.io/library/app:latest`, as Docker reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct ImageReference {
     registry: String,
     repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
+    /// Whether the registry was left out; makes no difference to which image it is.
+    short: bool,
 }
 
 /// A text that is no image name.
@@ -69,9 +72,33 @@ impl ImageReference {
         short.unwrap_or(&full).to_owned()
     }
 
+    /// Whether it was written without a registry. It means the same image as the full name; but Podman may hold an
+    /// image under another full name that people mean by the short one.
+    pub fn is_short(&self) -> bool {
+        self.short
+    }
+
+    fn identity(&self) -> (&str, &str, Option<&str>, Option<Digest>) {
+        (&self.registry, &self.repository, self.tag(), self.digest)
+    }
+
     /// The registry and repository without tag and digest, in full.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
+    }
+}
+
+impl PartialEq for ImageReference {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for ImageReference {}
+
+impl Hash for ImageReference {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
     }
 }
 
@@ -119,17 +146,17 @@ fn parse(text: &str) -> Result<ImageReference, String> {
     if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
         return Err(format!("`{tag}` is not a tag"));
     }
-    let (registry, repository) = match name.split_once('/') {
-        Some((first, rest)) if names_registry(first) => (first, rest.to_owned()),
-        Some(_) => (DOCKER_HUB, name.to_owned()),
-        None => (DOCKER_HUB, format!("library/{name}")),
+    let written = name.split_once('/').filter(|(first, _)| names_registry(first));
+    let (registry, repository) = match written {
+        Some((first, rest)) => (first, rest.to_owned()),
+        None => (DOCKER_HUB, name.to_owned()),
     };
     if !is_registry(registry) {
         return Err(format!("`{registry}` is not a registry (expected `host[:port]`)"));
     }
     let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
-    let short = registry == DOCKER_HUB && !repository.contains('/');
-    let repository = if short { format!("library/{repository}") } else { repository };
+    let official = registry == DOCKER_HUB && !repository.contains('/');
+    let repository = if official { format!("library/{repository}") } else { repository };
     if let Some(component) = repository.split('/').find(|component| !is_component(component)) {
         return Err(if component.chars().any(char::is_uppercase) {
             "a repository must be lower case".into()
@@ -144,7 +171,7 @@ fn parse(text: &str) -> Result<ImageReference, String> {
         ));
     }
     let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
-    Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest })
+    Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest, short: written.is_none() })
 }
 
 /// Says whether the part before the first slash is a registry; Docker tells by its looks.
@@ -235,6 +262,23 @@ mod tests {
             assert_eq!(reference.to_string(), full);
             assert_eq!(reference.familiar(), familiar);
         }
+    }
+
+    #[test]
+    fn knows_whether_the_registry_was_written() {
+        for (text, short) in [
+            ("app", true),
+            ("team/app:1", true),
+            ("docker.io/library/app", false),
+            ("index.docker.io/app", false),
+            ("localhost/app", false),
+            ("localhost:5000/app", false),
+        ] {
+            let reference: ImageReference = text.parse().expect(text);
+            assert_eq!(reference.is_short(), short, "{text}");
+        }
+        let [short, full] = ["app", "docker.io/library/app:latest"].map(str::parse::<ImageReference>);
+        assert_eq!(short, full);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::plan::{Assembly, KnownValues, Stage};
 use crate::request::{Output, Request};
 use crate::store::archive::{ArchiveError, write_archive, write_from_files};
 use crate::store::builtin::static_base;
-use crate::store::daemon::{Daemon, PublishContext, ResolveOptions};
+use crate::store::daemon::{Daemon, PublishContext, ResolveOptions, remove_leftovers};
 use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
 
 /// Where S2I puts the sources unless a label says otherwise.
@@ -31,11 +31,9 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
     let prepared = prepare(request, surroundings).await?;
     let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
     let work = Work { request, surroundings, prepared: &prepared, stage };
-    let base = work.base().await?;
-    let result = match &stage.assembly {
-        Assembly::Place { entries } => work.place(entries, base).await?,
-        Assembly::RunOnDocker { .. } => work.run_on_docker(base).await?,
-    };
+    let result = work.build().await;
+    work.clean_up(result.is_err()).await;
+    let result = result?;
     let daemon = prepared.daemon.as_ref().map(|daemon| daemon.info().flavour.command().to_owned());
     Ok(Built {
         image_id: result.image_id,
@@ -68,6 +66,26 @@ struct StageResult {
 impl Work<'_> {
     fn daemon(&self) -> Result<&Daemon, Error> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
+    }
+
+    async fn build(&self) -> Result<StageResult, Error> {
+        let base = self.base().await?;
+        match &self.stage.assembly {
+            Assembly::Place { entries } => self.place(entries, base).await,
+            Assembly::RunOnDocker { .. } => self.run_on_docker(base).await,
+        }
+    }
+
+    /// Removes what the daemon holds for this run alone: the built-in base that a script ran on, and after an error
+    /// what was committed or loaded and never got its name.
+    async fn clean_up(&self, failed: bool) {
+        let may_hold = failed || matches!(self.stage.assembly, Assembly::RunOnDocker { .. });
+        let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| may_hold) else { return };
+        let lease = self.prepared.lease.id().to_owned();
+        if let Err(error) = remove_leftovers(daemon, &[lease]).await {
+            tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
+            self.surroundings.keep_lease();
+        }
     }
 
     async fn base(&self) -> Result<BaseImage, Error> {

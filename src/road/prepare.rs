@@ -68,11 +68,14 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         daemon: daemon.is_some(),
         native_platform,
     };
-    let plan = plan::make(request, &decided).map_err(|error| match (found, error) {
+    let plan = match (plan::make(request, &decided), found) {
         // Why the daemon does not answer says more than that it doesn't.
-        (Err(reason), error) if error.needs_daemon() => reason,
-        (_, error) => error.into(),
-    })?;
+        (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
+        (Err(error), _) => return Err(error.into()),
+        // Only where there is no daemon does an archive take its place, not where one does not answer.
+        (Ok(_), Err(reason)) if request.outputs.is_empty() => return Err(reason),
+        (Ok(plan), _) => plan,
+    };
     for warning in plan.stages.iter().flat_map(|stage| &stage.warnings) {
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }

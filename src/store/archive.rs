@@ -24,9 +24,11 @@ const BLOCK: u64 = 512;
 /// Path of the new layer in the archive: its digest is not known when its header is written.
 const NEW_LAYER: &str = "new/layer.tar";
 
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The types within the OCI layout are Docker's: Podman reads health checks in images of these types only, and takes
+/// both kinds in a layout with one image (ran: Podman 4.3).
+const CONFIG_TYPE: &str = "application/vnd.docker.container.image.v1+json";
+const LAYER_TYPE: &str = "application/vnd.docker.image.rootfs.diff.tar";
+const MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// An uncompressed layer in a file, verified against its diff ID by whoever wrote the file.
 #[derive(Clone, Debug)]
@@ -345,12 +347,12 @@ impl<W: Write> Archive<W> {
             .map(|(index, id)| {
                 let new = new.filter(|_| index + 1 == ids.len());
                 // A daemon does not say how large its layers are; for layers that it has, the size is not read.
-                json!({"mediaType": OCI_LAYER, "digest": id, "size": new.map_or(1, |new| new.size)})
+                json!({"mediaType": LAYER_TYPE, "digest": id, "size": new.map_or(1, |new| new.size)})
             })
             .collect();
-        let config = json!({"mediaType": OCI_CONFIG, "digest": config_digest, "size": bytes.len()});
+        let config = json!({"mediaType": CONFIG_TYPE, "digest": config_digest, "size": bytes.len()});
         let manifest =
-            json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers});
+            json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers});
         let bytes = manifest.to_string().into_bytes();
         let digest = Digest::of(&bytes);
         self.file(&blob(&digest), &bytes)?;
@@ -358,7 +360,7 @@ impl<W: Write> Archive<W> {
             .iter()
             .map(|name| {
                 let annotations = json!({"org.opencontainers.image.ref.name": name});
-                json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": bytes.len(), "annotations": annotations})
+                json!({"mediaType": MANIFEST_TYPE, "digest": digest, "size": bytes.len(), "annotations": annotations})
             })
             .collect();
         self.file("index.json", json!({"schemaVersion": 2, "manifests": manifests}).to_string().as_bytes())?;

@@ -32,7 +32,11 @@ start_docker() {
         return 0
     fi
     docker_host=$own
-    if [ -n "$(daemon_process docker)" ] && find_docker_cli "$own"; then return 0; fi
+    if [ -n "$(daemon_process docker)" ] && find_docker_cli "$own"; then
+        # The daemon answers without its bridge too, and then starts no container.
+        add_docker_bridge
+        return 0
+    fi
     stop_docker
     mount_cgroups
     add_docker_bridge

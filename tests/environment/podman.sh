@@ -9,7 +9,8 @@ start_podman() {
     stop_podman
     mount_cgroups
     configure_podman
-    start_daemon podman env CONTAINERS_CONF="$state/podman/containers.conf" \
+    # conmon leaves a file `oom` in its working directory when a container ran out of memory.
+    start_daemon podman env --chdir="$state/run" CONTAINERS_CONF="$state/podman/containers.conf" \
         CONTAINERS_STORAGE_CONF="$state/podman/storage.conf" CONTAINERS_REGISTRIES_CONF="$state/podman/registries.conf" \
         REGISTRY_AUTH_FILE="$state/podman/auth.json" podman --log-level warn system service --time 0 "$podman_host"
     wait_for podman 60 podman_answers

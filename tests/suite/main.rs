@@ -1,5 +1,6 @@
 //! The tests that cross rooms or need real parts: one test binary made of modules. Start it with `tests/run`.
 
+mod build;
 mod cli;
 mod daemon;
 mod environment;

@@ -242,12 +242,19 @@ impl Daemon {
         name: &str,
         step: Option<&RunningStep>,
     ) -> Result<(WrittenLayer, ImageConfig), LoadError> {
-        let (image, names) = (image.clone(), vec![name.to_owned()]);
-        self.send(step, move |out| {
-            let base = base_files.as_deref().map_or(BaseFiles::Absent, BaseFiles::All);
-            write_image(&image, base, form, &names, out)
-        })
-        .await
+        let base_files = base_files.map(Arc::new);
+        let send = || {
+            let (image, names, base_files) = (image.clone(), vec![name.to_owned()], base_files.clone());
+            self.send(step, move |out| {
+                let base = base_files.as_ref().map_or(BaseFiles::Absent, |files| BaseFiles::All(files));
+                write_image(&image, base, form, &names, out)
+            })
+        };
+        match send().await {
+            // Podman saw that it has a layer, and another program removed the layer before it was used.
+            Err(LoadError::Refused(reason)) if reason.contains("layer not known") => send().await,
+            sent => sent,
+        }
     }
 
     async fn load_config(&self, config: &ImageConfig, name: &str) -> Result<(), LoadError> {

@@ -83,9 +83,14 @@ impl Daemon {
         Ok(image)
     }
 
-    /// Looks an image up, by its name and then, where it may be one, by its ID.
+    /// Looks an image up: by its name, on Podman by the name it gives to what was built or loaded there, and then,
+    /// where it may be one, by its ID.
     async fn look_up(&self, reference: &ImageReference) -> Result<Option<BaseImage>, DaemonError> {
         let mut answer = self.inspect_image(&reference.to_string()).await?;
+        // `podman build -t app` makes localhost/app. A name that was written in full means that image and no other.
+        if answer.is_none() && reference.is_short() && self.info().flavour == DaemonFlavour::Podman {
+            answer = self.inspect_image(&format!("localhost/{}", reference.familiar())).await?;
+        }
         if let (None, Some(id)) = (&answer, image_id(reference)) {
             // Only an answer with this very ID counts: the daemon also takes the text for a name.
             answer = self.inspect_image(&id).await?.filter(|answer| {

@@ -2,7 +2,7 @@
 //!
 //! Must not know what b2i's options mean.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,8 +32,52 @@ pub(crate) struct B2iOutput {
 impl B2iCommand {
     /// Prepares a call that sees no daemon and no variable of the developer.
     pub(crate) fn new() -> Self {
+        Self::prepare(|_| Command::new(env!("CARGO_BIN_EXE_b2i")))
+    }
+
+    /// As `new`, started by another program, such as `sh -c 'umask 077; exec "$@"' sh`.
+    pub(crate) fn through(wrapper: &[&str]) -> Self {
+        Self::prepare(|_| {
+            let mut command = Command::new(wrapper[0]);
+            command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_b2i"));
+            command
+        })
+    }
+
+    /// Prepares a call that looks for a daemon where b2i looks if none is configured, and finds none there.
+    pub(crate) fn without_daemon() -> Self {
+        let hidden = Self::prepare(|_| {
+            let mut words = hide_default_sockets();
+            words.push(env!("CARGO_BIN_EXE_b2i").into());
+            command_of(&words)
+        });
+        hidden.env_remove("DOCKER_HOST")
+    }
+
+    /// As `without_daemon`, as the user `nobody`, who owns the directories. Whoever may not change users stays.
+    pub(crate) fn as_nobody() -> Self {
+        if !rustix::process::geteuid().is_root() {
+            return Self::without_daemon();
+        }
+        let prepared = Self::prepare(|directory| {
+            // The program may lie where only its owner may go.
+            let program = directory.join("b2i");
+            std::fs::copy(env!("CARGO_BIN_EXE_b2i"), &program).expect("the b2i program can be copied");
+            let mut words = hide_default_sockets();
+            let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+            words.extend(nobody.map(OsString::from));
+            words.push(program.into());
+            command_of(&words)
+        });
+        let mut chown = std::process::Command::new("chown");
+        let owned = chown.args(["--recursive", "65534:65534"]).arg(prepared.directory()).status();
+        assert!(owned.expect("chown can be started").success());
+        prepared.env_remove("DOCKER_HOST")
+    }
+
+    fn prepare(command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_b2i"));
+        let mut command = command(directory.path());
         for (variable, below) in [
             ("HOME", "home"),
             ("XDG_CACHE_HOME", "cache"),
@@ -110,4 +154,25 @@ impl B2iCommand {
             code: output.status.code(),
         }
     }
+}
+
+/// Words that go before a command so that it does not see the sockets at which daemons listen by default: they cannot
+/// be moved, so a machine that has one hides `/run` from the command.
+fn hide_default_sockets() -> Vec<OsString> {
+    let sockets = ["/run/docker.sock", "/run/podman/podman.sock"];
+    if !sockets.iter().any(|path| Path::new(path).exists()) {
+        return Vec::new();
+    }
+    let mut words = vec!["unshare", "--mount"];
+    if !rustix::process::geteuid().is_root() {
+        words.extend(["--user", "--map-root-user"]);
+    }
+    words.extend(["sh", "-c", "mount -t tmpfs none /run && exec \"$@\"", "sh"]);
+    words.into_iter().map(OsString::from).collect()
+}
+
+fn command_of(words: &[OsString]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }

@@ -38,11 +38,19 @@ impl Daemon {
 
     /// Runs the `docker` program against this daemon and returns what came of it, whatever that is.
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.output_of_input(arguments, Vec::new())
+    }
+
+    /// As `output`, with bytes on standard input.
+    pub(crate) fn output_of_input(&self, arguments: &[&str], input: Vec<u8>) -> Output {
         Command::new(&self.program)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             // No such directory: neither contexts nor credentials of the developer.
             .env("DOCKER_CONFIG", "/nonexistent/docker")
+            // Needs no plugin, and is what b2i is compared with.
+            .env("DOCKER_BUILDKIT", "0")
+            .write_stdin(input)
             .arg("--host")
             .arg(&self.host)
             .args(arguments)
@@ -124,6 +132,11 @@ impl Daemon {
             daemon: self.clone(),
             reference: format!("b2i-test-made/{stem}:{}-{count}", std::process::id()),
         }
+    }
+
+    /// Takes over an image that a test is about to make by other means than b2i.
+    pub(crate) fn adopted_image(&self, reference: &str) -> OwnedImage {
+        OwnedImage { daemon: self.clone(), reference: reference.to_owned() }
     }
 
     /// Returns the ids of all containers, running or not, that pass a filter such as `label=KEY=VALUE`. (Podman's

@@ -7,7 +7,7 @@ mod command;
 mod daemon;
 
 pub(crate) use command::B2iCommand;
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, OwnedImage, RunningContainer};
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,0 +1,66 @@
+//! Each template's Dockerfile gives a builder image that b2i and plain S2I both build with.
+
+use super::*;
+
+/// A template and an artifact for it: its name, base, the artifact, and a call that shows that it runs.
+const TEMPLATES: [(&str, &str, &str); 4] = [
+    ("binary", "glibc:12", "program-glibc"),
+    ("binary", "musl:1", "program-musl"),
+    ("java", "jre:17", "standalone.jar"),
+    ("tomcat", "tomcat:9", "shop-javax.war"),
+];
+
+/// Asks the program of an image how it was started.
+fn ask(daemon: &Daemon, reference: &str, template: &str) {
+    let (report, field, expected) = if template == "tomcat" {
+        let published = ["--publish", "127.0.0.1::8080", "-e", "ARGS='-Dword=a b'", reference];
+        (asked(&daemon.start(&published), "/hello"), "jvmArguments", "-Dword=a b")
+    } else {
+        let output = daemon.run(&["-e", "ARGS=--print 'a b'", reference]);
+        assert!(output.status.success(), "{output:?}");
+        (serde_json::from_slice(&output.stdout).expect("a report"), "arguments", "a b")
+    };
+    assert_eq!(report["pid"], 1, "{template}");
+    assert!(words(&report, field).contains(&expected.to_owned()), "{template}: {report}");
+}
+
+/// What `s2i build` does: files by standard input, `assemble`, and a commit with `run` as its command.
+fn plain_s2i(daemon: &Daemon, builder: &str, artifact: &str) -> OwnedImage {
+    let path = TestEnvironment::get().fixture(artifact);
+    let mut upload = tar::Builder::new(Vec::new());
+    upload.append_path_with_name(&path, format!("src/{artifact}")).expect("a fixture can be read");
+    let upload = upload.into_inner().expect("writing to memory");
+    let script = "tar -C /tmp -xf - && /usr/libexec/s2i/assemble";
+    let create =
+        ["create", "--interactive", "--entrypoint", "/usr/bin/env", builder, "/bin/sh", "-c", script];
+    let id = daemon.text(&create);
+    let output = daemon.output_of_input(&["start", "--attach", "--interactive", &id], upload);
+    assert!(output.status.success(), "assemble: {output:?}");
+    let result = daemon.owned_image("s2i");
+    // s2i puts the builder's entrypoint back.
+    let entrypoint = "ENTRYPOINT [\"/usr/libexec/s2i/run\"]";
+    let command = "CMD [\"/usr/libexec/s2i/run\"]";
+    daemon.stdout(&["commit", "--change", entrypoint, "--change", command, &id, result.reference()]);
+    daemon.stdout(&["rm", &id]);
+    result
+}
+
+#[test]
+fn dockerfiles_give_builder_images() {
+    let daemon = TestEnvironment::get().docker();
+    for (template, base, artifact) in TEMPLATES {
+        let mut export = b2i(&daemon);
+        let directory = export.directory().join("work/builder").display().to_string();
+        export = export.args(["builders", "export", template, &directory]);
+        let ended = export.run();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let builder = daemon.owned_image("builder");
+        let base = format!("BASE={}", TestEnvironment::get().image(base));
+        daemon.stdout(&["build", "--quiet", "--build-arg", &base, "--tag", builder.reference(), &directory]);
+
+        let image = Image::build(&daemon, &[&fixture(artifact), "--builder", builder.reference()]);
+        ask(&daemon, image.reference(), template);
+        let image = plain_s2i(&daemon, builder.reference(), artifact);
+        ask(&daemon, image.reference(), template);
+    }
+}

@@ -1,0 +1,55 @@
+//! What works without a daemon, and what says that it needs one.
+
+use super::*;
+
+#[test]
+fn a_static_executable_needs_no_daemon() {
+    let mut command = B2iCommand::without_daemon().args(["build", &fixture("program"), "--", "default"]);
+    let ended = command.run();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Load it: docker load -i program.tar"), "{}", ended.stderr);
+    let (name, id) = ended.stdout.trim_end().split_once(' ').expect("a name and an ID");
+    assert_eq!(name, "program:latest");
+    let work = command.directory().join("work");
+    let names: Vec<_> = std::fs::read_dir(&work).expect("the directory is the test's").collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let archive = work.join("program.tar").display().to_string();
+    for daemon in TestEnvironment::get().daemons() {
+        let _loaded = daemon.adopted_image(name);
+        // Podman fails if another test removes a layer between its look and its use.
+        if !daemon.output(&["load", "--input", &archive]).status.success() {
+            daemon.stdout(&["load", "--input", &archive]);
+        }
+        // By its ID: another test may load its own `program:latest`.
+        let report = daemon.run(&[id, "--print"]).stdout;
+        let report = String::from_utf8_lossy(&report).into_owned();
+        assert!(report.contains("[\"default\",\"--print\"]"), "{}: {report}", daemon.name);
+    }
+}
+
+#[test]
+fn what_needs_a_base_says_that_there_is_no_daemon() {
+    for artifact in ["standalone.jar", "shop-javax.war", "program-glibc", "shell-program"] {
+        let mut command = replace_bases(B2iCommand::without_daemon()).args(["build", &fixture(artifact)]);
+        let ended = command.run();
+        assert_eq!(ended.code, Some(9), "{artifact}: {}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.stdout, "");
+        for part in ["error: the base image", "b2i-test/", "none answers", "hint: Start Docker or Podman"] {
+            assert!(ended.stderr.to_lowercase().contains(&part.to_lowercase()), "{part}: {}", ended.stderr);
+        }
+        let left = std::fs::read_dir(command.directory().join("work")).expect("the directory is the test's");
+        assert_eq!(left.count(), 0, "{artifact}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_configured_must_answer() {
+    let mut command = B2iCommand::new().args(["build", &fixture("program")]);
+    let ended = command.run();
+    assert_eq!(ended.code, Some(9), "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stderr.contains("no-daemon.sock") && ended.stderr.contains("DOCKER_HOST"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -1,0 +1,163 @@
+//! Whole builds of real artifacts on real daemons: from `b2i build` to the answer of the started program.
+
+mod arguments;
+mod builder_images;
+mod daemonless;
+mod kinds;
+mod options;
+mod reproducible;
+mod run;
+mod tree;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::environment::{B2iCommand, Daemon, OwnedImage, RunningContainer, TestEnvironment};
+
+/// The public bases that the catalog may choose for the fixtures, and the test images that stand for them.
+const BASES: [(&str, &str); 13] = [
+    ("debian:11-slim", "glibc:12"),
+    ("debian:12-slim", "glibc:12"),
+    ("debian:13-slim", "glibc:12"),
+    ("alpine:3.22", "musl:1"),
+    ("eclipse-temurin:8-jre", "jre:17"),
+    ("eclipse-temurin:11-jre", "jre:17"),
+    ("eclipse-temurin:17-jre", "jre:17"),
+    ("tomcat:9.0-jre8", "tomcat:9"),
+    ("tomcat:9.0-jre11", "tomcat:9"),
+    ("tomcat:9.0-jre17", "tomcat:9"),
+    ("tomcat:10.1-jre11", "tomcat:10"),
+    ("tomcat:10.1-jre17", "tomcat:10"),
+    ("tomcat:11.0-jre17", "tomcat:10"),
+];
+
+/// Words that a shell, a splitter or an encoding would spoil.
+const WORDS: [&str; 15] = [
+    "a b",
+    "it's \"quoted\"",
+    "*",
+    "/bin/*",
+    "$(id)",
+    "`id`",
+    "${HOME} $HOME",
+    "two\nlines\n",
+    "\ttab",
+    "\u{e9}\u{6f22}\u{5b57}\u{1f980}",
+    "",
+    "back\\slash\\",
+    "--",
+    "~ & ; | > #",
+    "last",
+];
+
+/// Writes what every test needs into the configuration of this call: other bases instead of the public ones.
+fn replace_bases(command: B2iCommand) -> B2iCommand {
+    let environment = TestEnvironment::get();
+    let lines = BASES
+        .map(|(public, test)| format!("\"docker.io/library/{public}\" = \"{}\"\n", environment.image(test)));
+    let directory = command.directory().join("home/.config/b2i");
+    std::fs::create_dir_all(&directory).expect("the home directory is the test's");
+    std::fs::write(directory.join("config.toml"), format!("[bases]\n{}", lines.concat()))
+        .expect("the directory is the test's");
+    command
+}
+
+/// b2i with the bases replaced and a daemon.
+fn b2i(daemon: &Daemon) -> B2iCommand {
+    replace_bases(B2iCommand::new()).daemon(daemon)
+}
+
+/// The path of a fixture as text.
+fn fixture(name: &str) -> String {
+    TestEnvironment::get().fixture(name).into_os_string().into_string().expect("the path is UTF-8")
+}
+
+/// An image that b2i has built, removed when the value is dropped.
+struct Image {
+    daemon: Daemon,
+    name: OwnedImage,
+    id: String,
+    /// What b2i wrote to standard error.
+    messages: String,
+}
+
+impl Image {
+    /// Builds an image of `arguments`, which are those of `b2i build` without `-t`.
+    fn build(daemon: &Daemon, arguments: &[&str]) -> Self {
+        Self::build_by(b2i(daemon), daemon, arguments)
+    }
+
+    /// As `build`, by a call that is prepared already.
+    fn build_by(command: B2iCommand, daemon: &Daemon, arguments: &[&str]) -> Self {
+        let name = daemon.owned_image("build");
+        let end = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
+        let output = command
+            .args(["build", "--offline", "--tag", name.reference()])
+            .args(&arguments[..end])
+            .args(&arguments[end..])
+            .run();
+        assert_eq!(
+            output.code,
+            Some(0),
+            "{}: b2i build {arguments:?}\n{}{}",
+            daemon.name,
+            output.stdout,
+            output.stderr
+        );
+        let (first, id) = output.stdout.trim_end().split_once(' ').expect("a name and an ID");
+        assert_eq!(first, name.reference());
+        let image = Self { daemon: daemon.clone(), id: id.to_owned(), name, messages: output.stderr };
+        let inspected = image.inspect();
+        let found = inspected["Id"].as_str().expect("an image has an ID");
+        assert_eq!(found.trim_start_matches("sha256:"), image.id.trim_start_matches("sha256:"));
+        image
+    }
+
+    fn reference(&self) -> &str {
+        self.name.reference()
+    }
+
+    fn inspect(&self) -> Value {
+        self.daemon.inspect_image(self.reference()).expect("the image is in the daemon")
+    }
+
+    /// Runs it to its end and returns what it printed.
+    fn print(&self, options: &[&str], arguments: &[&str]) -> String {
+        let output = self.daemon.run(&[options, &[self.reference()], arguments].concat());
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let name = self.daemon.name;
+        assert!(output.status.success(), "{name} {options:?} {arguments:?}: {output:?}\n{stdout}{stderr}");
+        stdout.into_owned()
+    }
+
+    /// Runs it to its end and returns the report that it printed.
+    fn report(&self, options: &[&str], arguments: &[&str]) -> Value {
+        let text = self.print(options, arguments);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("no report: {error}: {text}"))
+    }
+
+    /// Starts it with the port 8080 published.
+    fn serve(&self, options: &[&str], arguments: &[&str]) -> RunningContainer {
+        let published = ["--publish", "127.0.0.1::8080"];
+        self.daemon.start(&[&published[..], options, &[self.reference()], arguments].concat())
+    }
+}
+
+/// Asks a server for its report.
+fn asked(container: &RunningContainer, path: &str) -> Value {
+    let (status, body) = container.get(8080, path);
+    assert_eq!(status, 200, "{path}: {body}\n{}", container.logs());
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("no report: {error}: {body}"))
+}
+
+/// The words of a report's field, which is a list.
+fn words(report: &Value, field: &str) -> Vec<String> {
+    let list = report[field].as_array().unwrap_or_else(|| panic!("no list `{field}` in {report}"));
+    list.iter().map(|word| word.as_str().expect("a text").to_owned()).collect()
+}
+
+fn write(path: &Path, content: &str) {
+    std::fs::write(path, content).expect("the directory is the test's");
+}
