@@ -76,7 +76,9 @@ impl DockerEngine {
             pids_limit: spec.limits.pids.map(i64::from),
             network_mode: Some(spec.network.clone().unwrap_or_else(|| "none".into())),
             cap_drop: Some(vec!["ALL".into()]),
-            cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+            // Podman gives a user other than root what is added here, where Docker gives it nothing: then a user who
+            // was not allowed to be root could become it.
+            cap_add: is_root(spec).then(|| CAPABILITIES.map(str::to_owned).to_vec()),
             security_opt: Some(vec!["no-new-privileges".into()]),
             auto_remove: Some(false),
             privileged: Some(false),
@@ -84,6 +86,13 @@ impl DockerEngine {
             ..HostConfig::default()
         }
     }
+}
+
+/// Whether the command runs as root; a name that stands for number 0 counts as any other and gets no capabilities.
+fn is_root(spec: &ContainerSpec) -> bool {
+    let user = spec.user.as_deref().unwrap_or_default();
+    let name = user.split_once(':').map_or(user, |(name, _)| name);
+    name == "root" || name.bytes().all(|byte| byte == b'0')
 }
 
 fn signed(number: u64) -> i64 {
@@ -169,7 +178,9 @@ impl Engine for DockerEngine {
             host_config: Some(self.host_config(&spec)),
             ..ContainerCreateBody::default()
         };
-        let created = self.daemon.client().create_container(None::<CreateContainerOptions>, body).await;
+        let client = self.daemon.client().clone();
+        let create = async move { client.create_container(None::<CreateContainerOptions>, body).await };
+        let created = self.daemon.finish(create).await;
         let created = created.map_err(|error| {
             self.daemon.request_error(format!("create a container of the image {}", spec.image), &error)
         })?;
