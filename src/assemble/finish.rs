@@ -4,7 +4,8 @@ use crate::image::{ConfigEdits, Digest, ImageConfig};
 
 /// Makes the config of the result from its base's.
 ///
-/// `labels` are what a script left behind (`image_metadata.json`); they never replace one that is set.
+/// `labels` are what a script left behind (`image_metadata.json`); they replace those of the base, as S2I has it, and
+/// never one that `edits` sets: neither b2i's nor the user's.
 /// `new_layers` are the digests of the uncompressed layers on top of the base, lowest first.
 pub fn finish(
     base: &ImageConfig,
@@ -14,8 +15,8 @@ pub fn finish(
 ) -> ImageConfig {
     let mut config = base.clone();
     config.apply(edits, new_layers);
-    for (name, value) in labels {
-        config.add_label(name, value);
+    for (name, value) in labels.iter().filter(|(name, _)| !edits.labels.contains_key(name)) {
+        config.set_label(name, value);
     }
     config
 }
@@ -26,13 +27,14 @@ mod tests {
     use crate::image::Platform;
 
     #[test]
-    fn a_script_label_never_replaces_one_that_is_set() {
-        let base = ImageConfig::empty(&Platform::linux("amd64"));
+    fn a_script_label_replaces_the_bases_and_no_other() {
+        let mut base = ImageConfig::empty(&Platform::linux("amd64"));
+        base.set_label("tags", "of the base");
         let mut edits = ConfigEdits { created: "1980-01-01T00:00:00Z".into(), ..ConfigEdits::default() };
         edits.labels.insert("team".into(), "web".into());
-        let labels = [("team".to_owned(), "evil".to_owned()), ("new".to_owned(), "1".to_owned())];
+        let labels = [("team".to_owned(), "evil".to_owned()), ("tags".to_owned(), "1".to_owned())];
         let config = finish(&base, &edits, &labels, &[Digest::of(b"layer")]);
         assert_eq!(config.label("team"), Some("web"));
-        assert_eq!(config.label("new"), Some("1"));
+        assert_eq!(config.label("tags"), Some("1"));
     }
 }

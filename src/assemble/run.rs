@@ -26,8 +26,12 @@ use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
 pub struct ScriptRun<'a> {
     /// The image to start from, as the engine's own store knows it.
     pub image: &'a str,
+    /// The builder, as it is called in errors.
+    pub builder: &'a str,
     /// Directory of the scripts.
     pub scripts: &'a ImagePath,
+    /// Whether the result is started by the script `run`.
+    pub needs_run: bool,
     /// Where S2I's `src` goes.
     pub destination: &'a ImagePath,
     /// User of the script.
@@ -82,6 +86,14 @@ pub enum RunError<E: Failure> {
         /// How it ended.
         ended: Ended,
     },
+    /// A script that the contract asks for is not there.
+    #[error("the builder image `{builder}` has no script `{script}`")]
+    NoScript {
+        /// The builder.
+        builder: String,
+        /// The script's path.
+        script: ImagePath,
+    },
     /// The files cannot be uploaded as planned.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
@@ -92,8 +104,12 @@ pub enum RunError<E: Failure> {
     #[error(transparent)]
     Metadata(#[from] BuilderError),
     /// The user is a name that the image does not know.
-    #[error("the builder image wants to run `assemble` as `{user}`, and its /etc/passwd has no such user")]
+    #[error(
+        "`assemble` is to run as `{user}`, and /etc/passwd of the builder image `{builder}` has no such user"
+    )]
     UnknownUser {
+        /// The builder.
+        builder: String,
         /// The name.
         user: String,
     },
@@ -109,7 +125,7 @@ impl<E: Failure> Failure for RunError<E> {
             Self::Script { .. } => FailureKind::Assemble,
             Self::Layer(_) | Self::Path(_) => FailureKind::Usage,
             Self::Metadata(_) => FailureKind::Assemble,
-            Self::UnknownUser { .. } => FailureKind::Builder,
+            Self::NoScript { .. } | Self::UnknownUser { .. } => FailureKind::Builder,
             Self::Read(_) => FailureKind::Input,
         }
     }
@@ -124,11 +140,15 @@ impl<E: Failure> Failure for RunError<E> {
                         .into(),
                 ]
             }
+            Self::NoScript { .. } => vec![
+                "a builder image has `assemble` and `run` in the directory that its label \
+                 `io.openshift.s2i.scripts-url` names"
+                    .into(),
+            ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
+            Self::Metadata(error) => error.hints(),
             // What the script says of itself stands in the message.
-            Self::Script { .. } | Self::Layer(_) | Self::Path(_) | Self::Metadata(_) | Self::Read(_) => {
-                Vec::new()
-            }
+            Self::Script { .. } | Self::Layer(_) | Self::Path(_) | Self::Read(_) => Vec::new(),
         }
     }
 }
@@ -191,7 +211,7 @@ async fn run_in<C: Container>(
     inputs: Inputs<'_>,
     events: &Events,
 ) -> Result<RunResult, RunError<C::Error>> {
-    let owner = resolve_owner(container, run.user).await?;
+    let owner = resolve_owner(container, run).await?;
     let upload = upload_layer(run, owner, inputs)?;
     let root = ImagePath::new("/")?;
     let size = upload.size();
@@ -203,10 +223,15 @@ async fn run_in<C: Container>(
     let artifact_digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
     uploaded.map_err(RunError::Engine)?;
     sending.finish("");
+    require(container, run, script).await?;
     let step = events.start(Step::Assemble, script.to_string(), None);
     let ended = container.run(events).await.map_err(RunError::Engine)?;
     if ended.exit_code != 0 {
         return Err(RunError::Script { script: script.clone(), ended });
+    }
+    if run.needs_run {
+        // Only now: a script may make the other.
+        require(container, run, &run.scripts.join("run")?).await?;
     }
     let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
     let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
@@ -216,6 +241,17 @@ async fn run_in<C: Container>(
     step.made(format!("by {script}")).finish("");
     let changes = container.take_changes(events).await.map_err(RunError::Engine)?;
     Ok(RunResult { changes, labels, artifact_digest })
+}
+
+async fn require<C: Container>(
+    container: &C,
+    run: &ScriptRun<'_>,
+    script: &ImagePath,
+) -> Result<(), RunError<C::Error>> {
+    if container.has(script).await.map_err(RunError::Engine)? {
+        return Ok(());
+    }
+    Err(RunError::NoScript { builder: run.builder.to_owned(), script: script.clone() })
 }
 
 /// What is uploaded: the planned entries at their places, the sources below `<destination>/src`.
@@ -248,7 +284,11 @@ fn upload_layer<E: Failure>(
 }
 
 /// The user's numbers: as given, or looked up in the image's own passwd file.
-async fn resolve_owner<C: Container>(container: &C, user: &str) -> Result<Owner, RunError<C::Error>> {
+async fn resolve_owner<C: Container>(
+    container: &C,
+    run: &ScriptRun<'_>,
+) -> Result<Owner, RunError<C::Error>> {
+    let user = run.user;
     let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
     if name.is_empty() {
         return Ok(Owner::ROOT);
@@ -262,14 +302,21 @@ async fn resolve_owner<C: Container>(container: &C, user: &str) -> Result<Owner,
         return Ok(Owner { uid: 0, gid: group_number.unwrap_or(0) });
     }
     let passwd = ImagePath::new("/etc/passwd")?;
-    let bytes = container.download(&passwd, 1 << 20).await.map_err(RunError::Engine)?.unwrap_or_default();
+    let unknown = || RunError::UnknownUser { builder: run.builder.to_owned(), user: user.to_owned() };
+    let bytes = match container.download(&passwd, 1 << 20).await {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        // Podman looks the container's user up before it copies anything out of it.
+        Err(error) if error.to_string().contains("unknown user") => return Err(unknown()),
+        Err(error) => return Err(RunError::Engine(error)),
+    };
     let text = String::from_utf8_lossy(&bytes);
     let found = text.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
         (fields[0] == name).then_some(Owner { uid, gid })
     });
-    let owner = found.ok_or_else(|| RunError::UnknownUser { user: user.to_owned() })?;
+    let owner = found
+        .ok_or_else(|| RunError::UnknownUser { builder: run.builder.to_owned(), user: user.to_owned() })?;
     Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
 }
 

@@ -1,5 +1,6 @@
 //! Owns the errors of the room: what is wrong with a template, the catalog, a choice or a builder image.
 
+use super::image_metadata::IMAGE_METADATA_PATH;
 use crate::failure::{Failure, FailureKind};
 
 /// What can go wrong in this room.
@@ -158,7 +159,7 @@ pub enum BuilderError {
         hint: Option<String>,
     },
     /// `image_metadata.json` of the builder cannot be used.
-    #[error("the builder left an `image_metadata.json` that cannot be used: {0}")]
+    #[error("the script `assemble` left a `{IMAGE_METADATA_PATH}` that cannot be used: {0}")]
     ImageMetadata(String),
     /// The content of a base image cannot be looked through.
     #[error("the file system of the image cannot be looked through: {0}")]
@@ -211,7 +212,14 @@ impl Failure for BuilderError {
                 "an S2I builder image names its scripts in the label `io.openshift.s2i.scripts-url`"
                     .to_owned(),
             ],
-            Self::Contract { hint, .. } => hint.iter().cloned().collect(),
+            Self::Contract { hint: Some(hint), .. } => vec![hint.clone()],
+            Self::Contract { name, .. } => vec![
+                format!("correct `{name}` in the builder image (a `LABEL` or `ENV` of its Dockerfile)"),
+                "`b2i builders` lists the builders that come with b2i".to_owned(),
+            ],
+            Self::ImageMetadata(_) => {
+                vec![r#"it has to be JSON of the form {"labels": [{"name": "value"}]}"#.to_owned()]
+            }
             _ => Vec::new(),
         }
     }

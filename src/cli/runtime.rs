@@ -81,7 +81,7 @@ impl Runtime {
 /// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
 async fn clean_up(surroundings: &Surroundings) {
     surroundings.events.note("stopping and cleaning up; once more ends at once");
-    let _ = tokio::time::timeout(CLEAN_UP_TIME, road::clean_up_after_signal(surroundings)).await;
+    road::clean_up_after_signal(surroundings, CLEAN_UP_TIME).await;
 }
 
 impl Drop for Runtime {

@@ -91,6 +91,9 @@ pub trait Container {
     /// Unpacks a tar below `directory`, with the owners and modes that the tar names.
     async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), Self::Error>;
 
+    /// Says whether there is a file of this name; a link counts whatever it leads to.
+    async fn has(&self, path: &ImagePath) -> Result<bool, Self::Error>;
+
     /// Runs the command to its end and sends what it prints as events, line by line.
     async fn run(&self, events: &Events) -> Result<Ended, Self::Error>;
 

@@ -39,6 +39,8 @@ pub struct Lease {
 
 #[derive(Debug)]
 struct State {
+    /// Whether the lease's file outlives the run.
+    is_left: bool,
     file: File,
     partial: Vec<PathBuf>,
 }
@@ -59,8 +61,13 @@ impl Lease {
             }
         };
         let temporary = cache.root().join(TEMPORARY).join(&id);
-        let lease =
-            Self { id, cache, temporary, path, state: Mutex::new(State { file, partial: Vec::new() }) };
+        let lease = Self {
+            id,
+            cache,
+            temporary,
+            path,
+            state: Mutex::new(State { is_left: false, file, partial: Vec::new() }),
+        };
         create_private_directory(&lease.temporary)?;
         Ok(lease)
     }
@@ -110,13 +117,19 @@ impl Lease {
         state.partial.push(path);
         Ok(())
     }
+
+    /// Leaves the lease's file behind, without a run that holds it: a daemon may still have something of this run,
+    /// and a later run finds it by the file. Temporary and partial files go all the same.
+    pub fn leave(&self) {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_left = true;
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         // The lease file goes last: whatever could not be removed is found by a later run.
-        if remove_all(&self.temporary, &state.partial, &self.id).is_ok() {
+        if remove_all(&self.temporary, &state.partial, &self.id).is_ok() && !state.is_left {
             drop(fs::remove_file(&self.path));
         }
     }

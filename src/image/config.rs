@@ -161,10 +161,9 @@ impl ImageConfig {
         self.0.get("config")?.get(field)
     }
 
-    /// Puts a label where there is none yet; labels that are set stay.
-    pub fn add_label(&mut self, name: &str, value: &str) {
-        let labels = object(object(&mut self.0, "config"), "Labels");
-        labels.entry(name).or_insert_with(|| json!(value));
+    /// Sets a label.
+    pub fn set_label(&mut self, name: &str, value: &str) {
+        object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
     }
 
     /// Applies `edits` and adds the new layers on top.

@@ -224,7 +224,9 @@ impl Work<'_> {
         let user = contract.assemble_user.clone().unwrap_or_else(|| base.config.user().to_owned());
         let run = ScriptRun {
             image: &image,
+            builder: &self.stage.builder.name,
             scripts: &contract.scripts,
+            needs_run: self.stage.image.later_cmd.is_some(),
             destination: &contract.destination,
             user: &user,
             entries,

@@ -10,6 +10,8 @@ mod prepare;
 mod run;
 mod surroundings;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 pub use build::build;
@@ -88,20 +90,25 @@ pub async fn plan(request: &Request, surroundings: &Surroundings) -> Result<Plan
     Ok(prepare::prepare(request, surroundings).await?.plan)
 }
 
-/// Removes what the interrupted call left behind: containers, temporary files, half-made images.
+/// Removes what the interrupted call left behind in the daemon, in at most `limit`; files go with the lease.
 ///
 /// The lease is given up only if that worked; otherwise a later run finds it and tries again.
-pub async fn clean_up_after_signal(surroundings: &Surroundings) {
-    let Some(lease) = surroundings.taken_lease() else { return };
-    let removed = match surroundings.find_daemon().await {
-        Ok(Some(daemon)) => {
-            crate::store::daemon::remove_leftovers(&daemon, &[lease.id().to_owned()]).await.is_ok()
-        }
-        // Without a daemon nothing was started on one.
-        Ok(None) => true,
-        Err(_) => false,
+pub async fn clean_up_after_signal(surroundings: &Surroundings, limit: Duration) {
+    // A daemon that was not found has nothing of this run.
+    let (Some(lease), Some(daemon)) = (surroundings.taken_lease(), surroundings.found_daemon()) else {
+        return;
     };
-    if !removed {
+    // What the daemon was asked to make last would otherwise be there after everything was removed.
+    let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
+    let leases = [lease.id().to_owned()];
+    let removing = crate::store::daemon::remove_leftovers(&daemon, &leases);
+    let removed = tokio::time::timeout(limit / 2, removing).await;
+    if !settled || !matches!(removed, Ok(Ok(()))) {
+        tracing::warn!(
+            settled,
+            ?removed,
+            "something of this run may stay in the daemon; a later run removes it"
+        );
         surroundings.keep_lease();
     }
 }

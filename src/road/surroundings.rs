@@ -25,6 +25,8 @@ pub struct Surroundings {
     pub stdin: fn() -> Box<dyn Read + Send>,
     /// The lease of this run, once it is taken; it outlives a dropped future so that what was left behind is known.
     lease: Arc<Mutex<Option<Arc<Lease>>>>,
+    /// The daemon, once it was found; it outlives a dropped future, too, with the calls it is still busy with.
+    found: Arc<Mutex<Option<Daemon>>>,
 }
 
 /// What decides which daemon is used.
@@ -45,7 +47,7 @@ impl Surroundings {
         events: Events,
         stdin: fn() -> Box<dyn Read + Send>,
     ) -> Self {
-        Self { cache_directory, daemon, catalog, events, stdin, lease: Arc::default() }
+        Self { cache_directory, daemon, catalog, events, stdin, lease: Arc::default(), found: Arc::default() }
     }
 
     /// The lease of this run, taken at the first call.
@@ -66,12 +68,20 @@ impl Surroundings {
     /// Leaves the lease's file where it is: a later run takes it for abandoned and removes what belongs to it.
     pub(super) fn keep_lease(&self) {
         if let Some(lease) = self.taken_lease() {
-            // Forgetting one more reference keeps the lease's clean-up from running in this process.
-            std::mem::forget(lease);
+            lease.leave();
         }
     }
 
     pub(super) async fn find_daemon(&self) -> Result<Option<Daemon>, Error> {
-        Ok(Daemon::find(&self.daemon.settings).await?)
+        if let Some(daemon) = self.found_daemon() {
+            return Ok(Some(daemon));
+        }
+        let daemon = Daemon::find(&self.daemon.settings).await?;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&daemon);
+        Ok(daemon)
+    }
+
+    pub(super) fn found_daemon(&self) -> Option<Daemon> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

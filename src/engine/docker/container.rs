@@ -8,8 +8,8 @@ use bollard::errors::Error as BollardError;
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CommitContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder,
-    DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    StartContainerOptions, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures_util::{Stream, StreamExt};
 
@@ -102,9 +102,10 @@ impl DockerContainer {
     }
 
     async fn out_of_memory(&self) -> Result<bool, DaemonError> {
-        let answer = self.daemon.client().inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
+        let answer = self.daemon.get_json(format!("/containers/{}/json", self.id)).await;
         let answer = answer.map_err(|error| self.error("inspect", &error))?;
-        Ok(answer.state.and_then(|state| state.oom_killed).unwrap_or(false))
+        Ok(answer["State"]["OOMKilled"] == true)
     }
 }
 
@@ -162,6 +163,15 @@ impl Container for DockerContainer {
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
+    async fn has(&self, path: &ImagePath) -> Result<bool, DaemonError> {
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
+        match self.daemon.client().get_container_archive_info(&self.id, Some(options)).await {
+            Ok(_) => Ok(true),
+            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(self.error(&format!("look for `{path}` in"), &error)),
+        }
+    }
+
     async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
         let mut output = Output::new(events);
         let running = self.run_to_end(&mut output);
@@ -178,7 +188,9 @@ impl Container for DockerContainer {
         };
         let last_lines = output.finish();
         let exit_code = code?;
-        let out_of_memory = exit_code != 0 && self.out_of_memory().await?;
+        // Podman does not always tell; of those who may kill the command, only the limit does it with SIGKILL.
+        let killed = exit_code == 137 && self.spec.limits.memory.is_some();
+        let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await?);
         Ok(Ended { exit_code, out_of_memory, last_lines })
     }
 
@@ -204,7 +216,9 @@ impl Container for DockerContainer {
             .pause(false)
             .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
             .build();
-        let committed = self.daemon.client().commit_container(options, ContainerConfig::default()).await;
+        let client = self.daemon.client().clone();
+        let commit = async move { client.commit_container(options, ContainerConfig::default()).await };
+        let committed = self.daemon.finish(commit).await;
         let committed = committed.map_err(|error| self.error("commit", &error))?.id;
         let invalid = |reason: String| DaemonError::InvalidImage {
             name: committed.clone(),

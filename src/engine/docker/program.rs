@@ -128,7 +128,9 @@ impl Program {
             }),
             ..ContainerCreateBody::default()
         };
-        let created = daemon.client().create_container(None::<CreateContainerOptions>, body).await;
+        let client = daemon.client().clone();
+        let create = async move { client.create_container(None::<CreateContainerOptions>, body).await };
+        let created = daemon.finish(create).await;
         let created = created
             .map_err(|error| daemon.request_error(format!("create a container of {image}"), &error))?;
         let (is_started, started) = watch::channel(false);

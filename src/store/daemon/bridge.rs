@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::TarStream;
 
@@ -38,6 +38,19 @@ pub(crate) fn writer_to_stream() -> (StreamWriter, TarStream) {
         }
     });
     (writer, stream.boxed())
+}
+
+/// The same stream until the other end of `gone` is dropped; then it ends with an error.
+pub(crate) fn until_gone(stream: TarStream, gone: oneshot::Receiver<()>) -> TarStream {
+    let pieces = futures_util::stream::unfold(Some((stream, gone)), |state| async move {
+        let (mut stream, mut gone) = state?;
+        tokio::select! {
+            biased;
+            _ = &mut gone => Some((Err(io::Error::other("nobody waits for the archive any more")), None)),
+            piece = stream.next() => piece.map(|piece| (piece, Some((stream, gone)))),
+        }
+    });
+    pieces.boxed()
 }
 
 /// The blocking end of [`writer_to_stream`].

@@ -5,9 +5,7 @@
 
 use std::collections::HashMap;
 
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
-};
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveContainerOptionsBuilder};
 
 use super::connection::{Daemon, describe};
 use super::error::DaemonError;
@@ -57,12 +55,15 @@ fn labelled(lease: &str) -> HashMap<String, Vec<String>> {
 }
 
 async fn remove_containers(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> {
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&labelled(lease)).build();
-    let found = daemon.client().list_containers(Some(options)).await;
+    // Not bollard's typed list: it takes none with a container in a state that only Podman has (`stopped`).
+    let filters = serde_json::json!(labelled(lease)).to_string();
+    let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
+    let found = daemon.get_json(format!("/containers/json?all=true&filters={filters}")).await;
     let found = found.map_err(|error| daemon.request_error("list containers", &error))?;
-    for container in found {
-        let own = container.labels.as_ref().and_then(|labels| labels.get(LEASE_LABEL));
-        if let (Some(id), Some(true)) = (&container.id, own.map(|own| own == lease)) {
+    for container in found.as_array().into_iter().flatten() {
+        if let (Some(id), Some(own)) = (container["Id"].as_str(), container["Labels"][LEASE_LABEL].as_str())
+            && own == lease
+        {
             remove_container(daemon, id).await?;
         }
     }

@@ -15,6 +15,8 @@ use futures_util::stream::BoxStream;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri};
 use serde_json::Value;
+use tokio::sync::RwLock;
+use tokio::task::JoinError;
 
 use super::discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
 use super::error::{DaemonError, is_disk_full};
@@ -76,6 +78,8 @@ pub struct DaemonInfo {
 pub struct Daemon {
     client: Docker,
     info: Arc<DaemonInfo>,
+    /// Held for reading by each call that is carried to its end.
+    calls: Arc<RwLock<()>>,
 }
 
 /// A request that is sent as it stands, and whose answer's bytes are wanted as they are.
@@ -168,7 +172,7 @@ impl Daemon {
             info.containerd_store = answer
                 .is_ok_and(|answer| answer["DriverStatus"].to_string().contains("io.containerd.snapshotter"));
         }
-        Ok(Self { client, info: Arc::new(info) })
+        Ok(Self { client, info: Arc::new(info), calls: Arc::default() })
     }
 
     /// What it says about itself.
@@ -179,6 +183,31 @@ impl Daemon {
     /// bollard's client, with the workarounds in it.
     pub(crate) fn client(&self) -> &Docker {
         &self.client
+    }
+
+    /// Makes a call that leaves something in the daemon, to its end also if whoever waits for it goes away: a daemon
+    /// goes on with what it was asked, and what it makes after a clean-up would stay.
+    pub(crate) async fn finish<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let open = Arc::clone(&self.calls).read_owned().await;
+        let call = async move {
+            let value = call.await;
+            drop(open);
+            value
+        };
+        match tokio::spawn(call).await.map_err(JoinError::try_into_panic) {
+            Ok(value) => value,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The event loop is shutting down, and with it whoever waits here.
+            Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the daemon has answered the calls of [`Daemon::finish`] that nobody waits for any more.
+    pub async fn settle(&self) {
+        drop(self.calls.write().await);
     }
 
     /// Sends a request and gives the bytes of the answer; an answer with an error status is an error.

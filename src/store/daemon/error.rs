@@ -180,7 +180,7 @@ pub enum DaemonError {
         reason: String,
     },
     /// The command took longer than it was allowed to and was killed.
-    #[error("`{command}` was killed because it ran longer than {}", seconds(*limit))]
+    #[error("`{command}` was killed because it ran longer than {}{}", seconds(*limit), tail(last_lines))]
     TimedOut {
         /// The command.
         command: String,
@@ -256,6 +256,13 @@ impl PullCause {
     }
 }
 
+fn tail(last_lines: &[String]) -> String {
+    if last_lines.is_empty() {
+        return String::new();
+    }
+    format!("; its last lines:\n  {}", last_lines.join("\n  "))
+}
+
 fn seconds(duration: Duration) -> String {
     if duration.subsec_nanos() == 0 {
         format!("{} s", duration.as_secs())
@@ -327,6 +334,9 @@ impl Failure for DaemonError {
             Self::DiskFull { .. } => one("free space, for example with `docker system prune`"),
             Self::LimitNotEnforced { .. } => {
                 one("leave the limit out, or run the daemon with cgroups that can enforce it")
+            }
+            Self::Start { .. } => {
+                one("the file, or the interpreter that its first line names, is missing or not executable")
             }
             Self::TimedOut { .. } => one("allow it more time with `--timeout`"),
             Self::Credentials(error) => error.hints(),

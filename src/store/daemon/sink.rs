@@ -16,8 +16,9 @@ use std::time::Duration;
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
+use tokio::sync::oneshot;
 
-use super::bridge::{StreamWriter, writer_to_stream};
+use super::bridge::{StreamWriter, until_gone, writer_to_stream};
 use super::clean_up::{LeaseName, lease_name};
 use super::connection::{Daemon, DaemonFlavour, RawRequest, describe};
 use super::error::{DaemonError, is_disk_full};
@@ -291,7 +292,10 @@ impl Daemon {
             writer.finish()?;
             Ok(value)
         });
-        let loading = self.load(body);
+        // Whoever waits for this going away cuts the archive; if it is sent already, the daemon has to end with it.
+        let (_waiting, gone) = oneshot::channel();
+        let (daemon, body) = (self.clone(), until_gone(body, gone));
+        let loading = self.finish(async move { daemon.load(body).await });
         tokio::pin!(loading);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let answer = loop {
