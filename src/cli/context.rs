@@ -1,6 +1,6 @@
 //! Owns what every command works with: environment, merged settings, printer, progress.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::arguments::{ColorWhen, GlobalArguments, ProgressChoice};
 use super::environment::Environment;
@@ -96,7 +96,7 @@ impl Context {
                 .iter()
                 .rev()
                 .map(|directory| template_directory(&directory.value))
-                .collect(),
+                .collect::<Result<_, _>>()?,
         };
         let stdin = || Box::new(std::io::stdin()) as Box<dyn std::io::Read + Send>;
         Ok(Surroundings::new(cache_directory, self.daemon(settings), catalog, self.events(), stdin))
@@ -134,14 +134,25 @@ impl Context {
 }
 
 /// A directory of templates, with how far it is trusted.
-fn template_directory(directory: &TemplateDirectory) -> (PathBuf, TemplateOrigin) {
+///
+/// The name of a project's directory stays in the project, which its file is checked for; a symbolic link may not.
+fn template_directory(directory: &TemplateDirectory) -> Result<(PathBuf, TemplateOrigin), CliError> {
     let path = directory.path.clone();
-    let origin = if directory.trusted {
-        TemplateOrigin::Configured { directory: path.clone() }
-    } else {
-        TemplateOrigin::Project { directory: path.clone() }
-    };
-    (path, origin)
+    if directory.trusted {
+        return Ok((path.clone(), TemplateOrigin::Configured { directory: path }));
+    }
+    // A directory that is not there is named by the catalog, with the reason.
+    if let (Ok(real), Ok(project)) = (path.canonicalize(), Path::new(".").canonicalize())
+        && !real.starts_with(&project)
+    {
+        let (shown, real) = (path.display(), real.display());
+        let message =
+            format!("the template directory `{shown}` leaves the project: it is a link to `{real}`");
+        return Err(CliError::usage(message).with_hint(
+            "a project's file may name only its own directories; name others in your own configuration",
+        ));
+    }
+    Ok((path.clone(), TemplateOrigin::Project { directory: path }))
 }
 
 #[cfg(unix)]

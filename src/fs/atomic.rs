@@ -34,7 +34,7 @@ impl AtomicFile {
         let partial = lease.partial_path(&target);
         lease.will_create(&partial)?;
         let file = OpenOptions::new().write(true).create_new(true).open(&partial);
-        let file = file.map_err(|error| FileError::new("create", &partial, error))?;
+        let file = file.map_err(|error| FileError::new("create", &target, error))?;
         let created = Self { file, target, partial: Some(partial), written: 0 };
         #[cfg(unix)]
         if let Some(mode) = mode {

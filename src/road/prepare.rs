@@ -31,9 +31,13 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     let catalog = Catalog::new(&surroundings.catalog)?;
     let lease = surroundings.lease()?;
     // A daemon takes a while to say what it is, and which one there is matters to the plan only. If it does not
-    // answer, that is no error before the plan needs it.
+    // answer and the output is named, that is no error before the plan needs it.
     let finding = async {
-        let found = surroundings.find_daemon().await;
+        let found = match surroundings.find_daemon().await {
+            // Somebody named a daemon, or one should listen where daemons do: an archive is not what they want.
+            Err(error) if request.outputs.is_empty() => return Err(error),
+            found => found,
+        };
         let daemon = found.as_ref().ok().cloned().flatten();
         remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
         Ok::<_, Error>((found, daemon))

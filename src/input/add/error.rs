@@ -98,6 +98,9 @@ impl Failure for AddError {
             Self::LinkOutside { .. } => {
                 "add what it points to, or make the link relative and within the directory"
             }
+            Self::Destination { .. } => {
+                "write an absolute path, or one below the artifact's directory: `--add SRC:DEST`"
+            }
             Self::Reserved { .. } | Self::Twice { .. } | Self::Below { .. } => {
                 "choose another place: `--add SRC:DEST`"
             }

@@ -147,7 +147,8 @@ impl Failure for ArchiveError {
             Self::NotAnArchive { .. } => "leave the option out",
             Self::Nothing { hint, .. } => return hint.iter().cloned().collect(),
             Self::Write(error) => return error.hints(),
-            Self::TooMany { .. } | Self::Member { .. } | Self::NoSuchMember { .. } => return Vec::new(),
+            Self::NoSuchMember { .. } => "give `--path` the name of a file as the archive lists it",
+            Self::TooMany { .. } | Self::Member { .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

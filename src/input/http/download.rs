@@ -182,7 +182,12 @@ impl Download<'_> {
                     self.check_limit(Some(partial.received()))?;
                     progress.report(partial.received(), partial.total);
                 }
-                Err(error) => return Err(Failed::passing(describe(&error.without_url()))),
+                Err(error) => {
+                    let of = partial.total.map(|total| format!(" of {total}")).unwrap_or_default();
+                    let reason = describe(&error.without_url());
+                    let received = partial.received();
+                    return Err(Failed::passing(format!("it stopped after {received}{of} bytes: {reason}")));
+                }
             }
         }
     }
