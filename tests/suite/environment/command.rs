@@ -3,13 +3,14 @@
 //! Must not know what b2i's options mean.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-use super::Daemon;
+use super::{Daemon, RunningB2i};
 
 /// One call of b2i. Its home, cache and working directory are below a temporary directory that lives as long as this.
 #[derive(Debug)]
@@ -116,6 +117,12 @@ impl B2iCommand {
         self
     }
 
+    /// Adds one argument.
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
     /// Sets a variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
@@ -143,6 +150,21 @@ impl B2iCommand {
     /// Returns the temporary directory: `home`, `cache`, `run`, `tmp` and `work` are in it.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Returns the directory in which b2i keeps its cache, unless `XDG_CACHE_HOME` was set to something else.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.directory().join("cache/b2i")
+    }
+
+    /// Starts b2i, with an empty standard input, and leaves it running.
+    pub(crate) fn spawn(&self) -> RunningB2i {
+        let mut command = std::process::Command::new(self.command.get_program());
+        command.env_clear().args(self.command.get_args());
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.command.get_current_dir().expect("it is always set"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        RunningB2i::new(command.spawn().expect("the b2i program can be started"))
     }
 
     /// Runs b2i to its end; it can be run again with the same cache.

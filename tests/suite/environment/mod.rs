@@ -5,9 +5,13 @@
 mod checks;
 mod command;
 mod daemon;
+mod gate;
+mod running;
 
-pub(crate) use command::B2iCommand;
+pub(crate) use command::{B2iCommand, B2iOutput};
 pub(crate) use daemon::{Daemon, OwnedImage, RunningContainer};
+pub(crate) use gate::{DaemonGate, Hold};
+pub(crate) use running::RunningB2i;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

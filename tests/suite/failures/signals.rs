@@ -1,0 +1,226 @@
+//! Signals at each stage of a build: the exit code says so, and nothing is left behind.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{assert_clean, files, held_by, leases};
+use crate::environment::{B2iCommand, Daemon, DaemonGate, Hold, OwnedImage, RunningB2i, TestEnvironment};
+use crate::fault_server::{FaultServer, head};
+
+/// How long a run may take to end: the clean-up asks the daemon several things.
+const SOON: Duration = Duration::from_secs(8);
+
+/// A server that sends half of a program and then nothing more.
+pub(super) fn stalling_server() -> FaultServer {
+    FaultServer::start(|_, to| {
+        head(to, "200 OK", &[("Content-Length", "2000000"), ("ETag", "\"1\"")])?;
+        to.write_all(&[0x7f; 1_000_000])?;
+        to.flush()?;
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(())
+    })
+}
+
+/// A program that takes a while to write: the static one with many zeros behind it.
+pub(super) fn large_program(command: &B2iCommand) {
+    let path = command.directory().join("work/large");
+    std::fs::copy(TestEnvironment::get().fixture("program"), &path).expect("copies");
+    let file = std::fs::OpenOptions::new().append(true).open(path).expect("opens");
+    file.set_len(1 << 30).expect("a sparse file can be made");
+}
+
+/// Waits until the lease of `command`'s run is there, and returns it.
+pub(super) fn lease_of(command: &B2iCommand, running: &mut RunningB2i) -> String {
+    running.wait_until("a lease", |_| !leases(&command.cache()).is_empty());
+    leases(&command.cache()).remove(0)
+}
+
+/// Sends the signal and checks the end.
+fn stop(command: &B2iCommand, running: RunningB2i, signal: Signal, context: &str) {
+    running.signal(signal);
+    let (output, took) = running.wait();
+    let (code, name) = if signal == Signal::INT { (130, "SIGINT") } else { (143, "SIGTERM") };
+    assert_eq!(output.code, Some(code), "{context}: {}", output.stderr);
+    assert!(took < SOON, "{context}: took {took:?}");
+    assert!(output.stderr.contains(&format!("error: stopped by {name}")), "{context}: {}", output.stderr);
+    assert_eq!(output.stdout, "", "{context}");
+    assert_eq!(leases(&command.cache()), [""; 0], "{context}: {}", output.stderr);
+    assert_clean(&command.cache());
+}
+
+#[test]
+fn during_a_download() {
+    let server = stalling_server();
+    for signal in [Signal::INT, Signal::TERM] {
+        let url = server.url("/program");
+        let command = B2iCommand::new().args(["build", &url, "--output", "docker-archive:out.tar"]);
+        let mut running = command.spawn();
+        running.wait_until("the first half", |_| temporary_bytes(&command) >= 500_000);
+        stop(&command, running, signal, "download");
+        assert_eq!(files(&command.directory().join("work")), [""; 0]);
+    }
+}
+
+/// How much lies in the temporary part of the cache.
+fn temporary_bytes(command: &B2iCommand) -> u64 {
+    fn size(path: &std::path::Path) -> u64 {
+        let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+        let sizes = entries.map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        });
+        sizes.sum()
+    }
+    size(&command.cache().join("tmp"))
+}
+
+/// A build with a foreign builder image behind a gate.
+pub(super) fn build_behind(daemon: &Daemon, host: &str, builder: &str, image: &OwnedImage) -> B2iCommand {
+    let environment = TestEnvironment::get();
+    B2iCommand::new()
+        .daemon(daemon)
+        .env("DOCKER_HOST", host)
+        .args(["build", "-v", "--builder", &environment.image(builder), "--tag", image.reference()])
+        .arg(environment.fixture("program"))
+}
+
+#[test]
+fn while_the_script_runs() {
+    for daemon in TestEnvironment::get().daemons() {
+        for (signal, builder) in
+            [(Signal::INT, "s2i-foreign:hangs"), (Signal::TERM, "s2i-foreign:ignores-term")]
+        {
+            let image = daemon.owned_image("signals");
+            let command = build_behind(&daemon, daemon.host(), builder, &image);
+            let mut running = command.spawn();
+            running.wait_for("| waiting for a day");
+            let lease = lease_of(&command, &mut running);
+            assert_ne!(held_by(&daemon, &lease), [""; 0], "the script's container is marked");
+            stop(&command, running, signal, builder);
+            assert_eq!(held_by(&daemon, &lease), [""; 0], "{builder} on {}", daemon.name);
+            assert_eq!(daemon.inspect_image(image.reference()), None);
+        }
+    }
+}
+
+/// Requests to the daemon at which a run is stopped, and what is held back of them: nothing where the daemon makes
+/// something while b2i is told to stop.
+pub(super) const STAGES: [(&str, Hold); 6] = [
+    ("/containers/create", Hold::Nothing),
+    ("/archive?", Hold::Answer),
+    ("/start", Hold::Answer),
+    ("/commit?", Hold::Nothing),
+    ("/images/load", Hold::Nothing),
+    ("/tag?", Hold::Request),
+];
+
+#[test]
+fn at_each_request_to_the_daemon() {
+    for daemon in TestEnvironment::get().daemons() {
+        for (number, (request, hold)) in STAGES.into_iter().enumerate() {
+            let context = format!("{request} {hold:?} on {}", daemon.name);
+            let image = daemon.owned_image("signals");
+            let gate = DaemonGate::new(&daemon, request, hold);
+            let command = build_behind(&daemon, &gate.host(), "s2i-foreign:1", &image);
+            let mut running = command.spawn();
+            let mut lease = None;
+            running.wait_until(&context, |_| {
+                lease = leases(&command.cache()).pop().or(lease.take());
+                gate.is_reached()
+            });
+            let lease = lease.expect("a run has one");
+            let signal = if number % 2 == 0 { Signal::INT } else { Signal::TERM };
+            stop(&command, running, signal, &context);
+            // The daemon may still be at work on what it was asked for last.
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(held_by(&daemon, &lease), [""; 0], "{context}");
+            assert_eq!(daemon.inspect_image(image.reference()), None, "{context}");
+        }
+    }
+}
+
+#[test]
+fn while_a_large_layer_goes_into_the_daemon() {
+    for (daemon, signal) in TestEnvironment::get().daemons().into_iter().zip([Signal::INT, Signal::TERM]) {
+        let image = daemon.owned_image("signals");
+        let command = B2iCommand::new().daemon(&daemon).args(["build", "large", "--tag", image.reference()]);
+        let command = command.args(["--progress", "json"]);
+        large_program(&command);
+        let mut running = command.spawn();
+        running.wait_for("\"event\":\"step-progress\",\"step\":\"write\"");
+        let lease = lease_of(&command, &mut running);
+        running.signal(signal);
+        let (output, took) = running.wait();
+        let code = if signal == Signal::INT { 130 } else { 143 };
+        assert_eq!(output.code, Some(code), "{}", output.stderr);
+        assert!(took < SOON, "took {took:?}");
+        assert_clean(&command.cache());
+        assert_eq!(held_by(&daemon, &lease), [""; 0], "{}", daemon.name);
+        assert_eq!(daemon.inspect_image(image.reference()), None);
+    }
+}
+
+#[test]
+fn while_an_archive_is_written() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let command = B2iCommand::new().args(["build", "large", "--output", "docker-archive:out/image.tar"]);
+        large_program(&command);
+        let out = command.directory().join("work/out");
+        std::fs::create_dir(&out).expect("writes");
+        std::fs::write(out.join("image.tar"), "old").expect("writes");
+        let mut running = command.spawn();
+        running.wait_until("a temporary file", |_| files(&out).len() == 2);
+        stop(&command, running, signal, "archive");
+        assert_eq!(files(&out), ["image.tar"]);
+        assert_eq!(std::fs::read_to_string(out.join("image.tar")).expect("reads"), "old");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
+    let daemon = TestEnvironment::get().docker();
+    let image = daemon.owned_image("signals");
+    // The daemon stops answering: the clean-up waits for it.
+    let gate = DaemonGate::new(&daemon, "/wait?", Hold::Everything);
+    let command = build_behind(&daemon, &gate.host(), "s2i-foreign:hangs", &image);
+    let mut running = command.spawn();
+    running.wait_until("the script", |_| gate.is_reached());
+    let lease = lease_of(&command, &mut running);
+    running.signal(Signal::INT);
+    running.wait_for("once more ends at once");
+    running.signal(Signal::INT);
+    let (output, took) = running.wait();
+    assert_eq!(output.code, Some(130), "{}", output.stderr);
+    assert!(took < Duration::from_secs(1), "took {took:?}");
+    assert_ne!(held_by(&daemon, &lease), [""; 0], "nothing could be removed");
+
+    let mut next = build_behind(&daemon, daemon.host(), "s2i-foreign:1", &image)
+        .env("XDG_CACHE_HOME", command.directory().join("cache"));
+    assert_eq!(next.run().code, Some(0));
+    assert_eq!(held_by(&daemon, &lease), [""; 0]);
+    assert_clean(&command.cache());
+}
+
+#[test]
+fn a_daemon_that_is_gone_does_not_keep_the_run_from_ending() {
+    let daemon = TestEnvironment::get().docker();
+    let image = daemon.owned_image("signals");
+    let gate = DaemonGate::new(&daemon, "/wait?", Hold::Everything);
+    let command = build_behind(&daemon, &gate.host(), "s2i-foreign:hangs", &image);
+    let mut running = command.spawn();
+    running.wait_until("the script", |_| gate.is_reached());
+    let lease = lease_of(&command, &mut running);
+    running.signal(Signal::TERM);
+    let (output, took) = running.wait();
+    assert_eq!(output.code, Some(143), "{}", output.stderr);
+    assert!(took < Duration::from_secs(10), "took {took:?}");
+    // What it could not remove it leaves to the next run, which knows of it by the lease.
+    assert_eq!(leases(&command.cache()), [lease.as_str()]);
+    let mut next = build_behind(&daemon, daemon.host(), "s2i-foreign:1", &image)
+        .env("XDG_CACHE_HOME", command.directory().join("cache"));
+    assert_eq!(next.run().code, Some(0));
+    assert_eq!(held_by(&daemon, &lease), [""; 0]);
+    assert_clean(&command.cache());
+}
