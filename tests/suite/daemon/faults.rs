@@ -246,7 +246,7 @@ async fn a_refusal_before_the_end_and_a_cut_connection_end_at_once() {
 async fn an_artifact_that_changes_while_it_is_read_is_no_image() {
     let (result, requests) = publish(Load::WholeOnly, &image(9, Arc::new(b"shorter".to_vec()))).await;
     let error = result.expect_err("changed");
-    assert_eq!(error.kind(), FailureKind::Image, "{error}");
+    assert_eq!(error.kind(), FailureKind::Input, "{error}");
     assert_eq!((has(&requests, "/get"), has(&requests, "/tag")), (0, 0), "{requests:?}");
 }
 
