@@ -19,7 +19,8 @@ use crate::request::BuilderRequest;
 pub struct CatalogSettings {
     /// Bases to use in the place of others: name of the public one (in full or as people write it) → image.
     pub replaced_bases: BTreeMap<String, ImageReference>,
-    /// Further template folders, weakest first: a template overrides an earlier one of the same name.
+    /// Further directories of template folders, or such folders themselves, weakest first: a template overrides an
+    /// earlier one of the same name.
     pub template_directories: Vec<(PathBuf, TemplateOrigin)>,
 }
 
@@ -40,7 +41,7 @@ impl Catalog {
     pub fn new(settings: &CatalogSettings) -> Result<Self, BuilderError> {
         let mut templates = built_in::templates()?;
         for (directory, origin) in &settings.template_directories {
-            templates.push(folder::load(directory, origin.clone())?);
+            templates.extend(folder::load_all(directory, origin)?);
         }
         Self::from_parts(templates, built_in::bases()?, &settings.replaced_bases)
     }

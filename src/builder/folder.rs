@@ -30,6 +30,42 @@ const MAXIMUM_FILES: usize = 200;
 /// Files that belong to a template although nothing names them.
 const UNNAMED_FILES: [&str; 1] = ["Dockerfile"];
 
+/// Largest number of folders in a directory of templates.
+const MAXIMUM_FOLDERS: usize = 200;
+
+/// Reads the templates in the folders of `directory`, in the order of their names; or the one that it is itself.
+///
+/// # Errors
+/// [`BuilderError`] if it holds none, or for the first that cannot be used.
+pub fn load_all(directory: &Path, origin: &TemplateOrigin) -> Result<Vec<Template>, BuilderError> {
+    if directory.join(METADATA_FILE).exists() {
+        return Ok(vec![load(directory, origin.clone())?]);
+    }
+    let refused =
+        |reason: String| BuilderError::TemplateFile { file: directory.display().to_string(), reason };
+    let entries =
+        std::fs::read_dir(directory).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| refused(format!("cannot be read: {error}")))?;
+        // A link may lead out of the project.
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && entry.path().join(METADATA_FILE).exists() {
+            folders.push(entry.path());
+        }
+        if folders.len() > MAXIMUM_FOLDERS {
+            return Err(refused(format!("holds more than the {MAXIMUM_FOLDERS} templates allowed")));
+        }
+    }
+    if folders.is_empty() {
+        return Err(refused(format!(
+            "is no template and holds none: no `{METADATA_FILE}` in it or its folders"
+        )));
+    }
+    folders.sort();
+    folders.iter().map(|folder| load(folder, origin.clone())).collect()
+}
+
 /// Reads the template in `directory`.
 ///
 /// # Errors
@@ -138,6 +174,23 @@ mod tests {
         let template = load_project(&folder).expect("valid");
         assert_eq!(template.digest(), sample::template(sample::TOMCAT).digest());
         assert!(!template.may_be_placed());
+    }
+
+    #[test]
+    fn a_directory_may_hold_several() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let origin = TemplateOrigin::Configured { directory: directory.path().to_owned() };
+        let error = load_all(directory.path(), &origin).expect_err("none").to_string();
+        assert!(error.contains("is no template and holds none"), "{error}");
+        fs::create_dir(directory.path().join("notes")).expect("made");
+        fs::rename(folder().keep(), directory.path().join("b")).expect("moved");
+        fs::rename(folder().keep(), directory.path().join("a")).expect("moved");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder().keep(), directory.path().join("link")).expect("linked");
+        assert_eq!(load_all(directory.path(), &origin).expect("valid").len(), 2);
+        assert_eq!(load_all(&directory.path().join("a"), &origin).expect("valid").len(), 1);
+        fs::remove_file(directory.path().join("b/s2i/bin/run")).expect("removed");
+        assert!(load_all(directory.path(), &origin).is_err(), "one that is broken is not left out");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub struct BuildSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TemplatesSection {
-    /// Directories whose folders are templates, relative to the file.
+    /// Directories whose folders are templates, or such folders themselves, relative to the file.
     pub directories: Option<Spanned<Vec<PathBuf>>>,
 }
 

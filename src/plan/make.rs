@@ -2,7 +2,7 @@
 
 use super::image::planned_image;
 use super::{Assembly, Plan, PlanWarning, PlannedArtifact, PlannedBuilder, SCHEMA_VERSION, Stage, placement};
-use crate::builder::{BaseName, BuilderError, Choice, ImageChoice, Placement, Selection};
+use crate::builder::{BaseName, BuilderError, Choice, ImageChoice, Placement, Selection, TemplateOrigin};
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
@@ -64,6 +64,12 @@ pub enum PlanError {
         /// Why not.
         reason: &'static str,
     },
+    /// A project's template wants to be root.
+    #[error("the project's template `{builder}` wants to run as root")]
+    ProjectRoot {
+        /// The builder.
+        builder: String,
+    },
     /// The script has to run and nothing can run it.
     #[error("{builder} has to run its `assemble` script, and no daemon answers to run it")]
     NoEngine {
@@ -97,6 +103,7 @@ impl Failure for PlanError {
             | Self::Path(_)
             | Self::NotPlaceable { .. } => FailureKind::Usage,
             Self::Builder(error) => error.kind(),
+            Self::ProjectRoot { .. } => FailureKind::Builder,
             Self::NoEngine { .. } | Self::NoBase { .. } | Self::NoDaemon => FailureKind::Engine,
         }
     }
@@ -109,6 +116,10 @@ impl Failure for PlanError {
             Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
             Self::Builder(error) => error.hints(),
             Self::NotPlaceable { .. } => vec!["use `--assemble docker`, or leave the option out".into()],
+            Self::ProjectRoot { .. } => vec![
+                "name another `user` in its `builder.toml`".into(),
+                "`--allow-root` allows it, if you trust the project".into(),
+            ],
             Self::NoEngine { .. } | Self::NoDaemon => {
                 vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()]
             }
@@ -220,6 +231,11 @@ fn assemble_template(
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
+    // As with a label: what comes from elsewhere gets no root unless the user says so.
+    let from_project = matches!(template.origin, TemplateOrigin::Project { .. });
+    if from_project && template.metadata.image.user.uid == 0 && !request.limits.allow_root {
+        return Err(PlanError::ProjectRoot { builder: builder.name });
+    }
     let shown = format!("the template `{}`", builder.name);
     let added = &decided.artifact.added;
     let placement = template.placement(request.image.context_path.as_deref())?;

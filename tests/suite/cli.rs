@@ -518,3 +518,28 @@ fn a_plan_obeys_no_terminal() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(ended.stdout.contains(r"team=\u{1b}[2Jweb"), "{}", ended.stdout);
 }
+
+#[test]
+fn a_projects_template_gets_no_root() {
+    let environment = crate::environment::TestEnvironment::get();
+    let program = environment.fixture("program");
+    let program = program.to_str().expect("UTF-8");
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&["builders", "export", "binary", "builders/own"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let metadata = std::fs::read_to_string(sandbox.project().join("builders/own/builder.toml"));
+    let metadata = metadata.expect("exported").replace("name = \"binary\"", "name = \"own\"");
+    sandbox.write("b2i.toml", "[templates]\ndirectories = [\"builders\"]\n");
+    let build = |user: &str, more: &[&str]| {
+        let metadata = metadata.replace("user = \"1001:0\"", &format!("user = \"{user}\""));
+        sandbox.write("builders/own/builder.toml", &metadata);
+        let arguments = [&["build", program, "--builder", "own:static", "--dry-run"], more].concat();
+        sandbox.run_with(&arguments, &[("DOCKER_HOST", environment.docker_host())])
+    };
+    let refused = build("0:5", &[]);
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    assert!(refused.stderr.contains("`own:static` wants to run as root"), "{}", refused.stderr);
+    for allowed in [build("0:5", &["--allow-root"]), build("1001:0", &[])] {
+        assert_eq!(allowed.code, 0, "{}", allowed.stderr);
+    }
+}
