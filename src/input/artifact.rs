@@ -144,7 +144,7 @@ impl FileContent {
             return Ok(Arc::clone(file));
         }
         let file = File::open(&self.path)?;
-        if is_changed(&file, self.stamp)? {
+        if Some(FileStamp::of(&file.metadata()?)) != self.stamp {
             return Err(changed_error(&self.path));
         }
         Ok(Arc::new(file))
@@ -180,9 +180,12 @@ impl FileContent {
     }
 }
 
-fn is_changed(file: &File, stamp: Option<FileStamp>) -> io::Result<bool> {
+/// Whether the bytes of an open file were written to. What becomes of its name does not matter, so the time of the
+/// last change of attributes doesn't either.
+fn is_written_to(file: &File, stamp: Option<FileStamp>) -> io::Result<bool> {
     let Some(stamp) = stamp else { return Ok(false) };
-    Ok(FileStamp::of(&file.metadata()?) != stamp)
+    let now = FileStamp::of(&file.metadata()?);
+    Ok((now.size, now.modified) != (stamp.size, stamp.modified))
 }
 
 fn changed_error(path: &Path) -> io::Error {
@@ -217,7 +220,7 @@ impl io::Read for ContentReader {
         #[cfg(windows)]
         let count = std::os::windows::fs::FileExt::seek_read(file, buffer, position)?;
         // Asked at the end, so that whoever has read the whole file knows that it was one state of it.
-        if count == 0 && !buffer.is_empty() && is_changed(file, stamp)? {
+        if count == 0 && !buffer.is_empty() && is_written_to(file, stamp)? {
             return Err(changed_error(&self.content.path));
         }
         self.position += count as u64;
