@@ -20,3 +20,4 @@ pub mod plan;
 pub mod request;
 pub mod road;
 pub mod store;
+mod stream;

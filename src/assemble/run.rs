@@ -6,9 +6,7 @@
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
 
 use super::place::{Inputs, kind};
 use crate::builder::BuilderError;
@@ -20,6 +18,7 @@ use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
 use crate::image::{Digest, ImagePath};
 use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
+use crate::stream::writer_to_stream;
 
 /// One run of a script: the planned part and what the builder image's labels told.
 #[derive(Debug)]
@@ -315,8 +314,7 @@ async fn resolve_owner<C: Container>(
         let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
         (fields[0] == name).then_some(Owner { uid, gid })
     });
-    let owner = found
-        .ok_or_else(|| RunError::UnknownUser { builder: run.builder.to_owned(), user: user.to_owned() })?;
+    let owner = found.ok_or_else(unknown)?;
     Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
 }
 
@@ -332,50 +330,20 @@ fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
 
 type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
 
-/// Turns a layer into a stream with a bounded buffer; the handle yields the artifact's digest.
+/// Turns a layer into a stream with a bounded buffer; the handle yields the artifact's digest. A layer that cannot be
+/// read to its end ends the stream with an error.
 fn tar_stream(layer: Layer) -> (TarStream, Written) {
-    let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(4);
-    let writer = ChannelWriter { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
-    let written = tokio::task::spawn_blocking(move || match layer.write_undigested(writer) {
-        Ok(watched) => Ok(watched),
-        // The engine has closed the stream; it knows why and says so itself.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
-        Err(error) => {
-            let cut = std::io::Error::new(error.kind(), error.to_string());
-            let _ = sender.blocking_send(Err(cut));
-            Err(error)
+    let (mut writer, stream) = writer_to_stream();
+    let written = tokio::task::spawn_blocking(move || {
+        let written = layer.write_undigested(&mut writer).and_then(|watched| {
+            writer.finish()?;
+            Ok(watched)
+        });
+        match written {
+            // The engine has closed the stream; it knows why and says so itself.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+            written => written,
         }
     });
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|item| (item, receiver))
-    });
-    (stream.boxed(), written)
-}
-
-const CHUNK: usize = 64 * 1024;
-
-/// Writes into a bounded channel, in chunks of [`CHUNK`] bytes.
-struct ChannelWriter {
-    sender: mpsc::Sender<std::io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-impl std::io::Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = bytes.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == CHUNK {
-            self.flush()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        let closed = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        self.sender.blocking_send(Ok(chunk.into())).map_err(closed)
-    }
+    (stream, written)
 }

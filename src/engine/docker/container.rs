@@ -17,9 +17,8 @@ use super::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
-use crate::store::daemon::{
-    Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, pump, remove_container, stream_to_reader,
-};
+use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container};
+use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);

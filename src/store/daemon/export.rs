@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::bridge::{pump, stream_to_reader};
 use super::connection::{Daemon, RawRequest};
 use super::error::DaemonError;
 use crate::image::{Digest, DigestReader};
 use crate::store::archive::LayerFile;
+use crate::stream::{pump, stream_to_reader};
 
 /// Largest manifest of an archive, in bytes.
 const MAXIMUM_MANIFEST: u64 = 8 << 20;

@@ -2,7 +2,6 @@
 //!
 //! The engine `engine/docker` uses the same connection. Knows no plan and no artifact.
 
-mod bridge;
 mod clean_up;
 mod connection;
 mod discover;
@@ -13,7 +12,6 @@ mod sink;
 mod source;
 mod tree;
 
-pub(crate) use bridge::{pump, stream_to_reader};
 pub(crate) use clean_up::remove_container;
 pub use clean_up::{LEASE_LABEL, remove_leftovers};
 pub use connection::{Daemon, DaemonFlavour, DaemonInfo};

@@ -18,7 +18,6 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use tokio::sync::oneshot;
 
-use super::bridge::{StreamWriter, until_gone, writer_to_stream};
 use super::clean_up::{LeaseName, lease_name};
 use super::connection::{Daemon, DaemonFlavour, RawRequest, describe};
 use super::error::{DaemonError, is_disk_full};
@@ -31,6 +30,7 @@ use crate::store::archive::{
     ArchiveError, BaseFiles, Form, LayerFile, write_config_only, write_from_files, write_image,
 };
 use crate::store::{BaseImage, BaseLayers, UnfinishedImage, WrittenImage};
+use crate::stream::{StreamWriter, until_gone, writer_to_stream};
 
 /// What publishing needs beside the image.
 #[derive(Clone)]

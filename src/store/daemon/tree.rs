@@ -6,10 +6,10 @@ use std::io::{self, Read};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
-use super::bridge::{pump, stream_to_reader};
 use super::clean_up::{LEASE_LABEL, remove_container};
 use super::connection::{Daemon, RawRequest};
 use super::error::DaemonError;
+use crate::stream::{pump, stream_to_reader};
 
 impl Daemon {
     /// Hands the file tree of the image `image_id` to `read`, as a tar, on a thread of its own.
