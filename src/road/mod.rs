@@ -5,6 +5,7 @@
 
 mod build;
 mod builders;
+mod cache;
 mod error;
 mod prepare;
 mod run;
@@ -18,6 +19,7 @@ pub use build::build;
 pub use builders::{
     BuilderCheck, BuilderDetails, BuilderSummary, check_builder, export_builder, list_builders, show_builder,
 };
+pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use error::Error;
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
