@@ -8,6 +8,7 @@ pub mod layer;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod signal;
 pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
