@@ -5,6 +5,7 @@
 pub mod config;
 pub mod digest;
 pub mod layer;
+pub mod manifest;
 pub mod path;
 pub mod platform;
 pub mod reference;
@@ -13,6 +14,7 @@ pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
 pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};
+pub use manifest::{Descriptor, ImageIndex, ImageManifest, LayerCompression, Manifest, ManifestFormat};
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::ImageReference;

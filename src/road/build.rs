@@ -150,7 +150,12 @@ impl Work<'_> {
             };
             assemble::finish(&base_config, &planned.resolve(&known), &[], &[written.diff_id])
         };
-        let image = UnfinishedImage { base, layer, finish: Arc::new(finish) };
+        let image = UnfinishedImage {
+            base,
+            layer,
+            annotations: self.stage.image.annotations.clone(),
+            finish: Arc::new(finish),
+        };
         let mut known: Option<WrittenLayer> = None;
         let mut image_id = None;
         for output in &self.stage.outputs {
@@ -184,7 +189,7 @@ impl Work<'_> {
             BaseLayers::Daemon { image_id } => {
                 self.export(image_id, &image.base.config, &image.base.name).await?
             }
-            BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
+            BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
         };
         let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.stage.tags.clone());

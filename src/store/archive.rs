@@ -219,10 +219,11 @@ fn write_base<W: Write>(
             }
             Ok(())
         }
-        (BaseLayers::Daemon { .. }, BaseFiles::All(files)) => {
+        (BaseLayers::Daemon { .. } | BaseLayers::Described(_), BaseFiles::All(files)) => {
             archive.files(&image.base.name, base_ids, files)
         }
-        (BaseLayers::Daemon { .. }, BaseFiles::Absent) | (BaseLayers::Scratch, _) => Ok(()),
+        (BaseLayers::Daemon { .. } | BaseLayers::Described(_), BaseFiles::Absent)
+        | (BaseLayers::Scratch, _) => Ok(()),
     }
 }
 

@@ -26,7 +26,7 @@ fn image(base_layers: BaseLayers, base_ids: &[Digest]) -> UnfinishedImage {
         config.apply(&crate::image::ConfigEdits::default(), &[written.diff_id]);
         config
     };
-    UnfinishedImage { base, layer: layer(b"program"), finish: Arc::new(finish) }
+    UnfinishedImage { base, layer: layer(b"program"), annotations: BTreeMap::new(), finish: Arc::new(finish) }
 }
 
 fn read(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {

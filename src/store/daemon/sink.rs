@@ -8,6 +8,7 @@
 //! Between loading and naming, the image carries a name of the run's lease, so that neither a clean-up of dangling
 //! images nor a killed run leaves it in a state that nobody recognises.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -149,8 +150,8 @@ impl Daemon {
         let layer = match &base.layers {
             BaseLayers::Daemon { image_id } => return Ok(image_id.clone()),
             BaseLayers::BuiltIn(layer) => layer.clone(),
-            BaseLayers::Scratch => {
-                let reason = "an image without layers cannot run anything".into();
+            BaseLayers::Described(_) | BaseLayers::Scratch => {
+                let reason = "it is not in the daemon, and b2i has no layers of it to load".into();
                 let address = self.info().address.clone();
                 return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
             }
@@ -167,7 +168,7 @@ impl Daemon {
             let config = config.clone();
             Arc::new(move |_: &WrittenLayer| config.clone())
         };
-        let image = UnfinishedImage { base: below, layer, finish };
+        let image = UnfinishedImage { base: below, layer, annotations: BTreeMap::new(), finish };
         let loaded = self.send_image(&image, Form::Docker, None, &name, None).await;
         loaded.map_err(|error| self.load_error(error))?;
         self.verify(&config, &name).await?;

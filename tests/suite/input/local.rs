@@ -125,27 +125,22 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_is_said_to_be_one_and_nothing_is_left() {
-    let disk = SmallDisk::mount();
-    let mut fetcher = Fetcher::new();
-    let cache = std::mem::replace(&mut fetcher.cache, tempfile::tempdir_in(disk.0.path()).expect("fits"));
-    drop(cache);
     let server = super::super::fault_server::FaultServer::start(|_, to| {
         super::super::fault_server::answer(to, "200 OK", &[], &body(3_000_000))
     });
-    let archive = gzip_of_zeros(3_000_000);
-    let archive_path = tempfile::Builder::new().suffix(".gz").tempfile().expect("temporary file");
-    fs::write(archive_path.path(), archive).expect("writes");
-    for result in [
-        fetcher.fetch_from("-", std::io::Cursor::new(body(3_000_000))),
-        fetcher.fetch(&server.url("/app.jar")),
-        fetcher.fetch(archive_path.path().to_str().expect("UTF-8")),
-    ] {
-        let error = result.err().expect("fails");
-        assert_eq!(error.kind(), FailureKind::Input);
+    let archive = tempfile::Builder::new().suffix(".gz").tempfile().expect("temporary file");
+    fs::write(archive.path(), gzip_of_zeros(3_000_000)).expect("writes");
+    for source in ["-", &server.url("/app.jar"), archive.path().to_str().expect("UTF-8")] {
+        // A disk each: a process that another test is just starting may still hold what was removed from the last.
+        let disk = SmallDisk::mount();
+        let mut fetcher = Fetcher::new();
+        fetcher.cache = tempfile::tempdir_in(disk.0.path()).expect("fits");
+        let error = fetcher.fetch_from(source, std::io::Cursor::new(body(3_000_000))).err().expect("fails");
+        assert_eq!(error.kind(), FailureKind::Input, "{error}");
         let text = error.to_string();
         assert!(text.contains("no space left in") && text.contains(" bytes"), "{text}");
         assert!(text.contains(&*disk.0.path().to_string_lossy()), "{text}");
-        assert!(fetcher.left().is_empty() && fetcher.kept().is_empty());
+        assert_eq!((fetcher.left(), fetcher.kept()), (Vec::new(), Vec::new()), "{source}");
     }
     assert_eq!(server.requests().len(), 1, "a full disk does not get larger by trying again");
 }
