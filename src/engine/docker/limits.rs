@@ -2,7 +2,6 @@
 //! is pulled or uploaded for it.
 
 use bollard::errors::Error as BollardError;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::engine::ContainerLimits;
@@ -56,19 +55,28 @@ pub(super) async fn check_network(daemon: &Daemon, network: &str) -> Result<(), 
     if is_mode {
         return Ok(());
     }
-    let encode = |name: &str| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
-    let path = match network.strip_prefix("container:") {
-        Some(container) => format!("/containers/{}/json", encode(container)),
-        None => format!("/networks/{}", encode(network)),
+    let missing = || {
+        let address = daemon.info().address.clone();
+        Err(DaemonError::NoNetwork { address, network: network.to_owned() })
     };
+    let (path, name) = match network.strip_prefix("container:") {
+        Some(container) => (format!("/containers/{container}/json"), container),
+        None => (format!("/networks/{network}"), network),
+    };
+    if !is_name(name) {
+        return missing();
+    }
     match daemon.get_json(path).await {
         Ok(_) => Ok(()),
-        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => {
-            let address = daemon.info().address.clone();
-            Err(DaemonError::NoNetwork { address, network: network.to_owned() })
-        }
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => missing(),
         Err(error) => Err(daemon.request_error(format!("look up the network `{network}`"), &error)),
     }
+}
+
+/// The names that both daemons give; anything else would be read as a part of the request's path.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 pub(super) fn not_enforced(daemon: &Daemon, limit: &'static str, reason: String) -> DaemonError {
