@@ -304,3 +304,39 @@ fn every_base_is_checked_whatever_becomes_of_the_others() {
         }
     }
 }
+
+#[test]
+fn twice_verbose_tells_the_way_and_no_secret() {
+    for daemon in TestEnvironment::get().daemons() {
+        for (assembly, told) in [
+            ("place", &["only the new layer was sent", "sent an archive to the daemon bytes="][..]),
+            ("docker", &["made a container", "the command ended", "committed the container"]),
+        ] {
+            let image = daemon.owned_image("verbose");
+            let command =
+                b2i(&daemon).env("TAKEN", "hunter2-taken").args(["build", &fixture("program-glibc")]);
+            let command = command.args(["-vv", "--assemble", assembly, "--tag", image.reference()]);
+            // New every time, so that there is something to send.
+            let label = format!("test={}", image.reference());
+            let command = command.args(["--label", &label, "-e", "TAKEN", "-e", "PASSWORD=hunter2-typed"]);
+            let ended = command.args(["--", "--password", "hunter2-argument"]).run();
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            let everywhere = [
+                "took a lease",
+                "found a daemon",
+                "read the facts",
+                "planned",
+                "found the base",
+                "published",
+                "request to the daemon",
+                "milliseconds=",
+            ];
+            for word in everywhere.iter().chain(told) {
+                assert!(ended.stderr.contains(word), "no {word:?} on {}: {}", daemon.name, ended.stderr);
+            }
+            assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+            let line = format!("{} sha256:", image.reference());
+            assert!(ended.stdout.starts_with(&line) && ended.stdout.lines().count() == 1, "{}", ended.stdout);
+        }
+    }
+}
