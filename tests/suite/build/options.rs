@@ -248,6 +248,35 @@ fn of_the_base_is_kept_what_is_its_own() {
 }
 
 #[test]
+fn a_base_that_is_a_builder_itself_says_nothing_about_our_scripts() {
+    for daemon in TestEnvironment::get().daemons() {
+        for base in ["s2i-foreign:1", "s2i-foreign:old-labels", "s2i-foreign:environment-only"] {
+            for assembly in ["place", "docker"] {
+                let arguments =
+                    [&fixture("program-glibc"), "--builder", "binary:debian13", "--assemble", assembly];
+                let image = Image::build_by(on_base(&daemon, base), &daemon, &arguments);
+                let config = config(&image);
+                let labels = config["Labels"].as_object().expect("labels");
+                let of_s2i = |name: &&String| {
+                    (name.starts_with("io.openshift.s2i.") || name.starts_with("io.s2i."))
+                        && !name.starts_with("io.openshift.s2i.build.")
+                };
+                let found: Vec<&String> = labels.keys().filter(of_s2i).collect();
+                assert_eq!(
+                    found,
+                    ["io.openshift.s2i.scripts-url"],
+                    "{base} by {assembly} on {}",
+                    daemon.name
+                );
+                assert_eq!(labels["io.openshift.s2i.scripts-url"], "image:///usr/libexec/s2i");
+                let env = words(&config, "Env");
+                assert!(!env.iter().any(|entry| entry.starts_with("STI_")), "{env:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_builders_bases_are_checked() {
     for daemon in TestEnvironment::get().daemons() {
         for (name, code, line) in [
