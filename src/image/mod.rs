@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod signal;
 pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};

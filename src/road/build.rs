@@ -8,13 +8,13 @@ use super::{Built, Error, Surroundings};
 use crate::assemble::{self, Inputs, RunResult, ScriptRun, run_script};
 use crate::builder::{BaseName, S2iContract, Selection};
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Changes, Container, ContainerLimits};
+use crate::engine::{Changes, Container, ContainerLimits, Engine};
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImagePath, ImageReference};
 use crate::plan::{Assembly, KnownValues, Stage};
-use crate::request::{Output, Request};
+use crate::request::{Limits, Output, Request};
 use crate::store::archive::{ArchiveError, write_archive, write_from_files};
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, PublishContext, ResolveOptions, remove_leftovers};
@@ -22,6 +22,15 @@ use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
 
 /// Where S2I puts the sources unless a label says otherwise.
 const DEFAULT_DESTINATION: &str = "/tmp";
+
+fn container_limits(limits: &Limits) -> ContainerLimits {
+    ContainerLimits {
+        memory: limits.memory,
+        nano_cpus: limits.nano_cpus,
+        pids: limits.pids,
+        timeout: limits.timeout,
+    }
+}
 
 /// Builds an image.
 ///
@@ -42,7 +51,8 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
         daemon,
         ports: result.ports,
         builder: stage.builder.name.clone(),
-        assembly: stage.assembly_reason.clone(),
+        assembly: stage.assembly.kind(),
+        assembly_reason: stage.assembly_reason.clone(),
         artifact_digest: result.artifact_digest.or(prepared.artifact.sha256),
         layer_digest: result.layer_digest,
     })
@@ -69,6 +79,10 @@ impl Work<'_> {
     }
 
     async fn build(&self) -> Result<StageResult, Error> {
+        if let Assembly::RunOnDocker { limits, .. } = &self.stage.assembly {
+            let engine = DockerEngine::new(self.daemon()?.clone());
+            engine.check(&container_limits(limits), limits.network.as_deref()).await?;
+        }
         let base = self.base().await?;
         match &self.stage.assembly {
             Assembly::Place { entries } => self.place(entries, base).await,
@@ -237,12 +251,7 @@ impl Work<'_> {
             entries,
             sources,
             environment,
-            limits: ContainerLimits {
-                memory: limits.memory,
-                nano_cpus: limits.nano_cpus,
-                pids: limits.pids,
-                timeout: limits.timeout,
-            },
+            limits: container_limits(limits),
             network: limits.network.as_deref(),
             date: self.stage.date,
             lease: self.prepared.lease.id(),

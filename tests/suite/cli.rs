@@ -26,6 +26,7 @@ fn short_help() {
       build        Build an image from an artifact
       inspect      Say what an artifact is and what it needs
       builders     List, show, check and export builders
+      cache        Show and prune the cache
       config       Show the configuration
       completions  Print a completion script for a shell
       man          Print the manual page
@@ -260,7 +261,8 @@ fn values_are_checked_where_they_are_typed() {
         (&["build", "a", "--timeout", "5"], "is not a time span"),
         (&["build", "a", "--cpus", "all"], "is not a number of processors"),
         (&["build", "a", "--entrypoint", "'x"], "unclosed single quote"),
-        (&["build", "a", "--stop-signal", "9000"], "write a signal's name"),
+        (&["build", "a", "--stop-signal", "9000"], "is no signal"),
+        (&["build", "a", "--stop-signal", "FOO"], "write a name, such as SIGINT"),
         (&["build", "a", "--workdir", "srv"], "does not start with `/`"),
         (&["build", "a", "--platform", "amd64"], "is not a platform"),
         (&["build", "a", "--label", "x"], "write `x=VALUE`"),

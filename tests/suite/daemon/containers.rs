@@ -261,7 +261,8 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             daemon: None,
             ports: Vec::new(),
             builder: String::new(),
-            assembly: String::new(),
+            assembly: b2i::plan::AssemblyKind::Place,
+            assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
         };
