@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
+use serde::{Deserialize, Serialize};
+
 mod entry;
 mod header;
 
@@ -42,7 +44,7 @@ impl std::fmt::Debug for Layer {
 }
 
 /// What writing a layer yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenLayer {
     /// Digest of the uncompressed tar: the layer's diff ID.
     pub diff_id: Digest,
