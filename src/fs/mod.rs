@@ -7,10 +7,12 @@ pub mod cache_directory;
 pub mod error;
 pub(crate) mod file_name;
 pub mod lease;
+pub mod stamp;
 pub mod unpack;
 
 pub use atomic::AtomicFile;
 pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use error::FileError;
 pub use lease::{AbandonedLease, Lease, abandoned};
+pub use stamp::FileStamp;
 pub use unpack::{TreeLimits, TreeWriter, UnpackError};
