@@ -4,7 +4,6 @@
 //! `store/daemon/connection`.
 
 mod container;
-mod output;
 mod program;
 
 use std::collections::HashMap;
