@@ -9,5 +9,7 @@ mod fault_server;
 mod input;
 mod leases;
 mod s2i;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod scripts;
 mod support;

@@ -83,7 +83,6 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     for cgroup in start.cgroups {
         File::from(cgroup).write_all(b"0").map_err(other("enter the control group"))?;
     }
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     room::enter(&start.root, start.command.host_network)?;
     let (unshared, has_unshared) = pipe()?;
     let (go, may_go) = pipe()?;
@@ -107,6 +106,8 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
             File::from(may_go).write_all(b"g").map_err(other("start the command"))?;
         }
     }
+    // Only now: the files of /proc by which ids are mapped belong to root where memory cannot be dumped.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     wait_for(pid)
 }
 

@@ -72,8 +72,6 @@ pub(super) struct Place {
     pub(super) directory: PathBuf,
     /// Owners of uploaded symbolic links, where only one id is mapped: links have no attributes.
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
-    /// What the root directory was at the beginning.
-    pub(super) root_entry: RootEntry,
     /// The assemble user's numbers, once something has run.
     pub(super) ran_as: Option<(u32, u32)>,
     root: Option<OwnedFd>,
@@ -120,7 +118,6 @@ impl Place {
             identity,
             directory: directory.to_owned(),
             link_owners: HashMap::new(),
-            root_entry,
             ran_as: None,
             root: Some(root),
         })

@@ -129,13 +129,16 @@ impl Unpacker {
         let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read a header", &error);
         let header = entry.header();
         let kind = header.entry_type();
-        let number = |value: io::Result<u64>| {
-            value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid)
+        // An empty field counts as 0, as other readers have it.
+        let number = |field: &[u8], value: io::Result<u64>| match value {
+            _ if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
+            value => value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid),
         };
+        let old = header.as_old();
         let attributes = Attributes {
-            mode: header.mode().map_err(invalid)? & 0o7777,
-            uid: number(header.uid())?,
-            gid: number(header.gid())?,
+            mode: number(&old.mode, header.mode().map(u64::from))? & 0o7777,
+            uid: number(&old.uid, header.uid())?,
+            gid: number(&old.gid, header.gid())?,
         };
         let modified = header.mtime().unwrap_or(0);
         if kind == EntryType::XGlobalHeader {
