@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::changes::{Left, layer};
@@ -36,6 +37,8 @@ pub struct SandboxContainer {
     pub(super) user: String,
     pub(super) working_directory: String,
     pub(super) date: u64,
+    /// Whether a layer may still need what the child keeps.
+    pub(super) is_taken: AtomicBool,
     /// In use while it lives.
     pub(super) _layers: Vec<UnpackedLayer>,
 }
@@ -50,6 +53,15 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_done {
             self.keeper.abort();
+        }
+    }
+}
+
+impl Drop for SandboxContainer {
+    /// Waits for the end of the child: a thread that asked it may still have it for a moment.
+    fn drop(&mut self) {
+        if !self.is_taken.load(Ordering::Acquire) {
+            self.keeper.end();
         }
     }
 }
@@ -215,6 +227,7 @@ impl Container for SandboxContainer {
             reason: error.to_string(),
         })?;
         let layer = layer(changes, left, self.date)?;
+        self.is_taken.store(true, Ordering::Release);
         step.finish("");
         Ok(Changes::Layer(layer))
     }

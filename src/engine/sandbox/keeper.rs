@@ -147,14 +147,21 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
+impl Keeper {
+    /// Ends the child and waits until nothing is left of it.
+    pub(super) fn end(&self) {
         self.abort();
         let _ = self.how_it_ended();
         if let Some(directory) = &self.directory {
             // Not empty if the child was killed; the lease's clean-up removes it then.
             let _ = std::fs::remove_dir(directory);
         }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

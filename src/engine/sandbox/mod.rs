@@ -15,6 +15,7 @@ mod mapping;
 mod protocol;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use child::{CHILD_ARGUMENT, run_if_child};
@@ -123,6 +124,7 @@ impl SandboxEngine {
             user,
             working_directory,
             date: settings.date,
+            is_taken: AtomicBool::new(false),
             _layers: layers,
         })
     }
