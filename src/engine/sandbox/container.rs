@@ -80,9 +80,7 @@ impl SandboxContainer {
         });
         let result = asked.await;
         waiting.is_done = true;
-        result.unwrap_or_else(|panic| {
-            Err(SandboxError::Lost { action: "answer", reason: panic.to_string() })
-        })
+        result.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "answer", reason: panic.to_string() }))
     }
 
     fn command(&self) -> Command {

@@ -166,9 +166,7 @@ impl SandboxError {
         let reason = fault.because();
         let action = fault.action;
         match fault.kind {
-            FaultKind::Namespace => {
-                Self::Unavailable { hints: namespace_hints(fault.errno), action, reason }
-            }
+            FaultKind::Namespace => Self::Unavailable { hints: namespace_hints(fault.errno), action, reason },
             FaultKind::Overlay => Self::Unavailable { hints: overlay_hints(fault.errno), action, reason },
             FaultKind::Owner => Self::NoSuchId { action, reason },
             FaultKind::Result => Self::Result { action, reason },
@@ -235,10 +233,9 @@ impl Failure for SandboxError {
             | Self::Spawn { .. }
             | Self::Lost { .. }
             | Self::Other { .. } => FailureKind::Engine,
-            Self::WrongLayer { .. }
-            | Self::Unpack { .. }
-            | Self::Start { .. }
-            | Self::UnknownUser { .. } => FailureKind::Builder,
+            Self::WrongLayer { .. } | Self::Unpack { .. } | Self::Start { .. } | Self::UnknownUser { .. } => {
+                FailureKind::Builder
+            }
             Self::TimedOut { .. }
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }

@@ -86,9 +86,9 @@ impl ControlGroup {
                 return Err(refused(first.name, format!("no control group is delegated to b2i: {reason}")));
             };
             let directory = parent.join(&name);
-            let made = group.add(directory.clone()).and_then(|()| {
-                write(&directory, &limit.version_1, limit.optional)
-            });
+            let made = group
+                .add(directory.clone())
+                .and_then(|()| write(&directory, &limit.version_1, limit.optional));
             made.map_err(|error| refused(limit.name, format!("`{}`: {error}", directory.display())))?;
             if limit.controller == "memory" {
                 group.memory_events = Some(directory.join("memory.oom_control"));
@@ -98,13 +98,7 @@ impl ControlGroup {
     }
 
     /// Version 2: the nearest group above whose controllers may be used below it.
-    fn make_delegated(
-        &mut self,
-        own: &str,
-        mounts: &str,
-        asked: &[Limit],
-        name: &str,
-    ) -> io::Result<()> {
+    fn make_delegated(&mut self, own: &str, mounts: &str, asked: &[Limit], name: &str) -> io::Result<()> {
         let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None));
         let path = own.lines().find_map(|line| line.strip_prefix("0::"));
         let (Some(mount), Some(path)) = (mount, path) else {
@@ -126,9 +120,11 @@ impl ControlGroup {
 
     fn make_below(&mut self, parent: &Path, asked: &[Limit], name: &str) -> io::Result<()> {
         let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
-        if let Some(missing) = asked.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
+        if let Some(missing) =
+            asked.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
         {
-            let reason = format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
+            let reason =
+                format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
             return Err(io::Error::other(reason));
         }
         // Moving a process takes the right to write here too.
@@ -234,8 +230,12 @@ mod tests {
 
     #[test]
     fn limits_are_written_in_the_units_of_the_kernel() {
-        let limits =
-            ContainerLimits { memory: Some(1 << 20), nano_cpus: Some(1_500_000_000), pids: Some(1), timeout: None };
+        let limits = ContainerLimits {
+            memory: Some(1 << 20),
+            nano_cpus: Some(1_500_000_000),
+            pids: Some(1),
+            timeout: None,
+        };
         let asked = asked(&limits);
         assert_eq!(asked[0].version_2[0], ("memory.max", "1048576".into()));
         assert_eq!(asked[1].version_2[0], ("cpu.max", "150000 100000".into()));

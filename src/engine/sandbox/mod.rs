@@ -148,9 +148,7 @@ impl Engine for SandboxEngine {
     async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
         let engine = self.clone();
         let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec)).await;
-        created.unwrap_or_else(|panic| {
-            Err(SandboxError::Lost { action: "start", reason: panic.to_string() })
-        })
+        created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
     }
 }
 
@@ -251,10 +249,8 @@ fn start_container(
 
 /// The image's variables, the ones added to them, and what every container has.
 fn environment(config: &ImageConfig, added: &[(String, String)]) -> Vec<(String, String)> {
-    let mut environment = vec![
-        ("PATH".to_owned(), PATH.to_owned()),
-        ("HOSTNAME".to_owned(), child::HOST_NAME.to_owned()),
-    ];
+    let mut environment =
+        vec![("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), child::HOST_NAME.to_owned())];
     let own = config.list("Env").into_iter().filter_map(|variable| {
         variable.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
     });

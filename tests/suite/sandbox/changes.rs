@@ -86,7 +86,9 @@ fn what_is_removed_is_told_to_be_gone() {
         let spec = ContainerSpec { user: Some("0".into()), ..setup.spec(script) };
         let container = setup.engine(layers()).create(spec).await.expect("created");
         container.run(&setup.events()).await.expect("ran");
-        let b2i::engine::Changes::Layer(layer) = container.take_changes(&setup.events()).await.expect("taken") else {
+        let b2i::engine::Changes::Layer(layer) =
+            container.take_changes(&setup.events()).await.expect("taken")
+        else {
             panic!("the sandbox makes layers");
         };
         container.remove().await.expect("removed");
@@ -95,7 +97,8 @@ fn what_is_removed_is_told_to_be_gone() {
         drop(layer);
         let mut all = layers();
         all.push(bytes);
-        let again = setup.engine(all).create(setup.spec("cd /data; find . | grep -v '^.$'")).await.expect("created");
+        let again =
+            setup.engine(all).create(setup.spec("cd /data; find . | grep -v '^.$'")).await.expect("created");
         let before = setup.lines().len();
         again.run(&setup.events()).await.expect("ran");
         again.remove().await.expect("removed");
@@ -109,7 +112,9 @@ fn what_is_removed_is_told_to_be_gone() {
 fn a_changed_file_keeps_its_owner() {
     as_everybody("sandbox::changes::a_changed_file_keeps_its_owner", async |_| {
         let setup = Setup::new();
-        let found = setup.change(Vec::new(), "echo x:x:9:9::/:/bin/sh >> /etc/passwd; echo 1 >> /home/app/old", "0").await;
+        let found = setup
+            .change(Vec::new(), "echo x:x:9:9::/:/bin/sh >> /etc/passwd; echo 1 >> /home/app/old", "0")
+            .await;
         assert_eq!((found["etc/passwd"].owner, found["etc/passwd"].mode), ((0, 0), 0o644));
         assert_eq!((found["home/app/old"].owner, found["home/app/old"].mode), ((1001, 0), 0o640));
         assert_eq!(found["home/app/old"].text, "old\n1\n");

@@ -46,10 +46,21 @@ fn layers_lie_on_each_other_as_their_whiteouts_say() {
             .file(".wh.replaced", 0o644, (0, 0), "")
             .directory("replaced", 0o755, (0, 0))
             .directory("sub/made/without/parents", 0o711, (0, 0));
-        let script = "ls -A d hidden replaced; stat -c %a:%h:%Y hidden/new; stat -c %a sub sub/made/without/parents";
+        let script =
+            "ls -A d hidden replaced; stat -c %a:%h:%Y hidden/new; stat -c %a sub sub/made/without/parents";
         let lines = lines_on(&setup, vec![lower.finish(), upper.finish()], &format!("cd /; {script}")).await;
         let expected = [
-            "d:", "kept", "", "hidden:", "new", "second", "", "replaced:", "4755:2:1000000000", "755", "711",
+            "d:",
+            "kept",
+            "",
+            "hidden:",
+            "new",
+            "second",
+            "",
+            "replaced:",
+            "4755:2:1000000000",
+            "755",
+            "711",
         ];
         assert_eq!(lines, expected, "{who:?}");
         if who != Who::Single {
@@ -91,7 +102,8 @@ fn nothing_of_a_layer_gets_out_of_its_directory() {
             Tar::new().file("", 0o644, (0, 0), "the root is a file"),
         ];
         for tar in hostile {
-            let error = setup.engine(vec![tar.finish()]).create(setup.spec("true")).await.expect_err("refused");
+            let error =
+                setup.engine(vec![tar.finish()]).create(setup.spec("true")).await.expect_err("refused");
             assert_eq!(error.kind(), FailureKind::Builder, "{error}");
         }
         assert_eq!(std::fs::read_dir(&outside).expect("lists").count(), 0, "a layer wrote outside");
@@ -101,25 +113,32 @@ fn nothing_of_a_layer_gets_out_of_its_directory() {
 
 #[test]
 fn attributes_of_overlayfs_and_devices_in_layers_mean_nothing() {
-    as_everybody("sandbox::layers::attributes_of_overlayfs_and_devices_in_layers_mean_nothing", async |who| {
-        let setup = Setup::new();
-        let lower = Tar::new().directory("d", 0o755, (0, 0)).file("d/below", 0o644, (0, 0), "below");
-        let upper = Tar::new()
-            .attribute("user.overlay.opaque", b"y")
-            .attribute("trusted.overlay.opaque", b"y")
-            .attribute("user.overlay.redirect", b"/etc")
-            .attribute("user.b2i.owner", b"0:0")
-            .attribute("user.kept", b"value")
-            .directory("d", 0o755, (1001, 0))
-            .add(tar::EntryType::Char, "d/null", 0o666, (0, 0), "")
-            .add(tar::EntryType::Block, "d/disk", 0o666, (0, 0), "")
-            .add(tar::EntryType::Char, "bin", 0o666, (0, 0), "");
-        let lines = lines_on(&setup, vec![lower.finish(), upper.finish()], "ls /d; stat -c %u /d; ls /bin/sh").await;
-        let owner = if who == Who::Single { "0" } else { "1001" };
-        assert_eq!(lines, ["below", owner, "/bin/sh"]);
-        let notes = setup.notes();
-        assert_eq!(notes.iter().filter(|note| note.contains("device")).count(), 3, "{notes:?}");
-    });
+    as_everybody(
+        "sandbox::layers::attributes_of_overlayfs_and_devices_in_layers_mean_nothing",
+        async |who| {
+            let setup = Setup::new();
+            let lower = Tar::new().directory("d", 0o755, (0, 0)).file("d/below", 0o644, (0, 0), "below");
+            let upper = Tar::new()
+                .attributes(&[
+                    ("user.overlay.opaque", b"y"),
+                    ("trusted.overlay.opaque", b"y"),
+                    ("user.overlay.redirect", b"/etc"),
+                    ("user.b2i.owner", b"0:0"),
+                    ("user.kept", b"value"),
+                ])
+                .directory("d", 0o755, (1001, 0))
+                .add(tar::EntryType::Char, "d/null", 0o666, (0, 0), "")
+                .add(tar::EntryType::Block, "d/disk", 0o666, (0, 0), "")
+                .add(tar::EntryType::Char, "bin", 0o666, (0, 0), "");
+            let lines =
+                lines_on(&setup, vec![lower.finish(), upper.finish()], "ls /d; stat -c %u /d; ls /bin/sh")
+                    .await;
+            let owner = if who == Who::Single { "0" } else { "1001" };
+            assert_eq!(lines, ["below", owner, "/bin/sh"]);
+            let notes = setup.notes();
+            assert_eq!(notes.iter().filter(|note| note.contains("device")).count(), 3, "{notes:?}");
+        },
+    );
 }
 
 /// Counts how often it is opened.
@@ -163,16 +182,21 @@ fn a_layer_is_unpacked_once_and_shared() {
 fn wrong_and_cut_layers_leave_nothing() {
     as_everybody("sandbox::layers::wrong_and_cut_layers_leave_nothing", async |_| {
         let setup = Setup::new();
-        let good = Tar::new().directory("d", 0o755, (7, 7)).file("d/f", 0o600, (7, 7), &"f".repeat(5000)).finish();
+        let good =
+            Tar::new().directory("d", 0o755, (7, 7)).file("d/f", 0o600, (7, 7), &"f".repeat(5000)).finish();
         let other = Digest::of(b"other");
         let cut = good[..3000].to_vec();
-        for (bytes, diff_id) in [(good.clone(), other), (cut, Digest::of(&good)), (b"no tar".to_vec(), other)] {
+        for (bytes, diff_id) in [(good.clone(), other), (cut, Digest::of(&good)), (b"no tar".to_vec(), other)]
+        {
             let layer = ImageLayer { diff_id, tar: Arc::new(bytes) };
             let config = ImageConfig::empty(&Platform::linux("amd64"));
             let image = SandboxImage { name: "wrong".into(), config, layers: vec![layer] };
             let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
             let error = engine.create(setup.spec("")).await.expect_err("refused");
-            assert!(matches!(error, SandboxError::WrongLayer { .. } | SandboxError::Unpack { .. }), "{error}");
+            assert!(
+                matches!(error, SandboxError::WrongLayer { .. } | SandboxError::Unpack { .. }),
+                "{error}"
+            );
             let cache = setup.settings.cache.root().join("layers-v1");
             let kept = std::fs::read_dir(cache).expect("lists").flatten();
             let kept: Vec<_> = kept.filter(|entry| entry.path().is_dir()).collect();

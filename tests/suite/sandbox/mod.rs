@@ -50,7 +50,10 @@ pub(super) fn as_everybody<F: Future<Output = ()>>(test: &str, body: impl Fn(Who
         Ok("subordinate") => run(Who::Subordinate),
         Ok("single") => run(Who::Single),
         _ => {
-            assert!(rustix::process::geteuid().is_root(), "the sandbox's tests need root, to become other users");
+            assert!(
+                rustix::process::geteuid().is_root(),
+                "the sandbox's tests need root, to become other users"
+            );
             run(Who::Root);
             again(test, Who::Subordinate);
             again(test, Who::Single);
@@ -84,11 +87,8 @@ fn again(test: &str, who: Who) {
         .current_dir("/")
         .output()
         .expect("unshare starts");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "as {who:?}: {}\n{text}", output.status);
     let left: Vec<_> = std::fs::read_dir(path("tmp")).expect("lists").flatten().map(|e| e.path()).collect();
     assert!(left.is_empty(), "as {who:?} the test left {left:?}");
@@ -319,9 +319,11 @@ impl Tar {
         self.add(tar::EntryType::Symlink, name, 0o777, (0, 0), target)
     }
 
-    /// Adds an extended attribute to the next entry.
-    pub(super) fn attribute(mut self, name: &str, value: &[u8]) -> Self {
-        self.0.append_pax_extensions([(&*format!("SCHILY.xattr.{name}"), value)]).expect("in memory");
+    /// Gives the next entry extended attributes.
+    pub(super) fn attributes(mut self, attributes: &[(&str, &[u8])]) -> Self {
+        let named: Vec<_> =
+            attributes.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), *value)).collect();
+        self.0.append_pax_extensions(named.iter().map(|(name, value)| (&**name, *value))).expect("in memory");
         self
     }
 
@@ -350,11 +352,12 @@ fn base() -> Vec<u8> {
     header.set_mode(0o755);
     header.set_cksum();
     tar.0.append(&header, busybox.as_slice()).expect("in memory");
-    for applet in
-        ["sh", "id", "cat", "ls", "stat", "mount", "umount", "mknod", "rm", "mkdir", "ln", "chown", "chmod",
-         "sleep", "dd", "mv", "touch", "env", "hostname", "ps", "unshare", "chroot", "mkfifo", "wc", "setpriv",
-         "true", "kill", "readlink", "pwd", "echo", "test", "ip", "nc", "grep", "tr", "cp", "find", "seq", "head"]
-    {
+    for applet in [
+        "sh", "id", "cat", "ls", "stat", "mount", "umount", "mknod", "rm", "mkdir", "ln", "chown", "chmod",
+        "sleep", "dd", "mv", "touch", "env", "hostname", "ps", "unshare", "chroot", "mkfifo", "wc",
+        "setpriv", "true", "kill", "readlink", "pwd", "echo", "test", "ip", "nc", "grep", "tr", "cp", "find",
+        "seq", "head",
+    ] {
         tar = tar.link(&format!("bin/{applet}"), "busybox");
     }
     tar.finish()

@@ -17,9 +17,17 @@ fn a_command_prints_and_ends_as_it_did() {
         let spec = setup.spec(script);
         let (ended, lines) = setup.run_spec(spec).await.expect("ran");
         assert_eq!(ended.exit_code, 7, "{lines:?}");
-        for expected in
-            ["out", "err", "\u{fffd}", "1001", "/work/place", "sandbox", "image /home/app /bin", "again", "tail"]
-        {
+        for expected in [
+            "out",
+            "err",
+            "\u{fffd}",
+            "1001",
+            "/work/place",
+            "sandbox",
+            "image /home/app /bin",
+            "again",
+            "tail",
+        ] {
             assert!(lines.iter().any(|line| line == expected), "{expected:?} is missing in {lines:?}");
         }
         assert_eq!(ended.last_lines.last().map(String::as_str), Some("tail"));
@@ -51,7 +59,8 @@ fn users_are_those_of_the_image() {
 fn owners_are_those_of_the_layers() {
     as_everybody("sandbox::runs::owners_are_those_of_the_layers", async |who| {
         let setup = Setup::new();
-        let script = "stat -c %u:%g:%a /etc/shadow /home/app /home/app/old; cat /etc/shadow; echo x > /etc/shadow";
+        let script =
+            "stat -c %u:%g:%a /etc/shadow /home/app /home/app/old; cat /etc/shadow; echo x > /etc/shadow";
         let (ended, lines) = setup.run(script, "app").await;
         if who == Who::Single {
             // One id: everything is the command's own.
@@ -68,14 +77,18 @@ fn owners_are_those_of_the_layers() {
 fn files_come_and_go_by_the_engine() {
     as_everybody("sandbox::runs::files_come_and_go_by_the_engine", async |who| {
         let setup = Setup::new();
-        let container = setup.engine(Vec::new()).create(setup.spec("cat /opt/in/text; ls -l /opt/in/text")).await;
+        let container =
+            setup.engine(Vec::new()).create(setup.spec("cat /opt/in/text; ls -l /opt/in/text")).await;
         let container = container.expect("created");
         let tar = Tar::new()
             .directory("opt/in", 0o750, (1001, 0))
             .file("opt/in/text", 0o640, (1001, 0), "uploaded\n")
             .link("opt/link", "in/text");
         let stream = futures_util::stream::iter(
-            tar.finish().chunks(1000).map(|piece| Ok(bytes::Bytes::copy_from_slice(piece))).collect::<Vec<_>>(),
+            tar.finish()
+                .chunks(1000)
+                .map(|piece| Ok(bytes::Bytes::copy_from_slice(piece)))
+                .collect::<Vec<_>>(),
         );
         container.upload(&path("/"), Box::pin(stream)).await.expect("uploaded");
         assert!(container.has(&path("/opt/link")).await.expect("looked"));

@@ -174,8 +174,8 @@ impl Walk<'_> {
         let is_opaque = is_opaque(&handle);
         let opaque = is_opaque && in_image.is_some();
         self.make_readable(&handle, 0o700)?;
-        let told = (opaque || in_image != Some(kept))
-            .then(|| change(&path, ChangeKind::Directory { opaque }, kept));
+        let told =
+            (opaque || in_image != Some(kept)).then(|| change(&path, ChangeKind::Directory { opaque }, kept));
         let below = Directory { path, is_hidden: is_hidden || is_opaque || in_image.is_none() };
         Ok((told, Some(below)))
     }
@@ -266,4 +266,3 @@ fn is_opaque(handle: &OwnedFd) -> bool {
     let length = rustix::fs::fgetxattr(handle, OPAQUE_ATTRIBUTE, &mut value[..]);
     length.is_ok_and(|length| value[..length.min(8)] == *b"y")
 }
-

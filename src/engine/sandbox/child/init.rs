@@ -190,13 +190,7 @@ impl Inside<'_> {
         }
     }
 
-    fn prepare(
-        &self,
-        unshared: OwnedFd,
-        go: OwnedFd,
-        stdout: OwnedFd,
-        stderr: OwnedFd,
-    ) -> Result<(), Fault> {
+    fn prepare(&self, unshared: OwnedFd, go: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Result<(), Fault> {
         let other = |action: &'static str| {
             move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
         };

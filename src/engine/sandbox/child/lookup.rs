@@ -50,9 +50,8 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found
         FileType::Symlink => return Ok(Found::NotAFile("a link")),
         _ => return Ok(Found::NotAFile("a special file")),
     }
-    read_regular(root, path, limit).map_err(|error| {
-        Fault::system(FaultKind::Other, format!("read `{path}`"), &error)
-    })
+    read_regular(root, path, limit)
+        .map_err(|error| Fault::system(FaultKind::Other, format!("read `{path}`"), &error))
 }
 
 /// A text of the image's own account files; empty if there is none.

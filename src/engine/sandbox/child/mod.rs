@@ -37,7 +37,8 @@ const ADDRESS_SPACE: u64 = 1 << 30;
 /// Runs the child if the program was started as one; to be asked before any thread is started.
 pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
-    let is_child = arguments.next().is_some_and(|first| first == CHILD_ARGUMENT) && arguments.next().is_none();
+    let is_child =
+        arguments.next().is_some_and(|first| first == CHILD_ARGUMENT) && arguments.next().is_none();
     is_child.then(|| {
         let channel = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
         match channel {

@@ -97,8 +97,9 @@ impl Place {
         // The root of what is merged has the attributes of the upper directory.
         let upper = tree::open_below(&work, UPPER)?;
         let attributes = tree::Attributes { mode: root_entry.mode, uid: root_entry.uid, gid: root_entry.gid };
-        tree::set_attributes(&upper, &attributes, identity)
-            .map_err(|error| Fault::system(FaultKind::Owner, "set the owner of the root directory", &error))?;
+        tree::set_attributes(&upper, &attributes, identity).map_err(|error| {
+            Fault::system(FaultKind::Owner, "set the owner of the root directory", &error)
+        })?;
 
         let mut handles = vec![skeleton];
         for layer in layers {

@@ -53,7 +53,8 @@ pub(super) fn enter(root: &Path, host_network: bool) -> Result<(), Fault> {
     rustix::system::sethostname(HOST_NAME.as_bytes())
         .map_err(|error| failed(FaultKind::Other, "name the container", error))?;
     if !host_network {
-        raise_loopback().map_err(|error| Fault::system(FaultKind::Other, "start the loopback device", &error))?;
+        raise_loopback()
+            .map_err(|error| Fault::system(FaultKind::Other, "start the loopback device", &error))?;
     }
     std::env::set_current_dir(root)
         .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;

@@ -240,7 +240,8 @@ impl Running {
     }
 
     fn status(&self) -> Result<Status, Fault> {
-        let failed = |error: std::io::Error| Fault::system(FaultKind::Other, "learn how the command ended", &error);
+        let failed =
+            |error: std::io::Error| Fault::system(FaultKind::Other, "learn how the command ended", &error);
         let mut text = Vec::new();
         let status = self.status.as_fd().try_clone_to_owned().map_err(failed)?;
         File::from(status).take(MAXIMUM_STATUS).read_to_end(&mut text).map_err(failed)?;

@@ -127,8 +127,7 @@ pub(super) fn filter() -> io::Result<BpfProgram> {
         socket.push(SeccompRule::new(vec![condition]).map_err(invalid)?);
     }
     rules.insert(libc::SYS_socket, socket);
-    let others: Result<Vec<_>, _> =
-        PERSONALITIES.iter().map(|value| is(0, Operator::Ne, *value)).collect();
+    let others: Result<Vec<_>, _> = PERSONALITIES.iter().map(|value| is(0, Operator::Ne, *value)).collect();
     let others = SeccompRule::new(others.map_err(invalid)?).map_err(invalid)?;
     rules.insert(libc::SYS_personality, vec![others]);
     // TIOCSTI types into a terminal, TIOCLINUX pastes into one.

@@ -11,9 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{
-    AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 use tar::EntryType;
 
@@ -61,7 +59,11 @@ pub(super) fn unpack(
         "/" => root,
         directory => tree::open_in_root(&root, directory.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(|error| {
-                super::namespace::failed(FaultKind::Other, format!("open `{directory}` of the container"), error)
+                super::namespace::failed(
+                    FaultKind::Other,
+                    format!("open `{directory}` of the container"),
+                    error,
+                )
             })?,
     };
     let mut unpacker = Unpacker {
@@ -132,7 +134,9 @@ impl Unpacker {
         // An empty field counts as 0, as other readers have it.
         let number = |field: &[u8], value: io::Result<u64>| match value {
             _ if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
-            value => value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid),
+            value => {
+                value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid)
+            }
         };
         let old = header.as_old();
         let attributes = Attributes {
@@ -168,7 +172,9 @@ impl Unpacker {
                 self.note(&member, "it is a device");
                 Ok(())
             }
-            EntryType::GNUSparse => Err(member.refused("it is a sparse file of GNU tar, which layers do not have")),
+            EntryType::GNUSparse => {
+                Err(member.refused("it is a sparse file of GNU tar, which layers do not have"))
+            }
             _ => {
                 self.note(&member, "nothing is known of its type");
                 Ok(())
@@ -350,7 +356,8 @@ impl Unpacker {
         rustix::fs::symlinkat(link, parent, member.name()).map_err(failed)?;
         let Attributes { uid, gid, .. } = member.attributes;
         if identity == Identity::Single {
-            let stat = rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let stat =
+                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
             if self.target == Target::Container {
                 self.result.link_owners.insert(stat.st_ino, (uid, gid));
             }

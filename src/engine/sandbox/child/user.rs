@@ -20,15 +20,13 @@ const MAXIMUM_GROUPS: usize = 256;
 
 /// Finds `user[:group]`, names or numbers; a number needs no entry. The error is the name that is not there.
 pub(super) fn resolve(text: &str, passwd: &str, group: &str) -> Result<Account, String> {
-    let (user, asked_group) =
-        text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, asked_group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
     let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| {
         let (uid, gid) = (fields.get(2)?.parse::<u32>().ok()?, fields.get(3)?.parse::<u32>().ok()?);
-        (fields[0] == user || number == Some(uid)).then(|| {
-            (fields[0].to_owned(), uid, gid, fields.get(5).copied().unwrap_or_default().to_owned())
-        })
+        (fields[0] == user || number == Some(uid))
+            .then(|| (fields[0].to_owned(), uid, gid, fields.get(5).copied().unwrap_or_default().to_owned()))
     });
     let (name, uid, gid, home) = match (line, number) {
         (Some((name, uid, gid, home)), _) => (Some(name), uid, gid, home),
@@ -57,7 +55,8 @@ fn group_number(asked: &str, group: &str) -> Result<u32, String> {
 
 fn groups_of(name: &str, group: &str) -> Vec<u32> {
     let fields = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let with = fields.filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|m| m == name)));
+    let with =
+        fields.filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|m| m == name)));
     with.filter_map(|fields| fields.get(2)?.parse().ok()).take(MAXIMUM_GROUPS).collect()
 }
 
@@ -81,7 +80,10 @@ mod tests {
             ("4242:7", 4242, 7, &[], "/"),
         ] {
             let account = resolve(text, PASSWD, GROUP).expect(text);
-            assert_eq!((account.uid, account.gid, &*account.groups, &*account.home), (uid, gid, groups, home));
+            assert_eq!(
+                (account.uid, account.gid, &*account.groups, &*account.home),
+                (uid, gid, groups, home)
+            );
         }
         assert_eq!(resolve("nobody", PASSWD, GROUP), Err("nobody".into()));
         assert_eq!(resolve("app:wheel", PASSWD, GROUP), Err(":wheel".into()));
