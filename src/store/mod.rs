@@ -8,6 +8,8 @@ pub mod builtin;
 pub mod cache;
 pub mod credentials;
 pub mod daemon;
+pub mod layout;
+pub mod resolved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
