@@ -65,6 +65,12 @@ impl ImageReference {
         self.digest
     }
 
+    /// The same repository, and in it the image with this digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self.clone() }
+    }
+
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();

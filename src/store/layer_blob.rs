@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::image::compression::{Compression, all_cores, write_layer};
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, LayerCompression, ManifestFormat};
 
@@ -54,5 +55,28 @@ impl LayerBlob for UncompressedLayer {
 
     fn size(&self) -> Option<u64> {
         Some(self.layer.size())
+    }
+}
+
+/// A layer that is compressed as the user wants it.
+#[derive(Clone, Debug)]
+pub struct CompressedLayer {
+    layer: Layer,
+    compression: Compression,
+    format: ManifestFormat,
+}
+
+impl CompressedLayer {
+    /// Compresses every layer by `compression`.
+    pub fn encode(compression: Compression) -> EncodeLayer {
+        Arc::new(move |layer, format| Arc::new(Self { layer: layer.clone(), compression, format }))
+    }
+}
+
+impl LayerBlob for CompressedLayer {
+    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)> {
+        let method = self.compression.method_for(&self.layer)?;
+        let written = write_layer(&self.layer, method, self.format, all_cores(), out)?;
+        Ok((written.layer, written.descriptor))
     }
 }
