@@ -22,6 +22,7 @@ pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
 pub use facts::Facts;
 pub use refusal::{DetectError, ElfNoProgram, OtherZip, Refusal, ScriptDefect};
 pub use source_tree::{BuildFile, BuildSystem, container_image, source_tree};
+pub use zip::{ClassPathJar, class_path_jar};
 
 use facts::Kind;
 use refusal::Stop;

@@ -15,6 +15,7 @@ mod war;
 mod tests;
 
 pub(super) use archive::MEMBER_MAGIC;
+pub use jar::{ClassPathJar, class_path_jar};
 
 use std::io;
 

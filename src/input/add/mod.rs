@@ -14,7 +14,7 @@ use super::artifact::{AddedContent, AddedDestination, AddedFile};
 use super::spool::Stop;
 use crate::fs::unpack::member_path;
 use crate::image::ImagePath;
-pub use class_path::missing_class_path;
+pub use class_path::{ClassSearch, find_class, missing_class_path};
 pub use error::AddError;
 
 /// A file or directory to add.

@@ -280,7 +280,9 @@ fn tail(last_lines: &[String]) -> String {
 }
 
 fn seconds(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else if duration.subsec_nanos() == 0 {
         format!("{} s", duration.as_secs())
     } else {
         format!("{:.1} s", duration.as_secs_f64())
@@ -375,6 +377,12 @@ pub(super) fn is_disk_full(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_below_a_second_are_not_nothing() {
+        let times = [1, 999, 1000, 1500, 300_000].map(Duration::from_millis).map(seconds);
+        assert_eq!(times, ["1 ms", "999 ms", "1 s", "1.5 s", "300 s"]);
+    }
 
     #[test]
     fn the_cause_of_a_refused_pull_is_read_from_the_message() {
