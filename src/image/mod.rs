@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of where images are stored, how they were planned, or what an artifact is.
 
+pub mod compression;
 pub mod config;
 pub mod digest;
 pub mod layer;

@@ -278,7 +278,9 @@ impl Work<'_> {
         result: RunResult,
     ) -> Result<StageResult, Error> {
         self.check_unchanged()?;
-        let Changes::Committed { image_id, diff_ids } = result.changes;
+        let Changes::Committed { image_id, diff_ids } = result.changes else {
+            unreachable!("the Docker engine commits");
+        };
         let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
         let known = KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),

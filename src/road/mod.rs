@@ -5,6 +5,7 @@
 
 mod build;
 mod builders;
+mod cache;
 mod error;
 mod prepare;
 mod run;
@@ -19,6 +20,7 @@ pub use builders::{
     BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, export_builder,
     list_builders, show_builder,
 };
+pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use error::Error;
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};

@@ -175,11 +175,16 @@ fn template_entries(selection: &Selection, native_platform: &Platform) -> Vec<En
 }
 
 /// Removes what runs that are gone left behind. What cannot be removed now is left to the next run; it must never
-/// keep this one from working.
-async fn remove_abandoned(surroundings: &Surroundings, daemon: Option<&Daemon>, daemon_failed: bool) {
+/// keep this one from working. Says after how many runs it cleaned up.
+pub(super) async fn remove_abandoned(
+    surroundings: &Surroundings,
+    daemon: Option<&Daemon>,
+    daemon_failed: bool,
+) -> usize {
     // A daemon that is configured and does not answer may still hold containers of those runs.
+    let mut removed = 0;
     if daemon_failed {
-        return;
+        return removed;
     }
     for lease in abandoned(&surroundings.cache_directory) {
         if let Some(daemon) = daemon
@@ -188,8 +193,10 @@ async fn remove_abandoned(surroundings: &Surroundings, daemon: Option<&Daemon>, 
             tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
             continue;
         }
-        if let Err(error) = lease.remove() {
-            tracing::warn!(%error, "files of an interrupted run were not removed");
+        match lease.remove() {
+            Ok(()) => removed += 1,
+            Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),
         }
     }
+    removed
 }

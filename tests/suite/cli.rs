@@ -26,6 +26,7 @@ fn short_help() {
       build        Build an image from an artifact
       inspect      Say what an artifact is and what it needs
       builders     List, show, check and export builders
+      cache        Show and prune the cache
       config       Show the configuration
       completions  Print a completion script for a shell
       man          Print the manual page

@@ -5,7 +5,6 @@
 
 mod container;
 mod limits;
-mod output;
 mod program;
 
 use std::collections::HashMap;
