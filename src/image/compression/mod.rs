@@ -32,7 +32,7 @@ use super::layer::{LAYER_FORMAT_VERSION, Layer};
 use super::manifest::LayerCompression;
 
 pub use read::{DecompressionLimit, decompress, sniff};
-pub use write::{WrittenBlob, all_cores, write_layer};
+pub use write::{WrittenBlob, all_cores, compress_tar, write_layer};
 
 /// Raised with every change of the bytes that an equal tar gives, other than by a level or a library's version, and
 /// with every change of what `auto` decides.
@@ -120,6 +120,14 @@ impl Compression {
             Self::Fixed(method) => Ok(method),
             Self::Auto if sample::shrinks(layer, Method::GZIP)? => Ok(Method::GZIP),
             Self::Auto => Ok(Method::NONE),
+        }
+    }
+
+    /// What a tar that exists already is compressed by: layers of base images are programs and texts.
+    pub fn method_for_base(self) -> Method {
+        match self {
+            Self::Fixed(method) => method,
+            Self::Auto => Method::GZIP,
         }
     }
 

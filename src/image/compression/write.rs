@@ -2,7 +2,7 @@
 //!
 //! Memory does not grow with the layer. Must not decide how a layer is compressed.
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::num::NonZeroUsize;
 
 use super::Method;
@@ -37,14 +37,43 @@ pub fn write_layer(
     threads: NonZeroUsize,
     out: impl Write,
 ) -> io::Result<WrittenBlob> {
-    let media_type = format.layer(method.codec());
     if method.codec() == LayerCompression::None {
         let written = layer.write_to(out)?;
-        let descriptor = Descriptor::new(media_type, written.diff_id, written.size);
+        let descriptor = Descriptor::new(format.layer(method.codec()), written.diff_id, written.size);
         return Ok(WrittenBlob { layer: written, descriptor });
     }
     let mut writer = ParallelWriter::new(method, threads, layer.size(), DigestWriter::new(out))?;
     let written = layer.write_to(&mut writer)?;
+    Ok(WrittenBlob { layer: written, descriptor: finish(writer, method, format)? })
+}
+
+/// Writes a tar of `size` bytes that exists already, as [`write_layer`] writes one that is made.
+///
+/// # Errors
+/// Errors of both, and of starting threads; [`io::ErrorKind::UnexpectedEof`] if the tar is shorter.
+pub fn compress_tar(
+    tar: impl Read,
+    size: u64,
+    method: Method,
+    format: ManifestFormat,
+    threads: NonZeroUsize,
+    out: impl Write,
+) -> io::Result<Descriptor> {
+    let mut writer = ParallelWriter::new(method, threads, size, DigestWriter::new(out))?;
+    // Pieces of any size give the same blob; these save calls.
+    let copied = io::copy(&mut BufReader::with_capacity(128 * 1024, tar.take(size)), &mut writer)?;
+    if copied < size {
+        let text = format!("the layer ended after {copied} of {size} bytes");
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+    }
+    finish(writer, method, format)
+}
+
+fn finish<W: Write>(
+    writer: ParallelWriter<DigestWriter<W>>,
+    method: Method,
+    format: ManifestFormat,
+) -> io::Result<Descriptor> {
     let (_, digest, size) = writer.finish()?.finish();
-    Ok(WrittenBlob { layer: written, descriptor: Descriptor::new(media_type, digest, size) })
+    Ok(Descriptor::new(format.layer(method.codec()), digest, size))
 }

@@ -7,6 +7,7 @@
 //! "image-layout.md".
 
 mod forms;
+mod tar_index;
 mod tar_writer;
 mod write;
 
@@ -19,6 +20,8 @@ use crate::image::Digest;
 use crate::image::config::InvalidConfig;
 
 pub(crate) use forms::Form;
+pub use tar_index::InvalidTar;
+pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
 pub(crate) use write::{BaseFiles, write_config_only, write_from_files, write_image};
 pub use write::{unpack_for_archive, write_archive};
