@@ -385,6 +385,11 @@ mod tests {
             {
                 return Ok(());
             }
+            // `A/a` is a registry and a repository to Docker, as a repository is in lower case. The library puts Docker
+            // Hub in front of it.
+            if usual.as_ref().is_ok_and(|usual| usual.repository().contains(|one: char| one.is_ascii_uppercase())) {
+                return Ok(());
+            }
             if let (Ok(own), Ok(usual)) = (&own, &usual) {
                 prop_assert_eq!(own.to_string(), usual.whole());
             } else {

@@ -76,6 +76,14 @@ pub enum Error {
         /// What its manifest names.
         missing: Vec<String>,
     },
+    /// The main class is nowhere.
+    #[error("`{name}` cannot be started: its main class `{class}` is neither in it nor on its Class-Path")]
+    MainClass {
+        /// The JAR.
+        name: String,
+        /// The class.
+        class: String,
+    },
     /// The program that `--run` is to start went nowhere it could be started from.
     #[error("`--run` needs the image in a daemon, and it went to an archive only")]
     NothingToRun,
@@ -138,7 +146,7 @@ impl Failure for Error {
         match self {
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
             Self::NoOutput => FailureKind::Unexpected,
-            Self::ClassPath { .. } => FailureKind::Artifact,
+            Self::ClassPath { .. } | Self::MainClass { .. } => FailureKind::Artifact,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,
         }
@@ -156,6 +164,10 @@ impl Failure for Error {
                     None => "bring them along with `--add FILE`".into(),
                 }]
             }
+            Self::MainClass { .. } => vec![
+                "name the class to start with `--main-class`".into(),
+                "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
+            ],
             Self::NothingToRun => vec!["add `-o docker`".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],

@@ -7,15 +7,17 @@ use std::time::Instant;
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
-use crate::detect::{DetectOptions, Facts, detect};
+use crate::detect::{DetectError, DetectOptions, Facts, detect};
 use crate::engine::sandbox::{SandboxSettings, probe};
 use crate::events::{Events, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
 use crate::image::layer::Entry;
-use crate::input::{AddedDestination, Artifact, InputOptions, InputSource, missing_class_path};
+use crate::input::{
+    AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
+};
 use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Plan, Stage};
-use crate::request::{AssembleRequest, Output, Request};
+use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
 /// Everything that carrying out a plan needs.
@@ -54,6 +56,7 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     };
     let ((mut found, mut daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
     check_class_path(&artifact, &facts)?;
+    check_main_class(request, &artifact, &facts)?;
     let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
     let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
     let selection = select(
@@ -178,6 +181,31 @@ fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
     let missing = missing_class_path(&jar.class_path, &artifact.added);
     if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
+}
+
+/// Refuses a JAR whose main class is in none of the files that Java would look for it in.
+fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
+    // What a foreign script makes of the JAR, and what else the program is told to start, is not known here.
+    let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
+    let is_told = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
+    let is_of_java =
+        ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|start| jar.main_class.starts_with(start));
+    if jar.has_main_class
+        || is_of_java
+        || is_foreign
+        || is_told("JAVA_MAIN_CLASS")
+        || is_told("JAVA_CLASSPATH")
+    {
+        return Ok(());
+    }
+    let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
+    match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
+        ClassSearch::Found | ClassSearch::Unknown => Ok(()),
+        ClassSearch::Absent => {
+            Err(Error::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() })
+        }
+    }
 }
 
 fn file_name(destination: &AddedDestination) -> String {

@@ -245,7 +245,7 @@ fn usage_errors_say_what_to_do() {
     hint: every user of this machine can read arguments: put both into ~/.netrc or --netrc-file
     hint: for a token use `--bearer-env VAR` or `--header-env NAME=VAR`
 
-    error: `ftp://` is not a place artifacts are fetched from
+    error: `ftp://host.example/a.jar` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`
 
     hint: give a file, an http or https URL, or - for standard input
 
@@ -455,7 +455,7 @@ fn color_follows_flag_and_conventions() {
 fn errors_are_json_lines_where_progress_is() {
     let ended = Sandbox::new().run(&["inspect", "ftp://host.example/x", "--progress", "json"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://` is not a place artifacts are fetched from","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
+    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://host.example/x` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
 }
 
 #[test]

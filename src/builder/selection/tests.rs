@@ -31,6 +31,7 @@ fn dynamic(glibc: &str) -> ExecutableFacts {
 fn jar(java: Option<u32>) -> Kind {
     Kind::Jar(JarFacts {
         main_class: "app.Main".into(),
+        has_main_class: true,
         start_class: None,
         java,
         multi_release: false,
