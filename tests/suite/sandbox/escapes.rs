@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Setup, Tar, Who, as_everybody};
+use super::{Setup, Tar, as_everybody};
 use b2i::engine::{Container, ContainerSpec, Engine};
 
 /// Calls the system call whose number and arguments it is given, and prints the error number, or 0.
