@@ -140,7 +140,9 @@ fn map_all(pid: u32) {
 
 /// A cache, a lease, and what was told.
 pub(super) struct Setup {
-    directory: tempfile::TempDir,
+    directory: std::path::PathBuf,
+    /// Removed at the end, if it is nobody else's.
+    owned: Option<tempfile::TempDir>,
     lease: Option<Lease>,
     pub(super) settings: SandboxSettings,
     told: Arc<Mutex<Vec<Event>>>,
@@ -149,7 +151,14 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let lease = Lease::acquire(&directory.path().join("cache")).expect("a lease");
+        let mut setup = Self::at(directory.path());
+        setup.owned = Some(directory);
+        setup
+    }
+
+    /// Works below a directory that somebody else removes.
+    pub(super) fn at(directory: &Path) -> Self {
+        let lease = Lease::acquire(&directory.join("cache")).expect("a lease");
         let settings = SandboxSettings {
             program: env!("CARGO_BIN_EXE_b2i").into(),
             cache: lease.cache().clone(),
@@ -157,7 +166,13 @@ impl Setup {
             date: 315_532_800,
             allow_root: Who::this() == Some(Who::Bare),
         };
-        Self { directory, lease: Some(lease), settings, told: Arc::default() }
+        Self {
+            directory: directory.to_owned(),
+            owned: None,
+            lease: Some(lease),
+            settings,
+            told: Arc::default(),
+        }
     }
 
     pub(super) fn events(&self) -> Events {
@@ -185,7 +200,7 @@ impl Setup {
     }
 
     pub(super) fn root(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// An engine for busybox with these layers on it.
