@@ -1,6 +1,8 @@
 //! Registries as image source and sink: a real one, one behind a password, and one that misbehaves as told.
 
+mod auth;
 mod fake;
+mod pull;
 mod push;
 mod real;
 
@@ -97,4 +99,15 @@ pub(crate) fn with_credentials(text: &str, directory: &std::path::Path) -> Regis
     let path = directory.join("auth.json");
     std::fs::write(&path, text).expect("written");
     RegistrySettings { credential_files: vec![path], ..settings() }
+}
+
+/// An error with its causes.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }

@@ -1,5 +1,7 @@
 //! Publishing to a registry that counts and misbehaves: complete and verified, or a clear error and nothing changed.
 
+use std::time::Duration;
+
 use b2i::failure::{Failure, FailureKind};
 use b2i::image::{ImageReference, Platform};
 use b2i::store::builtin::static_base;
@@ -9,14 +11,10 @@ use b2i::store::registry::{
 use b2i::store::{BaseImage, UnfinishedImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
-use super::{layer, noise, on, reference, registries, scratch, settings};
+use super::{layer, noise, on, reference, registries, scratch, settings, whole};
 
 /// Larger than what is made in memory first.
 const LARGE: usize = 6 << 20;
-
-fn small() -> UnfinishedImage {
-    on(scratch(), layer("/small", noise(2, 1000), 0o644))
-}
 
 fn large() -> UnfinishedImage {
     on(scratch(), layer("/large", noise(3, LARGE), 0o644))
@@ -118,15 +116,17 @@ async fn a_push_survives_what_may_pass() {
     }
 }
 
-/// An error with its causes.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+#[tokio::test]
+async fn a_registry_that_falls_silent_is_asked_again() {
+    for kind in [Kind::Begin, Kind::Patch, Kind::HeadManifest] {
+        let silence = Fault::Silence(Duration::from_secs(30));
+        let registry = FakeRegistry::start(Access::Open, fail_once(kind, silence));
+        let mut settings = settings();
+        settings.network.connect_timeout = Duration::from_secs(1);
+        settings.network.read_timeout = Duration::from_millis(700);
+        publish(&registry, &large(), "app", settings).await.expect("published");
+        registry.assert_sound();
     }
-    text
 }
 
 #[tokio::test]

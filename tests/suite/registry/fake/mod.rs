@@ -7,10 +7,11 @@ mod answers;
 mod wire;
 
 use std::collections::HashMap;
-use std::io::BufReader;
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use answers::handle;
 use b2i::image::Digest;
@@ -75,6 +76,10 @@ pub(crate) enum Fault {
     Refuse(u16),
     /// Only so much of the answer's body, then the connection is closed.
     Truncate(usize),
+    /// No word for this long, and then nothing.
+    Silence(Duration),
+    /// A good head, and a body without end.
+    Endless,
     /// A good answer, and nothing kept.
     Lose,
     /// The answer's body is another, or the digest in its head.
@@ -268,6 +273,10 @@ fn connection(stream: &TcpStream, shared: &Shared, address: SocketAddr) {
         let fault = (shared.hook)(&seen);
         let (most, answered) = match &fault {
             Fault::Cut => return,
+            Fault::Silence(length) => {
+                std::thread::sleep(*length);
+                return;
+            }
             Fault::Refuse(status) => {
                 let answer = Answer::new(*status, b"");
                 drop(answer.write(&mut &*stream, &seen, None));
@@ -284,11 +293,17 @@ fn connection(stream: &TcpStream, shared: &Shared, address: SocketAddr) {
             last.body = String::from_utf8_lossy(&body).into_owned();
         }
         if !answered {
-            if let (Kind::Patch | Kind::Put, Some(id)) = (seen.kind, upload_id(&seen.target)) {
-                if let Some(upload) = kept.uploads.get_mut(&id) {
-                    upload.extend_from_slice(&body);
-                }
+            let upload = upload_id(&seen.target).and_then(|id| kept.uploads.get_mut(&id));
+            if let (Kind::Patch | Kind::Put, Some(upload)) = (seen.kind, upload) {
+                upload.extend_from_slice(&body);
             }
+            return;
+        }
+        if matches!(fault, Fault::Endless) {
+            drop(kept);
+            let mut to = stream;
+            let _ = to.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+            while to.write_all(&[b' '; 4096]).is_ok() {}
             return;
         }
         let answer = match &fault {
