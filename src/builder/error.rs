@@ -173,9 +173,9 @@ impl Failure for BuilderError {
             | Self::UnknownTemplate { .. }
             | Self::UnknownVersion { .. }
             | Self::UnknownBase { .. }
-            | Self::PlatformContradicts { .. }
             | Self::ContextPath { .. }
             | Self::NoContextPath { .. } => FailureKind::Usage,
+            Self::PlatformContradicts { .. } => FailureKind::Artifact,
             _ => FailureKind::Builder,
         }
     }

@@ -7,6 +7,7 @@ use super::arguments::build::BuildArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use super::input::{self, read_text};
+use crate::config::values::InvalidValue;
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
 use crate::request::{ImageRequest, Limits, Output, PullPolicy, Request};
 
@@ -15,12 +16,11 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     let mut flags = ConfigFile::default();
     input::configured(&arguments.input, &mut flags);
     let (builder, image) = (&arguments.builder, &arguments.image);
-    let choice = |error: crate::config::values::InvalidValue| CliError::usage(error.to_string());
+    let choice = |error: InvalidValue| CliError::usage(error.to_string());
     flags.build.builder = builder.builder.clone().map(unplaced);
     flags.build.assemble =
         builder.assemble.as_deref().map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
-    flags.build.pull =
-        builder.pull.as_deref().map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
+    configured_pull(builder.pull.as_deref(), &mut flags)?;
     flags.build.platform = image.platform.clone().map(unplaced);
     flags.build.labels =
         image.label.iter().map(|(name, value)| (name.clone(), unplaced(value.clone()))).collect();
@@ -34,6 +34,26 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     Ok(flags)
 }
 
+/// What `--pull` says, for every command that has it.
+pub(super) fn configured_pull(pull: Option<&str>, flags: &mut ConfigFile) -> Result<(), CliError> {
+    let choice = |error: InvalidValue| CliError::usage(error.to_string());
+    flags.build.pull = pull.map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
+    Ok(())
+}
+
+/// When images are pulled, and whether the network is forbidden.
+pub(super) fn pulling(settings: &Settings) -> Result<(PullPolicy, bool), CliError> {
+    let (pull, offline) = (&settings.build.pull, &settings.network.offline);
+    if offline.value && pull.value.0 == PullPolicy::Always {
+        return Err(CliError::usage(format!(
+            "pulling is set to always by {}, and offline by {}",
+            pull.origin, offline.origin
+        ))
+        .with_hint("give `--pull missing`, or leave `--offline` out"));
+    }
+    Ok((pull.value.0, offline.value))
+}
+
 /// Makes the request.
 pub(super) fn request(
     arguments: &BuildArguments,
@@ -42,15 +62,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let source = input::source(&arguments.input.artifact)?;
     let options = input::options(&arguments.input, &source, settings, environment)?;
-    let offline = settings.network.offline.value;
-    let pull = settings.build.pull.value.0;
-    if offline && pull == PullPolicy::Always {
-        return Err(CliError::usage(format!(
-            "pulling is set to always by {}, and offline by {}",
-            settings.build.pull.origin, settings.network.offline.origin
-        ))
-        .with_hint("give `--pull missing`, or leave `--offline` out"));
-    }
+    let (pull, offline) = pulling(settings)?;
     let builder = &arguments.builder;
     Ok(Request {
         source,

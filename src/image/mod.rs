@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of where images are stored, how they were planned, or what an artifact is.
 
+pub mod compression;
 pub mod config;
 pub mod digest;
 pub mod layer;
@@ -9,6 +10,7 @@ pub mod manifest;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod signal;
 pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};

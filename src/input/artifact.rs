@@ -246,6 +246,13 @@ impl crate::image::layer::Content for FileContent {
     fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
         Ok(Box::new(self.reader()))
     }
+
+    /// Jumps there without reading what is before.
+    fn open_at(&self, offset: u64) -> io::Result<Box<dyn io::Read + Send + '_>> {
+        let mut reader = self.reader();
+        io::Seek::seek(&mut reader, io::SeekFrom::Start(offset))?;
+        Ok(Box::new(reader))
+    }
 }
 
 #[cfg(test)]

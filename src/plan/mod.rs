@@ -130,7 +130,25 @@ pub enum Assembly {
     },
 }
 
+/// The two ways of [`Assembly`], without what they need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssemblyKind {
+    /// b2i performs the placement.
+    Place,
+    /// The script runs.
+    Run,
+}
+
 impl Assembly {
+    /// Which of the two ways it is.
+    pub fn kind(&self) -> AssemblyKind {
+        match self {
+            Self::Place { .. } => AssemblyKind::Place,
+            Self::RunOnDocker { .. } => AssemblyKind::Run,
+        }
+    }
+
     /// The way in a few words.
     pub fn word(&self) -> &'static str {
         match self {

@@ -8,13 +8,13 @@ use super::{Built, Error, Surroundings};
 use crate::assemble::{self, Inputs, RunResult, ScriptRun, run_script};
 use crate::builder::{BaseName, S2iContract, Selection};
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Changes, Container, ContainerLimits};
+use crate::engine::{Changes, Container, ContainerLimits, Engine};
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImagePath, ImageReference};
 use crate::plan::{Assembly, KnownValues, Stage};
-use crate::request::{Output, Request};
+use crate::request::{Limits, Output, Request};
 use crate::store::archive::{ArchiveError, write_archive, write_from_files};
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, PublishContext, ResolveOptions, remove_leftovers};
@@ -22,6 +22,15 @@ use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
 
 /// Where S2I puts the sources unless a label says otherwise.
 const DEFAULT_DESTINATION: &str = "/tmp";
+
+fn container_limits(limits: &Limits) -> ContainerLimits {
+    ContainerLimits {
+        memory: limits.memory,
+        nano_cpus: limits.nano_cpus,
+        pids: limits.pids,
+        timeout: limits.timeout,
+    }
+}
 
 /// Builds an image.
 ///
@@ -42,7 +51,8 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
         daemon,
         ports: result.ports,
         builder: stage.builder.name.clone(),
-        assembly: stage.assembly_reason.clone(),
+        assembly: stage.assembly.kind(),
+        assembly_reason: stage.assembly_reason.clone(),
         artifact_digest: result.artifact_digest.or(prepared.artifact.sha256),
         layer_digest: result.layer_digest,
     })
@@ -69,6 +79,10 @@ impl Work<'_> {
     }
 
     async fn build(&self) -> Result<StageResult, Error> {
+        if let Assembly::RunOnDocker { limits, .. } = &self.stage.assembly {
+            let engine = DockerEngine::new(self.daemon()?.clone());
+            engine.check(&container_limits(limits), limits.network.as_deref()).await?;
+        }
         let base = self.base().await?;
         match &self.stage.assembly {
             Assembly::Place { entries } => self.place(entries, base).await,
@@ -156,6 +170,7 @@ impl Work<'_> {
             image_id = Some(written.image_id);
         }
         let written = known.ok_or(Error::NoDaemon)?;
+        tracing::debug!(layer = %written.diff_id, size = written.size, "placed the artifact in a new layer");
         let config = (image.finish)(&written);
         Ok(StageResult {
             image_id: image_id.unwrap_or_else(|| config.digest()),
@@ -177,6 +192,7 @@ impl Work<'_> {
             }
             BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
         };
+        let files_count = files.len();
         let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.stage.tags.clone());
         let written = blocking(move || {
@@ -186,6 +202,7 @@ impl Work<'_> {
             Ok::<_, Error>(written)
         });
         let written = written.await?;
+        tracing::debug!(path = %path.display(), base_layers = files_count, image = %written.image_id, "wrote an archive");
         step.sized(written.layer.map_or(0, |layer| layer.size)).finish("");
         Ok(written)
     }
@@ -237,12 +254,7 @@ impl Work<'_> {
             entries,
             sources,
             environment,
-            limits: ContainerLimits {
-                memory: limits.memory,
-                nano_cpus: limits.nano_cpus,
-                pids: limits.pids,
-                timeout: limits.timeout,
-            },
+            limits: container_limits(limits),
             network: limits.network.as_deref(),
             date: self.stage.date,
             lease: self.prepared.lease.id(),
@@ -266,7 +278,9 @@ impl Work<'_> {
         result: RunResult,
     ) -> Result<StageResult, Error> {
         self.check_unchanged()?;
-        let Changes::Committed { image_id, diff_ids } = result.changes;
+        let Changes::Committed { image_id, diff_ids } = result.changes else {
+            unreachable!("the Docker engine commits");
+        };
         let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
         let known = KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),

@@ -5,6 +5,7 @@
 
 mod build;
 mod builders;
+mod cache;
 mod error;
 mod prepare;
 mod run;
@@ -16,8 +17,10 @@ use serde::Serialize;
 
 pub use build::build;
 pub use builders::{
-    BuilderCheck, BuilderDetails, BuilderSummary, check_builder, export_builder, list_builders, show_builder,
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, export_builder,
+    list_builders, show_builder,
 };
+pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use error::Error;
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
@@ -26,7 +29,7 @@ use crate::detect::Facts;
 use crate::events::Events;
 use crate::image::{Digest, ImageReference};
 use crate::input::{InputOptions, InputSource, Origin};
-use crate::plan::Plan;
+use crate::plan::{AssemblyKind, Plan};
 use crate::request::{Output, Request};
 
 /// What was found out about an artifact.
@@ -58,8 +61,10 @@ pub struct Built {
     pub ports: Vec<String>,
     /// The builder that was used.
     pub builder: String,
-    /// How the artifact got into the image, and why so.
-    pub assembly: String,
+    /// How the artifact got into the image.
+    pub assembly: AssemblyKind,
+    /// Why so.
+    pub assembly_reason: String,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,
     /// Digest of the new layer's tar; none if an engine committed it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
@@ -84,6 +85,16 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
     for stage in &plan.stages {
+        tracing::debug!(
+            builder = stage.builder.name,
+            base = stage.builder.base,
+            chosen = stage.builder.reason,
+            assembly = ?stage.assembly.kind(),
+            reason = stage.assembly_reason,
+            platform = %stage.platform,
+            outputs = ?stage.outputs,
+            "planned"
+        );
         step.clone().made(stage.builder.describe()).finish(stage.assembly.word());
     }
     Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
@@ -105,7 +116,10 @@ pub(super) async fn fetch(
 pub(super) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Events) -> Result<Facts, Error> {
     let step = events.start(Step::Detect, artifact.name.clone(), None);
     let options = DetectOptions { main_class: main_class.map(Into::into) };
+    let started = Instant::now();
     let facts = detect(&artifact.name, artifact.size, artifact.content.reader(), &options)?;
+    let milliseconds = started.elapsed().as_millis();
+    tracing::debug!(kind = facts.kind.word(), size = artifact.size, milliseconds, "read the facts");
     step.made(format!("{}: {}", artifact.name, facts.describe())).finish("");
     Ok(facts)
 }
@@ -133,11 +147,16 @@ fn template_entries(selection: &Selection, native_platform: &Platform) -> Vec<En
 }
 
 /// Removes what runs that are gone left behind. What cannot be removed now is left to the next run; it must never
-/// keep this one from working.
-async fn remove_abandoned(surroundings: &Surroundings, daemon: Option<&Daemon>, daemon_failed: bool) {
+/// keep this one from working. Says after how many runs it cleaned up.
+pub(super) async fn remove_abandoned(
+    surroundings: &Surroundings,
+    daemon: Option<&Daemon>,
+    daemon_failed: bool,
+) -> usize {
     // A daemon that is configured and does not answer may still hold containers of those runs.
+    let mut removed = 0;
     if daemon_failed {
-        return;
+        return removed;
     }
     for lease in abandoned(&surroundings.cache_directory) {
         if let Some(daemon) = daemon
@@ -146,8 +165,10 @@ async fn remove_abandoned(surroundings: &Surroundings, daemon: Option<&Daemon>, 
             tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
             continue;
         }
-        if let Err(error) = lease.remove() {
-            tracing::warn!(%error, "files of an interrupted run were not removed");
+        match lease.remove() {
+            Ok(()) => removed += 1,
+            Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),
         }
     }
+    removed
 }

@@ -9,7 +9,9 @@ pub mod cache;
 pub mod credentials;
 pub mod daemon;
 mod layer_blob;
+pub mod layout;
 pub mod registry;
+pub mod resolved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

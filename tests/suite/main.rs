@@ -10,5 +10,7 @@ mod input;
 mod leases;
 mod registry;
 mod s2i;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod scripts;
 mod support;

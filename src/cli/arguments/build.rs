@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 use super::Format;
 use super::input::InputArguments;
 use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
+use crate::image::signal::stop_signal;
 use crate::image::{ImagePath, ImageReference, Platform};
 
 /// Build an image from an artifact
@@ -178,20 +179,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Takes `SIGINT`, `INT` and `2`, as Docker does.
-fn stop_signal(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix("SIG").unwrap_or(text);
-    let is_name = name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"+-".contains(&byte));
-    match text.parse::<u8>() {
-        Ok(1..=64) => Ok(text.to_owned()),
-        Err(_) if is_name => Ok(format!("SIG{name}")),
-        _ => Err("write a signal's name, such as SIGINT, or its number".into()),
-    }
-}
-
 fn context_path(text: &str) -> Result<String, String> {
     let is_bad =
         |character: char| character.is_control() || character.is_whitespace() || "?#\\".contains(character);
@@ -215,17 +202,6 @@ mod tests {
         assert_eq!(words("/bin/a 'b c'"), Ok(vec!["/bin/a".into(), "b c".into()]));
         for text in ["", "[]", "['a']", "[1]", "'", "''", "[\"\"]"] {
             assert!(entrypoint(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn signals_are_names_or_numbers() {
-        assert_eq!(stop_signal("SIGINT"), Ok("SIGINT".into()));
-        assert_eq!(stop_signal("QUIT"), Ok("SIGQUIT".into()));
-        assert_eq!(stop_signal("SIGRTMIN+3"), Ok("SIGRTMIN+3".into()));
-        assert_eq!(stop_signal("15"), Ok("15".into()));
-        for text in ["", "SIG", "sigint", "0", "65", "300", "SIG INT"] {
-            assert!(stop_signal(text).is_err(), "{text}");
         }
     }
 

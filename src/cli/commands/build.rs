@@ -119,6 +119,7 @@ fn run_built(
 mod tests {
     use super::*;
     use crate::image::Digest;
+    use crate::plan::AssemblyKind;
 
     fn built(outputs: Vec<Output>, ports: &[&str]) -> Built {
         Built {
@@ -128,7 +129,8 @@ mod tests {
             daemon: Some("podman".into()),
             ports: ports.iter().map(|port| (*port).to_owned()).collect(),
             builder: "java:21".into(),
-            assembly: "place".into(),
+            assembly: AssemblyKind::Place,
+            assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
         }

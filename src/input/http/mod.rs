@@ -63,6 +63,7 @@ pub(super) async fn fetch(
     let cache = DownloadCache::open(lease.cache())?;
     let key = key(url, &options.http);
     let mut known = cache.lookup(&key);
+    tracing::debug!(url = shown_url(url), kept = known.is_some(), "looked the download up in the cache");
     if let Some(kept) = without_network(&cache, url, known.as_ref(), options).await? {
         events.note(format!("`{}` is taken from the cache", shown_url(url)));
         return Ok(kept);
@@ -162,6 +163,7 @@ fn complete_download(
         FileContent::temporary(file)
     };
     let DownloadEntry { digest, size, name, .. } = entry;
+    tracing::debug!(url = shown_url(url), size, %digest, kept = keep, "downloaded");
     Ok(Fetched { name, size, sha256: Some(digest), content })
 }
 

@@ -1,6 +1,6 @@
 //! Owns one request with its redirects, and telling failures that may pass from those that will not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -71,8 +71,17 @@ pub(super) async fn get(
         }
         // What is hashed, measured and resumed are the bytes of the file, not a compressed form of them.
         all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let started = Instant::now();
         let response = client.get(current.clone()).headers(all).send().await;
         let response = response.map_err(|error| send_error(&current, error))?;
+        tracing::debug!(
+            url = shown_url(&current),
+            status = response.status().as_u16(),
+            milliseconds = started.elapsed().as_millis(),
+            // Whether, never which: credentials stay with the host they belong to.
+            trusted,
+            "asked for the download"
+        );
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => {
                 current = target(&current, response.headers()).map_err(HttpError::from)?;

@@ -1,14 +1,17 @@
 //! Tests of the archive writer, read back with another tar reader.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::forms::{NEW_LAYER, blob};
 use super::*;
+use crate::image::layer::WrittenLayer;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
-use crate::image::{ImagePath, Platform};
-use crate::store::BaseImage;
+use crate::image::{ImageConfig, ImagePath, Platform};
+use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
 
 fn layer(bytes: &[u8]) -> Layer {
     let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes.to_vec()) };

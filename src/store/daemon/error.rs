@@ -169,6 +169,22 @@ pub enum DaemonError {
         /// What it said.
         reason: String,
     },
+    /// A limit is out of the range that the daemon takes.
+    #[error("the {limit} limit cannot be set: {reason}")]
+    LimitOutOfRange {
+        /// Which limit.
+        limit: &'static str,
+        /// What was asked for, and what may be.
+        reason: String,
+    },
+    /// The network that was asked for is not there.
+    #[error("the daemon at {address} has no network `{network}`")]
+    NoNetwork {
+        /// The address.
+        address: String,
+        /// Its name.
+        network: String,
+    },
     /// The container's command could not be started.
     #[error("`{command}` could not be started in the image `{image}`: {reason}")]
     Start {
@@ -274,7 +290,10 @@ fn seconds(duration: Duration) -> String {
 impl Failure for DaemonError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::InvalidHost { .. } | Self::Context { .. } => FailureKind::Usage,
+            Self::InvalidHost { .. }
+            | Self::Context { .. }
+            | Self::LimitOutOfRange { .. }
+            | Self::NoNetwork { .. } => FailureKind::Usage,
             Self::Unreachable { .. }
             | Self::PermissionDenied { .. }
             | Self::Request { .. }
@@ -335,6 +354,7 @@ impl Failure for DaemonError {
             Self::LimitNotEnforced { .. } => {
                 one("leave the limit out, or run the daemon with cgroups that can enforce it")
             }
+            Self::NoNetwork { .. } => one("`docker network ls` lists the networks that there are"),
             Self::Start { .. } => {
                 one("the file, or the interpreter that its first line names, is missing or not executable")
             }

@@ -103,7 +103,9 @@ impl Authority {
         }
         let mut found = None;
         for file in &self.files {
-            if let Some(credentials) = find_credentials(registry, std::slice::from_ref(file)).await? {
+            if let Some(credentials) =
+                find_credentials(registry, Some(repository), std::slice::from_ref(file)).await?
+            {
                 found = Some(Found { credentials, identity: Identity::From(file.display().to_string()) });
                 break;
             }

@@ -102,7 +102,7 @@ fn options_that_contradict_the_artifact_are_refused() {
             3,
             &["another SHA-256", "expected sha256:0000", "actual   sha256:a"][..],
         ),
-        ("program", &["--platform", "linux/arm64"], 2, &["linux/amd64", "linux/arm64", "--platform"]),
+        ("program", &["--platform", "linux/arm64"], 4, &["linux/amd64", "linux/arm64", "--platform"]),
         ("program", &["--max-size", "1000"], 3, &["1000 bytes", "687048", "--max-size"]),
         ("program", &["--builder", "tomcat"], 5, &["takes WARs", "executable", "--builder"]),
         ("program", &["--builder", "no-such-builder"], 2, &["no builder `no-such-builder`", "binary"]),
