@@ -6,11 +6,13 @@
 pub mod error;
 pub mod file;
 pub mod keys;
+pub mod registries;
 pub mod settings;
 pub mod values;
 
 pub use error::Error;
 pub use file::{ConfigFile, FileLevel};
+pub use registries::{RegistryHost, RegistrySection};
 pub use settings::{Origin, Setting, Settings, Sources, TemplateDirectory, load, unplaced};
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use toml::Spanned;
 use super::error::{Error, line_of};
 use super::file::{self, ConfigFile, FileLevel};
 use super::keys;
+use super::registries::RegistryHost;
 use super::values::{AssembleChoice, BuilderName, ByteSize, Cpus, Period, Port, ProxyUrl, PullChoice, Words};
 use crate::image::{ImageReference, Platform};
 use crate::request::{AssembleRequest, PullPolicy};
@@ -86,6 +87,7 @@ pub struct Settings {
     pub docker: DockerSettings,
     pub cache: CacheSettings,
     pub network: NetworkSettings,
+    pub registries: BTreeMap<String, RegistryHost>,
     pub limits: LimitsSettings,
 }
 
@@ -130,6 +132,7 @@ pub struct NetworkSettings {
     pub connect_timeout: Option<Setting<Period>>,
     pub read_timeout: Option<Setting<Period>>,
     pub retries: Option<Setting<u32>>,
+    pub chunk_size: Option<Setting<ByteSize>>,
     pub max_size: Setting<ByteSize>,
 }
 
@@ -213,13 +216,13 @@ enum Source {
     },
 }
 
-struct Level {
+pub(super) struct Level {
     source: Source,
-    content: ConfigFile,
+    pub(super) content: ConfigFile,
 }
 
 impl Level {
-    fn origin<T>(&self, key: &str, value: &Spanned<T>) -> Origin {
+    pub(super) fn origin<T>(&self, key: &str, value: &Spanned<T>) -> Origin {
         match &self.source {
             Source::Flags => {
                 let flag = keys::key(key).and_then(|key| key.flag).unwrap_or("--");
@@ -235,7 +238,7 @@ impl Level {
     }
 
     /// Paths in a file are relative to that file, not to where b2i was started.
-    fn resolve(&self, path: &Path) -> PathBuf {
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
         match &self.source {
             Source::File { path: file, .. } => file.parent().unwrap_or(Path::new("")).join(path),
             Source::Flags | Source::Variables(_) => path.to_owned(),
@@ -261,6 +264,7 @@ impl Level {
         network.connect_timeout = reader.value("network.connect-timeout", &[])?;
         network.read_timeout = reader.value("network.read-timeout", &[])?;
         network.retries = reader.value("network.retries", &[])?;
+        network.chunk_size = reader.value("network.chunk-size", &[])?;
         network.max_size = reader.value("network.max-size", &[])?;
         limits.memory = reader.value("limits.memory", &[])?;
         limits.cpus = reader.value("limits.cpus", &[])?;
@@ -315,11 +319,11 @@ pub fn unplaced<T>(value: T) -> Spanned<T> {
 }
 
 /// All levels, highest first.
-struct Levels(Vec<Level>);
+pub(super) struct Levels(pub(super) Vec<Level>);
 
 impl Levels {
     /// The value of the highest level that has one.
-    fn pick<T: Clone>(
+    pub(super) fn pick<T: Clone>(
         &self,
         key: &str,
         field: impl Fn(&ConfigFile) -> &Option<Spanned<T>>,
@@ -416,8 +420,10 @@ impl Levels {
                 connect_timeout: self.pick("network.connect-timeout", |file| &file.network.connect_timeout),
                 read_timeout: self.pick("network.read-timeout", |file| &file.network.read_timeout),
                 retries: self.pick("network.retries", |file| &file.network.retries),
+                chunk_size: self.pick("network.chunk-size", |file| &file.network.chunk_size),
                 max_size: self.pick_or("network.max-size", DEFAULT_MAX_SIZE, |file| &file.network.max_size),
             },
+            registries: self.registries(),
             limits: LimitsSettings {
                 memory: self.pick("limits.memory", |file| &file.limits.memory),
                 cpus: self.pick("limits.cpus", |file| &file.limits.cpus),
