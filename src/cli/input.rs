@@ -12,7 +12,8 @@ use super::environment::Environment;
 use super::failure::CliError;
 use crate::config::{ConfigFile, Settings, unplaced};
 use crate::failure::FailureKind;
-use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, ProxySettings, Secret};
+use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, Secret};
+use crate::network::{NetworkOptions, ProxySettings};
 
 /// The largest file with headers, passwords or variables that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
@@ -136,16 +137,23 @@ fn http_options(
         Some(name) => Some(Secret::new(secret(name, "--bearer-env", environment)?)),
         None => None,
     };
+    Ok(HttpOptions {
+        headers,
+        bearer,
+        netrc: netrc(arguments.netrc_file.as_deref(), environment)?.map(Secret::new),
+        network: network_options(settings),
+    })
+}
+
+/// How the network is used, by every client.
+pub(super) fn network_options(settings: &Settings) -> NetworkOptions {
     let network = &settings.network;
     let proxies = &network.proxies;
     let proxy = |setting: &Option<crate::config::Setting<crate::config::values::ProxyUrl>>| {
         setting.as_ref().map(|setting| setting.value.secret().to_owned())
     };
-    let usual = HttpOptions::default();
-    Ok(HttpOptions {
-        headers,
-        bearer,
-        netrc: netrc(arguments.netrc_file.as_deref(), environment)?.map(Secret::new),
+    let usual = NetworkOptions::default();
+    NetworkOptions {
         proxy: ProxySettings {
             http: proxy(&proxies.http),
             https: proxy(&proxies.https),
@@ -160,7 +168,7 @@ fn http_options(
         read_timeout: network.read_timeout.as_ref().map_or(usual.read_timeout, |setting| setting.value.0),
         retries: network.retries.as_ref().map_or(usual.retries, |setting| setting.value),
         retry_pause: usual.retry_pause,
-    })
+    }
 }
 
 /// The value of a variable that a flag names.

@@ -1,8 +1,12 @@
 //! The room of engines: starting a container from a builder image and working with it.
 //!
-//! The trait is what `assemble/` works with; `docker` is its first implementation. Knows no plan and no artifact.
+//! The trait is what `assemble/` works with; `docker` and, on Linux, `sandbox` implement it. Knows no plan and no
+//! artifact.
 
 pub mod docker;
+mod output;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 
 use std::time::Duration;
 
@@ -11,6 +15,7 @@ use futures_util::stream::BoxStream;
 
 use crate::events::Events;
 use crate::image::ImagePath;
+use crate::image::layer::Layer;
 
 /// What a container is started with.
 #[derive(Clone, Debug)]
@@ -68,6 +73,9 @@ pub enum Changes {
         /// The digests of its uncompressed layers, lowest first.
         diff_ids: Vec<crate::image::Digest>,
     },
+    /// The change itself. Its contents are read when it is written, from what the container left; they go with the last
+    /// copy of the layer.
+    Layer(Layer),
 }
 
 /// Starts containers.

@@ -69,6 +69,7 @@ impl Lease {
             state: Mutex::new(State { is_left: false, file, partial: Vec::new() }),
         };
         create_private_directory(&lease.temporary)?;
+        tracing::debug!(id = lease.id, cache = %lease.cache.root().display(), "took a lease");
         Ok(lease)
     }
 
@@ -157,7 +158,9 @@ impl AbandonedLease {
     /// [`FileError`] for the first thing that could not be removed; the lease then stays for another try.
     pub fn remove(self) -> Result<(), FileError> {
         remove_all(&self.temporary, &self.partial, &self.id)?;
-        remove_if_there(&self.path)
+        remove_if_there(&self.path)?;
+        tracing::debug!(id = self.id, files = self.partial.len(), "cleaned up after a run that is gone");
+        Ok(())
     }
 }
 

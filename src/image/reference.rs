@@ -88,6 +88,46 @@ impl ImageReference {
     }
 }
 
+/// Where repositories of one registry are found in another: `host[:port][/path]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPrefix {
+    registry: String,
+    path: String,
+}
+
+impl RepositoryPrefix {
+    /// The registry's host and port.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository that stands there for `repository`.
+    pub fn within(&self, repository: &str) -> String {
+        if self.path.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.path) }
+    }
+}
+
+impl fmt::Display for RepositoryPrefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.registry)?;
+        if self.path.is_empty() { Ok(()) } else { write!(formatter, "/{}", self.path) }
+    }
+}
+
+impl FromStr for RepositoryPrefix {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
+        let valid = is_registry(registry) && (path.is_empty() || path.split('/').all(is_component));
+        if valid && !text.ends_with('/') {
+            return Ok(Self { registry: registry.to_owned(), path: path.to_owned() });
+        }
+        let reason = "expected `host[:port]` or `host[:port]/path`".to_owned();
+        Err(InvalidReference { text: text.to_owned(), reason })
+    }
+}
+
 impl PartialEq for ImageReference {
     fn eq(&self, other: &Self) -> bool {
         self.identity() == other.identity()

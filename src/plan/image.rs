@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::make::{Decided, PlanError};
 use super::{Placeholder, PlannedImage, PlannedText};
 use crate::builder::Selection;
+use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::image::ConfigEdits;
 use crate::image::words;
 use crate::input::Origin;
@@ -25,6 +26,9 @@ pub(super) fn planned_image(
         Selection::Template(choice) => {
             let image = &choice.template.metadata.image;
             let edits = ConfigEdits {
+                // What a base that is a builder itself says of its own scripts would be wrong about ours.
+                removed_env: CONTRACT_VARIABLES.map(str::to_owned).into(),
+                removed_labels: CONTRACT_LABELS.map(str::to_owned).into(),
                 env: image.env.clone().into_iter().collect(),
                 labels: image.labels.clone(),
                 exposed_ports: image.ports.clone(),

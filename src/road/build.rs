@@ -170,6 +170,7 @@ impl Work<'_> {
             image_id = Some(written.image_id);
         }
         let written = known.ok_or(Error::NoDaemon)?;
+        tracing::debug!(layer = %written.diff_id, size = written.size, "placed the artifact in a new layer");
         let config = (image.finish)(&written);
         Ok(StageResult {
             image_id: image_id.unwrap_or_else(|| config.digest()),
@@ -191,6 +192,7 @@ impl Work<'_> {
             }
             BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
         };
+        let files_count = files.len();
         let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.stage.tags.clone());
         let written = blocking(move || {
@@ -200,6 +202,7 @@ impl Work<'_> {
             Ok::<_, Error>(written)
         });
         let written = written.await?;
+        tracing::debug!(path = %path.display(), base_layers = files_count, image = %written.image_id, "wrote an archive");
         step.sized(written.layer.map_or(0, |layer| layer.size)).finish("");
         Ok(written)
     }
@@ -275,7 +278,9 @@ impl Work<'_> {
         result: RunResult,
     ) -> Result<StageResult, Error> {
         self.check_unchanged()?;
-        let Changes::Committed { image_id, diff_ids } = result.changes;
+        let Changes::Committed { image_id, diff_ids } = result.changes else {
+            unreachable!("the Docker engine commits");
+        };
         let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
         let known = KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),

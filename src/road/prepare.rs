@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
@@ -84,6 +85,16 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
     for stage in &plan.stages {
+        tracing::debug!(
+            builder = stage.builder.name,
+            base = stage.builder.base,
+            chosen = stage.builder.reason,
+            assembly = ?stage.assembly.kind(),
+            reason = stage.assembly_reason,
+            platform = %stage.platform,
+            outputs = ?stage.outputs,
+            "planned"
+        );
         step.clone().made(stage.builder.describe()).finish(stage.assembly.word());
     }
     Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
@@ -105,7 +116,10 @@ pub(super) async fn fetch(
 pub(super) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Events) -> Result<Facts, Error> {
     let step = events.start(Step::Detect, artifact.name.clone(), None);
     let options = DetectOptions { main_class: main_class.map(Into::into) };
+    let started = Instant::now();
     let facts = detect(&artifact.name, artifact.size, artifact.content.reader(), &options)?;
+    let milliseconds = started.elapsed().as_millis();
+    tracing::debug!(kind = facts.kind.word(), size = artifact.size, milliseconds, "read the facts");
     step.made(format!("{}: {}", artifact.name, facts.describe())).finish("");
     Ok(facts)
 }

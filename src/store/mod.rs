@@ -8,13 +8,16 @@ pub mod builtin;
 pub mod cache;
 pub mod credentials;
 pub mod daemon;
+mod layer_blob;
 pub mod layout;
+pub mod registry;
 pub mod resolved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use blobs::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
+pub use layer_blob::{EncodeLayer, LayerBlob, UncompressedLayer};
 
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, Digest, ImageConfig, ManifestFormat};

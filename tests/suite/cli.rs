@@ -260,7 +260,7 @@ fn values_are_checked_where_they_are_typed() {
         (&["build", "a", "--port", "8000-8010"], "ranges are not taken"),
         (&["build", "a", "--timeout", "5"], "is not a time span"),
         (&["build", "a", "--cpus", "all"], "is not a number of processors"),
-        (&["build", "a", "--entrypoint", "'x"], "unclosed single quote"),
+        (&["build", "a", "--entrypoint", "'x"], "the single quote at character 1 is not closed"),
         (&["build", "a", "--stop-signal", "9000"], "is no signal"),
         (&["build", "a", "--stop-signal", "FOO"], "write a name, such as SIGINT"),
         (&["build", "a", "--workdir", "srv"], "does not start with `/`"),
@@ -289,11 +289,17 @@ fn variables_are_checked() {
         ("B2I_PROGRESS", "bar", "is none of auto, plain, json"),
         ("B2I_OFFLINE", "maybe", "the variable `B2I_OFFLINE` is wrong"),
         ("B2I_CONFIG", "/missing.toml", "there is no configuration file `/missing.toml`"),
+        (
+            "B2I_ARGS",
+            "--key k3y '",
+            "the variable `B2I_ARGS` is wrong: the single quote at character 11 is not closed",
+        ),
         ("SOURCE_DATE_EPOCH", "today", "`today` is not a number of seconds since 1970"),
     ] {
         let ended = sandbox.run_with(&["build", "app.jar", "--dry-run"], &[(name, value)]);
         assert_eq!(ended.code, 2, "{}", ended.stderr);
         assert!(ended.stderr.contains(reason), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("k3y"), "arguments may be secrets: {}", ended.stderr);
     }
     let ended = sandbox.run_with(&["config", "show"], &[("B2I_BULDER", "java")]);
     assert_eq!(ended.code, 0);

@@ -5,7 +5,6 @@
 
 mod container;
 mod limits;
-mod output;
 mod program;
 
 use std::collections::HashMap;
@@ -17,7 +16,7 @@ pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions, ProgramStreams};
 
 use super::{ContainerLimits, ContainerSpec, Engine};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container};
+use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
 
 /// What `assemble` needs to place and own files, and nothing else.
 const CAPABILITIES: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
@@ -142,7 +141,9 @@ impl Engine for DockerEngine {
             ..ContainerCreateBody::default()
         };
         let client = self.daemon.client().clone();
-        let create = async move { client.create_container(None::<CreateContainerOptions>, body).await };
+        let create = async move {
+            traced("create a container", client.create_container(None::<CreateContainerOptions>, body)).await
+        };
         let created = self.daemon.finish(create).await;
         let created = created.map_err(|error| {
             self.daemon.request_error(format!("create a container of the image {}", spec.image), &error)
@@ -154,6 +155,15 @@ impl Engine for DockerEngine {
             remove_container(&self.daemon, &created.id).await?;
             return Err(limits::not_enforced(&self.daemon, limit, reason));
         }
+        tracing::debug!(
+            id = created.id,
+            image = spec.image,
+            command = ?spec.command,
+            user = ?spec.user,
+            network = ?spec.network,
+            limits = ?spec.limits,
+            "made a container"
+        );
         Ok(DockerContainer::new(self.daemon.clone(), created.id, spec))
     }
 }

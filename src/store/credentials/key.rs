@@ -48,6 +48,12 @@ pub(super) fn is_docker_hub(registry: &str) -> bool {
     Key::of(registry).host == Key::of(DOCKER_HUB_KEY).host
 }
 
+/// Says whether the entry `name` is for the whole of `registry`, in whatever spelling.
+pub(super) fn is_whole(name: &str, registry: &str) -> bool {
+    let (key, wanted) = (Key::of(name), Key::of(registry));
+    key.host == wanted.host && key.namespace.is_empty()
+}
+
 /// Gives the entries for `repository` of `registry`, the most specific one first. Of several spellings of one key
 /// the exact one comes first, then Docker's own one of Docker Hub, then the others in their order.
 pub(super) fn best_first<'a, Value>(

@@ -8,17 +8,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 
 use crate::failure::{Failure, FailureKind};
 
+mod helper;
+mod keep;
 mod key;
+
+use helper::Helper;
+pub use keep::{Kept, forget_credentials, keep_credentials};
 
 /// Largest credentials file that is read, in bytes.
 const MAXIMUM_FILE: u64 = 4 << 20;
@@ -119,7 +122,7 @@ pub async fn find_credentials(
     files: &[PathBuf],
 ) -> Result<Option<Credentials>, CredentialsError> {
     for path in files {
-        let Some(file) = read(path)? else { continue };
+        let Some(file) = read::<AuthFile>(path)? else { continue };
         if let Some(found) = find_in(registry, repository, path, file).await? {
             return Ok(Some(found));
         }
@@ -135,7 +138,7 @@ async fn find_in(
 ) -> Result<Option<Credentials>, CredentialsError> {
     let named = key::best_first(&file.helpers, registry, None).into_iter().next().map(|(_, helper)| helper);
     if let Some(helper) = named.or(file.store.as_ref()).filter(|helper| !helper.is_empty())
-        && let Some(found) = ask_helper(helper, registry, path).await?
+        && let Some(found) = (Helper { name: helper, file: path, registry }).get().await?
     {
         return Ok(Some(found));
     }
@@ -171,7 +174,8 @@ impl AuthEntry {
     }
 }
 
-fn read(path: &Path) -> Result<Option<AuthFile>, CredentialsError> {
+/// Reads a file as whatever `T` takes of it; nothing if it is not there.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CredentialsError> {
     let failed = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -186,71 +190,6 @@ fn read(path: &Path) -> Result<Option<AuthFile>, CredentialsError> {
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| failed(format!("is not valid at line {}, column {}", error.line(), error.column())))
-}
-
-#[derive(Deserialize)]
-struct HelperAnswer {
-    #[serde(rename = "Username", default)]
-    username: String,
-    #[serde(rename = "Secret", default)]
-    secret: String,
-}
-
-async fn ask_helper(
-    name: &str,
-    registry: &str,
-    path: &Path,
-) -> Result<Option<Credentials>, CredentialsError> {
-    let helper = format!("docker-credential-{name}");
-    let failed = |reason: String| CredentialsError::Helper {
-        helper: helper.clone(),
-        path: path.to_owned(),
-        registry: registry.to_owned(),
-        reason,
-    };
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Err(failed("has no valid name".into()));
-    }
-    let server = if key::is_docker_hub(registry) { DOCKER_HUB_KEY } else { registry };
-    let exchange = async {
-        let mut child = tokio::process::Command::new(&helper)
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A helper may answer without reading its input to the end.
-            let _ = stdin.write_all(server.as_bytes()).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = match tokio::time::timeout(HELPER_TIMEOUT, exchange).await {
-        Err(_) => return Err(failed(format!("did not answer within {} s", HELPER_TIMEOUT.as_secs()))),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(failed("is not installed".into()));
-        }
-        Ok(Err(error)) => return Err(failed(format!("could not be started: {error}"))),
-        Ok(Ok(output)) => output,
-    };
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        if said.contains("credentials not found") {
-            return Ok(None);
-        }
-        return Err(failed(format!("failed ({})", output.status)));
-    }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed("gave an answer that is not valid".into()))?;
-    if answer.secret.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(if answer.username == "<token>" {
-        Credentials { username: String::new(), password: String::new(), identity_token: Some(answer.secret) }
-    } else {
-        Credentials { username: answer.username, password: answer.secret, identity_token: None }
-    }))
 }
 
 #[cfg(test)]

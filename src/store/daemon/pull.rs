@@ -12,8 +12,9 @@ use http::{HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::connection::{Daemon, RawRequest, describe};
+use super::connection::Daemon;
 use super::error::{DaemonError, PullCause};
+use super::request::{RawRequest, describe};
 use super::source::ResolveOptions;
 use crate::events::RunningStep;
 use crate::image::ImageReference;

@@ -248,6 +248,35 @@ fn of_the_base_is_kept_what_is_its_own() {
 }
 
 #[test]
+fn a_base_that_is_a_builder_itself_says_nothing_about_our_scripts() {
+    for daemon in TestEnvironment::get().daemons() {
+        for base in ["s2i-foreign:1", "s2i-foreign:old-labels", "s2i-foreign:environment-only"] {
+            for assembly in ["place", "docker"] {
+                let arguments =
+                    [&fixture("program-glibc"), "--builder", "binary:debian13", "--assemble", assembly];
+                let image = Image::build_by(on_base(&daemon, base), &daemon, &arguments);
+                let config = config(&image);
+                let labels = config["Labels"].as_object().expect("labels");
+                let of_s2i = |name: &&String| {
+                    (name.starts_with("io.openshift.s2i.") || name.starts_with("io.s2i."))
+                        && !name.starts_with("io.openshift.s2i.build.")
+                };
+                let found: Vec<&String> = labels.keys().filter(of_s2i).collect();
+                assert_eq!(
+                    found,
+                    ["io.openshift.s2i.scripts-url"],
+                    "{base} by {assembly} on {}",
+                    daemon.name
+                );
+                assert_eq!(labels["io.openshift.s2i.scripts-url"], "image:///usr/libexec/s2i");
+                let env = words(&config, "Env");
+                assert!(!env.iter().any(|entry| entry.starts_with("STI_")), "{env:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_builders_bases_are_checked() {
     for daemon in TestEnvironment::get().daemons() {
         for (name, code, line) in [
@@ -301,6 +330,42 @@ fn every_base_is_checked_whatever_becomes_of_the_others() {
             assert_eq!(outcomes, ["differs", "unavailable", "ok", "differs", "differs"], "{bases:?}");
             assert_eq!(bases[1]["base"], "127.0.0.1:1/absent:1");
             assert!(bases[1]["reason"].as_str().expect("text").contains(why), "{}", bases[1]);
+        }
+    }
+}
+
+#[test]
+fn twice_verbose_tells_the_way_and_no_secret() {
+    for daemon in TestEnvironment::get().daemons() {
+        for (assembly, told) in [
+            ("place", &["only the new layer was sent", "sent an archive to the daemon bytes="][..]),
+            ("docker", &["made a container", "the command ended", "committed the container"]),
+        ] {
+            let image = daemon.owned_image("verbose");
+            let command =
+                b2i(&daemon).env("TAKEN", "hunter2-taken").args(["build", &fixture("program-glibc")]);
+            let command = command.args(["-vv", "--assemble", assembly, "--tag", image.reference()]);
+            // New every time, so that there is something to send.
+            let label = format!("test={}", image.reference());
+            let command = command.args(["--label", &label, "-e", "TAKEN", "-e", "PASSWORD=hunter2-typed"]);
+            let ended = command.args(["--", "--password", "hunter2-argument"]).run();
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            let everywhere = [
+                "took a lease",
+                "found a daemon",
+                "read the facts",
+                "planned",
+                "found the base",
+                "published",
+                "request to the daemon",
+                "milliseconds=",
+            ];
+            for word in everywhere.iter().chain(told) {
+                assert!(ended.stderr.contains(word), "no {word:?} on {}: {}", daemon.name, ended.stderr);
+            }
+            assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+            let line = format!("{} sha256:", image.reference());
+            assert!(ended.stdout.starts_with(&line) && ended.stdout.lines().count() == 1, "{}", ended.stdout);
         }
     }
 }

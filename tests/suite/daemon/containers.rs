@@ -26,7 +26,10 @@ async fn a_script_runs_and_its_changes_become_an_image_with_our_config() {
         let read = container.download(&path("/tmp/out/file"), 100).await.expect("read");
         assert_eq!(read.as_deref(), Some(&b"from the client"[..]));
         let Changes::Committed { image_id, diff_ids } =
-            container.take_changes(&events).await.expect("committed");
+            container.take_changes(&events).await.expect("committed")
+        else {
+            panic!("the Docker engine commits");
+        };
         let base = setup.resolve().await;
         let mut config = base.config.clone();
         assert_eq!(diff_ids[..diff_ids.len() - 1], config.diff_ids().expect("valid"));
@@ -174,7 +177,9 @@ async fn what_a_killed_run_leaves_is_removed_and_nothing_else() {
         let platform = setup.daemon.info().platform.clone();
         let own = engine.create(setup.spec(&["/bin/echo"])).await.expect("created");
         own.run(&silent).await.expect("ran");
-        let Changes::Committed { image_id, .. } = own.take_changes(&silent).await.expect("committed");
+        let Changes::Committed { image_id, .. } = own.take_changes(&silent).await.expect("committed") else {
+            panic!("the Docker engine commits");
+        };
         let mut base = b2i::store::builtin::static_base(&platform);
         // The same base may be there under the name of another run's lease.
         base.config.set_label("of", &setup.context.lease);

@@ -16,7 +16,7 @@ const LAST_LINES: usize = 20;
 const MAXIMUM_KEPT: usize = 4 * 1024;
 
 /// The lines of both streams of one container.
-pub(super) struct Output<'a> {
+pub(in crate::engine) struct Output<'a> {
     events: &'a Events,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -24,12 +24,12 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(events: &'a Events) -> Self {
+    pub(in crate::engine) fn new(events: &'a Events) -> Self {
         Self { events, stdout: Vec::new(), stderr: Vec::new(), last: VecDeque::new() }
     }
 
     /// Takes bytes in and sends each line that is complete.
-    pub(super) fn add(&mut self, stream: ScriptStream, bytes: &[u8]) {
+    pub(in crate::engine) fn add(&mut self, stream: ScriptStream, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = part;
             while !rest.is_empty() {
@@ -52,7 +52,7 @@ impl<'a> Output<'a> {
     }
 
     /// Sends what was printed without a line end, and gives the last lines, oldest first.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(in crate::engine) fn finish(mut self) -> Vec<String> {
         for stream in [ScriptStream::Stdout, ScriptStream::Stderr] {
             let tail = std::mem::take(self.buffer(stream));
             if !tail.is_empty() {

@@ -1,0 +1,86 @@
+//! Owns turning what a container changed into a layer whose contents stay where they are until they are read.
+//!
+//! Must not look for changes; the child tells them. Source: OCI image spec v1.1 "layer.md", whiteouts.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::error::SandboxError;
+use super::keeper::Keeper;
+use super::protocol::{Change, ChangeKind};
+use crate::image::ImagePath;
+use crate::image::layer::{Content, Entry, EntryKind, Layer, Owner};
+
+/// What a container left, and the child that removes it when nobody needs it any more.
+pub(super) struct Left {
+    directory: OwnedFd,
+    _keeper: Arc<Keeper>,
+}
+
+impl Left {
+    /// Opens the directory of the changed files.
+    pub(super) fn open(directory: &std::path::Path, keeper: Arc<Keeper>) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(directory.join("upper"), flags, Mode::empty())?;
+        Ok(Self { directory, _keeper: keeper })
+    }
+}
+
+/// A changed file.
+struct ChangedFile {
+    left: Arc<Left>,
+    path: ImagePath,
+}
+
+impl Content for ChangedFile {
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        // What was a file when it was told is none of the container's to change now; a link would lead elsewhere.
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = &self.left.directory;
+        let file = rustix::fs::openat2(directory, self.path.relative(), flags, Mode::empty(), resolve)?;
+        Ok(Box::new(File::from(file)))
+    }
+}
+
+/// Makes the layer of `changes`; `date` is in seconds since 1970.
+pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
+    let left = Arc::new(left);
+    let mut entries = Vec::new();
+    for change in changes {
+        let path = ImagePath::new(&change.path)?;
+        let owner = Owner { uid: change.uid, gid: change.gid };
+        let kind = match change.kind {
+            ChangeKind::Directory { opaque } => {
+                if opaque {
+                    entries.push(whiteout(path.join(".wh..wh..opq")?));
+                }
+                EntryKind::Directory
+            }
+            ChangeKind::File { size } => {
+                let content = ChangedFile { left: left.clone(), path: path.clone() };
+                EntryKind::File { size, content: Arc::new(content) }
+            }
+            ChangeKind::HardLink { target } => EntryKind::HardLink { target: ImagePath::new(&target)? },
+            ChangeKind::Symlink { target } => EntryKind::Symlink { target },
+            ChangeKind::Removed => {
+                let name = format!(".wh.{}", path.file_name());
+                let parent = path.parent().unwrap_or(path);
+                entries.push(whiteout(parent.join(&name)?));
+                continue;
+            }
+        };
+        entries.push(Entry { path, kind, mode: change.mode, owner });
+    }
+    Ok(Layer::new(entries, date)?)
+}
+
+/// An empty file whose name says what is gone.
+fn whiteout(path: ImagePath) -> Entry {
+    let kind = EntryKind::File { size: 0, content: Arc::new(Vec::new()) };
+    Entry { path, kind, mode: 0o600, owner: Owner::ROOT }
+}

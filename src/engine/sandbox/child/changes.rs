@@ -1,0 +1,268 @@
+//! Owns reading what a container changed out of the upper directory of its overlay.
+//!
+//! Compared with what the image alone shows: overlayfs also keeps directories that are only passed through, and marks
+//! new ones as hiding what never was. Afterwards b2i's own user can read every file; modes and owners are told, not
+//! looked up. Must not copy contents.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
+
+use super::namespace::{MOUNT_POINTS, Place, failed};
+use super::tree::{names, open_plain, recorded_owner};
+use super::unpack::{OPAQUE_ATTRIBUTE, is_whiteout};
+use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
+
+/// Most changed files: each is held in memory for the layer.
+const MAXIMUM_CHANGES: usize = 1_000_000;
+
+const MAXIMUM_NOTES: usize = 20;
+
+/// Sends every change; gives what was left out.
+pub(super) fn send(
+    place: &mut Place,
+    mut send: impl FnMut(Change) -> io::Result<()>,
+) -> Result<Vec<String>, Fault> {
+    let (upper, lower) = place.take_apart()?;
+    let mut walk = Walk { place, upper, lower, seen: HashMap::new(), skipped: 0, notes: Vec::new() };
+    // Always in the order of names: which name of a file is its first does not depend on the disk.
+    let mut waiting = vec![Directory { path: String::new(), is_hidden: false }];
+    let mut count = 0;
+    while let Some(directory) = waiting.pop() {
+        for name in walk.sorted_names(&directory)? {
+            let Some((change, below)) = walk.visit(&directory, &name)? else { continue };
+            if let Some(change) = change {
+                count += 1;
+                if count > MAXIMUM_CHANGES {
+                    let reason = format!("more than {MAXIMUM_CHANGES} files were changed");
+                    return Err(Fault::refused(FaultKind::Result, "take the change", reason));
+                }
+                let sent = send(change);
+                sent.map_err(|error| Fault::system(FaultKind::Other, "tell a change", &error))?;
+            }
+            waiting.extend(below);
+        }
+    }
+    if walk.skipped > MAXIMUM_NOTES {
+        let more = walk.skipped - MAXIMUM_NOTES;
+        walk.notes.push(format!("{more} more files were left out"));
+    }
+    Ok(walk.notes)
+}
+
+/// A directory that is still to be looked into.
+struct Directory {
+    /// Relative to the root; empty for the root.
+    path: String,
+    /// Whether the image shows nothing below it.
+    is_hidden: bool,
+}
+
+type Visited = Option<(Option<Change>, Option<Directory>)>;
+
+struct Walk<'a> {
+    place: &'a Place,
+    upper: OwnedFd,
+    lower: OwnedFd,
+    /// Files with several names: the first, with mode and owner.
+    seen: HashMap<u64, (String, Kept)>,
+    skipped: usize,
+    notes: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+impl Walk<'_> {
+    /// The names in a directory, in order, after b2i may read it.
+    fn sorted_names(&self, directory: &Directory) -> Result<Vec<String>, Fault> {
+        let shown = || format!("look into `/{}`", directory.path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let handle = open_plain(&self.upper, directory.path.as_bytes(), flags)
+            .map_err(|error| failed(FaultKind::Result, shown(), error))?;
+        if directory.path.is_empty() {
+            self.make_readable(&handle, 0o700)?;
+        }
+        let mut sorted = Vec::new();
+        for name in names(&handle).map_err(|error| failed(FaultKind::Other, shown(), error))? {
+            sorted.push(self.checked(directory, &name)?);
+        }
+        sorted.sort_unstable();
+        Ok(sorted)
+    }
+
+    /// A name that a layer can have.
+    fn checked(&self, directory: &Directory, name: &CStr) -> Result<String, Fault> {
+        let refused = |reason: &str| {
+            let shown = name.to_string_lossy();
+            let shown = format!("/{}/{}", directory.path, shown.escape_debug());
+            Fault::refused(FaultKind::Result, format!("make a layer with `{shown}`"), reason)
+        };
+        let name = name.to_str().map_err(|_| refused("its name is not UTF-8"))?;
+        if name.starts_with(".wh.") {
+            return Err(refused("in layers, such a name removes another file"));
+        }
+        Ok(name.to_owned())
+    }
+
+    fn visit(&mut self, directory: &Directory, name: &str) -> Result<Visited, Fault> {
+        if directory.path.is_empty() && MOUNT_POINTS.contains(&name) {
+            return Ok(None);
+        }
+        let path = if directory.path.is_empty() { name.into() } else { format!("{}/{name}", directory.path) };
+        let handle = open_plain(&self.upper, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW)
+            .map_err(|error| failed(FaultKind::Result, format!("look at `/{path}`"), error))?;
+        let stat = rustix::fs::fstat(&handle)
+            .map_err(|error| failed(FaultKind::Other, format!("look at `/{path}`"), error))?;
+        let below = if directory.is_hidden { None } else { self.in_image(&path)? };
+        if is_whiteout(&stat) {
+            let change = below.map(|_| change(&path, ChangeKind::Removed, Kept { mode: 0, uid: 0, gid: 0 }));
+            return Ok(Some((change, None)));
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.directory(path, below, directory.is_hidden).map(Some),
+            FileType::RegularFile => self.file(path, &stat).map(|change| Some((Some(change), None))),
+            FileType::Symlink => self.symlink(&path, &handle, &stat).map(|change| Some((Some(change), None))),
+            _ => {
+                self.note(&path);
+                Ok(None)
+            }
+        }
+    }
+
+    fn note(&mut self, path: &str) {
+        self.skipped += 1;
+        if self.skipped <= MAXIMUM_NOTES {
+            self.notes.push(format!("`/{path}` was left out: it is a socket, a pipe or a device"));
+        }
+    }
+
+    /// What the image alone shows there.
+    fn in_image(&self, path: &str) -> Result<Option<OwnedFd>, Fault> {
+        match open_plain(&self.lower, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(failed(FaultKind::Other, format!("look at `/{path}` of the image"), error)),
+        }
+    }
+
+    fn directory(
+        &self,
+        path: String,
+        below: Option<OwnedFd>,
+        is_hidden: bool,
+    ) -> Result<(Option<Change>, Option<Directory>), Fault> {
+        let failed = |error| failed(FaultKind::Other, format!("look at `/{path}`"), error);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
+        let kept = self.kept(&handle).map_err(failed)?;
+        let in_image = match below {
+            Some(below) if is_directory(&below).map_err(failed)? => {
+                let below = open_plain(&self.lower, path.as_bytes(), flags).map_err(failed)?;
+                Some(self.kept(&below).map_err(failed)?)
+            }
+            _ => None,
+        };
+        let is_opaque = is_opaque(&handle);
+        let opaque = is_opaque && in_image.is_some();
+        self.make_readable(&handle, 0o700)?;
+        let told =
+            (opaque || in_image != Some(kept)).then(|| change(&path, ChangeKind::Directory { opaque }, kept));
+        let below = Directory { path, is_hidden: is_hidden || is_opaque || in_image.is_none() };
+        Ok((told, Some(below)))
+    }
+
+    fn file(&mut self, path: String, stat: &Stat) -> Result<Change, Fault> {
+        if let Some((first, kept)) = self.seen.get(&stat.st_ino) {
+            let target = format!("/{first}");
+            return Ok(change(&path, ChangeKind::HardLink { target }, *kept));
+        }
+        let failed = |error| failed(FaultKind::Other, format!("read `/{path}`"), error);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
+        let kept = self.without_foreign_rights(self.kept(&handle).map_err(failed)?);
+        if stat.st_nlink > 1 {
+            self.seen.insert(stat.st_ino, (path.clone(), kept));
+        }
+        self.make_readable(&handle, 0o400)?;
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        Ok(change(&path, ChangeKind::File { size }, kept))
+    }
+
+    fn symlink(&self, path: &str, handle: &OwnedFd, stat: &Stat) -> Result<Change, Fault> {
+        let failed = |error| failed(FaultKind::Result, format!("read the link `/{path}`"), error);
+        let target = rustix::fs::readlinkat(handle, c"", Vec::new()).map_err(failed)?;
+        let target = target.into_string().map_err(|_| {
+            let action = format!("make a layer with the link `/{path}`");
+            Fault::refused(FaultKind::Result, action, "what it leads to is not UTF-8")
+        })?;
+        let (uid, gid) = match self.place.identity {
+            Identity::Single => self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.ran_as()),
+            _ => (stat.st_uid, stat.st_gid),
+        };
+        Ok(change(path, ChangeKind::Symlink { target }, Kept { mode: 0o777, uid, gid }))
+    }
+
+    /// Mode and owner, as seen inside.
+    fn kept(&self, handle: impl AsFd) -> Result<Kept, Errno> {
+        let stat = rustix::fs::fstat(handle.as_fd())?;
+        let (uid, gid) = match self.place.identity {
+            Identity::Single => recorded_owner(handle).unwrap_or(self.ran_as()),
+            _ => (stat.st_uid, stat.st_gid),
+        };
+        Ok(Kept { mode: stat.st_mode & 0o7777, uid, gid })
+    }
+
+    fn ran_as(&self) -> (u32, u32) {
+        self.place.ran_as.unwrap_or((0, 0))
+    }
+
+    /// With one mapped id, every file is the command's own and may be changed by it. So a set-id bit on a file that is
+    /// recorded as somebody else's could be the command's doing, and giving rights away was never its right.
+    fn without_foreign_rights(&self, kept: Kept) -> Kept {
+        if self.place.identity == Identity::Single && (kept.uid, kept.gid) != self.ran_as() {
+            return Kept { mode: kept.mode & 0o1777, ..kept };
+        }
+        kept
+    }
+
+    /// Lets the user of b2i read it, who is 0 inside unless that is real root.
+    fn make_readable(&self, handle: &OwnedFd, bits: u32) -> Result<(), Fault> {
+        let user = rustix::process::geteuid();
+        if self.place.identity == Identity::Host || !user.is_root() {
+            return Ok(());
+        }
+        let failed = |error| failed(FaultKind::Other, "make a changed file readable", error);
+        let stat = rustix::fs::fstat(handle).map_err(failed)?;
+        if stat.st_uid != 0 {
+            rustix::fs::fchown(handle, Some(Uid::ROOT), Some(Gid::ROOT)).map_err(failed)?;
+        }
+        if stat.st_mode & bits != bits {
+            let mode = Mode::from_raw_mode(stat.st_mode & 0o777 | bits);
+            rustix::fs::fchmod(handle, mode).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn change(path: &str, kind: ChangeKind, kept: Kept) -> Change {
+    Change { path: format!("/{path}"), kind, mode: kept.mode, uid: kept.uid, gid: kept.gid }
+}
+
+fn is_directory(handle: &OwnedFd) -> Result<bool, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(handle)?.st_mode) == FileType::Directory)
+}
+
+fn is_opaque(handle: &OwnedFd) -> bool {
+    let mut value = [0; 8];
+    let length = rustix::fs::fgetxattr(handle, OPAQUE_ATTRIBUTE, &mut value[..]);
+    length.is_ok_and(|length| value[..length.min(8)] == *b"y")
+}

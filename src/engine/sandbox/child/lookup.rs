@@ -1,0 +1,95 @@
+//! Owns finding and reading single files of the container, as the container would see them.
+//!
+//! Must not read outside of the container's root, whatever its links say.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use super::namespace::failed;
+use super::tree::open_in_root;
+use crate::engine::sandbox::protocol::{Fault, FaultKind};
+
+/// Largest `/etc/passwd` or `/etc/group` that is read, in bytes.
+const ACCOUNTS_LIMIT: u64 = 1 << 20;
+
+/// What is at a path.
+pub(super) enum Found {
+    /// Nothing.
+    Absent,
+    /// Something without bytes to read.
+    NotAFile(&'static str),
+    /// More bytes than asked for.
+    TooLarge(u64),
+    /// The bytes.
+    File(Vec<u8>),
+}
+
+/// Says whether there is a file of this name; a link counts whatever it leads to.
+pub(super) fn has(root: BorrowedFd<'_>, path: &str) -> Result<bool, Fault> {
+    match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(error) => Ok(false),
+        Err(error) => Err(failed(FaultKind::Other, format!("look for `{path}`"), error)),
+    }
+}
+
+/// Reads the file at `path`; a link is not followed, so that nobody takes one file for another.
+pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found, Fault> {
+    let failed = |error| failed(FaultKind::Other, format!("read `{path}`"), error);
+    let handle = match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(handle) => handle,
+        Err(error) if is_absent(error) => return Ok(Found::Absent),
+        Err(error) => return Err(failed(error)),
+    };
+    match kind(&handle).map_err(failed)? {
+        FileType::RegularFile => {}
+        FileType::Directory => return Ok(Found::NotAFile("a directory")),
+        FileType::Symlink => return Ok(Found::NotAFile("a link")),
+        _ => return Ok(Found::NotAFile("a special file")),
+    }
+    read_regular(root, path, limit)
+        .map_err(|error| Fault::system(FaultKind::Other, format!("read `{path}`"), &error))
+}
+
+/// A text of the image's own account files; empty if there is none.
+pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault> {
+    match read_regular(root, path, ACCOUNTS_LIMIT) {
+        Ok(Found::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(Found::TooLarge(size)) => {
+            let reason = format!("it has {size} bytes, and at most {ACCOUNTS_LIMIT} are read");
+            Err(Fault::refused(FaultKind::Result, format!("look a user up in `{path}`"), reason))
+        }
+        Ok(_) => Ok(String::new()),
+        Err(error) if error.raw_os_error().map(Errno::from_raw_os_error).is_some_and(is_absent) => {
+            Ok(String::new())
+        }
+        Err(error) => Err(Fault::system(FaultKind::Other, format!("read `{path}`"), &error)),
+    }
+}
+
+fn read_regular(root: BorrowedFd<'_>, path: &str, limit: u64) -> std::io::Result<Found> {
+    // Not blocking: a pipe in the place of the file would be waited for.
+    let handle = open_in_root(root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    if kind(&handle)? != FileType::RegularFile {
+        return Ok(Found::NotAFile("a special file"));
+    }
+    let file = std::fs::File::from(handle);
+    let size = file.metadata()?.len();
+    if size > limit {
+        return Ok(Found::TooLarge(size));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(Found::File(bytes))
+}
+
+fn kind(handle: &OwnedFd) -> Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(handle.as_fd())?.st_mode))
+}
+
+fn is_absent(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}

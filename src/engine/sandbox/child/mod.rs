@@ -1,0 +1,273 @@
+//! Owns the sandbox child: the re-executed, single-threaded process that has the namespaces of one container.
+//!
+//! It is started as `b2i __sandbox` with one socket as standard input, and does what it is asked there. When the
+//! socket closes, because b2i is done or was killed, it kills what runs, removes the container's directory and ends.
+//! Must not use b2i's environment, which it is started without, and must not start threads.
+
+mod changes;
+mod init;
+mod lookup;
+mod namespace;
+mod rights;
+mod room;
+mod run;
+mod seccomp;
+mod tree;
+mod unpack;
+mod user;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use super::protocol::{
+    Answer, Fault, FaultKind, FrameKind, Purpose, Request, Setup, read_message, write_frame, write_message,
+};
+use namespace::Place;
+pub(super) use room::HOST_NAME;
+
+/// The hidden argument that makes b2i the child.
+pub const CHILD_ARGUMENT: &str = "__sandbox";
+
+/// Most address space of a child that unpacks, in bytes: the fence behind the bounds of the archive reader.
+const ADDRESS_SPACE: u64 = 1 << 30;
+
+/// Runs the child if the program was started as one; to be asked before any thread is started.
+pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    let is_child =
+        arguments.next().is_some_and(|first| first == CHILD_ARGUMENT) && arguments.next().is_none();
+    is_child.then(|| {
+        let channel = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
+        match channel {
+            Ok(channel) => Child { channel: UnixStream::from(channel) }.serve(),
+            Err(_) => ExitCode::from(2),
+        }
+    })
+}
+
+/// The child's side of the socket.
+struct Child {
+    channel: UnixStream,
+}
+
+/// Why serving ends.
+enum Stop {
+    /// Nobody listens any more.
+    Gone,
+    /// A request failed; the next may do better.
+    Fault(Fault),
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Child {
+    fn serve(mut self) -> ExitCode {
+        if rights::prepare_child().is_err() {
+            return ExitCode::from(2);
+        }
+        // Not from a terminal by hand: the first frame has to be a setup.
+        let Ok(Some(setup)) = read_message::<Setup>(&mut self.channel) else { return ExitCode::from(2) };
+        match self.work(&setup) {
+            Ok(()) | Err(Stop::Gone) => ExitCode::SUCCESS,
+            Err(Stop::Fault(fault)) => {
+                // Nobody may listen any more.
+                let _ = write_message(&mut self.channel, &Answer::Failed(fault));
+                ExitCode::from(1)
+            }
+        }
+    }
+
+    fn work(&mut self, setup: &Setup) -> Result<(), Stop> {
+        let cgroups = open_cgroups(setup)?;
+        if namespace::enter(setup)? {
+            self.answer(&Answer::Unshared)?;
+            match read_message::<Request>(&mut self.channel)? {
+                Some(Request::Mapped) => {}
+                Some(_) | None => return Err(Stop::Gone),
+            }
+        }
+        namespace::separate_mounts(setup)?;
+        match &setup.purpose {
+            Purpose::Remove { directory } => {
+                tree::empty(directory)?;
+                Ok(self.answer(&Answer::Complete { notes: Vec::new() })?)
+            }
+            Purpose::Unpack { directory } => {
+                rights::limit_address_space(ADDRESS_SPACE);
+                self.answer(&Answer::Ready)?;
+                let Some(Request::Unpack { .. }) = read_message(&mut self.channel)? else {
+                    return Err(Stop::Gone);
+                };
+                let root = tree::open_directory(directory)?;
+                let unpacked = self.unpack(|input| {
+                    unpack::unpack(root, "/", input, unpack::Target::Layer, setup.identity)
+                })?;
+                Ok(self.answer(&Answer::Unpacked { root: unpacked.root, notes: unpacked.notes })?)
+            }
+            Purpose::Container { directory, layers, root } => {
+                let result = Place::mount(directory, layers, *root, setup.identity)
+                    .map_err(Stop::Fault)
+                    .and_then(|place| self.keep(place, cgroups));
+                // After the mounts are gone with the container, nothing but files is left.
+                let emptied = tree::empty(directory);
+                result?;
+                Ok(emptied?)
+            }
+        }
+    }
+
+    /// Serves one container until nobody asks any more.
+    fn keep(&mut self, mut place: Place, cgroups: Vec<OwnedFd>) -> Result<(), Stop> {
+        self.answer(&Answer::Ready)?;
+        let mut cgroups = Some(cgroups);
+        while let Some(request) = read_message::<Request>(&mut self.channel)? {
+            match self.serve_request(request, &mut place, &mut cgroups) {
+                Ok(()) => {}
+                Err(Stop::Fault(fault)) => self.answer(&Answer::Failed(fault))?,
+                Err(Stop::Gone) => return Err(Stop::Gone),
+            }
+        }
+        Ok(())
+    }
+
+    fn serve_request(
+        &mut self,
+        request: Request,
+        place: &mut Place,
+        cgroups: &mut Option<Vec<OwnedFd>>,
+    ) -> Result<(), Stop> {
+        match request {
+            Request::Mapped => Ok(()),
+            Request::Unpack { directory } => {
+                let root = place.root_handle();
+                let identity = place.identity;
+                let unpacked = self.unpack(|input| {
+                    unpack::unpack(root?, &directory, input, unpack::Target::Container, identity)
+                })?;
+                place.link_owners.extend(unpacked.link_owners);
+                Ok(self.answer(&Answer::Unpacked { root: None, notes: unpacked.notes })?)
+            }
+            Request::Has { path } => {
+                let has = lookup::has(place.root()?, &path)?;
+                Ok(self.answer(&Answer::Has(has))?)
+            }
+            Request::Download { path, limit } => self.download(place, &path, limit),
+            Request::Run(command) => {
+                let Some(cgroups) = cgroups.take() else {
+                    let reason = "a container runs one command, and it has run";
+                    return Err(Fault::refused(FaultKind::Other, "run the command", reason).into());
+                };
+                run::run(&mut self.channel, place, &command, cgroups)
+            }
+            Request::TakeChanges => {
+                let notes = changes::send(place, |change| {
+                    write_message(&mut self.channel, &Answer::Changed(Box::new(change)))
+                })?;
+                Ok(self.answer(&Answer::Complete { notes })?)
+            }
+        }
+    }
+
+    fn download(&mut self, place: &Place, path: &str, limit: u64) -> Result<(), Stop> {
+        match lookup::read(place.root()?, path, limit)? {
+            lookup::Found::Absent => self.answer(&Answer::Absent)?,
+            lookup::Found::NotAFile(what) => self.answer(&Answer::NotAFile(what.to_owned()))?,
+            lookup::Found::TooLarge(size) => self.answer(&Answer::TooLarge(size))?,
+            lookup::Found::File(bytes) => {
+                self.answer(&Answer::File)?;
+                for piece in bytes.chunks(super::protocol::PIECE) {
+                    write_frame(&mut self.channel, FrameKind::Data, piece)?;
+                }
+                write_frame(&mut self.channel, FrameKind::End, b"")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpacks the archive that comes in data frames. What is not read of it is dropped, so that the answer follows.
+    fn unpack(
+        &mut self,
+        unpack: impl FnOnce(&mut DataReader<'_>) -> Result<unpack::Unpacked, Fault>,
+    ) -> Result<unpack::Unpacked, Stop> {
+        let mut reader =
+            DataReader { channel: &mut self.channel, piece: Vec::new(), at: 0, state: State::Open };
+        let result = unpack(&mut reader);
+        let drained = io::copy(&mut reader, &mut io::sink());
+        match reader.state {
+            State::Ended => Ok(result?),
+            State::Cut => {
+                Err(Fault::refused(FaultKind::Archive, "unpack the archive", "it was cut off").into())
+            }
+            State::Open => {
+                drained?;
+                Err(Stop::Gone)
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) -> io::Result<()> {
+        write_message(&mut self.channel, answer)
+    }
+}
+
+/// Opened with the rights that b2i was started with; in the user namespace they are gone.
+fn open_cgroups(setup: &Setup) -> Result<Vec<OwnedFd>, Fault> {
+    let open = |path: &std::path::PathBuf| {
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        file.map(OwnedFd::from)
+            .map_err(|error| Fault::system(FaultKind::Other, format!("open `{}`", path.display()), &error))
+    };
+    setup.cgroups.iter().map(open).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Ended,
+    Cut,
+}
+
+/// Reads the bytes of data frames.
+struct DataReader<'a> {
+    channel: &'a mut UnixStream,
+    piece: Vec<u8>,
+    at: usize,
+    state: State,
+}
+
+impl io::Read for DataReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.piece.len() {
+            if self.state == State::Ended {
+                return Ok(0);
+            }
+            if self.state == State::Cut {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match super::protocol::read_frame(self.channel)? {
+                Some((FrameKind::Data, piece)) => (self.piece, self.at) = (piece, 0),
+                Some((FrameKind::End, _)) => self.state = State::Ended,
+                Some((FrameKind::Cut, _)) => self.state = State::Cut,
+                Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "data was expected")),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let count = buffer.len().min(self.piece.len() - self.at);
+        buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,189 @@
+//! Owns the child's user and mount namespaces and the container's overlay in them.
+//!
+//! Order matters: a mount made before the mount namespace was taken over could not be seen in it, and a path opened
+//! before leads to the old one. So every path is opened after [`separate_mounts`]. Must not know what runs inside.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Gid, Mode, Uid};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::thread::UnshareFlags;
+
+use super::tree;
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Purpose, RootEntry, Setup};
+
+/// Directories that every container has, whatever its image has there; they are mounted over.
+pub(super) const MOUNT_POINTS: [&str; 2] = ["dev", "proc"];
+
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+const ROOT: &str = "root";
+const LOWER: &str = "lower";
+const SKELETON: &str = "skeleton";
+/// Empty: overlayfs takes no single lower directory without an upper one.
+const VOID: &str = "void";
+
+/// Leaves the user namespace of b2i; says whether there are ids to be mapped now.
+pub(super) fn enter(setup: &Setup) -> Result<bool, Fault> {
+    if setup.identity == Identity::Host {
+        return Ok(false);
+    }
+    unshare(UnshareFlags::NEWUSER, "make a user namespace")?;
+    Ok(true)
+}
+
+/// Takes over the mounts, so that none made here is seen or stays anywhere else.
+pub(super) fn separate_mounts(setup: &Setup) -> Result<(), Fault> {
+    if setup.identity != Identity::Single {
+        // Groups of the user who started b2i would be rights that nobody inside should have.
+        let none = rustix::thread::set_thread_groups(&[]);
+        none.map_err(|error| failed(FaultKind::Namespace, "give up the groups", error))?;
+    }
+    if !matches!(setup.purpose, Purpose::Container { .. }) {
+        return Ok(());
+    }
+    unshare(UnshareFlags::NEWNS, "make a mount namespace")?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    let changed = rustix::mount::mount_change("/", private);
+    changed.map_err(|error| failed(FaultKind::Namespace, "take over the mounts", error))
+}
+
+/// Unshares namespaces of this process.
+pub(super) fn unshare(flags: UnshareFlags, action: &str) -> Result<(), Fault> {
+    // SAFETY: the process has one thread and shares no table of file descriptors, which is what the flag FILES, not
+    // used here, could break.
+    #[expect(unsafe_code, reason = "the system call is unsafe for programs with threads; this one has none")]
+    let done = unsafe { rustix::thread::unshare_unsafe(flags) };
+    done.map_err(|error| failed(FaultKind::Namespace, action, error))
+}
+
+pub(super) fn failed(kind: FaultKind, action: impl Into<String>, error: rustix::io::Errno) -> Fault {
+    Fault::system(kind, action, &error.into())
+}
+
+/// The mounted container.
+pub(super) struct Place {
+    /// Who is mapped.
+    pub(super) identity: Identity,
+    /// Where it is.
+    pub(super) directory: PathBuf,
+    /// Owners of uploaded symbolic links, where only one id is mapped: links have no attributes.
+    pub(super) link_owners: HashMap<u64, (u32, u32)>,
+    /// The assemble user's numbers, once something has run.
+    pub(super) ran_as: Option<(u32, u32)>,
+    root: Option<OwnedFd>,
+}
+
+impl Place {
+    /// Mounts the overlay of `layers` (highest first) in `directory`.
+    pub(super) fn mount(
+        directory: &Path,
+        layers: &[PathBuf],
+        root: Option<RootEntry>,
+        identity: Identity,
+    ) -> Result<Self, Fault> {
+        let work = tree::open_directory(directory)?;
+        let root_entry = root.unwrap_or(RootEntry { mode: 0o755, uid: 0, gid: 0 });
+        for name in [UPPER, WORK, ROOT, LOWER, SKELETON, VOID] {
+            make_directory(&work, name, identity)?;
+        }
+        let skeleton = tree::open_below(&work, SKELETON)?;
+        for name in MOUNT_POINTS {
+            make_directory(&skeleton, name, identity)?;
+        }
+        // The root of what is merged has the attributes of the upper directory.
+        let upper = tree::open_below(&work, UPPER)?;
+        let attributes = tree::Attributes { mode: root_entry.mode, uid: root_entry.uid, gid: root_entry.gid };
+        tree::set_attributes(&upper, &attributes, identity).map_err(|error| {
+            Fault::system(FaultKind::Owner, "set the owner of the root directory", &error)
+        })?;
+
+        let mut handles = vec![skeleton];
+        for layer in layers {
+            handles.push(tree::open_directory(layer)?);
+        }
+        handles.push(tree::open_below(&work, VOID)?);
+        let lower: Vec<String> = handles.iter().map(|handle| through_proc(handle.as_fd())).collect();
+        let lower = lower.join(":");
+        // What the image alone has, to compare with.
+        mount_overlay(&work, LOWER, &format!("lowerdir={lower},userxattr"), MountFlags::RDONLY)?;
+        let scratch = tree::open_below(&work, WORK)?;
+        let (upper, scratch_path) = (through_proc(upper.as_fd()), through_proc(scratch.as_fd()));
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={scratch_path},userxattr");
+        mount_overlay(&work, ROOT, &options, MountFlags::empty())?;
+        let root = tree::open_below(&work, ROOT)?;
+        Ok(Self {
+            identity,
+            directory: directory.to_owned(),
+            link_owners: HashMap::new(),
+            ran_as: None,
+            root: Some(root),
+        })
+    }
+
+    /// The container's root.
+    pub(super) fn root(&self) -> Result<BorrowedFd<'_>, Fault> {
+        let gone = || Fault::refused(FaultKind::Other, "use the container", "its changes were taken");
+        self.root.as_ref().map(AsFd::as_fd).ok_or_else(gone)
+    }
+
+    /// A handle of the container's root.
+    pub(super) fn root_handle(&self) -> Result<OwnedFd, Fault> {
+        let copied = self.root()?.try_clone_to_owned();
+        copied.map_err(|error| Fault::system(FaultKind::Other, "open the container's root", &error))
+    }
+
+    /// Path of the container's root.
+    pub(super) fn root_path(&self) -> PathBuf {
+        self.directory.join(ROOT)
+    }
+
+    /// Unmounts the container for good and opens what it changed and what its image had.
+    pub(super) fn take_apart(&mut self) -> Result<(OwnedFd, OwnedFd), Fault> {
+        self.root()?;
+        self.root = None;
+        // Lazily: the mount is gone with this process at the latest.
+        let unmounted = rustix::mount::unmount(self.root_path(), UnmountFlags::DETACH);
+        unmounted.map_err(|error| failed(FaultKind::Other, "unmount the container", error))?;
+        let directory = tree::open_directory(&self.directory)?;
+        Ok((tree::open_below(&directory, UPPER)?, tree::open_below(&directory, LOWER)?))
+    }
+}
+
+impl Drop for Place {
+    /// Without its mounts the directory can be emptied.
+    fn drop(&mut self) {
+        self.root = None;
+        for name in [ROOT, LOWER] {
+            let _ = rustix::mount::unmount(self.directory.join(name), UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn make_directory(parent: &OwnedFd, name: &str, identity: Identity) -> Result<(), Fault> {
+    let failed = |error| failed(FaultKind::Other, format!("make the directory `{name}`"), error);
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
+    if matches!(identity, Identity::Ranges { .. }) {
+        let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+        let owned = rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        owned.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A path for mount options, in which the characters of a real path would have to be escaped.
+fn through_proc(handle: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+fn mount_overlay(work: &OwnedFd, target: &str, options: &str, flags: MountFlags) -> Result<(), Fault> {
+    let target = tree::open_below(work, target)?;
+    let options = CString::new(options).expect("numbers and fixed names have no NUL");
+    let flags = flags | MountFlags::NODEV | MountFlags::NOSUID;
+    let target = through_proc(target.as_fd());
+    let mounted = rustix::mount::mount("overlay", target.as_str(), "overlay", flags, &*options);
+    mounted.map_err(|error| failed(FaultKind::Overlay, "mount the overlay", error))
+}

@@ -1,0 +1,164 @@
+//! Owns the room that the command sees: its root, `/dev`, `/proc` and nothing of the host besides.
+//!
+//! Runs in the container's first process, with namespaces of its own. Must not run anything.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::thread::UnshareFlags;
+
+use super::namespace::{failed, unshare};
+use crate::engine::sandbox::protocol::{Fault, FaultKind};
+
+/// Devices that every container has.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+const LINKS: [(&str, &str); 5] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+];
+
+/// What Docker hides of `/proc`: it tells of the host or changes it.
+const MASKED: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+
+/// What Docker makes read-only.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// Makes the room at `root` and goes into it for good.
+pub(super) fn enter(root: &Path, host_network: bool) -> Result<(), Fault> {
+    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    if !host_network {
+        flags |= UnshareFlags::NEWNET;
+    }
+    unshare(flags, "make the namespaces of the container")?;
+    rustix::system::sethostname(HOST_NAME.as_bytes())
+        .map_err(|error| failed(FaultKind::Other, "name the container", error))?;
+    if !host_network {
+        raise_loopback()
+            .map_err(|error| Fault::system(FaultKind::Other, "start the loopback device", &error))?;
+    }
+    std::env::set_current_dir(root)
+        .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;
+    mount("proc", "proc", "proc", QUIET, None)?;
+    make_devices()?;
+    pivot()?;
+    for path in MASKED {
+        mask(path)?;
+    }
+    READ_ONLY.into_iter().try_for_each(make_read_only)
+}
+
+/// The name of every container: not the host's, and always the same.
+pub(in crate::engine::sandbox) const HOST_NAME: &str = "sandbox";
+
+fn mount(
+    source: &str,
+    target: &str,
+    kind: &str,
+    flags: MountFlags,
+    data: Option<&std::ffi::CStr>,
+) -> Result<(), Fault> {
+    rustix::mount::mount(source, target, kind, flags, data)
+        .map_err(|error| failed(FaultKind::Namespace, format!("mount {kind} at /{target}"), error))
+}
+
+/// A small file system in memory with the devices of the host that do nothing to it.
+fn make_devices() -> Result<(), Fault> {
+    let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount("tmpfs", "dev", "tmpfs", quiet, Some(c"mode=755,size=64k,nr_inodes=64"))?;
+    for name in ["dev/pts", "dev/shm"] {
+        directory(name)?;
+    }
+    mount("devpts", "dev/pts", "devpts", quiet, Some(c"newinstance,ptmxmode=0666,mode=0620"))?;
+    mount("shm", "dev/shm", "tmpfs", QUIET, Some(c"mode=1777,size=64m"))?;
+    for name in DEVICES {
+        let (host, here) = (format!("/dev/{name}"), format!("dev/{name}"));
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let made = rustix::fs::open(&*here, flags, Mode::from_raw_mode(0o666));
+        made.map_err(|error| failed(FaultKind::Other, format!("make /{here}"), error))?;
+        let bound = rustix::mount::mount_bind(&*host, &*here);
+        bound.map_err(|error| failed(FaultKind::Namespace, format!("bind {host}"), error))?;
+    }
+    for (target, name) in LINKS {
+        let made = rustix::fs::symlink(target, format!("dev/{name}"));
+        made.map_err(|error| failed(FaultKind::Other, format!("make /dev/{name}"), error))?;
+    }
+    Ok(())
+}
+
+fn directory(path: &str) -> Result<(), Fault> {
+    rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))
+        .map_err(|error| failed(FaultKind::Other, format!("make /{path}"), error))
+}
+
+/// The current directory becomes the root, and the host's root is gone: the second `.` of `pivot_root` puts the old
+/// one on top of the new, where it can be unmounted without a directory for it.
+fn pivot() -> Result<(), Fault> {
+    let failed = |error| failed(FaultKind::Namespace, "change the root", error);
+    rustix::process::pivot_root(".", ".").map_err(failed)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(failed)?;
+    rustix::process::chdir("/").map_err(failed)
+}
+
+fn mask(path: &str) -> Result<(), Fault> {
+    let failed = |error| failed(FaultKind::Namespace, format!("hide {path}"), error);
+    match rustix::mount::mount_bind("/dev/null", path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::NOTDIR) => {
+            let flags = QUIET | MountFlags::RDONLY;
+            rustix::mount::mount("tmpfs", path, "tmpfs", flags, Some(c"size=0k")).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn make_read_only(path: &str) -> Result<(), Fault> {
+    let failed = |error| failed(FaultKind::Namespace, format!("make {path} read-only"), error);
+    match rustix::mount::mount_bind_recursive(path, path) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    }
+    // The flags that it has already are locked, so they have to be said again.
+    let flags = MountFlags::BIND | MountFlags::RDONLY | QUIET;
+    rustix::mount::mount_remount(path, flags, c"").map_err(failed)
+}
+
+/// Programs talk to themselves over loopback, which a new network namespace has switched off.
+fn raise_loopback() -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: `ifreq` is plain data, for which zero is valid; the name fits with its NUL, and both calls get a pointer
+    // to this local that lives until they return.
+    #[expect(unsafe_code, reason = "rustix has no interface for the flags of a network device")]
+    unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(b"lo\0") {
+            *to = *from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        let socket = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        if libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Owns the child's handling of directory trees by handles: opening without leaving a root, attributes, emptying.
+//!
+//! No name of a tree is ever followed out of it: the kernel resolves each one below a root handle. Must not know
+//! archives or layers.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::namespace::failed;
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity};
+
+/// The attribute that says whose a file is where only one id is mapped: `uid:gid`, decimal.
+pub(super) const OWNER_ATTRIBUTE: &str = "user.b2i.owner";
+
+/// Opens a directory by its path on the host.
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| failed(FaultKind::Other, format!("open `{}`", path.display()), error))
+}
+
+/// Opens a directory by its one name.
+pub(super) fn open_below(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+        .map_err(|error| failed(FaultKind::Other, format!("open the directory `{name}`"), error))
+}
+
+/// Opens `path` as a process whose root directory is `root` would, links followed, and never anything outside of it.
+pub(super) fn open_in_root(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    resolve_open(root, path, flags, resolve)
+}
+
+/// Opens `path` below `root` if no part of it is a link.
+pub(super) fn open_plain(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    resolve_open(root, path, flags, resolve)
+}
+
+fn resolve_open(
+    root: impl AsFd,
+    path: &[u8],
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let path = if path.is_empty() { b"." } else { path };
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(root.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // The kernel could not be sure, because something was renamed meanwhile; it asks for another try.
+            Err(Errno::AGAIN) if tries < 100 => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+/// Mode and owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// User.
+    pub(super) uid: u32,
+    /// Group.
+    pub(super) gid: u32,
+}
+
+/// Sets owner and then mode, because a change of owner drops set-id bits.
+pub(super) fn set_attributes(
+    file: &OwnedFd,
+    attributes: &Attributes,
+    identity: Identity,
+) -> std::io::Result<()> {
+    let Attributes { mode, uid, gid } = *attributes;
+    if identity == Identity::Single {
+        let owner = format!("{uid}:{gid}");
+        rustix::fs::fsetxattr(file, OWNER_ATTRIBUTE, owner.as_bytes(), XattrFlags::empty())?;
+    } else {
+        rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    }
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o7777))?)
+}
+
+/// The owner that [`set_attributes`] left in the attribute.
+pub(super) fn recorded_owner(file: impl AsFd) -> Option<(u32, u32)> {
+    let mut buffer = [0; 32];
+    let length = rustix::fs::fgetxattr(file, OWNER_ATTRIBUTE, &mut buffer[..]).ok()?;
+    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
+    let (uid, gid) = text.split_once(':')?;
+    Some((uid.parse().ok()?, gid.parse().ok()?))
+}
+
+/// The names in a directory, without `.` and `..`.
+pub(super) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Removes everything below the directory at `path`, which stays.
+pub(super) fn empty(path: &Path) -> Result<(), Fault> {
+    let directory = open_directory(path)?;
+    empty_handle(&directory)
+        .map_err(|error| failed(FaultKind::Other, format!("empty `{}`", path.display()), error))
+}
+
+/// However deep the tree is, two directories are open at a time: what is found below is first moved to the top.
+pub(super) fn empty_handle(top: &OwnedFd) -> Result<(), Errno> {
+    let mut moved = 0_u64;
+    loop {
+        let names = names(top)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            if !is_directory(top, &name)? {
+                rustix::fs::unlinkat(top, &name, AtFlags::empty())?;
+                continue;
+            }
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let directory = rustix::fs::openat(top, &name, flags, Mode::empty())?;
+            for below in self::names(&directory)? {
+                if is_directory(&directory, &below)? {
+                    move_up(&directory, &below, top, &mut moved)?;
+                } else {
+                    rustix::fs::unlinkat(&directory, &below, AtFlags::empty())?;
+                }
+            }
+            rustix::fs::unlinkat(top, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+}
+
+fn move_up(from: &OwnedFd, name: &CString, top: &OwnedFd, moved: &mut u64) -> Result<(), Errno> {
+    loop {
+        *moved += 1;
+        let unused = format!(".b2i-{moved}");
+        match rustix::fs::renameat_with(from, name, top, unused, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            result => return result,
+        }
+    }
+}
+
+fn is_directory(parent: &OwnedFd, name: &CString) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_deeper_than_the_limit_of_open_files_is_emptied() {
+        let top = tempfile::tempdir().expect("a directory");
+        let mut directory = open_directory(top.path()).expect("opens");
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&directory, "d", Mode::RWXU).expect("makes");
+            std::fs::write(format!("/proc/self/fd/{}/f", std::os::fd::AsRawFd::as_raw_fd(&directory)), "x")
+                .expect("writes");
+            directory = open_below(&directory, "d").expect("opens");
+        }
+        std::os::unix::fs::symlink("/", top.path().join("link")).expect("links");
+        empty(top.path()).expect("empties");
+        assert_eq!(std::fs::read_dir(top.path()).expect("lists").count(), 0);
+    }
+}

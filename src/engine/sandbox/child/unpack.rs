@@ -1,0 +1,478 @@
+//! Owns unpacking a tar into a tree: the uncompressed layer of an image, or files for a container.
+//!
+//! Whiteouts become what overlayfs takes for them: a character device 0:0, or an attribute of the directory. Names are
+//! resolved by the kernel inside of the root handle, so that neither `..`, absolute names nor links of the archive
+//! lead out. Must not know where the bytes come from; their digest is the caller's to check.
+//!
+//! Source: OCI image spec v1.1 "layer.md"; Linux Documentation/filesystems/overlayfs.rst.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+use tar::EntryType;
+
+use super::tree::{self, Attributes};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
+
+/// Most notes that are told one by one.
+const MAXIMUM_NOTES: usize = 20;
+
+/// The mark of overlayfs on a directory that hides what is below it.
+pub(super) const OPAQUE_ATTRIBUTE: &str = "user.overlay.opaque";
+
+const WHITEOUT_PREFIX: &[u8] = b".wh.";
+const OPAQUE_WHITEOUT: &[u8] = b".wh..wh..opq";
+const AUFS_PREFIX: &[u8] = b".wh..wh.";
+
+/// What is unpacked into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A layer's own tree: whiteouts are for the layers below.
+    Layer,
+    /// A container: every name is what it is.
+    Container,
+}
+
+/// What came of it.
+pub(super) struct Unpacked {
+    /// The archive's entry for the root directory.
+    pub(super) root: Option<RootEntry>,
+    /// What was left out.
+    pub(super) notes: Vec<String>,
+    /// Owners of symbolic links by inode number, where they cannot be recorded with the link.
+    pub(super) link_owners: HashMap<u64, (u32, u32)>,
+}
+
+/// Unpacks `input` below `directory` of `root`.
+pub(super) fn unpack(
+    root: OwnedFd,
+    directory: &str,
+    input: &mut dyn Read,
+    target: Target,
+    identity: Identity,
+) -> Result<Unpacked, Fault> {
+    let root = match directory {
+        "/" => root,
+        directory => tree::open_in_root(&root, directory.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
+            .map_err(|error| {
+                super::namespace::failed(
+                    FaultKind::Other,
+                    format!("open `{directory}` of the container"),
+                    error,
+                )
+            })?,
+    };
+    let mut unpacker = Unpacker {
+        root,
+        target,
+        identity,
+        parent: None,
+        skipped: 0,
+        result: Unpacked { root: None, notes: Vec::new(), link_owners: HashMap::new() },
+    };
+    let mut archive = tar::Archive::new(input);
+    let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read the archive", &error);
+    for entry in archive.entries().map_err(invalid)? {
+        unpacker.entry(entry.map_err(invalid)?)?;
+    }
+    if unpacker.skipped > MAXIMUM_NOTES {
+        let more = unpacker.skipped - MAXIMUM_NOTES;
+        unpacker.result.notes.push(format!("{more} more files were left out"));
+    }
+    Ok(unpacker.result)
+}
+
+struct Unpacker {
+    root: OwnedFd,
+    target: Target,
+    identity: Identity,
+    /// The directory opened last; entries of one directory mostly follow each other.
+    parent: Option<(Vec<u8>, OwnedFd)>,
+    skipped: usize,
+    result: Unpacked,
+}
+
+/// One entry's place and attributes.
+struct Member {
+    /// Normal and relative.
+    path: Vec<u8>,
+    attributes: Attributes,
+    modified: u64,
+}
+
+impl Member {
+    fn name(&self) -> &[u8] {
+        self.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+
+    fn directory(&self) -> &[u8] {
+        self.path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &self.path[..at])
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.path).escape_debug().collect()
+    }
+
+    fn failed(&self, action: &str, error: &io::Error) -> Fault {
+        Fault::system(FaultKind::Other, format!("{action} `{}`", self.shown()), error)
+    }
+
+    fn refused(&self, reason: impl Into<String>) -> Fault {
+        Fault::refused(FaultKind::Archive, format!("unpack `{}`", self.shown()), reason)
+    }
+}
+
+impl Unpacker {
+    fn entry(&mut self, mut entry: tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+        let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read a header", &error);
+        let header = entry.header();
+        let kind = header.entry_type();
+        // An empty field counts as 0, as other readers have it.
+        let number = |field: &[u8], value: io::Result<u64>| match value {
+            _ if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
+            value => {
+                value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid)
+            }
+        };
+        let old = header.as_old();
+        let attributes = Attributes {
+            mode: number(&old.mode, header.mode().map(u64::from))? & 0o7777,
+            uid: number(&old.uid, header.uid())?,
+            gid: number(&old.gid, header.gid())?,
+        };
+        let modified = header.mtime().unwrap_or(0);
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let path = normal(&entry.path_bytes())?;
+        let member = Member { path, attributes, modified };
+        if member.path.is_empty() {
+            return self.root_entry(kind, &member);
+        }
+        if self.target == Target::Layer && member.name().starts_with(WHITEOUT_PREFIX) {
+            return self.whiteout(&member);
+        }
+        match kind {
+            EntryType::Directory => self.directory(&member, &mut entry),
+            EntryType::Regular | EntryType::Continuous => self.file(&member, &mut entry),
+            EntryType::Symlink => {
+                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link leads nowhere"))?;
+                self.symlink(&member, &link)
+            }
+            EntryType::Link => {
+                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link leads nowhere"))?;
+                self.hard_link(&member, &normal(&link)?)
+            }
+            EntryType::Fifo => self.fifo(&member),
+            EntryType::Char | EntryType::Block => {
+                self.note(&member, "it is a device");
+                Ok(())
+            }
+            EntryType::GNUSparse => {
+                Err(member.refused("it is a sparse file of GNU tar, which layers do not have"))
+            }
+            _ => {
+                self.note(&member, "nothing is known of its type");
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, member: &Member, why: &str) {
+        self.skipped += 1;
+        if self.skipped <= MAXIMUM_NOTES {
+            self.result.notes.push(format!("`{}` was left out: {why}", member.shown()));
+        }
+    }
+
+    fn root_entry(&mut self, kind: EntryType, member: &Member) -> Result<(), Fault> {
+        if kind != EntryType::Directory {
+            return Err(member.refused("only a directory can be the root"));
+        }
+        let Attributes { mode, uid, gid } = member.attributes;
+        self.result.root = Some(RootEntry { mode, uid, gid });
+        if self.target == Target::Container {
+            return Ok(());
+        }
+        let root = self.root.try_clone().map_err(|error| member.failed("open", &error))?;
+        self.own(&root, member)
+    }
+
+    fn own(&self, file: &OwnedFd, member: &Member) -> Result<(), Fault> {
+        let set = tree::set_attributes(file, &member.attributes, self.identity);
+        set.map_err(|error| self.not_owned(member, &error))
+    }
+
+    fn not_owned(&self, member: &Member, error: &io::Error) -> Fault {
+        let Attributes { uid, gid, .. } = member.attributes;
+        if error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+            && let Identity::Ranges { users, groups } = self.identity
+            && (uid >= users || gid >= groups)
+        {
+            let action = format!("give `{}` to its owner {uid}:{gid}", member.shown());
+            let reason = format!("only {users} users and {groups} groups are there for the sandbox");
+            return Fault::refused(FaultKind::Owner, action, reason);
+        }
+        member.failed(&format!("set owner {uid}:{gid} and mode of"), error)
+    }
+
+    /// Opens the directory of `path`, making what is missing of it.
+    fn open_parent(&mut self, member: &Member, path: &[u8]) -> Result<&OwnedFd, Fault> {
+        if self.parent.as_ref().is_none_or(|(known, _)| known != path) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let handle = match tree::open_in_root(&self.root, path, flags) {
+                Err(Errno::NOENT) => self.make_parents(member, path),
+                result => result.map_err(|error| member.failed("open the directory of", &error.into())),
+            };
+            self.parent = Some((path.to_vec(), handle?));
+        }
+        let (_, handle) = self.parent.as_ref().expect("it was just set");
+        Ok(handle)
+    }
+
+    fn make_parents(&self, member: &Member, path: &[u8]) -> Result<OwnedFd, Fault> {
+        let failed = |error: Errno| member.failed("make the directory of", &error.into());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let mut handle = tree::open_in_root(&self.root, b"", flags).map_err(failed)?;
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let mut start = 0;
+        for end in ends.chain([path.len()]) {
+            let name = &path[start..end];
+            start = end + 1;
+            match tree::open_in_root(&self.root, &path[..end], flags) {
+                Ok(next) => handle = next,
+                Err(Errno::NOENT) => {
+                    // Fails for a link that leads nowhere, as it should.
+                    rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
+                    handle = tree::open_in_root(&self.root, &path[..end], flags).map_err(failed)?;
+                    let root = Attributes { mode: 0o755, uid: 0, gid: 0 };
+                    tree::set_attributes(&handle, &root, self.identity)
+                        .map_err(|error| member.failed("make the directory of", &error))?;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(handle)
+    }
+
+    fn stat(&mut self, member: &Member) -> Result<Option<Stat>, Fault> {
+        let parent = self.open_parent(member, member.directory())?;
+        match rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(member.failed("look at", &error.into())),
+        }
+    }
+
+    /// Makes room for the member: a later entry replaces an earlier one. Says whether a whiteout was there.
+    fn replace(&mut self, member: &Member) -> Result<bool, Fault> {
+        let Some(stat) = self.stat(member)? else { return Ok(false) };
+        let failed = |error: Errno| member.failed("replace", &error.into());
+        let parent = self.open_parent(member, member.directory())?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let below = rustix::fs::openat(parent, member.name(), flags, Mode::empty()).map_err(failed)?;
+            tree::empty_handle(&below).map_err(failed)?;
+            rustix::fs::unlinkat(parent, member.name(), AtFlags::REMOVEDIR).map_err(failed)?;
+        } else {
+            rustix::fs::unlinkat(parent, member.name(), AtFlags::empty()).map_err(failed)?;
+        }
+        // Paths may lead elsewhere now.
+        self.parent = None;
+        Ok(is_whiteout(&stat))
+    }
+
+    fn directory(&mut self, member: &Member, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+        let there = self.stat(member)?;
+        let is_directory =
+            there.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        let was_removed = !is_directory && self.replace(member)?;
+        let failed = |error: Errno| member.failed("make the directory", &error.into());
+        let parent = self.open_parent(member, member.directory())?;
+        if !is_directory {
+            rustix::fs::mkdirat(parent, member.name(), Mode::RWXU).map_err(failed)?;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(parent, member.name(), flags, Mode::empty()).map_err(failed)?;
+        if was_removed && self.target == Target::Layer {
+            hide_below(&handle).map_err(failed)?;
+        }
+        self.own(&handle, member)?;
+        self.attributes(&handle, member, entry)
+    }
+
+    fn file(&mut self, member: &Member, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+        self.replace(member)?;
+        let parent = self.open_parent(member, member.directory())?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(parent, member.name(), flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(handle.map_err(|error| member.failed("create", &error.into()))?);
+        let wanted = entry.size();
+        let written = io::copy(entry, &mut file).map_err(|error| member.failed("write", &error))?;
+        if written != wanted {
+            return Err(member.refused(format!("it should have {wanted} bytes and has {written}")));
+        }
+        let handle = OwnedFd::from(file);
+        self.own(&handle, member)?;
+        self.attributes(&handle, member, entry)?;
+        let times = times(member.modified);
+        rustix::fs::futimens(&handle, &times).map_err(|error| member.failed("set the date of", &error.into()))
+    }
+
+    /// Takes over the attributes that mean something inside of an image. Those of overlayfs would change what other
+    /// layers show, and `user.b2i` would say whose a file is.
+    fn attributes(
+        &self,
+        handle: &OwnedFd,
+        member: &Member,
+        entry: &mut tar::Entry<'_, &mut dyn Read>,
+    ) -> Result<(), Fault> {
+        let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
+        for extension in extensions.flatten() {
+            let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
+            let is_capability = name == b"security.capability";
+            if !is_capability && !is_kept(name) {
+                continue;
+            }
+            match rustix::fs::fsetxattr(handle, name, extension.value_bytes(), XattrFlags::empty()) {
+                Ok(()) => {}
+                // One mapped id cannot give capabilities. Nothing inside could gain them anyway.
+                Err(_) if is_capability && self.identity == Identity::Single => {}
+                Err(error) => return Err(member.failed("set an attribute of", &error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn symlink(&mut self, member: &Member, link: &[u8]) -> Result<(), Fault> {
+        self.replace(member)?;
+        let identity = self.identity;
+        let parent = self.open_parent(member, member.directory())?;
+        let failed = |error: Errno| member.failed("link", &error.into());
+        rustix::fs::symlinkat(link, parent, member.name()).map_err(failed)?;
+        let Attributes { uid, gid, .. } = member.attributes;
+        if identity == Identity::Single {
+            let stat =
+                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            if self.target == Target::Container {
+                self.result.link_owners.insert(stat.st_ino, (uid, gid));
+            }
+        } else {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
+            if let Err(error) = owned {
+                return Err(self.not_owned(member, &error.into()));
+            }
+        }
+        let parent = self.open_parent(member, member.directory())?;
+        let times = times(member.modified);
+        rustix::fs::utimensat(parent, member.name(), &times, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
+    }
+
+    fn hard_link(&mut self, member: &Member, original: &[u8]) -> Result<(), Fault> {
+        if original == member.path {
+            return Ok(());
+        }
+        self.replace(member)?;
+        let failed = |error: Errno| member.failed("link", &error.into());
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let at = original.iter().rposition(|byte| *byte == b'/');
+        let (directory, name) = at.map_or((&b""[..], original), |at| (&original[..at], &original[at + 1..]));
+        let missing = || {
+            let original = String::from_utf8_lossy(original);
+            member.refused(format!("it is a hard link to `{}`, which is not there", original.escape_debug()))
+        };
+        let from = tree::open_in_root(&self.root, directory, flags).map_err(|error| match error {
+            Errno::NOENT | Errno::NOTDIR => missing(),
+            error => failed(error),
+        })?;
+        let stat = rustix::fs::statat(&from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| missing())?;
+        if is_whiteout(&stat) || FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Err(missing());
+        }
+        let parent = self.open_parent(member, member.directory())?;
+        rustix::fs::linkat(&from, name, parent, member.name(), AtFlags::empty()).map_err(failed)
+    }
+
+    fn fifo(&mut self, member: &Member) -> Result<(), Fault> {
+        self.replace(member)?;
+        let identity = self.identity;
+        let parent = self.open_parent(member, member.directory())?;
+        let failed = |error: Errno| member.failed("make the pipe", &error.into());
+        let mode = Mode::from_raw_mode(member.attributes.mode);
+        rustix::fs::mkfifoat(parent, member.name(), mode).map_err(failed)?;
+        if identity != Identity::Single {
+            let Attributes { uid, gid, .. } = member.attributes;
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
+            return owned.map_err(|error| self.not_owned(member, &error.into()));
+        }
+        Ok(())
+    }
+
+    fn whiteout(&mut self, member: &Member) -> Result<(), Fault> {
+        if member.name() == OPAQUE_WHITEOUT {
+            let failed = |error: Errno| member.failed("hide what is below the directory of", &error.into());
+            self.open_parent(member, member.directory())?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let handle = tree::open_in_root(&self.root, member.directory(), flags).map_err(failed)?;
+            return hide_below(&handle).map_err(failed);
+        }
+        if member.name().starts_with(AUFS_PREFIX) {
+            // Book-keeping of aufs, which says nothing of the image.
+            return Ok(());
+        }
+        let name = &member.name()[WHITEOUT_PREFIX.len()..];
+        if name.is_empty() || name == b"." || name == b".." {
+            return Err(member.refused("it removes nothing that has a name"));
+        }
+        let name = name.to_vec();
+        let parent = self.open_parent(member, member.directory())?;
+        let device = rustix::fs::mknodat(parent, &*name, FileType::CharacterDevice, Mode::empty(), 0 as Dev);
+        match device {
+            // What the same layer has stays: a whiteout is for the layers below.
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(member.failed("remove by", &error.into())),
+        }
+    }
+}
+
+/// Marks a directory so that overlayfs shows nothing of the layers below it.
+fn hide_below(directory: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
+}
+
+/// Whether this is what overlayfs takes for a removed file.
+pub(super) fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+fn is_kept(name: &[u8]) -> bool {
+    let Some(name) = name.strip_prefix(b"user.") else { return false };
+    !name.starts_with(b"overlay.") && !name.starts_with(b"b2i.") && !name.contains(&0)
+}
+
+fn times(modified: u64) -> Timestamps {
+    let seconds = i64::try_from(modified).unwrap_or(0);
+    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// A member's name without what says nothing: slashes and `.`.
+fn normal(name: &[u8]) -> Result<Vec<u8>, Fault> {
+    let parts: Vec<&[u8]> =
+        name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
+    if parts.contains(&&b".."[..]) || name.contains(&0) {
+        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
+        let shown: String = shown.chars().take(200).collect();
+        let reason = "its name has `..` or a NUL in it";
+        return Err(Fault::refused(FaultKind::Archive, format!("unpack `{shown}`"), reason));
+    }
+    Ok(parts.join(&b'/'))
+}

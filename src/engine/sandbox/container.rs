@@ -1,0 +1,238 @@
+//! Owns one container of the sandbox, from its creation to its removal.
+//!
+//! The child does the work; here every wait for it happens on a thread that may block, and ends when nobody waits for
+//! the result any more. Must not know namespaces.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::changes::{Left, layer};
+use super::error::SandboxError;
+use super::keeper::{Keeper, parse, unexpected};
+use super::layers::UnpackedLayer;
+use super::limits::ControlGroup;
+use super::protocol::{Answer, Command, FrameKind, Request};
+use crate::engine::output::Output;
+use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
+use crate::events::{Events, ScriptStream, Step};
+use crate::image::ImagePath;
+use crate::stream::{pump, stream_to_reader};
+
+/// How long a command may take if nothing else was asked for.
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// How many processes it may have if nothing else was asked for.
+const PROCESSES: u32 = 4096;
+
+/// A container in the sandbox. Dropped, it is removed, except for what a layer made of it still needs.
+#[derive(Debug)]
+pub struct SandboxContainer {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) group: Option<Arc<ControlGroup>>,
+    pub(super) directory: PathBuf,
+    pub(super) spec: ContainerSpec,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) user: String,
+    pub(super) working_directory: String,
+    pub(super) date: u64,
+    /// Whether a layer may still need what the child keeps.
+    pub(super) is_taken: AtomicBool,
+    /// In use while it lives.
+    pub(super) _layers: Vec<UnpackedLayer>,
+}
+
+/// Ends the child if its answer is not waited for to the end.
+struct Waiting {
+    keeper: Arc<Keeper>,
+    is_done: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.keeper.abort();
+        }
+    }
+}
+
+impl Drop for SandboxContainer {
+    /// Waits for the end of the child: a thread that asked it may still have it for a moment.
+    fn drop(&mut self) {
+        if !self.is_taken.load(Ordering::Acquire) {
+            self.keeper.end();
+        }
+    }
+}
+
+impl SandboxContainer {
+    /// Asks the child on a blocking thread.
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Keeper) -> Result<T, SandboxError> + Send + 'static,
+    ) -> Result<T, SandboxError> {
+        let keeper = self.keeper.clone();
+        let mut waiting = Waiting { keeper: keeper.clone(), is_done: false };
+        let asked = tokio::task::spawn_blocking(move || {
+            let _turn = keeper.turn();
+            ask(&keeper)
+        });
+        let result = asked.await;
+        waiting.is_done = true;
+        result.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "answer", reason: panic.to_string() }))
+    }
+
+    fn command(&self) -> Command {
+        let limits = &self.spec.limits;
+        let milliseconds = limits.timeout.unwrap_or(TIMEOUT).as_millis();
+        Command {
+            arguments: self.spec.command.clone(),
+            environment: self.environment.clone(),
+            user: self.user.clone(),
+            directory: self.working_directory.clone(),
+            host_network: self.spec.network.is_some(),
+            processes: limits.pids.unwrap_or(PROCESSES).into(),
+            milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Sorts how the command ended.
+    fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<Ended, SandboxError> {
+        let image = self.spec.image.clone();
+        match answer {
+            Answer::Exited(exit_code) => {
+                let killed = self.group.as_ref().is_some_and(|group| group.was_out_of_memory());
+                Ok(Ended { exit_code, out_of_memory: exit_code != 0 && killed, last_lines })
+            }
+            Answer::TimedOut => {
+                let limit = self.spec.limits.timeout.unwrap_or(TIMEOUT);
+                Err(SandboxError::TimedOut { command: self.spec.command.join(" "), limit, last_lines })
+            }
+            Answer::NotStarted(errno) => {
+                let command = self.spec.command.first().cloned().unwrap_or_default();
+                let reason = std::io::Error::from_raw_os_error(errno).to_string();
+                Err(SandboxError::Start { command, image, reason })
+            }
+            Answer::UnknownUser(name) => {
+                Err(SandboxError::UnknownUser { image, name, user: self.user.clone() })
+            }
+            answer => Err(unexpected("run the command", &answer)),
+        }
+    }
+}
+
+impl Container for SandboxContainer {
+    type Error = SandboxError;
+
+    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), SandboxError> {
+        let (sender, mut reader) = stream_to_reader();
+        let directory = directory.to_string();
+        let asked = self.ask(move |keeper| {
+            let action = "unpack an archive";
+            keeper.send(&Request::Unpack { directory }, action)?;
+            let read = keeper.send_data(&mut reader)?;
+            let answer = keeper.answer(action)?;
+            read.map_err(|error| SandboxError::Other {
+                action: "read the files for the container".into(),
+                reason: error.to_string(),
+            })?;
+            match answer {
+                Answer::Unpacked { .. } => Ok(()),
+                answer => Err(unexpected(action, &answer)),
+            }
+        });
+        let (asked, ()) = tokio::join!(asked, pump(tar, sender));
+        asked
+    }
+
+    async fn has(&self, path: &ImagePath) -> Result<bool, SandboxError> {
+        let path = path.to_string();
+        self.ask(move |keeper| {
+            let action = "look for a file";
+            keeper.send(&Request::Has { path }, action)?;
+            match keeper.answer(action)? {
+                Answer::Has(has) => Ok(has),
+                answer => Err(unexpected(action, &answer)),
+            }
+        })
+        .await
+    }
+
+    async fn run(&self, events: &Events) -> Result<Ended, SandboxError> {
+        let (command, events) = (self.command(), events.clone());
+        let (answer, last_lines) = self
+            .ask(move |keeper| {
+                let action = "run the command";
+                keeper.send(&Request::Run(Box::new(command)), action)?;
+                let mut output = Output::new(&events);
+                loop {
+                    match keeper.frame(action)? {
+                        (FrameKind::Stdout, bytes) => output.add(ScriptStream::Stdout, &bytes),
+                        (FrameKind::Stderr, bytes) => output.add(ScriptStream::Stderr, &bytes),
+                        (_, body) => return Ok((parse(&body, action)?, output.finish())),
+                    }
+                }
+            })
+            .await?;
+        self.ended(answer, last_lines)
+    }
+
+    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, SandboxError> {
+        let path = path.to_string();
+        self.ask(move |keeper| {
+            let action = "read a file";
+            keeper.send(&Request::Download { path: path.clone(), limit }, action)?;
+            match keeper.answer(action)? {
+                Answer::Absent => return Ok(None),
+                Answer::NotAFile(found) => return Err(SandboxError::NotAFile { path, found }),
+                Answer::TooLarge(size) => return Err(SandboxError::TooLarge { path, size, limit }),
+                Answer::File => {}
+                answer => return Err(unexpected(action, &answer)),
+            }
+            let mut bytes = Vec::new();
+            while let (FrameKind::Data, piece) = keeper.frame(action)? {
+                bytes.extend_from_slice(&piece);
+                if bytes.len() as u64 > limit {
+                    return Err(SandboxError::TooLarge { path, size: bytes.len() as u64, limit });
+                }
+            }
+            Ok(Some(bytes))
+        })
+        .await
+    }
+
+    async fn take_changes(&self, events: &Events) -> Result<Changes, SandboxError> {
+        let step = events.start(Step::Commit, "the container", None);
+        let changes = self.ask(|keeper| {
+            let action = "tell what changed";
+            keeper.send(&Request::TakeChanges, action)?;
+            let mut changes = Vec::new();
+            loop {
+                match keeper.answer(action)? {
+                    Answer::Changed(change) => changes.push(*change),
+                    Answer::Complete { notes } => return Ok((changes, notes)),
+                    answer => return Err(unexpected(action, &answer)),
+                }
+            }
+        });
+        let (changes, notes) = changes.await?;
+        for note in notes {
+            events.note(note);
+        }
+        let left = Left::open(&self.directory, self.keeper.clone()).map_err(|error| SandboxError::Other {
+            action: "open what changed".into(),
+            reason: error.to_string(),
+        })?;
+        let layer = layer(changes, left, self.date)?;
+        self.is_taken.store(true, Ordering::Release);
+        step.finish("");
+        Ok(Changes::Layer(layer))
+    }
+
+    async fn remove(self) -> Result<(), SandboxError> {
+        // Ending the child takes as long as it removes files.
+        let removed = tokio::task::spawn_blocking(move || drop(self));
+        removed.await.map_err(|panic| SandboxError::Lost { action: "end", reason: panic.to_string() })
+    }
+}

@@ -1,0 +1,273 @@
+//! Owns the errors of the sandbox: what did not work, why, and the way out.
+//!
+//! Must not decide what happens after an error.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::protocol::{Fault, FaultKind};
+use crate::failure::{Failure, FailureKind};
+use crate::fs::error::FileError;
+use crate::image::Digest;
+use crate::image::layer::InvalidLayer;
+use crate::image::path::InvalidImagePath;
+
+/// What went wrong in the sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// This machine does not allow a sandbox.
+    #[error("the sandbox is not available here: cannot {action}: {reason}")]
+    Unavailable {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+        /// Which settings may be behind it.
+        hints: Vec<String>,
+    },
+    /// Real root, without a user namespace, was not allowed.
+    #[error("the sandbox would run as real root, because root can map no ids here: {reason}")]
+    RealRoot {
+        /// Why there are no ids.
+        reason: String,
+    },
+    /// A limit was asked for and cannot be enforced.
+    #[error("the sandbox cannot enforce the {limit} limit: {reason}")]
+    LimitNotEnforced {
+        /// Which.
+        limit: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A layer has other bytes than its name says.
+    #[error("the layer {wanted} of `{image}` has other bytes: they give {found}")]
+    WrongLayer {
+        /// The image.
+        image: String,
+        /// The diff ID it should have.
+        wanted: Digest,
+        /// The digest of its bytes.
+        found: Digest,
+    },
+    /// A layer could not be read or unpacked.
+    #[error("the layer {layer} of `{image}` cannot be unpacked: cannot {action}: {reason}")]
+    Unpack {
+        /// The image.
+        image: String,
+        /// Diff ID of the layer.
+        layer: Digest,
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// Somebody's number has no counterpart on this machine.
+    #[error("the sandbox cannot {action}: {reason}")]
+    NoSuchId {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The command is not there or cannot be started.
+    #[error("the command `{command}` of the image `{image}` could not be started: {reason}")]
+    Start {
+        /// The command.
+        command: String,
+        /// The image.
+        image: String,
+        /// Why.
+        reason: String,
+    },
+    /// The image's own account files do not have the user.
+    #[error("the image `{image}` has no user or group `{name}`: unknown user `{user}`")]
+    UnknownUser {
+        /// The image.
+        image: String,
+        /// The part that is not known.
+        name: String,
+        /// What was asked for.
+        user: String,
+    },
+    /// The command took longer than allowed.
+    #[error("`{command}` was stopped after {} s", limit.as_secs_f64())]
+    TimedOut {
+        /// The command.
+        command: String,
+        /// The limit.
+        limit: Duration,
+        /// The last lines it printed.
+        last_lines: Vec<String>,
+    },
+    /// Not a regular file.
+    #[error("`{path}` in the container is {found}, not a regular file")]
+    NotAFile {
+        /// Where.
+        path: String,
+        /// What it is.
+        found: String,
+    },
+    /// Larger than allowed.
+    #[error("`{path}` in the container has {size} bytes; at most {limit} are read")]
+    TooLarge {
+        /// Where.
+        path: String,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// What the command left makes no layer.
+    #[error("what the command left cannot become a layer: cannot {action}: {reason}")]
+    Result {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The entries of the change contradict each other.
+    #[error(transparent)]
+    Layer(#[from] InvalidLayer),
+    /// A changed file's name makes no path.
+    #[error(transparent)]
+    Path(#[from] InvalidImagePath),
+    /// The cache could not be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The child could not be started.
+    #[error("cannot start `{}` as the sandbox's process: {source}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The child ended, or said something that makes no sense.
+    #[error("the sandbox's process ended unexpectedly while it should {action}: {reason}")]
+    Lost {
+        /// What it should do.
+        action: &'static str,
+        /// What is known.
+        reason: String,
+    },
+    /// Something else failed.
+    #[error("the sandbox could not {action}: {reason}")]
+    Other {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+impl SandboxError {
+    /// Sorts what the child says.
+    pub(super) fn of(fault: Fault) -> Self {
+        let reason = fault.because();
+        let action = fault.action;
+        match fault.kind {
+            FaultKind::Namespace => Self::Unavailable { hints: namespace_hints(fault.errno), action, reason },
+            FaultKind::Overlay => Self::Unavailable { hints: overlay_hints(fault.errno), action, reason },
+            FaultKind::Owner => Self::NoSuchId { action, reason },
+            FaultKind::Result => Self::Result { action, reason },
+            FaultKind::Archive | FaultKind::Other => Self::Other { action, reason },
+        }
+    }
+}
+
+/// The alternatives to a sandbox, for every hint that says it is not there.
+const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
+                            no container";
+
+/// What may be behind a kernel that makes no namespaces: each setting is looked at where it stands.
+fn namespace_hints(errno: Option<i32>) -> Vec<String> {
+    let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    let mut hints = Vec::new();
+    if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        hints.push("allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1`".to_owned());
+    }
+    if is("/proc/sys/user/max_user_namespaces", "0") || errno == Some(libc::ENOSPC) {
+        hints.push("allow more user namespaces: `sysctl user.max_user_namespaces=10000`".to_owned());
+    }
+    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        hints.push(
+            "AppArmor takes the rights out of user namespaces: give b2i a profile with `userns,`, or \
+             `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+                .to_owned(),
+        );
+    }
+    if hints.is_empty() {
+        hints.push(
+            "inside of a container, its runtime has to allow user namespaces and an unmasked /proc (seccomp profile, \
+             `procMount: Unmasked`)"
+                .to_owned(),
+        );
+    }
+    hints.push(ALTERNATIVES.to_owned());
+    hints
+}
+
+fn overlay_hints(errno: Option<i32>) -> Vec<String> {
+    let mut hints = Vec::new();
+    if matches!(errno, Some(libc::EPERM | libc::EACCES | libc::ENODEV)) {
+        hints.push("overlayfs in a user namespace needs Linux 5.11 and the module `overlay`".to_owned());
+        hints.extend(namespace_hints(None).into_iter().filter(|hint| hint != ALTERNATIVES));
+    } else {
+        hints.push(
+            "put b2i's cache on a file system that overlayfs can write to, such as ext4, xfs or tmpfs \
+             (not overlay, NFS or FUSE), with `--cache-dir`"
+                .to_owned(),
+        );
+    }
+    hints.push(ALTERNATIVES.to_owned());
+    hints
+}
+
+impl Failure for SandboxError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unavailable { .. }
+            | Self::RealRoot { .. }
+            | Self::LimitNotEnforced { .. }
+            | Self::NoSuchId { .. }
+            | Self::Spawn { .. }
+            | Self::Lost { .. }
+            | Self::Other { .. } => FailureKind::Engine,
+            Self::WrongLayer { .. } | Self::Unpack { .. } | Self::Start { .. } | Self::UnknownUser { .. } => {
+                FailureKind::Builder
+            }
+            Self::TimedOut { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::Result { .. }
+            | Self::Layer(_)
+            | Self::Path(_) => FailureKind::Assemble,
+            Self::File(error) => error.kind(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unavailable { hints, .. } => hints.clone(),
+            Self::RealRoot { .. } => vec![
+                "run b2i as an ordinary user, or allow it with `--allow-root-sandbox`".into(),
+                ALTERNATIVES.into(),
+            ],
+            Self::LimitNotEnforced { .. } => vec![
+                "limits on memory and processors need a control group that b2i may write to, for example under \
+                 `systemd-run --user --scope -p Delegate=yes`"
+                    .into(),
+                ALTERNATIVES.into(),
+            ],
+            Self::NoSuchId { .. } => vec![
+                "give your user more subordinate ids in /etc/subuid and /etc/subgid, and install `newuidmap` and \
+                 `newgidmap`"
+                    .into(),
+            ],
+            Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
+            Self::TimedOut { .. } => vec!["give it more time with `--timeout`".into()],
+            Self::File(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+}

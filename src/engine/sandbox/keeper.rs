@@ -1,0 +1,185 @@
+//! Owns b2i's end of a sandbox child: starting it, giving it ids, asking it, ending it.
+//!
+//! The child has no name that anybody could kill it by: it lives as long as this end of the socket is open, and takes
+//! everything inside with it. Must not know what is asked.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::child::CHILD_ARGUMENT;
+use super::error::SandboxError;
+use super::mapping::Mapping;
+use super::protocol::{Answer, FrameKind, Identity, Purpose, Request, Setup};
+use super::protocol::{read_frame, read_message, write_frame, write_message};
+
+/// A running child. Dropped, it ends and with it whatever it keeps.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    channel: UnixStream,
+    /// One request at a time.
+    turn: Mutex<()>,
+    process: Mutex<Child>,
+    /// The directory that it empties at its end, to be removed then.
+    directory: Option<PathBuf>,
+}
+
+impl Keeper {
+    /// Starts a child and waits until it is ready.
+    pub(super) fn start(
+        program: &Path,
+        purpose: Purpose,
+        mapping: &Mapping,
+        cgroups: Vec<PathBuf>,
+    ) -> Result<Self, SandboxError> {
+        let spawn = |source| SandboxError::Spawn { program: program.to_owned(), source };
+        let (channel, theirs) = UnixStream::pair().map_err(spawn)?;
+        let directory = match &purpose {
+            Purpose::Container { directory, .. } => Some(directory.clone()),
+            Purpose::Unpack { .. } | Purpose::Remove { .. } => None,
+        };
+        let process = Command::new(program)
+            .arg(CHILD_ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(spawn)?;
+        let pid = process.id();
+        let keeper = Self { channel, turn: Mutex::new(()), process: Mutex::new(process), directory };
+        let identity = mapping.identity();
+        keeper.send(&Setup { identity, purpose, cgroups }, "begin")?;
+        if identity != Identity::Host {
+            match keeper.answer("make its namespaces")? {
+                Answer::Unshared => mapping.write(pid)?,
+                answer => return Err(unexpected("make its namespaces", &answer)),
+            }
+            keeper.send(&Request::Mapped, "take its ids")?;
+        }
+        Ok(keeper)
+    }
+
+    /// Waits until the child takes requests.
+    pub(super) fn wait_until_ready(&self) -> Result<(), SandboxError> {
+        match self.answer("get ready")? {
+            Answer::Ready => Ok(()),
+            answer => Err(unexpected("get ready", &answer)),
+        }
+    }
+
+    /// Makes this thread the one that asks.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a message.
+    pub(super) fn send(
+        &self,
+        message: &impl serde::Serialize,
+        action: &'static str,
+    ) -> Result<(), SandboxError> {
+        match write_message(&mut &self.channel, message) {
+            Ok(()) => Ok(()),
+            // It may have said why it ended.
+            Err(error) => match read_message::<Answer>(&mut &self.channel) {
+                Ok(Some(Answer::Failed(fault))) => Err(SandboxError::of(fault)),
+                _ => Err(lost(action, &error)),
+            },
+        }
+    }
+
+    /// Sends everything that `reader` gives. An error of the reader cuts the data, which the child answers.
+    pub(super) fn send_data(&self, reader: &mut dyn io::Read) -> Result<io::Result<()>, SandboxError> {
+        let action = "take an archive";
+        let mut buffer = vec![0; super::protocol::PIECE];
+        loop {
+            let (kind, count, result) = match reader.read(&mut buffer) {
+                Ok(0) => (FrameKind::End, 0, Some(Ok(()))),
+                Ok(count) => (FrameKind::Data, count, None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => (FrameKind::Cut, 0, Some(Err(error))),
+            };
+            write_frame(&mut &self.channel, kind, &buffer[..count]).map_err(|error| lost(action, &error))?;
+            if let Some(result) = result {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Reads the next frame.
+    pub(super) fn frame(&self, action: &'static str) -> Result<(FrameKind, Vec<u8>), SandboxError> {
+        match read_frame(&mut &self.channel) {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => Err(SandboxError::Lost { action, reason: self.how_it_ended() }),
+            Err(error) => Err(lost(action, &error)),
+        }
+    }
+
+    /// Reads the next answer; a failure of the child's becomes an error.
+    pub(super) fn answer(&self, action: &'static str) -> Result<Answer, SandboxError> {
+        match self.frame(action)? {
+            (FrameKind::Message, body) => parse(&body, action),
+            (kind, _) => {
+                let reason = format!("it sent {kind:?} where an answer was expected");
+                Err(SandboxError::Lost { action, reason })
+            }
+        }
+    }
+
+    /// Ends the child without waiting: whoever reads from it gets an error.
+    pub(super) fn abort(&self) {
+        // It may have ended by itself.
+        let _ = self.channel.shutdown(Shutdown::Both);
+    }
+
+    fn how_it_ended(&self) -> String {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        match process.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+impl Keeper {
+    /// Ends the child and waits until nothing is left of it.
+    pub(super) fn end(&self) {
+        self.abort();
+        let _ = self.how_it_ended();
+        if let Some(directory) = &self.directory {
+            // Not empty if the child was killed; the lease's clean-up removes it then.
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Reads an answer out of a frame.
+pub(super) fn parse(body: &[u8], action: &'static str) -> Result<Answer, SandboxError> {
+    match serde_json::from_slice(body) {
+        Ok(Answer::Failed(fault)) => Err(SandboxError::of(fault)),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(SandboxError::Lost { action, reason: error.to_string() }),
+    }
+}
+
+/// The error for an answer to another question.
+pub(super) fn unexpected(action: &'static str, answer: &Answer) -> SandboxError {
+    let shown: String = format!("{answer:?}").chars().take(200).collect();
+    SandboxError::Lost { action, reason: format!("it answered {shown}") }
+}
+
+fn lost(action: &'static str, error: &io::Error) -> SandboxError {
+    SandboxError::Lost { action, reason: error.to_string() }
+}

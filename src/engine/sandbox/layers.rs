@@ -1,0 +1,218 @@
+//! Owns the cache of unpacked layers: each is unpacked once, under a temporary name, and shared by every process.
+//!
+//! `<cache>/layers-v1/<diff ID>-<ids>/` has the layer's `tree` and `layer.json`; the file `<diff ID>-<ids>.lock` is
+//! locked exclusively by who makes or removes the layer, and shared by who uses it. Trees that were unpacked with
+//! other ids have other owners on disk, so the ids are part of the name. Must not know where layers come from.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::SandboxSettings;
+use super::error::SandboxError;
+use super::keeper::{Keeper, unexpected};
+use super::mapping::Mapping;
+use super::protocol::{Answer, Purpose, Request, RootEntry};
+use crate::events::Events;
+use crate::fs::error::FileError;
+use crate::image::layer::Content;
+use crate::image::{Digest, DigestReader};
+
+/// Version of the form in which layers are kept.
+const FORMAT: u32 = 1;
+
+/// One layer of an image: its name and where its bytes are.
+#[derive(Clone)]
+pub struct ImageLayer {
+    /// Digest of the uncompressed tar. It is compared with the bytes.
+    pub diff_id: Digest,
+    /// The uncompressed tar; it is opened only if the layer was not unpacked before.
+    pub tar: Arc<dyn Content>,
+}
+
+impl std::fmt::Debug for ImageLayer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.diff_id)
+    }
+}
+
+/// A layer that is unpacked, and stays so while this value lives.
+#[derive(Debug)]
+pub(super) struct UnpackedLayer {
+    /// Its files.
+    pub(super) tree: PathBuf,
+    /// Its entry for the root directory.
+    pub(super) root: Option<RootEntry>,
+    _used: File,
+}
+
+/// What is kept beside the tree.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    root: Option<RootEntry>,
+}
+
+/// Unpacks those of `layers` (lowest first) that are not unpacked yet, and gives all of them, lowest first.
+pub(super) fn unpack(
+    settings: &SandboxSettings,
+    mapping: &Mapping,
+    image: &str,
+    layers: &[ImageLayer],
+    events: &Events,
+) -> Result<Vec<UnpackedLayer>, SandboxError> {
+    let directory = settings.cache.part("layers", FORMAT)?;
+    layers
+        .iter()
+        .map(|layer| {
+            let name = format!("{}-{}", layer.diff_id.hex(), mapping.key());
+            let store = Store { settings, mapping, image, directory: directory.join(&name), events };
+            store.get(layer)
+        })
+        .collect()
+}
+
+struct Store<'a> {
+    settings: &'a SandboxSettings,
+    mapping: &'a Mapping,
+    image: &'a str,
+    directory: PathBuf,
+    events: &'a Events,
+}
+
+impl Store<'_> {
+    fn get(&self, layer: &ImageLayer) -> Result<UnpackedLayer, SandboxError> {
+        let path = self.directory.with_added_extension("lock");
+        let failed = |action, error| SandboxError::from(FileError::new(action, &path, error));
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let lock = options.map_err(|error| failed("open", error))?;
+        loop {
+            lock.lock_shared().map_err(|error| failed("lock", error))?;
+            if let Some(root) = self.read()? {
+                return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: lock });
+            }
+            lock.unlock().map_err(|error| failed("unlock", error))?;
+            lock.lock().map_err(|error| failed("lock", error))?;
+            // Somebody else may have been faster.
+            if self.read()?.is_none() {
+                self.make(layer)?;
+            }
+            lock.unlock().map_err(|error| failed("unlock", error))?;
+        }
+    }
+
+    /// What is known of the layer's root; nothing if the layer is not there.
+    fn read(&self) -> Result<Option<Option<RootEntry>>, SandboxError> {
+        let path = self.directory.join("layer.json");
+        match fs::read(&path) {
+            Ok(text) => {
+                let description: Description = serde_json::from_slice(&text)
+                    .map_err(|error| FileError::new("read", &path, io::Error::other(error)))?;
+                Ok(Some(description.root))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FileError::new("read", &path, error).into()),
+        }
+    }
+
+    fn make(&self, layer: &ImageLayer) -> Result<(), SandboxError> {
+        let partial = Partial::new(self.settings, self.mapping)?;
+        let tree = partial.path.join("tree");
+        create_directory(&tree)?;
+        let purpose = Purpose::Unpack { directory: tree };
+        let keeper = Keeper::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
+        keeper.wait_until_ready()?;
+        let root = self.fill(layer, &keeper)?;
+        drop(keeper);
+        let description = partial.path.join("layer.json");
+        let text = serde_json::to_vec(&Description { root }).expect("numbers can be written as JSON");
+        fs::write(&description, text).map_err(|error| FileError::new("write", &description, error))?;
+        fs::rename(&partial.path, &self.directory)
+            .map_err(|error| FileError::new("create", &self.directory, error))?;
+        Ok(())
+    }
+
+    /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
+    fn fill(&self, layer: &ImageLayer, keeper: &Keeper) -> Result<Option<RootEntry>, SandboxError> {
+        let action = "unpack a layer";
+        let unpack = |action: &str, reason: String| SandboxError::Unpack {
+            image: self.image.to_owned(),
+            layer: layer.diff_id,
+            action: action.to_owned(),
+            reason,
+        };
+        let bytes = layer.tar.open().map_err(|error| unpack("open it", error.to_string()))?;
+        let mut bytes = DigestReader::new(bytes);
+        keeper.send(&Request::Unpack { directory: "/".into() }, action)?;
+        let read = keeper.send_data(&mut bytes)?;
+        let answer = keeper.answer(action);
+        read.map_err(|error| unpack("read it", error.to_string()))?;
+        let (found, _) = bytes.finish();
+        if found != layer.diff_id {
+            let image = self.image.to_owned();
+            return Err(SandboxError::WrongLayer { image, wanted: layer.diff_id, found });
+        }
+        match answer {
+            Ok(Answer::Unpacked { root, notes }) => {
+                for note in notes {
+                    self.events.note(format!("layer {}: {note}", layer.diff_id));
+                }
+                Ok(root)
+            }
+            Ok(answer) => Err(unexpected(action, &answer)),
+            Err(SandboxError::Other { action, reason }) => Err(unpack(&action, reason)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A layer under construction, in the directory that goes with the lease.
+struct Partial<'a> {
+    path: PathBuf,
+    settings: &'a SandboxSettings,
+    mapping: &'a Mapping,
+}
+
+impl<'a> Partial<'a> {
+    fn new(settings: &'a SandboxSettings, mapping: &'a Mapping) -> Result<Self, SandboxError> {
+        Ok(Self { path: new_directory(&settings.temporary, "layer")?, settings, mapping })
+    }
+}
+
+impl Drop for Partial<'_> {
+    /// Nothing is left of it if it was renamed.
+    fn drop(&mut self) {
+        if self.path.exists() {
+            let _ = remove_tree(&self.settings.program, &self.path, self.mapping);
+        }
+    }
+}
+
+/// Makes a directory of a new name, which only this user can enter.
+pub(super) fn new_directory(parent: &Path, prefix: &str) -> Result<PathBuf, SandboxError> {
+    let directory = tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir_in(parent);
+    let directory = directory.map_err(|error| FileError::new("create a directory in", parent, error))?;
+    Ok(directory.keep())
+}
+
+fn create_directory(path: &Path) -> Result<(), SandboxError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let created = fs::DirBuilder::new().mode(0o755).create(path);
+    Ok(created.map_err(|error| FileError::new("create the directory", path, error))?)
+}
+
+/// Removes the directory at `path`, whose files may have owners that only a user namespace has rights over.
+pub(super) fn remove_tree(program: &Path, path: &Path, mapping: &Mapping) -> Result<(), SandboxError> {
+    if fs::remove_dir_all(path).is_ok() || !path.exists() {
+        return Ok(());
+    }
+    let purpose = Purpose::Remove { directory: path.to_owned() };
+    let keeper = Keeper::start(program, purpose, mapping, Vec::new())?;
+    match keeper.answer("remove files")? {
+        Answer::Complete { .. } => {}
+        answer => return Err(unexpected("remove files", &answer)),
+    }
+    Ok(fs::remove_dir(path).map_err(|error| FileError::new("remove", path, error))?)
+}

@@ -1,0 +1,244 @@
+//! Owns the control group of a container: limits on memory, processors and processes, where this process may set them.
+//!
+//! Both versions of the kernel's interface: of version 2 a group that was delegated, of version 1 the groups of root.
+//! A limit without a group is refused by the caller. Must not know what runs in it.
+//!
+//! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::SandboxError;
+use crate::engine::ContainerLimits;
+
+/// Length of the period of which processor time is a share, in microseconds.
+const PERIOD: u64 = 100_000;
+
+/// The directories of one container, which are removed with it.
+#[derive(Debug, Default)]
+pub(super) struct ControlGroup {
+    directories: Vec<PathBuf>,
+    /// The file that counts processes killed for want of memory.
+    memory_events: Option<PathBuf>,
+}
+
+/// One limit: the controller that has it, and the files to write in both versions.
+struct Limit {
+    name: &'static str,
+    controller: &'static str,
+    version_1: Vec<(&'static str, String)>,
+    version_2: Vec<(&'static str, String)>,
+    /// Files that not every kernel has, and the limit holds without.
+    optional: &'static [&'static str],
+}
+
+/// The limits that need a group.
+fn asked(limits: &ContainerLimits) -> Vec<Limit> {
+    let mut asked = Vec::new();
+    if let Some(bytes) = limits.memory {
+        let bytes = bytes.to_string();
+        asked.push(Limit {
+            name: "memory",
+            controller: "memory",
+            version_1: vec![
+                ("memory.limit_in_bytes", bytes.clone()),
+                // Equal means no swap beside the memory.
+                ("memory.memsw.limit_in_bytes", bytes.clone()),
+            ],
+            version_2: vec![("memory.max", bytes), ("memory.swap.max", "0".into())],
+            optional: &["memory.memsw.limit_in_bytes", "memory.swap.max"],
+        });
+    }
+    if let Some(nano) = limits.nano_cpus {
+        // Less than a millisecond of the period is refused by the kernel.
+        let quota = (u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).max(1000).to_string();
+        asked.push(Limit {
+            name: "processor",
+            controller: "cpu",
+            version_1: vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.clone())],
+            version_2: vec![("cpu.max", format!("{quota} {PERIOD}"))],
+            optional: &[],
+        });
+    }
+    asked
+}
+
+impl ControlGroup {
+    /// Makes the groups that `limits` need; nothing if they need none.
+    pub(super) fn make(limits: &ContainerLimits) -> Result<Option<Self>, SandboxError> {
+        let asked = asked(limits);
+        let Some(first) = asked.first() else { return Ok(None) };
+        let refused = |limit, reason| SandboxError::LimitNotEnforced { limit, reason };
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let name = unused_name();
+        let mut group = Self::default();
+        let delegated = group.make_delegated(&own, &mounts, &asked, &name);
+        if let Ok(()) = delegated {
+            return Ok(Some(group));
+        }
+        group = Self::default();
+        for limit in &asked {
+            let Some(parent) = version_1(&own, &mounts, limit.controller) else {
+                let reason = delegated.err().map(|error| error.to_string()).unwrap_or_default();
+                return Err(refused(first.name, format!("no control group is delegated to b2i: {reason}")));
+            };
+            let directory = parent.join(&name);
+            let made = group
+                .add(directory.clone())
+                .and_then(|()| write(&directory, &limit.version_1, limit.optional));
+            made.map_err(|error| refused(limit.name, format!("`{}`: {error}", directory.display())))?;
+            if limit.controller == "memory" {
+                group.memory_events = Some(directory.join("memory.oom_control"));
+            }
+        }
+        Ok(Some(group))
+    }
+
+    /// Version 2: the nearest group above whose controllers may be used below it.
+    fn make_delegated(&mut self, own: &str, mounts: &str, asked: &[Limit], name: &str) -> io::Result<()> {
+        let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None));
+        let path = own.lines().find_map(|line| line.strip_prefix("0::"));
+        let (Some(mount), Some(path)) = (mount, path) else {
+            return Err(io::Error::other("no control groups of version 2 are mounted"));
+        };
+        let mut directory = mount.join(path.trim_start_matches('/'));
+        let mut error = io::Error::other("the controllers are not enabled");
+        while directory.starts_with(&mount) {
+            match self.make_below(&directory, asked, name) {
+                Ok(()) => return Ok(()),
+                Err(next) => error = next,
+            }
+            if !directory.pop() {
+                break;
+            }
+        }
+        Err(error)
+    }
+
+    fn make_below(&mut self, parent: &Path, asked: &[Limit], name: &str) -> io::Result<()> {
+        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
+        if let Some(missing) =
+            asked.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
+        {
+            let reason =
+                format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
+            return Err(io::Error::other(reason));
+        }
+        // Moving a process takes the right to write here too.
+        drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs"))?);
+        let directory = parent.join(name);
+        self.add(directory.clone())?;
+        for limit in asked {
+            write(&directory, &limit.version_2, limit.optional)?;
+        }
+        self.memory_events = Some(directory.join("memory.events"));
+        Ok(())
+    }
+
+    fn add(&mut self, directory: PathBuf) -> io::Result<()> {
+        fs::create_dir(&directory)?;
+        self.directories.push(directory);
+        Ok(())
+    }
+
+    /// The files into which the container's first process writes itself.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.directories.iter().map(|directory| directory.join("cgroup.procs")).collect()
+    }
+
+    /// Whether the kernel killed somebody in it for want of memory.
+    pub(super) fn was_out_of_memory(&self) -> bool {
+        let text = self.memory_events.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        let count = |text: &str| {
+            text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok())
+        };
+        text.as_deref().and_then(count).is_some_and(|count| count > 0)
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // Its last process may be about to end.
+            for _ in 0..100 {
+                match fs::remove_dir(directory) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        std::thread::sleep(std::time::Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+fn write(directory: &Path, files: &[(&str, String)], optional: &[&str]) -> io::Result<()> {
+    for (name, value) in files {
+        match fs::write(directory.join(name), value) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && optional.contains(name) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// A name that no other container has.
+fn unused_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("b2i-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// This process's own group of a controller of version 1.
+fn version_1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
+    let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup", Some(controller)))?;
+    let path = own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        controllers.split(',').any(|one| one == controller).then(|| fields.next())?
+    })?;
+    let directory = mount.join(path.trim_start_matches('/'));
+    directory.is_dir().then_some(directory)
+}
+
+/// The place of a mount of this type, if the line of `mountinfo` is one (proc_pid_mountinfo(5)).
+fn mount_point(line: &str, kind: &str, option: Option<&str>) -> Option<PathBuf> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut after = after.split(' ');
+    let is_kind = after.next()? == kind;
+    let options = after.nth(1)?;
+    let has_option = option.is_none_or(|option| options.split(',').any(|one| one == option));
+    (is_kind && has_option).then(|| before.split(' ').nth(4).map(PathBuf::from))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+                          41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn mounts_of_both_versions_are_found() {
+        let find = |kind, option| MOUNTS.lines().find_map(|line| mount_point(line, kind, option));
+        assert_eq!(find("cgroup", Some("cpu")), Some("/sys/fs/cgroup/cpu".into()));
+        assert_eq!(find("cgroup", Some("memory")), None);
+        assert_eq!(find("cgroup2", None), Some("/sys/fs/cgroup/unified".into()));
+    }
+
+    #[test]
+    fn limits_are_written_in_the_units_of_the_kernel() {
+        let limits = ContainerLimits {
+            memory: Some(1 << 20),
+            nano_cpus: Some(1_500_000_000),
+            pids: Some(1),
+            timeout: None,
+        };
+        let asked = asked(&limits);
+        assert_eq!(asked[0].version_2[0], ("memory.max", "1048576".into()));
+        assert_eq!(asked[1].version_2[0], ("cpu.max", "150000 100000".into()));
+        assert!(super::asked(&ContainerLimits::default()).is_empty());
+    }
+}

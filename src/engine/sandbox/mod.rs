@@ -1,0 +1,274 @@
+//! The engine that runs containers with neither daemon nor root: user namespace, overlay over cached layers, and the
+//! change as a layer.
+//!
+//! A container is kept by a child, `b2i __sandbox`, that has its namespaces; `child/` is that process, everything else
+//! here is b2i's side. Whoever makes this engine has the layers; it knows neither registries nor daemons.
+
+mod changes;
+mod child;
+mod container;
+mod error;
+mod keeper;
+mod layers;
+mod limits;
+mod mapping;
+mod protocol;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use child::{CHILD_ARGUMENT, run_if_child};
+pub use container::SandboxContainer;
+pub use error::SandboxError;
+pub use layers::ImageLayer;
+
+use self::keeper::Keeper;
+use self::limits::ControlGroup;
+use self::mapping::Mapping;
+use self::protocol::{Answer, Command, Identity, Purpose, Request};
+use super::{ContainerLimits, ContainerSpec, Engine};
+use crate::events::Events;
+use crate::fs::cache_directory::CacheDirectory;
+use crate::image::ImageConfig;
+
+/// What a command finds its programs by if the image says nothing; Docker's default.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the sandbox works and what it is allowed.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// b2i itself, to be started as the child; `/proc/self/exe` outside of tests.
+    pub program: PathBuf,
+    /// The cache, for unpacked layers.
+    pub cache: CacheDirectory,
+    /// The directory for temporary files of this run's lease, on the same file system.
+    pub temporary: PathBuf,
+    /// Date of the files of the change, in seconds since 1970.
+    pub date: u64,
+    /// Whether real root without a user namespace may be used where root can map no ids.
+    pub allow_root: bool,
+}
+
+/// The image to start containers from.
+#[derive(Clone, Debug)]
+pub struct SandboxImage {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<ImageLayer>,
+}
+
+/// How well the sandbox works here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSupport {
+    /// Who its users are, in words.
+    pub users: String,
+    /// Whether files can have any owner inside; without it all belong to the command's user.
+    pub has_owners: bool,
+    /// Whether limits on memory and processors can be enforced; if not, why.
+    pub limits: Result<(), String>,
+    /// Why it is not as good as it could be.
+    pub remark: Option<String>,
+}
+
+/// Runs containers in user namespaces.
+#[derive(Clone)]
+pub struct SandboxEngine {
+    settings: SandboxSettings,
+    image: SandboxImage,
+    events: Events,
+    /// What works here, once that is known.
+    mapping: Arc<Mutex<Option<Mapping>>>,
+}
+
+impl SandboxEngine {
+    /// Makes an engine for containers of `image`; `events` gets what is worth a note while layers are unpacked.
+    pub fn new(settings: SandboxSettings, image: SandboxImage, events: Events) -> Self {
+        Self { settings, image, events, mapping: Arc::default() }
+    }
+
+    fn create_blocking(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
+        check_network(spec.network.as_deref())?;
+        let group = ControlGroup::make(&spec.limits)?.map(Arc::new);
+        let (mapping, remark) = self.mapping()?;
+        if let Some(remark) = remark {
+            self.events.note(remark);
+        }
+        let (settings, image) = (&self.settings, &self.image);
+        let layers = layers::unpack(settings, &mapping, &image.name, &image.layers, &self.events)?;
+        let files = group.as_ref().map(|group| group.files()).unwrap_or_default();
+        let root = layers.iter().rev().find_map(|layer| layer.root);
+        let trees = layers.iter().rev().map(|layer| layer.tree.clone()).collect();
+        let (keeper, directory) = start_container(settings, &mapping, trees, root, files)?;
+        let environment = environment(&self.image.config, &spec.environment);
+        let runtime = &self.image.config;
+        let user = spec.user.clone().unwrap_or_else(|| runtime.user().to_owned());
+        let working_directory = match runtime.working_dir() {
+            "" => "/".to_owned(),
+            directory => directory.to_owned(),
+        };
+        Ok(SandboxContainer {
+            keeper: Arc::new(keeper),
+            group,
+            directory,
+            spec,
+            environment,
+            user,
+            working_directory,
+            date: settings.date,
+            is_taken: AtomicBool::new(false),
+            _layers: layers,
+        })
+    }
+
+    /// The mapping that works here; asked for once.
+    fn mapping(&self) -> Result<(Mapping, Option<String>), SandboxError> {
+        let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = &*known {
+            return Ok((mapping.clone(), None));
+        }
+        let (mapping, remark) = choose_mapping(&self.settings)?;
+        *known = Some(mapping.clone());
+        Ok((mapping, remark))
+    }
+}
+
+impl Engine for SandboxEngine {
+    type Container = SandboxContainer;
+    type Error = SandboxError;
+
+    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), SandboxError> {
+        check_network(network)?;
+        ControlGroup::make(limits).map(drop)
+    }
+
+    async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
+        let engine = self.clone();
+        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec)).await;
+        created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
+    }
+}
+
+fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
+    match network.filter(|network| *network != "host") {
+        None => Ok(()),
+        Some(network) => Err(SandboxError::Other {
+            action: format!("use the network `{network}`"),
+            reason: "it knows only `host` and no network".into(),
+        }),
+    }
+}
+
+/// Finds out whether the sandbox works here, by making one and starting nothing in it.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] says what the kernel refuses and which setting is behind it.
+pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
+    let (mapping, remark) = choose_mapping(settings)?;
+    try_out(settings, &mapping)?;
+    let limits = ContainerLimits { memory: Some(64 << 20), ..ContainerLimits::default() };
+    Ok(SandboxSupport {
+        users: mapping.describe(),
+        has_owners: mapping.identity() != Identity::Single,
+        limits: ControlGroup::make(&limits).map(|_| ()).map_err(|error| error.to_string()),
+        remark,
+    })
+}
+
+/// Removes a temporary directory of a run that was killed with its child: files in it may belong to ids that only a
+/// user namespace has rights over.
+///
+/// # Errors
+/// [`SandboxError`] if something cannot be removed.
+pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxError> {
+    layers::remove_tree(program, temporary, &Mapping::best())
+}
+
+/// The best mapping that works: the helpers may be there and have no rights, in many containers.
+fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>), SandboxError> {
+    let best = Mapping::best();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root && best.identity() == Identity::Single {
+        if settings.allow_root {
+            return Ok((Mapping::host(), None));
+        }
+        let reason = "this machine gives it only its own".to_owned();
+        return Err(SandboxError::RealRoot { reason });
+    }
+    if !best.needs_helpers() {
+        return Ok((best, None));
+    }
+    match try_ids(settings, &best) {
+        Ok(()) => Ok((best, None)),
+        Err(_) if is_root && settings.allow_root => Ok((Mapping::host(), None)),
+        Err(error) if is_root => Err(error),
+        Err(error) => {
+            let remark = format!("the sandbox has one id only: {error}");
+            Ok((Mapping::single(), Some(remark)))
+        }
+    }
+}
+
+/// Makes a user namespace and gives it its ids.
+fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
+    let directory = layers::new_directory(&settings.temporary, "probe")?;
+    let purpose = Purpose::Remove { directory: directory.clone() };
+    let started = Keeper::start(&settings.program, purpose, mapping, Vec::new());
+    let answered = started.and_then(|keeper| keeper.answer("try the ids"));
+    // Nothing was put into it.
+    let _ = std::fs::remove_dir(&directory);
+    answered.map(|_| ())
+}
+
+/// Makes a container of nothing and starts a program that is not there.
+fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
+    let (keeper, _) = start_container(settings, mapping, Vec::new(), None, Vec::new())?;
+    let command = Command {
+        arguments: vec!["/nothing".into()],
+        environment: Vec::new(),
+        user: "0:0".into(),
+        directory: "/".into(),
+        host_network: false,
+        processes: 16,
+        milliseconds: 60_000,
+    };
+    let action = "try a container";
+    keeper.send(&Request::Run(Box::new(command)), action)?;
+    match keeper.answer(action)? {
+        Answer::NotStarted(errno) if errno == libc::ENOENT => Ok(()),
+        answer => Err(keeper::unexpected(action, &answer)),
+    }
+}
+
+fn start_container(
+    settings: &SandboxSettings,
+    mapping: &Mapping,
+    layers: Vec<PathBuf>,
+    root: Option<protocol::RootEntry>,
+    cgroups: Vec<PathBuf>,
+) -> Result<(Keeper, PathBuf), SandboxError> {
+    let directory = layers::new_directory(&settings.temporary, "container")?;
+    let purpose = Purpose::Container { directory: directory.clone(), layers, root };
+    let keeper = Keeper::start(&settings.program, purpose, mapping, cgroups)?;
+    keeper.wait_until_ready()?;
+    Ok((keeper, directory))
+}
+
+/// The image's variables, the ones added to them, and what every container has.
+fn environment(config: &ImageConfig, added: &[(String, String)]) -> Vec<(String, String)> {
+    let mut environment =
+        vec![("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), child::HOST_NAME.to_owned())];
+    let own = config.list("Env").into_iter().filter_map(|variable| {
+        variable.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+    });
+    for (name, value) in own.chain(added.iter().cloned()) {
+        match environment.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => environment.push((name, value)),
+        }
+    }
+    environment
+}

@@ -1,0 +1,348 @@
+//! Owns what b2i and its sandbox child say to each other: frames over one socket.
+//!
+//! A frame is one byte of kind, four bytes of length (big endian) and so many bytes. Control messages are JSON. The
+//! child works on hostile input, so what it says is bounded and parsed like any other input. Must not know how either
+//! side does its work.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Largest body of a frame, in bytes.
+const MAXIMUM_FRAME: usize = 256 * 1024;
+
+/// Size of one piece of data, in bytes.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameKind {
+    /// A control message.
+    Message = b'm' as isize,
+    /// Bytes of a file or an archive.
+    Data = b'd' as isize,
+    /// The data has ended well.
+    End = b'e' as isize,
+    /// The data was cut.
+    Cut = b'c' as isize,
+    /// Bytes that the command printed to standard output.
+    Stdout = b'1' as isize,
+    /// Bytes that the command printed to standard error.
+    Stderr = b'2' as isize,
+}
+
+impl FrameKind {
+    fn of(byte: u8) -> Option<Self> {
+        let all = [Self::Message, Self::Data, Self::End, Self::Cut, Self::Stdout, Self::Stderr];
+        all.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// Who the child is inside of its user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Identity {
+    /// No user namespace: real root.
+    Host,
+    /// One id is mapped; whose a file is stands in an extended attribute.
+    Single,
+    /// Ranges of ids are mapped, so files have their real owners.
+    Ranges {
+        /// Number of users inside, from 0.
+        users: u32,
+        /// Number of groups inside, from 0.
+        groups: u32,
+    },
+}
+
+/// What the child is told first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// Who it is.
+    pub(super) identity: Identity,
+    /// What it is for.
+    pub(super) purpose: Purpose,
+    /// Files named `cgroup.procs` into which the command's process goes.
+    pub(super) cgroups: Vec<PathBuf>,
+}
+
+/// What a child is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// To unpack one layer into `directory`, which is there and empty.
+    Unpack {
+        /// Where to.
+        directory: PathBuf,
+    },
+    /// To keep one container in `directory`, which is there and empty.
+    Container {
+        /// Its directory.
+        directory: PathBuf,
+        /// The unpacked layers, highest first.
+        layers: Vec<PathBuf>,
+        /// Mode and owner of the image's root directory, if a layer names them.
+        root: Option<RootEntry>,
+    },
+    /// To empty `directory`.
+    Remove {
+        /// Which.
+        directory: PathBuf,
+    },
+}
+
+/// Mode and owner of the image's root directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RootEntry {
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// User.
+    pub(super) uid: u32,
+    /// Group.
+    pub(super) gid: u32,
+}
+
+/// What the child is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// The ids are mapped; go on.
+    Mapped,
+    /// Unpack the tar that follows below this directory of the container, or as the layer.
+    Unpack {
+        /// Absolute path in the container.
+        directory: String,
+    },
+    /// Whether there is such a file.
+    Has {
+        /// Absolute path in the container.
+        path: String,
+    },
+    /// Send a file.
+    Download {
+        /// Absolute path in the container.
+        path: String,
+        /// Most bytes.
+        limit: u64,
+    },
+    /// Run a command.
+    Run(Box<Command>),
+    /// Send what changed.
+    TakeChanges,
+}
+
+/// A command to run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Command {
+    /// Program and arguments.
+    pub(super) arguments: Vec<String>,
+    /// Its whole environment.
+    pub(super) environment: Vec<(String, String)>,
+    /// `user[:group]`, numbers or names; empty for root.
+    pub(super) user: String,
+    /// Working directory, absolute.
+    pub(super) directory: String,
+    /// Whether it keeps the host's network.
+    pub(super) host_network: bool,
+    /// Most processes.
+    pub(super) processes: u64,
+    /// Most milliseconds.
+    pub(super) milliseconds: u64,
+}
+
+/// What the child answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// It has a user namespace and waits for [`Request::Mapped`].
+    Unshared,
+    /// It waits for requests.
+    Ready,
+    /// Done, and this is worth a note.
+    Unpacked {
+        /// Mode and owner of the root, if the archive has an entry for it.
+        root: Option<RootEntry>,
+        /// What was left out.
+        notes: Vec<String>,
+    },
+    /// Whether the file is there.
+    Has(bool),
+    /// There is no such file.
+    Absent,
+    /// It is something else than a regular file.
+    NotAFile(String),
+    /// It is larger than the limit.
+    TooLarge(u64),
+    /// The bytes follow.
+    File,
+    /// The command ended with this code.
+    Exited(i64),
+    /// It took too long and was killed.
+    TimedOut,
+    /// The program could not be started, with this error number.
+    NotStarted(i32),
+    /// No such user in the image.
+    UnknownUser(String),
+    /// A changed file.
+    Changed(Box<Change>),
+    /// All changes were sent.
+    Complete {
+        /// What was left out.
+        notes: Vec<String>,
+    },
+    /// A step failed.
+    Failed(Fault),
+}
+
+/// What failed in the child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fault {
+    /// What kind of failure.
+    pub(super) kind: FaultKind,
+    /// What was tried, an infinitive with its object.
+    pub(super) action: String,
+    /// The system's error number, if the system said no.
+    pub(super) errno: Option<i32>,
+    /// Why, if it was not the system.
+    pub(super) reason: String,
+}
+
+/// Kinds of failure in the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum FaultKind {
+    /// The kernel does not allow a sandbox.
+    Namespace,
+    /// The kernel does not allow the overlay where the cache is.
+    Overlay,
+    /// An archive is not valid, or has something that is refused.
+    Archive,
+    /// An owner has no id here.
+    Owner,
+    /// The result cannot be a layer.
+    Result,
+    /// Something else.
+    Other,
+}
+
+impl Fault {
+    /// The system said no to `action`.
+    pub(super) fn system(kind: FaultKind, action: impl Into<String>, error: &io::Error) -> Self {
+        let reason = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
+        Self { kind, action: action.into(), errno: error.raw_os_error(), reason }
+    }
+
+    /// b2i itself refuses.
+    pub(super) fn refused(kind: FaultKind, action: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { kind, action: action.into(), errno: None, reason: reason.into() }
+    }
+
+    /// Why it failed, in words.
+    pub(super) fn because(&self) -> String {
+        match self.errno {
+            Some(number) => io::Error::from_raw_os_error(number).to_string(),
+            None => self.reason.clone(),
+        }
+    }
+}
+
+/// One path that the container has and its image has not, or has otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Change {
+    /// Absolute path.
+    pub(super) path: String,
+    /// What it is.
+    pub(super) kind: ChangeKind,
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// User, as seen inside.
+    pub(super) uid: u32,
+    /// Group, as seen inside.
+    pub(super) gid: u32,
+}
+
+/// What a changed path is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ChangeKind {
+    /// A directory; opaque hides what the image has below it.
+    Directory {
+        /// Whether it hides.
+        opaque: bool,
+    },
+    /// A regular file.
+    File {
+        /// Bytes.
+        size: u64,
+    },
+    /// A second name.
+    HardLink {
+        /// The first name.
+        target: String,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Its text.
+        target: String,
+    },
+    /// The path is gone.
+    Removed,
+}
+
+/// Writes one frame.
+pub(super) fn write_frame(out: &mut impl Write, kind: FrameKind, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut head = [kind as u8, 0, 0, 0, 0];
+    head[1..].copy_from_slice(&length.to_be_bytes());
+    out.write_all(&head)?;
+    out.write_all(body)
+}
+
+/// Reads one frame; nothing if the other side has gone.
+pub(super) fn read_frame(input: &mut impl Read) -> io::Result<Option<(FrameKind, Vec<u8>)>> {
+    let mut head = [0; 5];
+    match input.read(&mut head[..1]) {
+        Ok(0) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+        Err(error) => return Err(error),
+        Ok(_) => input.read_exact(&mut head[1..])?,
+    }
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let kind = FrameKind::of(head[0]).ok_or_else(|| invalid("a frame of unknown kind"))?;
+    if length > MAXIMUM_FRAME {
+        return Err(invalid("a frame that is too long"));
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    Ok(Some((kind, body)))
+}
+
+/// Writes a control message.
+pub(super) fn write_message(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    write_frame(out, FrameKind::Message, &serde_json::to_vec(message)?)
+}
+
+/// Reads a control message; nothing if the other side has gone.
+pub(super) fn read_message<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Option<T>> {
+    match read_frame(input)? {
+        None => Ok(None),
+        Some((FrameKind::Message, body)) => Ok(Some(serde_json::from_slice(&body)?)),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a message was expected")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_as_they_were_and_nonsense_is_refused() {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, FrameKind::Stderr, b"text").expect("writes");
+        write_message(&mut bytes, &Answer::Has(true)).expect("writes");
+        let mut input = bytes.as_slice();
+        assert_eq!(read_frame(&mut input).expect("reads"), Some((FrameKind::Stderr, b"text".to_vec())));
+        assert_eq!(read_message::<Answer>(&mut input).expect("reads"), Some(Answer::Has(true)));
+        assert_eq!(read_frame(&mut input).expect("reads"), None);
+        for nonsense in [&b"x\0\0\0\0"[..], b"d\xff\xff\xff\xff", b"d\0\0\0\x05abc", b"d\0"] {
+            assert!(read_frame(&mut &*nonsense).is_err(), "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Layers in the cache: what hostile archives try, and what many users share.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage};
+use b2i::engine::{Container, Engine};
+use b2i::failure::{Failure, FailureKind};
+use b2i::image::layer::Content;
+use b2i::image::{Digest, ImageConfig, Platform};
+
+use super::{Setup, Tar, Who, as_everybody};
+
+/// Runs a script on these layers above the base.
+async fn lines_on(setup: &Setup, layers: Vec<Vec<u8>>, script: &str) -> Vec<String> {
+    let mut spec = setup.spec(script);
+    spec.user = Some("0".into());
+    let container = setup.engine(layers).create(spec).await.expect("created");
+    let before = setup.lines().len();
+    container.run(&setup.events()).await.expect("ran");
+    container.remove().await.expect("removed");
+    setup.lines().split_off(before)
+}
+
+#[test]
+fn layers_lie_on_each_other_as_their_whiteouts_say() {
+    as_everybody("sandbox::layers::layers_lie_on_each_other_as_their_whiteouts_say", async |who| {
+        let setup = Setup::new();
+        let lower = Tar::new()
+            .directory("d", 0o755, (0, 0))
+            .file("d/gone", 0o644, (0, 0), "gone")
+            .file("d/kept", 0o644, (0, 0), "kept")
+            .directory("hidden", 0o755, (0, 0))
+            .file("hidden/below", 0o644, (0, 0), "below")
+            .directory("replaced", 0o755, (0, 0))
+            .file("replaced/below", 0o644, (0, 0), "below");
+        let upper = Tar::new()
+            .file("d/.wh.gone", 0o644, (0, 0), "")
+            .file("d/.wh.never", 0o644, (0, 0), "")
+            .file("hidden/.wh..wh..opq", 0o644, (0, 0), "")
+            .file("hidden/.wh..wh.plnk", 0o644, (0, 0), "")
+            .file("hidden/new", 0o4755, (1001, 77), "new")
+            .add(tar::EntryType::Link, "hidden/second", 0o755, (0, 0), "hidden/new")
+            .file(".wh.replaced", 0o644, (0, 0), "")
+            .directory("replaced", 0o755, (0, 0))
+            .directory("sub/made/without/parents", 0o711, (0, 0));
+        let script =
+            "ls -A d hidden replaced; stat -c %a:%h:%Y hidden/new; stat -c %a sub sub/made/without/parents";
+        let lines = lines_on(&setup, vec![lower.finish(), upper.finish()], &format!("cd /; {script}")).await;
+        let expected = [
+            "d:",
+            "kept",
+            "",
+            "hidden:",
+            "new",
+            "second",
+            "",
+            "replaced:",
+            "4755:2:1000000000",
+            "755",
+            "711",
+        ];
+        assert_eq!(lines, expected, "{who:?}");
+        if who != Who::Single {
+            assert_eq!(setup.run("true", "0").await.0.exit_code, 0);
+        }
+    });
+}
+
+#[test]
+fn nothing_of_a_layer_gets_out_of_its_directory() {
+    as_everybody("sandbox::layers::nothing_of_a_layer_gets_out_of_its_directory", async |_| {
+        let setup = Setup::new();
+        let outside = setup.root().join("outside");
+        std::fs::create_dir(&outside).expect("made");
+        std::fs::set_permissions(&outside, PermissionsExt::from_mode(0o777)).expect("mode");
+        let target = outside.to_str().expect("text");
+        let inner = target.trim_start_matches('/');
+        let up = "../".repeat(12);
+        // A link to a directory of the host, and a file through it: inside, that is a place of its own.
+        let through = Tar::new()
+            .directory(inner, 0o755, (0, 0))
+            .link("link", target)
+            .file("link/through", 0o644, (0, 0), "x")
+            .link("up", &up)
+            .file(&format!("up/{inner}/through-up"), 0o644, (0, 0), "x")
+            .link("file", &format!("{target}/written"))
+            .file("file", 0o644, (0, 0), "replaces the link")
+            .file(&format!("/{inner}/absolute"), 0o644, (0, 0), "x");
+        let lines = lines_on(&setup, vec![through.finish()], &format!("ls {target}; cat /file")).await;
+        assert_eq!(lines, ["absolute", "through", "through-up", "replaces the link"]);
+        let hostile = [
+            Tar::new().file("../up", 0o644, (0, 0), "x"),
+            Tar::new().file("a/../../up", 0o644, (0, 0), "x"),
+            Tar::new().add(tar::EntryType::Link, "hard", 0o644, (0, 0), "../../../etc/passwd"),
+            Tar::new().add(tar::EntryType::Link, "hard", 0o644, (0, 0), "/etc/hostname"),
+            Tar::new().link("dangling", &format!("{target}/none")).file("dangling/x", 0o644, (0, 0), "x"),
+            Tar::new().file("file", 0o644, (0, 0), "x").file("file/below", 0o644, (0, 0), "x"),
+            Tar::new().file(".wh...", 0o644, (0, 0), ""),
+            Tar::new().file("", 0o644, (0, 0), "the root is a file"),
+        ];
+        for tar in hostile {
+            let error =
+                setup.engine(vec![tar.finish()]).create(setup.spec("true")).await.expect_err("refused");
+            assert_eq!(error.kind(), FailureKind::Builder, "{error}");
+        }
+        assert_eq!(std::fs::read_dir(&outside).expect("lists").count(), 0, "a layer wrote outside");
+        assert_eq!(setup.temporary_files(), Vec::<std::path::PathBuf>::new());
+    });
+}
+
+#[test]
+fn attributes_of_overlayfs_and_devices_in_layers_mean_nothing() {
+    as_everybody(
+        "sandbox::layers::attributes_of_overlayfs_and_devices_in_layers_mean_nothing",
+        async |who| {
+            let setup = Setup::new();
+            let lower = Tar::new().directory("d", 0o755, (0, 0)).file("d/below", 0o644, (0, 0), "below");
+            let upper = Tar::new()
+                .attributes(&[
+                    ("user.overlay.opaque", b"y"),
+                    ("trusted.overlay.opaque", b"y"),
+                    ("user.overlay.redirect", b"/etc"),
+                    ("user.b2i.owner", b"0:0"),
+                    ("user.kept", b"value"),
+                ])
+                .directory("d", 0o755, (1001, 0))
+                .add(tar::EntryType::Char, "d/null", 0o666, (0, 0), "")
+                .add(tar::EntryType::Block, "d/disk", 0o666, (0, 0), "")
+                .add(tar::EntryType::Char, "bin", 0o666, (0, 0), "");
+            let lines =
+                lines_on(&setup, vec![lower.finish(), upper.finish()], "ls /d; stat -c %u /d; ls /bin/sh")
+                    .await;
+            let owner = if who == Who::Single { "0" } else { "1001" };
+            assert_eq!(lines, ["below", owner, "/bin/sh"]);
+            let notes = setup.notes();
+            assert_eq!(notes.iter().filter(|note| note.contains("device")).count(), 3, "{notes:?}");
+        },
+    );
+}
+
+/// Counts how often it is opened.
+struct Counted {
+    bytes: Vec<u8>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl Content for Counted {
+    fn open(&self) -> std::io::Result<Box<dyn Read + Send + '_>> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(self.bytes.as_slice()))
+    }
+}
+
+#[test]
+fn a_layer_is_unpacked_once_and_shared() {
+    as_everybody("sandbox::layers::a_layer_is_unpacked_once_and_shared", async |_| {
+        let setup = Setup::new();
+        let bytes = Tar::new().directory("d", 0o755, (0, 0)).file("d/f", 0o644, (0, 0), "f").finish();
+        let opened = Arc::new(AtomicUsize::new(0));
+        let engine = || {
+            let tar = Counted { bytes: bytes.clone(), opened: opened.clone() };
+            let layer = ImageLayer { diff_id: Digest::of(&bytes), tar: Arc::new(tar) };
+            let config = ImageConfig::empty(&Platform::linux("amd64"));
+            let image = SandboxImage { name: "counted".into(), config, layers: vec![layer] };
+            SandboxEngine::new(setup.settings.clone(), image, setup.events())
+        };
+        let engines: Vec<_> = (0..4).map(|_| engine()).collect();
+        let specs = engines.iter().map(|engine| engine.create(setup.spec("")));
+        for container in futures_util::future::join_all(specs).await {
+            let container = container.expect("created");
+            assert!(container.has(&super::path("/d/f")).await.expect("looked"));
+            container.remove().await.expect("removed");
+        }
+        assert_eq!(opened.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn wrong_and_cut_layers_leave_nothing() {
+    as_everybody("sandbox::layers::wrong_and_cut_layers_leave_nothing", async |_| {
+        let setup = Setup::new();
+        let good =
+            Tar::new().directory("d", 0o755, (7, 7)).file("d/f", 0o600, (7, 7), &"f".repeat(5000)).finish();
+        let other = Digest::of(b"other");
+        let cut = good[..3000].to_vec();
+        for (bytes, diff_id) in [(good.clone(), other), (cut, Digest::of(&good)), (b"no tar".to_vec(), other)]
+        {
+            let layer = ImageLayer { diff_id, tar: Arc::new(bytes) };
+            let config = ImageConfig::empty(&Platform::linux("amd64"));
+            let image = SandboxImage { name: "wrong".into(), config, layers: vec![layer] };
+            let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
+            let error = engine.create(setup.spec("")).await.expect_err("refused");
+            assert!(
+                matches!(error, SandboxError::WrongLayer { .. } | SandboxError::Unpack { .. }),
+                "{error}"
+            );
+            let cache = setup.settings.cache.root().join("layers-v1");
+            let kept = std::fs::read_dir(cache).expect("lists").flatten();
+            let kept: Vec<_> = kept.filter(|entry| entry.path().is_dir()).collect();
+            assert!(kept.is_empty(), "{kept:?}");
+            assert_eq!(setup.temporary_files(), Vec::<std::path::PathBuf>::new());
+        }
+    });
+}

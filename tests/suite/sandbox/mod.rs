@@ -1,0 +1,364 @@
+//! The sandbox engine by itself: a busybox image made here, run as root, as a user with subordinate ids, and as one
+//! without.
+//!
+//! Started by root, each test starts itself again as both users, in a mount namespace whose `/etc/passwd`,
+//! `/etc/subuid` and `/etc/subgid` are the test's; the machine's own stay as they are.
+
+mod changes;
+mod escapes;
+mod layers;
+mod limits;
+mod runs;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, SandboxSettings};
+use b2i::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
+use b2i::events::{Event, Events};
+use b2i::fs::lease::Lease;
+use b2i::image::{Digest, ImageConfig, ImagePath, Platform};
+
+/// Says to the second process who it is.
+const VARIABLE: &str = "B2I_TEST_SANDBOX_USER";
+
+/// Number of the user that the second process is.
+const USER: u32 = 54321;
+
+/// Whom a test runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Real root.
+    Root,
+    /// A user with 65536 subordinate ids.
+    Subordinate,
+    /// A user with its own id only.
+    Single,
+}
+
+/// Runs `body` as everybody that this process can become; `test` is the full name of the calling test.
+pub(super) fn as_everybody<F: Future<Output = ()>>(test: &str, body: impl Fn(Who) -> F) {
+    let run = |who| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(body(who));
+    };
+    match std::env::var(VARIABLE).as_deref() {
+        Ok("subordinate") => run(Who::Subordinate),
+        Ok("single") => run(Who::Single),
+        _ => {
+            assert!(
+                rustix::process::geteuid().is_root(),
+                "the sandbox's tests need root, to become other users"
+            );
+            run(Who::Root);
+            again(test, Who::Subordinate);
+            again(test, Who::Single);
+        }
+    }
+}
+
+/// Starts this test again as another user.
+fn again(test: &str, who: Who) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("mode");
+    std::fs::create_dir(path("tmp")).expect("directory");
+    std::os::unix::fs::chown(path("tmp"), Some(USER), Some(USER)).expect("owner");
+    let passwd = format!("root:x:0:0::/root:/bin/sh\nb2i-test:x:{USER}:{USER}::/:/bin/sh\n");
+    let ranges = if who == Who::Subordinate { "b2i-test:1500000:65536\n" } else { "" };
+    for (name, text) in [("passwd", passwd.as_str()), ("subuid", ranges), ("subgid", ranges)] {
+        std::fs::write(path(name), text).expect("writes");
+    }
+    let script = "for name in passwd subuid subgid; do mount --bind \"$0/$name\" \"/etc/$name\" || exit 99; done\n\
+                  user=$1; shift\n\
+                  exec setpriv --reuid=$user --regid=$user --clear-groups -- \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation=private", "sh", "-c", script])
+        .arg(directory.path())
+        .arg(USER.to_string())
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(VARIABLE, if who == Who::Subordinate { "subordinate" } else { "single" })
+        .env("TMPDIR", path("tmp"))
+        .current_dir("/")
+        .output()
+        .expect("unshare starts");
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("1 passed"), "as {who:?}: {}\n{text}", output.status);
+    let left: Vec<_> = std::fs::read_dir(path("tmp")).expect("lists").flatten().map(|e| e.path()).collect();
+    assert!(left.is_empty(), "as {who:?} the test left {left:?}");
+}
+
+/// A cache, a lease, and what was told.
+pub(super) struct Setup {
+    directory: tempfile::TempDir,
+    lease: Option<Lease>,
+    pub(super) settings: SandboxSettings,
+    told: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Setup {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let lease = Lease::acquire(&directory.path().join("cache")).expect("a lease");
+        let settings = SandboxSettings {
+            program: env!("CARGO_BIN_EXE_b2i").into(),
+            cache: lease.cache().clone(),
+            temporary: lease.temporary_directory().to_owned(),
+            date: 315_532_800,
+            allow_root: false,
+        };
+        Self { directory, lease: Some(lease), settings, told: Arc::default() }
+    }
+
+    pub(super) fn events(&self) -> Events {
+        let told = self.told.clone();
+        Events::new(move |event| told.lock().expect("not poisoned").push(event))
+    }
+
+    /// Notes and lines that were told, in order.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let told = self.told.lock().expect("not poisoned");
+        let note = |event: &Event| match event {
+            Event::Note { message } => Some(message.clone()),
+            _ => None,
+        };
+        told.iter().filter_map(note).collect()
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let told = self.told.lock().expect("not poisoned");
+        let line = |event: &Event| match event {
+            Event::ScriptOutput { line, .. } => Some(line.clone()),
+            _ => None,
+        };
+        told.iter().filter_map(line).collect()
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// An engine for busybox with these layers on it.
+    pub(super) fn engine(&self, layers: Vec<Vec<u8>>) -> SandboxEngine {
+        let mut all = vec![base()];
+        all.extend(layers);
+        let image = SandboxImage {
+            name: "test/busybox".into(),
+            config: ImageConfig::parse(
+                br#"{"config": {"Env": ["PATH=/bin", "OWN=image"], "WorkingDir": "/work/place", "User": "app"}}"#,
+            )
+            .expect("a config"),
+            layers: all.into_iter().map(image_layer).collect(),
+        };
+        let _ = Platform::linux("amd64");
+        SandboxEngine::new(self.settings.clone(), image, self.events())
+    }
+
+    pub(super) fn spec(&self, script: &str) -> ContainerSpec {
+        ContainerSpec {
+            image: "test/busybox".into(),
+            command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            environment: Vec::new(),
+            user: None,
+            limits: ContainerLimits::default(),
+            network: None,
+            lease: self.lease.as_ref().expect("held").id().to_owned(),
+        }
+    }
+
+    /// Runs a script and gives how it ended, with the lines it printed.
+    pub(super) async fn run(&self, script: &str, user: &str) -> (Ended, Vec<String>) {
+        let spec = ContainerSpec { user: Some(user.into()), ..self.spec(script) };
+        self.run_spec(spec).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    pub(super) async fn run_spec(&self, spec: ContainerSpec) -> Result<(Ended, Vec<String>), SandboxError> {
+        let container = self.engine(Vec::new()).create(spec).await?;
+        let before = self.lines().len();
+        let ended = container.run(&self.events()).await;
+        container.remove().await.expect("removed");
+        Ok((ended?, self.lines().split_off(before)))
+    }
+
+    /// Runs a script on these layers and gives the change.
+    pub(super) async fn change(
+        &self,
+        layers: Vec<Vec<u8>>,
+        script: &str,
+        user: &str,
+    ) -> BTreeMap<String, Found> {
+        let spec = ContainerSpec { user: Some(user.into()), ..self.spec(script) };
+        let container = self.engine(layers).create(spec).await.expect("created");
+        let ended = container.run(&self.events()).await.expect("ran");
+        assert_eq!(ended.exit_code, 0, "{script}: {:?}", ended.last_lines);
+        let changes = container.take_changes(&self.events()).await.expect("taken");
+        container.remove().await.expect("removed");
+        found(&changes)
+    }
+
+    /// What is below the directory for temporary files.
+    pub(super) fn temporary_files(&self) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(&self.settings.temporary).expect("lists");
+        entries.map(|entry| entry.expect("reads").path()).collect()
+    }
+
+    /// Removes the cache, in which files belong to other ids.
+    fn clean_up(&mut self) {
+        self.lease = None;
+        b2i::engine::sandbox::remove_abandoned(&self.settings.program, self.settings.cache.root())
+            .expect("the cache is removed");
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.temporary_files(), Vec::<std::path::PathBuf>::new(), "left behind");
+        }
+        self.clean_up();
+    }
+}
+
+/// One entry of a change: type, mode, owner, and content or target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) kind: char,
+    pub(super) mode: u32,
+    pub(super) owner: (u64, u64),
+    pub(super) text: String,
+}
+
+/// Writes the layer and reads it again.
+pub(super) fn found(changes: &Changes) -> BTreeMap<String, Found> {
+    let Changes::Layer(layer) = changes else { panic!("the sandbox makes layers") };
+    let mut bytes = Vec::new();
+    layer.write_to(&mut bytes).expect("written");
+    let mut again = Vec::new();
+    layer.write_to(&mut again).expect("written again");
+    assert!(bytes == again, "two writings differ");
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let mut found = BTreeMap::new();
+    for entry in archive.entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        let mut text = String::new();
+        entry.read_to_string(&mut text).expect("text");
+        if let Some(link) = entry.link_name().expect("a link") {
+            text = link.to_string_lossy().into_owned();
+        }
+        let header = entry.header();
+        assert_eq!(header.mtime().expect("a date"), 315_532_800);
+        let kind = char::from(header.entry_type().as_byte());
+        let owner = (header.uid().expect("a user"), header.gid().expect("a group"));
+        let mode = header.mode().expect("a mode");
+        let path = entry.path().expect("a path").to_string_lossy().trim_end_matches('/').to_owned();
+        found.insert(path, Found { kind, mode, owner, text });
+    }
+    found
+}
+
+pub(super) fn path(text: &str) -> ImagePath {
+    ImagePath::new(text).expect("a path")
+}
+
+pub(super) fn image_layer(tar: Vec<u8>) -> ImageLayer {
+    ImageLayer { diff_id: Digest::of(&tar), tar: Arc::new(tar) }
+}
+
+/// A tar under construction.
+pub(super) struct Tar(tar::Builder<Vec<u8>>);
+
+impl Tar {
+    pub(super) fn new() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+
+    /// Adds an entry of any name: the builder's own methods would refuse what a hostile archive has.
+    pub(super) fn add(
+        mut self,
+        kind: tar::EntryType,
+        name: &str,
+        mode: u32,
+        owner: (u64, u64),
+        text: &str,
+    ) -> Self {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_mode(mode);
+        header.set_uid(owner.0);
+        header.set_gid(owner.1);
+        header.set_mtime(1_000_000_000);
+        let content = match kind {
+            tar::EntryType::Symlink | tar::EntryType::Link => {
+                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
+                ""
+            }
+            _ => text,
+        };
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        self.0.append(&header, content.as_bytes()).expect("in memory");
+        self
+    }
+
+    pub(super) fn file(self, name: &str, mode: u32, owner: (u64, u64), text: &str) -> Self {
+        self.add(tar::EntryType::Regular, name, mode, owner, text)
+    }
+
+    pub(super) fn directory(self, name: &str, mode: u32, owner: (u64, u64)) -> Self {
+        self.add(tar::EntryType::Directory, name, mode, owner, "")
+    }
+
+    pub(super) fn link(self, name: &str, target: &str) -> Self {
+        self.add(tar::EntryType::Symlink, name, 0o777, (0, 0), target)
+    }
+
+    /// Gives the next entry extended attributes.
+    pub(super) fn attributes(mut self, attributes: &[(&str, &[u8])]) -> Self {
+        let named: Vec<_> =
+            attributes.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), *value)).collect();
+        self.0.append_pax_extensions(named.iter().map(|(name, value)| (&**name, *value))).expect("in memory");
+        self
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.0.into_inner().expect("in memory")
+    }
+}
+
+/// The lowest layer: busybox and two users.
+fn base() -> Vec<u8> {
+    let busybox = std::fs::read("/bin/busybox").expect("busybox-static is installed");
+    let mut tar = Tar::new()
+        .directory("./", 0o755, (0, 0))
+        .directory("bin", 0o755, (0, 0))
+        .directory("etc", 0o755, (0, 0))
+        .directory("home", 0o755, (0, 0))
+        .directory("home/app", 0o700, (1001, 0))
+        .directory("tmp", 0o1777, (0, 0))
+        .file("etc/passwd", 0o644, (0, 0), "root:x:0:0::/root:/bin/sh\napp:x:1001:0::/home/app:/bin/sh\n")
+        .file("etc/group", 0o644, (0, 0), "root:x:0:\nextra:x:77:app\n")
+        .file("etc/shadow", 0o600, (0, 0), "secret\n")
+        .file("home/app/old", 0o640, (1001, 0), "old\n");
+    let mut header = tar::Header::new_ustar();
+    header.set_path("bin/busybox").expect("short");
+    header.set_size(busybox.len() as u64);
+    header.set_mode(0o755);
+    header.set_cksum();
+    tar.0.append(&header, busybox.as_slice()).expect("in memory");
+    for applet in [
+        "sh", "id", "cat", "ls", "stat", "mount", "umount", "mknod", "rm", "mkdir", "ln", "chown", "chmod",
+        "sleep", "dd", "mv", "touch", "env", "hostname", "ps", "unshare", "chroot", "mkfifo", "wc",
+        "setpriv", "true", "kill", "readlink", "pwd", "echo", "test", "ip", "nc", "grep", "tr", "cp", "find",
+        "seq", "head",
+    ] {
+        tar = tar.link(&format!("bin/{applet}"), "busybox");
+    }
+    tar.finish()
+}
