@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use blobs::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
-pub use layer_blob::{EncodeLayer, LayerBlob, UncompressedLayer};
+pub use layer_blob::{CompressedLayer, EncodeLayer, LayerBlob, UncompressedLayer};
 
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, Digest, ImageConfig, ManifestFormat};

@@ -4,15 +4,17 @@
 
 use std::sync::Arc;
 
-use crate::image::{Descriptor, ImageConfig, ImageManifest};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest};
 
 use super::{BaseImage, BaseLayers, BlobSource, DescribedLayers};
 
 /// An image whose manifest and config were read and verified; its layers are opened only on demand.
 #[derive(Clone)]
 pub struct ResolvedImage {
-    /// Its name, for messages.
+    /// Its name, as it may stand in an image: nothing of the machine it was read on.
     pub name: String,
+    /// Digest of what the name means: of the index, if the manifest was chosen from one.
+    pub root: Digest,
     /// Describes the manifest.
     pub descriptor: Descriptor,
     /// The manifest, as it was: its digest is over these bytes.
@@ -43,7 +45,7 @@ impl ResolvedImage {
         };
         BaseImage {
             name: self.name,
-            manifest_digest: Some(self.descriptor.digest),
+            manifest_digest: Some(self.root),
             config: self.config,
             layers: BaseLayers::Described(layers),
         }
