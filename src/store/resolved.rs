@@ -13,8 +13,9 @@ use super::{BaseImage, BaseLayers, BlobSource, DescribedLayers};
 pub struct ResolvedImage {
     /// Its name, as it may stand in an image: nothing of the machine it was read on.
     pub name: String,
-    /// Digest of what the name means: of the index, if the manifest was chosen from one.
-    pub root: Digest,
+    /// Digest of what the name means: of the index, if the manifest was chosen from one. None where the manifest was
+    /// made by b2i, because the source has none: it is nothing that anybody could ask for.
+    pub root: Option<Digest>,
     /// Describes the manifest.
     pub descriptor: Descriptor,
     /// The manifest, as it was: its digest is over these bytes.
@@ -45,7 +46,7 @@ impl ResolvedImage {
         };
         BaseImage {
             name: self.name,
-            manifest_digest: Some(self.root),
+            manifest_digest: self.root,
             config: self.config,
             layers: BaseLayers::Described(layers),
         }

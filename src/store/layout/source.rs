@@ -229,7 +229,7 @@ impl Layout {
         Ok(ResolvedImage {
             // Not the path: names of bases stand in images.
             name: self.name_of(root),
-            root: root.digest,
+            root: Some(root.digest),
             descriptor,
             manifest_bytes,
             manifest,
