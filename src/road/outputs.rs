@@ -8,7 +8,7 @@ use super::build::{StageResult, Work};
 use super::known::KnownLayer;
 use crate::events::Step;
 use crate::fs::AtomicFile;
-use crate::image::compression::WrittenBlob;
+use crate::image::compression::{WrittenBlob, all_cores};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImageReference, ManifestFormat};
 use crate::request::Output;
@@ -89,7 +89,7 @@ impl Work<'_> {
         let compression = self.request.compression;
         let format = image.manifest_format();
         let options = PublishOptions {
-            encode: CompressedLayer::encode(compression),
+            encode: CompressedLayer::encode(compression, all_cores()),
             known: known.blob(compression, format).map(|blob| (blob.layer, blob.descriptor)),
         };
         let published = self.surroundings.registries()?.publish(image, &self.stage.tags, &options).await?;
