@@ -129,6 +129,16 @@ pub enum Output {
         /// The file.
         path: PathBuf,
     },
+    /// An OCI layout, which may hold other images.
+    OciLayout {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A tar of an OCI layout with this image.
+    OciArchive {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// When images are pulled.

@@ -227,9 +227,19 @@ fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
                 once(&mut files, Path::new(path), "--output")?;
                 outputs.push(Output::DockerArchive { path: PathBuf::from(path) });
             }
+            Some(("oci", path)) if !path.is_empty() => {
+                once(&mut files, Path::new(path), "--output")?;
+                outputs.push(Output::OciLayout { path: PathBuf::from(path) });
+            }
+            Some(("oci-archive", path)) if !path.is_empty() => {
+                once(&mut files, Path::new(path), "--output")?;
+                outputs.push(Output::OciArchive { path: PathBuf::from(path) });
+            }
             _ => {
                 return Err(CliError::usage(format!("`{text}` is not a place that images are written to"))
-                    .with_hint("write `--output docker` or `--output docker-archive:FILE`"));
+                    .with_hint(
+                        "write `--output` with docker, docker-archive:FILE, oci:DIR or oci-archive:FILE",
+                    ));
             }
         }
     }

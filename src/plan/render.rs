@@ -57,6 +57,8 @@ fn stage_lines(stage: &Stage, text: &mut String) {
         match output {
             Output::Docker => line("output", "docker"),
             Output::DockerArchive { path } => line("output", &format!("docker-archive:{}", path.display())),
+            Output::OciLayout { path } => line("output", &format!("oci:{}", path.display())),
+            Output::OciArchive { path } => line("output", &format!("oci-archive:{}", path.display())),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImagePath, ImageReference};
 use crate::plan::{Assembly, KnownValues, Stage};
 use crate::request::{Limits, Output, Request};
-use crate::store::archive::{ArchiveError, write_archive, write_from_files};
+use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive, write_from_files};
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, PublishContext, ResolveOptions, remove_leftovers};
 use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
@@ -59,11 +59,11 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
 }
 
 /// One stage on its way.
-struct Work<'a> {
-    request: &'a Request,
-    surroundings: &'a Surroundings,
-    prepared: &'a Prepared,
-    stage: &'a Stage,
+pub(super) struct Work<'a> {
+    pub(super) request: &'a Request,
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) prepared: &'a Prepared,
+    pub(super) stage: &'a Stage,
 }
 
 struct StageResult {
@@ -157,6 +157,7 @@ impl Work<'_> {
             finish: Arc::new(finish),
         };
         let mut known: Option<WrittenLayer> = None;
+        let mut blob = None;
         let mut image_id = None;
         for output in &self.stage.outputs {
             let written = match output {
@@ -165,6 +166,12 @@ impl Work<'_> {
                     self.daemon()?.publish(&image, known, &self.stage.tags, &context).await?
                 }
                 Output::DockerArchive { path } => self.write_archive(&image, path).await?,
+                Output::OciLayout { path } | Output::OciArchive { path } => {
+                    let is_archive = matches!(output, Output::OciArchive { .. });
+                    let written = self.write_layout(&image, path, is_archive, blob.take()).await?;
+                    blob = written.blob;
+                    written.image
+                }
             };
             known = written.layer.or(known);
             image_id = Some(written.image_id);
@@ -186,16 +193,14 @@ impl Work<'_> {
         path: &Path,
     ) -> Result<crate::store::WrittenImage, Error> {
         let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
-        let files = match &image.base.layers {
-            BaseLayers::Daemon { image_id } => {
-                self.export(image_id, &image.base.config, &image.base.name).await?
-            }
-            BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Vec::new(),
-        };
+        let files = self.base_files(image).await?;
         let files_count = files.len();
         let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.stage.tags.clone());
+        let spool = self.prepared.lease.temporary_directory().to_owned();
         let written = blocking(move || {
+            let unpacked = unpack_for_archive(&image.base, &spool)?;
+            let files = [files, unpacked].concat();
             let written = write_archive(&image, &files, &tags, &mut out);
             let written = written.map_err(|error| with_path(error, &out))?;
             out.commit().map_err(Error::Output)?;
@@ -207,12 +212,22 @@ impl Work<'_> {
         Ok(written)
     }
 
+    /// The base's layers that a sink cannot get itself: those of a daemon.
+    pub(super) async fn base_files(&self, image: &UnfinishedImage) -> Result<Vec<LayerFile>, Error> {
+        match &image.base.layers {
+            BaseLayers::Daemon { image_id } => {
+                self.export(image_id, &image.base.config, &image.base.name).await
+            }
+            BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Ok(Vec::new()),
+        }
+    }
+
     async fn export(
         &self,
         image_id: &str,
         config: &ImageConfig,
         base: &str,
-    ) -> Result<Vec<crate::store::archive::LayerFile>, Error> {
+    ) -> Result<Vec<LayerFile>, Error> {
         let invalid = |source| Error::Config { base: base.to_owned(), source };
         let wanted = config.diff_ids().map_err(invalid)?;
         let directory = self.prepared.lease.temporary_directory().join("layers");
@@ -309,6 +324,11 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         // Archives first: publishing to the daemon removes the committed image.
         for output in &self.stage.outputs {
+            if let Output::OciLayout { path } | Output::OciArchive { path } = output {
+                let files = self.export(image_id, config, image_id).await?;
+                let is_archive = matches!(output, Output::OciArchive { .. });
+                self.write_committed_layout(config, files, path, is_archive).await?;
+            }
             if let Output::DockerArchive { path } = output {
                 let files = self.export(image_id, config, image_id).await?;
                 let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
@@ -351,7 +371,7 @@ fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
 }
 
 /// Runs file work beside the event loop.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -11,6 +11,7 @@ use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::store::archive::ArchiveError;
 use crate::store::daemon::DaemonError;
+use crate::store::layout::LayoutError;
 
 /// Why something on the road failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,9 @@ pub enum Error {
     /// Writing an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// Writing a layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The placement contradicts itself: two added files want one place.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
@@ -92,6 +96,7 @@ impl Error {
             Self::Run(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
+            Self::Layout(error) => error,
             Self::Output(error) => error,
             _ => return None,
         })

@@ -7,6 +7,7 @@ mod build;
 mod builders;
 mod cache;
 mod error;
+mod layouts;
 mod prepare;
 mod run;
 mod surroundings;

@@ -118,8 +118,9 @@ fn build_help() {
           --context-path <PATH>      Serve a web application at this path [default: /]
 
     Output options:
-      -o, --output <WHERE>        Write to docker (the daemon) or docker-archive:FILE [repeatable]
-                                  [default: docker, or an archive without it]
+      -o, --output <WHERE>        Write to docker (the daemon), docker-archive:FILE, oci:DIR or
+                                  oci-archive:FILE [repeatable] [default: docker, or a docker-archive
+                                  without it]
           --metadata-file <FILE>  Write what was built, as JSON, to this file
           --iidfile <FILE>        Write the image's ID to this file
           --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
@@ -209,7 +210,7 @@ fn usage_errors_say_what_to_do() {
 
     error: `registry:x` is not a place that images are written to
 
-    hint: write `--output docker` or `--output docker-archive:FILE`
+    hint: write `--output` with docker, docker-archive:FILE, oci:DIR or oci-archive:FILE
 
     error: `a.tar` is to be written twice (--output)
 

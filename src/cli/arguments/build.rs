@@ -126,7 +126,8 @@ pub(in crate::cli) struct ImageArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 pub(in crate::cli) struct OutputArguments {
-    /// Write to docker (the daemon) or docker-archive:FILE [repeatable] [default: docker, or an archive without it]
+    /// Write to docker (the daemon), docker-archive:FILE, oci:DIR or oci-archive:FILE [repeatable] [default: docker,
+    /// or a docker-archive without it]
     #[arg(short, long, value_name = "WHERE")]
     pub(in crate::cli) output: Vec<String>,
     /// Write what was built, as JSON, to this file

@@ -1,5 +1,7 @@
 //! Owns `b2i build`.
 
+use std::path::Path;
+
 use crate::cli::arguments::Format;
 use crate::cli::arguments::build::BuildArguments;
 use crate::cli::context::Context;
@@ -10,7 +12,7 @@ use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::failure::FailureKind;
-use crate::image::words;
+use crate::image::{ImageReference, words};
 use crate::request::Output;
 use crate::road::{self, Built, RunStreams, Surroundings};
 
@@ -65,10 +67,6 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
 
 /// What to type next.
 fn next_step(built: &Built) -> Option<String> {
-    let archive = built.outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some(path),
-        Output::Docker => None,
-    });
     if built.outputs.contains(&Output::Docker) {
         let mut command =
             vec![built.daemon.clone().unwrap_or_else(|| "docker".into()), "run".into(), "--rm".into()];
@@ -80,9 +78,28 @@ fn next_step(built: &Built) -> Option<String> {
         command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
         return Some(format!("Run it: {}", printable(&words::quote(&command))));
     }
-    let path = archive?.to_string_lossy();
-    let program = built.daemon.as_deref().unwrap_or("docker");
-    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path]))))
+    let load = |program: &str, path: &Path| {
+        let words = [program, "load", "-i", &path.to_string_lossy()].map(str::to_owned);
+        format!("Load it: {}", printable(&words::quote(&words)))
+    };
+    let docker_archive = built.outputs.iter().find_map(|output| match output {
+        Output::DockerArchive { path } => Some(load(built.daemon.as_deref().unwrap_or("docker"), path)),
+        _ => None,
+    });
+    docker_archive.or_else(|| {
+        built.outputs.iter().find_map(|output| match output {
+            Output::OciArchive { path } => Some(load("podman", path)),
+            Output::OciLayout { path } => {
+                let tag = built.tags.first();
+                let short = tag.and_then(|tag| tag.tag()).unwrap_or("latest");
+                let name = tag.map_or_else(|| "NAME".to_owned(), ImageReference::to_string);
+                let from = format!("oci:{}:{short}", path.display());
+                let words = ["skopeo", "copy", &from, &format!("docker://{name}")].map(str::to_owned);
+                Some(format!("Copy it: {}", printable(&words::quote(&words))))
+            }
+            Output::Docker | Output::DockerArchive { .. } => None,
+        })
+    })
 }
 
 /// Starts the result; b2i ends as the program ends.
@@ -145,6 +162,14 @@ mod tests {
         );
         let archive = Output::DockerArchive { path: "my app.tar".into() };
         assert_eq!(next(vec![archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
+        let layout = Output::OciLayout { path: "image".into() };
+        assert_eq!(
+            next(vec![layout.clone()], &[]),
+            "Copy it: skopeo copy oci:image:1.0 docker://docker.io/library/app:1.0"
+        );
+        assert_eq!(next(vec![layout, archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
+        let archived = Output::OciArchive { path: "app.oci.tar".into() };
+        assert_eq!(next(vec![archived], &[]), "Load it: podman load -i app.oci.tar");
         assert_eq!(next(vec![archive, Output::Docker], &[]), "Run it: podman run --rm app:1.0");
     }
 }
