@@ -3,6 +3,7 @@
 
 mod bases;
 mod daemons;
+mod reproducible;
 mod tools;
 
 use std::collections::BTreeMap;
