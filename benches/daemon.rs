@@ -10,6 +10,11 @@
 //! the bytes are others in each round, so nobody meets a result of before; the order changes from round to round;
 //! what one side left to be written to the disk is written before the next one starts; the file cannot be compressed.
 //!
+//! Two Dockerfiles stand for `docker build` (classic builder, no `RUN`). *The same image* is what a user of Docker has to
+//! write for what b2i makes: artifact with its owner, `run` script, environment, labels, user, entrypoint; the targets
+//! are held against it. *Bare COPY* has the artifact alone, belongs to root and does not start: less than the job, and
+//! shown because it is the least that `docker build` can do.
+//!
 //! The line `docker load` is no peer but the daemon's own share: the time it takes to load the finished archive,
 //! with nothing but the new layer in it, from a file. No tool that loads an image can be faster.
 
@@ -47,12 +52,30 @@ struct Bench {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Build,
+    BareCopy,
     Place,
     Run,
     Load,
 }
 
-const WAYS: [Way; 4] = [Way::Build, Way::Place, Way::Run, Way::Load];
+const WAYS: [Way; 5] = [Way::Build, Way::BareCopy, Way::Place, Way::Run, Way::Load];
+
+/// The image that b2i makes, as a Dockerfile.
+const SAME_IMAGE: &str = r#"COPY s2i/bin/ /usr/libexec/s2i/
+COPY --chown=1001:0 program /opt/app-root/bin/binary
+ENV APP_ROOT=/opt/app-root HOME=/opt/app-root
+LABEL io.k8s.description="Runs a native executable or a script" \
+      io.k8s.display-name="program" \
+      io.openshift.s2i.scripts-url="image:///usr/libexec/s2i" \
+      io.openshift.tags="builder,binary" \
+      org.opencontainers.image.title="program"
+WORKDIR /opt/app-root/bin
+USER 1001:0
+ENTRYPOINT ["/usr/libexec/s2i/run"]
+CMD []
+"#;
+
+const BARE_COPY: &str = "COPY program /opt/app-root/bin/binary\n";
 
 fn main() {
     let docker_host = std::env::var("B2I_TEST_DOCKER_HOST")
@@ -138,9 +161,12 @@ impl Bench {
 
     fn compare_with_build(&self, megabytes: usize) {
         let context = self.path("context");
-        fs::create_dir_all(&context).expect("a build context");
-        let text = format!("FROM {BASE}\nCOPY program /opt/app-root/bin/binary\n");
-        fs::write(context.join("Dockerfile"), text).expect("writing the Dockerfile");
+        fs::create_dir_all(context.join("s2i/bin")).expect("a build context");
+        for script in ["assemble", "run", "usage"] {
+            let from =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("builder-images/binary/s2i/bin").join(script);
+            fs::copy(from, context.join("s2i/bin").join(script)).expect("copying a script");
+        }
         let artifact = context.join("program");
         let mut times = WAYS.map(|_| Vec::new());
         let mut peak = 0.0_f64;
@@ -151,7 +177,8 @@ impl Bench {
                 let index = (turn + round) % WAYS.len();
                 rustix::fs::sync();
                 let (time, memory) = match WAYS[index] {
-                    Way::Build => (timed(self.docker().args(["build", "-q", "-t", NAME]).arg(&context)), 0.0),
+                    Way::Build => (self.time_build(&context, SAME_IMAGE), 0.0),
+                    Way::BareCopy => (self.time_build(&context, BARE_COPY), 0.0),
                     Way::Place => self.time_b2i(&artifact, "place"),
                     Way::Run => self.time_b2i(&artifact, "docker"),
                     Way::Load => (timed(self.docker().args(["load", "-q", "-i"]).arg(&archive)), 0.0),
@@ -164,14 +191,23 @@ impl Bench {
                 }
             }
         }
-        let [build, place, run, load] = times.map(median);
+        let [build, bare, place, run, load] = times.map(median);
         println!("\ninto the daemon, {megabytes} MB that do not compress, medians of {RUNS}:");
-        report("  docker build (classic, COPY)", build, None);
+        println!("{:<32} {:>12} {:>16} {:>16}", "", "", "x same image", "x bare COPY");
         let target = |ratio: f64| Some(ratio).filter(|_| megabytes == SIZE_WITH_TARGETS);
-        ratio("  b2i build, place", place, build, target(0.4));
-        ratio("  b2i build --assemble docker", run, build, target(1.0));
-        ratio("  docker load (daemon's share)", load, build, None);
+        let line = |name, time, target| ratios(name, time, [build, bare], target);
+        line("  docker build, the same image", build, None);
+        line("  docker build, bare COPY", bare, None);
+        line("  b2i build, place", place, target(0.4));
+        line("  b2i build --assemble docker", run, target(1.0));
+        line("  docker load (daemon's share)", load, None);
         println!("  peak memory of b2i               {peak:>7.1} MB   (target {MEMORY_TARGET} MB)");
+    }
+
+    fn time_build(&self, context: &Path, steps: &str) -> Duration {
+        fs::write(context.join("Dockerfile"), format!("FROM {BASE}\n{steps}"))
+            .expect("writing the Dockerfile");
+        timed(self.docker().args(["build", "-q", "-t", NAME]).arg(context))
     }
 
     /// What b2i sends to the daemon, as a file: the image without the layers of its base.
@@ -249,8 +285,8 @@ fn report(name: &str, time: Duration, target: Option<Duration>) {
     println!("{name:<32} {:>9.1} ms{target}", time.as_secs_f64() * 1e3);
 }
 
-fn ratio(name: &str, time: Duration, peer: Duration, target: Option<f64>) {
-    let ratio = time.as_secs_f64() / peer.as_secs_f64();
-    let target = target.map(|target| format!(" (target {target:.1})")).unwrap_or_default();
-    println!("{name:<32} {:>9.1} ms   {ratio:.2} x docker build{target}", time.as_secs_f64() * 1e3);
+fn ratios(name: &str, time: Duration, peers: [Duration; 2], target: Option<f64>) {
+    let [same, bare] = peers.map(|peer| time.as_secs_f64() / peer.as_secs_f64());
+    let target = target.map(|target| format!("   (target {target:.1})")).unwrap_or_default();
+    println!("{name:<32} {:>9.1} ms {same:>16.2} {bare:>16.2}{target}", time.as_secs_f64() * 1e3);
 }

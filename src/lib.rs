@@ -16,6 +16,7 @@ pub mod fs;
 pub mod image;
 pub mod input;
 pub mod launcher;
+pub mod network;
 pub mod plan;
 pub mod request;
 pub mod road;

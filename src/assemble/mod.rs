@@ -5,8 +5,10 @@
 
 mod finish;
 mod place;
+mod recipe;
 mod run;
 
 pub use finish::finish;
 pub use place::{Inputs, layer};
+pub use recipe::{read_digest, recipe};
 pub use run::{RunError, RunOutcome, RunResult, ScriptRun, run_script};

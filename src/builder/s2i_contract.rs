@@ -16,6 +16,19 @@ const DESTINATION_VARIABLE: &str = "STI_LOCATION";
 const ASSEMBLE_USER_LABEL: &str = "io.openshift.s2i.assemble-user";
 const INPUT_FILES_LABEL: &str = "io.openshift.s2i.assemble-input-files";
 
+/// Every label that is part of the contract. An image that becomes another builder keeps none of them.
+pub const CONTRACT_LABELS: [&str; 6] = [
+    SCRIPTS_LABELS[0],
+    SCRIPTS_LABELS[1],
+    DESTINATION_LABELS[0],
+    DESTINATION_LABELS[1],
+    ASSEMBLE_USER_LABEL,
+    INPUT_FILES_LABEL,
+];
+
+/// The variables that stood for labels before there were any.
+pub const CONTRACT_VARIABLES: [&str; 2] = [SCRIPTS_VARIABLE, DESTINATION_VARIABLE];
+
 /// Where files go that nothing else is said about.
 const DEFAULT_DESTINATION: &str = "/tmp";
 

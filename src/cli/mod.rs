@@ -70,6 +70,7 @@ fn run(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Build(arguments) => commands::build::run(arguments, context),
         Command::Inspect(arguments) => commands::inspect::run(arguments, context),
         Command::Builders(arguments) => commands::builders::run(arguments, context),
+        Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Config(arguments) => commands::config::run(arguments, context),
         Command::Completions { shell } => commands::completions::run(*shell, &context.printer),
         Command::Man => commands::man::run(&context.printer),

@@ -6,12 +6,16 @@
 pub mod error;
 pub mod file;
 pub mod keys;
+mod levels;
 pub mod settings;
 pub mod values;
+mod variables;
 
 pub use error::Error;
 pub use file::{ConfigFile, FileLevel};
-pub use settings::{Origin, Setting, Settings, Sources, TemplateDirectory, load, unplaced};
+pub use levels::{Sources, load};
+pub use settings::{Origin, Setting, Settings, TemplateDirectory};
+pub use variables::unplaced;
 
 #[cfg(test)]
 mod tests;

@@ -139,7 +139,7 @@ fn wrong_values_are_shown_in_their_line() {
     "#);
     for (text, message) in [
         ("[build]\nports = [8080]", "invalid type: integer `8080`, expected a string"),
-        ("[build]\nargs = \"'\"", "unclosed single quote in `'`"),
+        ("[build]\nargs = \"'\"", "the single quote at character 1 is not closed"),
         ("build = 1", "`build` is a section; write `[build]` and its keys below"),
         ("[build]\nenv = { ARGS = 'x' }", "`ARGS` is set by `build.args`"),
         ("[bases]\nDebian = 'mirror.example/debian'", "`Debian` is not an image name"),

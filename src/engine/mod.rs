@@ -86,6 +86,9 @@ pub trait Engine {
     /// Its error.
     type Error: crate::failure::Failure;
 
+    /// Refuses limits and a network of which is known beforehand that a container cannot have them.
+    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), Self::Error>;
+
     /// Creates a container; nothing runs in it yet.
     async fn create(&self, spec: ContainerSpec) -> Result<Self::Container, Self::Error>;
 }

@@ -3,7 +3,7 @@
 //! Must not know what is written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::FileError;
@@ -45,6 +45,46 @@ impl AtomicFile {
         #[cfg(not(unix))]
         let _ = mode;
         Ok(created)
+    }
+
+    /// Whether it is a file under construction, and not a pipe or device that gets each byte for good.
+    pub fn is_seekable(&self) -> bool {
+        self.partial.is_some()
+    }
+
+    /// How many bytes were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Replaces bytes that were written, at `offset`; what is written next still goes to the end.
+    ///
+    /// # Errors
+    /// Errors of the system; a pipe has nothing to go back to.
+    pub fn rewrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.write_all(bytes)?;
+        self.file.seek(SeekFrom::Start(self.written)).map(drop)
+    }
+
+    /// Takes back all bytes but the first `length`.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::rewrite`].
+    pub fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length))?;
+        self.written = length;
+        Ok(())
+    }
+
+    /// As [`AtomicFile::commit`], under another name in the same directory: one that depends on the bytes.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`].
+    pub fn commit_as(mut self, name: &str) -> Result<(), FileError> {
+        self.target.set_file_name(name);
+        self.commit()
     }
 
     /// The open file, for positioned writes.
@@ -170,6 +210,24 @@ mod tests {
             assert_eq!(fs::read(&target).expect("reads"), b"new");
             assert_eq!(fs::metadata(&target).expect("exists").permissions().mode() & 0o777, 0o600);
             assert_eq!(names(directory), ["image.tar"]);
+        });
+    }
+
+    #[test]
+    fn bytes_are_rewritten_and_taken_back_and_the_name_comes_last() {
+        with_lease(|directory, lease| {
+            let mut file = AtomicFile::create(&directory.join("new"), None, lease).expect("creates");
+            file.write_all(b"........tail, too much").expect("writes");
+            file.rewrite(2, b"head").expect("rewrites");
+            file.truncate(12).expect("truncates");
+            file.write_all(b"!").expect("writes");
+            assert_eq!((file.written(), file.is_seekable()), (13, true));
+            file.commit_as("sha256").expect("commits");
+            assert_eq!(fs::read(directory.join("sha256")).expect("reads"), b"..head..tail!");
+            assert_eq!(names(directory), ["sha256"]);
+            let mut null = AtomicFile::create(Path::new("/dev/null"), None, lease).expect("opens");
+            assert!(!null.is_seekable());
+            null.write_all(b"x").expect("writes");
         });
     }
 

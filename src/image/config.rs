@@ -2,7 +2,7 @@
 //!
 //! Source: OCI image spec v1.1 "config.md"; Docker image spec v1.2 for Healthcheck, OnBuild, Shell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -30,8 +30,12 @@ pub enum InvalidConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigEdits {
+    /// Environment variables of the base to leave out; one that is also set is set.
+    pub removed_env: BTreeSet<String>,
     /// Environment variables to set; a name that the base sets keeps its place in the list.
     pub env: Vec<(String, String)>,
+    /// Labels of the base to leave out; one that is also set is set.
+    pub removed_labels: BTreeSet<String>,
     /// Labels to set.
     pub labels: BTreeMap<String, String>,
     /// Ports to add, such as `8080/tcp`.
@@ -193,6 +197,10 @@ impl ImageConfig {
             runtime.remove(field);
         }
         let env = array(runtime, "Env");
+        env.retain(|old| {
+            let name = old.as_str().and_then(|old| old.split('=').next()).unwrap_or_default();
+            !edits.removed_env.contains(name) || edits.env.iter().any(|(set, _)| set == name)
+        });
         for (name, value) in &edits.env {
             let entry = json!(format!("{name}={value}"));
             let same = |old: &&mut Value| {
@@ -204,6 +212,7 @@ impl ImageConfig {
             }
         }
         let labels = object(runtime, "Labels");
+        labels.retain(|name, _| !edits.removed_labels.contains(name) || edits.labels.contains_key(name));
         for (name, value) in &edits.labels {
             labels.insert(name.clone(), json!(value));
         }
@@ -321,6 +330,23 @@ mod tests {
         assert_eq!(value["config"]["StopSignal"], json!("SIGINT"));
         assert_eq!(value["config"]["Env"], json!(["PATH=/bin", "LANG=C.UTF-8", "ARGS=a"]));
         assert_eq!(value.get("container"), None);
+    }
+
+    #[test]
+    fn leaves_out_what_is_removed_and_not_set() {
+        let edits = ConfigEdits {
+            removed_env: ["PATH", "LANG", "ABSENT"].map(str::to_owned).into(),
+            removed_labels: ["a", "absent"].map(str::to_owned).into(),
+            ..edits()
+        };
+        let mut config = base();
+        config.apply(&edits, &[]);
+        let env: Vec<&str> = config.env_list().collect();
+        assert_eq!(env, ["LANG=C.UTF-8", "ARGS=a"]);
+        assert!(config.labels().is_empty());
+        let mut config = base();
+        config.apply(&ConfigEdits { labels: [("a".into(), "2".into())].into(), ..edits }, &[]);
+        assert_eq!(config.label("a"), Some("2"));
     }
 
     #[test]

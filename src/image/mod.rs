@@ -2,16 +2,20 @@
 //!
 //! Knows nothing of where images are stored, how they were planned, or what an artifact is.
 
+pub mod compression;
 pub mod config;
 pub mod digest;
 pub mod layer;
+pub mod manifest;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod signal;
 pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
 pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};
+pub use manifest::{Descriptor, ImageIndex, ImageManifest, LayerCompression, Manifest, ManifestFormat};
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::ImageReference;

@@ -65,6 +65,12 @@ impl ImageReference {
         self.digest
     }
 
+    /// The same repository, and in it the image with this digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self.clone() }
+    }
+
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
@@ -85,6 +91,46 @@ impl ImageReference {
     /// The registry and repository without tag and digest, in full.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
+    }
+}
+
+/// Where repositories of one registry are found in another: `host[:port][/path]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPrefix {
+    registry: String,
+    path: String,
+}
+
+impl RepositoryPrefix {
+    /// The registry's host and port.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The repository that stands there for `repository`.
+    pub fn within(&self, repository: &str) -> String {
+        if self.path.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.path) }
+    }
+}
+
+impl fmt::Display for RepositoryPrefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.registry)?;
+        if self.path.is_empty() { Ok(()) } else { write!(formatter, "/{}", self.path) }
+    }
+}
+
+impl FromStr for RepositoryPrefix {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
+        let valid = is_registry(registry) && (path.is_empty() || path.split('/').all(is_component));
+        if valid && !text.ends_with('/') {
+            return Ok(Self { registry: registry.to_owned(), path: path.to_owned() });
+        }
+        let reason = "expected `host[:port]` or `host[:port]/path`".to_owned();
+        Err(InvalidReference { text: text.to_owned(), reason })
     }
 }
 
@@ -337,6 +383,11 @@ mod tests {
             if let (Err(_), Ok(usual)) = (&own, &usual)
                 && !is_registry(usual.registry())
             {
+                return Ok(());
+            }
+            // `A/a` is a registry and a repository to Docker, as a repository is in lower case. The library puts Docker
+            // Hub in front of it.
+            if usual.as_ref().is_ok_and(|usual| usual.repository().contains(|one: char| one.is_ascii_uppercase())) {
                 return Ok(());
             }
             if let (Ok(own), Ok(usual)) = (&own, &usual) {

@@ -5,11 +5,15 @@
 //! `ARGS` by the same rules. Must not know what the words are for.
 
 /// A text in which a quotation was opened and not closed, or which ends in a lone backslash.
+///
+/// Says where, and nothing of the text: arguments may be secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} in `{text}`")]
+#[error("the {what} at character {position} {wrong}")]
 pub struct UnclosedQuote {
     what: &'static str,
-    text: String,
+    wrong: &'static str,
+    /// Counted from 1.
+    position: usize,
 }
 
 /// Splits `text` into words at unquoted spaces, tabs and newlines.
@@ -21,11 +25,14 @@ pub struct UnclosedQuote {
 /// # Errors
 /// [`UnclosedQuote`] if the text ends inside quotes or after an unquoted backslash.
 pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
-    let unclosed = |what| UnclosedQuote { what, text: text.to_owned() };
+    let unclosed = |what, position| UnclosedQuote { what, wrong: "is not closed", position };
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut characters = text.chars();
-    while let Some(character) = characters.next() {
+    loop {
+        let rest = characters.as_str().len();
+        let Some(character) = characters.next() else { break };
+        let position = || text[..text.len() - rest].chars().count() + 1;
         match character {
             ' ' | '\t' | '\n' => words.extend(word.take()),
             '\'' => {
@@ -34,18 +41,21 @@ pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
                     match characters.next() {
                         Some('\'') => break,
                         Some(literal) => word.push(literal),
-                        None => return Err(unclosed("unclosed single quote")),
+                        None => return Err(unclosed("single quote", position())),
                     }
                 }
             }
             '"' => {
                 let word = word.get_or_insert_default();
-                double_quoted(&mut characters, word).ok_or_else(|| unclosed("unclosed double quote"))?;
+                double_quoted(&mut characters, word).ok_or_else(|| unclosed("double quote", position()))?;
             }
             '\\' => match characters.next() {
                 Some('\n') => {}
                 Some(escaped) => word.get_or_insert_default().push(escaped),
-                None => return Err(unclosed("nothing follows the last backslash")),
+                None => {
+                    let wrong = "is the last one; nothing follows that it could escape";
+                    return Err(UnclosedQuote { what: "backslash", wrong, position: position() });
+                }
             },
             plain => word.get_or_insert_default().push(plain),
         }
@@ -117,10 +127,10 @@ mod tests {
     #[test]
     fn refuses_what_is_not_closed() {
         for (text, message) in [
-            ("a 'b", "unclosed single quote in `a 'b`"),
-            ("\"", "unclosed double quote in `\"`"),
-            (r#""\""#, r#"unclosed double quote in `"\"`"#),
-            (r"a\", r"nothing follows the last backslash in `a\`"),
+            ("a 'b", "the single quote at character 3 is not closed"),
+            ("--password 'ä' \"hunter2", "the double quote at character 16 is not closed"),
+            (r#""\""#, "the double quote at character 1 is not closed"),
+            (r"a\", "the backslash at character 2 is the last one; nothing follows that it could escape"),
         ] {
             assert_eq!(split(text).expect_err(text).to_string(), message);
         }

@@ -17,11 +17,11 @@ mod spool;
 
 use std::io::Read;
 
-pub use add::{AddError, AddRequest, missing_class_path};
+pub use add::{AddError, AddRequest, ClassSearch, find_class, missing_class_path};
 pub use archive::ArchiveError;
-pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, FileStamp, Origin};
+pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;
-pub use http::{HttpError, HttpOptions, ProxySettings, Secret};
+pub use http::{HttpError, HttpOptions, Secret};
 pub use source::InputSource;
 
 use crate::events::{Events, Step};

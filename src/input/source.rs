@@ -7,7 +7,7 @@ use url::Url;
 
 use super::artifact::Origin;
 use super::error::InputError;
-use super::http::shown_url;
+use crate::network::shown_url;
 
 /// Where the input comes from. Shown without user name, password and query.
 #[derive(Clone, Debug, PartialEq, Eq)]

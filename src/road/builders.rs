@@ -5,11 +5,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Error, Surroundings};
-use crate::builder::check::check;
+use crate::builder::check::{Finding, check};
 use crate::builder::observe::observe;
-use crate::builder::{BaseName, Catalog, Template, TemplateOrigin};
+use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
+use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
-use crate::image::Platform;
+use crate::image::ImageReference;
+use crate::request::PullPolicy;
 use crate::store::BaseLayers;
 use crate::store::daemon::ResolveOptions;
 
@@ -38,16 +40,45 @@ pub struct BuilderDetails {
     pub details: Vec<(String, String)>,
 }
 
-/// One assumption about a base image, and whether it holds.
+/// What became of the check of one base image.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BuilderCheck {
+pub struct BaseCheck {
     /// The base image.
     pub base: String,
-    /// What is assumed.
-    pub assumption: String,
-    /// What was found, if it is not that.
-    pub found: Option<String>,
+    /// What came out.
+    #[serde(flatten)]
+    pub outcome: BaseOutcome,
+}
+
+/// What came out of the check of one base image.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum BaseOutcome {
+    /// Every assumption holds.
+    Ok {
+        /// The assumptions.
+        findings: Vec<Finding>,
+    },
+    /// At least one does not.
+    Differs {
+        /// The assumptions.
+        findings: Vec<Finding>,
+    },
+    /// The image is not to be had, or cannot be read.
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How the images to be checked may be had.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckOptions {
+    /// When they are pulled.
+    pub pull: PullPolicy,
+    /// Whether the network is forbidden.
+    pub offline: bool,
 }
 
 /// Lists the catalog.
@@ -97,40 +128,57 @@ fn usage_text(script: &[u8]) -> Option<String> {
     Some(body.to_owned())
 }
 
-/// Compares what is assumed of a builder's bases with the real images.
+/// Compares what is assumed of a builder's bases with the real images, every one of them.
 ///
 /// # Errors
-/// [`Error`] if there is no such builder or a base cannot be had.
-pub async fn check_builder(name: &str, surroundings: &Surroundings) -> Result<Vec<BuilderCheck>, Error> {
+/// [`Error`] if there is no such builder, or no daemon to get images from. A base that cannot be had is none.
+pub async fn check_builder(
+    name: &str,
+    options: CheckOptions,
+    surroundings: &Surroundings,
+) -> Result<Vec<BaseCheck>, Error> {
     let catalog = Catalog::new(&surroundings.catalog)?;
     let (_, versions) = catalog.find(name)?;
     let mut checks = Vec::new();
-    let mut images = 0;
     for version in versions {
         let base = catalog.base(version);
         let BaseName::Image(reference) = &base.image else { continue };
-        images += 1;
-        let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
-        let lease = surroundings.lease()?;
-        let options = ResolveOptions {
-            platform: None::<Platform>,
-            credential_files: surroundings.daemon.credential_files.clone(),
-            ..ResolveOptions::default()
+        let outcome = match check_base(&base, reference, options, surroundings).await {
+            Ok(findings) if findings.iter().all(|finding| finding.agrees) => BaseOutcome::Ok { findings },
+            Ok(findings) => BaseOutcome::Differs { findings },
+            // What is wrong with one image, or with the way into its registry, says nothing about the next one.
+            Err(error) if matches!(error.kind(), FailureKind::Builder | FailureKind::Usage) => {
+                BaseOutcome::Unavailable { reason: error.to_string() }
+            }
+            Err(error) => return Err(error),
         };
-        let image = daemon.resolve(reference, &options, &surroundings.events).await?;
-        let BaseLayers::Daemon { image_id } = &image.layers else { continue };
-        let mut seen = daemon.read_tree(image_id, lease.id(), observe).await??;
-        seen.add_config(&image.config);
-        checks.extend(check(&base.assumptions, &seen).into_iter().map(|finding| BuilderCheck {
-            base: base.image.to_string(),
-            assumption: format!("{}: {}", finding.property, finding.expected),
-            found: (!finding.agrees).then_some(finding.found),
-        }));
+        checks.push(BaseCheck { base: base.image.to_string(), outcome });
     }
-    if images == 0 {
+    if checks.is_empty() {
         return Err(Error::NothingToCheck { builder: name.to_owned() });
     }
     Ok(checks)
+}
+
+async fn check_base(
+    base: &Base,
+    reference: &ImageReference,
+    options: CheckOptions,
+    surroundings: &Surroundings,
+) -> Result<Vec<Finding>, Error> {
+    let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
+    let lease = surroundings.lease()?;
+    let options = ResolveOptions {
+        platform: None,
+        pull: options.pull,
+        offline: options.offline,
+        credential_files: surroundings.daemon.credential_files.clone(),
+    };
+    let image = daemon.resolve(reference, &options, &surroundings.events).await?;
+    let BaseLayers::Daemon { image_id } = &image.layers else { return Ok(Vec::new()) };
+    let mut seen = daemon.read_tree(image_id, lease.id(), observe).await??;
+    seen.add_config(&image.config);
+    Ok(check(&base.assumptions, &seen))
 }
 
 /// Writes a template's folder, ready for `docker build`, and returns the files' names.

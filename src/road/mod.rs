@@ -5,9 +5,14 @@
 
 mod build;
 mod builders;
+mod cache;
 mod error;
+mod known;
+mod outputs;
 mod prepare;
 mod run;
+mod sandbox;
+mod script;
 mod surroundings;
 
 use std::time::Duration;
@@ -16,8 +21,10 @@ use serde::Serialize;
 
 pub use build::build;
 pub use builders::{
-    BuilderCheck, BuilderDetails, BuilderSummary, check_builder, export_builder, list_builders, show_builder,
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, export_builder,
+    list_builders, show_builder,
 };
+pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use error::Error;
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
@@ -26,7 +33,7 @@ use crate::detect::Facts;
 use crate::events::Events;
 use crate::image::{Digest, ImageReference};
 use crate::input::{InputOptions, InputSource, Origin};
-use crate::plan::Plan;
+use crate::plan::{AssemblyKind, Plan};
 use crate::request::{Output, Request};
 
 /// What was found out about an artifact.
@@ -48,6 +55,8 @@ pub struct Inspection {
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
+    /// Digest of its manifest, if an output has one; registries know the image by it.
+    pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
     /// Where it went.
@@ -58,8 +67,10 @@ pub struct Built {
     pub ports: Vec<String>,
     /// The builder that was used.
     pub builder: String,
-    /// How the artifact got into the image, and why so.
-    pub assembly: String,
+    /// How the artifact got into the image.
+    pub assembly: AssemblyKind,
+    /// Why so.
+    pub assembly_reason: String,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,
     /// Digest of the new layer's tar; none if an engine committed it.

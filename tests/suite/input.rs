@@ -13,6 +13,7 @@ use std::time::Duration;
 use b2i::events::{Event, Events};
 use b2i::fs::Lease;
 use b2i::input::{self, Artifact, HttpOptions, InputError, InputOptions, InputSource};
+use b2i::network::NetworkOptions;
 
 /// A cache of its own, and what a run with it needs.
 struct Fetcher {
@@ -23,11 +24,12 @@ struct Fetcher {
 
 impl Fetcher {
     fn new() -> Self {
-        let http = HttpOptions {
+        let network = NetworkOptions {
             retry_pause: Duration::from_millis(5),
             read_timeout: Duration::from_secs(5),
-            ..HttpOptions::default()
+            ..NetworkOptions::default()
         };
+        let http = HttpOptions { network, ..HttpOptions::default() };
         let options = InputOptions { http, ..InputOptions::default() };
         Self { cache: tempfile::tempdir().expect("temporary directory"), options, events: Arc::default() }
     }

@@ -8,6 +8,7 @@ mod failures;
 mod fault_server;
 mod input;
 mod leases;
+mod registry;
 mod s2i;
 #[cfg(target_os = "linux")]
 mod sandbox;

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::Format;
+use crate::config::values::PULL_CHOICES;
 
 /// List, show, check and export builders
 #[derive(Debug, Args)]
@@ -37,6 +39,9 @@ pub(in crate::cli) enum BuildersCommand {
         /// Builder, with or without version
         #[arg(value_name = "NAME[:VERSION]")]
         name: String,
+        /// Pull images always, if missing, or never [default: missing] [env: B2I_PULL]
+        #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
+        pull: Option<String>,
         /// Print as text or JSON
         #[arg(long, value_enum, default_value_t, hide_default_value = true)]
         format: Format,

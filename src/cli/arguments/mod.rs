@@ -5,6 +5,7 @@
 
 pub(super) mod build;
 pub(super) mod builders;
+pub(super) mod cache;
 pub(super) mod input;
 pub(super) mod inspect;
 
@@ -74,6 +75,7 @@ pub(super) enum Command {
     Build(Box<build::BuildArguments>),
     Inspect(Box<inspect::InspectArguments>),
     Builders(builders::BuildersArguments),
+    Cache(cache::CacheArguments),
     Config(ConfigArguments),
     /// Print a completion script for a shell
     ///

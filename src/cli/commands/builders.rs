@@ -4,19 +4,25 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::builder::check::Finding;
 use crate::cli::arguments::Format;
 use crate::cli::arguments::builders::{BuildersArguments, BuildersCommand};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
+use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::failure::FailureKind;
-use crate::road::{self, BuilderCheck, BuilderDetails, BuilderSummary};
+use crate::road::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions};
 
 /// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
-    let settings = context.settings(ConfigFile::default())?;
+    let mut flags = ConfigFile::default();
+    if let Some(BuildersCommand::Check { pull, .. }) = &arguments.command {
+        request::configured_pull(pull.as_deref(), &mut flags)?;
+    }
+    let settings = context.settings(flags)?;
     let surroundings = context.surroundings(&settings)?;
     let mut runtime = Runtime::start()?;
     let default = BuildersCommand::List { format: Format::Text };
@@ -29,18 +35,12 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             let details = runtime.run(&surroundings, road::show_builder(name, &surroundings))?;
             print(context, *format, &details, || show(&details))
         }
-        BuildersCommand::Check { name, format } => {
-            let checks = runtime.run(&surroundings, road::check_builder(name, &surroundings))?;
-            print(context, *format, &Checks { checks: &checks }, || check(&checks))?;
-            match checks.iter().filter(|check| check.found.is_some()).count() {
-                0 => Ok(()),
-                wrong => Err(CliError::file(
-                    FailureKind::Builder,
-                    format!("the bases of `{name}` are not as assumed"),
-                    format!("{wrong} of {} assumptions do not hold", checks.len()),
-                )
-                .with_hint("a base of your own belongs into a template of your own: `b2i builders export`")),
-            }
+        BuildersCommand::Check { name, format, .. } => {
+            let (pull, offline) = request::pulling(&settings)?;
+            let options = CheckOptions { pull, offline };
+            let bases = runtime.run(&surroundings, road::check_builder(name, options, &surroundings))?;
+            print(context, *format, &Checks { bases: &bases }, || check(&bases))?;
+            verdict(name, &bases)
         }
         BuildersCommand::Export { name, directory } => {
             let files = runtime.run(&surroundings, road::export_builder(name, directory, &surroundings))?;
@@ -64,7 +64,7 @@ struct Listing<'a> {
 
 #[derive(Serialize)]
 struct Checks<'a> {
-    checks: &'a [BuilderCheck],
+    bases: &'a [BaseCheck],
 }
 
 fn print(
@@ -119,15 +119,58 @@ fn show(details: &BuilderDetails) -> String {
     rows.into_iter().map(line).collect()
 }
 
-fn check(checks: &[BuilderCheck]) -> String {
-    let line = |check: &BuilderCheck| {
-        let (base, assumption) = (printable(&check.base), printable(&check.assumption));
-        match &check.found {
-            None => format!("ok     {base}: {assumption}\n"),
-            Some(found) => format!("wrong  {base}: {assumption}; found {}\n", printable(found)),
+fn check(bases: &[BaseCheck]) -> String {
+    bases.iter().map(check_one).collect()
+}
+
+/// A line for each assumption, or one that says why there is none.
+fn check_one(check: &BaseCheck) -> String {
+    let base = printable(&check.base);
+    let line = |finding: &Finding| {
+        let (property, expected) = (finding.property, printable(&finding.expected));
+        match finding.agrees {
+            true => format!("ok       {base}: {property}: {expected}\n"),
+            false => {
+                format!("wrong    {base}: {property}: {expected}; found {}\n", printable(&finding.found))
+            }
         }
     };
-    checks.iter().map(line).collect()
+    match &check.outcome {
+        BaseOutcome::Unavailable { reason } => format!("missing  {base}: {}\n", printable(reason)),
+        BaseOutcome::Ok { findings } | BaseOutcome::Differs { findings } if findings.is_empty() => {
+            format!("ok       {base}: nothing is assumed of it\n")
+        }
+        BaseOutcome::Ok { findings } | BaseOutcome::Differs { findings } => {
+            findings.iter().map(line).collect()
+        }
+    }
+}
+
+/// The error of a check that found something wrong.
+fn verdict(name: &str, bases: &[BaseCheck]) -> Result<(), CliError> {
+    let number = |wanted: fn(&BaseOutcome) -> bool| bases.iter().filter(|one| wanted(&one.outcome)).count();
+    let differ = number(|outcome| matches!(outcome, BaseOutcome::Differs { .. }));
+    let missing = number(|outcome| matches!(outcome, BaseOutcome::Unavailable { .. }));
+    let all = bases.len();
+    let mut reasons = Vec::new();
+    let mut hints = Vec::new();
+    if differ > 0 {
+        reasons.push(format!("{differ} of {all} differ"));
+        hints.push("a base of your own belongs into a template of your own: `b2i builders export`");
+    }
+    if missing > 0 {
+        reasons.push(format!("{missing} of {all} could not be had"));
+        hints.push("a mirror of a base is set in the configuration, under `[bases]`");
+    }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let what = match differ {
+        0 => format!("not every base of `{name}` could be checked"),
+        _ => format!("the bases of `{name}` are not as assumed"),
+    };
+    let error = CliError::file(FailureKind::Builder, what, reasons.join(", "));
+    Err(hints.into_iter().fold(error, CliError::with_hint))
 }
 
 #[cfg(test)]
@@ -154,16 +197,42 @@ mod tests {
     }
 
     #[test]
-    fn names_what_does_not_hold() {
-        let held = BuilderCheck { base: "debian:12".into(), assumption: "has /bin/sh".into(), found: None };
-        let wrong = BuilderCheck {
-            found: Some("glibc 2.31".into()),
-            assumption: "glibc 2.36".into(),
-            ..held.clone()
+    fn every_base_is_reported_and_counted() {
+        let finding = |property, found: &str, agrees| Finding {
+            property,
+            expected: "2.36".into(),
+            found: found.into(),
+            agrees,
         };
-        insta::assert_snapshot!(check(&[held, wrong]), @r"
-        ok     debian:12: has /bin/sh
-        wrong  debian:12: glibc 2.36; found glibc 2.31
+        let (held, wrong) = (finding("glibc", "2.36", true), finding("glibc", "2.31", false));
+        let base = |base: &str, outcome| BaseCheck { base: base.into(), outcome };
+        let bases = [
+            base("debian:12", BaseOutcome::Ok { findings: vec![held.clone()] }),
+            base(
+                "debian:11",
+                BaseOutcome::Unavailable { reason: "it could not be pulled: no network".into() },
+            ),
+            base("debian:10", BaseOutcome::Differs { findings: vec![held, wrong] }),
+            base("own:1", BaseOutcome::Ok { findings: Vec::new() }),
+        ];
+        insta::assert_snapshot!(check(&bases), @r"
+        ok       debian:12: glibc: 2.36
+        missing  debian:11: it could not be pulled: no network
+        ok       debian:10: glibc: 2.36
+        wrong    debian:10: glibc: 2.36; found 2.31
+        ok       own:1: nothing is assumed of it
         ");
+        let error = verdict("binary", &bases).expect_err("two are not as assumed").render();
+        let error = error.expect("there is a message");
+        assert!(error.contains("1 of 4 differ, 1 of 4 could not be had"), "{error}");
+        let error = verdict("binary", &bases[..2]).expect_err("one is missing").render();
+        assert!(error.expect("there is a message").contains("1 of 2 could not be had"));
+        assert!(verdict("binary", &bases[3..]).is_ok());
+        assert_eq!(
+            serde_json::to_value(&bases[1]).expect("written"),
+            serde_json::json!({
+                "base": "debian:11", "outcome": "unavailable", "reason": "it could not be pulled: no network"
+            })
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod build;
 pub(super) mod builders;
+pub(super) mod cache;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod inspect;

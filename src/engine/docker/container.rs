@@ -17,7 +17,7 @@ use crate::engine::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container};
+use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
 use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
@@ -53,7 +53,8 @@ impl DockerContainer {
         let failed =
             |error: &BollardError| start_error(&self.daemon, &self.spec.command, &self.spec.image, error);
         let mut attached = attached.map_err(|error| failed(&error))?.output;
-        let started = self.daemon.client().start_container(&self.id, None::<StartContainerOptions>).await;
+        let start = self.daemon.client().start_container(&self.id, None::<StartContainerOptions>);
+        let started = traced("start a container", start).await;
         started.map_err(|error| failed(&error))?;
         let ended = wait(&self.daemon, &self.id);
         tokio::pin!(ended);
@@ -158,7 +159,8 @@ impl Container for DockerContainer {
     async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), DaemonError> {
         let options = UploadToContainerOptionsBuilder::default().path(directory.as_str()).build();
         let body = bollard::body_try_stream(tar);
-        let uploaded = self.daemon.client().upload_to_container(&self.id, Some(options), body).await;
+        let upload = self.daemon.client().upload_to_container(&self.id, Some(options), body);
+        let uploaded = traced("upload files to a container", upload).await;
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
@@ -190,6 +192,7 @@ impl Container for DockerContainer {
         // Podman does not always tell; of those who may kill the command, only the limit does it with SIGKILL.
         let killed = exit_code == 137 && self.spec.limits.memory.is_some();
         let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await?);
+        tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
         Ok(Ended { exit_code, out_of_memory, last_lines })
     }
 
@@ -216,7 +219,9 @@ impl Container for DockerContainer {
             .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
             .build();
         let client = self.daemon.client().clone();
-        let commit = async move { client.commit_container(options, ContainerConfig::default()).await };
+        let commit = async move {
+            traced("commit a container", client.commit_container(options, ContainerConfig::default())).await
+        };
         let committed = self.daemon.finish(commit).await;
         let committed = committed.map_err(|error| self.error("commit", &error))?.id;
         let invalid = |reason: String| DaemonError::InvalidImage {
@@ -230,6 +235,7 @@ impl Container for DockerContainer {
         let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
+        tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
         step.finish("");
         Ok(Changes::Committed { image_id, diff_ids })
     }

@@ -4,19 +4,19 @@
 //! `store/daemon/connection`.
 
 mod container;
+mod limits;
 mod program;
 
 use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, ResourcesUlimits};
 use bollard::query_parameters::CreateContainerOptions;
-use serde_json::Value;
 
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions, ProgramStreams};
 
 use super::{ContainerLimits, ContainerSpec, Engine};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container};
+use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
 
 /// What `assemble` needs to place and own files, and nothing else.
 const CAPABILITIES: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
@@ -39,30 +39,6 @@ impl DockerEngine {
     /// Makes an engine of a daemon that answers.
     pub fn new(daemon: Daemon) -> Self {
         Self { daemon }
-    }
-
-    /// Refuses limits of which the daemon says beforehand that it cannot enforce them.
-    async fn check_limits(&self, limits: &ContainerLimits) -> Result<(), DaemonError> {
-        let asked = [
-            (limits.memory.is_some(), "memory", "MemoryLimit"),
-            (limits.nano_cpus.is_some(), "processor", "CpuCfsQuota"),
-            (limits.pids.is_some(), "process", "PidsLimit"),
-        ];
-        if asked.iter().all(|(is_asked, ..)| !is_asked) {
-            return Ok(());
-        }
-        let info = self.daemon.get_json("/info".into()).await;
-        let info = info.map_err(|error| self.daemon.request_error("say what it can enforce", &error))?;
-        for (_, limit, field) in asked.into_iter().filter(|(is_asked, ..)| *is_asked) {
-            if info[field] == Value::Bool(false) {
-                return Err(self.not_enforced(limit, format!("its `{field}` is false")));
-            }
-        }
-        Ok(())
-    }
-
-    fn not_enforced(&self, limit: &'static str, reason: String) -> DaemonError {
-        DaemonError::LimitNotEnforced { address: self.daemon.info().address.clone(), limit, reason }
     }
 
     fn host_config(&self, spec: &ContainerSpec) -> HostConfig {
@@ -128,33 +104,20 @@ fn environment(variables: &[(String, String)]) -> Vec<String> {
     variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// The limit that a warning says is not enforced.
-///
-/// "Memory limited without swap" is none of these: the limit on memory holds.
-fn dropped_limit(warning: &str, limits: &ContainerLimits) -> Option<&'static str> {
-    let warning = warning.to_ascii_lowercase();
-    if !["discarded", "not supported", "cannot be", "does not support"]
-        .iter()
-        .any(|word| warning.contains(word))
-    {
-        return None;
-    }
-    let says = |word: &str| warning.contains(word);
-    match limits {
-        _ if says("limited without swap") => None,
-        limits if limits.memory.is_some() && says("memory") => Some("memory"),
-        limits if limits.nano_cpus.is_some() && says("cpu") => Some("processor"),
-        limits if limits.pids.is_some() && says("pid") => Some("process"),
-        _ => None,
-    }
-}
-
 impl Engine for DockerEngine {
     type Container = DockerContainer;
     type Error = DaemonError;
 
+    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), DaemonError> {
+        limits::check_limits(&self.daemon, limits).await?;
+        match network {
+            Some(network) => limits::check_network(&self.daemon, network).await,
+            None => Ok(()),
+        }
+    }
+
     async fn create(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
-        self.check_limits(&spec.limits).await?;
+        limits::check_limits(&self.daemon, &spec.limits).await?;
         // The command stands in the entrypoint: an empty list there resets the image's on Docker, but not on Podman.
         let (program, arguments) = spec
             .command
@@ -178,54 +141,29 @@ impl Engine for DockerEngine {
             ..ContainerCreateBody::default()
         };
         let client = self.daemon.client().clone();
-        let create = async move { client.create_container(None::<CreateContainerOptions>, body).await };
+        let create = async move {
+            traced("create a container", client.create_container(None::<CreateContainerOptions>, body)).await
+        };
         let created = self.daemon.finish(create).await;
         let created = created.map_err(|error| {
             self.daemon.request_error(format!("create a container of the image {}", spec.image), &error)
         })?;
-        let dropped = created
-            .warnings
-            .iter()
-            .find_map(|warning| dropped_limit(warning, &spec.limits).map(|limit| (limit, warning.clone())));
+        let dropped = created.warnings.iter().find_map(|warning| {
+            limits::dropped_limit(warning, &spec.limits).map(|limit| (limit, warning.clone()))
+        });
         if let Some((limit, reason)) = dropped {
             remove_container(&self.daemon, &created.id).await?;
-            return Err(self.not_enforced(limit, reason));
+            return Err(limits::not_enforced(&self.daemon, limit, reason));
         }
+        tracing::debug!(
+            id = created.id,
+            image = spec.image,
+            command = ?spec.command,
+            user = ?spec.user,
+            network = ?spec.network,
+            limits = ?spec.limits,
+            "made a container"
+        );
         Ok(DockerContainer::new(self.daemon.clone(), created.id, spec))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_about_limits_that_were_asked_for_are_seen() {
-        let all = ContainerLimits { memory: Some(1), nano_cpus: Some(1), pids: Some(1), timeout: None };
-        for (warning, limit) in [
-            (
-                "Your kernel does not support memory limit capabilities or the cgroup is not mounted. \
-                 Limitation discarded.",
-                Some("memory"),
-            ),
-            (
-                "Your kernel does not support CPU CFS quota or the cgroup is not mounted. Quota discarded.",
-                Some("processor"),
-            ),
-            (
-                "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. \
-                 PIDs limit discarded.",
-                Some("process"),
-            ),
-            (
-                "Your kernel does not support swap limit capabilities or the cgroup is not mounted. \
-                 Memory limited without swap.",
-                None,
-            ),
-            ("Published ports are discarded when using host network mode", None),
-        ] {
-            assert_eq!(dropped_limit(warning, &all), limit, "{warning}");
-            assert_eq!(dropped_limit(warning, &ContainerLimits::default()), None);
-        }
     }
 }

@@ -92,12 +92,7 @@ impl SandboxEngine {
     }
 
     fn create_blocking(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
-        if let Some(network) = spec.network.as_deref().filter(|network| *network != "host") {
-            return Err(SandboxError::Other {
-                action: format!("use the network `{network}`"),
-                reason: "it knows only `host` and no network".into(),
-            });
-        }
+        check_network(spec.network.as_deref())?;
         let (mapping, remark) = self.mapping()?;
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
         if let Some(remark) = remark {
@@ -146,10 +141,26 @@ impl Engine for SandboxEngine {
     type Container = SandboxContainer;
     type Error = SandboxError;
 
+    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), SandboxError> {
+        check_network(network)?;
+        let (mapping, _) = self.mapping()?;
+        control_group(limits, &mapping).map(drop)
+    }
+
     async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
         let engine = self.clone();
         let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec)).await;
         created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
+    }
+}
+
+fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
+    match network.filter(|network| *network != "host") {
+        None => Ok(()),
+        Some(network) => Err(SandboxError::Other {
+            action: format!("use the network `{network}`"),
+            reason: "it knows only `host` and no network".into(),
+        }),
     }
 }
 

@@ -7,9 +7,10 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use super::super::artifact::{AddedContent, FileContent, FileStamp};
+use super::super::artifact::{AddedContent, FileContent};
 use super::super::spool::Stop;
 use super::AddError;
+use crate::fs::FileStamp;
 use crate::fs::unpack::link_stays_inside;
 
 /// More files than an artifact brings along.

@@ -56,9 +56,7 @@ impl Credentials {
         if !headers.contains_key(AUTHORIZATION)
             && let Some(authorization) = authorization(url, options)
         {
-            let mut value = HeaderValue::from_str(&authorization).map_err(|_| HttpError::Setup {
-                reason: "the token or password has characters that no header can hold".to_owned(),
-            })?;
+            let mut value = HeaderValue::from_str(&authorization).map_err(|_| HttpError::Unsendable)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }

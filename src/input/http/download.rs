@@ -13,15 +13,15 @@ use url::Url;
 
 use super::super::error::InputError;
 use super::super::spool::Progress;
+use super::HttpOptions;
 use super::credentials::Credentials;
 use super::error::HttpError;
 use super::name::name;
 use super::request::{Answer, Failed, Reason, get};
 use super::resume::Partial;
-use super::retry::Retries;
-use super::{HttpOptions, describe, shown_url};
 use crate::events::Events;
 use crate::image::Digest;
+use crate::network::{Retries, describe, shown_url};
 use crate::store::cache::DownloadEntry;
 
 /// So much has to arrive between two failures for the second to count as a first one.
@@ -76,7 +76,7 @@ impl Download<'_> {
     ) -> Result<Outcome, InputError> {
         let mut partial = Partial::new(directory)?;
         let mut description = Description::default();
-        let mut retries = Retries::new(self.options.retries, self.options.retry_pause);
+        let mut retries = Retries::new(self.options.network.retries, self.options.network.retry_pause);
         let mut most = 0;
         loop {
             let (reason, after) = match self.attempt(known, &mut partial, &mut description, progress).await {

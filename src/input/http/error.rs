@@ -1,6 +1,7 @@
 //! Owns the error of downloading.
 
 use crate::failure::{Failure, FailureKind};
+use crate::network::{ClientError, RefusedRedirect};
 
 /// Why a download failed. URLs are shown without user name, password and query.
 #[derive(Debug, thiserror::Error)]
@@ -12,11 +13,11 @@ pub enum HttpError {
         url: String,
     },
     /// A setting cannot be used.
-    #[error("cannot set up downloading: {reason}")]
-    Setup {
-        /// Which and why.
-        reason: String,
-    },
+    #[error("cannot set up downloading: {0}")]
+    Setup(#[from] ClientError),
+    /// A secret cannot be sent.
+    #[error("cannot set up downloading: the token or password has characters that no header can hold")]
+    Unsendable,
     /// The server said no.
     #[error("`{url}` was not delivered: the server answered {status}{}", tries(*.attempts))]
     Status {
@@ -52,13 +53,8 @@ pub enum HttpError {
         reason: String,
     },
     /// A redirect is not followed.
-    #[error("the redirect of `{url}` is not followed: {reason}")]
-    Redirect {
-        /// Where it came from.
-        url: String,
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    Redirect(#[from] RefusedRedirect),
     /// The answer is not the bytes that were asked for.
     #[error("the answer of `{url}` cannot be used: {reason}")]
     Answer {
@@ -86,7 +82,7 @@ fn progress(received: u64, total: Option<u64>) -> String {
 impl Failure for HttpError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Setup { .. } => FailureKind::Usage,
+            Self::Setup(_) | Self::Unsendable => FailureKind::Usage,
             _ => FailureKind::Input,
         }
     }
@@ -109,9 +105,9 @@ impl Failure for HttpError {
             Self::Tls { .. } => {
                 "if your company has its own certificate authority, name its file with `--ca-file`"
             }
-            Self::Redirect { .. } => "give the URL it leads to, if you trust it",
+            Self::Redirect(_) => "give the URL it leads to, if you trust it",
             Self::Answer { hint: Some(hint), .. } => hint,
-            Self::Setup { .. } | Self::Answer { hint: None, .. } => return Vec::new(),
+            Self::Setup(_) | Self::Unsendable | Self::Answer { hint: None, .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

@@ -1,18 +1,12 @@
 //! Downloads: fetched once while hashing, kept in the cache by digest, and asked for again only when they changed.
 
-mod client;
 mod credentials;
 mod download;
 mod error;
 mod name;
 mod netrc;
-mod redirect;
 mod request;
 mod resume;
-mod retry;
-
-use std::path::PathBuf;
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use url::Url;
@@ -24,15 +18,15 @@ use super::{Fetched, InputError, InputOptions};
 use crate::events::Events;
 use crate::fs::Lease;
 use crate::image::Digest;
+use crate::network::{self, ClientSetup, NetworkOptions, is_loopback, shown_url, without_credentials};
 use crate::store::cache::{DownloadCache, DownloadEntry};
-pub use client::ProxySettings;
 use credentials::Credentials;
 pub use credentials::Secret;
 use download::{Complete, Download, Outcome};
 pub use error::HttpError;
 
 /// How to download.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct HttpOptions {
     /// Headers that go to the host of the URL only; their values count as secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -40,18 +34,8 @@ pub struct HttpOptions {
     pub bearer: Option<Secret>,
     /// The text of the netrc file.
     pub netrc: Option<Secret>,
-    /// Proxies.
-    pub proxy: ProxySettings,
-    /// Files with certificates (PEM) that are trusted besides the system's.
-    pub extra_ca: Vec<PathBuf>,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long the server may be silent.
-    pub read_timeout: Duration,
-    /// How often a failure that may pass is tried again.
-    pub retries: u32,
-    /// The pause before the first of these tries; it doubles from one to the next.
-    pub retry_pause: Duration,
+    /// Proxies, certificates, time limits and retries.
+    pub network: NetworkOptions,
 }
 
 /// The values of headers may be secrets, whether or not they are marked so.
@@ -63,56 +47,9 @@ impl std::fmt::Debug for HttpOptions {
             .field("headers", &names)
             .field("bearer", &self.bearer)
             .field("netrc", &self.netrc)
-            .field("proxy", &self.proxy)
-            .field("extra_ca", &self.extra_ca)
-            .finish_non_exhaustive()
+            .field("network", &self.network)
+            .finish()
     }
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            headers: Vec::new(),
-            bearer: None,
-            netrc: None,
-            proxy: ProxySettings::default(),
-            extra_ca: Vec::new(),
-            connect_timeout: Duration::from_secs(20),
-            read_timeout: Duration::from_secs(60),
-            retries: 4,
-            retry_pause: Duration::from_millis(500),
-        }
-    }
-}
-
-/// Returns `url` as it may be shown: without user name, password, query and fragment.
-pub(super) fn shown_url(url: &Url) -> String {
-    let mut shown = without_credentials(url);
-    shown.set_query(None);
-    shown.to_string()
-}
-
-/// Returns `url` without user name, password and fragment.
-fn without_credentials(url: &Url) -> Url {
-    let mut url = url.clone();
-    url.set_fragment(None);
-    // This fails only for a URL without a host, which has neither.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url
-}
-
-/// Joins an error with what caused it, each said once.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// Fetches `url`, from the cache if it is there and unchanged.
@@ -126,6 +63,7 @@ pub(super) async fn fetch(
     let cache = DownloadCache::open(lease.cache())?;
     let key = key(url, &options.http);
     let mut known = cache.lookup(&key);
+    tracing::debug!(url = shown_url(url), kept = known.is_some(), "looked the download up in the cache");
     if let Some(kept) = without_network(&cache, url, known.as_ref(), options).await? {
         events.note(format!("`{}` is taken from the cache", shown_url(url)));
         return Ok(kept);
@@ -135,7 +73,7 @@ pub(super) async fn fetch(
     }
     // With another digest wanted, that it is unchanged would be of no use.
     known = known.filter(|known| download::is(known, options.sha256));
-    let client = client::client(&options.http)?;
+    let client = network::client(&options.http.network, ClientSetup::default()).map_err(HttpError::from)?;
     let credentials = Credentials::gather(url, &options.http)?;
     warn_if_unprotected(url, &credentials, events);
     let download = Download {
@@ -225,6 +163,7 @@ fn complete_download(
         FileContent::temporary(file)
     };
     let DownloadEntry { digest, size, name, .. } = entry;
+    tracing::debug!(url = shown_url(url), size, %digest, kept = keep, "downloaded");
     Ok(Fetched { name, size, sha256: Some(digest), content })
 }
 
@@ -240,13 +179,7 @@ fn key(url: &Url, options: &HttpOptions) -> String {
 }
 
 fn warn_if_unprotected(url: &Url, credentials: &Credentials, events: &Events) {
-    let is_local = match url.host() {
-        Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "http" && credentials.any() && !is_local {
+    if url.scheme() == "http" && credentials.any() && !is_loopback(url) {
         let message = format!("credentials for `{}` go over an unprotected connection", shown_url(url));
         events.warning(message, Some("use an https URL".to_owned()));
     }

@@ -1,7 +1,6 @@
 //! Owns one request with its redirects, and telling failures that may pass from those that will not.
 
-use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -12,9 +11,10 @@ use url::Url;
 use super::super::error::InputError;
 use super::credentials::Credentials;
 use super::error::HttpError;
-use super::redirect::{MAX_REDIRECTS, same_origin, target};
-use super::retry::retry_after;
-use super::{describe, shown_url, without_credentials};
+use crate::network::{
+    MAX_REDIRECTS, RefusedRedirect, describe, is_tls, may_pass, retry_after, same_origin, shown_url, target,
+    without_credentials,
+};
 
 /// Why a try failed.
 pub(super) enum Failed {
@@ -71,11 +71,20 @@ pub(super) async fn get(
         }
         // What is hashed, measured and resumed are the bytes of the file, not a compressed form of them.
         all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let started = Instant::now();
         let response = client.get(current.clone()).headers(all).send().await;
         let response = response.map_err(|error| send_error(&current, error))?;
+        tracing::debug!(
+            url = shown_url(&current),
+            status = response.status().as_u16(),
+            milliseconds = started.elapsed().as_millis(),
+            // Whether, never which: credentials stay with the host they belong to.
+            trusted,
+            "asked for the download"
+        );
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => {
-                current = target(&current, response.headers())?;
+                current = target(&current, response.headers()).map_err(HttpError::from)?;
                 trusted &= same_origin(&first, &current);
             }
             200 | 206 | 304 | 416 => {
@@ -86,7 +95,7 @@ pub(super) async fn get(
         }
     }
     let reason = format!("there are more than {MAX_REDIRECTS} of them");
-    Err(HttpError::Redirect { url: shown_url(&first), reason }.into())
+    Err(HttpError::from(RefusedRedirect { url: shown_url(&first), reason }).into())
 }
 
 fn refused(url: &Url, reason: &str) -> HttpError {
@@ -109,8 +118,7 @@ fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
 
 fn status_error(url: &Url, response: &Response, authenticated: bool) -> Failed {
     let (status, url) = (response.status(), shown_url(url));
-    let passing = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=599);
-    if passing {
+    if may_pass(status) {
         let after = retry_after(response.headers(), Timestamp::now());
         return Failed::Passing { reason: Reason::Status { url, status, authenticated }, after };
     }
@@ -127,17 +135,4 @@ fn send_error(url: &Url, error: reqwest::Error) -> Failed {
         return refused(url, &reason).into();
     }
     Failed::passing(reason)
-}
-
-/// Says whether TLS itself failed; a certificate that is not trusted now will not be a second later.
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = inner.map_or_else(|| error.source(), |inner| Some(inner));
-    }
-    false
 }

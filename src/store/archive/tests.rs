@@ -1,14 +1,17 @@
 //! Tests of the archive writer, read back with another tar reader.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::forms::{NEW_LAYER, blob};
 use super::*;
+use crate::image::layer::WrittenLayer;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
-use crate::image::{ImagePath, Platform};
-use crate::store::BaseImage;
+use crate::image::{ImageConfig, ImagePath, Platform};
+use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
 
 fn layer(bytes: &[u8]) -> Layer {
     let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes.to_vec()) };
@@ -26,7 +29,7 @@ fn image(base_layers: BaseLayers, base_ids: &[Digest]) -> UnfinishedImage {
         config.apply(&crate::image::ConfigEdits::default(), &[written.diff_id]);
         config
     };
-    UnfinishedImage { base, layer: layer(b"program"), finish: Arc::new(finish) }
+    UnfinishedImage { base, layer: layer(b"program"), annotations: BTreeMap::new(), finish: Arc::new(finish) }
 }
 
 fn read(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {

@@ -70,6 +70,9 @@ impl DownloadCache {
     pub fn open_blob(&self, digest: &Digest) -> Option<(File, PathBuf)> {
         let path = self.blob_path(digest);
         let file = File::open(&path).ok()?;
+        // Held as long as it is open: pruning leaves alone what is in use.
+        file.lock_shared().ok()?;
+        drop(file.set_modified(std::time::SystemTime::now()));
         match digest_of(&file) {
             Ok(actual) if actual == *digest => Some((file, path)),
             Ok(_) => {
@@ -92,6 +95,8 @@ impl DownloadCache {
         let path = self.blob_path(digest);
         let file =
             bytes.persist(&path).map_err(|error| FileError::new("write to", &self.blobs, error.error))?;
+        // Where a file system has no locks, it has no pruning either.
+        drop(file.lock_shared());
         Ok((file, path))
     }
 

@@ -1,8 +1,14 @@
-//! The cache: downloads by digest.
+//! The cache: downloads and what is kept of images, by digest; and the memo.
 //!
 //! Any number of processes may use it at once: what is in it was renamed into place whole, and what is named by a
 //! digest is verified before it is used.
 
 pub mod downloads;
+pub mod images;
+pub mod memo;
+pub mod usage;
 
 pub use downloads::{DownloadCache, DownloadEntry};
+pub use images::{ImageCache, KnownName};
+pub use memo::Memo;
+pub use usage::{PartUsage, Pruned, prune, usage};

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveContainerOptionsBuilder};
 
-use super::connection::{Daemon, describe};
+use super::connection::Daemon;
 use super::error::DaemonError;
+use super::request::{describe, traced};
 use crate::image::Digest;
 
 /// Label of containers and committed images: the id of the lease of the run that made them.
@@ -73,7 +74,7 @@ async fn remove_containers(daemon: &Daemon, lease: &str) -> Result<(), DaemonErr
 /// Kills and removes a container with its anonymous volumes; one that is not there is no error.
 pub(crate) async fn remove_container(daemon: &Daemon, id: &str) -> Result<(), DaemonError> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match daemon.client().remove_container(id, Some(options)).await {
+    match traced("remove a container", daemon.client().remove_container(id, Some(options))).await {
         Ok(()) => Ok(()),
         // 409: somebody else is removing it at this moment.
         Err(error) if matches!(describe(&error).0, Some(404 | 409)) => Ok(()),

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::connection::{Daemon, RawRequest};
+use super::connection::Daemon;
 use super::error::DaemonError;
+use super::request::RawRequest;
 use crate::image::{Digest, DigestReader};
 use crate::store::archive::LayerFile;
 use crate::stream::{pump, stream_to_reader};

@@ -12,8 +12,10 @@ use http::{HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::connection::{Daemon, RawRequest, describe};
-use super::error::{DaemonError, PullCause};
+use super::connection::Daemon;
+use super::error::DaemonError;
+use super::pull_cause::PullCause;
+use super::request::{RawRequest, describe};
 use super::source::ResolveOptions;
 use crate::events::RunningStep;
 use crate::image::ImageReference;
@@ -32,7 +34,8 @@ impl Daemon {
         options: &ResolveOptions,
         step: &RunningStep,
     ) -> Result<(), DaemonError> {
-        let credentials = find_credentials(reference.registry(), &options.credential_files).await?;
+        let (registry, repository) = (reference.registry(), reference.repository());
+        let credentials = find_credentials(registry, Some(repository), &options.credential_files).await?;
         let encode = |text: &str| utf8_percent_encode(text, QUERY).to_string();
         let version = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.to_string(),
@@ -43,8 +46,7 @@ impl Daemon {
         if let Some(platform) = &options.platform {
             path.push_str(&format!("&platform={}", encode(&platform.to_string())));
         }
-        let registry_auth =
-            credentials.and_then(|credentials| auth_header(&credentials, reference.registry()));
+        let registry_auth = credentials.and_then(|credentials| auth_header(&credentials, registry));
         let request = RawRequest { method: Method::POST, path, registry_auth, body: None };
         let refused = |reason: String| DaemonError::Pull {
             name: reference.familiar(),

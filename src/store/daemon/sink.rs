@@ -8,29 +8,22 @@
 //! Between loading and naming, the image carries a name of the run's lease, so that neither a clean-up of dangling
 //! images nor a killed run leaves it in a state that nobody recognises.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
-use futures_util::{StreamExt, TryStreamExt};
-use http::Method;
-use tokio::sync::oneshot;
 
 use super::clean_up::{LeaseName, lease_name};
-use super::connection::{Daemon, DaemonFlavour, RawRequest, describe};
+use super::connection::Daemon;
 use super::error::{DaemonError, is_disk_full};
-use super::pull::{error_in, json_lines};
-use crate::engine::TarStream;
+use super::load::LoadError;
+use super::request::{describe, traced};
 use crate::events::{Events, RunningStep, Step};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImageReference};
-use crate::store::archive::{
-    ArchiveError, BaseFiles, Form, LayerFile, write_config_only, write_from_files, write_image,
-};
+use crate::store::archive::{ArchiveError, Form};
 use crate::store::{BaseImage, BaseLayers, UnfinishedImage, WrittenImage};
-use crate::stream::{StreamWriter, until_gone, writer_to_stream};
 
 /// What publishing needs beside the image.
 #[derive(Clone)]
@@ -63,14 +56,6 @@ impl Sent {
     }
 }
 
-/// Why an archive was not taken.
-enum LoadError {
-    /// The daemon read it and refused it.
-    Refused(String),
-    /// It could not be written or sent.
-    Failed(DaemonError),
-}
-
 impl Daemon {
     /// Loads `image` into the daemon and gives it the names `tags`.
     ///
@@ -98,6 +83,7 @@ impl Daemon {
         .await;
         self.unname(&loading).await;
         let (written, sent) = result?;
+        tracing::debug!(image = %written.image_id, way = sent.summary(), "published");
         step.finish(sent.summary());
         Ok(written)
     }
@@ -132,6 +118,7 @@ impl Daemon {
         .await;
         self.unname(&loading).await;
         let sent = result?;
+        tracing::debug!(committed, image = %config.digest(), way = sent.summary(), "published what was committed");
         if committed != config.digest().to_string() {
             self.remove_image(committed).await?;
         }
@@ -149,8 +136,8 @@ impl Daemon {
         let layer = match &base.layers {
             BaseLayers::Daemon { image_id } => return Ok(image_id.clone()),
             BaseLayers::BuiltIn(layer) => layer.clone(),
-            BaseLayers::Scratch => {
-                let reason = "an image without layers cannot run anything".into();
+            BaseLayers::Described(_) | BaseLayers::Scratch => {
+                let reason = "it is not in the daemon, and b2i has no layers of it to load".into();
                 let address = self.info().address.clone();
                 return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
             }
@@ -167,7 +154,7 @@ impl Daemon {
             let config = config.clone();
             Arc::new(move |_: &WrittenLayer| config.clone())
         };
-        let image = UnfinishedImage { base: below, layer, finish };
+        let image = UnfinishedImage { base: below, layer, annotations: BTreeMap::new(), finish };
         let loaded = self.send_image(&image, Form::Docker, None, &name, None).await;
         loaded.map_err(|error| self.load_error(error))?;
         self.verify(&config, &name).await?;
@@ -208,12 +195,12 @@ impl Daemon {
             Ok((layer, config)) if self.verify(&config, name).await.is_ok() => {
                 return Ok((layer, config, Sent::NewLayer));
             }
-            Ok(_) => {}
+            Ok(_) => tracing::debug!("the daemon made another image of the new layer alone; it gets all"),
             Err(LoadError::Refused(reason)) if is_disk_full(&reason) => {
                 return Err(self.load_error(LoadError::Refused(reason)));
             }
             Err(LoadError::Refused(reason)) => {
-                tracing::debug!(%reason, "the daemon takes no archive without the base's layers");
+                tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
             }
             Err(error @ LoadError::Failed(_)) => return Err(self.load_error(error)),
         }
@@ -227,122 +214,7 @@ impl Daemon {
         Ok((layer, config, Sent::Everything))
     }
 
-    /// In which form the daemon takes an archive that lacks layers it has.
-    fn partial_form(&self) -> Form {
-        match self.info().flavour {
-            DaemonFlavour::Docker => Form::Docker,
-            DaemonFlavour::Podman => Form::Oci,
-        }
-    }
-
-    async fn send_image(
-        &self,
-        image: &UnfinishedImage,
-        form: Form,
-        base_files: Option<Vec<LayerFile>>,
-        name: &str,
-        step: Option<&RunningStep>,
-    ) -> Result<(WrittenLayer, ImageConfig), LoadError> {
-        let base_files = base_files.map(Arc::new);
-        let send = || {
-            let (image, names, base_files) = (image.clone(), vec![name.to_owned()], base_files.clone());
-            self.send(step, move |out| {
-                let base = base_files.as_ref().map_or(BaseFiles::Absent, |files| BaseFiles::All(files));
-                write_image(&image, base, form, &names, out)
-            })
-        };
-        match send().await {
-            // Podman saw that it has a layer, and another program removed the layer before it was used.
-            Err(LoadError::Refused(reason)) if reason.contains("layer not known") => send().await,
-            sent => sent,
-        }
-    }
-
-    async fn load_config(&self, config: &ImageConfig, name: &str) -> Result<(), LoadError> {
-        let (config, form, names) = (config.clone(), self.partial_form(), vec![name.to_owned()]);
-        self.send(None, move |out| write_config_only(&config, form, &names, out)).await
-    }
-
-    /// Loads the layers of `committed` again, with another config.
-    async fn load_rewritten(
-        &self,
-        committed: &str,
-        config: &ImageConfig,
-        name: &str,
-        context: &PublishContext,
-    ) -> Result<(), DaemonError> {
-        let wanted = config.diff_ids();
-        let wanted = wanted.map_err(|source| ArchiveError::Config { name: committed.to_owned(), source })?;
-        let files = self.layers(committed, &wanted, &context.spool_directory).await?;
-        let (config, names) = (config.clone(), vec![name.to_owned()]);
-        let sent = self.send(None, move |out| write_from_files(&config, &files, &names, out)).await;
-        sent.map_err(|error| self.load_error(error))
-    }
-
-    /// Streams the archive that `write` writes into the daemon.
-    async fn send<T: Send + 'static>(
-        &self,
-        step: Option<&RunningStep>,
-        write: impl FnOnce(&mut StreamWriter) -> Result<T, ArchiveError> + Send + 'static,
-    ) -> Result<T, LoadError> {
-        let (mut writer, body) = writer_to_stream();
-        let counter = writer.counter();
-        let writing = tokio::task::spawn_blocking(move || {
-            let value = write(&mut writer)?;
-            writer.finish()?;
-            Ok(value)
-        });
-        // Whoever waits for this going away cuts the archive; if it is sent already, the daemon has to end with it.
-        let (_waiting, gone) = oneshot::channel();
-        let (daemon, body) = (self.clone(), until_gone(body, gone));
-        let loading = self.finish(async move { daemon.load(body).await });
-        tokio::pin!(loading);
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
-        let answer = loop {
-            tokio::select! {
-                answer = &mut loading => break answer,
-                _ = tick.tick(), if step.is_some() => {
-                    if let Some(step) = step {
-                        step.progress(counter.load(Ordering::Relaxed), None);
-                    }
-                }
-            }
-        };
-        let written = writing.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic).into()));
-        match (written, answer) {
-            (Ok(value), Ok(())) => Ok(value),
-            // The writer fails because the daemon stopped reading; then the daemon's own words say more.
-            (Err(ArchiveError::Io(error)), Err(refused))
-                if error.kind() == std::io::ErrorKind::BrokenPipe =>
-            {
-                Err(refused)
-            }
-            (Err(error), _) => Err(LoadError::Failed(error.into())),
-            (Ok(_), Err(refused)) => Err(refused),
-        }
-    }
-
-    async fn load(&self, body: TarStream) -> Result<(), LoadError> {
-        let path = "/images/load?quiet=1".to_owned();
-        let request = RawRequest { method: Method::POST, path, registry_auth: None, body: Some(body) };
-        let mut lines = Box::pin(json_lines(self.raw(request)).into_stream());
-        while let Some(line) = lines.next().await {
-            let line = line.map_err(|error| match describe(&error) {
-                (Some(_), reason) => LoadError::Refused(reason),
-                (None, reason) => LoadError::Failed(DaemonError::Publish {
-                    address: self.info().address.clone(),
-                    action: "load the image".into(),
-                    reason,
-                }),
-            })?;
-            if let Some(reason) = error_in(&line) {
-                return Err(LoadError::Refused(reason));
-            }
-        }
-        Ok(())
-    }
-
-    fn load_error(&self, error: LoadError) -> DaemonError {
+    pub(super) fn load_error(&self, error: LoadError) -> DaemonError {
         match error {
             LoadError::Failed(error) => error,
             LoadError::Refused(reason) => self.publish_error("load the image", reason),
@@ -390,7 +262,8 @@ impl Daemon {
                 .repo(&repository)
                 .tag(tag.tag().unwrap_or("latest"))
                 .build();
-            self.client().tag_image(&image, Some(options)).await.map_err(|error| {
+            let tagged = traced("tag the image", self.client().tag_image(&image, Some(options))).await;
+            tagged.map_err(|error| {
                 self.publish_error(format!("name the image `{}`", tag.familiar()), describe(&error).1)
             })?;
         }
@@ -409,7 +282,7 @@ impl Daemon {
     /// Removes an image, or a name of it, but none of the images below it; one that is not there is no error.
     pub(crate) async fn remove_image(&self, name: &str) -> Result<(), DaemonError> {
         let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-        match self.client().remove_image(name, Some(options), None).await {
+        match traced("remove an image", self.client().remove_image(name, Some(options), None)).await {
             Ok(_) => Ok(()),
             Err(error) if describe(&error).0 == Some(404) => Ok(()),
             Err(error) => Err(self.request_error(format!("remove the image {name}"), &error)),

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::connection::{Daemon, DaemonFlavour, describe};
+use super::connection::Daemon;
 use super::error::DaemonError;
+use super::info::DaemonFlavour;
+use super::request::describe;
 use crate::events::{Events, Step};
 use crate::image::{Digest, ImageConfig, ImageReference, Platform};
 use crate::request::PullPolicy;
@@ -79,6 +81,8 @@ impl Daemon {
             let (found, wanted) = (Box::new(image.config.platform()), Box::new(wanted));
             return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, wanted });
         }
+        let layers = image.config.diff_ids().map(|layers| layers.len()).unwrap_or_default();
+        tracing::debug!(base = image.name, digest = ?image.manifest_digest, layers, pulled, "found the base");
         step.finish(if pulled { "pulled" } else { "already in the daemon" });
         Ok(image)
     }

@@ -7,8 +7,9 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
 use super::clean_up::{LEASE_LABEL, remove_container};
-use super::connection::{Daemon, RawRequest};
+use super::connection::Daemon;
 use super::error::DaemonError;
+use super::request::RawRequest;
 use crate::stream::{pump, stream_to_reader};
 
 impl Daemon {

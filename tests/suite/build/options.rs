@@ -129,6 +129,8 @@ fn a_result_is_reported_as_asked() {
         assert_eq!(serde_json::from_str::<Value>(&written).expect("JSON"), printed);
         assert_eq!(printed["schemaVersion"], 1);
         assert_eq!(printed["ports"], json!(["8080/tcp"]));
+        assert_eq!(printed["assembly"], "place");
+        assert_eq!(printed["assemblyReason"], "the template's script is unchanged");
         let id = printed["imageId"].as_str().expect("an ID").to_owned();
         assert_eq!(std::fs::read_to_string(&id_file).expect("it was asked for"), id);
         for name in &names {
@@ -144,6 +146,11 @@ fn a_result_is_reported_as_asked() {
         let ended = again.run();
         assert_eq!((ended.stdout.trim(), ended.stderr.as_str(), ended.code), (id.as_str(), "", Some(0)));
         assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+        let run = ["build", &fixture("program"), "--format", "json", "--assemble", "docker"];
+        let ended = b2i(&daemon).args(run).args(["--port", "8080", "-t", names[0].reference()]).run();
+        let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
+        assert_eq!(printed["assembly"], "run");
+        assert_eq!(printed["assemblyReason"], "asked for with `--assemble docker`");
     }
 }
 
@@ -241,6 +248,35 @@ fn of_the_base_is_kept_what_is_its_own() {
 }
 
 #[test]
+fn a_base_that_is_a_builder_itself_says_nothing_about_our_scripts() {
+    for daemon in TestEnvironment::get().daemons() {
+        for base in ["s2i-foreign:1", "s2i-foreign:old-labels", "s2i-foreign:environment-only"] {
+            for assembly in ["place", "docker"] {
+                let arguments =
+                    [&fixture("program-glibc"), "--builder", "binary:debian13", "--assemble", assembly];
+                let image = Image::build_by(on_base(&daemon, base), &daemon, &arguments);
+                let config = config(&image);
+                let labels = config["Labels"].as_object().expect("labels");
+                let of_s2i = |name: &&String| {
+                    (name.starts_with("io.openshift.s2i.") || name.starts_with("io.s2i."))
+                        && !name.starts_with("io.openshift.s2i.build.")
+                };
+                let found: Vec<&String> = labels.keys().filter(of_s2i).collect();
+                assert_eq!(
+                    found,
+                    ["io.openshift.s2i.scripts-url"],
+                    "{base} by {assembly} on {}",
+                    daemon.name
+                );
+                assert_eq!(labels["io.openshift.s2i.scripts-url"], "image:///usr/libexec/s2i");
+                let env = words(&config, "Env");
+                assert!(!env.iter().any(|entry| entry.starts_with("STI_")), "{env:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_builders_bases_are_checked() {
     for daemon in TestEnvironment::get().daemons() {
         for (name, code, line) in [
@@ -255,5 +291,97 @@ fn a_builders_bases_are_checked() {
             assert!(ended.stdout.contains(line), "{line}: {}", ended.stdout);
             assert_eq!(ended.stdout.contains("wrong"), code != 0, "{}", ended.stdout);
         }
+    }
+}
+
+#[test]
+fn every_base_is_checked_whatever_becomes_of_the_others() {
+    for daemon in TestEnvironment::get().daemons() {
+        // Nothing listens at the second one's registry; and nothing has to, offline.
+        let image = TestEnvironment::get().image("jre:17");
+        let bases =
+            [("8", &*image), ("11", "127.0.0.1:1/absent:1"), ("17", &image), ("21", &image), ("25", &image)];
+        let bases = bases.map(|(release, base)| {
+            format!("\"docker.io/library/eclipse-temurin:{release}-jre\" = \"{base}\"\n")
+        });
+        let text = format!("[bases]\n{}", bases.concat());
+        let check = |options: &[&str]| {
+            let mut command =
+                b2i(&daemon).args(["builders", "check", "java", "--format", "json"]).args(options);
+            write(&command.directory().join("home/.config/b2i/config.toml"), &text);
+            let ended = command.run();
+            assert_eq!(
+                ended.code,
+                Some(5),
+                "{options:?} on {}: {}{}",
+                daemon.name,
+                ended.stdout,
+                ended.stderr
+            );
+            let report: Value = serde_json::from_str(&ended.stdout).expect("one document");
+            assert_eq!(report["schemaVersion"], 1);
+            report["bases"].as_array().expect("a list").clone()
+        };
+        for (options, why) in
+            [(&["--offline"][..], "`--offline`"), (&["--pull", "never"], "`--pull never`"), (&[], "pulled")]
+        {
+            let bases = check(options);
+            let outcomes: Vec<&Value> = bases.iter().map(|base| &base["outcome"]).collect();
+            assert_eq!(outcomes, ["differs", "unavailable", "ok", "differs", "differs"], "{bases:?}");
+            assert_eq!(bases[1]["base"], "127.0.0.1:1/absent:1");
+            assert!(bases[1]["reason"].as_str().expect("text").contains(why), "{}", bases[1]);
+        }
+    }
+}
+
+#[test]
+fn twice_verbose_tells_the_way_and_no_secret() {
+    for daemon in TestEnvironment::get().daemons() {
+        for (assembly, told) in [
+            ("place", &["only the new layer was sent", "sent an archive to the daemon bytes="][..]),
+            ("docker", &["made a container", "the command ended", "committed the container"]),
+        ] {
+            let image = daemon.owned_image("verbose");
+            let command =
+                b2i(&daemon).env("TAKEN", "hunter2-taken").args(["build", &fixture("program-glibc")]);
+            let command = command.args(["-vv", "--assemble", assembly, "--tag", image.reference()]);
+            // New every time, so that there is something to send.
+            let label = format!("test={}", image.reference());
+            let command = command.args(["--label", &label, "-e", "TAKEN", "-e", "PASSWORD=hunter2-typed"]);
+            let ended = command.args(["--", "--password", "hunter2-argument"]).run();
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            let everywhere = [
+                "took a lease",
+                "found a daemon",
+                "read the facts",
+                "planned",
+                "found the base",
+                "published",
+                "request to the daemon",
+                "milliseconds=",
+            ];
+            for word in everywhere.iter().chain(told) {
+                assert!(ended.stderr.contains(word), "no {word:?} on {}: {}", daemon.name, ended.stderr);
+            }
+            assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+            let line = format!("{} sha256:", image.reference());
+            assert!(ended.stdout.starts_with(&line) && ended.stdout.lines().count() == 1, "{}", ended.stdout);
+        }
+    }
+}
+
+#[test]
+fn the_class_that_is_asked_for_is_started() {
+    for daemon in TestEnvironment::get().daemons() {
+        let (jar, library) = (fixture("app/app.jar"), fixture("app/lib"));
+        let arguments = [&jar, "--add", &library, "--main-class", "example.app.Main", "--", "--print"];
+        let image = Image::build(&daemon, &arguments);
+        assert!(words(&config(&image), "Env").contains(&"JAVA_MAIN_CLASS=example.app.Main".to_owned()));
+        assert_eq!(words(&image.report(&[], &["more"]), "arguments"), ["--print", "more"]);
+        // One of the class path is as good, and what is set by hand wins.
+        let arguments = [&jar, "--add", &library, "--main-class", "example.greeter.Greeter"];
+        let env = ["-e", "JAVA_MAIN_CLASS=example.app.Main", "--", "--print"];
+        let image = Image::build(&daemon, &[&arguments[..], &env].concat());
+        assert_eq!(words(&image.report(&[], &[]), "arguments"), ["--print"]);
     }
 }

@@ -3,6 +3,7 @@
 use b2i::builder::CatalogSettings;
 use b2i::request::Output;
 use b2i::road::{Built, DaemonChoice, RunStreams, Surroundings};
+use b2i::store::registry::RegistrySettings;
 
 use super::*;
 
@@ -255,18 +256,22 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
         let surroundings = Surroundings::new(
             cache.path().to_owned(),
             choice,
+            RegistrySettings::default(),
             CatalogSettings::default(),
+            "unused".into(),
             Events::silent(),
             || Box::new(io::empty()),
         );
         let built = Built {
             image_id,
+            manifest_digest: None,
             tags: vec![tag],
             outputs: vec![Output::Docker],
             daemon: None,
             ports: Vec::new(),
             builder: String::new(),
-            assembly: String::new(),
+            assembly: b2i::plan::AssemblyKind::Place,
+            assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
         };

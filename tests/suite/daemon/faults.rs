@@ -1,5 +1,6 @@
 //! Daemons that fail in ways a real one is hard to bring to: a small server that does just that.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -169,7 +170,7 @@ fn image(size: u64, content: Arc<dyn Content>) -> UnfinishedImage {
         config
     };
     let layer = Layer::new(vec![entry], 0).expect("consistent");
-    UnfinishedImage { base, layer, finish: Arc::new(finish) }
+    UnfinishedImage { base, layer, annotations: BTreeMap::new(), finish: Arc::new(finish) }
 }
 
 async fn publish(load: Load, image: &UnfinishedImage) -> (Result<Digest, DaemonError>, Vec<String>) {

@@ -7,6 +7,7 @@ mod containers;
 mod faults;
 mod images;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,7 +68,7 @@ async fn connect(variable: &str) -> Daemon {
 }
 
 impl Setup {
-    async fn new(variable: &str) -> Self {
+    async fn new(variable: &str, base: &str) -> Self {
         let daemon = connect(variable).await;
         let spool = tempfile::tempdir().expect("a directory");
         let context = PublishContext {
@@ -75,9 +76,9 @@ impl Setup {
             spool_directory: spool.path().to_owned(),
             events: Events::silent(),
         };
-        let base: ImageReference = unique("base").parse().expect("a name");
+        let base: ImageReference = base.parse().expect("a name");
         let setup = Self { daemon, context, spool, names: vec![base.familiar()], base };
-        let image = busybox(&setup.daemon.info().platform);
+        let image = busybox(&setup.daemon.info().platform, &setup.base.familiar());
         setup
             .daemon
             .publish(&image, None, std::slice::from_ref(&setup.base), &setup.context)
@@ -88,7 +89,8 @@ impl Setup {
 
     /// One for each daemon.
     async fn both() -> [Self; 2] {
-        [Self::new("B2I_TEST_DOCKER_HOST").await, Self::new("B2I_TEST_PODMAN_HOST").await]
+        let base = unique("base");
+        [Self::new("B2I_TEST_DOCKER_HOST", &base).await, Self::new("B2I_TEST_PODMAN_HOST", &base).await]
     }
 
     async fn resolve(&self) -> BaseImage {
@@ -156,7 +158,10 @@ fn client(flavour: DaemonFlavour, address: &str) -> std::process::Command {
 }
 
 /// A base with a shell, an entrypoint that must never run around a script, and a health check.
-fn busybox(platform: &Platform) -> UnfinishedImage {
+///
+/// `owner` makes it an image of its own: under two names it would be one image, and Podman may remove an image with
+/// its last name at the very moment when another test gives it a new one.
+fn busybox(platform: &Platform, owner: &str) -> UnfinishedImage {
     let path = std::env::var("B2I_TEST_BUSYBOX").unwrap_or_else(|_| "/bin/busybox".into());
     let program = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // The name of the dynamic loader stands at the beginning of an ELF file that needs one.
@@ -178,7 +183,7 @@ fn busybox(platform: &Platform) -> UnfinishedImage {
     let layer = Layer::new(entries, 0).expect("consistent");
     let edits = ConfigEdits {
         env: vec![("PATH".into(), "/bin".into()), ("OF_BASE".into(), "1".into())],
-        labels: [("kept".to_owned(), "yes".to_owned())].into(),
+        labels: [("kept".to_owned(), "yes".to_owned()), ("owner".to_owned(), owner.to_owned())].into(),
         exposed_ports: vec!["8080/tcp".into()],
         user: Some("1001:0".into()),
         entrypoint: Some(vec!["/bin/echo".into(), "AROUND".into()]),
@@ -207,7 +212,7 @@ fn on(
         }
     };
     let base = BaseImage { name: name.into(), manifest_digest: None, config, layers };
-    UnfinishedImage { base, layer, finish: Arc::new(finish) }
+    UnfinishedImage { base, layer, annotations: BTreeMap::new(), finish: Arc::new(finish) }
 }
 
 fn edits() -> ConfigEdits {

@@ -83,3 +83,27 @@ fn a_base_for_another_platform_is_refused() {
         assert_fails(&mut command, 5, &["linux/amd64", "linux/arm64", "hint: "]);
     }
 }
+
+#[test]
+fn limits_and_networks_that_cannot_be_had_are_refused_before_the_base_is_fetched() {
+    for daemon in TestEnvironment::get().daemons() {
+        let missing = ["--builder", "registry.invalid/team/s2i-builder:3", "--pull", "never"];
+        for (arguments, words) in [
+            (["--memory", "1k"], &["memory limit", "1024 bytes", "6m"][..]),
+            (["--network", "no-such"], &["no network `no-such`", "network ls"]),
+            (["--network", "../images/json?x"], &["no network `../images/json?x`"]),
+            (["--network", "container:no-such"], &["no network `container:no-such`"]),
+            (["--cpus", "100000"], &["100000 processors"]),
+        ] {
+            if arguments[0] == "--cpus" && daemon.name == "podman" {
+                continue; // It takes any number.
+            }
+            let command = build("program").daemon(&daemon).args(missing).args(arguments);
+            assert_fails(&mut { command }, 2, words);
+        }
+        let image = daemon.owned_image("network");
+        let command = build("program").daemon(&daemon).args(["--assemble", "docker", "--network", "host"]);
+        let output = command.args(["--memory", "64m", "--tag", image.reference()]).run();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+    }
+}

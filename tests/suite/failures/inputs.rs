@@ -102,7 +102,7 @@ fn options_that_contradict_the_artifact_are_refused() {
             3,
             &["another SHA-256", "expected sha256:0000", "actual   sha256:a"][..],
         ),
-        ("program", &["--platform", "linux/arm64"], 2, &["linux/amd64", "linux/arm64", "--platform"]),
+        ("program", &["--platform", "linux/arm64"], 4, &["linux/amd64", "linux/arm64", "--platform"]),
         ("program", &["--max-size", "1000"], 3, &["1000 bytes", "687048", "--max-size"]),
         ("program", &["--builder", "tomcat"], 5, &["takes WARs", "executable", "--builder"]),
         ("program", &["--builder", "no-such-builder"], 2, &["no builder `no-such-builder`", "binary"]),
@@ -113,6 +113,12 @@ fn options_that_contradict_the_artifact_are_refused() {
         ("archives/two.tar.gz", &["--path", "nope"], 4, &["no file `nope`", "tool-1.2/tool", "hint: "]),
         ("archives/tool.tar.gz", &["--max-size", "100KB"], 3, &["--max-size"]),
         ("app/app.jar", &[], 4, &["lib/greeter.jar", "--add lib/"]),
+        (
+            "standalone.jar",
+            &["--main-class", "no.Such"],
+            4,
+            &["main class `no.Such`", "--main-class", "Class-Path"],
+        ),
         ("program", &["--add", "/etc/passwd:../../x"], 2, &["../../x", "hint: "]),
     ] {
         assert_fails(&mut build(fixture, arguments), code, words);

@@ -56,6 +56,18 @@ fn template_directories_stay_in_the_project() {
         &["`templates`", "leaves the project", &outside.display().to_string(), "hint: "],
     );
 
+    // Nor does a link on the way, and not for other commands either.
+    for arguments in
+        [&["build", "program"][..], &["builders", "list"], &["builders", "export", "mine", "out"]]
+    {
+        let command = project("[templates]\ndirectories = [\"nested/mine\"]");
+        let outside = command.directory().join("outside");
+        write_template(&outside.join("mine"));
+        std::os::unix::fs::symlink(&outside, command.directory().join("work/nested")).expect("links");
+        let mut command = B2iCommand::new().current_dir(&command.directory().join("work")).args(arguments);
+        assert_fails(&mut command, 2, &["`nested/mine`", "leaves the project", "hint: "]);
+    }
+
     // Nor does a link in a template lead out.
     let mut inside = project("[templates]\ndirectories = [\"templates\"]");
     let templates = inside.directory().join("work/templates");

@@ -7,7 +7,8 @@ use b2i::events::Events;
 use b2i::failure::{Failure, FailureKind};
 use b2i::fs::Lease;
 use b2i::image::Digest;
-use b2i::input::{self, HttpError, InputError, InputSource, Origin, ProxySettings, Secret};
+use b2i::input::{self, HttpError, InputError, InputSource, Origin, Secret};
+use b2i::network::ProxySettings;
 use http::{HeaderName, HeaderValue};
 
 use super::super::fault_server::{FaultServer, Request, answer, head, serve_part};
@@ -168,7 +169,7 @@ fn a_server_that_makes_it_begin_again_is_given_up() {
         }
     });
     let mut fetcher = Fetcher::new();
-    fetcher.options.http.retries = 2;
+    fetcher.options.http.network.retries = 2;
     let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
     assert_eq!(error.kind(), FailureKind::Input);
     assert!(server.requests().len() < 8, "{} requests", server.requests().len());
@@ -180,7 +181,7 @@ fn progress_between_cuts_keeps_a_download_alive() {
     const PIECE: usize = 1_200_000;
     let server = FaultServer::start(|request, to| serve_part(request, to, "\"1\"", &body(PIECE * 8), PIECE));
     let mut fetcher = Fetcher::new();
-    fetcher.options.http.retries = 2;
+    fetcher.options.http.network.retries = 2;
     assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), body(PIECE * 8));
 }
 
@@ -252,8 +253,8 @@ fn a_silent_server_is_given_up() {
     for handler in silent {
         let server = FaultServer::start(handler);
         let fetcher = Fetcher::with(|options| {
-            options.http.read_timeout = Duration::from_millis(150);
-            options.http.retries = 1;
+            options.http.network.read_timeout = Duration::from_millis(150);
+            options.http.network.retries = 1;
         });
         let started = Instant::now();
         let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
@@ -421,12 +422,12 @@ fn proxies_are_used_as_told() {
     let server = FaultServer::start(|_, to| answer(to, "200 OK", &[], b"directly"));
     let mut fetcher = Fetcher::new();
     let url = proxy.url("").replace("//", "//user:secret@");
-    fetcher.options.http.proxy = ProxySettings { http: Some(url), ..ProxySettings::default() };
+    fetcher.options.http.network.proxy = ProxySettings { http: Some(url), ..ProxySettings::default() };
     assert_eq!(fetcher.fetch("http://example.invalid/a.jar").expect("fetches").bytes(), b"by proxy");
     let request = &proxy.requests()[0];
     assert_eq!(request.line, "GET http://example.invalid/a.jar");
     assert_eq!(request.header("proxy-authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
-    fetcher.options.http.proxy.no_proxy = Some("127.0.0.1".to_owned());
+    fetcher.options.http.network.proxy.no_proxy = Some("127.0.0.1".to_owned());
     assert_eq!(fetcher.fetch(&server.url("/b")).expect("fetches").bytes(), b"directly");
 }
 
@@ -443,7 +444,7 @@ fn a_certificate_has_to_be_trusted() {
     let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
     assert!(matches!(error, InputError::Http(HttpError::Tls { .. })), "{error}");
     assert!(server.requests().is_empty());
-    fetcher.options.http.extra_ca = vec!["tests/suite/fixtures/tls/ca.pem".into()];
+    fetcher.options.http.network.extra_ca = vec!["tests/suite/fixtures/tls/ca.pem".into()];
     assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), b"protected");
     let error = fetcher.fetch(&server.url("/down")).err().expect("fails");
     assert!(error.to_string().contains("unprotected http"), "{error}");
@@ -453,7 +454,7 @@ fn a_certificate_has_to_be_trusted() {
 fn an_unreachable_server_is_named() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let mut fetcher = Fetcher::new();
-    fetcher.options.http.retries = 1;
+    fetcher.options.http.network.retries = 1;
     let error = fetcher.fetch(&format!("http://{}/a", closed.expect("binds"))).err().expect("fails");
     assert!(error.to_string().contains("refused") && error.to_string().contains("tried 2 times"), "{error}");
 }

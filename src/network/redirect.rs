@@ -4,15 +4,24 @@ use http::HeaderMap;
 use http::header::LOCATION;
 use url::Url;
 
-use super::error::HttpError;
 use super::shown_url;
 
 /// How many redirects are followed.
-pub(super) const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
-/// Returns where the answer of `current` leads.
-pub(super) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, HttpError> {
-    let refuse = |reason: String| HttpError::Redirect { url: shown_url(current), reason };
+/// A redirect that is not followed.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the redirect of `{url}` is not followed: {reason}")]
+pub struct RefusedRedirect {
+    /// Where it came from.
+    pub(crate) url: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// Returns where the `Location` of `current`'s answer leads.
+pub(crate) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, RefusedRedirect> {
+    let refuse = |reason: String| RefusedRedirect { url: shown_url(current), reason };
     let location = headers.get(LOCATION).ok_or_else(|| refuse("it does not say where to".to_owned()))?;
     let location = std::str::from_utf8(location.as_bytes())
         .map_err(|_| refuse("where it leads to is not UTF-8".to_owned()))?;
@@ -34,7 +43,7 @@ pub(super) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, HttpErro
 }
 
 /// Says whether both have the same scheme, host and port.
-pub(super) fn same_origin(one: &Url, two: &Url) -> bool {
+pub(crate) fn same_origin(one: &Url, two: &Url) -> bool {
     one.scheme() == two.scheme()
         && one.host() == two.host()
         && one.port_or_known_default() == two.port_or_known_default()

@@ -5,18 +5,23 @@
 //!
 //! Source: docker's "Credential store" documentation; containers-auth.json(5).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 
 use crate::failure::{Failure, FailureKind};
+
+mod helper;
+mod keep;
+mod key;
+
+use helper::Helper;
+pub use keep::{Kept, forget_credentials, keep_credentials};
 
 /// Largest credentials file that is read, in bytes.
 const MAXIMUM_FILE: u64 = 4 << 20;
@@ -87,11 +92,11 @@ impl Failure for CredentialsError {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct AuthFile {
-    auths: HashMap<String, AuthEntry>,
+    auths: BTreeMap<String, AuthEntry>,
     #[serde(rename = "credsStore")]
     store: Option<String>,
     #[serde(rename = "credHelpers")]
-    helpers: HashMap<String, String>,
+    helpers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -103,17 +108,22 @@ struct AuthEntry {
     identitytoken: Option<String>,
 }
 
-/// Finds the credentials of `registry` (`host[:port]`) in the first of `files` that has some.
+/// Finds the credentials for `repository` of `registry` (`host[:port]`) in the first of `files` that has some.
+///
+/// In a file, a helper comes before an entry with a secret. Of the entries the most specific one wins, as
+/// containers-auth.json(5) says: `registry/namespace/name`, then `registry/namespace`, then the registry. Without
+/// `repository` (a question to the registry itself) only entries of the whole registry count.
 ///
 /// # Errors
 /// [`CredentialsError`] if a file is not valid, or a helper that is configured for this registry does not work.
 pub async fn find_credentials(
     registry: &str,
+    repository: Option<&str>,
     files: &[PathBuf],
 ) -> Result<Option<Credentials>, CredentialsError> {
     for path in files {
-        let Some(file) = read(path)? else { continue };
-        if let Some(found) = find_in(registry, path, file).await? {
+        let Some(file) = read::<AuthFile>(path)? else { continue };
+        if let Some(found) = find_in(registry, repository, path, file).await? {
             return Ok(Some(found));
         }
     }
@@ -122,39 +132,50 @@ pub async fn find_credentials(
 
 async fn find_in(
     registry: &str,
+    repository: Option<&str>,
     path: &Path,
     file: AuthFile,
 ) -> Result<Option<Credentials>, CredentialsError> {
-    let named = file.helpers.iter().find(|(key, _)| is_for(key, registry)).map(|(_, helper)| helper.clone());
-    if let Some(helper) = named.or(file.store).filter(|helper| !helper.is_empty())
-        && let Some(found) = ask_helper(&helper, registry, path).await?
+    let named = key::best_first(&file.helpers, registry, None).into_iter().next().map(|(_, helper)| helper);
+    if let Some(helper) = named.or(file.store.as_ref()).filter(|helper| !helper.is_empty())
+        && let Some(found) = (Helper { name: helper, file: path, registry }).get().await?
     {
         return Ok(Some(found));
     }
-    let invalid = || CredentialsError::File {
-        path: path.to_owned(),
-        reason: format!("has an entry for `{registry}` whose `auth` is not `user:password` in base64"),
-    };
-    let Some((_, entry)) = file.auths.into_iter().find(|(key, _)| is_for(key, registry)) else {
-        return Ok(None);
-    };
-    let identity_token = entry.identitytoken.filter(|token| !token.is_empty());
-    let (username, password) = match entry.auth.filter(|auth| !auth.is_empty()) {
-        Some(auth) => {
-            let bytes = STANDARD.decode(auth.trim()).map_err(|_| invalid())?;
-            let text = String::from_utf8(bytes).map_err(|_| invalid())?;
-            let (username, password) = text.split_once(':').ok_or_else(invalid)?;
-            (username.to_owned(), password.trim_end_matches('\0').to_owned())
+    for (key, entry) in key::best_first(&file.auths, registry, repository) {
+        // Docker leaves an empty entry behind for what a helper keeps.
+        if let Some(found) = entry.credentials().map_err(|reason| CredentialsError::File {
+            path: path.to_owned(),
+            reason: format!("has an entry for `{key}` {reason}"),
+        })? {
+            return Ok(Some(found));
         }
-        None => (entry.username.unwrap_or_default(), entry.password.unwrap_or_default()),
-    };
-    if username.is_empty() && password.is_empty() && identity_token.is_none() {
-        return Ok(None);
     }
-    Ok(Some(Credentials { username, password, identity_token }))
+    Ok(None)
 }
 
-fn read(path: &Path) -> Result<Option<AuthFile>, CredentialsError> {
+impl AuthEntry {
+    /// What the entry holds; the error says what is wrong with it and quotes nothing.
+    fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
+        const INVALID: &str = "whose `auth` is not `user:password` in base64";
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let identity_token = self.identitytoken.clone().filter(|token| !token.is_empty());
+        let (username, password) = match self.auth.as_ref().filter(|auth| !auth.is_empty()) {
+            Some(auth) => {
+                let bytes = STANDARD.decode(auth.trim()).map_err(|_| INVALID)?;
+                let text = String::from_utf8(bytes).map_err(|_| INVALID)?;
+                let (username, password) = text.split_once(':').ok_or(INVALID)?;
+                (username.to_owned(), password.trim_end_matches('\0').to_owned())
+            }
+            None => (text(&self.username), text(&self.password)),
+        };
+        let empty = username.is_empty() && password.is_empty() && identity_token.is_none();
+        Ok((!empty).then_some(Credentials { username, password, identity_token }))
+    }
+}
+
+/// Reads a file as whatever `T` takes of it; nothing if it is not there.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CredentialsError> {
     let failed = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -171,86 +192,6 @@ fn read(path: &Path) -> Result<Option<AuthFile>, CredentialsError> {
         .map_err(|error| failed(format!("is not valid at line {}, column {}", error.line(), error.column())))
 }
 
-/// Says whether an entry's key names exactly this registry.
-fn is_for(key: &str, registry: &str) -> bool {
-    let host = |name: &str| {
-        let name = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
-        // Old files have the API's path behind the host; Podman's may have a namespace, which is not this registry.
-        let name = name.strip_suffix('/').unwrap_or(name);
-        let name = name.strip_suffix("/v1").or_else(|| name.strip_suffix("/v2")).unwrap_or(name);
-        match name {
-            "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
-            name => name.to_ascii_lowercase(),
-        }
-    };
-    host(key) == host(registry)
-}
-
-#[derive(Deserialize)]
-struct HelperAnswer {
-    #[serde(rename = "Username", default)]
-    username: String,
-    #[serde(rename = "Secret", default)]
-    secret: String,
-}
-
-async fn ask_helper(
-    name: &str,
-    registry: &str,
-    path: &Path,
-) -> Result<Option<Credentials>, CredentialsError> {
-    let helper = format!("docker-credential-{name}");
-    let failed = |reason: String| CredentialsError::Helper {
-        helper: helper.clone(),
-        path: path.to_owned(),
-        registry: registry.to_owned(),
-        reason,
-    };
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Err(failed("has no valid name".into()));
-    }
-    let server = if is_for(DOCKER_HUB_KEY, registry) { DOCKER_HUB_KEY } else { registry };
-    let exchange = async {
-        let mut child = tokio::process::Command::new(&helper)
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A helper may answer without reading its input to the end.
-            let _ = stdin.write_all(server.as_bytes()).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = match tokio::time::timeout(HELPER_TIMEOUT, exchange).await {
-        Err(_) => return Err(failed(format!("did not answer within {} s", HELPER_TIMEOUT.as_secs()))),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(failed("is not installed".into()));
-        }
-        Ok(Err(error)) => return Err(failed(format!("could not be started: {error}"))),
-        Ok(Ok(output)) => output,
-    };
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        if said.contains("credentials not found") {
-            return Ok(None);
-        }
-        return Err(failed(format!("failed ({})", output.status)));
-    }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed("gave an answer that is not valid".into()))?;
-    if answer.secret.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(if answer.username == "<token>" {
-        Credentials { username: String::new(), password: String::new(), identity_token: Some(answer.secret) }
-    } else {
-        Credentials { username: answer.username, password: answer.secret, identity_token: None }
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +200,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("config.json");
         std::fs::write(&path, text).expect("written");
-        find_credentials(registry, &[directory.path().join("absent.json"), path]).await
+        find_credentials(registry, None, &[directory.path().join("absent.json"), path]).await
     }
 
     #[tokio::test]
@@ -270,6 +211,33 @@ mod tests {
         assert_eq!((found.username.as_str(), found.password.as_str()), ("user", "p:w"));
         for other in ["registry.example:5000", "docker.io", "example", "evil.registry.example"] {
             assert_eq!(find(other, &text).await.expect("valid"), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_entries_the_most_specific_one_wins_every_time() {
+        let entry = |key: &str, user: &str| {
+            format!(r#""{key}":{{"auth":"{}"}}"#, STANDARD.encode(format!("{user}:password")))
+        };
+        let text = format!(
+            r#"{{"auths":{{{},{},{},"docker.io/empty":{{}}}}}}"#,
+            entry(DOCKER_HUB_KEY, "old"),
+            entry("docker.io", "exact"),
+            entry("docker.io/team", "team"),
+        );
+        let directory = tempfile::tempdir().expect("directory");
+        let files = [directory.path().join("auth.json")];
+        std::fs::write(&files[0], text).expect("written");
+        for (repository, expected) in [
+            (None, "exact"),
+            (Some("library/nginx"), "exact"),
+            (Some("team/app"), "team"),
+            (Some("empty/app"), "exact"),
+        ] {
+            for _ in 0..8 {
+                let found = find_credentials("docker.io", repository, &files).await.expect("valid");
+                assert_eq!(found.expect("found").username, expected, "{repository:?}");
+            }
         }
     }
 

@@ -1,37 +1,37 @@
-//! Owns how often and after which pause a download is tried again.
+//! Owns how often and after which pause something is tried again.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// The tries of one download.
-pub(super) struct Retries {
+/// The tries of one transfer.
+pub(crate) struct Retries {
     allowed: u32,
     first_pause: Duration,
     failures: u32,
-    pub(super) attempts: u32,
+    pub(crate) attempts: u32,
 }
 
 impl Retries {
-    pub(super) fn new(allowed: u32, first_pause: Duration) -> Self {
+    pub(crate) fn new(allowed: u32, first_pause: Duration) -> Self {
         Self { allowed, first_pause, failures: 0, attempts: 1 }
     }
 
     /// Bytes have arrived: the next failure is the first again.
-    pub(super) fn made_progress(&mut self) {
+    pub(crate) fn made_progress(&mut self) {
         self.failures = 0;
     }
 
     /// Returns the pause before the next try, or nothing if it was the last one. Each pause is twice as long as the
     /// one before, less a random part, so that many clients do not come back together.
-    pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         if self.failures >= self.allowed {
             return None;
         }
@@ -45,8 +45,13 @@ impl Retries {
     }
 }
 
+/// Says whether a failure with this status may pass by itself.
+pub(crate) fn may_pass(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=599)
+}
+
 /// Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,0 +1,140 @@
+//! Owns what is said of limits and networks before a container is made: what cannot be had is refused before anything
+//! is pulled or uploaded for it.
+
+use bollard::errors::Error as BollardError;
+use serde_json::Value;
+
+use crate::engine::ContainerLimits;
+use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour};
+
+/// Least memory of a container, in bytes: Docker refuses less, and on Podman nothing can start in less.
+const LEAST_MEMORY: u64 = 6 << 20;
+
+/// Networks that are ways of having one, and not looked up by their name.
+const MODES: [&str; 4] = ["none", "host", "default", "private"];
+
+/// Refuses limits of which it is known beforehand that they cannot be enforced or are never taken.
+pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> Result<(), DaemonError> {
+    let asked = [
+        (limits.memory.is_some(), "memory", "MemoryLimit"),
+        (limits.nano_cpus.is_some(), "processor", "CpuCfsQuota"),
+        (limits.pids.is_some(), "process", "PidsLimit"),
+    ];
+    if asked.iter().all(|(is_asked, ..)| !is_asked) {
+        return Ok(());
+    }
+    if let Some(memory) = limits.memory.filter(|memory| *memory < LEAST_MEMORY) {
+        let reason = format!("{memory} bytes are too little, {LEAST_MEMORY} (6m) are the least");
+        return Err(DaemonError::LimitOutOfRange { limit: "memory", reason });
+    }
+    let info = daemon.get_json("/info".into()).await;
+    let info = info.map_err(|error| daemon.request_error("say what it can enforce", &error))?;
+    for (_, limit, field) in asked.into_iter().filter(|(is_asked, ..)| *is_asked) {
+        if info[field] == Value::Bool(false) {
+            return Err(not_enforced(daemon, limit, format!("its `{field}` is false")));
+        }
+    }
+    // Podman takes any number.
+    if let (Some(asked), Some(there)) = (limits.nano_cpus, info["NCPU"].as_u64())
+        && daemon.info().flavour == DaemonFlavour::Docker
+        && asked > there.saturating_mul(1_000_000_000)
+    {
+        let asked = asked as f64 / 1e9;
+        let reason = format!("{asked} processors are asked for, and the daemon's machine has {there}");
+        return Err(DaemonError::LimitOutOfRange { limit: "processor", reason });
+    }
+    Ok(())
+}
+
+/// Refuses a network that the daemon does not have.
+pub(super) async fn check_network(daemon: &Daemon, network: &str) -> Result<(), DaemonError> {
+    let of_podman = ["slirp4netns", "pasta", "ns:"];
+    let is_mode = MODES.contains(&network)
+        || daemon.info().flavour == DaemonFlavour::Podman
+            && of_podman.iter().any(|mode| network.starts_with(mode));
+    if is_mode {
+        return Ok(());
+    }
+    let missing = || {
+        let address = daemon.info().address.clone();
+        Err(DaemonError::NoNetwork { address, network: network.to_owned() })
+    };
+    let (path, name) = match network.strip_prefix("container:") {
+        Some(container) => (format!("/containers/{container}/json"), container),
+        None => (format!("/networks/{network}"), network),
+    };
+    if !is_name(name) {
+        return missing();
+    }
+    match daemon.get_json(path).await {
+        Ok(_) => Ok(()),
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => missing(),
+        Err(error) => Err(daemon.request_error(format!("look up the network `{network}`"), &error)),
+    }
+}
+
+/// The names that both daemons give; anything else would be read as a part of the request's path.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+pub(super) fn not_enforced(daemon: &Daemon, limit: &'static str, reason: String) -> DaemonError {
+    DaemonError::LimitNotEnforced { address: daemon.info().address.clone(), limit, reason }
+}
+
+/// The limit that a warning says is not enforced.
+///
+/// "Memory limited without swap" is none of these: the limit on memory holds.
+pub(super) fn dropped_limit(warning: &str, limits: &ContainerLimits) -> Option<&'static str> {
+    let warning = warning.to_ascii_lowercase();
+    if !["discarded", "not supported", "cannot be", "does not support"]
+        .iter()
+        .any(|word| warning.contains(word))
+    {
+        return None;
+    }
+    let says = |word: &str| warning.contains(word);
+    match limits {
+        _ if says("limited without swap") => None,
+        limits if limits.memory.is_some() && says("memory") => Some("memory"),
+        limits if limits.nano_cpus.is_some() && says("cpu") => Some("processor"),
+        limits if limits.pids.is_some() && says("pid") => Some("process"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_about_limits_that_were_asked_for_are_seen() {
+        let all = ContainerLimits { memory: Some(1), nano_cpus: Some(1), pids: Some(1), timeout: None };
+        for (warning, limit) in [
+            (
+                "Your kernel does not support memory limit capabilities or the cgroup is not mounted. \
+                 Limitation discarded.",
+                Some("memory"),
+            ),
+            (
+                "Your kernel does not support CPU CFS quota or the cgroup is not mounted. Quota discarded.",
+                Some("processor"),
+            ),
+            (
+                "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. \
+                 PIDs limit discarded.",
+                Some("process"),
+            ),
+            (
+                "Your kernel does not support swap limit capabilities or the cgroup is not mounted. \
+                 Memory limited without swap.",
+                None,
+            ),
+            ("Published ports are discarded when using host network mode", None),
+        ] {
+            assert_eq!(dropped_limit(warning, &all), limit, "{warning}");
+            assert_eq!(dropped_limit(warning, &ContainerLimits::default()), None);
+        }
+    }
+}

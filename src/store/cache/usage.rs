@@ -1,0 +1,268 @@
+//! Owns the size of the cache: what its parts take, and removing what was used longest ago.
+//!
+//! Whoever uses an entry holds a shared lock on it (on `<entry>.lock` where the entry is a directory); only what can
+//! be locked alone is removed, so that a running build loses nothing. Must not know what the entries mean.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::fs::{CacheDirectory, FileError};
+
+/// A part of the cache and where its entries are, relative to the cache's directory.
+struct Part {
+    name: &'static str,
+    directory: &'static str,
+}
+
+const PARTS: [Part; 6] = [
+    Part { name: "downloads", directory: "downloads-v1/blobs/sha256" },
+    Part { name: "downloads", directory: "downloads-v1/index" },
+    Part { name: "images", directory: "images-v1/blobs/sha256" },
+    Part { name: "images", directory: "images-v1/names" },
+    Part { name: "layers", directory: "layers-v1" },
+    Part { name: "memo", directory: "memo-v1" },
+];
+
+/// What one part takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartUsage {
+    /// `downloads`, `images`, `layers` (unpacked for the sandbox) or `memo`.
+    pub name: String,
+    /// How many entries there are.
+    pub entries: u64,
+    /// What they take on the disk, in bytes.
+    pub bytes: u64,
+}
+
+/// What pruning did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pruned {
+    /// How many entries went.
+    pub entries: u64,
+    /// What they took, in bytes.
+    pub bytes: u64,
+    /// How many would have gone, but are in use.
+    pub in_use: u64,
+}
+
+/// One entry of the cache.
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    part: &'static str,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// Says what the parts of the cache take, each part once.
+///
+/// # Errors
+/// [`FileError`] if a directory cannot be read.
+pub fn usage(cache: &CacheDirectory) -> Result<Vec<PartUsage>, FileError> {
+    let mut parts: Vec<PartUsage> = Vec::new();
+    for part in &PARTS {
+        if !parts.iter().any(|known| known.name == part.name) {
+            parts.push(PartUsage { name: part.name.into(), ..PartUsage::default() });
+        }
+    }
+    for entry in entries(cache)? {
+        if let Some(part) = parts.iter_mut().find(|part| part.name == entry.part) {
+            part.entries += 1;
+            part.bytes += entry.bytes;
+        }
+    }
+    Ok(parts)
+}
+
+/// Removes what was used longest ago, until at most `limit` bytes are left; 0 removes everything that is not in use.
+///
+/// # Errors
+/// [`FileError`] if a directory cannot be read. What cannot be removed stays and is counted as in use.
+pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
+    let mut entries = entries(cache)?;
+    entries.sort_by_key(|entry| entry.used);
+    let mut left: u64 = entries.iter().map(|entry| entry.bytes).sum();
+    let mut pruned = Pruned::default();
+    for entry in entries {
+        // With nothing allowed, entries of no size go too.
+        if left <= limit && limit > 0 {
+            break;
+        }
+        if remove(&entry.path) {
+            pruned.entries += 1;
+            pruned.bytes += entry.bytes;
+            left = left.saturating_sub(entry.bytes);
+        } else {
+            pruned.in_use += 1;
+        }
+    }
+    Ok(pruned)
+}
+
+fn entries(cache: &CacheDirectory) -> Result<Vec<Entry>, FileError> {
+    let mut found = Vec::new();
+    for part in &PARTS {
+        let directory = cache.root().join(part.directory);
+        let failed = |error| FileError::new("read", &directory, error);
+        let listed = match fs::read_dir(&directory) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        for entry in listed {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            if is_lock(&path) {
+                continue;
+            }
+            // Another process may remove it at any moment; then it takes nothing.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let bytes = if metadata.is_dir() { tree_size(&path) } else { on_disk(&metadata) };
+            found.push(Entry { path, part: part.name, bytes, used });
+        }
+    }
+    Ok(found)
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "lock")
+}
+
+#[cfg(unix)]
+fn on_disk(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(metadata) * 512
+}
+
+#[cfg(not(unix))]
+fn on_disk(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
+}
+
+/// What a directory takes. What cannot be read counts as nothing: it may belong to a mapped user.
+fn tree_size(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .map(|(path, metadata)| if metadata.is_dir() { tree_size(&path) } else { on_disk(&metadata) })
+        .sum()
+}
+
+/// Removes an entry that nobody uses; says whether it is gone.
+fn remove(path: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return true };
+    if !metadata.is_dir() {
+        let Ok(file) = File::open(path) else { return false };
+        return file.try_lock().is_ok() && fs::remove_file(path).is_ok();
+    }
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    let Ok(lock) = OpenOptions::new().create(true).truncate(false).write(true).open(lock) else {
+        return false;
+    };
+    lock.try_lock().is_ok() && remove_tree(path).is_ok()
+}
+
+/// Removes a tree whose directories may forbid their owner to write to them.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(path);
+            fs::remove_dir_all(path)
+        }
+        removed => removed,
+    }
+}
+
+#[cfg(unix)]
+fn make_writable(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    drop(fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
+    for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn make_writable(_directory: &Path) {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::cache::ImageCache;
+
+    fn cache() -> (tempfile::TempDir, CacheDirectory) {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let cache = CacheDirectory::open(&root.path().join("cache")).expect("opens");
+        (root, cache)
+    }
+
+    fn blob(cache: &CacheDirectory, name: &str, age: u64) -> PathBuf {
+        let directory = cache.root().join("images-v1/blobs/sha256");
+        fs::create_dir_all(&directory).expect("creates");
+        let path = directory.join(name);
+        fs::write(&path, vec![1; 8192]).expect("writes");
+        let used = SystemTime::now() - Duration::from_secs(age);
+        File::open(&path).and_then(|file| file.set_modified(used)).expect("dates");
+        path
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_what_is_in_use_stays() {
+        let (_root, cache) = cache();
+        let (old, used, new) = (blob(&cache, "a", 300), blob(&cache, "b", 200), blob(&cache, "c", 100));
+        let holder = File::open(&used).expect("opens");
+        holder.lock_shared().expect("locks");
+        let of_images = |parts: Vec<PartUsage>| parts.into_iter().find(|part| part.name == "images");
+        let size = of_images(usage(&cache).expect("reads")).expect("there").bytes / 3;
+        assert!(size >= 8192);
+        let pruned = prune(&cache, 2 * size).expect("prunes");
+        assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 0 });
+        assert!(!old.exists() && used.exists() && new.exists());
+        let pruned = prune(&cache, 0).expect("prunes");
+        assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 1 });
+        assert!(used.exists() && !new.exists());
+        drop(holder);
+        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
+        assert_eq!(of_images(usage(&cache).expect("reads")).expect("there").entries, 0);
+    }
+
+    #[test]
+    fn directories_are_one_entry_and_locked_beside() {
+        let (_root, cache) = cache();
+        let layer = cache.root().join("layers-v1/abc");
+        fs::create_dir_all(layer.join("etc")).expect("creates");
+        fs::write(layer.join("etc/file"), vec![1; 8192]).expect("writes");
+        let lock = File::create(cache.root().join("layers-v1/abc.lock")).expect("creates");
+        lock.lock_shared().expect("locks");
+        assert_eq!(prune(&cache, 0).expect("prunes").in_use, 1);
+        drop(lock);
+        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
+        assert!(!layer.exists());
+    }
+
+    #[test]
+    fn what_was_just_used_is_not_the_oldest() {
+        let (root, cache) = cache();
+        let images = ImageCache::open(&cache).expect("opens");
+        images.keep(b"first", root.path());
+        images.keep(b"second", root.path());
+        let path = cache.root().join("images-v1/blobs/sha256").join(crate::image::Digest::of(b"first").hex());
+        let long_ago = SystemTime::now() - Duration::from_secs(1000);
+        File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("dates");
+        images.read(&crate::image::Digest::of(b"first"), 100).expect("is there");
+        let used = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("dated");
+        assert!(used > SystemTime::now() - Duration::from_secs(500));
+    }
+}

@@ -1,0 +1,169 @@
+//! Owns writing credentials: into the file that Docker and Podman read, or to the helper that it names.
+//!
+//! Everything else in the file stays as it is. Must not check whether the registry takes the credentials.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::helper::Helper;
+use super::{AuthFile, Credentials, CredentialsError, DOCKER_HUB_KEY, key, read};
+
+/// Where credentials were put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// In the file itself, as base64: whoever can read it has them.
+    File(PathBuf),
+    /// With this helper's program.
+    Helper(String),
+}
+
+/// Keeps `credentials` for `registry` (`host[:port]`) by way of `file`, which is made if it is not there.
+///
+/// # Errors
+/// [`CredentialsError`] if the file is not valid or cannot be written, or its helper does not work.
+pub async fn keep_credentials(
+    registry: &str,
+    credentials: &Credentials,
+    file: &Path,
+) -> Result<Kept, CredentialsError> {
+    let known: AuthFile = read(file)?.unwrap_or_default();
+    if let Some(name) = helper_for(&known, registry) {
+        let helper = Helper { name: &name, file, registry };
+        helper.store(credentials).await?;
+        return Ok(Kept::Helper(format!("docker-credential-{name}")));
+    }
+    let mut content: Map<String, Value> = read(file)?.unwrap_or_default();
+    let auths = auths(&mut content, file)?;
+    let auth = STANDARD.encode(format!("{}:{}", credentials.username, credentials.password));
+    let entry = match &credentials.identity_token {
+        Some(token) => json!({"auth": auth, "identitytoken": token}),
+        None => json!({"auth": auth}),
+    };
+    remove_entries(auths, registry);
+    let name = if key::is_docker_hub(registry) { DOCKER_HUB_KEY } else { registry };
+    auths.insert(name.to_owned(), entry);
+    write(file, &content)?;
+    Ok(Kept::File(file.to_owned()))
+}
+
+/// Forgets what `file` and its helper keep for the whole of `registry`; says whether there was something.
+///
+/// # Errors
+/// As [`keep_credentials`].
+pub async fn forget_credentials(registry: &str, file: &Path) -> Result<bool, CredentialsError> {
+    let Some(known) = read::<AuthFile>(file)? else { return Ok(false) };
+    let mut found = false;
+    if let Some(name) = helper_for(&known, registry) {
+        found = Helper { name: &name, file, registry }.erase().await?;
+    }
+    let mut content: Map<String, Value> = read(file)?.unwrap_or_default();
+    if content.contains_key("auths") && remove_entries(auths(&mut content, file)?, registry) {
+        write(file, &content)?;
+        found = true;
+    }
+    Ok(found)
+}
+
+fn helper_for(file: &AuthFile, registry: &str) -> Option<String> {
+    let named = key::best_first(&file.helpers, registry, None).into_iter().next().map(|(_, helper)| helper);
+    named.or(file.store.as_ref()).filter(|helper| !helper.is_empty()).cloned()
+}
+
+fn auths<'a>(
+    content: &'a mut Map<String, Value>,
+    file: &Path,
+) -> Result<&'a mut Map<String, Value>, CredentialsError> {
+    let auths = content.entry("auths").or_insert_with(|| json!({}));
+    auths.as_object_mut().ok_or_else(|| CredentialsError::File {
+        path: file.to_owned(),
+        reason: "has `auths` that are no table".into(),
+    })
+}
+
+/// Removes the registry's entries, under all its spellings; says whether there was one.
+fn remove_entries(auths: &mut Map<String, Value>, registry: &str) -> bool {
+    let before = auths.len();
+    auths.retain(|name, _| !key::is_whole(name, registry));
+    auths.len() < before
+}
+
+/// Replaces the file in one step; only its owner can read it.
+fn write(path: &Path, content: &Map<String, Value>) -> Result<(), CredentialsError> {
+    let failed = |error: std::io::Error| CredentialsError::File {
+        path: path.to_owned(),
+        reason: format!("cannot be written: {error}"),
+    };
+    // Through a symbolic link, not over it.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    crate::fs::create_private_directory(directory).map_err(|error| CredentialsError::File {
+        path: path.to_owned(),
+        reason: format!("cannot be written: {error}"),
+    })?;
+    let text = serde_json::to_string_pretty(content).map_err(|error| failed(error.into()))?;
+    // Temporary files are their owner's alone, and stay so under the new name.
+    let mut file = tempfile::Builder::new().prefix(".b2i-").tempfile_in(directory).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+    file.persist(&target).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::find_credentials;
+    use super::*;
+
+    fn credentials(password: &str) -> Credentials {
+        Credentials { username: "user".into(), password: password.into(), identity_token: None }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_found_and_forgotten_and_the_rest_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("docker/config.json");
+        let files = [file.clone()];
+        assert!(!forget_credentials("r.example", &file).await.expect("nothing there"));
+        let kept = keep_credentials("r.example", &credentials("p:w"), &file).await.expect("kept");
+        assert_eq!(kept, Kept::File(file.clone()));
+        let other = r#"{"auths":{"r.example/team":{"auth":"dTpw"},"https://r.example/v2/":{"auth":"dTpw"}},"psFormat":"x"}"#;
+        std::fs::write(&file, other).expect("written");
+        keep_credentials("r.example", &credentials("new"), &file).await.expect("kept");
+        let found = find_credentials("r.example", None, &files).await.expect("valid");
+        assert_eq!(found, Some(credentials("new")), "the older spelling is gone");
+        let content: Value = serde_json::from_slice(&std::fs::read(&file).expect("read")).expect("valid");
+        assert_eq!(content["psFormat"], "x");
+        assert!(content["auths"]["r.example/team"].is_object());
+        assert!(forget_credentials("r.example", &file).await.expect("forgotten"));
+        assert_eq!(find_credentials("r.example", None, &files).await.expect("valid"), None);
+        assert!(find_credentials("r.example", Some("team/app"), &files).await.expect("valid").is_some());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_the_owner_can_read_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("config.json");
+        std::fs::write(&file, "{}").expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+        keep_credentials("docker.io", &credentials("p"), &file).await.expect("kept");
+        assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(&file).expect("read");
+        assert!(text.contains(DOCKER_HUB_KEY), "Docker looks for no other spelling: {text}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_wrong_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("config.json");
+        for text in ["{", r#"{"auths":[]}"#] {
+            std::fs::write(&file, text).expect("written");
+            keep_credentials("r.example", &credentials("p"), &file).await.expect_err("not valid");
+            assert_eq!(std::fs::read_to_string(&file).expect("read"), text);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Owns the sending of one archive into the daemon: written while it is sent, and never cut where the daemon would
+//! keep half of it.
+//!
+//! Must not decide which archive is sent; the sink does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt};
+use http::Method;
+use tokio::sync::oneshot;
+
+use super::connection::Daemon;
+use super::error::DaemonError;
+use super::info::DaemonFlavour;
+use super::pull::{error_in, json_lines};
+use super::request::{RawRequest, describe};
+use super::sink::PublishContext;
+use crate::engine::TarStream;
+use crate::events::RunningStep;
+use crate::image::ImageConfig;
+use crate::image::layer::WrittenLayer;
+use crate::store::UnfinishedImage;
+use crate::store::archive::{
+    ArchiveError, BaseFiles, Form, LayerFile, write_config_only, write_from_files, write_image,
+};
+use crate::stream::{StreamWriter, until_gone, writer_to_stream};
+
+/// Why an archive was not taken.
+pub(super) enum LoadError {
+    /// The daemon read it and refused it.
+    Refused(String),
+    /// It could not be written or sent.
+    Failed(DaemonError),
+}
+
+impl Daemon {
+    /// In which form the daemon takes an archive that lacks layers it has.
+    pub(super) fn partial_form(&self) -> Form {
+        match self.info().flavour {
+            DaemonFlavour::Docker => Form::Docker,
+            DaemonFlavour::Podman => Form::Oci,
+        }
+    }
+
+    pub(super) async fn send_image(
+        &self,
+        image: &UnfinishedImage,
+        form: Form,
+        base_files: Option<Vec<LayerFile>>,
+        name: &str,
+        step: Option<&RunningStep>,
+    ) -> Result<(WrittenLayer, ImageConfig), LoadError> {
+        let base_files = base_files.map(Arc::new);
+        let send = || {
+            let (image, names, base_files) = (image.clone(), vec![name.to_owned()], base_files.clone());
+            self.send(step, move |out| {
+                let base = base_files.as_ref().map_or(BaseFiles::Absent, |files| BaseFiles::All(files));
+                write_image(&image, base, form, &names, out)
+            })
+        };
+        match send().await {
+            // Podman saw that it has a layer, and another program removed the layer before it was used.
+            Err(LoadError::Refused(reason)) if reason.contains("layer not known") => {
+                tracing::debug!(%reason, "once more");
+                send().await
+            }
+            sent => sent,
+        }
+    }
+
+    pub(super) async fn load_config(&self, config: &ImageConfig, name: &str) -> Result<(), LoadError> {
+        let (config, form, names) = (config.clone(), self.partial_form(), vec![name.to_owned()]);
+        self.send(None, move |out| write_config_only(&config, form, &names, out)).await
+    }
+
+    /// Loads the layers of `committed` again, with another config.
+    pub(super) async fn load_rewritten(
+        &self,
+        committed: &str,
+        config: &ImageConfig,
+        name: &str,
+        context: &PublishContext,
+    ) -> Result<(), DaemonError> {
+        let wanted = config.diff_ids();
+        let wanted = wanted.map_err(|source| ArchiveError::Config { name: committed.to_owned(), source })?;
+        let files = self.layers(committed, &wanted, &context.spool_directory).await?;
+        let (config, names) = (config.clone(), vec![name.to_owned()]);
+        let sent = self.send(None, move |out| write_from_files(&config, &files, &names, out)).await;
+        sent.map_err(|error| self.load_error(error))
+    }
+
+    /// Streams the archive that `write` writes into the daemon.
+    async fn send<T: Send + 'static>(
+        &self,
+        step: Option<&RunningStep>,
+        write: impl FnOnce(&mut StreamWriter) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let (mut writer, body) = writer_to_stream();
+        let (counter, started) = (writer.counter(), Instant::now());
+        let writing = tokio::task::spawn_blocking(move || {
+            let value = write(&mut writer)?;
+            writer.finish()?;
+            Ok(value)
+        });
+        // Whoever waits for this going away cuts the archive; if it is sent already, the daemon has to end with it.
+        let (_waiting, gone) = oneshot::channel();
+        let (daemon, body) = (self.clone(), until_gone(body, gone));
+        let loading = self.finish(async move { daemon.load(body).await });
+        tokio::pin!(loading);
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut loading => break answer,
+                _ = tick.tick(), if step.is_some() => {
+                    if let Some(step) = step {
+                        step.progress(counter.load(Ordering::Relaxed), None);
+                    }
+                }
+            }
+        };
+        let (bytes, milliseconds) = (counter.load(Ordering::Relaxed), started.elapsed().as_millis());
+        tracing::debug!(bytes, milliseconds, taken = answer.is_ok(), "sent an archive to the daemon");
+        let written = writing.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic).into()));
+        match (written, answer) {
+            (Ok(value), Ok(())) => Ok(value),
+            // The writer fails because the daemon stopped reading; then the daemon's own words say more.
+            (Err(ArchiveError::Io(error)), Err(refused))
+                if error.kind() == std::io::ErrorKind::BrokenPipe =>
+            {
+                Err(refused)
+            }
+            (Err(error), _) => Err(LoadError::Failed(error.into())),
+            (Ok(_), Err(refused)) => Err(refused),
+        }
+    }
+
+    async fn load(&self, body: TarStream) -> Result<(), LoadError> {
+        let path = "/images/load?quiet=1".to_owned();
+        let request = RawRequest { method: Method::POST, path, registry_auth: None, body: Some(body) };
+        let mut lines = Box::pin(json_lines(self.raw(request)).into_stream());
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| match describe(&error) {
+                (Some(_), reason) => LoadError::Refused(reason),
+                (None, reason) => LoadError::Failed(DaemonError::Publish {
+                    address: self.info().address.clone(),
+                    action: "load the image".into(),
+                    reason,
+                }),
+            })?;
+            if let Some(reason) = error_in(&line) {
+                return Err(LoadError::Refused(reason));
+            }
+        }
+        Ok(())
+    }
+}

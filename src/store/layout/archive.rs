@@ -1,0 +1,129 @@
+//! Owns writing an image as the tar of a layout, in one pass.
+//!
+//! The size and the digest of a layer stand before its bytes, and are known only behind them. In a file the header is
+//! filled in afterwards; for a pipe the layer is made twice, which costs time and no disk.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use super::image::{Piece, Pieces};
+use super::index::IndexDocument;
+use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, LayoutOptions, WrittenLayout};
+use crate::fs::AtomicFile;
+use crate::image::layer::WrittenLayer;
+use crate::image::{Descriptor, Digest};
+use crate::store::UnfinishedImage;
+use crate::store::archive::{ArchiveError, LayerFile, TarWriter, file_header};
+
+const BLOCK: u64 = 512;
+
+/// Writes an image as an archive to `out`; the caller commits it. `base_files` are the layers of a base that is in a
+/// daemon.
+///
+/// Blocks; on a described base, call it on a blocking thread of the runtime that reads its blobs.
+///
+/// # Errors
+/// [`LayoutError`]; after one, what was written so far is no archive.
+pub fn write_layout_archive(
+    image: &UnfinishedImage,
+    base_files: &[LayerFile],
+    options: &LayoutOptions,
+    out: &mut AtomicFile,
+) -> Result<WrittenLayout, LayoutError> {
+    let written = write(image, base_files, options, out);
+    written.map_err(|error| match error {
+        ArchiveError::Io(error) => LayoutError::File(out.error(error)),
+        other => other.into(),
+    })
+}
+
+fn write(
+    image: &UnfinishedImage,
+    base_files: &[LayerFile],
+    options: &LayoutOptions,
+    out: &mut AtomicFile,
+) -> Result<WrittenLayout, ArchiveError> {
+    let pieces = Pieces::new(image, options)?;
+    let mut archive = LayoutArchive { tar: TarWriter { out }, blobs: BTreeSet::new() };
+    archive.tar.file(LAYOUT_FILE, LAYOUT)?;
+    let mut base = Vec::new();
+    for piece in pieces.base(base_files)? {
+        base.push(archive.layer(&pieces, piece)?.0);
+    }
+    let (new, layer) = archive.layer(&pieces, Piece::Made(&image.layer, None))?;
+    let layer = layer.or(options.known.as_ref().map(|known| known.layer));
+    let layer = layer.expect("a layer that is not written is known");
+    let finished = pieces.finish(base, new.clone(), &layer)?;
+    archive.tar.file(&blob(&finished.config.digest), &finished.config_bytes)?;
+    archive.tar.file(&blob(&finished.manifest.digest), &finished.manifest_bytes)?;
+    let mut index = IndexDocument::empty();
+    index.put(&finished.manifest, &image.base.config.platform(), &options.tags);
+    archive.tar.file(INDEX_FILE, &index.to_bytes())?;
+    archive.tar.end()?;
+    Ok(finished.into_written(new, layer))
+}
+
+fn blob(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
+
+struct LayoutArchive<'a> {
+    tar: TarWriter<&'a mut AtomicFile>,
+    /// What is there: a name may not stand in the archive twice.
+    blobs: BTreeSet<Digest>,
+}
+
+impl LayoutArchive<'_> {
+    fn layer(
+        &mut self,
+        pieces: &Pieces<'_>,
+        piece: Piece<'_>,
+    ) -> Result<(Descriptor, Option<WrittenLayer>), ArchiveError> {
+        match pieces.known(piece) {
+            Some(known) => self.known_layer(pieces, piece, known, None),
+            None if self.tar.out.is_seekable() => self.unknown_layer(pieces, piece),
+            None => {
+                let (descriptor, layer) = pieces.write(piece, io::sink())?;
+                self.known_layer(pieces, piece, descriptor, layer)
+            }
+        }
+    }
+
+    fn known_layer(
+        &mut self,
+        pieces: &Pieces<'_>,
+        piece: Piece<'_>,
+        known: Descriptor,
+        layer: Option<WrittenLayer>,
+    ) -> Result<(Descriptor, Option<WrittenLayer>), ArchiveError> {
+        if !self.blobs.insert(known.digest) {
+            return Ok((known, layer));
+        }
+        self.tar.begin(&blob(&known.digest), known.size)?;
+        let (found, written) = pieces.write(piece, &mut *self.tar.out)?;
+        if found.digest != known.digest {
+            let text = format!("the layer was {} before and is {} now", known.digest, found.digest);
+            return Err(ArchiveError::Content(io::Error::new(io::ErrorKind::InvalidData, text)));
+        }
+        self.tar.padding(found.size)?;
+        Ok((found, written))
+    }
+
+    fn unknown_layer(
+        &mut self,
+        pieces: &Pieces<'_>,
+        piece: Piece<'_>,
+    ) -> Result<(Descriptor, Option<WrittenLayer>), ArchiveError> {
+        let start = self.tar.out.written();
+        io::Write::write_all(&mut self.tar.out, &[0; BLOCK as usize])?;
+        let (descriptor, layer) = pieces.write(piece, &mut *self.tar.out)?;
+        if self.blobs.insert(descriptor.digest) {
+            self.tar.padding(descriptor.size)?;
+            let header = file_header(&blob(&descriptor.digest), descriptor.size)?;
+            self.tar.out.rewrite(start, header.as_bytes())?;
+        } else {
+            self.tar.out.truncate(start)?;
+        }
+        Ok((descriptor, layer))
+    }
+}

@@ -1,0 +1,196 @@
+//! Owns what an image in a layout consists of: where the bytes of each layer come from, and the config and manifest
+//! that follow from them. Must not know whether the layout is a directory or a tar.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use super::{LayoutOptions, WrittenLayout};
+use crate::image::compression::{WrittenBlob, compress_tar, write_layer};
+use crate::image::layer::{Layer, WrittenLayer};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest, LayerCompression, ManifestFormat};
+use crate::store::archive::{ArchiveError, LayerFile};
+use crate::store::blobs::BlockingBlobs;
+use crate::store::{BaseLayers, UnfinishedImage, WrittenImage};
+
+const FORMAT: ManifestFormat = ManifestFormat::Oci;
+
+/// Where the bytes of a layer come from.
+#[derive(Clone, Copy)]
+pub(super) enum Piece<'a> {
+    /// Made here; for the built-in base, with the diff ID that its config says.
+    Made(&'a Layer, Option<Digest>),
+    /// A file that a daemon gave.
+    File(&'a LayerFile),
+    /// A blob, as its manifest describes it.
+    Blob(&'a Descriptor),
+}
+
+/// Makes the blobs of an image.
+pub(super) struct Pieces<'a> {
+    image: &'a UnfinishedImage,
+    options: &'a LayoutOptions,
+    base_ids: Vec<Digest>,
+    blobs: Option<BlockingBlobs>,
+}
+
+/// A config and a manifest with all that they name.
+pub(super) struct Finished {
+    pub(super) config_bytes: Vec<u8>,
+    pub(super) config: Descriptor,
+    pub(super) manifest_bytes: Vec<u8>,
+    pub(super) manifest: Descriptor,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(image: &'a UnfinishedImage, options: &'a LayoutOptions) -> Result<Self, ArchiveError> {
+        let base_ids = diff_ids(&image.base.name, &image.base.config)?;
+        let blobs = match &image.base.layers {
+            BaseLayers::Described(layers) => Some(BlockingBlobs::new(layers.blobs.clone())?),
+            BaseLayers::Daemon { .. } | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => None,
+        };
+        Ok(Self { image, options, base_ids, blobs })
+    }
+
+    /// The layers of the base, lowest first.
+    pub(super) fn base(&self, files: &'a [LayerFile]) -> Result<Vec<Piece<'a>>, ArchiveError> {
+        let name = &self.image.base.name;
+        let layers = |found: Vec<Digest>| ArchiveError::Layers { found, expected: self.base_ids.clone() };
+        match &self.image.base.layers {
+            BaseLayers::Described(described) if described.descriptors.len() == self.base_ids.len() => {
+                Ok(described.descriptors.iter().map(Piece::Blob).collect())
+            }
+            BaseLayers::Described(described) => {
+                Err(layers(described.descriptors.iter().map(|layer| layer.digest).collect()))
+            }
+            BaseLayers::Daemon { .. } => {
+                let file = |id: &Digest| files.iter().find(|file| file.diff_id == *id);
+                let missing = |id: &Digest| ArchiveError::MissingLayer { name: name.clone(), diff_id: *id };
+                let pieces =
+                    self.base_ids.iter().map(|id| file(id).map(Piece::File).ok_or_else(|| missing(id)));
+                pieces.collect()
+            }
+            BaseLayers::BuiltIn(layer) => match self.base_ids[..] {
+                [id] => Ok(vec![Piece::Made(layer, Some(id))]),
+                _ => Err(layers(Vec::new())),
+            },
+            BaseLayers::Scratch => Ok(Vec::new()),
+        }
+    }
+
+    /// The descriptor of a piece, if that is known before its bytes are made.
+    pub(super) fn known(&self, piece: Piece<'_>) -> Option<Descriptor> {
+        match piece {
+            Piece::Blob(blob) => {
+                let compression = LayerCompression::of_media_type(&blob.media_type);
+                let media_type = compression.map_or(blob.media_type.as_str(), |found| FORMAT.layer(found));
+                Some(Descriptor::new(media_type, blob.digest, blob.size))
+            }
+            Piece::Made(_, Some(_)) | Piece::File(_) => None,
+            Piece::Made(_, None) => self.options.known.as_ref().map(|known| known.descriptor.clone()),
+        }
+    }
+
+    /// Writes the bytes of a piece; nothing else may have the same `out`.
+    pub(super) fn write(
+        &self,
+        piece: Piece<'_>,
+        out: impl Write,
+    ) -> Result<(Descriptor, Option<WrittenLayer>), ArchiveError> {
+        let (compression, threads) = (self.options.compression, self.options.threads);
+        match piece {
+            Piece::Made(layer, expected) => {
+                let content = |error: io::Error| match error.kind() {
+                    io::ErrorKind::InvalidData => ArchiveError::Content(error),
+                    _ => error.into(),
+                };
+                let method = compression.method_for(layer).map_err(ArchiveError::Content)?;
+                let written = write_layer(layer, method, FORMAT, threads, out).map_err(content)?;
+                let found = written.layer.diff_id;
+                match expected {
+                    Some(expected) if expected != found => {
+                        Err(ArchiveError::BuiltInLayer { found, expected: vec![expected] })
+                    }
+                    _ => Ok((written.descriptor, Some(written.layer))),
+                }
+            }
+            Piece::File(file) => {
+                let failed = |source| {
+                    let (diff_id, path) = (file.diff_id, file.path.clone());
+                    ArchiveError::BaseLayer { diff_id, path, source }
+                };
+                let tar = File::open(&file.path).map_err(failed)?;
+                let method = compression.method_for_base();
+                Ok((compress_tar(tar, file.size, method, FORMAT, threads, out)?, None))
+            }
+            Piece::Blob(blob) => {
+                self.copy(blob, out)?;
+                Ok((self.known(piece).expect("a blob is known"), None))
+            }
+        }
+    }
+
+    fn copy(&self, blob: &Descriptor, mut out: impl Write) -> Result<(), ArchiveError> {
+        let blobs = self.blobs.as_ref().expect("only a described base has blobs");
+        let mut reader = blobs.open(blob)?;
+        let (name, digest) = (self.image.base.name.clone(), blob.digest);
+        let failed = |source| ArchiveError::ReadBlob { name, digest, source };
+        let mut copied = 0;
+        let mut buffer = vec![0; 64 * 1024];
+        let result = loop {
+            match io::Read::read(&mut reader, &mut buffer) {
+                Ok(0) => break Ok(()),
+                Ok(count) => {
+                    copied += count as u64;
+                    // Errors of writing stay apart from those of reading.
+                    out.write_all(&buffer[..count])?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let complete = result.and_then(|()| {
+            if copied == blob.size {
+                return Ok(());
+            }
+            let text = format!("it has {copied} bytes, and its manifest says {}", blob.size);
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        });
+        complete.map_err(failed)
+    }
+
+    /// Makes config and manifest of what was written.
+    pub(super) fn finish(
+        &self,
+        base: Vec<Descriptor>,
+        new: Descriptor,
+        layer: &WrittenLayer,
+    ) -> Result<Finished, ArchiveError> {
+        let config = (self.image.finish)(layer);
+        let expected: Vec<Digest> = self.base_ids.iter().copied().chain([layer.diff_id]).collect();
+        let found = diff_ids(&self.image.base.name, &config)?;
+        if found != expected {
+            return Err(ArchiveError::Layers { found, expected });
+        }
+        let config_bytes = config.to_bytes();
+        let config = Descriptor::of(FORMAT.config(), &config_bytes);
+        let layers = base.into_iter().chain([new]).collect();
+        let manifest = ImageManifest::new(FORMAT, config.clone(), layers, self.image.annotations.clone());
+        let manifest_bytes = manifest.to_bytes();
+        let manifest = Descriptor::of(FORMAT.manifest(), &manifest_bytes);
+        Ok(Finished { config_bytes, config, manifest_bytes, manifest })
+    }
+}
+
+impl Finished {
+    pub(super) fn into_written(self, new: Descriptor, layer: WrittenLayer) -> WrittenLayout {
+        WrittenLayout {
+            image: WrittenImage { image_id: self.config.digest, layer: Some(layer) },
+            manifest: self.manifest,
+            blob: WrittenBlob { layer, descriptor: new },
+        }
+    }
+}
+
+fn diff_ids(name: &str, config: &ImageConfig) -> Result<Vec<Digest>, ArchiveError> {
+    config.diff_ids().map_err(|source| ArchiveError::Config { name: name.to_owned(), source })
+}

@@ -1,0 +1,235 @@
+//! Owns reading images out of a layout: which one is meant, its manifest and its config. Everything named by a digest
+//! is verified, everything else is bounded.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::store::Store;
+use super::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LayoutError, REF_NAME};
+use crate::image::manifest::MAXIMUM_MANIFEST;
+use crate::image::{
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, Manifest, ManifestFormat,
+    Platform,
+};
+use crate::store::resolved::ResolvedImage;
+
+/// Largest config that is read, in bytes; labels may be long, but not that long.
+const MAXIMUM_CONFIG: u64 = 8 << 20;
+
+/// An index may hold indexes, but not for ever.
+const MAXIMUM_DEPTH: usize = 4;
+
+/// An image in a layout: `PATH`, `PATH:TAG` or `PATH@sha256:…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayoutReference {
+    /// The directory or archive.
+    pub path: PathBuf,
+    /// Its name there, as the layout's annotations have it.
+    pub tag: Option<String>,
+    /// The digest of its manifest, or of the index it is in.
+    pub digest: Option<Digest>,
+}
+
+impl FromStr for LayoutReference {
+    type Err = String;
+
+    /// Parses it. A tag is what follows the last colon unless there is a `/` in it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (rest, digest) = match text.rsplit_once('@') {
+            Some((rest, digest)) if digest.starts_with("sha256:") => {
+                let digest =
+                    digest.parse().map_err(|error: crate::image::digest::InvalidDigest| error.to_string())?;
+                (rest, Some(digest))
+            }
+            _ => (text, None),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.is_empty() && !tag.contains('/') && digest.is_none() => {
+                (path, Some(tag))
+            }
+            _ => (rest, None),
+        };
+        if path.is_empty() {
+            return Err(format!("`{text}` names no file or directory"));
+        }
+        Ok(Self { path: path.into(), tag: tag.map(str::to_owned), digest })
+    }
+}
+
+/// A layout that is read: a directory, or a tar, which is read in place.
+pub struct Layout {
+    store: Arc<Store>,
+    index: ImageIndex,
+}
+
+impl std::fmt::Debug for Layout {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {:?}", self.store.path().display(), self.names())
+    }
+}
+
+impl Layout {
+    /// Opens the layout at `path`. Blocks; reads its index and, of a tar, all headers.
+    ///
+    /// # Errors
+    /// [`LayoutError`] if it is none, or none that can be believed.
+    pub fn open(path: &Path) -> Result<Self, LayoutError> {
+        let store = Store::open(path)?;
+        if store.read(LAYOUT_FILE, MAXIMUM_MANIFEST)?.is_none() {
+            return Err(store.unreadable("it has no `oci-layout`".into(), None));
+        }
+        let Some(bytes) = store.read(INDEX_FILE, MAXIMUM_MANIFEST)? else {
+            return Err(store.unreadable("it has no `index.json`".into(), None));
+        };
+        match Manifest::parse(&bytes, Some(ManifestFormat::Oci.index())) {
+            Ok(Manifest::Index(index)) => Ok(Self { store: Arc::new(store), index }),
+            Ok(Manifest::Image(_)) => Err(store.unreadable("its `index.json` is no index".into(), None)),
+            Err(error) => Err(store.unreadable(format!("its `index.json` is not read: {error}"), None)),
+        }
+    }
+
+    /// The names of its images, in its order.
+    pub fn names(&self) -> Vec<String> {
+        let name = |entry: &Descriptor| {
+            entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()
+        };
+        self.index.manifests.iter().filter_map(name).collect()
+    }
+
+    /// Finds one image and reads its manifest and config; `reference`'s path is not looked at. Blocks.
+    ///
+    /// # Errors
+    /// [`LayoutError::NotFound`] if none or several could be meant; other errors if what is there is damaged.
+    pub fn resolve(
+        &self,
+        reference: &LayoutReference,
+        platform: &Platform,
+    ) -> Result<ResolvedImage, LayoutError> {
+        let mut descriptor = self.choose(reference, platform)?;
+        for _ in 0..MAXIMUM_DEPTH {
+            let bytes = self.store.read_blob(&descriptor, MAXIMUM_MANIFEST)?;
+            let invalid = |source| LayoutError::Manifest {
+                digest: descriptor.digest,
+                path: self.store.path().to_owned(),
+                source,
+            };
+            let announced = Some(descriptor.media_type.as_str()).filter(|text| !text.is_empty());
+            match Manifest::parse(&bytes, announced).map_err(invalid)? {
+                Manifest::Image(manifest) => {
+                    return self.image(&reference.to_string(), descriptor, bytes, *manifest);
+                }
+                Manifest::Index(index) => descriptor = self.for_platform(&index, platform)?.clone(),
+            }
+        }
+        Err(self.store.unreadable(format!("its indexes are nested more than {MAXIMUM_DEPTH} deep"), None))
+    }
+
+    fn choose(&self, reference: &LayoutReference, platform: &Platform) -> Result<Descriptor, LayoutError> {
+        let wanted = |entry: &&Descriptor| match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => entry.digest == *digest,
+            (None, Some(tag)) => is_named(entry, tag),
+            (None, None) => true,
+        };
+        let found: Vec<&Descriptor> = self.index.manifests.iter().filter(wanted).collect();
+        let clause = || match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => format!("has the digest {digest}"),
+            (None, Some(tag)) => format!("is named `{tag}`"),
+            (None, None) => "can be meant without a name".into(),
+        };
+        match found[..] {
+            [] => Err(self.not_found("no image", clause())),
+            [first, ..] if found.iter().all(|entry| entry.digest == first.digest) => Ok(first.clone()),
+            // One name for several platforms, without an index of its own.
+            [..] if found.iter().all(|entry| entry.platform.is_some() && same_name(entry, found[0])) => {
+                let mut index = self.index.clone();
+                index.manifests = found.into_iter().cloned().collect();
+                self.for_platform(&index, platform).cloned()
+            }
+            [..] => Err(self.not_found(&format!("{} images", found.len()), clause())),
+        }
+    }
+
+    fn for_platform<'a>(
+        &self,
+        index: &'a ImageIndex,
+        platform: &Platform,
+    ) -> Result<&'a Descriptor, LayoutError> {
+        if let [only] = &index.manifests[..]
+            && only.platform.is_none()
+        {
+            return Ok(only);
+        }
+        index.for_platform(platform).ok_or_else(|| {
+            let platforms: Vec<String> = index.platforms().iter().map(ToString::to_string).collect();
+            self.not_found("no image", format!("is for {platform} (it has: {})", platforms.join(", ")))
+        })
+    }
+
+    fn not_found(&self, found: &str, wanted: String) -> LayoutError {
+        LayoutError::NotFound {
+            path: self.store.path().to_owned(),
+            wanted,
+            found: found.to_owned(),
+            names: self.names(),
+        }
+    }
+
+    fn image(
+        &self,
+        name: &str,
+        descriptor: Descriptor,
+        manifest_bytes: Vec<u8>,
+        manifest: ImageManifest,
+    ) -> Result<ResolvedImage, LayoutError> {
+        let config_bytes = self.store.read_blob(&manifest.config, MAXIMUM_CONFIG)?;
+        let bad_config = |reason| LayoutError::Blob {
+            digest: manifest.config.digest,
+            path: self.store.path().to_owned(),
+            reason,
+        };
+        let config = ImageConfig::parse(&config_bytes)
+            .map_err(|error| bad_config(format!("is no config: {error}")))?;
+        let ids = config.diff_ids().map_err(|error| bad_config(format!("is no config: {error}")))?;
+        if ids.len() != manifest.layers.len() {
+            let reason = format!(
+                "lists {} layers, and the image's manifest lists {}",
+                ids.len(),
+                manifest.layers.len()
+            );
+            return Err(bad_config(reason));
+        }
+        Ok(ResolvedImage {
+            name: name.to_owned(),
+            descriptor,
+            manifest_bytes,
+            manifest,
+            config_bytes,
+            config,
+            blobs: self.store.clone(),
+        })
+    }
+}
+
+impl std::fmt::Display for LayoutReference {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.path.display())?;
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(formatter, "@{digest}"),
+            (None, Some(tag)) => write!(formatter, ":{tag}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Whether an entry has this name: the tag alone, or the full name, written in whatever way.
+fn is_named(entry: &Descriptor, name: &str) -> bool {
+    let annotation = |key| entry.annotations.get(key).map(String::as_str);
+    let full = || name.parse::<ImageReference>().map(|reference| reference.to_string()).ok();
+    annotation(REF_NAME) == Some(name)
+        || annotation(IMAGE_NAME).is_some_and(|found| found == name || full().as_deref() == Some(found))
+}
+
+fn same_name(one: &Descriptor, other: &Descriptor) -> bool {
+    [REF_NAME, IMAGE_NAME].iter().all(|key| one.annotations.get(*key) == other.annotations.get(*key))
+}

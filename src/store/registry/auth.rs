@@ -1,0 +1,320 @@
+//! Owns the proofs that a registry gets: which it asked for, the tokens that are valid, the credentials behind them.
+//!
+//! Credentials go to their registry, and to the token service that this registry names if that is behind TLS (or is
+//! as unprotected as the registry itself). Must not show a secret to anybody else.
+//!
+//! Source: the distribution project's "Token Authentication Specification" and "OAuth2 Token Authentication".
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use serde::Deserialize;
+use url::Url;
+use url::form_urlencoded;
+
+use super::answer::{BodyError, message, read_body};
+use super::challenge::Challenge;
+use super::error::{Identity, RequestError};
+use super::host::{Failed, Host, Payload};
+use crate::network::{Retries, is_loopback, may_pass, retry_after, same_origin, shown_url};
+use crate::store::credentials::{Credentials, CredentialsError, find_credentials};
+
+/// Largest answer of a token service, in bytes.
+const MAXIMUM_TOKEN: u64 = 1 << 20;
+
+/// How long a token is valid if its service does not say, in seconds ("Token Authentication Specification").
+const DEFAULT_LIFE: u64 = 60;
+
+/// Most tokens that are kept at once.
+const MAXIMUM_KEPT: usize = 256;
+
+/// How b2i names itself to token services.
+const CLIENT: &str = "b2i";
+
+/// What somebody may do in one repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Scope {
+    repository: String,
+    push: bool,
+}
+
+impl Scope {
+    pub(super) fn pull(repository: &str) -> Self {
+        Self { repository: repository.to_owned(), push: false }
+    }
+
+    pub(super) fn push(repository: &str) -> Self {
+        Self { repository: repository.to_owned(), push: true }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        self.repository == other.repository && (self.push || !other.push)
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let actions = if self.push { "pull,push" } else { "pull" };
+        write!(formatter, "repository:{}:{actions}", self.repository)
+    }
+}
+
+/// What a registry is shown, and whose it is.
+#[derive(Clone)]
+pub(super) struct Authorization {
+    pub(super) value: HeaderValue,
+    pub(super) identity: Identity,
+}
+
+/// What is known of a registry's ways.
+pub(super) struct Authority {
+    files: Vec<PathBuf>,
+    challenge: Option<Challenge>,
+    /// By repository.
+    credentials: HashMap<String, Option<Found>>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone)]
+struct Found {
+    credentials: Credentials,
+    identity: Identity,
+}
+
+struct Token {
+    scopes: BTreeSet<Scope>,
+    authorization: Authorization,
+    until: Instant,
+}
+
+impl Authority {
+    pub(super) fn new(files: Vec<PathBuf>) -> Self {
+        Self { files, challenge: None, credentials: HashMap::new(), tokens: Vec::new() }
+    }
+
+    async fn find(&mut self, registry: &str, repository: &str) -> Result<Option<Found>, CredentialsError> {
+        if let Some(known) = self.credentials.get(repository) {
+            return Ok(known.clone());
+        }
+        let mut found = None;
+        for file in &self.files {
+            if let Some(credentials) =
+                find_credentials(registry, Some(repository), std::slice::from_ref(file)).await?
+            {
+                found = Some(Found { credentials, identity: Identity::From(file.display().to_string()) });
+                break;
+            }
+        }
+        self.credentials.insert(repository.to_owned(), found.clone());
+        Ok(found)
+    }
+}
+
+impl Host {
+    /// Remembers what the registry asks for.
+    pub(super) async fn challenged(&self, challenge: Challenge) {
+        self.authority.lock().await.challenge = Some(challenge);
+    }
+
+    /// What to show the registry for `scopes`, as far as it is known what it wants to see. What it has `rejected` is
+    /// not shown again.
+    pub(super) async fn authorization(
+        &self,
+        scopes: &[Scope],
+        rejected: Option<&HeaderValue>,
+    ) -> Result<Option<Authorization>, RequestError> {
+        // Held while a token is fetched, so that parallel requests fetch one.
+        let mut authority = self.authority.lock().await;
+        let Some(challenge) = authority.challenge.clone() else { return Ok(None) };
+        let repository = scopes.first().map_or("", |scope| &scope.repository);
+        match challenge {
+            Challenge::Basic => {
+                let Some(found) = authority.find(&self.name, repository).await? else { return Ok(None) };
+                let value = basic(&found.credentials, &self.name)?;
+                Ok((rejected != Some(&value)).then_some(Authorization { value, identity: found.identity }))
+            }
+            Challenge::Bearer { realm, service } => {
+                authority.tokens.retain(|token| {
+                    token.until > Instant::now() && rejected != Some(&token.authorization.value)
+                });
+                let covered = |token: &&Token| {
+                    scopes.iter().all(|scope| token.scopes.iter().any(|known| known.covers(scope)))
+                };
+                if let Some(token) = authority.tokens.iter().find(covered) {
+                    return Ok(Some(token.authorization.clone()));
+                }
+                let found = authority.find(&self.name, repository).await?;
+                let token = self.fetch_token(&realm, service.as_deref(), scopes, found).await?;
+                let authorization = token.authorization.clone();
+                if authority.tokens.len() >= MAXIMUM_KEPT {
+                    authority.tokens.clear();
+                }
+                authority.tokens.push(token);
+                Ok(Some(authorization))
+            }
+        }
+    }
+
+    async fn fetch_token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[Scope],
+        found: Option<Found>,
+    ) -> Result<Token, RequestError> {
+        let realm = self.realm(realm)?;
+        let identity = found.as_ref().map_or(Identity::Anonymous, |found| found.identity.clone());
+        let failed = |refused: bool, reason: String| RequestError::Token {
+            registry: self.name.clone(),
+            realm: shown_url(&realm),
+            reason,
+            refused,
+            identity: identity.clone(),
+        };
+        let request = TokenRequest::new(&realm, service, scopes, found.as_ref(), &self.name)?;
+        let mut retries = Retries::new(self.network.retries, self.network.retry_pause);
+        loop {
+            let payload = request.form.clone().map_or(Payload::Nothing, |form| Payload::Bytes(form.into()));
+            let sent = self.exchange(&request.url, &request.method, request.headers.clone(), payload).await;
+            let (reason, after) = match sent {
+                Ok(response) if response.status().is_success() => {
+                    let body = read_body(response, MAXIMUM_TOKEN, self.silence()).await;
+                    let body = match body {
+                        Ok(body) => body,
+                        Err(BodyError::TooLong) => return Err(failed(false, "answers without end".into())),
+                        Err(BodyError::Transfer(reason)) => {
+                            return Err(failed(false, format!("broke off: {reason}")));
+                        }
+                    };
+                    let token = token(&body, &identity, scopes);
+                    return token.ok_or_else(|| failed(false, "gave an answer without a token".into()));
+                }
+                Ok(response) => {
+                    let status = response.status();
+                    let after = retry_after(response.headers(), jiff::Timestamp::now());
+                    let said = message(response, self.silence()).await;
+                    let said = said.map(|text| format!(": {text}")).unwrap_or_default();
+                    let reason = format!("answered {status}{said}");
+                    if !may_pass(status) {
+                        return Err(failed(status.is_client_error(), reason));
+                    }
+                    (reason, after)
+                }
+                Err(Failed::Passing { reason, .. }) => (format!("cannot be reached: {reason}"), None),
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Moved(_)) => return Err(failed(false, "leads elsewhere".into())),
+            };
+            let Some(pause) = retries.next(after) else { return Err(failed(false, reason)) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Checks that credentials may go to the token service that the registry names.
+    fn realm(&self, realm: &str) -> Result<Url, RequestError> {
+        let refused = |reason: String| RequestError::Challenge { registry: self.name.clone(), reason };
+        let url =
+            Url::parse(realm).map_err(|error| refused(format!("its token service has no URL: {error}")))?;
+        let home = self.home();
+        let as_open =
+            home.scheme() == "http" && (same_origin(home, &url) || is_loopback(home) && is_loopback(&url));
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        match url.scheme() {
+            "https" | "http" if has_user || !url.has_host() => {
+                Err(refused("its token service's URL has a user name or no host".into()))
+            }
+            "https" => Ok(url),
+            "http" if as_open => Ok(url),
+            _ => Err(refused(format!("its token service `{}` is not protected by TLS", shown_url(&url)))),
+        }
+    }
+}
+
+/// How a token is asked for.
+struct TokenRequest {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    form: Option<String>,
+}
+
+impl TokenRequest {
+    fn new(
+        realm: &Url,
+        service: Option<&str>,
+        scopes: &[Scope],
+        found: Option<&Found>,
+        registry: &str,
+    ) -> Result<Self, RequestError> {
+        let mut headers = HeaderMap::new();
+        if let Some(identity) = found.and_then(|found| found.credentials.identity_token.as_deref()) {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+            form.append_pair("grant_type", "refresh_token")
+                .append_pair("service", service.unwrap_or_default())
+                .append_pair("client_id", CLIENT)
+                .append_pair("scope", &scopes.join(" "))
+                .append_pair("refresh_token", identity);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            let (method, url, form) = (Method::POST, realm.clone(), Some(form.finish()));
+            return Ok(Self { method, url, headers, form });
+        }
+        let mut url = realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = service {
+                query.append_pair("service", service);
+            }
+            for scope in scopes {
+                query.append_pair("scope", &scope.to_string());
+            }
+        }
+        if let Some(found) = found {
+            headers.insert(AUTHORIZATION, basic(&found.credentials, registry)?);
+        }
+        Ok(Self { method: Method::GET, url, headers, form: None })
+    }
+}
+
+fn token(body: &[u8], identity: &Identity, scopes: &[Scope]) -> Option<Token> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        token: String,
+        #[serde(default)]
+        access_token: String,
+        #[serde(default)]
+        expires_in: Option<u64>,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let text = if answer.token.is_empty() { answer.access_token } else { answer.token };
+    if text.is_empty() {
+        return None;
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {text}")).ok()?;
+    value.set_sensitive(true);
+    // A tenth early: the registry's clock counts, and requests take their time.
+    let life =
+        Duration::from_secs(answer.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE).min(86_400));
+    Some(Token {
+        scopes: scopes.iter().cloned().collect(),
+        authorization: Authorization { value, identity: identity.clone() },
+        until: Instant::now() + life.mul_f64(0.9),
+    })
+}
+
+/// RFC 7617, section 2.
+fn basic(credentials: &Credentials, registry: &str) -> Result<HeaderValue, RequestError> {
+    let Credentials { username, password, .. } = credentials;
+    let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| RequestError::Challenge {
+        registry: registry.to_owned(),
+        reason: "the credentials have characters that cannot be sent".into(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,159 @@
+//! Owns one repository of a registry: its manifests, and whether it has a blob.
+//!
+//! Source: OCI distribution spec v1.1, "Pulling manifests", "Pushing Manifests", "Checking if content exists",
+//! "Mounting a blob from another repository".
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::form_urlencoded;
+
+use super::auth::Scope;
+use super::error::RequestError;
+use super::host::Host;
+use super::request::{Call, send, send_and_read};
+use super::upload::Session;
+use crate::image::manifest::MAXIMUM_MANIFEST;
+use crate::image::{Digest, ManifestFormat};
+
+/// Where a registry says which digest it means.
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// A repository.
+#[derive(Clone)]
+pub(super) struct Repository {
+    pub(super) host: Arc<Host>,
+    /// Its path, such as `library/debian`.
+    pub(super) name: String,
+    /// What its requests may do.
+    pub(super) scopes: Vec<Scope>,
+}
+
+/// A manifest as it came.
+pub(super) struct FetchedManifest {
+    pub(super) bytes: Vec<u8>,
+    /// Digest of these bytes.
+    pub(super) digest: Digest,
+    pub(super) media_type: Option<String>,
+}
+
+/// What became of a mount.
+pub(super) enum Mount {
+    /// The blob is there.
+    Mounted,
+    /// It was not to be had; the registry has begun an upload instead.
+    Session(Session),
+    /// Neither.
+    Refused,
+}
+
+impl Repository {
+    /// For reading.
+    pub(super) fn reading(host: Arc<Host>, name: &str) -> Self {
+        Self { host, name: name.to_owned(), scopes: vec![Scope::pull(name)] }
+    }
+
+    /// For reading and writing.
+    pub(super) fn writing(host: Arc<Host>, name: &str) -> Self {
+        Self { host, name: name.to_owned(), scopes: vec![Scope::push(name)] }
+    }
+
+    pub(super) fn call(&self, method: Method, rest: &str) -> Call {
+        Call::new(method, format!("v2/{}/{rest}", self.name), self.scopes.clone())
+    }
+
+    /// Reads a manifest by tag or digest. Its digest is compared with the one that the registry states.
+    pub(super) async fn manifest(&self, reference: &str) -> Result<FetchedManifest, RequestError> {
+        let call = self.call(Method::GET, &format!("manifests/{reference}")).header(ACCEPT, accepted());
+        let (headers, bytes) = send_and_read(&self.host, &call, StatusCode::OK, MAXIMUM_MANIFEST).await?;
+        let digest = Digest::of(&bytes);
+        if let Some(stated) = stated_digest(&headers).filter(|stated| *stated != digest) {
+            let url = format!("{}/{}", self.host.name, self.name);
+            let reason = format!("the registry states the digest {stated}, but the bytes have {digest}");
+            return Err(RequestError::Answer { url, reason });
+        }
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(FetchedManifest { bytes, digest, media_type })
+    }
+
+    /// Asks which digest a tag means; nothing if there is no such tag, or the registry does not say.
+    pub(super) async fn manifest_digest(&self, reference: &str) -> Result<Option<Digest>, RequestError> {
+        let call = self.call(Method::HEAD, &format!("manifests/{reference}")).header(ACCEPT, accepted());
+        let answer = send(&self.host, &call).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = answer.expect(&[StatusCode::OK]).await?;
+        Ok(stated_digest(answer.response.headers()))
+    }
+
+    /// Writes a manifest under a tag or its digest.
+    pub(super) async fn put_manifest(
+        &self,
+        reference: &str,
+        media_type: &str,
+        bytes: Bytes,
+    ) -> Result<(), RequestError> {
+        let digest = Digest::of(&bytes);
+        let content_type = HeaderValue::from_str(media_type).map_err(|_| RequestError::Answer {
+            url: format!("{}/{}", self.host.name, self.name),
+            reason: "the manifest's media type is none that can be sent".into(),
+        })?;
+        let call = self.call(Method::PUT, &format!("manifests/{reference}"));
+        let call = call.header(CONTENT_TYPE, content_type).body(bytes);
+        let answer = send(&self.host, &call).await?;
+        let answer = answer.expect(&[StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED]).await?;
+        match stated_digest(answer.response.headers()) {
+            Some(stated) if stated != digest => Err(RequestError::Answer {
+                url: crate::network::shown_url(&answer.url),
+                reason: format!("the registry took the manifest {digest} as {stated}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the repository has a blob.
+    pub(super) async fn has_blob(&self, digest: &Digest) -> Result<bool, RequestError> {
+        let answer = send(&self.host, &self.call(Method::HEAD, &format!("blobs/{digest}"))).await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => answer.expect(&[StatusCode::OK]).await.map(|_| true),
+        }
+    }
+
+    /// Asks for a blob of the repository `from` of the same registry. A registry that does not let us read there is
+    /// no error: the blob can be uploaded.
+    pub(super) async fn mount(&self, digest: &Digest, from: &str) -> Result<Mount, RequestError> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("mount", &digest.to_string())
+            .append_pair("from", from)
+            .finish();
+        let mut call = self.call(Method::POST, &format!("blobs/uploads/?{query}"));
+        call.scopes.push(Scope::pull(from));
+        let answer = match send(&self.host, &call).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_refusal() => return Ok(Mount::Refused),
+            Err(error) => return Err(error),
+        };
+        match answer.status() {
+            StatusCode::CREATED => Ok(Mount::Mounted),
+            StatusCode::ACCEPTED => Ok(Session::of(&answer).map_or(Mount::Refused, Mount::Session)),
+            // The upload that follows meets the same problem, if it is one, and can say what it means.
+            _ => Ok(Mount::Refused),
+        }
+    }
+}
+
+/// The kinds of manifest that b2i reads.
+fn accepted() -> HeaderValue {
+    let [oci, docker] = [ManifestFormat::Oci, ManifestFormat::Docker];
+    let types = [oci.manifest(), docker.manifest(), oci.index(), docker.index()].join(", ");
+    HeaderValue::from_str(&types).expect("media types are plain ASCII")
+}
+
+/// The digest that a registry states. One of another kind than SHA-256 says nothing to us.
+pub(super) fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,288 @@
+//! Owns registries as an image sink: the base's layers are mounted or passed on, the new layer is uploaded while it
+//! is made, and tags come last.
+//!
+//! With the layer's digest known (a memo), a tag that means the image already ends it after one question.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Registries;
+use super::content::{Content, ContentError, Progress, Uploaded};
+use super::error::RegistryError;
+use super::target::{Target, by_repository, bytes, elsewhere};
+use crate::events::Step;
+use crate::image::layer::WrittenLayer;
+use crate::image::manifest::DescribedPlatform;
+use crate::image::{Descriptor, Digest, ImageIndex, ImageManifest, ImageReference, ManifestFormat};
+use crate::store::{BaseLayers, EncodeLayer, UncompressedLayer, UnfinishedImage};
+
+/// Layers whose tar is at most this large, in bytes, are made in memory before they are sent: with the digest known
+/// beforehand a request is saved.
+const MADE_IN_MEMORY: u64 = 4 << 20;
+
+/// How an image is published.
+#[derive(Clone)]
+pub struct PublishOptions {
+    /// How layers become blobs.
+    pub encode: EncodeLayer,
+    /// What writing the layer is known to yield, from a memo.
+    pub known: Option<(WrittenLayer, Descriptor)>,
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self { encode: UncompressedLayer::encode(), known: None }
+    }
+}
+
+/// What was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Digest of the config: the image's ID in daemons.
+    pub image_id: Digest,
+    /// The manifest, with its digest.
+    pub manifest: Descriptor,
+    /// The layer that was added.
+    pub layer: WrittenLayer,
+    /// The layer's blob.
+    pub blob: Descriptor,
+}
+
+/// Under what an image is published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Under {
+    /// The target's tags.
+    Tags,
+    /// Its digest alone: an index will name it.
+    Digest,
+}
+
+/// An image with everything known.
+struct Finished {
+    config: Content,
+    config_digest: Digest,
+    manifest: Bytes,
+    descriptor: Descriptor,
+    layer: WrittenLayer,
+    blob: Descriptor,
+}
+
+/// An image on its way to one repository.
+struct Publishing<'a> {
+    target: &'a Target<'a>,
+    image: &'a UnfinishedImage,
+    options: &'a PublishOptions,
+    format: ManifestFormat,
+    /// The base's layers, lowest first; each one's digest is known.
+    base: Vec<Content>,
+}
+
+impl Registries {
+    /// Publishes `image` under every one of `tags`, which may be in several repositories.
+    ///
+    /// # Errors
+    /// [`RegistryError::Push`] and others of publishing, of reading the base's layers and the artifact. A tag whose
+    /// manifest was not written means what it meant before; one that was written has everything.
+    pub async fn publish(
+        &self,
+        image: &UnfinishedImage,
+        tags: &[ImageReference],
+        options: &PublishOptions,
+    ) -> Result<Published, RegistryError> {
+        let mut published = None;
+        let mut options = options.clone();
+        for group in by_repository(tags)? {
+            let step = self.events().start(Step::Write, group.first.familiar(), None);
+            let target = self.target(group, Progress::new(step.clone()))?;
+            let publishing = Publishing::new(&target, image, &options).await?;
+            let (done, was_there) = publishing.run(Under::Tags).await?;
+            step.sized(target.progress.bytes()).finish(if was_there { "was already there" } else { "" });
+            options.known = Some((done.layer, done.blob.clone()));
+            published = Some(done);
+        }
+        published.ok_or(RegistryError::NoTag { image: String::new() })
+    }
+
+    /// Publishes several images, each for another platform, and an index of them under every one of `tags`. What is
+    /// known of a layer is in the options at the image's place.
+    ///
+    /// # Errors
+    /// As [`Registries::publish`]; tags are written last of all.
+    pub async fn publish_index(
+        &self,
+        images: &[(UnfinishedImage, PublishOptions)],
+        tags: &[ImageReference],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(Descriptor, Vec<Published>), RegistryError> {
+        let mut result = None;
+        for group in by_repository(tags)? {
+            let step = self.events().start(Step::Write, group.first.familiar(), None);
+            let target = self.target(group, Progress::new(step.clone()))?;
+            let mut entries = Vec::new();
+            let mut published = Vec::new();
+            let mut formats = Vec::new();
+            for (image, options) in images {
+                let publishing = Publishing::new(&target, image, options).await?;
+                formats.push(publishing.format);
+                let (done, _) = publishing.run(Under::Digest).await?;
+                let platform = DescribedPlatform::from(&image.base.config.platform());
+                entries.push(Descriptor { platform: Some(platform), ..done.manifest.clone() });
+                published.push(done);
+            }
+            let is_docker =
+                !formats.is_empty() && formats.iter().all(|format| *format == ManifestFormat::Docker);
+            let format = if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci };
+            let annotations = if is_docker { BTreeMap::new() } else { annotations.clone() };
+            let index = Bytes::from(ImageIndex::new(format, entries, annotations).to_bytes());
+            let descriptor = Descriptor::of(format.index(), &index);
+            let outdated = target.outdated(&descriptor.digest).await?;
+            target.publish_manifest(&outdated, &descriptor, &index).await?;
+            step.sized(target.progress.bytes()).finish("");
+            result = Some((descriptor, published));
+        }
+        result.ok_or(RegistryError::NoTag { image: String::new() })
+    }
+}
+
+impl<'a> Publishing<'a> {
+    async fn new(
+        target: &'a Target<'a>,
+        image: &'a UnfinishedImage,
+        options: &'a PublishOptions,
+    ) -> Result<Self, RegistryError> {
+        let mut format = ManifestFormat::Oci;
+        let base = match &image.base.layers {
+            BaseLayers::Described(layers) => {
+                format = layers.format;
+                elsewhere(&layers.blobs, &layers.descriptors).collect()
+            }
+            BaseLayers::BuiltIn(layer) => {
+                let blob = (options.encode)(layer, format);
+                let measured = Content::Layer(blob.clone(), None).measure().await;
+                let measured = measured.map_err(|error| content_error(target, error))?;
+                vec![Content::Layer(blob, Some(measured))]
+            }
+            BaseLayers::Scratch => Vec::new(),
+            BaseLayers::Daemon { .. } => {
+                let (image, base) = (target.image.clone(), image.base.name.clone());
+                return Err(RegistryError::BaseInDaemon { image, base });
+            }
+        };
+        Ok(Self { target, image, options, format, base })
+    }
+
+    /// Publishes the image and says whether it was there.
+    async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
+        let target = self.target;
+        let mut outdated: Option<Vec<&str>> = None;
+        if let Some((layer, blob)) = &self.options.known {
+            let finished = self.finish(*layer, blob.clone())?;
+            let digest = finished.descriptor.digest;
+            let (there, rest) = match under {
+                Under::Digest => {
+                    let name = digest.to_string();
+                    let found = target.repository.manifest_digest(&name).await;
+                    (found.map_err(|error| target.push(error))? == Some(digest), Vec::new())
+                }
+                Under::Tags => {
+                    let rest = target.outdated(&digest).await?;
+                    (rest.len() < target.tags.len(), rest)
+                }
+            };
+            if there {
+                target.publish_manifest(&rest, &finished.descriptor, &finished.manifest).await?;
+                return Ok((finished.published(), rest.is_empty()));
+            }
+            outdated = Some(rest);
+        }
+        let (finished, ()) = tokio::try_join!(self.new_layer(), target.place_all(self.base.clone()))?;
+        let (digest, tags) =
+            (finished.descriptor.digest.to_string(), outdated.unwrap_or(target.tags.clone()));
+        let references = if under == Under::Digest { vec![digest.as_str()] } else { tags };
+        target.publish_manifest(&references, &finished.descriptor, &finished.manifest).await?;
+        Ok((finished.published(), false))
+    }
+
+    /// Uploads the new layer, and the config that follows from it.
+    async fn new_layer(&self) -> Result<Finished, RegistryError> {
+        let target = self.target;
+        let blob = (self.options.encode)(&self.image.layer, self.format);
+        if let Some((layer, descriptor)) = &self.options.known {
+            let finished = self.finish(*layer, descriptor.clone())?;
+            let known = Uploaded { descriptor: descriptor.clone(), layer: Some(*layer) };
+            let content = Content::Layer(blob, Some(known));
+            tokio::try_join!(target.place(&content), target.place(&finished.config))?;
+            return Ok(finished);
+        }
+        let (layer, descriptor) = if self.image.layer.size() <= MADE_IN_MEMORY {
+            let written = tokio::task::spawn_blocking(move || {
+                let mut bytes = Vec::new();
+                blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
+            });
+            let written = match written.await {
+                Ok(written) => written,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            let failed = |source| RegistryError::Content { image: target.image.clone(), source };
+            let (layer, descriptor, bytes) = written.map_err(failed)?;
+            let finished = self.finish(layer, descriptor.clone())?;
+            let content = Content::Bytes(bytes, descriptor);
+            tokio::try_join!(target.upload(&content), target.upload(&finished.config))?;
+            return Ok(finished);
+        } else {
+            let uploaded = target.upload(&Content::Layer(blob, None)).await?;
+            let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
+                image: target.image.clone(),
+                source: std::io::Error::other("the layer was not written"),
+            })?;
+            (layer, uploaded.descriptor)
+        };
+        let finished = self.finish(layer, descriptor)?;
+        target.upload(&finished.config).await?;
+        Ok(finished)
+    }
+
+    /// Makes config and manifest.
+    fn finish(&self, layer: WrittenLayer, blob: Descriptor) -> Result<Finished, RegistryError> {
+        let config = (self.image.finish)(&layer);
+        let image = || self.target.image.clone();
+        let invalid = |source| RegistryError::Config { image: image(), source };
+        let mut expected = self.image.base.config.diff_ids().map_err(invalid)?;
+        expected.push(layer.diff_id);
+        let found = config.diff_ids().map_err(invalid)?;
+        if found != expected {
+            return Err(RegistryError::Layers { image: image(), expected, found });
+        }
+        let config = config.to_bytes();
+        let config_descriptor = Descriptor::of(self.format.config(), &config);
+        let below = self.base.iter().filter_map(Content::known).map(|known| known.descriptor);
+        let layers = below.chain([blob.clone()]).collect();
+        let annotations = self.image.annotations.clone();
+        let manifest = ImageManifest::new(self.format, config_descriptor.clone(), layers, annotations);
+        let manifest = Bytes::from(manifest.to_bytes());
+        Ok(Finished {
+            config: bytes(self.format.config(), config),
+            config_digest: config_descriptor.digest,
+            descriptor: Descriptor::of(self.format.manifest(), &manifest),
+            manifest,
+            layer,
+            blob,
+        })
+    }
+}
+
+impl Finished {
+    fn published(self) -> Published {
+        let Self { config_digest, descriptor, layer, blob, .. } = self;
+        Published { image_id: config_digest, manifest: descriptor, layer, blob }
+    }
+}
+
+fn content_error(target: &Target<'_>, error: ContentError) -> RegistryError {
+    let source = match error {
+        ContentError::Read(error) => error,
+        ContentError::Open(error) => std::io::Error::other(error),
+    };
+    RegistryError::Content { image: target.image.clone(), source }
+}

@@ -1,0 +1,323 @@
+//! Owns registries as an image source: from a name to a base image, whose layers are opened only on demand.
+//!
+//! Whatever is named by a digest is verified over its bytes. What the cache has is not asked for again.
+
+use std::sync::Arc;
+
+use super::Registries;
+use super::blob::RegistryBlobs;
+use super::error::{RegistryError, RequestError};
+use super::repository::{FetchedManifest, Repository};
+use super::request::send_and_read;
+use crate::events::Step;
+use crate::image::{
+    Descriptor, Digest, ImageConfig, ImageManifest, ImageReference, Manifest, Platform,
+    manifest::MAXIMUM_MANIFEST,
+};
+use crate::request::PullPolicy;
+use crate::store::cache::KnownName;
+use crate::store::{BaseImage, BaseLayers, BlobOrigin, BlobSource, DescribedLayers};
+
+/// Largest config that is read, in bytes.
+const MAXIMUM_CONFIG: u64 = 8 << 20;
+
+/// How an image is looked for.
+#[derive(Clone, Debug, Default)]
+pub struct ResolveOptions {
+    /// The platform that it has to be for; none means the one of this machine.
+    pub platform: Option<Platform>,
+    /// Whether the registry may be asked: `Never` takes what the cache has, the others ask for what a tag means.
+    pub pull: PullPolicy,
+    /// Whether the network is forbidden.
+    pub offline: bool,
+}
+
+/// An image or index as it is in its registry.
+#[derive(Clone)]
+pub struct RemoteImage {
+    /// Its manifest or index, by digest.
+    pub descriptor: Descriptor,
+    /// The bytes of that.
+    pub bytes: Vec<u8>,
+    /// Opens its blobs, and the manifests that an index names.
+    pub blobs: Arc<dyn BlobSource>,
+}
+
+/// A manifest, and where it was read.
+struct Found {
+    manifest: FetchedManifest,
+    repository: Repository,
+}
+
+/// Names one image in errors.
+struct Asked<'a> {
+    reference: &'a ImageReference,
+    image: String,
+}
+
+impl Registries {
+    /// Resolves `reference` to a base image. Its `manifest_digest` is of what the name means: of the index, if it is
+    /// one.
+    ///
+    /// # Errors
+    /// [`RegistryError::Missing`], [`RegistryError::Platform`], [`RegistryError::Offline`] and others of reading.
+    pub async fn resolve(
+        &self,
+        reference: &ImageReference,
+        options: &ResolveOptions,
+    ) -> Result<BaseImage, RegistryError> {
+        let asked = Asked { reference, image: reference.familiar() };
+        let step = self.events().start(Step::Base, asked.image.clone(), None);
+        let root = self.root(&asked, options).await?;
+        let root_digest = root.manifest.digest;
+        let wanted = options.platform.clone().unwrap_or_else(Platform::host);
+        let (manifest, repository) = self.for_platform(&asked, root, &wanted, options).await?;
+        let config = self.config(&asked, &repository, &manifest, options).await?;
+        let found = config.platform();
+        if !wanted.matches(&found) {
+            let (image, available) = (asked.image, vec![found]);
+            return Err(RegistryError::Platform { image, wanted: Box::new(wanted), available });
+        }
+        let layers = asked.layers(&manifest, &config)?;
+        step.finish("from its registry");
+        Ok(BaseImage {
+            name: reference.familiar(),
+            manifest_digest: Some(root_digest),
+            config,
+            layers: BaseLayers::Described(DescribedLayers {
+                descriptors: layers,
+                format: manifest.format(),
+                blobs: self.blobs(reference, repository),
+            }),
+        })
+    }
+
+    /// Reads what `reference` means, with all its platforms: what copying needs.
+    ///
+    /// # Errors
+    /// As [`Registries::resolve`].
+    pub async fn open(
+        &self,
+        reference: &ImageReference,
+        options: &ResolveOptions,
+    ) -> Result<RemoteImage, RegistryError> {
+        let asked = Asked { reference, image: reference.familiar() };
+        let Found { manifest, repository } = self.root(&asked, options).await?;
+        let parsed = asked.parse(&manifest)?;
+        let media_type = match &parsed {
+            Manifest::Image(image) => &image.media_type,
+            Manifest::Index(index) => &index.media_type,
+        };
+        let descriptor = Descriptor::new(media_type, manifest.digest, manifest.bytes.len() as u64);
+        Ok(RemoteImage { descriptor, bytes: manifest.bytes, blobs: self.blobs(reference, repository) })
+    }
+
+    fn blobs(&self, reference: &ImageReference, repository: Repository) -> Arc<dyn BlobSource> {
+        let origin = BlobOrigin {
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+        };
+        Arc::new(RegistryBlobs { repository, origin, maximum: self.settings().maximum_blob })
+    }
+
+    /// The manifest or index that the name means.
+    async fn root(&self, asked: &Asked<'_>, options: &ResolveOptions) -> Result<Found, RegistryError> {
+        let reference = asked.reference;
+        let name = reference.to_string();
+        let known = match reference.digest() {
+            Some(digest) => Some(digest),
+            None => self.known_name(&name).map(|known| known.digest),
+        };
+        let cached = known.and_then(|digest| Some((digest, self.cached(&digest, MAXIMUM_MANIFEST)?)));
+        if let Some((digest, bytes)) = cached {
+            let repository = self.reading(asked)?;
+            let asks_nothing = reference.digest().is_some() || asked.forbidden(options).is_some();
+            let current = if asks_nothing {
+                Some(digest)
+            } else {
+                repository.manifest_digest(&target_of(reference)).await.map_err(|error| asked.pull(error))?
+            };
+            if current == Some(digest) {
+                let media_type = self.known_name(&name).map(|known| known.media_type);
+                return Ok(Found { manifest: FetchedManifest { bytes, digest, media_type }, repository });
+            }
+        }
+        if let Some(reason) = asked.forbidden(options) {
+            return Err(RegistryError::Offline { image: asked.image.clone(), reason });
+        }
+        let found = self.fetch(asked).await?;
+        self.keep(&found.manifest.bytes);
+        if let Some(media_type) = &found.manifest.media_type {
+            let known = KnownName { digest: found.manifest.digest, media_type: media_type.clone() };
+            self.remember_name(&name, &known);
+        }
+        Ok(found)
+    }
+
+    fn reading(&self, asked: &Asked<'_>) -> Result<Repository, RegistryError> {
+        let reference = asked.reference;
+        let host = self.host(reference.registry()).map_err(|error| asked.pull(error))?;
+        Ok(Repository::reading(host, reference.repository()))
+    }
+
+    /// Reads the manifest from the first mirror that has it, else from the registry.
+    async fn fetch(&self, asked: &Asked<'_>) -> Result<Found, RegistryError> {
+        let reference = asked.reference;
+        let own = self.reading(asked)?;
+        for mirror in &own.host.settings.mirrors {
+            let host = self.host(mirror.registry()).map_err(|error| asked.pull(error))?;
+            let repository = Repository::reading(host, &mirror.within(reference.repository()));
+            let error = match repository.manifest(&target_of(reference)).await {
+                Ok(manifest) => match asked.verified(manifest) {
+                    Ok(manifest) => return Ok(Found { manifest, repository }),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            let message = format!("the mirror `{mirror}` does not give `{}`: {error}", asked.image);
+            self.events().note(message);
+        }
+        let manifest = own.manifest(&target_of(reference)).await.map_err(|error| asked.pull(error))?;
+        Ok(Found { manifest: asked.verified(manifest)?, repository: own })
+    }
+
+    /// Goes from an index to the image for `wanted`.
+    async fn for_platform(
+        &self,
+        asked: &Asked<'_>,
+        root: Found,
+        wanted: &Platform,
+        options: &ResolveOptions,
+    ) -> Result<(ImageManifest, Repository), RegistryError> {
+        let Found { manifest, repository } = root;
+        let index = match asked.parse(&manifest)? {
+            Manifest::Image(image) => return Ok((*image, repository)),
+            Manifest::Index(index) => index,
+        };
+        let Some(entry) = index.for_platform(wanted) else {
+            let (image, available) = (asked.image.clone(), index.platforms());
+            return Err(RegistryError::Platform { image, wanted: Box::new(wanted.clone()), available });
+        };
+        let bytes = match self.cached(&entry.digest, MAXIMUM_MANIFEST) {
+            Some(bytes) => bytes,
+            None => {
+                asked.allow(options)?;
+                let fetched = repository.manifest(&entry.digest.to_string()).await;
+                let fetched = fetched.map_err(|error| asked.pull(error))?;
+                asked.compare("the manifest", entry.digest, fetched.digest)?;
+                self.keep(&fetched.bytes);
+                fetched.bytes
+            }
+        };
+        let media_type = Some(entry.media_type.clone()).filter(|media_type| !media_type.is_empty());
+        match asked.parse(&FetchedManifest { bytes, digest: entry.digest, media_type })? {
+            Manifest::Image(image) => Ok((*image, repository)),
+            Manifest::Index(_) => Err(asked.invalid("it is an index within an index".into())),
+        }
+    }
+
+    async fn config(
+        &self,
+        asked: &Asked<'_>,
+        repository: &Repository,
+        manifest: &ImageManifest,
+        options: &ResolveOptions,
+    ) -> Result<ImageConfig, RegistryError> {
+        let descriptor = &manifest.config;
+        if descriptor.size > MAXIMUM_CONFIG {
+            let size = descriptor.size;
+            return Err(
+                asked.invalid(format!("its config has {size} bytes; at most {MAXIMUM_CONFIG} are read"))
+            );
+        }
+        let bytes = match self.cached(&descriptor.digest, MAXIMUM_CONFIG) {
+            Some(bytes) => bytes,
+            None => {
+                asked.allow(options)?;
+                let call = repository.call(http::Method::GET, &format!("blobs/{}", descriptor.digest));
+                let sent =
+                    send_and_read(&repository.host, &call, http::StatusCode::OK, descriptor.size).await;
+                let (_, bytes) = sent.map_err(|error| asked.pull(error))?;
+                asked.compare("the config", descriptor.digest, Digest::of(&bytes))?;
+                self.keep(&bytes);
+                bytes
+            }
+        };
+        let image = || asked.image.clone();
+        ImageConfig::parse(&bytes).map_err(|source| RegistryError::Config { image: image(), source })
+    }
+}
+
+impl Asked<'_> {
+    /// What forbids asking the registry.
+    fn forbidden(&self, options: &ResolveOptions) -> Option<&'static str> {
+        if options.offline {
+            Some("the network is not used (`--offline`)")
+        } else if options.pull == PullPolicy::Never {
+            Some("pulling is switched off (`--pull never`)")
+        } else {
+            None
+        }
+    }
+
+    fn allow(&self, options: &ResolveOptions) -> Result<(), RegistryError> {
+        let image = self.image.clone();
+        self.forbidden(options).map_or(Ok(()), |reason| Err(RegistryError::Offline { image, reason }))
+    }
+
+    fn verified(&self, manifest: FetchedManifest) -> Result<FetchedManifest, RegistryError> {
+        if let Some(digest) = self.reference.digest() {
+            self.compare("the manifest", digest, manifest.digest)?;
+        }
+        Ok(manifest)
+    }
+
+    fn compare(&self, what: &'static str, expected: Digest, found: Digest) -> Result<(), RegistryError> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(RegistryError::Digest { image: self.image.clone(), what, expected, found })
+    }
+
+    fn pull(&self, source: RequestError) -> RegistryError {
+        let (image, registry) = (self.image.clone(), self.reference.registry().to_owned());
+        if source.is_missing() {
+            RegistryError::Missing { image, registry, source }
+        } else {
+            RegistryError::Pull { image, registry, source }
+        }
+    }
+
+    fn invalid(&self, reason: String) -> RegistryError {
+        RegistryError::Invalid { image: self.image.clone(), reason }
+    }
+
+    fn parse(&self, manifest: &FetchedManifest) -> Result<Manifest, RegistryError> {
+        let parsed = Manifest::parse(&manifest.bytes, manifest.media_type.as_deref());
+        parsed.map_err(|source| RegistryError::Manifest { image: self.image.clone(), source })
+    }
+
+    /// The manifest's layers, which have to be as many as the config has diff IDs.
+    fn layers(
+        &self,
+        manifest: &ImageManifest,
+        config: &ImageConfig,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let image = || self.image.clone();
+        let diff_ids =
+            config.diff_ids().map_err(|source| RegistryError::Config { image: image(), source })?;
+        if diff_ids.len() != manifest.layers.len() {
+            let (layers, ids) = (manifest.layers.len(), diff_ids.len());
+            return Err(self.invalid(format!("its manifest has {layers} layers, and its config {ids}")));
+        }
+        Ok(manifest.layers.clone())
+    }
+}
+
+/// What to ask the registry for: the digest counts more than the tag.
+fn target_of(reference: &ImageReference) -> String {
+    match reference.digest() {
+        Some(digest) => digest.to_string(),
+        None => reference.tag().unwrap_or("latest").to_owned(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Registries as image source and sink: a real one, one behind a password, and one that misbehaves as told.
+
+mod real;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use b2i::events::Events;
+use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
+use b2i::image::{ConfigEdits, ImageConfig, ImagePath, ImageReference, Platform};
+use b2i::network::NetworkOptions;
+use b2i::store::registry::{Registries, RegistrySettings};
+use b2i::store::{BaseImage, BaseLayers, UnfinishedImage};
+
+/// Date of every image that the tests make.
+const CREATED: &str = "1980-01-01T00:00:00Z";
+
+/// A name that no other test and no other run uses.
+pub(crate) fn unique(what: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("b2i-test-{what}-{}-{number}", std::process::id())
+}
+
+pub(crate) fn reference(text: &str) -> ImageReference {
+    text.parse().expect("a valid name")
+}
+
+/// Settings with which nothing waits long.
+pub(crate) fn settings() -> RegistrySettings {
+    let network = NetworkOptions { retry_pause: Duration::from_millis(5), ..NetworkOptions::default() };
+    RegistrySettings { network, ..RegistrySettings::default() }
+}
+
+pub(crate) fn registries(settings: RegistrySettings) -> Registries {
+    Registries::new(settings, Events::silent())
+}
+
+/// Bytes that do not repeat early; equal seeds give equal ones.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(length).collect()
+}
+
+/// A layer with one file.
+pub(crate) fn layer(path: &str, bytes: Vec<u8>, mode: u32) -> Layer {
+    let path = ImagePath::new(path).expect("a valid path");
+    let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes) };
+    Layer::new(vec![Entry { path, kind, mode, owner: Owner { uid: 1001, gid: 0 } }], 315_532_800)
+        .expect("one file")
+}
+
+/// `layer` on `base`, and nothing else.
+pub(crate) fn on(base: BaseImage, layer: Layer) -> UnfinishedImage {
+    let below = base.config.clone();
+    let finish = move |written: &WrittenLayer| {
+        let mut config = below.clone();
+        let edits =
+            ConfigEdits { created: CREATED.into(), history: "b2i test".into(), ..ConfigEdits::default() };
+        config.apply(&edits, &[written.diff_id]);
+        config
+    };
+    let annotations = BTreeMap::from([("org.example.test".to_owned(), "yes".to_owned())]);
+    UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+}
+
+/// Nothing, to build on.
+pub(crate) fn scratch() -> BaseImage {
+    BaseImage {
+        name: "scratch".into(),
+        manifest_digest: None,
+        config: ImageConfig::empty(&Platform::host()),
+        layers: BaseLayers::Scratch,
+    }
+}
