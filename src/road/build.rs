@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::prepare::{Prepared, prepare};
 use super::{Built, Error, Surroundings};
 use crate::assemble::{self, Inputs, RunResult, ScriptRun, run_script};
@@ -39,7 +41,7 @@ fn container_limits(limits: &Limits) -> ContainerLimits {
 pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Built, Error> {
     let prepared = prepare(request, surroundings).await?;
     let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
-    let work = Work { request, surroundings, prepared: &prepared, stage };
+    let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
     let result = work.build().await;
     work.clean_up(result.is_err()).await;
     let result = result?;
@@ -64,6 +66,8 @@ pub(super) struct Work<'a> {
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
     pub(super) stage: &'a Stage,
+    /// The layers that the daemon gave: several outputs read the same files.
+    exported: OnceCell<Vec<LayerFile>>,
 }
 
 struct StageResult {
@@ -222,6 +226,7 @@ impl Work<'_> {
         }
     }
 
+    /// Gets the layers of an image out of the daemon. A run needs those of one image: its base, or what was committed.
     async fn export(
         &self,
         image_id: &str,
@@ -232,7 +237,8 @@ impl Work<'_> {
         let wanted = config.diff_ids().map_err(invalid)?;
         let directory = self.prepared.lease.temporary_directory().join("layers");
         crate::fs::create_private_directory(&directory)?;
-        Ok(self.daemon()?.layers(image_id, &wanted, &directory).await?)
+        let export = async || self.daemon()?.layers(image_id, &wanted, &directory).await.map_err(Error::from);
+        self.exported.get_or_try_init(export).await.cloned()
     }
 
     /// Runs the script on the daemon and publishes the change.
