@@ -101,7 +101,8 @@ impl Work<'_> {
     pub(super) async fn base_files(&self, image: &UnfinishedImage) -> Result<Vec<LayerFile>, Error> {
         match &image.base.layers {
             BaseLayers::Daemon { image_id } => {
-                self.export(image_id, &image.base.config, &image.base.name).await
+                let export = || self.export(image_id, &image.base.config, &image.base.name);
+                Ok(self.exported.get_or_try_init(export).await?.clone())
             }
             BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Ok(Vec::new()),
         }
