@@ -2,6 +2,7 @@
 //!
 //! Must not look for changes; the child tells them. Source: OCI image spec v1.1 "layer.md", whiteouts.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -50,8 +51,12 @@ impl Content for ChangedFile {
 /// Makes the layer of `changes`; `date` is in seconds since 1970.
 pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
     let left = Arc::new(left);
+    let needed = directories_above(&changes);
     let mut entries = Vec::new();
     for change in changes {
+        if change.kind == ChangeKind::Passed && !needed.contains(&change.path) {
+            continue;
+        }
         let path = ImagePath::new(&change.path)?;
         let owner = Owner { uid: change.uid, gid: change.gid };
         let kind = match change.kind {
@@ -61,6 +66,7 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
                 }
                 EntryKind::Directory
             }
+            ChangeKind::Passed => EntryKind::Directory,
             ChangeKind::File { size } => {
                 let content = ChangedFile { left: left.clone(), path: path.clone() };
                 EntryKind::File { size, content: Arc::new(content) }
@@ -77,6 +83,24 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
         entries.push(Entry { path, kind, mode: change.mode, owner });
     }
     Ok(Layer::new(entries, date)?)
+}
+
+/// All directories that a change lies in. They belong to the layer: Docker unpacks each layer by itself, and makes a
+/// directory that the layer does not name anew, as root's.
+fn directories_above(changes: &[Change]) -> HashSet<String> {
+    let mut above = HashSet::new();
+    for change in changes.iter().filter(|change| change.kind != ChangeKind::Passed) {
+        let mut path = change.path.as_str();
+        while let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            // Whoever named it before has named those above it too.
+            if above.contains(parent) {
+                break;
+            }
+            above.insert(parent.to_owned());
+            path = parent;
+        }
+    }
+    above
 }
 
 /// An empty file whose name says what is gone.

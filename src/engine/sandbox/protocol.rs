@@ -266,6 +266,8 @@ pub(super) enum ChangeKind {
         /// Whether it hides.
         opaque: bool,
     },
+    /// A directory that is as the image has it. What changed may lie below it.
+    Passed,
     /// A regular file.
     File {
         /// Bytes.

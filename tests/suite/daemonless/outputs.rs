@@ -21,15 +21,15 @@ fn builds_all(artifact: &str, base: Option<(&'static str, &str)>, same_format: b
     let work = command.directory().join("work");
     assert_eq!(files(&work), ["image.oci.tar", "image.tar", "layout"]);
     let places = [
-        format!("oci:{}:{name}", work.join("layout").display()),
-        format!("oci-archive:{}:{name}", work.join("image.oci.tar").display()),
+        format!("oci:{}:1", work.join("layout").display()),
+        format!("oci-archive:{}:1", work.join("image.oci.tar").display()),
         format!("docker://{name}"),
         format!("docker-archive:{}:{name}", work.join("image.tar").display()),
     ];
     let digests: Vec<String> = places.iter().take(3).map(|place| manifest_digest(place)).collect();
     assert_eq!(digests[0], digests[1], "directory and archive");
     assert_eq!(digests[2] == digests[0], same_format, "{digests:?}");
-    assert_eq!(digests[2], printed, "the registry's is the last that was asked for");
+    assert_eq!(digests[2], printed, "what is printed with a registry's name is what the registry has");
     let config = |place: &String| -> Value {
         let text = skopeo(&["inspect", "--config", "--tls-verify=false", place]);
         serde_json::from_slice(&text).expect("a config is JSON")
@@ -42,13 +42,15 @@ fn builds_all(artifact: &str, base: Option<(&'static str, &str)>, same_format: b
         skopeo(&["copy", "--quiet", "--src-tls-verify=false", place, &target]);
     }
     for daemon in TestEnvironment::get().daemons() {
+        let seen = "\"arguments\":[\"--print\",\"a b\"]";
         let report = report_of(&daemon, &name, &["--print", "a b"]);
-        assert!(report.contains("[\"--print\",\"a b\"]"), "{}: {report}", daemon.name);
+        assert!(report.contains(seen), "{}: {report}", daemon.name);
         let archive = work.join("image.tar").display().to_string();
         let _owned = daemon.adopted_image(&name);
         daemon.stdout(&["load", "--input", &archive]);
         let output = daemon.run(&["--network", "none", &name, "--print", "a b"]);
-        assert_eq!(String::from_utf8_lossy(&output.stdout), report, "{}: the archive", daemon.name);
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(report.contains(seen), "{}, the archive: {report}", daemon.name);
     }
 }
 

@@ -178,8 +178,9 @@ impl Walk<'_> {
         let is_opaque = is_opaque(&handle);
         let opaque = is_opaque && in_image.is_some();
         self.make_readable(&handle, 0o700)?;
-        let told =
-            (opaque || in_image != Some(kept)).then(|| change(&path, ChangeKind::Directory { opaque }, kept));
+        let is_changed = opaque || in_image != Some(kept);
+        let kind = if is_changed { ChangeKind::Directory { opaque } } else { ChangeKind::Passed };
+        let told = Some(change(&path, kind, kept));
         let below = Directory { path, is_hidden: is_hidden || is_opaque || in_image.is_none() };
         Ok((told, Some(below)))
     }
