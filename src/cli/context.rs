@@ -105,6 +105,8 @@ impl Context {
         let registry = RegistrySettings {
             network: network_options(settings),
             credential_files: daemon.credential_files.clone(),
+            hosts: settings.registry_hosts(),
+            chunk_size: settings.network.chunk_size.as_ref().map(|size| size.value.0),
             ..RegistrySettings::default()
         };
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));

@@ -31,6 +31,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     flags.limits.cpus = builder.cpus.map(unplaced);
     flags.limits.pids = builder.pids_limit.map(unplaced);
     flags.limits.timeout = builder.timeout.map(unplaced);
+    flags.network.chunk_size = arguments.output.chunk_size.map(unplaced);
     Ok(flags)
 }
 

@@ -82,13 +82,13 @@ enum Source {
     },
 }
 
-struct Level {
+pub(super) struct Level {
     source: Source,
-    content: ConfigFile,
+    pub(super) content: ConfigFile,
 }
 
 impl Level {
-    fn origin<T>(&self, key: &str, value: &Spanned<T>) -> Origin {
+    pub(super) fn origin<T>(&self, key: &str, value: &Spanned<T>) -> Origin {
         match &self.source {
             Source::Flags => {
                 let flag = keys::key(key).and_then(|key| key.flag).unwrap_or("--");
@@ -104,7 +104,7 @@ impl Level {
     }
 
     /// Paths in a file are relative to that file, not to where b2i was started.
-    fn resolve(&self, path: &Path) -> PathBuf {
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
         match &self.source {
             Source::File { path: file, .. } => file.parent().unwrap_or(Path::new("")).join(path),
             Source::Flags | Source::Variables(_) => path.to_owned(),
@@ -113,11 +113,11 @@ impl Level {
 }
 
 /// All levels, highest first.
-struct Levels(Vec<Level>);
+pub(super) struct Levels(pub(super) Vec<Level>);
 
 impl Levels {
     /// The value of the highest level that has one.
-    fn pick<T: Clone>(
+    pub(super) fn pick<T: Clone>(
         &self,
         key: &str,
         field: impl Fn(&ConfigFile) -> &Option<Spanned<T>>,
@@ -214,8 +214,10 @@ impl Levels {
                 connect_timeout: self.pick("network.connect-timeout", |file| &file.network.connect_timeout),
                 read_timeout: self.pick("network.read-timeout", |file| &file.network.read_timeout),
                 retries: self.pick("network.retries", |file| &file.network.retries),
+                chunk_size: self.pick("network.chunk-size", |file| &file.network.chunk_size),
                 max_size: self.pick_or("network.max-size", DEFAULT_MAX_SIZE, |file| &file.network.max_size),
             },
+            registries: self.registries(),
             limits: LimitsSettings {
                 memory: self.pick("limits.memory", |file| &file.limits.memory),
                 cpus: self.pick("limits.cpus", |file| &file.limits.cpus),

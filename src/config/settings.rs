@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::file::FileLevel;
+use super::registries::RegistryHost;
 use super::values::{AssembleChoice, BuilderName, ByteSize, Cpus, Period, Port, ProxyUrl, PullChoice, Words};
 use crate::image::{ImageReference, Platform};
 
@@ -79,6 +80,7 @@ pub struct Settings {
     pub docker: DockerSettings,
     pub cache: CacheSettings,
     pub network: NetworkSettings,
+    pub registries: BTreeMap<String, RegistryHost>,
     pub limits: LimitsSettings,
 }
 
@@ -123,6 +125,7 @@ pub struct NetworkSettings {
     pub connect_timeout: Option<Setting<Period>>,
     pub read_timeout: Option<Setting<Period>>,
     pub retries: Option<Setting<u32>>,
+    pub chunk_size: Option<Setting<ByteSize>>,
     pub max_size: Setting<ByteSize>,
 }
 

@@ -42,6 +42,7 @@ pub(super) fn read(
     network.connect_timeout = reader.value("network.connect-timeout", &[])?;
     network.read_timeout = reader.value("network.read-timeout", &[])?;
     network.retries = reader.value("network.retries", &[])?;
+    network.chunk_size = reader.value("network.chunk-size", &[])?;
     network.max_size = reader.value("network.max-size", &[])?;
     limits.memory = reader.value("limits.memory", &[])?;
     limits.cpus = reader.value("limits.cpus", &[])?;

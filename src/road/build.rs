@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare};
 use super::{Built, Error, Surroundings};
@@ -11,6 +13,7 @@ use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Digest, ImageReference};
 use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
 use crate::request::Request;
+use crate::store::archive::LayerFile;
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, ResolveOptions, remove_leftovers};
 use crate::store::{BaseImage, UnfinishedImage, registry};
@@ -22,7 +25,7 @@ use crate::store::{BaseImage, UnfinishedImage, registry};
 pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Built, Error> {
     let prepared = prepare(request, surroundings).await?;
     let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
-    let work = Work { request, surroundings, prepared: &prepared, stage };
+    let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
     let result = work.build().await;
     work.clean_up(result.is_err()).await;
     let result = result?;
@@ -48,6 +51,8 @@ pub(super) struct Work<'a> {
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
     pub(super) stage: &'a Stage,
+    /// The layers that the daemon gave: several outputs read the same files.
+    pub(super) exported: OnceCell<Vec<LayerFile>>,
 }
 
 pub(super) struct StageResult {

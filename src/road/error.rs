@@ -53,7 +53,7 @@ pub enum Error {
     Output(FileError),
     /// Writing an OCI layout.
     #[error(transparent)]
-    Layout(LayoutError),
+    Layout(#[from] LayoutError),
     /// Writing an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

@@ -8,6 +8,7 @@ mod builders;
 mod cache;
 mod error;
 mod known;
+mod layouts;
 mod outputs;
 mod prepare;
 mod run;

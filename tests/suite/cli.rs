@@ -129,6 +129,8 @@ fn build_help() {
           --no-memo               Read everything again, also files that look unchanged
           --metadata-file <FILE>  Write what was built, as JSON, to this file
           --iidfile <FILE>        Write the image's ID to this file
+          --chunk-size <SIZE>     Upload to registries in pieces of this size, for those that take no
+                                  large requests [env: B2I_CHUNK_SIZE]
           --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
           --run                   Start the image when it is built; b2i ends as the program ends
           --dry-run               Print the plan and build nothing
@@ -397,6 +399,7 @@ fn configuration_shows_every_value_with_its_origin() {
     # connect-timeout =                                         # not set
     # read-timeout =                                            # not set
     retries = 5                                                 # [ROOT]/home/.config/b2i/config.toml:5
+    # chunk-size =                                              # not set
     max-size = "4GiB"                                           # built in
 
     [network.proxies]
@@ -404,6 +407,9 @@ fn configuration_shows_every_value_with_its_origin() {
     https = "http://…@proxy.example:3128"                       # [ROOT]/home/.config/b2i/config.toml:6
     # all =                                                     # not set
     none = "localhost,.example"                                 # variable no_proxy
+
+    [registries]
+    # [registries."HOST[:PORT]"]                                # not set
 
     [limits]
     # memory =                                                  # not set

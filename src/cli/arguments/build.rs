@@ -152,6 +152,9 @@ pub(in crate::cli) struct OutputArguments {
     /// Write the image's ID to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(in crate::cli) iidfile: Option<PathBuf>,
+    /// Upload to registries in pieces of this size, for those that take no large requests [env: B2I_CHUNK_SIZE]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) chunk_size: Option<ByteSize>,
     /// Print the result as text or JSON
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub(in crate::cli) format: Format,
