@@ -231,7 +231,7 @@ impl<'a> Publishing<'a> {
             tokio::try_join!(target.upload(&content), target.upload(&finished.config))?;
             return Ok(finished);
         } else {
-            let uploaded = target.upload(&Content::Layer(blob, None)).await?;
+            let uploaded = target.upload_new(blob).await?;
             let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
                 image: target.image.clone(),
                 source: std::io::Error::other("the layer was not written"),

@@ -130,6 +130,21 @@ async fn a_registry_that_falls_silent_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_slow_upload_ends_when_the_layer_turns_out_to_be_there() {
+    let registry = FakeRegistry::start(Access::Open, |seen| match (seen.kind, seen.nth) {
+        // The second push's.
+        (Kind::Patch, 1) => Fault::Silence(Duration::from_secs(600)),
+        _ => Fault::None,
+    });
+    // More than the sockets' buffers hold.
+    let image = on(scratch(), layer("/large", noise(12, 40 << 20), 0o644));
+    let first = publish(&registry, &image, "app", settings()).await.expect("published");
+    let second = publish(&registry, &image, "app", settings()).await.expect("published");
+    assert_eq!(first, second);
+    registry.assert_sound();
+}
+
+#[tokio::test]
 async fn an_upload_goes_on_where_it_was_cut() {
     let hook = fail_once(Kind::Patch, Fault::CutAfter(4 << 20));
     let registry = FakeRegistry::start(Access::Open, hook);
