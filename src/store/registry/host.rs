@@ -186,12 +186,12 @@ impl Host {
         if let Some(settled) = self.settled.get() {
             return self.deliver_to(join(&self.candidates[*settled])?, message, payload()).await;
         }
-        let mut first = None;
+        let (mut first, mut odd) = (None, None);
         for (index, home) in self.candidates.iter().enumerate() {
             let is_last = index + 1 == self.candidates.len();
             match self.deliver_from(home, join(home)?, message, payload()).await {
                 // What servers that speak TLS say to those who don't.
-                Ok(delivered) if !is_last && wants_tls(&delivered) => {}
+                Ok(delivered) if !is_last && wants_tls(&delivered) => odd = Some(delivered),
                 Ok(delivered) => {
                     // If a parallel request was faster, it found the same.
                     let _ = self.settled.set(index);
@@ -204,10 +204,13 @@ impl Host {
                 }
             }
         }
-        Err(first.unwrap_or_else(|| Failed::Passing {
-            url: self.name.clone(),
-            reason: "it does not answer".into(),
-        }))
+        let silent = || Failed::Passing { url: self.name.clone(), reason: "it does not answer".into() };
+        match (odd, first) {
+            (_, Some(untrusted @ Failed::Final(RequestError::Tls { .. }))) => Err(untrusted),
+            // There was no TLS either, so this was its answer.
+            (Some(delivered), _) => Ok(delivered),
+            (None, failed) => Err(failed.unwrap_or_else(silent)),
+        }
     }
 
     /// Sends to `url`, which the registry may have named; following redirects.

@@ -216,8 +216,9 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         }
         let (layer, descriptor) = if self.image.layer.size() <= MADE_IN_MEMORY {
+            let capacity = usize::try_from(self.image.layer.size()).unwrap_or_default();
             let written = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::new();
+                let mut bytes = Vec::with_capacity(capacity);
                 blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
             });
             let written = match written.await {
