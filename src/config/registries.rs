@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::settings::{Levels, Setting, Settings};
+use super::levels::Levels;
+use super::settings::{Setting, Settings};
 use super::values::ByteSize;
 use crate::image::reference::RepositoryPrefix;
 use crate::store::registry::HostSettings;

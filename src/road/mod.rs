@@ -7,8 +7,13 @@ mod build;
 mod builders;
 mod cache;
 mod error;
+mod known;
+mod layouts;
+mod outputs;
 mod prepare;
 mod run;
+mod sandbox;
+mod script;
 mod surroundings;
 
 use std::time::Duration;
@@ -51,6 +56,8 @@ pub struct Inspection {
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
+    /// Digest of its manifest, if an output has one; registries know the image by it.
+    pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
     /// Where it went.

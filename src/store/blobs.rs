@@ -123,6 +123,30 @@ impl FileState {
     }
 }
 
+/// Reads a part of a file, from its first byte to its last.
+pub(crate) struct FileSection {
+    file: Arc<File>,
+    position: u64,
+    end: u64,
+}
+
+impl FileSection {
+    /// Takes `length` bytes from `start` on; the caller knows that they are there.
+    pub(crate) fn new(file: Arc<File>, start: u64, length: u64) -> Self {
+        Self { file, position: start, end: start + length }
+    }
+}
+
+impl Read for FileSection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let count = buffer.len().min(left);
+        read_exactly_at(&self.file, &mut buffer[..count], self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
 /// Reads at an offset without moving any position, so that several may read the same file.
 pub(crate) fn read_exactly_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]

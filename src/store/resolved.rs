@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
-use crate::image::{Descriptor, ImageConfig, ImageManifest};
+use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest};
 
 use super::{BaseImage, BaseLayers, BlobSource, DescribedLayers};
 
 /// An image whose manifest and config were read and verified; its layers are opened only on demand.
 #[derive(Clone)]
 pub struct ResolvedImage {
-    /// Its name, for messages.
+    /// Its name, as it may stand in an image: nothing of the machine it was read on.
     pub name: String,
+    /// Digest of what the name means: of the index, if the manifest was chosen from one. None where the manifest was
+    /// made by b2i, because the source has none: it is nothing that anybody could ask for.
+    pub root: Option<Digest>,
     /// Describes the manifest.
     pub descriptor: Descriptor,
     /// The manifest, as it was: its digest is over these bytes.
@@ -43,7 +46,7 @@ impl ResolvedImage {
         };
         BaseImage {
             name: self.name,
-            manifest_digest: Some(self.descriptor.digest),
+            manifest_digest: self.root,
             config: self.config,
             layers: BaseLayers::Described(layers),
         }

@@ -7,6 +7,7 @@ mod environment;
 mod failures;
 mod fault_server;
 mod input;
+mod layouts;
 mod leases;
 mod registry;
 mod s2i;

@@ -53,7 +53,9 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
         Format::Json => context.printer.json(built)?,
         Format::Text if context.printer.is_quiet() => context.printer.data(&built.image_id.to_string())?,
         Format::Text => {
-            let lines = built.tags.iter().map(|tag| format!("{} {}\n", tag.familiar(), built.image_id));
+            // Registries know an image by its manifest, daemons by its config.
+            let digest = built.manifest_digest.unwrap_or(built.image_id);
+            let lines = built.tags.iter().map(|tag| format!("{} {digest}\n", tag.familiar()));
             context.printer.data(&lines.collect::<String>())?;
         }
     }
@@ -66,12 +68,15 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
 /// What to type next.
 fn next_step(built: &Built) -> Option<String> {
     let archive = built.outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some(path),
-        Output::Docker => None,
+        Output::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
+        // Docker before 25 loads no layouts.
+        Output::OciArchive { path } => Some((path, "podman")),
+        Output::Docker | Output::Registry | Output::OciDirectory { .. } => None,
     });
-    if built.outputs.contains(&Output::Docker) {
-        let mut command =
-            vec![built.daemon.clone().unwrap_or_else(|| "docker".into()), "run".into(), "--rm".into()];
+    let outputs = &built.outputs;
+    if outputs.contains(&Output::Docker) || outputs.contains(&Output::Registry) {
+        let daemon = built.daemon.clone().unwrap_or_else(|| "docker".into());
+        let mut command = vec![daemon, "run".into(), "--rm".into()];
         for port in &built.ports {
             let number = port.split('/').next().unwrap_or(port);
             let published = if port.ends_with("/tcp") { number } else { port };
@@ -80,9 +85,8 @@ fn next_step(built: &Built) -> Option<String> {
         command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
         return Some(format!("Run it: {}", printable(&words::quote(&command))));
     }
-    let path = archive?.to_string_lossy();
-    let program = built.daemon.as_deref().unwrap_or("docker");
-    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path]))))
+    let (path, program) = archive?;
+    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path.to_string_lossy()]))))
 }
 
 /// Starts the result; b2i ends as the program ends.
@@ -124,6 +128,7 @@ mod tests {
     fn built(outputs: Vec<Output>, ports: &[&str]) -> Built {
         Built {
             image_id: Digest::of(b"x"),
+            manifest_digest: None,
             tags: vec!["app:1.0".parse().expect("valid")],
             outputs,
             daemon: Some("podman".into()),

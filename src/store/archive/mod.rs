@@ -7,6 +7,7 @@
 //! "image-layout.md".
 
 mod forms;
+mod source;
 mod tar_index;
 mod tar_writer;
 mod write;
@@ -20,6 +21,7 @@ use crate::image::Digest;
 use crate::image::config::InvalidConfig;
 
 pub(crate) use forms::Form;
+pub use source::{DockerArchive, ReadArchiveError};
 pub use tar_index::InvalidTar;
 pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};

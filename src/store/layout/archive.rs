@@ -6,13 +6,12 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::image::{Piece, Pieces};
+use super::image::{LayoutImage, Piece, Pieces};
 use super::index::IndexDocument;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, LayoutOptions, WrittenLayout};
 use crate::fs::AtomicFile;
 use crate::image::layer::WrittenLayer;
 use crate::image::{Descriptor, Digest};
-use crate::store::UnfinishedImage;
 use crate::store::archive::{ArchiveError, LayerFile, TarWriter, file_header};
 
 const BLOCK: u64 = 512;
@@ -24,13 +23,13 @@ const BLOCK: u64 = 512;
 ///
 /// # Errors
 /// [`LayoutError`]; after one, what was written so far is no archive.
-pub fn write_layout_archive(
-    image: &UnfinishedImage,
-    base_files: &[LayerFile],
-    options: &LayoutOptions,
+pub fn write_layout_archive<'a>(
+    image: impl Into<LayoutImage<'a>>,
+    base_files: &'a [LayerFile],
+    options: &'a LayoutOptions,
     out: &mut AtomicFile,
 ) -> Result<WrittenLayout, LayoutError> {
-    let written = write(image, base_files, options, out);
+    let written = write(image.into(), base_files, options, out);
     written.map_err(|error| match error {
         ArchiveError::Io(error) => LayoutError::File(out.error(error)),
         other => other.into(),
@@ -38,7 +37,7 @@ pub fn write_layout_archive(
 }
 
 fn write(
-    image: &UnfinishedImage,
+    image: LayoutImage<'_>,
     base_files: &[LayerFile],
     options: &LayoutOptions,
     out: &mut AtomicFile,
@@ -50,17 +49,21 @@ fn write(
     for piece in pieces.base(base_files)? {
         base.push(archive.layer(&pieces, piece)?.0);
     }
-    let (new, layer) = archive.layer(&pieces, Piece::Made(&image.layer, None))?;
-    let layer = layer.or(options.known.as_ref().map(|known| known.layer));
-    let layer = layer.expect("a layer that is not written is known");
-    let finished = pieces.finish(base, new.clone(), &layer)?;
+    let mut new = None;
+    if let Some(piece) = pieces.new_layer() {
+        let (descriptor, layer) = archive.layer(&pieces, piece)?;
+        let layer = layer.or(options.known.as_ref().map(|known| known.layer));
+        new = Some((descriptor, layer.expect("a layer that is not written is known")));
+    }
+    let finished = pieces.finish(base, new)?;
+    let manifest = &finished.written.manifest;
     archive.tar.file(&blob(&finished.config.digest), &finished.config_bytes)?;
-    archive.tar.file(&blob(&finished.manifest.digest), &finished.manifest_bytes)?;
+    archive.tar.file(&blob(&manifest.digest), &finished.manifest_bytes)?;
     let mut index = IndexDocument::empty();
-    index.put(&finished.manifest, &image.base.config.platform(), &options.tags);
+    index.put(manifest, &pieces.platform(), &options.tags);
     archive.tar.file(INDEX_FILE, &index.to_bytes())?;
     archive.tar.end()?;
-    Ok(finished.into_written(new, layer))
+    Ok(finished.written)
 }
 
 fn blob(digest: &Digest) -> String {

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::image::{Piece, Pieces};
+use super::image::{LayoutImage, Piece, Pieces};
 use super::index::IndexDocument;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, LayoutOptions, WrittenLayout};
 use crate::fs::{AtomicFile, FileError, Lease};
 use crate::image::layer::WrittenLayer;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Descriptor, Digest, DigestReader};
-use crate::store::UnfinishedImage;
 use crate::store::archive::{ArchiveError, LayerFile};
 
 /// Layers of the base that are fetched at once.
@@ -26,28 +25,27 @@ const FETCHED_AT_ONCE: usize = 4;
 ///
 /// # Errors
 /// [`LayoutError`]; after one, the index is as it was before.
-pub fn write_layout(
-    image: &UnfinishedImage,
-    base_files: &[LayerFile],
-    options: &LayoutOptions,
+pub fn write_layout<'a>(
+    image: impl Into<LayoutImage<'a>>,
+    base_files: &'a [LayerFile],
+    options: &'a LayoutOptions,
     directory: &Path,
     lease: &Lease,
 ) -> Result<WrittenLayout, LayoutError> {
     let layout = Directory::open(directory, lease)?;
-    let pieces = Pieces::new(image, options)?;
+    let pieces = Pieces::new(image.into(), options)?;
     let base = pieces.base(base_files)?;
     let (base, new) = std::thread::scope(|scope| {
         let base = scope.spawn(|| layout.store_base(&pieces, &base));
-        let new = layout.store_new(&pieces, Piece::Made(&image.layer, None), options);
+        let new = pieces.new_layer().map(|piece| layout.store_new(&pieces, piece, options)).transpose();
         (base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
     });
-    let (base, (new, layer)) = (base?, new?);
-    let finished = pieces.finish(base, new.clone(), &layer)?;
+    let finished = pieces.finish(base?, new?)?;
+    let manifest = &finished.written.manifest;
     layout.store_bytes(&finished.config, &finished.config_bytes)?;
-    layout.store_bytes(&finished.manifest, &finished.manifest_bytes)?;
-    let platform = image.base.config.platform();
-    layout.edit_index(|index| index.put(&finished.manifest, &platform, &options.tags))?;
-    Ok(finished.into_written(new, layer))
+    layout.store_bytes(manifest, &finished.manifest_bytes)?;
+    layout.edit_index(|index| index.put(manifest, &pieces.platform(), &options.tags))?;
+    Ok(finished.written)
 }
 
 /// A layout directory that is written to.

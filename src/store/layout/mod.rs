@@ -25,6 +25,7 @@ use super::WrittenImage;
 pub use archive::write_layout_archive;
 pub use directory::write_layout;
 pub use error::LayoutError;
+pub use image::LayoutImage;
 pub use source::{Layout, LayoutReference};
 
 /// Annotation that names an image in a layout: its tag, as skopeo, umoci and BuildKit write it.
@@ -64,8 +65,8 @@ pub struct WrittenLayout {
     pub image: WrittenImage,
     /// Its manifest.
     pub manifest: Descriptor,
-    /// The new layer's blob.
-    pub blob: WrittenBlob,
+    /// The new layer's blob, if one was made.
+    pub blob: Option<WrittenBlob>,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::image::{
     Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, Manifest, ManifestFormat,
     Platform,
 };
+use crate::store::BlobSource;
 use crate::store::resolved::ResolvedImage;
 
 /// Largest config that is read, in bytes; labels may be long, but not that long.
@@ -106,7 +107,8 @@ impl Layout {
         reference: &LayoutReference,
         platform: &Platform,
     ) -> Result<ResolvedImage, LayoutError> {
-        let mut descriptor = self.choose(reference, platform)?;
+        let mut descriptor = self.choose(reference, Some(platform))?;
+        let root = descriptor.clone();
         for _ in 0..MAXIMUM_DEPTH {
             let bytes = self.store.read_blob(&descriptor, MAXIMUM_MANIFEST)?;
             let invalid = |source| LayoutError::Manifest {
@@ -117,7 +119,7 @@ impl Layout {
             let announced = Some(descriptor.media_type.as_str()).filter(|text| !text.is_empty());
             match Manifest::parse(&bytes, announced).map_err(invalid)? {
                 Manifest::Image(manifest) => {
-                    return self.image(&reference.to_string(), descriptor, bytes, *manifest);
+                    return self.image(&root, descriptor, bytes, *manifest);
                 }
                 Manifest::Index(index) => descriptor = self.for_platform(&index, platform)?.clone(),
             }
@@ -125,7 +127,24 @@ impl Layout {
         Err(self.store.unreadable(format!("its indexes are nested more than {MAXIMUM_DEPTH} deep"), None))
     }
 
-    fn choose(&self, reference: &LayoutReference, platform: &Platform) -> Result<Descriptor, LayoutError> {
+    /// Describes what `reference` means, an image or an index with all its images, for who copies it.
+    ///
+    /// # Errors
+    /// [`LayoutError::NotFound`] if nothing or several things could be meant.
+    pub fn root(&self, reference: &LayoutReference) -> Result<Descriptor, LayoutError> {
+        self.choose(reference, None)
+    }
+
+    /// Opens its blobs, and the manifests that its indexes name.
+    pub fn blobs(&self) -> Arc<dyn BlobSource> {
+        self.store.clone()
+    }
+
+    fn choose(
+        &self,
+        reference: &LayoutReference,
+        platform: Option<&Platform>,
+    ) -> Result<Descriptor, LayoutError> {
         let wanted = |entry: &&Descriptor| match (&reference.digest, &reference.tag) {
             (Some(digest), _) => entry.digest == *digest,
             (None, Some(tag)) => is_named(entry, tag),
@@ -141,7 +160,9 @@ impl Layout {
             [] => Err(self.not_found("no image", clause())),
             [first, ..] if found.iter().all(|entry| entry.digest == first.digest) => Ok(first.clone()),
             // One name for several platforms, without an index of its own.
-            [..] if found.iter().all(|entry| entry.platform.is_some() && same_name(entry, found[0])) => {
+            [..] if let Some(platform) = platform
+                && found.iter().all(|entry| entry.platform.is_some() && same_name(entry, found[0])) =>
+            {
                 let mut index = self.index.clone();
                 index.manifests = found.into_iter().cloned().collect();
                 self.for_platform(&index, platform).cloned()
@@ -166,6 +187,12 @@ impl Layout {
         })
     }
 
+    fn name_of(&self, root: &Descriptor) -> String {
+        let name = root.annotations.get(IMAGE_NAME).or(root.annotations.get(REF_NAME));
+        let name = name.map_or_else(|| root.digest.to_string(), Clone::clone);
+        name.parse::<ImageReference>().map_or(name, |reference| reference.familiar())
+    }
+
     fn not_found(&self, found: &str, wanted: String) -> LayoutError {
         LayoutError::NotFound {
             path: self.store.path().to_owned(),
@@ -177,7 +204,7 @@ impl Layout {
 
     fn image(
         &self,
-        name: &str,
+        root: &Descriptor,
         descriptor: Descriptor,
         manifest_bytes: Vec<u8>,
         manifest: ImageManifest,
@@ -200,7 +227,9 @@ impl Layout {
             return Err(bad_config(reason));
         }
         Ok(ResolvedImage {
-            name: name.to_owned(),
+            // Not the path: names of bases stand in images.
+            name: self.name_of(root),
+            root: Some(root.digest),
             descriptor,
             manifest_bytes,
             manifest,

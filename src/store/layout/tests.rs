@@ -85,6 +85,10 @@ fn options(tags: &[&str]) -> LayoutOptions {
     LayoutOptions { tags, ..LayoutOptions::default() }
 }
 
+fn blob_of(written: &WrittenLayout) -> &Descriptor {
+    &written.blob.as_ref().expect("a layer was made").descriptor
+}
+
 /// All files of a layout by name.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -148,7 +152,7 @@ async fn directory_and_archive_hold_the_same_image_and_give_it_back() {
             let blob = &resolved.manifest.layers[0];
             assert_eq!(blob.media_type, ManifestFormat::Oci.layer(LayerCompression::Gzip));
             let bytes = read(&*resolved.blobs, blob).await.expect("reads");
-            assert_eq!(Digest::of(&bytes), written.blob.descriptor.digest);
+            assert_eq!(Digest::of(&bytes), blob_of(&written).clone().digest);
         }
         let error = resolve(&path, ":3").expect_err("no such name");
         assert!(matches!(error, LayoutError::NotFound { .. }), "{error}");
@@ -167,7 +171,7 @@ fn equal_images_give_equal_layouts_whatever_the_number_of_threads() {
         place.write(&image, &directory, &options).expect("writes");
         // The second time into a layout that has it.
         let again = LayoutOptions {
-            known: Some(place.write(&image, &directory, &options).expect("writes").blob),
+            known: place.write(&image, &directory, &options).expect("writes").blob,
             ..options.clone()
         };
         place.write(&image, &directory, &again).expect("writes");
@@ -234,13 +238,13 @@ fn what_lies_there_damaged_is_written_again() {
     let image = image(b"content");
     let written = place.write(&image, "layout", &options(&["app:1"])).expect("writes");
     let before = files(&place.path("layout"));
-    for digest in [written.blob.descriptor.digest, written.manifest.digest, written.image.image_id] {
+    for digest in [blob_of(&written).clone().digest, written.manifest.digest, written.image.image_id] {
         let path = place.path("layout").join(BLOBS).join(digest.hex());
         let damaged = fs::read(&path).expect("reads").iter().map(|byte| byte ^ 1).collect::<Vec<u8>>();
         fs::write(&path, damaged).expect("writes");
     }
     resolve(&place.path("layout"), "").expect_err("damaged");
-    let known = LayoutOptions { known: Some(written.blob), ..options(&["app:1"]) };
+    let known = LayoutOptions { known: written.blob, ..options(&["app:1"]) };
     place.write(&image, "layout", &known).expect("writes");
     assert_eq!(files(&place.path("layout")), before);
     // Left by a writer that was stopped at once.
@@ -298,7 +302,8 @@ async fn layers_of_a_described_base_go_along_as_they_are() {
             assert_eq!(files(&place.path(&name)), unpacked(&place.path(&format!("archive-{name}"))));
             let resolved = resolve(&place.path(&name), ":1").expect("whole");
             assert_eq!(
-                resolved.manifest.layers[0], below.blob.descriptor,
+                resolved.manifest.layers[0],
+                blob_of(&below).clone(),
                 "OCI's media type, the same bytes"
             );
             written.manifest.digest
@@ -314,7 +319,7 @@ async fn a_base_with_other_bytes_leaves_the_layout_as_it_was() {
     let below = place.write(&image(&text(500_000)), "base", &options(&["base:1"])).expect("writes");
     place.write(&image(b"before"), "layout", &options(&["app:1"])).expect("writes");
     let image = on_layout(&place.path("base"), ManifestFormat::Oci, b"new");
-    let blob = place.path("base").join(BLOBS).join(below.blob.descriptor.digest.hex());
+    let blob = place.path("base").join(BLOBS).join(blob_of(&below).clone().digest.hex());
     let mut bytes = fs::read(&blob).expect("reads");
     bytes[1000] ^= 1;
     fs::write(&blob, bytes).expect("writes");
@@ -358,7 +363,7 @@ fn the_same_layer_twice_stands_in_an_archive_once() {
     let image = image_on(base(BaseLayers::BuiltIn(built_in), &[id]), b"same");
     let written = place.archive(&image, "archive.tar", &options(&["app:1"]));
     let resolved = resolve(&place.path("archive.tar"), ":1").expect("nothing is there twice");
-    assert_eq!(resolved.manifest.layers, vec![written.blob.descriptor.clone(), written.blob.descriptor]);
+    assert_eq!(resolved.manifest.layers, vec![blob_of(&written).clone().clone(), blob_of(&written).clone()]);
     let other = image_on(base(BaseLayers::BuiltIn(layer(b"same")), &[Digest::of(b"")]), b"same");
     let error = place.write(&other, "layout", &options(&["app:1"])).expect_err("another base");
     assert!(matches!(error, LayoutError::Image(ArchiveError::BuiltInLayer { .. })), "{error}");
@@ -370,7 +375,7 @@ async fn hostile_layouts_are_refused() {
     let path = place.path("layout");
     let written = place.write(&image(b"content"), "layout", &options(&["app:1"])).expect("writes");
     let resolved = resolve(&path, "").expect("whole");
-    let blob = path.join(BLOBS).join(written.blob.descriptor.digest.hex());
+    let blob = path.join(BLOBS).join(blob_of(&written).clone().digest.hex());
     let bytes = fs::read(&blob).expect("reads");
     let layer = &resolved.manifest.layers[0];
     // A link out of the layout, even to the right bytes; a link inside of it; a pipe.

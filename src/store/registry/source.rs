@@ -76,11 +76,10 @@ impl Registries {
     ) -> Result<BaseImage, RegistryError> {
         let asked = Asked { reference, image: reference.familiar() };
         let step = self.events().start(Step::Base, asked.image.clone(), None);
-        let (root, image) = self.resolve_asked(&asked, options).await?;
+        let image = self.resolve_asked(&asked, options).await?;
         asked.check_layers(&image)?;
         step.finish("from its registry");
-        // The index's digest, if the name means one: that is what the user named.
-        Ok(BaseImage { manifest_digest: Some(root), ..image.into_base() })
+        Ok(image.into_base())
     }
 
     /// Resolves `reference` to the image for one platform, known down to its blobs. Its descriptor is of the image's
@@ -94,15 +93,14 @@ impl Registries {
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
         let asked = Asked { reference, image: reference.familiar() };
-        self.resolve_asked(&asked, options).await.map(|(_, image)| image)
+        self.resolve_asked(&asked, options).await
     }
 
-    /// The digest of what the name means, and the image.
     async fn resolve_asked(
         &self,
         asked: &Asked<'_>,
         options: &ResolveOptions,
-    ) -> Result<(Digest, ResolvedImage), RegistryError> {
+    ) -> Result<ResolvedImage, RegistryError> {
         let root = self.root(asked, options).await?;
         let root_digest = root.manifest.digest;
         let wanted = options.platform.clone().unwrap_or_else(Platform::host);
@@ -114,16 +112,16 @@ impl Registries {
             return Err(RegistryError::Platform { image, wanted: Box::new(wanted), available });
         }
         let size = image.bytes.len() as u64;
-        let resolved = ResolvedImage {
+        Ok(ResolvedImage {
             name: asked.image.clone(),
+            root: Some(root_digest),
             descriptor: Descriptor::new(&image.manifest.media_type, image.digest, size),
             manifest_bytes: image.bytes,
             manifest: image.manifest,
             config_bytes,
             config,
             blobs: self.blobs(asked.reference, repository),
-        };
-        Ok((root_digest, resolved))
+        })
     }
 
     /// Reads what `reference` means, with all its platforms: what copying needs.
