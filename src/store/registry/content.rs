@@ -297,6 +297,14 @@ impl Progress {
         counted.reported = counted.bytes;
     }
 
+    /// Ends the step with what moved.
+    pub(super) fn finish(&self, step: RunningStep, was_there: bool) {
+        match self.bytes() {
+            0 if was_there => step.finish("was already there"),
+            bytes => step.sized(bytes).finish(""),
+        }
+    }
+
     /// How many bytes moved.
     pub(super) fn bytes(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes

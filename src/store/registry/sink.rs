@@ -97,7 +97,7 @@ impl Registries {
             let target = self.target(group, Progress::new(step.clone()))?;
             let publishing = Publishing::new(&target, image, &options).await?;
             let (done, was_there) = publishing.run(Under::Tags).await?;
-            step.sized(target.progress.bytes()).finish(if was_there { "was already there" } else { "" });
+            target.progress.finish(step, was_there);
             options.known = Some((done.layer, done.blob.clone()));
             published = Some(done);
         }
@@ -138,7 +138,7 @@ impl Registries {
             let descriptor = Descriptor::of(format.index(), &index);
             let outdated = target.outdated(&descriptor.digest).await?;
             target.publish_manifest(&outdated, &descriptor, &index).await?;
-            step.sized(target.progress.bytes()).finish("");
+            target.progress.finish(step, outdated.is_empty());
             result = Some((descriptor, published));
         }
         result.ok_or(RegistryError::NoTag { image: String::new() })

@@ -245,6 +245,28 @@ async fn uploads_led_to_another_host_show_it_no_credentials() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_led_elsewhere_begins_again_there() {
+    for kind in [Kind::Begin, Kind::Patch, Kind::Put] {
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            found if found == kind && !seen.target.contains("again") => {
+                let sign = if seen.target.contains('?') { '&' } else { '?' };
+                Fault::Answer(307, vec![("Location", format!("{}{sign}again=1", seen.target))], "")
+            }
+            _ => Fault::None,
+        });
+        publish(&registry, &large(), "app", settings()).await.expect("published");
+        registry.assert_sound();
+        // Round and round.
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            found if found == kind => Fault::Answer(307, vec![("Location", seen.target.clone())], ""),
+            _ => Fault::None,
+        });
+        let error = publish(&registry, &large(), "app", settings()).await.expect_err("it never ends");
+        assert!(whole(&error).contains("more than"), "{}", whole(&error));
+    }
+}
+
+#[tokio::test]
 async fn content_that_changes_is_an_error_of_the_input() {
     let image = large();
     let registry = FakeRegistry::open();
