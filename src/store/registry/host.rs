@@ -350,3 +350,31 @@ fn wants_tls(delivered: &Delivered) -> bool {
     let is_registry = response.headers().contains_key("docker-distribution-api-version");
     response.status() == StatusCode::BAD_REQUEST && (response.version() == Version::HTTP_10 || !is_registry)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(name: &str, insecure: bool) -> Vec<String> {
+        let own = HostSettings { insecure, ..HostSettings::default() };
+        let settings =
+            RegistrySettings { hosts: [(name.to_owned(), own)].into(), ..RegistrySettings::default() };
+        let (one, two) = (SharedClient::default(), SharedClient::default());
+        let host =
+            Host::new(name, &settings, &one, &two, &Events::silent()).map_err(|error| error.to_string());
+        host.expect("an address").candidates.iter().map(Url::to_string).collect()
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_and_for_whom_the_user_names() {
+        assert_eq!(candidates("docker.io", false), ["https://registry-1.docker.io/"]);
+        assert_eq!(candidates("r.example:5000", false), ["https://r.example:5000/"]);
+        assert_eq!(candidates("r.example:5000", true), ["https://r.example:5000/", "http://r.example:5000/"]);
+        for local in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000"] {
+            assert_eq!(candidates(local, false), [format!("http://{local}/"), format!("https://{local}/")]);
+        }
+        let settings = RegistrySettings::default();
+        let client = SharedClient::default();
+        assert!(Host::new("r.example:99999", &settings, &client, &client, &Events::silent()).is_err());
+    }
+}
