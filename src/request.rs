@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource};
 
@@ -39,6 +40,10 @@ pub struct Request {
     pub pull: PullPolicy,
     /// Use no network at all.
     pub offline: bool,
+    /// How layers are compressed, where they are.
+    pub compression: Compression,
+    /// Whether what is known of unchanged files is believed.
+    pub use_memo: bool,
     /// Date of the files and the image, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub date: Option<u64>,
 }
@@ -68,6 +73,8 @@ pub enum AssembleRequest {
     Place,
     /// The script runs in a container of the daemon.
     Docker,
+    /// The script runs in b2i's own sandbox.
+    Sandbox,
 }
 
 /// What `assemble` may use when it runs; nothing set means the engine's own default.
@@ -78,6 +85,8 @@ pub struct Limits {
     pub assemble_user: Option<String>,
     /// Whether an `assemble` user that a label names may be root.
     pub allow_root: bool,
+    /// Whether real root may use the sandbox without a user namespace.
+    pub allow_root_sandbox: bool,
     /// Memory, in bytes.
     pub memory: Option<u64>,
     /// Processor time, in billionths of one processor.
@@ -129,16 +138,38 @@ pub enum Output {
         /// The file.
         path: PathBuf,
     },
-    /// An OCI layout, which may hold other images.
-    OciLayout {
+    /// The registries that the tags name.
+    Registry,
+    /// A directory with an OCI layout, which may hold other images already.
+    OciDirectory {
         /// The directory.
         path: PathBuf,
     },
-    /// A tar of an OCI layout with this image.
+    /// A tar with an OCI layout.
     OciArchive {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl Output {
+    /// Whether it keeps manifests, with annotations and compressed layers.
+    pub fn has_manifest(&self) -> bool {
+        matches!(self, Self::Registry | Self::OciDirectory { .. } | Self::OciArchive { .. })
+    }
+}
+
+impl std::fmt::Display for Output {
+    /// As the user writes it.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Docker => formatter.write_str("docker"),
+            Self::Registry => formatter.write_str("registry"),
+            Self::DockerArchive { path } => write!(formatter, "docker-archive:{}", path.display()),
+            Self::OciDirectory { path } => write!(formatter, "oci:{}", path.display()),
+            Self::OciArchive { path } => write!(formatter, "oci-archive:{}", path.display()),
+        }
+    }
 }
 
 /// When images are pulled.

@@ -146,7 +146,10 @@ pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec
         return Ok(meant);
     }
     let known = all.iter().map(|version| version.version.as_str());
-    let nearest = suggestion::nearest(name, known.clone()).map(Into::into);
+    // Another number is no slip: who asks for `debian9` does not mean `debian11`.
+    let letters = |text: &str| text.chars().filter(|one| one.is_alphabetic()).collect::<String>();
+    let slips = known.clone().filter(|known| letters(known) != letters(name));
+    let nearest = suggestion::nearest(name, slips).map(Into::into);
     let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     Err(BuilderError::UnknownVersion {
         template: template.name().to_owned(),
@@ -225,7 +228,9 @@ mod tests {
         assert_eq!(error.kind(), FailureKind::Usage);
         let error = catalog.find("java:27").expect_err("unknown");
         assert!(error.to_string().contains("no version `27`; it has `8`, `11`, `17`, `21`, `25`"), "{error}");
-        assert_eq!(error.hints(), ["did you mean `java:17`?"]);
+        assert_eq!(error.hints(), ["`--builder java` leaves the choice of the version to b2i"]);
+        let error = catalog.find("binary:debain12").expect_err("a slip");
+        assert_eq!(error.hints()[0], "did you mean `binary:debian12`?");
         assert!(
             catalog.find("java:").is_err() && catalog.find("").is_err() && catalog.find("java:1").is_err()
         );

@@ -189,7 +189,12 @@ impl Failure for BuilderError {
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([image]).collect()
             }
             Self::UnknownVersion { template, nearest, .. } => {
-                nearest.iter().map(|nearest| format!("did you mean `{template}:{nearest}`?")).collect()
+                let any = format!("`--builder {template}` leaves the choice of the version to b2i");
+                nearest
+                    .iter()
+                    .map(|nearest| format!("did you mean `{template}:{nearest}`?"))
+                    .chain([any])
+                    .collect()
             }
             Self::UnknownBase { nearest, .. } => {
                 let list = "`b2i builders show NAME` lists the bases of a builder".to_owned();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::{ColorWhen, GlobalArguments, ProgressChoice};
 use super::environment::Environment;
 use super::failure::CliError;
+use super::input::network_options;
 use super::printer::Printer;
 use super::progress::Progress;
 use crate::builder::{CatalogSettings, TemplateOrigin};
@@ -12,6 +13,7 @@ use crate::config::{self, ConfigFile, Origin, Settings, Sources, TemplateDirecto
 use crate::events::Events;
 use crate::road::{DaemonChoice, Surroundings};
 use crate::store::daemon::DaemonSettings;
+use crate::store::registry::RegistrySettings;
 
 /// The machine's configuration file.
 const SYSTEM_CONFIGURATION: &str = "/etc/b2i/config.toml";
@@ -99,7 +101,16 @@ impl Context {
                 .collect::<Result<_, _>>()?,
         };
         let stdin = || Box::new(std::io::stdin()) as Box<dyn std::io::Read + Send>;
-        Ok(Surroundings::new(cache_directory, self.daemon(settings), catalog, self.events(), stdin))
+        let daemon = self.daemon(settings);
+        let registry = RegistrySettings {
+            network: network_options(settings),
+            credential_files: daemon.credential_files.clone(),
+            hosts: settings.registry_hosts(),
+            chunk_size: settings.network.chunk_size.as_ref().map(|size| size.value.0),
+            ..RegistrySettings::default()
+        };
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+        Ok(Surroundings::new(cache_directory, daemon, registry, catalog, program, self.events(), stdin))
     }
 
     fn events(&self) -> Events {

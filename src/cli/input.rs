@@ -3,7 +3,7 @@
 //! Secrets come from variables and files, never from arguments: every user of the machine can read those.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 
@@ -28,31 +28,12 @@ pub(super) fn configured(arguments: &InputArguments, flags: &mut ConfigFile) {
 
 /// Reads what stands for the artifact: `-`, a URL, or a file.
 pub(super) fn source(artifact: &Path) -> Result<InputSource, CliError> {
-    if artifact.as_os_str() == "-" {
-        return Ok(InputSource::Stdin);
-    }
-    let Some((scheme, rest)) = artifact.to_str().and_then(|text| text.split_once("://")) else {
-        if artifact.as_os_str().is_empty() {
-            return Err(CliError::usage("the artifact's name is empty"));
-        }
-        return Ok(InputSource::File(artifact.to_owned()));
-    };
-    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" | "https" => {}
-        "file" => {
-            return Err(CliError::usage("`file://` URLs are not taken").with_hint("give the file's path"));
-        }
-        _ if is_scheme && !scheme.is_empty() => {
-            return Err(CliError::usage(format!("`{scheme}://` is not a place artifacts are fetched from"))
-                .with_hint("give a file, an http or https URL, or - for standard input"));
-        }
-        _ => return Ok(InputSource::File(artifact.to_owned())),
-    }
-    // The URL is left out of the messages: what follows may be a password.
-    let url = url::Url::parse(&format!("{scheme}://{rest}"))
-        .map_err(|error| CliError::usage(format!("the artifact's URL is wrong: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() {
+    // A name that is not UTF-8 is a file's.
+    let Some(text) = artifact.to_str() else { return Ok(InputSource::File(artifact.to_owned())) };
+    let source = InputSource::parse(text)?;
+    if let InputSource::Url(url) = &source
+        && (!url.username().is_empty() || url.password().is_some())
+    {
         let host = url.host_str().unwrap_or_default();
         return Err(CliError::usage(format!("the URL on `{host}` carries a user name or password"))
             .with_hint(
@@ -60,7 +41,7 @@ pub(super) fn source(artifact: &Path) -> Result<InputSource, CliError> {
             )
             .with_hint("for a token use `--bearer-env VAR` or `--header-env NAME=VAR`"));
     }
-    Ok(InputSource::Url(url))
+    Ok(source)
 }
 
 /// Makes the input room's options.
@@ -101,24 +82,13 @@ fn refuse_without_url(arguments: &InputArguments, is_url: bool) -> Result<(), Cl
     }
 }
 
-/// Splits `SRC[:DEST]` at the last colon.
+/// Reads `SRC[:DEST]`.
 fn added(text: &Path) -> Result<AddRequest, CliError> {
-    let whole = AddRequest { source: text.to_owned(), destination: None };
-    let request = match text.to_str().map(|text| (text, text.rsplit_once(':'))) {
+    match text.to_str() {
+        Some(text) => Ok(AddRequest::parse(text)?),
         // A name that is not UTF-8 is a whole name.
-        None | Some((_, None)) => whole,
-        // `C:\lib` on Windows.
-        Some((_, Some((drive, _)))) if cfg!(windows) && drive.len() == 1 => whole,
-        Some((_, Some((source, "")))) => AddRequest { source: PathBuf::from(source), destination: None },
-        Some((_, Some((source, destination)))) => {
-            AddRequest { source: PathBuf::from(source), destination: Some(destination.to_owned()) }
-        }
-    };
-    if request.source.as_os_str().is_empty() {
-        return Err(CliError::usage(format!("`--add {}` names no file", text.display()))
-            .with_hint("write `--add SRC` or `--add SRC:DEST`"));
+        None => Ok(AddRequest { source: text.to_owned(), destination: None }),
     }
-    Ok(request)
 }
 
 fn http_options(
@@ -260,8 +230,8 @@ mod tests {
         assert!(matches!(of("./-"), Ok(InputSource::File(_))));
         assert!(matches!(of("a:b.jar"), Ok(InputSource::File(_))));
         assert!(matches!(of("HTTPS://host.example/a.jar"), Ok(InputSource::Url(_))));
-        for text in ["", "ftp://host.example/a", "s3://bucket/key", "file:///a.jar", "http://", "https://:1"]
-        {
+        assert!(matches!(of("file:///a.jar"), Ok(InputSource::File(path)) if path == Path::new("/a.jar")));
+        for text in ["", "ftp://host.example/a", "s3://bucket/key", "file://a.jar", "http://", "https://:1"] {
             assert_eq!(of(text).expect_err(text).exit_code(), 2, "{text}");
         }
     }
@@ -273,18 +243,6 @@ mod tests {
             assert!(text.contains("host.example") && text.contains("netrc"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
-    }
-
-    #[test]
-    fn splits_what_is_added_at_the_last_colon() {
-        let of = |text: &str| {
-            let request = added(Path::new(text)).expect(text);
-            (request.source.display().to_string(), request.destination)
-        };
-        assert_eq!(of("lib/"), ("lib/".into(), None));
-        assert_eq!(of("a.yml:/etc/app/a.yml"), ("a.yml".into(), Some("/etc/app/a.yml".into())));
-        assert_eq!(of("a:b:"), ("a:b".into(), None));
-        assert!(added(Path::new(":x")).is_err() && added(Path::new("")).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Owns turning what was typed, and what is configured, into a request.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::arguments::build::BuildArguments;
 use super::environment::Environment;
@@ -31,6 +31,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     flags.limits.cpus = builder.cpus.map(unplaced);
     flags.limits.pids = builder.pids_limit.map(unplaced);
     flags.limits.timeout = builder.timeout.map(unplaced);
+    flags.network.chunk_size = arguments.output.chunk_size.map(unplaced);
     Ok(flags)
 }
 
@@ -73,6 +74,7 @@ pub(super) fn request(
         limits: Limits {
             assemble_user: builder.assemble_user.clone(),
             allow_root: builder.allow_root,
+            allow_root_sandbox: builder.allow_root_sandbox,
             memory: value(&settings.limits.memory).map(|size| size.0),
             nano_cpus: value(&settings.limits.cpus).map(|cpus| cpus.0),
             pids: value(&settings.limits.pids),
@@ -85,6 +87,8 @@ pub(super) fn request(
         outputs: outputs(arguments)?,
         pull,
         offline,
+        compression: arguments.output.compression.unwrap_or_default(),
+        use_memo: !arguments.output.no_memo,
         date: environment.source_date_epoch()?,
     })
 }
@@ -213,50 +217,76 @@ fn tags(arguments: &BuildArguments) -> Result<Vec<crate::image::ImageReference>,
 
 fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
     let mut outputs = Vec::new();
-    let mut files: HashSet<&Path> = HashSet::new();
+    let mut files: HashSet<PathBuf> = HashSet::new();
     let written = &arguments.output;
-    files.extend(written.iidfile.as_deref());
+    files.extend(written.iidfile.clone());
     if let Some(path) = &written.metadata_file {
-        once(&mut files, path, "--metadata-file")?;
+        once(&mut files, path.clone(), "--metadata-file")?;
+    }
+    if written.push {
+        outputs.push(Output::Registry);
     }
     for text in &written.output {
-        match text.split_once(':') {
-            None if text == "docker" && !outputs.contains(&Output::Docker) => outputs.push(Output::Docker),
-            None if text == "docker" => {}
-            Some(("docker-archive", path)) if !path.is_empty() => {
-                once(&mut files, Path::new(path), "--output")?;
-                outputs.push(Output::DockerArchive { path: PathBuf::from(path) });
-            }
-            Some(("oci", path)) if !path.is_empty() => {
-                once(&mut files, Path::new(path), "--output")?;
-                outputs.push(Output::OciLayout { path: PathBuf::from(path) });
-            }
-            Some(("oci-archive", path)) if !path.is_empty() => {
-                once(&mut files, Path::new(path), "--output")?;
-                outputs.push(Output::OciArchive { path: PathBuf::from(path) });
-            }
-            _ => {
-                return Err(CliError::usage(format!("`{text}` is not a place that images are written to"))
-                    .with_hint(
-                        "write `--output` with docker, docker-archive:FILE, oci:DIR or oci-archive:FILE",
-                    ));
+        let output = output(text)?;
+        match &output {
+            Output::Docker | Output::Registry if outputs.contains(&output) => continue,
+            Output::Docker | Output::Registry => {}
+            Output::DockerArchive { path } | Output::OciArchive { path } | Output::OciDirectory { path } => {
+                // The paths live as long as the arguments.
+                once(&mut files, path.clone(), "--output")?;
             }
         }
+        outputs.push(output);
+    }
+    if outputs.contains(&Output::Registry) {
+        check_pushable(&arguments.image.tag)?;
     }
     if written.run && !outputs.is_empty() && !outputs.contains(&Output::Docker) {
-        return Err(CliError::usage(
-            "`--run` needs the image in the daemon, and `--output` names only an archive",
-        )
-        .with_hint("add `--output docker`"));
+        return Err(CliError::usage("`--run` needs the image in the daemon, and it goes elsewhere only")
+            .with_hint("add `--output docker`"));
     }
     Ok(outputs)
 }
 
-fn once<'a>(files: &mut HashSet<&'a Path>, path: &'a Path, flag: &str) -> Result<(), CliError> {
+/// Reads one `--output`.
+fn output(text: &str) -> Result<Output, CliError> {
+    let with_path = text.split_once(':').filter(|(_, path)| !path.is_empty());
+    match (text, with_path) {
+        ("docker", _) => Ok(Output::Docker),
+        ("registry", _) => Ok(Output::Registry),
+        (_, Some(("docker-archive", path))) => Ok(Output::DockerArchive { path: path.into() }),
+        (_, Some(("oci-archive", path))) => Ok(Output::OciArchive { path: path.into() }),
+        (_, Some(("oci", path))) => Ok(Output::OciDirectory { path: path.into() }),
+        _ => Err(CliError::usage(format!("`{text}` is not a place that images are written to"))
+            .with_hint("write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE")),
+    }
+}
+
+/// Pushing needs names, and names that somebody may push to.
+fn check_pushable(tags: &[crate::image::ImageReference]) -> Result<(), CliError> {
+    if tags.is_empty() {
+        return Err(CliError::usage("pushing needs a name that says where to")
+            .with_hint("name registry, repository and tag: `--tag registry.example/team/app:1.0`"));
+    }
+    match tags.iter().find(|tag| tag.registry() == "docker.io" && tag.repository().starts_with("library/")) {
+        None => Ok(()),
+        Some(tag) => Err(CliError::usage(format!(
+            "`{}` names no registry; it would go to Docker Hub's own images",
+            tag.familiar()
+        ))
+        .with_hint(format!(
+            "write `registry.example/team/{0}`, or `USER/{0}` for Docker Hub",
+            tag.familiar()
+        ))),
+    }
+}
+
+fn once(files: &mut HashSet<PathBuf>, path: PathBuf, flag: &str) -> Result<(), CliError> {
+    let shown = path.display().to_string();
     if files.insert(path) {
         return Ok(());
     }
-    Err(CliError::usage(format!("`{}` is to be written twice ({flag})", path.display())))
+    Err(CliError::usage(format!("`{shown}` is to be written twice ({flag})")))
 }
 
 #[cfg(test)]
@@ -301,10 +331,10 @@ mod tests {
     fn everything_typed_arrives() {
         let arguments = "app.jar --builder java:21 --assemble docker --pull never --assemble-user 1001 --memory 1g \
             --cpus 0.5 --pids-limit 9 --network bridge --timeout 5m --allow-root --main-class a.B --keep-tree \
-            --path bin/app --as artifact --max-size 1kB --add lib:/opt/lib -t a:1 -t a:1 -t b:2 --label x=1=2 \
+            --path bin/app --as artifact --max-size 1kB --add lib:/opt/lib -t u/a:1 -t u/a:1 -t u/b:2 --label x=1=2 \
             --annotation y= --port 80 --port 53/udp --workdir /srv --user 7:0 --entrypoint /bin/run \
             --health-cmd true --stop-signal QUIT --platform linux/arm64 --context-path /shop -o docker \
-            -o docker-archive:out.tar";
+            -o docker-archive:out.tar --push -o registry -o oci:lay -o oci-archive:o.tar --compression zstd:3 --no-memo";
         let arguments: Vec<&str> = arguments.split_whitespace().chain(["--", "--port", "a b"]).collect();
         let environment = Environment::from([("SOURCE_DATE_EPOCH", "12")]);
         let request = made(&arguments, environment, "").expect("valid");
@@ -313,19 +343,32 @@ mod tests {
             r#"builder: Some(Template { name: "java", version: Some("21") })"#,
             "assemble: Docker",
             "pull: Never",
-            r#"assemble_user: Some("1001"), allow_root: true, memory: Some(1073741824), nano_cpus: Some(500000000), pids: Some(9), network: Some("bridge"), timeout: Some(300s)"#,
+            r#"assemble_user: Some("1001"), allow_root: true, allow_root_sandbox: false, memory: Some(1073741824), nano_cpus: Some(500000000), pids: Some(9), network: Some("bridge"), timeout: Some(300s)"#,
             r#"max_size: 1000, member_path: Some("bin/app"), keep_tree: true, treat_as: Some(Artifact)"#,
             r#"AddRequest { source: "lib", destination: Some("/opt/lib") }"#,
             r#"args: Some(["--port", "a b"])"#,
             r#"labels: {"x": "1=2"}, annotations: {"y": ""}, ports: ["80/tcp", "53/udp"]"#,
             r#"user: Some("7:0"), entrypoint: Some(["/bin/run"]), health_cmd: Some("true"), stop_signal: Some("SIGQUIT"), context_path: Some("/shop")"#,
-            r#"outputs: [Docker, DockerArchive { path: "out.tar" }]"#,
+            r#"outputs: [Registry, Docker, DockerArchive { path: "out.tar" }, OciDirectory { path: "lay" }, OciArchive { path: "o.tar" }]"#,
+            r#"compression: Fixed(Method { codec: Zstd, level: 3 }), use_memo: false"#,
             "date: Some(12)",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
         let tags: Vec<String> = request.tags.iter().map(|tag| tag.familiar()).collect();
-        assert_eq!(tags, ["a:1", "b:2"]);
+        assert_eq!(tags, ["u/a:1", "u/b:2"]);
+    }
+
+    #[test]
+    fn pushing_needs_a_name_that_one_may_push_to() {
+        for arguments in [&["a", "--push"][..], &["a", "--push", "-t", "app:1"], &["a", "-o", "registry"]] {
+            let error = made(arguments, Environment::default(), "").expect_err("no place to push to");
+            let text = error.render().expect("there is a message");
+            assert!(text.contains("registry.example/team/"), "{text}");
+        }
+        for name in ["user/app", "localhost:5000/app:1", "registry.example/app"] {
+            assert_eq!(valid(&["a", "--push", "-t", name], "").outputs, [Output::Registry], "{name}");
+        }
     }
 
     #[test]

@@ -103,6 +103,7 @@ mod tests {
     use crate::builder::CatalogSettings;
     use crate::events::{Event, Events};
     use crate::road::DaemonChoice;
+    use crate::store::registry::RegistrySettings;
 
     fn send(signal: Signal) {
         std::thread::spawn(move || {
@@ -123,7 +124,15 @@ mod tests {
         });
         let stdin = || Box::new(std::io::empty()) as Box<dyn std::io::Read + Send>;
         let (daemon, catalog) = (DaemonChoice::default(), CatalogSettings::default());
-        let surroundings = Surroundings::new("unused".into(), daemon, catalog, events, stdin);
+        let surroundings = Surroundings::new(
+            "unused".into(),
+            daemon,
+            RegistrySettings::default(),
+            catalog,
+            "unused".into(),
+            events,
+            stdin,
+        );
         let mut runtime = Runtime::start().expect("starting");
 
         let finished: Result<u8, CliError> = runtime.run(&surroundings, async { Ok::<_, CliError>(7) });

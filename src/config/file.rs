@@ -13,7 +13,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Error, Excerpt};
 use super::keys::{self, ProjectRule};
+use super::registries::{REGISTRY_KEYS, RegistrySection};
 use super::values::{AssembleChoice, BuilderName, ByteSize, Cpus, Period, Port, ProxyUrl, PullChoice, Words};
+use crate::image::reference::RepositoryPrefix;
 use crate::image::{ImageReference, Platform};
 
 /// The largest configuration file that is read, in bytes.
@@ -47,6 +49,8 @@ pub struct ConfigFile {
     pub cache: CacheSection,
     /// The network.
     pub network: NetworkSection,
+    /// Single registries, by `host[:port]`.
+    pub registries: BTreeMap<String, RegistrySection>,
     /// What `assemble` may use.
     pub limits: LimitsSection,
 }
@@ -113,6 +117,8 @@ pub struct NetworkSection {
     pub read_timeout: Option<Spanned<Period>>,
     /// How often to try again.
     pub retries: Option<Spanned<u32>>,
+    /// Size of the pieces in which blobs are uploaded.
+    pub chunk_size: Option<Spanned<ByteSize>>,
     /// Largest size of anything fetched or unpacked.
     pub max_size: Option<Spanned<ByteSize>>,
 }
@@ -211,6 +217,9 @@ impl Checker<'_> {
             };
             if let Some(key) = keys::key(&full) {
                 self.allowed(&full, key.project, name.span())?;
+                if key.path == "registries" {
+                    self.registries(value)?;
+                }
             } else if keys::names_below(&full).is_empty() {
                 return Err(self.unknown(prefix, name.get_ref(), name.span()));
             } else if let DeValue::Table(inner) = value.get_ref() {
@@ -218,6 +227,34 @@ impl Checker<'_> {
             } else {
                 let message = format!("`{full}` is a section; write `[{full}]` and its keys below");
                 return Err(Error::Invalid { excerpt: self.excerpt(name.span()), message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of each registry.
+    fn registries(&self, value: &Spanned<DeValue<'_>>) -> Result<(), Error> {
+        let section = |span| {
+            let message = "`registries` has a section for each registry: write `[registries.\"host:port\"]`";
+            Error::Invalid { excerpt: self.excerpt(span), message: message.into() }
+        };
+        let DeValue::Table(hosts) = value.get_ref() else { return Err(section(value.span())) };
+        for (host, value) in hosts {
+            let DeValue::Table(keys) = value.get_ref() else { return Err(section(host.span())) };
+            let name = host.get_ref();
+            if name.contains('/') || name.parse::<RepositoryPrefix>().is_err() {
+                let message = format!("`{name}` is not a registry (expected `host[:port]`)");
+                return Err(Error::Invalid { excerpt: self.excerpt(host.span()), message });
+            }
+            let is_unknown = |name: &str| !REGISTRY_KEYS.contains(&name);
+            if let Some((key, _)) = keys.iter().find(|(key, _)| is_unknown(key.get_ref())) {
+                return Err(Error::UnknownKey {
+                    name: key.get_ref().to_string(),
+                    section: format!("registries.\"{name}\""),
+                    suggestion: keys::nearest(key.get_ref(), REGISTRY_KEYS).map(str::to_owned),
+                    known: REGISTRY_KEYS.to_vec(),
+                    excerpt: self.excerpt(key.span()),
+                });
             }
         }
         Ok(())

@@ -97,11 +97,18 @@ pub const KEYS: &[Key] = &[
     Key { path: "network.read-timeout", variable: Some("B2I_READ_TIMEOUT"), flag: None, project: NETWORK },
     Key { path: "network.retries", variable: Some("B2I_RETRIES"), flag: None, project: NETWORK },
     Key {
+        path: "network.chunk-size",
+        variable: Some("B2I_CHUNK_SIZE"),
+        flag: Some("--chunk-size"),
+        project: NETWORK,
+    },
+    Key {
         path: "network.max-size",
         variable: Some("B2I_MAX_SIZE"),
         flag: Some("--max-size"),
         project: NETWORK,
     },
+    Key { path: "registries", variable: None, flag: None, project: NETWORK },
     Key { path: "limits.memory", variable: Some("B2I_MEMORY"), flag: Some("--memory"), project: LIMITS },
     Key { path: "limits.cpus", variable: Some("B2I_CPUS"), flag: Some("--cpus"), project: LIMITS },
     Key {
@@ -178,7 +185,10 @@ mod tests {
 
     #[test]
     fn lists_sections_once() {
-        assert_eq!(names_below(""), ["build", "bases", "templates", "docker", "cache", "network", "limits"]);
+        assert_eq!(
+            names_below(""),
+            ["build", "bases", "templates", "docker", "cache", "network", "registries", "limits"]
+        );
         assert_eq!(names_below("network.proxies"), ["http", "https", "all", "none"]);
         assert!(names_below("bases").is_empty());
     }

@@ -6,12 +6,18 @@
 pub mod error;
 pub mod file;
 pub mod keys;
+mod levels;
+pub mod registries;
 pub mod settings;
 pub mod values;
+mod variables;
 
 pub use error::Error;
 pub use file::{ConfigFile, FileLevel};
-pub use settings::{Origin, Setting, Settings, Sources, TemplateDirectory, load, unplaced};
+pub use levels::{Sources, load};
+pub use registries::{RegistryHost, RegistrySection};
+pub use settings::{Origin, Setting, Settings, TemplateDirectory};
+pub use variables::unplaced;
 
 #[cfg(test)]
 mod tests;

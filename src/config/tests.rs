@@ -35,7 +35,14 @@ ca-files = ["/etc/ca.pem", "own.pem"]
 connect-timeout = "10s"
 read-timeout = "1m"
 retries = 3
+chunk-size = "10MiB"
 max-size = "1GiB"
+
+[registries."registry.example:5000"]
+insecure = true
+ca-files = ["registry.pem"]
+mirrors = ["mirror.example/cache", "localhost:5000"]
+chunk-size = "20MiB"
 
 [limits]
 memory = "512MiB"
@@ -68,10 +75,15 @@ fn every_key_of_the_table_is_taken_and_shown() {
         assert!(text.contains(r#""level":"user""#), "{} is {text}", key.path);
         assert!(!text.contains("secret"), "{text}");
     }
-    assert_eq!(settings.cache.directory.expect("set").value, directory.path().join("cache"));
-    let ca_files = settings.network.ca_files.expect("set").value;
-    assert_eq!(ca_files, [Path::new("/etc/ca.pem"), &directory.path().join("own.pem")]);
-    assert_eq!(settings.build.args.expect("set").value.0, ["--port", "8080", "a b"]);
+    assert_eq!(settings.cache.directory.as_ref().expect("set").value, directory.path().join("cache"));
+    let ca_files = &settings.network.ca_files.as_ref().expect("set").value;
+    assert_eq!(*ca_files, [Path::new("/etc/ca.pem"), &directory.path().join("own.pem")]);
+    assert_eq!(settings.build.args.as_ref().expect("set").value.0, ["--port", "8080", "a b"]);
+    let hosts = settings.registry_hosts();
+    let host = &hosts["registry.example:5000"];
+    assert_eq!((host.insecure, host.chunk_size), (true, Some(20 << 20)));
+    assert_eq!(host.extra_ca, [directory.path().join("registry.pem")]);
+    assert_eq!(host.mirrors[0].within("library/debian"), "cache/library/debian");
     assert_eq!(settings.limits.cpus.expect("set").value.0, 1_500_000_000);
 }
 
@@ -122,6 +134,9 @@ fn unknown_keys_come_with_a_suggestion() {
     assert_eq!(error_of(FileLevel::User, "[biuld]\n").1, ["did you mean `build`?"]);
     // A key that exists in a section, written at the top.
     assert_eq!(error_of(FileLevel::User, "offline = true").1, ["did you mean `network.offline`?"]);
+    let (message, hints) = error_of(FileLevel::User, "[registries.'r.example']\ninsecur = true");
+    assert!(message.starts_with("unknown key `insecur` in `[registries.\"r.example\"]`"), "{message}");
+    assert_eq!(hints, ["did you mean `insecure`?"]);
     let (message, hints) = error_of(FileLevel::User, "[network.proxies]\nftp_server_for_all = 'x'");
     assert!(message.starts_with("unknown key `ftp_server_for_all` in `[network.proxies]`"), "{message}");
     assert_eq!(hints, ["known here: http, https, all, none"]);
@@ -143,6 +158,10 @@ fn wrong_values_are_shown_in_their_line() {
         ("build = 1", "`build` is a section; write `[build]` and its keys below"),
         ("[build]\nenv = { ARGS = 'x' }", "`ARGS` is set by `build.args`"),
         ("[bases]\nDebian = 'mirror.example/debian'", "`Debian` is not an image name"),
+        ("registries = 1", "`registries` has a section for each registry"),
+        ("[registries]\n'registry.example' = 1", "`registries` has a section for each registry"),
+        ("[registries.'https://x']\ninsecure = true", "`https://x` is not a registry"),
+        ("[registries.'x']\nmirrors = ['http://m']", "`http://m` is not an image name"),
         ("[build", "unclosed table, expected `]`"),
     ] {
         let (found, _) = error_of(FileLevel::User, text);
@@ -160,6 +179,7 @@ fn a_project_may_not_touch_the_machine() {
         ("[cache]\ndirectory = '/tmp'", "cache.directory"),
         ("[bases]\ndebian = 'evil.example/debian'", "bases"),
         ("[limits]\nmemory = '1TiB'", "limits.memory"),
+        ("[registries.'registry.example']\ninsecure = true", "registries"),
         ("[build]\nassemble = 'docker'", "build.assemble"),
     ] {
         let (message, hints) = error_of(FileLevel::Project, text);

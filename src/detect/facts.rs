@@ -193,6 +193,8 @@ pub struct SpringBootFacts {
 pub struct JarFacts {
     /// `Main-Class` of the manifest, or what the user named instead.
     pub main_class: String,
+    /// Whether the class file of the main class is in the JAR itself; it may be in a library of its class path.
+    pub has_main_class: bool,
     /// `Start-Class` of the manifest (the application's own main class behind a launcher).
     pub start_class: Option<String>,
     /// Lowest Java release that runs it (8, 11, 17 …), if class files were found.

@@ -5,6 +5,7 @@
 //! samples are read, never a whole file.
 
 mod candidate;
+mod defect;
 mod elf;
 pub mod facts;
 mod foreign;
@@ -19,9 +20,11 @@ mod zip;
 use std::io::{Read, Seek};
 
 pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
+pub use defect::{ElfNoProgram, OtherZip, ScriptDefect};
 pub use facts::Facts;
-pub use refusal::{DetectError, ElfNoProgram, OtherZip, Refusal, ScriptDefect};
+pub use refusal::{DetectError, Refusal};
 pub use source_tree::{BuildFile, BuildSystem, container_image, source_tree};
+pub use zip::{ClassPathJar, class_path_jar};
 
 use facts::Kind;
 use refusal::Stop;

@@ -1,7 +1,8 @@
 //! Owns scripts: what the first line says about the program that runs them, read as Linux and `env` read it.
 
+use super::defect::ScriptDefect;
 use super::facts::ScriptFacts;
-use super::refusal::{Refusal, ScriptDefect};
+use super::refusal::Refusal;
 use super::view::text;
 
 /// The first bytes of every script.

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of artifacts, images or networks.
 
+mod abandoned;
 pub mod atomic;
 pub mod cache_directory;
 pub mod error;
@@ -10,9 +11,10 @@ pub mod lease;
 pub mod stamp;
 pub mod unpack;
 
+pub use abandoned::{AbandonedLease, abandoned};
 pub use atomic::AtomicFile;
 pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use error::FileError;
-pub use lease::{AbandonedLease, Lease, abandoned};
+pub use lease::Lease;
 pub use stamp::FileStamp;
 pub use unpack::{TreeLimits, TreeWriter, UnpackError};

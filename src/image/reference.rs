@@ -65,6 +65,12 @@ impl ImageReference {
         self.digest
     }
 
+    /// The same repository, and in it the image with this digest.
+    #[must_use]
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self.clone() }
+    }
+
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
@@ -104,6 +110,18 @@ impl RepositoryPrefix {
     /// The repository that stands there for `repository`.
     pub fn within(&self, repository: &str) -> String {
         if self.path.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.path) }
+    }
+}
+
+impl Serialize for RepositoryPrefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RepositoryPrefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -377,6 +395,11 @@ mod tests {
             if let (Err(_), Ok(usual)) = (&own, &usual)
                 && !is_registry(usual.registry())
             {
+                return Ok(());
+            }
+            // `A/a` is a registry and a repository to Docker, as a repository is in lower case. The library puts Docker
+            // Hub in front of it.
+            if usual.as_ref().is_ok_and(|usual| usual.repository().contains(|one: char| one.is_ascii_uppercase())) {
                 return Ok(());
             }
             if let (Ok(own), Ok(usual)) = (&own, &usual) {

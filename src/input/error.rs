@@ -132,6 +132,7 @@ impl Failure for InputError {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::InvalidSource { .. } => "give a file, an http or https URL, or - for standard input",
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => {
                     "check the path; build the artifact first if it is a build's result"

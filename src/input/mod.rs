@@ -17,7 +17,7 @@ mod spool;
 
 use std::io::Read;
 
-pub use add::{AddError, AddRequest, missing_class_path};
+pub use add::{AddError, AddRequest, ClassSearch, find_class, missing_class_path};
 pub use archive::ArchiveError;
 pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;

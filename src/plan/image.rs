@@ -8,6 +8,7 @@ use super::make::{Decided, PlanError};
 use super::{Placeholder, PlannedImage, PlannedText};
 use crate::builder::Selection;
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
+use crate::detect::facts::Kind;
 use crate::image::ConfigEdits;
 use crate::image::words;
 use crate::input::Origin;
@@ -15,6 +16,9 @@ use crate::request::Request;
 
 /// The variable whose words `run` puts before the container's own arguments (DESIGN §4.1).
 const ARGS: &str = "ARGS";
+
+/// The variable by which `run` starts another class than the JAR's own; S2I's builders for Java have the same.
+const MAIN_CLASS: &str = "JAVA_MAIN_CLASS";
 
 pub(super) fn planned_image(
     request: &Request,
@@ -59,6 +63,9 @@ pub(super) fn planned_image(
     edits.history = format!("b2i: {}", decided.artifact.name);
     edits.labels.extend(generated_labels(decided, &edits.created));
     edits.labels.extend(wanted.labels.clone());
+    if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &decided.facts.kind) {
+        set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
+    }
     set_env(&mut edits.env, &wanted.env);
     if let Some(args) = &wanted.args {
         if wanted.env.iter().any(|(name, _)| name == ARGS) {

@@ -1,7 +1,10 @@
 //! Owns the making of a plan: the one place where request, facts and builder become decisions.
 
 use super::image::planned_image;
-use super::{Assembly, Plan, PlanWarning, PlannedArtifact, PlannedBuilder, SCHEMA_VERSION, Stage, placement};
+use super::{
+    Assembly, BaseSource, EngineKind, Plan, PlanWarning, PlannedArtifact, PlannedBuilder, PlannedRun,
+    SCHEMA_VERSION, Stage, placement,
+};
 use crate::builder::{BaseName, BuilderError, Choice, ImageChoice, Placement, Selection, TemplateOrigin};
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
@@ -29,6 +32,8 @@ pub struct Decided<'a> {
     pub template_entries: &'a [Entry],
     /// Whether a daemon answers.
     pub daemon: bool,
+    /// Whether the sandbox works here; asked only where no daemon answers.
+    pub sandbox: bool,
     /// The platform that the daemon, or this machine, runs.
     pub native_platform: Platform,
 }
@@ -71,16 +76,18 @@ pub enum PlanError {
         builder: String,
     },
     /// The script has to run and nothing can run it.
-    #[error("{builder} has to run its `assemble` script, and no daemon answers to run it")]
+    #[error(
+        "{builder} has to run its `assemble` script; no daemon answers, and the sandbox does not work here"
+    )]
     NoEngine {
         /// The builder.
         builder: String,
     },
-    /// The base has to come from a daemon and there is none.
-    #[error("the base image `{base}` has to come from a daemon, and none answers")]
-    NoBase {
-        /// The base.
-        base: String,
+    /// The script is to run on the daemon and there is none.
+    #[error("{builder} is to run its `assemble` script on a daemon, and none answers")]
+    NoDaemonToRun {
+        /// The builder.
+        builder: String,
     },
     /// The result has to go into a daemon and there is none.
     #[error("the image cannot be put into a daemon: none answers")]
@@ -90,7 +97,7 @@ pub enum PlanError {
 impl PlanError {
     /// Says whether a daemon that answers would have made the plan possible.
     pub fn needs_daemon(&self) -> bool {
-        matches!(self, Self::NoEngine { .. } | Self::NoBase { .. } | Self::NoDaemon)
+        matches!(self, Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon)
     }
 }
 
@@ -104,7 +111,7 @@ impl Failure for PlanError {
             | Self::NotPlaceable { .. } => FailureKind::Usage,
             Self::Builder(error) => error.kind(),
             Self::ProjectRoot { .. } => FailureKind::Builder,
-            Self::NoEngine { .. } | Self::NoBase { .. } | Self::NoDaemon => FailureKind::Engine,
+            Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon => FailureKind::Engine,
         }
     }
 
@@ -115,18 +122,22 @@ impl Failure for PlanError {
             Self::Tag { .. } => vec!["name the image with `-t NAME:TAG`".into()],
             Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
             Self::Builder(error) => error.hints(),
-            Self::NotPlaceable { .. } => vec!["use `--assemble docker`, or leave the option out".into()],
+            Self::NotPlaceable { .. } => {
+                vec!["use `--assemble docker` or `--assemble sandbox`, or leave the option out".into()]
+            }
             Self::ProjectRoot { .. } => vec![
                 "name another `user` in its `builder.toml`".into(),
                 "`--allow-root` allows it, if you trust the project".into(),
             ],
-            Self::NoEngine { .. } | Self::NoDaemon => {
-                vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()]
-            }
-            Self::NoBase { .. } => vec![
+            Self::NoDaemonToRun { .. } => vec![
                 "start Docker or Podman, or name its socket with DOCKER_HOST".into(),
-                "a static executable needs no base image: it stands on the built-in one".into(),
+                "or run it without a daemon: `--assemble sandbox`".into(),
             ],
+            Self::NoEngine { .. } => vec![
+                "`b2i doctor` says what the sandbox lacks".into(),
+                "or start Docker or Podman, or name its socket with DOCKER_HOST".into(),
+            ],
+            Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
         }
     }
 }
@@ -150,9 +161,9 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
                 hint: warning.hint.clone(),
             };
             warnings.extend(choice.warnings.iter().map(warning));
-            assemble_template(request, decided, choice)?
+            assemble_template(request, decided, choice, &outputs)?
         }
-        Selection::Image(image) => assemble_image(request, decided, image)?,
+        Selection::Image(image) => assemble_image(request, decided, image, &outputs)?,
     };
     if matches!(assembly, Assembly::Place { .. }) && request.limits != Limits::default() {
         warnings.push(PlanWarning {
@@ -161,7 +172,7 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
             hint: Some("Run the script with `--assemble docker`.".into()),
         });
     }
-    warnings.extend(without_effect(request, decided));
+    warnings.extend(without_effect(request, decided, &outputs));
     let image = planned_image(request, decided, date)?;
     let stage = Stage {
         artifact: PlannedArtifact {
@@ -183,15 +194,14 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
 }
 
 /// Options that say something about what is not there.
-fn without_effect(request: &Request, decided: &Decided<'_>) -> Vec<PlanWarning> {
+fn without_effect(request: &Request, decided: &Decided<'_>, outputs: &[Output]) -> Vec<PlanWarning> {
     let mut warnings = Vec::new();
     if request.main_class.is_some() && !matches!(decided.facts.kind, Kind::Jar(_)) {
         let name = &decided.artifact.name;
         let message = format!("`--main-class` has no effect: `{name}` is no JAR");
         warnings.push(PlanWarning { message, hint: None });
     }
-    // Every output there is by now is a daemon or its archive; neither keeps a manifest with annotations.
-    if !request.image.annotations.is_empty() {
+    if !request.image.annotations.is_empty() && !outputs.iter().any(Output::has_manifest) {
         let message = "`--annotation` has no effect: a daemon and its archives keep no annotations".into();
         let hint = Some("Use `--label`, which every output keeps.".into());
         warnings.push(PlanWarning { message, hint });
@@ -223,11 +233,14 @@ fn assemble_template(
     request: &Request,
     decided: &Decided<'_>,
     choice: &Choice,
+    outputs: &[Output],
 ) -> Result<Assembled, PlanError> {
     let template = &choice.template;
-    let builder = PlannedBuilder {
+    let is_built_in = choice.base.image == BaseName::BuiltInStatic;
+    let mut builder = PlannedBuilder {
         name: format!("{}:{}", template.name(), choice.version.version),
         base: choice.base.image.to_string(),
+        base_source: base_source(is_built_in, None, outputs, decided),
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
@@ -239,9 +252,6 @@ fn assemble_template(
     let shown = format!("the template `{}`", builder.name);
     let added = &decided.artifact.added;
     let placement = template.placement(request.image.context_path.as_deref())?;
-    if !decided.daemon && choice.base.image != BaseName::BuiltInStatic {
-        return Err(PlanError::NoBase { base: builder.base });
-    }
     let mut entries = placement::template_entries(decided.template_entries);
     let place = match request.assemble {
         AssembleRequest::Place if !template.may_be_placed() => {
@@ -251,24 +261,24 @@ fn assemble_template(
         }
         AssembleRequest::Place => Some("asked for with `--assemble place`"),
         AssembleRequest::Auto if template.may_be_placed() => Some("the template's script is unchanged"),
-        AssembleRequest::Auto | AssembleRequest::Docker => None,
+        AssembleRequest::Auto | AssembleRequest::Docker | AssembleRequest::Sandbox => None,
     };
     if let Some(reason) = place {
         entries.extend(placement::placed(&placement, added)?);
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }
-    if !decided.daemon {
-        return Err(PlanError::NoEngine { builder: shown });
-    }
+    let engine = engine(request, decided, shown)?;
+    builder.base_source = base_source(is_built_in, Some(engine), outputs, decided);
     entries.extend(placement::absolute(&placement, added));
-    let assembly = Assembly::RunOnDocker {
+    let assembly = Assembly::Run(Box::new(PlannedRun {
+        engine,
         entries,
         sources: placement::sources(&decided.artifact.name, &placement, added),
         environment: script_environment(request, decided),
-        limits: Box::new(request.limits.clone()),
+        limits: request.limits.clone(),
         scripts: Some(template.metadata.scripts_directory.clone()),
         user: Some(template.metadata.image.user.to_string()),
-    };
+    }));
     Ok((builder, assembly, run_reason(request, "the template is not b2i's own, so its script has to run")))
 }
 
@@ -276,6 +286,7 @@ fn assemble_image(
     request: &Request,
     decided: &Decided<'_>,
     image: &ImageChoice,
+    outputs: &[Output],
 ) -> Result<Assembled, PlanError> {
     let name = image.reference.to_string();
     let shown = format!("the builder image `{}`", image.reference.familiar());
@@ -283,27 +294,55 @@ fn assemble_image(
         let reason = "what its script does is not known without running it";
         return Err(PlanError::NotPlaceable { builder: shown, reason });
     }
-    if !decided.daemon {
-        return Err(PlanError::NoEngine { builder: shown });
-    }
+    let engine = engine(request, decided, shown)?;
     let added = &decided.artifact.added;
     // A builder image has no declared placement; only modes and the owner of files beside it matter here.
     let placement = undeclared_placement();
-    let assembly = Assembly::RunOnDocker {
+    let assembly = Assembly::Run(Box::new(PlannedRun {
+        engine,
         entries: placement::absolute(&placement, added),
         sources: placement::sources(&decided.artifact.name, &placement, added),
         environment: script_environment(request, decided),
-        limits: Box::new(request.limits.clone()),
+        limits: request.limits.clone(),
         scripts: None,
         user: None,
-    };
+    }));
     let builder = PlannedBuilder {
         name: name.clone(),
         base: name,
+        base_source: base_source(false, Some(engine), outputs, decided),
         template_digest: None,
         reason: image.reason.clone(),
     };
     Ok((builder, assembly, run_reason(request, "a builder image's script has to run")))
+}
+
+/// Chooses what runs the script: what is asked for, else a daemon that answers, else the sandbox.
+fn engine(request: &Request, decided: &Decided<'_>, builder: String) -> Result<EngineKind, PlanError> {
+    match request.assemble {
+        AssembleRequest::Sandbox => Ok(EngineKind::Sandbox),
+        _ if decided.daemon => Ok(EngineKind::Docker),
+        AssembleRequest::Docker => Err(PlanError::NoDaemonToRun { builder }),
+        AssembleRequest::Auto | AssembleRequest::Place if decided.sandbox => Ok(EngineKind::Sandbox),
+        AssembleRequest::Auto | AssembleRequest::Place => Err(PlanError::NoEngine { builder }),
+    }
+}
+
+/// Chooses where the base comes from: where its layers are needed. A manifest needs them as a registry has them.
+fn base_source(
+    is_built_in: bool,
+    engine: Option<EngineKind>,
+    outputs: &[Output],
+    decided: &Decided<'_>,
+) -> BaseSource {
+    let needs_blobs = outputs.iter().any(Output::has_manifest);
+    match engine {
+        _ if is_built_in => BaseSource::BuiltIn,
+        Some(EngineKind::Docker) => BaseSource::Daemon,
+        Some(EngineKind::Sandbox) => BaseSource::Registry,
+        None if decided.daemon && !needs_blobs => BaseSource::Daemon,
+        None => BaseSource::Registry,
+    }
 }
 
 fn undeclared_placement() -> Placement {
@@ -323,6 +362,7 @@ fn undeclared_placement() -> Placement {
 fn run_reason(request: &Request, otherwise: &str) -> String {
     match request.assemble {
         AssembleRequest::Docker => "asked for with `--assemble docker`".into(),
+        AssembleRequest::Sandbox => "asked for with `--assemble sandbox`".into(),
         AssembleRequest::Auto | AssembleRequest::Place => otherwise.into(),
     }
 }

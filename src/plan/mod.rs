@@ -82,10 +82,43 @@ pub struct PlannedBuilder {
     pub name: String,
     /// The base image the template stands on, or the builder image itself.
     pub base: String,
+    /// Where the base comes from.
+    pub base_source: BaseSource,
     /// Digest of the template's files; none for a builder image.
     pub template_digest: Option<crate::image::Digest>,
     /// Why this one, one clause.
     pub reason: String,
+}
+
+/// Where a base image comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaseSource {
+    /// It is part of b2i.
+    BuiltIn,
+    /// The daemon has it, or pulls it.
+    Daemon,
+    /// The registry that its name names.
+    Registry,
+}
+
+/// What runs an `assemble` script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// A container of the daemon.
+    Docker,
+    /// b2i's own sandbox.
+    Sandbox,
+}
+
+impl std::fmt::Display for EngineKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Docker => "docker",
+            Self::Sandbox => "sandbox",
+        })
+    }
 }
 
 impl PlannedBuilder {
@@ -112,22 +145,29 @@ pub enum Assembly {
         /// The entries.
         entries: Vec<PlannedEntry>,
     },
-    /// The script runs in a container of the daemon.
-    RunOnDocker {
-        /// What is put into the container before: the template (none for a builder image) and files with a place
-        /// of their own.
-        entries: Vec<PlannedEntry>,
-        /// Files for the script, relative to `<destination>/src`; the first is the artifact.
-        sources: Vec<PlannedSource>,
-        /// Environment of the script, added to the image's.
-        environment: Vec<(String, String)>,
-        /// What it may use.
-        limits: Box<Limits>,
-        /// The template's scripts; none means that the image's label tells.
-        scripts: Option<ImagePath>,
-        /// The user the template asks for; none means that the image tells.
-        user: Option<String>,
-    },
+    /// The script runs.
+    Run(Box<PlannedRun>),
+}
+
+/// A script that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedRun {
+    /// What runs it.
+    pub engine: EngineKind,
+    /// What is put into the container before: the template (none for a builder image) and files with a place of
+    /// their own.
+    pub entries: Vec<PlannedEntry>,
+    /// Files for the script, relative to `<destination>/src`; the first is the artifact.
+    pub sources: Vec<PlannedSource>,
+    /// Environment of the script, added to the image's.
+    pub environment: Vec<(String, String)>,
+    /// What it may use.
+    pub limits: Limits,
+    /// The template's scripts; none means that the image's label tells.
+    pub scripts: Option<ImagePath>,
+    /// The user the template asks for; none means that the image tells.
+    pub user: Option<String>,
 }
 
 /// The two ways of [`Assembly`], without what they need.
@@ -145,7 +185,7 @@ impl Assembly {
     pub fn kind(&self) -> AssemblyKind {
         match self {
             Self::Place { .. } => AssemblyKind::Place,
-            Self::RunOnDocker { .. } => AssemblyKind::Run,
+            Self::Run { .. } => AssemblyKind::Run,
         }
     }
 
@@ -153,7 +193,7 @@ impl Assembly {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Place { .. } => "placed by b2i",
-            Self::RunOnDocker { .. } => "its script runs",
+            Self::Run { .. } => "its script runs",
         }
     }
 }

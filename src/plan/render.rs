@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage};
 use crate::input::Origin;
-use crate::request::Output;
 
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
 pub fn render_text(plan: &Plan) -> String {
@@ -39,12 +38,12 @@ fn stage_lines(stage: &Stage, text: &mut String) {
                 line("", &entry_line(entry));
             }
         }
-        Assembly::RunOnDocker { entries, sources, .. } => {
-            line("assemble", &format!("run on docker — {}", stage.assembly_reason));
-            for entry in entries {
+        Assembly::Run(run) => {
+            line("assemble", &format!("run on {} — {}", run.engine, stage.assembly_reason));
+            for entry in &run.entries {
                 line("", &entry_line(entry));
             }
-            for source in sources {
+            for source in &run.sources {
                 line("", &format!("{:04o} src/{}", source.mode, source.path));
             }
         }
@@ -54,12 +53,7 @@ fn stage_lines(stage: &Stage, text: &mut String) {
         line("tag", &tag.familiar());
     }
     for output in &stage.outputs {
-        match output {
-            Output::Docker => line("output", "docker"),
-            Output::DockerArchive { path } => line("output", &format!("docker-archive:{}", path.display())),
-            Output::OciLayout { path } => line("output", &format!("oci:{}", path.display())),
-            Output::OciArchive { path } => line("output", &format!("oci-archive:{}", path.display())),
-        }
+        line("output", &output.to_string());
     }
 }
 

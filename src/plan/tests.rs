@@ -6,6 +6,7 @@ use super::*;
 use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, parse_builder, select};
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::failure::{Failure, FailureKind};
+use crate::image::compression::Compression;
 use crate::input::{
     AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
 };
@@ -25,6 +26,8 @@ fn request() -> Request {
         outputs: Vec::new(),
         pull: PullPolicy::Missing,
         offline: false,
+        compression: Compression::Auto,
+        use_memo: true,
         date: None,
     }
 }
@@ -103,6 +106,7 @@ fn plan_with(
         selection: &selection,
         template_entries: &entries,
         daemon,
+        sandbox: false,
         native_platform: Platform::linux("amd64"),
     };
     make(request, &decided).map(|plan| plan.stages.into_iter().next().expect("one stage"))
@@ -176,12 +180,11 @@ fn a_war_gets_its_second_name() {
 }
 
 #[test]
-fn without_a_daemon_a_static_program_becomes_an_archive_and_the_rest_an_error() {
+fn without_a_daemon_the_result_is_an_archive_on_a_base_from_its_registry() {
     let stage = plan(&request(), &artifact("server"), &program(), false).expect("a plan");
     assert_eq!(stage.outputs, [Output::DockerArchive { path: "server.tar".into() }]);
-    let error = plan(&request(), &artifact("shop.war"), &war(), false).expect_err("the base is in no daemon");
-    assert!(matches!(error, PlanError::NoBase { .. }), "{error}");
-    assert_eq!(error.kind(), FailureKind::Engine);
+    let stage = plan(&request(), &artifact("shop.war"), &war(), false).expect("a plan");
+    assert_eq!(stage.builder.base_source, BaseSource::Registry);
     let mut asked = request();
     asked.outputs = vec![Output::Docker];
     let error = plan(&asked, &artifact("server"), &program(), false).expect_err("there is no daemon");
@@ -193,10 +196,9 @@ fn a_builder_image_runs_and_keeps_its_entrypoint() {
     let mut asked = request();
     asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
     let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
-    let Assembly::RunOnDocker { sources, scripts: None, user: None, .. } = &stage.assembly else {
-        panic!("{:?}", stage.assembly)
-    };
-    assert_eq!(sources[0].path, "server");
+    let Assembly::Run(run) = &stage.assembly else { panic!("{:?}", stage.assembly) };
+    assert_eq!((run.engine, &run.scripts, &run.user), (EngineKind::Docker, &None, &None));
+    assert_eq!(run.sources[0].path, "server");
     assert_eq!(stage.image.edits.entrypoint, None);
     let known = KnownValues { builder_scripts: Some("/usr/local/s2i".into()), ..KnownValues::default() };
     assert_eq!(stage.image.resolve(&known).cmd, Some(vec!["/usr/local/s2i/run".to_owned()]));

@@ -3,6 +3,7 @@
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::detect::DetectError;
+use crate::engine::sandbox::SandboxError;
 use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
 use crate::image::config::InvalidConfig;
@@ -12,6 +13,7 @@ use crate::plan::PlanError;
 use crate::store::archive::ArchiveError;
 use crate::store::daemon::DaemonError;
 use crate::store::layout::LayoutError;
+use crate::store::registry::RegistryError;
 
 /// Why something on the road failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,21 +33,30 @@ pub enum Error {
     /// The daemon.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// Running the script.
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Running the script on the daemon.
     #[error(transparent)]
     Run(#[from] RunError<DaemonError>),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Running the script in the sandbox.
+    #[error(transparent)]
+    RunInSandbox(#[from] RunError<SandboxError>),
     /// The cache, a lease or an output file.
     #[error(transparent)]
     File(#[from] FileError),
     /// Writing an output file.
     #[error(transparent)]
     Output(FileError),
+    /// Writing an OCI layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// Writing an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// Writing a layout.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
     /// The placement contradicts itself: two added files want one place.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
@@ -65,6 +76,14 @@ pub enum Error {
         /// What its manifest names.
         missing: Vec<String>,
     },
+    /// The main class is nowhere.
+    #[error("`{name}` cannot be started: its main class `{class}` is neither in it nor on its Class-Path")]
+    MainClass {
+        /// The JAR.
+        name: String,
+        /// The class.
+        class: String,
+    },
     /// The program that `--run` is to start went nowhere it could be started from.
     #[error("`--run` needs the image in a daemon, and it went to an archive only")]
     NothingToRun,
@@ -80,6 +99,15 @@ pub enum Error {
         /// The builder.
         builder: String,
     },
+    /// The daemon has another image under the base's name.
+    #[error("the daemon's image `{base}` has other layers than the registry's")]
+    OtherBase {
+        /// The base.
+        base: String,
+    },
+    /// A plan without outputs.
+    #[error("the image was to be written nowhere")]
+    NoOutput,
     /// An engine was asked for and none answers.
     #[error("no daemon answers")]
     NoDaemon,
@@ -93,7 +121,10 @@ impl Error {
             Self::Builder(error) => error,
             Self::Plan(error) => error,
             Self::Daemon(error) => error,
+            Self::Registry(error) => error,
             Self::Run(error) => error,
+            Self::Sandbox(error) => error,
+            Self::RunInSandbox(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
             Self::Layout(error) => error,
@@ -113,8 +144,9 @@ impl Failure for Error {
             return failure.kind();
         }
         match self {
-            Self::Config { .. } => FailureKind::Builder,
-            Self::ClassPath { .. } => FailureKind::Artifact,
+            Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
+            Self::NoOutput => FailureKind::Unexpected,
+            Self::ClassPath { .. } | Self::MainClass { .. } => FailureKind::Artifact,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,
         }
@@ -132,7 +164,12 @@ impl Failure for Error {
                     None => "bring them along with `--add FILE`".into(),
                 }]
             }
+            Self::MainClass { .. } => vec![
+                "name the class to start with `--main-class`".into(),
+                "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
+            ],
             Self::NothingToRun => vec!["add `-o docker`".into()],
+            Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
             Self::Layer(_) => vec!["give one of them another destination: `--add SRC:DEST`".into()],

@@ -6,10 +6,14 @@
 mod build;
 mod builders;
 mod cache;
+mod committed;
 mod error;
-mod layouts;
+mod known;
+mod outputs;
 mod prepare;
 mod run;
+mod sandbox;
+mod script;
 mod surroundings;
 
 use std::time::Duration;
@@ -52,6 +56,8 @@ pub struct Inspection {
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
+    /// Digest of its manifest, if an output has one; registries know the image by it.
+    pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
     /// Where it went.

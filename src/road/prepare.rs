@@ -7,14 +7,17 @@ use std::time::Instant;
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
-use crate::detect::{DetectOptions, Facts, detect};
+use crate::detect::{DetectError, DetectOptions, Facts, detect};
+use crate::engine::sandbox::{SandboxSettings, probe};
 use crate::events::{Events, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
 use crate::image::layer::Entry;
-use crate::input::{AddedDestination, Artifact, InputOptions, InputSource, missing_class_path};
-use crate::plan::{self, Decided, Plan};
-use crate::request::Request;
+use crate::input::{
+    AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
+};
+use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Plan, Stage};
+use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
 /// Everything that carrying out a plan needs.
@@ -34,6 +37,9 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     // A daemon takes a while to say what it is, and which one there is matters to the plan only. If it does not
     // answer and the output is named, that is no error before the plan needs it.
     let finding = async {
+        if !asks_daemon(request) && abandoned(&surroundings.cache_directory).is_empty() {
+            return Ok((Ok(None), None));
+        }
         let found = match surroundings.find_daemon().await {
             // Somebody named a daemon, or one should listen where daemons do: an archive is not what they want.
             Err(error) if request.outputs.is_empty() => return Err(error),
@@ -48,8 +54,9 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
         Ok((artifact, facts))
     };
-    let ((found, daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
+    let ((mut found, mut daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
     check_class_path(&artifact, &facts)?;
+    check_main_class(request, &artifact, &facts)?;
     let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
     let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
     let selection = select(
@@ -62,6 +69,12 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
             added: &added,
         },
     )?;
+    let mut sandbox = false;
+    if request.assemble == AssembleRequest::Auto && !selection.may_be_placed() {
+        found = surroundings.find_daemon().await;
+        daemon = found.as_ref().ok().cloned().flatten();
+        sandbox = daemon.is_none() && sandbox_works(surroundings, &lease, request).await;
+    }
     let native_platform =
         daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
     let template_entries = template_entries(&selection, &native_platform);
@@ -71,14 +84,15 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         selection: &selection,
         template_entries: &template_entries,
         daemon: daemon.is_some(),
+        sandbox,
         native_platform,
     };
     let plan = match (plan::make(request, &decided), found) {
         // Why the daemon does not answer says more than that it doesn't.
         (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
         (Err(error), _) => return Err(error.into()),
-        // Only where there is no daemon does an archive take its place, not where one does not answer.
-        (Ok(_), Err(reason)) if request.outputs.is_empty() => return Err(reason),
+        // Only where there is no daemon does something else take its place, not where one does not answer.
+        (Ok(plan), Err(reason)) if would_use_daemon(request, &plan) => return Err(reason),
         (Ok(plan), _) => plan,
     };
     for warning in plan.stages.iter().flat_map(|stage| &stage.warnings) {
@@ -98,6 +112,45 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
         step.clone().made(stage.builder.describe()).finish(stage.assembly.word());
     }
     Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
+}
+
+/// Whether it is clear before anything is known of the artifact that a daemon is needed, or preferred.
+fn asks_daemon(request: &Request) -> bool {
+    let outputs = &request.outputs;
+    outputs.is_empty()
+        || outputs.iter().any(|output| matches!(output, Output::Docker | Output::DockerArchive { .. }))
+        || request.assemble == AssembleRequest::Docker
+}
+
+/// Whether the plan would be another one if a daemon answered.
+fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
+    let by_stage = |stage: &Stage| match &stage.assembly {
+        Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
+        Assembly::Place { .. } => {
+            stage.builder.base_source == BaseSource::Registry
+                && !stage.outputs.iter().any(Output::has_manifest)
+        }
+    };
+    request.outputs.is_empty() || plan.stages.iter().any(by_stage)
+}
+
+/// Whether a script can run without a daemon here.
+async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
+    let settings = SandboxSettings {
+        program: surroundings.program.clone(),
+        cache: lease.cache().clone(),
+        temporary: lease.temporary_directory().to_owned(),
+        date: 0,
+        allow_root: request.limits.allow_root_sandbox,
+    };
+    match tokio::task::spawn_blocking(move || probe(&settings)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the sandbox does not work here");
+            false
+        }
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 pub(super) async fn fetch(
@@ -128,6 +181,31 @@ fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
     let missing = missing_class_path(&jar.class_path, &artifact.added);
     if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
+}
+
+/// Refuses a JAR whose main class is in none of the files that Java would look for it in.
+fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
+    // What a foreign script makes of the JAR, and what else the program is told to start, is not known here.
+    let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
+    let is_told = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
+    let is_of_java =
+        ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|start| jar.main_class.starts_with(start));
+    if jar.has_main_class
+        || is_of_java
+        || is_foreign
+        || is_told("JAVA_MAIN_CLASS")
+        || is_told("JAVA_CLASSPATH")
+    {
+        return Ok(());
+    }
+    let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
+    match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
+        ClassSearch::Found | ClassSearch::Unknown => Ok(()),
+        ClassSearch::Absent => {
+            Err(Error::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() })
+        }
+    }
 }
 
 fn file_name(destination: &AddedDestination) -> String {

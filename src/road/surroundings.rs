@@ -8,7 +8,9 @@ use super::Error;
 use crate::builder::CatalogSettings;
 use crate::events::Events;
 use crate::fs::Lease;
+use crate::store::cache::{ImageCache, Memo};
 use crate::store::daemon::{Daemon, DaemonSettings};
+use crate::store::registry::{Registries, RegistrySettings};
 
 /// What a front end knows of the machine and its configuration.
 #[derive(Clone)]
@@ -17,8 +19,12 @@ pub struct Surroundings {
     pub cache_directory: PathBuf,
     /// Which daemon to use.
     pub daemon: DaemonChoice,
+    /// How registries are reached.
+    pub registry: RegistrySettings,
     /// What configuration changes in the catalog.
     pub catalog: CatalogSettings,
+    /// b2i itself: the sandbox starts it again.
+    pub program: PathBuf,
     /// Where events go.
     pub events: Events,
     /// Gives standard input, for `-`.
@@ -43,11 +49,23 @@ impl Surroundings {
     pub fn new(
         cache_directory: PathBuf,
         daemon: DaemonChoice,
+        registry: RegistrySettings,
         catalog: CatalogSettings,
+        program: PathBuf,
         events: Events,
         stdin: fn() -> Box<dyn Read + Send>,
     ) -> Self {
-        Self { cache_directory, daemon, catalog, events, stdin, lease: Arc::default(), found: Arc::default() }
+        Self {
+            cache_directory,
+            daemon,
+            registry,
+            catalog,
+            program,
+            events,
+            stdin,
+            lease: Arc::default(),
+            found: Arc::default(),
+        }
     }
 
     /// The lease of this run, taken at the first call.
@@ -59,6 +77,19 @@ impl Surroundings {
         let lease = Arc::new(Lease::acquire(&self.cache_directory)?);
         *slot = Some(Arc::clone(&lease));
         Ok(lease)
+    }
+
+    /// What is known of earlier runs, or nothing if it is not to be used.
+    pub(super) fn memo(&self, is_used: bool) -> Result<Memo, Error> {
+        if is_used { Ok(Memo::open(self.lease()?.cache())?) } else { Ok(Memo::bypassed()) }
+    }
+
+    /// The registries, with what the cache has of them.
+    pub(super) fn registries(&self) -> Result<Registries, Error> {
+        let lease = self.lease()?;
+        let cache = ImageCache::open(lease.cache())?;
+        let registries = Registries::new(self.registry.clone(), self.events.clone());
+        Ok(registries.with_cache(cache, lease.temporary_directory().to_owned()))
     }
 
     pub(super) fn taken_lease(&self) -> Option<Arc<Lease>> {

@@ -16,6 +16,7 @@ pub mod resolved;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use blobs::BlockingBlobs;
 pub use blobs::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
 pub use layer_blob::{CompressedLayer, EncodeLayer, LayerBlob, UncompressedLayer};
 
@@ -80,6 +81,16 @@ pub struct UnfinishedImage {
     pub annotations: BTreeMap<String, String>,
     /// Makes the config; called with what writing the layer yielded.
     pub finish: Arc<dyn Fn(&WrittenLayer) -> ImageConfig + Send + Sync>,
+}
+
+impl UnfinishedImage {
+    /// Whose media types its manifest uses: the base's, or OCI's on a base that has no manifest.
+    pub fn manifest_format(&self) -> ManifestFormat {
+        match &self.base.layers {
+            BaseLayers::Described(layers) => layers.format,
+            BaseLayers::Daemon { .. } | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => ManifestFormat::Oci,
+        }
+    }
 }
 
 /// What a sink has written.

@@ -85,12 +85,13 @@ fn build_help() {
     Builder options:
           --builder <NAME|IMAGE>  Use this builder: a name such as java:21, or any image with S2I
                                   scripts [env: B2I_BUILDER]
-          --assemble <HOW>        Perform the assembly (place), run the script in the daemon (docker),
-                                  or choose (auto) [env: B2I_ASSEMBLE]
+          --assemble <HOW>        Perform the assembly (place), run the script (docker, sandbox), or
+                                  choose (auto) [env: B2I_ASSEMBLE]
           --pull <WHEN>           Pull images always, if missing, or never [default: missing] [env:
                                   B2I_PULL]
           --assemble-user <USER>  Run the script as this user
           --allow-root            Let the script run as root if the builder's label asks for it
+          --allow-root-sandbox    Use the sandbox as real root where user namespaces are forbidden
           --memory <SIZE>         Limit the script's memory [env: B2I_MEMORY]
           --cpus <NUMBER>         Limit the script's processors, such as 1.5 [env: B2I_CPUS]
           --pids-limit <NUMBER>   Limit the script's number of processes [env: B2I_PIDS_LIMIT]
@@ -118,11 +119,18 @@ fn build_help() {
           --context-path <PATH>      Serve a web application at this path [default: /]
 
     Output options:
-      -o, --output <WHERE>        Write to docker (the daemon), docker-archive:FILE, oci:DIR or
-                                  oci-archive:FILE [repeatable] [default: docker, or a docker-archive
+      -o, --output <WHERE>        Write to docker, registry, oci:DIR, oci-archive:FILE or
+                                  docker-archive:FILE [repeatable] [default: docker, or an archive
                                   without it]
+          --push                  Push to the registries that the tags name; the same as `--output
+                                  registry`
+          --compression <HOW>     Compress the new layer: auto, gzip, zstd or none, with :LEVEL if
+                                  wanted [default: auto]
+          --no-memo               Read everything again, also files that look unchanged
           --metadata-file <FILE>  Write what was built, as JSON, to this file
           --iidfile <FILE>        Write the image's ID to this file
+          --chunk-size <SIZE>     Upload to registries in pieces of this size, for those that take no
+                                  large requests [env: B2I_CHUNK_SIZE]
           --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
           --run                   Start the image when it is built; b2i ends as the program ends
           --dry-run               Print the plan and build nothing
@@ -142,6 +150,7 @@ fn build_help() {
 
     Examples:
       b2i build target/app.jar -t app:1.0
+      b2i build app.jar -t registry.example/team/app:1.2 --push
       b2i build https://host.example/tool.tar.gz --sha256 DIGEST -t tool:1.2 -- --port 8080 "a b"
       b2i build app.jar --add lib/ --add application.yml -t app:1
       b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
@@ -204,13 +213,13 @@ fn usage_errors_say_what_to_do() {
     }
     assert!(!errors.contains("hunter2"));
     assert_snapshot!(errors, @r"
-    error: `--run` needs the image in the daemon, and `--output` names only an archive
+    error: `--run` needs the image in the daemon, and it goes elsewhere only
 
     hint: add `--output docker`
 
     error: `registry:x` is not a place that images are written to
 
-    hint: write `--output` with docker, docker-archive:FILE, oci:DIR or oci-archive:FILE
+    hint: write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE
 
     error: `a.tar` is to be written twice (--output)
 
@@ -238,7 +247,7 @@ fn usage_errors_say_what_to_do() {
     hint: every user of this machine can read arguments: put both into ~/.netrc or --netrc-file
     hint: for a token use `--bearer-env VAR` or `--header-env NAME=VAR`
 
-    error: `ftp://` is not a place artifacts are fetched from
+    error: `ftp://host.example/a.jar` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`
 
     hint: give a file, an http or https URL, or - for standard input
 
@@ -268,7 +277,7 @@ fn values_are_checked_where_they_are_typed() {
         (&["build", "a", "--platform", "amd64"], "is not a platform"),
         (&["build", "a", "--label", "x"], "write `x=VALUE`"),
         (&["build", "a", "--builder", "java:"], "is not a builder"),
-        (&["build", "a", "--assemble", "magic"], "[possible values: auto, place, docker]"),
+        (&["build", "a", "--assemble", "magic"], "[possible values: auto, place, docker, sandbox]"),
         (&["build", "a", "--tag", "UPPER"], "must be lower case"),
         (&["build", "a", "--run", "--dry-run"], "cannot be used with"),
         (&["build", "a", "--quiet", "--verbose"], "cannot be used with"),
@@ -390,6 +399,7 @@ fn configuration_shows_every_value_with_its_origin() {
     # connect-timeout =                                         # not set
     # read-timeout =                                            # not set
     retries = 5                                                 # [ROOT]/home/.config/b2i/config.toml:5
+    # chunk-size =                                              # not set
     max-size = "4GiB"                                           # built in
 
     [network.proxies]
@@ -397,6 +407,9 @@ fn configuration_shows_every_value_with_its_origin() {
     https = "http://…@proxy.example:3128"                       # [ROOT]/home/.config/b2i/config.toml:6
     # all =                                                     # not set
     none = "localhost,.example"                                 # variable no_proxy
+
+    [registries]
+    # [registries."HOST[:PORT]"]                                # not set
 
     [limits]
     # memory =                                                  # not set
@@ -448,7 +461,7 @@ fn color_follows_flag_and_conventions() {
 fn errors_are_json_lines_where_progress_is() {
     let ended = Sandbox::new().run(&["inspect", "ftp://host.example/x", "--progress", "json"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://` is not a place artifacts are fetched from","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
+    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://host.example/x` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod kills;
 mod project;
 mod signals;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::environment::{B2iCommand, B2iOutput, Daemon};
 
@@ -59,30 +59,4 @@ fn held_by(daemon: &Daemon, lease: &str) -> Vec<String> {
     held.extend(images.lines().filter(|line| !line.is_empty()).map(str::to_owned));
     held.extend(names.into_iter().filter(|name| daemon.inspect_image(name).is_some()));
     held
-}
-
-/// A file system of its own, of `kilobytes`. Unmounted when it is dropped.
-struct SmallDisk {
-    directory: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn new(kilobytes: u32) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let size = format!("size={kilobytes}k,mode=0700");
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(directory.path());
-        assert!(mount.status().expect("mount starts").success(), "a file system can be mounted only by root");
-        Self { directory }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().to_owned()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(std::process::Command::new("umount").arg("--lazy").arg(self.directory.path()).status());
-    }
 }

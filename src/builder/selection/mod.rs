@@ -55,6 +55,16 @@ pub struct ImageChoice {
     pub reason: String,
 }
 
+impl Selection {
+    /// Whether b2i knows what `assemble` would do, and may do it itself.
+    pub fn may_be_placed(&self) -> bool {
+        match self {
+            Self::Template(choice) => choice.template.may_be_placed(),
+            Self::Image(_) => false,
+        }
+    }
+}
+
 /// A template of the catalog, in one version, on a base.
 #[derive(Clone, Debug)]
 pub struct Choice {

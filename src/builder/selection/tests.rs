@@ -31,6 +31,7 @@ fn dynamic(glibc: &str) -> ExecutableFacts {
 fn jar(java: Option<u32>) -> Kind {
     Kind::Jar(JarFacts {
         main_class: "app.Main".into(),
+        has_main_class: true,
         start_class: None,
         java,
         multi_release: false,
@@ -249,7 +250,7 @@ fn the_platform_must_not_contradict_the_executable() {
     let asked = |platform| Asked { platform: Some(platform), ..Asked::default() };
     let error = refuse(Kind::Executable(dynamic("2.17")), &asked("linux/arm64"));
     assert_eq!(error.to_string(), "`app` is built for linux/amd64, and linux/arm64 was asked for");
-    assert_eq!(error.kind(), FailureKind::Usage);
+    assert_eq!(error.kind(), FailureKind::Artifact);
     assert!(select_in(&sample::catalog(), Kind::Executable(dynamic("2.17")), &asked("linux/x86_64")).is_ok());
     let arm = ExecutableFacts { platform: Platform::linux("arm"), ..dynamic("2.17") };
     let choice = choose(Kind::Executable(arm.clone()), &asked("linux/arm/v7"));

@@ -8,13 +8,14 @@ use clap::builder::PossibleValuesParser;
 use super::Format;
 use super::input::InputArguments;
 use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
+use crate::image::compression::Compression;
 use crate::image::signal::stop_signal;
 use crate::image::{ImagePath, ImageReference, Platform};
 
 /// Build an image from an artifact
 ///
 /// Finds out what the artifact is, chooses the builder that fits, puts the artifact in its place and writes the
-/// image to the daemon, or to an archive where there is none.
+/// image to the daemon, a registry or a file.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct BuildArguments {
@@ -34,6 +35,7 @@ pub(in crate::cli) struct BuildArguments {
 const EXAMPLES: &str = "\
 Examples:
   b2i build target/app.jar -t app:1.0
+  b2i build app.jar -t registry.example/team/app:1.2 --push
   b2i build https://host.example/tool.tar.gz --sha256 DIGEST -t tool:1.2 -- --port 8080 \"a b\"
   b2i build app.jar --add lib/ --add application.yml -t app:1
   b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
@@ -48,7 +50,7 @@ pub(in crate::cli) struct BuilderArguments {
     /// Use this builder: a name such as java:21, or any image with S2I scripts [env: B2I_BUILDER]
     #[arg(long, value_name = "NAME|IMAGE")]
     pub(in crate::cli) builder: Option<BuilderName>,
-    /// Perform the assembly (place), run the script in the daemon (docker), or choose (auto) [env: B2I_ASSEMBLE]
+    /// Perform the assembly (place), run the script (docker, sandbox), or choose (auto) [env: B2I_ASSEMBLE]
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ASSEMBLE_CHOICES), hide_possible_values = true)]
     pub(in crate::cli) assemble: Option<String>,
     /// Pull images always, if missing, or never [default: missing] [env: B2I_PULL]
@@ -60,6 +62,9 @@ pub(in crate::cli) struct BuilderArguments {
     /// Let the script run as root if the builder's label asks for it
     #[arg(long)]
     pub(in crate::cli) allow_root: bool,
+    /// Use the sandbox as real root where user namespaces are forbidden
+    #[arg(long)]
+    pub(in crate::cli) allow_root_sandbox: bool,
     /// Limit the script's memory [env: B2I_MEMORY]
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) memory: Option<ByteSize>,
@@ -126,16 +131,30 @@ pub(in crate::cli) struct ImageArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 pub(in crate::cli) struct OutputArguments {
-    /// Write to docker (the daemon), docker-archive:FILE, oci:DIR or oci-archive:FILE [repeatable] [default: docker,
-    /// or a docker-archive without it]
+    /// Write to docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE [repeatable] [default: docker, or
+    /// an archive without it]
+    ///
+    /// docker is the daemon; registry means the registries that the tags name.
     #[arg(short, long, value_name = "WHERE")]
     pub(in crate::cli) output: Vec<String>,
+    /// Push to the registries that the tags name; the same as `--output registry`
+    #[arg(long)]
+    pub(in crate::cli) push: bool,
+    /// Compress the new layer: auto, gzip, zstd or none, with :LEVEL if wanted [default: auto]
+    #[arg(long, value_name = "HOW")]
+    pub(in crate::cli) compression: Option<Compression>,
+    /// Read everything again, also files that look unchanged
+    #[arg(long)]
+    pub(in crate::cli) no_memo: bool,
     /// Write what was built, as JSON, to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(in crate::cli) metadata_file: Option<PathBuf>,
     /// Write the image's ID to this file
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(in crate::cli) iidfile: Option<PathBuf>,
+    /// Upload to registries in pieces of this size, for those that take no large requests [env: B2I_CHUNK_SIZE]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) chunk_size: Option<ByteSize>,
     /// Print the result as text or JSON
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub(in crate::cli) format: Format,

@@ -1,7 +1,5 @@
 //! Owns `b2i build`.
 
-use std::path::Path;
-
 use crate::cli::arguments::Format;
 use crate::cli::arguments::build::BuildArguments;
 use crate::cli::context::Context;
@@ -12,7 +10,7 @@ use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::failure::FailureKind;
-use crate::image::{ImageReference, words};
+use crate::image::words;
 use crate::request::Output;
 use crate::road::{self, Built, RunStreams, Surroundings};
 
@@ -55,7 +53,9 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
         Format::Json => context.printer.json(built)?,
         Format::Text if context.printer.is_quiet() => context.printer.data(&built.image_id.to_string())?,
         Format::Text => {
-            let lines = built.tags.iter().map(|tag| format!("{} {}\n", tag.familiar(), built.image_id));
+            // Registries know an image by its manifest, daemons by its config.
+            let digest = built.manifest_digest.unwrap_or(built.image_id);
+            let lines = built.tags.iter().map(|tag| format!("{} {digest}\n", tag.familiar()));
             context.printer.data(&lines.collect::<String>())?;
         }
     }
@@ -67,9 +67,16 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
 
 /// What to type next.
 fn next_step(built: &Built) -> Option<String> {
-    if built.outputs.contains(&Output::Docker) {
-        let mut command =
-            vec![built.daemon.clone().unwrap_or_else(|| "docker".into()), "run".into(), "--rm".into()];
+    let archive = built.outputs.iter().find_map(|output| match output {
+        Output::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
+        // Docker before 25 loads no layouts.
+        Output::OciArchive { path } => Some((path, "podman")),
+        Output::Docker | Output::Registry | Output::OciDirectory { .. } => None,
+    });
+    let outputs = &built.outputs;
+    if outputs.contains(&Output::Docker) || outputs.contains(&Output::Registry) {
+        let daemon = built.daemon.clone().unwrap_or_else(|| "docker".into());
+        let mut command = vec![daemon, "run".into(), "--rm".into()];
         for port in &built.ports {
             let number = port.split('/').next().unwrap_or(port);
             let published = if port.ends_with("/tcp") { number } else { port };
@@ -78,28 +85,8 @@ fn next_step(built: &Built) -> Option<String> {
         command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
         return Some(format!("Run it: {}", printable(&words::quote(&command))));
     }
-    let load = |program: &str, path: &Path| {
-        let words = [program, "load", "-i", &path.to_string_lossy()].map(str::to_owned);
-        format!("Load it: {}", printable(&words::quote(&words)))
-    };
-    let docker_archive = built.outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some(load(built.daemon.as_deref().unwrap_or("docker"), path)),
-        _ => None,
-    });
-    docker_archive.or_else(|| {
-        built.outputs.iter().find_map(|output| match output {
-            Output::OciArchive { path } => Some(load("podman", path)),
-            Output::OciLayout { path } => {
-                let tag = built.tags.first();
-                let short = tag.and_then(|tag| tag.tag()).unwrap_or("latest");
-                let name = tag.map_or_else(|| "NAME".to_owned(), ImageReference::to_string);
-                let from = format!("oci:{}:{short}", path.display());
-                let words = ["skopeo", "copy", &from, &format!("docker://{name}")].map(str::to_owned);
-                Some(format!("Copy it: {}", printable(&words::quote(&words))))
-            }
-            Output::Docker | Output::DockerArchive { .. } => None,
-        })
-    })
+    let (path, program) = archive?;
+    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path.to_string_lossy()]))))
 }
 
 /// Starts the result; b2i ends as the program ends.
@@ -141,6 +128,7 @@ mod tests {
     fn built(outputs: Vec<Output>, ports: &[&str]) -> Built {
         Built {
             image_id: Digest::of(b"x"),
+            manifest_digest: None,
             tags: vec!["app:1.0".parse().expect("valid")],
             outputs,
             daemon: Some("podman".into()),
@@ -162,14 +150,6 @@ mod tests {
         );
         let archive = Output::DockerArchive { path: "my app.tar".into() };
         assert_eq!(next(vec![archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
-        let layout = Output::OciLayout { path: "image".into() };
-        assert_eq!(
-            next(vec![layout.clone()], &[]),
-            "Copy it: skopeo copy oci:image:1.0 docker://docker.io/library/app:1.0"
-        );
-        assert_eq!(next(vec![layout, archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
-        let archived = Output::OciArchive { path: "app.oci.tar".into() };
-        assert_eq!(next(vec![archived], &[]), "Load it: podman load -i app.oci.tar");
         assert_eq!(next(vec![archive, Output::Docker], &[]), "Run it: podman run --rm app:1.0");
     }
 }

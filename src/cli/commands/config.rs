@@ -48,6 +48,9 @@ fn collect(section: &str, values: &Value, lines: &mut Vec<(String, Option<String
         lines.push((String::new(), None));
     }
     lines.push((format!("[{section}]"), None));
+    if section == "registries" && values.as_object().is_some_and(serde_json::Map::is_empty) {
+        lines.push(("# [registries.\"HOST[:PORT]\"]".into(), Some("not set".into())));
+    }
     if section == "bases" && values.as_object().is_some_and(serde_json::Map::is_empty) {
         lines.push(("# \"docker.io/library/NAME:TAG\" =".into(), Some("not set".into())));
     }
@@ -57,7 +60,7 @@ fn collect(section: &str, values: &Value, lines: &mut Vec<(String, Option<String
         match value {
             Value::Object(map) if map.contains_key("origin") => lines.push(line(&key, value)),
             // The proxies are a section; labels, variables and base images have a value each.
-            Value::Object(_) if name == "proxies" => below.push((name, value)),
+            Value::Object(_) if name == "proxies" || section == "registries" => below.push((key, value)),
             Value::Object(map) if !map.is_empty() => {
                 lines.extend(
                     map.iter().map(|(entry, value)| line(&format!("{key}.{}", self::key(entry)), value)),

@@ -107,7 +107,8 @@ fn executable_rows(facts: &ExecutableFacts, rows: &mut Rows) {
 }
 
 fn jar_rows(facts: &JarFacts, rows: &mut Rows) {
-    rows.add("main class", facts.main_class.clone());
+    let elsewhere = if facts.has_main_class { "" } else { " (not in the JAR itself)" };
+    rows.add("main class", format!("{}{elsewhere}", facts.main_class));
     rows.maybe("start class", facts.start_class.as_ref());
     rows.maybe("Java", facts.java.map(|level| format!("{level} or newer")));
     spring_boot_row(facts.spring_boot.as_ref(), rows);
@@ -155,6 +156,7 @@ mod tests {
     fn shows_a_jar() {
         let libraries: Vec<String> = (0..7).map(|number| format!("BOOT-INF/lib/{number}.jar")).collect();
         let jar = JarFacts {
+            has_main_class: true,
             main_class: "org.example.Launcher".into(),
             start_class: Some("com.example.\u{1b}[2JApp".into()),
             java: Some(17),

@@ -40,12 +40,12 @@ macro_rules! as_text {
 
 as_text!(ByteSize, Period, AssembleChoice, PullChoice, Port, BuilderName, ProxyUrl);
 
-/// How the artifact gets into the image: `auto`, `place` or `docker`.
+/// How the artifact gets into the image: `auto`, `place`, `docker` or `sandbox`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AssembleChoice(pub AssembleRequest);
 
 /// The texts of [`AssembleChoice`].
-pub const ASSEMBLE_CHOICES: [&str; 3] = ["auto", "place", "docker"];
+pub const ASSEMBLE_CHOICES: [&str; 4] = ["auto", "place", "docker", "sandbox"];
 
 impl FromStr for AssembleChoice {
     type Err = InvalidValue;
@@ -55,6 +55,7 @@ impl FromStr for AssembleChoice {
             "auto" => Ok(Self(AssembleRequest::Auto)),
             "place" => Ok(Self(AssembleRequest::Place)),
             "docker" => Ok(Self(AssembleRequest::Docker)),
+            "sandbox" => Ok(Self(AssembleRequest::Sandbox)),
             _ => Err(InvalidValue(format!("`{text}` is none of {}", ASSEMBLE_CHOICES.join(", ")))),
         }
     }
@@ -66,6 +67,7 @@ impl fmt::Display for AssembleChoice {
             AssembleRequest::Auto => "auto",
             AssembleRequest::Place => "place",
             AssembleRequest::Docker => "docker",
+            AssembleRequest::Sandbox => "sandbox",
         })
     }
 }

@@ -16,8 +16,9 @@ mod tests;
 use dynamic::Dynamic;
 use layout::{Headers, PT_LOAD, SHT_NOBITS, cut_short};
 
+use super::defect::ElfNoProgram;
 use super::facts::{ExecutableFacts, Libc, Linkage};
-use super::refusal::{ElfNoProgram, Refusal, Stop};
+use super::refusal::{Refusal, Stop};
 use super::view::{View, text};
 
 /// The first bytes of every ELF file.

@@ -1,8 +1,9 @@
 //! Owns what is known about runnable JARs, and which classes of a library JAR could be started.
 
-use std::io;
+use std::io::{self, Read, Seek};
 
 use super::super::facts::JarFacts;
+use super::super::refusal::Stop;
 use super::super::view::{View, text};
 use super::archive::Directory;
 use super::class_file::ConstantPool;
@@ -26,7 +27,8 @@ pub(super) fn detect(view: &mut View<'_>, contents: &Contents, main_class: Strin
     }
     Ok(JarFacts {
         java,
-        multi_release: manifest.get("Multi-Release").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        multi_release: is_multi_release(manifest),
+        has_main_class: has_class(directory, is_multi_release(manifest), &main_class),
         spring_boot: spring_boot::detect(view, directory, survey, manifest)?,
         class_path: manifest.class_path(),
         libraries: library_names(directory, survey),
@@ -34,6 +36,55 @@ pub(super) fn detect(view: &mut View<'_>, contents: &Contents, main_class: Strin
         main_class,
         start_class,
     })
+}
+
+fn is_multi_release(manifest: &Manifest) -> bool {
+    manifest.get("Multi-Release").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// Says whether there is a class file of this name, for whatever release.
+fn has_class(directory: &Directory, multi_release: bool, class: &str) -> bool {
+    let file = format!("{}.class", class.trim().replace('.', "/"));
+    directory.entries().any(|entry| {
+        entry.name == file.as_bytes()
+            || multi_release && of_a_release(entry.name).is_some_and(|name| name == file.as_bytes())
+    })
+}
+
+/// The name of a class that is there for newer releases only: `META-INF/versions/<release>/<name>`.
+fn of_a_release(name: &[u8]) -> Option<&[u8]> {
+    let versioned = name.strip_prefix(b"META-INF/versions/")?;
+    let end = versioned.iter().position(|byte| *byte == b'/')?;
+    versioned[..end].iter().all(u8::is_ascii_digit).then_some(&versioned[end + 1..])
+}
+
+/// What a JAR on a class path tells about one class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassPathJar {
+    /// Whether the class is in it.
+    pub has_class: bool,
+    /// Its own `Class-Path`, which Java follows too: relative URLs, decoded, in order.
+    pub class_path: Vec<String>,
+}
+
+/// Looks for `class` in a JAR of `size` bytes; nothing if it cannot be read as one.
+///
+/// # Errors
+/// An error of `content`.
+pub fn class_path_jar<R: Read + Seek>(
+    size: u64,
+    mut content: R,
+    class: &str,
+) -> io::Result<Option<ClassPathJar>> {
+    let mut view = View::new(&mut content, size);
+    let contents = match Contents::read(&mut view, false) {
+        Ok(contents) => contents,
+        Err(Stop::Refused(_)) => return Ok(None),
+        Err(Stop::Read(error)) => return Err(error),
+    };
+    let Contents { directory, manifest, .. } = &contents;
+    let has_class = has_class(directory, is_multi_release(manifest), class);
+    Ok(Some(ClassPathJar { has_class, class_path: manifest.class_path() }))
 }
 
 fn library_names(directory: &Directory, survey: &Survey) -> Vec<String> {

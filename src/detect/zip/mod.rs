@@ -15,6 +15,7 @@ mod war;
 mod tests;
 
 pub(super) use archive::MEMBER_MAGIC;
+pub use jar::{ClassPathJar, class_path_jar};
 
 use std::io;
 
@@ -22,8 +23,9 @@ use archive::Directory;
 use manifest::Manifest;
 use survey::Survey;
 
+use super::defect::OtherZip;
 use super::facts::Kind;
-use super::refusal::{OtherZip, Refusal, Stop};
+use super::refusal::{Refusal, Stop};
 use super::view::View;
 
 /// Real manifests have some kilobytes, and some hundred with a long list of signatures.

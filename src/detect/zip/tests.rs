@@ -78,6 +78,7 @@ fn a_plain_jar() {
     ]);
     assert_eq!(facts.main_class, "com.example.Main");
     assert_eq!(facts.java, Some(11));
+    assert!(facts.has_main_class);
     assert!(facts.multi_release && !facts.self_executing);
     assert_eq!(facts.class_path, ["lib/a b.jar", "lib/c.jar"]);
     assert_eq!(facts.libraries, ["natives/x.jar"]);
@@ -91,6 +92,27 @@ fn the_user_names_the_main_class() {
         panic!("no JAR")
     };
     assert_eq!((facts.main_class.as_str(), facts.java), ("com.example.Tool", Some(17)));
+}
+
+#[test]
+fn a_main_class_that_is_elsewhere_is_noticed() {
+    let newer: (&str, &[u8]) = ("META-INF/versions/17/com/example/Main.class", &class(17, &[], &[]));
+    let other: (&str, &[u8]) = ("com/example/main.class", &class(17, &[], &[]));
+    assert!(!jar(&[(MANIFEST, MAIN), newer, other]).has_main_class, "for releases that nobody asked for");
+    let multi: &[u8] = b"Main-Class: com.example.Main\nMulti-Release: TRUE\n";
+    assert!(jar(&[(MANIFEST, multi), newer]).has_main_class);
+    let library = archive(&[(MANIFEST, b"Class-Path: b.jar\n"), newer, other]);
+    let look = |class: &str| {
+        let content = std::io::Cursor::new(&library);
+        super::class_path_jar(library.len() as u64, content, class).expect("reads").expect("a JAR")
+    };
+    assert_eq!(
+        look("com.example.main"),
+        super::ClassPathJar { has_class: true, class_path: vec!["b.jar".into()] }
+    );
+    assert!(look("com/example/main").has_class && !look("com.example.Main").has_class);
+    let text = b"no archive";
+    assert_eq!(super::class_path_jar(10, std::io::Cursor::new(text), "a").expect("reads"), None);
 }
 
 #[test]

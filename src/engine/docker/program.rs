@@ -8,10 +8,11 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, InspectContainerOptions,
-    KillContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptions, KillContainerOptionsBuilder,
+    ResizeContainerTTYOptionsBuilder, StartContainerOptions,
 };
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
@@ -197,20 +198,25 @@ impl Program {
     /// Tells where the published ports can be reached.
     async fn note_ports(&self, events: &Events) {
         let (daemon, id) = (&self.handle.daemon, &self.handle.id);
-        let answer = daemon.client().inspect_container(id, None::<InspectContainerOptions>).await;
-        let ports = answer.ok().and_then(|answer| answer.network_settings).and_then(|network| network.ports);
-        let mut lines: Vec<String> = Vec::new();
-        for (port, bindings) in ports.into_iter().flatten() {
-            // One address for each port: IPv4 and IPv6 are bound to the same number.
-            if let Some(host) = bindings.into_iter().flatten().find_map(|binding| binding.host_port) {
-                lines.push(format!("port {port} of the program is port {host} of the daemon's host"));
-            }
-        }
-        lines.sort();
-        for line in lines {
+        // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
+        let answer = daemon.get_json(format!("/containers/{id}/json")).await;
+        for line in published(&answer.unwrap_or_default()) {
             events.note(line);
         }
     }
+}
+
+/// A line for each port of a container that is published on the daemon's host.
+fn published(answer: &Value) -> Vec<String> {
+    let ports = answer["NetworkSettings"]["Ports"].as_object().into_iter().flatten();
+    let line = |(port, bindings): (&String, &Value)| {
+        // One address for each port: IPv4 and IPv6 are bound to the same number.
+        let host = bindings.as_array()?.iter().find_map(|binding| binding["HostPort"].as_str())?;
+        Some(format!("port {port} of the program is port {host} of the daemon's host"))
+    };
+    let mut lines: Vec<String> = ports.filter_map(line).collect();
+    lines.sort();
+    lines
 }
 
 async fn feed(
@@ -237,5 +243,30 @@ async fn print(
         if writer.write_all(&bytes).await.is_ok() {
             let _ = writer.flush().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn published_ports_are_told_whatever_the_state_is_called() {
+        let ports = json!({
+            "8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
+            "53/udp": [{"HostIp": "0.0.0.0", "HostPort": "1053"}],
+            "9090/tcp": null
+        });
+        let answer = json!({"State": {"Status": "stopped"}, "NetworkSettings": {"Ports": ports}});
+        assert_eq!(
+            published(&answer),
+            [
+                "port 53/udp of the program is port 1053 of the daemon's host",
+                "port 8080/tcp of the program is port 32768 of the daemon's host"
+            ]
+        );
+        assert!(published(&Value::Null).is_empty());
     }
 }

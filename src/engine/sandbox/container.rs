@@ -24,7 +24,7 @@ use crate::stream::{pump, stream_to_reader};
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// How many processes it may have if nothing else was asked for.
-const PROCESSES: u32 = 4096;
+pub(super) const PROCESSES: u32 = 4096;
 
 /// A container in the sandbox. Dropped, it is removed, except for what a layer made of it still needs.
 #[derive(Debug)]

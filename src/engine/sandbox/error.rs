@@ -26,10 +26,12 @@ pub enum SandboxError {
         hints: Vec<String>,
     },
     /// Real root, without a user namespace, was not allowed.
-    #[error("the sandbox would run as real root, because root can map no ids here: {reason}")]
+    #[error("the sandbox would have to run as real root: {reason}")]
     RealRoot {
-        /// Why there are no ids.
+        /// Why there is no user namespace.
         reason: String,
+        /// Which settings may be behind it.
+        hints: Vec<String>,
     },
     /// A limit was asked for and cannot be enforced.
     #[error("the sandbox cannot enforce the {limit} limit: {reason}")]
@@ -249,10 +251,10 @@ impl Failure for SandboxError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Unavailable { hints, .. } => hints.clone(),
-            Self::RealRoot { .. } => vec![
-                "run b2i as an ordinary user, or allow it with `--allow-root-sandbox`".into(),
-                ALTERNATIVES.into(),
-            ],
+            Self::RealRoot { hints, .. } => {
+                let allow = "or allow real root with `--allow-root-sandbox`".to_owned();
+                hints.iter().cloned().chain([allow]).collect()
+            }
             Self::LimitNotEnforced { .. } => vec![
                 "limits on memory and processors need a control group that b2i may write to, for example under \
                  `systemd-run --user --scope -p Delegate=yes`"

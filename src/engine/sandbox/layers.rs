@@ -1,7 +1,7 @@
 //! Owns the cache of unpacked layers: each is unpacked once, under a temporary name, and shared by every process.
 //!
-//! `<cache>/layers-v1/<diff ID>-<ids>/` has the layer's `tree` and `layer.json`; the file `<diff ID>-<ids>.lock` is
-//! locked exclusively by who makes or removes the layer, and shared by who uses it. Trees that were unpacked with
+//! `<cache>/layers-v1/<diff ID>-<ids>/` has the layer's `tree` and `layer.json`. Of the two files beside it, `.lock` is
+//! locked shared by who uses the layer, `.making` exclusively by who makes it; who removes it needs both. Trees that were unpacked with
 //! other ids have other owners on disk, so the ids are part of the name. Must not know where layers come from.
 
 use std::fs::{self, File, OpenOptions};
@@ -46,7 +46,7 @@ pub(super) struct UnpackedLayer {
     pub(super) tree: PathBuf,
     /// Its entry for the root directory.
     pub(super) root: Option<RootEntry>,
-    _used: File,
+    _used: Lock,
 }
 
 /// What is kept beside the tree.
@@ -84,22 +84,20 @@ struct Store<'a> {
 
 impl Store<'_> {
     fn get(&self, layer: &ImageLayer) -> Result<UnpackedLayer, SandboxError> {
-        let path = self.directory.with_added_extension("lock");
-        let failed = |action, error| SandboxError::from(FileError::new(action, &path, error));
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let lock = options.map_err(|error| failed("open", error))?;
+        let used = Lock::open(&self.directory, "lock")?;
         loop {
-            lock.lock_shared().map_err(|error| failed("lock", error))?;
+            used.shared()?;
             if let Some(root) = self.read()? {
-                return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: lock });
+                return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: used });
             }
-            lock.unlock().map_err(|error| failed("unlock", error))?;
-            lock.lock().map_err(|error| failed("lock", error))?;
+            used.unlock()?;
+            // A lock of its own: whoever uses a layer holds the other one for as long as a container lives.
+            let making = Lock::open(&self.directory, "making")?;
+            making.exclusive()?;
             // Somebody else may have been faster.
             if self.read()?.is_none() {
                 self.make(layer)?;
             }
-            lock.unlock().map_err(|error| failed("unlock", error))?;
         }
     }
 
@@ -165,6 +163,39 @@ impl Store<'_> {
             Err(SandboxError::Other { action, reason }) => Err(unpack(&action, reason)),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// A file that is locked.
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Opens the lock beside `directory`. Locks are never removed: somebody may wait for one.
+    fn open(directory: &Path, extension: &str) -> Result<Self, SandboxError> {
+        let path = directory.with_added_extension(extension);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| FileError::new("open", &path, error))?;
+        Ok(Self { file, path })
+    }
+
+    fn shared(&self) -> Result<(), SandboxError> {
+        self.done("lock", self.file.lock_shared())
+    }
+
+    fn exclusive(&self) -> Result<(), SandboxError> {
+        self.done("lock", self.file.lock())
+    }
+
+    fn unlock(&self) -> Result<(), SandboxError> {
+        self.done("unlock", self.file.unlock())
+    }
+
+    fn done(&self, action: &'static str, result: io::Result<()>) -> Result<(), SandboxError> {
+        Ok(result.map_err(|error| FileError::new(action, &self.path, error))?)
     }
 }
 

@@ -35,8 +35,18 @@ struct Limit {
 }
 
 /// The limits that need a group.
-fn asked(limits: &ContainerLimits) -> Vec<Limit> {
+fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
     let mut asked = Vec::new();
+    if let Some(processes) = processes {
+        let files = vec![("pids.max", processes.to_string())];
+        asked.push(Limit {
+            name: "process",
+            controller: "pids",
+            version_1: files.clone(),
+            version_2: files,
+            optional: &[],
+        });
+    }
     if let Some(bytes) = limits.memory {
         let bytes = bytes.to_string();
         asked.push(Limit {
@@ -66,9 +76,12 @@ fn asked(limits: &ContainerLimits) -> Vec<Limit> {
 }
 
 impl ControlGroup {
-    /// Makes the groups that `limits` need; nothing if they need none.
-    pub(super) fn make(limits: &ContainerLimits) -> Result<Option<Self>, SandboxError> {
-        let asked = asked(limits);
+    /// Makes the groups that `limits` need, and a limit on processes that has no other way; nothing if there are none.
+    pub(super) fn make(
+        limits: &ContainerLimits,
+        processes: Option<u32>,
+    ) -> Result<Option<Self>, SandboxError> {
+        let asked = asked(limits, processes);
         let Some(first) = asked.first() else { return Ok(None) };
         let refused = |limit, reason| SandboxError::LimitNotEnforced { limit, reason };
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -236,9 +249,10 @@ mod tests {
             pids: Some(1),
             timeout: None,
         };
-        let asked = asked(&limits);
+        let asked = asked(&limits, None);
         assert_eq!(asked[0].version_2[0], ("memory.max", "1048576".into()));
         assert_eq!(asked[1].version_2[0], ("cpu.max", "150000 100000".into()));
-        assert!(super::asked(&ContainerLimits::default()).is_empty());
+        assert!(super::asked(&ContainerLimits::default(), None).is_empty());
+        assert_eq!(super::asked(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
     }
 }

@@ -67,6 +67,12 @@ impl Mapping {
         Self { users: one(uid), groups: one(gid), way: Way::Single }
     }
 
+    /// Whether this process is root of the machine, and not of some user namespace below.
+    pub(super) fn is_real_root() -> bool {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        rustix::process::geteuid().is_root() && is_whole(&map)
+    }
+
     /// The best that this user can have.
     pub(super) fn best() -> Self {
         if rustix::process::geteuid().is_root() {
@@ -141,7 +147,7 @@ impl Mapping {
     }
 
     /// Whether it may fail where one id would not.
-    pub(super) fn needs_helpers(&self) -> bool {
+    pub(super) fn needs_rights(&self) -> bool {
         matches!(self.way, Way::Helpers { .. } | Way::Direct)
     }
 
@@ -222,6 +228,11 @@ fn available(map: &str) -> Option<(u32, u32)> {
     Some((first, u32::try_from(count).unwrap_or(u32::MAX).min(ROOT_COUNT)))
 }
 
+/// Whether the map has every id as it is.
+fn is_whole(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// The user's name: `/etc/subuid` may have either.
 fn user_name(uid: u32) -> Option<String> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -278,6 +289,7 @@ mod tests {
         assert_eq!(available("0 1000 1\n1 100000 65536\n"), Some((1, 65536)));
         assert_eq!(available("0 100000 65536\n"), Some((1, 65535)));
         assert_eq!(available("0 1000 1\n"), None);
+        assert!(is_whole("         0          0 4294967295\n") && !is_whole("0 0 65536\n"));
         assert_eq!(available("nonsense"), None);
     }
 }

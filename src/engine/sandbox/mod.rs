@@ -29,6 +29,7 @@ use self::mapping::Mapping;
 use self::protocol::{Answer, Command, Identity, Purpose, Request};
 use super::{ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
+use crate::failure::Failure;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::image::ImageConfig;
 
@@ -70,7 +71,7 @@ pub struct SandboxSupport {
     pub has_owners: bool,
     /// Whether limits on memory and processors can be enforced; if not, why.
     pub limits: Result<(), String>,
-    /// Why it is not as good as it could be.
+    /// What is worth knowing beside that: why it is not as good as it could be.
     pub remark: Option<String>,
 }
 
@@ -92,8 +93,8 @@ impl SandboxEngine {
 
     fn create_blocking(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
-        let group = ControlGroup::make(&spec.limits)?.map(Arc::new);
         let (mapping, remark) = self.mapping()?;
+        let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
         if let Some(remark) = remark {
             self.events.note(remark);
         }
@@ -142,7 +143,8 @@ impl Engine for SandboxEngine {
 
     async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), SandboxError> {
         check_network(network)?;
-        ControlGroup::make(limits).map(drop)
+        let (mapping, _) = self.mapping()?;
+        control_group(limits, &mapping).map(drop)
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
@@ -173,7 +175,7 @@ pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError>
     Ok(SandboxSupport {
         users: mapping.describe(),
         has_owners: mapping.identity() != Identity::Single,
-        limits: ControlGroup::make(&limits).map(|_| ()).map_err(|error| error.to_string()),
+        limits: control_group(&limits, &mapping).map(|_| ()).map_err(|error| error.to_string()),
         remark,
     })
 }
@@ -190,26 +192,27 @@ pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxE
 /// The best mapping that works: the helpers may be there and have no rights, in many containers.
 fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>), SandboxError> {
     let best = Mapping::best();
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root && best.identity() == Identity::Single {
-        if settings.allow_root {
-            return Ok((Mapping::host(), None));
-        }
-        let reason = "this machine gives it only its own".to_owned();
-        return Err(SandboxError::RealRoot { reason });
-    }
-    if !best.needs_helpers() {
+    let is_real_root = Mapping::is_real_root();
+    if !best.needs_rights() && !is_real_root {
         return Ok((best, None));
     }
     match try_ids(settings, &best) {
         Ok(()) => Ok((best, None)),
-        Err(_) if is_root && settings.allow_root => Ok((Mapping::host(), None)),
-        Err(error) if is_root => Err(error),
-        Err(error) => {
-            let remark = format!("the sandbox has one id only: {error}");
-            Ok((Mapping::single(), Some(remark)))
+        Err(_) if is_real_root && settings.allow_root => {
+            Ok((Mapping::host(), Some("the sandbox runs as real root, as was allowed".to_owned())))
         }
+        Err(error) if is_real_root => {
+            Err(SandboxError::RealRoot { reason: error.to_string(), hints: error.hints() })
+        }
+        // With one id nobody needs rights.
+        Err(error) => Ok((Mapping::single(), Some(format!("the sandbox has one id only: {error}")))),
     }
+}
+
+/// Makes the control group that the limits need. Real root's processes are bounded by no other limit on their number.
+fn control_group(limits: &ContainerLimits, mapping: &Mapping) -> Result<Option<ControlGroup>, SandboxError> {
+    let processes = limits.pids.unwrap_or(container::PROCESSES);
+    ControlGroup::make(limits, (mapping.identity() == Identity::Host).then_some(processes))
 }
 
 /// Makes a user namespace and gives it its ids.

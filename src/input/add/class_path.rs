@@ -1,8 +1,11 @@
-//! Owns the check that the libraries a JAR's `Class-Path` names come along with it.
+//! Owns what a JAR's `Class-Path` means for the files that come along with it: which are missing, and whether a class
+//! is among them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
 
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
+use crate::detect::class_path_jar;
 
 /// Returns the entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
 ///
@@ -33,6 +36,80 @@ pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<Str
     class_path.iter().filter(|entry| is_ours(entry)).filter(is_missing).cloned().collect()
 }
 
+/// Most JARs that are looked into for one class.
+const MOST_JARS: usize = 4096;
+
+/// What a search along a class path found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassSearch {
+    /// The class is there.
+    Found,
+    /// It is nowhere, and everything was looked at.
+    Absent,
+    /// It may be in what cannot be looked at: the base image, what a link leads to, a JAR that is not readable.
+    Unknown,
+}
+
+/// Looks for `class` along `class_path` of a JAR, in the files that stand beside it, as Java does: the JARs, their own
+/// class paths, and directories.
+///
+/// # Errors
+/// An error of reading one of the files.
+pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io::Result<ClassSearch> {
+    let mut queue: VecDeque<(String, String)> =
+        class_path.iter().map(|entry| (String::new(), entry.clone())).collect();
+    let file = format!("{}.class", class.trim().replace('.', "/"));
+    let mut seen = BTreeSet::new();
+    let mut unknown = false;
+    while let Some((below, entry)) = queue.pop_front() {
+        if !is_ours(&entry) {
+            unknown = true;
+            continue;
+        }
+        let Some(path) = normal(&format!("{below}/{entry}")) else { continue };
+        if entry.ends_with('/') {
+            let class = if path.is_empty() { file.clone() } else { format!("{path}/{file}") };
+            match beside(added, &class) {
+                Some(_) => return Ok(ClassSearch::Found),
+                None => unknown |= has_link(added),
+            }
+            continue;
+        }
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let jar = match beside(added, &path) {
+            Some(AddedContent::File { content, size, .. }) if seen.len() <= MOST_JARS => {
+                class_path_jar(*size, content.reader(), class)?
+            }
+            Some(_) => None,
+            // What a JAR names and nobody brings is not looked for by Java either, unless a link leads to it.
+            None if has_link(added) => None,
+            None => continue,
+        };
+        match jar {
+            Some(jar) if jar.has_class => return Ok(ClassSearch::Found),
+            Some(jar) => {
+                let below = path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+                queue.extend(jar.class_path.into_iter().map(|entry| (below.clone(), entry)));
+            }
+            None => unknown = true,
+        }
+    }
+    Ok(if unknown { ClassSearch::Unknown } else { ClassSearch::Absent })
+}
+
+/// What stands at a path beside the artifact.
+fn beside<'a>(added: &'a [AddedFile], wanted: &str) -> Option<&'a AddedContent> {
+    let is_it =
+        |file: &&AddedFile| matches!(&file.destination, AddedDestination::Beside(path) if path == wanted);
+    added.iter().find(is_it).map(|file| &file.content)
+}
+
+fn has_link(added: &[AddedFile]) -> bool {
+    added.iter().any(|file| matches!(file.content, AddedContent::Symlink { .. }))
+}
+
 fn is_ours(entry: &str) -> bool {
     let has_scheme = entry.split_once(':').is_some_and(|(scheme, _)| {
         !scheme.is_empty()
@@ -51,4 +128,67 @@ fn normal(entry: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::input::artifact::FileContent;
+
+    /// An archive of stored members, with as much of a directory as is needed.
+    fn archive(members: &[(&str, &str)]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        let options =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        for (name, text) in members {
+            writer.start_file(*name, options).expect("starts");
+            writer.write_all(text.as_bytes()).expect("writes");
+        }
+        writer.finish().expect("finishes").into_inner()
+    }
+
+    fn beside(path: &str, bytes: &[u8]) -> AddedFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(bytes).expect("writes");
+        let (file, path_on_disk) = file.into_parts();
+        let content = FileContent::new(file, &path_on_disk);
+        let content = AddedContent::File { content, size: bytes.len() as u64, executable: false };
+        AddedFile { destination: AddedDestination::Beside(path.into()), content }
+    }
+
+    fn search(class_path: &[&str], added: &[AddedFile]) -> ClassSearch {
+        let class_path: Vec<String> = class_path.iter().map(|entry| (*entry).to_owned()).collect();
+        find_class("a.Main", &class_path, added).expect("reads")
+    }
+
+    #[test]
+    fn a_class_is_found_where_java_finds_it() {
+        let own = archive(&[("a/Main.class", "")]);
+        let other = archive(&[("META-INF/MANIFEST.MF", "Class-Path: ../own.jar b.jar\n"), ("b/B.class", "")]);
+        let added = [beside("lib/other.jar", &other), beside("own.jar", &own), beside("lib/b.jar", &other)];
+        assert_eq!(search(&["own.jar"], &added), ClassSearch::Found);
+        assert_eq!(search(&["lib/other.jar"], &added), ClassSearch::Found, "by the library's own class path");
+        assert_eq!(
+            search(&["lib/b.jar"], &added[2..]),
+            ClassSearch::Absent,
+            "it names itself and what is not there"
+        );
+        assert_eq!(search(&["lib/other.jar"], &added[..1]), ClassSearch::Absent);
+        assert_eq!(search(&[], &added), ClassSearch::Absent, "what is beside it counts only if it is named");
+        let classes = [beside("conf/classes/a/Main.class", b"")];
+        assert_eq!(search(&["conf/classes/"], &classes), ClassSearch::Found);
+        assert_eq!(search(&["conf/"], &classes), ClassSearch::Absent);
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_held_against_it() {
+        assert_eq!(search(&["/opt/lib.jar"], &[]), ClassSearch::Unknown);
+        assert_eq!(search(&["file:/opt/lib.jar"], &[]), ClassSearch::Unknown);
+        assert_eq!(search(&["a.jar"], &[beside("a.jar", b"no archive")]), ClassSearch::Unknown);
+        let link = AddedContent::Symlink { target: "elsewhere".into() };
+        let link = [AddedFile { destination: AddedDestination::Beside("lib".into()), content: link }];
+        assert_eq!(search(&["lib/a.jar"], &link), ClassSearch::Unknown);
+    }
 }

@@ -14,7 +14,7 @@ use super::artifact::{AddedContent, AddedDestination, AddedFile};
 use super::spool::Stop;
 use crate::fs::unpack::member_path;
 use crate::image::ImagePath;
-pub use class_path::missing_class_path;
+pub use class_path::{ClassSearch, find_class, missing_class_path};
 pub use error::AddError;
 
 /// A file or directory to add.
@@ -35,12 +35,14 @@ impl AddRequest {
     pub fn parse(text: &str) -> Result<Self, AddError> {
         let usage = |reason| AddError::Usage { text: text.to_owned(), reason };
         let (source, destination) = match text.rsplit_once(':') {
+            // `C:\lib`.
+            Some((drive, _)) if cfg!(windows) && drive.len() == 1 => (text, None),
             Some((source, "")) => (source, None),
             Some((source, destination)) => (source, Some(destination.to_owned())),
             None => (text, None),
         };
         if source.is_empty() {
-            return Err(usage("there is no file before the `:`"));
+            return Err(usage("it names no file"));
         }
         Ok(Self { source: PathBuf::from(source), destination })
     }

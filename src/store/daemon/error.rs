@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pull_cause::PullCause;
 use crate::failure::{Failure, FailureKind};
 use crate::image::{Digest, Platform};
 use crate::store::archive::ArchiveError;
@@ -225,53 +226,6 @@ pub enum DaemonError {
     },
 }
 
-/// Why a pull was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullCause {
-    /// The registry does not have the image.
-    NotFound,
-    /// The registry wants other credentials, or does not say whether the image exists.
-    Denied,
-    /// The registry has it for other platforms only.
-    Platform,
-    /// The registry could not be reached.
-    Network,
-    /// Anything else.
-    Other,
-}
-
-impl PullCause {
-    /// Reads the cause out of what Docker and Podman say; neither gives a code.
-    pub(super) fn of(message: &str) -> Self {
-        let message = message.to_ascii_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(&[
-            "no matching manifest",
-            "no image found in manifest list",
-            "does not match the specified platform",
-        ]) {
-            Self::Platform
-        } else if says(&["denied", "unauthorized", "authentication required", "no basic auth", "forbidden"]) {
-            Self::Denied
-        } else if says(&["manifest unknown", "not found", "name unknown", "no such image"]) {
-            Self::NotFound
-        } else if says(&[
-            "dial tcp",
-            "lookup ",
-            "no such host",
-            "connection re",
-            "timeout",
-            "tls",
-            "x509",
-            "eof",
-        ]) {
-            Self::Network
-        } else {
-            Self::Other
-        }
-    }
-}
-
 fn tail(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         return String::new();
@@ -280,7 +234,9 @@ fn tail(last_lines: &[String]) -> String {
 }
 
 fn seconds(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else if duration.subsec_nanos() == 0 {
         format!("{} s", duration.as_secs())
     } else {
         format!("{:.1} s", duration.as_secs_f64())
@@ -377,22 +333,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_of_a_refused_pull_is_read_from_the_message() {
-        for (message, cause) in [
-            ("manifest for app:9 not found: manifest unknown: manifest unknown", PullCause::NotFound),
-            (
-                "pull access denied for x, repository does not exist or may require 'docker login': denied",
-                PullCause::Denied,
-            ),
-            ("Get \"http://host/v2/x/manifests/1\": no basic auth credentials", PullCause::Denied),
-            ("dial tcp 127.0.0.1:1: connect: connection refused", PullCause::Network),
-            (
-                "no matching manifest for linux/s390x in the manifest list entries: not found",
-                PullCause::Platform,
-            ),
-            ("something else", PullCause::Other),
-        ] {
-            assert_eq!(PullCause::of(message), cause, "{message}");
-        }
+    fn times_below_a_second_are_not_nothing() {
+        let times = [1, 999, 1000, 1500, 300_000].map(Duration::from_millis).map(seconds);
+        assert_eq!(times, ["1 ms", "999 ms", "1 s", "1.5 s", "300 s"]);
     }
 }

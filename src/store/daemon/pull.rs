@@ -13,7 +13,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::connection::Daemon;
-use super::error::{DaemonError, PullCause};
+use super::error::DaemonError;
+use super::pull_cause::PullCause;
 use super::request::{RawRequest, describe};
 use super::source::ResolveOptions;
 use crate::events::RunningStep;

@@ -207,7 +207,9 @@ impl Host {
                 }
                 Err(Failed::Passing { reason, .. }) => (format!("cannot be reached: {reason}"), None),
                 Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Moved(_)) => return Err(failed(false, "leads elsewhere".into())),
+                Err(Failed::Moved(_) | Failed::Challenged) => {
+                    return Err(failed(false, "leads elsewhere".into()));
+                }
             };
             let Some(pause) = retries.next(after) else { return Err(failed(false, reason)) };
             tokio::time::sleep(pause).await;

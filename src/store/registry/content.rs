@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
+use super::host::Taken;
 use crate::events::RunningStep;
 use crate::image::Descriptor;
 use crate::image::layer::WrittenLayer;
@@ -124,7 +125,7 @@ fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Resul
 pub(super) struct OpenContent {
     pieces: Arc<tokio::sync::Mutex<Pieces>>,
     /// How many bytes went out.
-    pub(super) taken: Arc<AtomicU64>,
+    taken: Arc<AtomicU64>,
     writer: Option<JoinHandle<io::Result<Uploaded>>>,
     skipped: u64,
     progress: Progress,
@@ -140,23 +141,25 @@ struct Pieces {
 }
 
 impl OpenContent {
-    /// The next `most` bytes, as a stream of its own.
-    pub(super) fn next(&self, most: u64) -> BlobStream {
-        let (pieces, taken, progress) = (self.pieces.clone(), self.taken.clone(), self.progress.clone());
-        let state = (pieces, most);
-        let stream = futures_util::stream::unfold(state, move |(pieces, most)| {
-            let (taken, progress) = (taken.clone(), progress.clone());
+    /// The next `most` bytes, as a stream of its own, and how far that is.
+    pub(super) fn next(&self, most: u64) -> (BlobStream, Arc<Taken>) {
+        let taken = Arc::new(Taken::default());
+        let (here, all, progress) = (taken.clone(), self.taken.clone(), self.progress.clone());
+        let stream = futures_util::stream::unfold((self.pieces.clone(), most), move |(pieces, most)| {
+            let (here, all, progress) = (here.clone(), all.clone(), progress.clone());
             async move {
-                let piece = pieces.lock().await.next(most).await?;
-                if let Ok(piece) = &piece {
-                    taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                    progress.add(piece.len() as u64);
+                let piece = pieces.lock().await.next(most).await;
+                let count = piece.iter().flatten().map(|piece| piece.len() as u64).sum();
+                here.bytes.fetch_add(count, Ordering::Relaxed);
+                all.fetch_add(count, Ordering::Relaxed);
+                progress.add(count);
+                if piece.is_none() || count == most {
+                    here.ended.store(true, Ordering::Relaxed);
                 }
-                let left = most - piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                Some((piece, (pieces, left)))
+                Some((piece?, (pieces, most - count)))
             }
         });
-        stream.boxed()
+        (stream.boxed(), taken)
     }
 
     /// Ends it after it was sent whole, and says what it was.

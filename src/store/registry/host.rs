@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,9 +67,18 @@ pub(super) enum Payload {
         stream: BlobStream,
         /// How many there are, if that is known.
         length: Option<u64>,
-        /// How many were taken from the stream so far.
-        taken: Arc<AtomicU64>,
+        /// How far it is.
+        taken: Arc<Taken>,
     },
+}
+
+/// How far a stream is.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// How many bytes were taken from it.
+    pub(super) bytes: AtomicU64,
+    /// Whether these were all.
+    pub(super) ended: AtomicBool,
 }
 
 /// One request.
@@ -98,6 +107,8 @@ pub(super) enum Failed {
     },
     /// What was streamed has to go elsewhere.
     Moved(Url),
+    /// What was streamed was not taken without a new proof, which there is now.
+    Challenged,
     /// Trying again will not help.
     Final(RequestError),
 }
@@ -286,17 +297,18 @@ impl Host {
         }
     }
 
-    /// Waits for the answer as long as the upload moves.
+    /// Waits for the answer as long as the upload moves, and longer once all of it is sent.
     async fn watch<T>(
         &self,
         answer: impl Future<Output = T>,
-        taken: Option<Arc<AtomicU64>>,
+        taken: Option<Arc<Taken>>,
     ) -> Result<T, Duration> {
-        let (limit, patience) = match &taken {
-            None => (self.network.connect_timeout + self.network.read_timeout, 1),
-            Some(_) => (self.network.read_timeout, PATIENCE_AFTER_UPLOAD),
+        let limit = match &taken {
+            None => self.network.connect_timeout + self.network.read_timeout,
+            Some(_) => self.network.read_timeout,
         };
-        let count = || taken.as_ref().map_or(0, |taken| taken.load(Ordering::Relaxed));
+        let count = || taken.as_ref().map_or(0, |taken| taken.bytes.load(Ordering::Relaxed));
+        let ended = || taken.as_ref().is_some_and(|taken| taken.ended.load(Ordering::Relaxed));
         let (mut seen, mut silent) = (count(), 0);
         tokio::pin!(answer);
         loop {
@@ -305,8 +317,8 @@ impl Host {
                 () = tokio::time::sleep(limit) => {
                     silent = if count() == seen { silent + 1 } else { 0 };
                     seen = count();
-                    if silent >= patience {
-                        return Err(limit * patience);
+                    if silent >= if ended() { PATIENCE_AFTER_UPLOAD } else { 1 } {
+                        return Err(limit * silent);
                     }
                 }
             }

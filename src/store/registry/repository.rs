@@ -114,11 +114,11 @@ impl Repository {
         }
     }
 
-    /// Whether the repository has a blob.
+    /// Whether the repository has a blob. Where it may not be asked, it has none: the upload will tell what is wrong.
     pub(super) async fn has_blob(&self, digest: &Digest) -> Result<bool, RequestError> {
         let answer = send(&self.host, &self.call(Method::HEAD, &format!("blobs/{digest}"))).await?;
         match answer.status() {
-            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_client_error() => Ok(false),
             _ => answer.expect(&[StatusCode::OK]).await.map(|_| true),
         }
     }

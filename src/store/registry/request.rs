@@ -158,16 +158,16 @@ async fn send_with(host: &Arc<Host>, call: &Call, retries: &mut Retries) -> Resu
             }
             Err(Failed::Final(error)) => return Err(error),
             Err(Failed::Passing { url, reason }) => host.pause(retries, &url, reason, None).await?,
-            Err(Failed::Moved(url)) => {
-                let reason = "it leads elsewhere again".to_owned();
-                return Err(RequestError::Answer { url: shown_url(&url), reason });
+            // Only what is streamed ends so.
+            Err(Failed::Moved(_) | Failed::Challenged) => {
+                let (url, reason) = (host.name.clone(), "it leads elsewhere again".to_owned());
+                return Err(RequestError::Answer { url, reason });
             }
         }
     }
 }
 
-/// Sends a stream to `url`, once. A registry that does not know who asks makes it fail in a way that may pass: the
-/// next time it is shown something else.
+/// Sends a stream to `url`, once.
 pub(super) async fn send_stream(
     host: &Arc<Host>,
     method: Method,
@@ -182,9 +182,8 @@ pub(super) async fn send_stream(
     let message = Message { method: &method, headers, authorization: value };
     let delivered = host.deliver_to(url, &message, payload).await?;
     if proof.is_challenge(&delivered) {
-        let url = shown_url(&delivered.url);
         proof.challenged(host, delivered, authorization).await?;
-        return Err(Failed::Passing { url, reason: "the registry asked for a new token".into() });
+        return Err(Failed::Challenged);
     }
     Ok(answer(host, method, delivered, authorization))
 }

@@ -74,6 +74,8 @@ enum Attempt {
     Passing { url: String, reason: String, after: Option<Duration>, error: Option<RequestError> },
     /// The bytes have to go elsewhere.
     Moved(Url),
+    /// The next try shows another proof.
+    Challenged,
     /// Too much at once.
     TooLarge(RequestError),
     /// The registry does not go on with this upload; perhaps with another.
@@ -233,7 +235,7 @@ impl Upload<'_> {
         if let Some(range) = range {
             headers.insert(CONTENT_RANGE, HeaderValue::from_str(&range).expect("digits are ASCII"));
         }
-        let (stream, taken) = (open.next(length.unwrap_or(u64::MAX)), open.taken.clone());
+        let (stream, taken) = open.next(length.unwrap_or(u64::MAX));
         self.exchange(method, location, &headers, Payload::Stream { stream, length, taken }).await
     }
 
@@ -250,6 +252,7 @@ impl Upload<'_> {
         let answer = match sent {
             Ok(answer) => answer,
             Err(Failed::Moved(url)) => return Err(Attempt::Moved(url)),
+            Err(Failed::Challenged) => return Err(Attempt::Challenged),
             Err(Failed::Final(error)) => return Err(error.into()),
             Err(Failed::Passing { url, reason }) => {
                 return Err(Attempt::Passing { url, reason, after: None, error: None });
@@ -296,6 +299,8 @@ impl Upload<'_> {
         let host = &self.repository.host;
         match attempt {
             Attempt::Final(error) => Err(error),
+            // `Proof` sees to it that this ends.
+            Attempt::Challenged => Ok(None),
             Attempt::Moved(url) => {
                 self.moves += 1;
                 if self.moves > MAX_REDIRECTS {

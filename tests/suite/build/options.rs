@@ -369,3 +369,19 @@ fn twice_verbose_tells_the_way_and_no_secret() {
         }
     }
 }
+
+#[test]
+fn the_class_that_is_asked_for_is_started() {
+    for daemon in TestEnvironment::get().daemons() {
+        let (jar, library) = (fixture("app/app.jar"), fixture("app/lib"));
+        let arguments = [&jar, "--add", &library, "--main-class", "example.app.Main", "--", "--print"];
+        let image = Image::build(&daemon, &arguments);
+        assert!(words(&config(&image), "Env").contains(&"JAVA_MAIN_CLASS=example.app.Main".to_owned()));
+        assert_eq!(words(&image.report(&[], &["more"]), "arguments"), ["--print", "more"]);
+        // One of the class path is as good, and what is set by hand wins.
+        let arguments = [&jar, "--add", &library, "--main-class", "example.greeter.Greeter"];
+        let env = ["-e", "JAVA_MAIN_CLASS=example.app.Main", "--", "--print"];
+        let image = Image::build(&daemon, &[&arguments[..], &env].concat());
+        assert_eq!(words(&image.report(&[], &[]), "arguments"), ["--print"]);
+    }
+}

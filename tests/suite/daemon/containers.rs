@@ -3,6 +3,7 @@
 use b2i::builder::CatalogSettings;
 use b2i::request::Output;
 use b2i::road::{Built, DaemonChoice, RunStreams, Surroundings};
+use b2i::store::registry::RegistrySettings;
 
 use super::*;
 
@@ -255,12 +256,15 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
         let surroundings = Surroundings::new(
             cache.path().to_owned(),
             choice,
+            RegistrySettings::default(),
             CatalogSettings::default(),
+            "unused".into(),
             Events::silent(),
             || Box::new(io::empty()),
         );
         let built = Built {
             image_id,
+            manifest_digest: None,
             tags: vec![tag],
             outputs: vec![Output::Docker],
             daemon: None,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::Daemon;
+use super::{B2iCommand, Daemon, RunningB2i};
 
 /// What is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,19 @@ impl DaemonGate {
     /// Its address, as `DOCKER_HOST` takes it.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.directory.path().join("gate.sock").display())
+    }
+
+    /// Starts `command`, whose daemon is this gate, and waits until its run is held here; gives the run and its lease.
+    pub(crate) fn reach(&self, command: &B2iCommand, context: &str) -> (RunningB2i, String) {
+        let mut running = command.spawn();
+        let mut lease = None;
+        running.wait_until(context, |_| {
+            let mut leases = std::fs::read_dir(command.cache().join("leases")).into_iter().flatten();
+            let found = leases.find_map(|entry| entry.ok()?.file_name().into_string().ok());
+            lease = found.or(lease.take());
+            self.is_reached()
+        });
+        (running, lease.expect("a run has one"))
     }
 
     /// Whether the request has come (and with [`Hold::Answer`] its answer).

@@ -7,11 +7,13 @@ mod command;
 mod daemon;
 mod gate;
 mod running;
+mod small_disk;
 
 pub(crate) use command::{B2iCommand, B2iOutput};
 pub(crate) use daemon::{Daemon, OwnedImage, RunningContainer};
 pub(crate) use gate::{DaemonGate, Hold};
 pub(crate) use running::RunningB2i;
+pub(crate) use small_disk::SmallDisk;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! Disks that are full: the archive's, the cache's.
 
-use super::{SmallDisk, assert_clean, assert_fails, files};
-use crate::environment::{B2iCommand, TestEnvironment};
+use super::{assert_clean, assert_fails, files};
+use crate::environment::{B2iCommand, SmallDisk, TestEnvironment};
 use crate::fault_server::{FaultServer, answer};
 
 #[test]
@@ -16,12 +16,12 @@ fn a_full_disk_under_the_archive_leaves_nothing_there() {
         7,
         &["no space left", &disk.path().display().to_string(), "hint: free some space"],
     );
-    assert_eq!(files(&disk.path()), [""; 0]);
+    assert_eq!(files(disk.path()), [""; 0]);
 
     // An older archive of that name stays.
     std::fs::write(&target, "old").expect("writes");
     assert_fails(&mut command, 7, &["no space left"]);
-    assert_eq!(files(&disk.path()), ["out.tar"]);
+    assert_eq!(files(disk.path()), ["out.tar"]);
     assert_eq!(std::fs::read_to_string(&target).expect("reads"), "old");
 
     // What is written in place is a full disk, too.

@@ -39,7 +39,7 @@ fn answers_that_are_no_artifact_are_reported_with_the_status() {
     let mut closed = build("http://127.0.0.1:1/a.jar");
     assert_fails(&mut closed, 3, &["127.0.0.1:1", "refused"]);
     assert_fails(&mut build("http://no-such-host.invalid/a.jar"), 3, &["no-such-host.invalid"]);
-    assert_fails(&mut build("ftp://host.example/a.jar"), 2, &["`ftp://`", "hint: "]);
+    assert_fails(&mut build("ftp://host.example/a.jar"), 2, &["`ftp://host.example/a.jar`", "hint: "]);
 }
 
 #[test]

@@ -113,6 +113,12 @@ fn options_that_contradict_the_artifact_are_refused() {
         ("archives/two.tar.gz", &["--path", "nope"], 4, &["no file `nope`", "tool-1.2/tool", "hint: "]),
         ("archives/tool.tar.gz", &["--max-size", "100KB"], 3, &["--max-size"]),
         ("app/app.jar", &[], 4, &["lib/greeter.jar", "--add lib/"]),
+        (
+            "standalone.jar",
+            &["--main-class", "no.Such"],
+            4,
+            &["main class `no.Such`", "--main-class", "Class-Path"],
+        ),
         ("program", &["--add", "/etc/passwd:../../x"], 2, &["../../x", "hint: "]),
     ] {
         assert_fails(&mut build(fixture, arguments), code, words);

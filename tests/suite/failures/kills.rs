@@ -50,13 +50,7 @@ fn at_each_request_to_the_daemon() {
             let image = daemon.owned_image("kills");
             let gate = DaemonGate::new(&daemon, request, hold);
             let command = build_behind(&daemon, &gate.host(), "s2i-foreign:1", &image);
-            let mut running = command.spawn();
-            let mut lease = None;
-            running.wait_until(&context, |_| {
-                lease = leases(&command.cache()).pop().or(lease.take());
-                gate.is_reached()
-            });
-            let lease = lease.expect("a run has one");
+            let (running, lease) = gate.reach(&command, &context);
             running.kill();
             // What the daemon was asked for last, it still does.
             std::thread::sleep(std::time::Duration::from_millis(500));

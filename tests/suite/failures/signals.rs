@@ -124,13 +124,7 @@ fn at_each_request_to_the_daemon() {
             let image = daemon.owned_image("signals");
             let gate = DaemonGate::new(&daemon, request, hold);
             let command = build_behind(&daemon, &gate.host(), "s2i-foreign:1", &image);
-            let mut running = command.spawn();
-            let mut lease = None;
-            running.wait_until(&context, |_| {
-                lease = leases(&command.cache()).pop().or(lease.take());
-                gate.is_reached()
-            });
-            let lease = lease.expect("a run has one");
+            let (running, lease) = gate.reach(&command, &context);
             let signal = if number % 2 == 0 { Signal::INT } else { Signal::TERM };
             stop(&command, running, signal, &context);
             // The daemon may still be at work on what it was asked for last.

@@ -9,6 +9,7 @@ use b2i::image::Digest;
 use b2i::input::{InputError, Origin, TreatAs};
 
 use super::{Fetcher, body};
+use crate::environment::SmallDisk;
 
 #[test]
 fn a_file_is_opened_where_it_is() {
@@ -102,27 +103,6 @@ fn source_builds_are_not_in_this_version() {
     assert_eq!(error.kind(), FailureKind::Artifact);
 }
 
-/// A file system of 1 MiB; needs root, as the whole suite does where it starts its own daemon.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Self {
-        let directory = tempfile::tempdir().expect("temporary directory");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"]).arg(directory.path());
-        let output = mount.output().expect("`mount` is installed");
-        let reason = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "this test mounts a small tmpfs and has to run as root: {reason}");
-        Self(directory)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
-    }
-}
-
 #[test]
 fn a_full_disk_is_said_to_be_one_and_nothing_is_left() {
     let server = super::super::fault_server::FaultServer::start(|_, to| {
@@ -132,14 +112,14 @@ fn a_full_disk_is_said_to_be_one_and_nothing_is_left() {
     fs::write(archive.path(), gzip_of_zeros(3_000_000)).expect("writes");
     for source in ["-", &server.url("/app.jar"), archive.path().to_str().expect("UTF-8")] {
         // A disk each: a process that another test is just starting may still hold what was removed from the last.
-        let disk = SmallDisk::mount();
+        let disk = SmallDisk::new(1024);
         let mut fetcher = Fetcher::new();
-        fetcher.cache = tempfile::tempdir_in(disk.0.path()).expect("fits");
+        fetcher.cache = tempfile::tempdir_in(disk.path()).expect("fits");
         let error = fetcher.fetch_from(source, std::io::Cursor::new(body(3_000_000))).err().expect("fails");
         assert_eq!(error.kind(), FailureKind::Input, "{error}");
         let text = error.to_string();
         assert!(text.contains("no space left in") && text.contains(" bytes"), "{text}");
-        assert!(text.contains(&*disk.0.path().to_string_lossy()), "{text}");
+        assert!(text.contains(&*disk.path().to_string_lossy()), "{text}");
         assert_eq!((fetcher.left(), fetcher.kept()), (Vec::new(), Vec::new()), "{source}");
     }
     assert_eq!(server.requests().len(), 1, "a full disk does not get larger by trying again");

@@ -1,5 +1,9 @@
 //! Registries as image source and sink: a real one, one behind a password, and one that misbehaves as told.
 
+mod auth;
+mod fake;
+mod pull;
+mod push;
 mod real;
 
 use std::collections::BTreeMap;
@@ -13,6 +17,8 @@ use b2i::image::{ConfigEdits, ImageConfig, ImagePath, ImageReference, Platform};
 use b2i::network::NetworkOptions;
 use b2i::store::registry::{Registries, RegistrySettings};
 use b2i::store::{BaseImage, BaseLayers, UnfinishedImage};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Date of every image that the tests make.
 const CREATED: &str = "1980-01-01T00:00:00Z";
@@ -80,4 +86,28 @@ pub(crate) fn scratch() -> BaseImage {
         config: ImageConfig::empty(&Platform::host()),
         layers: BaseLayers::Scratch,
     }
+}
+
+/// Settings with a credentials file in `directory` that has `password` (`user:password`) for `registry`.
+pub(crate) fn with_password(registry: &str, password: &str, directory: &std::path::Path) -> RegistrySettings {
+    let auth = STANDARD.encode(password);
+    with_credentials(&format!(r#"{{"auths":{{"{registry}":{{"auth":"{auth}"}}}}}}"#), directory)
+}
+
+/// Settings with this credentials file in `directory`.
+pub(crate) fn with_credentials(text: &str, directory: &std::path::Path) -> RegistrySettings {
+    let path = directory.join("auth.json");
+    std::fs::write(&path, text).expect("written");
+    RegistrySettings { credential_files: vec![path], ..settings() }
+}
+
+/// An error with its causes.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Setup, Tar, Who, as_everybody};
+use super::{Setup, Tar, as_everybody};
 use b2i::engine::{Container, ContainerSpec, Engine};
 
 /// Calls the system call whose number and arguments it is given, and prints the error number, or 0.
@@ -188,7 +188,7 @@ fn proc_tells_and_changes_nothing_of_the_host() {
                           (echo x > /proc/$f) 2>/dev/null && echo \"wrote $f\"; done; \
                           for f in kcore keys timer_list sched_debug; do head -c 1 /proc/$f 2>/dev/null; done; \
                           ls /proc/scsi /proc/acpi 2>/dev/null | grep -v : | grep .; \
-                          for f in environ mem exe root/etc cwd/etc fd maps ns/mnt; do \
+                          for f in environ mem exe root/etc cwd/etc fd/0 maps ns/mnt; do \
                           (cat /proc/1/$f || ls /proc/1/$f/) >/dev/null 2>&1 && echo \"read 1/$f\"; \
                           (readlink /proc/1/$f) 2>/dev/null; done; ls -d /proc/[0-9]* | wc -l; ls /sys 2>/dev/null; echo end";
             let lines = lines(&setup, script, user).await;
@@ -299,6 +299,24 @@ fn there_is_no_network_unless_it_is_asked_for() {
         let (_, lines) = setup.run_spec(spec).await.expect("ran");
         assert_eq!(lines, ["connected"]);
         accepted.join().expect("no panic").expect("accepted");
+        // The host's settings for names are there, and no change of the container's.
+        let spec = ContainerSpec {
+            network: Some("host".into()),
+            user: Some("0".into()),
+            ..setup.spec("cat /etc/resolv.conf; echo x > /etc/resolv.conf; true")
+        };
+        let container = setup.engine(Vec::new()).create(spec).await.expect("created");
+        let before = setup.lines().len();
+        container.run(&setup.events()).await.expect("ran");
+        let host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        if !host.is_empty() {
+            assert_eq!(setup.lines()[before], host.lines().next().unwrap_or_default());
+        }
+        assert_eq!(std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), host);
+        let changes = container.take_changes(&setup.events()).await.expect("taken");
+        container.remove().await.expect("removed");
+        let found = super::found(&changes);
+        assert!(!found.contains_key("etc/resolv.conf") && !found.contains_key("etc"), "{:?}", found.keys());
         let spec = ContainerSpec { network: Some("bridge".into()), ..setup.spec("true") };
         setup.run_spec(spec).await.expect_err("there is no such network here");
     });

@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use b2i::failure::{Failure, FailureKind};
 
+use b2i::engine::sandbox::remove_abandoned;
+
 use super::{Setup, Who, as_everybody};
+
+/// Names the directory in which a process that is to be killed works.
+const VICTIM: &str = "B2I_TEST_SANDBOX_VICTIM";
 
 #[test]
 fn a_fork_bomb_stays_in_its_bounds() {
@@ -46,7 +51,7 @@ fn memory_and_processors_are_limited_or_refused() {
         let result = setup.run_spec(ContainerSpec { limits, ..setup.spec(script) }).await;
         match result {
             Ok((ended, _)) => {
-                assert_eq!(who, Who::Root);
+                assert!(matches!(who, Who::Root | Who::Bare));
                 assert_ne!(ended.exit_code, 0, "200 MB fit into 32 MiB");
                 assert!(ended.out_of_memory, "{ended:?}");
             }
@@ -79,4 +84,124 @@ fn a_deep_and_closed_tree_is_removed_with_its_container() {
         assert!(started.elapsed() < Duration::from_secs(60));
         assert_eq!(setup.temporary_files(), Vec::<std::path::PathBuf>::new());
     });
+}
+
+#[test]
+fn a_killed_b2i_leaves_nothing() {
+    as_everybody("sandbox::limits::a_killed_b2i_leaves_nothing", async |_| {
+        if std::env::var_os(VICTIM).is_some() {
+            return be_killed().await;
+        }
+        for round in 0..6 {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let cache = directory.path().join("cache");
+            let marker = format!("marker-{}-{round}", std::process::id());
+            let mut victim = std::process::Command::new(std::env::current_exe().expect("this program"))
+                .args(["--exact", "sandbox::limits::a_killed_b2i_leaves_nothing", "--nocapture"])
+                .env(VICTIM, directory.path())
+                .env("B2I_TEST_SANDBOX_MARKER", &marker)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .expect("starts");
+            if round == 0 {
+                // Once surely while the command runs; the other times at whatever moment comes.
+                wait_until(|| is_running(&marker));
+            } else {
+                std::thread::sleep(Duration::from_millis(round * 23));
+            }
+            victim.kill().expect("killed");
+            victim.wait().expect("ended");
+            wait_until(|| !is_running(&marker) && !has_child_in(&cache));
+            // A process that was just being started may still have the lease for a moment.
+            wait_until(|| {
+                for lease in b2i::fs::abandoned(&cache) {
+                    remove_abandoned(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache.join("tmp").join(lease.id()))
+                        .expect("what is left is removed");
+                    lease.remove().expect("removed");
+                }
+                std::fs::read_dir(cache.join("tmp")).map_or(0, |left| left.count()) == 0
+            });
+            if cache.exists() {
+                remove_abandoned(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache).expect("the cache is removed");
+            }
+        }
+    });
+}
+
+/// Runs a command that does not end.
+async fn be_killed() {
+    let directory = std::env::var_os(VICTIM).expect("set");
+    let marker = std::env::var("B2I_TEST_SANDBOX_MARKER").expect("set");
+    let setup = Setup::at(directory.as_ref());
+    let script = format!("mkdir -p /tmp/a/b; touch /tmp/a/b/c; chmod 0 /tmp/a; : {marker}; sleep 3000; true");
+    let _ = setup.run(&script, "app").await;
+}
+
+#[test]
+fn a_killed_child_is_an_error_and_its_files_can_be_removed() {
+    as_everybody("sandbox::limits::a_killed_child_is_an_error_and_its_files_can_be_removed", async |_| {
+        let setup = Setup::new();
+        let marker = format!("marker-child-{}", std::process::id());
+        let script =
+            format!("mkdir -p /tmp/a/b; touch /tmp/a/b/c; chmod 0 /tmp/a; : {marker}; sleep 3000; true");
+        let container = setup.engine(Vec::new()).create(setup.spec(&script)).await.expect("created");
+        let events = setup.events();
+        let killing = std::thread::spawn({
+            let (marker, temporary) = (marker.clone(), setup.settings.temporary.clone());
+            move || {
+                wait_until(|| is_running(&marker));
+                let child = child_in(&temporary).expect("the child runs");
+                let pid = rustix::process::Pid::from_raw(child).expect("a process");
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+            }
+        });
+        let error = container.run(&events).await.expect_err("nobody keeps the container");
+        killing.join().expect("no panic");
+        assert_eq!(error.kind(), FailureKind::Engine, "{error}");
+        wait_until(|| !is_running(&marker));
+        container.remove().await.expect("removed");
+        for left in setup.temporary_files() {
+            remove_abandoned(&setup.settings.program, &left).expect("what is left is removed");
+        }
+    });
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(120), "it did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a shell of a container has `marker` in its script.
+fn is_running(marker: &str) -> bool {
+    processes().any(|(_, line)| line.contains(marker) && line.starts_with("/bin/sh"))
+}
+
+/// The sandbox child that keeps a container below `directory`: it has a directory of it open.
+fn child_in(directory: &std::path::Path) -> Option<i32> {
+    let keeps = |pid: i32| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|path| path.starts_with(directory))
+    };
+    // The first: the container's own first process is one of its children.
+    processes()
+        .filter(|(_, line)| line.ends_with("__sandbox\0"))
+        .map(|(pid, _)| pid)
+        .filter(|pid| keeps(*pid))
+        .min()
+}
+
+fn has_child_in(directory: &std::path::Path) -> bool {
+    child_in(directory).is_some()
+}
+
+fn processes() -> impl Iterator<Item = (i32, String)> {
+    std::fs::read_dir("/proc").expect("lists").flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some((pid, String::from_utf8_lossy(&line).into_owned()))
+    })
 }

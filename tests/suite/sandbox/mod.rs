@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, SandboxSettings};
@@ -38,6 +38,26 @@ pub(super) enum Who {
     Subordinate,
     /// A user with its own id only.
     Single,
+    /// Root where no user namespace can be made, allowed to do without.
+    Bare,
+}
+
+impl Who {
+    /// As [`VARIABLE`] has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Subordinate => "subordinate",
+            Self::Single => "single",
+            Self::Bare => "bare",
+        }
+    }
+
+    /// Whom this process was started as.
+    fn this() -> Option<Self> {
+        let name = std::env::var(VARIABLE).ok()?;
+        [Self::Subordinate, Self::Single, Self::Bare].into_iter().find(|who| who.name() == name)
+    }
 }
 
 /// Runs `body` as everybody that this process can become; `test` is the full name of the calling test.
@@ -46,18 +66,13 @@ pub(super) fn as_everybody<F: Future<Output = ()>>(test: &str, body: impl Fn(Who
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(body(who));
     };
-    match std::env::var(VARIABLE).as_deref() {
-        Ok("subordinate") => run(Who::Subordinate),
-        Ok("single") => run(Who::Single),
-        _ => {
-            assert!(
-                rustix::process::geteuid().is_root(),
-                "the sandbox's tests need root, to become other users"
-            );
-            run(Who::Root);
-            again(test, Who::Subordinate);
-            again(test, Who::Single);
-        }
+    if let Some(who) = Who::this() {
+        return run(who);
+    }
+    assert!(rustix::process::geteuid().is_root(), "the sandbox's tests need root, to become other users");
+    run(Who::Root);
+    for who in [Who::Subordinate, Who::Single, Who::Bare] {
+        again(test, who);
     }
 }
 
@@ -73,20 +88,38 @@ fn again(test: &str, who: Who) {
     for (name, text) in [("passwd", passwd.as_str()), ("subuid", ranges), ("subgid", ranges)] {
         std::fs::write(path(name), text).expect("writes");
     }
-    let script = "for name in passwd subuid subgid; do mount --bind \"$0/$name\" \"/etc/$name\" || exit 99; done\n\
-                  user=$1; shift\n\
-                  exec setpriv --reuid=$user --regid=$user --clear-groups -- \"$@\"";
-    let output = Command::new("unshare")
+    let script = match who {
+        // The number of user namespaces is one of each user namespace; the machine's own stays as it is.
+        Who::Bare => "echo 0 > /proc/sys/user/max_user_namespaces || exit 99; shift; exec \"$@\"",
+        _ => {
+            "for name in passwd subuid subgid; do mount --bind \"$0/$name\" \"/etc/$name\" || exit 99; done\n\
+             user=$1; shift; exec setpriv --reuid=$user --regid=$user --clear-groups -- \"$@\""
+        }
+    };
+    let mut unshare = Command::new("unshare");
+    if who == Who::Bare {
+        std::os::unix::fs::chown(path("tmp"), Some(0), Some(0)).expect("owner");
+        unshare.args(["--user", "sh", "-c", "read -r _ && exec \"$@\" < /dev/null", "sh", "unshare"]);
+    }
+    unshare
         .args(["--mount", "--propagation=private", "sh", "-c", script])
         .arg(directory.path())
         .arg(USER.to_string())
         .arg(std::env::current_exe().expect("this program"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(VARIABLE, if who == Who::Subordinate { "subordinate" } else { "single" })
+        .env(VARIABLE, who.name())
         .env("TMPDIR", path("tmp"))
         .current_dir("/")
-        .output()
-        .expect("unshare starts");
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = unshare.spawn().expect("unshare starts");
+    if who == Who::Bare {
+        map_all(child.id());
+    }
+    // Whoever waits for the line goes on.
+    let _ = std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"go\n");
+    let output = child.wait_with_output().expect("unshare ends");
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "as {who:?}: {}\n{text}", output.status);
@@ -94,9 +127,22 @@ fn again(test: &str, who: Who) {
     assert!(left.is_empty(), "as {who:?} the test left {left:?}");
 }
 
+/// Gives a process that makes a user namespace every id as it is: more than `unshare` itself can say.
+fn map_all(pid: u32) {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user")).expect("it runs");
+    while namespace(&pid.to_string()) == namespace("self") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{pid}/{map}"), "0 0 4294967295\n").expect("mapped");
+    }
+}
+
 /// A cache, a lease, and what was told.
 pub(super) struct Setup {
-    directory: tempfile::TempDir,
+    directory: std::path::PathBuf,
+    /// Removed at the end, if it is nobody else's.
+    owned: Option<tempfile::TempDir>,
     lease: Option<Lease>,
     pub(super) settings: SandboxSettings,
     told: Arc<Mutex<Vec<Event>>>,
@@ -105,15 +151,28 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let lease = Lease::acquire(&directory.path().join("cache")).expect("a lease");
+        let mut setup = Self::at(directory.path());
+        setup.owned = Some(directory);
+        setup
+    }
+
+    /// Works below a directory that somebody else removes.
+    pub(super) fn at(directory: &Path) -> Self {
+        let lease = Lease::acquire(&directory.join("cache")).expect("a lease");
         let settings = SandboxSettings {
             program: env!("CARGO_BIN_EXE_b2i").into(),
             cache: lease.cache().clone(),
             temporary: lease.temporary_directory().to_owned(),
             date: 315_532_800,
-            allow_root: false,
+            allow_root: Who::this() == Some(Who::Bare),
         };
-        Self { directory, lease: Some(lease), settings, told: Arc::default() }
+        Self {
+            directory: directory.to_owned(),
+            owned: None,
+            lease: Some(lease),
+            settings,
+            told: Arc::default(),
+        }
     }
 
     pub(super) fn events(&self) -> Events {
@@ -141,7 +200,7 @@ impl Setup {
     }
 
     pub(super) fn root(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// An engine for busybox with these layers on it.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use b2i::engine::sandbox::{SandboxError, probe};
+use b2i::engine::sandbox::{SandboxError, SandboxSettings, probe};
 use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use b2i::failure::{Failure, FailureKind};
 
@@ -174,12 +174,31 @@ fn a_probe_says_how_the_sandbox_works_here() {
         let setup = Setup::new();
         let support = probe(&setup.settings).expect("the sandbox works here");
         assert_eq!(support.has_owners, who != Who::Single, "{support:?}");
-        if who != Who::Root {
+        if matches!(who, Who::Subordinate | Who::Single) {
             assert!(support.limits.is_err(), "{support:?}");
             let limits = ContainerLimits { memory: Some(1 << 26), ..ContainerLimits::default() };
             let error = setup.run_spec(ContainerSpec { limits, ..setup.spec("true") }).await;
             let error = error.expect_err("no group is delegated to the test's user");
             assert_eq!(error.kind(), FailureKind::Engine, "{error}");
         }
+    });
+}
+
+#[test]
+fn where_user_namespaces_are_forbidden_the_setting_is_named() {
+    as_everybody("sandbox::runs::where_user_namespaces_are_forbidden_the_setting_is_named", async |who| {
+        if who != Who::Bare {
+            return;
+        }
+        let setup = Setup::new();
+        let settings = SandboxSettings { allow_root: false, ..setup.settings.clone() };
+        let error = probe(&settings).expect_err("real root was not allowed");
+        assert_eq!(error.kind(), FailureKind::Engine);
+        let hints = error.hints().join("\n");
+        for expected in ["user.max_user_namespaces", "--assemble docker", "--allow-root-sandbox"] {
+            assert!(hints.contains(expected), "{hints}");
+        }
+        let support = probe(&setup.settings).expect("root may do without");
+        assert!(support.users.contains("real root") && support.has_owners, "{support:?}");
     });
 }

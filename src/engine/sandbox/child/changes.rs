@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::namespace::{MOUNT_POINTS, Place, failed};
+use super::room::RESOLVER;
 use super::tree::{names, open_plain, recorded_owner};
 use super::unpack::{OPAQUE_ATTRIBUTE, is_whiteout};
 use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
@@ -126,6 +127,9 @@ impl Walk<'_> {
         if is_whiteout(&stat) {
             let change = below.map(|_| change(&path, ChangeKind::Removed, Kept { mode: 0, uid: 0, gid: 0 }));
             return Ok(Some((change, None)));
+        }
+        if self.place.has_own_resolver && path == RESOLVER[1..] && stat.st_size == 0 {
+            return Ok(None);
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => self.directory(path, below, directory.is_hidden).map(Some),

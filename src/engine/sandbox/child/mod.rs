@@ -121,7 +121,7 @@ impl Child {
                 let result = Place::mount(directory, layers, *root, setup.identity)
                     .map_err(Stop::Fault)
                     .and_then(|place| self.keep(place, cgroups));
-                // After the mounts are gone with the container, nothing but files is left.
+                namespace::unmount(directory);
                 let emptied = tree::empty(directory);
                 result?;
                 Ok(emptied?)

@@ -74,6 +74,8 @@ pub(super) struct Place {
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
     /// The assemble user's numbers, once something has run.
     pub(super) ran_as: Option<(u32, u32)>,
+    /// Whether a file was made that resolver settings are mounted over.
+    pub(super) has_own_resolver: bool,
     root: Option<OwnedFd>,
 }
 
@@ -120,6 +122,7 @@ impl Place {
             directory: directory.to_owned(),
             link_owners: HashMap::new(),
             ran_as: None,
+            has_own_resolver: false,
             root: Some(root),
         })
     }
@@ -154,12 +157,17 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// Without its mounts the directory can be emptied.
     fn drop(&mut self) {
         self.root = None;
-        for name in [ROOT, LOWER] {
-            let _ = rustix::mount::unmount(self.directory.join(name), UnmountFlags::DETACH);
-        }
+        unmount(&self.directory);
+    }
+}
+
+/// Unmounts what is mounted in the directory of a container, so that it can be emptied.
+pub(super) fn unmount(directory: &Path) {
+    for name in [ROOT, LOWER] {
+        // Not mounted, if mounting failed.
+        let _ = rustix::mount::unmount(directory.join(name), UnmountFlags::DETACH);
     }
 }
 

@@ -18,6 +18,7 @@ use rustix::thread::UnshareFlags;
 use super::Stop;
 use super::init::{self, Start, Status};
 use super::namespace::{Place, failed, unshare};
+use super::room::RESOLVER;
 use super::user::{Account, resolve};
 use super::{lookup, tree};
 use crate::engine::sandbox::protocol::{
@@ -42,7 +43,10 @@ pub(super) fn run(
     };
     check_mapped(place.identity, &account)?;
     place.ran_as = Some((account.uid, account.gid));
-    make_working_directory(place, &command.directory)?;
+    make_directory(place, &command.directory)?;
+    if command.host_network && !lookup::has(place.root()?, RESOLVER)? {
+        make_resolver(place)?;
+    }
     let mut command = command.clone();
     if !command.environment.iter().any(|(name, _)| name == "HOME") {
         command.environment.push(("HOME".to_owned(), account.home.clone()));
@@ -75,10 +79,10 @@ fn check_mapped(identity: Identity, account: &Account) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the working directory if the image has none, as Docker does.
-fn make_working_directory(place: &Place, path: &str) -> Result<(), Fault> {
+/// Makes the directory if the image has none, as Docker does for the working directory.
+fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let failed = |error| failed(FaultKind::Result, format!("make the working directory `{path}`"), error);
+    let failed = |error| failed(FaultKind::Result, format!("make the directory `{path}`"), error);
     let mut handle = tree::open_in_root(place.root()?, b"", flags).map_err(failed)?;
     let mut seen = String::new();
     for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
@@ -96,6 +100,21 @@ fn make_working_directory(place: &Place, path: &str) -> Result<(), Fault> {
             result => result.map_err(failed)?,
         };
     }
+    Ok(())
+}
+
+/// Makes an empty file, over which the host's settings are mounted; it is not part of the change.
+fn make_resolver(place: &mut Place) -> Result<(), Fault> {
+    make_directory(place, "/etc")?;
+    let failed = |error| failed(FaultKind::Result, format!("make {RESOLVER}"), error);
+    let etc =
+        tree::open_in_root(place.root()?, b"etc", OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(&etc, "resolv.conf", flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
+    let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
+    tree::set_attributes(&made, &root, place.identity)
+        .map_err(|error| Fault::system(FaultKind::Other, format!("set the owner of {RESOLVER}"), &error))?;
+    place.has_own_resolver = true;
     Ok(())
 }
 

@@ -1,0 +1,103 @@
+//! Owns finding leases whose runs are gone, and removing what belongs to them.
+//!
+//! Must not touch anything that belongs to a locked lease or to another cache.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+
+use super::cache_directory::CacheDirectory;
+use super::error::FileError;
+use super::lease::{HEADER, LEASES, TEMPORARY, belongs_to, is_same_file, remove_all, remove_if_there};
+
+/// More than any run records; a longer file is not a lease.
+const MAX_LEASE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A lease whose run is gone. Holds the lock until it is dropped, so only one process cleans up.
+#[derive(Debug)]
+pub struct AbandonedLease {
+    id: String,
+    path: PathBuf,
+    temporary: PathBuf,
+    partial: Vec<PathBuf>,
+    _locked: File,
+}
+
+impl AbandonedLease {
+    /// The id that its containers carry.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Removes its temporary directory, its partial files and then the lease itself.
+    ///
+    /// # Errors
+    /// [`FileError`] for the first thing that could not be removed; the lease then stays for another try.
+    pub fn remove(self) -> Result<(), FileError> {
+        remove_all(&self.temporary, &self.partial, &self.id)?;
+        remove_if_there(&self.path)?;
+        tracing::debug!(id = self.id, files = self.partial.len(), "cleaned up after a run that is gone");
+        Ok(())
+    }
+}
+
+/// Finds the leases of the cache at `cache_root` whose runs are gone. Containers first, then
+/// [`AbandonedLease::remove`].
+///
+/// Never fails: what cannot be read is left for a later run.
+pub fn abandoned(cache_root: &Path) -> Vec<AbandonedLease> {
+    let Ok(cache) = CacheDirectory::open(cache_root) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(cache.root().join(LEASES)) else { return Vec::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let id = entry.file_name().into_string().ok()?;
+            lock_abandoned(&cache, id, entry.path())
+        })
+        .collect()
+}
+
+fn lock_abandoned(cache: &CacheDirectory, id: String, path: PathBuf) -> Option<AbandonedLease> {
+    let is_id = id.len() == 16 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_id || !fs::symlink_metadata(&path).ok()?.is_file() {
+        return None;
+    }
+    let mut file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+    file.try_lock().ok()?;
+    // Another process may have cleaned up between opening and locking, and the name may be somebody else's by now.
+    if !is_same_file(&file, &path) {
+        return None;
+    }
+    let mut text = String::new();
+    let read = (&mut file).take(MAX_LEASE_BYTES).read_to_string(&mut text);
+    let partial = if text.is_empty() { Vec::new() } else { read.ok().and_then(|_| parse(&text, &id))? };
+    Some(AbandonedLease {
+        temporary: cache.root().join(TEMPORARY).join(&id),
+        id,
+        path,
+        partial,
+        _locked: file,
+    })
+}
+
+/// Reads the recorded paths; nothing if the file has another format. A line without its end was cut by a kill
+/// before its file was made.
+fn parse(text: &str, id: &str) -> Option<Vec<PathBuf>> {
+    let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    match lines.next() {
+        Some(HEADER) => {}
+        Some(_) => return None,
+        None => return HEADER.starts_with(text).then(Vec::new),
+    }
+    Some(lines.map(decode_path).filter(|path| path.is_absolute() && belongs_to(path, id)).collect())
+}
+
+fn decode_path(line: &str) -> PathBuf {
+    let bytes: Vec<u8> = percent_decode_str(line).collect();
+    #[cfg(unix)]
+    return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
+    #[cfg(not(unix))]
+    return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+}

@@ -1,0 +1,217 @@
+//! Owns leases: what a run has to clean up. How a later run does it for one that was killed is `abandoned`'s.
+//!
+//! A run locks `<cache>/leases/<id>` for as long as it lives; the system drops the lock with the process, however it
+//! ends. So a lease file that can be locked belongs to nobody: its temporary directory `<cache>/tmp/<id>` and the
+//! partial files it lists may go. Containers carry the id as a label; removing them is their engine's part. Must not
+//! touch anything that belongs to a locked lease or to another cache.
+
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::BuildHasher;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::fs::cache_directory::{CacheDirectory, create_private_directory};
+use crate::fs::error::FileError;
+use crate::fs::file_name::cut;
+
+pub(super) const HEADER: &str = "b2i lease 1";
+pub(super) const LEASES: &str = "leases";
+pub(super) const TEMPORARY: &str = "tmp";
+/// One line per path, whatever is in the path.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// The lease of this run.
+#[derive(Debug)]
+pub struct Lease {
+    id: String,
+    cache: CacheDirectory,
+    temporary: PathBuf,
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whether the lease's file outlives the run.
+    is_left: bool,
+    file: File,
+    partial: Vec<PathBuf>,
+}
+
+impl Lease {
+    /// Takes a new lease in the cache at `cache_root`, which is created if need be.
+    ///
+    /// # Errors
+    /// [`FileError`] if the cache cannot be used or its file system has no locks.
+    pub fn acquire(cache_root: &Path) -> Result<Self, FileError> {
+        let cache = CacheDirectory::open(cache_root)?;
+        let leases = cache.shared(LEASES)?;
+        let (id, path, file) = loop {
+            let id = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+            let path = leases.join(&id);
+            if let Some(file) = create_locked(&path)? {
+                break (id, path, file);
+            }
+        };
+        let temporary = cache.root().join(TEMPORARY).join(&id);
+        let lease = Self {
+            id,
+            cache,
+            temporary,
+            path,
+            state: Mutex::new(State { is_left: false, file, partial: Vec::new() }),
+        };
+        create_private_directory(&lease.temporary)?;
+        tracing::debug!(id = lease.id, cache = %lease.cache.root().display(), "took a lease");
+        Ok(lease)
+    }
+
+    /// The id: 16 hexadecimal digits. Partial files and containers of this run carry it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The cache this lease belongs to.
+    pub fn cache(&self) -> &CacheDirectory {
+        &self.cache
+    }
+
+    /// A directory for temporary files, on the same file system as the cache. Removed with the lease.
+    pub fn temporary_directory(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Returns the name for a partial file that will become `target`: in the same directory, with the lease's id.
+    pub fn partial_path(&self, target: &Path) -> PathBuf {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        // File systems allow 255 bytes; the rest of the name takes 34.
+        let kept = cut(&name, 200);
+        target.with_file_name(format!(".{kept}{}", partial_suffix(&self.id)))
+    }
+
+    /// Records that `path`, which [`Lease::partial_path`] named, is about to be created outside the cache.
+    ///
+    /// # Errors
+    /// [`FileError`] if `path` does not carry the lease's id, or the record cannot be written.
+    pub fn will_create(&self, path: &Path) -> Result<(), FileError> {
+        let path = std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))?;
+        if !belongs_to(&path, &self.id) {
+            return Err(FileError::Refused {
+                path,
+                reason: "does not carry the lease's id, so it could not be cleaned up safely".to_owned(),
+                hint: None,
+            });
+        }
+        let line = format!("{}\n", percent_encode(path.as_os_str().as_encoded_bytes(), ESCAPED));
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state
+            .file
+            .write_all(line.as_bytes())
+            .map_err(|error| FileError::new("write to", &self.path, error))?;
+        state.partial.push(path);
+        Ok(())
+    }
+
+    /// Leaves the lease's file behind, without a run that holds it: a daemon may still have something of this run,
+    /// and a later run finds it by the file. Temporary and partial files go all the same.
+    pub fn leave(&self) {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_left = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The lease file goes last: whatever could not be removed is found by a later run.
+        if remove_all(&self.temporary, &state.partial, &self.id).is_ok() && !state.is_left {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn partial_suffix(id: &str) -> String {
+    format!(".b2i-{id}.partial")
+}
+
+/// Says whether `path` is a partial file of the lease `id`: nothing else is ever removed outside the cache.
+pub(super) fn belongs_to(path: &Path, id: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(&partial_suffix(id))
+}
+
+/// Creates and locks the lease file; nothing if the name is taken, or a cleaning process was faster with the lock.
+fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
+    let mut file = match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(FileError::new("create the lease", path, error)),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => {
+            drop(fs::remove_file(path));
+            return Err(FileError::new("lock", path, error));
+        }
+    }
+    if !is_same_file(&file, path) {
+        return Ok(None);
+    }
+    if let Err(error) = file.write_all(format!("{HEADER}\n").as_bytes()) {
+        drop(fs::remove_file(path));
+        return Err(FileError::new("write to", path, error));
+    }
+    Ok(Some(file))
+}
+
+#[cfg(unix)]
+pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => identity(open) == identity(named),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_same_file(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+pub(super) fn remove_all(temporary: &Path, partial: &[PathBuf], id: &str) -> Result<(), FileError> {
+    for path in partial.iter().filter(|path| belongs_to(path, id)) {
+        remove_if_there(path)?;
+    }
+    remove_if_there(temporary)
+}
+
+/// Removes a file, or a directory with what is in it. A thread of this process that is about to stop may still
+/// write into the directory; so a directory that is not empty after all is tried again.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), FileError> {
+    let mut tries = 0;
+    loop {
+        let result = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+            Ok(_) => fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries < 20 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(FileError::new("remove", path, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Leases and abandoned ones together.
+
+use super::super::abandoned::{AbandonedLease, abandoned};
+use super::*;
+
+/// Ends like a killed process: the lock is gone, nothing is cleaned up.
+fn kill(lease: Lease) {
+    let lease = std::mem::ManuallyDrop::new(lease);
+    lease.state.lock().expect("not poisoned").file.unlock().expect("unlocks");
+}
+
+#[test]
+fn cleans_up_after_itself() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let outside = tempfile::tempdir().expect("temporary directory");
+    let lease = Lease::acquire(cache.path()).expect("acquires");
+    let partial = lease.partial_path(&outside.path().join("app.tar"));
+    assert_eq!(
+        partial.file_name().and_then(|name| name.to_str()),
+        Some(format!(".app.tar.b2i-{}.partial", lease.id()).as_str())
+    );
+    lease.will_create(&partial).expect("records");
+    fs::write(&partial, "x").expect("writes");
+    fs::write(lease.temporary_directory().join("a"), "x").expect("writes");
+    assert!(abandoned(cache.path()).is_empty(), "a live lease is nobody else's");
+    drop(lease);
+    assert!(!partial.exists());
+    assert_eq!(fs::read_dir(cache.path().join("tmp")).expect("lists").count(), 0);
+    assert_eq!(fs::read_dir(cache.path().join("leases")).expect("lists").count(), 0);
+}
+
+#[test]
+fn a_later_run_cleans_up_after_a_killed_one_and_touches_nothing_else() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let outside = tempfile::tempdir().expect("temporary directory");
+    let killed = Lease::acquire(cache.path()).expect("acquires");
+    let alive = Lease::acquire(cache.path()).expect("acquires");
+    let id = killed.id().to_owned();
+    let temporary = killed.temporary_directory().to_owned();
+    let partial = killed.partial_path(&outside.path().join("a\nb%.tar"));
+    killed.will_create(&partial).expect("records");
+    fs::create_dir_all(partial.join("blobs")).expect("creates");
+    kill(killed);
+
+    let found = abandoned(cache.path());
+    assert_eq!(found.iter().map(AbandonedLease::id).collect::<Vec<_>>(), [id]);
+    assert!(abandoned(cache.path()).is_empty(), "one process cleans, the other sees nothing");
+    for lease in found {
+        lease.remove().expect("removes");
+    }
+    assert!(!partial.exists() && !temporary.exists());
+    assert!(alive.temporary_directory().exists());
+    assert!(abandoned(cache.path()).is_empty());
+}
+
+#[test]
+fn never_removes_what_does_not_carry_the_id() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let precious = cache.path().join("precious");
+    fs::write(&precious, "x").expect("writes");
+    let lease = Lease::acquire(cache.path()).expect("acquires");
+    lease.will_create(&precious).expect_err("refused");
+    let line = format!("{}\n", precious.display());
+    lease.state.lock().expect("not poisoned").file.write_all(line.as_bytes()).expect("writes");
+    kill(lease);
+    for lease in abandoned(cache.path()) {
+        lease.remove().expect("removes");
+    }
+    assert!(precious.exists());
+}
+
+#[test]
+fn leaves_other_formats_alone_and_takes_a_cut_header_as_its_own() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let leases = CacheDirectory::open(cache.path()).expect("opens").shared(LEASES).expect("creates");
+    fs::write(leases.join("0123456789abcdef"), "b2i lease 2\n{}").expect("writes");
+    fs::write(leases.join("README"), "x").expect("writes");
+    assert!(abandoned(cache.path()).is_empty());
+    fs::write(leases.join("fedcba9876543210"), "b2i le").expect("writes");
+    fs::write(leases.join("fedcba9876543211"), "").expect("writes");
+    assert_eq!(abandoned(cache.path()).len(), 2);
+}
+
+#[test]
+fn long_names_stay_within_what_file_systems_allow() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let lease = Lease::acquire(cache.path()).expect("acquires");
+    let partial = lease.partial_path(&Path::new("/x").join("ä".repeat(127)));
+    assert!(partial.file_name().expect("has one").len() <= 255);
+    assert!(belongs_to(&partial, lease.id()));
+}
+
+#[test]
+fn many_processes_may_take_leases_and_clean_at_once() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for round in 0..25 {
+                    let lease = Lease::acquire(cache.path()).expect("acquires");
+                    fs::write(lease.temporary_directory().join("a"), "x").expect("writes");
+                    if round % 2 == 0 {
+                        kill(lease);
+                    }
+                    for lease in abandoned(cache.path()) {
+                        lease.remove().expect("removes");
+                    }
+                }
+            });
+        }
+    });
+    assert!(abandoned(cache.path()).is_empty());
+    assert_eq!(fs::read_dir(cache.path().join("tmp")).expect("lists").count(), 0);
+}

@@ -1,0 +1,126 @@
+//! Owns what is known of a layer before it is written: from the memo, and back into it.
+//!
+//! Must not decide anything by it: sinks ask their side whether it has what the digests name.
+
+use std::time::SystemTime;
+
+use super::prepare::Prepared;
+use crate::assemble::{self, Inputs};
+use crate::image::compression::{Compression, WrittenBlob};
+use crate::image::layer::WrittenLayer;
+use crate::image::{Digest, ManifestFormat};
+use crate::input::FileContent;
+use crate::plan::PlannedEntry;
+use crate::store::cache::Memo;
+
+/// What is known of one layer.
+pub(super) struct KnownLayer<'a> {
+    /// None for a layer of which nothing can be known before it is there.
+    placed: Option<Placed<'a>>,
+    /// What was remembered or written.
+    pub(super) layer: Option<WrittenLayer>,
+}
+
+/// A layer that follows from what is placed.
+struct Placed<'a> {
+    memo: &'a Memo,
+    prepared: &'a Prepared,
+    entries: &'a [PlannedEntry],
+    date: u64,
+    /// When the artifact was not read yet.
+    began: SystemTime,
+}
+
+impl<'a> KnownLayer<'a> {
+    /// Nothing: a script makes the layer.
+    pub(super) fn nothing() -> Self {
+        Self { placed: None, layer: None }
+    }
+
+    /// Looks up what is known. Reads added files whose digest is not known; never the artifact.
+    pub(super) fn find(
+        memo: &'a Memo,
+        prepared: &'a Prepared,
+        entries: &'a [PlannedEntry],
+        date: u64,
+    ) -> Self {
+        let placed = Placed { memo, prepared, entries, date, began: SystemTime::now() };
+        let artifact = &prepared.artifact;
+        let digest = artifact.sha256.or_else(|| memo.file(&artifact.content.stamp()?));
+        let recipe = digest.and_then(|digest| placed.recipe(digest));
+        let layer = recipe.and_then(|recipe| memo.get(&recipe));
+        tracing::debug!(known = layer.is_some(), "looked for the layer in the memo");
+        Self { placed: Some(placed), layer }
+    }
+
+    /// What is known of the layer as a blob.
+    pub(super) fn blob(&self, compression: Compression, format: ManifestFormat) -> Option<WrittenBlob> {
+        let layer = self.layer?;
+        let descriptor = self.placed.as_ref()?.memo.get(&blob_key(&layer, compression, format))?;
+        Some(WrittenBlob { layer, descriptor })
+    }
+
+    /// Remembers what was written.
+    pub(super) fn remember(&mut self, layer: WrittenLayer) {
+        if self.layer == Some(layer) {
+            return;
+        }
+        self.layer = Some(layer);
+        if let Some(placed) = &self.placed {
+            placed.remember(layer);
+        }
+    }
+
+    /// Remembers the blob that was written.
+    pub(super) fn remember_blob(
+        &mut self,
+        blob: &WrittenBlob,
+        compression: Compression,
+        format: ManifestFormat,
+    ) {
+        self.remember(blob.layer);
+        if let Some(placed) = &self.placed {
+            let key = blob_key(&blob.layer, compression, format);
+            placed.memo.put(&key, &blob.descriptor, placed.prepared.lease.temporary_directory());
+        }
+    }
+}
+
+impl Placed<'_> {
+    fn remember(&self, layer: WrittenLayer) {
+        let artifact = &self.prepared.artifact;
+        let Some(digest) = layer.watched.or(artifact.sha256) else { return };
+        let temporary = self.prepared.lease.temporary_directory();
+        if let Some(stamp) = artifact.content.stamp() {
+            self.memo.put_file(&stamp, digest, self.began, temporary);
+        }
+        if let Some(recipe) = self.recipe(digest) {
+            // Also where the artifact's digest did not come from writing the layer.
+            self.memo.put(&recipe, &WrittenLayer { watched: Some(digest), ..layer }, temporary);
+        }
+    }
+
+    fn recipe(&self, artifact: Digest) -> Option<String> {
+        let inputs = Inputs { artifact: &self.prepared.artifact, template: &self.prepared.template_entries };
+        let digest_of = |content: &FileContent| self.digest_of(content);
+        assemble::recipe(self.entries, inputs, self.date, artifact, digest_of).ok()
+    }
+
+    fn digest_of(&self, content: &FileContent) -> std::io::Result<Digest> {
+        let stamp = content.stamp();
+        if let Some(digest) = stamp.and_then(|stamp| self.memo.file(&stamp)) {
+            return Ok(digest);
+        }
+        let began = SystemTime::now();
+        let digest = assemble::read_digest(&mut content.reader())?;
+        if let Some(stamp) = stamp {
+            self.memo.put_file(&stamp, digest, began, self.prepared.lease.temporary_directory());
+        }
+        Ok(digest)
+    }
+}
+
+/// A blob depends on the tar and on how it is compressed; the format is in its media type.
+fn blob_key(layer: &WrittenLayer, compression: Compression, format: ManifestFormat) -> String {
+    format!("blob\n{}\n{}\n{format:?}", layer.diff_id, compression.memo_key())
+}

@@ -1,0 +1,254 @@
+//! Owns where results go: each output gets the image through its sink, and what one learns serves the next.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+use super::build::{StageResult, Work};
+use super::known::KnownLayer;
+use crate::events::Step;
+use crate::fs::AtomicFile;
+use crate::image::compression::{WrittenBlob, all_cores};
+use crate::image::layer::WrittenLayer;
+use crate::image::{Digest, ImageConfig, ManifestFormat};
+use crate::request::Output;
+use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive};
+use crate::store::daemon::{PublishContext, ResolveOptions};
+use crate::store::layout::{LayoutError, LayoutOptions, WrittenLayout, write_layout, write_layout_archive};
+use crate::store::registry::PublishOptions;
+use crate::store::{BaseImage, BaseLayers, CompressedLayer, UnfinishedImage, WrittenImage};
+
+impl Work<'_> {
+    /// Writes `image` to every output, in one pass each; a layer that is known is read only by a sink that lacks it.
+    pub(super) async fn write(
+        &self,
+        image: &UnfinishedImage,
+        known: &mut KnownLayer<'_>,
+    ) -> Result<StageResult, Error> {
+        let mut manifest_digest = None;
+        for output in &self.stage.outputs {
+            let written = match output {
+                Output::Docker => self.publish(image, known).await?,
+                Output::DockerArchive { path } => self.write_archive(image, path).await?.into(),
+                Output::Registry => self.push(image, known).await?,
+                Output::OciDirectory { path } => self.write_layout(image, known, path).await?,
+                Output::OciArchive { path } => self.write_layout_archive(image, known, path).await?,
+            };
+            if let Some(layer) = written.layer {
+                known.remember(layer);
+            }
+            manifest_digest = written.manifest_digest.or(manifest_digest);
+        }
+        let written = known.layer.ok_or(Error::NoOutput)?;
+        let config = (image.finish)(&written);
+        Ok(StageResult {
+            image_id: config.digest(),
+            manifest_digest,
+            ports: config.exposed_ports(),
+            artifact_digest: written.watched.or(self.prepared.artifact.sha256),
+            layer_digest: Some(written.diff_id),
+        })
+    }
+
+    /// Puts it into the daemon.
+    async fn publish(&self, image: &UnfinishedImage, known: &KnownLayer<'_>) -> Result<Placed, Error> {
+        let image = self.on_daemon(image).await?;
+        let context = self.publish_context();
+        Ok(self.daemon()?.publish(&image, known.layer, &self.stage.tags, &context).await?.into())
+    }
+
+    /// The same image on the base as the daemon has it: a daemon takes layers that it has by their diff IDs.
+    async fn on_daemon(&self, image: &UnfinishedImage) -> Result<UnfinishedImage, Error> {
+        let BaseLayers::Described(_) = &image.base.layers else { return Ok(image.clone()) };
+        let options = ResolveOptions {
+            platform: Some(self.stage.platform.clone()),
+            pull: self.request.pull,
+            offline: self.request.offline,
+            credential_files: self.surroundings.daemon.credential_files.clone(),
+        };
+        let reference = self.base_reference().ok_or(Error::NoDaemon)?;
+        let reference = match image.base.manifest_digest {
+            // The very image that the registry gave, whatever its tag means by now.
+            Some(digest) => reference.with_digest(digest),
+            None => reference.clone(),
+        };
+        let found = self.daemon()?.resolve(&reference, &options, &self.surroundings.events).await?;
+        let invalid = |source| Error::Config { base: image.base.name.clone(), source };
+        let (wanted, there) = (image.base.config.diff_ids(), found.config.diff_ids());
+        if wanted.map_err(invalid)? != there.map_err(invalid)? {
+            return Err(Error::OtherBase { base: image.base.name.clone() });
+        }
+        Ok(UnfinishedImage {
+            base: BaseImage { layers: found.layers, ..image.base.clone() },
+            ..image.clone()
+        })
+    }
+
+    /// Pushes it to the registries that its tags name.
+    async fn push(&self, image: &UnfinishedImage, known: &mut KnownLayer<'_>) -> Result<Placed, Error> {
+        let compression = self.request.compression;
+        let format = image.manifest_format();
+        let options = PublishOptions {
+            encode: CompressedLayer::encode(compression, all_cores()),
+            known: known.blob(compression, format).map(|blob| (blob.layer, blob.descriptor)),
+        };
+        let published = self.surroundings.registries()?.publish(image, &self.stage.tags, &options).await?;
+        let blob = WrittenBlob { layer: published.layer, descriptor: published.blob };
+        known.remember_blob(&blob, compression, format);
+        Ok(Placed { layer: Some(blob.layer), manifest_digest: Some(published.manifest.digest) })
+    }
+
+    /// Adds it to the layout in a directory.
+    async fn write_layout(
+        &self,
+        image: &UnfinishedImage,
+        known: &mut KnownLayer<'_>,
+        path: &Path,
+    ) -> Result<Placed, Error> {
+        let lease = Arc::clone(&self.prepared.lease);
+        let directory = path.to_owned();
+        self.lay_out(image, known, path, move |image, files, options| {
+            write_layout(image, files, options, &directory, &lease)
+        })
+        .await
+    }
+
+    /// Writes it as the tar of a layout.
+    async fn write_layout_archive(
+        &self,
+        image: &UnfinishedImage,
+        known: &mut KnownLayer<'_>,
+        path: &Path,
+    ) -> Result<Placed, Error> {
+        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
+        self.lay_out(image, known, path, move |image, files, options| {
+            let written = write_layout_archive(image, files, options, &mut out)?;
+            out.commit()?;
+            Ok(written)
+        })
+        .await
+    }
+
+    async fn lay_out(
+        &self,
+        image: &UnfinishedImage,
+        known: &mut KnownLayer<'_>,
+        path: &Path,
+        write: impl FnOnce(&UnfinishedImage, &[LayerFile], &LayoutOptions) -> Result<WrittenLayout, LayoutError>
+        + Send
+        + 'static,
+    ) -> Result<Placed, Error> {
+        let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
+        let files = self.base_files(image).await?;
+        let compression = self.request.compression;
+        let options = LayoutOptions {
+            tags: self.stage.tags.clone(),
+            compression,
+            known: known.blob(compression, ManifestFormat::Oci),
+            ..LayoutOptions::default()
+        };
+        let image = image.clone();
+        let written = blocking(move || write(&image, &files, &options).map_err(Error::Layout)).await?;
+        step.sized(written.blob.as_ref().map_or(0, |blob| blob.descriptor.size)).finish("");
+        if let Some(blob) = &written.blob {
+            known.remember_blob(blob, compression, ManifestFormat::Oci);
+        }
+        Ok(Placed { layer: written.image.layer, manifest_digest: Some(written.manifest.digest) })
+    }
+
+    /// The layers of a base that is in a daemon, as files.
+    async fn base_files(&self, image: &UnfinishedImage) -> Result<Vec<LayerFile>, Error> {
+        match &image.base.layers {
+            BaseLayers::Daemon { image_id } => {
+                self.export(image_id, &image.base.config, &image.base.name).await
+            }
+            BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn publish_context(&self) -> PublishContext {
+        PublishContext {
+            lease: self.prepared.lease.id().to_owned(),
+            spool_directory: self.prepared.lease.temporary_directory().to_owned(),
+            events: self.surroundings.events.clone(),
+        }
+    }
+
+    /// Writes it as a file for `docker load`.
+    async fn write_archive(&self, image: &UnfinishedImage, path: &Path) -> Result<WrittenImage, Error> {
+        let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
+        let files = match &image.base.layers {
+            BaseLayers::Described(_) => self.unpack_for_archive(&image.base).await?,
+            _ => self.base_files(image).await?,
+        };
+        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
+        let (image, tags) = (image.clone(), self.stage.tags.clone());
+        let written = blocking(move || {
+            let written = write_archive(&image, &files, &tags, &mut out);
+            let written = written.map_err(|error| with_path(error, &out))?;
+            out.commit().map_err(Error::Output)?;
+            Ok::<_, Error>(written)
+        });
+        let written = written.await?;
+        step.sized(written.layer.map_or(0, |layer| layer.size)).finish("");
+        Ok(written)
+    }
+
+    /// Unpacks the layers of a base that Docker does not read as they are.
+    async fn unpack_for_archive(&self, base: &BaseImage) -> Result<Vec<LayerFile>, Error> {
+        let directory = self.layers_directory()?;
+        let base = base.clone();
+        blocking(move || Ok(unpack_for_archive(&base, &directory)?)).await
+    }
+
+    fn layers_directory(&self) -> Result<PathBuf, Error> {
+        let directory = self.prepared.lease.temporary_directory().join("layers");
+        crate::fs::create_private_directory(&directory)?;
+        Ok(directory)
+    }
+
+    /// Gets the layers of an image out of the daemon. A build needs those of one image: its base, or what was committed.
+    pub(super) async fn export(
+        &self,
+        image_id: &str,
+        config: &ImageConfig,
+        base: &str,
+    ) -> Result<Vec<LayerFile>, Error> {
+        let invalid = |source| Error::Config { base: base.to_owned(), source };
+        let wanted = config.diff_ids().map_err(invalid)?;
+        let directory = self.layers_directory()?;
+        let export = async || self.daemon()?.layers(image_id, &wanted, &directory).await.map_err(Error::from);
+        self.exported.get_or_try_init(export).await.cloned()
+    }
+}
+
+/// What one output learned.
+struct Placed {
+    layer: Option<WrittenLayer>,
+    manifest_digest: Option<Digest>,
+}
+
+impl From<WrittenImage> for Placed {
+    fn from(written: WrittenImage) -> Self {
+        Self { layer: written.layer, manifest_digest: None }
+    }
+}
+
+/// Names the file in an error of writing it.
+pub(super) fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
+    match error {
+        ArchiveError::Io(error) => Error::Output(out.error(error)),
+        other => other.into(),
+    }
+}
+
+/// Runs file work beside the event loop.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The work does not panic by design and is never aborted; if it does, the panic goes on here.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

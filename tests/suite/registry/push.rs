@@ -1,0 +1,286 @@
+//! Publishing to a registry that counts and misbehaves: complete and verified, or a clear error and nothing changed.
+
+use std::time::Duration;
+
+use b2i::failure::{Failure, FailureKind};
+use b2i::image::{ImageReference, Platform};
+use b2i::store::builtin::static_base;
+use b2i::store::registry::{
+    PublishOptions, Published, RegistryError, RegistrySettings, RequestError, ResolveOptions,
+};
+use b2i::store::{BaseImage, UnfinishedImage};
+
+use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
+use super::{layer, noise, on, reference, registries, scratch, settings, whole};
+
+/// Larger than what is made in memory first.
+const LARGE: usize = 6 << 20;
+
+fn large() -> UnfinishedImage {
+    on(scratch(), layer("/large", noise(3, LARGE), 0o644))
+}
+
+fn tag(registry: &FakeRegistry, repository: &str) -> ImageReference {
+    reference(&format!("{}/{repository}:1", registry.name()))
+}
+
+async fn publish(
+    registry: &FakeRegistry,
+    image: &UnfinishedImage,
+    repository: &str,
+    settings: RegistrySettings,
+) -> Result<Published, RegistryError> {
+    let tags = [tag(registry, repository)];
+    registries(settings).publish(image, &tags, &PublishOptions::default()).await
+}
+
+/// A base with one layer, as somebody else has published it.
+async fn base(registry: &FakeRegistry) -> BaseImage {
+    let image = on(scratch(), layer("/base", noise(4, 3 << 20), 0o644));
+    publish(registry, &image, "base", settings()).await.expect("published");
+    registries(settings())
+        .resolve(&tag(registry, "base"), &ResolveOptions::default())
+        .await
+        .expect("resolved")
+}
+
+fn fail_once(kind: Kind, fault: Fault) -> impl Fn(&Seen) -> Fault + Send + Sync {
+    move |seen| if seen.kind == kind && seen.nth == 0 { fault.clone() } else { Fault::None }
+}
+
+#[tokio::test]
+async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
+    let registry = FakeRegistry::open();
+    base(&registry).await;
+    registry.forget_log();
+    let registries = registries(settings());
+    let base =
+        registries.resolve(&tag(&registry, "base"), &ResolveOptions::default()).await.expect("resolved");
+    let image = on(base, layer("/new", noise(5, 1 << 20), 0o755));
+    let tags = [tag(&registry, "app")];
+    let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+    let mut kinds = registry.kinds();
+    assert_eq!(kinds.len(), 9, "{kinds:?}");
+    assert_eq!(kinds[..2], [Kind::GetManifest, Kind::GetBlob]);
+    assert_eq!(kinds.split_off(7), [Kind::PutManifest, Kind::HeadManifest]);
+    registry.assert_sound();
+
+    registry.forget_log();
+    let options = PublishOptions {
+        known: Some((published.layer, published.blob.clone())),
+        ..PublishOptions::default()
+    };
+    assert_eq!(registries.publish(&image, &tags, &options).await.expect("published"), published);
+    assert_eq!(registry.kinds(), [Kind::HeadManifest]);
+}
+
+#[tokio::test]
+async fn base_layers_go_from_registry_to_registry() {
+    let (from, to) = (FakeRegistry::open(), FakeRegistry::open());
+    let image = on(base(&from).await, layer("/new", noise(6, 1000), 0o755));
+    let published = publish(&to, &image, "app", settings()).await.expect("published");
+    to.assert_sound();
+    assert!(to.manifest("app", &published.manifest.digest.to_string()).is_some());
+    assert_eq!(from.count(Kind::GetBlob), 2, "config and layer, each once");
+    // Again, with another layer: the base is there already.
+    from.forget_log();
+    let image = on(image.base, layer("/new", noise(7, 1000), 0o755));
+    publish(&to, &image, "app", settings()).await.expect("published");
+    assert_eq!(from.log().len(), 0);
+}
+
+#[tokio::test]
+async fn a_push_survives_what_may_pass() {
+    let after = || vec![("Retry-After", "0".to_owned())];
+    let faults = || {
+        [
+            Fault::Cut,
+            Fault::CutAfter(0),
+            Fault::CutAfter(2 << 20),
+            Fault::CutAnswer,
+            Fault::Answer(500, Vec::new(), "no"),
+            Fault::Answer(503, after(), "no"),
+            Fault::Answer(429, after(), "no"),
+            Fault::Refuse(502),
+        ]
+    };
+    for kind in [Kind::Begin, Kind::Patch, Kind::Put, Kind::PutManifest, Kind::HeadManifest] {
+        for fault in faults() {
+            let registry = FakeRegistry::start(Access::Open, fail_once(kind, fault.clone()));
+            let result = publish(&registry, &large(), "app", settings()).await;
+            let published = result.unwrap_or_else(|error| panic!("{kind:?} {fault:?}: {}", whole(&error)));
+            registry.assert_sound();
+            assert!(registry.manifest("app", "1").is_some(), "{kind:?} {fault:?}");
+            assert!(registry.has_blob("app", &published.blob.digest));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_falls_silent_is_asked_again() {
+    for kind in [Kind::Begin, Kind::Patch, Kind::HeadManifest] {
+        let silence = Fault::Silence(Duration::from_secs(30));
+        let registry = FakeRegistry::start(Access::Open, fail_once(kind, silence));
+        let mut settings = settings();
+        settings.network.connect_timeout = Duration::from_secs(1);
+        settings.network.read_timeout = Duration::from_millis(700);
+        publish(&registry, &large(), "app", settings).await.expect("published");
+        registry.assert_sound();
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_was_cut() {
+    let hook = fail_once(Kind::Patch, Fault::CutAfter(4 << 20));
+    let registry = FakeRegistry::start(Access::Open, hook);
+    publish(&registry, &large(), "app", settings()).await.expect("published");
+    registry.assert_sound();
+    assert_eq!((registry.count(Kind::Status), registry.count(Kind::Patch)), (1, 2));
+    assert_eq!(registry.count(Kind::Begin), 2, "the layer and the config");
+}
+
+#[tokio::test]
+async fn a_push_that_fails_says_why_and_changes_no_tag() {
+    for (kind, fault, expected) in [
+        (
+            Kind::Begin,
+            Fault::Answer(403, Vec::new(), r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#),
+            "DENIED: not yours",
+        ),
+        (
+            Kind::Begin,
+            Fault::Answer(404, Vec::new(), r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#),
+            "NAME_UNKNOWN",
+        ),
+        (Kind::Patch, Fault::Answer(500, Vec::new(), ""), "500"),
+        (Kind::Patch, Fault::Cut, "cannot reach"),
+        (Kind::Put, Fault::Corrupt, "took the blob"),
+        (Kind::Put, Fault::Lose, "MANIFEST_BLOB_UNKNOWN"),
+        (
+            Kind::Put,
+            Fault::Answer(400, Vec::new(), r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#),
+            "DIGEST_INVALID",
+        ),
+        (Kind::PutManifest, Fault::Corrupt, "took the manifest"),
+        (Kind::PutManifest, Fault::Lose, "gives nothing when asked for it"),
+        (Kind::PutManifest, Fault::CutAnswer, "cannot reach"),
+        (Kind::HeadManifest, Fault::Corrupt, "when asked for it"),
+    ] {
+        let shown = format!("{kind:?} {fault:?}");
+        let registry =
+            FakeRegistry::start(
+                Access::Open,
+                move |seen| {
+                    if seen.kind == kind { fault.clone() } else { Fault::None }
+                },
+            );
+        let error = publish(&registry, &large(), "app", settings()).await.expect_err(&shown);
+        assert!(whole(&error).contains(expected), "{shown}: {}", whole(&error));
+        assert_eq!(error.kind(), FailureKind::Publish, "{shown}");
+        registry.assert_sound();
+        if kind != Kind::HeadManifest && !shown.contains("CutAnswer") && kind != Kind::PutManifest {
+            assert_eq!(registry.manifest("app", "1"), None, "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_large_uploads_go_in_pieces() {
+    let limit = 3 << 20;
+    let too_large = move |seen: &Seen| match seen.body_length() {
+        Some(length) if length > limit => Fault::Refuse(413),
+        _ => Fault::None,
+    };
+    let registry = FakeRegistry::start(Access::Open, too_large);
+    let image = on(static_base(&Platform::host()), layer("/large", noise(3, LARGE), 0o644));
+    publish(&registry, &image, "app", settings()).await.expect("published");
+    registry.assert_sound();
+    // As asked for from the beginning.
+    registry.forget_log();
+    let asked = RegistrySettings { chunk_size: Some(2 << 20), ..settings() };
+    publish(&registry, &large(), "other", asked).await.expect("published");
+    assert_eq!(registry.count(Kind::Patch), 5, "four pieces of the layer, one of the config");
+    registry.assert_sound();
+}
+
+#[tokio::test]
+async fn pieces_go_on_after_a_cut() {
+    let hook = |seen: &Seen| match (seen.kind, seen.nth) {
+        (Kind::Patch, 1) => Fault::CutAfter(1 << 19),
+        (Kind::Patch, 3) => Fault::CutAnswer,
+        _ => Fault::None,
+    };
+    let registry = FakeRegistry::start(Access::Open, hook);
+    let asked = RegistrySettings { chunk_size: Some(2 << 20), ..settings() };
+    publish(&registry, &large(), "app", asked).await.expect("published");
+    registry.assert_sound();
+    assert_eq!(registry.count(Kind::Begin), 2, "the layer and the config: {:?}", registry.kinds());
+}
+
+#[tokio::test]
+async fn uploads_led_to_another_host_show_it_no_credentials() {
+    let registry = FakeRegistry::start(Access::Basic("user:secret"), |_| Fault::None);
+    let elsewhere = registry.uploads_elsewhere();
+    let directory = tempfile::tempdir().expect("a directory");
+    let with = super::with_password(&registry.name(), "user:secret", directory.path());
+    publish(&registry, &large(), "app", with).await.expect("published");
+    registry.assert_sound();
+    let log = registry.log();
+    let led: Vec<&Seen> = log.iter().filter(|seen| seen.port == elsewhere.port()).collect();
+    assert!(led.iter().any(|seen| seen.kind == Kind::Patch), "{log:?}");
+    assert!(led.iter().all(|seen| seen.authorization.is_none()), "{led:?}");
+}
+
+#[tokio::test]
+async fn content_that_changes_is_an_error_of_the_input() {
+    let image = large();
+    let registry = FakeRegistry::open();
+    let tags = [tag(&registry, "app")];
+    let registries = registries(settings());
+    let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+    let other = on(scratch(), layer("/large", noise(8, LARGE), 0o644));
+    let known = Some((published.layer, published.blob));
+    let options = PublishOptions { known, ..PublishOptions::default() };
+    let elsewhere = FakeRegistry::open();
+    let tags = [tag(&elsewhere, "app")];
+    let error = registries.publish(&other, &tags, &options).await.expect_err("it changed");
+    assert_eq!(elsewhere.manifest("app", "1"), None);
+    assert!(
+        matches!(&error, RegistryError::Content { .. })
+            || matches!(&error, RegistryError::Push { source: RequestError::Status { .. }, .. }),
+        "{}",
+        whole(&error)
+    );
+}
+
+#[tokio::test]
+async fn an_index_names_images_that_are_there() {
+    let registry = FakeRegistry::open();
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let platform = Platform::linux(architecture);
+        let image = on(static_base(&platform), layer("/app", architecture.into(), 0o755));
+        (image, PublishOptions::default())
+    });
+    let tags = [tag(&registry, "app"), reference(&format!("{}/app:2", registry.name()))];
+    let registries = registries(settings());
+    let (index, published) =
+        registries.publish_index(&images, &tags, &Default::default()).await.expect("published");
+    registry.assert_sound();
+    for (architecture, published) in ["amd64", "arm64"].into_iter().zip(&published) {
+        let platform = Some(Platform::linux(architecture));
+        let options = ResolveOptions { platform, ..ResolveOptions::default() };
+        let image = registries.resolve(&tags[1], &options).await.expect("resolved");
+        assert_eq!(image.manifest_digest, Some(index.digest));
+        assert_eq!(image.config.digest(), published.image_id);
+    }
+    // And as it is to another registry.
+    let other = FakeRegistry::open();
+    let root = registries.open(&tags[0], &ResolveOptions::default()).await.expect("opened");
+    let copied = [tag(&other, "copy")];
+    registries.copy(&root.descriptor, &root.blobs, &copied).await.expect("copied");
+    other.assert_sound();
+    assert_eq!(other.manifest("copy", "1"), registry.manifest("app", "1"));
+    other.forget_log();
+    registries.copy(&root.descriptor, &root.blobs, &copied).await.expect("copied");
+    assert_eq!(other.kinds(), [Kind::HeadManifest]);
+}
