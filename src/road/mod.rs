@@ -6,9 +6,9 @@
 mod build;
 mod builders;
 mod cache;
-mod committed;
 mod error;
 mod known;
+mod layouts;
 mod outputs;
 mod prepare;
 mod run;

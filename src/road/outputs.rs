@@ -1,7 +1,6 @@
 //! Owns where results go: each output gets the image through its sink, and what one learns serves the next.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Error;
 use super::build::{StageResult, Work};
@@ -10,11 +9,11 @@ use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::{WrittenBlob, all_cores};
 use crate::image::layer::WrittenLayer;
-use crate::image::{Digest, ImageConfig, ManifestFormat};
+use crate::image::{Digest, ImageConfig, ImageReference};
 use crate::request::Output;
-use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive};
-use crate::store::daemon::{PublishContext, ResolveOptions};
-use crate::store::layout::{LayoutError, LayoutOptions, WrittenLayout, write_layout, write_layout_archive};
+use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive, write_from_files};
+use crate::store::daemon::{Daemon, PublishContext, ResolveOptions};
+use crate::store::layout::{Layout, WrittenLayout};
 use crate::store::registry::PublishOptions;
 use crate::store::{BaseImage, BaseLayers, CompressedLayer, UnfinishedImage, WrittenImage};
 
@@ -31,8 +30,8 @@ impl Work<'_> {
                 Output::Docker => self.publish(image, known).await?,
                 Output::DockerArchive { path } => self.write_archive(image, path).await?.into(),
                 Output::Registry => self.push(image, known).await?,
-                Output::OciDirectory { path } => self.write_layout(image, known, path).await?,
-                Output::OciArchive { path } => self.write_layout_archive(image, known, path).await?,
+                Output::OciDirectory { path } => self.write_layout(image, known, path, false).await?,
+                Output::OciArchive { path } => self.write_layout(image, known, path, true).await?,
             };
             if let Some(layer) = written.layer {
                 known.remember(layer);
@@ -98,83 +97,24 @@ impl Work<'_> {
         Ok(Placed { layer: Some(blob.layer), manifest_digest: Some(published.manifest.digest) })
     }
 
-    /// Adds it to the layout in a directory.
-    async fn write_layout(
-        &self,
-        image: &UnfinishedImage,
-        known: &mut KnownLayer<'_>,
-        path: &Path,
-    ) -> Result<Placed, Error> {
-        let lease = Arc::clone(&self.prepared.lease);
-        let directory = path.to_owned();
-        self.lay_out(image, known, path, move |image, files, options| {
-            write_layout(image, files, options, &directory, &lease)
-        })
-        .await
-    }
-
-    /// Writes it as the tar of a layout.
-    async fn write_layout_archive(
-        &self,
-        image: &UnfinishedImage,
-        known: &mut KnownLayer<'_>,
-        path: &Path,
-    ) -> Result<Placed, Error> {
-        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
-        self.lay_out(image, known, path, move |image, files, options| {
-            let written = write_layout_archive(image, files, options, &mut out)?;
-            out.commit()?;
-            Ok(written)
-        })
-        .await
-    }
-
-    async fn lay_out(
-        &self,
-        image: &UnfinishedImage,
-        known: &mut KnownLayer<'_>,
-        path: &Path,
-        write: impl FnOnce(&UnfinishedImage, &[LayerFile], &LayoutOptions) -> Result<WrittenLayout, LayoutError>
-        + Send
-        + 'static,
-    ) -> Result<Placed, Error> {
-        let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
-        let files = self.base_files(image).await?;
-        let compression = self.request.compression;
-        let options = LayoutOptions {
-            tags: self.stage.tags.clone(),
-            compression,
-            known: known.blob(compression, ManifestFormat::Oci),
-            ..LayoutOptions::default()
-        };
-        let image = image.clone();
-        let written = blocking(move || write(&image, &files, &options).map_err(Error::Layout)).await?;
-        step.sized(written.blob.as_ref().map_or(0, |blob| blob.descriptor.size)).finish("");
-        if let Some(blob) = &written.blob {
-            known.remember_blob(blob, compression, ManifestFormat::Oci);
-        }
-        Ok(Placed { layer: written.image.layer, manifest_digest: Some(written.manifest.digest) })
-    }
-
     /// The layers of a base that is in a daemon, as files.
-    async fn base_files(&self, image: &UnfinishedImage) -> Result<Vec<LayerFile>, Error> {
+    pub(super) async fn base_files(&self, image: &UnfinishedImage) -> Result<Vec<LayerFile>, Error> {
         match &image.base.layers {
             BaseLayers::Daemon { image_id } => {
-                self.export(image_id, &image.base.config, &image.base.name).await
+                let export = || self.export(image_id, &image.base.config, &image.base.name);
+                Ok(self.exported.get_or_try_init(export).await?.clone())
             }
             BaseLayers::Described(_) | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => Ok(Vec::new()),
         }
     }
 
-    pub(super) fn publish_context(&self) -> PublishContext {
+    fn publish_context(&self) -> PublishContext {
         PublishContext {
             lease: self.prepared.lease.id().to_owned(),
             spool_directory: self.prepared.lease.temporary_directory().to_owned(),
             events: self.surroundings.events.clone(),
         }
     }
-
-    /// Writes it as a file for `docker load`.
     async fn write_archive(&self, image: &UnfinishedImage, path: &Path) -> Result<WrittenImage, Error> {
         let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
         let files = match &image.base.layers {
@@ -207,8 +147,7 @@ impl Work<'_> {
         Ok(directory)
     }
 
-    /// Gets the layers of an image out of the daemon. A build needs those of one image: its base, or what was committed.
-    pub(super) async fn export(
+    async fn export(
         &self,
         image_id: &str,
         config: &ImageConfig,
@@ -217,15 +156,85 @@ impl Work<'_> {
         let invalid = |source| Error::Config { base: base.to_owned(), source };
         let wanted = config.diff_ids().map_err(invalid)?;
         let directory = self.layers_directory()?;
-        let export = async || self.daemon()?.layers(image_id, &wanted, &directory).await.map_err(Error::from);
-        self.exported.get_or_try_init(export).await.cloned()
+        Ok(self.daemon()?.layers(image_id, &wanted, &directory).await?)
+    }
+
+    /// Writes what an engine committed in the daemon, with its final config; gives the digest of the manifest, where
+    /// an output has one.
+    pub(super) async fn write_committed(
+        &self,
+        daemon: &Daemon,
+        image_id: &str,
+        config: &ImageConfig,
+    ) -> Result<Option<Digest>, Error> {
+        let mut manifest_digest = None;
+        // The daemon comes last: publishing there removes the committed image.
+        let elsewhere = self.stage.outputs.iter().filter(|output| **output != Output::Docker);
+        let elsewhere: Vec<&Output> = elsewhere.collect();
+        let files = match elsewhere.is_empty() {
+            true => Vec::new(),
+            false => self.export(image_id, config, image_id).await?,
+        };
+        for output in elsewhere {
+            let files = files.clone();
+            let written = match output {
+                Output::Docker => continue,
+                Output::DockerArchive { path } => {
+                    self.write_committed_archive(config, files, path).await?;
+                    continue;
+                }
+                Output::OciDirectory { path } => {
+                    self.write_committed_layout(config, files, path, false).await?
+                }
+                Output::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
+                Output::Registry => self.push_committed(config, files).await?,
+            };
+            manifest_digest = Some(written.manifest.digest);
+        }
+        if self.stage.outputs.contains(&Output::Docker) {
+            let context = self.publish_context();
+            daemon.publish_committed(image_id, config, &self.stage.tags, &context).await?;
+        } else {
+            daemon.remove_image(image_id).await?;
+        }
+        Ok(manifest_digest)
+    }
+
+    async fn write_committed_archive(
+        &self,
+        config: &ImageConfig,
+        files: Vec<LayerFile>,
+        path: &Path,
+    ) -> Result<(), Error> {
+        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
+        let (config, tags) = (config.clone(), self.stage.tags.clone());
+        blocking(move || {
+            let names: Vec<String> = tags.iter().map(ImageReference::familiar).collect();
+            let written = write_from_files(&config, &files, &names, &mut out);
+            written.map_err(|error| with_path(error, &out))?;
+            out.commit().map_err(Error::Output)
+        })
+        .await
+    }
+
+    /// Pushes a committed image by way of a layout of its own: a daemon has neither manifests nor compressed layers.
+    async fn push_committed(
+        &self,
+        config: &ImageConfig,
+        files: Vec<LayerFile>,
+    ) -> Result<WrittenLayout, Error> {
+        let directory = self.prepared.lease.temporary_directory().join("push");
+        let written = self.write_committed_layout(config, files, &directory, false).await?;
+        let blobs = Layout::open(&directory)?.blobs();
+        self.surroundings.registries()?.copy(&written.manifest, &blobs, &self.stage.tags).await?;
+        Ok(written)
     }
 }
 
 /// What one output learned.
-struct Placed {
-    layer: Option<WrittenLayer>,
-    manifest_digest: Option<Digest>,
+pub(super) struct Placed {
+    pub(super) layer: Option<WrittenLayer>,
+    pub(super) manifest_digest: Option<Digest>,
 }
 
 impl From<WrittenImage> for Placed {
@@ -235,7 +244,7 @@ impl From<WrittenImage> for Placed {
 }
 
 /// Names the file in an error of writing it.
-pub(super) fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
+fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
     match error {
         ArchiveError::Io(error) => Error::Output(out.error(error)),
         other => other.into(),

@@ -41,7 +41,11 @@ impl DockerContainer {
         &self.id
     }
 
-    fn error(&self, action: &str, error: &BollardError) -> DaemonError {
+    pub(super) fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    pub(super) fn error(&self, action: &str, error: &BollardError) -> DaemonError {
         self.daemon.request_error(format!("{action} the container of {}", self.spec.image), error)
     }
 
@@ -80,7 +84,7 @@ impl DockerContainer {
     }
 
     /// Says whether a symbolic link is there: Podman sends the file behind it where Docker sends the link.
-    async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
+    pub(super) async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
         // Go's `fs.ModeSymlink`.
         const SYMBOLIC_LINK: u32 = 1 << 27;
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
@@ -174,6 +178,8 @@ impl Container for DockerContainer {
     }
 
     async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
+        let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
+        let accounts = if podman { Some(self.accounts().await?) } else { None };
         let mut output = Output::new(events);
         let running = self.run_to_end(&mut output);
         let code = match self.spec.limits.timeout {
@@ -189,6 +195,9 @@ impl Container for DockerContainer {
         };
         let last_lines = output.finish();
         let exit_code = code?;
+        if let Some(accounts) = accounts.filter(|_| exit_code == 0) {
+            self.restore_accounts(accounts).await?;
+        }
         // Podman does not always tell; of those who may kill the command, only the limit does it with SIGKILL.
         let killed = exit_code == 137 && self.spec.limits.memory.is_some();
         let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await?);

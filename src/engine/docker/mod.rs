@@ -3,6 +3,7 @@
 //! Traps of bollard and of both daemons are noted where they are avoided; the connection's own are in
 //! `store/daemon/connection`.
 
+mod accounts;
 mod container;
 mod limits;
 mod program;

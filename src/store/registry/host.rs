@@ -197,6 +197,8 @@ impl Host {
                     let _ = self.settled.set(index);
                     return Ok(delivered);
                 }
+                // That a certificate is not trusted says more than that there was no plain HTTP.
+                Err(failed @ Failed::Final(RequestError::Tls { .. })) => first = Some(failed),
                 Err(failed) => {
                     first.get_or_insert(failed);
                 }

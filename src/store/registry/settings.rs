@@ -18,7 +18,8 @@ pub struct RegistrySettings {
     pub credential_files: Vec<PathBuf>,
     /// What holds for one registry alone, by `host[:port]`.
     pub hosts: BTreeMap<String, HostSettings>,
-    /// Size of the pieces in which blobs are uploaded, in bytes; none means in one piece where the registry takes it.
+    /// Size of the pieces in which blobs are uploaded, in bytes, at least 1 MiB; none means in one piece where the
+    /// registry takes it.
     pub chunk_size: Option<u64>,
     /// Largest blob that is read, in bytes.
     pub maximum_blob: u64,

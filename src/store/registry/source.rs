@@ -16,7 +16,8 @@ use crate::image::{
 };
 use crate::request::PullPolicy;
 use crate::store::cache::KnownName;
-use crate::store::{BaseImage, BaseLayers, BlobOrigin, BlobSource, DescribedLayers};
+use crate::store::resolved::ResolvedImage;
+use crate::store::{BaseImage, BlobOrigin, BlobSource};
 
 /// Largest config that is read, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
@@ -49,6 +50,13 @@ struct Found {
     repository: Repository,
 }
 
+/// The manifest of one image.
+struct FoundImage {
+    manifest: ImageManifest,
+    bytes: Vec<u8>,
+    digest: Digest,
+}
+
 /// Names one image in errors.
 struct Asked<'a> {
     reference: &'a ImageReference,
@@ -68,27 +76,51 @@ impl Registries {
     ) -> Result<BaseImage, RegistryError> {
         let asked = Asked { reference, image: reference.familiar() };
         let step = self.events().start(Step::Base, asked.image.clone(), None);
-        let root = self.root(&asked, options).await?;
+        let image = self.resolve_asked(&asked, options).await?;
+        asked.check_layers(&image)?;
+        step.finish("from its registry");
+        Ok(image.into_base())
+    }
+
+    /// Resolves `reference` to the image for one platform, known down to its blobs. Its descriptor is of the image's
+    /// own manifest, also if the name means an index.
+    ///
+    /// # Errors
+    /// As [`Registries::resolve`].
+    pub async fn resolve_image(
+        &self,
+        reference: &ImageReference,
+        options: &ResolveOptions,
+    ) -> Result<ResolvedImage, RegistryError> {
+        let asked = Asked { reference, image: reference.familiar() };
+        self.resolve_asked(&asked, options).await
+    }
+
+    async fn resolve_asked(
+        &self,
+        asked: &Asked<'_>,
+        options: &ResolveOptions,
+    ) -> Result<ResolvedImage, RegistryError> {
+        let root = self.root(asked, options).await?;
         let root_digest = root.manifest.digest;
         let wanted = options.platform.clone().unwrap_or_else(Platform::host);
-        let (manifest, repository) = self.for_platform(&asked, root, &wanted, options).await?;
-        let config = self.config(&asked, &repository, &manifest, options).await?;
+        let (image, repository) = self.for_platform(asked, root, &wanted, options).await?;
+        let (config, config_bytes) = self.config(asked, &repository, &image.manifest, options).await?;
         let found = config.platform();
         if !wanted.matches(&found) {
-            let (image, available) = (asked.image, vec![found]);
+            let (image, available) = (asked.image.clone(), vec![found]);
             return Err(RegistryError::Platform { image, wanted: Box::new(wanted), available });
         }
-        let layers = asked.layers(&manifest, &config)?;
-        step.finish("from its registry");
-        Ok(BaseImage {
-            name: reference.familiar(),
-            manifest_digest: Some(root_digest),
+        let size = image.bytes.len() as u64;
+        Ok(ResolvedImage {
+            name: asked.image.clone(),
+            root: Some(root_digest),
+            descriptor: Descriptor::new(&image.manifest.media_type, image.digest, size),
+            manifest_bytes: image.bytes,
+            manifest: image.manifest,
+            config_bytes,
             config,
-            layers: BaseLayers::Described(DescribedLayers {
-                descriptors: layers,
-                format: manifest.format(),
-                blobs: self.blobs(reference, repository),
-            }),
+            blobs: self.blobs(asked.reference, repository),
         })
     }
 
@@ -188,10 +220,13 @@ impl Registries {
         root: Found,
         wanted: &Platform,
         options: &ResolveOptions,
-    ) -> Result<(ImageManifest, Repository), RegistryError> {
+    ) -> Result<(FoundImage, Repository), RegistryError> {
         let Found { manifest, repository } = root;
         let index = match asked.parse(&manifest)? {
-            Manifest::Image(image) => return Ok((*image, repository)),
+            Manifest::Image(image) => {
+                let FetchedManifest { bytes, digest, .. } = manifest;
+                return Ok((FoundImage { manifest: *image, bytes, digest }, repository));
+            }
             Manifest::Index(index) => index,
         };
         let Some(entry) = index.for_platform(wanted) else {
@@ -210,8 +245,12 @@ impl Registries {
             }
         };
         let media_type = Some(entry.media_type.clone()).filter(|media_type| !media_type.is_empty());
-        match asked.parse(&FetchedManifest { bytes, digest: entry.digest, media_type })? {
-            Manifest::Image(image) => Ok((*image, repository)),
+        let fetched = FetchedManifest { bytes, digest: entry.digest, media_type };
+        match asked.parse(&fetched)? {
+            Manifest::Image(image) => {
+                let FetchedManifest { bytes, digest, .. } = fetched;
+                Ok((FoundImage { manifest: *image, bytes, digest }, repository))
+            }
             Manifest::Index(_) => Err(asked.invalid("it is an index within an index".into())),
         }
     }
@@ -222,7 +261,7 @@ impl Registries {
         repository: &Repository,
         manifest: &ImageManifest,
         options: &ResolveOptions,
-    ) -> Result<ImageConfig, RegistryError> {
+    ) -> Result<(ImageConfig, Vec<u8>), RegistryError> {
         let descriptor = &manifest.config;
         if descriptor.size > MAXIMUM_CONFIG {
             let size = descriptor.size;
@@ -244,7 +283,8 @@ impl Registries {
             }
         };
         let image = || asked.image.clone();
-        ImageConfig::parse(&bytes).map_err(|source| RegistryError::Config { image: image(), source })
+        let config = ImageConfig::parse(&bytes);
+        Ok((config.map_err(|source| RegistryError::Config { image: image(), source })?, bytes))
     }
 }
 
@@ -297,20 +337,14 @@ impl Asked<'_> {
         parsed.map_err(|source| RegistryError::Manifest { image: self.image.clone(), source })
     }
 
-    /// The manifest's layers, which have to be as many as the config has diff IDs.
-    fn layers(
-        &self,
-        manifest: &ImageManifest,
-        config: &ImageConfig,
-    ) -> Result<Vec<Descriptor>, RegistryError> {
-        let image = || self.image.clone();
-        let diff_ids =
-            config.diff_ids().map_err(|source| RegistryError::Config { image: image(), source })?;
-        if diff_ids.len() != manifest.layers.len() {
-            let (layers, ids) = (manifest.layers.len(), diff_ids.len());
+    /// A base's manifest has as many layers as its config has diff IDs.
+    fn check_layers(&self, image: &ResolvedImage) -> Result<(), RegistryError> {
+        let invalid = |source| RegistryError::Config { image: self.image.clone(), source };
+        let (layers, ids) = (image.manifest.layers.len(), image.config.diff_ids().map_err(invalid)?.len());
+        if layers != ids {
             return Err(self.invalid(format!("its manifest has {layers} layers, and its config {ids}")));
         }
-        Ok(manifest.layers.clone())
+        Ok(())
     }
 }
 

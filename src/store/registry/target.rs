@@ -10,7 +10,7 @@ use super::Registries;
 use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::{RegistryError, RequestError};
 use super::repository::{Mount, Repository};
-use super::upload::UploadError;
+use super::upload::{SMALLEST_PIECE, UploadError};
 use crate::image::{Descriptor, Digest, ImageReference};
 
 /// How many blobs move at once.
@@ -66,6 +66,7 @@ impl Registries {
             source,
         })?;
         let piece = host.settings.chunk_size.or(self.settings().chunk_size);
+        let piece = piece.map(|piece| piece.max(SMALLEST_PIECE));
         let repository = Repository::writing(host, first.repository());
         Ok(Target { repository, tags, image, progress, piece })
     }

@@ -25,7 +25,7 @@ use crate::network::{MAX_REDIRECTS, RefusedRedirect, Retries, may_pass, retry_af
 const FALLBACK_PIECE: u64 = 16 << 20;
 
 /// Smallest pieces that are tried, in bytes.
-const SMALLEST_PIECE: u64 = 1 << 20;
+pub(super) const SMALLEST_PIECE: u64 = 1 << 20;
 
 /// How often an upload that a registry refuses half-way is begun anew: it may have forgotten what it had.
 const MAXIMUM_RESTARTS: u32 = 2;

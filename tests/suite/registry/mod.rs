@@ -4,7 +4,9 @@ mod auth;
 mod fake;
 mod pull;
 mod push;
+mod random;
 mod real;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

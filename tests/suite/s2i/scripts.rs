@@ -79,7 +79,7 @@ fn a_script_gets_the_network_that_the_user_names() {
         let host = build(daemon, "s2i-foreign:network", &["--network", "host"]).output.stderr;
         assert!(!host.contains("interfaces: lo \n"), "{}: {host}", daemon.name);
         let missing = try_build(daemon, "s2i-foreign:network", "program", &["--network", "no-such-network"]);
-        missing.assert_refused(9, &["no-such-network"]);
+        missing.assert_refused(2, &["no-such-network"]);
     });
 }
 

@@ -7,6 +7,7 @@
 mod changes;
 mod init;
 mod lookup;
+mod member;
 mod namespace;
 mod rights;
 mod room;

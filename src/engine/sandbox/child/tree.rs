@@ -115,30 +115,47 @@ pub(super) fn empty(path: &Path) -> Result<(), Fault> {
 }
 
 /// However deep the tree is, two directories are open at a time: what is found below is first moved to the top.
+/// Somebody else may be emptying it too, or end while they still fill it; so what is gone is well, and a directory that
+/// has something again is tried again.
 pub(super) fn empty_handle(top: &OwnedFd) -> Result<(), Errno> {
-    let mut moved = 0_u64;
+    let (mut moved, mut tries) = (0_u64, 0);
     loop {
         let names = names(top)?;
         if names.is_empty() {
             return Ok(());
         }
         for name in names {
-            if !is_directory(top, &name)? {
-                rustix::fs::unlinkat(top, &name, AtFlags::empty())?;
-                continue;
-            }
-            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let directory = rustix::fs::openat(top, &name, flags, Mode::empty())?;
-            for below in self::names(&directory)? {
-                if is_directory(&directory, &below)? {
-                    move_up(&directory, &below, top, &mut moved)?;
-                } else {
-                    rustix::fs::unlinkat(&directory, &below, AtFlags::empty())?;
+            match remove(top, &name, &mut moved) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) if tries < 500 => {
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(10));
                 }
+                Err(error) => return Err(error),
             }
-            rustix::fs::unlinkat(top, &name, AtFlags::REMOVEDIR)?;
         }
     }
+}
+
+/// Removes one name, whose directories are moved up to be removed by themselves.
+fn remove(top: &OwnedFd, name: &CString, moved: &mut u64) -> Result<(), Errno> {
+    if !is_directory(top, name)? {
+        return rustix::fs::unlinkat(top, name, AtFlags::empty());
+    }
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let directory = rustix::fs::openat(top, name, flags, Mode::empty())?;
+    for below in names(&directory)? {
+        let removed = match is_directory(&directory, &below) {
+            Ok(true) => move_up(&directory, &below, top, moved),
+            Ok(false) => rustix::fs::unlinkat(&directory, &below, AtFlags::empty()),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR)
 }
 
 fn move_up(from: &OwnedFd, name: &CString, top: &OwnedFd, moved: &mut u64) -> Result<(), Errno> {

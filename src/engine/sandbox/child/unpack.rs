@@ -11,10 +11,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use tar::EntryType;
 
+use super::member::{Member, is_kept, normal};
 use super::tree::{self, Attributes};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
 
@@ -96,60 +97,12 @@ struct Unpacker {
     result: Unpacked,
 }
 
-/// One entry's place and attributes.
-struct Member {
-    /// Normal and relative.
-    path: Vec<u8>,
-    attributes: Attributes,
-    modified: u64,
-}
-
-impl Member {
-    fn name(&self) -> &[u8] {
-        self.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
-    }
-
-    fn directory(&self) -> &[u8] {
-        self.path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &self.path[..at])
-    }
-
-    fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.path).escape_debug().collect()
-    }
-
-    fn failed(&self, action: &str, error: &io::Error) -> Fault {
-        Fault::system(FaultKind::Other, format!("{action} `{}`", self.shown()), error)
-    }
-
-    fn refused(&self, reason: impl Into<String>) -> Fault {
-        Fault::refused(FaultKind::Archive, format!("unpack `{}`", self.shown()), reason)
-    }
-}
-
 impl Unpacker {
     fn entry(&mut self, mut entry: tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
-        let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read a header", &error);
-        let header = entry.header();
-        let kind = header.entry_type();
-        // An empty field counts as 0, as other readers have it.
-        let number = |field: &[u8], value: io::Result<u64>| match value {
-            _ if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
-            value => {
-                value.and_then(|number| u32::try_from(number).map_err(io::Error::other)).map_err(invalid)
-            }
-        };
-        let old = header.as_old();
-        let attributes = Attributes {
-            mode: number(&old.mode, header.mode().map(u64::from))? & 0o7777,
-            uid: number(&old.uid, header.uid())?,
-            gid: number(&old.gid, header.gid())?,
-        };
-        let modified = header.mtime().unwrap_or(0);
-        if kind == EntryType::XGlobalHeader {
+        if entry.header().entry_type() == EntryType::XGlobalHeader {
             return Ok(());
         }
-        let path = normal(&entry.path_bytes())?;
-        let member = Member { path, attributes, modified };
+        let (kind, member) = Member::of(&entry)?;
         if member.path.is_empty() {
             return self.root_entry(kind, &member);
         }
@@ -319,7 +272,7 @@ impl Unpacker {
         let handle = OwnedFd::from(file);
         self.own(&handle, member)?;
         self.attributes(&handle, member, entry)?;
-        let times = times(member.modified);
+        let times = member.times();
         rustix::fs::futimens(&handle, &times).map_err(|error| member.failed("set the date of", &error.into()))
     }
 
@@ -370,7 +323,7 @@ impl Unpacker {
             }
         }
         let parent = self.open_parent(member, member.directory())?;
-        let times = times(member.modified);
+        let times = member.times();
         rustix::fs::utimensat(parent, member.name(), &times, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
     }
 
@@ -451,28 +404,4 @@ fn hide_below(directory: &OwnedFd) -> Result<(), Errno> {
 /// Whether this is what overlayfs takes for a removed file.
 pub(super) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
-fn is_kept(name: &[u8]) -> bool {
-    let Some(name) = name.strip_prefix(b"user.") else { return false };
-    !name.starts_with(b"overlay.") && !name.starts_with(b"b2i.") && !name.contains(&0)
-}
-
-fn times(modified: u64) -> Timestamps {
-    let seconds = i64::try_from(modified).unwrap_or(0);
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-/// A member's name without what says nothing: slashes and `.`.
-fn normal(name: &[u8]) -> Result<Vec<u8>, Fault> {
-    let parts: Vec<&[u8]> =
-        name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
-    if parts.contains(&&b".."[..]) || name.contains(&0) {
-        let shown = String::from_utf8_lossy(name).escape_debug().to_string();
-        let shown: String = shown.chars().take(200).collect();
-        let reason = "its name has `..` or a NUL in it";
-        return Err(Fault::refused(FaultKind::Archive, format!("unpack `{shown}`"), reason));
-    }
-    Ok(parts.join(&b'/'))
 }
