@@ -98,3 +98,44 @@ fn the_same_layer_twice_stands_in_an_archive_once() {
     let error = place.write(&other, "layout", &options(&["app:1"])).expect_err("another base");
     assert!(matches!(error, LayoutError::Image(ArchiveError::BuiltInLayer { .. })), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_keep_every_byte_and_every_platform() {
+    let place = Place::new();
+    let one = place.write(&image(&text(400_000)), "from", &options(&["app:1"])).expect("writes");
+    let inner = serde_json::json!({"schemaVersion": 2, "mediaType": ManifestFormat::Oci.index(), "manifests": [
+        {"mediaType": one.manifest.media_type, "digest": one.manifest.digest, "size": one.manifest.size,
+         "platform": {"os": "linux", "architecture": "amd64"}}]});
+    let inner = inner.to_string().into_bytes();
+    let index = Descriptor::of(ManifestFormat::Oci.index(), &inner);
+    fs::write(place.path("from").join(BLOBS).join(index.digest.hex()), &inner).expect("writes");
+    let blobs = Layout::open(&place.path("from")).expect("opens").blobs();
+    tokio::task::spawn_blocking(move || {
+        let tags = options(&["copy:1"]).tags;
+        for (root, platform) in [(&one.manifest, Some(Platform::linux("amd64"))), (&index, None)] {
+            let name = &root.digest.hex()[..8];
+            let (directory, archive) = (place.path(name), place.path(&format!("{name}.tar")));
+            let platform = platform.as_ref();
+            for _ in 0..2 {
+                copy_to_layout(root, &blobs, platform, &tags, &directory, &place.lease).expect("copies");
+            }
+            let mut out = AtomicFile::create(&archive, None, &place.lease).expect("creates");
+            copy_to_layout_archive(root, &blobs, platform, &tags, &mut out).expect("copies");
+            out.commit().expect("commits");
+            assert_eq!(files(&directory), unpacked(&archive));
+            for path in [directory, archive] {
+                let copied = resolve(&path, ":1").expect("whole");
+                assert_eq!(copied.root, Some(root.digest));
+                assert_eq!(copied.descriptor.digest, one.manifest.digest);
+            }
+        }
+        // What is not there, or more than it says.
+        fs::remove_file(place.path("from").join(BLOBS).join(one.image.image_id.hex())).expect("removes");
+        copy_to_layout(&index, &blobs, None, &tags, &place.path("new"), &place.lease).expect_err("not there");
+        assert!(!place.path("new").join(INDEX_FILE).exists());
+        let large = Descriptor { size: u64::MAX, ..index };
+        copy_to_layout(&large, &blobs, None, &tags, &place.path("new"), &place.lease).expect_err("too large");
+    })
+    .await
+    .expect("no panic");
+}
