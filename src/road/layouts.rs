@@ -28,7 +28,7 @@ impl Work<'_> {
         let image = image.clone();
         let blob = known.blob(compression, ManifestFormat::Oci);
         let written =
-            self.fill_layout(path, is_archive, blob, files, move |write| write((&image).into())).await?;
+            self.lay_out(path, is_archive, blob, files, move |write| write((&image).into())).await?;
         if let Some(blob) = &written.blob {
             known.remember_blob(blob, compression, ManifestFormat::Oci);
         }
@@ -44,13 +44,13 @@ impl Work<'_> {
         is_archive: bool,
     ) -> Result<WrittenLayout, Error> {
         let (config, annotations) = (config.clone(), self.stage.image.annotations.clone());
-        self.fill_layout(path, is_archive, None, files, move |write| {
+        self.lay_out(path, is_archive, None, files, move |write| {
             write(LayoutImage::Committed { config: &config, annotations: &annotations })
         })
         .await
     }
 
-    async fn fill_layout(
+    async fn lay_out(
         &self,
         path: &Path,
         is_archive: bool,

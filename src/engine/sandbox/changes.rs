@@ -51,22 +51,21 @@ impl Content for ChangedFile {
 /// Makes the layer of `changes`; `date` is in seconds since 1970.
 pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
     let left = Arc::new(left);
-    let needed = directories_above(&changes);
     let mut entries = Vec::new();
+    let passed = passed_through(&changes);
     for change in changes {
-        if change.kind == ChangeKind::Passed && !needed.contains(&change.path) {
+        if is_same(&change) && !passed.contains(&change.path) {
             continue;
         }
         let path = ImagePath::new(&change.path)?;
         let owner = Owner { uid: change.uid, gid: change.gid };
         let kind = match change.kind {
-            ChangeKind::Directory { opaque } => {
+            ChangeKind::Directory { opaque, .. } => {
                 if opaque {
                     entries.push(whiteout(path.join(".wh..wh..opq")?));
                 }
                 EntryKind::Directory
             }
-            ChangeKind::Passed => EntryKind::Directory,
             ChangeKind::File { size } => {
                 let content = ChangedFile { left: left.clone(), path: path.clone() };
                 EntryKind::File { size, content: Arc::new(content) }
@@ -85,22 +84,26 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
     Ok(Layer::new(entries, date)?)
 }
 
-/// All directories that a change lies in. They belong to the layer: Docker unpacks each layer by itself, and makes a
-/// directory that the layer does not name anew, as root's.
-fn directories_above(changes: &[Change]) -> HashSet<String> {
-    let mut above = HashSet::new();
-    for change in changes.iter().filter(|change| change.kind != ChangeKind::Passed) {
+/// Whether a directory is as the image has it.
+fn is_same(change: &Change) -> bool {
+    matches!(change.kind, ChangeKind::Directory { differs: false, .. })
+}
+
+/// The directories that lead to a change. They need entries too: Docker unpacks a layer by itself, and a directory that
+/// it has to make has neither the mode nor the owner of the one below.
+fn passed_through(changes: &[Change]) -> HashSet<String> {
+    let mut passed = HashSet::new();
+    for change in changes.iter().filter(|change| !is_same(change)) {
         let mut path = change.path.as_str();
-        while let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
-            // Whoever named it before has named those above it too.
-            if above.contains(parent) {
+        while let Some((parent, _)) = path.rsplit_once('/') {
+            // What leads to a known directory is known.
+            if parent.is_empty() || !passed.insert(parent.to_owned()) {
                 break;
             }
-            above.insert(parent.to_owned());
             path = parent;
         }
     }
-    above
+    passed
 }
 
 /// An empty file whose name says what is gone.

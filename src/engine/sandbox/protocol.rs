@@ -265,9 +265,9 @@ pub(super) enum ChangeKind {
     Directory {
         /// Whether it hides.
         opaque: bool,
+        /// Whether it is new or has another mode or owner than in the image.
+        differs: bool,
     },
-    /// A directory that is as the image has it. What changed may lie below it.
-    Passed,
     /// A regular file.
     File {
         /// Bytes.

@@ -14,8 +14,9 @@ fn owners_modes_and_links_are_those_seen_inside() {
         let found = setup.change(Vec::new(), &format!("cd /tmp; {script}"), "app").await;
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
         let expected = ["tmp/out", "tmp/out/a", "tmp/out/a name ü", "tmp/out/b", "tmp/out/c", "tmp/out/deep"];
-        assert_eq!(names[0], "tmp", "{who:?}");
         assert_eq!(names[1..7], expected, "{who:?}");
+        // What leads to a change is as it was; without its entry Docker would make another.
+        assert_eq!((names[0], found["tmp"].mode, found["tmp"].owner), ("tmp", 0o1777, (0, 0)), "{who:?}");
         assert!(names.contains(&"tmp/out/deep/d") && names.contains(&"work/place"), "{names:?}");
         for name in expected {
             assert_eq!(found[name].owner, (1001, 0), "{who:?} {name}");
@@ -25,13 +26,8 @@ fn owners_modes_and_links_are_those_seen_inside() {
         assert_eq!((found["tmp/out/c"].kind, &*found["tmp/out/c"].text), ('2', "a"));
         assert_eq!((found["tmp/out/deep"].kind, found["tmp/out/deep"].mode), ('5', 0o500));
         assert_eq!((found["tmp/out/deep/d"].mode, &*found["tmp/out/deep/d"].text), (0, "hidden\n"));
-        // A directory above a change is as it was; what is only in the room is nobody's change.
-        assert_eq!(
-            (found["tmp"].kind, found["tmp"].mode, found["tmp"].owner),
-            ('5', 0o1777, (0, 0)),
-            "{who:?}"
-        );
-        assert!(!names.iter().any(|name| name.starts_with("dev")), "{names:?}");
+        // What is only in the room is nobody's change.
+        assert!(!names.iter().any(|name| name.starts_with("dev") || name.starts_with("proc")), "{names:?}");
         assert_eq!(found["work/place"].owner, (0, 0));
     });
 }
@@ -53,7 +49,6 @@ fn root_gives_files_to_anybody() {
         assert_eq!((found["bin/true"].owner, found["bin/true"].kind), ((12, 13), '2'));
         assert_eq!(found["home"].owner, (5, 0));
         assert_eq!((found["bin"].owner, found["bin"].mode), ((0, 0), 0o755));
-        assert!(!found.contains_key("etc"), "nothing changed there");
     });
 }
 
@@ -74,7 +69,7 @@ fn what_is_removed_is_told_to_be_gone() {
             ]
         };
         let script = "cd /data; rm b; rm -r old; mkdir old; echo new > old/c; rm -r kind; echo file > kind; \
-                      echo short > /home/lived; rm /home/lived; mkdir fresh; echo y > fresh/y";
+                      echo short > lived; rm lived; mkdir fresh; echo y > fresh/y";
         let found = setup.change(layers(), script, "0").await;
         let mut names: Vec<&str> = found.keys().map(String::as_str).collect();
         names.retain(|name| name.starts_with("data"));
@@ -126,9 +121,7 @@ fn a_changed_file_keeps_its_owner() {
         assert_eq!((found["etc/passwd"].owner, found["etc/passwd"].mode), ((0, 0), 0o644));
         assert_eq!((found["home/app/old"].owner, found["home/app/old"].mode), ((1001, 0), 0o640));
         assert_eq!(found["home/app/old"].text, "old\n1\n");
-        // So do the directories above, which a layer has to name.
-        assert_eq!((found["etc"].kind, found["etc"].owner), ('5', (0, 0)));
-        assert_eq!((found["home/app"].kind, found["home/app"].owner), ('5', (1001, 0)));
+        assert_eq!((found["home/app"].owner, found["home/app"].mode), ((1001, 0), 0o700));
     });
 }
 
