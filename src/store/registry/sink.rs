@@ -12,8 +12,8 @@ use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::RegistryError;
 use super::target::{Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
+use crate::image::DescribedPlatform;
 use crate::image::layer::WrittenLayer;
-use crate::image::manifest::DescribedPlatform;
 use crate::image::{Descriptor, Digest, ImageIndex, ImageManifest, ImageReference, ManifestFormat};
 use crate::store::{BaseLayers, EncodeLayer, UncompressedLayer, UnfinishedImage};
 
