@@ -3,6 +3,7 @@
 mod build;
 mod cli;
 mod daemon;
+mod daemonless;
 mod environment;
 mod failures;
 mod fault_server;
