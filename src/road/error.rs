@@ -11,6 +11,7 @@ use crate::image::layer::InvalidLayer;
 use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::store::archive::ArchiveError;
+use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
 use crate::store::layout::LayoutError;
 use crate::store::registry::RegistryError;
@@ -36,6 +37,9 @@ pub enum Error {
     /// A registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Keeping credentials, or finding them.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// Running the script on the daemon.
     #[error(transparent)]
     Run(#[from] RunError<DaemonError>),
@@ -122,6 +126,7 @@ impl Error {
             Self::Plan(error) => error,
             Self::Daemon(error) => error,
             Self::Registry(error) => error,
+            Self::Credentials(error) => error,
             Self::Run(error) => error,
             Self::Sandbox(error) => error,
             Self::RunInSandbox(error) => error,

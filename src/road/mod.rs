@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod known;
 mod layouts;
+mod login;
 mod outputs;
 mod prepare;
 mod run;
@@ -27,6 +28,7 @@ pub use builders::{
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use error::Error;
+pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
 

@@ -26,6 +26,8 @@ fn short_help() {
       build        Build an image from an artifact
       inspect      Say what an artifact is and what it needs
       builders     List, show, check and export builders
+      login        Check credentials with a registry and keep them
+      logout       Forget the credentials for a registry
       cache        Show and prune the cache
       config       Show the configuration
       completions  Print a completion script for a shell

@@ -8,6 +8,7 @@ pub(super) mod builders;
 pub(super) mod cache;
 pub(super) mod input;
 pub(super) mod inspect;
+pub(super) mod login;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ pub(super) enum Command {
     Build(Box<build::BuildArguments>),
     Inspect(Box<inspect::InspectArguments>),
     Builders(builders::BuildersArguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
     Cache(cache::CacheArguments),
     Config(ConfigArguments),
     /// Print a completion script for a shell

@@ -6,4 +6,5 @@ pub(super) mod cache;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod inspect;
+pub(super) mod login;
 pub(super) mod man;

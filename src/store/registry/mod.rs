@@ -14,6 +14,7 @@ mod content;
 mod copy;
 mod error;
 mod host;
+mod login;
 mod repository;
 mod request;
 mod settings;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::{Identity, RegistryError, RequestError};
 use host::{Host, SharedClient};
+pub use login::LoginAnswer;
 pub use settings::{HostSettings, RegistrySettings};
 pub use sink::{PublishOptions, Published};
 pub use source::{RemoteImage, ResolveOptions};
