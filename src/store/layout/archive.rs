@@ -60,7 +60,7 @@ fn write(
     archive.tar.file(&blob(&finished.config.digest), &finished.config_bytes)?;
     archive.tar.file(&blob(&manifest.digest), &finished.manifest_bytes)?;
     let mut index = IndexDocument::empty();
-    index.put(manifest, &pieces.platform(), &options.tags);
+    index.put(manifest, Some(&pieces.platform()), &options.tags);
     archive.tar.file(INDEX_FILE, &index.to_bytes())?;
     archive.tar.end()?;
     Ok(finished.written)

@@ -44,12 +44,12 @@ pub fn write_layout<'a>(
     let manifest = &finished.written.manifest;
     layout.store_bytes(&finished.config, &finished.config_bytes)?;
     layout.store_bytes(manifest, &finished.manifest_bytes)?;
-    layout.edit_index(|index| index.put(manifest, &pieces.platform(), &options.tags))?;
+    layout.edit_index(|index| index.put(manifest, Some(&pieces.platform()), &options.tags))?;
     Ok(finished.written)
 }
 
 /// A layout directory that is written to.
-struct Directory<'a> {
+pub(super) struct Directory<'a> {
     path: &'a Path,
     /// `oci-layout`, which nobody replaces: who edits the index holds a lock on it.
     lock: File,
@@ -57,7 +57,7 @@ struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    fn open(path: &'a Path, lease: &'a Lease) -> Result<Self, LayoutError> {
+    pub(super) fn open(path: &'a Path, lease: &'a Lease) -> Result<Self, LayoutError> {
         let marker = path.join(LAYOUT_FILE);
         let refused =
             |reason: &str| LayoutError::NotALayout { path: path.to_owned(), reason: reason.to_owned() };
@@ -112,7 +112,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Whether the blob is there, whole: what lies there may be from a disk that was full.
-    fn has(&self, blob: &Descriptor) -> bool {
+    pub(super) fn has(&self, blob: &Descriptor) -> bool {
         let path = self.blob_path(&blob.digest);
         if !fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == blob.size) {
             return false;
@@ -183,7 +183,7 @@ impl<'a> Directory<'a> {
         Ok((descriptor, layer))
     }
 
-    fn store_bytes(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), LayoutError> {
+    pub(super) fn store_bytes(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), LayoutError> {
         if self.has(blob) {
             return Ok(());
         }
@@ -193,7 +193,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Starts a blob whose name is not known yet. One run may write several at once, even the same ones.
-    fn new_blob(&self) -> Result<AtomicFile, FileError> {
+    pub(super) fn new_blob(&self) -> Result<AtomicFile, FileError> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         AtomicFile::create(&self.path.join(BLOBS).join(format!("blob-{number}")), None, self.lease)
@@ -217,7 +217,7 @@ impl<'a> Directory<'a> {
         IndexDocument::parse(&bytes).map_err(refused)
     }
 
-    fn edit_index(&self, edit: impl FnOnce(&mut IndexDocument)) -> Result<(), LayoutError> {
+    pub(super) fn edit_index(&self, edit: impl FnOnce(&mut IndexDocument)) -> Result<(), LayoutError> {
         let _guard = self.lock()?;
         let mut index = self.read_index()?;
         edit(&mut index);

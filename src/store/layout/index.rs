@@ -31,11 +31,16 @@ impl IndexDocument {
         Ok(Self(map))
     }
 
-    /// Adds an image under `tags`, in the place of what had these names.
-    pub(super) fn put(&mut self, manifest: &Descriptor, platform: &Platform, tags: &[ImageReference]) {
+    /// Adds an image, or an index, which has no platform, under `tags`, in the place of what had these names.
+    pub(super) fn put(
+        &mut self,
+        manifest: &Descriptor,
+        platform: Option<&Platform>,
+        tags: &[ImageReference],
+    ) {
         let Some(Value::Array(entries)) = self.0.get_mut("manifests") else { return };
         let mut entry = manifest.clone();
-        entry.platform = Some(DescribedPlatform::from(platform));
+        entry.platform = platform.map(DescribedPlatform::from);
         if tags.is_empty() {
             let same = |old: &Value| old.get("digest") == Some(&json!(manifest.digest));
             if !entries.iter().any(same) {
@@ -80,7 +85,7 @@ mod tests {
     fn put(document: &mut IndexDocument, content: &[u8], tags: &[&str]) {
         let tags: Vec<ImageReference> = tags.iter().map(|tag| tag.parse().expect("valid")).collect();
         let manifest = Descriptor::of(ManifestFormat::Oci.manifest(), content);
-        document.put(&manifest, &Platform::linux("amd64"), &tags);
+        document.put(&manifest, Some(&Platform::linux("amd64")), &tags);
     }
 
     fn names(document: &IndexDocument) -> Vec<(String, String)> {

@@ -1,5 +1,7 @@
 //! The commands beside `build` that reach out: logging in and out, copying, and looking at what works here.
 
+mod copy;
+mod doctor;
 #[cfg(unix)]
 mod login;
 
