@@ -16,6 +16,7 @@ mod printer;
 mod progress;
 mod request;
 mod runtime;
+mod secret;
 mod signals;
 
 use std::process::ExitCode;
@@ -71,6 +72,10 @@ fn run(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Build(arguments) => commands::build::run(arguments, context),
         Command::Inspect(arguments) => commands::inspect::run(arguments, context),
         Command::Builders(arguments) => commands::builders::run(arguments, context),
+        Command::Copy(arguments) => commands::copy::run(arguments, context),
+        Command::Login(arguments) => commands::login::run(arguments, context),
+        Command::Logout(arguments) => commands::login::log_out(arguments, context),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, context),
         Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Config(arguments) => commands::config::run(arguments, context),
         Command::Completions { shell } => commands::completions::run(*shell, &context.printer),

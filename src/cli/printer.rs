@@ -78,6 +78,13 @@ impl Printer {
         }
     }
 
+    /// Writes a question to the standard error; the answer is typed behind it.
+    pub(super) fn prompt(&self, text: &str) {
+        let mut stream = self.error_stream();
+        let _ = write!(stream, "{text}");
+        let _ = stream.flush();
+    }
+
     /// Writes lines to the standard error.
     pub(super) fn error(&self, text: &str) {
         let mut stream = self.error_stream();

@@ -10,7 +10,8 @@ use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
 use crate::input::InputError;
 use crate::plan::PlanError;
-use crate::store::archive::ArchiveError;
+use crate::store::archive::{ArchiveError, ReadArchiveError};
+use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
 use crate::store::layout::LayoutError;
 use crate::store::registry::RegistryError;
@@ -36,6 +37,9 @@ pub enum Error {
     /// A registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Keeping credentials, or finding them.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// Running the script on the daemon.
     #[error(transparent)]
     Run(#[from] RunError<DaemonError>),
@@ -57,6 +61,15 @@ pub enum Error {
     /// Writing an archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// Reading an archive.
+    #[error(transparent)]
+    ReadArchive(#[from] ReadArchiveError),
+    /// A place that nothing can be copied to.
+    #[error("nothing can be copied to `{place}`")]
+    Destination {
+        /// The place.
+        place: String,
+    },
     /// The placement contradicts itself: two added files want one place.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
@@ -122,11 +135,13 @@ impl Error {
             Self::Plan(error) => error,
             Self::Daemon(error) => error,
             Self::Registry(error) => error,
+            Self::Credentials(error) => error,
             Self::Run(error) => error,
             Self::Sandbox(error) => error,
             Self::RunInSandbox(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
+            Self::ReadArchive(error) => error,
             Self::Layout(error) => error,
             Self::Output(error) => error,
             _ => return None,
@@ -167,6 +182,11 @@ impl Failure for Error {
             Self::MainClass { .. } => vec![
                 "name the class to start with `--main-class`".into(),
                 "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
+            ],
+            Self::Destination { .. } => vec![
+                "copy to a registry's name, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`; `docker load` reads the latter from \
+                 Docker 25 on, `podman load` always"
+                    .into(),
             ],
             Self::NothingToRun => vec!["add `-o docker`".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],

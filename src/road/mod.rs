@@ -6,9 +6,12 @@
 mod build;
 mod builders;
 mod cache;
+mod copy;
+mod doctor;
 mod error;
 mod known;
 mod layouts;
+mod login;
 mod outputs;
 mod prepare;
 mod run;
@@ -26,7 +29,10 @@ pub use builders::{
     list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
+pub use copy::{CopyRequest, ImageLocation, copy};
+pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
+pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
 pub use surroundings::{DaemonChoice, Surroundings};
 

@@ -26,6 +26,10 @@ fn short_help() {
       build        Build an image from an artifact
       inspect      Say what an artifact is and what it needs
       builders     List, show, check and export builders
+      copy         Copy an image between registries, layouts, archives and the daemon
+      login        Check credentials with a registry and keep them
+      logout       Forget the credentials for a registry
+      doctor       Say what works here and how to mend what does not
       cache        Show and prune the cache
       config       Show the configuration
       completions  Print a completion script for a shell

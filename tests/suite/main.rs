@@ -2,6 +2,7 @@
 
 mod build;
 mod cli;
+mod commands;
 mod daemon;
 mod daemonless;
 mod environment;

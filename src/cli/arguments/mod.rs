@@ -6,8 +6,11 @@
 pub(super) mod build;
 pub(super) mod builders;
 pub(super) mod cache;
+pub(super) mod copy;
+pub(super) mod doctor;
 pub(super) mod input;
 pub(super) mod inspect;
+pub(super) mod login;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,6 +78,10 @@ pub(super) enum Command {
     Build(Box<build::BuildArguments>),
     Inspect(Box<inspect::InspectArguments>),
     Builders(builders::BuildersArguments),
+    Copy(copy::CopyArguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
+    Doctor(doctor::DoctorArguments),
     Cache(cache::CacheArguments),
     Config(ConfigArguments),
     /// Print a completion script for a shell

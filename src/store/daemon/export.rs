@@ -82,6 +82,28 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Saves an image as `docker save` does, with its config as it is, to a new file at `path`.
+    ///
+    /// # Errors
+    /// Errors of the connection and of files.
+    pub async fn save(&self, image_id: &str, path: &Path) -> Result<(), DaemonError> {
+        let stream = self.raw(RawRequest::get(format!("/images/{image_id}/get")));
+        let (sender, mut reader) = stream_to_reader();
+        let write = tokio::task::spawn_blocking({
+            let path = path.to_owned();
+            move || io::copy(&mut reader, &mut File::create_new(path)?).map(drop)
+        });
+        let (result, ()) = tokio::join!(write, pump(stream, sender));
+        result.map_err(io::Error::other).flatten().map_err(|source| {
+            match source.get_ref().and_then(|cause| cause.downcast_ref::<bollard::errors::Error>()) {
+                Some(error) => self.request_error(format!("save the image {image_id}"), error),
+                None => DaemonError::File { action: "writing the image to", path: path.to_owned(), source },
+            }
+        })
+    }
+}
+
 #[derive(Debug)]
 enum Fault {
     Io(io::Error),

@@ -31,7 +31,7 @@ impl IndexDocument {
         Ok(Self(map))
     }
 
-    /// Adds an image under `tags`, in the place of what had these names.
+    /// Adds an image, or an index, which has no platform, under `tags`, in the place of what had these names.
     pub(super) fn put(
         &mut self,
         manifest: &Descriptor,

@@ -24,7 +24,7 @@ use crate::image::{Descriptor, ImageReference};
 use super::WrittenImage;
 
 pub use archive::write_layout_archive;
-pub use copy::{copy_to_layout, copy_to_layout_archive};
+pub use copy::{CopyOptions, archive_layout, copy_to_layout};
 pub use directory::write_layout;
 pub use error::LayoutError;
 pub use image::LayoutImage;

@@ -97,6 +97,17 @@ impl Authority {
         Self { files, challenge: None, credentials: HashMap::new(), tokens: Vec::new() }
     }
 
+    /// Shows these credentials where no repository is meant, whatever the files have.
+    pub(super) fn give(&mut self, credentials: &Credentials) {
+        let found = Found { credentials: credentials.clone(), identity: Identity::Given };
+        self.credentials.insert(String::new(), Some(found));
+    }
+
+    /// Whether the registry has asked for something.
+    pub(super) fn was_asked(&self) -> bool {
+        self.challenge.is_some()
+    }
+
     async fn find(&mut self, registry: &str, repository: &str) -> Result<Option<Found>, CredentialsError> {
         if let Some(known) = self.credentials.get(repository) {
             return Ok(known.clone());

@@ -19,6 +19,8 @@ pub enum Identity {
     Anonymous,
     /// Whoever has the credentials in this file.
     From(String),
+    /// Whoever has the credentials that are to be checked.
+    Given,
 }
 
 impl std::fmt::Display for Identity {
@@ -26,6 +28,7 @@ impl std::fmt::Display for Identity {
         match self {
             Self::Anonymous => formatter.write_str("without credentials"),
             Self::From(file) => write!(formatter, "with the credentials from `{file}`"),
+            Self::Given => formatter.write_str("with the credentials that were given"),
         }
     }
 }
@@ -157,6 +160,10 @@ impl RequestError {
                 "check that the credentials in `{file}` are still valid and have the right to do this; `b2i login \
                  {registry}` replaces them"
             ),
+            Identity::Given => {
+                "check the user name and the password; some registries want a token in place of the password"
+                    .into()
+            }
         };
         match self {
             Self::Status { status, identity, .. } => match status.as_u16() {
@@ -266,6 +273,14 @@ pub enum RegistryError {
         /// Those that there are.
         available: Vec<Platform>,
     },
+    /// Its registry does not take the credentials, or could not be asked.
+    #[error("cannot log in to `{registry}`")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// Why.
+        source: RequestError,
+    },
     /// It could not be written.
     #[error("cannot publish `{image}`")]
     Push {
@@ -352,7 +367,11 @@ fn or_nothing(found: &Option<Digest>) -> String {
 impl Failure for RegistryError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Pull { source, .. } | Self::Push { source, .. } if source.is_setup() => FailureKind::Usage,
+            Self::Pull { source, .. } | Self::Push { source, .. } | Self::Login { source, .. }
+                if source.is_setup() =>
+            {
+                FailureKind::Usage
+            }
             Self::Pull { .. }
             | Self::Missing { .. }
             | Self::Offline { .. }
@@ -363,7 +382,9 @@ impl Failure for RegistryError {
             | Self::Platform { .. } => FailureKind::Builder,
             Self::BaseLayer { source, .. } => source.kind(),
             Self::BaseBytes { .. } => FailureKind::Builder,
-            Self::Push { .. } | Self::ReadBack { .. } | Self::BaseInDaemon { .. } => FailureKind::Publish,
+            Self::Push { .. } | Self::Login { .. } | Self::ReadBack { .. } | Self::BaseInDaemon { .. } => {
+                FailureKind::Publish
+            }
             Self::NoTag { .. } => FailureKind::Usage,
             Self::Content { .. } => FailureKind::Input,
             Self::Layers { .. } => FailureKind::Unexpected,
@@ -374,6 +395,7 @@ impl Failure for RegistryError {
         match self {
             Self::Pull { source, registry, .. }
             | Self::Push { source, registry, .. }
+            | Self::Login { source, registry }
             | Self::Missing { source, registry, .. } => source.hints(registry),
             Self::Offline { .. } => vec!["run once with the network allowed".into()],
             Self::Platform { .. } => vec!["choose another base, or another platform with `--platform`".into()],

@@ -15,6 +15,7 @@ mod content;
 mod copy;
 mod error;
 mod host;
+mod login;
 mod repository;
 mod request;
 mod settings;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::{Identity, RegistryError, RequestError};
 use host::{Host, SharedClient};
+pub use login::LoginAnswer;
 pub use settings::{HostSettings, RegistrySettings};
 pub use sink::{PublishOptions, Published};
 pub use source::{RemoteImage, ResolveOptions};

@@ -171,14 +171,14 @@ async fn credentials_stay_behind_on_a_redirect() {
 }
 
 /// A real registry behind a password. Stops when it is dropped.
-struct Guarded {
+pub(crate) struct Guarded {
     process: Child,
-    address: String,
+    pub(crate) address: String,
     _directory: tempfile::TempDir,
 }
 
 impl Guarded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("bound").to_string();

@@ -1,6 +1,6 @@
 //! Registries as image source and sink: a real one, one behind a password, and one that misbehaves as told.
 
-mod auth;
+pub(crate) mod auth;
 mod fake;
 mod pull;
 mod push;

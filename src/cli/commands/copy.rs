@@ -1,0 +1,37 @@
+//! Owns `b2i copy`.
+
+use crate::cli::arguments::copy::CopyArguments;
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::cli::printable::printable;
+use crate::cli::runtime::Runtime;
+use crate::config::ConfigFile;
+use crate::road::{self, CopyRequest, ImageLocation};
+
+/// Copies, and prints where to and which digest.
+pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let surroundings = context.surroundings(&settings)?;
+    let CopyArguments { source, destination, platform } = arguments;
+    let offline = settings.network.offline.value;
+    match destination {
+        ImageLocation::Registry(_) if offline => {
+            let message =
+                format!("`{destination}` is in a registry, and the network is not used (`--offline`)");
+            return Err(CliError::usage(message));
+        }
+        ImageLocation::Registry(name) if name.digest().is_some() => {
+            return Err(CliError::usage(format!("`{destination}` names a digest; a tag is what is written")));
+        }
+        _ => {}
+    }
+    let request = CopyRequest {
+        source: source.clone(),
+        destination: destination.clone(),
+        platform: platform.clone(),
+        offline,
+    };
+    let digest = Runtime::start()?.run(&surroundings, road::copy(&request, &surroundings))?;
+    context.progress.finish();
+    context.printer.data(&format!("{} {digest}", printable(&destination.to_string())))
+}

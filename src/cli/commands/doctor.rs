@@ -1,0 +1,72 @@
+//! Owns `b2i doctor`.
+
+use serde_json::json;
+
+use super::login;
+use crate::cli::arguments::Format;
+use crate::cli::arguments::doctor::DoctorArguments;
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::cli::printable::printable;
+use crate::cli::runtime::Runtime;
+use crate::config::ConfigFile;
+use crate::road::{self, Finding, Health};
+
+/// Looks at everything and prints what it found; ends with 1 if there is a problem.
+pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let surroundings = context.surroundings(&settings)?;
+    let hosts = arguments.hosts.iter().map(|host| login::registry(host)).collect::<Result<Vec<_>, _>>()?;
+    let work = road::doctor(&hosts, settings.network.offline.value, &surroundings);
+    let findings = Runtime::start()?.run(&surroundings, work)?;
+    context.progress.finish();
+    match arguments.format {
+        Format::Json => context.printer.json(&json!({ "findings": findings }))?,
+        Format::Text => context.printer.data(&describe(&findings))?,
+    }
+    let is_ill = findings.iter().any(|finding| finding.health == Health::Problem);
+    // What is wrong has been said.
+    if is_ill { Err(CliError::Program(1)) } else { Ok(()) }
+}
+
+fn describe(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.subject.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for finding in findings {
+        let health = match finding.health {
+            Health::Ok => "ok",
+            Health::Note => "note",
+            Health::Problem => "problem",
+        };
+        let (subject, message) = (printable(&finding.subject), printable(&finding.message));
+        text.push_str(&format!("{health:<7}  {subject:<width$}  {message}\n"));
+        for hint in &finding.hints {
+            text.push_str(&format!("{:<7}  {:<width$}  hint: {}\n", "", "", printable(hint)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_stand_below_each_other() {
+        let finding = |subject: &str, health, message: &str, hints: &[&str]| Finding {
+            subject: subject.into(),
+            health,
+            message: message.into(),
+            hints: hints.iter().map(|hint| (*hint).to_owned()).collect(),
+        };
+        let findings = [
+            finding("daemon", Health::Note, "none", &["start one"]),
+            finding("registry.example", Health::Problem, "no\u{1b}[2J", &[]),
+        ];
+        insta::assert_snapshot!(describe(&findings), @r"
+        note     daemon            none
+                                   hint: start one
+        problem  registry.example  no\u{1b}[2J
+        ");
+    }
+}

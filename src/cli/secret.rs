@@ -1,0 +1,134 @@
+//! Owns asking for a user name and a password: on a terminal, the password without echo, or from standard input.
+//!
+//! Must not keep or print what was typed.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use super::failure::CliError;
+use super::printer::Printer;
+
+/// Longest password that is read, in bytes; some tokens have a few thousand.
+const MAXIMUM: u64 = 64 << 10;
+
+/// Reads the password that standard input holds, without the line end behind it.
+///
+/// # Errors
+/// A usage error if there is none, or none that can be one.
+pub(super) fn password_from_stdin() -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(MAXIMUM + 1).read_to_end(&mut bytes).map_err(|error| {
+        CliError::usage(format!("the password cannot be read from standard input: {error}"))
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::usage("the password on standard input is not UTF-8"))?;
+    let password = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+    if password.is_empty() {
+        return Err(CliError::usage("there is no password on standard input"));
+    }
+    if password.len() as u64 > MAXIMUM {
+        return Err(CliError::usage(format!("the password has more than {MAXIMUM} bytes")));
+    }
+    Ok(password.to_owned())
+}
+
+/// Asks for a user name on the terminal.
+///
+/// # Errors
+/// A usage error if there is no terminal, or nothing was typed.
+pub(super) fn ask_user(printer: &Printer) -> Result<String, CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::usage("no user name was given, and there is no terminal to ask on")
+            .with_hint("give it with `-u USER`"));
+    }
+    printer.prompt("User name: ");
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .take(MAXIMUM)
+        .read_line(&mut line)
+        .map_err(|error| CliError::usage(format!("the user name cannot be read: {error}")))?;
+    match line.trim() {
+        "" => Err(CliError::usage("no user name was given").with_hint("give it with `-u USER`")),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// Asks for a password on the terminal, without showing it.
+///
+/// # Errors
+/// A usage error if there is no terminal, or nothing was typed; [`CliError::Stopped`] after Ctrl-C.
+pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
+    let without = || {
+        CliError::usage("no password was given, and there is no terminal to ask on")
+            .with_hint("hand it over with `--password-stdin`, such as from a file: `--password-stdin < FILE`")
+    };
+    if !io::stdin().is_terminal() {
+        return Err(without());
+    }
+    #[cfg(unix)]
+    {
+        printer.prompt("Password: ");
+        let typed = terminal::read_silently();
+        // The line end that was typed was not shown either.
+        printer.prompt("\n");
+        match typed? {
+            password if password.is_empty() => Err(CliError::usage("no password was given")),
+            password => Ok(password),
+        }
+    }
+    #[cfg(not(unix))]
+    Err(without())
+}
+
+#[cfg(unix)]
+mod terminal {
+    use std::io::{self, Read};
+
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+    use super::{CliError, MAXIMUM};
+
+    const INTERRUPT: u8 = 3;
+    const END: u8 = 4;
+    const BACKSPACE: u8 = 8;
+    const DELETE: u8 = 127;
+
+    /// Gives the terminal its ways back.
+    struct Restored(Termios);
+
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &self.0);
+        }
+    }
+
+    /// Reads a line byte by byte. Ctrl-C is read like any other: as a signal it would end b2i here and leave a
+    /// terminal behind that shows nothing.
+    pub(super) fn read_silently() -> Result<String, CliError> {
+        let failed = |error: io::Error| {
+            CliError::usage(format!("the password cannot be read from the terminal: {error}"))
+                .with_hint("hand it over with `--password-stdin`")
+        };
+        let before = tcgetattr(rustix::stdio::stdin()).map_err(|error| failed(error.into()))?;
+        let mut silent = before.clone();
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        let _restored = Restored(before);
+        let set = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &silent);
+        set.map_err(|error| failed(error.into()))?;
+        let mut typed = Vec::new();
+        for byte in io::stdin().lock().take(MAXIMUM).bytes() {
+            match byte.map_err(failed)? {
+                b'\n' | b'\r' | END => break,
+                INTERRUPT => return Err(CliError::Stopped { code: 130, signal: "SIGINT" }),
+                BACKSPACE | DELETE => remove_last(&mut typed),
+                byte => typed.push(byte),
+            }
+        }
+        String::from_utf8(typed).map_err(|_| CliError::usage("the password is not UTF-8"))
+    }
+
+    /// Removes the last character, which may be several bytes.
+    fn remove_last(typed: &mut Vec<u8>) {
+        while typed.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+    }
+}

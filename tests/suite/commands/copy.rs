@@ -1,0 +1,156 @@
+//! `b2i copy` between real places; other programs say whether what arrived is the same.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::ended;
+use crate::environment::{B2iCommand, Daemon, TestEnvironment};
+use crate::registry::unique;
+
+fn copy(arguments: &[&str]) -> B2iCommand {
+    B2iCommand::new().arg("copy").args(arguments)
+}
+
+/// A new name in the test registry.
+fn name(what: &str) -> String {
+    format!("{}/{}:1", TestEnvironment::get().registry(), unique(what))
+}
+
+fn skopeo(arguments: &[&str]) -> String {
+    let output = std::process::Command::new("skopeo").args(arguments).output();
+    let output = output.expect("skopeo can be started (tests/run installs it)");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The manifest or index as it is.
+fn raw(name: &str) -> String {
+    skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")])
+}
+
+fn manifest(name: &str) -> Value {
+    serde_json::from_str(&raw(name)).expect("JSON")
+}
+
+fn image_id(daemon: &Daemon, image: &str) -> String {
+    let inspected = daemon.inspect_image(image).expect("the image is there");
+    inspected["Id"].as_str().expect("an ID").trim_start_matches("sha256:").to_owned()
+}
+
+/// A pushed image with several platforms, made of one image under two names.
+fn pushed_index(directory: &Path) -> String {
+    let program = TestEnvironment::get().fixture("program").display().to_string();
+    let layout = format!("oci:{}", directory.join("built").display());
+    ended(&mut B2iCommand::new().args(["build", &program, "-t", "app:1", "-o", &layout]), 0);
+    let path = directory.join("built/index.json");
+    let text = std::fs::read_to_string(&path).expect("there");
+    let index: Value = serde_json::from_str(&text).expect("JSON");
+    let mut entry = index["manifests"][0].clone();
+    entry.as_object_mut().expect("an entry").remove("annotations");
+    let mut other = entry.clone();
+    other["platform"] = serde_json::json!({"os": "linux", "architecture": "s390x"});
+    // Spaces: nothing but the same bytes has the same digest.
+    let nested = serde_json::to_string_pretty(&serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry, other]
+    }));
+    let nested = nested.expect("JSON");
+    let digest = b2i::image::Digest::of(nested.as_bytes());
+    std::fs::write(directory.join("built/blobs/sha256").join(digest.hex()), &nested).expect("written");
+    let outer = serde_json::json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": nested.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "all"}
+    }]});
+    std::fs::write(&path, outer.to_string()).expect("written");
+    let tag = name("index");
+    ended(&mut copy(&[&format!("{layout}:all"), &tag]), 0);
+    assert_eq!(raw(&tag), nested, "out of a layout, too, every byte stays");
+    tag
+}
+
+#[test]
+fn indexes_stay_whole_and_keep_every_byte() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let index = pushed_index(directory.path());
+    let (copied, one) = (name("copied"), name("one"));
+    let said = ended(&mut copy(&[&index, &format!("docker://{copied}")]), 0);
+    assert_eq!(raw(&copied), raw(&index));
+    let digest = b2i::image::Digest::of(raw(&index).as_bytes());
+    assert_eq!(said.stdout, format!("{copied} {digest}\n"));
+
+    ended(&mut copy(&[&index, &one, "--platform", &b2i::image::Platform::host().to_string()]), 0);
+    let chosen = manifest(&index)["manifests"][0]["digest"].as_str().expect("a digest").to_owned();
+    assert_eq!(b2i::image::Digest::of(raw(&one).as_bytes()).to_string(), chosen);
+    let failed = ended(&mut copy(&[&index, &one, "--platform", "linux/riscv64"]), 5);
+    assert!(failed.stderr.contains("linux/riscv64"), "{}", failed.stderr);
+
+    // Into a layout and a tar of one, and back.
+    for kind in ["oci", "oci-archive"] {
+        let place = format!("{kind}:{}:all", directory.path().join(kind).display());
+        ended(&mut copy(&[&index, &place]), 0);
+        let back = name("back");
+        ended(&mut copy(&[&place, &back]), 0);
+        assert_eq!(raw(&back), raw(&index), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_in_a_daemon_keeps_its_id() {
+    let environment = TestEnvironment::get();
+    let docker = environment.docker();
+    let image = environment.image("musl:1");
+    let id = image_id(&docker, &image);
+    let directory = tempfile::tempdir().expect("a directory");
+    let saved = directory.path().join("saved.tar").display().to_string();
+    docker.stdout(&["save", "--output", &saved, &image]);
+    for source in [format!("docker-daemon:{image}"), format!("docker-archive:{saved}")] {
+        let tag = name("from-daemon");
+        let mut command = B2iCommand::new().daemon(&docker).args(["copy", &source, &tag]);
+        ended(&mut command, 0);
+        let manifest = manifest(&tag);
+        assert_eq!(manifest["config"]["digest"], format!("sha256:{id}"), "{source}");
+        for layer in manifest["layers"].as_array().expect("a list") {
+            assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+        }
+        let _owned = docker.adopted_image(&tag);
+        docker.stdout(&["pull", &tag]);
+        assert_eq!(image_id(&docker, &tag), id, "{source}");
+        let left = std::fs::read_dir(command.directory().join("cache/b2i/leases"));
+        assert!(left.map_or(0, Iterator::count) == 0, "nothing stays behind");
+    }
+    // What Docker pushed has Docker's media types; a layout of it is one that skopeo reads.
+    let (pushed, layout) = (name("pushed"), format!("oci:{}:1", directory.path().join("layout").display()));
+    docker.stdout(&["tag", &image, &pushed]);
+    let _owned = docker.adopted_image(&pushed);
+    docker.stdout(&["push", &pushed]);
+    ended(&mut copy(&[&pushed, &layout]), 0);
+    let config = skopeo(&["inspect", "--raw", &layout]);
+    let config: Value = serde_json::from_str(&config).expect("JSON");
+    assert_eq!(config["config"]["digest"], format!("sha256:{id}"));
+    assert_eq!(config["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+    let again = format!("oci:{}", directory.path().join("again").display());
+    skopeo(&["copy", "--quiet", &layout, &again]);
+}
+
+#[test]
+fn what_cannot_be_copied_is_said_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("text"), "no image").expect("written");
+    let text = directory.path().join("text").display().to_string();
+    let target = name("never");
+    let registry = TestEnvironment::get().registry();
+    for (source, destination, code, part) in [
+        (&*format!("{registry}/b2i-test-absent:1"), &*target, 5, "there is no"),
+        (&*format!("oci:{text}"), &target, 5, "not read"),
+        (&*format!("docker-archive:{text}"), &target, 5, "text"),
+        (&*format!("docker-archive:{text}.absent"), &target, 5, "absent"),
+        ("docker-daemon:app:1", &target, 9, "no-daemon.sock"),
+        ("oci:", &target, 2, "names no file"),
+        ("UPPER", &target, 2, "UPPER"),
+    ] {
+        let failed = ended(&mut copy(&[source, destination]), code);
+        assert!(failed.stderr.contains(part), "{source}: {}", failed.stderr);
+    }
+    let failed = ended(&mut copy(&[&target, &target, "--offline"]), 2);
+    assert!(failed.stderr.contains("--offline"), "{}", failed.stderr);
+}
