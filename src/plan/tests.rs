@@ -7,6 +7,7 @@ use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, pars
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::failure::{Failure, FailureKind};
 use crate::image::compression::Compression;
+use crate::image::layer::Owner;
 use crate::input::{
     AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
 };
@@ -254,6 +255,23 @@ fn added_files_get_modes_by_what_they_are_and_foreign_directories_stay_alone() {
         entries.iter().all(|entry| entry.path.as_str() != "/etc"),
         "the base's directory is not taken over"
     );
+}
+
+#[test]
+fn a_file_below_tmp_leaves_tmp_to_everybody() {
+    let mut with_files = artifact("server");
+    let content = AddedContent::File { content: with_files.content.clone(), size: 0, executable: false };
+    let absolute = |path: &str| AddedDestination::Absolute(ImagePath::new(path).expect("valid"));
+    with_files.added = vec![
+        AddedFile { destination: absolute("/tmp/seed/data"), content: content.clone() },
+        AddedFile { destination: absolute("/tmp/more"), content },
+    ];
+    let stage = plan(&request(), &with_files, &program(), true).expect("a plan");
+    let tmp = entry(&stage, "/tmp");
+    assert_eq!((tmp.mode, tmp.owner, &tmp.what), (0o1777, Owner::ROOT, &EntrySource::Directory));
+    let Assembly::Place { entries } = &stage.assembly else { panic!("placed") };
+    assert_eq!(entries.iter().filter(|entry| entry.path.as_str() == "/tmp").count(), 1);
+    assert!(entries.iter().all(|entry| entry.path.as_str() != "/var/tmp"));
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Case {
         Self { shows: (field, value), ..self }
     }
 
-    fn compared(self) -> Self {
+    pub(crate) fn compared(self) -> Self {
         Self { compared: true, ..self }
     }
 
