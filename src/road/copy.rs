@@ -95,6 +95,14 @@ struct Found {
 /// # Errors
 /// [`Error`] of reading or writing; at the destination, names come last.
 pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<Digest, Error> {
+    let refused = || Error::Destination { place: request.destination.to_string() };
+    match &request.destination {
+        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => return Err(refused()),
+        ImageLocation::OciDirectory(place) | ImageLocation::OciArchive(place) if place.digest.is_some() => {
+            return Err(refused());
+        }
+        _ => {}
+    }
     let lease = surroundings.lease()?;
     let found = find(request, &lease, surroundings).await?;
     let events = &surroundings.events;
@@ -132,9 +140,7 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
             step.finish("");
             Ok(root.digest)
         }
-        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => {
-            Err(Error::Destination { place: request.destination.to_string() })
-        }
+        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => Err(refused()),
     }
 }
 
@@ -214,13 +220,10 @@ async fn lay_out(
 
 /// The names in a layout: the tag that was asked for, on the name that the image has.
 fn names(found: &Found, place: &LayoutReference) -> Result<Vec<ImageReference>, Error> {
-    let refused = || Error::Destination { place: place.to_string() };
-    if place.digest.is_some() {
-        return Err(refused());
-    }
+    let refused = |_| Error::Destination { place: place.to_string() };
     let Some(tag) = &place.tag else { return Ok(found.name.iter().cloned().collect()) };
     let name = found.name.as_ref().map_or_else(|| "localhost/image".to_owned(), ImageReference::name);
-    Ok(vec![format!("{name}:{tag}").parse().map_err(|_| refused())?])
+    Ok(vec![format!("{name}:{tag}").parse().map_err(refused)?])
 }
 
 #[cfg(test)]
