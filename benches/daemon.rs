@@ -20,6 +20,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark's output is its purpose")]
 
+#[path = "daemon/measure.rs"]
+mod measure;
 #[path = "daemon/samples.rs"]
 mod samples;
 
@@ -28,6 +30,8 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use measure::{median, timed, watch_memory};
 
 const BASE: &str = "b2i-test/glibc:12";
 const RUNS: usize = 7;
@@ -250,34 +254,6 @@ impl Bench {
         command.args(["rmi", "-f", NAME]);
         timed(&mut command);
     }
-}
-
-/// Reads the high-water mark of the process's resident memory, in MB, until it ends.
-fn watch_memory(process: u32) -> std::thread::JoinHandle<f64> {
-    std::thread::spawn(move || {
-        let mut peak = 0.0_f64;
-        while let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) {
-            let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) else { break };
-            let kibibytes: f64 =
-                line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0.0);
-            peak = peak.max(kibibytes * 1024.0 / 1e6);
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        peak
-    })
-}
-
-fn timed(command: &mut Command) -> Duration {
-    let started = Instant::now();
-    let output = command.stdin(Stdio::null()).output().expect("starting the command");
-    let time = started.elapsed();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    time
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn report(name: &str, time: Duration, target: Option<Duration>) {

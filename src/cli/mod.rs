@@ -10,6 +10,7 @@ mod failure;
 mod input;
 mod log;
 mod output_file;
+mod outputs;
 mod printable;
 mod printer;
 mod progress;

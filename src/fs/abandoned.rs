@@ -31,6 +31,11 @@ impl AbandonedLease {
         &self.id
     }
 
+    /// Its directory for temporary files.
+    pub fn temporary_directory(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Removes its temporary directory, its partial files and then the lease itself.
     ///
     /// # Errors

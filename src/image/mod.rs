@@ -4,6 +4,7 @@
 
 pub mod compression;
 pub mod config;
+pub mod descriptor;
 pub mod digest;
 pub mod layer;
 pub mod manifest;
@@ -14,8 +15,9 @@ pub mod signal;
 pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
+pub use descriptor::{DescribedPlatform, Descriptor};
 pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};
-pub use manifest::{Descriptor, ImageIndex, ImageManifest, LayerCompression, Manifest, ManifestFormat};
+pub use manifest::{ImageIndex, ImageManifest, LayerCompression, Manifest, ManifestFormat};
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use reference::ImageReference;

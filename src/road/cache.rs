@@ -57,7 +57,16 @@ pub async fn prune_cache(
         Some(daemon) => remove_abandoned(surroundings, Some(daemon), false).await,
         None => 0,
     };
-    let cache = tokio::task::spawn_blocking(move || cache::prune(&directory, keep));
+    #[cfg(target_os = "linux")]
+    let program = surroundings.program.clone();
+    let cache = tokio::task::spawn_blocking(move || {
+        let pruned = cache::prune(&directory, keep);
+        #[cfg(target_os = "linux")]
+        if let Err(error) = crate::engine::sandbox::remove_pruned(&program, &directory) {
+            tracing::warn!(%error, "some files of unpacked layers were not removed");
+        }
+        pruned
+    });
     let cache = match cache.await {
         Ok(pruned) => pruned?,
         // It is never aborted and does not panic by design; if it does, the panic goes on here.

@@ -17,7 +17,7 @@ use crate::image::{Descriptor, Digest, ImageReference, Platform};
 use crate::request::PullPolicy;
 use crate::store::archive::DockerArchive;
 use crate::store::daemon::ResolveOptions as DaemonOptions;
-use crate::store::layout::{CopyOptions, Layout, LayoutReference, archive_layout, copy_to_layout};
+use crate::store::layout::{ConvertOptions, Layout, LayoutReference, archive_layout, convert_to_layout};
 use crate::store::registry::ResolveOptions;
 use crate::store::{BaseLayers, BlobSource};
 
@@ -213,9 +213,9 @@ async fn lay_out(
 ) -> Result<Descriptor, Error> {
     let (root, blobs) = (found.root.clone(), found.blobs.clone());
     let compression = found.is_raw.then_some(Compression::Auto);
-    let options = CopyOptions { name: request.source.to_string(), tags, compression };
+    let options = ConvertOptions { name: request.source.to_string(), tags, compression };
     let (directory, lease) = (directory.to_owned(), lease.clone());
-    blocking(move || Ok(copy_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
+    blocking(move || Ok(convert_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
 }
 
 /// The names in a layout: the tag that was asked for, on the name that the image has.

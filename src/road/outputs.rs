@@ -36,7 +36,7 @@ impl Work<'_> {
             if let Some(layer) = written.layer {
                 known.remember(layer);
             }
-            manifest_digest = written.manifest_digest.or(manifest_digest);
+            tell(&mut manifest_digest, output, written.manifest_digest);
         }
         let written = known.layer.ok_or(Error::NoOutput)?;
         let config = (image.finish)(&written);
@@ -189,7 +189,7 @@ impl Work<'_> {
                 Output::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
                 Output::Registry => self.push_committed(config, files).await?,
             };
-            manifest_digest = Some(written.manifest.digest);
+            tell(&mut manifest_digest, output, Some(written.manifest.digest));
         }
         if self.stage.outputs.contains(&Output::Docker) {
             let context = self.publish_context();
@@ -228,6 +228,14 @@ impl Work<'_> {
         let blobs = Layout::open(&directory)?.blobs();
         self.surroundings.registries()?.copy(&written.manifest, &blobs, &self.stage.tags).await?;
         Ok(written)
+    }
+}
+
+/// Formats differ, and so the digests of several outputs may. The one to tell is the registry's, whose name it is told
+/// with; else the first.
+fn tell(told: &mut Option<Digest>, output: &Output, written: Option<Digest>) {
+    if written.is_some() && (told.is_none() || *output == Output::Registry) {
+        *told = written;
     }
 }
 

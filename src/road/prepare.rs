@@ -243,6 +243,12 @@ pub(super) async fn remove_abandoned(
             tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
             continue;
         }
+        #[cfg(target_os = "linux")]
+        if let Err(error) =
+            crate::engine::sandbox::remove_abandoned(&surroundings.program, lease.temporary_directory())
+        {
+            tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
+        }
         match lease.remove() {
             Ok(()) => removed += 1,
             Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),

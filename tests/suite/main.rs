@@ -4,6 +4,7 @@ mod build;
 mod cli;
 mod commands;
 mod daemon;
+mod daemonless;
 mod environment;
 mod failures;
 mod fault_server;

@@ -2,6 +2,7 @@
 //!
 //! Must not look for changes; the child tells them. Source: OCI image spec v1.1 "layer.md", whiteouts.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -51,11 +52,15 @@ impl Content for ChangedFile {
 pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
     let left = Arc::new(left);
     let mut entries = Vec::new();
+    let passed = passed_through(&changes);
     for change in changes {
+        if is_same(&change) && !passed.contains(&change.path) {
+            continue;
+        }
         let path = ImagePath::new(&change.path)?;
         let owner = Owner { uid: change.uid, gid: change.gid };
         let kind = match change.kind {
-            ChangeKind::Directory { opaque } => {
+            ChangeKind::Directory { opaque, .. } => {
                 if opaque {
                     entries.push(whiteout(path.join(".wh..wh..opq")?));
                 }
@@ -77,6 +82,28 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
         entries.push(Entry { path, kind, mode: change.mode, owner });
     }
     Ok(Layer::new(entries, date)?)
+}
+
+/// Whether a directory is as the image has it.
+fn is_same(change: &Change) -> bool {
+    matches!(change.kind, ChangeKind::Directory { differs: false, .. })
+}
+
+/// The directories that lead to a change. They need entries too: Docker unpacks a layer by itself, and a directory that
+/// it has to make has neither the mode nor the owner of the one below.
+fn passed_through(changes: &[Change]) -> HashSet<String> {
+    let mut passed = HashSet::new();
+    for change in changes.iter().filter(|change| !is_same(change)) {
+        let mut path = change.path.as_str();
+        while let Some((parent, _)) = path.rsplit_once('/') {
+            // What leads to a known directory is known.
+            if parent.is_empty() || !passed.insert(parent.to_owned()) {
+                break;
+            }
+            path = parent;
+        }
+    }
+    passed
 }
 
 /// An empty file whose name says what is gone.

@@ -92,7 +92,7 @@ pub enum SandboxError {
         user: String,
     },
     /// The command took longer than allowed.
-    #[error("`{command}` was stopped after {} s", limit.as_secs_f64())]
+    #[error("`{command}` was killed because it ran longer than {} s{}", limit.as_secs_f64(), tail(last_lines))]
     TimedOut {
         /// The command.
         command: String,
@@ -223,6 +223,13 @@ fn overlay_hints(errno: Option<i32>) -> Vec<String> {
     }
     hints.push(ALTERNATIVES.to_owned());
     hints
+}
+
+fn tail(last_lines: &[String]) -> String {
+    if last_lines.is_empty() {
+        return String::new();
+    }
+    format!("; its last lines:\n  {}", last_lines.join("\n  "))
 }
 
 impl Failure for SandboxError {

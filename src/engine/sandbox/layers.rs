@@ -1,13 +1,15 @@
 //! Owns the cache of unpacked layers: each is unpacked once, under a temporary name, and shared by every process.
 //!
 //! `<cache>/layers-v1/<diff ID>-<ids>/` has the layer's `tree` and `layer.json`. Of the two files beside it, `.lock` is
-//! locked shared by who uses the layer, `.making` exclusively by who makes it; who removes it needs both. Trees that were unpacked with
+//! locked shared by who uses the layer, `.making.lock` exclusively by who makes it; who removes it locks the
+//! first exclusively and begins with `layer.json`, without which the rest counts as nothing. Trees that were unpacked with
 //! other ids have other owners on disk, so the ids are part of the name. Must not know where layers come from.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,7 @@ use super::keeper::{Keeper, unexpected};
 use super::mapping::Mapping;
 use super::protocol::{Answer, Purpose, Request, RootEntry};
 use crate::events::Events;
+use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
 use crate::image::layer::Content;
 use crate::image::{Digest, DigestReader};
@@ -88,11 +91,13 @@ impl Store<'_> {
         loop {
             used.shared()?;
             if let Some(root) = self.read()? {
+                // What was used last is pruned last. A date that cannot be set only means that it goes sooner.
+                let _ = File::open(&self.directory).and_then(|file| file.set_modified(SystemTime::now()));
                 return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: used });
             }
             used.unlock()?;
             // A lock of its own: whoever uses a layer holds the other one for as long as a container lives.
-            let making = Lock::open(&self.directory, "making")?;
+            let making = Lock::open(&self.directory, "making.lock")?;
             making.exclusive()?;
             // Somebody else may have been faster.
             if self.read()?.is_none() {
@@ -127,6 +132,8 @@ impl Store<'_> {
         let description = partial.path.join("layer.json");
         let text = serde_json::to_vec(&Description { root }).expect("numbers can be written as JSON");
         fs::write(&description, text).map_err(|error| FileError::new("write", &description, error))?;
+        // Half of a layer whose removal was interrupted, or was not allowed to all of it.
+        remove_tree(&self.settings.program, &self.directory, self.mapping)?;
         fs::rename(&partial.path, &self.directory)
             .map_err(|error| FileError::new("create", &self.directory, error))?;
         Ok(())
@@ -221,6 +228,26 @@ impl Drop for Partial<'_> {
     }
 }
 
+/// Removes what is left of layers whose removal ended early: their files may belong to other ids.
+pub(super) fn remove_halves(
+    program: &Path,
+    cache: &CacheDirectory,
+    mapping: &Mapping,
+) -> Result<(), SandboxError> {
+    let directory = cache.part("layers", FORMAT)?;
+    let entries = fs::read_dir(&directory).map_err(|error| FileError::new("read", &directory, error))?;
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        if !path.is_dir() || path.join("layer.json").exists() {
+            continue;
+        }
+        let making = Lock::open(&path, "making.lock")?;
+        if making.file.try_lock().is_ok() && !path.join("layer.json").exists() {
+            remove_tree(program, &path, mapping)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory of a new name, which only this user can enter.
 pub(super) fn new_directory(parent: &Path, prefix: &str) -> Result<PathBuf, SandboxError> {
     let directory = tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir_in(parent);
@@ -236,8 +263,21 @@ fn create_directory(path: &Path) -> Result<(), SandboxError> {
 
 /// Removes the directory at `path`, whose files may have owners that only a user namespace has rights over.
 pub(super) fn remove_tree(program: &Path, path: &Path, mapping: &Mapping) -> Result<(), SandboxError> {
-    if fs::remove_dir_all(path).is_ok() || !path.exists() {
-        return Ok(());
+    let mut tries = 0;
+    loop {
+        match fs::remove_dir_all(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // A child that is about to end may be emptying it too.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries < 200 => {
+                tries += 1;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) if Mapping::is_real_root() => {
+                return Err(FileError::new("remove", path, error).into());
+            }
+            Err(_) => break,
+        }
     }
     let purpose = Purpose::Remove { directory: path.to_owned() };
     let keeper = Keeper::start(program, purpose, mapping, Vec::new())?;

@@ -189,6 +189,14 @@ pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxE
     layers::remove_tree(program, temporary, &Mapping::best())
 }
 
+/// Removes what pruning the cache had to leave of unpacked layers, because it belongs to other ids.
+///
+/// # Errors
+/// [`SandboxError`] if something cannot be removed.
+pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), SandboxError> {
+    layers::remove_halves(program, cache, &Mapping::best())
+}
+
 /// The best mapping that works: the helpers may be there and have no rights, in many containers.
 fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>), SandboxError> {
     let best = Mapping::best();

@@ -265,6 +265,8 @@ pub(super) enum ChangeKind {
     Directory {
         /// Whether it hides.
         opaque: bool,
+        /// Whether it is new or has another mode or owner than in the image.
+        differs: bool,
     },
     /// A regular file.
     File {

@@ -9,7 +9,7 @@ use super::Method;
 use super::parallel::ParallelWriter;
 use crate::image::digest::DigestWriter;
 use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::manifest::{Descriptor, LayerCompression, ManifestFormat};
+use crate::image::{Descriptor, LayerCompression, ManifestFormat};
 
 /// A layer that was written as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -167,7 +167,14 @@ fn remove(path: &Path) -> bool {
     let Ok(lock) = OpenOptions::new().create(true).truncate(false).write(true).open(lock) else {
         return false;
     };
-    lock.try_lock().is_ok() && remove_tree(path).is_ok()
+    if lock.try_lock().is_err() {
+        return false;
+    }
+    // An unpacked layer without its description counts as none, however far the rest of this comes.
+    match fs::remove_file(path.join("layer.json")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => false,
+        _ => remove_tree(path).is_ok(),
+    }
 }
 
 /// Removes a tree whose directories may forbid their owner to write to them.

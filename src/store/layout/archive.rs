@@ -66,7 +66,7 @@ fn write(
     Ok(finished.written)
 }
 
-fn blob(digest: &Digest) -> String {
+pub(super) fn blob(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 

@@ -177,39 +177,11 @@ impl<'a> Pieces<'a> {
                 Ok((compress_tar(tar, file.size, method, FORMAT, threads, out)?, None))
             }
             Piece::Blob(blob) => {
-                self.copy(blob, out)?;
+                let blobs = self.blobs.as_ref().expect("only a described base has blobs");
+                copy_blob(blobs, self.image.name(), blob, out)?;
                 Ok((in_layout(blob), None))
             }
         }
-    }
-
-    fn copy(&self, blob: &Descriptor, mut out: impl Write) -> Result<(), ArchiveError> {
-        let blobs = self.blobs.as_ref().expect("only a described base has blobs");
-        let mut reader = blobs.open(blob)?;
-        let (name, digest) = (self.image.name().to_owned(), blob.digest);
-        let failed = |source| ArchiveError::ReadBlob { name, digest, source };
-        let mut copied = 0;
-        let mut buffer = vec![0; 64 * 1024];
-        let result = loop {
-            match io::Read::read(&mut reader, &mut buffer) {
-                Ok(0) => break Ok(()),
-                Ok(count) => {
-                    copied += count as u64;
-                    // Errors of writing stay apart from those of reading.
-                    out.write_all(&buffer[..count])?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        let complete = result.and_then(|()| {
-            if copied == blob.size {
-                return Ok(());
-            }
-            let text = format!("it has {copied} bytes, and its manifest says {}", blob.size);
-            Err(io::Error::new(io::ErrorKind::InvalidData, text))
-        });
-        complete.map_err(failed)
     }
 
     /// Makes config and manifest of what was written.
@@ -240,6 +212,43 @@ impl<'a> Pieces<'a> {
         let written = WrittenLayout { image, manifest, blob };
         Ok(Finished { config_bytes, config, manifest_bytes, written })
     }
+}
+
+/// Copies a blob of the image `name`. That it is the described one, its source sees to; its length is compared here.
+pub(super) fn copy_blob(
+    blobs: &BlockingBlobs,
+    name: &str,
+    blob: &Descriptor,
+    mut out: impl Write,
+) -> Result<(), ArchiveError> {
+    let mut reader = blobs.open(blob)?;
+    let (name, digest) = (name.to_owned(), blob.digest);
+    let failed = |source| ArchiveError::ReadBlob { name, digest, source };
+    let mut copied = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    let result = loop {
+        match io::Read::read(&mut reader, &mut buffer) {
+            Ok(0) => break Ok(()),
+            Ok(count) => {
+                copied += count as u64;
+                if copied > blob.size {
+                    break Ok(());
+                }
+                // Errors of writing stay apart from those of reading.
+                out.write_all(&buffer[..count])?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    let complete = result.and_then(|()| {
+        if copied == blob.size {
+            return Ok(());
+        }
+        let text = format!("it has {copied} bytes or more, and its manifest says {}", blob.size);
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
+    });
+    complete.map_err(failed)
 }
 
 /// A descriptor as a layout has it: with OCI's media type.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{IMAGE_NAME, REF_NAME};
-use crate::image::manifest::DescribedPlatform;
+use crate::image::DescribedPlatform;
 use crate::image::{Descriptor, ImageReference, ManifestFormat, Platform};
 
 /// An index as an open document, so that unknown fields survive.

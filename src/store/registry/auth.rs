@@ -331,3 +331,35 @@ fn basic(credentials: &Credentials, registry: &str) -> Result<HeaderValue, Reque
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_covers_what_it_was_given_for_and_less() {
+        let (pull, push, other) = (Scope::pull("a/b"), Scope::push("a/b"), Scope::pull("a"));
+        assert_eq!(
+            (pull.to_string(), push.to_string()),
+            ("repository:a/b:pull".into(), "repository:a/b:pull,push".into())
+        );
+        assert!(push.covers(&pull) && push.covers(&push) && !pull.covers(&push) && !push.covers(&other));
+    }
+
+    #[test]
+    fn tokens_are_read_in_both_forms_and_expire() {
+        let scopes = [Scope::pull("a")];
+        let read = |text: &str| token(text.as_bytes(), &Identity::Anonymous, &scopes);
+        let value =
+            |text| read(text).map(|token| token.authorization.value.to_str().expect("text").to_owned());
+        assert_eq!(value(r#"{"token":"t","access_token":"u"}"#).as_deref(), Some("Bearer t"));
+        assert_eq!(value(r#"{"access_token":"u"}"#).as_deref(), Some("Bearer u"));
+        for text in ["", "{}", r#"{"token":""}"#, r#"{"token":"a\nb"}"#, r#"{"token":3}"#] {
+            assert_eq!(value(text), None, "{text}");
+        }
+        let token = read(r#"{"token":"secret","expires_in":100}"#).expect("a token");
+        assert!(token.until <= Instant::now() + Duration::from_secs(90));
+        assert!(!format!("{:?}", token.authorization.value).contains("secret"));
+        assert!(read(r#"{"token":"t","expires_in":18446744073709551615}"#).is_some());
+    }
+}

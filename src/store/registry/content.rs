@@ -176,13 +176,10 @@ impl OpenContent {
             Some(writer) => Some(joined(writer.await).map_err(ContentError::Read)?),
             None => None,
         };
+        if let Some(changed) = written.as_ref().and_then(|written| self.difference(written)) {
+            return Err(changed);
+        }
         match (written, self.expected.take()) {
-            (Some(written), Some(expected)) if written.descriptor.digest != expected.descriptor.digest => {
-                let (found, expected) = (written.descriptor.digest, expected.descriptor.digest);
-                let message =
-                    format!("the layer should have the digest {expected}, but was written with {found}");
-                Err(ContentError::Read(io::Error::new(io::ErrorKind::InvalidData, message)))
-            }
             (Some(written), _) => Ok(written),
             (None, Some(expected)) => Ok(expected),
             (None, None) => Err(ContentError::Read(io::Error::other("nothing was written"))),
@@ -198,13 +195,20 @@ impl OpenContent {
             pieces.stream = futures_util::stream::empty().boxed();
             pieces.failure.take()
         };
-        let written = match self.writer.take() {
-            Some(writer) => {
-                joined(writer.await).err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
-            }
-            None => failure,
-        };
-        written.map(ContentError::Read)
+        let Some(writer) = self.writer.take() else { return failure.map(ContentError::Read) };
+        match joined(writer.await) {
+            Ok(written) => self.difference(&written),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Err(error) => Some(ContentError::Read(error)),
+        }
+    }
+
+    /// What is wrong if something else was written than was known before.
+    fn difference(&self, written: &Uploaded) -> Option<ContentError> {
+        let (expected, found) = (self.expected.as_ref()?.descriptor.digest, written.descriptor.digest);
+        let message = format!("the layer should have the digest {expected}, but was written with {found}");
+        let error = io::Error::new(io::ErrorKind::InvalidData, message);
+        (expected != found).then_some(ContentError::Read(error))
     }
 }
 
@@ -291,6 +295,14 @@ impl Progress {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.bytes = counted.bytes.saturating_sub(bytes);
         counted.reported = counted.bytes;
+    }
+
+    /// Ends the step with what moved.
+    pub(super) fn finish(&self, step: RunningStep, was_there: bool) {
+        match self.bytes() {
+            0 if was_there => step.finish("was already there"),
+            bytes => step.sized(bytes).finish(""),
+        }
     }
 
     /// How many bytes moved.

@@ -38,8 +38,7 @@ impl Registries {
             let is_there = outdated.len() < target.tags.len();
             let (descriptor, bytes) = target.copy_below(root, blobs, is_there, 0).await?;
             target.publish_manifest(&outdated, &descriptor, &bytes).await?;
-            let remark = if outdated.is_empty() { "was already there" } else { "" };
-            step.sized(target.progress.bytes()).finish(remark);
+            target.progress.finish(step, outdated.is_empty());
         }
         Ok(())
     }

@@ -186,12 +186,12 @@ impl Host {
         if let Some(settled) = self.settled.get() {
             return self.deliver_to(join(&self.candidates[*settled])?, message, payload()).await;
         }
-        let mut first = None;
+        let (mut first, mut odd) = (None, None);
         for (index, home) in self.candidates.iter().enumerate() {
             let is_last = index + 1 == self.candidates.len();
             match self.deliver_from(home, join(home)?, message, payload()).await {
                 // What servers that speak TLS say to those who don't.
-                Ok(delivered) if !is_last && wants_tls(&delivered) => {}
+                Ok(delivered) if !is_last && wants_tls(&delivered) => odd = Some(delivered),
                 Ok(delivered) => {
                     // If a parallel request was faster, it found the same.
                     let _ = self.settled.set(index);
@@ -204,10 +204,13 @@ impl Host {
                 }
             }
         }
-        Err(first.unwrap_or_else(|| Failed::Passing {
-            url: self.name.clone(),
-            reason: "it does not answer".into(),
-        }))
+        let silent = || Failed::Passing { url: self.name.clone(), reason: "it does not answer".into() };
+        match (odd, first) {
+            (_, Some(untrusted @ Failed::Final(RequestError::Tls { .. }))) => Err(untrusted),
+            // There was no TLS either, so this was its answer.
+            (Some(delivered), _) => Ok(delivered),
+            (None, failed) => Err(failed.unwrap_or_else(silent)),
+        }
     }
 
     /// Sends to `url`, which the registry may have named; following redirects.
@@ -346,4 +349,32 @@ fn wants_tls(delivered: &Delivered) -> bool {
     let response = &delivered.response;
     let is_registry = response.headers().contains_key("docker-distribution-api-version");
     response.status() == StatusCode::BAD_REQUEST && (response.version() == Version::HTTP_10 || !is_registry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(name: &str, insecure: bool) -> Vec<String> {
+        let own = HostSettings { insecure, ..HostSettings::default() };
+        let settings =
+            RegistrySettings { hosts: [(name.to_owned(), own)].into(), ..RegistrySettings::default() };
+        let (one, two) = (SharedClient::default(), SharedClient::default());
+        let host =
+            Host::new(name, &settings, &one, &two, &Events::silent()).map_err(|error| error.to_string());
+        host.expect("an address").candidates.iter().map(Url::to_string).collect()
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_and_for_whom_the_user_names() {
+        assert_eq!(candidates("docker.io", false), ["https://registry-1.docker.io/"]);
+        assert_eq!(candidates("r.example:5000", false), ["https://r.example:5000/"]);
+        assert_eq!(candidates("r.example:5000", true), ["https://r.example:5000/", "http://r.example:5000/"]);
+        for local in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000"] {
+            assert_eq!(candidates(local, false), [format!("http://{local}/"), format!("https://{local}/")]);
+        }
+        let settings = RegistrySettings::default();
+        let client = SharedClient::default();
+        assert!(Host::new("r.example:99999", &settings, &client, &client, &Events::silent()).is_err());
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! Source: OCI distribution spec v1.1; the distribution project's token authentication.
 
+mod ahead;
 mod answer;
 mod auth;
 mod blob;

@@ -66,3 +66,18 @@ fn canonical(registry: &str) -> String {
         other => other.to_ascii_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_has_its_own_settings_and_docker_hub_by_any_name() {
+        let own = HostSettings { insecure: true, ..HostSettings::default() };
+        let hosts = BTreeMap::from([("index.docker.io".to_owned(), own.clone()), ("a:5000".to_owned(), own)]);
+        let settings = RegistrySettings { hosts, ..RegistrySettings::default() };
+        for (name, insecure) in [("docker.io", true), ("a:5000", true), ("a", false), ("b.a:5000", false)] {
+            assert_eq!(settings.host(name).insecure, insecure, "{name}");
+        }
+    }
+}

@@ -12,8 +12,8 @@ use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::RegistryError;
 use super::target::{Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
+use crate::image::DescribedPlatform;
 use crate::image::layer::WrittenLayer;
-use crate::image::manifest::DescribedPlatform;
 use crate::image::{Descriptor, Digest, ImageIndex, ImageManifest, ImageReference, ManifestFormat};
 use crate::store::{BaseLayers, EncodeLayer, UncompressedLayer, UnfinishedImage};
 
@@ -97,7 +97,7 @@ impl Registries {
             let target = self.target(group, Progress::new(step.clone()))?;
             let publishing = Publishing::new(&target, image, &options).await?;
             let (done, was_there) = publishing.run(Under::Tags).await?;
-            step.sized(target.progress.bytes()).finish(if was_there { "was already there" } else { "" });
+            target.progress.finish(step, was_there);
             options.known = Some((done.layer, done.blob.clone()));
             published = Some(done);
         }
@@ -138,7 +138,7 @@ impl Registries {
             let descriptor = Descriptor::of(format.index(), &index);
             let outdated = target.outdated(&descriptor.digest).await?;
             target.publish_manifest(&outdated, &descriptor, &index).await?;
-            step.sized(target.progress.bytes()).finish("");
+            target.progress.finish(step, outdated.is_empty());
             result = Some((descriptor, published));
         }
         result.ok_or(RegistryError::NoTag { image: String::new() })
@@ -216,8 +216,9 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         }
         let (layer, descriptor) = if self.image.layer.size() <= MADE_IN_MEMORY {
+            let capacity = usize::try_from(self.image.layer.size()).unwrap_or_default();
             let written = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::new();
+                let mut bytes = Vec::with_capacity(capacity);
                 blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
             });
             let written = match written.await {
@@ -231,7 +232,7 @@ impl<'a> Publishing<'a> {
             tokio::try_join!(target.upload(&content), target.upload(&finished.config))?;
             return Ok(finished);
         } else {
-            let uploaded = target.upload(&Content::Layer(blob, None)).await?;
+            let uploaded = target.upload_new(blob).await?;
             let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
                 image: target.image.clone(),
                 source: std::io::Error::other("the layer was not written"),

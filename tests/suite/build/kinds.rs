@@ -9,7 +9,7 @@ use super::*;
 
 /// What runs an artifact, and so how it shows how it was started.
 #[derive(Clone, Copy, PartialEq)]
-enum Runs {
+pub(crate) enum Runs {
     /// It is a program that prints or serves a report.
     Native,
     /// A Java program that does the same.
@@ -21,27 +21,27 @@ enum Runs {
 }
 
 /// One artifact.
-struct Case {
-    runs: Runs,
-    artifact: &'static str,
-    added: &'static [&'static str],
+pub(crate) struct Case {
+    pub(crate) runs: Runs,
+    pub(crate) artifact: &'static str,
+    pub(crate) added: &'static [&'static str],
     /// What b2i must choose.
-    builder: &'static str,
+    pub(crate) builder: &'static str,
     /// What of the report shows that it is this artifact.
-    shows: (&'static str, &'static str),
+    pub(crate) shows: (&'static str, &'static str),
     /// Whether all files of the images are compared: once for each template and kind of base.
-    compared: bool,
+    pub(crate) compared: bool,
 }
 
 /// Options of `docker create` and words of its command line.
-type Given<'a> = (&'a [&'a str], &'a [&'a str]);
+pub(crate) type Given<'a> = (&'a [&'a str], &'a [&'a str]);
 
 impl Case {
-    fn of(runs: Runs, artifact: &'static str, builder: &'static str) -> Self {
+    pub(crate) fn of(runs: Runs, artifact: &'static str, builder: &'static str) -> Self {
         Self { runs, artifact, added: &[], builder, shows: ("pid", ""), compared: false }
     }
 
-    fn showing(self, field: &'static str, value: &'static str) -> Self {
+    pub(crate) fn showing(self, field: &'static str, value: &'static str) -> Self {
         Self { shows: (field, value), ..self }
     }
 
@@ -49,14 +49,19 @@ impl Case {
         Self { compared: true, ..self }
     }
 
+    /// The arguments of `b2i build`, behind the options: the artifact, what is added, and the words for `ARGS`.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![fixture(self.artifact)];
+        arguments.extend(self.added.iter().flat_map(|name| ["--add".to_owned(), fixture(name)]));
+        arguments.push("--".into());
+        arguments.extend(self.words(&["--print", "default", "a b"]));
+        arguments
+    }
+
     fn build(&self, daemon: &Daemon, assembly: &str) -> Image {
-        let artifact = fixture(self.artifact);
-        let added: Vec<String> = self.added.iter().map(|name| fixture(name)).collect();
-        let mut arguments = vec![artifact.as_str(), "--assemble", assembly];
-        arguments.extend(added.iter().flat_map(|path| ["--add", path.as_str()]));
-        arguments.push("--");
-        let words = self.words(&["--print", "default", "a b"]);
-        arguments.extend(words.iter().map(String::as_str));
+        let own = self.arguments();
+        let mut arguments = vec!["--assemble", assembly];
+        arguments.extend(own.iter().map(String::as_str));
         let image = Image::build(daemon, &arguments);
         let planned = format!("Planned {}", self.builder);
         assert!(image.messages.contains(&planned), "{planned}: {}", image.messages);
@@ -72,7 +77,7 @@ impl Case {
     }
 
     /// Asks the started image and checks that it saw just `expected`.
-    fn ask(&self, image: &Image, (options, given): Given<'_>, expected: &[&str]) -> Option<Value> {
+    pub(crate) fn ask(&self, image: &Image, (options, given): Given<'_>, expected: &[&str]) -> Option<Value> {
         let (given, expected) = (self.words(given), self.words(expected));
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
         let (report, seen) = match self.runs {
@@ -144,7 +149,7 @@ impl Case {
     }
 
     /// Runs it with a read-only root file system as a user that nobody knows, in group 0.
-    fn confined(&self, image: &Image) {
+    pub(crate) fn confined(&self, image: &Image) {
         let confined = ["--read-only", "--user", "123456:0", "-e", "ARGS=--print 'of \"ARGS\"'"];
         let tomcat = ["--read-only", "--user", "123456:0", "-e", "ARGS=-Dword=--print '-Dword=of \"ARGS\"'"];
         let scratch = ["--tmpfs", "/tmp"];
@@ -160,7 +165,7 @@ impl Case {
         }
     }
 
-    fn served(&self, image: &Image, code: i64) {
+    pub(crate) fn served(&self, image: &Image, code: i64) {
         let container = image.serve(&["-e", "ARGS=--port 8080"], &[]);
         let report = asked(&container, "/");
         assert_eq!(

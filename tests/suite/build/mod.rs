@@ -3,11 +3,11 @@
 mod arguments;
 mod builder_images;
 mod daemonless;
-mod kinds;
+pub(crate) mod kinds;
 mod options;
 mod reproducible;
 mod run;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::Path;
 
@@ -54,8 +54,15 @@ const WORDS: [&str; 15] = [
 /// Writes what every test needs into the configuration of this call: other bases instead of the public ones.
 fn replace_bases(command: B2iCommand) -> B2iCommand {
     let environment = TestEnvironment::get();
-    let lines = BASES
-        .map(|(public, test)| format!("\"docker.io/library/{public}\" = \"{}\"\n", environment.image(test)));
+    replace_bases_by(command, |test| Some(environment.image(test)))
+}
+
+/// As `replace_bases`, by the names that `name_of` gives for the test images.
+pub(crate) fn replace_bases_by(command: B2iCommand, name_of: impl Fn(&str) -> Option<String>) -> B2iCommand {
+    let line = |(public, test): (&str, &str)| {
+        name_of(test).map(|name| format!("\"docker.io/library/{public}\" = \"{name}\"\n"))
+    };
+    let lines: Vec<String> = BASES.into_iter().filter_map(line).collect();
     let directory = command.directory().join("home/.config/b2i");
     std::fs::create_dir_all(&directory).expect("the home directory is the test's");
     std::fs::write(directory.join("config.toml"), format!("[bases]\n{}", lines.concat()))
@@ -69,17 +76,17 @@ fn b2i(daemon: &Daemon) -> B2iCommand {
 }
 
 /// The path of a fixture as text.
-fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     TestEnvironment::get().fixture(name).into_os_string().into_string().expect("the path is UTF-8")
 }
 
 /// An image that b2i has built, removed when the value is dropped.
-struct Image {
-    daemon: Daemon,
+pub(crate) struct Image {
+    pub(crate) daemon: Daemon,
     name: OwnedImage,
-    id: String,
+    pub(crate) id: String,
     /// What b2i wrote to standard error.
-    messages: String,
+    pub(crate) messages: String,
 }
 
 impl Image {
@@ -89,7 +96,7 @@ impl Image {
     }
 
     /// As `build`, by a call that is prepared already.
-    fn build_by(command: B2iCommand, daemon: &Daemon, arguments: &[&str]) -> Self {
+    pub(crate) fn build_by(command: B2iCommand, daemon: &Daemon, arguments: &[&str]) -> Self {
         let name = daemon.owned_image("build");
         let end = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
         let output = command
@@ -114,16 +121,25 @@ impl Image {
         image
     }
 
-    fn reference(&self) -> &str {
+    /// Pulls `name` from its registry.
+    pub(crate) fn pull(daemon: &Daemon, name: &str) -> Self {
+        let owned = daemon.adopted_image(name);
+        daemon.stdout(&["pull", name]);
+        let inspected = daemon.inspect_image(name).expect("it was pulled");
+        let id = inspected["Id"].as_str().expect("an image has an ID").to_owned();
+        Self { daemon: daemon.clone(), name: owned, id, messages: String::new() }
+    }
+
+    pub(crate) fn reference(&self) -> &str {
         self.name.reference()
     }
 
-    fn inspect(&self) -> Value {
+    pub(crate) fn inspect(&self) -> Value {
         self.daemon.inspect_image(self.reference()).expect("the image is in the daemon")
     }
 
     /// Runs it to its end and returns what it printed.
-    fn print(&self, options: &[&str], arguments: &[&str]) -> String {
+    pub(crate) fn print(&self, options: &[&str], arguments: &[&str]) -> String {
         let output = self.daemon.run(&[options, &[self.reference()], arguments].concat());
         let (stdout, stderr) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -133,27 +149,27 @@ impl Image {
     }
 
     /// Runs it to its end and returns the report that it printed.
-    fn report(&self, options: &[&str], arguments: &[&str]) -> Value {
+    pub(crate) fn report(&self, options: &[&str], arguments: &[&str]) -> Value {
         let text = self.print(options, arguments);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("no report: {error}: {text}"))
     }
 
     /// Starts it with the port 8080 published.
-    fn serve(&self, options: &[&str], arguments: &[&str]) -> RunningContainer {
+    pub(crate) fn serve(&self, options: &[&str], arguments: &[&str]) -> RunningContainer {
         let published = ["--publish", "127.0.0.1::8080"];
         self.daemon.start(&[&published[..], options, &[self.reference()], arguments].concat())
     }
 }
 
 /// Asks a server for its report.
-fn asked(container: &RunningContainer, path: &str) -> Value {
+pub(crate) fn asked(container: &RunningContainer, path: &str) -> Value {
     let (status, body) = container.get(8080, path);
     assert_eq!(status, 200, "{path}: {body}\n{}", container.logs());
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("no report: {error}: {body}"))
 }
 
 /// The words of a report's field, which is a list.
-fn words(report: &Value, field: &str) -> Vec<String> {
+pub(crate) fn words(report: &Value, field: &str) -> Vec<String> {
     let list = report[field].as_array().unwrap_or_else(|| panic!("no list `{field}` in {report}"));
     list.iter().map(|word| word.as_str().expect("a text").to_owned()).collect()
 }

@@ -95,6 +95,19 @@ impl RunningB2i {
         (B2iOutput { stdout, stderr: self.stderr(), code }, took)
     }
 
+    /// As `wait`, with the number of bytes that it has read by then, from whatever it was.
+    pub(crate) fn wait_and_count(self) -> (B2iOutput, u64) {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let pid = Pid::from_child(&self.child);
+        // A process that has ended and was not waited for still has its counters.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), options).expect("a child can be waited for");
+        let path = format!("/proc/{}/io", pid.as_raw_nonzero());
+        let counters = std::fs::read_to_string(path).expect("a process has counters");
+        let read = counters.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok());
+        (self.wait().0, read.expect("one of them is rchar"))
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("a child can be killed");

@@ -64,25 +64,38 @@ fn every_user_directory_locale_and_number_of_cores_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_script_that_ran_in_a_daemon_goes_into_a_layout_too() {
-    for daemon in TestEnvironment::get().daemons() {
-        let command = B2iCommand::new().daemon(&daemon);
+fn a_script_that_ran_in_a_daemon_goes_into_layouts_and_registries_too() {
+    let environment = TestEnvironment::get();
+    for daemon in environment.daemons() {
+        let mut command = B2iCommand::new().daemon(&daemon);
         let work = command.directory().join("work");
-        let program = TestEnvironment::get().fixture("program").display().to_string();
-        let mut command = command.args(["build", &program, "--offline", "--quiet", "--assemble", "docker"]);
-        command = command.args(["-t", "app:1", "-o", "oci:layout", "-o", "oci-archive:layout.tar"]);
+        let program = environment.fixture("program").display().to_string();
+        let name = format!("{}/layouts/{}:{}", environment.registry(), daemon.name, std::process::id());
+        command = command.args(["build", &program, "--quiet", "--assemble", "docker", "-t", &name]);
+        command = command.args([
+            "-o",
+            "oci:layout",
+            "-o",
+            "oci-archive:layout.tar",
+            "-o",
+            "docker-archive:app.tar",
+        ]);
+        command = command.args(["-o", "registry"]);
         let ended = command.run();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        for (transport, name) in [("oci", "layout"), ("oci-archive", "layout.tar")] {
-            let source = format!("{transport}:{}:1", work.join(name).display());
-            let config = run("skopeo", &["inspect", "--config", "--raw", &source]);
-            assert_eq!(
-                b2i::image::Digest::of(config.as_bytes()).to_string(),
-                ended.stdout.trim(),
-                "{source}"
-            );
-            let copied = format!("dir:{}", work.join(format!("copy-of-{name}")).display());
-            run("skopeo", &["copy", "--quiet", &source, &copied]);
+        let tag = std::process::id();
+        for source in [
+            format!("oci:{}:{tag}", work.join("layout").display()),
+            format!("oci-archive:{}:{tag}", work.join("layout.tar").display()),
+            format!("docker-archive:{}", work.join("app.tar").display()),
+            format!("docker://{name}"),
+        ] {
+            let config = run("skopeo", &["inspect", "--tls-verify=false", "--config", "--raw", &source]);
+            let id = b2i::image::Digest::of(config.as_bytes()).to_string();
+            assert!(ended.stdout.contains(&id), "{source}: {id}, {}", ended.stdout);
+            // Copying reads and verifies every layer.
+            let copied = format!("dir:{}", work.join(id.trim_start_matches("sha256:")).display());
+            run("skopeo", &["copy", "--quiet", "--src-tls-verify=false", &source, &copied]);
         }
     }
 }

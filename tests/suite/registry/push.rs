@@ -5,9 +5,7 @@ use std::time::Duration;
 use b2i::failure::{Failure, FailureKind};
 use b2i::image::{ImageReference, Platform};
 use b2i::store::builtin::static_base;
-use b2i::store::registry::{
-    PublishOptions, Published, RegistryError, RegistrySettings, RequestError, ResolveOptions,
-};
+use b2i::store::registry::{PublishOptions, Published, RegistryError, RegistrySettings, ResolveOptions};
 use b2i::store::{BaseImage, UnfinishedImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
@@ -130,6 +128,21 @@ async fn a_registry_that_falls_silent_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_slow_upload_ends_when_the_layer_turns_out_to_be_there() {
+    let registry = FakeRegistry::start(Access::Open, |seen| match (seen.kind, seen.nth) {
+        // The second push's.
+        (Kind::Patch, 1) => Fault::Silence(Duration::from_secs(600)),
+        _ => Fault::None,
+    });
+    // More than the sockets' buffers hold.
+    let image = on(scratch(), layer("/large", noise(12, 40 << 20), 0o644));
+    let first = publish(&registry, &image, "app", settings()).await.expect("published");
+    let second = publish(&registry, &image, "app", settings()).await.expect("published");
+    assert_eq!(first, second);
+    registry.assert_sound();
+}
+
+#[tokio::test]
 async fn an_upload_goes_on_where_it_was_cut() {
     let hook = fail_once(Kind::Patch, Fault::CutAfter(4 << 20));
     let registry = FakeRegistry::start(Access::Open, hook);
@@ -232,6 +245,28 @@ async fn uploads_led_to_another_host_show_it_no_credentials() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_led_elsewhere_begins_again_there() {
+    for kind in [Kind::Begin, Kind::Patch, Kind::Put] {
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            found if found == kind && !seen.target.contains("again") => {
+                let sign = if seen.target.contains('?') { '&' } else { '?' };
+                Fault::Answer(307, vec![("Location", format!("{}{sign}again=1", seen.target))], "")
+            }
+            _ => Fault::None,
+        });
+        publish(&registry, &large(), "app", settings()).await.expect("published");
+        registry.assert_sound();
+        // Round and round.
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            found if found == kind => Fault::Answer(307, vec![("Location", seen.target.clone())], ""),
+            _ => Fault::None,
+        });
+        let error = publish(&registry, &large(), "app", settings()).await.expect_err("it never ends");
+        assert!(whole(&error).contains("more than"), "{}", whole(&error));
+    }
+}
+
+#[tokio::test]
 async fn content_that_changes_is_an_error_of_the_input() {
     let image = large();
     let registry = FakeRegistry::open();
@@ -245,12 +280,8 @@ async fn content_that_changes_is_an_error_of_the_input() {
     let tags = [tag(&elsewhere, "app")];
     let error = registries.publish(&other, &tags, &options).await.expect_err("it changed");
     assert_eq!(elsewhere.manifest("app", "1"), None);
-    assert!(
-        matches!(&error, RegistryError::Content { .. })
-            || matches!(&error, RegistryError::Push { source: RequestError::Status { .. }, .. }),
-        "{}",
-        whole(&error)
-    );
+    assert!(matches!(&error, RegistryError::Content { .. }), "{}", whole(&error));
+    assert_eq!(error.kind(), FailureKind::Input);
 }
 
 #[tokio::test]

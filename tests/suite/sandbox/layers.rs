@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage};
+use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, remove_pruned};
 use b2i::engine::{Container, Engine};
 use b2i::failure::{Failure, FailureKind};
 use b2i::image::layer::Content;
@@ -204,4 +204,36 @@ fn wrong_and_cut_layers_leave_nothing() {
             assert_eq!(setup.temporary_files(), Vec::<std::path::PathBuf>::new());
         }
     });
+}
+
+#[test]
+fn pruned_layers_are_unpacked_again_however_little_was_removed() {
+    as_everybody(
+        "sandbox::layers::pruned_layers_are_unpacked_again_however_little_was_removed",
+        async |_| {
+            let setup = Setup::new();
+            let layers = || {
+                let tar = Tar::new().directory("d", 0o700, (7, 7)).file("d/f", 0o600, (7, 7), "f").directory(
+                    "d/e",
+                    0o500,
+                    (8, 8),
+                );
+                vec![tar.file("d/e/g", 0o400, (8, 8), "g").finish()]
+            };
+            assert_eq!(lines_on(&setup, layers(), "cat /d/f /d/e/g").await, ["fg"]);
+            let used = setup.engine(layers()).create(setup.spec("")).await.expect("created");
+            let kept = b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            assert!(kept.in_use >= 2, "{kept:?}");
+            used.remove().await.expect("removed");
+            // Of what belongs to other ids, b2i's user can remove only some.
+            b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            assert_eq!(lines_on(&setup, layers(), "cat /d/f /d/e/g").await, ["fg"]);
+            b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            remove_pruned(&setup.settings.program, &setup.settings.cache).expect("removed");
+            let left =
+                std::fs::read_dir(setup.settings.cache.root().join("layers-v1")).expect("lists").flatten();
+            let left: Vec<_> = left.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+            assert!(left.is_empty(), "{left:?}");
+        },
+    );
 }

@@ -6,6 +6,7 @@ use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use b2i::failure::{Failure, FailureKind};
 
 use b2i::engine::sandbox::remove_abandoned;
+use b2i::fs::abandoned;
 
 use super::{Setup, Who, as_everybody};
 
@@ -115,7 +116,7 @@ fn a_killed_b2i_leaves_nothing() {
             wait_until(|| !is_running(&marker) && !has_child_in(&cache));
             // A process that was just being started may still have the lease for a moment.
             wait_until(|| {
-                for lease in b2i::fs::abandoned(&cache) {
+                for lease in abandoned(&cache) {
                     remove_abandoned(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache.join("tmp").join(lease.id()))
                         .expect("what is left is removed");
                     lease.remove().expect("removed");

@@ -1,7 +1,7 @@
 //! Owns reading what a container changed out of the upper directory of its overlay.
 //!
-//! Compared with what the image alone shows: overlayfs also keeps directories that are only passed through, and marks
-//! new ones as hiding what never was. Afterwards b2i's own user can read every file; modes and owners are told, not
+//! Compared with what the image alone shows: overlayfs marks new directories as hiding what never was, and keeps
+//! directories that were only passed through; both are told apart. Afterwards b2i's own user can read every file; modes and owners are told, not
 //! looked up. Must not copy contents.
 
 use std::collections::HashMap;
@@ -178,8 +178,8 @@ impl Walk<'_> {
         let is_opaque = is_opaque(&handle);
         let opaque = is_opaque && in_image.is_some();
         self.make_readable(&handle, 0o700)?;
-        let told =
-            (opaque || in_image != Some(kept)).then(|| change(&path, ChangeKind::Directory { opaque }, kept));
+        let differs = opaque || in_image != Some(kept);
+        let told = Some(change(&path, ChangeKind::Directory { opaque, differs }, kept));
         let below = Directory { path, is_hidden: is_hidden || is_opaque || in_image.is_none() };
         Ok((told, Some(below)))
     }

@@ -114,7 +114,8 @@ impl Place {
         mount_overlay(&work, LOWER, &format!("lowerdir={lower},userxattr"), MountFlags::RDONLY)?;
         let scratch = tree::open_below(&work, WORK)?;
         let (upper, scratch_path) = (through_proc(upper.as_fd()), through_proc(scratch.as_fd()));
-        let options = format!("lowerdir={lower},upperdir={upper},workdir={scratch_path},userxattr");
+        // Volatile: what a killed machine loses here, nobody looks for; otherwise unmounting writes the disk's caches.
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={scratch_path},userxattr,volatile");
         mount_overlay(&work, ROOT, &options, MountFlags::empty())?;
         let root = tree::open_below(&work, ROOT)?;
         Ok(Self {

@@ -1,0 +1,62 @@
+//! Owns a listener before the registry that notes the requests that pass it. Bytes pass unchanged.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use crate::environment::TestEnvironment;
+
+/// The listener; it lives as long as the process.
+pub(super) struct CountingRegistry {
+    /// `host:port`, for names of images.
+    pub(super) address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl CountingRegistry {
+    /// Listens before the environment's registry.
+    pub(super) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let seen = Arc::clone(&seen);
+                std::thread::spawn(move || pass(client, &seen));
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// Takes the requests since the last call: method and path of each.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().expect("not poisoned"))
+    }
+}
+
+fn pass(mut client: TcpStream, seen: &Mutex<Vec<String>>) {
+    let mut registry = TcpStream::connect(TestEnvironment::get().registry()).expect("the registry listens");
+    let (mut answers, mut to_client) =
+        (registry.try_clone().expect("cloned"), client.try_clone().expect("cloned"));
+    std::thread::spawn(move || {
+        drop(std::io::copy(&mut answers, &mut to_client));
+        drop(to_client.shutdown(Shutdown::Both));
+    });
+    let mut buffer = [0; 64 * 1024];
+    while let Some(count) = client.read(&mut buffer).ok().filter(|count| *count > 0) {
+        seen.lock().expect("not poisoned").extend(request(&buffer[..count]));
+        if registry.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    drop(registry.shutdown(Shutdown::Both));
+}
+
+/// Method and path, if a request begins here: nobody sends a second one before the first is answered.
+fn request(bytes: &[u8]) -> Option<String> {
+    let line = bytes.split(|byte| *byte == b'\r').next()?;
+    let line = std::str::from_utf8(line).ok()?.strip_suffix(" HTTP/1.1")?;
+    let (method, _) = line.split_once(' ')?;
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method).then(|| line.to_owned())
+}

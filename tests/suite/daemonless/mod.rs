@@ -1,0 +1,103 @@
+//! Whole builds where no daemon is asked: from bases in a registry to results in a registry, and what Docker and Podman
+//! make of them.
+
+mod counting;
+mod failures;
+mod interrupted;
+mod kinds;
+mod outputs;
+mod parallel;
+mod repeat;
+mod sandbox;
+
+use std::path::Path;
+
+use crate::build::replace_bases_by;
+use crate::environment::{B2iCommand, B2iOutput, Daemon, OwnedImage, TestEnvironment};
+use crate::registry::unique;
+
+/// A test image that was pushed to the registry.
+struct PushedBase {
+    /// Name of the test image.
+    test: &'static str,
+    /// Name in the registry.
+    name: String,
+    /// A daemon that builds on it keeps it until this is dropped.
+    _owned: [OwnedImage; 2],
+}
+
+impl PushedBase {
+    /// Pushes a test image. The repository is the same for all tests, so that its layers are uploaded once.
+    fn new(test: &'static str) -> Self {
+        let environment = TestEnvironment::get();
+        let docker = environment.docker();
+        let (repository, _) = test.split_once(':').expect("a test image has a tag");
+        let name = format!("{}/b2i-test-bases/{repository}:{}", environment.registry(), unique("base"));
+        let owned = environment.daemons().map(|daemon| daemon.adopted_image(&name));
+        docker.stdout(&["tag", &environment.image(test), &name]);
+        docker.stdout(&["push", &name]);
+        docker.stdout(&["image", "rm", &name]);
+        Self { test, name, _owned: owned }
+    }
+
+    /// Lets `command` take it instead of the public base.
+    fn replaces_public(&self, command: B2iCommand) -> B2iCommand {
+        replace_bases_by(command, |test| (test == self.test).then(|| self.name.clone()))
+    }
+}
+
+/// A name in the registry for a result, which the daemons that pull it forget in the end.
+fn result_name(what: &str) -> String {
+    format!("{}/{}:1", TestEnvironment::get().registry(), unique(what))
+}
+
+/// The digest that `b2i build` printed for `name`.
+fn printed_digest(output: &B2iOutput, name: &str) -> String {
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let line = output.stdout.trim_end();
+    let (first, digest) = line.split_once(' ').unwrap_or_else(|| panic!("no name and digest: {line:?}"));
+    assert_eq!(first, name);
+    assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    digest.to_owned()
+}
+
+/// What `skopeo inspect --raw` finds at a place: the manifest.
+fn manifest(place: &str) -> Vec<u8> {
+    skopeo(&["inspect", "--raw", "--tls-verify=false", place])
+}
+
+/// The digest of the manifest at a place.
+fn manifest_digest(place: &str) -> String {
+    b2i::image::Digest::of(&manifest(place)).to_string()
+}
+
+fn skopeo(arguments: &[&str]) -> Vec<u8> {
+    let output = std::process::Command::new("skopeo").args(arguments).output().expect("skopeo starts");
+    assert!(output.status.success(), "skopeo {arguments:?}: {output:?}");
+    output.stdout
+}
+
+/// The names in a directory, in order; none if there is no directory.
+fn files(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Checks that no run has left anything in the cache but what it is for.
+fn assert_clean(cache: &Path) {
+    for directory in ["tmp", "leases"] {
+        assert_eq!(files(&cache.join(directory)), [""; 0], "{directory} of the cache");
+    }
+}
+
+/// Runs an image that prints the static program's report, and gives the report's text.
+fn report_of(daemon: &Daemon, name: &str, words: &[&str]) -> String {
+    let _owned = daemon.adopted_image(name);
+    daemon.stdout(&["pull", name]);
+    let output = daemon.run(&[&["--network", "none", name], words].concat());
+    assert!(output.status.success(), "{}: {output:?}", daemon.name);
+    String::from_utf8(output.stdout).expect("a report is UTF-8")
+}
