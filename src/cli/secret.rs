@@ -67,8 +67,7 @@ pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
     }
     #[cfg(unix)]
     {
-        printer.prompt("Password: ");
-        let typed = terminal::read_silently();
+        let typed = terminal::read_silently(|| printer.prompt("Password: "));
         // The line end that was typed was not shown either.
         printer.prompt("\n");
         match typed? {
@@ -104,7 +103,9 @@ mod terminal {
 
     /// Reads a line byte by byte. Ctrl-C is read like any other: as a signal it would end b2i here and leave a
     /// terminal behind that shows nothing.
-    pub(super) fn read_silently() -> Result<String, CliError> {
+    ///
+    /// `prompt` asks: once the terminal is silent, so that nothing that is typed shows.
+    pub(super) fn read_silently(prompt: impl FnOnce()) -> Result<String, CliError> {
         let failed = |error: io::Error| {
             CliError::usage(format!("the password cannot be read from the terminal: {error}"))
                 .with_hint("hand it over with `--password-stdin`")
@@ -115,6 +116,7 @@ mod terminal {
         let _restored = Restored(before);
         let set = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &silent);
         set.map_err(|error| failed(error.into()))?;
+        prompt();
         let mut typed = Vec::new();
         for byte in io::stdin().lock().take(MAXIMUM).bytes() {
             match byte.map_err(failed)? {

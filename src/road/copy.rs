@@ -17,7 +17,7 @@ use crate::image::{Descriptor, Digest, ImageReference, Platform};
 use crate::request::PullPolicy;
 use crate::store::archive::DockerArchive;
 use crate::store::daemon::ResolveOptions as DaemonOptions;
-use crate::store::layout::{CopyOptions, Layout, LayoutReference, archive_layout, copy_to_layout};
+use crate::store::layout::{ConvertOptions, Layout, LayoutReference, archive_layout, convert_to_layout};
 use crate::store::registry::ResolveOptions;
 use crate::store::{BaseLayers, BlobSource};
 
@@ -95,6 +95,14 @@ struct Found {
 /// # Errors
 /// [`Error`] of reading or writing; at the destination, names come last.
 pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<Digest, Error> {
+    let refused = || Error::Destination { place: request.destination.to_string() };
+    match &request.destination {
+        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => return Err(refused()),
+        ImageLocation::OciDirectory(place) | ImageLocation::OciArchive(place) if place.digest.is_some() => {
+            return Err(refused());
+        }
+        _ => {}
+    }
     let lease = surroundings.lease()?;
     let found = find(request, &lease, surroundings).await?;
     let events = &surroundings.events;
@@ -132,9 +140,7 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
             step.finish("");
             Ok(root.digest)
         }
-        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => {
-            Err(Error::Destination { place: request.destination.to_string() })
-        }
+        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => Err(refused()),
     }
 }
 
@@ -207,20 +213,17 @@ async fn lay_out(
 ) -> Result<Descriptor, Error> {
     let (root, blobs) = (found.root.clone(), found.blobs.clone());
     let compression = found.is_raw.then_some(Compression::Auto);
-    let options = CopyOptions { name: request.source.to_string(), tags, compression };
+    let options = ConvertOptions { name: request.source.to_string(), tags, compression };
     let (directory, lease) = (directory.to_owned(), lease.clone());
-    blocking(move || Ok(copy_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
+    blocking(move || Ok(convert_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
 }
 
 /// The names in a layout: the tag that was asked for, on the name that the image has.
 fn names(found: &Found, place: &LayoutReference) -> Result<Vec<ImageReference>, Error> {
-    let refused = || Error::Destination { place: place.to_string() };
-    if place.digest.is_some() {
-        return Err(refused());
-    }
+    let refused = |_| Error::Destination { place: place.to_string() };
     let Some(tag) = &place.tag else { return Ok(found.name.iter().cloned().collect()) };
     let name = found.name.as_ref().map_or_else(|| "localhost/image".to_owned(), ImageReference::name);
-    Ok(vec![format!("{name}:{tag}").parse().map_err(|_| refused())?])
+    Ok(vec![format!("{name}:{tag}").parse().map_err(refused)?])
 }
 
 #[cfg(test)]

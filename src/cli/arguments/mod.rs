@@ -78,7 +78,7 @@ pub(super) enum Command {
     Build(Box<build::BuildArguments>),
     Inspect(Box<inspect::InspectArguments>),
     Builders(builders::BuildersArguments),
-    Copy(copy::CopyArguments),
+    Copy(Box<copy::CopyArguments>),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Doctor(doctor::DoctorArguments),

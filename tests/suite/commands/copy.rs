@@ -147,6 +147,9 @@ fn what_cannot_be_copied_is_said_so() {
         ("docker-daemon:app:1", &target, 9, "no-daemon.sock"),
         ("oci:", &target, 2, "names no file"),
         ("UPPER", &target, 2, "UPPER"),
+        // Refused before the source is asked for.
+        ("docker-daemon:app:1", "docker-daemon:app:2", 2, "nothing can be copied to"),
+        ("docker-daemon:app:1", "docker-archive:app.tar", 2, "nothing can be copied to"),
     ] {
         let failed = ended(&mut copy(&[source, destination]), code);
         assert!(failed.stderr.contains(part), "{source}: {}", failed.stderr);

@@ -143,6 +143,46 @@ fn what_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
+fn a_password_that_is_typed_does_not_show() {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    let registry = Guarded::start();
+    let home = Home::new();
+    // Gives b2i a terminal.
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("'{}' login {} --user user", env!("CARGO_BIN_EXE_b2i"), registry.address))
+        .arg("/dev/null")
+        .env_clear()
+        .env("HOME", home.0.path())
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script can be started (util-linux)");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let mut shown = Vec::new();
+    let mut buffer = [0; 256];
+    let mut typed = false;
+    loop {
+        match stdout.read(&mut buffer).expect("readable") {
+            0 => break,
+            count => shown.extend_from_slice(&buffer[..count]),
+        }
+        if !typed && String::from_utf8_lossy(&shown).contains("Password: ") {
+            stdin.write_all(b"secrex\x7ft\r").and_then(|()| stdin.flush()).expect("writable");
+            typed = true;
+        }
+    }
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(child.wait().expect("it ends").success(), "{shown}");
+    assert!(shown.contains("logged in to") && !shown.contains("secre"), "{shown}");
+    drop(stdin);
+}
+
+#[test]
 fn a_registry_that_does_not_ask_is_said_so() {
     let home = Home::new();
     let said = ended(&mut home.login(TestEnvironment::get().registry(), "secret"), 0);

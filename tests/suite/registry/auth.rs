@@ -170,6 +170,31 @@ async fn credentials_stay_behind_on_a_redirect() {
     assert!(!log.is_empty() && log.iter().all(|seen| seen.authorization.is_none()), "{log:?}");
 }
 
+#[tokio::test]
+async fn credentials_are_checked_without_a_repository() {
+    use b2i::store::credentials::Credentials;
+    use b2i::store::registry::LoginAnswer;
+
+    let given = |password: &str| Credentials {
+        username: "user".into(),
+        password: password.into(),
+        identity_token: None,
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    for access in [Access::Basic(PASSWORD), tokens(Some(PASSWORD))] {
+        let registry = FakeRegistry::start(access, |_| Fault::None);
+        let name = registry.name();
+        // What the files have is not shown in the place of what is given.
+        let registries = registries(with_password(&name, PASSWORD, directory.path()));
+        let answer = registries.check_login(&name, Some(&given("secret"))).await.expect("accepted");
+        assert_eq!(answer, LoginAnswer::Accepted);
+        let error = registries.check_login(&name, Some(&given("wrong"))).await.expect_err("refused");
+        assert!(matches!(error, RegistryError::Login { .. }) && error.kind() == FailureKind::Publish);
+        assert!(whole(&error).contains("that were given") && !whole(&error).contains("wrong"), "{error}");
+        registries.check_login(&name, None).await.expect("those of the file");
+    }
+}
+
 /// A real registry behind a password. Stops when it is dropped.
 pub(crate) struct Guarded {
     process: Child,

@@ -82,6 +82,7 @@ pub(super) fn handle(
         }
         Kind::Begin => begin(shared, kept, &repository, address),
         Kind::Patch | Kind::Put | Kind::Status => upload(kept, seen, &repository, body, fault),
+        Kind::Other if path.is_empty() => Answer::new(200, b"{}"),
         Kind::Token | Kind::Other => Answer::error(404, "NAME_UNKNOWN"),
     }
 }
@@ -168,6 +169,8 @@ fn refusal(shared: &Shared, kept: &mut Kept, seen: &Seen, address: SocketAddr) -
             let reads = matches!(seen.method.as_str(), "GET" | "HEAD") && seen.kind != Kind::Status;
             let mut needed =
                 vec![format!("repository:{repository}:{}", if reads { "pull" } else { "pull,push" })];
+            // The entry is for whoever has a token.
+            needed.retain(|_| !path.is_empty());
             needed.extend(query(&seen.target, "from").iter().map(|from| format!("repository:{from}:pull")));
             let token = seen.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
             let covers = |scopes: &[String], scope: &String| {
