@@ -101,6 +101,8 @@ impl Content {
             }
         };
         progress.add(skip);
+        // A request of unknown length reads it to its end, and so does whoever verifies it afterwards.
+        let stream = stream.fuse().boxed();
         let pieces = Pieces { stream, rest: Bytes::new(), behind, failure: None };
         Ok(OpenContent {
             pieces: Arc::new(tokio::sync::Mutex::new(pieces)),

@@ -133,3 +133,33 @@ fn an_artifact_that_changes_just_after_it_was_written_is_read_again() {
     }
     assert_eq!(digests.len(), 4);
 }
+
+#[test]
+fn a_large_layer_that_is_compressed_on_the_way_arrives_whole() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let artifact = directory.path().join("program");
+    let mut bytes = std::fs::read(TestEnvironment::get().fixture("program")).expect("a fixture");
+    bytes.extend((0..6_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()));
+    std::fs::write(&artifact, bytes).expect("the directory is the test's");
+    let mut digests = Vec::new();
+    for compression in ["auto", "gzip:6", "zstd", "none"] {
+        let name = result_name("large");
+        let mut command = B2iCommand::without_daemon()
+            .args(["build", "--push", "--no-memo", "--compression", compression, "--tag", &name])
+            .arg(&artifact);
+        let output = command.run();
+        let digest = printed_digest(&output, &name);
+        // skopeo unpacks nothing; it verifies every blob that it copies.
+        let copy = format!("dir:{}", directory.path().join(compression).display());
+        let copied = std::process::Command::new("skopeo")
+            .args(["copy", "--quiet", "--src-tls-verify=false", &format!("docker://{name}"), &copy])
+            .output()
+            .expect("skopeo is installed");
+        assert!(copied.status.success(), "{compression}: {}", String::from_utf8_lossy(&copied.stderr));
+        assert_eq!(manifest_digest(&format!("docker://{name}")), digest);
+        digests.push(digest);
+    }
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), 4, "each is compressed in its own way");
+}
