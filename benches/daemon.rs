@@ -157,7 +157,7 @@ impl Bench {
 
     fn inspect(&self) {
         let jar = self.path("large.jar");
-        samples::write_jar(&jar, 500 * MEGABYTE);
+        samples::write_jar(&jar, 500 * MEGABYTE, 1);
         let times = (0..20).map(|_| timed(self.b2i().arg("inspect").arg(&jar))).collect();
         report("b2i inspect, JAR of 500 MB", median(times), Some(Duration::from_millis(50)));
         fs::remove_file(jar).expect("removing the JAR");

@@ -220,7 +220,7 @@ impl Bench {
 fn write_artifact(path: &Path, case: &Case, round: usize) {
     match case.content {
         Content::Noise => samples::write_program(path, case.size, (case.size + round) as u64),
-        Content::Jar => samples::write_jar(path, case.size),
+        Content::Jar => samples::write_jar(path, case.size, round as u64 + 1),
         Content::Programs => write_programs(path, case.size),
     }
     // Bytes that no repository has: an ending is read by nobody.

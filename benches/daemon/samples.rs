@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
+/// Bytes of a class behind its header.
+const CLASS_SIZE: usize = 2000;
+
 /// Writes a real, dynamic executable followed by bytes that do not compress.
 pub(crate) fn write_program(path: &Path, size: usize, seed: u64) {
     let mut program = Vec::new();
@@ -14,20 +17,24 @@ pub(crate) fn write_program(path: &Path, size: usize, seed: u64) {
     out.flush().expect("flushing the artifact");
 }
 
-/// Writes an executable JAR of 20,000 small classes and one large file.
-pub(crate) fn write_jar(path: &Path, size: usize) {
+/// Writes an executable JAR: a small class for every 25 kB (20,000 in 500 MB) and one large file.
+pub(crate) fn write_jar(path: &Path, size: usize, seed: u64) {
     let mut jar = zip::ZipWriter::new(BufWriter::new(File::create(path).expect("creating the JAR")));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     jar.start_file("META-INF/MANIFEST.MF", stored).expect("starting the manifest");
     jar.write_all(b"Manifest-Version: 1.0\r\nMain-Class: example.Main\r\n").expect("writing the manifest");
-    // Version 61 of the class file format is Java 17.
-    let class = [&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 61][..], &[0; 2000]].concat();
-    for number in 0..20_000 {
-        jar.start_file(format!("example/Class{number}.class"), stored).expect("starting a class");
-        jar.write_all(&class).expect("writing a class");
+    // Version 61 of the class file format is Java 17. Behind the header there is noise: entries of real JARs are
+    // compressed, and do not shrink any more.
+    let header = [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 61];
+    let classes = size / 25_000;
+    for number in 0..=classes {
+        let name = if number == 0 { "Main".to_owned() } else { format!("Class{number}") };
+        jar.start_file(format!("example/{name}.class"), stored).expect("starting a class");
+        jar.write_all(&header).expect("writing a class");
+        write_noise(&mut jar, CLASS_SIZE, number as u64);
     }
     jar.start_file("data.bin", stored).expect("starting the data");
-    write_noise(&mut jar, size - 20_000 * class.len(), 1);
+    write_noise(&mut jar, size - classes * CLASS_SIZE, seed);
     jar.finish().expect("finishing the JAR").flush().expect("flushing the JAR");
 }
 
