@@ -29,14 +29,14 @@ fn assert_fails(command: &mut B2iCommand, code: i32, words: &[&str]) -> B2iOutpu
 }
 
 /// Checks that no run has left anything in the cache but what it is for.
-fn assert_clean(cache: &Path) {
+pub(crate) fn assert_clean(cache: &Path) {
     for directory in ["tmp", "leases"] {
         assert_eq!(files(&cache.join(directory)), [""; 0], "{directory} of the cache");
     }
 }
 
 /// The names in a directory, in order; none if there is no directory.
-fn files(directory: &Path) -> Vec<String> {
+pub(crate) fn files(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();

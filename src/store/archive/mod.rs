@@ -8,7 +8,7 @@
 
 mod forms;
 mod source;
-mod tar_index;
+pub(crate) mod tar_index;
 mod tar_writer;
 mod write;
 

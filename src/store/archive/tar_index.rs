@@ -223,7 +223,7 @@ impl Extensions {
 }
 
 /// The name that a symbolic link which stays inside means, counted from the archive's root.
-fn relative_to(link: &str, target: &str) -> String {
+pub(crate) fn relative_to(link: &str, target: &str) -> String {
     let mut parts: Vec<&str> = link.split('/').collect();
     parts.pop();
     for part in target.split('/') {

@@ -16,6 +16,7 @@ use super::error::DaemonError;
 use super::request::RawRequest;
 use crate::image::{Digest, DigestReader};
 use crate::store::archive::LayerFile;
+use crate::store::archive::tar_index::relative_to;
 use crate::stream::{pump, stream_to_reader};
 
 /// Largest manifest of an archive, in bytes.
@@ -152,20 +153,6 @@ fn unpack(reader: impl Read, directory: &Path) -> io::Result<Saved> {
         }
     }
     Ok(saved)
-}
-
-/// The name that a symbolic link means, counted from the archive's root.
-fn relative_to(link: &str, target: &str) -> String {
-    let mut parts: Vec<&str> = link.split('/').collect();
-    parts.pop();
-    for part in target.split('/') {
-        match part {
-            ".." => drop(parts.pop()),
-            "" | "." => {}
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// Picks the wanted layers, unpacks those that are compressed, verifies all and removes the other files.

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crate::build::replace_bases_by;
 use crate::environment::{B2iCommand, B2iOutput, Daemon, OwnedImage, TestEnvironment};
+use crate::failures::{assert_clean, files};
 use crate::registry::unique;
 
 /// A test image that was pushed to the registry.
@@ -75,22 +76,6 @@ fn skopeo(arguments: &[&str]) -> Vec<u8> {
     let output = std::process::Command::new("skopeo").args(arguments).output().expect("skopeo starts");
     assert!(output.status.success(), "skopeo {arguments:?}: {output:?}");
     output.stdout
-}
-
-/// The names in a directory, in order; none if there is no directory.
-fn files(directory: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-/// Checks that no run has left anything in the cache but what it is for.
-fn assert_clean(cache: &Path) {
-    for directory in ["tmp", "leases"] {
-        assert_eq!(files(&cache.join(directory)), [""; 0], "{directory} of the cache");
-    }
 }
 
 /// Runs an image that prints the static program's report, and gives the report's text.
