@@ -27,7 +27,7 @@ impl Work<'_> {
 
     async fn run_on_docker(&self, run: &PlannedRun) -> Result<StageResult, Error> {
         let daemon = self.daemon()?;
-        let engine = DockerEngine::new(daemon.clone());
+        let engine = DockerEngine::new(daemon.clone(), self.prepared.lease.temporary_directory().to_owned());
         engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
         let base = self.base().await?;
         let contract = contract(run, &base)?;

@@ -93,6 +93,10 @@ impl Setup {
         [Self::new("B2I_TEST_DOCKER_HOST", &base).await, Self::new("B2I_TEST_PODMAN_HOST", &base).await]
     }
 
+    fn engine(&self) -> DockerEngine {
+        DockerEngine::new(self.daemon.clone(), self.spool.path().to_owned())
+    }
+
     async fn resolve(&self) -> BaseImage {
         let options = ResolveOptions { pull: PullPolicy::Never, ..ResolveOptions::default() };
         self.daemon.resolve(&self.base, &options, &Events::silent()).await.expect("the base is there")
@@ -121,7 +125,7 @@ impl Setup {
         &self,
         spec: ContainerSpec,
     ) -> Result<(b2i::engine::Ended, Vec<(ScriptStream, String)>), DaemonError> {
-        let container = DockerEngine::new(self.daemon.clone()).create(spec).await?;
+        let container = self.engine().create(spec).await?;
         let (events, seen) = recorder();
         let ended = container.run(&events).await;
         container.remove().await?;
