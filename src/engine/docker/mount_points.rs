@@ -17,7 +17,7 @@ use crate::image::ImagePath;
 use crate::store::archive::{TarEntry, tar_entries};
 use crate::store::daemon::{CommittedImage, DaemonError};
 
-/// Places for files: empty where Podman made them. An image has an account file where Podman needs to mount none.
+/// Files: empty where Podman made them. Those of accounts are what `accounts` left of them, or places for mounts.
 const FILES: [&str; 6] =
     ["etc/group", "etc/hostname", "etc/hosts", "etc/passwd", "etc/resolv.conf", "run/.containerenv"];
 

@@ -93,7 +93,7 @@ impl Excerpt {
         let mut file = File::open(&self.path)?;
         let mut out = DigestWriter::new(out);
         let mut start = 0;
-        for gap in self.left_out.iter().cloned().chain([self.size..self.size]) {
+        for gap in self.left_out.iter().cloned().chain(std::iter::once(self.size..self.size)) {
             file.seek(SeekFrom::Start(start))?;
             let length = gap.start - start;
             if io::copy(&mut (&mut file).take(length), &mut out)? != length {

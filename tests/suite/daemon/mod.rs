@@ -3,6 +3,7 @@
 //! `B2I_TEST_DOCKER_HOST` and `B2I_TEST_PODMAN_HOST` name them; `B2I_TEST_BUSYBOX`, or
 //! `/bin/busybox`, is a static busybox. A part that is missing fails the test.
 
+mod changes;
 mod containers;
 mod faults;
 mod images;
