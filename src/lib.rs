@@ -20,5 +20,6 @@ pub mod network;
 pub mod plan;
 pub mod request;
 pub mod road;
+pub mod source_build;
 pub mod store;
 mod stream;

@@ -1,0 +1,16 @@
+//! The room of source builds: the S2I pre-step that makes an artifact, or for interpreted languages an image, out of
+//! a source tree.
+//!
+//! `source/` fetches trees (directories, git, archives); `request` is what somebody asked for. Knows no front end and
+//! no store; engines are handed to it.
+
+pub mod request;
+pub mod source;
+
+pub use request::{
+    EnvironmentVariable, Injection, PreviousImage, RuntimeRequest, ScriptsSource, SecretFile,
+    SourceBuildRequest, UidRange, VolumeRequest,
+};
+pub use source::{
+    Commit, GitLocation, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry, TreeEntryKind,
+};
