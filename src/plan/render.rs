@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage};
+use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage, Takes};
 use crate::input::Origin;
 
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
@@ -10,15 +10,35 @@ pub fn render_text(plan: &Plan) -> String {
     let mut text = String::new();
     for stage in &plan.stages {
         stage_lines(stage, &mut text);
+        if plan.stages.len() > 1 {
+            text.push('\n');
+        }
+    }
+    let mut line = |name: &str, value: &str| write_line(&mut text, name, value);
+    for tag in &plan.tags {
+        line("tag", &tag.familiar());
+    }
+    for planned in &plan.outputs {
+        let platform = |stage: usize| plan.stages.get(stage).map(|stage| &stage.platform);
+        let what = match planned.takes {
+            Takes::Index => " — an index of all images".into(),
+            Takes::Image { stage } => match platform(stage) {
+                Some(platform) if plan.stages.len() > 1 => format!(" — the image for {platform}"),
+                _ => String::new(),
+            },
+        };
+        line("output", &format!("{}{what}", planned.output));
     }
     text
 }
 
+fn write_line(text: &mut String, name: &str, value: &str) {
+    // One line each, also for a value of several. Writing to a String cannot fail.
+    let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
+}
+
 fn stage_lines(stage: &Stage, text: &mut String) {
-    let mut line = |name: &str, value: &str| {
-        // One line each, also for a value of several. Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
-    };
+    let mut line = |name: &str, value: &str| write_line(text, name, value);
     let origin = match &stage.artifact.origin {
         Origin::File { path } => path.display().to_string(),
         Origin::Stdin => "standard input".into(),
@@ -49,12 +69,6 @@ fn stage_lines(stage: &Stage, text: &mut String) {
         }
     }
     image_lines(stage, &mut line);
-    for tag in &stage.tags {
-        line("tag", &tag.familiar());
-    }
-    for output in &stage.outputs {
-        line("output", &output.to_string());
-    }
 }
 
 fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {
