@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::make::{Decided, PlanError};
+use super::error::PlanError;
+use super::make::Decided;
 use super::{Placeholder, PlannedImage, PlannedText};
 use crate::builder::Selection;
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};

@@ -1,17 +1,15 @@
 //! Owns the making of a plan: the one place where request, facts and builder become decisions.
 
+use super::error::PlanError;
 use super::image::planned_image;
 use super::{
     Assembly, BaseSource, EngineKind, Plan, PlanWarning, PlannedArtifact, PlannedBuilder, PlannedRun,
-    SCHEMA_VERSION, Stage, placement,
+    SCHEMA_VERSION, Stage, base_directories, placement,
 };
-use crate::builder::{BaseName, BuilderError, Choice, ImageChoice, Placement, Selection, TemplateOrigin};
+use crate::builder::{BaseName, Choice, ImageChoice, Placement, Selection, TemplateOrigin};
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
-use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, Owner};
-use crate::image::path::InvalidImagePath;
-use crate::image::reference::InvalidReference;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::input::Artifact;
 use crate::request::{AssembleRequest, Limits, Output, Request};
@@ -36,110 +34,6 @@ pub struct Decided<'a> {
     pub sandbox: bool,
     /// The platform that the daemon, or this machine, runs.
     pub native_platform: Platform,
-}
-
-/// A request that makes no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// `--env ARGS` and `-- …` at once.
-    #[error("the arguments are given twice: as `ARGS` in the environment and after `--`")]
-    ArgsTwice,
-    /// The date cannot be written.
-    #[error("the date {0} (seconds since 1970) is out of range")]
-    Date(u64),
-    /// The artifact's name makes no image name.
-    #[error("no image name can be made of `{name}`")]
-    Tag {
-        /// The artifact's name.
-        name: String,
-        /// Why not.
-        source: InvalidReference,
-    },
-    /// An added file's destination is no path.
-    #[error(transparent)]
-    Path(#[from] InvalidImagePath),
-    /// The template cannot be used as asked.
-    #[error(transparent)]
-    Builder(#[from] BuilderError),
-    /// `--assemble place` where it is not allowed.
-    #[error("`--assemble place` cannot be used with {builder}: {reason}")]
-    NotPlaceable {
-        /// The builder.
-        builder: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// A project's template wants to be root.
-    #[error("the project's template `{builder}` wants to run as root")]
-    ProjectRoot {
-        /// The builder.
-        builder: String,
-    },
-    /// The script has to run and nothing can run it.
-    #[error(
-        "{builder} has to run its `assemble` script; no daemon answers, and the sandbox does not work here"
-    )]
-    NoEngine {
-        /// The builder.
-        builder: String,
-    },
-    /// The script is to run on the daemon and there is none.
-    #[error("{builder} is to run its `assemble` script on a daemon, and none answers")]
-    NoDaemonToRun {
-        /// The builder.
-        builder: String,
-    },
-    /// The result has to go into a daemon and there is none.
-    #[error("the image cannot be put into a daemon: none answers")]
-    NoDaemon,
-}
-
-impl PlanError {
-    /// Says whether a daemon that answers would have made the plan possible.
-    pub fn needs_daemon(&self) -> bool {
-        matches!(self, Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon)
-    }
-}
-
-impl Failure for PlanError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::ArgsTwice
-            | Self::Date(_)
-            | Self::Tag { .. }
-            | Self::Path(_)
-            | Self::NotPlaceable { .. } => FailureKind::Usage,
-            Self::Builder(error) => error.kind(),
-            Self::ProjectRoot { .. } => FailureKind::Builder,
-            Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon => FailureKind::Engine,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::ArgsTwice => vec!["give the arguments after `--` and drop `--env ARGS`".into()],
-            Self::Date(_) => vec!["set SOURCE_DATE_EPOCH to a number of seconds since 1970".into()],
-            Self::Tag { .. } => vec!["name the image with `-t NAME:TAG`".into()],
-            Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
-            Self::Builder(error) => error.hints(),
-            Self::NotPlaceable { .. } => {
-                vec!["use `--assemble docker` or `--assemble sandbox`, or leave the option out".into()]
-            }
-            Self::ProjectRoot { .. } => vec![
-                "name another `user` in its `builder.toml`".into(),
-                "`--allow-root` allows it, if you trust the project".into(),
-            ],
-            Self::NoDaemonToRun { .. } => vec![
-                "start Docker or Podman, or name its socket with DOCKER_HOST".into(),
-                "or run it without a daemon: `--assemble sandbox`".into(),
-            ],
-            Self::NoEngine { .. } => vec![
-                "`b2i doctor` says what the sandbox lacks".into(),
-                "or start Docker or Podman, or name its socket with DOCKER_HOST".into(),
-            ],
-            Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
-        }
-    }
 }
 
 /// Decides everything.
@@ -171,6 +65,9 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
                 .into(),
             hint: Some("Run the script with `--assemble docker`.".into()),
         });
+    }
+    if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
+        warnings.extend(base_directories::warning(&decided.artifact.added));
     }
     warnings.extend(without_effect(request, decided, &outputs));
     let image = planned_image(request, decided, date)?;
@@ -264,6 +161,9 @@ fn assemble_template(
         AssembleRequest::Auto | AssembleRequest::Docker | AssembleRequest::Sandbox => None,
     };
     if let Some(reason) = place {
+        if !is_built_in {
+            base_directories::refuse_links(added)?;
+        }
         entries.extend(placement::placed(&placement, added)?);
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }

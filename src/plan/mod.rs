@@ -3,6 +3,8 @@
 //! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
 //! Renderings of a plan (text, JSON) live here too.
 
+mod base_directories;
+mod error;
 mod image;
 mod make;
 mod placement;
@@ -13,7 +15,8 @@ mod value;
 
 use serde::Serialize;
 
-pub use make::{Decided, PlanError, make};
+pub use error::PlanError;
+pub use make::{Decided, make};
 pub use render::render_text;
 pub use value::{KnownValues, Placeholder, PlannedText};
 
