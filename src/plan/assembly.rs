@@ -2,7 +2,9 @@
 //! where.
 
 use super::make::Decided;
-use super::{Assembly, BaseSource, EngineKind, PlanError, PlannedBuilder, PlannedRun, placement};
+use super::{
+    Assembly, BaseSource, EngineKind, PlanError, PlannedBuilder, PlannedRun, base_directories, placement,
+};
 use crate::builder::{BaseName, Choice, ImageChoice, Placement, TemplateOrigin};
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
@@ -45,6 +47,9 @@ pub(super) fn assemble_template(
         AssembleRequest::Auto | AssembleRequest::Docker | AssembleRequest::Sandbox => None,
     };
     if let Some(reason) = place {
+        if !is_built_in {
+            base_directories::refuse_links(added)?;
+        }
         entries.extend(placement::placed(&placement, added)?);
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }

@@ -3,9 +3,9 @@
 use super::names::enumerate;
 use crate::builder::BuilderError;
 use crate::failure::{Failure, FailureKind};
-use crate::image::Platform;
 use crate::image::path::InvalidImagePath;
 use crate::image::reference::InvalidReference;
+use crate::image::{ImagePath, Platform};
 
 /// A request that makes no plan.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,18 @@ pub enum PlanError {
     /// An added file's destination is no path.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
+    /// A file is added below a directory that is a link in most bases.
+    #[error(
+        "`{path}` cannot be placed: in most base images `{link}` is a link, which a layer with files below it replaces"
+    )]
+    BehindLink {
+        /// Where the file was to go.
+        path: ImagePath,
+        /// The directory that is a link.
+        link: &'static str,
+        /// The same file behind the link.
+        instead: String,
+    },
     /// The template cannot be used as asked.
     #[error(transparent)]
     Builder(#[from] BuilderError),
@@ -142,6 +154,7 @@ impl Failure for PlanError {
             | Self::Date(_)
             | Self::Tag { .. }
             | Self::Path(_)
+            | Self::BehindLink { .. }
             | Self::NotPlaceable { .. }
             | Self::NotExecutable { .. }
             | Self::TwoForOnePlatform { .. }
@@ -187,6 +200,11 @@ impl Failure for PlanError {
                 "or build the image for one platform alone".into(),
             ],
             Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
+            Self::BehindLink { instead, .. } => vec![
+                format!("name the directory it links to: `--add SRC:{instead}`"),
+                "or run the script, which goes through links: `--assemble docker` or `--assemble sandbox`"
+                    .into(),
+            ],
             Self::Builder(error) => error.hints(),
             Self::NotPlaceable { .. } => {
                 vec!["use `--assemble docker` or `--assemble sandbox`, or leave the option out".into()]

@@ -5,7 +5,8 @@ use super::image::planned_image;
 use super::names::tags;
 use super::outputs::planned_outputs;
 use super::{
-    Assembly, Plan, PlanError, PlanWarning, PlannedArtifact, PlannedOutput, SCHEMA_VERSION, Stage, Takes,
+    Assembly, BaseSource, Plan, PlanError, PlanWarning, PlannedArtifact, PlannedOutput, SCHEMA_VERSION,
+    Stage, Takes, base_directories,
 };
 use crate::builder::Selection;
 use crate::detect::Facts;
@@ -105,6 +106,9 @@ fn stage(
         let name = &decided.artifact.name;
         let message = format!("`--main-class` has no effect: `{name}` is no JAR");
         warnings.push(PlanWarning { message, hint: None });
+    }
+    if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
+        warnings.extend(base_directories::warning(&decided.artifact.added));
     }
     Ok(Stage {
         artifact: PlannedArtifact {

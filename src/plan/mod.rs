@@ -4,6 +4,7 @@
 //! Renderings of a plan (text, JSON) live here too.
 
 mod assembly;
+mod base_directories;
 mod error;
 mod image;
 mod make;

@@ -283,6 +283,21 @@ fn a_file_below_tmp_leaves_tmp_to_everybody() {
 }
 
 #[test]
+fn a_file_behind_a_link_of_the_base_is_refused_where_it_would_be_placed() {
+    let mut with_file = artifact("server");
+    let content = AddedContent::File { content: with_file.content.clone(), size: 0, executable: true };
+    let destination = AddedDestination::Absolute(ImagePath::new("/bin/tool").expect("valid"));
+    with_file.added = vec![AddedFile { destination, content }];
+    let error = plan(&request(), &with_file, &war(), true).expect_err("`/bin` is a link there");
+    assert_eq!(error.kind(), FailureKind::Usage);
+    assert!(error.hints()[0].contains("/usr/bin/tool"), "{:?}", error.hints());
+    // The built-in base has none, and a script's files are uploaded through links.
+    plan(&request(), &with_file, &program(), true).expect("a plan");
+    let script = Request { assemble: AssembleRequest::Docker, ..request() };
+    plan(&script, &with_file, &war(), true).expect("a plan");
+}
+
+#[test]
 fn names_become_tags_that_docker_takes() {
     for (name, tag) in [
         ("App Server_2.0.jar", "app-server_2.0:latest"),
