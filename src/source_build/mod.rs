@@ -12,5 +12,6 @@ pub use request::{
     SourceBuildRequest, UidRange, VolumeRequest,
 };
 pub use source::{
-    Commit, GitLocation, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry, TreeEntryKind,
+    Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,
+    SourceTree, TreeEntry, TreeEntryKind, fetch_source,
 };
