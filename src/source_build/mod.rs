@@ -5,6 +5,7 @@
 //! no store; engines are handed to it.
 
 pub mod request;
+mod selection;
 pub mod source;
 
 pub use request::{
