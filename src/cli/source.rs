@@ -26,6 +26,7 @@ pub(super) fn source_build(
             submodules: true,
             exclude: None,
             follow_links: false,
+            docker_ignore: true,
             input: input.clone(),
         },
         builder: arguments.source_builder.clone().map(|builder| builder.0),
