@@ -63,6 +63,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let mut sources = input::sources(&arguments.artifacts, &arguments.input)?;
     let options = input::options(&arguments.input, &sources, settings, environment)?;
+    let source_build = super::source::source_build(&arguments.artifacts, &arguments.source, &options)?;
     let other_sources = sources.split_off(1);
     let source = sources.remove(0);
     let (pull, offline) = pulling(settings)?;
@@ -93,7 +94,7 @@ pub(super) fn request(
         compression: arguments.output.compression.unwrap_or_default(),
         use_memo: !arguments.output.no_memo,
         date: environment.source_date_epoch()?,
-        source_build: None,
+        source_build,
     })
 }
 

@@ -22,6 +22,7 @@ mod value;
 use serde::Serialize;
 
 pub use error::PlanError;
+pub(crate) use make::FIXED_DATE;
 pub use make::{Decided, Machine, make};
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;

@@ -2,11 +2,12 @@
 //! assembled is `stage` and `script`, where results go `outputs` and `index`.
 
 use super::known::KnownLayer;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Built, BuiltImage, Error, Surroundings};
 use crate::image::Digest;
-use crate::plan::{Assembly, Takes};
+use crate::input::Artifact;
+use crate::plan::{Assembly, SourceStage, Takes};
 use crate::request::{Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
@@ -15,7 +16,29 @@ use crate::store::daemon::{Daemon, remove_leftovers};
 /// # Errors
 /// [`Error`] of the step that failed; nothing half-made stays behind.
 pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Built, Error> {
-    let prepared = prepare(request, surroundings).await?;
+    if let Some(wanted) = &request.source_build {
+        return super::source::build(request, wanted, surroundings).await;
+    }
+    build_prepared(request, prepare(request, surroundings).await?, surroundings).await
+}
+
+/// Builds the image of an artifact that was built from sources.
+pub(super) async fn build_artifact(
+    request: &Request,
+    artifact: Artifact,
+    source: &SourceStage,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
+    let mut prepared = prepare_artifact(request, artifact, source, surroundings).await?;
+    prepared.plan.source = Some(source.clone());
+    build_prepared(request, prepared, surroundings).await
+}
+
+async fn build_prepared(
+    request: &Request,
+    prepared: Prepared,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
     let work = Work { request, surroundings, prepared: &prepared };
     let result = work.build().await;
     work.clean_up(result.is_err()).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::source::check_declared;
 use super::{Error, Surroundings};
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
@@ -17,7 +18,7 @@ use crate::image::layer::Entry;
 use crate::input::{
     AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
 };
-use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, Stage};
+use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage};
 use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
@@ -63,7 +64,26 @@ struct Examined {
     facts: Facts,
 }
 
+/// Fetches the artifact and plans its image.
 pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> Result<Prepared, Error> {
+    prepare_given(request, None, surroundings).await
+}
+
+/// Plans the image of an artifact that was built from sources.
+pub(super) async fn prepare_artifact(
+    request: &Request,
+    artifact: Artifact,
+    source: &SourceStage,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
+    prepare_given(request, Some((artifact, source)), surroundings).await
+}
+
+async fn prepare_given(
+    request: &Request,
+    given: Option<(Artifact, &SourceStage)>,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
     // The catalog is read first: a mistake in the configuration should not cost a download.
     let catalog = Catalog::new(&surroundings.catalog)?;
     let lease = surroundings.lease()?;
@@ -84,8 +104,15 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     };
     let reading = async {
         let mut examined = Vec::new();
+        if let Some((artifact, source)) = given {
+            let made = examine(artifact, request, surroundings)?;
+            check_declared(&source.product, &source.builder.name, &made.artifact.name, &made.facts)?;
+            examined.push(made);
+            return Ok(examined);
+        }
         for source in std::iter::once(&request.source).chain(&request.other_sources) {
-            examined.push(examine(source, request, &lease, surroundings).await?);
+            let artifact = fetch(source, &request.input, &lease, surroundings).await?;
+            examined.push(examine(artifact, request, surroundings)?);
         }
         Ok(examined)
     };
@@ -176,13 +203,7 @@ fn tell(plan: &Plan, step: RunningStep, surroundings: &Surroundings) {
 }
 
 /// Fetches one artifact and finds out what it is.
-async fn examine(
-    source: &InputSource,
-    request: &Request,
-    lease: &Lease,
-    surroundings: &Surroundings,
-) -> Result<Examined, Error> {
-    let artifact = fetch(source, &request.input, lease, surroundings).await?;
+fn examine(artifact: Artifact, request: &Request, surroundings: &Surroundings) -> Result<Examined, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
     check_class_path(&artifact, &facts)?;
     check_main_class(request, &artifact, &facts)?;
@@ -228,7 +249,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
 }
 
 /// Whether a script can run without a daemon here.
-async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
+pub(super) async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
     let settings = SandboxSettings {
         program: surroundings.program.clone(),
         cache: lease.cache().clone(),

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::Format;
 use super::input::InputArguments;
+use super::source::SourceArguments;
 use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
 use crate::image::compression::Compression;
 use crate::image::signal::stop_signal;
@@ -26,6 +27,8 @@ pub(in crate::cli) struct BuildArguments {
     pub(in crate::cli) artifacts: Vec<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) input: InputArguments,
+    #[command(flatten)]
+    pub(in crate::cli) source: SourceArguments,
     #[command(flatten)]
     pub(in crate::cli) builder: BuilderArguments,
     #[command(flatten)]

@@ -24,7 +24,7 @@ pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
 pub use error::DaemonError;
 pub use info::{DaemonFlavour, DaemonInfo};
 pub use pull_cause::PullCause;
-pub(crate) use request::traced;
+pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
 pub(crate) use top_layer::CommittedImage;

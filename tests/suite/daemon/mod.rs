@@ -118,6 +118,7 @@ impl Setup {
             limits: ContainerLimits::default(),
             network: None,
             lease: self.context.lease.clone(),
+            ..ContainerSpec::default()
         }
     }
 
