@@ -44,14 +44,19 @@ pub struct Decided<'a> {
     pub machine: &'a Machine,
 }
 
-/// Decides everything: a stage for each of `images`, and where they go.
+/// Decides everything: a stage for each of `images`, and where they go. `names` are those of all artifacts, also of
+/// such that become no image.
 ///
 /// # Errors
 /// [`PlanError`] if the request contradicts itself, the artifacts, or what is there to work with.
-pub fn make(request: &Request, images: &[Decided<'_>], machine: &Machine) -> Result<Plan, PlanError> {
-    let names: Vec<&str> = images.iter().map(|image| image.artifact.name.as_str()).collect();
+pub fn make(
+    request: &Request,
+    names: &[&str],
+    images: &[Decided<'_>],
+    machine: &Machine,
+) -> Result<Plan, PlanError> {
     let platforms: Vec<Platform> = images.iter().map(platform).collect();
-    let outputs = planned_outputs(request, machine, &names, &platforms)?;
+    let outputs = planned_outputs(request, machine, names, &platforms)?;
     let mut stages = Vec::new();
     for (index, (decided, platform)) in images.iter().zip(platforms).enumerate() {
         stages.push(stage(request, decided, platform, &taking(&outputs, index))?);
@@ -59,7 +64,7 @@ pub fn make(request: &Request, images: &[Decided<'_>], machine: &Machine) -> Res
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
         stages,
-        tags: tags(request, &names)?,
+        tags: tags(request, names)?,
         warnings: without_effect(request, &outputs),
         outputs,
     })

@@ -149,3 +149,100 @@ fn keep_needed(
     let kept = vec![all.swap_remove(native)];
     Ok(Targets { kept, warning: Some(PlanWarning { message, hint }) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{program, request, war};
+    use super::*;
+
+    /// An executable for this platform.
+    fn built_for(platform: &str) -> Facts {
+        let mut facts = program();
+        let Kind::Executable(executable) = &mut facts.kind else { panic!("an executable") };
+        executable.platform = platform.parse().expect("a platform");
+        facts
+    }
+
+    /// The targets of executables that are named by what they are built for, or why there are none.
+    fn targets_of(built: &[&str], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
+        let facts: Vec<Facts> = built.iter().map(|platform| built_for(platform)).collect();
+        let artifacts: Vec<(&str, &Facts)> = built.iter().copied().zip(&facts).collect();
+        shown(&artifacts, asked, outputs)
+    }
+
+    fn shown(
+        artifacts: &[(&str, &Facts)],
+        asked: &[&str],
+        outputs: &[Output],
+    ) -> Result<Vec<String>, String> {
+        let platforms = asked.iter().map(|platform| platform.parse().expect("a platform")).collect();
+        let request = Request { platforms, outputs: outputs.to_vec(), ..request() };
+        let machine = Machine { daemon: true, sandbox: false, native_platform: Platform::linux("amd64") };
+        let targets = targets(&request, artifacts, &machine).map_err(|error| error.to_string())?;
+        let one = |target: &Target| {
+            let platform = target.platform.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            format!("{} {platform}", target.artifact)
+        };
+        Ok(targets.kept.iter().map(one).chain(targets.warning.map(|warning| warning.message)).collect())
+    }
+
+    #[test]
+    fn executables_say_what_they_are_for_and_the_request_what_they_do_not() {
+        let index = [Output::Registry];
+        let of = |built: &[&str], asked: &[&str]| targets_of(built, asked, &index);
+        let two = ["linux/amd64", "linux/arm64"];
+        assert_eq!(of(&two, &[]), Ok(vec!["0 linux/amd64".into(), "1 linux/arm64".into()]));
+        assert_eq!(of(&two, &["linux/arm64/v8", "linux/amd64"]), of(&two, &[]));
+        assert_eq!(
+            of(&["linux/arm", "linux/arm64"], &["linux/arm/v7", "linux/arm64"]),
+            Ok(vec!["0 linux/arm/v7".into(), "1 linux/arm64".into()])
+        );
+        // Two of which neither says its variant: in the order in which they are asked for.
+        assert_eq!(
+            of(&["linux/arm", "linux/arm"], &["linux/arm/v6", "linux/arm/v7"]),
+            Ok(vec!["0 linux/arm/v6".into(), "1 linux/arm/v7".into()])
+        );
+        assert_eq!(of(&["linux/arm/v6", "linux/arm/v7"], &[]).map(|targets| targets.len()), Ok(2));
+        for (built, asked, words) in [
+            (&["linux/arm", "linux/arm"][..], &[][..], "both built for linux/arm;"),
+            (&["linux/arm", "linux/arm/v7"], &[], "both built for linux/arm/v7"),
+            (&two, &["linux/amd64"], "asked for is linux/amd64"),
+            (
+                &two,
+                &["linux/amd64", "linux/arm64", "linux/arm"],
+                "linux/arm is asked for, and `linux/amd64` is built",
+            ),
+            (&["linux/amd64"], &two, "linux/arm64 is asked for"),
+            (
+                &["linux/amd64"],
+                &["linux/amd64", "linux/amd64/v3"],
+                "an image for one of them is one for the other",
+            ),
+        ] {
+            let error = of(built, asked).expect_err(words);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_runs_anywhere_goes_on_each_platform_that_is_asked_for() {
+        let war = war();
+        let of = |asked: &[&str], outputs: &[Output]| shown(&[("shop.war", &war)], asked, outputs);
+        let index = [Output::Registry];
+        assert_eq!(of(&[], &index), Ok(vec!["0 -".into()]));
+        assert_eq!(of(&["linux/arm64"], &index), Ok(vec!["0 linux/arm64".into()]));
+        let two = ["linux/arm64", "linux/amd64"];
+        assert_eq!(of(&two, &index), Ok(vec!["0 linux/arm64".into(), "0 linux/amd64".into()]));
+        // A daemon keeps one; without another output no other is made.
+        let kept = of(&two, &[Output::Docker]).expect("targets");
+        assert_eq!(kept[0], "0 linux/amd64");
+        assert!(kept[1].ends_with("none is made for linux/arm64"), "{kept:?}");
+        let both = of(&two, &[Output::Docker, Output::Registry]).expect("targets");
+        assert_eq!(both.len(), 3, "{both:?}");
+        let error =
+            of(&["linux/arm64", "linux/s390x"], &[Output::Docker]).expect_err("nothing for the daemon");
+        assert!(error.contains("the daemon runs linux/amd64"), "{error}");
+        // One foreign image goes where it is sent.
+        assert_eq!(of(&["linux/arm64"], &[Output::Docker]), Ok(vec!["0 linux/arm64".into()]));
+    }
+}

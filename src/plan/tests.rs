@@ -13,7 +13,7 @@ use crate::input::{
 };
 use crate::request::{AssembleRequest, ImageRequest, Output, PullPolicy, Request};
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         source: InputSource::Stdin,
         other_sources: Vec::new(),
@@ -47,7 +47,7 @@ fn artifact(name: &str) -> Artifact {
     }
 }
 
-fn program() -> Facts {
+pub(super) fn program() -> Facts {
     let executable = ExecutableFacts {
         platform: Platform::linux("amd64"),
         linkage: Linkage::Static,
@@ -63,7 +63,7 @@ fn program() -> Facts {
     Facts { size: 7, kind: Kind::Executable(executable) }
 }
 
-fn war() -> Facts {
+pub(super) fn war() -> Facts {
     let war = WarFacts {
         servlet_api: Some(ServletApi::Jakarta),
         servlet_evidence: None,
@@ -116,7 +116,7 @@ fn plan_with(
     let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
     let decided =
         Decided { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
-    make(request, &[decided], &machine)
+    make(request, &[&artifact.name], &[decided], &machine)
 }
 
 fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {

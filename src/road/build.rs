@@ -21,8 +21,9 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
     work.clean_up(result.is_err()).await;
     let (images, index) = result?;
     let main = work.main_image();
-    let shown = images.get(main).or(images.first()).ok_or(Error::NoOutput)?;
-    let stage = &prepared.plan.stages[main];
+    let (Some(shown), Some(stage)) = (images.get(main), prepared.plan.stages.get(main)) else {
+        return Err(Error::NoOutput);
+    };
     let daemon = prepared.daemon.as_ref().map(|daemon| daemon.info().flavour.command().to_owned());
     Ok(Built {
         image_id: shown.image_id,
@@ -97,7 +98,9 @@ impl<'a> Work<'a> {
         for (stage, base) in stages.iter().zip(bases) {
             let done = match &stage.stage.assembly {
                 Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
-                Assembly::Run(run) => stage.run(run, base, &mut layers).await,
+                Assembly::Run(run) => {
+                    stage.run(run, base, &mut layers).await.map_err(|error| stage.explain(run.engine, error))
+                }
             };
             match done {
                 Ok(done) => assembled.push(done),

@@ -96,6 +96,11 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     let named: Vec<(&str, &Facts)> =
         examined.iter().map(|one| (one.artifact.name.as_str(), &one.facts)).collect();
     let targets = plan::targets(request, &named, &machine)?;
+    for Examined { artifact, facts } in &examined {
+        check_class_path(artifact, facts)?;
+        check_main_class(request, artifact, facts)?;
+    }
+    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
     let mut selections = Vec::new();
     for target in &targets.kept {
         let Examined { artifact, facts } = &examined[target.artifact];
@@ -131,7 +136,7 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
             machine: &machine,
         })
         .collect();
-    let mut plan = match (plan::make(request, &decided, &machine), found) {
+    let mut plan = match (plan::make(request, &names, &decided, &machine), found) {
         // Why the daemon does not answer says more than that it doesn't.
         (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
         (Err(error), _) => return Err(error.into()),
@@ -184,8 +189,6 @@ async fn examine(
 ) -> Result<Examined, Error> {
     let artifact = fetch(source, &request.input, lease, surroundings).await?;
     let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
-    check_class_path(&artifact, &facts)?;
-    check_main_class(request, &artifact, &facts)?;
     Ok(Examined { artifact: Arc::new(artifact), facts })
 }
 

@@ -7,7 +7,7 @@ use crate::assemble::{self, RunResult, ScriptRun, run_script};
 use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Changes, ContainerLimits, Engine};
-use crate::image::ImagePath;
+use crate::image::{ImagePath, Platform};
 use crate::plan::{EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
 use crate::store::BaseImage;
@@ -46,6 +46,21 @@ impl<'a> StageWork<'a> {
                 let container = UsedContainer::Sandbox(outcome.container);
                 self.finish_layer(base, &contract, outcome.result, container, layers).await
             }
+        }
+    }
+
+    /// Says of a script that failed that it was one for another platform.
+    pub(super) fn explain(&self, engine: EngineKind, error: Error) -> Error {
+        let native = match (engine, &self.work.prepared.daemon) {
+            (EngineKind::Docker, Some(daemon)) => daemon.info().platform.clone(),
+            _ => Platform::host(),
+        };
+        let platform = self.stage.platform.clone();
+        match error {
+            Error::Run(_) | Error::RunInSandbox(_) if !native.matches(&platform) => {
+                Error::ForeignScript { platform, native, source: Box::new(error) }
+            }
+            other => other,
         }
     }
 
