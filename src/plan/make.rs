@@ -55,7 +55,7 @@ pub fn make(
     images: &[Decided<'_>],
     machine: &Machine,
 ) -> Result<Plan, PlanError> {
-    let platforms: Vec<Platform> = images.iter().map(platform).collect();
+    let platforms: Vec<Platform> = images.iter().map(|image| platform(request, image)).collect();
     let outputs = planned_outputs(request, machine, names, &platforms)?;
     let mut stages = Vec::new();
     for (index, (decided, platform)) in images.iter().zip(platforms).enumerate() {
@@ -136,10 +136,15 @@ fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<PlanWarni
     vec![PlanWarning { message, hint }]
 }
 
-fn platform(decided: &Decided<'_>) -> Platform {
+fn platform(request: &Request, decided: &Decided<'_>) -> Platform {
+    let native = &decided.machine.native_platform;
+    let is_free = request.platforms.is_empty() && request.other_sources.is_empty();
     let chosen = match decided.selection {
         Selection::Template(choice) => choice.platform.as_ref(),
-        Selection::Image(choice) => choice.platform.as_ref(),
+        // Hardly a builder is there for 32 bits, and what its script makes of such a program may run all the same.
+        Selection::Image(choice) => {
+            choice.platform.as_ref().filter(|platform| !(is_free && native.also_runs(platform)))
+        }
     };
-    chosen.unwrap_or(&decided.machine.native_platform).clone()
+    chosen.unwrap_or(native).clone()
 }

@@ -216,6 +216,23 @@ fn a_builder_image_runs_and_keeps_its_entrypoint() {
 }
 
 #[test]
+fn a_builder_images_platform_is_the_programs_unless_this_machine_runs_it_too() {
+    let mut asked = request();
+    asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
+    let platform_of = |built_for: &str, asked: &Request| {
+        let mut facts = program();
+        let Kind::Executable(executable) = &mut facts.kind else { panic!("an executable") };
+        executable.platform = built_for.parse().expect("a platform");
+        plan(asked, &artifact("server"), &facts, true).expect("a plan").platform.to_string()
+    };
+    assert_eq!(platform_of("linux/amd64", &asked), "linux/amd64");
+    assert_eq!(platform_of("linux/arm64", &asked), "linux/arm64");
+    assert_eq!(platform_of("linux/386", &asked), "linux/amd64");
+    asked.platforms = vec!["linux/386".parse().expect("a platform")];
+    assert_eq!(platform_of("linux/386", &asked), "linux/386");
+}
+
+#[test]
 fn arguments_are_quoted_into_the_environment_and_given_once() {
     let mut asked = request();
     asked.image.args = Some(vec!["--port".into(), "8080".into(), "a b".into()]);

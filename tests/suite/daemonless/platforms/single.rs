@@ -104,6 +104,15 @@ fn a_dry_run_tells_of_each_image_and_each_output() {
             {"to": "docker-archive", "path": "app.tar", "takes": "image", "stage": 0},
         ])
     );
+    // Configured, for what runs anywhere.
+    let configured = B2iCommand::without_daemon()
+        .env("B2I_PLATFORM", "linux/amd64, linux/arm64")
+        .args(["build", "--dry-run", "--format", "json", "-o", "oci:layout"])
+        .arg(crate::build::fixture("standalone.jar"))
+        .run();
+    let plan = json(configured.stdout.as_bytes());
+    assert_eq!(plan["stages"].as_array().map(Vec::len), Some(2), "{}", configured.stderr);
+    assert_eq!(plan["stages"][1]["platform"], ARM64);
     let text = build("text").stdout;
     for line in [
         "output      registry — an index of all images",
