@@ -22,7 +22,7 @@ pub use error::PlanError;
 pub use make::{Decided, Machine, make};
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
-pub use targets::{Target, Targets, targets};
+pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;

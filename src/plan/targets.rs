@@ -11,6 +11,17 @@ use crate::detect::facts::Kind;
 use crate::image::Platform;
 use crate::request::{Output, Request};
 
+/// An artifact that was looked at.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What tells it from the others: its name, or where it is if several have the same.
+    pub shown: String,
+    /// What it is.
+    pub facts: &'a Facts,
+}
+
 /// One image that is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -33,14 +44,10 @@ pub struct Targets {
 ///
 /// # Errors
 /// [`PlanError`] if artifacts and platforms do not fit each other.
-pub fn targets(
-    request: &Request,
-    artifacts: &[(&str, &Facts)],
-    machine: &Machine,
-) -> Result<Targets, PlanError> {
+pub fn targets(request: &Request, artifacts: &[Input<'_>], machine: &Machine) -> Result<Targets, PlanError> {
     check_platforms(&request.platforms)?;
     let all = match artifacts {
-        [(name, facts)] => of_one(name, facts, &request.platforms)?,
+        [one] => of_one(&one.shown, one.facts, &request.platforms)?,
         several => of_several(several, &request.platforms)?,
     };
     keep_needed(request, artifacts, machine, all)
@@ -72,12 +79,12 @@ fn of_one(name: &str, facts: &Facts, platforms: &[Platform]) -> Result<Vec<Targe
     }
 }
 
-fn of_several(artifacts: &[(&str, &Facts)], platforms: &[Platform]) -> Result<Vec<Target>, PlanError> {
+fn of_several(artifacts: &[Input<'_>], platforms: &[Platform]) -> Result<Vec<Target>, PlanError> {
     let mut found: Vec<(String, Platform)> = Vec::new();
-    for (name, facts) in artifacts {
+    for Input { shown: name, facts, .. } in artifacts {
         let Kind::Executable(executable) = &facts.kind else {
             let is = facts.kind.word().to_owned();
-            return Err(PlanError::NotExecutable { name: (*name).to_owned(), is });
+            return Err(PlanError::NotExecutable { name: name.clone(), is });
         };
         // The user may know the variant that the file does not tell; of several, the order does.
         let is_free = |asked: &&Platform| !found.iter().any(|(_, taken)| taken == *asked);
@@ -87,10 +94,10 @@ fn of_several(artifacts: &[(&str, &Facts)], platforms: &[Platform]) -> Result<Ve
             _ => executable.platform.clone(),
         };
         if let Some((other, _)) = found.iter().find(|(_, other)| other.matches(&platform)) {
-            let names = [other.clone(), (*name).to_owned()];
+            let names = [other.clone(), name.clone()];
             return Err(PlanError::TwoForOnePlatform { names, platform });
         }
-        found.push(((*name).to_owned(), platform));
+        found.push((name.clone(), platform));
     }
     if !platforms.is_empty() {
         let missing = without(platforms, |asked| found.iter().any(|(_, built)| asked.matches(built)));
@@ -117,7 +124,7 @@ fn without(platforms: &[Platform], is_there: impl Fn(&Platform) -> bool) -> Vec<
 /// Where no output keeps an index, only the image that runs there is made.
 fn keep_needed(
     request: &Request,
-    artifacts: &[(&str, &Facts)],
+    artifacts: &[Input<'_>],
     machine: &Machine,
     mut all: Vec<Target>,
 ) -> Result<Targets, PlanError> {
@@ -125,7 +132,7 @@ fn keep_needed(
     if all.len() < 2 || platforms.len() < all.len() {
         return Ok(Targets { kept: all, warning: None });
     }
-    let names: Vec<&str> = artifacts.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = artifacts.iter().map(|one| one.name).collect();
     let outputs = outputs(request, machine, &names);
     let single: Vec<&Output> = outputs.iter().filter(|output| !output.has_manifest()).collect();
     let Some(first) = single.first() else { return Ok(Targets { kept: all, warning: None }) };
@@ -166,15 +173,16 @@ mod tests {
     /// The targets of executables that are named by what they are built for, or why there are none.
     fn targets_of(built: &[&str], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
         let facts: Vec<Facts> = built.iter().map(|platform| built_for(platform)).collect();
-        let artifacts: Vec<(&str, &Facts)> = built.iter().copied().zip(&facts).collect();
+        let artifacts: Vec<Input<'_>> =
+            built.iter().zip(&facts).map(|(name, facts)| input(name, facts)).collect();
         shown(&artifacts, asked, outputs)
     }
 
-    fn shown(
-        artifacts: &[(&str, &Facts)],
-        asked: &[&str],
-        outputs: &[Output],
-    ) -> Result<Vec<String>, String> {
+    fn input<'a>(name: &'a str, facts: &'a Facts) -> Input<'a> {
+        Input { name, shown: name.to_owned(), facts }
+    }
+
+    fn shown(artifacts: &[Input<'_>], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
         let platforms = asked.iter().map(|platform| platform.parse().expect("a platform")).collect();
         let request = Request { platforms, outputs: outputs.to_vec(), ..request() };
         let machine = Machine { daemon: true, sandbox: false, native_platform: Platform::linux("amd64") };
@@ -227,7 +235,7 @@ mod tests {
     #[test]
     fn what_runs_anywhere_goes_on_each_platform_that_is_asked_for() {
         let war = war();
-        let of = |asked: &[&str], outputs: &[Output]| shown(&[("shop.war", &war)], asked, outputs);
+        let of = |asked: &[&str], outputs: &[Output]| shown(&[input("shop.war", &war)], asked, outputs);
         let index = [Output::Registry];
         assert_eq!(of(&[], &index), Ok(vec!["0 -".into()]));
         assert_eq!(of(&["linux/arm64"], &index), Ok(vec!["0 linux/arm64".into()]));

@@ -8,7 +8,7 @@ use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Changes, ContainerLimits, Engine};
 use crate::image::{ImagePath, Platform};
-use crate::plan::{EngineKind, KnownValues, PlannedRun};
+use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
 use crate::store::BaseImage;
 
@@ -16,6 +16,16 @@ use crate::store::BaseImage;
 const DEFAULT_DESTINATION: &str = "/tmp";
 
 impl<'a> StageWork<'a> {
+    /// Refuses what the daemon cannot do for a script, before a base is pulled for it. The sandbox depends on the base.
+    pub(super) async fn check_engine(&self) -> Result<(), Error> {
+        let Assembly::Run(run) = &self.stage.assembly else { return Ok(()) };
+        if run.engine == EngineKind::Docker {
+            let engine = DockerEngine::new(self.work.daemon()?.clone());
+            engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
+        }
+        Ok(())
+    }
+
     /// Runs the script on `base`.
     pub(super) async fn run(
         &'a self,
@@ -25,13 +35,11 @@ impl<'a> StageWork<'a> {
     ) -> Result<Assembled<'a>, Error> {
         let contract = contract(run, &base)?;
         let user = user(&contract, &base);
-        let limits = container_limits(&run.limits);
         let events = &self.work.surroundings.events;
         match run.engine {
             EngineKind::Docker => {
                 let daemon = self.work.daemon()?;
                 let engine = DockerEngine::new(daemon.clone());
-                engine.check(&limits, run.limits.network.as_deref()).await?;
                 let image = daemon.ensure_loaded(&base, self.work.prepared.lease.id()).await?;
                 let script = self.script_run(run, &image, &contract, &user);
                 let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
@@ -40,7 +48,7 @@ impl<'a> StageWork<'a> {
             }
             EngineKind::Sandbox => {
                 let engine = self.sandbox(&base, run.limits.allow_root_sandbox)?;
-                engine.check(&limits, run.limits.network.as_deref()).await?;
+                engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
                 let script = self.script_run(run, &base.name, &contract, &user);
                 let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
                 let container = UsedContainer::Sandbox(outcome.container);

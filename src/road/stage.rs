@@ -104,7 +104,7 @@ impl<'a> StageWork<'a> {
             let same = others.iter().find(|other| other.name == name);
             let pinned = same.and_then(|other| other.manifest_digest);
             let options = registry::ResolveOptions { platform, pull, offline, pinned };
-            return Ok(surroundings.registries()?.resolve(reference, &options).await?);
+            return Ok(self.work.sources()?.resolve(reference, &options).await?);
         }
         let credential_files = surroundings.daemon.credential_files.clone();
         let options = ResolveOptions { platform, pull, offline, credential_files };

@@ -24,8 +24,14 @@ fn what_does_not_go_together_is_a_usage_error_that_names_both() {
     std::fs::copy(amd64, &copy).expect("copied");
     let [jar, script, library] =
         ["standalone.jar", "shell-program", "app/app.jar"].map(crate::build::fixture);
+    // The same name elsewhere: told apart by where they are.
+    let below = programs.path("other/app-linux-amd64");
+    std::fs::create_dir(programs.path("other")).expect("made");
+    std::fs::copy(amd64, &below).expect("copied");
+    let told_apart = format!("`{amd64}` and `{below}`");
     let table: &[(&[&str], &[&str])] = &[
         (&[amd64, &copy], &["`app-linux-amd64` and `copy`", AMD64]),
+        (&[amd64, &below], &[&told_apart, AMD64]),
         (&[amd64, amd64], &["app-linux-amd64` is given twice"]),
         (&[amd64, &jar], &["`standalone.jar` is no executable but a JAR"]),
         (&[&library, &jar], &["`app.jar` is no executable but a JAR"]),
