@@ -30,7 +30,7 @@ pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
-pub use targets::{Target, Targets, targets};
+pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;

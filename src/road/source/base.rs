@@ -33,7 +33,7 @@ pub(super) async fn find(
     let Wanted { reference, platform, pull, offline } = wanted;
     match engine {
         EngineKind::Sandbox => {
-            let options = registry::ResolveOptions { platform, pull, offline };
+            let options = registry::ResolveOptions { platform, pull, offline, pinned: None };
             Ok(surroundings.registries()?.resolve(reference, &options).await?)
         }
         EngineKind::Docker => {
