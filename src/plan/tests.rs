@@ -25,6 +25,7 @@ fn request() -> Request {
         image: ImageRequest::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
+        run: false,
         pull: PullPolicy::Missing,
         offline: false,
         compression: Compression::Auto,

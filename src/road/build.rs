@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare};
+use super::sandbox::RunnableImage;
 use super::{Built, Error, Surroundings};
 use crate::assemble::{self, Inputs};
 use crate::builder::{BaseName, Selection};
@@ -42,6 +43,7 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
         assembly_reason: stage.assembly_reason.clone(),
         artifact_digest: result.artifact_digest.or(prepared.artifact.sha256),
         layer_digest: result.layer_digest,
+        runnable: result.runnable,
     })
 }
 
@@ -61,6 +63,7 @@ pub(super) struct StageResult {
     pub(super) ports: Vec<String>,
     pub(super) artifact_digest: Option<Digest>,
     pub(super) layer_digest: Option<Digest>,
+    pub(super) runnable: Option<RunnableImage>,
 }
 
 impl Work<'_> {

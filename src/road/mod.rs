@@ -34,6 +34,7 @@ pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
+pub use sandbox::RunnableImage;
 pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
@@ -82,6 +83,9 @@ pub struct Built {
     pub artifact_digest: Option<Digest>,
     /// Digest of the new layer's tar; none if an engine committed it.
     pub layer_digest: Option<Digest>,
+    /// What [`run`] starts, if it was asked for and no daemon has the image.
+    #[serde(skip)]
+    pub runnable: Option<RunnableImage>,
 }
 
 /// Fetches an artifact and reads its facts. Does not compute its digest.

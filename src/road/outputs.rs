@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::build::{StageResult, Work};
 use super::known::KnownLayer;
+use super::sandbox::RunnableImage;
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::{WrittenBlob, all_cores};
@@ -40,7 +41,9 @@ impl Work<'_> {
         }
         let written = known.layer.ok_or(Error::NoOutput)?;
         let config = (image.finish)(&written);
+        let runnable = self.runnable(image, written.diff_id, &config).await?;
         Ok(StageResult {
+            runnable,
             image_id: config.digest(),
             manifest_digest,
             ports: config.exposed_ports(),
@@ -166,7 +169,7 @@ impl Work<'_> {
         daemon: &Daemon,
         image_id: &str,
         config: &ImageConfig,
-    ) -> Result<Option<Digest>, Error> {
+    ) -> Result<(Option<Digest>, Option<RunnableImage>), Error> {
         let mut manifest_digest = None;
         // The daemon comes last: publishing there removes the committed image.
         let elsewhere = self.stage.outputs.iter().filter(|output| **output != Output::Docker);
@@ -197,7 +200,7 @@ impl Work<'_> {
         } else {
             daemon.remove_image(image_id).await?;
         }
-        Ok(manifest_digest)
+        Ok((manifest_digest, self.runnable_files(config, &files)))
     }
 
     async fn write_committed_archive(

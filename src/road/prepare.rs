@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::sandbox::sandbox_settings;
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
 use crate::detect::{DetectError, DetectOptions, Facts, detect};
-use crate::engine::sandbox::{SandboxSettings, probe};
+use crate::engine::sandbox::probe;
 use crate::events::{Events, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
@@ -136,13 +137,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
 
 /// Whether a script can run without a daemon here.
 async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
-    let settings = SandboxSettings {
-        program: surroundings.program.clone(),
-        cache: lease.cache().clone(),
-        temporary: lease.temporary_directory().to_owned(),
-        date: 0,
-        allow_root: request.limits.allow_root_sandbox,
-    };
+    let settings = sandbox_settings(surroundings, lease, 0, request.limits.allow_root_sandbox);
     match tokio::task::spawn_blocking(move || probe(&settings)).await {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {

@@ -125,13 +125,14 @@ impl Work<'_> {
         let edits = self.stage.image.resolve(&values);
         let config =
             assemble::finish(&base.config, &edits, &result.labels, &diff_ids[below.min(diff_ids.len())..]);
-        let manifest_digest = self.write_committed(daemon, &image_id, &config).await?;
+        let (manifest_digest, runnable) = self.write_committed(daemon, &image_id, &config).await?;
         Ok(StageResult {
             image_id: config.digest(),
             manifest_digest,
             ports: config.exposed_ports(),
             artifact_digest,
             layer_digest: None,
+            runnable,
         })
     }
 }

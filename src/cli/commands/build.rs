@@ -138,6 +138,7 @@ mod tests {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            runnable: None,
         }
     }
 

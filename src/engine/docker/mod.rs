@@ -14,7 +14,7 @@ use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, ResourcesUl
 use bollard::query_parameters::CreateContainerOptions;
 
 pub use container::DockerContainer;
-pub use program::{Program, ProgramHandle, ProgramOptions, ProgramStreams};
+pub use program::{Program, ProgramHandle, ProgramOptions};
 
 use super::{ContainerLimits, ContainerSpec, Engine};
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};

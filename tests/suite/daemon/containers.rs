@@ -274,6 +274,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            runnable: None,
         };
         let (sender, signals) = tokio::sync::mpsc::unbounded_channel();
         // No other reaches a shell that is process 1 and has just begun.

@@ -8,6 +8,7 @@ mod kinds;
 mod outputs;
 mod parallel;
 mod repeat;
+mod run;
 mod sandbox;
 
 use std::path::Path;
