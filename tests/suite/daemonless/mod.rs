@@ -7,6 +7,7 @@ mod interrupted;
 mod kinds;
 mod outputs;
 mod parallel;
+mod quickstart;
 mod repeat;
 mod run;
 mod sandbox;
