@@ -271,6 +271,8 @@ pub(super) struct Change {
     pub(super) uid: u32,
     /// Group, as seen inside.
     pub(super) gid: u32,
+    /// Extended attributes that mean something in an image: names, and values in hexadecimal digits.
+    pub(super) attributes: Vec<(String, String)>,
 }
 
 /// What a changed path is.
@@ -298,6 +300,8 @@ pub(super) enum ChangeKind {
         /// Its text.
         target: String,
     },
+    /// A named pipe.
+    Fifo,
     /// The path is gone.
     Removed,
 }

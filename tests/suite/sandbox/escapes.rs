@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use super::{Setup, Tar, as_everybody};
 use b2i::engine::{Container, ContainerSpec, Engine};
 
-/// Calls the system call whose number and arguments it is given, and prints the error number, or 0.
+/// Calls the system call whose number and arguments it is given, and prints the error number, or 0. Texts are those that
+/// begin with `/`, and what follows a `@`.
 const TRY: &str = r#"
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ const TRY: &str = r#"
 int main(int count, char **text) {
     long a[7] = {0};
     for (int i = 1; i < count && i < 8; i++)
-        a[i - 1] = text[i][0] == '/' ? (long)text[i] : strtol(text[i], 0, 0);
+        a[i - 1] = text[i][0] == '/' ? (long)text[i] : text[i][0] == '@' ? (long)(text[i] + 1) : strtol(text[i], 0, 0);
     long result = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
     if (result == 0 && (a[0] == SYS_clone || a[0] == SYS_fork)) _exit(0);
     printf("%d\n", result < 0 ? errno : 0);
@@ -40,7 +41,7 @@ fn try_program() -> &'static [u8] {
 }
 
 /// A layer with the program, which is root's.
-fn program(name: &str, mode: u32) -> Vec<u8> {
+pub(super) fn program(name: &str, mode: u32) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_path(name).expect("short");

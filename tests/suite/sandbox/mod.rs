@@ -4,6 +4,7 @@
 //! Started by root, each test starts itself again as both users, in a mount namespace whose `/etc/passwd`,
 //! `/etc/subuid` and `/etc/subgid` are the test's; the machine's own stay as they are.
 
+mod attributes;
 mod changes;
 mod escapes;
 mod layers;

@@ -4,6 +4,7 @@
 //! socket closes, because b2i is done or was killed, it kills what runs, removes the container's directory and ends.
 //! Must not use b2i's environment, which it is started without, and must not start threads.
 
+mod attributes;
 mod changes;
 mod files;
 mod init;
