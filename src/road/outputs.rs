@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::build::{StageResult, Work};
-use super::known::KnownLayer;
+use super::known::{KnownBase, KnownLayer};
 use super::sandbox::RunnableImage;
 use crate::events::Step;
 use crate::fs::AtomicFile;
@@ -90,11 +90,15 @@ impl Work<'_> {
     async fn push(&self, image: &UnfinishedImage, known: &mut KnownLayer<'_>) -> Result<Placed, Error> {
         let compression = self.request.compression;
         let format = image.manifest_format();
+        let memo = self.surroundings.memo(self.request.use_memo)?;
+        let known_base = KnownBase::find(memo, &image.base, compression, format);
         let options = PublishOptions {
+            known_base: known_base.blob.clone(),
             encode: CompressedLayer::encode(compression, all_cores()),
             known: known.blob(compression, format).map(|blob| (blob.layer, blob.descriptor)),
         };
         let published = self.surroundings.registries()?.publish(image, &self.stage.tags, &options).await?;
+        known_base.remember(published.base.as_ref(), self.prepared.lease.temporary_directory());
         let blob = WrittenBlob { layer: published.layer, descriptor: published.blob };
         known.remember_blob(&blob, compression, format);
         Ok(Placed { layer: Some(blob.layer), manifest_digest: Some(published.manifest.digest) })
