@@ -5,6 +5,7 @@
 //! environment and never exits; only `cli` does.
 
 pub mod assemble;
+mod blocking;
 pub mod builder;
 pub mod cli;
 pub mod config;
@@ -20,5 +21,6 @@ pub mod network;
 pub mod plan;
 pub mod request;
 pub mod road;
+pub mod source_build;
 pub mod store;
 mod stream;

@@ -8,70 +8,64 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::build::Work;
+use super::known::KnownLayer;
+use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Error, Surroundings};
 use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
 use crate::fs::Lease;
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
-use crate::image::{Descriptor, Digest, ImageConfig, ImageReference, LayerCompression};
+use crate::image::{Descriptor, ImageReference, LayerCompression};
 use crate::request::Output;
 use crate::store::archive::LayerFile;
-use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs, UnfinishedImage};
+use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
 
-impl Work<'_> {
+impl StageWork<'_> {
     /// Makes the engine for containers of `base`.
     pub(super) fn sandbox(&self, base: &BaseImage, allow_root: bool) -> Result<SandboxEngine, Error> {
-        let settings = sandbox_settings(self.surroundings, &self.prepared.lease, self.stage.date, allow_root);
-        let layers = base_layers(base)?;
-        let image = SandboxImage { name: base.name.clone(), config: base.config.clone(), layers };
-        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+        let Work { surroundings, prepared, .. } = self.work;
+        let settings = sandbox_settings(surroundings, &prepared.lease, self.stage.date, allow_root);
+        Ok(SandboxEngine::new(settings, sandbox_image(base)?, surroundings.events.clone()))
     }
+}
 
+impl Assembled<'_> {
     /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.
-    pub(super) async fn runnable(
-        &self,
-        image: &UnfinishedImage,
-        diff_id: Digest,
-        config: &ImageConfig,
-    ) -> Result<Option<RunnableImage>, Error> {
-        if !self.runs_in_sandbox() {
+    pub(super) async fn runnable(&self, layers: &[KnownLayer<'_>]) -> Result<Option<RunnableImage>, Error> {
+        let work = self.stage.work;
+        let outputs = &work.prepared.plan.outputs;
+        if !work.request.run || outputs.iter().any(|planned| planned.output == Output::Docker) {
             return Ok(None);
         }
-        let layers = match &image.base.layers {
-            BaseLayers::Daemon { .. } => self.base_files(image).await?.into_iter().map(file_layer).collect(),
-            _ => base_layers(&image.base)?,
+        let (config, below, new_layer) = match &self.image {
+            AssembledImage::Unfinished { image, layer } => {
+                let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
+                let below = match &image.base.layers {
+                    BaseLayers::Daemon { .. } => {
+                        self.stage.base_files(image).await?.into_iter().map(file_layer).collect()
+                    }
+                    _ => sandbox_image(&image.base)?.layers,
+                };
+                let tar = Arc::new(LayerTar(image.layer.clone()));
+                ((image.finish)(&written), below, ImageLayer { diff_id: written.diff_id, tar })
+            }
+            AssembledImage::Committed { id, config } => {
+                let files = self.stage.committed_files(id, config).await?;
+                let mut layers: Vec<ImageLayer> = files.into_iter().map(file_layer).collect();
+                let new_layer = layers.pop().ok_or(Error::NoOutput)?;
+                (config.clone(), layers, new_layer)
+            }
         };
-        let new_layer = ImageLayer { diff_id, tar: Arc::new(LayerTar(image.layer.clone())) };
-        Ok(Some(self.runnable_of(config, layers, new_layer)))
-    }
-
-    /// The same of an image whose layers are all files.
-    pub(super) fn runnable_files(&self, config: &ImageConfig, files: &[LayerFile]) -> Option<RunnableImage> {
-        let (new_layer, below) = files.split_last().filter(|_| self.runs_in_sandbox())?;
-        let layers = below.iter().cloned().map(file_layer).collect();
-        Some(self.runnable_of(config, layers, file_layer(new_layer.clone())))
-    }
-
-    fn runs_in_sandbox(&self) -> bool {
-        self.request.run && !self.stage.outputs.contains(&Output::Docker)
-    }
-
-    fn runnable_of(
-        &self,
-        config: &ImageConfig,
-        layers: Vec<ImageLayer>,
-        new_layer: ImageLayer,
-    ) -> RunnableImage {
-        let name =
-            self.stage.tags.first().map_or_else(|| config.digest().to_string(), ImageReference::familiar);
-        let limits = &self.request.limits;
-        RunnableImage {
-            image: SandboxImage { name, config: config.clone(), layers },
+        let name = work.prepared.plan.tags.first();
+        let name = name.map_or_else(|| config.digest().to_string(), ImageReference::familiar);
+        let limits = &work.request.limits;
+        Ok(Some(RunnableImage {
+            image: SandboxImage { name, config, layers: below },
             new_layer,
             network: limits.network.clone(),
             allow_root: limits.allow_root_sandbox,
-        }
+        }))
     }
 }
 
@@ -104,11 +98,13 @@ pub(super) fn sandbox_settings(
     }
 }
 
-fn base_layers(base: &BaseImage) -> Result<Vec<ImageLayer>, Error> {
+/// The image as the sandbox takes it.
+pub(super) fn sandbox_image(base: &BaseImage) -> Result<SandboxImage, Error> {
     let invalid = |source| Error::Config { base: base.name.clone(), source };
     let diff_ids = base.config.diff_ids().map_err(invalid)?;
     let tars = tars(&base.layers);
-    Ok(diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect())
+    let layers = diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
+    Ok(SandboxImage { name: base.name.clone(), config: base.config.clone(), layers })
 }
 
 fn file_layer(file: LayerFile) -> ImageLayer {

@@ -58,6 +58,9 @@ impl SandboxProgram {
             user: None,
             limits: ContainerLimits::default(),
             network: options.network,
+            add_hosts: Vec::new(),
+            drop_capabilities: Vec::new(),
+            mounts: Vec::new(),
             lease: options.lease,
         };
         let engine = engine.clone();

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +32,9 @@ const COPY_BUFFER: usize = 64 * 1024;
 /// A layer that can be written, any number of times, with equal bytes.
 #[derive(Clone)]
 pub struct Layer {
-    entries: Vec<Entry>,
+    entries: Arc<[Entry]>,
     /// Extended attributes, of the few entries that have some; in order of their names.
-    attributes: BTreeMap<ImagePath, Vec<ExtendedAttribute>>,
+    attributes: Arc<BTreeMap<ImagePath, Vec<ExtendedAttribute>>>,
     /// Modification time of every entry, in seconds since 1970.
     date: u64,
     watched: Option<ImagePath>,
@@ -101,14 +102,14 @@ impl Layer {
         let (links, others): (Vec<Entry>, Vec<Entry>) =
             by_path.into_values().partition(|entry| matches!(entry.kind, EntryKind::HardLink { .. }));
         let entries = others.into_iter().chain(links).collect();
-        Ok(Self { entries, attributes: BTreeMap::new(), date, watched: None })
+        Ok(Self { entries, attributes: Arc::default(), date, watched: None })
     }
 
     /// Gives entries extended attributes, in whatever order they come.
     #[must_use]
     pub fn with_attributes(mut self, mut attributes: BTreeMap<ImagePath, Vec<ExtendedAttribute>>) -> Self {
         attributes.values_mut().for_each(|attributes| attributes.sort());
-        self.attributes = attributes;
+        self.attributes = Arc::new(attributes);
         self
     }
 
@@ -121,6 +122,11 @@ impl Layer {
     pub fn watching(mut self, path: ImagePath) -> Self {
         self.watched = Some(path);
         self
+    }
+
+    /// Whether `other` is a copy of this layer, so that writing it yields the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entries, &other.entries) && self.date == other.date && self.watched == other.watched
     }
 
     /// The entries, in the order in which they are written.
@@ -152,7 +158,7 @@ impl Layer {
     /// As [`Layer::write_to`].
     pub fn write_undigested(&self, mut out: impl Write) -> io::Result<Option<Digest>> {
         let mut watched = None;
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             out.write_all(&self.headers(entry))?;
             if let EntryKind::File { size, content } = &entry.kind {
                 if self.watched.as_ref() == Some(&entry.path) {

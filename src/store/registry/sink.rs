@@ -3,7 +3,6 @@
 //!
 //! With the layer's digest known (a memo), a tag that means the image already ends it after one question.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,9 +12,8 @@ use super::content::{Content, Progress, Uploaded};
 use super::error::RegistryError;
 use super::target::{Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
-use crate::image::DescribedPlatform;
 use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Descriptor, Digest, ImageIndex, ImageManifest, ImageReference, ManifestFormat};
+use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};
 use crate::store::{BaseLayers, EncodeLayer, LayerBlob, UncompressedLayer, UnfinishedImage};
 
 /// Layers whose tar is at most this large, in bytes, are made in memory before they are sent: with the digest known
@@ -56,7 +54,7 @@ pub struct Published {
 
 /// Under what an image is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Under {
+pub(super) enum Under {
     /// The target's tags.
     Tags,
     /// Its digest alone: an index will name it.
@@ -64,21 +62,23 @@ enum Under {
 }
 
 /// An image with everything known.
-struct Finished {
+pub(super) struct Finished {
     config: Content,
     config_digest: Digest,
     manifest: Bytes,
-    descriptor: Descriptor,
+    pub(super) descriptor: Descriptor,
     layer: WrittenLayer,
     blob: Descriptor,
+    /// Of the built-in base.
+    base: Option<Descriptor>,
 }
 
 /// An image on its way to one repository.
-struct Publishing<'a> {
+pub(super) struct Publishing<'a> {
     target: &'a Target<'a>,
     image: &'a UnfinishedImage,
     options: &'a PublishOptions,
-    format: ManifestFormat,
+    pub(super) format: ManifestFormat,
     /// The base's layers, lowest first; each one's digest is known.
     base: Vec<Content>,
 }
@@ -108,50 +108,10 @@ impl Registries {
         }
         published.ok_or(RegistryError::NoTag { image: String::new() })
     }
-
-    /// Publishes several images, each for another platform, and an index of them under every one of `tags`. What is
-    /// known of a layer is in the options at the image's place.
-    ///
-    /// # Errors
-    /// As [`Registries::publish`]; tags are written last of all.
-    pub async fn publish_index(
-        &self,
-        images: &[(UnfinishedImage, PublishOptions)],
-        tags: &[ImageReference],
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<(Descriptor, Vec<Published>), RegistryError> {
-        let mut result = None;
-        for group in by_repository(tags)? {
-            let step = self.events().start(Step::Write, group.first.familiar(), None);
-            let target = self.target(group, Progress::new(step.clone()))?;
-            let mut entries = Vec::new();
-            let mut published = Vec::new();
-            let mut formats = Vec::new();
-            for (image, options) in images {
-                let publishing = Publishing::new(&target, image, options).await?;
-                formats.push(publishing.format);
-                let (done, _) = publishing.run(Under::Digest).await?;
-                let platform = DescribedPlatform::from(&image.base.config.platform());
-                entries.push(Descriptor { platform: Some(platform), ..done.manifest.clone() });
-                published.push(done);
-            }
-            let is_docker =
-                !formats.is_empty() && formats.iter().all(|format| *format == ManifestFormat::Docker);
-            let format = if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci };
-            let annotations = if is_docker { BTreeMap::new() } else { annotations.clone() };
-            let index = Bytes::from(ImageIndex::new(format, entries, annotations).to_bytes());
-            let descriptor = Descriptor::of(format.index(), &index);
-            let outdated = target.outdated(&descriptor.digest).await?;
-            target.publish_manifest(&outdated, &descriptor, &index).await?;
-            target.progress.finish(step, outdated.is_empty());
-            result = Some((descriptor, published));
-        }
-        result.ok_or(RegistryError::NoTag { image: String::new() })
-    }
 }
 
 impl<'a> Publishing<'a> {
-    async fn new(
+    pub(super) async fn new(
         target: &'a Target<'a>,
         image: &'a UnfinishedImage,
         options: &'a PublishOptions,
@@ -173,7 +133,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// Publishes the image and says whether it was there.
-    async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
+    pub(super) async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
         let target = self.target;
         let mut outdated: Option<Vec<&str>> = None;
         if let Some((layer, blob)) = &self.options.known {
@@ -192,7 +152,7 @@ impl<'a> Publishing<'a> {
             };
             if there {
                 target.publish_manifest(&rest, &finished.descriptor, &finished.manifest).await?;
-                return Ok((self.published(finished), rest.is_empty()));
+                return Ok((finished.published(), rest.is_empty()));
             }
             outdated = Some(rest);
         }
@@ -201,7 +161,7 @@ impl<'a> Publishing<'a> {
             (finished.descriptor.digest.to_string(), outdated.unwrap_or(target.tags.clone()));
         let references = if under == Under::Digest { vec![digest.as_str()] } else { tags };
         target.publish_manifest(&references, &finished.descriptor, &finished.manifest).await?;
-        Ok((self.published(finished), false))
+        Ok((finished.published(), false))
     }
 
     /// Uploads the new layer, and the config that follows from it.
@@ -223,6 +183,7 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         } else {
             let uploaded = target.upload_new(blob).await?;
+            target.note_placed(uploaded.descriptor.digest);
             let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
                 image: target.image.clone(),
                 source: std::io::Error::other("the layer was not written"),
@@ -234,12 +195,10 @@ impl<'a> Publishing<'a> {
         Ok(finished)
     }
 
-    fn published(&self, finished: Finished) -> Published {
-        let Finished { config_digest, descriptor, layer, blob, .. } = finished;
-        let is_built_in = matches!(self.image.base.layers, BaseLayers::BuiltIn(_));
-        let base = self.base.first().filter(|_| is_built_in).and_then(Content::known);
-        let base = base.map(|known| known.descriptor);
-        Published { image_id: config_digest, manifest: descriptor, layer, blob, base }
+    /// Makes config and manifest, if the layer is known.
+    pub(super) fn foreseen(&self) -> Result<Option<Finished>, RegistryError> {
+        let known = self.options.known.as_ref();
+        known.map(|(layer, blob)| self.finish(*layer, blob.clone())).transpose()
     }
 
     /// Makes config and manifest.
@@ -260,7 +219,10 @@ impl<'a> Publishing<'a> {
         let annotations = self.image.annotations.clone();
         let manifest = ImageManifest::new(self.format, config_descriptor.clone(), layers, annotations);
         let manifest = Bytes::from(manifest.to_bytes());
+        let is_built_in = matches!(self.image.base.layers, BaseLayers::BuiltIn(_));
+        let base = self.base.first().filter(|_| is_built_in).and_then(Content::known);
         Ok(Finished {
+            base: base.map(|known| known.descriptor),
             config: bytes(self.format.config(), config),
             config_digest: config_descriptor.digest,
             descriptor: Descriptor::of(self.format.manifest(), &manifest),
@@ -268,6 +230,13 @@ impl<'a> Publishing<'a> {
             layer,
             blob,
         })
+    }
+}
+
+impl Finished {
+    pub(super) fn published(self) -> Published {
+        let Self { config_digest, descriptor, layer, blob, base, .. } = self;
+        Published { image_id: config_digest, manifest: descriptor, layer, blob, base }
     }
 }
 

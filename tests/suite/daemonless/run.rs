@@ -139,12 +139,17 @@ fn a_run_that_is_killed_leaves_nothing() {
         running.kill();
         wait_until_gone(command.directory());
         let cache = command.cache();
-        let left = files(&cache.join("tmp"));
         // The sandbox empties its own directory; the lease's is the next run's to remove.
-        for directory in left.iter().map(|lease| cache.join("tmp").join(lease)) {
-            for name in files(&directory).iter().filter(|name| name.starts_with("container-")) {
-                assert_eq!(files(&directory.join(name)), [""; 0], "in {name}");
-            }
+        let in_containers = || {
+            let leases = files(&cache.join("tmp")).into_iter().map(|lease| cache.join("tmp").join(lease));
+            let all = leases.flat_map(|lease| files(&lease).into_iter().map(move |name| lease.join(name)));
+            let containers = all.filter(|path| path.to_string_lossy().contains("/container-"));
+            containers.flat_map(|container| files(&container)).collect::<Vec<String>>()
+        };
+        let until = std::time::Instant::now() + Duration::from_secs(30);
+        while !in_containers().is_empty() {
+            assert!(std::time::Instant::now() < until, "left behind: {:?}", in_containers());
+            std::thread::sleep(Duration::from_millis(20));
         }
         let program = TestEnvironment::get().fixture("program");
         let next = again().env("B2I_CACHE_DIR", &cache);

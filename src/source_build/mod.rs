@@ -1,0 +1,22 @@
+//! The room of source builds: the S2I pre-step that makes an artifact, or for interpreted languages an image, out of
+//! a source tree.
+//!
+//! `source/` fetches trees (directories, git, archives); `request` is what somebody asked for. Knows no front end and
+//! no store; engines are handed to it.
+
+pub mod assemble;
+pub mod environment;
+pub mod produced;
+pub mod request;
+pub mod scripts;
+mod selection;
+pub mod source;
+
+pub use request::{
+    EnvironmentVariable, Injection, PreviousImage, RuntimeRequest, ScriptsSource, SecretFile,
+    SourceBuildRequest, UidRange, VolumeRequest,
+};
+pub use source::{
+    Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,
+    SourceTree, TreeEntry, TreeEntryKind, fetch_source,
+};

@@ -1,0 +1,146 @@
+//! Owns what somebody asks of a source build, before anything is decided. Front ends make these; nothing found out
+//! rather than asked belongs here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use super::source::{SourceLocation, SourceOptions};
+use crate::image::{ImagePath, ImageReference};
+use crate::request::{BuilderRequest, PullPolicy};
+
+/// The pre-step: sources that a builder turns into an artifact or an image.
+#[derive(Clone, Debug)]
+pub struct SourceBuildRequest {
+    /// Where the sources are.
+    pub location: SourceLocation,
+    /// How they are fetched.
+    pub source: SourceOptions,
+    /// The source builder (`--source-builder`); none means the template that fits what lies in the source root.
+    pub builder: Option<BuilderRequest>,
+    /// The artifact's path in the assembled container (`--artifact`), where the template's own is not meant.
+    pub artifact: Option<String>,
+    /// Whether the assembled builder is the image, whatever the template declares: `b2i s2i build`.
+    pub keep_builder: bool,
+    /// First-choice place of scripts (`--scripts-url`).
+    pub scripts: Option<ScriptsSource>,
+    /// Where the builder expects `src`, `scripts` and `artifacts`; none means its label, or `/tmp`.
+    pub destination: Option<ImagePath>,
+    /// Variables of `assemble` that stay in the image (`-e`, `-E`), in order; a later one wins.
+    pub environment: Vec<EnvironmentVariable>,
+    /// Variables of `assemble` that leave no trace in the image (`--build-env`).
+    pub build_environment: Vec<EnvironmentVariable>,
+    /// Files that `assemble` can read and that leave no trace (`--secret`).
+    pub secrets: Vec<SecretFile>,
+    /// Directories that are there while `assemble` runs and empty afterwards (`--inject`).
+    pub injections: Vec<Injection>,
+    /// Mounts of this machine's directories (`--volume`).
+    pub volumes: Vec<VolumeRequest>,
+    /// The image whose `save-artifacts` gives what the build before left, if the build is incremental.
+    pub incremental: Option<PreviousImage>,
+    /// The second image of an extended build.
+    pub runtime: Option<RuntimeRequest>,
+    /// Users that the builder and the runtime image may have; empty means any.
+    pub allowed_uids: Vec<UidRange>,
+    /// Whether builders with ONBUILD instructions are refused.
+    pub block_on_build: bool,
+    /// `HOST:ADDRESS` lines for the container's hosts file.
+    pub add_hosts: Vec<String>,
+    /// Capabilities that the container does not get.
+    pub drop_capabilities: Vec<String>,
+    /// Label `io.k8s.display-name`; none means the tag.
+    pub display_name: Option<String>,
+    /// Label `io.k8s.description`.
+    pub description: Option<String>,
+    /// Where the end of the build is reported to.
+    pub callback: Option<Url>,
+    /// Whether the per-project build caches that the template names are mounted.
+    pub use_caches: bool,
+    /// How long a download of scripts may take.
+    pub download_timeout: Option<Duration>,
+}
+
+/// One variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Where scripts come from, in the first place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScriptsSource {
+    /// `http(s)://…/`: each script is a file below it.
+    Url(Url),
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A directory of the builder image.
+    Image(ImagePath),
+}
+
+/// A file that `assemble` finds at `/run/secrets/<id>` and nothing else ever does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretFile {
+    /// Its name.
+    pub id: String,
+    /// The file of this machine.
+    pub file: PathBuf,
+}
+
+/// A directory whose files are there while `assemble` runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// The directory of this machine.
+    pub source: PathBuf,
+    /// Where it goes; relative to the image's working directory. None means the working directory itself.
+    pub destination: Option<String>,
+}
+
+/// A mount of a directory or volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeRequest {
+    /// An absolute path of this machine, or the name of a volume.
+    pub source: String,
+    /// Where it is in the container.
+    pub target: ImagePath,
+    /// Whether it can only be read.
+    pub read_only: bool,
+}
+
+/// What the build before left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousImage {
+    /// The image; none means the first tag.
+    pub image: Option<ImageReference>,
+    /// When it is pulled.
+    pub pull: PullPolicy,
+    /// Whether it is removed after the build.
+    pub remove: bool,
+}
+
+/// The second image of an extended build: artifacts go from the assembled builder into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeRequest {
+    /// The image.
+    pub image: ImageReference,
+    /// When it is pulled.
+    pub pull: PullPolicy,
+    /// `(path in the builder, directory below the runtime image's working directory)`; empty means the image's label.
+    pub artifacts: Vec<(ImagePath, Option<String>)>,
+    /// User of `assemble-runtime`; none means the label, or the image's own.
+    pub assemble_user: Option<String>,
+}
+
+/// A range of user numbers, both ends included; an open end is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UidRange {
+    /// Lowest.
+    pub from: Option<u32>,
+    /// Highest.
+    pub to: Option<u32>,
+}
