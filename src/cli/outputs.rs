@@ -40,10 +40,6 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliErro
     if outputs.contains(&Output::Registry) {
         check_pushable(&arguments.image.tag)?;
     }
-    if written.run && !outputs.is_empty() && !outputs.contains(&Output::Docker) {
-        return Err(CliError::usage("`--run` needs the image in the daemon, and it goes elsewhere only")
-            .with_hint("add `--output docker`"));
-    }
     Ok(outputs)
 }
 

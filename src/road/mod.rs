@@ -37,6 +37,7 @@ pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
+pub use sandbox::RunnableImage;
 pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
@@ -90,6 +91,9 @@ pub struct Built {
     pub index_digest: Option<Digest>,
     /// Every image, one for each platform.
     pub images: Vec<BuiltImage>,
+    /// What [`run`] starts, if it was asked for and no daemon has the image.
+    #[serde(skip)]
+    pub runnable: Option<RunnableImage>,
 }
 
 /// The image for one platform.

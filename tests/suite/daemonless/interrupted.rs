@@ -36,7 +36,7 @@ fn traces(directory: &Path) -> Vec<String> {
     processes.collect()
 }
 
-fn wait_until_gone(directory: &Path) {
+pub(super) fn wait_until_gone(directory: &Path) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let left = traces(directory);

@@ -5,7 +5,9 @@
 //! Must not use b2i's environment, which it is started without, and must not start threads.
 
 mod archive;
+mod attributes;
 mod changes;
+mod files;
 mod init;
 mod lookup;
 mod member;
@@ -152,7 +154,8 @@ impl Child {
         cgroups: &mut Option<Vec<OwnedFd>>,
     ) -> Result<(), Stop> {
         match request {
-            Request::Mapped => Ok(()),
+            // A signal may come when its program has just ended.
+            Request::Mapped | Request::Signal(_) => Ok(()),
             Request::Unpack { directory } => {
                 let root = place.root_handle();
                 let identity = place.identity;

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlag
 use rustix::io::Errno;
 use tar::EntryType;
 
+use super::attributes::CAPABILITY;
 use super::member::{Member, is_kept, normal};
 use super::tree::{self, Attributes};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
@@ -287,7 +288,7 @@ impl Unpacker {
         let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
         for extension in extensions.flatten() {
             let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
-            let is_capability = name == b"security.capability";
+            let is_capability = name == CAPABILITY;
             if !is_capability && !is_kept(name) {
                 continue;
             }
@@ -354,7 +355,7 @@ impl Unpacker {
 
     fn fifo(&mut self, member: &Member) -> Result<(), Fault> {
         self.replace(member)?;
-        let identity = self.identity;
+        let (identity, target) = (self.identity, self.target);
         let parent = self.open_parent(member, member.directory())?;
         let failed = |error: Errno| member.failed("make the pipe", &error.into());
         let mode = Mode::from_raw_mode(member.attributes.mode);
@@ -364,7 +365,12 @@ impl Unpacker {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
-            return owned.map_err(|error| self.not_owned(member, &error.into()));
+            owned.map_err(|error| self.not_owned(member, &error.into()))?;
+        } else if target == Target::Container {
+            let stat =
+                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let Attributes { uid, gid, .. } = member.attributes;
+            self.result.link_owners.insert(stat.st_ino, (uid, gid));
         }
         Ok(())
     }
