@@ -16,6 +16,7 @@ mod seccomp;
 mod tree;
 mod unpack;
 mod user;
+mod whiteout;
 
 use std::ffi::OsString;
 use std::io;
