@@ -74,8 +74,14 @@ impl ImageReference {
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let short = full.strip_prefix("docker.io/library/").or_else(|| full.strip_prefix("docker.io/"));
-        short.unwrap_or(&full).to_owned()
+        let left_out = match self.repository.split_once('/') {
+            _ if self.registry != DOCKER_HUB => "",
+            Some(("library", name)) if !name.contains('/') => "docker.io/library/",
+            // Without the registry it would be taken for one itself.
+            Some((first, _)) if names_registry(first) => "",
+            _ => "docker.io/",
+        };
+        full.strip_prefix(left_out).unwrap_or(&full).to_owned()
     }
 
     /// Whether it was written without a registry. It means the same image as the full name; but Podman may hold an
@@ -205,6 +211,9 @@ mod tests {
             ("localhost/app:1", "localhost/app:1", "localhost/app:1"),
             ("registry.example/a/b/c:x", "registry.example/a/b/c:x", "registry.example/a/b/c:x"),
             ("index.docker.io/app", "docker.io/library/app:latest", "app:latest"),
+            ("docker.io/team.io/app", "docker.io/team.io/app:latest", "docker.io/team.io/app:latest"),
+            ("docker.io/localhost/app", "docker.io/localhost/app:latest", "docker.io/localhost/app:latest"),
+            ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
             ("[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"),
             ("Host/app:V1.0_x", "Host/app:V1.0_x", "Host/app:V1.0_x"),
             ("a/b--c__d.e_f/g", "docker.io/a/b--c__d.e_f/g:latest", "a/b--c__d.e_f/g:latest"),
@@ -212,6 +221,7 @@ mod tests {
             let reference: ImageReference = text.parse().expect(text);
             assert_eq!(reference.to_string(), full);
             assert_eq!(reference.familiar(), familiar);
+            assert_eq!(familiar.parse::<ImageReference>().as_ref(), Ok(&reference));
         }
     }
 
