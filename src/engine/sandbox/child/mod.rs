@@ -5,6 +5,8 @@
 //! Must not use b2i's environment, which it is started without, and must not start threads.
 
 mod changes;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod init;
 mod lookup;
 mod member;
