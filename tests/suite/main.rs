@@ -16,5 +16,6 @@ mod s2i;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod scripts;
+mod soak;
 mod source_build;
 mod support;

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use child::fuzzing;
 pub use child::{CHILD_ARGUMENT, run_if_child};
 pub use container::SandboxContainer;
 pub use error::SandboxError;

@@ -16,7 +16,7 @@ use super::attributes::{Attributes, read_attributes};
 use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::room::RESOLVER;
 use super::tree::{names, open_plain, recorded_owner};
-use super::unpack::{OPAQUE_ATTRIBUTE, is_whiteout};
+use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
 use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
 
 /// Most changed files: each is held in memory for the layer.

@@ -8,6 +8,8 @@ mod archive;
 mod attributes;
 mod changes;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod init;
 mod lookup;
 mod member;
@@ -19,6 +21,7 @@ mod seccomp;
 mod tree;
 mod unpack;
 mod user;
+mod whiteout;
 
 use std::ffi::OsString;
 use std::io;
