@@ -15,6 +15,7 @@ mod request;
 mod sink;
 mod source;
 mod tree;
+mod volumes;
 
 pub(crate) use clean_up::remove_container;
 pub use clean_up::{LEASE_LABEL, remove_leftovers};
@@ -26,3 +27,4 @@ pub use pull_cause::PullCause;
 pub(crate) use request::traced;
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
+pub use volumes::{CACHE_LABEL, CacheVolume, cache_volumes, ensure_cache_volume, remove_cache_volume};
