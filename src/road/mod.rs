@@ -26,8 +26,8 @@ use serde::Serialize;
 
 pub use build::build;
 pub use builders::{
-    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, export_builder,
-    list_builders, show_builder,
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
+    export_builder, list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use copy::{CopyRequest, ImageLocation, copy};
