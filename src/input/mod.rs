@@ -202,6 +202,15 @@ pub(crate) async fn fetch_source_archive(
     unpacked.await
 }
 
+/// Gathers the files that go with an artifact which is there already.
+///
+/// # Errors
+/// [`InputError`] if one is missing or two want one place.
+pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
+    let requests = requests.to_vec();
+    run_blocking(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

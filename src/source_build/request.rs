@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
 use url::Url;
 
 use super::source::{SourceLocation, SourceOptions};
@@ -57,6 +58,8 @@ pub struct SourceBuildRequest {
     pub callback: Option<Url>,
     /// Whether the per-project build caches that the template names are mounted.
     pub use_caches: bool,
+    /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
+    pub cache_key: Option<String>,
     /// How long a download of scripts may take.
     pub download_timeout: Option<Duration>,
 }
@@ -100,7 +103,8 @@ pub struct Injection {
 }
 
 /// A mount of a directory or volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeRequest {
     /// An absolute path of this machine, or the name of a volume.
     pub source: String,

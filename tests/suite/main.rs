@@ -17,4 +17,5 @@ mod s2i;
 mod sandbox;
 mod scripts;
 mod source;
+mod source_build;
 mod support;
