@@ -38,7 +38,10 @@ pub struct CachePruned {
 pub async fn cache_info(surroundings: &Surroundings) -> Result<CacheInfo, Error> {
     let directory = CacheDirectory::open(&surroundings.cache_directory)?;
     let volumes = volumes(&BuildCacheStore::open(&directory)?, surroundings).await;
-    Ok(CacheInfo { directory: directory.root().to_owned(), parts: cache::usage(&directory, volumes.found)? })
+    Ok(CacheInfo {
+        directory: directory.root().to_owned(),
+        parts: cache::usage_with_volumes(&directory, volumes.found)?,
+    })
 }
 
 /// Removes what no run uses until at most `keep` bytes are left, and what interrupted runs left behind; what they
@@ -65,7 +68,7 @@ pub async fn prune_cache(
     let program = surroundings.program.clone();
     let work = tokio::task::spawn_blocking(move || {
         let mut doomed = Vec::new();
-        let pruned = cache::prune(&directory, keep, found, &mut |key| {
+        let pruned = cache::prune_with_volumes(&directory, keep, found, &mut |key| {
             // Held until the volume is gone, so that no build begins to use it meanwhile.
             let held = store.take_to_remove(key);
             held.map(|held| doomed.push((key.to_owned(), held))).is_some()

@@ -162,7 +162,7 @@ fn cache(path: &Path) -> Finding {
         let message = format!("`{root}` cannot be written to: {error}");
         return Finding::new(subject, Health::Problem, message).hint("name another with `--cache-dir DIR`");
     }
-    let used: u64 = match crate::store::cache::usage(&directory, Vec::new()) {
+    let used: u64 = match crate::store::cache::usage(&directory) {
         Ok(parts) => parts.iter().map(|part| part.bytes).sum(),
         Err(error) => return Finding::failed(subject, Health::Problem, &error),
     };

@@ -82,11 +82,22 @@ enum Place {
     Volume(String),
 }
 
-/// Says what the parts of the cache take, each part once; `volumes` are those of a daemon.
+/// Says what the parts of the cache take, each part once.
 ///
 /// # Errors
 /// [`FileError`] if a directory cannot be read.
-pub fn usage(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<PartUsage>, FileError> {
+pub fn usage(cache: &CacheDirectory) -> Result<Vec<PartUsage>, FileError> {
+    usage_with_volumes(cache, Vec::new())
+}
+
+/// The same with the build caches in a daemon, `volumes`.
+///
+/// # Errors
+/// As [`usage`].
+pub fn usage_with_volumes(
+    cache: &CacheDirectory,
+    volumes: Vec<VolumeUsage>,
+) -> Result<Vec<PartUsage>, FileError> {
     let mut parts: Vec<PartUsage> = Vec::new();
     for part in &PARTS {
         if !parts.iter().any(|known| known.name == part.name) {
@@ -103,11 +114,19 @@ pub fn usage(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<Pa
 }
 
 /// Removes what was used longest ago, until at most `limit` bytes are left; 0 removes everything that is not in use.
-/// `remove_volume` removes one of `volumes` by its key and says whether it is gone.
 ///
 /// # Errors
 /// [`FileError`] if a directory cannot be read. What cannot be removed stays and is counted as in use.
-pub fn prune(
+pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
+    prune_with_volumes(cache, limit, Vec::new(), &mut |_| false)
+}
+
+/// The same with the build caches in a daemon: `remove_volume` removes one of `volumes` by its key and says whether it
+/// is gone.
+///
+/// # Errors
+/// As [`prune`].
+pub fn prune_with_volumes(
     cache: &CacheDirectory,
     limit: u64,
     volumes: Vec<VolumeUsage>,
@@ -277,17 +296,17 @@ mod tests {
         let holder = File::open(&used).expect("opens");
         holder.lock_shared().expect("locks");
         let of_images = |parts: Vec<PartUsage>| parts.into_iter().find(|part| part.name == "images");
-        let size = of_images(usage(&cache, Vec::new()).expect("reads")).expect("there").bytes / 3;
+        let size = of_images(usage(&cache).expect("reads")).expect("there").bytes / 3;
         assert!(size >= 8192);
-        let pruned = prune(&cache, 2 * size, Vec::new(), &mut |_| false).expect("prunes");
+        let pruned = prune(&cache, 2 * size).expect("prunes");
         assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 0 });
         assert!(!old.exists() && used.exists() && new.exists());
-        let pruned = prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes");
+        let pruned = prune(&cache, 0).expect("prunes");
         assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 1 });
         assert!(used.exists() && !new.exists());
         drop(holder);
-        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").entries, 1);
-        assert_eq!(of_images(usage(&cache, Vec::new()).expect("reads")).expect("there").entries, 0);
+        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
+        assert_eq!(of_images(usage(&cache).expect("reads")).expect("there").entries, 0);
     }
 
     #[test]
@@ -298,9 +317,9 @@ mod tests {
         fs::write(layer.join("etc/file"), vec![1; 8192]).expect("writes");
         let lock = File::create(cache.root().join("layers-v1/abc.lock")).expect("creates");
         lock.lock_shared().expect("locks");
-        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").in_use, 1);
+        assert_eq!(prune(&cache, 0).expect("prunes").in_use, 1);
         drop(lock);
-        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").entries, 1);
+        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
         assert!(!layer.exists());
     }
 
@@ -331,12 +350,12 @@ mod tests {
         let volume = |key: &str, used| VolumeUsage { key: key.to_owned(), bytes: 1_000_000, used };
         let volumes =
             vec![volume("older", long_ago), volume("newer", SystemTime::now() + Duration::from_secs(9))];
-        let parts = usage(&cache, volumes.clone()).expect("reads");
+        let parts = usage_with_volumes(&cache, volumes.clone()).expect("reads");
         let part = parts.iter().find(|part| part.name == "build-caches").expect("is there");
         assert_eq!(part.entries, 3);
         assert!(part.bytes >= 2_008_192, "{}", part.bytes);
         let mut asked = Vec::new();
-        let pruned = prune(&cache, 1_000_000, volumes, &mut |key| {
+        let pruned = prune_with_volumes(&cache, 1_000_000, volumes, &mut |key| {
             asked.push(key.to_owned());
             true
         });

@@ -50,13 +50,25 @@ pub async fn ensure_cache_volume(daemon: &Daemon, owner: &str, key: &str) -> Res
 /// # Errors
 /// [`DaemonError`] if the daemon does not say.
 pub async fn cache_volumes(daemon: &Daemon, owner: &str) -> Result<Vec<CacheVolume>, DaemonError> {
-    let answer = daemon.get_json("/system/df?type=volume".to_owned()).await;
-    let answer = answer.map_err(|error| daemon.request_error("list volumes", &error))?;
-    let volumes = answer["Volumes"].as_array().into_iter().flatten();
+    let filters = serde_json::json!({"label": [format!("{CACHE_LABEL}={owner}")]}).to_string();
+    let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
+    let failed = |error| daemon.request_error("list volumes", &error);
+    let listed = daemon.get_json(format!("/volumes?filters={filters}")).await.map_err(failed)?;
+    let volumes = listed["Volumes"].as_array().into_iter().flatten();
     let own = volumes.filter(|volume| volume["Labels"][CACHE_LABEL].as_str() == Some(owner));
-    let cache = own.filter_map(|volume| {
-        let key = volume["Name"].as_str()?.strip_prefix(PREFIX)?.to_owned();
-        Some(CacheVolume { key, bytes: volume["UsageData"]["Size"].as_u64().unwrap_or_default() })
+    let names: Vec<&str> = own.filter_map(|volume| volume["Name"].as_str()).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What volumes take stands here alone, where Podman says nothing of their labels.
+    let used = daemon.get_json("/system/df?type=volume".to_owned()).await.map_err(failed)?;
+    let bytes = |name: &str| {
+        let mut volumes = used["Volumes"].as_array().into_iter().flatten();
+        volumes.find(|volume| volume["Name"].as_str() == Some(name))?["UsageData"]["Size"].as_u64()
+    };
+    let cache = names.iter().filter_map(|name| {
+        let key = name.strip_prefix(PREFIX)?.to_owned();
+        Some(CacheVolume { key, bytes: bytes(name).unwrap_or_default() })
     });
     Ok(cache.collect())
 }

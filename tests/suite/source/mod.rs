@@ -1,6 +1,7 @@
 //! Source trees from where people have them: git repositories over real transports, archives of every kind.
 
 mod archive;
+mod build_cache;
 mod git;
 mod git_hostile;
 mod git_server;
