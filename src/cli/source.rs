@@ -22,15 +22,7 @@ pub(super) fn source_build(
     }
     Ok(Some(SourceBuildRequest {
         location: SourceLocation::Directory(artifact.to_owned()),
-        source: SourceOptions {
-            context_directory: None,
-            submodules: true,
-            exclude: None,
-            follow_links: false,
-            docker_ignore: true,
-            git: crate::source_build::GitOptions::default(),
-            input: input.clone(),
-        },
+        source: SourceOptions { input: input.clone(), ..SourceOptions::default() },
         builder: arguments.source_builder.clone().map(|builder| builder.0),
         artifact: arguments.artifact.clone(),
         keep_builder: false,
@@ -51,6 +43,7 @@ pub(super) fn source_build(
         description: None,
         callback: None,
         use_caches: true,
+        cache_key: None,
         download_timeout: None,
     }))
 }

@@ -111,9 +111,8 @@ async fn prepare_given(
         let mut examined = Vec::new();
         if let Some((artifact, source)) = given {
             let made = examine(artifact.name.clone(), artifact, request, surroundings)?;
-            check_declared(&source.product, &source.builder.name, &made.artifact.name, &made.facts)?;
-            examined.push(made);
-            return Ok(examined);
+            check_declared(source, &made.artifact.name, &made.facts)?;
+            return Ok(vec![made]);
         }
         for source in std::iter::once(&request.source).chain(&request.other_sources) {
             let artifact = fetch(source, &request.input, &lease, surroundings).await?;
@@ -233,7 +232,7 @@ fn tell(plan: &Plan, step: RunningStep, surroundings: &Surroundings) {
     }
 }
 
-/// Fetches one artifact and finds out what it is.
+/// Finds out what an artifact is.
 fn examine(
     source: String,
     artifact: Artifact,

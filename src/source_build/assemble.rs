@@ -8,7 +8,7 @@ use super::scripts::GivenScripts;
 use super::source::SourceTree;
 use crate::assemble::{RunError, resolve_owner, upload};
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
@@ -32,6 +32,8 @@ pub struct SourceRun<'a> {
     pub build_environment: &'a [EnvironmentVariable],
     /// What it may use.
     pub limits: ContainerLimits,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
     /// The lease of this run.
@@ -66,6 +68,7 @@ where
         environment: environment(stage, run.build_environment),
         user: Some(stage.user.clone()),
         limits: run.limits.clone(),
+        mounts: run.mounts.clone(),
         network: stage.limits.network.clone(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),

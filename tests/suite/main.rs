@@ -17,5 +17,6 @@ mod s2i;
 mod sandbox;
 mod scripts;
 mod soak;
+mod source;
 mod source_build;
 mod support;

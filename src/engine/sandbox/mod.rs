@@ -149,6 +149,14 @@ impl SandboxEngine {
         })
     }
 
+    /// A short name of what files look like on disk that a container here makes: those made with other ids are of no use.
+    ///
+    /// # Errors
+    /// [`SandboxError`] if no sandbox works here.
+    pub fn ids(&self) -> Result<String, SandboxError> {
+        Ok(self.mapping()?.0.key())
+    }
+
     /// The mapping that works here; asked for once.
     fn mapping(&self) -> Result<(Mapping, Option<String>), SandboxError> {
         let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +227,14 @@ pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxE
 /// [`SandboxError`] if something cannot be removed.
 pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), SandboxError> {
     layers::remove_halves(program, cache, &Mapping::best())
+}
+
+/// Removes a directory whose files may belong to ids that only a user namespace has rights over.
+///
+/// # Errors
+/// [`SandboxError`] if something cannot be removed.
+pub fn remove_directory(program: &Path, directory: &Path) -> Result<(), SandboxError> {
+    layers::remove_tree(program, directory, &Mapping::best())
 }
 
 /// The best mapping that works: the helpers may be there and have no rights, in many containers.

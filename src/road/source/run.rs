@@ -1,5 +1,6 @@
 //! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
 
+use super::caches::{CachePlace, StageCaches};
 use super::prepare::PreparedSource;
 use crate::assemble::RunError;
 use crate::engine::docker::DockerEngine;
@@ -35,9 +36,14 @@ impl SourceWork<'_> {
                 let engine =
                     DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
                 let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
-                self.run_on(&engine, &image).await
+                let caches = self.caches(CachePlace::Daemon(daemon)).await?;
+                self.run_on(&engine, &image, &caches).await
             }
-            EngineKind::Sandbox => self.run_on(&self.sandbox()?, &prepared.base.name).await,
+            EngineKind::Sandbox => {
+                let engine = self.sandbox()?;
+                let caches = self.caches(CachePlace::Directories { ids: engine.ids()? }).await?;
+                self.run_on(&engine, &prepared.base.name, &caches).await
+            }
         }
     }
 
@@ -58,7 +64,12 @@ impl SourceWork<'_> {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
-    async fn run_on<E: Engine>(&self, engine: &E, image: &str) -> Result<Artifact, Error>
+    async fn run_on<E: Engine>(
+        &self,
+        engine: &E,
+        image: &str,
+        caches: &StageCaches,
+    ) -> Result<Artifact, Error>
     where
         E::Container: Container<Error = E::Error>,
         Error: From<RunError<E::Error>> + From<E::Error> + From<ProducedError<E::Error>>,
@@ -66,7 +77,8 @@ impl SourceWork<'_> {
         let stage = &self.prepared.stage;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let assembled = assemble(engine, self.source_run(image, limits), &self.surroundings.events).await?;
+        let assembled =
+            assemble(engine, self.source_run(image, limits, caches), &self.surroundings.events).await?;
         let AssembledSources { container, .. } = assembled;
         let taken = self.take(&container).await;
         let removed = container.remove().await;
@@ -75,7 +87,12 @@ impl SourceWork<'_> {
         Ok(artifact)
     }
 
-    fn source_run<'a>(&'a self, image: &'a str, limits: ContainerLimits) -> SourceRun<'a> {
+    fn source_run<'a>(
+        &'a self,
+        image: &'a str,
+        limits: ContainerLimits,
+        caches: &StageCaches,
+    ) -> SourceRun<'a> {
         let prepared = self.prepared;
         SourceRun {
             stage: &prepared.stage,
@@ -86,6 +103,7 @@ impl SourceWork<'_> {
             scripts: &prepared.scripts,
             build_environment: &self.wanted.build_environment,
             limits,
+            mounts: caches.mounts.clone(),
             date: self.date(),
             lease: prepared.lease.id(),
         }
