@@ -20,11 +20,12 @@ trim_golang() {
     # Its compiled packages are for cgo and for a debugger's paths, and the template wants neither: without others, each
     # build would compile the library first. These are what an HTTP service needs.
     rm -rf "$1"/usr/lib/go-1.19/pkg/{linux_*,tool/*/{cover,trace,pprof,doc,fix,vet,objdump,nm,test2json,api,addr2line}}
-    GOROOT=$1/usr/lib/go-1.19 GOCACHE=$work/go-cache GOPATH=$work/go GOFLAGS=-trimpath CGO_ENABLED=0 HOME=$work \
-        "$1/usr/lib/go-1.19/bin/go" install encoding/json flag log net/http
+    (
+        export GOROOT=$1/usr/lib/go-1.19 GOCACHE=$work/go-cache GOPATH=$work/go GOFLAGS=-trimpath CGO_ENABLED=0 HOME=$work
+        go=$GOROOT/bin/go
+        "$go" list -deps encoding/json flag log net/http | grep --invert-match --line-regexp unsafe | xargs "$go" install
+    )
     rm -rf "$work/go-cache" "$work/go"
-} +
-    rm -rf "$1"/usr/lib/go-1.19/pkg/linux_*/cmd "$1"/usr/lib/go-1.19/pkg/tool/*/{cover,trace,pprof,doc,fix,vet,objdump,nm,test2json,api,addr2line}
 }
 
 trim_maven() {
