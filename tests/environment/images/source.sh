@@ -44,7 +44,7 @@ trim_nodejs() {
     rm -rf "$1"/usr/include "$1"/usr/lib/python3* "$1"/usr/bin/python3*
     # Other packages than npm's own, which Debian's dependencies bring along.
     (cd "$1/usr/share/nodejs" && rm -rf @types @babel core-js core-js-pure core-js-compat web-streams-polyfill webpack \
-        typescript lodash-es terser acorn caniuse-lite)
+        typescript lodash-es terser caniuse-lite)
 }
 
 trim_python() { rm -rf "$1"/usr/share/python-wheels; }
