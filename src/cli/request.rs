@@ -7,8 +7,9 @@ use super::environment::Environment;
 use super::failure::CliError;
 use super::input::{self, read_text};
 use super::outputs::outputs;
-use crate::config::values::InvalidValue;
+use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
+use crate::source_build::SourceBuildRequest;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
 
 /// What the options say that could also be configured.
@@ -21,7 +22,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     flags.build.assemble =
         builder.assemble.as_deref().map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
     configured_pull(builder.pull.as_deref(), &mut flags)?;
-    flags.build.platform = image.platform.clone().map(unplaced);
+    flags.build.platform = Platforms::of(image.platform.clone()).map(unplaced);
     flags.build.labels =
         image.label.iter().map(|(name, value)| (name.clone(), unplaced(value.clone()))).collect();
     if !image.port.is_empty() {
@@ -61,12 +62,16 @@ pub(super) fn request(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<Request, CliError> {
-    let source = input::source(&arguments.input.artifact)?;
-    let options = input::options(&arguments.input, &source, settings, environment)?;
+    let mut sources = input::sources(&arguments.artifacts, &arguments.input)?;
+    let options = input::options(&arguments.input, &sources, settings, environment)?;
+    let source_build = source_build(arguments, &options)?;
+    let other_sources = sources.split_off(1);
+    let source = sources.remove(0);
     let (pull, offline) = pulling(settings)?;
     let builder = &arguments.builder;
     Ok(Request {
         source,
+        other_sources,
         input: options,
         main_class: arguments.input.main_class.clone(),
         builder: settings.build.builder.as_ref().map(|builder| builder.value.0.clone()),
@@ -81,7 +86,7 @@ pub(super) fn request(
             network: builder.network.clone().filter(|network| network != "none"),
             timeout: value(&settings.limits.timeout).map(|period| period.0),
         },
-        platform: value(&settings.build.platform),
+        platforms: value(&settings.build.platform).map_or_else(Vec::new, |all| all.as_slice().to_vec()),
         image: image(arguments, settings, environment)?,
         tags: tags(arguments)?,
         outputs: outputs(arguments)?,
@@ -90,7 +95,19 @@ pub(super) fn request(
         compression: arguments.output.compression.unwrap_or_default(),
         use_memo: !arguments.output.no_memo,
         date: environment.source_date_epoch()?,
+        source_build,
     })
+}
+
+/// What is asked of a source build, if what was typed are sources.
+fn source_build(
+    arguments: &BuildArguments,
+    options: &crate::input::InputOptions,
+) -> Result<Option<SourceBuildRequest>, CliError> {
+    match &arguments.artifacts[..] {
+        [sources] => super::source::source_build(sources, &arguments.source, options),
+        _ => Ok(None),
+    }
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {

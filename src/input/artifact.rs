@@ -43,6 +43,11 @@ pub enum Origin {
         /// The URL without user name, password, query and fragment.
         url: String,
     },
+    /// A source build.
+    Sources {
+        /// Where the sources are that others can fetch too; without user name, password and query.
+        location: Option<String>,
+    },
 }
 
 /// A file whose bytes can be read any number of times, by independent readers.
@@ -71,6 +76,16 @@ impl FileContent {
     pub fn new(file: File, path: &Path) -> Self {
         let stamp = file.metadata().ok().map(|metadata| FileStamp::of(&metadata));
         Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp, _temporary: None }
+    }
+
+    /// Wraps an open file that looked like `stamp` when it was found.
+    pub fn found(file: File, path: &Path, stamp: FileStamp) -> Self {
+        Self {
+            source: Source::Open(Arc::new(file)),
+            path: path.to_owned(),
+            stamp: Some(stamp),
+            _temporary: None,
+        }
     }
 
     /// Wraps an open file that only b2i writes to (in its cache), and that is complete.

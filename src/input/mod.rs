@@ -11,7 +11,7 @@ mod candidates;
 mod error;
 mod file;
 pub mod http;
-mod name;
+pub(crate) mod name;
 mod source;
 mod spool;
 
@@ -149,6 +149,15 @@ pub async fn fetch(
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let Fetched { name, size, sha256, content } = artifact;
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
+}
+
+/// Gathers the files that go with an artifact which is there already.
+///
+/// # Errors
+/// [`InputError`] if one is missing or two want one place.
+pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
+    let requests = requests.to_vec();
+    run_blocking(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
 }
 
 #[cfg(test)]

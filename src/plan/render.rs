@@ -2,27 +2,52 @@
 
 use std::fmt::Write as _;
 
-use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage};
+use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage, Takes};
 use crate::input::Origin;
 
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
 pub fn render_text(plan: &Plan) -> String {
     let mut text = String::new();
+    if let Some(source) = &plan.source {
+        super::render_source::source_lines(source, &mut text);
+    }
     for stage in &plan.stages {
         stage_lines(stage, &mut text);
+        if plan.stages.len() > 1 {
+            text.push('\n');
+        }
+    }
+    let mut line = |name: &str, value: &str| line(&mut text, name, value);
+    for tag in &plan.tags {
+        line("tag", &tag.familiar());
+    }
+    for planned in &plan.outputs {
+        let platform = |stage: usize| plan.stages.get(stage).map(|stage| &stage.platform);
+        let what = match planned.takes {
+            Takes::Index => " — an index of all images".into(),
+            Takes::Image { stage } => match platform(stage) {
+                Some(platform) if plan.stages.len() > 1 => format!(" — the image for {platform}"),
+                _ => String::new(),
+            },
+        };
+        line("output", &format!("{}{what}", planned.output));
     }
     text
 }
 
+/// Writes one line, also for a value of several.
+pub(super) fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
+}
+
 fn stage_lines(stage: &Stage, text: &mut String) {
-    let mut line = |name: &str, value: &str| {
-        // One line each, also for a value of several. Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
-    };
+    let mut line = |name: &str, value: &str| line(text, name, value);
     let origin = match &stage.artifact.origin {
         Origin::File { path } => path.display().to_string(),
         Origin::Stdin => "standard input".into(),
         Origin::Url { url } => url.clone(),
+        Origin::Sources { .. } => "the sources".into(),
     };
     line(
         "artifact",
@@ -49,12 +74,6 @@ fn stage_lines(stage: &Stage, text: &mut String) {
         }
     }
     image_lines(stage, &mut line);
-    for tag in &stage.tags {
-        line("tag", &tag.familiar());
-    }
-    for output in &stage.outputs {
-        line("output", &output.to_string());
-    }
 }
 
 fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {

@@ -9,6 +9,7 @@ mod cache;
 mod copy;
 mod doctor;
 mod error;
+mod index;
 mod known;
 mod layouts;
 mod login;
@@ -17,6 +18,8 @@ mod prepare;
 mod run;
 mod sandbox;
 mod script;
+mod source;
+mod stage;
 mod surroundings;
 
 use std::time::Duration;
@@ -38,7 +41,7 @@ pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
 use crate::events::Events;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource, Origin};
 use crate::plan::{AssemblyKind, Plan};
 use crate::request::{Output, Request};
@@ -56,13 +59,14 @@ pub struct Inspection {
     pub facts: Facts,
 }
 
-/// A finished build.
+/// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
-    /// Digest of its manifest, if an output has one; registries know the image by it.
+    /// Digest of what the names mean in registries and layouts, if an output has such: of the image's manifest, or of
+    /// the index.
     pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
@@ -80,6 +84,32 @@ pub struct Built {
     pub assembly_reason: String,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,
+    /// Digest of the new layer's tar; none if an engine committed it.
+    pub layer_digest: Option<Digest>,
+    /// Digest of the index, if an output has one.
+    pub index_digest: Option<Digest>,
+    /// Every image, one for each platform.
+    pub images: Vec<BuiltImage>,
+}
+
+/// The image for one platform.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltImage {
+    /// The platform.
+    pub platform: Platform,
+    /// Digest of its config.
+    pub image_id: Digest,
+    /// Digest of its own manifest, if an output has one.
+    pub manifest_digest: Option<Digest>,
+    /// Its ports.
+    pub ports: Vec<String>,
+    /// The artifact's name.
+    pub artifact: String,
+    /// Digest of the artifact.
+    pub artifact_digest: Option<Digest>,
+    /// The builder that was used.
+    pub builder: String,
     /// Digest of the new layer's tar; none if an engine committed it.
     pub layer_digest: Option<Digest>,
 }
@@ -105,7 +135,10 @@ pub async fn inspect(
 /// # Errors
 /// [`Error`] if the request cannot be fulfilled.
 pub async fn plan(request: &Request, surroundings: &Surroundings) -> Result<Plan, Error> {
-    Ok(prepare::prepare(request, surroundings).await?.plan)
+    match &request.source_build {
+        Some(wanted) => source::plan(request, wanted, surroundings).await,
+        None => Ok(prepare::prepare(request, surroundings).await?.plan),
+    }
 }
 
 /// Removes what the interrupted call left behind in the daemon, in at most `limit`; files go with the lease.

@@ -4,32 +4,35 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::Error;
-use super::build::Work;
+use super::stage::StageWork;
 use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
 use crate::image::{Descriptor, LayerCompression};
 use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
 
-impl Work<'_> {
+impl StageWork<'_> {
     /// Makes the engine for containers of `base`.
     pub(super) fn sandbox(&self, base: &BaseImage, allow_root: bool) -> Result<SandboxEngine, Error> {
-        let lease = &self.prepared.lease;
+        let lease = &self.work.prepared.lease;
         let settings = SandboxSettings {
-            program: self.surroundings.program.clone(),
+            program: self.work.surroundings.program.clone(),
             cache: lease.cache().clone(),
             temporary: lease.temporary_directory().to_owned(),
             date: self.stage.date,
             allow_root,
         };
-        let invalid = |source| Error::Config { base: base.name.clone(), source };
-        let diff_ids = base.config.diff_ids().map_err(invalid)?;
-        let tars = tars(&base.layers);
-        let layers =
-            diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
-        let image = SandboxImage { name: base.name.clone(), config: base.config.clone(), layers };
-        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+        Ok(SandboxEngine::new(settings, sandbox_image(base)?, self.work.surroundings.events.clone()))
     }
+}
+
+/// The image as the sandbox takes it.
+pub(super) fn sandbox_image(base: &BaseImage) -> Result<SandboxImage, Error> {
+    let invalid = |source| Error::Config { base: base.name.clone(), source };
+    let diff_ids = base.config.diff_ids().map_err(invalid)?;
+    let tars = tars(&base.layers);
+    let layers = diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
+    Ok(SandboxImage { name: base.name.clone(), config: base.config.clone(), layers })
 }
 
 fn tars(layers: &BaseLayers) -> Vec<Arc<dyn Content>> {

@@ -4,7 +4,11 @@
 //! `source/` fetches trees (directories, git, archives); `request` is what somebody asked for. Knows no front end and
 //! no store; engines are handed to it.
 
+pub mod assemble;
+pub mod environment;
+pub mod produced;
 pub mod request;
+pub mod scripts;
 mod selection;
 pub mod source;
 
@@ -13,5 +17,6 @@ pub use request::{
     SourceBuildRequest, UidRange, VolumeRequest,
 };
 pub use source::{
-    Commit, GitLocation, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry, TreeEntryKind,
+    Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,
+    SourceTree, TreeEntry, TreeEntryKind, fetch_source,
 };

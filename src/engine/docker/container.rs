@@ -1,6 +1,8 @@
 //! Owns one container of the engine, from its creation to its removal.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -13,11 +15,14 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
+use super::mount_points::Places;
 use crate::engine::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
+use crate::store::daemon::{
+    CommittedImage, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
+};
 use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
@@ -29,11 +34,14 @@ pub struct DockerContainer {
     daemon: Daemon,
     id: String,
     spec: ContainerSpec,
+    spool_directory: PathBuf,
+    /// What was there before it was started; set by Podman's containers when they are.
+    podmans_places: OnceLock<Places>,
 }
 
 impl DockerContainer {
-    pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec) -> Self {
-        Self { daemon, id, spec }
+    pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec, spool_directory: PathBuf) -> Self {
+        Self { daemon, id, spec, spool_directory, podmans_places: OnceLock::new() }
     }
 
     /// Its ID in the daemon.
@@ -43,6 +51,14 @@ impl DockerContainer {
 
     pub(super) fn daemon(&self) -> &Daemon {
         &self.daemon
+    }
+
+    pub(super) fn lease(&self) -> &str {
+        &self.spec.lease
+    }
+
+    pub(super) fn spool_directory(&self) -> &Path {
+        &self.spool_directory
     }
 
     pub(super) fn error(&self, action: &str, error: &BollardError) -> DaemonError {
@@ -180,6 +196,10 @@ impl Container for DockerContainer {
     async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
         let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
         let accounts = if podman { Some(self.accounts().await?) } else { None };
+        if podman {
+            let places = self.places().await?;
+            self.podmans_places.get_or_init(|| places);
+        }
         let mut output = Output::new(events);
         let running = self.run_to_end(&mut output);
         let code = match self.spec.limits.timeout {
@@ -217,6 +237,22 @@ impl Container for DockerContainer {
         })
     }
 
+    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, DaemonError> {
+        let query = percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
+        let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
+        let mut stream = self.daemon.raw(request);
+        // The first piece tells an absent file from an archive.
+        match stream.next().await {
+            None => Ok(None),
+            Some(Err(error)) if is_absent(&error) => Ok(None),
+            Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error)),
+            Some(Ok(first)) => {
+                let rest = stream.map(|piece| piece.map_err(std::io::Error::other));
+                Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
+            }
+        }
+    }
+
     async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
@@ -245,13 +281,24 @@ impl Container for DockerContainer {
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
         tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
+        let committed = CommittedImage { image_id, diff_ids };
+        let committed = match self.podmans_places.get() {
+            Some(places) => self.without_podmans_own(committed, places).await?,
+            None => committed,
+        };
         step.finish("");
-        Ok(Changes::Committed { image_id, diff_ids })
+        Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
     }
 
     async fn remove(self) -> Result<(), DaemonError> {
         remove_container(&self.daemon, &self.id).await
     }
+}
+
+/// Whether an error says that the container has no such file.
+fn is_absent(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { status_code: 404, message }
+        if !message.to_ascii_lowercase().contains("no such container"))
 }
 
 enum DownloadFault {
@@ -269,11 +316,7 @@ async fn read_one_file(
     // The first piece tells an absent file from an archive.
     let first = match stream.next().await {
         None => return Ok(None),
-        Some(Err(BollardError::DockerResponseServerError { status_code: 404, message }))
-            if !message.to_ascii_lowercase().contains("no such container") =>
-        {
-            return Ok(None);
-        }
+        Some(Err(error)) if is_absent(&error) => return Ok(None),
         Some(Err(error)) => return Err(DownloadFault::Daemon(error)),
         Some(Ok(first)) => first,
     };

@@ -2,8 +2,16 @@
 //!
 //! Must not know builders, engines or images.
 
+mod directory;
+mod error;
+mod fetch;
+mod git;
+mod ignore;
 mod location;
 mod tree;
 
-pub use location::{GitLocation, SourceLocation, SourceOptions};
+pub use error::SourceError;
+pub use fetch::fetch_source;
+pub use git::{GitError, GitLocation, GitOptions};
+pub use location::{SourceLocation, SourceOptions};
 pub use tree::{Commit, SourceInfo, SourceTree, TreeEntry, TreeEntryKind};

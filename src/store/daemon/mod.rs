@@ -14,6 +14,7 @@ mod pull_cause;
 mod request;
 mod sink;
 mod source;
+mod top_layer;
 mod tree;
 
 pub(crate) use clean_up::remove_container;
@@ -23,6 +24,7 @@ pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
 pub use error::DaemonError;
 pub use info::{DaemonFlavour, DaemonInfo};
 pub use pull_cause::PullCause;
-pub(crate) use request::traced;
+pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
+pub(crate) use top_layer::CommittedImage;

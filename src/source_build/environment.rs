@@ -1,0 +1,89 @@
+//! Owns the variables of a source build: `.s2i/environment` of the sources, and those that somebody asks for.
+
+use super::request::EnvironmentVariable;
+use super::source::{SourceError, SourceTree};
+
+/// Files of the sources that set variables; the first that is there counts.
+const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
+
+/// Largest such file, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// The variables of the sources, and why they cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A line is no variable.
+    #[error("`{file}` of the sources is wrong, line {line}: {reason}")]
+    Line {
+        /// Its path.
+        file: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        reason: &'static str,
+    },
+    /// It is no text.
+    #[error("`{0}` of the sources is not UTF-8 text")]
+    NotText(&'static str),
+}
+
+/// Reads the variables of the sources.
+///
+/// # Errors
+/// [`EnvironmentError`] if the file cannot be read or a line is no variable.
+pub fn of_sources(tree: &SourceTree) -> Result<Vec<EnvironmentVariable>, EnvironmentError> {
+    for file in FILES {
+        let Some(bytes) = tree.read(file, LIMIT)? else { continue };
+        let text = String::from_utf8(bytes).map_err(|_| EnvironmentError::NotText(file))?;
+        return parse(&text).map_err(|(line, reason)| EnvironmentError::Line { file, line, reason });
+    }
+    Ok(Vec::new())
+}
+
+/// Lines `NAME=VALUE`, trimmed, without quoting; `#` begins a comment. A later line of the same name wins.
+fn parse(text: &str) -> Result<Vec<EnvironmentVariable>, (usize, &'static str)> {
+    let mut variables = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // The line is left out of the message: it may hold a password.
+        let (name, value) = line.split_once('=').ok_or((number + 1, "it is not `NAME=VALUE`"))?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || name.contains(char::is_whitespace) || line.contains('\0') {
+            return Err((number + 1, "it has no name of a variable before the `=`"));
+        }
+        set(&mut variables, EnvironmentVariable { name: name.to_owned(), value: value.to_owned() });
+    }
+    Ok(variables)
+}
+
+/// Sets a variable; one of the same name keeps its place and gets the value.
+pub fn set(variables: &mut Vec<EnvironmentVariable>, variable: EnvironmentVariable) {
+    match variables.iter_mut().find(|known| known.name == variable.name) {
+        Some(known) => known.value = variable.value,
+        None => variables.push(variable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_trimmed_and_a_later_one_wins() {
+        let text = "# comment\n A = 1 \n\nB=x=y # kept\nA=2\n  #C=1\nD=\n";
+        let variables = parse(text).expect("valid");
+        let pairs: Vec<(&str, &str)> =
+            variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
+        assert_eq!(pairs, [("A", "2"), ("B", "x=y # kept"), ("D", "")]);
+        for (text, line) in [("A=1\nnothing", 2), ("=1", 1), ("A B=1", 1), ("A=\0", 1)] {
+            assert_eq!(parse(text).expect_err(text).0, line, "{text:?}");
+        }
+    }
+}
