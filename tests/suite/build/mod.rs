@@ -7,6 +7,7 @@ pub(crate) mod kinds;
 mod options;
 mod reproducible;
 mod run;
+mod source_builder_images;
 pub(crate) mod tree;
 
 use std::path::Path;
