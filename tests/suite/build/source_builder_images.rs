@@ -9,7 +9,7 @@ const BUILDS: [&str; 2] = ["--user", "23456:0"];
 const RUNS: [&str; 5] = ["--read-only", "--tmpfs", "/tmp", "--user", "34567:0"];
 
 /// A project of `examples/`.
-pub(crate) fn example(name: &str) -> std::path::PathBuf {
+fn example(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
@@ -98,6 +98,23 @@ fn maven() {
     let list = ["--entrypoint", "/bin/ls", image.reference(), "/opt/app-root/out", "/opt/app-root/bin"];
     let listed = String::from_utf8(daemon.run(&list).stdout).expect("UTF-8");
     assert!(listed.contains("shop.war") && listed.contains("binary"), "{listed}");
+
+    // What the build left is a repository that can be brought along; no settings lead elsewhere then.
+    let mut sources = tar::Builder::new(Vec::new());
+    sources.append_dir_all("src", example("maven")).expect("an example can be read");
+    let saved = saved(&daemon, &image);
+    let mut repository = tar::Archive::new(saved.as_slice());
+    for entry in repository.entries().expect("save-artifacts writes a tar") {
+        let mut entry = entry.expect("an entry");
+        let path = Path::new("src/.m2").join(entry.path().expect("a path"));
+        let mut header = entry.header().clone();
+        sources.append_data(&mut header, path, &mut entry).expect("writing to memory");
+    }
+    let sources = sources.into_inner().expect("writing to memory");
+    let builder = docker_build(&daemon, "maven", "maven:3.8");
+    let (_, said) = plain_s2i(&daemon, builder.reference(), sources, &BUILDS);
+    assert!(said.contains("plugins and dependencies come from .m2/repository"), "{said}");
+    assert!(said.contains("BUILD SUCCESS"), "{said}");
 }
 
 #[test]
