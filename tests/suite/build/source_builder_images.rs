@@ -25,10 +25,12 @@ pub(crate) const MAVEN_SETTINGS: &str = r#"<settings>
 </settings>
 "#;
 
-/// What S2I uploads: the sources, further files, and what save-artifacts gave before.
-fn upload(name: &str, more: &[(&str, &str)], artifacts: Option<&[u8]>) -> Vec<u8> {
+/// What S2I uploads: the sources (an example's, if it is named), further files, and what save-artifacts gave before.
+fn upload(example_name: &str, more: &[(&str, &str)], artifacts: Option<&[u8]>) -> Vec<u8> {
     let mut upload = tar::Builder::new(Vec::new());
-    upload.append_dir_all("src", example(name)).expect("an example can be read");
+    if !example_name.is_empty() {
+        upload.append_dir_all("src", example(example_name)).expect("an example can be read");
+    }
     let mut add = |path: &str, bytes: &[u8]| {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
@@ -124,6 +126,33 @@ fn nodejs() {
     let report = serves(&daemon, &image, &["-e", "ARGS='a b' '$(id)'"], &["c"]);
     assert_eq!(report["greeting"], "Hello there, a b, $(id) and c!");
     assert_eq!((&report["pid"], words(&report, "arguments").len()), (&1.into(), 5));
+}
+
+#[test]
+fn node_build_scripts_have_their_tools_and_leave_them_behind() {
+    let package = r#"{"name": "built", "scripts": {"build": "make-page", "start": "NAME=built node page.js --x"},
+        "devDependencies": {"tool": "file:tool"}}"#;
+    let tool = "#!/usr/bin/env node\nrequire('fs').writeFileSync('page.js', \"require('http').createServer((q, r) => \
+        r.end(JSON.stringify({pid: process.pid, name: process.env.NAME, arguments: process.argv.slice(2)}))).listen(8080)\")\n";
+    let files = [
+        ("package.json", package),
+        ("tool/package.json", r#"{"name": "tool", "version": "1.0.0", "bin": {"make-page": "make.js"}}"#),
+        ("tool/make.js", tool),
+    ];
+    let daemon = TestEnvironment::get().docker();
+    let builder = docker_build(&daemon, "nodejs", "nodejs:18");
+    let (image, said) = plain_s2i(&daemon, builder.reference(), upload("", &files, None), &BUILDS);
+    assert!(said.contains("npm run build"), "{said}");
+    let report = serves(&daemon, &image, &["-e", "ARGS='a b'"], &["c"]);
+    assert_eq!(report, serde_json::json!({"pid": 1, "name": "built", "arguments": ["--x", "a b", "c"]}));
+    let modules = [
+        "--entrypoint",
+        "/bin/sh",
+        image.reference(),
+        "-c",
+        "ls node_modules; ls -A /opt/app-root/cache/npm",
+    ];
+    assert_eq!(String::from_utf8_lossy(&daemon.run(&modules).stdout), "", "tools and caches stay behind");
 }
 
 #[test]
