@@ -8,6 +8,7 @@ mod options;
 mod reproducible;
 mod run;
 mod source_builder_images;
+pub(crate) use source_builder_images::MAVEN_SETTINGS;
 pub(crate) mod tree;
 
 use std::path::Path;
