@@ -9,8 +9,8 @@ use super::input::{self, read_text};
 use super::outputs::outputs;
 use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
-use crate::source_build::SourceBuildRequest;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
+use crate::source_build::SourceBuildRequest;
 
 /// What the options say that could also be configured.
 pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliError> {

@@ -33,16 +33,21 @@ pub(super) struct Prepared {
 
 /// What carrying out one stage needs.
 pub(super) struct PreparedImage {
-    /// Several images may have the same one.
-    pub(super) artifact: Arc<Artifact>,
+    /// Several images may have the same one; none if the image is what assembling sources left.
+    pub(super) artifact: Option<Arc<Artifact>>,
     pub(super) selection: Selection,
     pub(super) template_entries: Vec<Entry>,
 }
 
 impl PreparedImage {
+    /// The artifact of an image that is made of one.
+    pub(super) fn artifact(&self) -> &Artifact {
+        self.artifact.as_ref().expect("an image without an artifact is neither placed nor run")
+    }
+
     /// What the entries of the stage's plan refer to.
     pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs { artifact: &self.artifact, template: &self.template_entries }
+        Inputs { artifact: self.artifact(), template: &self.template_entries }
     }
 
     /// Whether equal entries of both mean equal bytes.
@@ -51,7 +56,7 @@ impl PreparedImage {
             return false;
         };
         // The launcher, which stands for scripts, is another one for each platform.
-        Arc::ptr_eq(&self.artifact, &other.artifact)
+        std::ptr::eq(self.artifact(), other.artifact())
             && Arc::ptr_eq(&one.template, &two.template)
             && !one.needs_launcher()
             && !two.needs_launcher()
@@ -140,7 +145,7 @@ async fn prepare_given(
         .iter()
         .zip(selections)
         .map(|(target, selection)| PreparedImage {
-            artifact: examined[target.artifact].artifact.clone(),
+            artifact: Some(examined[target.artifact].artifact.clone()),
             template_entries: template_entries(&selection, &machine.native_platform),
             selection,
         })
@@ -150,7 +155,7 @@ async fn prepare_given(
         .iter()
         .zip(&images)
         .map(|(target, image)| Decided {
-            artifact: &image.artifact,
+            artifact: image.artifact(),
             facts: &examined[target.artifact].facts,
             selection: &image.selection,
             template_entries: &image.template_entries,
@@ -238,6 +243,7 @@ fn asks_daemon(request: &Request) -> bool {
 /// Whether the plan would be another one if a daemon answered.
 fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
     let by_stage = |stage: &Stage| match &stage.assembly {
+        Assembly::Sources => false,
         Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
         Assembly::Place { .. } => {
             stage.builder.base_source == BaseSource::Registry
