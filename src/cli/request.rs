@@ -10,7 +10,6 @@ use super::outputs::outputs;
 use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
-use crate::source_build::SourceBuildRequest;
 
 /// What the options say that could also be configured.
 pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliError> {
@@ -64,7 +63,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let mut sources = input::sources(&arguments.artifacts, &arguments.input)?;
     let options = input::options(&arguments.input, &sources, settings, environment)?;
-    let source_build = source_build(arguments, &options)?;
+    let source_build = super::source::source_build(&arguments.artifacts, &arguments.source, &options)?;
     let other_sources = sources.split_off(1);
     let source = sources.remove(0);
     let (pull, offline) = pulling(settings)?;
@@ -97,17 +96,6 @@ pub(super) fn request(
         date: environment.source_date_epoch()?,
         source_build,
     })
-}
-
-/// What is asked of a source build, if what was typed are sources.
-fn source_build(
-    arguments: &BuildArguments,
-    options: &crate::input::InputOptions,
-) -> Result<Option<SourceBuildRequest>, CliError> {
-    match &arguments.artifacts[..] {
-        [sources] => super::source::source_build(sources, &arguments.source, options),
-        _ => Ok(None),
-    }
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {

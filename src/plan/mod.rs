@@ -32,7 +32,7 @@ pub use source::{
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
 pub use source_image::{ENVIRONMENT_LABEL, SCRIPTS_LABEL, SourceImage, make_of_sources};
-pub use targets::{Target, Targets, targets};
+pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;

@@ -44,7 +44,7 @@ impl Images<'_> {
         let (platform, offline) = (Some(self.platform()), self.request.offline);
         match self.engine {
             EngineKind::Sandbox => {
-                let options = registry::ResolveOptions { platform, pull, offline };
+                let options = registry::ResolveOptions { platform, pull, offline, pinned: None };
                 Ok(self.surroundings.registries()?.resolve(reference, &options).await?)
             }
             EngineKind::Docker => {
