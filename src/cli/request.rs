@@ -9,7 +9,6 @@ use super::input::{self, read_text};
 use super::outputs::outputs;
 use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
-use crate::source_build::SourceBuildRequest;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
 
 /// What the options say that could also be configured.
@@ -64,7 +63,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let mut sources = input::sources(&arguments.artifacts, &arguments.input)?;
     let options = input::options(&arguments.input, &sources, settings, environment)?;
-    let source_build = source_build(arguments, &options)?;
+    let source_build = super::source::source_build(&arguments.artifacts, &arguments.source, &options)?;
     let other_sources = sources.split_off(1);
     let source = sources.remove(0);
     let (pull, offline) = pulling(settings)?;
@@ -97,17 +96,6 @@ pub(super) fn request(
         date: environment.source_date_epoch()?,
         source_build,
     })
-}
-
-/// What is asked of a source build, if what was typed are sources.
-fn source_build(
-    arguments: &BuildArguments,
-    options: &crate::input::InputOptions,
-) -> Result<Option<SourceBuildRequest>, CliError> {
-    match &arguments.artifacts[..] {
-        [sources] => super::source::source_build(sources, &arguments.source, options),
-        _ => Ok(None),
-    }
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {

@@ -1,6 +1,6 @@
 //! Owns turning what was typed about sources into what is asked of a source build.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::arguments::source::SourceArguments;
 use super::failure::CliError;
@@ -9,10 +9,11 @@ use crate::source_build::{SourceBuildRequest, SourceLocation, SourceOptions};
 
 /// What is asked of a source build, if `artifact` stands for sources.
 pub(super) fn source_build(
-    artifact: &Path,
+    artifacts: &[PathBuf],
     arguments: &SourceArguments,
     input: &InputOptions,
 ) -> Result<Option<SourceBuildRequest>, CliError> {
+    let [artifact] = artifacts else { return Ok(None) };
     let is_source = artifact.is_dir()
         || arguments.source_builder.is_some()
         || input.treat_as == Some(crate::input::TreatAs::Source);
