@@ -121,11 +121,11 @@ fn stage(
         warnings.extend(base_directories::warning(&decided.artifact.added));
     }
     Ok(Stage {
-        artifact: PlannedArtifact {
+        artifact: Some(PlannedArtifact {
             name: decided.artifact.name.clone(),
             origin: decided.artifact.origin.clone(),
             facts: decided.facts.clone(),
-        },
+        }),
         builder,
         platform,
         assembly,

@@ -14,6 +14,7 @@ mod placement;
 mod render;
 mod render_source;
 mod source;
+mod source_image;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
+pub use source_image::{ENVIRONMENT_LABEL, SCRIPTS_LABEL, SourceImage, make_of_sources};
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
@@ -64,8 +66,8 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
-    /// The artifact.
-    pub artifact: PlannedArtifact,
+    /// The artifact; none if the image is what assembling sources left.
+    pub artifact: Option<PlannedArtifact>,
     /// The builder.
     pub builder: PlannedBuilder,
     /// The image's platform.
@@ -180,6 +182,8 @@ pub enum Assembly {
     },
     /// The script runs.
     Run(Box<PlannedRun>),
+    /// It is what the source stage left.
+    Sources,
 }
 
 /// A script that runs.
@@ -211,6 +215,8 @@ pub enum AssemblyKind {
     Place,
     /// The script runs.
     Run,
+    /// Sources were assembled, and the result is the image.
+    Sources,
 }
 
 impl Assembly {
@@ -219,6 +225,7 @@ impl Assembly {
         match self {
             Self::Place { .. } => AssemblyKind::Place,
             Self::Run { .. } => AssemblyKind::Run,
+            Self::Sources => AssemblyKind::Sources,
         }
     }
 
@@ -227,6 +234,7 @@ impl Assembly {
         match self {
             Self::Place { .. } => "placed by b2i",
             Self::Run { .. } => "its script runs",
+            Self::Sources => "its script builds the sources",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::sandbox::RunnableImage;
+use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Built, BuiltImage, Error, Surroundings};
 use crate::image::{Digest, Platform};
@@ -24,7 +25,7 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
     if let Some(wanted) = &request.source_build {
         return super::source::build(request, wanted, surroundings).await;
     }
-    build_prepared(request, prepare(request, surroundings).await?, surroundings).await
+    build_prepared(request, prepare(request, surroundings).await?, None, surroundings).await
 }
 
 /// Builds the image of an artifact that was built from sources.
@@ -36,16 +37,18 @@ pub(super) async fn build_artifact(
 ) -> Result<Built, Error> {
     let mut prepared = prepare_artifact(request, artifact, source, surroundings).await?;
     prepared.plan.source = Some(source.clone());
-    build_prepared(request, prepared, surroundings).await
+    build_prepared(request, prepared, None, surroundings).await
 }
 
-async fn build_prepared(
+/// Carries a plan out; `made` is what its source stage left, if that is the image.
+pub(super) async fn build_prepared(
     request: &Request,
     prepared: Prepared,
+    made: Option<MadeImage>,
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
     let work = Work { request, surroundings, prepared: &prepared, sources: OnceLock::new() };
-    let result = work.build().await;
+    let result = work.build(made).await;
     work.clean_up(result.is_err()).await;
     let (images, index, runnable) = result?;
     let main = work.main_image();
@@ -126,7 +129,7 @@ impl<'a> Work<'a> {
         single.or_else(|| plan.stages.iter().position(|stage| host.matches(&stage.platform))).unwrap_or(0)
     }
 
-    async fn build(&self) -> Result<BuildResult, Error> {
+    async fn build(&self, mut made: Option<MadeImage>) -> Result<BuildResult, Error> {
         let memo = self.surroundings.memo(self.request.use_memo)?;
         let mut layers = Vec::new();
         let stages = self.stages();
@@ -136,7 +139,10 @@ impl<'a> Work<'a> {
         }
         for stage in &stages {
             // All of them before anything is made: one that is missing a platform should cost nothing.
-            let base = stage.base(&bases).await?;
+            let base = match &made {
+                Some(made) => made.base.clone(),
+                None => stage.base(&bases).await?,
+            };
             bases.push(base);
         }
         let mut assembled: Vec<Assembled<'_>> = Vec::new();
@@ -144,6 +150,9 @@ impl<'a> Work<'a> {
         for (stage, base) in stages.iter().zip(bases) {
             let done = match &stage.stage.assembly {
                 Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
+                Assembly::Sources => {
+                    made.take().ok_or(Error::NoOutput).and_then(|made| stage.of_sources(made, &mut layers))
+                }
                 Assembly::Run(run) => {
                     stage.run(run, base, &mut layers).await.map_err(|error| stage.explain(run.engine, error))
                 }
@@ -207,13 +216,14 @@ impl<'a> Work<'a> {
             }
         };
         let watched = layer.and_then(|layer| layer.watched);
+        let known = stage.image.artifact.as_ref().and_then(|artifact| artifact.sha256);
         Ok(BuiltImage {
             platform: stage.stage.platform.clone(),
             image_id: config.digest(),
             manifest_digest,
             ports: config.exposed_ports(),
-            artifact: stage.image.artifact.name.clone(),
-            artifact_digest: one.artifact_digest.or(watched).or(stage.image.artifact.sha256),
+            artifact: stage.image.artifact.as_ref().map(|artifact| artifact.name.clone()),
+            artifact_digest: one.artifact_digest.or(watched).or(known),
             builder: stage.stage.builder.name.clone(),
             layer_digest: layer.map(|layer| layer.diff_id),
         })

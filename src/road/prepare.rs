@@ -36,16 +36,21 @@ pub(super) struct Prepared {
 
 /// What carrying out one stage needs.
 pub(super) struct PreparedImage {
-    /// Several images may have the same one.
-    pub(super) artifact: Arc<Artifact>,
+    /// Several images may have the same one; none if the image is what assembling sources left.
+    pub(super) artifact: Option<Arc<Artifact>>,
     pub(super) selection: Selection,
     pub(super) template_entries: Vec<Entry>,
 }
 
 impl PreparedImage {
+    /// The artifact of an image that is made of one.
+    pub(super) fn artifact(&self) -> &Artifact {
+        self.artifact.as_ref().expect("an image without an artifact is neither placed nor run")
+    }
+
     /// What the entries of the stage's plan refer to.
     pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs { artifact: &self.artifact, template: &self.template_entries }
+        Inputs { artifact: self.artifact(), template: &self.template_entries }
     }
 
     /// Whether equal entries of both mean equal bytes.
@@ -54,7 +59,7 @@ impl PreparedImage {
             return false;
         };
         // The launcher, which stands for scripts, is another one for each platform.
-        Arc::ptr_eq(&self.artifact, &other.artifact)
+        std::ptr::eq(self.artifact(), other.artifact())
             && Arc::ptr_eq(&one.template, &two.template)
             && !one.needs_launcher()
             && !two.needs_launcher()
@@ -140,7 +145,7 @@ async fn prepare_given(
     }
     let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
     let prepared_image = |(examined, selection): (&Examined, Selection)| PreparedImage {
-        artifact: examined.artifact.clone(),
+        artifact: Some(examined.artifact.clone()),
         template_entries: template_entries(&selection, &machine.native_platform),
         selection,
     };
@@ -148,7 +153,7 @@ async fn prepare_given(
     let decided: Vec<Decided<'_>> = kept
         .zip(&images)
         .map(|(examined, image)| Decided {
-            artifact: &image.artifact,
+            artifact: image.artifact(),
             facts: &examined.facts,
             selection: &image.selection,
             template_entries: &image.template_entries,
@@ -254,6 +259,7 @@ fn asks_daemon(request: &Request) -> bool {
 /// Whether the plan would be another one if a daemon answered.
 fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
     let by_stage = |stage: &Stage| match &stage.assembly {
+        Assembly::Sources => false,
         Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
         Assembly::Place { .. } => {
             stage.builder.base_source == BaseSource::Registry

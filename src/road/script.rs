@@ -99,7 +99,7 @@ impl<'a> StageWork<'a> {
     }
 
     fn values(&self, base: &BaseImage, contract: &S2iContract, result: &RunResult) -> KnownValues {
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -125,7 +125,7 @@ impl<'a> StageWork<'a> {
             }
         };
         let values = self.values(&base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         layers.push(KnownLayer::nothing());
         let image = self.unfinished(base, layer, values, result.labels);
         let image = AssembledImage::Unfinished { image, layer: layers.len() - 1 };
@@ -142,7 +142,7 @@ impl<'a> StageWork<'a> {
     ) -> Result<Assembled<'a>, Error> {
         self.check_unchanged()?;
         let values = self.values(base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         let Changes::Committed { image_id, diff_ids } = result.changes else {
             unreachable!("the Docker engine commits")
         };

@@ -148,7 +148,7 @@ impl<'a> StageWork<'a> {
             }
         };
         let values = KnownValues {
-            artifact_digest: self.image.artifact.sha256.map(|digest| digest.to_string()),
+            artifact_digest: self.image.artifact().sha256.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: None,
         };
@@ -180,7 +180,7 @@ impl<'a> StageWork<'a> {
 
     /// An artifact that was written to while it was read may be in the image half old and half new.
     pub(super) fn check_unchanged(&self) -> Result<(), Error> {
-        let content = &self.image.artifact.content;
+        let content = &self.image.artifact().content;
         let changed = content.changed().unwrap_or(true);
         if changed {
             return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());
