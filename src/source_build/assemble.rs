@@ -75,7 +75,6 @@ where
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
         lease: run.lease.to_owned(),
-        ..ContainerSpec::default()
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
     match assemble_in(&container, &run, events).await {

@@ -23,7 +23,7 @@ async fn volumes_are_counted_and_pruned_and_nobody_elses_are() {
     for (test_daemon, host) in
         environment.daemons().into_iter().zip([environment.docker_host(), environment.podman_host()])
     {
-        let daemon = connected(&host).await;
+        let daemon = connected(host).await;
         let command = || B2iCommand::new().daemon(&test_daemon);
         let (mut first, other) = (command(), command());
         let store = |command: &B2iCommand| {

@@ -2,6 +2,7 @@
 
 mod archive;
 mod build_cache;
+mod directory;
 mod git;
 mod git_hostile;
 mod git_server;
