@@ -9,6 +9,6 @@ mod recipe;
 mod run;
 
 pub use finish::finish;
-pub use place::{Inputs, layer};
+pub use place::{Inputs, layer, source_kind};
 pub use recipe::{read_digest, recipe};
 pub use run::{RunError, RunOutcome, RunResult, ScriptRun, run_script};

@@ -1,8 +1,9 @@
 //! The room of plans: request, facts and builder in, one immutable [`Plan`] out.
 //!
 //! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
-//! Renderings of a plan (text, JSON) live here too.
+//! Renderings of a plan (text, JSON, Dockerfile) live here too.
 
+pub mod dockerfile;
 mod image;
 mod make;
 mod placement;

@@ -10,6 +10,7 @@ use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
 use crate::input::InputError;
 use crate::plan::PlanError;
+use crate::plan::dockerfile::DockerfileError;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
@@ -31,6 +32,9 @@ pub enum Error {
     /// Planning.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Rendering the plan as a Dockerfile.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
     /// The daemon.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
@@ -133,6 +137,7 @@ impl Error {
             Self::Detect(error) => error,
             Self::Builder(error) => error,
             Self::Plan(error) => error,
+            Self::Dockerfile(error) => error,
             Self::Daemon(error) => error,
             Self::Registry(error) => error,
             Self::Credentials(error) => error,

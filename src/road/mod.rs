@@ -7,6 +7,7 @@ mod build;
 mod builders;
 mod cache;
 mod copy;
+mod dockerfile;
 mod doctor;
 mod error;
 mod known;
@@ -30,6 +31,7 @@ pub use builders::{
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use copy::{CopyRequest, ImageLocation, copy};
+pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};

@@ -30,7 +30,24 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
 }
 
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be carried out here.
+    Building,
+    /// To be written down: whoever builds runs the script.
+    Rendering,
+}
+
 pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> Result<Prepared, Error> {
+    prepare_for(request, surroundings, Purpose::Building).await
+}
+
+pub(super) async fn prepare_for(
+    request: &Request,
+    surroundings: &Surroundings,
+    purpose: Purpose,
+) -> Result<Prepared, Error> {
     // The catalog is read first: a mistake in the configuration should not cost a download.
     let catalog = Catalog::new(&surroundings.catalog)?;
     let lease = surroundings.lease()?;
@@ -73,7 +90,8 @@ pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> R
     if request.assemble == AssembleRequest::Auto && !selection.may_be_placed() {
         found = surroundings.find_daemon().await;
         daemon = found.as_ref().ok().cloned().flatten();
-        sandbox = daemon.is_none() && sandbox_works(surroundings, &lease, request).await;
+        sandbox = daemon.is_none()
+            && (purpose == Purpose::Rendering || sandbox_works(surroundings, &lease, request).await);
     }
     let native_platform =
         daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
