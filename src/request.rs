@@ -12,11 +12,12 @@ use serde::Serialize;
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource};
+use crate::source_build::SourceBuildRequest;
 
 /// One build.
 #[derive(Debug)]
 pub struct Request {
-    /// The artifact's place.
+    /// The artifact's place; not looked at if it is built from sources.
     pub source: InputSource,
     /// How to fetch it and what goes with it.
     pub input: InputOptions,
@@ -46,6 +47,8 @@ pub struct Request {
     pub use_memo: bool,
     /// Date of the files and the image, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub date: Option<u64>,
+    /// The sources that the artifact, or the image, is built from.
+    pub source_build: Option<SourceBuildRequest>,
 }
 
 /// The builder that the user names.

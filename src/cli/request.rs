@@ -90,6 +90,7 @@ pub(super) fn request(
         compression: arguments.output.compression.unwrap_or_default(),
         use_memo: !arguments.output.no_memo,
         date: environment.source_date_epoch()?,
+        source_build: None,
     })
 }
 

@@ -43,6 +43,11 @@ pub enum Origin {
         /// The URL without user name, password, query and fragment.
         url: String,
     },
+    /// A source build.
+    Sources {
+        /// Where the sources are that others can fetch too; without user name, password and query.
+        location: Option<String>,
+    },
 }
 
 /// A file whose bytes can be read any number of times, by independent readers.

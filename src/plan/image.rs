@@ -101,11 +101,13 @@ fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, St
     ]);
     // A path names the machine that builds; S2I's source-location is kept for what others can fetch too.
     let location = match &decided.artifact.origin {
-        Origin::Url { url } => {
+        Origin::Url { url } | Origin::Sources { location: Some(url) } => {
             labels.insert("org.opencontainers.image.source".into(), url.clone());
             url.clone()
         }
-        Origin::File { .. } | Origin::Stdin => decided.artifact.name.clone(),
+        Origin::File { .. } | Origin::Stdin | Origin::Sources { location: None } => {
+            decided.artifact.name.clone()
+        }
     };
     labels.insert("io.openshift.s2i.build.source-location".into(), location);
     labels

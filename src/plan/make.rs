@@ -190,7 +190,7 @@ pub fn make(request: &Request, decided: &Decided<'_>) -> Result<Plan, PlanError>
         date,
         warnings,
     };
-    Ok(Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] })
+    Ok(Plan { schema_version: SCHEMA_VERSION, source: None, stages: vec![stage] })
 }
 
 /// Options that say something about what is not there.

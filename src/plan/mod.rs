@@ -8,6 +8,8 @@ mod image;
 mod make;
 mod placement;
 mod render;
+mod render_source;
+mod source;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -16,6 +18,10 @@ use serde::Serialize;
 
 pub use make::{Decided, PlanError, make};
 pub use render::render_text;
+pub use source::{
+    PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
+    PlannedSources, ProductKind, ScriptOrigin, SourceStage,
+};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;
@@ -33,6 +39,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Plan {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// What makes the artifact, or the image, out of sources; none for a finished artifact.
+    pub source: Option<SourceStage>,
     /// What happens, in order; one stage for a finished artifact.
     pub stages: Vec<Stage>,
 }

@@ -8,21 +8,28 @@ use crate::input::Origin;
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
 pub fn render_text(plan: &Plan) -> String {
     let mut text = String::new();
+    if let Some(source) = &plan.source {
+        super::render_source::source_lines(source, &mut text);
+    }
     for stage in &plan.stages {
         stage_lines(stage, &mut text);
     }
     text
 }
 
+/// Writes one line, also for a value of several.
+pub(super) fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
+}
+
 fn stage_lines(stage: &Stage, text: &mut String) {
-    let mut line = |name: &str, value: &str| {
-        // One line each, also for a value of several. Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));
-    };
+    let mut line = |name: &str, value: &str| line(text, name, value);
     let origin = match &stage.artifact.origin {
         Origin::File { path } => path.display().to_string(),
         Origin::Stdin => "standard input".into(),
         Origin::Url { url } => url.clone(),
+        Origin::Sources { .. } => "the sources".into(),
     };
     line(
         "artifact",

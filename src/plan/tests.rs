@@ -30,6 +30,7 @@ fn request() -> Request {
         compression: Compression::Auto,
         use_memo: true,
         date: None,
+        source_build: None,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
 use url::Url;
 
 use super::source::{SourceLocation, SourceOptions};
@@ -100,7 +101,8 @@ pub struct Injection {
 }
 
 /// A mount of a directory or volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeRequest {
     /// An absolute path of this machine, or the name of a volume.
     pub source: String,

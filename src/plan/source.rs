@@ -1,0 +1,228 @@
+//! Owns what a plan says of its source stage: the S2I step in front, by which sources become an artifact or an image.
+//!
+//! Values of secrets and of variables that must not stay are not here: a plan is printed and compared. Whoever carries
+//! it out takes them from the request.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{EngineKind, PlanWarning, PlannedBuilder};
+use crate::detect::facts::Kind;
+use crate::image::{ImagePath, ImageReference, Platform};
+use crate::request::Limits;
+use crate::source_build::{SourceInfo, VolumeRequest};
+
+/// Sources becoming an artifact, or the assembled builder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStage {
+    /// The sources.
+    pub source: PlannedSources,
+    /// The source builder.
+    pub builder: PlannedBuilder,
+    /// The platform of the builder.
+    pub platform: Platform,
+    /// What runs the scripts.
+    pub engine: EngineKind,
+    /// Why there, one clause.
+    pub engine_reason: String,
+    /// Where `src`, `scripts` and `artifacts` go.
+    pub destination: ImagePath,
+    /// The user of `assemble`; empty means root.
+    pub user: String,
+    /// The scripts, and where each comes from.
+    pub scripts: PlannedScripts,
+    /// Variables of `assemble` that stay in the image.
+    pub environment: Vec<(String, String)>,
+    /// Names of the variables that leave no trace.
+    pub build_environment: Vec<String>,
+    /// Names of the secret files.
+    pub secrets: Vec<String>,
+    /// Directories whose files are there while `assemble` runs.
+    pub injections: Vec<PlannedInjection>,
+    /// Mounts of this machine's directories.
+    pub volumes: Vec<VolumeRequest>,
+    /// Directories that are kept from build to build.
+    pub caches: Vec<PlannedCache>,
+    /// What the scripts may use.
+    pub limits: Limits,
+    /// Lines for the hosts file.
+    pub add_hosts: Vec<String>,
+    /// Capabilities that the scripts do not get.
+    pub drop_capabilities: Vec<String>,
+    /// ONBUILD instructions of the builder, which are carried out; empty if its scripts take their place.
+    pub on_build: Vec<String>,
+    /// The image whose `save-artifacts` gives what the build before left.
+    pub incremental: Option<ImageReference>,
+    /// The image that gets the artifacts, in an extended build.
+    pub runtime: Option<PlannedRuntime>,
+    /// What comes of it.
+    pub product: PlannedProduct,
+    /// What may turn out wrong, or has no effect.
+    pub warnings: Vec<PlanWarning>,
+}
+
+/// The sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedSources {
+    /// Their name.
+    pub name: String,
+    /// Where they came from.
+    #[serde(flatten)]
+    pub info: SourceInfo,
+    /// The file that says what builds them, if there is one.
+    pub build_file: Option<String>,
+    /// How many files, directories and links they are.
+    pub entries: usize,
+}
+
+/// The scripts of S2I's contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedScripts {
+    /// Builds the sources.
+    pub assemble: Option<PlannedScript>,
+    /// Starts the result.
+    pub run: Option<PlannedScript>,
+    /// Gives what a later build may use; of the previous image, if it comes from the image.
+    pub save_artifacts: Option<PlannedScript>,
+}
+
+/// One script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedScript {
+    /// Where it stands in the container.
+    pub path: ImagePath,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub origin: ScriptOrigin,
+}
+
+/// Where a script comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+pub enum ScriptOrigin {
+    /// A download.
+    Url {
+        /// The URL without user name, password and query.
+        url: String,
+    },
+    /// A file of this machine.
+    File {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The sources themselves.
+    Sources {
+        /// Its path in them.
+        path: String,
+    },
+    /// The builder image.
+    Image,
+}
+
+impl fmt::Display for ScriptOrigin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url { url } => formatter.write_str(url),
+            Self::File { path } => write!(formatter, "{}", path.display()),
+            Self::Sources { path } => write!(formatter, "{path} of the sources"),
+            Self::Image => formatter.write_str("the builder image"),
+        }
+    }
+}
+
+/// A directory whose files are there while `assemble` runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedInjection {
+    /// The directory of this machine.
+    pub source: PathBuf,
+    /// Where it goes.
+    pub destination: ImagePath,
+}
+
+/// A directory that is kept from build to build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedCache {
+    /// Its name among those of the template.
+    pub name: String,
+    /// Where it is in the container.
+    pub path: ImagePath,
+}
+
+/// The image that gets the artifacts of an extended build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedRuntime {
+    /// The image.
+    pub image: ImageReference,
+    /// Paths in the assembled builder, and the directory in the runtime image that each goes to.
+    pub artifacts: Vec<(ImagePath, ImagePath)>,
+    /// Where `assemble-runtime` and `run` stand.
+    pub destination: ImagePath,
+    /// The user of `assemble-runtime`; empty means root.
+    pub user: String,
+    /// Does what is left to do in the runtime image.
+    pub assemble: Option<PlannedScript>,
+    /// Starts the result.
+    pub run: Option<PlannedScript>,
+}
+
+/// What comes of a source stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "makes", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum PlannedProduct {
+    /// An artifact, which then takes the road of every artifact. Its facts, and so the image's stage, are known only
+    /// when it is there; they are compared with what is declared here.
+    Artifact {
+        /// What the template declares; none if nothing is said.
+        kind: Option<ProductKind>,
+        /// Where it is: files, or directories in which exactly one artifact is expected.
+        places: Vec<ImagePath>,
+    },
+    /// The assembled builder is the image.
+    Image,
+}
+
+/// The kind of artifact that comes of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductKind {
+    /// A native executable, or a script.
+    Executable,
+    /// A JAR.
+    Jar,
+    /// A WAR.
+    War,
+    /// A JAR or a WAR, whichever comes out.
+    Java,
+}
+
+impl ProductKind {
+    /// Whether it is what was declared.
+    pub fn accepts(self, kind: &Kind) -> bool {
+        match (self, kind) {
+            (Self::Executable, Kind::Executable(_) | Kind::Script(_))
+            | (Self::Jar | Self::Java, Kind::Jar(_))
+            | (Self::War | Self::Java, Kind::War(_)) => true,
+            (Self::Executable | Self::Jar | Self::War | Self::Java, _) => false,
+        }
+    }
+}
+
+impl fmt::Display for ProductKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Executable => "an executable",
+            Self::Jar => "a JAR",
+            Self::War => "a WAR",
+            Self::Java => "a JAR or a WAR",
+        })
+    }
+}
