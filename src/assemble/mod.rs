@@ -7,8 +7,11 @@ mod finish;
 mod place;
 mod recipe;
 mod run;
+mod upload;
 
 pub use finish::finish;
 pub use place::{Inputs, layer, source_kind};
 pub use recipe::{read_digest, recipe};
+pub(crate) use upload::{resolve_owner, upload};
+
 pub use run::{RunError, RunOutcome, RunResult, ScriptRun, run_script};

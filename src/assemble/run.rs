@@ -6,19 +6,17 @@
 
 use std::fmt::Write as _;
 
-use futures_util::StreamExt;
-
 use super::place::{Inputs, source_kind};
+use super::upload::{resolve_owner, upload};
 use crate::builder::BuilderError;
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
-use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine, TarStream};
-use crate::events::{Events, RunningStep, Step};
+use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
+use crate::events::{Events, Step};
 use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
 use crate::image::{Digest, ImagePath};
 use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
-use crate::stream::writer_to_stream;
 
 /// One run of a script: the planned part and what the builder image's labels told.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ pub enum RunError<E: Failure> {
         user: String,
     },
     /// An input could not be read to its end.
-    #[error("the artifact could not be read")]
+    #[error("what goes into the container could not be read")]
     Read(#[source] std::io::Error),
 }
 
@@ -191,6 +189,7 @@ where
         limits: run.limits.clone(),
         network: run.network.map(Into::into),
         lease: run.lease.to_owned(),
+        ..ContainerSpec::default()
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
     match run_in(&container, &run, &script, inputs, events).await {
@@ -210,18 +209,9 @@ async fn run_in<C: Container>(
     inputs: Inputs<'_>,
     events: &Events,
 ) -> Result<RunResult, RunError<C::Error>> {
-    let owner = resolve_owner(container, run).await?;
-    let upload = upload_layer(run, owner, inputs)?;
-    let root = ImagePath::new("/")?;
-    let size = upload.size();
-    let sending = events.start(Step::Upload, &inputs.artifact.name, Some(size)).sized(size);
-    let (stream, written) = tar_stream(upload);
-    let stream = with_progress(stream, sending.clone(), size);
-    let uploaded = container.upload(&root, stream).await;
-    // A reader that failed cuts the stream, and its own error says more than the engine's.
-    let artifact_digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
-    uploaded.map_err(RunError::Engine)?;
-    sending.finish("");
+    let owner = resolve_owner(container, run.user, run.builder).await?;
+    let files = upload_layer(run, owner, inputs)?;
+    let artifact_digest = upload(container, files, &inputs.artifact.name, events).await?;
     require(container, run, script).await?;
     let step = events.start(Step::Assemble, script.to_string(), None);
     let ended = container.run(events).await.map_err(RunError::Engine)?;
@@ -280,70 +270,4 @@ fn upload_layer<E: Failure>(
         Some(path) if inputs.artifact.sha256.is_none() => layer.watching(path),
         _ => layer,
     })
-}
-
-/// The user's numbers: as given, or looked up in the image's own passwd file.
-async fn resolve_owner<C: Container>(
-    container: &C,
-    run: &ScriptRun<'_>,
-) -> Result<Owner, RunError<C::Error>> {
-    let user = run.user;
-    let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
-    if name.is_empty() {
-        return Ok(Owner::ROOT);
-    }
-    let group_number = group.and_then(|group| group.parse().ok());
-    if let Ok(uid) = name.parse() {
-        // A number without a passwd entry belongs to group 0, as containers have it.
-        return Ok(Owner { uid, gid: group_number.unwrap_or(0) });
-    }
-    if name == "root" {
-        return Ok(Owner { uid: 0, gid: group_number.unwrap_or(0) });
-    }
-    let passwd = ImagePath::new("/etc/passwd")?;
-    let unknown = || RunError::UnknownUser { builder: run.builder.to_owned(), user: user.to_owned() };
-    let bytes = match container.download(&passwd, 1 << 20).await {
-        Ok(bytes) => bytes.unwrap_or_default(),
-        // Podman looks the container's user up before it copies anything out of it.
-        Err(error) if error.to_string().contains("unknown user") => return Err(unknown()),
-        Err(error) => return Err(RunError::Engine(error)),
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    let found = text.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
-        (fields[0] == name).then_some(Owner { uid, gid })
-    });
-    let owner = found.ok_or_else(unknown)?;
-    Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
-}
-
-/// Reports how much of `size` bytes has gone by.
-fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
-    let mut sent = 0;
-    let counted = stream.inspect(move |chunk| {
-        sent += chunk.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        step.progress(sent, Some(size));
-    });
-    counted.boxed()
-}
-
-type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
-
-/// Turns a layer into a stream with a bounded buffer; the handle yields the artifact's digest. A layer that cannot be
-/// read to its end ends the stream with an error.
-fn tar_stream(layer: Layer) -> (TarStream, Written) {
-    let (mut writer, stream) = writer_to_stream();
-    let written = tokio::task::spawn_blocking(move || {
-        let written = layer.write_undigested(&mut writer).and_then(|watched| {
-            writer.finish()?;
-            Ok(watched)
-        });
-        match written {
-            // The engine has closed the stream; it knows why and says so itself.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
-            written => written,
-        }
-    });
-    (stream, written)
 }

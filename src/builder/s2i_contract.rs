@@ -70,10 +70,7 @@ impl S2iContract {
         let source = Source { image, config };
         let scripts = source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE);
         let scripts = scripts.ok_or_else(|| BuilderError::NoScripts { image: image.to_owned() })?;
-        let destination = match source.first(&DESTINATION_LABELS, DESTINATION_VARIABLE) {
-            Some(stated) => stated.path(stated.value)?,
-            None => ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal"),
-        };
+        let destination = Self::destination_of(image, config)?;
         let assemble_user = match (assemble_user, source.label(ASSEMBLE_USER_LABEL)) {
             (Some(asked), _) => Some(asked.to_owned()),
             (None, Some(stated)) => Some(stated.user(allow_root)?),
@@ -86,6 +83,44 @@ impl S2iContract {
             assemble_input_files: source.input_files(),
             on_build: config.list("OnBuild"),
         })
+    }
+
+    /// The directory of the scripts in `image`, as its labels name it; nothing if they name none.
+    ///
+    /// # Errors
+    /// [`BuilderError::Contract`] if it is no place in the image.
+    pub fn scripts_of(image: &str, config: &ImageConfig) -> Result<Option<ImagePath>, BuilderError> {
+        let source = Source { image, config };
+        source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE).map(|stated| stated.scripts()).transpose()
+    }
+
+    /// Where `src`, `scripts` and `artifacts` are put for the scripts of `image`.
+    ///
+    /// # Errors
+    /// [`BuilderError::Contract`] if its label names no such place.
+    pub fn destination_of(image: &str, config: &ImageConfig) -> Result<ImagePath, BuilderError> {
+        match (Source { image, config }).first(&DESTINATION_LABELS, DESTINATION_VARIABLE) {
+            Some(stated) => stated.path(stated.value),
+            None => Ok(ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal")),
+        }
+    }
+
+    /// The user that runs `assemble` in `image`: the one that is asked for, its label's, its own; empty means root.
+    ///
+    /// # Errors
+    /// [`BuilderError::Contract`] if its label names nobody, or root and that is not allowed.
+    pub fn user_of(
+        image: &str,
+        config: &ImageConfig,
+        asked: Option<&str>,
+        allow_root: bool,
+    ) -> Result<String, BuilderError> {
+        let label = (Source { image, config }).label(ASSEMBLE_USER_LABEL);
+        match (asked, label) {
+            (Some(asked), _) => Ok(asked.to_owned()),
+            (None, Some(stated)) => stated.user(allow_root),
+            (None, None) => Ok(config.user().to_owned()),
+        }
     }
 
     /// The place of one script.

@@ -18,6 +18,7 @@ mod request;
 mod runtime;
 mod secret;
 mod signals;
+mod source;
 
 use std::process::ExitCode;
 

@@ -63,6 +63,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let source = input::source(&arguments.input.artifact)?;
     let options = input::options(&arguments.input, &source, settings, environment)?;
+    let source_build = super::source::source_build(&arguments.input.artifact, &arguments.source, &options)?;
     let (pull, offline) = pulling(settings)?;
     let builder = &arguments.builder;
     Ok(Request {
@@ -90,7 +91,7 @@ pub(super) fn request(
         compression: arguments.output.compression.unwrap_or_default(),
         use_memo: !arguments.output.no_memo,
         date: environment.source_date_epoch()?,
-        source_build: None,
+        source_build,
     })
 }
 

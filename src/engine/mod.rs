@@ -8,6 +8,7 @@ mod output;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::image::ImagePath;
 use crate::image::layer::Layer;
 
 /// What a container is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
     /// The image: an ID or a name that the engine's own store knows.
     pub image: String,
@@ -32,8 +33,36 @@ pub struct ContainerSpec {
     pub limits: ContainerLimits,
     /// Network of the container; none means no network.
     pub network: Option<String>,
+    /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change.
+    pub mounts: Vec<Mount>,
+    /// Lines `HOST:ADDRESS` of its hosts file.
+    pub add_hosts: Vec<String>,
+    /// Capabilities that the command does not get, whatever engine and user would give it.
+    pub drop_capabilities: Vec<String>,
     /// The lease of this run; a later run recognises by it what was left behind.
     pub lease: String,
+}
+
+/// Something mounted in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// What.
+    pub source: MountSource,
+    /// Where; made if it is not there.
+    pub target: ImagePath,
+    /// Whether it can only be read.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A directory or file of the engine's machine.
+    Path(PathBuf),
+    /// A volume of the daemon's.
+    Volume(String),
+    /// An empty directory that is there as long as the container, and can be uploaded to before the command runs.
+    Temporary,
 }
 
 /// What a container may use. A limit that the engine cannot enforce is an error.
@@ -110,6 +139,11 @@ pub trait Container {
 
     /// Reads one file; nothing if it is not there. Larger than `limit` bytes is an error.
     async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Gives what is at `path` as a tar whose entries begin with the last part of the path; nothing if it is not there.
+    ///
+    /// Links are entries, never followed; neither names nor sizes are to be trusted.
+    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, Self::Error>;
 
     /// Takes what changed since the image it was created from.
     async fn take_changes(&self, events: &Events) -> Result<Changes, Self::Error>;

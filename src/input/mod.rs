@@ -151,6 +151,15 @@ pub async fn fetch(
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
 }
 
+/// Gathers the files that go with an artifact which is there already.
+///
+/// # Errors
+/// [`InputError`] if one is missing or two want one place.
+pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
+    let requests = requests.to_vec();
+    run_blocking(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

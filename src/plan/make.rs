@@ -17,7 +17,7 @@ use crate::input::Artifact;
 use crate::request::{AssembleRequest, Limits, Output, Request};
 
 /// The date of files and images where nothing else is asked for: 1980-01-01, the first day that zip archives know.
-const FIXED_DATE: u64 = 315_532_800;
+pub(crate) const FIXED_DATE: u64 = 315_532_800;
 
 /// What was found out before planning.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod value;
 
 use serde::Serialize;
 
+pub(crate) use make::FIXED_DATE;
 pub use make::{Decided, PlanError, make};
 pub use render::render_text;
 pub use source::{

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::known::KnownLayer;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::{Built, Error, Surroundings};
 use crate::assemble::{self, Inputs};
 use crate::builder::{BaseName, Selection};
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Digest, ImageReference};
-use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
+use crate::input::Artifact;
+use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, SourceStage, Stage};
 use crate::request::Request;
 use crate::store::archive::LayerFile;
 use crate::store::builtin::static_base;
@@ -23,7 +24,29 @@ use crate::store::{BaseImage, UnfinishedImage, registry};
 /// # Errors
 /// [`Error`] of the step that failed; nothing half-made stays behind.
 pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Built, Error> {
-    let prepared = prepare(request, surroundings).await?;
+    if let Some(wanted) = &request.source_build {
+        return super::source::build(request, wanted, surroundings).await;
+    }
+    build_prepared(request, prepare(request, surroundings).await?, surroundings).await
+}
+
+/// Builds the image of an artifact that was built from sources.
+pub(super) async fn build_artifact(
+    request: &Request,
+    artifact: Artifact,
+    source: &SourceStage,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
+    let mut prepared = prepare_artifact(request, artifact, source, surroundings).await?;
+    prepared.plan.source = Some(source.clone());
+    build_prepared(request, prepared, surroundings).await
+}
+
+async fn build_prepared(
+    request: &Request,
+    prepared: Prepared,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
     let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
     let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
     let result = work.build().await;

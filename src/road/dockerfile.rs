@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::build::Work;
 use super::outputs::blocking;
-use super::prepare::{Purpose, prepare_for};
+use super::prepare::prepare_rendering;
 use super::script::contract;
 use super::{Error, Surroundings};
 use crate::assemble;
@@ -54,7 +54,7 @@ pub async fn write_dockerfile(
     surroundings: &Surroundings,
 ) -> Result<WrittenContext, Error> {
     check_replaceable(directory)?;
-    let prepared = prepare_for(request, surroundings, Purpose::Rendering).await?;
+    let prepared = prepare_rendering(request, surroundings).await?;
     let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
     let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
     let base = work.base().await?;

@@ -8,9 +8,12 @@ use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
 use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
+use crate::image::path::InvalidImagePath;
 use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::plan::dockerfile::DockerfileError;
+use crate::source_build::environment::InvalidEnvironment;
+use crate::source_build::produced::ProducedError;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
@@ -122,6 +125,37 @@ pub enum Error {
         /// The base.
         base: String,
     },
+    /// What was built of sources is not what was declared.
+    #[error(
+        "the source builder `{builder}` declares that it makes {declared}, and `{artifact}` is another: {found}"
+    )]
+    OtherProduct {
+        /// The source builder.
+        builder: String,
+        /// What it declares.
+        declared: String,
+        /// The artifact's name.
+        artifact: String,
+        /// What it is.
+        found: String,
+    },
+    /// A place in the builder that is none.
+    #[error("{what} names no place in the builder")]
+    SourcePlace {
+        /// What names it.
+        what: &'static str,
+        /// Why.
+        source: InvalidImagePath,
+    },
+    /// The variables of the sources.
+    #[error(transparent)]
+    Environment(#[from] InvalidEnvironment),
+    /// Taking the artifact out of a container of the daemon.
+    #[error(transparent)]
+    Produced(#[from] ProducedError<DaemonError>),
+    /// Taking the artifact out of the sandbox.
+    #[error(transparent)]
+    ProducedInSandbox(#[from] ProducedError<SandboxError>),
     /// A plan without outputs.
     #[error("the image was to be written nowhere")]
     NoOutput,
@@ -148,6 +182,8 @@ impl Error {
             Self::Archive(error) => error,
             Self::ReadArchive(error) => error,
             Self::Layout(error) => error,
+            Self::Produced(error) => error,
+            Self::ProducedInSandbox(error) => error,
             Self::Output(error) => error,
             _ => return None,
         })
@@ -166,7 +202,10 @@ impl Failure for Error {
         match self {
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
             Self::NoOutput => FailureKind::Unexpected,
-            Self::ClassPath { .. } | Self::MainClass { .. } => FailureKind::Artifact,
+            Self::ClassPath { .. } | Self::MainClass { .. } | Self::OtherProduct { .. } => {
+                FailureKind::Artifact
+            }
+            Self::Environment(_) => FailureKind::Input,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,
         }
@@ -193,6 +232,7 @@ impl Failure for Error {
                  Docker 25 on, `podman load` always"
                     .into(),
             ],
+            Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
             Self::NothingToRun => vec!["add `-o docker`".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],

@@ -18,6 +18,7 @@ mod prepare;
 mod run;
 mod sandbox;
 mod script;
+mod source;
 mod surroundings;
 
 use std::time::Duration;
@@ -107,7 +108,10 @@ pub async fn inspect(
 /// # Errors
 /// [`Error`] if the request cannot be fulfilled.
 pub async fn plan(request: &Request, surroundings: &Surroundings) -> Result<Plan, Error> {
-    Ok(prepare::prepare(request, surroundings).await?.plan)
+    match &request.source_build {
+        Some(wanted) => source::plan(request, wanted, surroundings).await,
+        None => Ok(prepare::prepare(request, surroundings).await?.plan),
+    }
 }
 
 /// Removes what the interrupted call left behind in the daemon, in at most `limit`; files go with the lease.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::source::check_declared;
 use super::{Error, Surroundings};
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
@@ -16,7 +17,7 @@ use crate::image::layer::Entry;
 use crate::input::{
     AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
 };
-use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Plan, Stage};
+use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Plan, SourceStage, Stage};
 use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
@@ -32,19 +33,39 @@ pub(super) struct Prepared {
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+enum Purpose {
     /// To be carried out here.
     Building,
     /// To be written down: whoever builds runs the script.
     Rendering,
 }
 
+/// Fetches the artifact and plans its image.
 pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> Result<Prepared, Error> {
-    prepare_for(request, surroundings, Purpose::Building).await
+    prepare_given(request, None, surroundings, Purpose::Building).await
 }
 
-pub(super) async fn prepare_for(
+/// As [`prepare`], for a plan that is not carried out here.
+pub(super) async fn prepare_rendering(
     request: &Request,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
+    prepare_given(request, None, surroundings, Purpose::Rendering).await
+}
+
+/// Plans the image of an artifact that was built from sources.
+pub(super) async fn prepare_artifact(
+    request: &Request,
+    artifact: Artifact,
+    source: &SourceStage,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
+    prepare_given(request, Some((artifact, source)), surroundings, Purpose::Building).await
+}
+
+async fn prepare_given(
+    request: &Request,
+    given: Option<(Artifact, &SourceStage)>,
     surroundings: &Surroundings,
     purpose: Purpose,
 ) -> Result<Prepared, Error> {
@@ -67,8 +88,15 @@ pub(super) async fn prepare_for(
         Ok::<_, Error>((found, daemon))
     };
     let reading = async {
-        let artifact = fetch(&request.source, &request.input, &lease, surroundings).await?;
+        let source = given.as_ref().map(|(_, source)| *source);
+        let artifact = match given {
+            Some((artifact, _)) => artifact,
+            None => fetch(&request.source, &request.input, &lease, surroundings).await?,
+        };
         let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
+        if let Some(source) = source {
+            check_declared(&source.product, &source.builder.name, &artifact.name, &facts)?;
+        }
         Ok((artifact, facts))
     };
     let ((mut found, mut daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
@@ -153,7 +181,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
 }
 
 /// Whether a script can run without a daemon here.
-async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
+pub(super) async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
     let settings = SandboxSettings {
         program: surroundings.program.clone(),
         cache: lease.cache().clone(),

@@ -22,14 +22,17 @@ impl Work<'_> {
             date: self.stage.date,
             allow_root,
         };
-        let invalid = |source| Error::Config { base: base.name.clone(), source };
-        let diff_ids = base.config.diff_ids().map_err(invalid)?;
-        let tars = tars(&base.layers);
-        let layers =
-            diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
-        let image = SandboxImage { name: base.name.clone(), config: base.config.clone(), layers };
-        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+        Ok(SandboxEngine::new(settings, sandbox_image(base)?, self.surroundings.events.clone()))
     }
+}
+
+/// The image as the sandbox takes it.
+pub(super) fn sandbox_image(base: &BaseImage) -> Result<SandboxImage, Error> {
+    let invalid = |source| Error::Config { base: base.name.clone(), source };
+    let diff_ids = base.config.diff_ids().map_err(invalid)?;
+    let tars = tars(&base.layers);
+    let layers = diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
+    Ok(SandboxImage { name: base.name.clone(), config: base.config.clone(), layers })
 }
 
 fn tars(layers: &BaseLayers) -> Vec<Arc<dyn Content>> {

@@ -4,7 +4,11 @@
 //! `source/` fetches trees (directories, git, archives); `request` is what somebody asked for. Knows no front end and
 //! no store; engines are handed to it.
 
+pub mod assemble;
+pub mod environment;
+pub mod produced;
 pub mod request;
+pub mod scripts;
 pub mod source;
 
 pub use request::{

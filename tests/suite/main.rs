@@ -16,4 +16,5 @@ mod s2i;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod scripts;
+mod source_build;
 mod support;

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::Format;
 use super::input::InputArguments;
+use super::source::SourceArguments;
 use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
 use crate::image::compression::Compression;
 use crate::image::signal::stop_signal;
@@ -21,6 +22,8 @@ use crate::image::{ImagePath, ImageReference, Platform};
 pub(in crate::cli) struct BuildArguments {
     #[command(flatten)]
     pub(in crate::cli) input: InputArguments,
+    #[command(flatten)]
+    pub(in crate::cli) source: SourceArguments,
     #[command(flatten)]
     pub(in crate::cli) builder: BuilderArguments,
     #[command(flatten)]

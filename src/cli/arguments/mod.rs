@@ -11,6 +11,7 @@ pub(super) mod doctor;
 pub(super) mod input;
 pub(super) mod inspect;
 pub(super) mod login;
+pub(super) mod source;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -17,7 +17,9 @@ use crate::engine::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
+use crate::store::daemon::{
+    Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
+};
 use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
@@ -217,6 +219,22 @@ impl Container for DockerContainer {
         })
     }
 
+    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, DaemonError> {
+        let query = percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
+        let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
+        let mut stream = self.daemon.raw(request);
+        // The first piece tells an absent file from an archive.
+        match stream.next().await {
+            None => Ok(None),
+            Some(Err(error)) if is_absent(&error) => Ok(None),
+            Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error)),
+            Some(Ok(first)) => {
+                let rest = stream.map(|piece| piece.map_err(std::io::Error::other));
+                Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
+            }
+        }
+    }
+
     async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
@@ -254,6 +272,12 @@ impl Container for DockerContainer {
     }
 }
 
+/// Whether an error says that the container has no such file.
+fn is_absent(error: &BollardError) -> bool {
+    matches!(error, BollardError::DockerResponseServerError { status_code: 404, message }
+        if !message.to_ascii_lowercase().contains("no such container"))
+}
+
 enum DownloadFault {
     Daemon(BollardError),
     File(DaemonError),
@@ -269,11 +293,7 @@ async fn read_one_file(
     // The first piece tells an absent file from an archive.
     let first = match stream.next().await {
         None => return Ok(None),
-        Some(Err(BollardError::DockerResponseServerError { status_code: 404, message }))
-            if !message.to_ascii_lowercase().contains("no such container") =>
-        {
-            return Ok(None);
-        }
+        Some(Err(error)) if is_absent(&error) => return Ok(None),
         Some(Err(error)) => return Err(DownloadFault::Daemon(error)),
         Some(Ok(first)) => first,
     };

@@ -10,13 +10,15 @@ mod program;
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, ResourcesUlimits};
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, MountType, MountVolumeOptions, ResourcesUlimits,
+};
 use bollard::query_parameters::CreateContainerOptions;
 
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions, ProgramStreams};
 
-use super::{ContainerLimits, ContainerSpec, Engine};
+use super::{ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
 
 /// What `assemble` needs to place and own files, and nothing else.
@@ -54,13 +56,45 @@ impl DockerEngine {
             cap_drop: Some(vec!["ALL".into()]),
             // Podman gives a user other than root what is added here, where Docker gives it nothing: then a user who
             // was not allowed to be root could become it.
-            cap_add: is_root(spec).then(|| CAPABILITIES.map(str::to_owned).to_vec()),
+            cap_add: is_root(spec).then(|| capabilities(&spec.drop_capabilities)),
+            extra_hosts: (!spec.add_hosts.is_empty()).then(|| spec.add_hosts.clone()),
+            mounts: (!spec.mounts.is_empty()).then(|| spec.mounts.iter().map(mount).collect()),
             security_opt: Some(vec!["no-new-privileges".into()]),
             auto_remove: Some(false),
             privileged: Some(false),
             ulimits: ulimits(&self.daemon),
             ..HostConfig::default()
         }
+    }
+}
+
+/// What root keeps.
+fn capabilities(dropped: &[String]) -> Vec<String> {
+    let is_dropped = |name: &str| {
+        dropped.iter().any(|dropped| {
+            let dropped = dropped.to_ascii_uppercase();
+            dropped == "ALL" || dropped.strip_prefix("CAP_").unwrap_or(&dropped) == name
+        })
+    };
+    CAPABILITIES.into_iter().filter(|name| !is_dropped(name)).map(str::to_owned).collect()
+}
+
+fn mount(mount: &Mount) -> bollard::models::Mount {
+    let (kind, source) = match &mount.source {
+        MountSource::Path(path) => (MountType::BIND, Some(path.display().to_string())),
+        MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone())),
+        // Anonymous: it goes with the container, and can be uploaded to before that starts, unlike a tmpfs.
+        MountSource::Temporary => (MountType::VOLUME, None),
+    };
+    let is_temporary = mount.source == MountSource::Temporary;
+    bollard::models::Mount {
+        target: Some(mount.target.to_string()),
+        source,
+        typ: Some(kind),
+        read_only: Some(mount.read_only),
+        volume_options: is_temporary
+            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..bollard::models::Mount::default()
     }
 }
 

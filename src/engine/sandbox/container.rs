@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::StreamExt;
+
 use super::changes::{Left, layer};
 use super::error::SandboxError;
 use super::keeper::{Keeper, parse, unexpected};
@@ -22,6 +25,9 @@ use crate::stream::{pump, stream_to_reader};
 
 /// How long a command may take if nothing else was asked for.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// How many pieces of an archive may wait to be read.
+const PIECES: usize = 4;
 
 /// How many processes it may have if nothing else was asked for.
 pub(super) const PROCESSES: u32 = 4096;
@@ -200,6 +206,46 @@ impl Container for SandboxContainer {
             Ok(Some(bytes))
         })
         .await
+    }
+
+    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, SandboxError> {
+        let (path, keeper) = (path.to_string(), self.keeper.clone());
+        let (answered, answer) = tokio::sync::oneshot::channel();
+        let (pieces, mut received) = tokio::sync::mpsc::channel(PIECES);
+        tokio::task::spawn_blocking(move || {
+            let _turn = keeper.turn();
+            let action = "read files";
+            let asked = keeper.send(&Request::Archive { path }, action).and_then(|()| keeper.answer(action));
+            let is_there = matches!(asked, Ok(Answer::File));
+            // Whoever asked may be gone; what the child sends has to be read all the same, up to its end.
+            let _ = answered.send(asked);
+            while is_there {
+                let piece = match keeper.frame(action) {
+                    Ok((FrameKind::Data, piece)) => Ok(Bytes::from(piece)),
+                    Ok((FrameKind::End, _)) => break,
+                    Ok((_, body)) => Err(parse(&body, action).err()),
+                    Err(error) => Err(Some(error)),
+                };
+                let is_last = piece.is_err();
+                let piece = piece.map_err(|error| match error {
+                    Some(error) => std::io::Error::other(error),
+                    None => std::io::Error::other("the archive was cut"),
+                });
+                let _ = pieces.blocking_send(piece);
+                if is_last {
+                    break;
+                }
+            }
+        });
+        let lost = || SandboxError::Lost { action: "read files", reason: "nobody answered".into() };
+        match answer.await.map_err(|_| lost())?? {
+            Answer::Absent => Ok(None),
+            Answer::File => {
+                let stream = futures_util::stream::poll_fn(move |context| received.poll_recv(context));
+                Ok(Some(stream.boxed()))
+            }
+            answer => Err(unexpected("read files", &answer)),
+        }
     }
 
     async fn take_changes(&self, events: &Events) -> Result<Changes, SandboxError> {

@@ -124,6 +124,11 @@ pub(super) enum Request {
         /// Most bytes.
         limit: u64,
     },
+    /// Send what is at a path as a tar.
+    Archive {
+        /// Absolute path in the container.
+        path: String,
+    },
     /// Run a command.
     Run(Box<Command>),
     /// Send what changed.

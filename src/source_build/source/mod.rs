@@ -2,6 +2,8 @@
 //!
 //! Must not know builders, engines or images.
 
+mod entries;
+pub(crate) mod interim;
 mod location;
 mod tree;
 

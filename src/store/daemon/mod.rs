@@ -23,6 +23,6 @@ pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
 pub use error::DaemonError;
 pub use info::{DaemonFlavour, DaemonInfo};
 pub use pull_cause::PullCause;
-pub(crate) use request::traced;
+pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;

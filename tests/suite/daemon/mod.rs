@@ -113,6 +113,7 @@ impl Setup {
             limits: ContainerLimits::default(),
             network: None,
             lease: self.context.lease.clone(),
+            ..ContainerSpec::default()
         }
     }
 

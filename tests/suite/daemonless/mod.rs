@@ -18,18 +18,18 @@ use crate::failures::{assert_clean, files};
 use crate::registry::unique;
 
 /// A test image that was pushed to the registry.
-struct PushedBase {
+pub(crate) struct PushedBase {
     /// Name of the test image.
     test: &'static str,
     /// Name in the registry.
-    name: String,
+    pub(crate) name: String,
     /// A daemon that builds on it keeps it until this is dropped.
     _owned: [OwnedImage; 2],
 }
 
 impl PushedBase {
     /// Pushes a test image. The repository is the same for all tests, so that its layers are uploaded once.
-    fn new(test: &'static str) -> Self {
+    pub(crate) fn new(test: &'static str) -> Self {
         let environment = TestEnvironment::get();
         let docker = environment.docker();
         let (repository, _) = test.split_once(':').expect("a test image has a tag");

@@ -228,6 +228,7 @@ impl Setup {
             limits: ContainerLimits::default(),
             network: None,
             lease: self.lease.as_ref().expect("held").id().to_owned(),
+            ..ContainerSpec::default()
         }
     }
 

@@ -4,6 +4,7 @@
 //! socket closes, because b2i is done or was killed, it kills what runs, removes the container's directory and ends.
 //! Must not use b2i's environment, which it is started without, and must not start threads.
 
+mod archive;
 mod changes;
 mod init;
 mod lookup;
@@ -166,6 +167,7 @@ impl Child {
                 Ok(self.answer(&Answer::Has(has))?)
             }
             Request::Download { path, limit } => self.download(place, &path, limit),
+            Request::Archive { path } => archive::send(&mut self.channel, place.root()?, &path),
             Request::Run(command) => {
                 let Some(cgroups) = cgroups.take() else {
                     let reason = "a container runs one command, and it has run";

@@ -1,0 +1,126 @@
+//! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
+
+use super::prepare::PreparedSource;
+use crate::assemble::RunError;
+use crate::engine::docker::DockerEngine;
+use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
+use crate::engine::{Container, ContainerLimits, Engine};
+use crate::events::Step;
+use crate::input::{Artifact, FileContent, Origin};
+use crate::plan::{EngineKind, PlannedProduct};
+use crate::request::Request;
+use crate::road::sandbox::sandbox_image;
+use crate::road::script::container_limits;
+use crate::road::{Error, Surroundings};
+use crate::source_build::SourceBuildRequest;
+use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
+use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
+use crate::store::daemon::remove_leftovers;
+
+/// A source stage on its way.
+pub(super) struct SourceWork<'a> {
+    pub(super) request: &'a Request,
+    pub(super) wanted: &'a SourceBuildRequest,
+    pub(super) surroundings: &'a Surroundings,
+    pub(super) prepared: &'a PreparedSource,
+}
+
+impl SourceWork<'_> {
+    /// Assembles and takes the artifact out.
+    pub(super) async fn run(&self) -> Result<Artifact, Error> {
+        let prepared = self.prepared;
+        match prepared.stage.engine {
+            EngineKind::Docker => {
+                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
+                let engine = DockerEngine::new(daemon.clone());
+                let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
+                self.run_on(&engine, &image).await
+            }
+            EngineKind::Sandbox => self.run_on(&self.sandbox()?, &prepared.base.name).await,
+        }
+    }
+
+    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+        let prepared = self.prepared;
+        let settings = SandboxSettings {
+            program: self.surroundings.program.clone(),
+            cache: prepared.lease.cache().clone(),
+            temporary: prepared.lease.temporary_directory().to_owned(),
+            date: self.date(),
+            allow_root: prepared.stage.limits.allow_root_sandbox,
+        };
+        let image = sandbox_image(&prepared.base)?;
+        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+    }
+
+    fn date(&self) -> u64 {
+        self.request.date.unwrap_or(crate::plan::FIXED_DATE)
+    }
+
+    async fn run_on<E: Engine>(&self, engine: &E, image: &str) -> Result<Artifact, Error>
+    where
+        E::Container: Container<Error = E::Error>,
+        Error: From<RunError<E::Error>> + From<E::Error> + From<ProducedError<E::Error>>,
+    {
+        let stage = &self.prepared.stage;
+        let limits = container_limits(&stage.limits);
+        engine.check(&limits, stage.limits.network.as_deref()).await?;
+        let assembled = assemble(engine, self.source_run(image, limits), &self.surroundings.events).await?;
+        let AssembledSources { container, .. } = assembled;
+        let taken = self.take(&container).await;
+        let removed = container.remove().await;
+        let artifact = taken?;
+        removed?;
+        Ok(artifact)
+    }
+
+    fn source_run<'a>(&'a self, image: &'a str, limits: ContainerLimits) -> SourceRun<'a> {
+        let prepared = self.prepared;
+        SourceRun {
+            stage: &prepared.stage,
+            assemble: prepared.stage.scripts.assemble.as_ref().expect("builders without it are refused"),
+            image,
+            template: &prepared.template_entries,
+            tree: &prepared.tree,
+            scripts: &prepared.scripts,
+            build_environment: &self.wanted.build_environment,
+            limits,
+            date: self.date(),
+            lease: prepared.lease.id(),
+        }
+    }
+
+    /// Copies the artifact out of the assembled container.
+    async fn take<C: Container>(&self, container: &C) -> Result<Artifact, Error>
+    where
+        Error: From<ProducedError<C::Error>>,
+    {
+        let PlannedProduct::Artifact { places, .. } = &self.prepared.stage.product else {
+            unreachable!("images are not taken out")
+        };
+        let step = self.surroundings.events.start(Step::Fetch, "the artifact", None);
+        let directory = self.prepared.lease.temporary_directory();
+        let limit = self.request.input.max_size;
+        let ProducedFile { name, path, size, digest, file } =
+            take_artifact(container, places, limit, directory).await?;
+        step.made(name.clone()).sized(size).finish(format!("built at {path}"));
+        let added = crate::input::added(&self.request.input.added).await?;
+        Ok(Artifact {
+            name,
+            size,
+            sha256: Some(digest),
+            origin: Origin::Sources { location: self.prepared.tree.info.location.clone() },
+            content: FileContent::temporary(file),
+            added,
+        })
+    }
+
+    /// Removes what the daemon holds for this run alone, if it may hold something.
+    pub(super) async fn clean_up(&self, failed: bool) {
+        let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| failed) else { return };
+        if let Err(error) = remove_leftovers(daemon, &[self.prepared.lease.id().to_owned()]).await {
+            tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
+            self.surroundings.keep_lease();
+        }
+    }
+}

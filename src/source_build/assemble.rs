@@ -1,0 +1,138 @@
+//! Owns one assembly of sources: the builder's `assemble` on an engine, as S2I runs it.
+//!
+//! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
+//! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
+
+use super::request::EnvironmentVariable;
+use super::scripts::GivenScripts;
+use super::source::SourceTree;
+use crate::assemble::{RunError, resolve_owner, upload};
+use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use crate::events::{Events, Step};
+use crate::image::ImagePath;
+use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
+
+/// What one assembly needs beside its plan.
+pub struct SourceRun<'a> {
+    /// The plan.
+    pub stage: &'a SourceStage,
+    /// The `assemble` script.
+    pub assemble: &'a PlannedScript,
+    /// The image to start from, as the engine's own store knows it.
+    pub image: &'a str,
+    /// What makes the base into the template's builder image; empty for a builder image.
+    pub template: &'a [Entry],
+    /// The sources.
+    pub tree: &'a SourceTree,
+    /// The scripts from outside.
+    pub scripts: &'a GivenScripts,
+    /// Variables that leave no trace.
+    pub build_environment: &'a [EnvironmentVariable],
+    /// What it may use.
+    pub limits: ContainerLimits,
+    /// Date of the uploaded files, in seconds since 1970.
+    pub date: u64,
+    /// The lease of this run.
+    pub lease: &'a str,
+}
+
+/// An assembly that ended well.
+#[derive(Debug)]
+pub struct AssembledSources<C> {
+    /// The container, as the script left it.
+    pub container: C,
+    /// Labels that the script left in `image_metadata.json`.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Assembles.
+///
+/// # Errors
+/// [`RunError`]; the container is then removed.
+pub async fn assemble<E: Engine>(
+    engine: &E,
+    run: SourceRun<'_>,
+    events: &Events,
+) -> Result<AssembledSources<E::Container>, RunError<E::Error>>
+where
+    E::Container: Container<Error = E::Error>,
+{
+    let stage = run.stage;
+    let spec = ContainerSpec {
+        image: run.image.to_owned(),
+        command: vec![run.assemble.path.to_string()],
+        environment: environment(stage, run.build_environment),
+        user: Some(stage.user.clone()),
+        limits: run.limits.clone(),
+        network: stage.limits.network.clone(),
+        add_hosts: stage.add_hosts.clone(),
+        drop_capabilities: stage.drop_capabilities.clone(),
+        lease: run.lease.to_owned(),
+        ..ContainerSpec::default()
+    };
+    let container = engine.create(spec).await.map_err(RunError::Engine)?;
+    match assemble_in(&container, &run, events).await {
+        Ok(labels) => Ok(AssembledSources { container, labels }),
+        Err(error) => {
+            // The error of the run is the one to report; the lease's clean-up removes what is left.
+            let _ = container.remove().await;
+            Err(error)
+        }
+    }
+}
+
+fn environment(stage: &SourceStage, build: &[EnvironmentVariable]) -> Vec<(String, String)> {
+    let mut environment = stage.environment.clone();
+    environment.extend(build.iter().map(|variable| (variable.name.clone(), variable.value.clone())));
+    environment
+}
+
+async fn assemble_in<C: Container>(
+    container: &C,
+    run: &SourceRun<'_>,
+    events: &Events,
+) -> Result<Vec<(String, String)>, RunError<C::Error>> {
+    let stage = run.stage;
+    let owner = resolve_owner(container, &stage.user, &stage.builder.name).await?;
+    let files = files(run, owner)?;
+    upload(container, files, &stage.source.name, events).await?;
+    let script = &run.assemble.path;
+    let step = events.start(Step::Assemble, script.to_string(), None);
+    let ended = match container.run(events).await {
+        Ok(ended) => ended,
+        // Asked only now: a script that is there, as nearly always, needs no question.
+        Err(error) if run.assemble.origin == ScriptOrigin::Image && !is_there(container, script).await => {
+            tracing::debug!(%error, "the script did not start");
+            return Err(RunError::NoScript { builder: stage.builder.name.clone(), script: script.clone() });
+        }
+        Err(error) => return Err(RunError::Engine(error)),
+    };
+    if ended.exit_code != 0 {
+        return Err(RunError::Script { script: script.clone(), ended });
+    }
+    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
+    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
+        Some(bytes) => parse_image_metadata(&bytes)?,
+        None => Vec::new(),
+    };
+    step.made(format!("by {script}")).finish("");
+    Ok(labels)
+}
+
+/// An engine that cannot say counts as one that has it: then its own error is told.
+async fn is_there<C: Container>(container: &C, script: &ImagePath) -> bool {
+    container.has(script).await.unwrap_or(true)
+}
+
+/// What is uploaded.
+fn files<E: crate::failure::Failure>(run: &SourceRun<'_>, owner: Owner) -> Result<Layer, RunError<E>> {
+    let destination = &run.stage.destination;
+    let mut entries = run.template.to_vec();
+    let source = destination.join("src")?;
+    entries.push(Entry { path: source.clone(), kind: EntryKind::Directory, mode: 0o755, owner });
+    entries.extend(run.tree.layer_entries(&source, owner)?);
+    entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));
+    Ok(Layer::new(entries, run.date)?)
+}
