@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub use build::build;
 pub use builders::{
-    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, export_builder,
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, create_builder, export_builder,
     list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};

@@ -64,10 +64,15 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
             context.printer.data(&lines.collect::<String>())?;
         }
     }
+    tell_next_step(built, context);
+    Ok(())
+}
+
+/// Says what to type next.
+pub(in crate::cli) fn tell_next_step(built: &Built, context: &Context) {
     if let Some(next) = next_step(built).filter(|_| !context.progress.is_json()) {
         context.printer.note(&next);
     }
-    Ok(())
 }
 
 /// The files that were written, as `builders export` prints them.
@@ -114,7 +119,7 @@ fn next_step(built: &Built) -> Option<String> {
 }
 
 /// Starts the result; b2i ends as the program ends.
-fn run_built(
+pub(in crate::cli) fn run_built(
     built: &Built,
     surroundings: &Surroundings,
     context: &Context,

@@ -110,9 +110,9 @@ fn run(
 ) -> Result<(), CliError> {
     match command {
         S2iCommand::Build(arguments) => build::build(arguments, global, typed, context),
-        S2iCommand::Rebuild(arguments) => build::rebuild(arguments, global, context),
-        S2iCommand::Usage(arguments) => build::usage(arguments, global, context),
-        S2iCommand::Generate(arguments) => build::generate(arguments, global, context),
+        S2iCommand::Rebuild(_) | S2iCommand::Usage(_) | S2iCommand::Generate(_) => {
+            Err(CliError::usage("this version of b2i cannot do this yet"))
+        }
         S2iCommand::Create(arguments) => create::create(arguments, context),
         S2iCommand::Version => {
             let version = env!("CARGO_PKG_VERSION");
@@ -143,15 +143,15 @@ fn help_or_usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn with_s2i_flags(global: GlobalArguments, typed: &S2iGlobalArguments) -> GlobalArguments {
+fn with_s2i_flags(mut global: GlobalArguments, typed: &S2iGlobalArguments) -> GlobalArguments {
     // s2i logs from level 3 on; below it only adds lines about what it does, which b2i always prints.
-    let verbose = match typed.loglevel.unwrap_or(0) {
+    global.verbose = match typed.loglevel.unwrap_or(0) {
         0..3 => global.verbose,
         3 | 4 => global.verbose.max(1),
         _ => global.verbose.max(2),
     };
-    let docker_host = typed.url.clone().or(global.docker_host);
-    GlobalArguments { verbose, docker_host, ..global }
+    global.docker_host = typed.url.clone().or(global.docker_host);
+    global
 }
 
 fn completion(shell: Option<&str>, called: CalledAs, context: &Context) -> Result<(), CliError> {

@@ -6,7 +6,7 @@ use super::arguments::{BuildArguments, CommonArguments, OutputArguments, is_on};
 use super::environment_file;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::input::source_options;
+use crate::cli::input::unasked_options;
 use crate::cli::outputs;
 use crate::cli::source_values;
 use crate::config::Settings;
@@ -40,10 +40,10 @@ pub(super) fn build(
     without_contradiction(arguments)?;
     let tag = arguments.tag.as_deref().filter(|tag| !tag.is_empty());
     let tags: Vec<ImageReference> = tag.map(|tag| reference(tag, "tag")).transpose()?.into_iter().collect();
-    let input = source_options(settings);
+    let input = unasked_options(settings, &context.environment)?;
     let source_build = source_build(arguments, source, reference(builder, "builder image")?, &input)?;
     say_what_has_no_effect(arguments, context);
-    let outputs = outputs::written(&arguments.output.output, arguments.output.push, &tags)?;
+    let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
     let request = Request {
         limits: Limits {
             assemble_user: arguments.assemble_user.clone().filter(|user| !user.is_empty()),
@@ -72,7 +72,11 @@ pub(super) fn request(
         input: source_build.source.input.clone(),
         main_class: None,
         builder: None,
-        assemble: settings.build.assemble.value.0.without_placing(),
+        assemble: match settings.build.assemble.value.0 {
+            // A script decides what happens to sources.
+            AssembleRequest::Place => AssembleRequest::Auto,
+            engine => engine,
+        },
         limits: limits(settings, None),
         platform: settings.build.platform.as_ref().map(|platform| platform.value.clone()),
         image: ImageRequest::default(),
@@ -94,7 +98,7 @@ pub(super) fn or_the_daemon(outputs: Vec<Output>) -> Vec<Output> {
 
 /// Outputs of a command that has but one name for the result.
 pub(super) fn outputs_of(output: &OutputArguments, tags: &[ImageReference]) -> Result<Vec<Output>, CliError> {
-    Ok(or_the_daemon(outputs::written(&output.output, output.push, tags)?))
+    Ok(or_the_daemon(outputs::named_places(&output.output, output.push, tags)?))
 }
 
 fn limits(settings: &Settings, network: Option<&str>) -> Limits {
@@ -294,7 +298,7 @@ fn without_contradiction(arguments: &BuildArguments) -> Result<(), CliError> {
 /// Flags that mean nothing here, and are harmless.
 fn say_what_has_no_effect(arguments: &BuildArguments, context: &Context) {
     let events = context.progress.events();
-    let mut note = |is_said: bool, flag: &str, reason: &str| {
+    let note = |is_said: bool, flag: &str, reason: &str| {
         if is_said {
             events.note(format!("`{flag}` has no effect: {reason}"));
         }
