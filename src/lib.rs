@@ -5,6 +5,7 @@
 //! environment and never exits; only `cli` does.
 
 pub mod assemble;
+mod blocking;
 pub mod builder;
 pub mod cli;
 pub mod config;

@@ -78,6 +78,16 @@ impl FileContent {
         Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp, _temporary: None }
     }
 
+    /// Wraps an open file that looked like `stamp` when it was found.
+    pub fn found(file: File, path: &Path, stamp: FileStamp) -> Self {
+        Self {
+            source: Source::Open(Arc::new(file)),
+            path: path.to_owned(),
+            stamp: Some(stamp),
+            _temporary: None,
+        }
+    }
+
     /// Wraps an open file that only b2i writes to (in its cache), and that is complete.
     pub fn private(file: File, path: &Path) -> Self {
         Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp: None, _temporary: None }

@@ -11,7 +11,7 @@ mod candidates;
 mod error;
 mod file;
 pub mod http;
-mod name;
+pub(crate) mod name;
 mod source;
 mod spool;
 

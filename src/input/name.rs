@@ -10,7 +10,7 @@ const MAX_BYTES: usize = 255;
 
 /// Makes `name` safe: only what follows the last separator, no control characters, no leading dots or dashes, at
 /// most 255 bytes. Letters of every script are kept. Nothing if nothing is left.
-pub(super) fn safe_name(name: &str) -> Option<String> {
+pub(crate) fn safe_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|character| !is_unsafe(*character)).collect();
     let trimmed = visible.trim().trim_start_matches(['.', '-']).trim();

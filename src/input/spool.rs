@@ -1,14 +1,14 @@
-//! Owns copying a stream into a temporary file while hashing, and stopping such work when nobody waits for it.
+//! Owns copying a stream into a temporary file while hashing, and reporting how far it is.
 //!
 //! Must not know where the stream comes from.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::InputError;
+pub(super) use crate::blocking::Stop;
+use crate::blocking::{self, Stopped};
 use crate::events::RunningStep;
 use crate::fs::FileError;
 use crate::image::Digest;
@@ -16,19 +16,7 @@ use crate::image::digest::DigestBuilder;
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Tells work on another thread that nobody waits for its result any more.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Fails if the work should end.
-    pub(super) fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(io::Error::other("stopped")) } else { Ok(()) }
-    }
-}
-
-/// Runs `work` on a thread for blocking work. When the future is dropped, the work ends at its next check; so a
-/// stopped run does not go on writing behind the back of its cleaning up.
+/// Runs `work` on a thread for blocking work; it ends when the future is dropped.
 pub(super) async fn run_blocking<T, E>(
     work: impl FnOnce(&Stop) -> Result<T, E> + Send + 'static,
 ) -> Result<T, InputError>
@@ -37,20 +25,9 @@ where
     E: Send + 'static,
     InputError: From<E>,
 {
-    struct StopOnDrop(Stop);
-    impl Drop for StopOnDrop {
-        fn drop(&mut self) {
-            self.0.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let stop = Stop::default();
-    let guard = StopOnDrop(stop.clone());
-    let outcome = tokio::task::spawn_blocking(move || work(&stop)).await;
-    drop(guard);
-    match outcome {
+    match blocking::run_blocking(work).await {
         Ok(result) => Ok(result?),
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(InputError::Stopped),
+        Err(Stopped) => Err(InputError::Stopped),
     }
 }
 
@@ -135,21 +112,5 @@ mod tests {
         let endless = spool(&mut io::repeat(1), directory.path(), 1_000_000, |_| Ok(()));
         assert!(matches!(endless, Err(SpoolError::TooLarge)));
         assert_eq!(std::fs::read_dir(directory.path()).expect("lists").count(), 0);
-    }
-
-    #[tokio::test]
-    async fn work_that_nobody_waits_for_ends() {
-        let (ended, wait) = std::sync::mpsc::channel();
-        let work = run_blocking(move |stop| {
-            let error = loop {
-                if let Err(error) = stop.check() {
-                    break error;
-                }
-            };
-            ended.send(()).expect("somebody waits");
-            Err::<(), _>(InputError::read(Path::new("x"), error))
-        });
-        drop(tokio::time::timeout(Duration::from_millis(20), work).await);
-        wait.recv_timeout(Duration::from_secs(10)).expect("the work ended");
     }
 }

@@ -167,7 +167,7 @@ fn a_value_of_several_lines_is_one_line_of_text() {
     let mut request = request();
     request.image.env = vec![("A".into(), "one\ntag        evil".into())];
     let stage = plan(&request, &artifact("server"), &program(), true).expect("a plan");
-    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] });
+    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, source: None, stages: vec![stage] });
     assert!(text.lines().any(|line| line == "env         A=one\\ntag        evil"), "{text}");
 }
 
@@ -297,6 +297,6 @@ fn limits_that_placing_ignores_are_said_once() {
     asked.limits.pids = Some(5);
     let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
     assert_eq!(stage.warnings.len(), 1);
-    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, stages: vec![stage] });
+    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, source: None, stages: vec![stage] });
     assert!(text.contains("/opt/app-root/bin/binary  ← the artifact"), "{text}");
 }

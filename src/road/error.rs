@@ -13,6 +13,8 @@ use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::plan::dockerfile::DockerfileError;
 use crate::source_build::environment::InvalidEnvironment;
+use crate::source_build::SourceError;
+use crate::source_build::environment::EnvironmentError;
 use crate::source_build::produced::ProducedError;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
@@ -149,7 +151,10 @@ pub enum Error {
     },
     /// The variables of the sources.
     #[error(transparent)]
-    Environment(#[from] InvalidEnvironment),
+    Environment(#[from] EnvironmentError),
+    /// Fetching the sources.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// Taking the artifact out of a container of the daemon.
     #[error(transparent)]
     Produced(#[from] ProducedError<DaemonError>),
@@ -182,6 +187,7 @@ impl Error {
             Self::Archive(error) => error,
             Self::ReadArchive(error) => error,
             Self::Layout(error) => error,
+            Self::Source(error) => error,
             Self::Produced(error) => error,
             Self::ProducedInSandbox(error) => error,
             Self::Output(error) => error,

@@ -11,7 +11,7 @@ use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, 
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::{Events, Step};
 use crate::image::ImagePath;
-use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::layer::{Entry, Layer, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
 
 /// What one assembly needs beside its plan.
@@ -131,8 +131,7 @@ fn files<E: crate::failure::Failure>(run: &SourceRun<'_>, owner: Owner) -> Resul
     let destination = &run.stage.destination;
     let mut entries = run.template.to_vec();
     let source = destination.join("src")?;
-    entries.push(Entry { path: source.clone(), kind: EntryKind::Directory, mode: 0o755, owner });
-    entries.extend(run.tree.layer_entries(&source, owner)?);
+    entries.extend(run.tree.layer_entries(&source, owner));
     entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));
     Ok(Layer::new(entries, run.date)?)
 }

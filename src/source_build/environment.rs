@@ -1,9 +1,7 @@
 //! Owns the variables of a source build: `.s2i/environment` of the sources, and those that somebody asks for.
 
-use std::io::Read;
-
 use super::request::EnvironmentVariable;
-use super::source::{SourceTree, TreeEntryKind};
+use super::source::{SourceError, SourceTree};
 
 /// Files of the sources that set variables; the first that is there counts.
 const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
@@ -11,36 +9,38 @@ const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
 /// Largest such file, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// A file with variables that cannot be used.
+/// The variables of the sources, and why they cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`{file}` of the sources is wrong{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
-pub struct InvalidEnvironment {
-    /// Its path.
-    pub file: String,
-    /// The line, from 1.
-    pub line: Option<usize>,
-    /// Why.
-    pub reason: String,
+pub enum EnvironmentError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A line is no variable.
+    #[error("`{file}` of the sources is wrong, line {line}: {reason}")]
+    Line {
+        /// Its path.
+        file: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        reason: &'static str,
+    },
+    /// It is no text.
+    #[error("`{0}` of the sources is not UTF-8 text")]
+    NotText(&'static str),
 }
 
 /// Reads the variables of the sources.
 ///
 /// # Errors
-/// [`InvalidEnvironment`] if the file cannot be read or a line is no variable.
-pub fn of_sources(tree: &SourceTree) -> Result<Vec<EnvironmentVariable>, InvalidEnvironment> {
-    let found = FILES.into_iter().find_map(|file| Some((file, tree.entry(file)?)));
-    let Some((file, entry)) = found else { return Ok(Vec::new()) };
-    let wrong = |reason: String| InvalidEnvironment { file: file.to_owned(), line: None, reason };
-    let TreeEntryKind::File { size, content } = &entry.kind else {
-        return Err(wrong("it is not a regular file".into()));
-    };
-    if *size > LIMIT {
-        return Err(wrong(format!("it has {size} bytes, and at most {LIMIT} are read")));
+/// [`EnvironmentError`] if the file cannot be read or a line is no variable.
+pub fn of_sources(tree: &SourceTree) -> Result<Vec<EnvironmentVariable>, EnvironmentError> {
+    for file in FILES {
+        let Some(bytes) = tree.read(file, LIMIT)? else { continue };
+        let text = String::from_utf8(bytes).map_err(|_| EnvironmentError::NotText(file))?;
+        return parse(&text).map_err(|(line, reason)| EnvironmentError::Line { file, line, reason });
     }
-    let mut text = String::new();
-    let opened = content.open().map_err(|error| wrong(error.to_string()))?;
-    opened.take(LIMIT).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
-    parse(&text).map_err(|(line, reason)| InvalidEnvironment { line: Some(line), ..wrong(reason.into()) })
+    Ok(Vec::new())
 }
 
 /// Lines `NAME=VALUE`, trimmed, without quoting; `#` begins a comment. A later line of the same name wins.

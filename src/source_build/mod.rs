@@ -16,5 +16,6 @@ pub use request::{
     SourceBuildRequest, UidRange, VolumeRequest,
 };
 pub use source::{
-    Commit, GitLocation, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry, TreeEntryKind,
+    Commit, GitLocation, SourceError, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry,
+    TreeEntryKind, fetch_source,
 };

@@ -219,7 +219,10 @@ impl Container for SandboxContainer {
             let is_there = matches!(asked, Ok(Answer::File));
             // Whoever asked may be gone; what the child sends has to be read all the same, up to its end.
             let _ = answered.send(asked);
-            while is_there {
+            if !is_there {
+                return;
+            }
+            loop {
                 let piece = match keeper.frame(action) {
                     Ok((FrameKind::Data, piece)) => Ok(Bytes::from(piece)),
                     Ok((FrameKind::End, _)) => break,

@@ -13,7 +13,8 @@ use crate::request::{AssembleRequest, BuilderRequest, Request};
 use crate::road::prepare::{remove_abandoned, sandbox_works};
 use crate::road::{Error, Surroundings};
 use crate::source_build::scripts::GivenScripts;
-use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree};
+use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
+use crate::input::InputSource;
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
 
@@ -48,7 +49,7 @@ pub(super) async fn prepare(
         remove_abandoned(surroundings, daemon.as_ref(), found.is_err()).await;
         Ok::<_, Error>((found, daemon))
     };
-    let fetching = fetch(wanted);
+    let fetching = fetch(wanted, &lease, surroundings);
     let ((found, daemon), mut tree) = tokio::try_join!(finding, fetching)?;
     let step = surroundings.events.start(Step::Plan, tree.name.clone(), None);
     let selection = select(wanted, &tree)?;
@@ -82,10 +83,18 @@ pub(super) async fn prepare(
     Ok(PreparedSource { lease, daemon, tree, scripts, template_entries: Vec::new(), base, stage })
 }
 
-async fn fetch(wanted: &SourceBuildRequest) -> Result<SourceTree, Error> {
-    let SourceLocation::Directory(path) = &wanted.location else { unreachable!("directories only") };
-    Ok(crate::source_build::source::interim::read_directory(path)
-        .map_err(|source| crate::input::InputError::Read { shown: path.display().to_string(), source })?)
+async fn fetch(
+    wanted: &SourceBuildRequest,
+    lease: &Lease,
+    surroundings: &Surroundings,
+) -> Result<SourceTree, Error> {
+    let stdin: Box<dyn std::io::Read + Send> = match &wanted.location {
+        SourceLocation::Archive(InputSource::Stdin) => (surroundings.stdin)(),
+        _ => Box::new(std::io::empty()),
+    };
+    let options = &wanted.source;
+    let fetched = fetch_source(&wanted.location, options, lease, stdin, &surroundings.events);
+    Ok(fetched.await?)
 }
 
 fn select(wanted: &SourceBuildRequest, tree: &SourceTree) -> Result<Selection, Error> {

@@ -119,8 +119,7 @@ fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts,
 fn working_directory(base: &BaseImage) -> Result<ImagePath, Error> {
     let stated = base.config.working_dir();
     let absolute = if stated.is_empty() { "/" } else { stated };
-    Ok(ImagePath::new(absolute)
-        .map_err(|source| Error::SourcePlace { what: "the working directory", source })?)
+    ImagePath::new(absolute).map_err(|source| Error::SourcePlace { what: "the working directory", source })
 }
 
 fn below(directory: &ImagePath, path: &str, what: &'static str) -> Result<ImagePath, Error> {

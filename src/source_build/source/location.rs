@@ -37,7 +37,23 @@ pub struct SourceOptions {
     /// `.git` never comes along, whatever it says.
     pub exclude: Option<String>,
     /// Whether symbolic links that lead out of the tree are followed (their content is copied) rather than refused.
+    /// Holds for somebody's own directory alone; a repository or archive may not name files of this machine.
     pub follow_links: bool,
+    /// Whether `.dockerignore` counts. S2I knows `.s2iignore` alone, which always does.
+    pub docker_ignore: bool,
     /// Downloads and archives.
     pub input: InputOptions,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            context_directory: None,
+            submodules: true,
+            exclude: None,
+            follow_links: false,
+            docker_ignore: true,
+            input: InputOptions::default(),
+        }
+    }
 }

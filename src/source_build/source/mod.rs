@@ -2,10 +2,14 @@
 //!
 //! Must not know builders, engines or images.
 
-mod entries;
-pub(crate) mod interim;
+mod directory;
+mod error;
+mod fetch;
+mod ignore;
 mod location;
 mod tree;
 
+pub use error::SourceError;
+pub use fetch::fetch_source;
 pub use location::{GitLocation, SourceLocation, SourceOptions};
 pub use tree::{Commit, SourceInfo, SourceTree, TreeEntry, TreeEntryKind};

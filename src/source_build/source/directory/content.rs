@@ -1,0 +1,82 @@
+//! Owns a file of a source tree: that it can be read, and that it is still the same when it is.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::super::error::SourceError;
+use super::super::tree::TreeEntryKind;
+use super::Root;
+use crate::fs::FileStamp;
+use crate::image::layer::Content;
+use crate::input::FileContent;
+
+/// The file `inside` of a root, as it was when it was found.
+struct TreeFile {
+    root: Arc<Root>,
+    inside: String,
+    stamp: FileStamp,
+}
+
+/// Looks at the file `name` in the open directory `handle`; it is `inside` of `root`. One that cannot be read is an
+/// error now and not in the middle of the build.
+pub(super) fn found_file(
+    handle: &Dir,
+    name: &str,
+    root: &Arc<Root>,
+    inside: &str,
+) -> Result<(TreeEntryKind, u32), SourceError> {
+    let failed = |source| root.failed(inside, source);
+    let file = open(handle, name).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("it was a file a moment ago")));
+    }
+    let stamp = FileStamp::of(&metadata);
+    let mode = if is_executable(&metadata, &file).map_err(failed)? { 0o755 } else { 0o644 };
+    let content = TreeFile { root: Arc::clone(root), inside: inside.to_owned(), stamp };
+    Ok((TreeEntryKind::File { size: stamp.size, content: Arc::new(content) }, mode))
+}
+
+impl Content for TreeFile {
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let path = self.root.shown.join(&self.inside);
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot read `{}`: {error}", path.display()))
+        };
+        let file = open(&self.root.dir, &self.inside).map_err(named)?;
+        if FileStamp::of(&file.metadata().map_err(named)?) != self.stamp {
+            let message = format!("`{}` was changed while b2i was working with it", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(Box::new(FileContent::found(file, &path, self.stamp).reader()))
+    }
+}
+
+/// Opens a file without following a link that took its place, and without waiting for a pipe's other end.
+fn open(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NOFOLLOW;
+        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    dir.open_with(path, &options).map(cap_std::fs::File::into_std)
+}
+
+/// As git has it: the owner's bit counts.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have to read the file")]
+fn is_executable(metadata: &std::fs::Metadata, _file: &std::fs::File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0)
+}
+
+/// Other systems have no such bit: a program or script is one by its first bytes.
+#[cfg(not(unix))]
+fn is_executable(_metadata: &std::fs::Metadata, mut file: &std::fs::File) -> io::Result<bool> {
+    let mut head = Vec::new();
+    Read::take(&mut file, 4).read_to_end(&mut head)?;
+    Ok(head.starts_with(b"\x7fELF") || head.starts_with(b"#!"))
+}

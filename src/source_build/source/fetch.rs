@@ -1,0 +1,84 @@
+//! Owns the way from a location to its source tree.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::directory::{WalkRequest, context_directory, walk, warn_of_docker_ignore};
+use super::error::SourceError;
+use super::ignore::exclude;
+use super::location::{SourceLocation, SourceOptions};
+use super::tree::{SourceInfo, SourceTree, TreeEntry};
+use crate::blocking::{Stopped, run_blocking};
+use crate::events::{Events, Step};
+use crate::fs::Lease;
+use crate::input::name::safe_name;
+
+/// What a tree is called when nothing better is known.
+const FALLBACK_NAME: &str = "source";
+
+/// Fetches the sources at `location`.
+///
+/// Temporary files live in the lease's directory, so the tree can be read as long as the lease is held. `stdin` is
+/// read only for a tar on standard input. Dropping the future stops the work.
+///
+/// # Errors
+/// [`SourceError`]; whatever was begun goes with the lease.
+pub async fn fetch_source(
+    location: &SourceLocation,
+    options: &SourceOptions,
+    lease: &Lease,
+    stdin: impl Read + Send + 'static,
+    events: &Events,
+) -> Result<SourceTree, SourceError> {
+    // What is wrong with the options should not cost a download.
+    let context_directory = context_directory(options)?;
+    exclude(options)?;
+    let info = |location| SourceInfo { location, context_directory, commit: None };
+    match location {
+        SourceLocation::Directory(path) => {
+            let step = events.start(Step::Fetch, path.display().to_string(), None);
+            let entries = walked(path, path.display().to_string(), true, options, events).await?;
+            step.finish(counted(&entries));
+            Ok(SourceTree { name: directory_name(path), info: info(None), entries })
+        }
+        SourceLocation::Nothing => {
+            Ok(SourceTree { name: FALLBACK_NAME.to_owned(), info: info(None), entries: Vec::new() })
+        }
+        SourceLocation::Git(_) | SourceLocation::Archive(_) => {
+            drop((lease, stdin));
+            Err(SourceError::location("it", "only directories can be fetched", None))
+        }
+    }
+}
+
+/// Walks the directory `root` on a thread for blocking work.
+async fn walked(
+    root: &Path,
+    shown: String,
+    is_own: bool,
+    options: &SourceOptions,
+    events: &Events,
+) -> Result<Vec<TreeEntry>, SourceError> {
+    let (root, options, events) = (root.to_owned(), options.clone(), events.clone());
+    let work = run_blocking(move |stop| {
+        let request = WalkRequest { root: &root, shown: &shown, is_own, options: &options };
+        let entries = walk(&request, &events, stop)?;
+        warn_of_docker_ignore(&root, &options, &entries, &events);
+        Ok(entries)
+    });
+    work.await.unwrap_or_else(|Stopped| Err(SourceError::Stopped))
+}
+
+fn counted(entries: &[TreeEntry]) -> String {
+    match entries.len() {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    }
+}
+
+/// The directory's own name, also for `.` and `a/..`.
+fn directory_name(path: &Path) -> String {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = real.file_name().and_then(|name| safe_name(&name.to_string_lossy()));
+    name.unwrap_or_else(|| FALLBACK_NAME.to_owned())
+}

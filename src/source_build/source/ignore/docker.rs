@@ -1,0 +1,243 @@
+//! Owns `.dockerignore`: Docker's own rules, which are neither those of gitignore nor of any glob library.
+//!
+//! A pattern counts from the root, also without a leading `/`; `**` spans directories; what lies below a matched
+//! directory is matched with it; the last line that matches decides, and `!` brings back, also below a directory that
+//! is left out. Source: Docker's documentation, "`.dockerignore` files", and moby's `patternmatcher` for the quirks.
+
+use regex::Regex;
+
+use super::{InvalidLine, lines, normal};
+
+/// The patterns of one file.
+#[derive(Debug, Default)]
+pub(super) struct DockerIgnore(Vec<Pattern>);
+
+#[derive(Debug)]
+struct Pattern {
+    brings_back: bool,
+    matcher: Matcher,
+    /// What every path that it matches begins with.
+    literal: String,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    Exact(String),
+    Prefix(String),
+    /// Ends with it, or is it without its leading `/`.
+    Suffix(String),
+    Regex(Regex),
+}
+
+impl DockerIgnore {
+    /// Parses the text of the file.
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidLine> {
+        let mut patterns = Vec::new();
+        for (number, line) in lines(text) {
+            // Docker takes only a `#` in the very first column for a comment.
+            if line.starts_with('#') {
+                continue;
+            }
+            let line = line.trim();
+            let (brings_back, pattern) = match line.strip_prefix('!') {
+                Some(pattern) => (true, pattern.trim()),
+                None => (false, line),
+            };
+            if line.is_empty() {
+                continue;
+            }
+            let invalid = |reason: &str| InvalidLine { number, reason: reason.to_owned() };
+            if pattern.is_empty() {
+                return Err(invalid("there is nothing behind the `!`"));
+            }
+            // A pattern that leads out, or means the root itself, matches nothing in it.
+            let Some(pattern) = normal(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
+            let matcher = compile(&pattern).map_err(|reason| invalid(&reason))?;
+            let literal = pattern.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned();
+            patterns.push(Pattern { brings_back, matcher, literal });
+        }
+        Ok(Self(patterns))
+    }
+
+    /// Says whether `path` is left out.
+    pub(super) fn leaves_out(&self, path: &str) -> bool {
+        let ends = || path.match_indices('/').map(|(end, _)| end);
+        let is_matched =
+            |matcher: &Matcher| matcher.matches(path) || ends().any(|end| matcher.matches(&path[..end]));
+        let mut left_out = false;
+        for pattern in &self.0 {
+            // A pattern that would change nothing is not asked.
+            if pattern.brings_back == left_out && is_matched(&pattern.matcher) {
+                left_out = !pattern.brings_back;
+            }
+        }
+        left_out
+    }
+
+    /// Says whether something below the directory `path` may be brought back.
+    pub(super) fn may_bring_back_below(&self, path: &str) -> bool {
+        let directory = format!("{path}/");
+        let mut exceptions = self.0.iter().filter(|pattern| pattern.brings_back);
+        exceptions
+            .any(|pattern| pattern.literal.starts_with(&directory) || directory.starts_with(&pattern.literal))
+    }
+}
+
+impl Matcher {
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(text) => path == text,
+            Self::Prefix(text) => path.starts_with(text),
+            Self::Suffix(text) => path.ends_with(text) || text.strip_prefix('/') == Some(path),
+            Self::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
+/// Translates a pattern. One that needs no regular expression gets none, and then `**` at an end means any text
+/// at all: `**.log` leaves out `a.log`. That is a quirk of Docker's.
+fn compile(pattern: &str) -> Result<Matcher, String> {
+    let wild = |text: &str| text.contains(['*', '?', '[', ']', '\\']);
+    if !wild(pattern) {
+        return Ok(Matcher::Exact(pattern.to_owned()));
+    }
+    if let Some(start) = pattern.strip_suffix("**").filter(|start| !start.is_empty() && !wild(start)) {
+        return Ok(Matcher::Prefix(start.to_owned()));
+    }
+    if let Some(end) = pattern.strip_prefix("**").filter(|end| !wild(end)) {
+        return Ok(Matcher::Suffix(end.to_owned()));
+    }
+    let expression = expression(pattern);
+    Regex::new(&expression).map(Matcher::Regex).map_err(|_| format!("`{pattern}` is no valid pattern"))
+}
+
+fn expression(pattern: &str) -> String {
+    let mut expression = String::from("(?s)^");
+    let mut in_class = false;
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '*' if !in_class => {
+                if characters.next_if_eq(&'*').is_none() {
+                    expression.push_str("[^/]*");
+                    continue;
+                }
+                // `**/` means the same as `**`.
+                characters.next_if_eq(&'/');
+                expression.push_str(if characters.peek().is_none() { ".*" } else { "(?:.*/)?" });
+            }
+            '?' if !in_class => expression.push_str("[^/]"),
+            '\\' => match characters.next() {
+                Some(escaped) => expression.push_str(&regex::escape(&escaped.to_string())),
+                None => expression.push_str("\\\\"),
+            },
+            '[' if !in_class => {
+                in_class = true;
+                expression.push('[');
+                if characters.next_if_eq(&'^').is_some() {
+                    expression.push('^');
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                expression.push(']');
+            }
+            '-' | '^' if in_class => expression.push(character),
+            other => expression.push_str(&regex::escape(&other.to_string())),
+        }
+    }
+    expression.push('$');
+    expression
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left_out(text: &str, path: &str) -> bool {
+        DockerIgnore::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).leaves_out(path)
+    }
+
+    /// What Docker documents, and what its matcher says to the rest.
+    #[test]
+    fn matches_as_docker_does() {
+        for (pattern, path, expected) in [
+            ("**", "file", true),
+            ("**", "dir/file", true),
+            ("**/", "dir/file", true),
+            ("**/**", "dir/file", true),
+            ("dir/**", "dir/file", true),
+            ("dir/**", "dir/dir2/file", true),
+            ("dir/**", "dir", false),
+            ("**/dir2/*", "dir/dir2/file", true),
+            ("**/dir2/**", "dir/dir2/dir2/file", true),
+            ("**/dir2/**", "dir2/file", true),
+            ("**file", "file", true),
+            ("**file", "dir/file", true),
+            ("**file", "dir/dir.file", true),
+            ("**/file", "dir/file", true),
+            ("**/file", "file", true),
+            ("**/file", "dir/myfile", false),
+            ("**/*.txt", "dir/file.txt", true),
+            ("**/*.txt", "file.txt", true),
+            ("a**/*.txt", "a/file.txt", true),
+            ("a**/*.txt", "a/dir/dir/file.txt", true),
+            ("a/*.txt", "a/dir/file.txt", false),
+            ("a/*.txt", "a/file.txt", true),
+            ("a[b-d]e", "ade", true),
+            ("a[b-d]e", "aae", false),
+            ("a[^b-d]e", "aze", true),
+            (".*", ".foo", true),
+            (".*", "foo", false),
+            ("abc.def", "abcdef", false),
+            ("abc?def", "abcZdef", true),
+            ("abc?def", "abcdef", false),
+            ("a\\\\", "a\\", true),
+            ("a\\*b", "a*b", true),
+            ("*/temp*", "somedir/temporary.txt", true),
+            ("*/temp*", "a/b/temp", false),
+            ("temp?", "tempa", true),
+            ("/foo/bar", "foo/bar", true),
+            ("foo/bar/", "foo/bar", true),
+            ("./foo/../bar", "bar", true),
+            ("node_modules", "node_modules/x/index.js", true),
+            ("node_modules", "web/node_modules", false),
+            ("../x", "x", false),
+            (".", "x", false),
+            ("# a", "# a", false),
+            ("a+b(c)|{d}$", "a+b(c)|{d}$", true),
+            ("[a&&b]x", "&x", true),
+            ("[[]x", "[x", true),
+            ("  spaces  ", "spaces", true),
+            ("\u{feff}bom", "bom", true),
+        ] {
+            assert_eq!(left_out(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_decides_and_brings_back_below_what_is_left_out() {
+        let text = "*\n!src\nsrc/test\n!src/test/keep.txt\r\n! README.md\n";
+        for (path, expected) in [
+            ("pom.xml", true),
+            ("src", false),
+            ("src/main/App.java", false),
+            ("src/test/AppTest.java", true),
+            ("src/test/keep.txt", false),
+            ("README.md", false),
+        ] {
+            assert_eq!(left_out(text, path), expected, "{path}");
+        }
+        let rules = DockerIgnore::parse("target\n!target/app.jar\n!**/x").expect("valid");
+        assert!(rules.may_bring_back_below("target") && rules.may_bring_back_below("anything"));
+        let rules = DockerIgnore::parse("*\n!target/app.jar").expect("valid");
+        assert!(!rules.may_bring_back_below("src"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_pattern_is_named() {
+        for (text, number) in [("ok\n!", 2), ("a[b", 1), ("\n[z-a]", 2)] {
+            assert_eq!(DockerIgnore::parse(text).expect_err(text).number, number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Owns what is left out of a source tree: `.git`, `--exclude`, `.s2iignore` and `.dockerignore`.
+//!
+//! Each kind has its own rules; an entry that one of them leaves out is left out. The one thing that connects them: a
+//! `!` line of `.s2iignore` also brings back what `.dockerignore` leaves out, for a project's `.dockerignore` may
+//! have been written for an image of finished artifacts and leave out all sources.
+
+mod docker;
+mod glob;
+mod s2i;
+
+use std::io::{self, Read};
+
+use cap_std::fs::Dir;
+use regex::Regex;
+
+use super::error::SourceError;
+use super::location::SourceOptions;
+use docker::DockerIgnore;
+use s2i::S2iIgnore;
+
+/// S2I's file.
+const S2I_IGNORE: &str = ".s2iignore";
+/// Docker's file.
+pub(super) const DOCKER_IGNORE: &str = ".dockerignore";
+/// More than anybody writes into either.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What is left out of one tree.
+#[derive(Debug, Default)]
+pub(super) struct IgnoreRules {
+    s2i: S2iIgnore,
+    docker: DockerIgnore,
+    exclude: Option<Regex>,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It comes along.
+    Keep,
+    /// It is left out, and what is below it.
+    LeaveOut,
+    /// It is left out unless something below it comes along.
+    LookInside,
+}
+
+/// A line that is no pattern.
+#[derive(Debug)]
+struct InvalidLine {
+    number: usize,
+    reason: String,
+}
+
+impl IgnoreRules {
+    /// Reads the rules of the tree at `root`, which messages call `shown`.
+    pub(super) fn read(root: &Dir, shown: &str, options: &SourceOptions) -> Result<Self, SourceError> {
+        let invalid = |file: &'static str| {
+            move |line: InvalidLine| SourceError::IgnoreFile {
+                path: format!("{shown}/{file}"),
+                line: line.number,
+                reason: line.reason,
+            }
+        };
+        let s2i = S2iIgnore::parse(&text(root, shown, S2I_IGNORE)?).map_err(invalid(S2I_IGNORE))?;
+        let docker = if options.docker_ignore {
+            DockerIgnore::parse(&text(root, shown, DOCKER_IGNORE)?).map_err(invalid(DOCKER_IGNORE))?
+        } else {
+            DockerIgnore::default()
+        };
+        Ok(Self { s2i, docker, exclude: exclude(options)? })
+    }
+
+    /// Says what becomes of `path`, whose parent comes along or is looked into.
+    pub(super) fn verdict(&self, path: &str, is_directory: bool) -> Verdict {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_excluded = self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(path));
+        if name == ".git" || is_excluded || self.s2i.leaves_out(path) {
+            return Verdict::LeaveOut;
+        }
+        if !self.is_left_out_by_docker(path) {
+            return Verdict::Keep;
+        }
+        if is_directory && (self.s2i.has_exceptions() || self.docker.may_bring_back_below(path)) {
+            return Verdict::LookInside;
+        }
+        Verdict::LeaveOut
+    }
+
+    /// Says whether it is `.dockerignore` that leaves `path` out.
+    pub(super) fn is_left_out_by_docker(&self, path: &str) -> bool {
+        self.docker.leaves_out(path) && !self.s2i.brings_back(path)
+    }
+}
+
+/// The regular expression of `--exclude`.
+pub(super) fn exclude(options: &SourceOptions) -> Result<Option<Regex>, SourceError> {
+    let Some(expression) = options.exclude.as_ref().filter(|expression| !expression.is_empty()) else {
+        return Ok(None);
+    };
+    let invalid = |error: regex::Error| SourceError::Exclude {
+        expression: expression.clone(),
+        reason: error.to_string(),
+    };
+    Regex::new(expression).map(Some).map_err(invalid)
+}
+
+/// The text of an ignore file; empty if there is none. A link that leads out of the tree is not followed.
+fn text(root: &Dir, shown: &str, name: &str) -> Result<String, SourceError> {
+    let failed = |source| SourceError::Read { path: format!("{shown}/{name}").into(), source };
+    match root.metadata(name) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(failed(error)),
+    }
+    let mut bytes = Vec::new();
+    root.open(name).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(failed(io::Error::other(format!("it has more than {MAX_BYTES} bytes"))));
+    }
+    String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is not UTF-8")))
+}
+
+/// The lines of an ignore file with their numbers, without line ends and byte order mark.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+}
+
+/// The pattern relative to the root and in normal form; nothing if it leads out.
+fn normal(pattern: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match part {
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
