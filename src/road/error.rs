@@ -12,7 +12,6 @@ use crate::image::path::InvalidImagePath;
 use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::plan::dockerfile::DockerfileError;
-use crate::source_build::environment::InvalidEnvironment;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
 use crate::source_build::produced::ProducedError;

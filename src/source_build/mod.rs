@@ -16,6 +16,6 @@ pub use request::{
     SourceBuildRequest, UidRange, VolumeRequest,
 };
 pub use source::{
-    Commit, GitLocation, SourceError, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry,
-    TreeEntryKind, fetch_source,
+    Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,
+    SourceTree, TreeEntry, TreeEntryKind, fetch_source,
 };

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::git::GitError;
 use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
 use crate::input::InputError;
@@ -119,6 +120,9 @@ pub enum SourceError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Fetching a repository failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// Fetching or unpacking an archive failed.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -146,6 +150,7 @@ impl Failure for SourceError {
             | Self::IgnoreFile { .. } => FailureKind::Usage,
             Self::IsArtifact { .. } => FailureKind::Artifact,
             Self::Input(error) => error.kind(),
+            Self::Git(error) => error.kind(),
             Self::Read { .. }
             | Self::NotUtf8 { .. }
             | Self::TooLong { .. }
@@ -192,6 +197,7 @@ impl Failure for SourceError {
             }
             Self::IgnoreFile { .. } => "correct the line, or begin it with `#`",
             Self::Input(error) => return error.hints(),
+            Self::Git(error) => return error.hints(),
             Self::Write(error) => return error.hints(),
             Self::TooLarge { .. } | Self::Stopped => return Vec::new(),
         };

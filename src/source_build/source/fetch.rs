@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::directory::{WalkRequest, context_directory, walk, warn_of_docker_ignore};
 use super::error::SourceError;
+use super::git::{CheckedOut, GitFetch};
 use super::ignore::exclude;
 use super::location::{SourceLocation, SourceOptions};
 use super::tree::{SourceInfo, SourceTree, TreeEntry};
@@ -44,8 +45,26 @@ pub async fn fetch_source(
         SourceLocation::Nothing => {
             Ok(SourceTree { name: FALLBACK_NAME.to_owned(), info: info(None), entries: Vec::new() })
         }
-        SourceLocation::Git(_) | SourceLocation::Archive(_) => {
-            drop((lease, stdin));
+        SourceLocation::Git(location) => {
+            let shown = location.to_string();
+            let step = events.start(Step::Fetch, shown.clone(), None);
+            let fetch = GitFetch {
+                location,
+                options: &options.git,
+                submodules: options.submodules,
+                offline: options.input.offline,
+                events,
+                step: &step,
+            };
+            let CheckedOut { directory, commit } = fetch.run(lease).await?;
+            let entries = walked(&directory, shown, false, options, events).await?;
+            step.finish(counted(&entries));
+            let name = location.name().unwrap_or_else(|| FALLBACK_NAME.to_owned());
+            let info = SourceInfo { commit: Some(commit), ..info(location.recorded()) };
+            Ok(SourceTree { name, info, entries })
+        }
+        SourceLocation::Archive(_) => {
+            drop(stdin);
             Err(SourceError::location("it", "only directories can be fetched", None))
         }
     }

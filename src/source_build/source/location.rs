@@ -1,8 +1,16 @@
 //! Owns what names sources, and how they are to be fetched.
+//!
+//! What a text means is decided by what is on this machine first, then by its form; nothing is fetched for it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
+use url::Url;
+
+use super::error::SourceError;
+use super::git::{GitLocation, GitOptions, is_bare_repository, is_repository, valid_reference};
 use crate::input::{InputOptions, InputSource};
+use crate::network::shown_url;
 
 /// Where sources are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +25,189 @@ pub enum SourceLocation {
     Nothing,
 }
 
-/// A git repository at one of its commits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GitLocation {
-    /// `https://…`, `ssh://…`, `git://…`, `file://…`, `user@host:path`, or a local path; as git takes it.
-    pub repository: String,
-    /// Branch, tag or commit; none means the remote's HEAD.
-    pub reference: Option<String>,
+/// Ends of names that archives of sources have. What a URL without one names is a repository.
+const ARCHIVE_SUFFIXES: &[&str] =
+    &[".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".zip"];
+
+/// Schemes of git repositories; `git+` may stand before each.
+const GIT_SCHEMES: &[&str] = &["http", "https", "ssh", "git", "file"];
+
+impl SourceLocation {
+    /// Parses a text that is known to name sources.
+    ///
+    /// * `-`: a tar on standard input.
+    /// * What is there on this machine: a directory is taken as it is, a bare repository is cloned, a file is an
+    ///   archive.
+    /// * `ssh://`, `git://`, `git+https://` and so on, `user@host:path` and `host:path`: a repository; `http(s)://`: an
+    ///   archive if it ends as archives do and has no `#`, else a repository. `file://`: a repository, or what is there.
+    /// * `#REF` behind a repository or a directory that is one: its branch, tag or commit.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it is none of these, has credentials in it, or names something that is not there.
+    pub fn parse(text: &str) -> Result<Self, SourceError> {
+        match text {
+            "" => return Err(SourceError::location(text, "it is empty", None)),
+            "-" => return Ok(Self::Archive(InputSource::Stdin)),
+            _ => {}
+        }
+        let path = Path::new(text);
+        if path.symlink_metadata().is_ok() {
+            return local(path);
+        }
+        if text.starts_with('-') {
+            let hint = "write `./` before a name that begins with `-`";
+            return Err(SourceError::location(text, "it looks like an option", Some(hint)));
+        }
+        if let Some((scheme, _)) = scheme(text) {
+            return url(text, &scheme.to_ascii_lowercase());
+        }
+        let before_slash = text.split('/').next().unwrap_or_default();
+        if before_slash.contains("::") {
+            let reason = "remote helpers of git (`helper::address`) are not used";
+            return Err(SourceError::location(text, reason, Some(LOCATIONS)));
+        }
+        if before_slash.contains(':') {
+            return Ok(Self::Git(GitLocation::from_scp_form(text)?));
+        }
+        if let Some((directory, reference)) = text.rsplit_once('#')
+            && Path::new(directory).is_dir()
+        {
+            return Self::Directory(directory.into()).with_reference(reference);
+        }
+        local(path)
+    }
+
+    /// Says whether `text` names sources by itself, without anybody saying so: a directory, or a repository by its
+    /// form. Where this says no, it may still be an archive of sources.
+    pub fn is_meant(text: &str) -> bool {
+        let path = Path::new(text);
+        if text == "-" || path.is_file() {
+            return false;
+        }
+        if path.is_dir() {
+            return true;
+        }
+        let (start, has_reference) = match text.split_once('#') {
+            Some((start, reference)) => (start, !reference.is_empty()),
+            None => (text, false),
+        };
+        let is_dot_git = start.trim_end_matches('/').ends_with(".git");
+        match scheme(text).map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+            Some("http" | "https") => is_dot_git || has_reference,
+            Some("ssh" | "git") => true,
+            Some("file") => {
+                let path = Url::parse(start).ok().and_then(|url| url.to_file_path().ok());
+                is_dot_git || path.is_some_and(|path| path.is_dir())
+            }
+            Some(scheme) => scheme.starts_with("git+"),
+            None => {
+                let host = start.split('/').next().unwrap_or_default();
+                let is_scp_form = host.split_once(':').is_some_and(|(host, _)| host.contains('@'));
+                is_scp_form || is_dot_git || has_reference && Path::new(start).is_dir()
+            }
+        }
+    }
+
+    /// Sets the branch, tag or commit (`--ref`). A directory that is a repository is cloned then.
+    ///
+    /// # Errors
+    /// [`SourceError`] if it is no repository, `reference` is no name of one, or another one was named with `#`.
+    pub fn with_reference(self, reference: &str) -> Result<Self, SourceError> {
+        let shown = self.to_string();
+        if reference.is_empty() {
+            return Ok(self);
+        }
+        let reference = valid_reference(&shown, reference)?;
+        match self {
+            Self::Git(location) => match &location.reference {
+                Some(other) if *other != reference => {
+                    let reason = format!("`#{other}` and `--ref {reference}` name different commits of it");
+                    Err(SourceError::location(&shown, reason, Some("leave one of them out")))
+                }
+                _ => Ok(Self::Git(GitLocation { reference: Some(reference), ..location })),
+            },
+            Self::Directory(path) if is_repository(&path) => {
+                Ok(Self::Git(GitLocation { reference: Some(reference), ..GitLocation::local(&path)? }))
+            }
+            _ => {
+                let reason = format!("it is no git repository, so it has no `{reference}`");
+                Err(SourceError::location(&shown, reason, None))
+            }
+        }
+    }
+}
+
+/// The hint where a text names nothing.
+const LOCATIONS: &str = "give a directory, a git URL (https, ssh, git, user@host:path), an archive, or - for a tar on standard input";
+
+/// The scheme of a URL, and what follows `://`.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme.then_some((scheme, rest))
+}
+
+/// What is on this machine.
+fn local(path: &Path) -> Result<SourceLocation, SourceError> {
+    let failed = |source| SourceError::Read { path: path.to_owned(), source };
+    let metadata = path.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Ok(if is_bare_repository(path) {
+            SourceLocation::Git(GitLocation::local(path)?)
+        } else {
+            SourceLocation::Directory(path.to_owned())
+        });
+    }
+    if !metadata.is_file() {
+        let reason = "it is neither a file nor a directory";
+        let hint = "a tar from a pipe goes to standard input: `- < PIPE`";
+        return Err(SourceError::location(&path.display().to_string(), reason, Some(hint)));
+    }
+    Ok(SourceLocation::Archive(InputSource::File(path.to_owned())))
+}
+
+fn url(text: &str, scheme: &str) -> Result<SourceLocation, SourceError> {
+    let plain = scheme.strip_prefix("git+").unwrap_or(scheme);
+    if !GIT_SCHEMES.contains(&plain) {
+        // What is not understood may hold credentials at any place; only its scheme is shown.
+        let reason = format!("`{scheme}` is not one of `http`, `https`, `ssh`, `git`, `file`");
+        return Err(SourceError::location(&format!("{scheme}://…"), reason, Some(LOCATIONS)));
+    }
+    let is_told = plain.len() < scheme.len();
+    let location = GitLocation::from_url(&text[scheme.len() - plain.len()..])?;
+    if is_told || location.reference.is_some() {
+        return Ok(SourceLocation::Git(location));
+    }
+    let parsed = Url::parse(&location.repository).ok();
+    match (plain, parsed) {
+        ("http" | "https", Some(url)) if is_archive_name(url.path()) => {
+            Ok(SourceLocation::Archive(InputSource::Url(url)))
+        }
+        ("file", Some(url)) => match url.to_file_path() {
+            Ok(path) if !is_repository(&path) => local(&path),
+            _ => Ok(SourceLocation::Git(location)),
+        },
+        _ => Ok(SourceLocation::Git(location)),
+    }
+}
+
+fn is_archive_name(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    ARCHIVE_SUFFIXES.iter().any(|suffix| lower.ends_with(suffix))
+}
+
+impl fmt::Display for SourceLocation {
+    /// Without user name, password and query.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(formatter),
+            Self::Git(location) => location.fmt(formatter),
+            Self::Archive(InputSource::Url(url)) => formatter.write_str(&shown_url(url)),
+            Self::Archive(source) => source.fmt(formatter),
+            Self::Nothing => formatter.write_str("no sources"),
+        }
+    }
 }
 
 /// How sources are fetched.
@@ -41,6 +225,8 @@ pub struct SourceOptions {
     pub follow_links: bool,
     /// Whether `.dockerignore` counts. S2I knows `.s2iignore` alone, which always does.
     pub docker_ignore: bool,
+    /// How git is started.
+    pub git: GitOptions,
     /// Downloads and archives.
     pub input: InputOptions,
 }
@@ -53,7 +239,11 @@ impl Default for SourceOptions {
             exclude: None,
             follow_links: false,
             docker_ignore: true,
+            git: GitOptions::default(),
             input: InputOptions::default(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,13 @@
 mod directory;
 mod error;
 mod fetch;
+mod git;
 mod ignore;
 mod location;
 mod tree;
 
 pub use error::SourceError;
 pub use fetch::fetch_source;
-pub use location::{GitLocation, SourceLocation, SourceOptions};
+pub use git::{GitError, GitLocation, GitOptions};
+pub use location::{SourceLocation, SourceOptions};
 pub use tree::{Commit, SourceInfo, SourceTree, TreeEntry, TreeEntryKind};

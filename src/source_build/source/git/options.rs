@@ -1,0 +1,127 @@
+//! Owns what git needs of the machine: its program and environment, and how long it may take.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How git is started.
+#[derive(Clone)]
+pub struct GitOptions {
+    /// The program; a name without a `/` is looked for in the environment's `PATH`.
+    pub program: PathBuf,
+    /// Its whole environment, as the front end hands it over.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long fetching may take, all in all.
+    pub timeout: Duration,
+}
+
+impl GitOptions {
+    /// The variables that git, ssh and their helpers need to reach a repository as their user would. Not those that
+    /// would send git to another repository or working tree than b2i's own.
+    const VARIABLES: &'static [&'static str] = &[
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "TMPDIR",
+        "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME",
+        "XDG_RUNTIME_DIR",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "GNUPGHOME",
+        "SSH_AUTH_SOCK",
+        "SSH_AGENT_PID",
+        "SSH_ASKPASS",
+        "SSH_ASKPASS_REQUIRE",
+        "GIT_ASKPASS",
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_PROXY_COMMAND",
+        "GIT_EXEC_PATH",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CONFIG_COUNT",
+        "GIT_SSL_CAINFO",
+        "GIT_SSL_CAPATH",
+        "GIT_SSL_CERT",
+        "GIT_SSL_KEY",
+        "GIT_SSL_NO_VERIFY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "http_proxy",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+        "SYSTEMROOT",
+        "USERPROFILE",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "PATHEXT",
+    ];
+
+    /// Beginnings of further variables: the numbered ones that `GIT_CONFIG_COUNT` counts.
+    const VARIABLE_PREFIXES: &'static [&'static str] = &["GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
+
+    /// Takes those of a process's variables that git should have.
+    pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let is_needed = |name: &OsString| {
+            name.to_str().is_some_and(|name| {
+                Self::VARIABLES.contains(&name)
+                    || Self::VARIABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            })
+        };
+        let environment = variables.into_iter().filter(|(name, _)| is_needed(name)).collect();
+        Self { environment, ..Self::default() }
+    }
+
+    /// Whether the front end set the variable.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.environment.iter().any(|(known, value)| known == name && !value.is_empty())
+    }
+}
+
+impl Default for GitOptions {
+    /// Half an hour, and no environment: git is found only if the system looks in places of its own.
+    fn default() -> Self {
+        Self { program: PathBuf::from("git"), environment: Vec::new(), timeout: Duration::from_secs(30 * 60) }
+    }
+}
+
+/// Values may be secrets.
+impl std::fmt::Debug for GitOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.environment.iter().map(|(name, _)| name).collect();
+        formatter
+            .debug_struct("GitOptions")
+            .field("program", &self.program)
+            .field("environment", &names)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_git_needs_is_handed_on_and_values_are_not_shown() {
+        let variables = [
+            ("HOME", "/home/me"),
+            ("GIT_DIR", "/elsewhere"),
+            ("GIT_WORK_TREE", "/elsewhere"),
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_VALUE_0", "hunter2"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ];
+        let options = GitOptions::from_variables(variables.map(|(name, value)| (name.into(), value.into())));
+        let names: Vec<_> = options.environment.iter().filter_map(|(name, _)| name.to_str()).collect();
+        assert_eq!(names, ["HOME", "GIT_CONFIG_COUNT", "GIT_CONFIG_VALUE_0"]);
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+}

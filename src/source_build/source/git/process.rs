@@ -1,0 +1,293 @@
+//! Owns starting git: its configuration, its environment, what it prints, and its end.
+//!
+//! Must not know what it is asked. Nothing here goes through a shell, and nothing secret is in an argument.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+use super::error::GitError;
+use super::options::GitOptions;
+use crate::events::RunningStep;
+
+/// More than the refs of any repository take; git that prints more is stopped.
+const MAX_OUTPUT: usize = 256 * 1024 * 1024;
+/// So much of what git says about a failure is kept.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Configuration that holds for every command, whatever the user's files say.
+const CONFIGURATION: &[&str] = &[
+    // Nothing of a repository is run.
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "init.templateDir=",
+    // The same commit gives the same bytes on every machine.
+    "core.autocrlf=false",
+    "core.attributesFile=",
+    "core.symlinks=true",
+    "core.sparseCheckout=false",
+    "filter.lfs.smudge=",
+    "filter.lfs.process=",
+    "filter.lfs.required=false",
+    // Names that only some systems take for `.git` are refused on all.
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    // Nothing but what is asked for, and nothing in the background.
+    "fetch.recurseSubmodules=false",
+    "submodule.recurse=false",
+    "clone.defaultRemoteName=origin",
+    "transfer.bundleURI=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    // A server that sends nothing for a minute is given up.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=60",
+    "credential.interactive=false",
+    "advice.detachedHead=false",
+    "init.defaultBranch=main",
+    "color.ui=false",
+    "log.showSignature=false",
+    "log.date=default",
+    "i18n.logOutputEncoding=UTF-8",
+    "protocol.allow=never",
+    "protocol.ext.allow=never",
+];
+
+/// What ssh is told where the user says nothing: it cannot ask, and a host that is gone is noticed.
+const SSH_COMMAND: &str =
+    "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";
+
+/// Which ways to a repository are open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Protocols {
+    /// http, https, ssh and git.
+    pub(super) network: bool,
+    /// Whether the user named a repository of this machine. A submodule never may.
+    pub(super) own_is_file: bool,
+}
+
+/// git for one fetch.
+pub(super) struct Git<'a> {
+    pub(super) options: &'a GitOptions,
+    /// Where it works: the working tree. It never looks for a repository above.
+    pub(super) directory: &'a std::path::Path,
+    /// How messages call the repository.
+    pub(super) shown: String,
+    pub(super) protocols: Protocols,
+    pub(super) step: &'a RunningStep,
+    /// Whether ssh is started with b2i's own options.
+    pub(super) batch_ssh: bool,
+}
+
+/// What one command printed.
+pub(super) struct Answer {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    /// The end of what it said, without progress.
+    pub(super) message: String,
+}
+
+impl Git<'_> {
+    /// Sees to it that ssh does not wait for answers, unless the user has a command of their own for it.
+    pub(super) async fn set_up_ssh(&mut self) -> Result<(), GitError> {
+        let is_set = self.options.has("GIT_SSH") || self.options.has("GIT_SSH_COMMAND");
+        self.batch_ssh =
+            !is_set && !self.ask(&["config", "--get", "core.sshCommand"]).await?.status.success();
+        Ok(())
+    }
+
+    /// Runs git with `arguments` and gives what it printed. `action` completes "cannot …" if it fails.
+    pub(super) async fn run(&self, action: &'static str, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+        let answer = self.ask(arguments).await?;
+        if answer.status.success() { Ok(answer.stdout) } else { Err(self.failed(action, &answer)) }
+    }
+
+    /// The same, for commands whose failure says something.
+    pub(super) async fn ask(&self, arguments: &[&str]) -> Result<Answer, GitError> {
+        let mut child = self.start(arguments)?;
+        // Dropping this, for whatever reason, ends git and everything it started.
+        let group = Group::of(&child);
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(GitError::Start(std::io::Error::other("it has no pipes")));
+        };
+        let (stdout, message) = tokio::join!(read_output(stdout), self.read_messages(stderr));
+        let status = child.wait().await.map_err(GitError::Start)?;
+        group.has_ended();
+        tracing::debug!(command = arguments.first(), %status, "git");
+        Ok(Answer { status, stdout: stdout.map_err(GitError::Start)?, message })
+    }
+
+    pub(super) fn failed(&self, action: &'static str, answer: &Answer) -> GitError {
+        GitError::failed(action, &self.shown, answer.status, &answer.message)
+    }
+
+    fn start(&self, arguments: &[&str]) -> Result<Child, GitError> {
+        let mut command = Command::new(&self.options.program);
+        command.env_clear().envs(self.options.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .env("LANGUAGE", "C")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GCM_INTERACTIVE", "never")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+            .env("GIT_CEILING_DIRECTORIES", self.directory.parent().unwrap_or(self.directory))
+            .env("GIT_ADVICE", "0");
+        if self.batch_ssh {
+            command.env("GIT_SSH_COMMAND", SSH_COMMAND);
+        }
+        for setting in CONFIGURATION {
+            command.arg("-c").arg(setting);
+        }
+        for (protocol, allowed) in [
+            ("http", self.protocols.network),
+            ("https", self.protocols.network),
+            ("ssh", self.protocols.network),
+            ("git", self.protocols.network),
+        ] {
+            command
+                .arg("-c")
+                .arg(format!("protocol.{protocol}.allow={}", if allowed { "always" } else { "never" }));
+        }
+        // `user`: not on behalf of a submodule.
+        let file = if self.protocols.own_is_file { "user" } else { "never" };
+        command.arg("-c").arg(format!("protocol.file.allow={file}"));
+        command
+            .args(arguments)
+            .current_dir(self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        command.spawn().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                GitError::NotInstalled { program: self.options.program.display().to_string() }
+            }
+            _ => GitError::Start(error),
+        })
+    }
+
+    /// Reads what git says: progress becomes progress of the step, the end of the rest is kept.
+    async fn read_messages(&self, mut stderr: impl AsyncRead + Unpin) -> String {
+        let (mut kept, mut line, mut buffer) = (String::new(), Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+            for byte in &buffer[..count] {
+                match byte {
+                    b'\r' => {
+                        if let Some(bytes) = received(&String::from_utf8_lossy(&line)) {
+                            self.step.progress(bytes, None);
+                        }
+                        line.clear();
+                    }
+                    b'\n' => keep(&mut kept, &mut line),
+                    _ if line.len() < MAX_MESSAGE => line.push(*byte),
+                    _ => {}
+                }
+            }
+        }
+        keep(&mut kept, &mut line);
+        kept
+    }
+}
+
+/// Appends a line, unless it is the last of a progress display, and forgets the oldest ones.
+fn keep(kept: &mut String, line: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    if !text.is_empty() && !text.ends_with(", done.") && !text.contains("% (") {
+        kept.push_str(text);
+        kept.push('\n');
+    }
+    line.clear();
+    if kept.len() > MAX_MESSAGE {
+        let start = kept.len() - MAX_MESSAGE / 2;
+        let start = kept[..].char_indices().map(|(index, _)| index).find(|index| *index >= start);
+        *kept = kept.split_off(start.unwrap_or_default());
+    }
+}
+
+/// How many bytes git says it received: `Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s`.
+fn received(line: &str) -> Option<u64> {
+    let line = line.trim_start_matches("remote: ");
+    let size = line.strip_prefix("Receiving objects:")?.split("), ").nth(1)?;
+    let (number, unit) = size.split(" |").next()?.trim().split_once(' ')?;
+    let factor = match unit {
+        "bytes" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a display of progress")]
+    number.parse::<f64>().ok().map(|number| (number * factor) as u64)
+}
+
+async fn read_output(mut stdout: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    (&mut stdout).take(MAX_OUTPUT as u64 + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() > MAX_OUTPUT {
+        return Err(std::io::Error::other(format!("it prints more than {MAX_OUTPUT} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The processes of one command: git starts helpers, and they start ssh.
+struct Group {
+    #[cfg(unix)]
+    id: std::cell::Cell<Option<rustix::process::Pid>>,
+}
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        Self { id: std::cell::Cell::new(id) }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_child: &Child) -> Self {
+        Self {}
+    }
+
+    /// Nothing of it is there any more that would have to be ended.
+    fn has_ended(&self) {
+        #[cfg(unix)]
+        self.id.set(None);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(id) = self.id.get() {
+            // Its leader was not waited for, so its number is still its own.
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_understood() {
+        assert_eq!(received("Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s"), Some(1_572_864));
+        assert_eq!(received("Receiving objects: 100% (9/9), 812 bytes | 812.00 KiB/s, done."), Some(812));
+        assert_eq!(received("Receiving objects:  45% (9/20)"), None);
+        assert_eq!(received("remote: Counting objects: 100% (3/3)"), None);
+    }
+
+    #[test]
+    fn only_the_end_of_messages_is_kept() {
+        let mut kept = String::new();
+        for number in 0..10_000 {
+            keep(&mut kept, &mut format!("é {number}").into_bytes());
+        }
+        keep(&mut kept, &mut b"Resolving deltas: 100% (1/1), done.".to_vec());
+        assert!(kept.len() <= MAX_MESSAGE && kept.ends_with("é 9999\n"), "{}", kept.len());
+    }
+}
