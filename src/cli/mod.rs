@@ -40,6 +40,11 @@ pub fn main() -> ExitCode {
     if let Some(called) = words.first().and_then(s2i::CalledAs::from_program) {
         return s2i::main(called, words.split_off(1), GlobalArguments::default(), environment);
     }
+    // Before clap, so that `b2i s2i --help` and `b2i s2i -q …` are s2i's own.
+    if words.get(1).is_some_and(|word| word == "s2i") {
+        let called = s2i::CalledAs::Command;
+        return s2i::main(called, words.split_off(2), GlobalArguments::default(), environment);
+    }
     let cli = match arguments::parse(words, &environment) {
         Ok(cli) => cli,
         // Help, the version, or a usage error; clap knows which stream and code (0 or 2). A reader that is gone

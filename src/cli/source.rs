@@ -83,6 +83,7 @@ pub(super) fn source_build(
             context_directory: typed.context_dir.clone(),
             submodules: !typed.no_submodules,
             exclude: typed.exclude.clone(),
+            git: environment.git_options(),
             input: input.clone(),
             ..SourceOptions::default()
         },

@@ -11,6 +11,7 @@ mod fault_server;
 mod input;
 mod layouts;
 mod leases;
+mod recipes;
 mod registry;
 mod s2i;
 #[cfg(target_os = "linux")]

@@ -23,7 +23,7 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(long = "ref", value_name = "REF")]
     pub(in crate::cli) reference: Option<String>,
     /// Take the artifact from this place in the builder; several there are listed
-    #[arg(long, value_name = "PATH")]
+    #[arg(id = "artifact_in_builder", long = "artifact", value_name = "PATH")]
     pub(in crate::cli) artifact: Option<String>,
     /// Take scripts from this place first: http(s)://, file:// or image://
     #[arg(long, value_name = "URL", value_parser = source_values::scripts_source)]

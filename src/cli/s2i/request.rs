@@ -15,8 +15,9 @@ use crate::input::{InputOptions, InputSource};
 use crate::request::{
     AssembleRequest, BuilderRequest, ImageRequest, Limits, Output, PullPolicy, Request,
 };
+use crate::source_build::source::GitOptions;
 use crate::source_build::{
-    EnvironmentVariable, GitLocation, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation,
+    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation,
     SourceOptions,
 };
 
@@ -41,7 +42,7 @@ pub(super) fn build(
     let tag = arguments.tag.as_deref().filter(|tag| !tag.is_empty());
     let tags: Vec<ImageReference> = tag.map(|tag| reference(tag, "tag")).transpose()?.into_iter().collect();
     let input = unasked_options(settings, &context.environment)?;
-    let source_build = source_build(arguments, source, reference(builder, "builder image")?, &input)?;
+    let source_build = source_build(arguments, source, reference(builder, "builder image")?, &input, context.environment.git_options())?;
     say_what_has_no_effect(arguments, context);
     let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
     let request = Request {
@@ -121,6 +122,7 @@ fn source_build(
     source: &str,
     builder: ImageReference,
     input: &InputOptions,
+    git: GitOptions,
 ) -> Result<SourceBuildRequest, CliError> {
     let typed = |flag: &str, error: String| CliError::usage(format!("`{flag}` is wrong: {error}"));
     let list = |values: &[String]| -> Vec<String> {
@@ -145,6 +147,8 @@ fn source_build(
             submodules: !is_on(arguments.ignore_submodules),
             exclude: arguments.exclude.clone().filter(|exclude| !exclude.is_empty()),
             follow_links: !is_on(arguments.keep_symlinks),
+            docker_ignore: false,
+            git,
             input: input.clone(),
         },
         builder: Some(BuilderRequest::Image(builder)),
@@ -213,38 +217,32 @@ pub(super) fn reference(text: &str, what: &str) -> Result<ImageReference, CliErr
     text.parse().map_err(|error| CliError::usage(format!("the {what} `{text}` is wrong: {error}")))
 }
 
-/// Reads the source as s2i does: a URL, `[user@]host:path`, or a path. A repository on this machine is what is
-/// committed in it, unless `--copy` says that it is a directory like any other.
+/// Reads the source as s2i does. A repository on this machine is what is committed in it, unless `--copy` says that it
+/// is a directory like any other.
 fn location(source: &str, arguments: &BuildArguments) -> Result<SourceLocation, CliError> {
     if source.is_empty() {
         return Ok(SourceLocation::Nothing);
     }
-    let wanted = arguments.r#ref.clone().filter(|reference| !reference.is_empty());
-    let is_copied = is_on(arguments.copy);
-    let (place, fragment) = match source.split_once('#') {
-        Some((place, fragment)) if !Path::new(source).exists() => (place, Some(fragment.to_owned())),
-        _ => (source, None),
+    let wanted = arguments.r#ref.as_deref().filter(|reference| !reference.is_empty());
+    // `--ref` goes before `#ref`.
+    let place = match (wanted, source.rsplit_once('#')) {
+        (Some(_), Some((place, _))) if !Path::new(source).exists() => place,
+        _ => source,
     };
-    let reference = wanted.or(fragment.filter(|reference| !reference.is_empty()));
-    let path = place.strip_prefix("file://").unwrap_or(place);
-    if place.contains("://") && path == place || is_scp(place) {
-        return Ok(SourceLocation::Git(GitLocation { repository: place.to_owned(), reference }));
-    }
-    let is_repository = Path::new(path).join(".git").exists() || Path::new(path).join("HEAD").is_file();
-    if is_repository && !is_copied {
-        return Ok(SourceLocation::Git(GitLocation { repository: path.to_owned(), reference }));
-    }
-    if let Some(reference) = reference {
-        return Err(CliError::usage(format!("`{path}` is taken as it is, and `{reference}` names a commit"))
-            .with_hint("leave `--copy` out, or the reference"));
-    }
-    Ok(SourceLocation::Directory(path.into()))
-}
-
-/// `[user@]host:path`, where there is no such path on this machine.
-fn is_scp(text: &str) -> bool {
-    let Some((host, path)) = text.split_once(':') else { return false };
-    !host.contains('/') && !path.is_empty() && !host.is_empty() && !Path::new(text).exists()
+    let location = SourceLocation::parse(place)?;
+    let is_copied = is_on(arguments.copy);
+    let reference = match &location {
+        SourceLocation::Directory(path) if !is_copied && path.join(".git").exists() => wanted.or(Some("HEAD")),
+        SourceLocation::Directory(_) if is_copied && wanted.is_some() => {
+            return Err(CliError::usage("`--copy` takes a directory as it is, and `--ref` names a commit")
+                .with_hint("leave one of them out"));
+        }
+        _ => wanted,
+    };
+    Ok(match reference {
+        Some(reference) => location.with_reference(reference)?,
+        None => location,
+    })
 }
 
 /// Variables in the order in which they count: `-e`, then the file, as s2i appends it.
@@ -338,40 +336,39 @@ mod tests {
         let arguments = typed(words);
         without_contradiction(&arguments)?;
         let builder = reference(arguments.image.as_deref().expect("an image"), "builder image")?;
-        source_build(&arguments, arguments.source.as_deref().expect("a source"), builder, &InputOptions::default())
-    }
-
-    fn git(repository: &str, reference: Option<&str>) -> SourceLocation {
-        let reference = reference.map(str::to_owned);
-        SourceLocation::Git(GitLocation { repository: repository.into(), reference })
+        source_build(&arguments, arguments.source.as_deref().expect("a source"), builder, &InputOptions::default(), GitOptions::default())
     }
 
     #[test]
     fn sources_are_read_as_s2i_reads_them() {
         let location = |words: &[&str]| made(words).expect("valid").location;
-        assert_eq!(location(&["https://host.example/a.git#v2", "b"]), git("https://host.example/a.git", Some("v2")));
-        assert_eq!(
-            location(&["https://host.example/a#v2", "b", "-r", "main"]),
-            git("https://host.example/a", Some("main"))
-        );
-        assert_eq!(location(&["https://host.example/a#v2", "b", "-r", ""]), git("https://host.example/a", Some("v2")));
-        assert_eq!(location(&["git@host.example:a/b.git", "b"]), git("git@host.example:a/b.git", None));
+        let git = |words: &[&str]| match location(words) {
+            SourceLocation::Git(git) => (git.repository, git.reference.unwrap_or_default()),
+            other => panic!("{words:?}: {other:?}"),
+        };
+        let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
+        let url = "https://host.example/a.git";
+        assert_eq!(git(&["https://host.example/a.git#v2", "b"]), pair(url, "v2"));
+        assert_eq!(git(&["https://host.example/a.git#v2", "b", "-r", "main"]), pair(url, "main"));
+        assert_eq!(git(&["https://host.example/a.git#v2", "b", "-r", ""]), pair(url, "v2"));
+        assert_eq!(git(&["git@host.example:a/b.git", "b"]).1, "");
         assert_eq!(location(&["", "b"]), SourceLocation::Nothing);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().to_str().expect("UTF-8");
         assert_eq!(location(&[path, "b"]), SourceLocation::Directory(path.into()));
-        assert_eq!(location(&[&format!("file://{path}"), "b"]), SourceLocation::Directory(path.into()));
         assert!(made(&[path, "b", "-r", "v1"]).is_err(), "a directory has no commits");
-        std::fs::create_dir(directory.path().join(".git")).expect("makes");
-        assert_eq!(location(&[path, "b"]), git(path, None));
-        assert_eq!(location(&[&format!("{path}#v1"), "b"]), git(path, Some("v1")));
+        let made_repository = std::process::Command::new("git").args(["init", "--quiet", path]).status();
+        assert!(made_repository.expect("git starts").success());
+        assert_eq!(git(&[path, "b"]).1, "HEAD");
+        assert_eq!(git(&[&format!("{path}#v1"), "b"]).1, "v1");
         assert_eq!(location(&[path, "b", "--copy"]), SourceLocation::Directory(path.into()));
+        assert!(made(&[path, "b", "--copy", "-r", "v1"]).is_err(), "either as it is or a commit");
     }
 
     #[test]
     fn everything_typed_arrives() {
         let made = made(&[
-            "/src", "builder:1", "tag:1", "-e", "A= 1 ", "--context-dir", "web", "--exclude", "x", "-s",
+            "/tmp", "builder:1", "tag:1", "-e", "A= 1 ", "--context-dir", "web", "--exclude", "x", "-s",
             "image:///s2i", "-n", "name", "--description", "text", "-u", "1-", "-i", "/a:b;/c", "-v", "/d:/e:ro",
             "--cap-drop", "net_raw,CHOWN", "--keep-symlinks", "--runtime-image", "run:1", "-a", "/x:y", "-a", "/z",
             "--assemble-runtime-user", "7", "--runtime-pull-policy", "never", "--add-host", "db:10.0.0.1",
