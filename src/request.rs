@@ -19,7 +19,9 @@ use crate::source_build::SourceBuildRequest;
 pub struct Request {
     /// The artifact's place; not looked at if it is built from sources.
     pub source: InputSource,
-    /// How to fetch it and what goes with it.
+    /// Where the same program for other platforms is: each becomes an image, and one index names them all.
+    pub other_sources: Vec<InputSource>,
+    /// How to fetch them and what goes with each.
     pub input: InputOptions,
     /// The main class of a JAR that names none (`--main-class`).
     pub main_class: Option<String>,
@@ -29,8 +31,8 @@ pub struct Request {
     pub assemble: AssembleRequest,
     /// What `assemble` may use when it runs.
     pub limits: Limits,
-    /// The platform of the image, if the user names one.
-    pub platform: Option<Platform>,
+    /// The platforms that the user names, each an image; none means the artifact's own, or the one that there is.
+    pub platforms: Vec<Platform>,
     /// What the user wants of the result's config.
     pub image: ImageRequest,
     /// Names for the result; none means `<artifact stem>:latest`.

@@ -85,6 +85,35 @@ impl fmt::Display for BaseLibc {
     }
 }
 
+/// A program of a base that sources are built or served with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    /// The Go toolchain.
+    Go,
+    /// Apache Maven.
+    Maven,
+    /// Node.js.
+    Node,
+    /// Python.
+    Python,
+    /// nginx.
+    Nginx,
+}
+
+impl Tool {
+    /// Its key in `bases.toml`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::Maven => "maven",
+            Self::Node => "node",
+            Self::Python => "python",
+            Self::Nginx => "nginx",
+        }
+    }
+}
+
 /// What we assume of a base; a field that is not set is not known and decides nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -108,6 +137,8 @@ pub struct BaseAssumptions {
     pub tomcat: Option<DottedVersion>,
     /// Where Tomcat is.
     pub tomcat_home: Option<ImagePath>,
+    /// The tools it has, and their versions.
+    pub tools: BTreeMap<Tool, DottedVersion>,
     /// The user of its config; empty or `root` is root.
     pub user: Option<String>,
     /// The platforms it is published for.

@@ -18,12 +18,29 @@ macro_rules! template_files {
 /// A template's name and its files.
 type Embedded = (&'static str, &'static [(&'static str, &'static [u8])]);
 
-const TEMPLATES: [Embedded; 3] = [
+const TEMPLATES: [Embedded; 8] = [
     template_files!("binary": "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/usage"),
     template_files!("java": "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/usage"),
     template_files!("tomcat":
         "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/usage",
         "files/context.xml", "files/logging.properties", "files/server.xml",
+    ),
+    template_files!("golang":
+        "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/save-artifacts", "s2i/bin/usage",
+    ),
+    template_files!("maven":
+        "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/save-artifacts", "s2i/bin/usage",
+    ),
+    template_files!("nginx":
+        "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/usage", "files/default.conf",
+    ),
+    template_files!("nodejs":
+        "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/save-artifacts", "s2i/bin/usage",
+        "files/stop.js",
+    ),
+    template_files!("python":
+        "builder.toml", "Dockerfile", "s2i/bin/assemble", "s2i/bin/run", "s2i/bin/save-artifacts", "s2i/bin/usage",
+        "files/stop.py",
     ),
 ];
 
@@ -111,6 +128,11 @@ mod tests {
                 assert!(version.tomcat.is_none() || version.tomcat == base.tomcat, "{name}: tomcat");
                 assert!(version.libc.is_none() || version.libc == base.libc, "{name}: libc");
                 assert!(version.glibc.is_none() || version.glibc == base.glibc, "{name}: glibc");
+                let release = version.release.as_ref();
+                assert!(
+                    release.is_none_or(|release| base.tools.values().any(|tool| tool == release)),
+                    "{name}: release"
+                );
                 assert!(version.servlet_api.is_some() == version.tomcat.is_some(), "{name}: servlet API");
                 let fixed = version.base == BaseName::BuiltInStatic;
                 assert!(base.platforms.is_some() && base.shell == Some(!fixed), "{name}: base");

@@ -223,7 +223,8 @@ mod tests {
     fn says_what_there_is() {
         let catalog = sample::catalog();
         let error = catalog.find("jaav").expect_err("unknown");
-        assert_eq!(error.to_string(), "there is no builder `jaav`; there are `binary`, `java`, `tomcat`");
+        let known = "`binary`, `golang`, `java`, `maven`, `nginx`, `nodejs`, `python`, `tomcat`";
+        assert_eq!(error.to_string(), format!("there is no builder `jaav`; there are {known}"));
         assert_eq!(error.hints()[0], "did you mean `java`?");
         assert_eq!(error.kind(), FailureKind::Usage);
         let error = catalog.find("java:27").expect_err("unknown");

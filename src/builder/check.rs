@@ -46,6 +46,16 @@ pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
     }
     java(assumed, seen, &mut findings);
     tomcat(assumed, seen, &mut findings);
+    for (tool, version) in &assumed.tools {
+        let found = seen.tool(*tool);
+        let shown = found.map(ToString::to_string);
+        findings.add(
+            tool.word(),
+            version.to_string(),
+            shown,
+            found.is_some_and(|found| version.covers(found)),
+        );
+    }
     if let (Some(expected), Some(found)) = (&assumed.user, &seen.user) {
         findings.equal("user", user(expected), user(found), Into::into);
     }
@@ -146,7 +156,8 @@ mod tests {
 
     fn seen() -> Observations {
         let mut builder = tar::Builder::new(Vec::new());
-        let files: [(&str, &[u8]); 5] = [
+        let files: [(&str, &[u8]); 6] = [
+            ("usr/local/bin/python3.12", b"x"),
             ("bin/sh", b"x"),
             ("lib/libc.so.6", b"GNU C Library (GNU libc) stable release version 2.36.\n"),
             ("lib/libz.so.1", b"x"),
@@ -192,6 +203,8 @@ mod tests {
             ("java = 21\njava-home = \"/opt/old\"", "java", "21", "17"),
             ("java-home = \"/opt/none\"", "java-home", "/opt/none", "not found"),
             ("tomcat = \"10.1\"", "tomcat", "10.1", "not found"),
+            ("tools = { go = \"1.25\" }", "go", "1.25", "not found"),
+            ("tools = { python = \"3.13\" }", "python", "3.13", "3.12"),
             ("user = \"1001\"", "user", "1001", "root"),
             ("platforms = [\"linux/arm64\"]", "platforms", "linux/arm64", "linux/amd64"),
         ] {

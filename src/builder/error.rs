@@ -98,6 +98,46 @@ pub enum BuilderError {
         /// What to do.
         hint: String,
     },
+    /// The template takes sources and no artifacts.
+    #[error("the builder `{template}` takes {takes}, and no finished artifacts")]
+    TakesSources {
+        /// The template.
+        template: String,
+        /// What it takes, in words.
+        takes: String,
+    },
+    /// The template takes artifacts and no sources.
+    #[error("the builder `{template}` takes {takes}, and no sources")]
+    TakesArtifacts {
+        /// The template.
+        template: String,
+        /// What it takes, in words.
+        takes: String,
+        /// The templates that take sources.
+        known: String,
+    },
+    /// Nothing in a source tree says by what it is built, or there is no template for what does.
+    #[error("no builder of the catalog fits the sources `{source_name}`: {reason}")]
+    NoSourceBuilder {
+        /// The sources.
+        source_name: String,
+        /// Why not.
+        reason: String,
+        /// What to do, the nearest first.
+        hints: Vec<String>,
+    },
+    /// None of the versions that may be chosen builds what the project asks for.
+    #[error("the builder `{template}` cannot build `{source_name}`: {reason}")]
+    NoSourceVersion {
+        /// The template, with the version if one was asked for.
+        template: String,
+        /// The sources.
+        source_name: String,
+        /// Why not.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
     /// No base of the catalog can run the artifact, whatever the version.
     #[error("no builder of the catalog can run `{artifact}`: {reason}")]
     CannotRun {
@@ -170,6 +210,8 @@ impl Failure for BuilderError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::BuilderName { .. }
+            | Self::TakesSources { .. }
+            | Self::TakesArtifacts { .. }
             | Self::UnknownTemplate { .. }
             | Self::UnknownVersion { .. }
             | Self::UnknownBase { .. }
@@ -200,6 +242,18 @@ impl Failure for BuilderError {
                 let list = "`b2i builders show NAME` lists the bases of a builder".to_owned();
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([list]).collect()
             }
+            Self::TakesSources { template, .. } => vec![
+                format!(
+                    "give the sources, and let it build them: `b2i build DIRECTORY --source-builder {template}`"
+                ),
+                "leave out `--builder`: what an artifact needs is chosen by itself".to_owned(),
+            ],
+            Self::TakesArtifacts { known, .. } => vec![
+                format!("builders for sources are {known}"),
+                "leave out `--source-builder`: it is chosen by the build file".to_owned(),
+            ],
+            Self::NoSourceBuilder { hints, .. } => hints.clone(),
+            Self::NoSourceVersion { hint, .. } => vec![hint.clone()],
             Self::PlatformContradicts { requested, .. } => {
                 vec![format!("leave out `--platform`, or package the program that is built for {requested}")]
             }

@@ -27,8 +27,11 @@ mod sample;
 pub use base::{Base, BaseAssumptions, BaseName};
 pub use catalog::{Catalog, CatalogSettings, parse_builder};
 pub use error::BuilderError;
-pub use metadata::{ArtifactKind, Metadata, Version};
+pub use metadata::{ArtifactKind, Metadata, ProducedKind, Product, SourceSection, Takes, Version};
 pub use placement::Placement;
 pub use s2i_contract::S2iContract;
+pub use selection::source::{
+    SourceChoice, SourceFiles, SourceSelection, SourceSelectionRequest, select_source,
+};
 pub use selection::{Choice, ImageChoice, Selection, SelectionRequest, Warning, select};
 pub use template::{Template, TemplateOrigin};

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::BuilderError;
+use super::metadata::{ArtifactsSection, Takes};
 use super::template::Template;
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
@@ -41,9 +42,13 @@ impl Template {
     /// Returns where this template places an artifact; `context_path` is `/` if nothing is said.
     ///
     /// # Errors
-    /// [`BuilderError::ContextPath`] if it is none, [`BuilderError::NoContextPath`] if the template has no use for it.
+    /// [`BuilderError::ContextPath`] if it is none, [`BuilderError::NoContextPath`] if the template has no use for it,
+    /// [`BuilderError::TakesSources`] if it takes no artifacts.
     pub fn placement(&self, context_path: Option<&str>) -> Result<Placement, BuilderError> {
-        let section = &self.metadata.placement;
+        let Takes::Artifacts(ArtifactsSection { placement: section, .. }) = &self.metadata.takes else {
+            let template = self.metadata.name.clone();
+            return Err(BuilderError::TakesSources { template, takes: self.metadata.takes.words() });
+        };
         if let Some(path) = context_path
             && !section.hard_links.iter().any(LinkPattern::has_context)
         {

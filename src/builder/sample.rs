@@ -122,6 +122,107 @@ libc = "glibc"
 glibc = "2.41"
 "#;
 
+pub(super) const GOLANG: &str = r#"
+name = "golang"
+description = "Builds Go"
+# SOURCE-HEAD
+[source]
+build-files = ["go.mod"]
+produces = "executable"
+artifacts = ["/opt/app-root/out"]
+[[source.caches]]
+name = "modules"
+path = "/opt/app-root/cache/mod"
+[[source.caches]]
+name = "build"
+path = "/opt/app-root/cache/build"
+[[versions]]
+version = "1.24"
+base = "docker.io/library/golang:1.24-bookworm"
+release = "1.24"
+[[versions]]
+version = "1.25"
+base = "docker.io/library/golang:1.25-bookworm"
+release = "1.25"
+"#;
+
+pub(super) const MAVEN: &str = r#"
+name = "maven"
+description = "Builds with Maven"
+# SOURCE-HEAD
+[source]
+build-files = ["pom.xml"]
+produces = "java"
+artifacts = ["/opt/app-root/out"]
+[[versions]]
+version = "3.9-jdk8"
+base = "docker.io/library/maven:3.9-eclipse-temurin-8"
+level = 8
+[[versions]]
+version = "3.9-jdk17"
+base = "docker.io/library/maven:3.9-eclipse-temurin-17"
+level = 17
+[[versions]]
+version = "3.9-jdk21"
+base = "docker.io/library/maven:3.9-eclipse-temurin-21"
+level = 21
+"#;
+
+pub(super) const NODEJS: &str = r#"
+name = "nodejs"
+description = "Runs Node.js"
+# SOURCE-HEAD
+[source]
+build-files = ["package.json"]
+produces = "image"
+[[versions]]
+version = "20"
+base = "docker.io/library/node:20-slim"
+release = "20"
+[[versions]]
+version = "22"
+base = "docker.io/library/node:22-slim"
+release = "22"
+[[versions]]
+version = "24"
+base = "docker.io/library/node:24-slim"
+release = "24"
+"#;
+
+pub(super) const PYTHON: &str = r#"
+name = "python"
+description = "Runs Python"
+# SOURCE-HEAD
+[source]
+build-files = ["pyproject.toml", "requirements.txt", "setup.py", "Pipfile"]
+produces = "image"
+[[versions]]
+version = "3.11"
+base = "docker.io/library/python:3.11-slim"
+release = "3.11"
+[[versions]]
+version = "3.12"
+base = "docker.io/library/python:3.12-slim"
+release = "3.12"
+[[versions]]
+version = "3.13"
+base = "docker.io/library/python:3.13-slim"
+release = "3.13"
+"#;
+
+pub(super) const NGINX: &str = r#"
+name = "nginx"
+description = "Serves files"
+# SOURCE-HEAD
+[source]
+build-files = ["index.html", "public/index.html"]
+produces = "image"
+[[versions]]
+version = "1.28"
+base = "docker.io/library/nginx:1.28-alpine-slim"
+release = "1.28"
+"#;
+
 pub(super) const BASES: &str = r#"
 ["builtin:static"]
 shell = false
@@ -147,6 +248,10 @@ libc = "glibc"
 glibc = "2.41"
 libraries = ["libstdc++.so.6", "libgcc_s.so.1", "libz.so.1"]
 platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
+["docker.io/library/golang:1.24-bookworm"]
+shell = true
+tools = { go = "1.24" }
+platforms = ["linux/amd64", "linux/arm64"]
 ["docker.io/library/eclipse-temurin:17-jre"]
 shell = true
 java = 17
@@ -154,8 +259,10 @@ platforms = ["linux/amd64", "linux/arm64"]
 "#;
 
 /// The text with what all samples share in the place of `# HEAD`.
-fn whole(metadata: &str) -> String {
-    metadata.replace("# HEAD", HEAD)
+pub(super) fn whole(metadata: &str) -> String {
+    metadata
+        .replace("# HEAD", HEAD)
+        .replace("# SOURCE-HEAD", HEAD.split("[placement]").next().expect("a head"))
 }
 
 pub(super) fn files(metadata: &str) -> TemplateFiles {
@@ -179,7 +286,7 @@ pub(super) fn template(metadata: &str) -> Template {
 }
 
 pub(super) fn catalog() -> Catalog {
-    let templates = [BINARY, JAVA, TOMCAT].map(template);
+    let templates = [BINARY, JAVA, TOMCAT, GOLANG, MAVEN, NODEJS, PYTHON, NGINX].map(template);
     let bases = Bases::parse("bases.toml", BASES).expect("valid sample bases");
     Catalog::from_parts(templates.into(), bases, &BTreeMap::new()).expect("a valid sample")
 }

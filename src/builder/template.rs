@@ -116,13 +116,13 @@ impl Template {
 
     /// Finds contradictions between directories, files and scripts before a layer is made of them.
     fn check_entries(&self, shown: &str) -> Result<(), BuilderError> {
-        let placed = Entry {
-            path: self.metadata.placement.artifact.clone(),
+        let placed = self.metadata.artifacts().map(|section| Entry {
+            path: section.placement.artifact.clone(),
             kind: EntryKind::File { size: 0, content: Arc::new(Vec::new()) },
             mode: 0o755,
             owner: self.metadata.image.user,
-        };
-        let entries = self.image_entries(None).into_iter().chain([placed]).collect();
+        });
+        let entries = self.image_entries(None).into_iter().chain(placed).collect();
         crate::image::layer::Layer::new(entries, 0).map_err(|error| BuilderError::Invalid {
             file: format!("{shown}/{METADATA_FILE}"),
             key: "image".into(),
@@ -139,9 +139,10 @@ impl Template {
     /// Says whether b2i may perform its placement instead of running its `assemble`.
     ///
     /// Only for what is built in: the equality of placement and script is proved by tests for these bytes and no
-    /// others. Any template from a folder is run, also one that was exported and not changed.
+    /// others. Any template from a folder is run, also one that was exported and not changed; and so is any that
+    /// builds sources.
     pub fn may_be_placed(&self) -> bool {
-        self.origin == TemplateOrigin::BuiltIn
+        self.origin == TemplateOrigin::BuiltIn && self.metadata.artifacts().is_some()
     }
 
     /// Says whether it can stand on a base without a shell: its scripts are programs, or the static assemble/run
@@ -155,10 +156,10 @@ impl Template {
         REQUIRED_SCRIPTS.iter().any(|name| self.script(name).is_some_and(|bytes| bytes.starts_with(b"#!")))
     }
 
-    /// The launcher behaves as the scripts of the built-in templates do, and as no others.
+    /// The launcher behaves as the scripts of the built-in templates for artifacts do, and as no others.
     fn launcher_fits(&self) -> bool {
         let same = |name: &&str| self.script(name) == built_in::launcher_script(name);
-        self.origin == TemplateOrigin::BuiltIn || REQUIRED_SCRIPTS.iter().all(same)
+        self.may_be_placed() || REQUIRED_SCRIPTS.iter().all(same)
     }
 
     /// The version of that very name.

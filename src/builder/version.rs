@@ -17,6 +17,11 @@ pub struct DottedVersion(Vec<u32>);
 pub struct InvalidVersion(String);
 
 impl DottedVersion {
+    /// Its numbers.
+    pub fn numbers(&self) -> &[u32] {
+        &self.0
+    }
+
     /// Says whether `other` is this version or one of its patches: `10.1` covers `10.1.18`, not `10.10`.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)

@@ -3,7 +3,7 @@
 //! Secrets come from variables and files, never from arguments: every user of the machine can read those.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 
@@ -44,14 +44,37 @@ pub(super) fn source(artifact: &Path) -> Result<InputSource, CliError> {
     Ok(source)
 }
 
-/// Makes the input room's options.
+/// Reads what stands for the artifacts of a build, of which there is at least one.
+///
+/// # Errors
+/// A usage error for what cannot hold for several.
+pub(super) fn sources(
+    artifacts: &[PathBuf],
+    arguments: &InputArguments,
+) -> Result<Vec<InputSource>, CliError> {
+    let sources: Vec<InputSource> =
+        artifacts.iter().map(|artifact| source(artifact)).collect::<Result<_, _>>()?;
+    for (index, artifact) in artifacts.iter().enumerate() {
+        if artifacts[..index].contains(artifact) {
+            return Err(CliError::usage(format!("`{}` is given twice", artifact.display()))
+                .with_hint("several artifacts are one program, built for several platforms"));
+        }
+    }
+    if arguments.sha256.is_some() && sources.len() > 1 {
+        return Err(CliError::usage("`--sha256` is one artifact's digest, and several artifacts are given")
+            .with_hint("compare them before: `sha256sum --check`"));
+    }
+    Ok(sources)
+}
+
+/// Makes the input room's options, for one artifact or all of several.
 pub(super) fn options(
     arguments: &InputArguments,
-    source: &InputSource,
+    sources: &[InputSource],
     settings: &Settings,
     environment: &Environment,
 ) -> Result<InputOptions, CliError> {
-    let is_url = matches!(source, InputSource::Url(_));
+    let is_url = sources.iter().any(|source| matches!(source, InputSource::Url(_)));
     refuse_without_url(arguments, is_url)?;
     Ok(InputOptions {
         sha256: arguments.sha256,

@@ -9,7 +9,7 @@ use super::failure::CliError;
 use super::input::{self, read_text};
 use super::outputs::outputs;
 use super::source;
-use crate::config::values::InvalidValue;
+use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
 use crate::input::InputSource;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
@@ -26,7 +26,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     flags.build.assemble =
         builder.assemble.as_deref().map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
     configured_pull(builder.pull.as_deref(), &mut flags)?;
-    flags.build.platform = image.platform.clone().map(unplaced);
+    flags.build.platform = Platforms::of(image.platform.clone()).map(unplaced);
     flags.build.labels =
         image.label.iter().map(|(name, value)| (name.clone(), unplaced(value.clone()))).collect();
     if !image.port.is_empty() {
@@ -67,22 +67,21 @@ pub(super) fn request(
     environment: &Environment,
 ) -> Result<Request, CliError> {
     let (pull, offline) = pulling(settings)?;
-    let (source, options, source_build) = match source::location(arguments)? {
-        None => {
-            let source = input::source(&arguments.input.artifact)?;
-            let options = input::options(&arguments.input, &source, settings, environment)?;
-            (source, options, None)
-        }
-        Some(location) => {
-            let source = downloaded(&location);
-            let options = input::options(&arguments.input, &source, settings, environment)?;
-            let wanted = source::source_build(location, arguments, settings, &options, pull, environment)?;
-            (source, options, Some(wanted))
-        }
+    let location = source::location(arguments)?;
+    let mut sources = match &location {
+        None => input::sources(&arguments.artifacts, &arguments.input)?,
+        Some(location) => vec![downloaded(location)],
     };
+    let options = input::options(&arguments.input, &sources, settings, environment)?;
+    let source_build = location
+        .map(|location| source::source_build(location, arguments, settings, &options, pull, environment))
+        .transpose()?;
+    let other_sources = sources.split_off(1);
+    let source = sources.remove(0);
     let builder = &arguments.builder;
     Ok(Request {
         source,
+        other_sources,
         input: options,
         main_class: arguments.input.main_class.clone(),
         builder: settings.build.builder.as_ref().map(|builder| builder.value.0.clone()),
@@ -97,7 +96,7 @@ pub(super) fn request(
             network: builder.network.clone().filter(|network| network != "none"),
             timeout: value(&settings.limits.timeout).map(|period| period.0),
         },
-        platform: value(&settings.build.platform),
+        platforms: value(&settings.build.platform).map_or_else(Vec::new, |all| all.as_slice().to_vec()),
         image: image(arguments, settings, environment)?,
         tags: tags(arguments)?,
         outputs: outputs(arguments)?,

@@ -20,7 +20,13 @@ use crate::source_build::{
 /// A usage error if an option contradicts what is named.
 pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocation>, CliError> {
     let typed = &arguments.source;
-    let named = &arguments.input.artifact;
+    let [named] = &arguments.artifacts[..] else {
+        return match typed.first() {
+            None => Ok(None),
+            Some(flag) => Err(CliError::usage(format!("`{flag}` is for sources, and several artifacts are named"))
+                .with_hint("one directory or repository is built at a time")),
+        };
+    };
     let Some(text) = named.to_str() else {
         return match named.is_dir() {
             true => Ok(Some(SourceLocation::Directory(named.clone()))),

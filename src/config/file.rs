@@ -14,9 +14,11 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Error, Excerpt};
 use super::keys::{self, ProjectRule};
 use super::registries::{REGISTRY_KEYS, RegistrySection};
-use super::values::{AssembleChoice, BuilderName, ByteSize, Cpus, Period, Port, ProxyUrl, PullChoice, Words};
+use super::values::{
+    AssembleChoice, BuilderName, ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, PullChoice, Words,
+};
+use crate::image::ImageReference;
 use crate::image::reference::RepositoryPrefix;
-use crate::image::{ImageReference, Platform};
 
 /// The largest configuration file that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
@@ -76,8 +78,8 @@ pub struct BuildSection {
     pub assemble: Option<Spanned<AssembleChoice>>,
     /// When images are pulled.
     pub pull: Option<Spanned<PullChoice>>,
-    /// Platform of the image.
-    pub platform: Option<Spanned<Platform>>,
+    /// Platform of the image, or platforms of several.
+    pub platform: Option<Spanned<Platforms>>,
 }
 
 /// `[templates]`

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use super::file::FileLevel;
 use super::registries::RegistryHost;
-use super::values::{AssembleChoice, BuilderName, ByteSize, Cpus, Period, Port, ProxyUrl, PullChoice, Words};
-use crate::image::{ImageReference, Platform};
+use super::values::{
+    AssembleChoice, BuilderName, ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, PullChoice, Words,
+};
+use crate::image::ImageReference;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,7 +98,7 @@ pub struct BuildSettings {
     pub ports: Option<Setting<Vec<Port>>>,
     pub assemble: Setting<AssembleChoice>,
     pub pull: Setting<PullChoice>,
-    pub platform: Option<Setting<Platform>>,
+    pub platform: Option<Setting<Platforms>>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -23,7 +23,7 @@ pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
 pub use defect::{ElfNoProgram, OtherZip, ScriptDefect};
 pub use facts::Facts;
 pub use refusal::{DetectError, Refusal};
-pub use source_tree::{BuildFile, BuildSystem, container_image, source_tree};
+pub use source_tree::{BuildFile, BuildSystem, build_file_order, container_image, source_tree};
 pub use zip::{ClassPathJar, class_path_jar};
 
 use facts::Kind;

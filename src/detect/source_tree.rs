@@ -125,6 +125,11 @@ const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
 const BESIDE_A_MAKEFILE: &[&str] =
     &[".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".go", ".rs", ".hs", ".ml", ".nim", ".f90", ".s"];
 
+/// Where a build file stands among those that are known, by its name; what says most comes first.
+pub fn build_file_order(name: &str) -> Option<usize> {
+    BUILD_FILES.iter().position(|(file, _)| *file == name)
+}
+
 /// Says whether the names at the top of a directory or archive are those of a source tree, and of which build
 /// tool. Directories may be given with or without a trailing `/`. If several build files are there, the most
 /// telling one is returned, so the order of the names does not matter.
@@ -132,7 +137,7 @@ pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option
     let (mut best, mut makefile, mut sources): (Option<(usize, &str)>, Option<&str>, bool) =
         (None, None, false);
     for name in top_level_names {
-        let rank = BUILD_FILES.iter().position(|(file, _)| *file == name).or_else(|| {
+        let rank = build_file_order(name).or_else(|| {
             PROJECT_ENDINGS.iter().any(|ending| name.ends_with(ending)).then_some(BUILD_FILES.len())
         });
         best = match (rank.map(|rank| (rank, name)), best) {

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::make::{Decided, PlanError};
-use super::{Placeholder, PlannedImage, PlannedText};
+use super::make::Decided;
+use super::names::stem;
+use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::builder::Selection;
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::detect::facts::Kind;
@@ -91,7 +92,7 @@ pub(super) fn planned_image(
 }
 
 fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, String> {
-    let stem = super::make::stem(&decided.artifact.name).to_owned();
+    let stem = stem(&decided.artifact.name).to_owned();
     let mut labels = BTreeMap::from([
         ("io.openshift.s2i.build.image".to_owned(), build_image(decided)),
         ("io.k8s.display-name".to_owned(), stem.clone()),

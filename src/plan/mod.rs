@@ -3,13 +3,19 @@
 //! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
 //! Renderings of a plan (text, JSON, Dockerfile) live here too.
 
+mod assembly;
+mod base_directories;
 pub mod dockerfile;
+mod error;
 mod image;
 mod make;
+mod names;
+mod outputs;
 mod placement;
 mod render;
 mod render_source;
 mod source;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -17,19 +23,22 @@ mod value;
 use serde::Serialize;
 
 pub(crate) use make::FIXED_DATE;
-pub use make::{Decided, PlanError, make};
+pub use error::PlanError;
+pub use make::{Decided, Machine, make};
+pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
 pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
+pub use targets::{Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;
 use crate::image::layer::Owner;
 use crate::image::{ConfigEdits, ImagePath, ImageReference, Platform};
 use crate::input::Origin;
-use crate::request::{Limits, Output};
+use crate::request::Limits;
 
 /// The version of the JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -42,11 +51,17 @@ pub struct Plan {
     pub schema_version: u32,
     /// What makes the artifact, or the image, out of sources; none for a finished artifact.
     pub source: Option<SourceStage>,
-    /// What happens, in order; one stage for a finished artifact.
+    /// The images, one stage for each platform.
     pub stages: Vec<Stage>,
+    /// Names of the result: of the one image, or of the index of all.
+    pub tags: Vec<ImageReference>,
+    /// Where it goes.
+    pub outputs: Vec<PlannedOutput>,
+    /// What has no effect, or is less than was asked for.
+    pub warnings: Vec<PlanWarning>,
 }
 
-/// One artifact becoming one image.
+/// One artifact becoming one image, for one platform.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
@@ -62,14 +77,23 @@ pub struct Stage {
     pub assembly_reason: String,
     /// What changes in the base's config.
     pub image: PlannedImage,
-    /// Names of the result.
-    pub tags: Vec<ImageReference>,
-    /// Where it goes.
-    pub outputs: Vec<Output>,
     /// Date of files and image, in seconds since 1970.
     pub date: u64,
-    /// What may turn out wrong, or has no effect.
+    /// What may turn out wrong with this image, or has no effect.
     pub warnings: Vec<PlanWarning>,
+}
+
+impl Plan {
+    /// Everything that may turn out wrong or has no effect, each said once.
+    pub fn all_warnings(&self) -> Vec<&PlanWarning> {
+        let mut all: Vec<&PlanWarning> = Vec::new();
+        for warning in self.warnings.iter().chain(self.stages.iter().flat_map(|stage| &stage.warnings)) {
+            if !all.contains(&warning) {
+                all.push(warning);
+            }
+        }
+        all
+    }
 }
 
 /// What the plan says of the artifact.

@@ -3,10 +3,10 @@
 //! Works on names and kinds alone. Modes follow from what a file is, owners from the template; nothing comes from
 //! the client's disk.
 
-use super::{EntrySource, PlannedEntry, PlannedSource};
+use super::{EntrySource, PlannedEntry, PlannedSource, base_directories};
 use crate::builder::Placement;
 use crate::image::ImagePath;
-use crate::image::layer::{Entry, EntryKind, Owner};
+use crate::image::layer::{Entry, EntryKind};
 use crate::image::path::InvalidImagePath;
 use crate::input::{AddedContent, AddedDestination, AddedFile};
 
@@ -48,7 +48,7 @@ pub(super) fn placed(
         let (what, mode) = added_entry(index, &file.content, placement);
         entries.push(entry(path, what, mode));
     }
-    entries.extend(temporary_directories(added));
+    entries.extend(base_directories::entries(added));
     Ok(entries)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn absolute(placement: &Placement, added: &[AddedFile]) -> Vec<Planne
             entries.push(PlannedEntry { path: path.clone(), what, mode, owner: placement.owner });
         }
     }
-    entries.extend(temporary_directories(added));
+    entries.extend(base_directories::entries(added));
     entries
 }
 
@@ -85,21 +85,6 @@ pub(super) fn sources(name: &str, placement: &Placement, added: &[AddedFile]) ->
 /// The files below bring it along where it is missing.
 fn is_foreign_directory(file: &AddedFile) -> bool {
     matches!((&file.destination, &file.content), (AddedDestination::Absolute(_), AddedContent::Directory))
-}
-
-/// The directories of the base that files are added to and that everybody may write to. Docker unpacks a layer by
-/// itself and makes directories that it does not name anew, as root's with mode 0755, which is right for others only.
-/// Source: Filesystem Hierarchy Standard 3.0, 3.18 and 5.15.
-fn temporary_directories(added: &[AddedFile]) -> impl Iterator<Item = PlannedEntry> {
-    let shared = ["/tmp", "/var/tmp"].map(|path| ImagePath::new(path).expect("absolute and normal"));
-    let is_below = |file: &AddedFile, shared: &ImagePath| match &file.destination {
-        AddedDestination::Absolute(path) => path != shared && path.is_within(shared),
-        AddedDestination::Beside(_) => false,
-    };
-    shared
-        .into_iter()
-        .filter(move |shared| added.iter().any(|file| is_below(file, shared)))
-        .map(|path| PlannedEntry { path, what: EntrySource::Directory, mode: 0o1777, owner: Owner::ROOT })
 }
 
 fn added_entry(index: usize, content: &AddedContent, placement: &Placement) -> (EntrySource, u32) {

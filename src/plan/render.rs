@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage};
+use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage, Takes};
 use crate::input::Origin;
 
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
@@ -13,6 +13,24 @@ pub fn render_text(plan: &Plan) -> String {
     }
     for stage in &plan.stages {
         stage_lines(stage, &mut text);
+        if plan.stages.len() > 1 {
+            text.push('\n');
+        }
+    }
+    let mut line = |name: &str, value: &str| line(&mut text, name, value);
+    for tag in &plan.tags {
+        line("tag", &tag.familiar());
+    }
+    for planned in &plan.outputs {
+        let platform = |stage: usize| plan.stages.get(stage).map(|stage| &stage.platform);
+        let what = match planned.takes {
+            Takes::Index => " — an index of all images".into(),
+            Takes::Image { stage } => match platform(stage) {
+                Some(platform) if plan.stages.len() > 1 => format!(" — the image for {platform}"),
+                _ => String::new(),
+            },
+        };
+        line("output", &format!("{}{what}", planned.output));
     }
     text
 }
@@ -56,12 +74,6 @@ fn stage_lines(stage: &Stage, text: &mut String) {
         }
     }
     image_lines(stage, &mut line);
-    for tag in &stage.tags {
-        line("tag", &tag.familiar());
-    }
-    for output in &stage.outputs {
-        line("output", &output.to_string());
-    }
 }
 
 fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {

@@ -11,17 +11,18 @@ use crate::image::layer::Owner;
 use crate::input::{
     AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
 };
-use crate::request::{AssembleRequest, ImageRequest, PullPolicy, Request};
+use crate::request::{AssembleRequest, ImageRequest, Output, PullPolicy, Request};
 
 fn request() -> Request {
     Request {
         source: InputSource::Stdin,
+        other_sources: Vec::new(),
         input: InputOptions::default(),
         main_class: None,
         builder: None,
         assemble: AssembleRequest::Auto,
         limits: Limits::default(),
-        platform: None,
+        platforms: Vec::new(),
         image: ImageRequest::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
@@ -81,13 +82,24 @@ fn selection(settings: &CatalogSettings, request: &Request, artifact: &Artifact,
     let catalog = Catalog::new(settings).expect("the catalog is valid");
     let added = BTreeSet::new();
     let builder = request.builder.as_ref();
-    let platform = request.platform.as_ref();
+    let platform = request.platforms.first();
     select(&catalog, &SelectionRequest { artifact: &artifact.name, facts, builder, platform, added: &added })
         .expect("a builder fits")
 }
 
+/// The one stage of a plan.
 fn plan(request: &Request, artifact: &Artifact, facts: &Facts, daemon: bool) -> Result<Stage, PlanError> {
+    whole(request, artifact, facts, daemon).map(|plan| plan.stages.into_iter().next().expect("one stage"))
+}
+
+fn whole(request: &Request, artifact: &Artifact, facts: &Facts, daemon: bool) -> Result<Plan, PlanError> {
     plan_with(&CatalogSettings::default(), request, artifact, facts, daemon)
+}
+
+fn only(plan: &Plan) -> &Output {
+    let [planned] = &plan.outputs[..] else { panic!("{:?}", plan.outputs) };
+    assert_eq!(planned.takes, Takes::Image { stage: 0 });
+    &planned.output
 }
 
 fn plan_with(
@@ -96,22 +108,16 @@ fn plan_with(
     artifact: &Artifact,
     facts: &Facts,
     daemon: bool,
-) -> Result<Stage, PlanError> {
+) -> Result<Plan, PlanError> {
     let selection = selection(settings, request, artifact, facts);
     let entries = match &selection {
         Selection::Template(choice) => choice.template.image_entries(None),
         Selection::Image(_) => Vec::new(),
     };
-    let decided = Decided {
-        artifact,
-        facts,
-        selection: &selection,
-        template_entries: &entries,
-        daemon,
-        sandbox: false,
-        native_platform: Platform::linux("amd64"),
-    };
-    make(request, &decided).map(|plan| plan.stages.into_iter().next().expect("one stage"))
+    let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
+    let decided =
+        Decided { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
+    make(request, &[decided], &machine)
 }
 
 fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {
@@ -127,8 +133,9 @@ fn an_unchanged_template_is_placed_and_its_base_reset() {
     assert_eq!(stage.image.resets, ["Entrypoint", "Cmd", "OnBuild"]);
     assert_eq!(stage.image.edits.cmd, Some(Vec::new()));
     assert_eq!(stage.image.edits.created, "1980-01-01T00:00:00Z");
-    assert_eq!(stage.outputs, [Output::Docker]);
-    assert_eq!(stage.tags[0].familiar(), "server:latest");
+    let plan = whole(&request(), &artifact("server"), &program(), true).expect("a plan");
+    assert_eq!(*only(&plan), Output::Docker);
+    assert_eq!(plan.tags[0].familiar(), "server:latest");
 }
 
 #[test]
@@ -140,7 +147,8 @@ fn a_mirror_of_this_machine_is_not_in_the_image() {
     };
     let request =
         Request { builder: Some(parse_builder("tomcat:10.1-jre17").expect("a builder")), ..request() };
-    let stage = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
+    let plan = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
+    let stage = &plan.stages[0];
     assert_eq!(stage.builder.base, "mirror.example/tomcat:10");
     let name = stage.image.later_labels.iter().find(|(name, _)| name == "org.opencontainers.image.base.name");
     assert_eq!(name.expect("there").1, PlannedText::from("docker.io/library/tomcat:10.1-jre17"));
@@ -151,13 +159,13 @@ fn options_without_effect_are_said_to_have_none() {
     let mut request = request();
     request.main_class = Some("a.B".into());
     request.image.annotations.insert("a".into(), "b".into());
-    let stage = plan(&request, &artifact("server"), &program(), true).expect("a plan");
-    let messages: Vec<&str> = stage.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    let plan = whole(&request, &artifact("server"), &program(), true).expect("a plan");
+    let messages: Vec<&str> = plan.all_warnings().iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(
         messages,
         [
-            "`--main-class` has no effect: `server` is no JAR",
-            "`--annotation` has no effect: a daemon and its archives keep no annotations"
+            "`--annotation` has no effect: a daemon and its archives keep no annotations",
+            "`--main-class` has no effect: `server` is no JAR"
         ]
     );
 }
@@ -166,8 +174,7 @@ fn options_without_effect_are_said_to_have_none() {
 fn a_value_of_several_lines_is_one_line_of_text() {
     let mut request = request();
     request.image.env = vec![("A".into(), "one\ntag        evil".into())];
-    let stage = plan(&request, &artifact("server"), &program(), true).expect("a plan");
-    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, source: None, stages: vec![stage] });
+    let text = render_text(&whole(&request, &artifact("server"), &program(), true).expect("a plan"));
     assert!(text.lines().any(|line| line == "env         A=one\\ntag        evil"), "{text}");
 }
 
@@ -183,8 +190,8 @@ fn a_war_gets_its_second_name() {
 
 #[test]
 fn without_a_daemon_the_result_is_an_archive_on_a_base_from_its_registry() {
-    let stage = plan(&request(), &artifact("server"), &program(), false).expect("a plan");
-    assert_eq!(stage.outputs, [Output::DockerArchive { path: "server.tar".into() }]);
+    let server = whole(&request(), &artifact("server"), &program(), false).expect("a plan");
+    assert_eq!(*only(&server), Output::DockerArchive { path: "server.tar".into() });
     let stage = plan(&request(), &artifact("shop.war"), &war(), false).expect("a plan");
     assert_eq!(stage.builder.base_source, BaseSource::Registry);
     let mut asked = request();
@@ -276,6 +283,21 @@ fn a_file_below_tmp_leaves_tmp_to_everybody() {
 }
 
 #[test]
+fn a_file_behind_a_link_of_the_base_is_refused_where_it_would_be_placed() {
+    let mut with_file = artifact("server");
+    let content = AddedContent::File { content: with_file.content.clone(), size: 0, executable: true };
+    let destination = AddedDestination::Absolute(ImagePath::new("/bin/tool").expect("valid"));
+    with_file.added = vec![AddedFile { destination, content }];
+    let error = plan(&request(), &with_file, &war(), true).expect_err("`/bin` is a link there");
+    assert_eq!(error.kind(), FailureKind::Usage);
+    assert!(error.hints()[0].contains("/usr/bin/tool"), "{:?}", error.hints());
+    // The built-in base has none, and a script's files are uploaded through links.
+    plan(&request(), &with_file, &program(), true).expect("a plan");
+    let script = Request { assemble: AssembleRequest::Docker, ..request() };
+    plan(&script, &with_file, &war(), true).expect("a plan");
+}
+
+#[test]
 fn names_become_tags_that_docker_takes() {
     for (name, tag) in [
         ("App Server_2.0.jar", "app-server_2.0:latest"),
@@ -283,8 +305,8 @@ fn names_become_tags_that_docker_takes() {
         ("ünïcode.WAR", "n-code:latest"),
         ("_.a__b-.bin", "a-b:latest"),
     ] {
-        let stage = plan(&request(), &artifact(name), &program(), true).expect(name);
-        assert_eq!(stage.tags[0].familiar(), tag);
+        let plan = whole(&request(), &artifact(name), &program(), true).expect(name);
+        assert_eq!(plan.tags[0].familiar(), tag);
     }
     let error = plan(&request(), &artifact("日本"), &program(), true).expect_err("no letter is left");
     assert!(matches!(error, PlanError::Tag { .. }) && !error.hints().is_empty());
@@ -295,8 +317,8 @@ fn limits_that_placing_ignores_are_said_once() {
     let mut asked = request();
     asked.limits.memory = Some(1 << 30);
     asked.limits.pids = Some(5);
-    let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
-    assert_eq!(stage.warnings.len(), 1);
-    let text = render_text(&Plan { schema_version: SCHEMA_VERSION, source: None, stages: vec![stage] });
+    let plan = whole(&asked, &artifact("server"), &program(), true).expect("a plan");
+    assert_eq!(plan.all_warnings().len(), 1);
+    let text = render_text(&plan);
     assert!(text.contains("/opt/app-root/bin/binary  ← the artifact"), "{text}");
 }

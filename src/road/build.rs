@@ -1,25 +1,17 @@
-//! Owns the second half of the road: base, assemble, finish. Where results go is `outputs`, how scripts run `script`.
-
-use std::sync::Arc;
-
-use tokio::sync::OnceCell;
+//! Owns the second half of the road: each stage is assembled, then the outputs get what they take. How a stage is
+//! assembled is `stage` and `script`, where results go `outputs` and `index`.
 
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare, prepare_artifact};
-use super::{Built, Error, Surroundings};
-use crate::assemble::{self, Inputs};
-use crate::builder::{BaseName, Selection};
-use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Digest, ImageReference};
+use super::stage::{Assembled, AssembledImage, StageWork};
+use super::{Built, BuiltImage, Error, Surroundings};
+use crate::image::Digest;
 use crate::input::Artifact;
-use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, SourceStage, Stage};
-use crate::request::Request;
-use crate::store::archive::LayerFile;
-use crate::store::builtin::static_base;
-use crate::store::daemon::{Daemon, ResolveOptions, remove_leftovers};
-use crate::store::{BaseImage, UnfinishedImage, registry};
+use crate::plan::{Assembly, SourceStage, Takes};
+use crate::request::{Output, Request};
+use crate::store::daemon::{Daemon, remove_leftovers};
 
-/// Builds an image.
+/// Builds an image, or one for each platform and an index of them.
 ///
 /// # Errors
 /// [`Error`] of the step that failed; nothing half-made stays behind.
@@ -47,140 +39,175 @@ async fn build_prepared(
     prepared: Prepared,
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
-    let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
-    let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
+    let work = Work { request, surroundings, prepared: &prepared };
     let result = work.build().await;
     work.clean_up(result.is_err()).await;
-    let result = result?;
+    let (images, index) = result?;
+    let main = work.main_image();
+    let shown = images.get(main).or(images.first()).ok_or(Error::NoOutput)?;
+    let stage = &prepared.plan.stages[main];
     let daemon = prepared.daemon.as_ref().map(|daemon| daemon.info().flavour.command().to_owned());
     Ok(Built {
-        image_id: result.image_id,
-        manifest_digest: result.manifest_digest,
-        tags: stage.tags.clone(),
-        outputs: stage.outputs.clone(),
+        image_id: shown.image_id,
+        manifest_digest: index.or(shown.manifest_digest),
+        tags: prepared.plan.tags.clone(),
+        outputs: prepared.plan.outputs.iter().map(|planned| planned.output.clone()).collect(),
         daemon,
-        ports: result.ports,
+        ports: shown.ports.clone(),
         builder: stage.builder.name.clone(),
         assembly: stage.assembly.kind(),
         assembly_reason: stage.assembly_reason.clone(),
-        artifact_digest: result.artifact_digest.or(prepared.artifact.sha256),
-        layer_digest: result.layer_digest,
+        artifact_digest: shown.artifact_digest,
+        layer_digest: shown.layer_digest,
+        index_digest: index,
+        images,
     })
 }
 
-/// One stage on its way.
+/// A build on its way.
 pub(super) struct Work<'a> {
     pub(super) request: &'a Request,
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
-    pub(super) stage: &'a Stage,
-    /// The layers that the daemon gave: several outputs read the same files.
-    pub(super) exported: OnceCell<Vec<LayerFile>>,
 }
 
-pub(super) struct StageResult {
-    pub(super) image_id: Digest,
-    pub(super) manifest_digest: Option<Digest>,
-    pub(super) ports: Vec<String>,
-    pub(super) artifact_digest: Option<Digest>,
-    pub(super) layer_digest: Option<Digest>,
+/// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
+/// tell is the registry's, whose name it is told with; else the first.
+#[derive(Default)]
+pub(super) struct Told(Option<Digest>);
+
+impl Told {
+    pub(super) fn tell(&mut self, output: &Output, written: Option<Digest>) {
+        if written.is_some() && (self.0.is_none() || *output == Output::Registry) {
+            self.0 = written;
+        }
+    }
+
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.0
+    }
 }
 
-impl Work<'_> {
-    pub(super) fn daemon(&self) -> Result<&Daemon, Error> {
+impl<'a> Work<'a> {
+    pub(super) fn daemon(&self) -> Result<&'a Daemon, Error> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
     }
 
-    async fn build(&self) -> Result<StageResult, Error> {
-        match &self.stage.assembly {
-            Assembly::Place { entries } => self.place(entries).await,
-            Assembly::Run(run) => self.run(run).await,
+    /// The stage whose image is told of where there is room for one: the daemon's, else this machine's, else the
+    /// first.
+    fn main_image(&self) -> usize {
+        let plan = &self.prepared.plan;
+        let single = plan.outputs.iter().find_map(|planned| match planned.takes {
+            Takes::Image { stage } => Some(stage),
+            Takes::Index => None,
+        });
+        let host = crate::image::Platform::host();
+        single.or_else(|| plan.stages.iter().position(|stage| host.matches(&stage.platform))).unwrap_or(0)
+    }
+
+    async fn build(&self) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
+        let memo = self.surroundings.memo(self.request.use_memo)?;
+        let mut layers = Vec::new();
+        let stages = self.stages();
+        let mut bases: Vec<crate::store::BaseImage> = Vec::new();
+        for stage in &stages {
+            // All of them before anything is made: one that is missing a platform should cost nothing.
+            let base = stage.base(&bases).await?;
+            bases.push(base);
         }
+        let mut assembled: Vec<Assembled<'_>> = Vec::new();
+        let mut result = Ok(());
+        for (stage, base) in stages.iter().zip(bases) {
+            let done = match &stage.stage.assembly {
+                Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
+                Assembly::Run(run) => stage.run(run, base, &mut layers).await,
+            };
+            match done {
+                Ok(done) => assembled.push(done),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let result = match result {
+            Ok(()) => self.write_and_remove(&mut assembled, &mut layers).await,
+            Err(error) => Err(error),
+        };
+        for one in &mut assembled {
+            // A sandbox's layer is read from its container, which goes last.
+            one.remove_container().await?;
+        }
+        result
+    }
+
+    /// Writes everything; containers that are not needed for it are removed meanwhile, as that takes a daemon a
+    /// while.
+    async fn write_and_remove(
+        &self,
+        assembled: &mut [Assembled<'_>],
+        layers: &mut [KnownLayer<'_>],
+    ) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
+        let unneeded: Vec<_> = assembled.iter_mut().filter_map(Assembled::take_unneeded).collect();
+        let removing = async {
+            for container in unneeded {
+                container.remove().await?;
+            }
+            Ok::<_, Error>(())
+        };
+        let (written, removed) = tokio::join!(self.write(assembled, layers), removing);
+        let told = written?;
+        removed?;
+        let mut images = Vec::new();
+        for (one, manifest) in assembled.iter().zip(&told.images) {
+            images.push(self.built_image(one, layers, manifest.digest())?);
+        }
+        Ok((images, told.index.digest()))
+    }
+
+    fn built_image(
+        &self,
+        one: &Assembled<'_>,
+        layers: &[KnownLayer<'_>],
+        manifest_digest: Option<Digest>,
+    ) -> Result<BuiltImage, Error> {
+        let stage = one.stage;
+        let (config, layer) = match &one.image {
+            AssembledImage::Committed { config, .. } => (config.clone(), None),
+            AssembledImage::Unfinished { image, layer } => {
+                let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
+                ((image.finish)(&written), Some(written))
+            }
+        };
+        let watched = layer.and_then(|layer| layer.watched);
+        Ok(BuiltImage {
+            platform: stage.stage.platform.clone(),
+            image_id: config.digest(),
+            manifest_digest,
+            ports: config.exposed_ports(),
+            artifact: stage.image.artifact.name.clone(),
+            artifact_digest: one.artifact_digest.or(watched).or(stage.image.artifact.sha256),
+            builder: stage.stage.builder.name.clone(),
+            layer_digest: layer.map(|layer| layer.diff_id),
+        })
+    }
+
+    fn stages(&self) -> Vec<StageWork<'_>> {
+        let Prepared { plan, images, .. } = self.prepared;
+        let stages = plan.stages.iter().zip(images).enumerate();
+        stages.map(|(index, (stage, image))| StageWork::new(self, index, stage, image)).collect()
     }
 
     /// Removes what the daemon holds for this run alone: the built-in base that a script ran on, and after an error
     /// what was committed or loaded and never got its name.
     async fn clean_up(&self, failed: bool) {
-        let may_hold = failed || matches!(self.stage.assembly, Assembly::Run { .. });
+        let runs = |stage: &crate::plan::Stage| matches!(stage.assembly, Assembly::Run { .. });
+        let may_hold = failed || self.prepared.plan.stages.iter().any(runs);
         let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| may_hold) else { return };
         let lease = self.prepared.lease.id().to_owned();
         if let Err(error) = remove_leftovers(daemon, &[lease]).await {
             tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
             self.surroundings.keep_lease();
         }
-    }
-
-    pub(super) async fn base(&self) -> Result<BaseImage, Error> {
-        let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
-        let platform = Some(self.stage.platform.clone());
-        let (pull, offline) = (self.request.pull, self.request.offline);
-        if self.stage.builder.base_source == BaseSource::Registry {
-            let options = registry::ResolveOptions { platform, pull, offline };
-            return Ok(self.surroundings.registries()?.resolve(reference, &options).await?);
-        }
-        let credential_files = self.surroundings.daemon.credential_files.clone();
-        let options = ResolveOptions { platform, pull, offline, credential_files };
-        Ok(self.daemon()?.resolve(reference, &options, &self.surroundings.events).await?)
-    }
-
-    /// The base's name; none for the built-in one.
-    pub(super) fn base_reference(&self) -> Option<&ImageReference> {
-        match &self.prepared.selection {
-            Selection::Template(choice) => match &choice.base.image {
-                BaseName::BuiltInStatic => None,
-                BaseName::Image(reference) => Some(reference),
-            },
-            Selection::Image(choice) => Some(&choice.reference),
-        }
-    }
-
-    pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs { artifact: &self.prepared.artifact, template: &self.prepared.template_entries }
-    }
-
-    /// Performs the placement: one layer, one config, written to every output in one pass each.
-    async fn place(&self, entries: &[PlannedEntry]) -> Result<StageResult, Error> {
-        let memo = self.surroundings.memo(self.request.use_memo)?;
-        let mut known = KnownLayer::find(&memo, self.prepared, entries, self.stage.date);
-        let base = self.base().await?;
-        let layer = assemble::layer(entries, self.inputs(), self.stage.date)?;
-        let values = KnownValues {
-            artifact_digest: self.prepared.artifact.sha256.map(|digest| digest.to_string()),
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            builder_scripts: None,
-        };
-        let image = self.unfinished(base, layer, values, Vec::new());
-        self.write(&image, &mut known).await
-    }
-
-    /// Puts together what sinks write; `labels` are those that a script left.
-    pub(super) fn unfinished(
-        &self,
-        base: BaseImage,
-        layer: Layer,
-        values: KnownValues,
-        labels: Vec<(String, String)>,
-    ) -> UnfinishedImage {
-        let planned = self.stage.image.clone();
-        let base_config = base.config.clone();
-        let finish = move |written: &WrittenLayer| {
-            let mut values = values.clone();
-            if let Some(digest) = written.watched {
-                values.artifact_digest = Some(digest.to_string());
-            }
-            assemble::finish(&base_config, &planned.resolve(&values), &labels, &[written.diff_id])
-        };
-        let annotations = self.stage.image.annotations.clone();
-        UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
-    }
-
-    /// An artifact that was written to while it was read may be in the image half old and half new.
-    pub(super) fn check_unchanged(&self) -> Result<(), Error> {
-        let content = &self.prepared.artifact.content;
-        let changed = content.changed().unwrap_or(true);
-        if changed {
-            return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());
-        }
-        Ok(())
     }
 }

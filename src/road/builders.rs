@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Error, Surroundings};
 use crate::builder::check::{Finding, check};
+use crate::builder::metadata::{Product, Takes};
 use crate::builder::observe::observe;
 use crate::builder::scaffold::scaffold;
 use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
@@ -24,10 +25,22 @@ pub struct BuilderSummary {
     pub name: String,
     /// Its versions, newest last.
     pub versions: Vec<String>,
+    /// Whether it takes finished artifacts or sources.
+    pub takes: TakesSummary,
     /// What it is for, one line.
     pub description: String,
     /// Where it comes from: `built in` or a directory.
     pub origin: String,
+}
+
+/// What a builder makes images of, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TakesSummary {
+    /// Finished artifacts.
+    Artifacts,
+    /// Sources.
+    Sources,
 }
 
 /// One builder in all detail.
@@ -101,11 +114,18 @@ pub async fn show_builder(name: &str, surroundings: &Surroundings) -> Result<Bui
     let metadata = &template.metadata;
     let mut details = Vec::new();
     let mut detail = |name: &str, value: String| details.push((name.to_owned(), value));
-    let kinds: Vec<&str> = metadata.kinds.iter().map(|kind| kind.plural()).collect();
-    detail("takes", kinds.join(", "));
+    detail("takes", metadata.takes.words());
     detail("digest", template.digest().to_string());
     detail("assembled by", if template.may_be_placed() { "placing" } else { "running its script" }.into());
-    detail("artifact", metadata.placement.artifact.to_string());
+    match &metadata.takes {
+        Takes::Artifacts(section) => detail("artifact", section.placement.artifact.to_string()),
+        Takes::Sources(section) => {
+            detail("makes", product_words(&section.product));
+            for cache in &section.caches {
+                detail(&format!("cache {}", cache.name), cache.path.to_string());
+            }
+        }
+    }
     detail("scripts", metadata.scripts_directory.to_string());
     detail("user", metadata.image.user.to_string());
     detail("working directory", metadata.image.working_directory.to_string());
@@ -118,6 +138,16 @@ pub async fn show_builder(name: &str, surroundings: &Surroundings) -> Result<Bui
         detail("usage", usage);
     }
     Ok(BuilderDetails { summary: summary(template), details })
+}
+
+fn product_words(product: &Product) -> String {
+    match product {
+        Product::Artifact { kind, places } => {
+            let places = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+            format!("{kind}, taken from {places}")
+        }
+        Product::Image => "the image itself".to_owned(),
+    }
 }
 
 /// The text that a `usage` script prints, if it is one here-document, as the built-in ones are.
@@ -264,6 +294,10 @@ fn summary(template: &Template) -> BuilderSummary {
     BuilderSummary {
         name: metadata.name.clone(),
         versions: metadata.versions.iter().map(|version| version.version.clone()).collect(),
+        takes: match metadata.takes {
+            Takes::Artifacts(_) => TakesSummary::Artifacts,
+            Takes::Sources(_) => TakesSummary::Sources,
+        },
         description: metadata.description.clone(),
         origin: match &template.origin {
             TemplateOrigin::BuiltIn => "built in".into(),

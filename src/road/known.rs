@@ -4,8 +4,9 @@
 
 use std::time::SystemTime;
 
-use super::prepare::Prepared;
-use crate::assemble::{self, Inputs};
+use super::prepare::PreparedImage;
+use crate::assemble;
+use crate::fs::Lease;
 use crate::image::compression::{Compression, WrittenBlob};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ManifestFormat};
@@ -24,9 +25,10 @@ pub(super) struct KnownLayer<'a> {
 /// A layer that follows from what is placed.
 struct Placed<'a> {
     memo: &'a Memo,
-    prepared: &'a Prepared,
+    image: &'a PreparedImage,
     entries: &'a [PlannedEntry],
     date: u64,
+    lease: &'a Lease,
     /// When the artifact was not read yet.
     began: SystemTime,
 }
@@ -40,12 +42,13 @@ impl<'a> KnownLayer<'a> {
     /// Looks up what is known. Reads added files whose digest is not known; never the artifact.
     pub(super) fn find(
         memo: &'a Memo,
-        prepared: &'a Prepared,
+        image: &'a PreparedImage,
         entries: &'a [PlannedEntry],
         date: u64,
+        lease: &'a Lease,
     ) -> Self {
-        let placed = Placed { memo, prepared, entries, date, began: SystemTime::now() };
-        let artifact = &prepared.artifact;
+        let placed = Placed { memo, image, entries, date, lease, began: SystemTime::now() };
+        let artifact = &image.artifact;
         let digest = artifact.sha256.or_else(|| memo.file(&artifact.content.stamp()?));
         let recipe = digest.and_then(|digest| placed.recipe(digest));
         let layer = recipe.and_then(|recipe| memo.get(&recipe));
@@ -81,16 +84,16 @@ impl<'a> KnownLayer<'a> {
         self.remember(blob.layer);
         if let Some(placed) = &self.placed {
             let key = blob_key(&blob.layer, compression, format);
-            placed.memo.put(&key, &blob.descriptor, placed.prepared.lease.temporary_directory());
+            placed.memo.put(&key, &blob.descriptor, placed.lease.temporary_directory());
         }
     }
 }
 
 impl Placed<'_> {
     fn remember(&self, layer: WrittenLayer) {
-        let artifact = &self.prepared.artifact;
+        let artifact = &self.image.artifact;
         let Some(digest) = layer.watched.or(artifact.sha256) else { return };
-        let temporary = self.prepared.lease.temporary_directory();
+        let temporary = self.lease.temporary_directory();
         if let Some(stamp) = artifact.content.stamp() {
             self.memo.put_file(&stamp, digest, self.began, temporary);
         }
@@ -101,9 +104,8 @@ impl Placed<'_> {
     }
 
     fn recipe(&self, artifact: Digest) -> Option<String> {
-        let inputs = Inputs { artifact: &self.prepared.artifact, template: &self.prepared.template_entries };
         let digest_of = |content: &FileContent| self.digest_of(content);
-        assemble::recipe(self.entries, inputs, self.date, artifact, digest_of).ok()
+        assemble::recipe(self.entries, self.image.inputs(), self.date, artifact, digest_of).ok()
     }
 
     fn digest_of(&self, content: &FileContent) -> std::io::Result<Digest> {
@@ -114,7 +116,7 @@ impl Placed<'_> {
         let began = SystemTime::now();
         let digest = assemble::read_digest(&mut content.reader())?;
         if let Some(stamp) = stamp {
-            self.memo.put_file(&stamp, digest, began, self.prepared.lease.temporary_directory());
+            self.memo.put_file(&stamp, digest, began, self.lease.temporary_directory());
         }
         Ok(digest)
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::Error;
-use super::build::Work;
 use super::known::KnownLayer;
 use super::outputs::{Placed, blocking};
+use super::stage::StageWork;
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::WrittenBlob;
@@ -14,7 +14,7 @@ use crate::store::UnfinishedImage;
 use crate::store::archive::LayerFile;
 use crate::store::layout::{LayoutImage, LayoutOptions, WrittenLayout, write_layout, write_layout_archive};
 
-impl Work<'_> {
+impl StageWork<'_> {
     /// Writes an image into a layout.
     pub(super) async fn write_layout(
         &self,
@@ -23,7 +23,7 @@ impl Work<'_> {
         path: &Path,
         is_archive: bool,
     ) -> Result<Placed, Error> {
-        let compression = self.request.compression;
+        let compression = self.work.request.compression;
         let files = self.base_files(image).await?;
         let image = image.clone();
         let blob = known.blob(compression, ManifestFormat::Oci);
@@ -58,14 +58,14 @@ impl Work<'_> {
         files: Vec<LayerFile>,
         with_image: impl FnOnce(&mut Write<'_>) -> Result<WrittenLayout, Error> + Send + 'static,
     ) -> Result<WrittenLayout, Error> {
-        let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
+        let step = self.work.surroundings.events.start(Step::Write, path.display().to_string(), None);
         let options = LayoutOptions {
-            tags: self.stage.tags.clone(),
-            compression: self.request.compression,
+            tags: self.work.prepared.plan.tags.clone(),
+            compression: self.work.request.compression,
             known,
             ..LayoutOptions::default()
         };
-        let (path, lease) = (path.to_owned(), self.prepared.lease.clone());
+        let (path, lease) = (path.to_owned(), self.work.prepared.lease.clone());
         let written = blocking(move || {
             if !is_archive {
                 return with_image(&mut |image| Ok(write_layout(image, &files, &options, &path, &lease)?));

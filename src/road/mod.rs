@@ -10,6 +10,7 @@ mod copy;
 mod dockerfile;
 mod doctor;
 mod error;
+mod index;
 mod known;
 mod layouts;
 mod login;
@@ -19,6 +20,7 @@ mod run;
 mod sandbox;
 mod script;
 mod source;
+mod stage;
 mod surroundings;
 
 use std::time::Duration;
@@ -27,8 +29,8 @@ use serde::Serialize;
 
 pub use build::build;
 pub use builders::{
-    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, check_builder, create_builder, export_builder,
-    list_builders, show_builder,
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
+    create_builder, export_builder, list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use copy::{CopyRequest, ImageLocation, copy};
@@ -41,7 +43,7 @@ pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
 use crate::events::Events;
-use crate::image::{Digest, ImageReference};
+use crate::image::{Digest, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource, Origin};
 use crate::plan::{AssemblyKind, Plan};
 use crate::request::{Output, Request};
@@ -59,13 +61,14 @@ pub struct Inspection {
     pub facts: Facts,
 }
 
-/// A finished build.
+/// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
-    /// Digest of its manifest, if an output has one; registries know the image by it.
+    /// Digest of what the names mean in registries and layouts, if an output has such: of the image's manifest, or of
+    /// the index.
     pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
@@ -83,6 +86,32 @@ pub struct Built {
     pub assembly_reason: String,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,
+    /// Digest of the new layer's tar; none if an engine committed it.
+    pub layer_digest: Option<Digest>,
+    /// Digest of the index, if an output has one.
+    pub index_digest: Option<Digest>,
+    /// Every image, one for each platform.
+    pub images: Vec<BuiltImage>,
+}
+
+/// The image for one platform.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltImage {
+    /// The platform.
+    pub platform: Platform,
+    /// Digest of its config.
+    pub image_id: Digest,
+    /// Digest of its own manifest, if an output has one.
+    pub manifest_digest: Option<Digest>,
+    /// Its ports.
+    pub ports: Vec<String>,
+    /// The artifact's name.
+    pub artifact: String,
+    /// Digest of the artifact.
+    pub artifact_digest: Option<Digest>,
+    /// The builder that was used.
+    pub builder: String,
     /// Digest of the new layer's tar; none if an engine committed it.
     pub layer_digest: Option<Digest>,
 }

@@ -1,59 +1,164 @@
-//! Owns where results go: each output gets the image through its sink, and what one learns serves the next.
+//! Owns where results go: each output gets the image, or the index, through its sink, and what one learns serves the
+//! next. Outputs that take all images are `index`.
 
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::build::{StageResult, Work};
+use super::build::{Told, Work};
 use super::known::KnownLayer;
+use super::stage::{Assembled, AssembledImage, StageWork};
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::{WrittenBlob, all_cores};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImageReference};
+use crate::plan::{PlannedOutput, Takes};
 use crate::request::Output;
 use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive, write_from_files};
-use crate::store::daemon::{Daemon, PublishContext, ResolveOptions};
+use crate::store::daemon::{PublishContext, ResolveOptions};
 use crate::store::layout::{Layout, WrittenLayout};
 use crate::store::registry::PublishOptions;
 use crate::store::{BaseImage, BaseLayers, CompressedLayer, UnfinishedImage, WrittenImage};
 
+/// What the outputs told.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) index: Told,
+    /// Of each image.
+    pub(super) images: Vec<Told>,
+}
+
 impl Work<'_> {
-    /// Writes `image` to every output, in one pass each; a layer that is known is read only by a sink that lacks it.
+    /// Writes every output, in one pass each; a layer that is known is read only by a sink that lacks it.
     pub(super) async fn write(
         &self,
+        assembled: &[Assembled<'_>],
+        layers: &mut [KnownLayer<'_>],
+    ) -> Result<Written, Error> {
+        let mut written = Written { index: Told::default(), images: Vec::new() };
+        written.images.resize_with(assembled.len(), Told::default);
+        // Publishing a committed image in the daemon removes it, so the daemon comes last.
+        let is_last = |planned: &&PlannedOutput| match planned.takes {
+            Takes::Image { stage } => {
+                planned.output == Output::Docker
+                    && matches!(assembled[stage].image, AssembledImage::Committed { .. })
+            }
+            Takes::Index => false,
+        };
+        let (last, first): (Vec<_>, Vec<_>) = self.prepared.plan.outputs.iter().partition(is_last);
+        for PlannedOutput { output, takes } in first.into_iter().chain(last) {
+            match *takes {
+                Takes::Image { stage } => {
+                    let digest = assembled[stage].write(output, layers).await?;
+                    written.images[stage].tell(output, digest);
+                }
+                Takes::Index => {
+                    let all = self.write_index(output, assembled, layers).await?;
+                    written.index.tell(output, Some(all.index));
+                    for (told, digest) in written.images.iter_mut().zip(all.images) {
+                        told.tell(output, Some(digest));
+                    }
+                }
+            }
+        }
+        for one in assembled {
+            one.remove_unpublished().await?;
+        }
+        Ok(written)
+    }
+}
+
+impl Assembled<'_> {
+    /// Writes the image to one output, and gives the digest of its manifest there.
+    async fn write(&self, output: &Output, layers: &mut [KnownLayer<'_>]) -> Result<Option<Digest>, Error> {
+        match &self.image {
+            AssembledImage::Unfinished { image, layer } => {
+                let known = &mut layers[*layer];
+                let written = self.stage.write_unfinished(output, image, known).await?;
+                if let Some(layer) = written.layer {
+                    known.remember(layer);
+                }
+                Ok(written.manifest_digest)
+            }
+            AssembledImage::Committed { id, config } => self.stage.write_committed(output, id, config).await,
+        }
+    }
+
+    /// Takes out of the daemon what was committed there and is to stay elsewhere only.
+    async fn remove_unpublished(&self) -> Result<(), Error> {
+        let AssembledImage::Committed { id, .. } = &self.image else { return Ok(()) };
+        let here = Takes::Image { stage: self.stage.index };
+        let mut outputs = self.stage.work.prepared.plan.outputs.iter();
+        if !outputs.any(|planned| planned.output == Output::Docker && planned.takes == here) {
+            self.stage.work.daemon()?.remove_image(id).await?;
+        }
+        Ok(())
+    }
+}
+
+impl StageWork<'_> {
+    async fn write_unfinished(
+        &self,
+        output: &Output,
         image: &UnfinishedImage,
         known: &mut KnownLayer<'_>,
-    ) -> Result<StageResult, Error> {
-        let mut manifest_digest = None;
-        for output in &self.stage.outputs {
-            let written = match output {
-                Output::Docker => self.publish(image, known).await?,
-                Output::DockerArchive { path } => self.write_archive(image, path).await?.into(),
-                Output::Registry => self.push(image, known).await?,
-                Output::OciDirectory { path } => self.write_layout(image, known, path, false).await?,
-                Output::OciArchive { path } => self.write_layout(image, known, path, true).await?,
-            };
-            if let Some(layer) = written.layer {
-                known.remember(layer);
-            }
-            tell(&mut manifest_digest, output, written.manifest_digest);
-        }
-        let written = known.layer.ok_or(Error::NoOutput)?;
-        let config = (image.finish)(&written);
-        Ok(StageResult {
-            image_id: config.digest(),
-            manifest_digest,
-            ports: config.exposed_ports(),
-            artifact_digest: written.watched.or(self.prepared.artifact.sha256),
-            layer_digest: Some(written.diff_id),
+    ) -> Result<Placed, Error> {
+        Ok(match output {
+            Output::Docker => self.publish(image, known).await?,
+            Output::DockerArchive { path } => self.write_archive(image, path).await?.into(),
+            Output::Registry => self.push(image, known).await?,
+            Output::OciDirectory { path } => self.write_layout(image, known, path, false).await?,
+            Output::OciArchive { path } => self.write_layout(image, known, path, true).await?,
         })
+    }
+
+    /// Writes what an engine committed in the daemon, with its final config.
+    async fn write_committed(
+        &self,
+        output: &Output,
+        id: &str,
+        config: &ImageConfig,
+    ) -> Result<Option<Digest>, Error> {
+        let files = match output {
+            Output::Docker => Vec::new(),
+            _ => self.committed_files(id, config).await?,
+        };
+        let written = match output {
+            Output::Docker => {
+                let context = self.publish_context();
+                self.work.daemon()?.publish_committed(id, config, self.tags(), &context).await?;
+                return Ok(None);
+            }
+            Output::DockerArchive { path } => {
+                self.write_committed_archive(config, files, path).await?;
+                return Ok(None);
+            }
+            Output::OciDirectory { path } => self.write_committed_layout(config, files, path, false).await?,
+            Output::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
+            Output::Registry => self.push_committed(config, files).await?,
+        };
+        Ok(Some(written.manifest.digest))
+    }
+
+    /// All layers of what an engine committed, as files.
+    pub(super) async fn committed_files(
+        &self,
+        id: &str,
+        config: &ImageConfig,
+    ) -> Result<Vec<LayerFile>, Error> {
+        let export = || self.export(id, config, id);
+        Ok(self.exported.get_or_try_init(export).await?.clone())
+    }
+
+    fn tags(&self) -> &[ImageReference] {
+        &self.work.prepared.plan.tags
     }
 
     /// Puts it into the daemon.
     async fn publish(&self, image: &UnfinishedImage, known: &KnownLayer<'_>) -> Result<Placed, Error> {
         let image = self.on_daemon(image).await?;
         let context = self.publish_context();
-        Ok(self.daemon()?.publish(&image, known.layer, &self.stage.tags, &context).await?.into())
+        Ok(self.work.daemon()?.publish(&image, known.layer, self.tags(), &context).await?.into())
     }
 
     /// The same image on the base as the daemon has it: a daemon takes layers that it has by their diff IDs.
@@ -61,9 +166,9 @@ impl Work<'_> {
         let BaseLayers::Described(_) = &image.base.layers else { return Ok(image.clone()) };
         let options = ResolveOptions {
             platform: Some(self.stage.platform.clone()),
-            pull: self.request.pull,
-            offline: self.request.offline,
-            credential_files: self.surroundings.daemon.credential_files.clone(),
+            pull: self.work.request.pull,
+            offline: self.work.request.offline,
+            credential_files: self.work.surroundings.daemon.credential_files.clone(),
         };
         let reference = self.base_reference().ok_or(Error::NoDaemon)?;
         let reference = match image.base.manifest_digest {
@@ -71,7 +176,7 @@ impl Work<'_> {
             Some(digest) => reference.with_digest(digest),
             None => reference.clone(),
         };
-        let found = self.daemon()?.resolve(&reference, &options, &self.surroundings.events).await?;
+        let found = self.work.daemon()?.resolve(&reference, &options, &self.work.surroundings.events).await?;
         let invalid = |source| Error::Config { base: image.base.name.clone(), source };
         let (wanted, there) = (image.base.config.diff_ids(), found.config.diff_ids());
         if wanted.map_err(invalid)? != there.map_err(invalid)? {
@@ -85,13 +190,13 @@ impl Work<'_> {
 
     /// Pushes it to the registries that its tags name.
     async fn push(&self, image: &UnfinishedImage, known: &mut KnownLayer<'_>) -> Result<Placed, Error> {
-        let compression = self.request.compression;
+        let compression = self.work.request.compression;
         let format = image.manifest_format();
         let options = PublishOptions {
             encode: CompressedLayer::encode(compression, all_cores()),
             known: known.blob(compression, format).map(|blob| (blob.layer, blob.descriptor)),
         };
-        let published = self.surroundings.registries()?.publish(image, &self.stage.tags, &options).await?;
+        let published = self.work.surroundings.registries()?.publish(image, self.tags(), &options).await?;
         let blob = WrittenBlob { layer: published.layer, descriptor: published.blob };
         known.remember_blob(&blob, compression, format);
         Ok(Placed { layer: Some(blob.layer), manifest_digest: Some(published.manifest.digest) })
@@ -110,19 +215,19 @@ impl Work<'_> {
 
     fn publish_context(&self) -> PublishContext {
         PublishContext {
-            lease: self.prepared.lease.id().to_owned(),
-            spool_directory: self.prepared.lease.temporary_directory().to_owned(),
-            events: self.surroundings.events.clone(),
+            lease: self.work.prepared.lease.id().to_owned(),
+            spool_directory: self.work.prepared.lease.temporary_directory().to_owned(),
+            events: self.work.surroundings.events.clone(),
         }
     }
     async fn write_archive(&self, image: &UnfinishedImage, path: &Path) -> Result<WrittenImage, Error> {
-        let step = self.surroundings.events.start(Step::Write, path.display().to_string(), None);
+        let step = self.work.surroundings.events.start(Step::Write, path.display().to_string(), None);
         let files = match &image.base.layers {
             BaseLayers::Described(_) => self.unpack_for_archive(&image.base).await?,
             _ => self.base_files(image).await?,
         };
-        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
-        let (image, tags) = (image.clone(), self.stage.tags.clone());
+        let mut out = AtomicFile::create(path, None, &self.work.prepared.lease).map_err(Error::Output)?;
+        let (image, tags) = (image.clone(), self.tags().to_vec());
         let written = blocking(move || {
             let written = write_archive(&image, &files, &tags, &mut out);
             let written = written.map_err(|error| with_path(error, &out))?;
@@ -142,7 +247,7 @@ impl Work<'_> {
     }
 
     fn layers_directory(&self) -> Result<PathBuf, Error> {
-        let directory = self.prepared.lease.temporary_directory().join("layers");
+        let directory = self.work.prepared.lease.temporary_directory().join(format!("layers-{}", self.index));
         crate::fs::create_private_directory(&directory)?;
         Ok(directory)
     }
@@ -156,48 +261,7 @@ impl Work<'_> {
         let invalid = |source| Error::Config { base: base.to_owned(), source };
         let wanted = config.diff_ids().map_err(invalid)?;
         let directory = self.layers_directory()?;
-        Ok(self.daemon()?.layers(image_id, &wanted, &directory).await?)
-    }
-
-    /// Writes what an engine committed in the daemon, with its final config; gives the digest of the manifest, where
-    /// an output has one.
-    pub(super) async fn write_committed(
-        &self,
-        daemon: &Daemon,
-        image_id: &str,
-        config: &ImageConfig,
-    ) -> Result<Option<Digest>, Error> {
-        let mut manifest_digest = None;
-        // The daemon comes last: publishing there removes the committed image.
-        let elsewhere = self.stage.outputs.iter().filter(|output| **output != Output::Docker);
-        let elsewhere: Vec<&Output> = elsewhere.collect();
-        let files = match elsewhere.is_empty() {
-            true => Vec::new(),
-            false => self.export(image_id, config, image_id).await?,
-        };
-        for output in elsewhere {
-            let files = files.clone();
-            let written = match output {
-                Output::Docker => continue,
-                Output::DockerArchive { path } => {
-                    self.write_committed_archive(config, files, path).await?;
-                    continue;
-                }
-                Output::OciDirectory { path } => {
-                    self.write_committed_layout(config, files, path, false).await?
-                }
-                Output::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
-                Output::Registry => self.push_committed(config, files).await?,
-            };
-            tell(&mut manifest_digest, output, Some(written.manifest.digest));
-        }
-        if self.stage.outputs.contains(&Output::Docker) {
-            let context = self.publish_context();
-            daemon.publish_committed(image_id, config, &self.stage.tags, &context).await?;
-        } else {
-            daemon.remove_image(image_id).await?;
-        }
-        Ok(manifest_digest)
+        Ok(self.work.daemon()?.layers(image_id, &wanted, &directory).await?)
     }
 
     async fn write_committed_archive(
@@ -206,8 +270,8 @@ impl Work<'_> {
         files: Vec<LayerFile>,
         path: &Path,
     ) -> Result<(), Error> {
-        let mut out = AtomicFile::create(path, None, &self.prepared.lease).map_err(Error::Output)?;
-        let (config, tags) = (config.clone(), self.stage.tags.clone());
+        let mut out = AtomicFile::create(path, None, &self.work.prepared.lease).map_err(Error::Output)?;
+        let (config, tags) = (config.clone(), self.tags().to_vec());
         blocking(move || {
             let names: Vec<String> = tags.iter().map(ImageReference::familiar).collect();
             let written = write_from_files(&config, &files, &names, &mut out);
@@ -223,19 +287,11 @@ impl Work<'_> {
         config: &ImageConfig,
         files: Vec<LayerFile>,
     ) -> Result<WrittenLayout, Error> {
-        let directory = self.prepared.lease.temporary_directory().join("push");
+        let directory = self.work.prepared.lease.temporary_directory().join(format!("push-{}", self.index));
         let written = self.write_committed_layout(config, files, &directory, false).await?;
         let blobs = Layout::open(&directory)?.blobs();
-        self.surroundings.registries()?.copy(&written.manifest, &blobs, &self.stage.tags).await?;
+        self.work.surroundings.registries()?.copy(&written.manifest, &blobs, self.tags()).await?;
         Ok(written)
-    }
-}
-
-/// Formats differ, and so the digests of several outputs may. The one to tell is the registry's, whose name it is told
-/// with; else the first.
-fn tell(told: &mut Option<Digest>, output: &Output, written: Option<Digest>) {
-    if written.is_some() && (told.is_none() || *output == Output::Registry) {
-        *told = written;
     }
 }
 

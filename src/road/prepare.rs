@@ -6,18 +6,19 @@ use std::time::Instant;
 
 use super::source::check_declared;
 use super::{Error, Surroundings};
+use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
 use crate::detect::{DetectError, DetectOptions, Facts, detect};
 use crate::engine::sandbox::{SandboxSettings, probe};
-use crate::events::{Events, Step};
+use crate::events::{Events, RunningStep, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::{
     AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
 };
-use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Plan, SourceStage, Stage};
+use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage};
 use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
@@ -25,10 +26,42 @@ use crate::store::daemon::{Daemon, remove_leftovers};
 pub(super) struct Prepared {
     pub(super) lease: Arc<Lease>,
     pub(super) daemon: Option<Daemon>,
-    pub(super) artifact: Artifact,
+    pub(super) plan: Plan,
+    /// The open handles of each stage of the plan.
+    pub(super) images: Vec<PreparedImage>,
+}
+
+/// What carrying out one stage needs.
+pub(super) struct PreparedImage {
+    /// Several images may have the same one.
+    pub(super) artifact: Arc<Artifact>,
     pub(super) selection: Selection,
     pub(super) template_entries: Vec<Entry>,
-    pub(super) plan: Plan,
+}
+
+impl PreparedImage {
+    /// What the entries of the stage's plan refer to.
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs { artifact: &self.artifact, template: &self.template_entries }
+    }
+
+    /// Whether equal entries of both mean equal bytes.
+    pub(super) fn places_the_same(&self, other: &Self) -> bool {
+        let (Selection::Template(one), Selection::Template(two)) = (&self.selection, &other.selection) else {
+            return false;
+        };
+        // The launcher, which stands for scripts, is another one for each platform.
+        Arc::ptr_eq(&self.artifact, &other.artifact)
+            && Arc::ptr_eq(&one.template, &two.template)
+            && !one.needs_launcher()
+            && !two.needs_launcher()
+    }
+}
+
+/// An artifact that was looked at.
+struct Examined {
+    artifact: Arc<Artifact>,
+    facts: Facts,
 }
 
 /// What a plan is made for.
@@ -88,52 +121,62 @@ async fn prepare_given(
         Ok::<_, Error>((found, daemon))
     };
     let reading = async {
-        let source = given.as_ref().map(|(_, source)| *source);
-        let artifact = match given {
-            Some((artifact, _)) => artifact,
-            None => fetch(&request.source, &request.input, &lease, surroundings).await?,
-        };
-        let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
-        if let Some(source) = source {
-            check_declared(&source.product, &source.builder.name, &artifact.name, &facts)?;
+        let mut examined = Vec::new();
+        if let Some((artifact, source)) = given {
+            let built = examine(artifact, request, surroundings)?;
+            check_declared(source, &built.artifact.name, &built.facts)?;
+            return Ok(vec![built]);
         }
-        Ok((artifact, facts))
+        for source in std::iter::once(&request.source).chain(&request.other_sources) {
+            let artifact = fetch(source, &request.input, &lease, surroundings).await?;
+            examined.push(examine(artifact, request, surroundings)?);
+        }
+        Ok(examined)
     };
-    let ((mut found, mut daemon), (artifact, facts)) = tokio::try_join!(finding, reading)?;
-    check_class_path(&artifact, &facts)?;
-    check_main_class(request, &artifact, &facts)?;
-    let step = surroundings.events.start(Step::Plan, artifact.name.clone(), None);
-    let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
-    let selection = select(
-        &catalog,
-        &SelectionRequest {
-            artifact: &artifact.name,
-            facts: &facts,
-            builder: request.builder.as_ref(),
-            platform: request.platform.as_ref(),
-            added: &added,
-        },
-    )?;
-    let mut sandbox = false;
-    if request.assemble == AssembleRequest::Auto && !selection.may_be_placed() {
+    let ((mut found, mut daemon), examined) = tokio::try_join!(finding, reading)?;
+    let first = &examined.first().expect("a request names an artifact").artifact.name;
+    let step = surroundings.events.start(Step::Plan, first.clone(), None);
+    let mut machine = machine(daemon.as_ref());
+    let named: Vec<(&str, &Facts)> =
+        examined.iter().map(|one| (one.artifact.name.as_str(), &one.facts)).collect();
+    let targets = plan::targets(request, &named, &machine)?;
+    let mut selections = Vec::new();
+    for target in &targets.kept {
+        let Examined { artifact, facts } = &examined[target.artifact];
+        selections.push(selection(&catalog, request, artifact, facts, target.platform.as_ref())?);
+    }
+    if request.assemble == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed) {
         found = surroundings.find_daemon().await;
         daemon = found.as_ref().ok().cloned().flatten();
-        sandbox = daemon.is_none()
-            && (purpose == Purpose::Rendering || sandbox_works(surroundings, &lease, request).await);
+        machine = Machine {
+            sandbox: daemon.is_none()
+                && (purpose == Purpose::Rendering || sandbox_works(surroundings, &lease, request).await),
+            ..self::machine(daemon.as_ref())
+        };
     }
-    let native_platform =
-        daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
-    let template_entries = template_entries(&selection, &native_platform);
-    let decided = Decided {
-        artifact: &artifact,
-        facts: &facts,
-        selection: &selection,
-        template_entries: &template_entries,
-        daemon: daemon.is_some(),
-        sandbox,
-        native_platform,
-    };
-    let plan = match (plan::make(request, &decided), found) {
+    let images: Vec<PreparedImage> = targets
+        .kept
+        .iter()
+        .zip(selections)
+        .map(|(target, selection)| PreparedImage {
+            artifact: examined[target.artifact].artifact.clone(),
+            template_entries: template_entries(&selection, &machine.native_platform),
+            selection,
+        })
+        .collect();
+    let decided: Vec<Decided<'_>> = targets
+        .kept
+        .iter()
+        .zip(&images)
+        .map(|(target, image)| Decided {
+            artifact: &image.artifact,
+            facts: &examined[target.artifact].facts,
+            selection: &image.selection,
+            template_entries: &image.template_entries,
+            machine: &machine,
+        })
+        .collect();
+    let mut plan = match (plan::make(request, &decided, &machine), found) {
         // Why the daemon does not answer says more than that it doesn't.
         (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
         (Err(error), _) => return Err(error.into()),
@@ -141,7 +184,20 @@ async fn prepare_given(
         (Ok(plan), Err(reason)) if would_use_daemon(request, &plan) => return Err(reason),
         (Ok(plan), _) => plan,
     };
-    for warning in plan.stages.iter().flat_map(|stage| &stage.warnings) {
+    plan.warnings.extend(targets.warning);
+    tell(&plan, step, surroundings);
+    Ok(Prepared { lease, daemon, plan, images })
+}
+
+/// What there is to work with, before the sandbox is asked.
+fn machine(daemon: Option<&Daemon>) -> Machine {
+    let native_platform = daemon.map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
+    Machine { daemon: daemon.is_some(), sandbox: false, native_platform }
+}
+
+/// Says what was decided.
+fn tell(plan: &Plan, step: RunningStep, surroundings: &Surroundings) {
+    for warning in plan.all_warnings() {
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
     for stage in &plan.stages {
@@ -152,12 +208,42 @@ async fn prepare_given(
             assembly = ?stage.assembly.kind(),
             reason = stage.assembly_reason,
             platform = %stage.platform,
-            outputs = ?stage.outputs,
+            outputs = ?plan.outputs,
             "planned"
         );
-        step.clone().made(stage.builder.describe()).finish(stage.assembly.word());
+        let described = stage.builder.describe();
+        let made = match plan.stages.len() {
+            1 => described,
+            _ => format!("{}: {described}", stage.platform),
+        };
+        step.clone().made(made).finish(stage.assembly.word());
     }
-    Ok(Prepared { lease, daemon, artifact, selection, template_entries, plan })
+}
+
+/// Finds out what an artifact is.
+fn examine(artifact: Artifact, request: &Request, surroundings: &Surroundings) -> Result<Examined, Error> {
+    let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
+    check_class_path(&artifact, &facts)?;
+    check_main_class(request, &artifact, &facts)?;
+    Ok(Examined { artifact: Arc::new(artifact), facts })
+}
+
+fn selection(
+    catalog: &Catalog,
+    request: &Request,
+    artifact: &Artifact,
+    facts: &Facts,
+    platform: Option<&Platform>,
+) -> Result<Selection, Error> {
+    let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
+    let asked = SelectionRequest {
+        artifact: &artifact.name,
+        facts,
+        builder: request.builder.as_ref(),
+        platform,
+        added: &added,
+    };
+    Ok(select(catalog, &asked)?)
 }
 
 /// Whether it is clear before anything is known of the artifact that a daemon is needed, or preferred.
@@ -174,7 +260,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
         Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
         Assembly::Place { .. } => {
             stage.builder.base_source == BaseSource::Registry
-                && !stage.outputs.iter().any(Output::has_manifest)
+                && !plan.outputs.iter().any(|planned| planned.output.has_manifest())
         }
     };
     request.outputs.is_empty() || plan.stages.iter().any(by_stage)

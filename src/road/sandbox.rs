@@ -4,25 +4,25 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::Error;
-use super::build::Work;
+use super::stage::StageWork;
 use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
 use crate::image::{Descriptor, LayerCompression};
 use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
 
-impl Work<'_> {
+impl StageWork<'_> {
     /// Makes the engine for containers of `base`.
     pub(super) fn sandbox(&self, base: &BaseImage, allow_root: bool) -> Result<SandboxEngine, Error> {
-        let lease = &self.prepared.lease;
+        let lease = &self.work.prepared.lease;
         let settings = SandboxSettings {
-            program: self.surroundings.program.clone(),
+            program: self.work.surroundings.program.clone(),
             cache: lease.cache().clone(),
             temporary: lease.temporary_directory().to_owned(),
             date: self.stage.date,
             allow_root,
         };
-        Ok(SandboxEngine::new(settings, sandbox_image(base)?, self.surroundings.events.clone()))
+        Ok(SandboxEngine::new(settings, sandbox_image(base)?, self.work.surroundings.events.clone()))
     }
 }
 

@@ -1,69 +1,62 @@
-//! Owns running a builder's script: on which engine, by which contract, and what becomes of the change.
+//! Owns running a builder's script: on which engine, by which contract, and the image that the change becomes.
 
 use super::Error;
-use super::build::{StageResult, Work};
 use super::known::KnownLayer;
+use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
 use crate::assemble::{self, RunResult, ScriptRun, run_script};
 use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Changes, Container, ContainerLimits, Engine};
+use crate::engine::{Changes, ContainerLimits, Engine};
 use crate::image::ImagePath;
 use crate::plan::{EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
 use crate::store::BaseImage;
-use crate::store::daemon::Daemon;
 
 /// Where S2I puts the sources unless a label says otherwise.
 const DEFAULT_DESTINATION: &str = "/tmp";
 
-impl Work<'_> {
-    /// Runs the script and writes what it made.
-    pub(super) async fn run(&self, run: &PlannedRun) -> Result<StageResult, Error> {
+impl<'a> StageWork<'a> {
+    /// Runs the script on `base`.
+    pub(super) async fn run(
+        &'a self,
+        run: &PlannedRun,
+        base: BaseImage,
+        layers: &mut Vec<KnownLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let contract = contract(run, &base)?;
+        let user = user(&contract, &base);
+        let limits = container_limits(&run.limits);
+        let events = &self.work.surroundings.events;
         match run.engine {
-            EngineKind::Docker => self.run_on_docker(run).await,
-            EngineKind::Sandbox => self.run_in_sandbox(run).await,
+            EngineKind::Docker => {
+                let daemon = self.work.daemon()?;
+                let temporary = self.work.prepared.lease.temporary_directory().to_owned();
+                let engine = DockerEngine::new(daemon.clone(), temporary);
+                engine.check(&limits, run.limits.network.as_deref()).await?;
+                let image = daemon.ensure_loaded(&base, self.work.prepared.lease.id()).await?;
+                let script = self.script_run(run, &image, &contract, &user);
+                let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
+                let container = UsedContainer::Docker(outcome.container);
+                self.finish_commit(&base, &contract, outcome.result, container)
+            }
+            EngineKind::Sandbox => {
+                let engine = self.sandbox(&base, run.limits.allow_root_sandbox)?;
+                engine.check(&limits, run.limits.network.as_deref()).await?;
+                let script = self.script_run(run, &base.name, &contract, &user);
+                let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
+                let container = UsedContainer::Sandbox(outcome.container);
+                self.finish_layer(base, &contract, outcome.result, container, layers).await
+            }
         }
     }
 
-    async fn run_on_docker(&self, run: &PlannedRun) -> Result<StageResult, Error> {
-        let daemon = self.daemon()?;
-        let engine = DockerEngine::new(daemon.clone());
-        engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
-        let base = self.base().await?;
-        let contract = contract(run, &base)?;
-        let image = daemon.ensure_loaded(&base, self.prepared.lease.id()).await?;
-        let user = user(&contract, &base);
-        let script = self.script_run(run, &image, &contract, &user);
-        let outcome = run_script(&engine, script, self.inputs(), &self.surroundings.events).await?;
-        // The container is not needed any more and takes the daemon a while to remove; both at once.
-        let finish = self.finish_commit(daemon, &base, &contract, outcome.result);
-        let (result, removed) = tokio::join!(finish, outcome.container.remove());
-        let result = result?;
-        removed?;
-        Ok(result)
-    }
-
-    async fn run_in_sandbox(&self, run: &PlannedRun) -> Result<StageResult, Error> {
-        let base = self.base().await?;
-        let contract = contract(run, &base)?;
-        let engine = self.sandbox(&base, run.limits.allow_root_sandbox)?;
-        engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
-        let user = user(&contract, &base);
-        let script = self.script_run(run, &base.name, &contract, &user);
-        let outcome = run_script(&engine, script, self.inputs(), &self.surroundings.events).await?;
-        let result = self.finish_layer(base, &contract, outcome.result).await;
-        // The layer's files are the container's: it goes last.
-        outcome.container.remove().await?;
-        result
-    }
-
-    fn script_run<'a>(
-        &'a self,
-        run: &'a PlannedRun,
-        image: &'a str,
-        contract: &'a S2iContract,
-        user: &'a str,
-    ) -> ScriptRun<'a> {
+    fn script_run<'b>(
+        &'b self,
+        run: &'b PlannedRun,
+        image: &'b str,
+        contract: &'b S2iContract,
+        user: &'b str,
+    ) -> ScriptRun<'b> {
         ScriptRun {
             image,
             builder: &self.stage.builder.name,
@@ -77,12 +70,12 @@ impl Work<'_> {
             limits: container_limits(&run.limits),
             network: run.limits.network.as_deref(),
             date: self.stage.date,
-            lease: self.prepared.lease.id(),
+            lease: self.work.prepared.lease.id(),
         }
     }
 
     fn values(&self, base: &BaseImage, contract: &S2iContract, result: &RunResult) -> KnownValues {
-        let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
         KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -90,33 +83,42 @@ impl Work<'_> {
         }
     }
 
-    /// Gives the layer that the script made its config and writes both.
+    /// Gives the layer that the script made its config.
     async fn finish_layer(
-        &self,
+        &'a self,
         base: BaseImage,
         contract: &S2iContract,
         result: RunResult,
-    ) -> Result<StageResult, Error> {
-        self.check_unchanged()?;
+        container: UsedContainer,
+        layers: &mut Vec<KnownLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let layer = match (self.check_unchanged(), &result.changes) {
+            (Ok(()), Changes::Layer(layer)) => layer.clone(),
+            (Ok(()), Changes::Committed { .. }) => unreachable!("the sandbox gives a layer"),
+            (Err(error), _) => {
+                container.remove().await?;
+                return Err(error);
+            }
+        };
         let values = self.values(&base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
-        let Changes::Layer(layer) = result.changes else { unreachable!("the sandbox gives a layer") };
+        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        layers.push(KnownLayer::nothing());
         let image = self.unfinished(base, layer, values, result.labels);
-        let written = self.write(&image, &mut KnownLayer::nothing()).await?;
-        Ok(StageResult { artifact_digest, ..written })
+        let image = AssembledImage::Unfinished { image, layer: layers.len() - 1 };
+        Ok(Assembled { stage: self, image, artifact_digest, container: Some(container) })
     }
 
-    /// Gives what the script left in the daemon its config and publishes it.
-    async fn finish_commit(
-        &self,
-        daemon: &Daemon,
+    /// Gives what the script left in the daemon its config.
+    fn finish_commit(
+        &'a self,
         base: &BaseImage,
         contract: &S2iContract,
         result: RunResult,
-    ) -> Result<StageResult, Error> {
+        container: UsedContainer,
+    ) -> Result<Assembled<'a>, Error> {
         self.check_unchanged()?;
         let values = self.values(base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.prepared.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
         let Changes::Committed { image_id, diff_ids } = result.changes else {
             unreachable!("the Docker engine commits")
         };
@@ -125,14 +127,8 @@ impl Work<'_> {
         let edits = self.stage.image.resolve(&values);
         let config =
             assemble::finish(&base.config, &edits, &result.labels, &diff_ids[below.min(diff_ids.len())..]);
-        let manifest_digest = self.write_committed(daemon, &image_id, &config).await?;
-        Ok(StageResult {
-            image_id: config.digest(),
-            manifest_digest,
-            ports: config.exposed_ports(),
-            artifact_digest,
-            layer_digest: None,
-        })
+        let image = AssembledImage::Committed { id: image_id, config };
+        Ok(Assembled { stage: self, image, artifact_digest, container: Some(container) })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod produced;
 pub mod request;
 pub mod scripts;
+mod selection;
 pub mod source;
 
 pub use request::{

@@ -1,9 +1,9 @@
 # Installs the Debian packages that the tests need and that are missing. Sourced by `manage`.
 
 test_packages=(
-    buildah busybox-static bzip2 ca-certificates docker-registry docker.io gcc git iptables iproute2 jq libc6-dev libtomcat9-java
-    mmdebstrap musl-tools netavark openjdk-17-jdk-headless podman qemu-user-static runc shellcheck skopeo tomcat10 uidmap umoci unzip
-    xz-utils yq zip zstd
+    binutils-aarch64-linux-gnu buildah busybox-static bzip2 ca-certificates docker-registry docker.io gcc git iproute2
+    iptables jq libc6-dev libtomcat9-java mmdebstrap musl-tools netavark openjdk-17-jdk-headless podman
+    qemu-user-static runc shellcheck skopeo tomcat10 uidmap umoci unzip xz-utils yq zip zstd
 )
 # AppArmor kernels need its parser before Docker starts a container; a machine without systemd may have no cgroups.
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || test_packages+=(apparmor)
@@ -52,6 +52,58 @@ install_packages() {
 # Packages whose files go into base images and compile fixtures, but which need not be installed on this machine.
 image_packages=(busybox-static libeclipse-jdt-core-java libtomcat10-java libtomcat9-java musl tomcat10 tomcat10-common)
 
+# What the bases of the source builders are made of, each on top of packages that another layer has.
+source_builders=(golang maven nodejs python nginx)
+packages_of() {
+    case $1 in
+    golang) echo golang-1.19-go ;;
+    maven) echo openjdk-17-jdk-headless maven libmaven-{clean,compiler,deploy,install,jar,resources,war}-plugin-java libsurefire-java libservlet-api-java ;;
+    nodejs) echo nodejs npm ;;
+    python) echo python3 python3-pip python3-setuptools python3-wheel gunicorn ;;
+    nginx) echo nginx-light ;;
+    esac
+}
+packages_below() {
+    case $1 in
+    maven) echo '?essential' openjdk-17-jre-headless ca-certificates-java ;;
+    *) echo '?essential' ;;
+    esac
+}
+
+# apt-get as on a machine that has nothing installed and knows Debian's own packages only.
+apt_from_nothing() {
+    local options=(--quiet=2 --option Dir::State::status=/dev/null --option APT::Install-Recommends=false)
+    if grep --quiet bookworm /etc/apt/sources.list.d/debian.sources 2>/dev/null; then
+        options+=(--option Dir::Etc::sourcelist=/etc/apt/sources.list.d/debian.sources --option Dir::Etc::sourceparts=/dev/null)
+    fi
+    apt-get "${options[@]}" --option Acquire::Retries=3 "$@" </dev/null
+}
+
+# The names of these packages and of all that they need.
+with_dependencies() { apt_from_nothing install --print-uris "$@" | cut -d ' ' -f 2 | cut -d _ -f 1 | sort; }
+
+# Downloads and unpacks what a source builder's base has beside the layers below, into one tree:
+# download_source_builder NAME
+download_source_builder() {
+    local name=$1 directory=$B2I_TEST_PACKAGES/source/$1 list=$B2I_TEST_PACKAGES/source/$1.list package link wanted below
+    read -r -a wanted <<<"$(packages_of "$name")"
+    read -r -a below <<<"$(packages_below "$name")"
+    mkdir -p "$directory" "$directory.download"
+    comm -23 <(with_dependencies "${wanted[@]}") <(with_dependencies "${below[@]}") >"$list"
+    (cd "$directory.download" && apt_from_nothing download $(cat "$list")) || return 1
+    for package in "$directory.download"/*.deb; do
+        dpkg-deb --extract "$package" "$directory"
+    done
+    # Packages may still have files in /lib, which is a link to usr/lib.
+    for link in bin sbin lib lib64; do
+        [ -d "$directory/$link" ] || continue
+        mkdir -p "$directory/usr/$link"
+        cp --archive "$directory/$link/." "$directory/usr/$link/"
+        rm -rf "${directory:?}/$link"
+    done
+    rm -rf "$directory.download" "$directory"/usr/share/{doc,man,locale,info,lintian}
+}
+
 # Downloads and unpacks them, each into a directory of its name below $B2I_TEST_PACKAGES.
 export B2I_TEST_PACKAGES=$state/packages
 download_packages() {
@@ -69,4 +121,17 @@ download_packages() {
     done
     rm -rf "$B2I_TEST_PACKAGES/download"
     touch "$B2I_TEST_PACKAGES/complete"
+}
+
+download_source_builders() {
+    local name
+    for name in "${source_builders[@]}"; do
+        [ ! -e "$B2I_TEST_PACKAGES/source/$name.complete" ] || continue
+        rm -rf "$B2I_TEST_PACKAGES/source/$name"*
+        download_source_builder "$name" >>"$state/log/packages.log" 2>&1 || {
+            tail -n 20 "$state/log/packages.log" >&2
+            fail "the packages of the source builder $name could not be had; the end of $state/log/packages.log is above"
+        }
+        touch "$B2I_TEST_PACKAGES/source/$name.complete"
+    done
 }

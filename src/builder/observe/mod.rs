@@ -3,10 +3,12 @@
 //! Reads a tar of the whole file system (as `docker export` gives it) once, front to back. The image is hostile:
 //! no length that it states is allocated, names are counted, archives inside are bounded. Judges nothing.
 
+mod tools;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
 
-use super::base::BaseLibc;
+use super::base::{BaseLibc, Tool};
 use super::error::BuilderError;
 use super::version::DottedVersion;
 use crate::detect::facts::GlibcVersion;
@@ -54,6 +56,8 @@ pub struct Observations {
     java: BTreeMap<String, u32>,
     /// Tomcat versions, by the path of `catalina.jar`.
     tomcat: BTreeMap<String, DottedVersion>,
+    /// Tools for sources, in the version that is found first in the order of paths.
+    tools: BTreeMap<Tool, DottedVersion>,
     /// Symbolic links and their targets.
     links: BTreeMap<String, String>,
 }
@@ -73,6 +77,10 @@ impl Observations {
     pub fn add_config(&mut self, config: &ImageConfig) {
         self.platform = Some(config.platform());
         self.user = Some(config.user().to_owned());
+        // The one tool whose files do not tell; all official images state it.
+        if let Some(version) = config.env("NODE_VERSION").and_then(|version| version.parse().ok()) {
+            self.tools.insert(Tool::Node, version);
+        }
     }
 
     /// Says whether a program of that name is in `/bin` or `/usr/bin`.
@@ -111,6 +119,11 @@ impl Observations {
     /// Every Tomcat version that was found.
     pub fn tomcat_versions(&self) -> BTreeSet<&DottedVersion> {
         self.tomcat.values().collect()
+    }
+
+    /// The version of a tool, if it is there.
+    pub fn tool(&self, tool: Tool) -> Option<&DottedVersion> {
+        self.tools.get(&tool)
     }
 
     /// Follows the symbolic links in a path; what cannot be followed stays as it is.
@@ -214,6 +227,9 @@ impl Collector {
     /// `has_content` is false for a second name of a file that came before.
     fn file(&mut self, path: String, has_content: bool, content: &mut impl Read) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if let Some((tool, version)) = tools::seen(folder, name, has_content, content)? {
+            self.seen.tools.entry(tool).or_insert(version);
+        }
         if PROGRAM_FOLDERS.contains(&folder) {
             self.count(&path)?;
             self.seen.programs.insert(path);

@@ -62,7 +62,7 @@ fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<Strin
 /// Chooses the Tomcat for the WAR's servlet API on a Java release that runs it; or a plain Java for a WAR that starts
 /// by itself, if the user asked for such a builder.
 pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
-    if !search.template.metadata.kinds.contains(&ArtifactKind::War) {
+    if !search.artifacts.kinds.contains(&ArtifactKind::War) {
         let mut picked = runtime(search, facts.java)?;
         let main_class = shown(facts.main_class.as_deref().unwrap_or_default());
         picked.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", picked.reason);

@@ -5,6 +5,7 @@
 
 mod java;
 mod native;
+pub mod source;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use super::base::Base;
 use super::catalog::{Catalog, versions};
 use super::error::BuilderError;
-use super::metadata::{ArtifactKind, Version};
+use super::metadata::{ArtifactKind, ArtifactsSection, Takes, Version};
 use super::template::Template;
 use crate::detect::facts::{Facts, Kind};
 use crate::image::{ImageReference, Platform};
@@ -115,12 +116,17 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
         }
         None => (catalog.template(usual_template(request.facts))?, None, false),
     };
-    check_kind(template, request)?;
+    let Takes::Artifacts(artifacts) = &template.metadata.takes else {
+        let takes = template.metadata.takes.words();
+        return Err(BuilderError::TakesSources { template: template.name().to_owned(), takes });
+    };
+    check_kind(template, artifacts, request)?;
     let meant = versions(template, version)?;
     let candidate = |version| Candidate::new(catalog, version);
     let search = Search {
         request,
         template,
+        artifacts,
         asked_version: version,
         platform,
         explicit,
@@ -161,8 +167,12 @@ fn platform(request: &SelectionRequest<'_>) -> Result<Option<Platform>, BuilderE
 }
 
 /// A WAR that starts by its own Main-Class is also what a template for JARs takes.
-fn check_kind(template: &Template, request: &SelectionRequest<'_>) -> Result<(), BuilderError> {
-    let kinds = &template.metadata.kinds;
+fn check_kind(
+    template: &Template,
+    artifacts: &ArtifactsSection,
+    request: &SelectionRequest<'_>,
+) -> Result<(), BuilderError> {
+    let kinds = &artifacts.kinds;
     let kind = ArtifactKind::from(&request.facts.kind);
     let takes_jars = kinds.contains(&ArtifactKind::Jar);
     let main_class = matches!(&request.facts.kind, Kind::War(facts) if facts.main_class.is_some());
@@ -212,6 +222,8 @@ struct Picked<'a, 'b> {
 struct Search<'a> {
     request: &'a SelectionRequest<'a>,
     template: &'a Arc<Template>,
+    /// What the template says about artifacts.
+    artifacts: &'a ArtifactsSection,
     asked_version: Option<&'a str>,
     platform: Option<Platform>,
     /// Whether the user named the template.

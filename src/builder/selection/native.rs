@@ -157,7 +157,7 @@ fn belongs_to_libc(soname: &str) -> bool {
 
 fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &ExecutableFacts) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let beside = &search.template.metadata.placement.beside;
+    let beside = &search.artifacts.placement.beside;
     let looks_beside = facts.run_path.iter().any(|path| {
         path.starts_with("$ORIGIN") || path.starts_with("${ORIGIN}") || path.starts_with(beside.as_str())
     });

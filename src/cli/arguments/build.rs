@@ -20,6 +20,11 @@ use crate::image::{ImagePath, ImageReference, Platform};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct BuildArguments {
+    /// JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or - for standard input
+    ///
+    /// Several are one program, built for several platforms: they become one image index.
+    #[arg(value_name = "ARTIFACT", required = true)]
+    pub(in crate::cli) artifacts: Vec<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) input: InputArguments,
     #[command(flatten)]
@@ -43,6 +48,8 @@ Examples:
   b2i build app.jar --add lib/ --add application.yml -t app:1
   b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
   b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
+  b2i build dist/app-linux-amd64 dist/app-linux-arm64 -t registry.example/app:1 --push
+  b2i build app.jar --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push
   b2i build ./server --run -- --help
   b2i build ./server --dry-run --format json";
 
@@ -101,7 +108,7 @@ pub(in crate::cli) struct ImageArguments {
     /// Set a label [repeatable]
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(in crate::cli) label: Vec<(String, String)>,
-    /// Set an annotation of the manifest, where the output has one [repeatable]
+    /// Set an annotation of the manifest, and of the index, where the output has one [repeatable]
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(in crate::cli) annotation: Vec<(String, String)>,
     /// Expose a port, such as 8080 or 53/udp [repeatable]
@@ -122,9 +129,10 @@ pub(in crate::cli) struct ImageArguments {
     /// Stop the program with this signal, such as SIGINT
     #[arg(long, value_name = "SIGNAL", value_parser = stop_signal)]
     pub(in crate::cli) stop_signal: Option<String>,
-    /// Build for this platform, such as linux/arm64 [default: the artifact's] [env: B2I_PLATFORM]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub(in crate::cli) platform: Option<Platform>,
+    /// Build for this platform, such as linux/arm64, or for several with commas between them [default: the
+    /// artifact's] [env: B2I_PLATFORM]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    pub(in crate::cli) platform: Vec<Platform>,
     /// Serve a web application at this path [default: /]
     #[arg(long, value_name = "PATH", value_parser = context_path)]
     pub(in crate::cli) context_path: Option<String>,

@@ -12,9 +12,6 @@ use crate::input::TreatAs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input options")]
 pub(in crate::cli) struct InputArguments {
-    /// JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or - for standard input
-    #[arg(value_name = "ARTIFACT", help_heading = None::<&'static str>)]
-    pub(in crate::cli) artifact: PathBuf,
     /// Add a file or directory beside the artifact, or at DEST [repeatable]
     ///
     /// DEST is relative to the artifact's directory, or absolute. The last colon separates; a SRC with a colon in

@@ -1,5 +1,7 @@
 //! Owns the grammar of `b2i inspect`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Format;
@@ -9,6 +11,9 @@ use super::input::InputArguments;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct InspectArguments {
+    /// JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or - for standard input
+    #[arg(value_name = "ARTIFACT")]
+    pub(in crate::cli) artifact: PathBuf,
     #[command(flatten)]
     pub(in crate::cli) input: InputArguments,
     /// Print as text or JSON

@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
 
 fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError> {
     if let Some(path) = &arguments.output.iidfile {
-        output_file::write(path, built.image_id.to_string().as_bytes())?;
+        output_file::write(path, whole_id(built).to_string().as_bytes())?;
     }
     if let Some(path) = &arguments.output.metadata_file {
         let text = serde_json::to_string_pretty(&versioned(built)).expect("a value can be written");
@@ -53,10 +53,15 @@ fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError
     Ok(())
 }
 
+/// What one digest names all that was built by: the index, or the one image's ID.
+fn whole_id(built: &Built) -> crate::image::Digest {
+    built.index_digest.unwrap_or(built.image_id)
+}
+
 fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliError> {
     match format {
         Format::Json => context.printer.json(built)?,
-        Format::Text if context.printer.is_quiet() => context.printer.data(&built.image_id.to_string())?,
+        Format::Text if context.printer.is_quiet() => context.printer.data(&whole_id(built).to_string())?,
         Format::Text => {
             // Registries know an image by its manifest, daemons by its config.
             let digest = built.manifest_digest.unwrap_or(built.image_id);
@@ -167,6 +172,8 @@ mod tests {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            index_digest: None,
+            images: Vec::new(),
         }
     }
 

@@ -17,7 +17,9 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
-use crate::road::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, Surroundings};
+use crate::road::{
+    self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, Surroundings, TakesSummary,
+};
 
 /// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
@@ -106,8 +108,21 @@ fn print(
     }
 }
 
-/// Lines of three columns.
+/// Those for artifacts, then those for sources, each under a heading.
 fn list(builders: &[BuilderSummary]) -> String {
+    let group = |takes: TakesSummary, heading: &str| {
+        let group: Vec<&BuilderSummary> = builders.iter().filter(|one| one.takes == takes).collect();
+        (!group.is_empty()).then(|| format!("{heading}\n{}", columns(&group)))
+    };
+    let groups = [
+        group(TakesSummary::Artifacts, "for artifacts:"),
+        group(TakesSummary::Sources, "for sources, which it builds first:"),
+    ];
+    groups.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Lines of three columns.
+fn columns(builders: &[&BuilderSummary]) -> String {
     let rows: Vec<(String, String, &str)> = builders
         .iter()
         .map(|builder| {
@@ -207,6 +222,7 @@ mod tests {
         BuilderSummary {
             name: name.into(),
             versions: versions.iter().map(|version| (*version).to_owned()).collect(),
+            takes: TakesSummary::Artifacts,
             description: description.into(),
             origin: "built in".into(),
         }
@@ -214,11 +230,24 @@ mod tests {
 
     #[test]
     fn lists_in_columns() {
-        let builders =
-            [summary("binary", &["static"], "native executables"), summary("java", &["21", "17"], "")];
+        let mut golang = summary("golang", &["1.25"], "Go modules");
+        golang.takes = TakesSummary::Sources;
+        let builders = [
+            summary("binary", &["static"], "native executables"),
+            golang,
+            summary("java", &["21", "17"], ""),
+        ];
         insta::assert_snapshot!(list(&builders), @r"
+        for artifacts:
         binary  static  native executables
         java    21 17
+
+        for sources, which it builds first:
+        golang  1.25  Go modules
+        ");
+        insta::assert_snapshot!(list(&builders[..1]), @r"
+        for artifacts:
+        binary  static  native executables
         ");
     }
 

@@ -3,11 +3,13 @@
 //!
 //! Must not know which key or flag a value stands behind.
 
+mod platforms;
 mod quantities;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use platforms::Platforms;
 pub use quantities::{ByteSize, Cpus, Period};
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};

@@ -1,5 +1,6 @@
 //! Owns taking back what Podman writes into `/etc/passwd` and `/etc/group` of every container that it starts: a line
-//! for the container's user and group, where the image has none. A commit would keep it, and Docker leaves none.
+//! for the container's user and group, where the image has none, in a file that it makes if need be. A commit would keep
+//! it, and Docker leaves none.
 //!
 //! Must not touch any other line: what a script adds stays.
 //!
@@ -23,8 +24,15 @@ const FILES: [(&str, &str); 2] = [("passwd", "*"), ("group", "x")];
 /// Larger ones are left as they are, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The files as they were before the container was started; nothing where there is no regular file.
-pub(super) struct Accounts([Option<File>; 2]);
+/// The files as they were before the container was started.
+pub(super) struct Accounts([Account; 2]);
+
+enum Account {
+    Absent,
+    Regular(Box<File>),
+    /// A link, or too large.
+    Other,
+}
 
 struct File {
     header: tar::Header,
@@ -34,24 +42,31 @@ struct File {
 impl DockerContainer {
     /// Reads the files before the container is started.
     pub(super) async fn accounts(&self) -> Result<Accounts, DaemonError> {
-        let mut files = [None, None];
-        for ((name, _), file) in FILES.iter().zip(&mut files) {
-            *file = self.account_file(name).await?;
-        }
-        Ok(Accounts(files))
+        let [(passwd, _), (group, _)] = FILES;
+        Ok(Accounts([self.account(passwd).await?, self.account(group).await?]))
     }
 
     /// Takes Podman's lines out again, now that the container has ended.
+    ///
+    /// A file that has only these is left empty; `mount_points` leaves it out of the layer.
     pub(super) async fn restore_accounts(&self, before: Accounts) -> Result<(), DaemonError> {
         for ((name, mark), before) in FILES.iter().zip(before.0) {
-            let Some(before) = before else { continue };
-            let Some(after) = self.account_file(name).await? else { continue };
-            let bytes = without_added(&before.bytes, &after.bytes, mark);
+            let before = match before {
+                Account::Absent => None,
+                Account::Regular(file) => Some(file),
+                Account::Other => continue,
+            };
+            let Account::Regular(after) = self.account(name).await? else { continue };
+            let known = before.as_ref().map_or(&[][..], |file| &file.bytes);
+            let bytes = without_added(known, &after.bytes, mark);
             if bytes == after.bytes {
                 continue;
             }
             tracing::debug!(file = name, "took Podman's own line out again");
-            let header = if bytes == before.bytes { before.header } else { after.header };
+            let header = match before {
+                Some(before) if bytes == before.bytes => before.header,
+                _ => after.header,
+            };
             let directory = ImagePath::new("/etc").expect("absolute and normal");
             let tar = stream::once(async move { Ok(Bytes::from(archive(header, name, &bytes)?)) });
             self.upload(&directory, tar.boxed()).await?;
@@ -59,12 +74,12 @@ impl DockerContainer {
         Ok(())
     }
 
-    /// Reads one of the files; nothing if it is not there, a link, or too large.
-    async fn account_file(&self, name: &str) -> Result<Option<File>, DaemonError> {
+    /// Reads one of the files.
+    async fn account(&self, name: &str) -> Result<Account, DaemonError> {
         let path = ImagePath::new(&format!("/etc/{name}")).expect("absolute and normal");
         // Podman sends the file behind a link, and an upload would put a file in the link's place.
         if self.is_link(&path).await? {
-            return Ok(None);
+            return Ok(Account::Other);
         }
         let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
         let mut pieces = Box::pin(self.daemon().client().download_from_container(self.id(), Some(options)));
@@ -73,15 +88,15 @@ impl DockerContainer {
             match piece {
                 Ok(piece) => bytes.extend_from_slice(&piece),
                 Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                    return Ok(None);
+                    return Ok(Account::Absent);
                 }
                 Err(error) => return Err(self.error(&format!("read `{path}` in"), &error)),
             }
             if bytes.len() > LARGEST {
-                return Ok(None);
+                return Ok(Account::Other);
             }
         }
-        Ok(regular_file(&bytes))
+        Ok(regular_file(&bytes).map_or(Account::Other, |file| Account::Regular(Box::new(file))))
     }
 }
 

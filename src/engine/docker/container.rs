@@ -1,6 +1,8 @@
 //! Owns one container of the engine, from its creation to its removal.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -13,12 +15,13 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
+use super::mount_points::Places;
 use crate::engine::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
 use crate::store::daemon::{
-    Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
+    CommittedImage, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
 };
 use crate::stream::{pump, stream_to_reader};
 
@@ -31,11 +34,14 @@ pub struct DockerContainer {
     daemon: Daemon,
     id: String,
     spec: ContainerSpec,
+    spool_directory: PathBuf,
+    /// What was there before it was started; set by Podman's containers when they are.
+    podmans_places: OnceLock<Places>,
 }
 
 impl DockerContainer {
-    pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec) -> Self {
-        Self { daemon, id, spec }
+    pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec, spool_directory: PathBuf) -> Self {
+        Self { daemon, id, spec, spool_directory, podmans_places: OnceLock::new() }
     }
 
     /// Its ID in the daemon.
@@ -45,6 +51,14 @@ impl DockerContainer {
 
     pub(super) fn daemon(&self) -> &Daemon {
         &self.daemon
+    }
+
+    pub(super) fn lease(&self) -> &str {
+        &self.spec.lease
+    }
+
+    pub(super) fn spool_directory(&self) -> &Path {
+        &self.spool_directory
     }
 
     pub(super) fn error(&self, action: &str, error: &BollardError) -> DaemonError {
@@ -182,6 +196,10 @@ impl Container for DockerContainer {
     async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
         let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
         let accounts = if podman { Some(self.accounts().await?) } else { None };
+        if podman {
+            let places = self.places().await?;
+            self.podmans_places.get_or_init(|| places);
+        }
         let mut output = Output::new(events);
         let running = self.run_to_end(&mut output);
         let code = match self.spec.limits.timeout {
@@ -263,8 +281,13 @@ impl Container for DockerContainer {
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
         tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
+        let committed = CommittedImage { image_id, diff_ids };
+        let committed = match self.podmans_places.get() {
+            Some(places) => self.without_podmans_own(committed, places).await?,
+            None => committed,
+        };
         step.finish("");
-        Ok(Changes::Committed { image_id, diff_ids })
+        Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
     }
 
     async fn remove(self) -> Result<(), DaemonError> {

@@ -6,9 +6,11 @@
 mod accounts;
 mod container;
 mod limits;
+mod mount_points;
 mod program;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, MountType, MountVolumeOptions, ResourcesUlimits,
@@ -36,12 +38,13 @@ const PODMAN_PROCESSES: u64 = 1 << 15;
 #[derive(Clone, Debug)]
 pub struct DockerEngine {
     daemon: Daemon,
+    spool_directory: PathBuf,
 }
 
 impl DockerEngine {
-    /// Makes an engine of a daemon that answers.
-    pub fn new(daemon: Daemon) -> Self {
-        Self { daemon }
+    /// Makes an engine of a daemon that answers; in `spool_directory` it keeps a change for as long as it reads it.
+    pub fn new(daemon: Daemon, spool_directory: PathBuf) -> Self {
+        Self { daemon, spool_directory }
     }
 
     fn host_config(&self, spec: &ContainerSpec) -> HostConfig {
@@ -199,6 +202,6 @@ impl Engine for DockerEngine {
             limits = ?spec.limits,
             "made a container"
         );
-        Ok(DockerContainer::new(self.daemon.clone(), created.id, spec))
+        Ok(DockerContainer::new(self.daemon.clone(), created.id, spec, self.spool_directory.clone()))
     }
 }

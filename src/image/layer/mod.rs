@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ const COPY_BUFFER: usize = 64 * 1024;
 /// A layer that can be written, any number of times, with equal bytes.
 #[derive(Clone)]
 pub struct Layer {
-    entries: Vec<Entry>,
+    entries: Arc<[Entry]>,
     /// Modification time of every entry, in seconds since 1970.
     date: u64,
     watched: Option<ImagePath>,
@@ -108,6 +109,11 @@ impl Layer {
         self
     }
 
+    /// Whether `other` is a copy of this layer, so that writing it yields the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entries, &other.entries) && self.date == other.date && self.watched == other.watched
+    }
+
     /// The entries, in the order in which they are written.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -140,7 +146,7 @@ impl Layer {
     /// As [`Layer::write_to`].
     pub fn write_undigested(&self, mut out: impl Write) -> io::Result<Option<Digest>> {
         let mut watched = None;
-        for entry in &self.entries {
+        for entry in self.entries.iter() {
             out.write_all(&headers(entry, self.date))?;
             if let EntryKind::File { size, content } = &entry.kind {
                 if self.watched.as_ref() == Some(&entry.path) {

@@ -7,7 +7,8 @@ mod stage;
 
 use super::build::build_artifact;
 use super::{Built, Error, Surroundings};
-use crate::plan::{Plan, PlannedProduct, SCHEMA_VERSION};
+use crate::detect::Facts;
+use crate::plan::{Plan, PlannedProduct, SCHEMA_VERSION, SourceStage};
 use crate::request::Request;
 use crate::source_build::SourceBuildRequest;
 
@@ -18,7 +19,14 @@ pub(super) async fn plan(
     surroundings: &Surroundings,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
-    Ok(Plan { schema_version: SCHEMA_VERSION, source: Some(prepared.stage), stages: Vec::new() })
+    Ok(Plan {
+        schema_version: SCHEMA_VERSION,
+        source: Some(prepared.stage),
+        stages: Vec::new(),
+        tags: request.tags.clone(),
+        outputs: Vec::new(),
+        warnings: Vec::new(),
+    })
 }
 
 /// Builds from sources.
@@ -35,17 +43,12 @@ pub(super) async fn build(
     build_artifact(request, artifact, &prepared.stage, surroundings).await
 }
 
-/// Whether `kind` is what was declared.
-pub(super) fn check_declared(
-    product: &PlannedProduct,
-    builder: &str,
-    artifact: &str,
-    facts: &crate::detect::Facts,
-) -> Result<(), Error> {
-    match product {
+/// Compares what was built with what was declared.
+pub(super) fn check_declared(stage: &SourceStage, artifact: &str, facts: &Facts) -> Result<(), Error> {
+    match &stage.product {
         PlannedProduct::Artifact { kind: Some(declared), .. } if !declared.accepts(&facts.kind) => {
             Err(Error::OtherProduct {
-                builder: builder.to_owned(),
+                builder: stage.builder.name.clone(),
                 declared: declared.to_string(),
                 artifact: artifact.to_owned(),
                 found: facts.describe(),

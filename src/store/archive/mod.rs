@@ -6,6 +6,7 @@
 //! Source: Docker image spec v1.2 "Combined Image JSON + Filesystem Changeset Format"; OCI image spec v1.1
 //! "image-layout.md".
 
+mod excerpt;
 mod forms;
 mod source;
 pub(crate) mod tar_index;
@@ -20,12 +21,13 @@ use crate::failure::{Failure, FailureKind};
 use crate::image::Digest;
 use crate::image::config::InvalidConfig;
 
+pub(crate) use excerpt::{Excerpt, TarEntry, entries as tar_entries};
 pub(crate) use forms::Form;
 pub use source::{DockerArchive, ReadArchiveError};
 pub use tar_index::InvalidTar;
 pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
-pub(crate) use write::{BaseFiles, write_config_only, write_from_files, write_image};
+pub(crate) use write::{BaseFiles, write_config_only, write_excerpt, write_from_files, write_image};
 pub use write::{unpack_for_archive, write_archive};
 
 /// An uncompressed layer in a file, verified against its diff ID by whoever wrote the file.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::excerpt::Excerpt;
 use super::forms::{Archive, Form, NEW_LAYER};
 use super::{ArchiveError, LayerFile};
 use crate::image::compression::{DecompressionLimit, decompress};
@@ -98,6 +99,31 @@ pub(crate) fn write_from_files(
     let mut archive = Archive::new(out, Form::Docker);
     archive.files("", &ids, files)?;
     archive.docker_end(config, &ids, names, None)
+}
+
+/// Writes an archive whose new layer is an excerpt of a daemon's, on the layers `base_ids`; these are in `base_files`, or
+/// the daemon has them.
+pub(crate) fn write_excerpt(
+    base_ids: &[Digest],
+    base_files: Option<&[LayerFile]>,
+    excerpt: &Excerpt,
+    config: impl FnOnce(&WrittenLayer) -> ImageConfig,
+    form: Form,
+    names: &[String],
+    out: impl Write,
+) -> Result<ImageConfig, ArchiveError> {
+    let mut archive = Archive::new(out, form);
+    if let Some(files) = base_files {
+        archive.files("", base_ids, files)?;
+    }
+    let written = archive.layer(NEW_LAYER, excerpt.size(), |out| excerpt.write_to(out))?;
+    let config = config(&written);
+    let ids: Vec<Digest> = base_ids.iter().copied().chain([written.diff_id]).collect();
+    match form {
+        Form::Docker => archive.docker_end(&config, &ids, names, Some(written.diff_id))?,
+        Form::Oci => archive.oci_end(&config, &ids, names, Some(&written))?,
+    }
+    Ok(config)
 }
 
 fn write_base<W: Write>(

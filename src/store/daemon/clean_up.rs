@@ -22,6 +22,10 @@ pub(crate) enum LeaseName {
     Base,
     /// A result between loading and naming.
     Result,
+    /// The layer of a committed container, in an image of its own to be exported.
+    TopLayer,
+    /// What stands for a committed container until its config is final.
+    Committed,
 }
 
 /// A name that no registry can have (RFC 2606) and that depends on the lease alone.
@@ -31,6 +35,8 @@ pub(crate) fn lease_name(lease: &str, what: LeaseName) -> String {
     let tag = match what {
         LeaseName::Base => "base",
         LeaseName::Result => "result",
+        LeaseName::TopLayer => "top-layer",
+        LeaseName::Committed => "committed",
     };
     format!("b2i.invalid/lease/{}:{tag}", &id[..32])
 }
@@ -83,7 +89,7 @@ pub(crate) async fn remove_container(daemon: &Daemon, id: &str) -> Result<(), Da
 }
 
 async fn remove_images(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> {
-    for what in [LeaseName::Base, LeaseName::Result] {
+    for what in [LeaseName::Base, LeaseName::Result, LeaseName::TopLayer, LeaseName::Committed] {
         daemon.remove_image(&lease_name(lease, what)).await?;
     }
     let options = ListImagesOptionsBuilder::default().filters(&labelled(lease)).build();

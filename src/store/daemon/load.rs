@@ -92,7 +92,7 @@ impl Daemon {
     }
 
     /// Streams the archive that `write` writes into the daemon.
-    async fn send<T: Send + 'static>(
+    pub(super) async fn send<T: Send + 'static>(
         &self,
         step: Option<&RunningStep>,
         write: impl FnOnce(&mut StreamWriter) -> Result<T, ArchiveError> + Send + 'static,

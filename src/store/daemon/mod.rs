@@ -14,6 +14,7 @@ mod pull_cause;
 mod request;
 mod sink;
 mod source;
+mod top_layer;
 mod tree;
 
 pub(crate) use clean_up::remove_container;
@@ -26,3 +27,4 @@ pub use pull_cause::PullCause;
 pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
+pub(crate) use top_layer::CommittedImage;

@@ -231,7 +231,7 @@ impl Daemon {
     }
 
     /// Checks that the daemon has exactly this image.
-    async fn verify(&self, config: &ImageConfig, name: &str) -> Result<(), DaemonError> {
+    pub(super) async fn verify(&self, config: &ImageConfig, name: &str) -> Result<(), DaemonError> {
         let wanted = config.digest();
         let missing =
             |found: String| DaemonError::NotLoaded { address: self.info().address.clone(), wanted, found };
@@ -273,7 +273,7 @@ impl Daemon {
     /// Takes the lease's name off; an image that has no other name goes with it.
     ///
     /// What fails here is left to the lease's clean-up: the image is published, or its error is the one to report.
-    async fn unname(&self, name: &str) {
+    pub(super) async fn unname(&self, name: &str) {
         if let Err(error) = self.remove_image(name).await {
             tracing::debug!(%error, "the name of the lease stays");
         }

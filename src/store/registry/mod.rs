@@ -15,6 +15,7 @@ mod content;
 mod copy;
 mod error;
 mod host;
+mod index;
 mod login;
 mod repository;
 mod request;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::{Identity, RegistryError, RequestError};
 use host::{Host, SharedClient};
+pub use index::{IndexImage, PublishedIndex};
 pub use login::LoginAnswer;
 pub use settings::{HostSettings, RegistrySettings};
 pub use sink::{PublishOptions, Published};

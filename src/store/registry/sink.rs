@@ -3,8 +3,6 @@
 //!
 //! With the layer's digest known (a memo), a tag that means the image already ends it after one question.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::Registries;
@@ -12,9 +10,8 @@ use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::RegistryError;
 use super::target::{Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
-use crate::image::DescribedPlatform;
 use crate::image::layer::WrittenLayer;
-use crate::image::{Descriptor, Digest, ImageIndex, ImageManifest, ImageReference, ManifestFormat};
+use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};
 use crate::store::{BaseLayers, EncodeLayer, UncompressedLayer, UnfinishedImage};
 
 /// Layers whose tar is at most this large, in bytes, are made in memory before they are sent: with the digest known
@@ -51,7 +48,7 @@ pub struct Published {
 
 /// Under what an image is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Under {
+pub(super) enum Under {
     /// The target's tags.
     Tags,
     /// Its digest alone: an index will name it.
@@ -59,21 +56,21 @@ enum Under {
 }
 
 /// An image with everything known.
-struct Finished {
+pub(super) struct Finished {
     config: Content,
     config_digest: Digest,
     manifest: Bytes,
-    descriptor: Descriptor,
+    pub(super) descriptor: Descriptor,
     layer: WrittenLayer,
     blob: Descriptor,
 }
 
 /// An image on its way to one repository.
-struct Publishing<'a> {
+pub(super) struct Publishing<'a> {
     target: &'a Target<'a>,
     image: &'a UnfinishedImage,
     options: &'a PublishOptions,
-    format: ManifestFormat,
+    pub(super) format: ManifestFormat,
     /// The base's layers, lowest first; each one's digest is known.
     base: Vec<Content>,
 }
@@ -103,50 +100,10 @@ impl Registries {
         }
         published.ok_or(RegistryError::NoTag { image: String::new() })
     }
-
-    /// Publishes several images, each for another platform, and an index of them under every one of `tags`. What is
-    /// known of a layer is in the options at the image's place.
-    ///
-    /// # Errors
-    /// As [`Registries::publish`]; tags are written last of all.
-    pub async fn publish_index(
-        &self,
-        images: &[(UnfinishedImage, PublishOptions)],
-        tags: &[ImageReference],
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<(Descriptor, Vec<Published>), RegistryError> {
-        let mut result = None;
-        for group in by_repository(tags)? {
-            let step = self.events().start(Step::Write, group.first.familiar(), None);
-            let target = self.target(group, Progress::new(step.clone()))?;
-            let mut entries = Vec::new();
-            let mut published = Vec::new();
-            let mut formats = Vec::new();
-            for (image, options) in images {
-                let publishing = Publishing::new(&target, image, options).await?;
-                formats.push(publishing.format);
-                let (done, _) = publishing.run(Under::Digest).await?;
-                let platform = DescribedPlatform::from(&image.base.config.platform());
-                entries.push(Descriptor { platform: Some(platform), ..done.manifest.clone() });
-                published.push(done);
-            }
-            let is_docker =
-                !formats.is_empty() && formats.iter().all(|format| *format == ManifestFormat::Docker);
-            let format = if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci };
-            let annotations = if is_docker { BTreeMap::new() } else { annotations.clone() };
-            let index = Bytes::from(ImageIndex::new(format, entries, annotations).to_bytes());
-            let descriptor = Descriptor::of(format.index(), &index);
-            let outdated = target.outdated(&descriptor.digest).await?;
-            target.publish_manifest(&outdated, &descriptor, &index).await?;
-            target.progress.finish(step, outdated.is_empty());
-            result = Some((descriptor, published));
-        }
-        result.ok_or(RegistryError::NoTag { image: String::new() })
-    }
 }
 
 impl<'a> Publishing<'a> {
-    async fn new(
+    pub(super) async fn new(
         target: &'a Target<'a>,
         image: &'a UnfinishedImage,
         options: &'a PublishOptions,
@@ -173,7 +130,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// Publishes the image and says whether it was there.
-    async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
+    pub(super) async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
         let target = self.target;
         let mut outdated: Option<Vec<&str>> = None;
         if let Some((layer, blob)) = &self.options.known {
@@ -233,6 +190,7 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         } else {
             let uploaded = target.upload_new(blob).await?;
+            target.note_placed(uploaded.descriptor.digest);
             let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
                 image: target.image.clone(),
                 source: std::io::Error::other("the layer was not written"),
@@ -242,6 +200,12 @@ impl<'a> Publishing<'a> {
         let finished = self.finish(layer, descriptor)?;
         target.upload(&finished.config).await?;
         Ok(finished)
+    }
+
+    /// Makes config and manifest, if the layer is known.
+    pub(super) fn foreseen(&self) -> Result<Option<Finished>, RegistryError> {
+        let known = self.options.known.as_ref();
+        known.map(|(layer, blob)| self.finish(*layer, blob.clone())).transpose()
     }
 
     /// Makes config and manifest.
@@ -274,7 +238,7 @@ impl<'a> Publishing<'a> {
 }
 
 impl Finished {
-    fn published(self) -> Published {
+    pub(super) fn published(self) -> Published {
         let Self { config_digest, descriptor, layer, blob, .. } = self;
         Published { image_id: config_digest, manifest: descriptor, layer, blob }
     }

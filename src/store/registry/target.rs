@@ -1,7 +1,8 @@
 //! Owns one repository as the place where something is published: blobs get there in the cheapest way, manifests
 //! last, and what was published is read back.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -25,6 +26,8 @@ pub(super) struct Target<'a> {
     pub(super) progress: Progress,
     /// Size of the pieces, if blobs have to go in pieces.
     pub(super) piece: Option<u64>,
+    /// Blobs that this run got there already: images of one index share some.
+    placed: Mutex<BTreeSet<Digest>>,
 }
 
 /// Tags of one repository.
@@ -68,7 +71,7 @@ impl Registries {
         let piece = host.settings.chunk_size.or(self.settings().chunk_size);
         let piece = piece.map(|piece| piece.max(SMALLEST_PIECE));
         let repository = Repository::writing(host, first.repository());
-        Ok(Target { repository, tags, image, progress, piece })
+        Ok(Target { repository, tags, image, progress, piece, placed: Mutex::default() })
     }
 }
 
@@ -110,10 +113,26 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Gets a blob whose digest is known into the repository: it is there, or is mounted, or is uploaded.
+    /// Remembers that a blob is there.
+    pub(super) fn note_placed(&self, digest: Digest) {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    }
+
+    /// Gets a blob into the repository in the cheapest way.
     pub(super) async fn place(&self, content: &Content) -> Result<(), RegistryError> {
-        let repository = &self.repository;
         let Some(known) = content.known() else { return self.upload(content).await.map(drop) };
+        let digest = known.descriptor.digest;
+        if self.placed.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+            return Ok(());
+        }
+        self.place_known(content, &known).await?;
+        self.note_placed(digest);
+        Ok(())
+    }
+
+    /// A blob whose digest is known is there, or is mounted, or is uploaded.
+    async fn place_known(&self, content: &Content, known: &Uploaded) -> Result<(), RegistryError> {
+        let repository = &self.repository;
         let digest = &known.descriptor.digest;
         let origin = match content {
             Content::Blob(source, _) => {
@@ -144,7 +163,9 @@ impl Target<'_> {
     pub(super) async fn upload(&self, content: &Content) -> Result<Uploaded, RegistryError> {
         self.progress.expect(content.size().unwrap_or_default());
         let uploaded = self.repository.upload(content, None, self.piece, &self.progress).await;
-        uploaded.map_err(|error| self.upload_error(error, content))
+        let uploaded = uploaded.map_err(|error| self.upload_error(error, content))?;
+        self.note_placed(uploaded.descriptor.digest);
+        Ok(uploaded)
     }
 
     fn upload_error(&self, error: UploadError, content: &Content) -> RegistryError {

@@ -11,7 +11,7 @@ use super::*;
 async fn a_script_runs_and_its_changes_become_an_image_with_our_config() {
     let mut ids: Vec<Digest> = Vec::new();
     for mut setup in Setup::both().await {
-        let engine = DockerEngine::new(setup.daemon.clone());
+        let engine = setup.engine();
         let mut spec = setup.spec(&[
             "/bin/sh",
             "-c",
@@ -145,7 +145,7 @@ async fn a_command_that_is_not_there_is_the_builders_fault() {
 #[tokio::test]
 async fn only_regular_files_up_to_the_limit_are_downloaded() {
     for setup in Setup::both().await {
-        let engine = DockerEngine::new(setup.daemon.clone());
+        let engine = setup.engine();
         let container = engine.create(setup.spec(&["/bin/sh"])).await.expect("created");
         container.upload(&path("/tmp"), tar_of("five", b"12345")).await.expect("uploaded");
         assert_eq!(
@@ -173,7 +173,7 @@ async fn only_regular_files_up_to_the_limit_are_downloaded() {
 #[tokio::test]
 async fn what_a_killed_run_leaves_is_removed_and_nothing_else() {
     for setup in Setup::both().await {
-        let engine = DockerEngine::new(setup.daemon.clone());
+        let engine = setup.engine();
         let silent = Events::silent();
         let platform = setup.daemon.info().platform.clone();
         let own = engine.create(setup.spec(&["/bin/echo"])).await.expect("created");
@@ -274,6 +274,8 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            index_digest: None,
+            images: Vec::new(),
         };
         let (sender, signals) = tokio::sync::mpsc::unbounded_channel();
         // No other reaches a shell that is process 1 and has just begun.

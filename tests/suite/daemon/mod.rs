@@ -3,6 +3,7 @@
 //! `B2I_TEST_DOCKER_HOST` and `B2I_TEST_PODMAN_HOST` name them; `B2I_TEST_BUSYBOX`, or
 //! `/bin/busybox`, is a static busybox. A part that is missing fails the test.
 
+mod changes;
 mod containers;
 mod faults;
 mod images;
@@ -93,6 +94,10 @@ impl Setup {
         [Self::new("B2I_TEST_DOCKER_HOST", &base).await, Self::new("B2I_TEST_PODMAN_HOST", &base).await]
     }
 
+    fn engine(&self) -> DockerEngine {
+        DockerEngine::new(self.daemon.clone(), self.spool.path().to_owned())
+    }
+
     async fn resolve(&self) -> BaseImage {
         let options = ResolveOptions { pull: PullPolicy::Never, ..ResolveOptions::default() };
         self.daemon.resolve(&self.base, &options, &Events::silent()).await.expect("the base is there")
@@ -122,7 +127,7 @@ impl Setup {
         &self,
         spec: ContainerSpec,
     ) -> Result<(b2i::engine::Ended, Vec<(ScriptStream, String)>), DaemonError> {
-        let container = DockerEngine::new(self.daemon.clone()).create(spec).await?;
+        let container = self.engine().create(spec).await?;
         let (events, seen) = recorder();
         let ended = container.run(&events).await;
         container.remove().await?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use b2i::failure::{Failure, FailureKind};
 use b2i::image::{ImageReference, Platform};
 use b2i::store::builtin::static_base;
-use b2i::store::registry::{PublishOptions, Published, RegistryError, RegistrySettings, ResolveOptions};
+use b2i::store::registry::{
+    IndexImage, PublishOptions, Published, PublishedIndex, RegistryError, RegistrySettings, ResolveOptions,
+};
 use b2i::store::{BaseImage, UnfinishedImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
@@ -302,11 +304,11 @@ async fn an_index_names_images_that_are_there() {
     let images = ["amd64", "arm64"].map(|architecture| {
         let platform = Platform::linux(architecture);
         let image = on(static_base(&platform), layer("/app", architecture.into(), 0o755));
-        (image, PublishOptions::default())
+        IndexImage { image, platform, options: PublishOptions::default() }
     });
     let tags = [tag(&registry, "app"), reference(&format!("{}/app:2", registry.name()))];
     let registries = registries(settings());
-    let (index, published) =
+    let PublishedIndex { index, images: published } =
         registries.publish_index(&images, &tags, &Default::default()).await.expect("published");
     registry.assert_sound();
     for (architecture, published) in ["amd64", "arm64"].into_iter().zip(&published) {

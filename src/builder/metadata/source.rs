@@ -1,0 +1,189 @@
+//! Owns `[source]`: what a template says that takes sources: which, what comes of them, and what is worth keeping.
+//!
+//! Must not choose by it (`selection/source`) and must not build.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+use super::image::relative_path;
+use super::version::name;
+use crate::image::ImagePath;
+
+/// What a template takes that builds sources, and what comes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSection {
+    /// Files that choose it, by their path below the source root; those that say most first.
+    pub build_files: Vec<String>,
+    /// What `assemble` makes.
+    pub product: Product,
+    /// Directories whose content the next build is faster with.
+    pub caches: Vec<SourceCache>,
+}
+
+/// What comes of sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// An artifact, which is taken out of the assembled builder and packaged by its own facts.
+    Artifact {
+        /// What it has to be.
+        kind: ProducedKind,
+        /// Where it is: files, or directories in which exactly one artifact is expected. Never empty.
+        places: Vec<ImagePath>,
+    },
+    /// The assembled builder itself is the image.
+    Image,
+}
+
+/// The kind of artifact that comes of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProducedKind {
+    /// A native executable.
+    Executable,
+    /// A JAR.
+    Jar,
+    /// A WAR.
+    War,
+    /// A JAR or a WAR, whichever comes out.
+    Java,
+}
+
+impl fmt::Display for ProducedKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Executable => "an executable",
+            Self::Jar => "a JAR",
+            Self::War => "a WAR",
+            Self::Java => "a JAR or a WAR",
+        })
+    }
+}
+
+/// A directory that is kept from build to build.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SourceCache {
+    /// Its name among those of the template.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// Where it is in the builder.
+    pub path: ImagePath,
+}
+
+/// What `produces` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Produces {
+    Executable,
+    Jar,
+    War,
+    Java,
+    Image,
+}
+
+/// `[source]` as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SourceDocument {
+    build_files: Vec<BuildFileName>,
+    produces: Produces,
+    #[serde(default)]
+    artifacts: Vec<ImagePath>,
+    #[serde(default)]
+    caches: Vec<SourceCache>,
+}
+
+/// A path below the source root.
+#[derive(Debug, Deserialize)]
+struct BuildFileName(#[serde(deserialize_with = "build_file")] String);
+
+fn build_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    relative_path(deserializer)
+}
+
+impl SourceDocument {
+    /// Checks it, and makes of it what cannot contradict itself.
+    ///
+    /// # Errors
+    /// The key and what is wrong with it.
+    pub(super) fn section(self) -> Result<SourceSection, (String, String)> {
+        let wrong = |key: &str, reason: String| (format!("source.{key}"), reason);
+        if self.build_files.is_empty() {
+            return Err(wrong("build-files", "names no file that would choose the template".into()));
+        }
+        let artifact = |kind| match self.artifacts.is_empty() {
+            false => Ok(Product::Artifact { kind, places: self.artifacts.clone() }),
+            true => Err(wrong("artifacts", format!("is empty, and {kind} has to be found somewhere"))),
+        };
+        let product = match self.produces {
+            Produces::Executable => artifact(ProducedKind::Executable)?,
+            Produces::Jar => artifact(ProducedKind::Jar)?,
+            Produces::War => artifact(ProducedKind::War)?,
+            Produces::Java => artifact(ProducedKind::Java)?,
+            Produces::Image if self.artifacts.is_empty() => Product::Image,
+            Produces::Image => {
+                return Err(wrong("artifacts", "is set, but the assembled builder is the image".into()));
+            }
+        };
+        for (index, cache) in self.caches.iter().enumerate() {
+            let earlier = &self.caches[..index];
+            if earlier.iter().any(|one| one.name == cache.name || one.path == cache.path) {
+                return Err(wrong("caches", format!("lists `{}` or `{}` twice", cache.name, cache.path)));
+            }
+        }
+        let build_files = self.build_files.into_iter().map(|file| file.0).collect();
+        Ok(SourceSection { build_files, product, caches: self.caches })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Metadata, Takes};
+    use super::*;
+    use crate::builder::sample;
+
+    fn parse(metadata: &str) -> Result<SourceSection, String> {
+        let metadata = Metadata::parse("b", metadata).map_err(|error| error.to_string())?;
+        match metadata.takes {
+            Takes::Sources(section) => Ok(section),
+            Takes::Artifacts(_) => panic!("it takes sources"),
+        }
+    }
+
+    #[test]
+    fn reads_what_a_template_makes_of_sources() {
+        let section = parse(&sample::whole(sample::GOLANG)).expect("valid");
+        assert_eq!(section.build_files, ["go.mod"]);
+        let place = ImagePath::new("/opt/app-root/out").expect("valid");
+        assert_eq!(
+            section.product,
+            Product::Artifact { kind: ProducedKind::Executable, places: vec![place] }
+        );
+        assert_eq!(section.caches[0].name, "modules");
+        assert_eq!(parse(&sample::whole(sample::NGINX)).expect("valid").product, Product::Image);
+    }
+
+    #[test]
+    fn refuses_what_cannot_be() {
+        let golang = sample::whole(sample::GOLANG);
+        for (from, to, needle) in [
+            ("build-files = [\"go.mod\"]", "build-files = []", "`source.build-files`"),
+            ("build-files = [\"go.mod\"]", "build-files = [\"../go.mod\"]", "`../go.mod` is not a relative"),
+            ("artifacts = [\"/opt/app-root/out\"]", "artifacts = []", "`source.artifacts` is empty"),
+            ("produces = \"executable\"", "produces = \"image\"", "`source.artifacts` is set"),
+            ("produces = \"executable\"", "produces = \"ear\"", "produces = \"ear\""),
+            ("name = \"golang\"", "name = \"golang\"\nkinds = [\"jar\"]", "`source` stands beside `kinds`"),
+            (
+                "[source]",
+                "[placement]\nartifact = \"/a\"\nbeside = \"/b\"\n[source]",
+                "`source` stands beside `placement`",
+            ),
+            ("name = \"modules\"", "name = \"Modules\"", "`Modules` is not a name"),
+            ("name = \"build\"", "name = \"modules\"", "`source.caches` lists `modules`"),
+        ] {
+            assert!(golang.contains(from), "{from}");
+            let error = parse(&golang.replacen(from, to, 1)).expect_err(to);
+            assert!(error.contains(needle), "{error}");
+        }
+    }
+}

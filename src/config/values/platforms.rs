@@ -1,0 +1,99 @@
+//! Owns a list of platforms: one, several with commas between them, or (in files) a list.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::image::Platform;
+use crate::image::platform::InvalidPlatform;
+
+/// One or several platforms, each once, in the order in which they were named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platforms(Vec<Platform>);
+
+impl Platforms {
+    /// Makes a list; none if there is nothing in it.
+    pub fn of(platforms: impl IntoIterator<Item = Platform>) -> Option<Self> {
+        let mut once = Vec::new();
+        for platform in platforms {
+            if !once.contains(&platform) {
+                once.push(platform);
+            }
+        }
+        (!once.is_empty()).then_some(Self(once))
+    }
+
+    /// The platforms.
+    pub fn as_slice(&self) -> &[Platform] {
+        &self.0
+    }
+}
+
+impl FromStr for Platforms {
+    type Err = InvalidPlatform;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let platforms = text.split(',').map(str::trim).map(str::parse).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of(platforms).expect("splitting gives at least one piece"))
+    }
+}
+
+impl fmt::Display for Platforms {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        formatter.write_str(&texts.join(","))
+    }
+}
+
+impl Serialize for Platforms {
+    /// As a text, which is what one platform has always been.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Platforms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PlatformsVisitor;
+        impl<'de> Visitor<'de> for PlatformsVisitor {
+            type Value = Platforms;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a platform such as `linux/arm64`, or a list of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Platforms, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Platforms, A::Error> {
+                let mut platforms = Vec::new();
+                while let Some(platform) = items.next_element()? {
+                    platforms.push(platform);
+                }
+                Platforms::of(platforms).ok_or_else(|| serde::de::Error::custom("the list is empty"))
+            }
+        }
+        deserializer.deserialize_any(PlatformsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_read_each_once() {
+        let read = |text: &str| text.parse::<Platforms>().map(|platforms| platforms.to_string());
+        assert_eq!(read("linux/arm64").as_deref(), Ok("linux/arm64"));
+        assert_eq!(read("linux/amd64, linux/aarch64,linux/arm64").as_deref(), Ok("linux/amd64,linux/arm64"));
+        for text in ["", "linux/amd64,", ",", "linux/amd64;linux/arm64"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let list: Platforms = serde_json::from_str(r#"["linux/amd64", "linux/arm/v7"]"#).expect("a list");
+        assert_eq!(list.to_string(), "linux/amd64,linux/arm/v7");
+        assert!(serde_json::from_str::<Platforms>("[]").is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! Owns which entries of a layer are Podman's own: it makes a place for everything that it mounts into a container, in
+//! the container's own files, and a commit keeps those. Docker has a layer of its own for them, below the container's.
+//!
+//! Must not touch what a script made. Of these paths a script sees what is mounted there, so the place itself stays
+//! as Podman made it: empty. Only `/run` and `/etc` are directories that a script can change.
+//!
+//! Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that its own `podman diff` leaves out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use super::container::DockerContainer;
+use crate::engine::Container;
+use crate::image::ImagePath;
+use crate::store::archive::{TarEntry, tar_entries};
+use crate::store::daemon::{CommittedImage, DaemonError};
+
+/// Files: empty where Podman made them. Those of accounts are what `accounts` left of them, or places for mounts.
+const FILES: [&str; 6] =
+    ["etc/group", "etc/hostname", "etc/hosts", "etc/passwd", "etc/resolv.conf", "run/.containerenv"];
+
+/// Places for directories. `run/secrets` comes from the machine's `mounts.conf`.
+const DIRECTORIES: [&str; 4] = ["dev", "proc", "run/secrets", "sys"];
+
+/// The directories above such places: Podman makes them where an image has none.
+const PARENTS: [&str; 2] = ["etc", "run"];
+
+/// A link that Podman makes where an image has nothing.
+const LINK: (&str, &str) = ("etc/mtab", "/proc/mounts");
+
+/// Those of [`PARENTS`] that were not there before the container was started.
+#[derive(Debug)]
+pub(super) struct Places {
+    missing: Vec<&'static str>,
+}
+
+impl DockerContainer {
+    /// Looks before the container is started what is there.
+    pub(super) async fn places(&self) -> Result<Places, DaemonError> {
+        let mut missing = Vec::new();
+        for parent in PARENTS {
+            let path = ImagePath::new(&format!("/{parent}")).expect("absolute and normal");
+            if !self.has(&path).await? {
+                missing.push(parent);
+            }
+        }
+        Ok(Places { missing })
+    }
+
+    /// Takes Podman's own entries out of what the container was committed as.
+    pub(super) async fn without_podmans_own(
+        &self,
+        committed: CommittedImage,
+        places: &Places,
+    ) -> Result<CommittedImage, DaemonError> {
+        let directory = self.spool_directory().join("change");
+        let failed = |action| {
+            let path = directory.clone();
+            move |source| DaemonError::File { action, path, source }
+        };
+        std::fs::create_dir(&directory).map_err(failed("making the directory"))?;
+        let missing = places.missing.clone();
+        let choose = move |layer: &File| podmans_own(layer, &missing);
+        let rest = self.daemon().leave_out(committed, self.lease(), &directory, choose).await;
+        let removed = std::fs::remove_dir_all(&directory).map_err(failed("removing the directory"));
+        let rest = rest?;
+        removed?;
+        Ok(rest)
+    }
+}
+
+/// Finds the extents of Podman's own entries in the layer of a container that has run.
+///
+/// `missing` are those of [`PARENTS`] that were not there before it was started.
+fn podmans_own(layer: &File, missing: &[&str]) -> io::Result<Vec<Range<u64>>> {
+    let mut search = Search { missing, found: Vec::new(), directories: BTreeMap::new() };
+    tar_entries(layer, |entry| search.see(&entry))?;
+    Ok(search.end())
+}
+
+struct Search<'a> {
+    missing: &'a [&'a str],
+    found: Vec<Range<u64>>,
+    /// Directories that go if nothing is below them.
+    directories: BTreeMap<&'a str, Place>,
+}
+
+#[derive(Default)]
+struct Place {
+    extent: Option<Range<u64>>,
+    occupied: bool,
+}
+
+impl<'a> Search<'a> {
+    fn see(&mut self, entry: &TarEntry<'_>) {
+        let is = |path: &&&str| path.as_bytes() == entry.path;
+        let place = FILES.iter().any(|path| is(&path)) && entry.kind.is_file() && entry.size == 0;
+        let link = entry.path == LINK.0.as_bytes() && entry.link == Some(LINK.1.as_bytes());
+        if place || (link && entry.kind.is_symlink()) {
+            self.found.push(entry.extent.clone());
+            return;
+        }
+        let directory = DIRECTORIES.iter().chain(self.missing).find(is).copied();
+        match directory.filter(|_| entry.kind.is_dir()) {
+            Some(path) => self.directories.entry(path).or_default().extent = Some(entry.extent.clone()),
+            None => self.occupy(entry.path),
+        }
+    }
+
+    /// Keeps the directories above `path`.
+    fn occupy(&mut self, path: &[u8]) {
+        for directory in DIRECTORIES.iter().chain(self.missing) {
+            if path.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
+                self.directories.entry(directory).or_default().occupied = true;
+            }
+        }
+    }
+
+    fn end(mut self) -> Vec<Range<u64>> {
+        // Backwards, what is below a directory comes before it.
+        let paths: Vec<&str> = self.directories.keys().rev().copied().collect();
+        for path in paths {
+            let Some(Place { extent: Some(extent), occupied }) = self.directories.remove(path) else {
+                continue;
+            };
+            match occupied {
+                true => self.occupy(path.as_bytes()),
+                false => self.found.push(extent),
+            }
+        }
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tar::EntryType::{Directory, Link, Regular, Symlink};
+
+    use super::*;
+
+    /// Says what stays of a layer with these entries; the text is a file's content or a link's target.
+    fn rest(missing: &[&str], entries: &[(&str, tar::EntryType, &str)]) -> Vec<String> {
+        let mut builder = tar::Builder::new(tempfile::tempfile().expect("a file"));
+        for (path, kind, text) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(0o755);
+            header.set_size(0);
+            match kind {
+                Symlink | Link => builder.append_link(&mut header, path, text),
+                _ => {
+                    header.set_size(text.len() as u64);
+                    builder.append_data(&mut header, path, text.as_bytes())
+                }
+            }
+            .expect("written");
+        }
+        let mut file = builder.into_inner().expect("written");
+        file.flush().expect("written");
+        let gone = podmans_own(&file, missing).expect("a tar");
+        let mut kept = Vec::new();
+        tar_entries(&file, |entry| {
+            if !gone.contains(&entry.extent) {
+                kept.push(String::from_utf8_lossy(entry.path).into_owned());
+            }
+        })
+        .expect("a tar");
+        kept
+    }
+
+    #[test]
+    fn only_what_podman_made_goes() {
+        let all = [
+            ("dev/", Directory, ""),
+            ("etc/", Directory, ""),
+            ("etc/group", Regular, ""),
+            ("etc/hostname", Regular, ""),
+            ("etc/hosts", Regular, ""),
+            ("etc/mtab", Symlink, "/proc/mounts"),
+            ("etc/resolv.conf", Regular, ""),
+            ("proc/", Directory, ""),
+            ("run/", Directory, ""),
+            ("run/.containerenv", Regular, ""),
+            ("run/secrets/", Directory, ""),
+            ("sys/", Directory, ""),
+            ("tmp/", Directory, ""),
+            ("tmp/etc/hosts", Regular, ""),
+        ];
+        assert_eq!(rest(&PARENTS, &all), ["tmp", "tmp/etc/hosts"]);
+        // A script may have changed the mode of a directory that was there.
+        assert_eq!(rest(&[], &all), ["etc", "run", "tmp", "tmp/etc/hosts"]);
+    }
+
+    #[test]
+    fn what_has_content_or_another_form_stays() {
+        let all = [
+            ("dev", Symlink, "/x"),
+            ("etc/", Directory, ""),
+            ("etc/hosts", Regular, "127.0.0.1 localhost"),
+            ("etc/mtab", Symlink, "/etc/other"),
+            ("proc", Regular, ""),
+            ("run/", Directory, ""),
+            ("run/.containerenv", Directory, ""),
+            ("run/secrets/", Directory, ""),
+            ("run/secrets/.wh.token", Regular, ""),
+            ("sys/", Directory, ""),
+            ("sys/own/", Directory, ""),
+        ];
+        let kept: Vec<&str> = all.iter().map(|(path, ..)| path.trim_end_matches('/')).collect();
+        assert_eq!(rest(&PARENTS, &all), kept);
+    }
+
+    #[test]
+    fn the_order_of_the_entries_does_not_matter() {
+        let backwards = [
+            ("run/mine", Regular, ""),
+            ("run/secrets/", Directory, ""),
+            ("run/.containerenv", Regular, ""),
+            ("run/", Directory, ""),
+            ("runtime/x", Regular, ""),
+        ];
+        assert_eq!(rest(&PARENTS, &backwards), ["run/mine", "run", "runtime/x"]);
+    }
+}

@@ -1,0 +1,78 @@
+//! Owns the decision where the images go: all of them, as one index, where an index can be kept, and elsewhere the one
+//! for the platform that runs there.
+
+use serde::Serialize;
+
+use super::names::common_stem;
+use super::{Machine, PlanError};
+use crate::image::Platform;
+use crate::request::{Output, Request};
+
+/// A place, and what it gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedOutput {
+    /// The place.
+    #[serde(flatten)]
+    pub output: Output,
+    /// What of the images it gets.
+    #[serde(flatten)]
+    pub takes: Takes,
+}
+
+/// What an output gets of the images of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "takes", rename_all = "kebab-case")]
+pub enum Takes {
+    /// All, and an index that names them.
+    Index,
+    /// The image of one stage.
+    Image {
+        /// Index into the plan's stages.
+        stage: usize,
+    },
+}
+
+/// The outputs as asked for, or the one that is there.
+pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> Vec<Output> {
+    if !request.outputs.is_empty() {
+        return request.outputs.clone();
+    }
+    if machine.daemon {
+        return vec![Output::Docker];
+    }
+    let stem = common_stem(names).unwrap_or_else(|| "image".into());
+    vec![Output::DockerArchive { path: format!("{stem}.tar").into() }]
+}
+
+/// Decides what each output gets of images for `platforms`.
+pub(super) fn planned_outputs(
+    request: &Request,
+    machine: &Machine,
+    names: &[&str],
+    platforms: &[Platform],
+) -> Result<Vec<PlannedOutput>, PlanError> {
+    let outputs = outputs(request, machine, names);
+    if !machine.daemon && outputs.contains(&Output::Docker) {
+        return Err(PlanError::NoDaemon);
+    }
+    let planned = outputs.into_iter().map(|output| {
+        let takes = match platforms {
+            [_] => Takes::Image { stage: 0 },
+            _ if output.has_manifest() => Takes::Index,
+            _ => Takes::Image { stage: native(&output, machine, platforms)? },
+        };
+        Ok(PlannedOutput { output, takes })
+    });
+    planned.collect()
+}
+
+/// The one of `platforms` that runs where an output without indexes is read.
+pub(super) fn native(output: &Output, machine: &Machine, platforms: &[Platform]) -> Result<usize, PlanError> {
+    let found = platforms.iter().position(|platform| machine.native_platform.matches(platform));
+    found.ok_or_else(|| PlanError::NoNativeImage {
+        output: output.to_string(),
+        runs: (if machine.daemon { "the daemon" } else { "this machine" }).into(),
+        native: machine.native_platform.clone(),
+        platforms: platforms.to_vec(),
+    })
+}

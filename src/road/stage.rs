@@ -1,0 +1,192 @@
+//! Owns one stage on its way: its base, and the image that is placed on it. Scripts are `script`.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::Error;
+use super::build::Work;
+use super::known::KnownLayer;
+use super::prepare::PreparedImage;
+use crate::assemble;
+use crate::builder::{BaseName, Selection};
+use crate::engine::Container;
+use crate::engine::docker::DockerContainer;
+use crate::engine::sandbox::SandboxContainer;
+use crate::image::layer::{Layer, WrittenLayer};
+use crate::image::{Digest, ImageConfig, ImageReference};
+use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
+use crate::store::archive::LayerFile;
+use crate::store::builtin::static_base;
+use crate::store::cache::Memo;
+use crate::store::daemon::ResolveOptions;
+use crate::store::{BaseImage, UnfinishedImage, registry};
+
+/// One stage on its way.
+pub(super) struct StageWork<'a> {
+    pub(super) work: &'a Work<'a>,
+    /// Which stage of the plan it is.
+    pub(super) index: usize,
+    pub(super) stage: &'a Stage,
+    pub(super) image: &'a PreparedImage,
+    /// The layers that the daemon gave: several outputs read the same files.
+    pub(super) exported: OnceCell<Vec<LayerFile>>,
+}
+
+/// A stage's image, which no output has yet.
+pub(super) struct Assembled<'a> {
+    pub(super) stage: &'a StageWork<'a>,
+    pub(super) image: AssembledImage,
+    /// The artifact's digest, if a script's run found it out.
+    pub(super) artifact_digest: Option<Digest>,
+    pub(super) container: Option<UsedContainer>,
+}
+
+/// What assembling gave.
+pub(super) enum AssembledImage {
+    /// A layer on a base.
+    Unfinished {
+        image: UnfinishedImage,
+        /// Index into what is known of layers; images with the same layer have the same.
+        layer: usize,
+    },
+    /// What the daemon committed, and the config that it is to have.
+    Committed { id: String, config: ImageConfig },
+}
+
+/// A container in which a script ran.
+pub(super) enum UsedContainer {
+    Docker(DockerContainer),
+    Sandbox(SandboxContainer),
+}
+
+impl UsedContainer {
+    pub(super) async fn remove(self) -> Result<(), Error> {
+        match self {
+            Self::Docker(container) => container.remove().await?,
+            Self::Sandbox(container) => container.remove().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Assembled<'_> {
+    /// Gives the container if the image does not need it any more.
+    pub(super) fn take_unneeded(&mut self) -> Option<UsedContainer> {
+        match self.image {
+            AssembledImage::Committed { .. } => self.container.take(),
+            AssembledImage::Unfinished { .. } => None,
+        }
+    }
+
+    pub(super) async fn remove_container(&mut self) -> Result<(), Error> {
+        match self.container.take() {
+            Some(container) => container.remove().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> StageWork<'a> {
+    pub(super) fn new(work: &'a Work<'a>, index: usize, stage: &'a Stage, image: &'a PreparedImage) -> Self {
+        Self { work, index, stage, image, exported: OnceCell::new() }
+    }
+
+    /// Resolves the base; `others` are those of the stages before.
+    pub(super) async fn base(&self, others: &[BaseImage]) -> Result<BaseImage, Error> {
+        let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
+        let platform = Some(self.stage.platform.clone());
+        let (request, surroundings) = (self.work.request, self.work.surroundings);
+        let (pull, offline) = (request.pull, request.offline);
+        if self.stage.builder.base_source == BaseSource::Registry {
+            // What a name means may change meanwhile; all platforms are to be of one index, which is asked for once.
+            let name = reference.familiar();
+            let same = others.iter().find(|other| other.name == name).and_then(|other| other.manifest_digest);
+            let pinned = same.map(|digest| reference.with_digest(digest));
+            let options = registry::ResolveOptions { platform, pull, offline };
+            let resolved =
+                surroundings.registries()?.resolve(pinned.as_ref().unwrap_or(reference), &options).await?;
+            return Ok(BaseImage { name, ..resolved });
+        }
+        let credential_files = surroundings.daemon.credential_files.clone();
+        let options = ResolveOptions { platform, pull, offline, credential_files };
+        Ok(self.work.daemon()?.resolve(reference, &options, &surroundings.events).await?)
+    }
+
+    /// The base's name; none for the built-in one.
+    pub(super) fn base_reference(&self) -> Option<&ImageReference> {
+        match &self.image.selection {
+            Selection::Template(choice) => match &choice.base.image {
+                BaseName::BuiltInStatic => None,
+                BaseName::Image(reference) => Some(reference),
+            },
+            Selection::Image(choice) => Some(&choice.reference),
+        }
+    }
+
+    /// Performs the placement: one layer, one config. Where a stage before places the same, the layer is the same.
+    pub(super) fn place(
+        &'a self,
+        entries: &'a [PlannedEntry],
+        base: BaseImage,
+        memo: &'a Memo,
+        before: &[Assembled<'_>],
+        layers: &mut Vec<KnownLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let same = before.iter().find_map(|other| match (&other.stage.stage.assembly, &other.image) {
+            (Assembly::Place { entries: others }, AssembledImage::Unfinished { image, layer })
+                if others == entries && self.image.places_the_same(other.stage.image) =>
+            {
+                Some((image.layer.clone(), *layer))
+            }
+            _ => None,
+        });
+        let (layer, index) = match same {
+            Some(same) => same,
+            None => {
+                let date = self.stage.date;
+                layers.push(KnownLayer::find(memo, self.image, entries, date, &self.work.prepared.lease));
+                (assemble::layer(entries, self.image.inputs(), date)?, layers.len() - 1)
+            }
+        };
+        let values = KnownValues {
+            artifact_digest: self.image.artifact.sha256.map(|digest| digest.to_string()),
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            builder_scripts: None,
+        };
+        let image = self.unfinished(base, layer, values, Vec::new());
+        let image = AssembledImage::Unfinished { image, layer: index };
+        Ok(Assembled { stage: self, image, artifact_digest: None, container: None })
+    }
+
+    /// Puts together what sinks write; `labels` are those that a script left.
+    pub(super) fn unfinished(
+        &self,
+        base: BaseImage,
+        layer: Layer,
+        values: KnownValues,
+        labels: Vec<(String, String)>,
+    ) -> UnfinishedImage {
+        let planned = self.stage.image.clone();
+        let base_config = base.config.clone();
+        let finish = move |written: &WrittenLayer| {
+            let mut values = values.clone();
+            if let Some(digest) = written.watched {
+                values.artifact_digest = Some(digest.to_string());
+            }
+            assemble::finish(&base_config, &planned.resolve(&values), &labels, &[written.diff_id])
+        };
+        let annotations = self.stage.image.annotations.clone();
+        UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+    }
+
+    /// An artifact that was written to while it was read may be in the image half old and half new.
+    pub(super) fn check_unchanged(&self) -> Result<(), Error> {
+        let content = &self.image.artifact.content;
+        let changed = content.changed().unwrap_or(true);
+        if changed {
+            return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());
+        }
+        Ok(())
+    }
+}

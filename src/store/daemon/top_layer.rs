@@ -1,0 +1,157 @@
+//! Owns leaving out of a committed image what the daemon, not the container, put into its top layer.
+//!
+//! The layers below are neither exported nor sent. A daemon that has a layer takes a config that names this layer
+//! alone, and what it exports of that image is the one layer (ran: Podman 4.3). Where it does not, all are exported.
+//! Must not decide what is left out.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::clean_up::{LEASE_LABEL, LeaseName, lease_name};
+use super::connection::Daemon;
+use super::error::DaemonError;
+use super::load::LoadError;
+use crate::image::{ConfigEdits, Digest, ImageConfig};
+use crate::store::archive::{Excerpt, Form, LayerFile, write_excerpt};
+
+/// An image that a container was committed as. Only its layers count; its config is the daemon's.
+#[derive(Clone, Debug)]
+pub(crate) struct CommittedImage {
+    /// Its ID.
+    pub(crate) image_id: String,
+    /// The digests of its uncompressed layers, lowest first.
+    pub(crate) diff_ids: Vec<Digest>,
+}
+
+impl Daemon {
+    /// Leaves the extents that `choose` finds out of the top layer of `committed`.
+    ///
+    /// Gives the image that has the rest, under a name of the lease, and removes `committed`; gives `committed` back if
+    /// nothing is to be left out. `directory` is an empty one for this, which the caller removes.
+    ///
+    /// # Errors
+    /// [`DaemonError::File`] if the layer is not read; errors of exporting and loading.
+    pub(crate) async fn leave_out(
+        &self,
+        committed: CommittedImage,
+        lease: &str,
+        directory: &Path,
+        choose: impl FnOnce(&File) -> io::Result<Vec<Range<u64>>> + Send + 'static,
+    ) -> Result<CommittedImage, DaemonError> {
+        let Some((top, below)) = committed.diff_ids.split_last() else { return Ok(committed) };
+        let layer = self.top_layer(&committed, top, lease, directory).await?;
+        let (path, size) = (layer.path.clone(), layer.size);
+        let read =
+            tokio::task::spawn_blocking(move || choose(&File::open(&layer.path)?).map(|out| (layer, out)));
+        let read = read.await.map_err(io::Error::other).flatten();
+        let failed = |source| DaemonError::File { action: "reading the layer in", path, source };
+        let (layer, left_out) = read.map_err(failed)?;
+        if left_out.is_empty() {
+            return Ok(committed);
+        }
+        tracing::debug!(size, entries = left_out.len(), "leaves out what the daemon made in the container");
+        let excerpt = Arc::new(Excerpt::new(&layer, left_out));
+        let rest = self.load_excerpt(&committed, below, excerpt, lease, directory).await?;
+        self.remove_image(&committed.image_id).await?;
+        Ok(rest)
+    }
+
+    /// Exports the top layer alone, or with all others.
+    async fn top_layer(
+        &self,
+        committed: &CommittedImage,
+        top: &Digest,
+        lease: &str,
+        directory: &Path,
+    ) -> Result<LayerFile, DaemonError> {
+        let name = lease_name(lease, LeaseName::TopLayer);
+        let config = self.passing_config(lease, &[*top]);
+        let alone = async {
+            match self.load_config(&config, &name).await {
+                Ok(()) => self.layers(&name, &[*top], directory).await,
+                Err(error) => Err(self.load_error(error)),
+            }
+        };
+        let exported = alone.await;
+        self.unname(&name).await;
+        let layers = match exported {
+            Ok(layers) => layers,
+            Err(error @ DaemonError::File { .. }) => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the daemon does not give one layer alone; it gives all");
+                self.layers(&committed.image_id, &committed.diff_ids, &sub_directory(directory, "all")?)
+                    .await?
+            }
+        };
+        let found = layers.into_iter().find(|layer| layer.diff_id == *top);
+        found.ok_or_else(|| DaemonError::Export {
+            name: committed.image_id.clone(),
+            address: self.info().address.clone(),
+            wanted: *top,
+            reason: "it is not among the exported layers".into(),
+        })
+    }
+
+    async fn load_excerpt(
+        &self,
+        committed: &CommittedImage,
+        below: &[Digest],
+        excerpt: Arc<Excerpt>,
+        lease: &str,
+        directory: &Path,
+    ) -> Result<CommittedImage, DaemonError> {
+        let name = lease_name(lease, LeaseName::Committed);
+        let send = |form, files: Option<Vec<LayerFile>>| {
+            let (daemon, excerpt, below, lease) =
+                (self.clone(), excerpt.clone(), below.to_vec(), lease.to_owned());
+            let names = vec![name.clone()];
+            self.send(None, move |out| {
+                let config = |written: &crate::image::layer::WrittenLayer| {
+                    let layers: Vec<Digest> = below.iter().copied().chain([written.diff_id]).collect();
+                    daemon.passing_config(&lease, &layers)
+                };
+                write_excerpt(&below, files.as_deref(), &excerpt, config, form, &names, out)
+            })
+        };
+        let config = match send(self.partial_form(), None).await {
+            Err(LoadError::Refused(reason)) => {
+                tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
+                let directory = sub_directory(directory, "base")?;
+                let files = self.layers(&committed.image_id, &committed.diff_ids, &directory).await?;
+                send(Form::Docker, Some(files)).await
+            }
+            sent => sent,
+        };
+        let config = config.map_err(|error| self.load_error(error))?;
+        self.verify(&config, &name).await?;
+        let diff_ids = config.diff_ids();
+        let diff_ids = diff_ids
+            .map_err(|source| crate::store::archive::ArchiveError::Config { name: name.clone(), source })?;
+        let image_id = if self.info().containerd_store { name } else { config.digest().to_string() };
+        Ok(CommittedImage { image_id, diff_ids })
+    }
+
+    /// A config for an image that goes again before the run ends.
+    fn passing_config(&self, lease: &str, layers: &[Digest]) -> ImageConfig {
+        let mut config = ImageConfig::empty(&self.info().platform);
+        let edits = ConfigEdits {
+            labels: [(LEASE_LABEL.to_owned(), lease.to_owned())].into(),
+            created: "1980-01-01T00:00:00Z".into(),
+            history: "b2i".into(),
+            ..ConfigEdits::default()
+        };
+        config.apply(&edits, layers);
+        config
+    }
+}
+
+fn sub_directory(directory: &Path, name: &str) -> Result<std::path::PathBuf, DaemonError> {
+    let path = directory.join(name);
+    match std::fs::create_dir(&path) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(DaemonError::File { action: "making the directory", path, source }),
+    }
+}
