@@ -89,7 +89,10 @@ pub(super) fn options(
 }
 
 /// The options of inputs of which nothing is typed.
-pub(super) fn unasked_options(settings: &Settings, environment: &Environment) -> Result<InputOptions, CliError> {
+pub(super) fn unasked_options(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<InputOptions, CliError> {
     Ok(InputOptions {
         max_size: settings.network.max_size.value.0,
         http: HttpOptions {

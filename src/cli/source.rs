@@ -23,8 +23,10 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
     let [named] = &arguments.artifacts[..] else {
         return match typed.first() {
             None => Ok(None),
-            Some(flag) => Err(CliError::usage(format!("`{flag}` is for sources, and several artifacts are named"))
-                .with_hint("one directory or repository is built at a time")),
+            Some(flag) => {
+                Err(CliError::usage(format!("`{flag}` is for sources, and several artifacts are named"))
+                    .with_hint("one directory or repository is built at a time"))
+            }
         };
     };
     let Some(text) = named.to_str() else {
@@ -37,13 +39,15 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
         || typed.source_builder.is_some()
         || typed.context_dir.is_some()
         || typed.reference.is_some();
-    if arguments.input.treat_as == Some(TreatAsChoice::Artifact) || !(is_asked || SourceLocation::is_meant(text)) {
+    if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
+        || !(is_asked || SourceLocation::is_meant(text))
+    {
         return match typed.first() {
             None => Ok(None),
-            Some(flag) => {
-                Err(CliError::usage(format!("`{flag}` is for sources, and `{text}` is taken for a finished artifact"))
-                    .with_hint(format!("leave `{flag}` out, or say `--as source`")))
-            }
+            Some(flag) => Err(CliError::usage(format!(
+                "`{flag}` is for sources, and `{text}` is taken for a finished artifact"
+            ))
+            .with_hint(format!("leave `{flag}` out, or say `--as source`"))),
         };
     }
     refuse_for_sources(arguments)?;
@@ -137,7 +141,9 @@ fn build_environment(
         let (name, value) = variable(text, environment)
             .map_err(|reason| CliError::usage(format!("`--build-env` is wrong: {reason}")))?;
         let value = value.ok_or_else(|| {
-            CliError::usage(format!("`--build-env {name}` takes its value from this environment, and it is not set"))
+            CliError::usage(format!(
+                "`--build-env {name}` takes its value from this environment, and it is not set"
+            ))
         })?;
         variables.retain(|known| known.name != name);
         variables.push(EnvironmentVariable { name, value });

@@ -107,7 +107,8 @@ pub(super) fn secret(text: &str) -> Result<SecretFile, String> {
 
 /// `HOST:ADDRESS`, a line of the hosts file.
 pub(super) fn add_host(text: &str) -> Result<String, String> {
-    let is_host = |host: &str| !host.is_empty() && !host.contains(|one: char| one.is_whitespace() || one == '/');
+    let is_host =
+        |host: &str| !host.is_empty() && !host.contains(|one: char| one.is_whitespace() || one == '/');
     let is_address = |address: &str| {
         let bare = address.trim_start_matches('[').trim_end_matches(']');
         address == "host-gateway" || bare.parse::<std::net::IpAddr>().is_ok()
@@ -136,7 +137,9 @@ pub(super) fn scripts_source(text: &str) -> Result<ScriptsSource, String> {
         }
         Some(("file", "")) => Err("it names no directory".into()),
         Some(("file", path)) => Ok(ScriptsSource::Directory(path.into())),
-        Some(("http" | "https", _)) => Url::parse(text).map(ScriptsSource::Url).map_err(|error| error.to_string()),
+        Some(("http" | "https", _)) => {
+            Url::parse(text).map(ScriptsSource::Url).map_err(|error| error.to_string())
+        }
         Some((scheme, _)) => Err(format!("`{scheme}` is none of http, https, file and image")),
         None if text.is_empty() => Err("it names no directory".into()),
         None => Ok(ScriptsSource::Directory(text.into())),

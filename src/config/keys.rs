@@ -204,7 +204,14 @@ mod tests {
         let allowed = KEYS.iter().filter(|key| key.project == ProjectRule::Allowed).map(|key| key.path);
         assert_eq!(
             allowed.collect::<Vec<_>>(),
-            ["build.builder", "build.source-builder", "build.args", "build.labels", "build.ports", "templates.directories"]
+            [
+                "build.builder",
+                "build.source-builder",
+                "build.args",
+                "build.labels",
+                "build.ports",
+                "templates.directories"
+            ]
         );
     }
 }

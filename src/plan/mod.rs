@@ -22,8 +22,8 @@ mod value;
 
 use serde::Serialize;
 
-pub(crate) use make::FIXED_DATE;
 pub use error::PlanError;
+pub(crate) use make::FIXED_DATE;
 pub use make::{Decided, Machine, make};
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;

@@ -4,13 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use tokio::sync::OnceCell;
-
 use super::build::Work;
 use super::outputs::blocking;
-use super::prepare::prepare_rendering;
+use super::prepare::{PreparedImage, prepare_rendering};
 use super::script::contract;
+use super::stage::StageWork;
 use super::{Error, Surroundings};
 use crate::assemble;
 use crate::fs::{AtomicDirectory, FileError};
@@ -18,11 +16,13 @@ use crate::image::digest::DigestReader;
 use crate::image::layer::{EntryKind, Layer};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::plan::dockerfile::{
-    BASE_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, SOURCE_DIRECTORY, render_dockerfile,
+    BASE_ARCHIVE, DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, SOURCE_DIRECTORY,
+    render_dockerfile,
 };
 use crate::plan::{Assembly, AssemblyKind, KnownValues, PlannedRun};
 use crate::request::Request;
 use crate::store::{BaseImage, BaseLayers};
+use serde::Serialize;
 
 const DOCKERFILE: &str = "Dockerfile";
 
@@ -55,11 +55,14 @@ pub async fn write_dockerfile(
 ) -> Result<WrittenContext, Error> {
     check_replaceable(directory)?;
     let prepared = prepare_rendering(request, surroundings).await?;
-    let stage = prepared.plan.stages.first().expect("a plan for a finished artifact has one stage");
-    let work = Work { request, surroundings, prepared: &prepared, stage, exported: OnceCell::new() };
-    let base = work.base().await?;
+    let ([stage], [image]) = (&prepared.plan.stages[..], &prepared.images[..]) else {
+        return Err(DockerfileError::Several { count: prepared.plan.stages.len() }.into());
+    };
+    let all = Work { request, surroundings, prepared: &prepared };
+    let work = StageWork::new(&all, 0, stage, image);
+    let base = work.base(&[]).await?;
     let out = AtomicDirectory::create(directory, &prepared.lease).map_err(Error::Output)?;
-    let context = Context { work: &work, directory: out.path() };
+    let context = Context { image, directory: out.path() };
     let mut files = vec![DOCKERFILE.to_owned()];
     let mut known = KnownValues {
         base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -72,7 +75,7 @@ pub async fn write_dockerfile(
     let mut s2i_contract = None;
     let artifact_digest = match &stage.assembly {
         Assembly::Place { entries } => {
-            let layer = assemble::layer(entries, work.inputs(), stage.date)?;
+            let layer = assemble::layer(entries, image.inputs(), stage.date)?;
             files.push(ROOT_ARCHIVE.into());
             context.archive(&layer, ROOT_ARCHIVE).await?
         }
@@ -80,7 +83,7 @@ pub async fn write_dockerfile(
             let contract = s2i_contract.insert(contract(run, &base)?);
             known.builder_scripts = Some(contract.scripts.to_string());
             if !run.entries.is_empty() {
-                let layer = assemble::layer(&run.entries, work.inputs(), stage.date)?;
+                let layer = assemble::layer(&run.entries, image.inputs(), stage.date)?;
                 context.archive(&layer, ROOT_ARCHIVE).await?;
                 files.push(ROOT_ARCHIVE.into());
             }
@@ -88,7 +91,7 @@ pub async fn write_dockerfile(
             context.sources(run).await?
         }
     };
-    let artifact_digest = artifact_digest.or(prepared.artifact.sha256);
+    let artifact_digest = artifact_digest.or(image.artifact.sha256);
     work.check_unchanged()?;
     known.artifact_digest = artifact_digest.map(|digest| digest.to_string());
     let inputs = DockerfileInputs {
@@ -98,7 +101,7 @@ pub async fn write_dockerfile(
         contract: s2i_contract.as_ref(),
         native_platform: &Platform::host(),
     };
-    let text = render_dockerfile(stage, &inputs)?;
+    let text = render_dockerfile(stage, &prepared.plan.tags, &inputs)?;
     context.write(DOCKERFILE, text.as_bytes())?;
     // What was put there meanwhile is not ours to remove.
     check_replaceable(directory)?;
@@ -106,7 +109,7 @@ pub async fn write_dockerfile(
     Ok(WrittenContext {
         directory: directory.to_owned(),
         files,
-        tags: stage.tags.clone(),
+        tags: prepared.plan.tags.clone(),
         builder: stage.builder.name.clone(),
         assembly: stage.assembly.kind(),
         artifact_digest,
@@ -114,7 +117,7 @@ pub async fn write_dockerfile(
 }
 
 /// The base as `FROM` names it: by digest where there is one, so that the labels stay true.
-fn from(work: &Work<'_>, base: &BaseImage) -> Option<String> {
+fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
     let reference = work.base_reference()?;
     Some(match base.manifest_digest {
         // A name with a tag and a digest is one that older versions of buildah do not take.
@@ -157,7 +160,7 @@ fn check_replaceable(directory: &Path) -> Result<(), Error> {
 
 /// The directory under construction.
 struct Context<'a> {
-    work: &'a Work<'a>,
+    image: &'a PreparedImage,
     directory: &'a Path,
 }
 
@@ -187,7 +190,7 @@ impl Context<'_> {
         let sources: Vec<_> = run
             .sources
             .iter()
-            .map(|source| (source.clone(), assemble::source_kind(&source.what, self.work.inputs())))
+            .map(|source| (source.clone(), assemble::source_kind(&source.what, self.image.inputs())))
             .collect();
         blocking(move || {
             // Whatever this user's umask is: the script's user has to look into it.

@@ -14,6 +14,7 @@ mod leases;
 mod recipes;
 mod registry;
 mod s2i;
+mod s2i_command;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod scripts;

@@ -67,7 +67,8 @@ fn recipe(name: &str) -> String {
 
 /// What `yq` finds in a recipe; it refuses what is not YAML.
 fn part(name: &str, filter: &str) -> String {
-    let output = Command::new("yq").args(["--exit-status", "--raw-output", filter]).arg(recipe(name)).output();
+    let output =
+        Command::new("yq").args(["--exit-status", "--raw-output", filter]).arg(recipe(name)).output();
     ended(output.expect("yq can be started (tests/run installs it)"))
 }
 
@@ -105,7 +106,8 @@ fn github_actions() {
         ("GITHUB_OUTPUT", &outputs),
     ];
     for step in ["install", "login", "image"] {
-        let script = part("github-actions.yml", &format!(".jobs.image.steps[] | select(.id == \"{step}\").run"));
+        let script =
+            part("github-actions.yml", &format!(".jobs.image.steps[] | select(.id == \"{step}\").run"));
         ended(project.shell("bash", &script, &variables));
     }
     let digest = std::fs::read_to_string(&outputs).expect("the step has an output");
@@ -143,18 +145,23 @@ fn tekton() {
     let project = Project::new();
     write_configuration(&project);
     let (registry, url) = (project.registry.address.clone(), url_of_b2i());
-    let login = format!("printf secret | {} login {registry} -u user --password-stdin", env!("CARGO_BIN_EXE_b2i"));
+    let login =
+        format!("printf secret | {} login {registry} -u user --password-stdin", env!("CARGO_BIN_EXE_b2i"));
     let docker_config = project.path("dockerconfig").display().to_string();
     ended(project.shell("sh", &login, &[("DOCKER_CONFIG", &docker_config)]));
     let script = part("tekton.yaml", ".spec.steps[0].script");
     // The script's only names are those that the step's environment sets.
     let names = part("tekton.yaml", ".spec.steps[0].env[].name");
-    assert_eq!(names.split_whitespace().collect::<Vec<_>>(), ["ARTIFACT", "IMAGE", "B2I_URL", "DIGEST_FILE", "DOCKER_CONFIG", "HOME"]);
+    assert_eq!(
+        names.split_whitespace().collect::<Vec<_>>(),
+        ["ARTIFACT", "IMAGE", "B2I_URL", "DIGEST_FILE", "DOCKER_CONFIG", "HOME"]
+    );
     for put_in in ["$(params", "$(workspaces", "$(results"] {
         assert!(!script.contains(put_in), "values come as variables: {script}");
     }
     let (image, digest) = (format!("{registry}/team/shop:1"), project.path("digest").display().to_string());
-    let (home, place) = (project.path("home").display().to_string(), project.path("b2i").display().to_string());
+    let (home, place) =
+        (project.path("home").display().to_string(), project.path("b2i").display().to_string());
     let script = script.replace("/tmp/b2i", &place);
     let variables = [
         ("ARTIFACT", "target/app.jar"),

@@ -38,8 +38,9 @@ const FILES: [(&str, &str, bool); 9] = [
 /// [`BuilderError::BuilderName`] if no image can have the name.
 pub fn scaffold(name: &str, base: &ImageReference) -> Result<Vec<ScaffoldFile>, BuilderError> {
     let invalid = |reason: String| BuilderError::BuilderName { text: name.to_owned(), reason };
-    let reference: ImageReference =
-        name.parse().map_err(|error: crate::image::reference::InvalidReference| invalid(error.to_string()))?;
+    let reference: ImageReference = name
+        .parse()
+        .map_err(|error: crate::image::reference::InvalidReference| invalid(error.to_string()))?;
     if reference.digest().is_some() {
         return Err(invalid("a digest follows from the image and does not name it".into()));
     }

@@ -82,7 +82,9 @@ fn restore(typed: &Typed<'_>, context: &Context) -> Result<BuildArguments, CliEr
     let command = words.iter().position(|word| word == "build").expect("it was parsed as a build");
     words.splice(command + 1..command + 1, kept.words(matches));
     let mut arguments = parse(words.into_iter(), typed)?;
-    let or_kept = |typed: Option<String>, kept: &str| typed.or_else(|| Some(kept.to_owned()).filter(|text| !text.is_empty()));
+    let or_kept = |typed: Option<String>, kept: &str| {
+        typed.or_else(|| Some(kept.to_owned()).filter(|text| !text.is_empty()))
+    };
     arguments.source = or_kept(arguments.source.take(), &kept.source);
     arguments.image = or_kept(arguments.image.take(), &kept.builder_image);
     arguments.tag = or_kept(arguments.tag.take(), &kept.tag);

@@ -126,22 +126,37 @@ mod tests {
     #[test]
     fn what_was_typed_comes_back_but_for_what_is_typed_again() {
         let typed = matches(&[
-            "-e", "A=1", ".", "-e", "B=x;y", "builder", "--copy", "-v", "/a:/b", "--volume=/c:/d", "tag:1", "-n", "x y",
+            "-e",
+            "A=1",
+            ".",
+            "-e",
+            "B=x;y",
+            "builder",
+            "--copy",
+            "-v",
+            "/a:/b",
+            "--volume=/c:/d",
+            "tag:1",
+            "-n",
+            "x y",
         ]);
         let kept = Kept::of(&typed);
-        assert_eq!((kept.source.as_str(), kept.builder_image.as_str(), kept.tag.as_str()), (".", "builder", "tag:1"));
+        assert_eq!(
+            (kept.source.as_str(), kept.builder_image.as_str(), kept.tag.as_str()),
+            (".", "builder", "tag:1")
+        );
         let text = serde_json::to_string(&kept).expect("texts");
-        assert!(text.contains(r#""builderImage":"builder""#) && text.contains(r#""env-1":"B=x;y""#), "{text}");
+        assert!(
+            text.contains(r#""builderImage":"builder""#) && text.contains(r#""env-1":"B=x;y""#),
+            "{text}"
+        );
         let again: Kept = serde_json::from_str(&text).expect("its own text");
         let words: Vec<String> = again
             .words(&matches(&["--use-config", "-n", "other"]))
             .iter()
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
-        assert_eq!(
-            words,
-            ["--copy=true", "--env=A=1", "--env=B=x;y", "--volume=/a:/b", "--volume=/c:/d"]
-        );
+        assert_eq!(words, ["--copy=true", "--env=A=1", "--env=B=x;y", "--volume=/a:/b", "--volume=/c:/d"]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) fn create(arguments: &CreateArguments, context: &Context) -> Result<(
     let surroundings = context.surroundings(&settings)?;
     let mut runtime = Runtime::start()?;
     let base = arguments.base.as_deref().map(|base| reference(base, "base image")).transpose()?;
-    let files = builders::create(&arguments.name, base.as_ref(), &arguments.directory, &surroundings, &mut runtime)?;
+    let files =
+        builders::create(&arguments.name, base.as_ref(), &arguments.directory, &surroundings, &mut runtime)?;
     context.progress.finish();
     context.printer.note(&files);
     Ok(())

@@ -42,7 +42,11 @@ pub(super) fn surroundings(
 
 /// The directory of the files for TLS: Docker's names in one directory, of which s2i's flags name each by itself.
 fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError> {
-    let named = [("--ca", &global.ca, "ca.pem"), ("--cert", &global.cert, "cert.pem"), ("--key", &global.key, "key.pem")];
+    let named = [
+        ("--ca", &global.ca, "ca.pem"),
+        ("--cert", &global.cert, "cert.pem"),
+        ("--key", &global.key, "key.pem"),
+    ];
     let mut found: Option<PathBuf> = None;
     for (flag, path, name) in named {
         let Some(path) = path else { continue };
@@ -50,8 +54,9 @@ fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let is_elsewhere = found.as_ref().is_some_and(|found| found != directory);
         if path.file_name().is_none_or(|file| file != name) || is_elsewhere {
-            return Err(CliError::usage(format!("`{flag} {}` cannot be used", path.display()))
-                .with_hint("b2i takes ca.pem, cert.pem and key.pem from one directory, as DOCKER_CERT_PATH does"));
+            return Err(CliError::usage(format!("`{flag} {}` cannot be used", path.display())).with_hint(
+                "b2i takes ca.pem, cert.pem and key.pem from one directory, as DOCKER_CERT_PATH does",
+            ));
         }
         found = Some(directory.to_owned());
     }

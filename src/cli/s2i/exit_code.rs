@@ -22,9 +22,7 @@ pub(super) fn exit_code(error: &CliError) -> u8 {
     match error {
         CliError::Stopped { code, .. } | CliError::Program(code) => *code,
         CliError::OutputClosed => 0,
-        CliError::Failed { error, .. } => {
-            error.downcast_ref::<road::Error>().map_or(GENERAL, of_road)
-        }
+        CliError::Failed { error, .. } => error.downcast_ref::<road::Error>().map_or(GENERAL, of_road),
     }
 }
 

@@ -12,13 +12,10 @@ use crate::cli::source_values;
 use crate::config::Settings;
 use crate::image::{ImagePath, ImageReference};
 use crate::input::{InputOptions, InputSource};
-use crate::request::{
-    AssembleRequest, BuilderRequest, ImageRequest, Limits, Output, PullPolicy, Request,
-};
+use crate::request::{AssembleRequest, BuilderRequest, ImageRequest, Limits, Output, PullPolicy, Request};
 use crate::source_build::source::GitOptions;
 use crate::source_build::{
-    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation,
-    SourceOptions,
+    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation, SourceOptions,
 };
 
 /// The network that a daemon gives a container of which nothing is said: `assemble` has one, as with s2i.
@@ -42,7 +39,13 @@ pub(super) fn build(
     let tag = arguments.tag.as_deref().filter(|tag| !tag.is_empty());
     let tags: Vec<ImageReference> = tag.map(|tag| reference(tag, "tag")).transpose()?.into_iter().collect();
     let input = unasked_options(settings, &context.environment)?;
-    let source_build = source_build(arguments, source, reference(builder, "builder image")?, &input, context.environment.git_options())?;
+    let source_build = source_build(
+        arguments,
+        source,
+        reference(builder, "builder image")?,
+        &input,
+        context.environment.git_options(),
+    )?;
     say_what_has_no_effect(arguments, context);
     let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
     let request = Request {
@@ -79,7 +82,12 @@ pub(super) fn request(
             engine => engine,
         },
         limits: limits(settings, None),
-        platform: settings.build.platform.as_ref().map(|platform| platform.value.clone()),
+        platforms: settings
+            .build
+            .platform
+            .as_ref()
+            .map_or_else(Vec::new, |all| all.value.as_slice().to_vec()),
+        other_sources: Vec::new(),
         image: ImageRequest::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
@@ -154,7 +162,10 @@ fn source_build(
         builder: Some(BuilderRequest::Image(builder)),
         artifact: None,
         keep_builder: true,
-        scripts: scripts.map(source_values::scripts_source).transpose().map_err(|error| typed("--scripts-url", error))?,
+        scripts: scripts
+            .map(source_values::scripts_source)
+            .transpose()
+            .map_err(|error| typed("--scripts-url", error))?,
         destination: destination(common)?,
         environment: environment(arguments)?,
         build_environment: Vec::new(),
@@ -232,7 +243,9 @@ fn location(source: &str, arguments: &BuildArguments) -> Result<SourceLocation, 
     let location = SourceLocation::parse(place)?;
     let is_copied = is_on(arguments.copy);
     let reference = match &location {
-        SourceLocation::Directory(path) if !is_copied && path.join(".git").exists() => wanted.or(Some("HEAD")),
+        SourceLocation::Directory(path) if !is_copied && path.join(".git").exists() => {
+            wanted.or(Some("HEAD"))
+        }
         SourceLocation::Directory(_) if is_copied && wanted.is_some() => {
             return Err(CliError::usage("`--copy` takes a directory as it is, and `--ref` names a commit")
                 .with_hint("leave one of them out"));
@@ -248,9 +261,8 @@ fn location(source: &str, arguments: &BuildArguments) -> Result<SourceLocation, 
 /// Variables in the order in which they count: `-e`, then the file, as s2i appends it.
 fn environment(arguments: &BuildArguments) -> Result<Vec<EnvironmentVariable>, CliError> {
     let typed = arguments.env.iter();
-    let mut variables: Vec<EnvironmentVariable> = typed
-        .map(|(name, value)| EnvironmentVariable { name: name.clone(), value: value.clone() })
-        .collect();
+    let mut variables: Vec<EnvironmentVariable> =
+        typed.map(|(name, value)| EnvironmentVariable { name: name.clone(), value: value.clone() }).collect();
     if let Some(path) = &arguments.environment_file {
         variables.extend(environment_file::read(path)?);
     }
@@ -270,7 +282,8 @@ fn runtime(arguments: &BuildArguments, artifacts: &[String]) -> Result<Option<Ru
     Ok(Some(RuntimeRequest {
         image: reference(image, "runtime image")?,
         pull: pull_policy(arguments.common.runtime_pull_policy.as_deref()),
-        artifacts: artifacts.map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?,
+        artifacts: artifacts
+            .map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?,
         assemble_user: arguments.assemble_runtime_user.clone().filter(|user| !user.is_empty()),
     }))
 }
@@ -302,7 +315,11 @@ fn say_what_has_no_effect(arguments: &BuildArguments, context: &Context) {
         }
     };
     let common = &arguments.common;
-    note(is_on(common.save_temp_dir), "--save-temp-dir", "b2i makes no copy of the sources that it could keep");
+    note(
+        is_on(common.save_temp_dir),
+        "--save-temp-dir",
+        "b2i makes no copy of the sources that it could keep",
+    );
     note(
         arguments.image_scripts_url.is_some(),
         "--image-scripts-url",
@@ -336,7 +353,13 @@ mod tests {
         let arguments = typed(words);
         without_contradiction(&arguments)?;
         let builder = reference(arguments.image.as_deref().expect("an image"), "builder image")?;
-        source_build(&arguments, arguments.source.as_deref().expect("a source"), builder, &InputOptions::default(), GitOptions::default())
+        source_build(
+            &arguments,
+            arguments.source.as_deref().expect("a source"),
+            builder,
+            &InputOptions::default(),
+            GitOptions::default(),
+        )
     }
 
     #[test]
@@ -368,12 +391,51 @@ mod tests {
     #[test]
     fn everything_typed_arrives() {
         let made = made(&[
-            "/tmp", "builder:1", "tag:1", "-e", "A= 1 ", "--context-dir", "web", "--exclude", "x", "-s",
-            "image:///s2i", "-n", "name", "--description", "text", "-u", "1-", "-i", "/a:b;/c", "-v", "/d:/e:ro",
-            "--cap-drop", "net_raw,CHOWN", "--keep-symlinks", "--runtime-image", "run:1", "-a", "/x:y", "-a", "/z",
-            "--assemble-runtime-user", "7", "--runtime-pull-policy", "never", "--add-host", "db:10.0.0.1",
-            "--incremental", "--rm", "--incremental-pull-policy", "always", "--callback-url", "http://host.example/c",
-            "-d", "/opt/d", "--ignore-submodules",
+            "/tmp",
+            "builder:1",
+            "tag:1",
+            "-e",
+            "A= 1 ",
+            "--context-dir",
+            "web",
+            "--exclude",
+            "x",
+            "-s",
+            "image:///s2i",
+            "-n",
+            "name",
+            "--description",
+            "text",
+            "-u",
+            "1-",
+            "-i",
+            "/a:b;/c",
+            "-v",
+            "/d:/e:ro",
+            "--cap-drop",
+            "net_raw,CHOWN",
+            "--keep-symlinks",
+            "--runtime-image",
+            "run:1",
+            "-a",
+            "/x:y",
+            "-a",
+            "/z",
+            "--assemble-runtime-user",
+            "7",
+            "--runtime-pull-policy",
+            "never",
+            "--add-host",
+            "db:10.0.0.1",
+            "--incremental",
+            "--rm",
+            "--incremental-pull-policy",
+            "always",
+            "--callback-url",
+            "http://host.example/c",
+            "-d",
+            "/opt/d",
+            "--ignore-submodules",
         ])
         .expect("valid");
         let text = format!("{made:?}");

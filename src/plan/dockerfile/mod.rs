@@ -12,7 +12,7 @@ use super::{Assembly, EntrySource, KnownValues, PlannedEntry, PlannedRun, Stage}
 use crate::builder::S2iContract;
 use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
-use crate::image::{ConfigEdits, ImageConfig, Platform};
+use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
 use text::{assignments, comment, json_words, word};
 
 /// The first line of every Dockerfile that b2i writes. A directory whose Dockerfile has it may be replaced.
@@ -65,6 +65,12 @@ pub enum DockerfileError {
         /// The command.
         command: String,
     },
+    /// Images for several platforms.
+    #[error("a Dockerfile makes one image, and {count} are asked for")]
+    Several {
+        /// How many.
+        count: usize,
+    },
     /// A base that would do something by itself.
     #[error(
         "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i leaves out"
@@ -80,7 +86,7 @@ pub enum DockerfileError {
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Unwritable { .. } | Self::HealthCheck { .. } => FailureKind::Usage,
+            Self::Unwritable { .. } | Self::HealthCheck { .. } | Self::Several { .. } => FailureKind::Usage,
             Self::OnBuild { .. } => FailureKind::Builder,
         }
     }
@@ -89,6 +95,7 @@ impl Failure for DockerfileError {
         vec![match self {
             Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
             Self::HealthCheck { .. } => "begin it with a program's name".into(),
+            Self::Several { .. } => "name one artifact and one platform".into(),
             Self::OnBuild { .. } => "build the image without `--dockerfile`".into(),
         }]
     }
@@ -98,7 +105,11 @@ impl Failure for DockerfileError {
 ///
 /// # Errors
 /// [`DockerfileError`] if a Dockerfile cannot say it.
-pub fn render_dockerfile(stage: &Stage, inputs: &DockerfileInputs<'_>) -> Result<String, DockerfileError> {
+pub fn render_dockerfile(
+    stage: &Stage,
+    tags: &[ImageReference],
+    inputs: &DockerfileInputs<'_>,
+) -> Result<String, DockerfileError> {
     let on_build = inputs.base.list("OnBuild");
     if !on_build.is_empty() {
         let base = inputs.from.clone().unwrap_or_default();
@@ -106,7 +117,7 @@ pub fn render_dockerfile(stage: &Stage, inputs: &DockerfileInputs<'_>) -> Result
     }
     let edits = stage.image.resolve(inputs.known);
     let mut out = String::new();
-    header(stage, &mut out);
+    header(stage, tags, &mut out);
     from(stage, inputs, &mut out)?;
     match &stage.assembly {
         Assembly::Place { entries } => {
@@ -123,12 +134,12 @@ pub fn render_dockerfile(stage: &Stage, inputs: &DockerfileInputs<'_>) -> Result
     Ok(out)
 }
 
-fn header(stage: &Stage, out: &mut String) {
+fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
     line(out, FIRST_LINE);
     line(out, "#");
     let facts = stage.artifact.facts.describe();
     line(out, &comment(&format!("{}: {facts}; {}", stage.artifact.name, stage.builder.describe())));
-    if let Some(tag) = stage.tags.first() {
+    if let Some(tag) = tags.first() {
         line(out, &comment(&format!("Build it here with: docker build -t {} .", tag.familiar())));
     }
 }

@@ -8,13 +8,13 @@ use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::Platform;
 use crate::image::layer::Entry;
+use crate::input::InputSource;
 use crate::plan::{EngineKind, PlanError, SourceStage};
 use crate::request::{AssembleRequest, BuilderRequest, Request};
 use crate::road::prepare::{remove_abandoned, sandbox_works};
 use crate::road::{Error, Surroundings};
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
-use crate::input::InputSource;
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
 

@@ -32,7 +32,8 @@ impl SourceWork<'_> {
         match prepared.stage.engine {
             EngineKind::Docker => {
                 let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
-                let engine = DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
+                let engine =
+                    DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
                 let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
                 self.run_on(&engine, &image).await
             }
