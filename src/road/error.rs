@@ -160,6 +160,14 @@ pub enum Error {
     /// Taking the artifact out of the sandbox.
     #[error(transparent)]
     ProducedInSandbox(#[from] ProducedError<SandboxError>),
+    /// An image that says nothing of how it was built.
+    #[error("`{image}` cannot be built again: it has no label `{label}`")]
+    NotBuilt {
+        /// The image.
+        image: String,
+        /// The label that is missing.
+        label: &'static str,
+    },
     /// A plan without outputs.
     #[error("the image was to be written nowhere")]
     NoOutput,
@@ -238,6 +246,7 @@ impl Failure for Error {
                     .into(),
             ],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
+            Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
             Self::NothingToRun => vec!["add `-o docker`".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],

@@ -4,6 +4,7 @@
 //! of the machine it is handed as [`Surroundings`].
 
 mod build;
+mod builder_image;
 mod builders;
 mod cache;
 mod copy;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use build::build;
+pub use builder_image::{read_build, show_usage};
 pub use builders::{
     BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
     create_builder, export_builder, list_builders, show_builder,

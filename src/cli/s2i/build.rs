@@ -1,15 +1,17 @@
-//! Owns `s2i build`: what was kept and typed becomes a request, and the result is told on the standard error.
+//! Owns `s2i build`, `rebuild` and `usage`: what was kept and typed becomes a request, and the result is told on the standard error.
 
 use std::ffi::OsString;
-use std::path::Path;
 
-use super::arguments::{self, BuildArguments, CommonArguments, S2iCommand, S2iGlobalArguments, is_on};
+use super::arguments::{
+    self, BuildArguments, CommonArguments, RebuildArguments, S2iCommand, S2iGlobalArguments, UsageArguments,
+    is_on,
+};
 use super::configuration::Kept;
 use super::{Typed, daemon, request};
 use crate::cli::commands::build::{run_built, tell_next_step};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::printable::printable;
+use crate::cli::printable::{printable, script_line};
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
@@ -114,14 +116,45 @@ fn parse(words: impl Iterator<Item = OsString>, typed: &Typed<'_>) -> Result<Bui
     }
 }
 
-/// s2i's PATH is the Dockerfile, or a directory for it if it ends with `/`.
-fn dockerfile_place(path: &Path) -> Result<(std::path::PathBuf, String), CliError> {
-    let text = path.to_str().ok_or_else(|| CliError::usage("the path of `--as-dockerfile` is not UTF-8"))?;
-    if text.ends_with('/') {
-        return Ok((path.to_owned(), "Dockerfile".into()));
-    }
-    let wrong = || CliError::usage(format!("`{text}` names no file (--as-dockerfile)"));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(wrong)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Ok((directory.unwrap_or(Path::new(".")).to_owned(), name.to_owned()))
+/// Builds again what the image says it was built from.
+pub(super) fn rebuild(
+    arguments: &RebuildArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let image = request::reference(&arguments.image, "image")?;
+    let tag = arguments.tag.as_deref().map(|tag| request::reference(tag, "tag")).transpose()?;
+    let request = request::rebuild(arguments, tag.unwrap_or_else(|| image.clone()), &settings, context)?;
+    let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
+    let mut runtime = Runtime::start()?;
+    let built = runtime.run(&surroundings, async {
+        let request = road::read_build(&image, request, &surroundings).await?;
+        road::build(&request, &surroundings).await
+    })?;
+    context.progress.finish();
+    tell(&built, context);
+    Ok(())
+}
+
+/// Shows what a builder's `usage` prints: on the standard error, as s2i does.
+pub(super) fn usage(
+    arguments: &UsageArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let image = request::reference(&arguments.image, "image")?;
+    let source = request::nothing(&arguments.common, &settings, context)?;
+    let request = request::request(&settings, source, &arguments.common, context)?;
+    let mut surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    // The text as it is; what else happens is of no interest.
+    let (printer, others) = (context.printer.clone(), surroundings.events.clone());
+    surroundings.events = Events::new(move |event| match event {
+        Event::ScriptOutput { line, .. } => printer.error(&script_line(&line)),
+        Event::StepStarted { .. } | Event::StepProgress { .. } | Event::StepFinished { .. } => {}
+        event => others.send(event),
+    });
+    Runtime::start()?.run(&surroundings, road::show_usage(&image, &request, &surroundings))
 }

@@ -110,9 +110,9 @@ fn run(
 ) -> Result<(), CliError> {
     match command {
         S2iCommand::Build(arguments) => build::build(arguments, global, typed, context),
-        S2iCommand::Rebuild(_) | S2iCommand::Usage(_) | S2iCommand::Generate(_) => {
-            Err(CliError::usage("this version of b2i cannot do this yet"))
-        }
+        S2iCommand::Rebuild(arguments) => build::rebuild(arguments, global, context),
+        S2iCommand::Usage(arguments) => build::usage(arguments, global, context),
+        S2iCommand::Generate(_) => Err(CliError::usage("this version of b2i cannot do this yet")),
         S2iCommand::Create(arguments) => create::create(arguments, context),
         S2iCommand::Version => {
             let version = env!("CARGO_PKG_VERSION");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::arguments::{BuildArguments, CommonArguments, OutputArguments, is_on};
+use super::arguments::{BuildArguments, CommonArguments, RebuildArguments, is_on};
 use super::environment_file;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
@@ -101,13 +101,69 @@ pub(super) fn request(
 }
 
 /// s2i's result is in the daemon; b2i's own flags send it elsewhere.
-pub(super) fn or_the_daemon(outputs: Vec<Output>) -> Vec<Output> {
+fn or_the_daemon(outputs: Vec<Output>) -> Vec<Output> {
     if outputs.is_empty() { vec![Output::Docker] } else { outputs }
 }
 
-/// Outputs of a command that has but one name for the result.
-pub(super) fn outputs_of(output: &OutputArguments, tags: &[ImageReference]) -> Result<Vec<Output>, CliError> {
-    Ok(or_the_daemon(outputs::named_places(&output.output, output.push, tags)?))
+/// A source build of which only the common flags say something.
+///
+/// # Errors
+/// A usage error if one of them is wrong.
+pub(super) fn nothing(
+    common: &CommonArguments,
+    settings: &Settings,
+    context: &Context,
+) -> Result<SourceBuildRequest, CliError> {
+    let source = SourceOptions {
+        docker_ignore: false,
+        follow_links: true,
+        git: context.environment.git_options(),
+        input: unasked_options(settings, &context.environment)?,
+        ..SourceOptions::default()
+    };
+    Ok(SourceBuildRequest {
+        location: SourceLocation::Nothing,
+        source,
+        builder: None,
+        artifact: None,
+        keep_builder: true,
+        scripts: None,
+        destination: destination(common)?,
+        environment: Vec::new(),
+        build_environment: Vec::new(),
+        secrets: Vec::new(),
+        injections: Vec::new(),
+        volumes: Vec::new(),
+        incremental: incremental(common),
+        runtime: None,
+        allowed_uids: Vec::new(),
+        block_on_build: false,
+        add_hosts: Vec::new(),
+        drop_capabilities: Vec::new(),
+        display_name: None,
+        description: None,
+        callback: callback(common)?,
+        // s2i knows none: what a builder finds must not depend on who built before.
+        use_caches: false,
+        download_timeout: None,
+    })
+}
+
+/// Makes the request of `s2i rebuild`, but for what the image itself says.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn rebuild(
+    arguments: &RebuildArguments,
+    tag: ImageReference,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Request, CliError> {
+    let source_build = nothing(&arguments.common, settings, context)?;
+    let tags = vec![tag];
+    let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
+    let request = request(settings, source_build, &arguments.common, context)?;
+    Ok(Request { tags, outputs: or_the_daemon(outputs), ..request })
 }
 
 fn limits(settings: &Settings, network: Option<&str>) -> Limits {
@@ -192,7 +248,7 @@ fn source_build(
 }
 
 /// The last `s2i build --incremental` of the tag, if the build is to start from it.
-pub(super) fn incremental(common: &CommonArguments) -> Option<PreviousImage> {
+fn incremental(common: &CommonArguments) -> Option<PreviousImage> {
     is_on(common.incremental).then(|| PreviousImage {
         image: None,
         pull: pull_policy(common.incremental_pull_policy.as_deref()),
@@ -201,7 +257,7 @@ pub(super) fn incremental(common: &CommonArguments) -> Option<PreviousImage> {
 }
 
 /// Where files go in the builder.
-pub(super) fn destination(common: &CommonArguments) -> Result<Option<ImagePath>, CliError> {
+fn destination(common: &CommonArguments) -> Result<Option<ImagePath>, CliError> {
     let named = common.destination.as_deref().filter(|path| !path.is_empty());
     named
         .map(ImagePath::new)
@@ -210,13 +266,13 @@ pub(super) fn destination(common: &CommonArguments) -> Result<Option<ImagePath>,
 }
 
 /// Where the end of the build is reported to.
-pub(super) fn callback(common: &CommonArguments) -> Result<Option<url::Url>, CliError> {
+fn callback(common: &CommonArguments) -> Result<Option<url::Url>, CliError> {
     let Some(text) = common.callback_url.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
     let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.map(Some).ok_or_else(|| CliError::usage(format!("`{text}` is no http or https URL (--callback-url)")))
 }
 
-pub(super) fn pull_policy(text: Option<&str>) -> PullPolicy {
+fn pull_policy(text: Option<&str>) -> PullPolicy {
     match text {
         Some("always") => PullPolicy::Always,
         Some("never") => PullPolicy::Never,

@@ -4,6 +4,7 @@
 //! with the reason, never left out in silence. Files come as an archive that `ADD` unpacks: `docker build`, BuildKit
 //! and buildah all keep its modes, owners and hard links, and `COPY --chmod` is BuildKit's alone.
 
+mod source;
 mod text;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use crate::builder::S2iContract;
 use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
+pub use source::{SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
 use text::{assignments, comment, json_words, word};
 
 /// The first line of every Dockerfile that b2i writes. A directory whose Dockerfile has it may be replaced.
@@ -65,6 +67,14 @@ pub enum DockerfileError {
         /// The command.
         command: String,
     },
+    /// What would stay in the image, or what no instruction does.
+    #[error("a Dockerfile cannot have {what}: {reason}")]
+    Trace {
+        /// What.
+        what: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// Images for several platforms.
     #[error("a Dockerfile makes one image, and {count} are asked for")]
     Several {
@@ -86,7 +96,10 @@ pub enum DockerfileError {
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Unwritable { .. } | Self::HealthCheck { .. } | Self::Several { .. } => FailureKind::Usage,
+            Self::Unwritable { .. }
+            | Self::HealthCheck { .. }
+            | Self::Several { .. }
+            | Self::Trace { .. } => FailureKind::Usage,
             Self::OnBuild { .. } => FailureKind::Builder,
         }
     }
@@ -96,8 +109,16 @@ impl Failure for DockerfileError {
             Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
             Self::HealthCheck { .. } => "begin it with a program's name".into(),
             Self::Several { .. } => "name one artifact and one platform".into(),
+            Self::Trace { .. } => "build the image without a Dockerfile, or leave it out".into(),
             Self::OnBuild { .. } => "build the image without `--dockerfile`".into(),
         }]
+    }
+}
+
+fn refuse_on_build(inputs: &DockerfileInputs<'_>) -> Result<(), DockerfileError> {
+    match inputs.base.list("OnBuild").len() {
+        0 => Ok(()),
+        count => Err(DockerfileError::OnBuild { base: inputs.from.clone().unwrap_or_default(), count }),
     }
 }
 
@@ -110,11 +131,7 @@ pub fn render_dockerfile(
     tags: &[ImageReference],
     inputs: &DockerfileInputs<'_>,
 ) -> Result<String, DockerfileError> {
-    let on_build = inputs.base.list("OnBuild");
-    if !on_build.is_empty() {
-        let base = inputs.from.clone().unwrap_or_default();
-        return Err(DockerfileError::OnBuild { base, count: on_build.len() });
-    }
+    refuse_on_build(inputs)?;
     let edits = stage.image.resolve(inputs.known);
     let mut out = String::new();
     header(stage, tags, &mut out);

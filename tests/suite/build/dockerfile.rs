@@ -108,8 +108,17 @@ fn a_builders_script_runs_as_its_labels_say() {
             // The builder writes down what its script sees, and each container has a name of its own.
             let seen = "opt/app-root/src/assemble-environment";
             // buildah leaves the places at which it mounted something where a script ran.
-            let mounted =
-                ["dev", "etc", "etc/hosts", "etc/resolv.conf", "proc", "run", "run/.containerenv", "sys"];
+            let mounted = [
+                "dev",
+                "etc",
+                "etc/hostname",
+                "etc/hosts",
+                "etc/resolv.conf",
+                "proc",
+                "run",
+                "run/.containerenv",
+                "sys",
+            ];
             let mounted = if daemon.name == "podman" { &mounted[..] } else { &[] };
             assert_same_tree_but(&built, &direct, &[&[seen], mounted].concat());
             let environment = |image: &Image| {

@@ -75,9 +75,9 @@ fn mistakes_never_end_with_zero() {
 fn a_daemon_or_a_builder_that_is_not_there_has_its_code() {
     let place = Place::new();
     place.write("app/app.sh", "#!/bin/sh\n");
-    let build = |flags: &[&str]| {
+    fn build<'a>(flags: &[&'a str]) -> Vec<&'a str> {
         [&["build", "--copy"], flags, &["app", "b2i-test/absent:1", "absent-result:1"]].concat()
-    };
+    }
     let nothing = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
     let ended = place.s2i_with(&build(&[]), &nothing);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
