@@ -32,6 +32,11 @@ impl Platform {
         Self::linux(std::env::consts::ARCH)
     }
 
+    /// Says whether its processors also run programs for `other`, which is another platform: amd64 those for 32 bits.
+    pub fn also_runs(&self, other: &Self) -> bool {
+        self.os == other.os && self.architecture == "amd64" && other.architecture == "386"
+    }
+
     /// Says whether an image for `other` runs where this platform is asked for; a missing variant matches any.
     pub fn matches(&self, other: &Self) -> bool {
         self.os == other.os

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use super::make::Decided;
 use super::names::stem;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
-use crate::builder::Selection;
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
+use crate::builder::{Selection, Template};
 use crate::detect::facts::Kind;
 use crate::image::ConfigEdits;
 use crate::image::words;
 use crate::input::Origin;
-use crate::request::Request;
+use crate::request::{ImageRequest, Request};
 
 /// The variable whose words `run` puts before the container's own arguments (DESIGN §4.1).
 const ARGS: &str = "ARGS";
@@ -29,20 +29,7 @@ pub(super) fn planned_image(
     let wanted = &request.image;
     let (mut edits, base_name, later_cmd, resets) = match decided.selection {
         Selection::Template(choice) => {
-            let image = &choice.template.metadata.image;
-            let edits = ConfigEdits {
-                // What a base that is a builder itself says of its own scripts would be wrong about ours.
-                removed_env: CONTRACT_VARIABLES.map(str::to_owned).into(),
-                removed_labels: CONTRACT_LABELS.map(str::to_owned).into(),
-                env: image.env.clone().into_iter().collect(),
-                labels: image.labels.clone(),
-                exposed_ports: image.ports.clone(),
-                working_dir: Some(image.working_directory.to_string()),
-                user: Some(image.user.to_string()),
-                entrypoint: Some(image.entrypoint.clone()),
-                cmd: Some(Vec::new()),
-                ..ConfigEdits::default()
-            };
+            let edits = template_edits(&choice.template);
             // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
             let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
             (edits, base.to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
@@ -63,10 +50,20 @@ pub(super) fn planned_image(
     edits.created = rfc3339(date)?;
     edits.history = format!("b2i: {}", decided.artifact.name);
     edits.labels.extend(generated_labels(decided, &edits.created));
-    edits.labels.extend(wanted.labels.clone());
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &decided.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
     }
+    let later_cmd = apply_wanted(wanted, &mut edits, later_cmd)?;
+    Ok(PlannedImage { edits, later_labels, later_cmd, annotations: wanted.annotations.clone(), resets })
+}
+
+/// Applies what the user wants of the config; gives the command that is known only later, if it is kept.
+pub(super) fn apply_wanted(
+    wanted: &ImageRequest,
+    edits: &mut ConfigEdits,
+    later_cmd: Option<Vec<PlannedText>>,
+) -> Result<Option<Vec<PlannedText>>, PlanError> {
+    edits.labels.extend(wanted.labels.clone());
     set_env(&mut edits.env, &wanted.env);
     if let Some(args) = &wanted.args {
         if wanted.env.iter().any(|(name, _)| name == ARGS) {
@@ -76,19 +73,36 @@ pub(super) fn planned_image(
     }
     edits.exposed_ports.extend(wanted.ports.clone());
     let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);
-    edits.working_dir = working_dir.or(edits.working_dir);
-    edits.user = wanted.user.clone().or(edits.user);
+    edits.working_dir = working_dir.or(edits.working_dir.take());
+    edits.user = wanted.user.clone().or(edits.user.take());
     edits.health_cmd = wanted.health_cmd.clone();
     edits.stop_signal = wanted.stop_signal.clone();
-    let later_cmd = match &wanted.entrypoint {
+    Ok(match &wanted.entrypoint {
         Some(entrypoint) => {
             edits.entrypoint = Some(entrypoint.clone());
             edits.cmd = Some(Vec::new());
             None
         }
         None => later_cmd,
-    };
-    Ok(PlannedImage { edits, later_labels, later_cmd, annotations: wanted.annotations.clone(), resets })
+    })
+}
+
+/// What a template makes of any base.
+pub(super) fn template_edits(template: &Template) -> ConfigEdits {
+    let image = &template.metadata.image;
+    ConfigEdits {
+        // What a base that is a builder itself says of its own scripts would be wrong about ours.
+        removed_env: CONTRACT_VARIABLES.map(str::to_owned).into(),
+        removed_labels: CONTRACT_LABELS.map(str::to_owned).into(),
+        env: image.env.clone().into_iter().collect(),
+        labels: image.labels.clone(),
+        exposed_ports: image.ports.clone(),
+        working_dir: Some(image.working_directory.to_string()),
+        user: Some(image.user.to_string()),
+        entrypoint: Some(image.entrypoint.clone()),
+        cmd: Some(Vec::new()),
+        ..ConfigEdits::default()
+    }
 }
 
 fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, String> {
@@ -123,7 +137,7 @@ fn build_image(decided: &Decided<'_>) -> String {
 }
 
 /// Sets variables; a name that is there already keeps its place and gets the new value.
-fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
+pub(super) fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
     for (name, value) in values {
         match env.iter_mut().find(|(old, _)| old == name) {
             Some((_, old)) => old.clone_from(value),
@@ -132,7 +146,7 @@ fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
     }
 }
 
-fn rfc3339(date: u64) -> Result<String, PlanError> {
+pub(super) fn rfc3339(date: u64) -> Result<String, PlanError> {
     let seconds = i64::try_from(date).map_err(|_| PlanError::Date(date))?;
     let date = jiff::Timestamp::from_second(seconds).map_err(|_| PlanError::Date(date))?;
     Ok(date.to_string())

@@ -45,14 +45,19 @@ pub struct Decided<'a> {
     pub machine: &'a Machine,
 }
 
-/// Decides everything: a stage for each of `images`, and where they go.
+/// Decides everything: a stage for each of `images`, and where they go. `names` are those of all artifacts, also of
+/// such that become no image.
 ///
 /// # Errors
 /// [`PlanError`] if the request contradicts itself, the artifacts, or what is there to work with.
-pub fn make(request: &Request, images: &[Decided<'_>], machine: &Machine) -> Result<Plan, PlanError> {
-    let names: Vec<&str> = images.iter().map(|image| image.artifact.name.as_str()).collect();
-    let platforms: Vec<Platform> = images.iter().map(platform).collect();
-    let outputs = planned_outputs(request, machine, &names, &platforms)?;
+pub fn make(
+    request: &Request,
+    names: &[&str],
+    images: &[Decided<'_>],
+    machine: &Machine,
+) -> Result<Plan, PlanError> {
+    let platforms: Vec<Platform> = images.iter().map(|image| platform(request, image)).collect();
+    let outputs = planned_outputs(request, machine, names, &platforms)?;
     let mut stages = Vec::new();
     for (index, (decided, platform)) in images.iter().zip(platforms).enumerate() {
         stages.push(stage(request, decided, platform, &taking(&outputs, index))?);
@@ -61,7 +66,7 @@ pub fn make(request: &Request, images: &[Decided<'_>], machine: &Machine) -> Res
         schema_version: SCHEMA_VERSION,
         source: None,
         stages,
-        tags: tags(request, &names)?,
+        tags: tags(request, names)?,
         warnings: without_effect(request, &outputs),
         outputs,
     })
@@ -111,11 +116,11 @@ fn stage(
         warnings.extend(base_directories::warning(&decided.artifact.added));
     }
     Ok(Stage {
-        artifact: PlannedArtifact {
+        artifact: Some(PlannedArtifact {
             name: decided.artifact.name.clone(),
             origin: decided.artifact.origin.clone(),
             facts: decided.facts.clone(),
-        },
+        }),
         builder,
         platform,
         assembly,
@@ -136,10 +141,15 @@ fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<PlanWarni
     vec![PlanWarning { message, hint }]
 }
 
-fn platform(decided: &Decided<'_>) -> Platform {
+fn platform(request: &Request, decided: &Decided<'_>) -> Platform {
+    let native = &decided.machine.native_platform;
+    let is_free = request.platforms.is_empty() && request.other_sources.is_empty();
     let chosen = match decided.selection {
         Selection::Template(choice) => choice.platform.as_ref(),
-        Selection::Image(choice) => choice.platform.as_ref(),
+        // Hardly a builder is there for 32 bits, and what its script makes of such a program may run all the same.
+        Selection::Image(choice) => {
+            choice.platform.as_ref().filter(|platform| !(is_free && native.also_runs(platform)))
+        }
     };
-    chosen.unwrap_or(&decided.machine.native_platform).clone()
+    chosen.unwrap_or(native).clone()
 }

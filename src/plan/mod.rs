@@ -15,6 +15,7 @@ mod placement;
 mod render;
 mod render_source;
 mod source;
+mod source_image;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,8 @@ pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
-pub use targets::{Target, Targets, targets};
+pub use source_image::{ENVIRONMENT_LABEL, SCRIPTS_LABEL, SourceImage, make_of_sources};
+pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;
@@ -65,8 +67,8 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
-    /// The artifact.
-    pub artifact: PlannedArtifact,
+    /// The artifact; none if the image is what assembling sources left.
+    pub artifact: Option<PlannedArtifact>,
     /// The builder.
     pub builder: PlannedBuilder,
     /// The image's platform.
@@ -181,6 +183,8 @@ pub enum Assembly {
     },
     /// The script runs.
     Run(Box<PlannedRun>),
+    /// It is what the source stage left.
+    Sources,
 }
 
 /// A script that runs.
@@ -212,6 +216,8 @@ pub enum AssemblyKind {
     Place,
     /// The script runs.
     Run,
+    /// Sources were assembled, and the result is the image.
+    Sources,
 }
 
 impl Assembly {
@@ -220,6 +226,7 @@ impl Assembly {
         match self {
             Self::Place { .. } => AssemblyKind::Place,
             Self::Run { .. } => AssemblyKind::Run,
+            Self::Sources => AssemblyKind::Sources,
         }
     }
 
@@ -228,6 +235,7 @@ impl Assembly {
         match self {
             Self::Place { .. } => "placed by b2i",
             Self::Run { .. } => "its script runs",
+            Self::Sources => "its script builds the sources",
         }
     }
 }

@@ -43,16 +43,15 @@ pub(super) fn line(text: &mut String, name: &str, value: &str) {
 
 fn stage_lines(stage: &Stage, text: &mut String) {
     let mut line = |name: &str, value: &str| line(text, name, value);
-    let origin = match &stage.artifact.origin {
-        Origin::File { path } => path.display().to_string(),
-        Origin::Stdin => "standard input".into(),
-        Origin::Url { url } => url.clone(),
-        Origin::Sources { .. } => "the sources".into(),
-    };
-    line(
-        "artifact",
-        &format!("{} ({}) from {origin}", stage.artifact.name, stage.artifact.facts.kind.word()),
-    );
+    if let Some(artifact) = &stage.artifact {
+        let origin = match &artifact.origin {
+            Origin::File { path } => path.display().to_string(),
+            Origin::Stdin => "standard input".into(),
+            Origin::Url { url } => url.clone(),
+            Origin::Sources { .. } => "the sources".into(),
+        };
+        line("artifact", &format!("{} ({}) from {origin}", artifact.name, artifact.facts.kind.word()));
+    }
     line("builder", &format!("{} — {}", stage.builder.name, stage.builder.reason));
     line("base", &stage.builder.base);
     line("platform", &stage.platform.to_string());
@@ -63,6 +62,7 @@ fn stage_lines(stage: &Stage, text: &mut String) {
                 line("", &entry_line(entry));
             }
         }
+        Assembly::Sources => line("assemble", "by the source stage"),
         Assembly::Run(run) => {
             line("assemble", &format!("run on {} — {}", run.engine, stage.assembly_reason));
             for entry in &run.entries {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{EngineKind, PlanWarning, PlannedBuilder};
+use crate::builder::ProducedKind;
 use crate::detect::facts::Kind;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::request::Limits;
@@ -212,6 +213,17 @@ impl ProductKind {
             | (Self::Jar | Self::Java, Kind::Jar(_))
             | (Self::War | Self::Java, Kind::War(_)) => true,
             (Self::Executable | Self::Jar | Self::War | Self::Java, _) => false,
+        }
+    }
+}
+
+impl From<ProducedKind> for ProductKind {
+    fn from(kind: ProducedKind) -> Self {
+        match kind {
+            ProducedKind::Executable => Self::Executable,
+            ProducedKind::Jar => Self::Jar,
+            ProducedKind::War => Self::War,
+            ProducedKind::Java => Self::Java,
         }
     }
 }

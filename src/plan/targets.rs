@@ -11,6 +11,17 @@ use crate::detect::facts::Kind;
 use crate::image::Platform;
 use crate::request::{Output, Request};
 
+/// An artifact that was looked at.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What tells it from the others: its name, or where it is if several have the same.
+    pub shown: String,
+    /// What it is.
+    pub facts: &'a Facts,
+}
+
 /// One image that is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -33,14 +44,10 @@ pub struct Targets {
 ///
 /// # Errors
 /// [`PlanError`] if artifacts and platforms do not fit each other.
-pub fn targets(
-    request: &Request,
-    artifacts: &[(&str, &Facts)],
-    machine: &Machine,
-) -> Result<Targets, PlanError> {
+pub fn targets(request: &Request, artifacts: &[Input<'_>], machine: &Machine) -> Result<Targets, PlanError> {
     check_platforms(&request.platforms)?;
     let all = match artifacts {
-        [(name, facts)] => of_one(name, facts, &request.platforms)?,
+        [one] => of_one(&one.shown, one.facts, &request.platforms)?,
         several => of_several(several, &request.platforms)?,
     };
     keep_needed(request, artifacts, machine, all)
@@ -72,12 +79,12 @@ fn of_one(name: &str, facts: &Facts, platforms: &[Platform]) -> Result<Vec<Targe
     }
 }
 
-fn of_several(artifacts: &[(&str, &Facts)], platforms: &[Platform]) -> Result<Vec<Target>, PlanError> {
+fn of_several(artifacts: &[Input<'_>], platforms: &[Platform]) -> Result<Vec<Target>, PlanError> {
     let mut found: Vec<(String, Platform)> = Vec::new();
-    for (name, facts) in artifacts {
+    for Input { shown: name, facts, .. } in artifacts {
         let Kind::Executable(executable) = &facts.kind else {
             let is = facts.kind.word().to_owned();
-            return Err(PlanError::NotExecutable { name: (*name).to_owned(), is });
+            return Err(PlanError::NotExecutable { name: name.clone(), is });
         };
         // The user may know the variant that the file does not tell; of several, the order does.
         let is_free = |asked: &&Platform| !found.iter().any(|(_, taken)| taken == *asked);
@@ -87,10 +94,10 @@ fn of_several(artifacts: &[(&str, &Facts)], platforms: &[Platform]) -> Result<Ve
             _ => executable.platform.clone(),
         };
         if let Some((other, _)) = found.iter().find(|(_, other)| other.matches(&platform)) {
-            let names = [other.clone(), (*name).to_owned()];
+            let names = [other.clone(), name.clone()];
             return Err(PlanError::TwoForOnePlatform { names, platform });
         }
-        found.push(((*name).to_owned(), platform));
+        found.push((name.clone(), platform));
     }
     if !platforms.is_empty() {
         let missing = without(platforms, |asked| found.iter().any(|(_, built)| asked.matches(built)));
@@ -117,7 +124,7 @@ fn without(platforms: &[Platform], is_there: impl Fn(&Platform) -> bool) -> Vec<
 /// Where no output keeps an index, only the image that runs there is made.
 fn keep_needed(
     request: &Request,
-    artifacts: &[(&str, &Facts)],
+    artifacts: &[Input<'_>],
     machine: &Machine,
     mut all: Vec<Target>,
 ) -> Result<Targets, PlanError> {
@@ -125,7 +132,7 @@ fn keep_needed(
     if all.len() < 2 || platforms.len() < all.len() {
         return Ok(Targets { kept: all, warning: None });
     }
-    let names: Vec<&str> = artifacts.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = artifacts.iter().map(|one| one.name).collect();
     let outputs = outputs(request, machine, &names);
     let single: Vec<&Output> = outputs.iter().filter(|output| !output.has_manifest()).collect();
     let Some(first) = single.first() else { return Ok(Targets { kept: all, warning: None }) };
@@ -148,4 +155,102 @@ fn keep_needed(
     let hint = Some("Push with `--push`, or write to `oci:DIR` or `oci-archive:FILE`, to keep all.".into());
     let kept = vec![all.swap_remove(native)];
     Ok(Targets { kept, warning: Some(PlanWarning { message, hint }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{program, request, war};
+    use super::*;
+
+    /// An executable for this platform.
+    fn built_for(platform: &str) -> Facts {
+        let mut facts = program();
+        let Kind::Executable(executable) = &mut facts.kind else { panic!("an executable") };
+        executable.platform = platform.parse().expect("a platform");
+        facts
+    }
+
+    /// The targets of executables that are named by what they are built for, or why there are none.
+    fn targets_of(built: &[&str], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
+        let facts: Vec<Facts> = built.iter().map(|platform| built_for(platform)).collect();
+        let artifacts: Vec<Input<'_>> =
+            built.iter().zip(&facts).map(|(name, facts)| input(name, facts)).collect();
+        shown(&artifacts, asked, outputs)
+    }
+
+    fn input<'a>(name: &'a str, facts: &'a Facts) -> Input<'a> {
+        Input { name, shown: name.to_owned(), facts }
+    }
+
+    fn shown(artifacts: &[Input<'_>], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
+        let platforms = asked.iter().map(|platform| platform.parse().expect("a platform")).collect();
+        let request = Request { platforms, outputs: outputs.to_vec(), ..request() };
+        let machine = Machine { daemon: true, sandbox: false, native_platform: Platform::linux("amd64") };
+        let targets = targets(&request, artifacts, &machine).map_err(|error| error.to_string())?;
+        let one = |target: &Target| {
+            let platform = target.platform.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            format!("{} {platform}", target.artifact)
+        };
+        Ok(targets.kept.iter().map(one).chain(targets.warning.map(|warning| warning.message)).collect())
+    }
+
+    #[test]
+    fn executables_say_what_they_are_for_and_the_request_what_they_do_not() {
+        let index = [Output::Registry];
+        let of = |built: &[&str], asked: &[&str]| targets_of(built, asked, &index);
+        let two = ["linux/amd64", "linux/arm64"];
+        assert_eq!(of(&two, &[]), Ok(vec!["0 linux/amd64".into(), "1 linux/arm64".into()]));
+        assert_eq!(of(&two, &["linux/arm64/v8", "linux/amd64"]), of(&two, &[]));
+        assert_eq!(
+            of(&["linux/arm", "linux/arm64"], &["linux/arm/v7", "linux/arm64"]),
+            Ok(vec!["0 linux/arm/v7".into(), "1 linux/arm64".into()])
+        );
+        // Two of which neither says its variant: in the order in which they are asked for.
+        assert_eq!(
+            of(&["linux/arm", "linux/arm"], &["linux/arm/v6", "linux/arm/v7"]),
+            Ok(vec!["0 linux/arm/v6".into(), "1 linux/arm/v7".into()])
+        );
+        assert_eq!(of(&["linux/arm/v6", "linux/arm/v7"], &[]).map(|targets| targets.len()), Ok(2));
+        for (built, asked, words) in [
+            (&["linux/arm", "linux/arm"][..], &[][..], "both built for linux/arm;"),
+            (&["linux/arm", "linux/arm/v7"], &[], "both built for linux/arm/v7"),
+            (&two, &["linux/amd64"], "asked for is linux/amd64"),
+            (
+                &two,
+                &["linux/amd64", "linux/arm64", "linux/arm"],
+                "linux/arm is asked for, and `linux/amd64` is built",
+            ),
+            (&["linux/amd64"], &two, "linux/arm64 is asked for"),
+            (
+                &["linux/amd64"],
+                &["linux/amd64", "linux/amd64/v3"],
+                "an image for one of them is one for the other",
+            ),
+        ] {
+            let error = of(built, asked).expect_err(words);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_runs_anywhere_goes_on_each_platform_that_is_asked_for() {
+        let war = war();
+        let of = |asked: &[&str], outputs: &[Output]| shown(&[input("shop.war", &war)], asked, outputs);
+        let index = [Output::Registry];
+        assert_eq!(of(&[], &index), Ok(vec!["0 -".into()]));
+        assert_eq!(of(&["linux/arm64"], &index), Ok(vec!["0 linux/arm64".into()]));
+        let two = ["linux/arm64", "linux/amd64"];
+        assert_eq!(of(&two, &index), Ok(vec!["0 linux/arm64".into(), "0 linux/amd64".into()]));
+        // A daemon keeps one; without another output no other is made.
+        let kept = of(&two, &[Output::Docker]).expect("targets");
+        assert_eq!(kept[0], "0 linux/amd64");
+        assert!(kept[1].ends_with("none is made for linux/arm64"), "{kept:?}");
+        let both = of(&two, &[Output::Docker, Output::Registry]).expect("targets");
+        assert_eq!(both.len(), 3, "{both:?}");
+        let error =
+            of(&["linux/arm64", "linux/s390x"], &[Output::Docker]).expect_err("nothing for the daemon");
+        assert!(error.contains("the daemon runs linux/amd64"), "{error}");
+        // One foreign image goes where it is sent.
+        assert_eq!(of(&["linux/arm64"], &[Output::Docker]), Ok(vec!["0 linux/arm64".into()]));
+    }
 }

@@ -13,7 +13,7 @@ use crate::input::{
 };
 use crate::request::{AssembleRequest, ImageRequest, Output, PullPolicy, Request};
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         source: InputSource::Stdin,
         other_sources: Vec::new(),
@@ -48,7 +48,7 @@ fn artifact(name: &str) -> Artifact {
     }
 }
 
-fn program() -> Facts {
+pub(super) fn program() -> Facts {
     let executable = ExecutableFacts {
         platform: Platform::linux("amd64"),
         linkage: Linkage::Static,
@@ -64,7 +64,7 @@ fn program() -> Facts {
     Facts { size: 7, kind: Kind::Executable(executable) }
 }
 
-fn war() -> Facts {
+pub(super) fn war() -> Facts {
     let war = WarFacts {
         servlet_api: Some(ServletApi::Jakarta),
         servlet_evidence: None,
@@ -117,7 +117,7 @@ fn plan_with(
     let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
     let decided =
         Decided { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
-    make(request, &[decided], &machine)
+    make(request, &[&artifact.name], &[decided], &machine)
 }
 
 fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {
@@ -214,6 +214,23 @@ fn a_builder_image_runs_and_keeps_its_entrypoint() {
     asked.assemble = AssembleRequest::Place;
     let error = plan(&asked, &artifact("server"), &program(), true).expect_err("not placeable");
     assert_eq!(error.kind(), FailureKind::Usage);
+}
+
+#[test]
+fn a_builder_images_platform_is_the_programs_unless_this_machine_runs_it_too() {
+    let mut asked = request();
+    asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
+    let platform_of = |built_for: &str, asked: &Request| {
+        let mut facts = program();
+        let Kind::Executable(executable) = &mut facts.kind else { panic!("an executable") };
+        executable.platform = built_for.parse().expect("a platform");
+        plan(asked, &artifact("server"), &facts, true).expect("a plan").platform.to_string()
+    };
+    assert_eq!(platform_of("linux/amd64", &asked), "linux/amd64");
+    assert_eq!(platform_of("linux/arm64", &asked), "linux/arm64");
+    assert_eq!(platform_of("linux/386", &asked), "linux/amd64");
+    asked.platforms = vec!["linux/386".parse().expect("a platform")];
+    assert_eq!(platform_of("linux/386", &asked), "linux/386");
 }
 
 #[test]

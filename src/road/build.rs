@@ -1,15 +1,20 @@
 //! Owns the second half of the road: each stage is assembled, then the outputs get what they take. How a stage is
 //! assembled is `stage` and `script`, where results go `outputs` and `index`.
 
+use std::sync::OnceLock;
+
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare, prepare_artifact};
+use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Built, BuiltImage, Error, Surroundings};
-use crate::image::Digest;
+use crate::image::{Digest, Platform};
 use crate::input::Artifact;
 use crate::plan::{Assembly, SourceStage, Takes};
 use crate::request::{Output, Request};
+use crate::store::BaseImage;
 use crate::store::daemon::{Daemon, remove_leftovers};
+use crate::store::registry::Registries;
 
 /// Builds an image, or one for each platform and an index of them.
 ///
@@ -19,7 +24,7 @@ pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Bui
     if let Some(wanted) = &request.source_build {
         return super::source::build(request, wanted, surroundings).await;
     }
-    build_prepared(request, prepare(request, surroundings).await?, surroundings).await
+    build_prepared(request, prepare(request, surroundings).await?, None, surroundings).await
 }
 
 /// Builds the image of an artifact that was built from sources.
@@ -31,21 +36,24 @@ pub(super) async fn build_artifact(
 ) -> Result<Built, Error> {
     let mut prepared = prepare_artifact(request, artifact, source, surroundings).await?;
     prepared.plan.source = Some(source.clone());
-    build_prepared(request, prepared, surroundings).await
+    build_prepared(request, prepared, None, surroundings).await
 }
 
-async fn build_prepared(
+/// Carries a plan out; `made` is what its source stage left, if that is the image.
+pub(super) async fn build_prepared(
     request: &Request,
     prepared: Prepared,
+    made: Option<MadeImage>,
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
-    let work = Work { request, surroundings, prepared: &prepared };
-    let result = work.build().await;
+    let work = Work { request, surroundings, prepared: &prepared, sources: OnceLock::new() };
+    let result = work.build(made).await;
     work.clean_up(result.is_err()).await;
     let (images, index) = result?;
     let main = work.main_image();
-    let shown = images.get(main).or(images.first()).ok_or(Error::NoOutput)?;
-    let stage = &prepared.plan.stages[main];
+    let (Some(shown), Some(stage)) = (images.get(main), prepared.plan.stages.get(main)) else {
+        return Err(Error::NoOutput);
+    };
     let daemon = prepared.daemon.as_ref().map(|daemon| daemon.info().flavour.command().to_owned());
     Ok(Built {
         image_id: shown.image_id,
@@ -69,6 +77,8 @@ pub(super) struct Work<'a> {
     pub(super) request: &'a Request,
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
+    /// The registries that bases come from.
+    sources: OnceLock<Registries>,
 }
 
 /// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
@@ -93,6 +103,15 @@ impl<'a> Work<'a> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
     }
 
+    /// The registries that bases come from: one connection and one token for all stages.
+    pub(super) fn sources(&self) -> Result<&Registries, Error> {
+        if let Some(registries) = self.sources.get() {
+            return Ok(registries);
+        }
+        let registries = self.surroundings.registries()?;
+        Ok(self.sources.get_or_init(|| registries))
+    }
+
     /// The stage whose image is told of where there is room for one: the daemon's, else this machine's, else the
     /// first.
     fn main_image(&self) -> usize {
@@ -101,18 +120,24 @@ impl<'a> Work<'a> {
             Takes::Image { stage } => Some(stage),
             Takes::Index => None,
         });
-        let host = crate::image::Platform::host();
+        let host = Platform::host();
         single.or_else(|| plan.stages.iter().position(|stage| host.matches(&stage.platform))).unwrap_or(0)
     }
 
-    async fn build(&self) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
+    async fn build(&self, mut made: Option<MadeImage>) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
         let memo = self.surroundings.memo(self.request.use_memo)?;
         let mut layers = Vec::new();
         let stages = self.stages();
-        let mut bases: Vec<crate::store::BaseImage> = Vec::new();
+        let mut bases: Vec<BaseImage> = Vec::new();
+        for stage in &stages {
+            stage.check_engine().await?;
+        }
         for stage in &stages {
             // All of them before anything is made: one that is missing a platform should cost nothing.
-            let base = stage.base(&bases).await?;
+            let base = match &made {
+                Some(made) => made.base.clone(),
+                None => stage.base(&bases).await?,
+            };
             bases.push(base);
         }
         let mut assembled: Vec<Assembled<'_>> = Vec::new();
@@ -120,7 +145,12 @@ impl<'a> Work<'a> {
         for (stage, base) in stages.iter().zip(bases) {
             let done = match &stage.stage.assembly {
                 Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
-                Assembly::Run(run) => stage.run(run, base, &mut layers).await,
+                Assembly::Sources => {
+                    made.take().ok_or(Error::NoOutput).and_then(|made| stage.of_sources(made, &mut layers))
+                }
+                Assembly::Run(run) => {
+                    stage.run(run, base, &mut layers).await.map_err(|error| stage.explain(run.engine, error))
+                }
             };
             match done {
                 Ok(done) => assembled.push(done),
@@ -180,13 +210,14 @@ impl<'a> Work<'a> {
             }
         };
         let watched = layer.and_then(|layer| layer.watched);
+        let known = stage.image.artifact.as_ref().and_then(|artifact| artifact.sha256);
         Ok(BuiltImage {
             platform: stage.stage.platform.clone(),
             image_id: config.digest(),
             manifest_digest,
             ports: config.exposed_ports(),
-            artifact: stage.image.artifact.name.clone(),
-            artifact_digest: one.artifact_digest.or(watched).or(stage.image.artifact.sha256),
+            artifact: stage.image.artifact.as_ref().map(|artifact| artifact.name.clone()),
+            artifact_digest: one.artifact_digest.or(watched).or(known),
             builder: stage.stage.builder.name.clone(),
             layer_digest: layer.map(|layer| layer.diff_id),
         })

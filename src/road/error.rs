@@ -6,6 +6,7 @@ use crate::detect::DetectError;
 use crate::engine::sandbox::SandboxError;
 use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
+use crate::image::Platform;
 use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
@@ -171,6 +172,16 @@ pub enum Error {
     /// A plan without outputs.
     #[error("the image was to be written nowhere")]
     NoOutput,
+    /// A script for another platform than that of the machine that ran it.
+    #[error("a script of an image for {platform} did not run on {native}")]
+    ForeignScript {
+        /// The image's platform.
+        platform: Platform,
+        /// The machine's.
+        native: Platform,
+        /// How it ended.
+        source: Box<Error>,
+    },
     /// An engine was asked for and none answers.
     #[error("no daemon answers")]
     NoDaemon,
@@ -213,6 +224,7 @@ impl Failure for Error {
             return failure.kind();
         }
         match self {
+            Self::ForeignScript { source, .. } => source.kind(),
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
             Self::NoOutput => FailureKind::Unexpected,
             Self::ClassPath { .. } | Self::MainClass { .. } | Self::OtherProduct { .. } => {
@@ -229,6 +241,14 @@ impl Failure for Error {
             return failure.hints();
         }
         match self {
+            Self::ForeignScript { platform, source, .. } => {
+                let architecture = &platform.architecture;
+                let emulation = format!(
+                    "it needs emulation of {architecture} by the kernel (binfmt_misc): install `qemu-user-static`, or build on a \
+                     machine for {platform}"
+                );
+                [vec![emulation], source.hints()].concat()
+            }
             Self::ClassPath { missing, .. } => {
                 let directory = missing.first().and_then(|path| path.split_once('/')).map(|(top, _)| top);
                 vec![match directory {

@@ -48,7 +48,7 @@ impl<'a> KnownLayer<'a> {
         lease: &'a Lease,
     ) -> Self {
         let placed = Placed { memo, image, entries, date, lease, began: SystemTime::now() };
-        let artifact = &image.artifact;
+        let artifact = image.artifact();
         let digest = artifact.sha256.or_else(|| memo.file(&artifact.content.stamp()?));
         let recipe = digest.and_then(|digest| placed.recipe(digest));
         let layer = recipe.and_then(|recipe| memo.get(&recipe));
@@ -91,7 +91,7 @@ impl<'a> KnownLayer<'a> {
 
 impl Placed<'_> {
     fn remember(&self, layer: WrittenLayer) {
-        let artifact = &self.image.artifact;
+        let artifact = self.image.artifact();
         let Some(digest) = layer.watched.or(artifact.sha256) else { return };
         let temporary = self.lease.temporary_directory();
         if let Some(stamp) = artifact.content.stamp() {

@@ -108,8 +108,8 @@ pub struct BuiltImage {
     pub manifest_digest: Option<Digest>,
     /// Its ports.
     pub ports: Vec<String>,
-    /// The artifact's name.
-    pub artifact: String,
+    /// The artifact's name; none if the image is what assembling sources left.
+    pub artifact: Option<String>,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,
     /// The builder that was used.

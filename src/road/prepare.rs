@@ -18,7 +18,9 @@ use crate::image::layer::Entry;
 use crate::input::{
     AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
 };
-use crate::plan::{self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage};
+use crate::plan::{
+    self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage, Target, Targets,
+};
 use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
@@ -33,16 +35,21 @@ pub(super) struct Prepared {
 
 /// What carrying out one stage needs.
 pub(super) struct PreparedImage {
-    /// Several images may have the same one.
-    pub(super) artifact: Arc<Artifact>,
+    /// Several images may have the same one; none if the image is what assembling sources left.
+    pub(super) artifact: Option<Arc<Artifact>>,
     pub(super) selection: Selection,
     pub(super) template_entries: Vec<Entry>,
 }
 
 impl PreparedImage {
+    /// The artifact of an image that is made of one.
+    pub(super) fn artifact(&self) -> &Artifact {
+        self.artifact.as_ref().expect("an image without an artifact is neither placed nor run")
+    }
+
     /// What the entries of the stage's plan refer to.
     pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs { artifact: &self.artifact, template: &self.template_entries }
+        Inputs { artifact: self.artifact(), template: &self.template_entries }
     }
 
     /// Whether equal entries of both mean equal bytes.
@@ -51,7 +58,7 @@ impl PreparedImage {
             return false;
         };
         // The launcher, which stands for scripts, is another one for each platform.
-        Arc::ptr_eq(&self.artifact, &other.artifact)
+        std::ptr::eq(self.artifact(), other.artifact())
             && Arc::ptr_eq(&one.template, &two.template)
             && !one.needs_launcher()
             && !two.needs_launcher()
@@ -60,6 +67,8 @@ impl PreparedImage {
 
 /// An artifact that was looked at.
 struct Examined {
+    /// Where it is, as it was named.
+    source: String,
     artifact: Arc<Artifact>,
     facts: Facts,
 }
@@ -123,28 +132,27 @@ async fn prepare_given(
     let reading = async {
         let mut examined = Vec::new();
         if let Some((artifact, source)) = given {
-            let built = examine(artifact, request, surroundings)?;
-            check_declared(source, &built.artifact.name, &built.facts)?;
-            return Ok(vec![built]);
+            let made = examine(artifact.name.clone(), artifact, request, surroundings)?;
+            check_declared(source, &made.artifact.name, &made.facts)?;
+            examined.push(made);
+            return Ok(examined);
         }
         for source in std::iter::once(&request.source).chain(&request.other_sources) {
             let artifact = fetch(source, &request.input, &lease, surroundings).await?;
-            examined.push(examine(artifact, request, surroundings)?);
+            examined.push(examine(source.to_string(), artifact, request, surroundings)?);
         }
         Ok(examined)
     };
     let ((mut found, mut daemon), examined) = tokio::try_join!(finding, reading)?;
-    let first = &examined.first().expect("a request names an artifact").artifact.name;
-    let step = surroundings.events.start(Step::Plan, first.clone(), None);
+    let names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
+    let step = surroundings.events.start(Step::Plan, names.join(", "), None);
     let mut machine = machine(daemon.as_ref());
-    let named: Vec<(&str, &Facts)> =
-        examined.iter().map(|one| (one.artifact.name.as_str(), &one.facts)).collect();
-    let targets = plan::targets(request, &named, &machine)?;
-    let mut selections = Vec::new();
-    for target in &targets.kept {
-        let Examined { artifact, facts } = &examined[target.artifact];
-        selections.push(selection(&catalog, request, artifact, facts, target.platform.as_ref())?);
+    let targets = plan::targets(request, &inputs(&examined, &names), &machine)?;
+    for Examined { artifact, facts, .. } in &examined {
+        check_class_path(artifact, facts)?;
+        check_main_class(request, artifact, facts)?;
     }
+    let selections = selections(&catalog, request, &examined, &targets)?;
     if request.assemble == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed) {
         found = surroundings.find_daemon().await;
         daemon = found.as_ref().ok().cloned().flatten();
@@ -154,29 +162,24 @@ async fn prepare_given(
             ..self::machine(daemon.as_ref())
         };
     }
-    let images: Vec<PreparedImage> = targets
-        .kept
-        .iter()
-        .zip(selections)
-        .map(|(target, selection)| PreparedImage {
-            artifact: examined[target.artifact].artifact.clone(),
-            template_entries: template_entries(&selection, &machine.native_platform),
-            selection,
-        })
-        .collect();
-    let decided: Vec<Decided<'_>> = targets
-        .kept
-        .iter()
+    let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
+    let prepared_image = |(examined, selection): (&Examined, Selection)| PreparedImage {
+        artifact: Some(examined.artifact.clone()),
+        template_entries: template_entries(&selection, &machine.native_platform),
+        selection,
+    };
+    let images: Vec<PreparedImage> = kept.clone().zip(selections).map(prepared_image).collect();
+    let decided: Vec<Decided<'_>> = kept
         .zip(&images)
-        .map(|(target, image)| Decided {
-            artifact: &image.artifact,
-            facts: &examined[target.artifact].facts,
+        .map(|(examined, image)| Decided {
+            artifact: image.artifact(),
+            facts: &examined.facts,
             selection: &image.selection,
             template_entries: &image.template_entries,
             machine: &machine,
         })
         .collect();
-    let mut plan = match (plan::make(request, &decided, &machine), found) {
+    let mut plan = match (plan::make(request, &names, &decided, &machine), found) {
         // Why the daemon does not answer says more than that it doesn't.
         (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
         (Err(error), _) => return Err(error.into()),
@@ -187,6 +190,39 @@ async fn prepare_given(
     plan.warnings.extend(targets.warning);
     tell(&plan, step, surroundings);
     Ok(Prepared { lease, daemon, plan, images })
+}
+
+/// What planning is to know of the artifacts.
+fn inputs<'a>(examined: &'a [Examined], names: &[&'a str]) -> Vec<plan::Input<'a>> {
+    let input = |(one, name): (&'a Examined, &&'a str)| {
+        let is_unique = names.iter().filter(|other| *other == name).count() == 1;
+        let shown = if is_unique { (*name).to_owned() } else { one.source.clone() };
+        plan::Input { name, shown, facts: &one.facts }
+    };
+    examined.iter().zip(names).map(input).collect()
+}
+
+/// Chooses the builder of each image that is to be.
+fn selections(
+    catalog: &Catalog,
+    request: &Request,
+    examined: &[Examined],
+    targets: &Targets,
+) -> Result<Vec<Selection>, Error> {
+    let select_one = |target: &Target| {
+        let Examined { artifact, facts, .. } = &examined[target.artifact];
+        let added: BTreeSet<String> =
+            artifact.added.iter().map(|file| file_name(&file.destination)).collect();
+        let asked = SelectionRequest {
+            artifact: &artifact.name,
+            facts,
+            builder: request.builder.as_ref(),
+            platform: target.platform.as_ref(),
+            added: &added,
+        };
+        Ok(select(catalog, &asked)?)
+    };
+    targets.kept.iter().map(select_one).collect()
 }
 
 /// What there is to work with, before the sandbox is asked.
@@ -220,30 +256,15 @@ fn tell(plan: &Plan, step: RunningStep, surroundings: &Surroundings) {
     }
 }
 
-/// Finds out what an artifact is.
-fn examine(artifact: Artifact, request: &Request, surroundings: &Surroundings) -> Result<Examined, Error> {
-    let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
-    check_class_path(&artifact, &facts)?;
-    check_main_class(request, &artifact, &facts)?;
-    Ok(Examined { artifact: Arc::new(artifact), facts })
-}
-
-fn selection(
-    catalog: &Catalog,
+/// Fetches one artifact and finds out what it is.
+fn examine(
+    source: String,
+    artifact: Artifact,
     request: &Request,
-    artifact: &Artifact,
-    facts: &Facts,
-    platform: Option<&Platform>,
-) -> Result<Selection, Error> {
-    let added: BTreeSet<String> = artifact.added.iter().map(|file| file_name(&file.destination)).collect();
-    let asked = SelectionRequest {
-        artifact: &artifact.name,
-        facts,
-        builder: request.builder.as_ref(),
-        platform,
-        added: &added,
-    };
-    Ok(select(catalog, &asked)?)
+    surroundings: &Surroundings,
+) -> Result<Examined, Error> {
+    let facts = facts(&artifact, request.main_class.as_deref(), &surroundings.events)?;
+    Ok(Examined { source, artifact: Arc::new(artifact), facts })
 }
 
 /// Whether it is clear before anything is known of the artifact that a daemon is needed, or preferred.
@@ -257,6 +278,7 @@ fn asks_daemon(request: &Request) -> bool {
 /// Whether the plan would be another one if a daemon answered.
 fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
     let by_stage = |stage: &Stage| match &stage.assembly {
+        Assembly::Sources => false,
         Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
         Assembly::Place { .. } => {
             stage.builder.base_source == BaseSource::Registry

@@ -7,8 +7,8 @@ use crate::assemble::{self, RunResult, ScriptRun, run_script};
 use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Changes, ContainerLimits, Engine};
-use crate::image::ImagePath;
-use crate::plan::{EngineKind, KnownValues, PlannedRun};
+use crate::image::{ImagePath, Platform};
+use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
 use crate::store::BaseImage;
 
@@ -16,6 +16,17 @@ use crate::store::BaseImage;
 const DEFAULT_DESTINATION: &str = "/tmp";
 
 impl<'a> StageWork<'a> {
+    /// Refuses what the daemon cannot do for a script, before a base is pulled for it. The sandbox depends on the base.
+    pub(super) async fn check_engine(&self) -> Result<(), Error> {
+        let Assembly::Run(run) = &self.stage.assembly else { return Ok(()) };
+        if run.engine == EngineKind::Docker {
+            let temporary = self.work.prepared.lease.temporary_directory().to_owned();
+            let engine = DockerEngine::new(self.work.daemon()?.clone(), temporary);
+            engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
+        }
+        Ok(())
+    }
+
     /// Runs the script on `base`.
     pub(super) async fn run(
         &'a self,
@@ -25,14 +36,12 @@ impl<'a> StageWork<'a> {
     ) -> Result<Assembled<'a>, Error> {
         let contract = contract(run, &base)?;
         let user = user(&contract, &base);
-        let limits = container_limits(&run.limits);
         let events = &self.work.surroundings.events;
         match run.engine {
             EngineKind::Docker => {
                 let daemon = self.work.daemon()?;
                 let temporary = self.work.prepared.lease.temporary_directory().to_owned();
                 let engine = DockerEngine::new(daemon.clone(), temporary);
-                engine.check(&limits, run.limits.network.as_deref()).await?;
                 let image = daemon.ensure_loaded(&base, self.work.prepared.lease.id()).await?;
                 let script = self.script_run(run, &image, &contract, &user);
                 let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
@@ -41,12 +50,27 @@ impl<'a> StageWork<'a> {
             }
             EngineKind::Sandbox => {
                 let engine = self.sandbox(&base, run.limits.allow_root_sandbox)?;
-                engine.check(&limits, run.limits.network.as_deref()).await?;
+                engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
                 let script = self.script_run(run, &base.name, &contract, &user);
                 let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
                 let container = UsedContainer::Sandbox(outcome.container);
                 self.finish_layer(base, &contract, outcome.result, container, layers).await
             }
+        }
+    }
+
+    /// Says of a script that failed that it was one for another platform.
+    pub(super) fn explain(&self, engine: EngineKind, error: Error) -> Error {
+        let native = match (engine, &self.work.prepared.daemon) {
+            (EngineKind::Docker, Some(daemon)) => daemon.info().platform.clone(),
+            _ => Platform::host(),
+        };
+        let platform = self.stage.platform.clone();
+        match error {
+            Error::Run(_) | Error::RunInSandbox(_) if !native.matches(&platform) => {
+                Error::ForeignScript { platform, native, source: Box::new(error) }
+            }
+            other => other,
         }
     }
 
@@ -75,7 +99,7 @@ impl<'a> StageWork<'a> {
     }
 
     fn values(&self, base: &BaseImage, contract: &S2iContract, result: &RunResult) -> KnownValues {
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -101,7 +125,7 @@ impl<'a> StageWork<'a> {
             }
         };
         let values = self.values(&base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         layers.push(KnownLayer::nothing());
         let image = self.unfinished(base, layer, values, result.labels);
         let image = AssembledImage::Unfinished { image, layer: layers.len() - 1 };
@@ -118,7 +142,7 @@ impl<'a> StageWork<'a> {
     ) -> Result<Assembled<'a>, Error> {
         self.check_unchanged()?;
         let values = self.values(base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact.sha256);
+        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
         let Changes::Committed { image_id, diff_ids } = result.changes else {
             unreachable!("the Docker engine commits")
         };

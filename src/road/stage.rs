@@ -101,12 +101,10 @@ impl<'a> StageWork<'a> {
         if self.stage.builder.base_source == BaseSource::Registry {
             // What a name means may change meanwhile; all platforms are to be of one index, which is asked for once.
             let name = reference.familiar();
-            let same = others.iter().find(|other| other.name == name).and_then(|other| other.manifest_digest);
-            let pinned = same.map(|digest| reference.with_digest(digest));
-            let options = registry::ResolveOptions { platform, pull, offline };
-            let resolved =
-                surroundings.registries()?.resolve(pinned.as_ref().unwrap_or(reference), &options).await?;
-            return Ok(BaseImage { name, ..resolved });
+            let same = others.iter().find(|other| other.name == name);
+            let pinned = same.and_then(|other| other.manifest_digest);
+            let options = registry::ResolveOptions { platform, pull, offline, pinned };
+            return Ok(self.work.sources()?.resolve(reference, &options).await?);
         }
         let credential_files = surroundings.daemon.credential_files.clone();
         let options = ResolveOptions { platform, pull, offline, credential_files };
@@ -150,7 +148,7 @@ impl<'a> StageWork<'a> {
             }
         };
         let values = KnownValues {
-            artifact_digest: self.image.artifact.sha256.map(|digest| digest.to_string()),
+            artifact_digest: self.image.artifact().sha256.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: None,
         };
@@ -182,7 +180,7 @@ impl<'a> StageWork<'a> {
 
     /// An artifact that was written to while it was read may be in the image half old and half new.
     pub(super) fn check_unchanged(&self) -> Result<(), Error> {
-        let content = &self.image.artifact.content;
+        let content = &self.image.artifact().content;
         let changed = content.changed().unwrap_or(true);
         if changed {
             return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());

@@ -28,6 +28,8 @@ pub struct SourceRun<'a> {
     pub tree: &'a SourceTree,
     /// The scripts from outside.
     pub scripts: &'a GivenScripts,
+    /// Variables that the template gives its image.
+    pub template_environment: &'a [(String, String)],
     /// Variables that leave no trace.
     pub build_environment: &'a [EnvironmentVariable],
     /// What it may use.
@@ -63,7 +65,7 @@ where
     let spec = ContainerSpec {
         image: run.image.to_owned(),
         command: vec![run.assemble.path.to_string()],
-        environment: environment(stage, run.build_environment),
+        environment: environment(&run),
         user: Some(stage.user.clone()),
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
@@ -83,9 +85,14 @@ where
     }
 }
 
-fn environment(stage: &SourceStage, build: &[EnvironmentVariable]) -> Vec<(String, String)> {
-    let mut environment = stage.environment.clone();
-    environment.extend(build.iter().map(|variable| (variable.name.clone(), variable.value.clone())));
+/// A later variable wins over an earlier one of the same name.
+fn environment(run: &SourceRun<'_>) -> Vec<(String, String)> {
+    let build = run.build_environment.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
+    let mut environment: Vec<(String, String)> = Vec::new();
+    for (name, value) in run.template_environment.iter().chain(&run.stage.environment).cloned().chain(build) {
+        environment.retain(|(known, _)| *known != name);
+        environment.push((name, value));
+    }
     environment
 }
 

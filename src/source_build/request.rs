@@ -82,6 +82,24 @@ pub enum ScriptsSource {
     Image(ImagePath),
 }
 
+impl ScriptsSource {
+    /// How an image may name it; nothing for a directory of this machine.
+    pub fn label(&self) -> Option<String> {
+        match self {
+            Self::Url(url) => {
+                let mut shown = url.clone();
+                // What cannot have a user name has none.
+                let _ = shown.set_username("").and_then(|()| shown.set_password(None));
+                shown.set_query(None);
+                shown.set_fragment(None);
+                Some(shown.to_string())
+            }
+            Self::Image(path) => Some(format!("image://{path}")),
+            Self::Directory(_) => None,
+        }
+    }
+}
+
 /// A file that `assemble` finds at `/run/secrets/<id>` and nothing else ever does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFile {

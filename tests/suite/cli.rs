@@ -60,12 +60,13 @@ fn build_help() {
     assert_snapshot!(ended.stdout, @r#"
     Build an image from an artifact
 
-    Usage: b2i build [OPTIONS] <ARTIFACT> [-- <ARGS>...]
+    Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
 
     Arguments:
-      <ARTIFACT>  JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or - for
-                  standard input
-      [ARGS]...   Default arguments of the program, kept in ARGS; `docker run -e ARGS=...` replaces them
+      <ARTIFACT>...  JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or -
+                     for standard input
+      [ARGS]...      Default arguments of the program, kept in ARGS; `docker run -e ARGS=...` replaces
+                     them
 
     Input options:
           --add <SRC[:DEST]>         Add a file or directory beside the artifact, or at DEST
@@ -109,8 +110,8 @@ fn build_help() {
           --env-file <FILE>          Set the environment variables in this file, one NAME=VALUE a line
                                      [repeatable]
           --label <NAME=VALUE>       Set a label [repeatable]
-          --annotation <NAME=VALUE>  Set an annotation of the manifest, where the output has one
-                                     [repeatable]
+          --annotation <NAME=VALUE>  Set an annotation of the manifest, and of the index, where the
+                                     output has one [repeatable]
           --port <PORT>              Expose a port, such as 8080 or 53/udp [repeatable]
           --workdir <PATH>           Set the working directory
           --user <USER>              Set the user, uid[:gid] or a name
@@ -118,8 +119,8 @@ fn build_help() {
           --health-cmd <COMMAND>     Check health with this shell command; an empty one switches the
                                      base's check off
           --stop-signal <SIGNAL>     Stop the program with this signal, such as SIGINT
-          --platform <OS/ARCH>       Build for this platform, such as linux/arm64 [default: the
-                                     artifact's] [env: B2I_PLATFORM]
+          --platform <OS/ARCH>       Build for this platform, such as linux/arm64, or for several with
+                                     commas between them [default: the artifact's] [env: B2I_PLATFORM]
           --context-path <PATH>      Serve a web application at this path [default: /]
 
     Output options:
@@ -159,6 +160,8 @@ fn build_help() {
       b2i build app.jar --add lib/ --add application.yml -t app:1
       b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
       b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
+      b2i build dist/app-linux-amd64 dist/app-linux-arm64 -t registry.example/app:1 --push
+      b2i build app.jar --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push
       b2i build ./server --run -- --help
       b2i build ./server --dry-run --format json
     "#);

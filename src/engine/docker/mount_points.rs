@@ -21,8 +21,8 @@ use crate::store::daemon::{CommittedImage, DaemonError};
 const FILES: [&str; 6] =
     ["etc/group", "etc/hostname", "etc/hosts", "etc/passwd", "etc/resolv.conf", "run/.containerenv"];
 
-/// Places for directories. `run/secrets` comes from the machine's `mounts.conf`.
-const DIRECTORIES: [&str; 4] = ["dev", "proc", "run/secrets", "sys"];
+/// Places for directories. `run/secrets` comes from the machine's `mounts.conf`, `run/notify` from systemd.
+const DIRECTORIES: [&str; 5] = ["dev", "proc", "run/notify", "run/secrets", "sys"];
 
 /// The directories above such places: Podman makes them where an image has none.
 const PARENTS: [&str; 2] = ["etc", "run"];

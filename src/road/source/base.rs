@@ -2,18 +2,11 @@
 
 use crate::image::{ImageReference, Platform};
 use crate::plan::{BaseSource, EngineKind};
-use crate::request::PullPolicy;
+use crate::request::{PullPolicy, Request};
 use crate::road::{Error, Surroundings};
+use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, ResolveOptions};
 use crate::store::{BaseImage, registry};
-
-/// How an image is to be found.
-pub(super) struct Wanted<'a> {
-    pub(super) reference: &'a ImageReference,
-    pub(super) platform: Option<Platform>,
-    pub(super) pull: PullPolicy,
-    pub(super) offline: bool,
-}
 
 /// Where the engine needs the layers of an image.
 pub(super) fn base_source(engine: EngineKind) -> BaseSource {
@@ -23,24 +16,48 @@ pub(super) fn base_source(engine: EngineKind) -> BaseSource {
     }
 }
 
-/// Finds an image for `engine`, and pulls it if the daemon lacks it.
-pub(super) async fn find(
-    wanted: Wanted<'_>,
-    engine: EngineKind,
-    daemon: Option<&Daemon>,
-    surroundings: &Surroundings,
-) -> Result<BaseImage, Error> {
-    let Wanted { reference, platform, pull, offline } = wanted;
-    match engine {
-        EngineKind::Sandbox => {
-            let options = registry::ResolveOptions { platform, pull, offline };
-            Ok(surroundings.registries()?.resolve(reference, &options).await?)
+/// What images are found by.
+pub(super) struct Images<'a> {
+    pub(super) engine: EngineKind,
+    pub(super) daemon: Option<&'a Daemon>,
+    /// None means the engine's own.
+    pub(super) platform: Option<Platform>,
+    pub(super) request: &'a Request,
+    pub(super) surroundings: &'a Surroundings,
+}
+
+impl Images<'_> {
+    fn platform(&self) -> Platform {
+        let native = || match self.daemon.filter(|_| self.engine == EngineKind::Docker) {
+            Some(daemon) => daemon.info().platform.clone(),
+            None => Platform::host(),
+        };
+        self.platform.clone().unwrap_or_else(native)
+    }
+
+    /// Finds an image, and pulls it if the daemon lacks it.
+    pub(super) async fn find(
+        &self,
+        reference: &ImageReference,
+        pull: PullPolicy,
+    ) -> Result<BaseImage, Error> {
+        let (platform, offline) = (Some(self.platform()), self.request.offline);
+        match self.engine {
+            EngineKind::Sandbox => {
+                let options = registry::ResolveOptions { platform, pull, offline, pinned: None };
+                Ok(self.surroundings.registries()?.resolve(reference, &options).await?)
+            }
+            EngineKind::Docker => {
+                let credential_files = self.surroundings.daemon.credential_files.clone();
+                let options = ResolveOptions { platform, pull, offline, credential_files };
+                let daemon = self.daemon.ok_or(Error::NoDaemon)?;
+                Ok(daemon.resolve(reference, &options, &self.surroundings.events).await?)
+            }
         }
-        EngineKind::Docker => {
-            let credential_files = surroundings.daemon.credential_files.clone();
-            let options = ResolveOptions { platform, pull, offline, credential_files };
-            let daemon = daemon.ok_or(Error::NoDaemon)?;
-            Ok(daemon.resolve(reference, &options, &surroundings.events).await?)
-        }
+    }
+
+    /// The base that is part of b2i.
+    pub(super) fn built_in(&self) -> BaseImage {
+        static_base(&self.platform())
     }
 }

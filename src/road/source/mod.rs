@@ -1,14 +1,23 @@
 //! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
 
 mod base;
+mod image;
 mod prepare;
 mod run;
 mod stage;
 
-use super::build::build_artifact;
+pub(super) use image::MadeImage;
+use prepare::PreparedSource;
+
+use super::build::{build_artifact, build_prepared};
+use super::prepare::{Prepared, PreparedImage};
 use super::{Built, Error, Surroundings};
+use crate::builder::SourceSelection;
 use crate::detect::Facts;
-use crate::plan::{Plan, PlannedProduct, SCHEMA_VERSION, SourceStage};
+use crate::input::Artifact;
+use crate::plan::{
+    EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
+};
 use crate::request::Request;
 use crate::source_build::SourceBuildRequest;
 
@@ -19,14 +28,40 @@ pub(super) async fn plan(
     surroundings: &Surroundings,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
-    Ok(Plan {
-        schema_version: SCHEMA_VERSION,
-        source: Some(prepared.stage),
-        stages: Vec::new(),
-        tags: request.tags.clone(),
-        outputs: Vec::new(),
-        warnings: Vec::new(),
-    })
+    whole_plan(request, wanted, &prepared)
+}
+
+fn whole_plan(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    prepared: &PreparedSource,
+) -> Result<Plan, Error> {
+    let stage = &prepared.stage;
+    if let PlannedProduct::Artifact { .. } = stage.product {
+        return Ok(Plan {
+            schema_version: SCHEMA_VERSION,
+            source: Some(stage.clone()),
+            stages: Vec::new(),
+            tags: request.tags.clone(),
+            outputs: Vec::new(),
+            warnings: Vec::new(),
+        });
+    }
+    let machine = Machine {
+        daemon: prepared.daemon.is_some(),
+        sandbox: stage.engine == EngineKind::Sandbox,
+        native_platform: stage.platform.clone(),
+    };
+    let (template, base) = match &prepared.selection {
+        SourceSelection::Template(choice) => {
+            // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
+            let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
+            (Some(&*choice.template), base.to_string())
+        }
+        SourceSelection::Image(image) => (None, image.reference.to_string()),
+    };
+    let image = SourceImage { source: stage, template, base, machine: &machine };
+    Ok(make_of_sources(request, wanted, &image)?)
 }
 
 /// Builds from sources.
@@ -36,11 +71,30 @@ pub(super) async fn build(
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
+    // What contradicts itself should not cost a build.
+    let plan = whole_plan(request, wanted, &prepared)?;
     let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
-    let artifact = made?;
-    build_artifact(request, artifact, &prepared.stage, surroundings).await
+    match made? {
+        Made::Artifact(artifact) => build_artifact(request, artifact, &prepared.stage, surroundings).await,
+        Made::Image(made) => {
+            let image = PreparedImage {
+                artifact: None,
+                selection: image::selection(&prepared.selection),
+                template_entries: Vec::new(),
+            };
+            let whole =
+                Prepared { lease: prepared.lease, daemon: prepared.daemon, plan, images: vec![image] };
+            build_prepared(request, whole, Some(*made), surroundings).await
+        }
+    }
+}
+
+/// What a source stage makes.
+enum Made {
+    Artifact(Artifact),
+    Image(Box<MadeImage>),
 }
 
 /// Compares what was built with what was declared.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{base, stage};
-use crate::builder::{Catalog, ImageChoice, Selection};
+use super::base::Images;
+use super::stage;
+use crate::builder::{BaseName, Catalog, SourceSelection, SourceSelectionRequest, select_source};
 use crate::events::Step;
 use crate::fs::Lease;
-use crate::image::Platform;
+use crate::image::ImageReference;
 use crate::image::layer::Entry;
 use crate::input::InputSource;
 use crate::plan::{EngineKind, PlanError, SourceStage};
-use crate::request::{AssembleRequest, BuilderRequest, Request};
+use crate::request::{AssembleRequest, Request};
 use crate::road::prepare::{remove_abandoned, sandbox_works};
 use crate::road::{Error, Surroundings};
 use crate::source_build::scripts::GivenScripts;
@@ -24,7 +25,10 @@ pub(super) struct PreparedSource {
     pub(super) daemon: Option<Daemon>,
     pub(super) tree: SourceTree,
     pub(super) scripts: GivenScripts,
+    pub(super) selection: SourceSelection,
     pub(super) template_entries: Vec<Entry>,
+    /// Variables that the template gives its image.
+    pub(super) template_environment: Vec<(String, String)>,
     /// The builder's base, or the builder image.
     pub(super) base: BaseImage,
     pub(super) stage: SourceStage,
@@ -41,7 +45,7 @@ pub(super) async fn prepare(
     wanted: &SourceBuildRequest,
     surroundings: &Surroundings,
 ) -> Result<PreparedSource, Error> {
-    let _catalog = Catalog::new(&surroundings.catalog)?;
+    let catalog = Catalog::new(&surroundings.catalog)?;
     let lease = surroundings.lease()?;
     let finding = async {
         let found = surroundings.find_daemon().await;
@@ -52,20 +56,29 @@ pub(super) async fn prepare(
     let fetching = fetch(wanted, &lease, surroundings);
     let ((found, daemon), mut tree) = tokio::try_join!(finding, fetching)?;
     let step = surroundings.events.start(Step::Plan, tree.name.clone(), None);
-    let selection = select(wanted, &tree)?;
+    let selection = select_source(
+        &catalog,
+        &SourceSelectionRequest {
+            name: &tree.name,
+            files: &tree,
+            builder: wanted.builder.as_ref(),
+            platform: request.platforms.first(),
+        },
+    )?;
     let engine = engine(request, &selection, found, daemon.as_ref(), &lease, surroundings).await?;
-    let native_platform = daemon
-        .as_ref()
-        .filter(|_| engine.kind == EngineKind::Docker)
-        .map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
-    let Selection::Image(choice) = &selection else { unreachable!("only images are chosen") };
-    let image = base::Wanted {
-        reference: &choice.reference,
-        platform: Some(choice.platform.clone().unwrap_or(native_platform)),
-        pull: request.pull,
-        offline: request.offline,
+    let platform = request.platforms.first().cloned();
+    let images = Images { engine: engine.kind, daemon: daemon.as_ref(), platform, request, surroundings };
+    let base = match base_reference(&selection) {
+        Some(reference) => images.find(reference, request.pull).await?,
+        None => images.built_in(),
     };
-    let base = base::find(image, engine.kind, daemon.as_ref(), surroundings).await?;
+    let (template_entries, template_environment) = match &selection {
+        SourceSelection::Template(choice) => {
+            let environment = choice.template.metadata.image.env.clone().into_iter().collect();
+            (choice.template.image_entries(None), environment)
+        }
+        SourceSelection::Image(_) => (Vec::new(), Vec::new()),
+    };
     let scripts = GivenScripts { of_sources: GivenScripts::take_from(&mut tree), ..GivenScripts::default() };
     let stage = stage::make(&stage::Decided {
         request,
@@ -80,7 +93,17 @@ pub(super) async fn prepare(
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
     step.made(stage.builder.describe()).finish("builds the sources");
-    Ok(PreparedSource { lease, daemon, tree, scripts, template_entries: Vec::new(), base, stage })
+    Ok(PreparedSource {
+        lease,
+        daemon,
+        tree,
+        scripts,
+        template_entries,
+        template_environment,
+        base,
+        stage,
+        selection,
+    })
 }
 
 async fn fetch(
@@ -97,31 +120,31 @@ async fn fetch(
     Ok(fetched.await?)
 }
 
-fn select(wanted: &SourceBuildRequest, tree: &SourceTree) -> Result<Selection, Error> {
-    match &wanted.builder {
-        Some(BuilderRequest::Image(reference)) => {
-            let reason = format!("`{}` was asked for; b2i checks nothing about it", reference.familiar());
-            let choice = ImageChoice { reference: reference.clone(), platform: None, reason };
-            Ok(Selection::Image(Box::new(choice)))
-        }
-        _ => Err(crate::builder::BuilderError::NoScripts { image: tree.name.clone() }.into()),
+/// The image that the builder stands on, or is; nothing for the built-in base.
+pub(super) fn base_reference(selection: &SourceSelection) -> Option<&ImageReference> {
+    match selection {
+        SourceSelection::Template(choice) => match &choice.base.image {
+            BaseName::BuiltInStatic => None,
+            BaseName::Image(reference) => Some(reference),
+        },
+        SourceSelection::Image(choice) => Some(&choice.reference),
     }
 }
 
 /// Chooses what runs the scripts: what is asked for, else a daemon that answers, else the sandbox.
 async fn engine(
     request: &Request,
-    selection: &Selection,
+    selection: &SourceSelection,
     found: Result<Option<Daemon>, Error>,
     daemon: Option<&Daemon>,
     lease: &Lease,
     surroundings: &Surroundings,
 ) -> Result<Engine, Error> {
     let shown = || match selection {
-        Selection::Template(choice) => {
+        SourceSelection::Template(choice) => {
             format!("the template `{}:{}`", choice.template.name(), choice.version.version)
         }
-        Selection::Image(image) => format!("the builder image `{}`", image.reference.familiar()),
+        SourceSelection::Image(image) => format!("the builder image `{}`", image.reference.familiar()),
     };
     let asked = |kind, reason| Ok(Engine { kind, reason });
     match request.assemble {

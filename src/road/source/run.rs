@@ -1,5 +1,7 @@
 //! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
 
+use super::Made;
+use super::image::MadeImage;
 use super::prepare::PreparedSource;
 use crate::assemble::RunError;
 use crate::engine::docker::DockerEngine;
@@ -11,6 +13,7 @@ use crate::plan::{EngineKind, PlannedProduct};
 use crate::request::Request;
 use crate::road::sandbox::sandbox_image;
 use crate::road::script::container_limits;
+use crate::road::stage::UsedContainer;
 use crate::road::{Error, Surroundings};
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
@@ -26,8 +29,8 @@ pub(super) struct SourceWork<'a> {
 }
 
 impl SourceWork<'_> {
-    /// Assembles and takes the artifact out.
-    pub(super) async fn run(&self) -> Result<Artifact, Error> {
+    /// Assembles, and takes the artifact or the change out.
+    pub(super) async fn run(&self) -> Result<Made, Error> {
         let prepared = self.prepared;
         match prepared.stage.engine {
             EngineKind::Docker => {
@@ -35,9 +38,11 @@ impl SourceWork<'_> {
                 let engine =
                     DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
                 let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
-                self.run_on(&engine, &image).await
+                self.run_on(&engine, &image, UsedContainer::Docker).await
             }
-            EngineKind::Sandbox => self.run_on(&self.sandbox()?, &prepared.base.name).await,
+            EngineKind::Sandbox => {
+                self.run_on(&self.sandbox()?, &prepared.base.name, UsedContainer::Sandbox).await
+            }
         }
     }
 
@@ -58,21 +63,44 @@ impl SourceWork<'_> {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
-    async fn run_on<E: Engine>(&self, engine: &E, image: &str) -> Result<Artifact, Error>
+    async fn run_on<E: Engine>(
+        &self,
+        engine: &E,
+        image: &str,
+        used: impl FnOnce(E::Container) -> UsedContainer,
+    ) -> Result<Made, Error>
     where
         E::Container: Container<Error = E::Error>,
         Error: From<RunError<E::Error>> + From<E::Error> + From<ProducedError<E::Error>>,
     {
         let stage = &self.prepared.stage;
+        let events = &self.surroundings.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let assembled = assemble(engine, self.source_run(image, limits), &self.surroundings.events).await?;
-        let AssembledSources { container, .. } = assembled;
+        let assembled = assemble(engine, self.source_run(image, limits), events).await?;
+        let AssembledSources { container, labels } = assembled;
+        if stage.product == PlannedProduct::Image {
+            let changes = match container.take_changes(events).await {
+                Ok(changes) => changes,
+                Err(error) => {
+                    // The error of taking is the one to report; the lease's clean-up removes what is left.
+                    let _ = container.remove().await;
+                    return Err(error.into());
+                }
+            };
+            let base = self.prepared.base.clone();
+            return Ok(Made::Image(Box::new(MadeImage {
+                base,
+                changes,
+                labels,
+                container: used(container),
+            })));
+        }
         let taken = self.take(&container).await;
         let removed = container.remove().await;
         let artifact = taken?;
         removed?;
-        Ok(artifact)
+        Ok(Made::Artifact(artifact))
     }
 
     fn source_run<'a>(&'a self, image: &'a str, limits: ContainerLimits) -> SourceRun<'a> {
@@ -84,6 +112,7 @@ impl SourceWork<'_> {
             template: &prepared.template_entries,
             tree: &prepared.tree,
             scripts: &prepared.scripts,
+            template_environment: &prepared.template_environment,
             build_environment: &self.wanted.build_environment,
             limits,
             date: self.date(),

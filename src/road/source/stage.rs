@@ -2,11 +2,11 @@
 
 use super::base::base_source;
 use super::prepare::Engine;
-use crate::builder::{BuilderError, S2iContract, Selection};
+use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
 use crate::image::ImagePath;
 use crate::plan::{
-    PlanWarning, PlannedBuilder, PlannedInjection, PlannedProduct, PlannedScripts, PlannedSources,
-    SourceStage,
+    PlanWarning, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
+    PlannedSources, SourceStage,
 };
 use crate::request::Request;
 use crate::road::Error;
@@ -19,7 +19,7 @@ pub(super) struct Decided<'a> {
     pub(super) request: &'a Request,
     pub(super) wanted: &'a SourceBuildRequest,
     pub(super) tree: &'a SourceTree,
-    pub(super) selection: &'a Selection,
+    pub(super) selection: &'a SourceSelection,
     pub(super) base: &'a BaseImage,
     pub(super) scripts: &'a GivenScripts,
     pub(super) engine: &'a Engine,
@@ -39,7 +39,7 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
     for variable in &wanted.environment {
         environment::set(&mut variables, variable.clone());
     }
-    let working_directory = working_directory(base)?;
+    let working_directory = working_directory(decided)?;
     Ok(SourceStage {
         source: PlannedSources {
             name: tree.name.clone(),
@@ -60,7 +60,7 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         secrets: wanted.secrets.iter().map(|secret| secret.id.clone()).collect(),
         injections: injections(wanted, &working_directory)?,
         volumes: wanted.volumes.clone(),
-        caches: Vec::new(),
+        caches: caches(decided),
         limits: request.limits.clone(),
         add_hosts: wanted.add_hosts.clone(),
         drop_capabilities: wanted.drop_capabilities.clone(),
@@ -74,14 +74,14 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
 fn builder(decided: &Decided<'_>) -> PlannedBuilder {
     let source = base_source(decided.engine.kind);
     match decided.selection {
-        Selection::Template(choice) => PlannedBuilder {
+        SourceSelection::Template(choice) => PlannedBuilder {
             name: format!("{}:{}", choice.template.name(), choice.version.version),
             base: choice.base.image.to_string(),
             base_source: source,
             template_digest: Some(choice.template.digest()),
             reason: choice.reason.clone(),
         },
-        Selection::Image(image) => PlannedBuilder {
+        SourceSelection::Image(image) => PlannedBuilder {
             name: image.reference.to_string(),
             base: image.reference.to_string(),
             base_source: source,
@@ -94,18 +94,30 @@ fn builder(decided: &Decided<'_>) -> PlannedBuilder {
 fn contract(decided: &Decided<'_>) -> Result<Contract, BuilderError> {
     let Decided { request, wanted, base, .. } = decided;
     let limits = &request.limits;
-    let destination = match &wanted.destination {
-        Some(destination) => destination.clone(),
-        None => S2iContract::destination_of(&base.name, &base.config)?,
+    let destination = match (&wanted.destination, decided.selection) {
+        (Some(destination), _) => destination.clone(),
+        (None, SourceSelection::Template(_)) => ImagePath::new("/tmp").expect("absolute and normal"),
+        (None, SourceSelection::Image(_)) => S2iContract::destination_of(&base.name, &base.config)?,
     };
-    let user =
-        S2iContract::user_of(&base.name, &base.config, limits.assemble_user.as_deref(), limits.allow_root)?;
+    let asked = limits.assemble_user.as_deref();
+    let user = match decided.selection {
+        // What a base says that is a builder itself is said of its own scripts.
+        SourceSelection::Template(choice) => {
+            asked.map_or_else(|| choice.template.metadata.image.user.to_string(), str::to_owned)
+        }
+        SourceSelection::Image(_) => {
+            S2iContract::user_of(&base.name, &base.config, asked, limits.allow_root)?
+        }
+    };
     Ok(Contract { destination, user })
 }
 
 fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts, Error> {
     let Decided { base, scripts, .. } = decided;
-    let own = || S2iContract::scripts_of(&base.name, &base.config);
+    let own = || match decided.selection {
+        SourceSelection::Template(choice) => Ok(Some(choice.template.metadata.scripts_directory.clone())),
+        SourceSelection::Image(_) => S2iContract::scripts_of(&base.name, &base.config),
+    };
     let place = |name| scripts.place(name, &contract.destination, own);
     let missing = || BuilderError::NoScripts { image: base.name.clone() };
     Ok(PlannedScripts {
@@ -116,8 +128,11 @@ fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts,
 }
 
 /// The builder image's working directory; relative places in the container are below it.
-fn working_directory(base: &BaseImage) -> Result<ImagePath, Error> {
-    let stated = base.config.working_dir();
+fn working_directory(decided: &Decided<'_>) -> Result<ImagePath, Error> {
+    if let SourceSelection::Template(choice) = decided.selection {
+        return Ok(choice.template.metadata.image.working_directory.clone());
+    }
+    let stated = decided.base.config.working_dir();
     let absolute = if stated.is_empty() { "/" } else { stated };
     ImagePath::new(absolute).map_err(|source| Error::SourcePlace { what: "the working directory", source })
 }
@@ -129,14 +144,34 @@ fn below(directory: &ImagePath, path: &str, what: &'static str) -> Result<ImageP
 }
 
 fn product(decided: &Decided<'_>, working_directory: &ImagePath) -> Result<PlannedProduct, Error> {
-    let asked = decided.wanted.artifact.as_ref().filter(|_| !decided.wanted.keep_builder);
-    Ok(match asked {
+    if decided.wanted.keep_builder {
+        return Ok(PlannedProduct::Image);
+    }
+    let declared = match decided.selection {
+        SourceSelection::Template(choice) => Some(&choice.section.product),
+        SourceSelection::Image(_) => None,
+    };
+    let (kind, places) = match declared {
+        Some(Product::Artifact { kind, places }) => (Some((*kind).into()), places.clone()),
+        Some(Product::Image) | None => (None, Vec::new()),
+    };
+    Ok(match &decided.wanted.artifact {
         Some(path) => {
             let place = below(working_directory, path, "`--artifact`")?;
-            PlannedProduct::Artifact { kind: None, places: vec![place] }
+            PlannedProduct::Artifact { kind, places: vec![place] }
         }
-        None => PlannedProduct::Image,
+        None if places.is_empty() => PlannedProduct::Image,
+        None => PlannedProduct::Artifact { kind, places },
     })
+}
+
+fn caches(decided: &Decided<'_>) -> Vec<PlannedCache> {
+    let SourceSelection::Template(choice) = decided.selection else { return Vec::new() };
+    let cache = |cache: &crate::builder::metadata::SourceCache| PlannedCache {
+        name: cache.name.clone(),
+        path: cache.path.clone(),
+    };
+    choice.section.caches.iter().filter(|_| decided.wanted.use_caches).map(cache).collect()
 }
 
 fn injections(
@@ -155,11 +190,11 @@ fn injections(
 
 fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
     match decided.selection {
-        Selection::Template(choice) => choice
+        SourceSelection::Template(choice) => choice
             .warnings
             .iter()
             .map(|warning| PlanWarning { message: warning.message.clone(), hint: warning.hint.clone() })
             .collect(),
-        Selection::Image(_) => Vec::new(),
+        SourceSelection::Image(_) => Vec::new(),
     }
 }

@@ -43,40 +43,67 @@ fn write(
     out: &mut AtomicFile,
 ) -> Result<WrittenLayout, ArchiveError> {
     let pieces = Pieces::new(image, options)?;
-    let mut archive = LayoutArchive { tar: TarWriter { out }, blobs: BTreeSet::new() };
-    archive.tar.file(LAYOUT_FILE, LAYOUT)?;
-    let mut base = Vec::new();
-    for piece in pieces.base(base_files)? {
-        base.push(archive.layer(&pieces, piece)?.0);
-    }
-    let mut new = None;
-    if let Some(piece) = pieces.new_layer() {
-        let (descriptor, layer) = archive.layer(&pieces, piece)?;
-        let layer = layer.or(options.known.as_ref().map(|known| known.layer));
-        new = Some((descriptor, layer.expect("a layer that is not written is known")));
-    }
-    let finished = pieces.finish(base, new)?;
-    let manifest = &finished.written.manifest;
-    archive.tar.file(&blob(&finished.config.digest), &finished.config_bytes)?;
-    archive.tar.file(&blob(&manifest.digest), &finished.manifest_bytes)?;
+    let mut archive = LayoutArchive::begin(out)?;
+    let written = archive.image(&pieces, base_files, options)?;
     let mut index = IndexDocument::empty();
-    index.put(manifest, Some(&pieces.platform()), &options.tags);
-    archive.tar.file(INDEX_FILE, &index.to_bytes())?;
-    archive.tar.end()?;
-    Ok(finished.written)
+    index.put(&written.manifest, Some(&pieces.platform()), &options.tags);
+    archive.end(&index)?;
+    Ok(written)
 }
 
 pub(super) fn blob(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 
-struct LayoutArchive<'a> {
+/// An archive that is being written.
+pub(super) struct LayoutArchive<'a> {
     tar: TarWriter<&'a mut AtomicFile>,
     /// What is there: a name may not stand in the archive twice.
     blobs: BTreeSet<Digest>,
 }
 
-impl LayoutArchive<'_> {
+impl<'a> LayoutArchive<'a> {
+    pub(super) fn begin(out: &'a mut AtomicFile) -> Result<Self, ArchiveError> {
+        let mut archive = Self { tar: TarWriter { out }, blobs: BTreeSet::new() };
+        archive.tar.file(LAYOUT_FILE, LAYOUT)?;
+        Ok(archive)
+    }
+
+    /// Writes all blobs of an image, its manifest among them.
+    pub(super) fn image<'b>(
+        &mut self,
+        pieces: &Pieces<'b>,
+        base_files: &'b [LayerFile],
+        options: &LayoutOptions,
+    ) -> Result<WrittenLayout, ArchiveError> {
+        let mut base = Vec::new();
+        for piece in pieces.base(base_files)? {
+            base.push(self.layer(pieces, piece)?.0);
+        }
+        let mut new = None;
+        if let Some(piece) = pieces.new_layer() {
+            let (descriptor, layer) = self.layer(pieces, piece)?;
+            let layer = layer.or(options.known.as_ref().map(|known| known.layer));
+            new = Some((descriptor, layer.expect("a layer that is not written is known")));
+        }
+        let finished = pieces.finish(base, new)?;
+        self.bytes(&finished.config, &finished.config_bytes)?;
+        self.bytes(&finished.written.manifest, &finished.manifest_bytes)?;
+        Ok(finished.written)
+    }
+
+    pub(super) fn bytes(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ArchiveError> {
+        if self.blobs.insert(descriptor.digest) {
+            self.tar.file(&blob(&descriptor.digest), bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(mut self, index: &IndexDocument) -> Result<(), ArchiveError> {
+        self.tar.file(INDEX_FILE, &index.to_bytes())?;
+        Ok(self.tar.end()?)
+    }
+
     fn layer(
         &mut self,
         pieces: &Pieces<'_>,

@@ -34,18 +34,9 @@ pub fn write_layout<'a>(
 ) -> Result<WrittenLayout, LayoutError> {
     let layout = Directory::open(directory, lease)?;
     let pieces = Pieces::new(image.into(), options)?;
-    let base = pieces.base(base_files)?;
-    let (base, new) = std::thread::scope(|scope| {
-        let base = scope.spawn(|| layout.store_base(&pieces, &base));
-        let new = pieces.new_layer().map(|piece| layout.store_new(&pieces, piece, options)).transpose();
-        (base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
-    });
-    let finished = pieces.finish(base?, new?)?;
-    let manifest = &finished.written.manifest;
-    layout.store_bytes(&finished.config, &finished.config_bytes)?;
-    layout.store_bytes(manifest, &finished.manifest_bytes)?;
-    layout.edit_index(|index| index.put(manifest, Some(&pieces.platform()), &options.tags))?;
-    Ok(finished.written)
+    let written = layout.store_image(&pieces, base_files, options)?;
+    layout.edit_index(|index| index.put(&written.manifest, Some(&pieces.platform()), &options.tags))?;
+    Ok(written)
 }
 
 /// A layout directory that is written to.
@@ -79,6 +70,25 @@ impl<'a> Directory<'a> {
         // What is there is looked at before anything large is written.
         layout.read_index()?;
         Ok(layout)
+    }
+
+    /// Stores all blobs of an image, its manifest among them; the index does not name it yet.
+    pub(super) fn store_image<'b>(
+        &self,
+        pieces: &Pieces<'b>,
+        base_files: &'b [LayerFile],
+        options: &LayoutOptions,
+    ) -> Result<WrittenLayout, LayoutError> {
+        let base = pieces.base(base_files)?;
+        let (base, new) = std::thread::scope(|scope| {
+            let base = scope.spawn(|| self.store_base(pieces, &base));
+            let new = pieces.new_layer().map(|piece| self.store_new(pieces, piece, options)).transpose();
+            (base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
+        });
+        let finished = pieces.finish(base?, new?)?;
+        self.store_bytes(&finished.config, &finished.config_bytes)?;
+        self.store_bytes(&finished.written.manifest, &finished.manifest_bytes)?;
+        Ok(finished.written)
     }
 
     /// Writes the version, or compares it. An empty file was left by a writer that was stopped.

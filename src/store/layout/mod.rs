@@ -14,6 +14,7 @@ mod directory;
 mod error;
 mod image;
 mod index;
+mod several;
 mod source;
 mod store;
 
@@ -30,6 +31,7 @@ pub use copy::{copy_to_layout, copy_to_layout_archive};
 pub use directory::write_layout;
 pub use error::LayoutError;
 pub use image::LayoutImage;
+pub use several::{LayoutIndexImage, WrittenLayoutIndex, write_layout_index, write_layout_index_archive};
 pub use source::{Layout, LayoutReference};
 
 /// Annotation that names an image in a layout: its tag, as skopeo, umoci and BuildKit write it.

@@ -31,6 +31,8 @@ pub struct ResolveOptions {
     pub pull: PullPolicy,
     /// Whether the network is forbidden.
     pub offline: bool,
+    /// What the name was found to mean before: a manifest or an index, which is taken whatever the name means by now.
+    pub pinned: Option<Digest>,
 }
 
 /// An image or index as it is in its registry.
@@ -74,11 +76,15 @@ impl Registries {
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<BaseImage, RegistryError> {
-        let asked = Asked { reference, image: reference.familiar() };
+        let pinned = options.pinned.map(|digest| reference.with_digest(digest));
+        let asked = Asked { reference: pinned.as_ref().unwrap_or(reference), image: reference.familiar() };
         let step = self.events().start(Step::Base, asked.image.clone(), None);
         let image = self.resolve_asked(&asked, options).await?;
         asked.check_layers(&image)?;
-        step.finish("from its registry");
+        match (&pinned, &options.platform) {
+            (Some(_), Some(platform)) => step.finish(format!("the same, for {platform}")),
+            _ => step.finish("from its registry"),
+        }
         Ok(image.into_base())
     }
 

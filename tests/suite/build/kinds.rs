@@ -215,7 +215,8 @@ fn a_jar_with_added_dependencies_goes_the_whole_way() {
 
 #[test]
 fn a_self_contained_jar_goes_the_whole_way() {
-    Case::of(Runs::Java, "standalone.jar", "java:8").showing("greeting", "hello b2i").goes_the_whole_way();
+    let case = Case::of(Runs::Java, "standalone.jar", "java:8").showing("greeting", "hello b2i");
+    case.compared().goes_the_whole_way();
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn a_javax_war_goes_the_whole_way() {
 fn a_jakarta_war_goes_the_whole_way() {
     let case = Case::of(Runs::Tomcat, "shop-jakarta.war", "tomcat:10.1-jre11")
         .showing("greeting", "jakarta.servlet");
-    case.goes_the_whole_way();
+    case.compared().goes_the_whole_way();
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod interrupted;
 mod kinds;
 mod outputs;
 mod parallel;
+mod platforms;
 mod repeat;
 mod sandbox;
 

@@ -66,7 +66,7 @@ impl Repeated {
 }
 
 /// Waits until nothing can have changed the file in the same step of the clock.
-fn wait_until_old(path: &Path) {
+pub(super) fn wait_until_old(path: &Path) {
     let changed = std::fs::metadata(path).expect("it is there").modified().expect("it has a time");
     while changed.elapsed().unwrap_or_default() < Duration::from_millis(2500) {
         std::thread::sleep(Duration::from_millis(50));

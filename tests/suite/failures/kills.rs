@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use super::signals::{STAGES, build_behind, large_program, lease_of, stalling_server};
+use super::signals::{build_behind, large_program, lease_of, stages, stalling_server};
 use super::{assert_clean, files, held_by, leases};
 use crate::environment::{B2iCommand, DaemonGate, Hold, TestEnvironment};
 
@@ -45,7 +45,7 @@ fn at_each_request_to_the_daemon() {
     for daemon in TestEnvironment::get().daemons() {
         // Somebody who is killed after the daemon has answered does not know of the answer either.
         let answered = ["/containers/create", "/commit?"].map(|request| (request, Hold::Answer));
-        for (request, hold) in STAGES.into_iter().chain(answered) {
+        for (request, hold) in stages(&daemon).chain(answered) {
             let context = format!("{request} {hold:?} on {}", daemon.name);
             let image = daemon.owned_image("kills");
             let gate = DaemonGate::new(&daemon, request, hold);

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 mod fake;
+mod index;
 mod pull;
 mod push;
 mod random;

@@ -5,9 +5,7 @@ use std::time::Duration;
 use b2i::failure::{Failure, FailureKind};
 use b2i::image::{ImageReference, Platform};
 use b2i::store::builtin::static_base;
-use b2i::store::registry::{
-    IndexImage, PublishOptions, Published, PublishedIndex, RegistryError, RegistrySettings, ResolveOptions,
-};
+use b2i::store::registry::{PublishOptions, Published, RegistryError, RegistrySettings, ResolveOptions};
 use b2i::store::{BaseImage, UnfinishedImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
@@ -20,7 +18,7 @@ fn large() -> UnfinishedImage {
     on(scratch(), layer("/large", noise(3, LARGE), 0o644))
 }
 
-fn tag(registry: &FakeRegistry, repository: &str) -> ImageReference {
+pub(super) fn tag(registry: &FakeRegistry, repository: &str) -> ImageReference {
     reference(&format!("{}/{repository}:1", registry.name()))
 }
 
@@ -296,36 +294,4 @@ async fn content_that_changes_is_an_error_of_the_input() {
     assert_eq!(elsewhere.manifest("app", "1"), None);
     assert!(matches!(&error, RegistryError::Content { .. }), "{}", whole(&error));
     assert_eq!(error.kind(), FailureKind::Input);
-}
-
-#[tokio::test]
-async fn an_index_names_images_that_are_there() {
-    let registry = FakeRegistry::open();
-    let images = ["amd64", "arm64"].map(|architecture| {
-        let platform = Platform::linux(architecture);
-        let image = on(static_base(&platform), layer("/app", architecture.into(), 0o755));
-        IndexImage { image, platform, options: PublishOptions::default() }
-    });
-    let tags = [tag(&registry, "app"), reference(&format!("{}/app:2", registry.name()))];
-    let registries = registries(settings());
-    let PublishedIndex { index, images: published } =
-        registries.publish_index(&images, &tags, &Default::default()).await.expect("published");
-    registry.assert_sound();
-    for (architecture, published) in ["amd64", "arm64"].into_iter().zip(&published) {
-        let platform = Some(Platform::linux(architecture));
-        let options = ResolveOptions { platform, ..ResolveOptions::default() };
-        let image = registries.resolve(&tags[1], &options).await.expect("resolved");
-        assert_eq!(image.manifest_digest, Some(index.digest));
-        assert_eq!(image.config.digest(), published.image_id);
-    }
-    // And as it is to another registry.
-    let other = FakeRegistry::open();
-    let root = registries.open(&tags[0], &ResolveOptions::default()).await.expect("opened");
-    let copied = [tag(&other, "copy")];
-    registries.copy(&root.descriptor, &root.blobs, &copied).await.expect("copied");
-    other.assert_sound();
-    assert_eq!(other.manifest("copy", "1"), registry.manifest("app", "1"));
-    other.forget_log();
-    registries.copy(&root.descriptor, &root.blobs, &copied).await.expect("copied");
-    assert_eq!(other.kinds(), [Kind::HeadManifest]);
 }

@@ -2,9 +2,12 @@
 //!
 //! `B2I_SOAK_REGISTRY_RUNS` says how many runs, `B2I_SOAK_SEED` where the seeds begin.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use b2i::store::registry::{PublishOptions, RegistrySettings, ResolveOptions};
+use b2i::image::Platform;
+use b2i::store::UnfinishedImage;
+use b2i::store::registry::{IndexImage, PublishOptions, RegistrySettings, ResolveOptions};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
 use super::{layer, noise, on, reference, registries, scratch, whole, with_password};
@@ -82,12 +85,25 @@ async fn a_push_is_complete_or_fails_and_nothing_is_broken() {
         let size = if seed % 2 == 0 { 5 << 20 } else { 1 << 10 };
         let image = on(resolved, layer("/new", noise(seed, size), 0o755));
         let tags = [reference(&format!("{}/app:1", registry.name()))];
-        let result = registries.publish(&image, &tags, &PublishOptions::default()).await;
+        let options = PublishOptions::default();
+        let result = if seed % 4 == 1 {
+            // Two images of an index, which share the base and, every other time, the new layer.
+            let other =
+                if seed % 8 == 1 { image.layer.clone() } else { layer("/new", noise(!seed, size), 0o755) };
+            let images = [("amd64", image.layer.clone()), ("arm64", other)].map(|(architecture, layer)| {
+                let image = UnfinishedImage { layer, ..image.clone() };
+                IndexImage { image, platform: Platform::linux(architecture), options: options.clone() }
+            });
+            let written = registries.publish_index(&images, &tags, &BTreeMap::new()).await;
+            written.map(|written| written.index.digest)
+        } else {
+            registries.publish(&image, &tags, &options).await.map(|published| published.manifest.digest)
+        };
         registry.assert_sound();
         match result {
-            Ok(published) => {
+            Ok(digest) => {
                 let manifest = registry.manifest("app", "1").expect("the tag is there");
-                assert_eq!(b2i::image::Digest::of(&manifest), published.manifest.digest, "seed {seed}");
+                assert_eq!(b2i::image::Digest::of(&manifest), digest, "seed {seed}");
                 good += 1;
             }
             Err(error) => {

@@ -1,12 +1,13 @@
 //! Builds from sources by S2I's contract: on real daemons and in the sandbox, with builders in S2I's styles.
 
 mod artifacts;
+mod images;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::daemonless::PushedBase;
-use crate::environment::{B2iCommand, B2iOutput, Daemon, TestEnvironment};
+use crate::environment::{B2iCommand, B2iOutput, Daemon, OwnedImage, TestEnvironment};
 
 /// A directory with sources.
 struct Sources(tempfile::TempDir);
@@ -88,4 +89,60 @@ fn b2i_build(place: &Place, builder: &str, sources: &Sources) -> B2iCommand {
 fn assert_built(place: &Place, command: &B2iCommand, output: &B2iOutput) {
     assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
     crate::failures::assert_clean(&command.cache());
+}
+
+/// An image of sources, in a daemon that can start it.
+struct Image {
+    daemon: Daemon,
+    name: OwnedImage,
+    messages: String,
+}
+
+impl Image {
+    /// Builds with these arguments, which name no output.
+    fn build(place: &Place, builder: &str, sources: &Sources, arguments: &[&str]) -> Self {
+        Self::build_by(place, b2i_build(place, builder, sources).args(arguments))
+    }
+
+    /// As `build`, by a call that is prepared already.
+    fn build_by(place: &Place, command: B2iCommand) -> Self {
+        let daemon = match place {
+            Place::Daemon(daemon) => daemon.clone(),
+            Place::Sandbox => TestEnvironment::get().docker(),
+        };
+        let name = daemon.owned_image("sources");
+        let mut command = command.args(["--tag", name.reference()]);
+        if let Place::Sandbox = place {
+            command = command.args(["-o", "docker-archive:image.tar"]);
+        }
+        let output = command.run();
+        assert_built(place, &command, &output);
+        if let Place::Sandbox = place {
+            daemon.stdout(&["load", "-i", &command.directory().join("work/image.tar").display().to_string()]);
+        }
+        Self { daemon, name, messages: output.stderr }
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.daemon.inspect_image(self.name.reference()).expect("it is there")["Config"].clone()
+    }
+
+    fn label(&self, name: &str) -> String {
+        self.config()["Labels"][name].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What a shell prints in the image.
+    fn shell(&self, script: &str) -> String {
+        let arguments = ["--network", "none", "--entrypoint", "/bin/sh", self.name.reference(), "-c", script];
+        let output = self.daemon.run(&arguments);
+        assert!(output.status.success(), "{script}: {output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    /// What the static program reports of itself when the image is started.
+    fn report(&self) -> serde_json::Value {
+        let output = self.daemon.run(&["--network", "none", self.name.reference()]);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("a report")
+    }
 }

@@ -1,0 +1,140 @@
+//! Owns the plan of an image that is what assembling sources left: the config that S2I gives it, its names and places.
+//!
+//! S2I's rules: the command is `run`, the user the image's own and not that of `assemble`, an entrypoint stays, the
+//! variables of the build are the image's. What a template says of its image takes the place of what its base says.
+
+use std::collections::BTreeMap;
+
+use super::image::{apply_wanted, rfc3339, set_env, template_edits};
+use super::names::tags;
+use super::outputs::planned_outputs;
+use super::{
+    Assembly, FIXED_DATE, Machine, Placeholder, Plan, PlanError, PlannedImage, PlannedText, SCHEMA_VERSION,
+    SourceStage, Stage,
+};
+use crate::builder::Template;
+use crate::image::{ConfigEdits, words};
+use crate::request::Request;
+use crate::source_build::SourceBuildRequest;
+
+/// Label with the names of the variables that a later build of the same sources has to set again: their values are in
+/// the image's environment.
+pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
+
+/// Label with the place of scripts that the user named.
+pub const SCRIPTS_LABEL: &str = "io.b2i.source.scripts-url";
+
+/// What was found out of an image that sources become.
+pub struct SourceImage<'a> {
+    /// The source stage.
+    pub source: &'a SourceStage,
+    /// The template of the builder; none for a builder image, and for what goes into a runtime image.
+    pub template: Option<&'a Template>,
+    /// Name of the image that the result stands on, as it may stand in the result.
+    pub base: String,
+    /// What there is to work with.
+    pub machine: &'a Machine,
+}
+
+/// Plans the image.
+///
+/// # Errors
+/// [`PlanError`] if the request contradicts itself or what is there to work with.
+pub fn make_of_sources(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    image: &SourceImage<'_>,
+) -> Result<Plan, PlanError> {
+    let source = image.source;
+    let names = [source.source.name.as_str()];
+    let date = request.date.unwrap_or(FIXED_DATE);
+    let stage = Stage {
+        artifact: None,
+        builder: source.builder.clone(),
+        platform: source.platform.clone(),
+        assembly: Assembly::Sources,
+        assembly_reason: "the assembled builder is the image".into(),
+        image: planned_image(request, wanted, image, date)?,
+        date,
+        warnings: Vec::new(),
+    };
+    Ok(Plan {
+        schema_version: SCHEMA_VERSION,
+        outputs: planned_outputs(request, image.machine, &names, std::slice::from_ref(&stage.platform))?,
+        source: Some(source.clone()),
+        stages: vec![stage],
+        tags: tags(request, &names)?,
+        warnings: Vec::new(),
+    })
+}
+
+fn planned_image(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    image: &SourceImage<'_>,
+    date: u64,
+) -> Result<PlannedImage, PlanError> {
+    let source = image.source;
+    let scripts = match &source.runtime {
+        Some(runtime) => runtime.run.as_ref(),
+        None => source.scripts.run.as_ref(),
+    };
+    let run = scripts.map(|script| script.path.to_string());
+    let mut edits = match image.template {
+        Some(template) => template_edits(template),
+        None => ConfigEdits { cmd: run.clone().map(|run| vec![run]), ..ConfigEdits::default() },
+    };
+    let mut resets = vec!["Cmd", "OnBuild"];
+    if let (Some(template), Some(run)) = (image.template, run) {
+        resets.insert(0, "Entrypoint");
+        // A script of the sources takes the template's place.
+        let own = template.metadata.scripts_directory.join("run").map(|path| path.to_string());
+        if own.as_ref() != Ok(&run) {
+            edits.entrypoint = Some(vec![run]);
+        }
+    }
+    edits.reset_on_build = true;
+    edits.created = rfc3339(date)?;
+    edits.history = format!("b2i: {}", words::quote(&[&source.source.name]));
+    set_env(&mut edits.env, &source.environment);
+    edits.labels.extend(labels(source, wanted, &edits.created));
+    let later_labels = vec![
+        ("org.opencontainers.image.base.name".to_owned(), PlannedText::from(image.base.clone())),
+        ("org.opencontainers.image.base.digest".into(), PlannedText::Later(Placeholder::BaseDigest, "")),
+    ];
+    apply_wanted(&request.image, &mut edits, None)?;
+    let annotations = request.image.annotations.clone();
+    Ok(PlannedImage { edits, later_labels, later_cmd: None, annotations, resets })
+}
+
+/// S2I's labels, OCI's, and what a later build of the same sources needs.
+fn labels(source: &SourceStage, wanted: &SourceBuildRequest, created: &str) -> BTreeMap<String, String> {
+    let sources = &source.source;
+    let mut labels = BTreeMap::new();
+    let mut set = |name: &str, value: Option<&str>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            labels.insert(name.to_owned(), value.to_owned());
+        }
+    };
+    set("io.openshift.s2i.build.image", Some(&source.builder.name));
+    // A path names the machine that builds.
+    set("io.openshift.s2i.build.source-location", sources.info.location.as_deref().or(Some(&sources.name)));
+    set("io.openshift.s2i.build.source-context-dir", sources.info.context_directory.as_deref());
+    if let Some(commit) = &sources.info.commit {
+        set("io.openshift.s2i.build.commit.id", Some(&commit.id));
+        set("io.openshift.s2i.build.commit.ref", Some(&commit.reference));
+        set("io.openshift.s2i.build.commit.author", Some(&commit.author));
+        set("io.openshift.s2i.build.commit.date", Some(&commit.date));
+        set("io.openshift.s2i.build.commit.message", Some(&commit.message));
+        set("org.opencontainers.image.revision", Some(&commit.id));
+    }
+    set("io.k8s.display-name", wanted.display_name.as_deref().or(Some(&sources.name)));
+    set("io.k8s.description", wanted.description.as_deref());
+    set("org.opencontainers.image.created", Some(created));
+    set("org.opencontainers.image.title", Some(&sources.name));
+    set("org.opencontainers.image.source", sources.info.location.as_deref());
+    let names: Vec<&str> = wanted.environment.iter().map(|variable| variable.name.as_str()).collect();
+    set(ENVIRONMENT_LABEL, Some(&names.join(" ")));
+    set(SCRIPTS_LABEL, wanted.scripts.as_ref().and_then(|scripts| scripts.label()).as_deref());
+    labels
+}

@@ -1,0 +1,66 @@
+//! Owns what becomes of the image that a source stage left: its config, and the way to where it goes.
+
+use crate::assemble;
+use crate::builder::{Choice, Selection, SourceSelection};
+use crate::engine::Changes;
+use crate::plan::KnownValues;
+use crate::road::Error;
+use crate::road::known::KnownLayer;
+use crate::road::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
+use crate::store::BaseImage;
+
+/// What a source stage left, to become an image.
+pub(in crate::road) struct MadeImage {
+    /// What it stands on.
+    pub(in crate::road) base: BaseImage,
+    pub(super) changes: Changes,
+    /// Labels that the script left.
+    pub(super) labels: Vec<(String, String)>,
+    /// The container that the change may still be in.
+    pub(super) container: UsedContainer,
+}
+
+impl<'a> StageWork<'a> {
+    /// Gives what a source stage left its config.
+    pub(in crate::road) fn of_sources(
+        &'a self,
+        made: MadeImage,
+        layers: &mut Vec<KnownLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let MadeImage { base, changes, labels, container } = made;
+        let values = KnownValues {
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            ..KnownValues::default()
+        };
+        let image = match changes {
+            Changes::Layer(layer) => {
+                layers.push(KnownLayer::nothing());
+                let image = self.unfinished(base, layer, values, labels);
+                AssembledImage::Unfinished { image, layer: layers.len() - 1 }
+            }
+            Changes::Committed { image_id, diff_ids } => {
+                let invalid = |source| Error::Config { base: base.name.clone(), source };
+                let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
+                let edits = self.stage.image.resolve(&values);
+                let config = assemble::finish(&base.config, &edits, &labels, &diff_ids[below..]);
+                AssembledImage::Committed { id: image_id, config }
+            }
+        };
+        Ok(Assembled { stage: self, image, artifact_digest: None, container: Some(container) })
+    }
+}
+
+/// The builder as the writing of images knows it.
+pub(super) fn selection(source: &SourceSelection) -> Selection {
+    match source {
+        SourceSelection::Image(image) => Selection::Image(image.clone()),
+        SourceSelection::Template(choice) => Selection::Template(Box::new(Choice {
+            template: choice.template.clone(),
+            version: choice.version.clone(),
+            base: choice.base.clone(),
+            platform: choice.platform.clone(),
+            reason: choice.reason.clone(),
+            warnings: Vec::new(),
+        })),
+    }
+}
