@@ -41,6 +41,7 @@ pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
+pub use source::write_dockerfile as write_source_dockerfile;
 pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;

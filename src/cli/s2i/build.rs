@@ -1,6 +1,7 @@
 //! Owns `s2i build`, `rebuild` and `usage`: what was kept and typed becomes a request, and the result is told on the standard error.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::arguments::{
     self, BuildArguments, CommonArguments, RebuildArguments, S2iCommand, S2iGlobalArguments, UsageArguments,
@@ -15,6 +16,7 @@ use crate::cli::printable::{printable, script_line};
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
+use crate::request::Request;
 use crate::road::{self, Built, Surroundings};
 
 /// Builds.
@@ -34,8 +36,8 @@ pub(super) fn build(
     let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
     let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
     let mut runtime = Runtime::start()?;
-    if arguments.as_dockerfile.is_some() {
-        return Err(CliError::usage("`--as-dockerfile` is not there yet"));
+    if let Some(path) = &arguments.as_dockerfile {
+        return write_dockerfile(path, &request, &surroundings, context, &mut runtime);
     }
     let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
     context.progress.finish();
@@ -43,6 +45,35 @@ pub(super) fn build(
         return run_built(&built, &surroundings, context, runtime);
     }
     tell(&built, context);
+    Ok(())
+}
+
+/// Writes a Dockerfile instead. s2i's PATH is the Dockerfile, or a directory for it if it ends with `/`.
+fn write_dockerfile(
+    path: &Path,
+    request: &Request,
+    surroundings: &Surroundings,
+    context: &Context,
+    runtime: &mut Runtime,
+) -> Result<(), CliError> {
+    let is_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let name = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_directory);
+    let (directory, name) = match (is_directory, name) {
+        (true, _) => (path, "Dockerfile"),
+        (false, Some(name)) => (path.parent().unwrap_or(Path::new("")), name),
+        (false, None) => {
+            return Err(CliError::usage(format!("`{}` names no file (--as-dockerfile)", path.display())));
+        }
+    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let wanted = request.source_build.as_ref().expect("s2i builds from sources");
+    let written = road::write_source_dockerfile(request, wanted, directory, Some(name), surroundings);
+    let written = runtime.run(surroundings, written)?;
+    context.progress.finish();
+    for file in &written.files {
+        let shown = written.directory.join(file);
+        context.printer.note(&format!("Wrote {}", printable(&shown.to_string_lossy())));
+    }
     Ok(())
 }
 

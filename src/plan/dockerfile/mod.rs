@@ -93,6 +93,16 @@ pub enum DockerfileError {
     },
 }
 
+impl DockerfileError {
+    /// Sources of which an artifact comes: what it is, and so what it stands on, is not known before it is built.
+    pub fn of_artifact() -> Self {
+        Self::Trace {
+            what: "the artifact that comes of the sources".into(),
+            reason: "what it is, and so its base, is known only when it is built",
+        }
+    }
+}
+
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
@@ -141,6 +151,7 @@ pub fn render_dockerfile(
             root_archive(entries, &mut out);
             environment(&edits, inputs.base, |_| true, &mut out)?;
         }
+        Assembly::Sources => unreachable!("`render_source_dockerfile` renders what comes of sources"),
         Assembly::Run(run) => {
             let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
             script(run, contract, &edits, inputs.base, &mut out)?;
@@ -154,8 +165,10 @@ pub fn render_dockerfile(
 fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
     line(out, FIRST_LINE);
     line(out, "#");
-    let facts = stage.artifact.facts.describe();
-    line(out, &comment(&format!("{}: {facts}; {}", stage.artifact.name, stage.builder.describe())));
+    if let Some(artifact) = &stage.artifact {
+        let facts = artifact.facts.describe();
+        line(out, &comment(&format!("{}: {facts}; {}", artifact.name, stage.builder.describe())));
+    }
     if let Some(tag) = tags.first() {
         line(out, &comment(&format!("Build it here with: docker build -t {} .", tag.familiar())));
     }
@@ -164,8 +177,8 @@ fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
 fn from(stage: &Stage, inputs: &DockerfileInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
     line(out, "");
     // An executable is for one platform, whatever the machine that builds is.
-    let is_bound =
-        matches!(stage.artifact.facts.kind, Kind::Executable(_)) || stage.platform != *inputs.native_platform;
+    let is_bound = stage.artifact.as_ref().is_some_and(|one| matches!(one.facts.kind, Kind::Executable(_)))
+        || stage.platform != *inputs.native_platform;
     let platform = if is_bound { format!("--platform={} ", stage.platform) } else { String::new() };
     if let Some(from) = &inputs.from {
         if from.contains('@') {

@@ -1,11 +1,13 @@
 //! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
 
 mod base;
+mod dockerfile;
 mod image;
 mod prepare;
 mod run;
 mod stage;
 
+pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
 
