@@ -12,6 +12,7 @@ use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
 use crate::input::InputError;
 use crate::plan::PlanError;
+use crate::plan::dockerfile::DockerfileError;
 use crate::request::Output;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
@@ -37,6 +38,9 @@ pub enum Error {
     /// Planning.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Rendering the plan as a Dockerfile.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
     /// The daemon.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
@@ -163,6 +167,14 @@ pub enum Error {
     /// Taking the artifact out of the sandbox.
     #[error(transparent)]
     ProducedInSandbox(#[from] ProducedError<SandboxError>),
+    /// An image that says nothing of how it was built.
+    #[error("`{image}` cannot be built again: it has no label `{label}`")]
+    NotBuilt {
+        /// The image.
+        image: String,
+        /// The label that is missing.
+        label: &'static str,
+    },
     /// A plan without outputs.
     #[error("the image was to be written nowhere")]
     NoOutput,
@@ -188,6 +200,7 @@ impl Error {
             Self::Detect(error) => error,
             Self::Builder(error) => error,
             Self::Plan(error) => error,
+            Self::Dockerfile(error) => error,
             Self::Daemon(error) => error,
             Self::Registry(error) => error,
             Self::Credentials(error) => error,
@@ -262,6 +275,7 @@ impl Failure for Error {
                     .into(),
             ],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
+            Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],

@@ -2,11 +2,13 @@
 
 mod base;
 mod caches;
+mod dockerfile;
 mod image;
 mod prepare;
 mod run;
 mod stage;
 
+pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
 
