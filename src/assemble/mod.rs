@@ -10,7 +10,7 @@ mod run;
 mod upload;
 
 pub use finish::finish;
-pub use place::{Inputs, layer};
+pub use place::{Inputs, layer, source_kind};
 pub use recipe::{read_digest, recipe};
 pub(crate) use upload::{resolve_owner, upload};
 

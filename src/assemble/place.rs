@@ -24,7 +24,7 @@ pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<
         entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());
     let entries = entries.iter().map(|entry| Entry {
         path: entry.path.clone(),
-        kind: kind(&entry.what, inputs),
+        kind: source_kind(&entry.what, inputs),
         mode: entry.mode,
         owner: entry.owner,
     });
@@ -36,7 +36,7 @@ pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<
 }
 
 /// Gives the bytes behind one planned source.
-pub(super) fn kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
+pub fn source_kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
     match what {
         EntrySource::Directory => EntryKind::Directory,
         EntrySource::HardLink { target } => EntryKind::HardLink { target: target.clone() },

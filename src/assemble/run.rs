@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::place::{Inputs, kind};
+use super::place::{Inputs, source_kind};
 use super::upload::{resolve_owner, upload};
 use crate::builder::BuilderError;
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
@@ -251,11 +251,11 @@ fn upload_layer<E: Failure>(
 ) -> Result<Layer, RunError<E>> {
     let mut entries: Vec<Entry> = Vec::new();
     for entry in run.entries {
-        let kind = kind(&entry.what, inputs);
+        let kind = source_kind(&entry.what, inputs);
         entries.push(Entry { path: entry.path.clone(), kind, mode: entry.mode, owner: entry.owner });
     }
     let source = run.destination.join("src")?;
-    let directory = kind(&EntrySource::Directory, inputs);
+    let directory = source_kind(&EntrySource::Directory, inputs);
     entries.push(Entry { path: source.clone(), kind: directory, mode: 0o755, owner });
     let mut artifact = None;
     for planned in run.sources {
@@ -263,7 +263,7 @@ fn upload_layer<E: Failure>(
         if planned.what == EntrySource::Artifact {
             artifact = Some(path.clone());
         }
-        entries.push(Entry { path, kind: kind(&planned.what, inputs), mode: planned.mode, owner });
+        entries.push(Entry { path, kind: source_kind(&planned.what, inputs), mode: planned.mode, owner });
     }
     let layer = Layer::new(entries, run.date)?;
     Ok(match artifact {

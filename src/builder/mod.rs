@@ -15,6 +15,7 @@ pub mod metadata;
 pub mod observe;
 pub mod placement;
 pub mod s2i_contract;
+pub mod scaffold;
 pub mod selection;
 mod suggestion;
 pub mod template;

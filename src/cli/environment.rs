@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::failure::CliError;
+use crate::source_build::source::GitOptions;
 
 /// The variables of the process.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,11 @@ impl Environment {
         let names = self.variables.keys().filter_map(|name| name.to_str());
         let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
         unknown.filter_map(|name| Some((name.to_owned(), nearest(name, known.iter().copied())?))).collect()
+    }
+
+    /// How git is started: with those variables that it needs, and no others.
+    pub(super) fn git_options(&self) -> GitOptions {
+        GitOptions::from_variables(self.variables.clone())
     }
 
     /// The user's home directory.

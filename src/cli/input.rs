@@ -88,6 +88,23 @@ pub(super) fn options(
     })
 }
 
+/// The options of inputs of which nothing is typed.
+pub(super) fn unasked_options(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<InputOptions, CliError> {
+    Ok(InputOptions {
+        max_size: settings.network.max_size.value.0,
+        http: HttpOptions {
+            netrc: netrc(None, environment)?.map(Secret::new),
+            network: network_options(settings),
+            ..HttpOptions::default()
+        },
+        offline: settings.network.offline.value,
+        ..InputOptions::default()
+    })
+}
+
 fn refuse_without_url(arguments: &InputArguments, is_url: bool) -> Result<(), CliError> {
     let given = [
         ("--header-env", !arguments.header_env.is_empty()),

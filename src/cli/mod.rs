@@ -16,13 +16,15 @@ mod printer;
 mod progress;
 mod request;
 mod runtime;
+mod s2i;
 mod secret;
 mod signals;
 mod source;
+mod source_values;
 
 use std::process::ExitCode;
 
-use arguments::{Cli, ColorWhen, Command};
+use arguments::{Cli, ColorWhen, Command, GlobalArguments};
 use context::Context;
 use environment::Environment;
 use failure::CliError;
@@ -34,7 +36,16 @@ const SCHEMA_VERSION: u32 = 1;
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
     let environment = Environment::capture();
-    let cli = match arguments::parse(std::env::args_os().collect(), &environment) {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    if let Some(called) = words.first().and_then(s2i::CalledAs::from_program) {
+        return s2i::main(called, words.split_off(1), GlobalArguments::default(), environment);
+    }
+    // Before clap, so that `b2i s2i --help` and `b2i s2i -q …` are s2i's own.
+    if words.get(1).is_some_and(|word| word == "s2i") {
+        let called = s2i::CalledAs::Command;
+        return s2i::main(called, words.split_off(2), GlobalArguments::default(), environment);
+    }
+    let cli = match arguments::parse(words, &environment) {
         Ok(cli) => cli,
         // Help, the version, or a usage error; clap knows which stream and code (0 or 2). A reader that is gone
         // has read enough.
@@ -44,6 +55,10 @@ pub fn main() -> ExitCode {
         }
     };
     let Cli { global, command, .. } = cli;
+    let command = match command {
+        Command::S2i { words } => return s2i::main(s2i::CalledAs::Command, words, global, environment),
+        command => command,
+    };
     let fallback = Printer::new(false, global.color.unwrap_or(ColorWhen::Auto), &environment);
     let (result, context) = match Context::new(global, environment) {
         Ok(context) => (run(&command, &context), Some(context)),
@@ -79,6 +94,7 @@ fn run(command: &Command, context: &Context) -> Result<(), CliError> {
         Command::Doctor(arguments) => commands::doctor::run(arguments, context),
         Command::Cache(arguments) => commands::cache::run(arguments, context),
         Command::Config(arguments) => commands::config::run(arguments, context),
+        Command::S2i { .. } => unreachable!("it has a context and exit codes of its own"),
         Command::Completions { shell } => commands::completions::run(*shell, &context.printer),
         Command::Man => commands::man::run(&context.printer),
     }

@@ -15,17 +15,43 @@ use crate::request::Output;
 /// # Errors
 /// A usage error for a place there is none of, or two results in one.
 pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
-    let mut outputs = Vec::new();
     let mut files: HashSet<PathBuf> = HashSet::new();
     let written = &arguments.output;
     files.extend(written.iidfile.clone());
     if let Some(path) = &written.metadata_file {
         once(&mut files, path.clone(), "--metadata-file")?;
     }
-    if written.push {
+    let outputs = places(&written.output, written.push, &arguments.image.tag, files)?;
+    if written.run && !outputs.is_empty() && !outputs.contains(&Output::Docker) {
+        return Err(CliError::usage("`--run` needs the image in the daemon, and it goes elsewhere only")
+            .with_hint("add `--output docker`"));
+    }
+    Ok(outputs)
+}
+
+/// The places that `--output` and `--push` name.
+///
+/// # Errors
+/// As [`outputs`].
+pub(super) fn named_places(
+    written: &[String],
+    push: bool,
+    tags: &[ImageReference],
+) -> Result<Vec<Output>, CliError> {
+    places(written, push, tags, HashSet::new())
+}
+
+fn places(
+    written: &[String],
+    push: bool,
+    tags: &[ImageReference],
+    mut files: HashSet<PathBuf>,
+) -> Result<Vec<Output>, CliError> {
+    let mut outputs = Vec::new();
+    if push {
         outputs.push(Output::Registry);
     }
-    for text in &written.output {
+    for text in written {
         let output = output(text)?;
         match &output {
             Output::Docker | Output::Registry if outputs.contains(&output) => continue,
@@ -38,11 +64,7 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliErro
         outputs.push(output);
     }
     if outputs.contains(&Output::Registry) {
-        check_pushable(&arguments.image.tag)?;
-    }
-    if written.run && !outputs.is_empty() && !outputs.contains(&Output::Docker) {
-        return Err(CliError::usage("`--run` needs the image in the daemon, and it goes elsewhere only")
-            .with_hint("add `--output docker`"));
+        check_pushable(tags)?;
     }
     Ok(outputs)
 }

@@ -1,15 +1,19 @@
 //! Owns turning what was typed, and what is configured, into a request.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::arguments::build::BuildArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use super::input::{self, read_text};
 use super::outputs::outputs;
+use super::source;
 use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
+use crate::input::InputSource;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
+use crate::source_build::SourceLocation;
 
 /// What the options say that could also be configured.
 pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliError> {
@@ -18,6 +22,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliEr
     let (builder, image) = (&arguments.builder, &arguments.image);
     let choice = |error: InvalidValue| CliError::usage(error.to_string());
     flags.build.builder = builder.builder.clone().map(unplaced);
+    flags.build.source_builder = arguments.source.source_builder.clone().map(unplaced);
     flags.build.assemble =
         builder.assemble.as_deref().map(|text| text.parse().map(unplaced).map_err(choice)).transpose()?;
     configured_pull(builder.pull.as_deref(), &mut flags)?;
@@ -61,12 +66,18 @@ pub(super) fn request(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<Request, CliError> {
-    let mut sources = input::sources(&arguments.artifacts, &arguments.input)?;
+    let (pull, offline) = pulling(settings)?;
+    let location = source::location(arguments)?;
+    let mut sources = match &location {
+        None => input::sources(&arguments.artifacts, &arguments.input)?,
+        Some(location) => vec![downloaded(location)],
+    };
     let options = input::options(&arguments.input, &sources, settings, environment)?;
-    let source_build = super::source::source_build(&arguments.artifacts, &arguments.source, &options)?;
+    let source_build = location
+        .map(|location| source::source_build(location, arguments, settings, &options, pull, environment))
+        .transpose()?;
     let other_sources = sources.split_off(1);
     let source = sources.remove(0);
-    let (pull, offline) = pulling(settings)?;
     let builder = &arguments.builder;
     Ok(Request {
         source,
@@ -96,6 +107,15 @@ pub(super) fn request(
         date: environment.source_date_epoch()?,
         source_build,
     })
+}
+
+/// What is fetched of sources as artifacts are; the options of downloads are theirs then.
+fn downloaded(location: &SourceLocation) -> InputSource {
+    match location {
+        SourceLocation::Archive(source) => source.clone(),
+        SourceLocation::Directory(path) => InputSource::File(path.clone()),
+        SourceLocation::Git(_) | SourceLocation::Nothing => InputSource::File(PathBuf::new()),
+    }
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {
@@ -187,7 +207,7 @@ fn variables(
 }
 
 /// Reads `NAME=VALUE`, or `NAME` with the value it has in this environment, if it has one.
-fn variable(text: &str, environment: &Environment) -> Result<(String, Option<String>), String> {
+pub(super) fn variable(text: &str, environment: &Environment) -> Result<(String, Option<String>), String> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => match environment.exact(text) {

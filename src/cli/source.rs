@@ -1,48 +1,152 @@
-//! Owns turning what was typed about sources into what is asked of a source build.
+//! Owns turning what was typed about sources into what is asked of a source build, and telling sources from artifacts.
 
-use std::path::PathBuf;
-
+use super::arguments::build::BuildArguments;
+use super::arguments::input::TreatAsChoice;
 use super::arguments::source::SourceArguments;
+use super::environment::Environment;
 use super::failure::CliError;
+use super::request::variable;
+use super::source_values;
+use crate::config::Settings;
 use crate::input::InputOptions;
-use crate::source_build::{SourceBuildRequest, SourceLocation, SourceOptions};
+use crate::request::PullPolicy;
+use crate::source_build::{
+    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation, SourceOptions,
+};
 
-/// What is asked of a source build, if `artifact` stands for sources.
-pub(super) fn source_build(
-    artifacts: &[PathBuf],
-    arguments: &SourceArguments,
-    input: &InputOptions,
-) -> Result<Option<SourceBuildRequest>, CliError> {
-    let [artifact] = artifacts else { return Ok(None) };
-    let is_source = artifact.is_dir()
-        || arguments.source_builder.is_some()
-        || input.treat_as == Some(crate::input::TreatAs::Source);
-    if !is_source {
-        return Ok(None);
+/// Where the sources are, if it is sources that are to be built: by their form, or because an option says so.
+///
+/// # Errors
+/// A usage error if an option contradicts what is named.
+pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocation>, CliError> {
+    let typed = &arguments.source;
+    let [named] = &arguments.artifacts[..] else {
+        return match typed.first() {
+            None => Ok(None),
+            Some(flag) => {
+                Err(CliError::usage(format!("`{flag}` is for sources, and several artifacts are named"))
+                    .with_hint("one directory or repository is built at a time"))
+            }
+        };
+    };
+    let Some(text) = named.to_str() else {
+        return match named.is_dir() {
+            true => Ok(Some(SourceLocation::Directory(named.clone()))),
+            false => Ok(None),
+        };
+    };
+    let is_asked = arguments.input.treat_as == Some(TreatAsChoice::Source)
+        || typed.source_builder.is_some()
+        || typed.context_dir.is_some()
+        || typed.reference.is_some();
+    if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
+        || !(is_asked || SourceLocation::is_meant(text))
+    {
+        return match typed.first() {
+            None => Ok(None),
+            Some(flag) => Err(CliError::usage(format!(
+                "`{flag}` is for sources, and `{text}` is taken for a finished artifact"
+            ))
+            .with_hint(format!("leave `{flag}` out, or say `--as source`"))),
+        };
     }
-    Ok(Some(SourceBuildRequest {
-        location: SourceLocation::Directory(artifact.to_owned()),
-        source: SourceOptions { input: input.clone(), ..SourceOptions::default() },
-        builder: arguments.source_builder.clone().map(|builder| builder.0),
-        artifact: arguments.artifact.clone(),
+    refuse_for_sources(arguments)?;
+    let location = SourceLocation::parse(text)?;
+    Ok(Some(match &typed.reference {
+        Some(reference) => location.with_reference(reference)?,
+        None => location,
+    }))
+}
+
+/// Options that say something about one finished file, and would be ignored in silence.
+fn refuse_for_sources(arguments: &BuildArguments) -> Result<(), CliError> {
+    let input = &arguments.input;
+    let given = [
+        ("--path", input.path.is_some(), "name the artifact that is built with `--artifact PATH`"),
+        ("--keep-tree", input.keep_tree, "add files beside the artifact with `--add`"),
+    ];
+    match given.into_iter().find(|(_, is_given, _)| *is_given) {
+        Some((flag, _, hint)) => {
+            Err(CliError::usage(format!("`{flag}` is for archives of finished artifacts, not for sources"))
+                .with_hint(hint))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What is asked of the source build.
+///
+/// # Errors
+/// A usage error if a value is none.
+pub(super) fn source_build(
+    location: SourceLocation,
+    arguments: &BuildArguments,
+    settings: &Settings,
+    input: &InputOptions,
+    pull: PullPolicy,
+    environment: &Environment,
+) -> Result<SourceBuildRequest, CliError> {
+    let typed = &arguments.source;
+    Ok(SourceBuildRequest {
+        location,
+        source: SourceOptions {
+            context_directory: typed.context_dir.clone(),
+            submodules: !typed.no_submodules,
+            exclude: typed.exclude.clone(),
+            git: environment.git_options(),
+            input: input.clone(),
+            ..SourceOptions::default()
+        },
+        builder: settings.build.source_builder.as_ref().map(|builder| builder.value.0.clone()),
+        artifact: typed.artifact.clone(),
         keep_builder: false,
-        scripts: None,
+        scripts: typed.scripts_url.clone(),
         destination: None,
         environment: Vec::new(),
-        build_environment: Vec::new(),
-        secrets: Vec::new(),
-        injections: Vec::new(),
-        volumes: Vec::new(),
-        incremental: None,
-        runtime: None,
-        allowed_uids: Vec::new(),
+        build_environment: build_environment(typed, environment)?,
+        secrets: typed.secret.clone(),
+        injections: typed.inject.clone(),
+        volumes: typed.volume.clone(),
+        incremental: typed.incremental.clone().map(|image| PreviousImage { image, pull, remove: false }),
+        runtime: runtime(typed, pull)?,
+        allowed_uids: typed.allowed_uids.clone().map(|ranges| ranges.0).unwrap_or_default(),
         block_on_build: false,
-        add_hosts: Vec::new(),
-        drop_capabilities: Vec::new(),
+        add_hosts: typed.add_host.clone(),
+        drop_capabilities: typed.cap_drop.clone(),
         display_name: None,
         description: None,
         callback: None,
-        use_caches: true,
+        use_caches: !typed.no_build_cache,
         download_timeout: None,
-    }))
+    })
+}
+
+fn runtime(typed: &SourceArguments, pull: PullPolicy) -> Result<Option<RuntimeRequest>, CliError> {
+    let Some(image) = typed.runtime_image.clone() else { return Ok(None) };
+    let artifacts: Result<_, String> =
+        typed.runtime_artifact.iter().map(|text| source_values::runtime_artifact(text)).collect();
+    let artifacts =
+        artifacts.map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?;
+    Ok(Some(RuntimeRequest { image, pull, artifacts, assemble_user: None }))
+}
+
+/// The variables that leave no trace. One that is named and not set here is an error: a build that goes on without
+/// its token fails later and says less.
+fn build_environment(
+    typed: &SourceArguments,
+    environment: &Environment,
+) -> Result<Vec<EnvironmentVariable>, CliError> {
+    let mut variables: Vec<EnvironmentVariable> = Vec::new();
+    for text in &typed.build_env {
+        let (name, value) = variable(text, environment)
+            .map_err(|reason| CliError::usage(format!("`--build-env` is wrong: {reason}")))?;
+        let value = value.ok_or_else(|| {
+            CliError::usage(format!(
+                "`--build-env {name}` takes its value from this environment, and it is not set"
+            ))
+        })?;
+        variables.retain(|known| known.name != name);
+        variables.push(EnvironmentVariable { name, value });
+    }
+    Ok(variables)
 }

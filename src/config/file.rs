@@ -63,6 +63,9 @@ pub struct ConfigFile {
 pub struct BuildSection {
     /// Template or image.
     pub builder: Option<Spanned<BuilderName>>,
+    /// Template or image that builds sources.
+    #[serde(rename = "source-builder")]
+    pub source_builder: Option<Spanned<BuilderName>>,
     /// Default arguments of the program.
     pub args: Option<Spanned<Words>>,
     /// Environment variables of the image.

@@ -39,6 +39,12 @@ pub const KEYS: &[Key] = &[
         flag: Some("--builder"),
         project: ProjectRule::Allowed,
     },
+    Key {
+        path: "build.source-builder",
+        variable: Some("B2I_SOURCE_BUILDER"),
+        flag: Some("--source-builder"),
+        project: ProjectRule::Allowed,
+    },
     Key { path: "build.args", variable: Some("B2I_ARGS"), flag: Some("--"), project: ProjectRule::Allowed },
     Key { path: "build.labels", variable: None, flag: Some("--label"), project: ProjectRule::Allowed },
     Key { path: "build.ports", variable: None, flag: Some("--port"), project: ProjectRule::Allowed },
@@ -198,7 +204,14 @@ mod tests {
         let allowed = KEYS.iter().filter(|key| key.project == ProjectRule::Allowed).map(|key| key.path);
         assert_eq!(
             allowed.collect::<Vec<_>>(),
-            ["build.builder", "build.args", "build.labels", "build.ports", "templates.directories"]
+            [
+                "build.builder",
+                "build.source-builder",
+                "build.args",
+                "build.labels",
+                "build.ports",
+                "templates.directories"
+            ]
         );
     }
 }

@@ -188,6 +188,7 @@ impl Levels {
         Settings {
             build: BuildSettings {
                 builder: self.pick("build.builder", |file| &file.build.builder),
+                source_builder: self.pick("build.source-builder", |file| &file.build.source_builder),
                 args: self.pick("build.args", |file| &file.build.args),
                 env: self.pick_entries("build.env", |file| &file.build.env),
                 labels: self.pick_entries("build.labels", |file| &file.build.labels),

@@ -90,6 +90,8 @@ pub struct Settings {
 #[expect(missing_docs, reason = "the fields are the keys of `BuildSection`, documented there")]
 pub struct BuildSettings {
     pub builder: Option<Setting<BuilderName>>,
+    #[serde(rename = "source-builder")]
+    pub source_builder: Option<Setting<BuilderName>>,
     pub args: Option<Setting<Words>>,
     pub env: BTreeMap<String, Setting<String>>,
     pub labels: BTreeMap<String, Setting<String>>,

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 const EVERYTHING: &str = r#"
 [build]
 builder = "java:21"
+source-builder = "golang"
 args = "--port 8080 'a b'"
 labels = { team = "web" }
 ports = ["8080", "53/udp"]

@@ -28,6 +28,7 @@ pub(super) fn read(
     let mut content = ConfigFile::default();
     let (build, network, limits) = (&mut content.build, &mut content.network, &mut content.limits);
     build.builder = reader.value("build.builder", &[])?;
+    build.source_builder = reader.value("build.source-builder", &[])?;
     build.args = reader.value("build.args", &[])?;
     build.assemble = reader.value("build.assemble", &[])?;
     build.pull = reader.value("build.pull", &[])?;

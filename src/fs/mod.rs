@@ -4,6 +4,7 @@
 
 mod abandoned;
 pub mod atomic;
+pub mod atomic_directory;
 pub mod cache_directory;
 pub mod error;
 pub(crate) mod file_name;
@@ -13,6 +14,7 @@ pub mod unpack;
 
 pub use abandoned::{AbandonedLease, abandoned};
 pub use atomic::AtomicFile;
+pub use atomic_directory::AtomicDirectory;
 pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use error::FileError;
 pub use lease::Lease;

@@ -1,10 +1,11 @@
 //! The room of plans: request, facts and builder in, one immutable [`Plan`] out.
 //!
 //! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
-//! Renderings of a plan (text, JSON) live here too.
+//! Renderings of a plan (text, JSON, Dockerfile) live here too.
 
 mod assembly;
 mod base_directories;
+pub mod dockerfile;
 mod error;
 mod image;
 mod make;

@@ -1,4 +1,4 @@
-//! Owns what front ends ask of the catalog: list, show, check, export.
+//! Owns what front ends ask of the catalog, and of new builders: list, show, check, export, create.
 
 use std::path::Path;
 
@@ -8,9 +8,10 @@ use super::{Error, Surroundings};
 use crate::builder::check::{Finding, check};
 use crate::builder::metadata::{Product, Takes};
 use crate::builder::observe::observe;
+use crate::builder::scaffold::scaffold;
 use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
 use crate::failure::{Failure, FailureKind};
-use crate::fs::FileError;
+use crate::fs::{AtomicDirectory, FileError};
 use crate::image::ImageReference;
 use crate::request::PullPolicy;
 use crate::store::BaseLayers;
@@ -237,6 +238,42 @@ pub async fn export_builder(
         names.push(file.path.to_owned());
     }
     Ok(names)
+}
+
+/// Writes the files of a new builder image, ready for `docker build`, and returns their names. What is there already is
+/// never written over.
+///
+/// # Errors
+/// [`Error`] if no image can have the name or the directory is not empty; nothing is written then.
+pub async fn create_builder(
+    name: &str,
+    base: &ImageReference,
+    directory: &Path,
+    surroundings: &Surroundings,
+) -> Result<Vec<String>, Error> {
+    let files = scaffold(name, base)?;
+    let not_empty = || Error::NotEmpty { directory: directory.display().to_string() };
+    let is_filled = || directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if is_filled() {
+        return Err(not_empty());
+    }
+    let lease = surroundings.lease()?;
+    let out = AtomicDirectory::create(directory, &lease).map_err(Error::Output)?;
+    for file in &files {
+        let path = out.path().join(file.path);
+        let parent = path.parent().unwrap_or(out.path());
+        let failed = |action, path: &Path, error| Error::Output(FileError::new(action, path, error));
+        std::fs::create_dir_all(parent).map_err(|error| failed("create", parent, error))?;
+        std::fs::write(&path, &file.text).map_err(|error| failed("write", &path, error))?;
+        if file.executable {
+            make_executable(&path)?;
+        }
+    }
+    if is_filled() {
+        return Err(not_empty());
+    }
+    out.commit().map_err(Error::Output)?;
+    Ok(files.iter().map(|file| file.path.to_owned()).collect())
 }
 
 #[cfg(unix)]

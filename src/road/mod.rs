@@ -4,9 +4,11 @@
 //! of the machine it is handed as [`Surroundings`].
 
 mod build;
+mod builder_image;
 mod builders;
 mod cache;
 mod copy;
+mod dockerfile;
 mod doctor;
 mod error;
 mod index;
@@ -27,12 +29,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use build::build;
+pub use builder_image::{read_build, show_usage};
 pub use builders::{
     BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
-    export_builder, list_builders, show_builder,
+    create_builder, export_builder, list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use copy::{CopyRequest, ImageLocation, copy};
+pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};

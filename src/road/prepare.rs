@@ -73,9 +73,26 @@ struct Examined {
     facts: Facts,
 }
 
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be carried out here.
+    Building,
+    /// To be written down: whoever builds runs the script.
+    Rendering,
+}
+
 /// Fetches the artifact and plans its image.
 pub(super) async fn prepare(request: &Request, surroundings: &Surroundings) -> Result<Prepared, Error> {
-    prepare_given(request, None, surroundings).await
+    prepare_given(request, None, surroundings, Purpose::Building).await
+}
+
+/// As [`prepare`], for a plan that is not carried out here.
+pub(super) async fn prepare_rendering(
+    request: &Request,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
+    prepare_given(request, None, surroundings, Purpose::Rendering).await
 }
 
 /// Plans the image of an artifact that was built from sources.
@@ -85,13 +102,14 @@ pub(super) async fn prepare_artifact(
     source: &SourceStage,
     surroundings: &Surroundings,
 ) -> Result<Prepared, Error> {
-    prepare_given(request, Some((artifact, source)), surroundings).await
+    prepare_given(request, Some((artifact, source)), surroundings, Purpose::Building).await
 }
 
 async fn prepare_given(
     request: &Request,
     given: Option<(Artifact, &SourceStage)>,
     surroundings: &Surroundings,
+    purpose: Purpose,
 ) -> Result<Prepared, Error> {
     // The catalog is read first: a mistake in the configuration should not cost a download.
     let catalog = Catalog::new(&surroundings.catalog)?;
@@ -139,7 +157,8 @@ async fn prepare_given(
         found = surroundings.find_daemon().await;
         daemon = found.as_ref().ok().cloned().flatten();
         machine = Machine {
-            sandbox: daemon.is_none() && sandbox_works(surroundings, &lease, request).await,
+            sandbox: daemon.is_none()
+                && (purpose == Purpose::Rendering || sandbox_works(surroundings, &lease, request).await),
             ..self::machine(daemon.as_ref())
         };
     }

@@ -156,7 +156,7 @@ impl<'a> StageWork<'a> {
     }
 }
 
-fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract, Error> {
+pub(super) fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract, Error> {
     let asked = run.limits.assemble_user.as_deref();
     Ok(match &run.scripts {
         // The template's own contract; a label of the public base means another image's scripts.

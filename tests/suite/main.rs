@@ -11,8 +11,10 @@ mod fault_server;
 mod input;
 mod layouts;
 mod leases;
+mod recipes;
 mod registry;
 mod s2i;
+mod s2i_command;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod scripts;

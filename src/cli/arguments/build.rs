@@ -175,6 +175,11 @@ pub(in crate::cli) struct OutputArguments {
     /// Print the plan and build nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
+    /// Write a Dockerfile and what it needs to this directory, and build nothing
+    ///
+    /// `docker build`, BuildKit and buildah make the same files of it. A directory that b2i wrote is replaced.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "run", "output", "push", "metadata_file", "iidfile"])]
+    pub(in crate::cli) dockerfile: Option<PathBuf>,
 }
 
 /// A command as a list of words. (A type of its own: clap takes a `Vec` for a repeatable option.)

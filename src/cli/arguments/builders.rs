@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 
 use super::Format;
 use crate::config::values::PULL_CHOICES;
+use crate::image::ImageReference;
 
-/// List, show, check and export builders
+/// List, show, check, export and create builders
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BuildersArguments {
     /// What to do; lists if nothing is said.
@@ -45,6 +46,18 @@ pub(in crate::cli) enum BuildersCommand {
         /// Print as text or JSON
         #[arg(long, value_enum, default_value_t, hide_default_value = true)]
         format: Format,
+    },
+    /// Make the files of a new builder image: Dockerfile, scripts, a test
+    Create {
+        /// Name of the builder image
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Directory, made if it is not there; nothing in it is written over
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Base image of the builder [default: debian:12-slim]
+        #[arg(long, value_name = "IMAGE")]
+        base: Option<ImageReference>,
     },
     /// Write a builder's Dockerfile and scripts to a directory
     Export {

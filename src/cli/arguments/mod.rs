@@ -55,8 +55,8 @@ Configuration:
   `b2i config show` prints every value and where it comes from.
 
 Variables:
-  B2I_CONFIG B2I_COLOR B2I_PROGRESS B2I_BUILDER B2I_ARGS B2I_ASSEMBLE
-  B2I_PULL B2I_PLATFORM B2I_DOCKER_HOST B2I_CACHE_DIR B2I_OFFLINE
+  B2I_CONFIG B2I_COLOR B2I_PROGRESS B2I_BUILDER B2I_SOURCE_BUILDER B2I_ARGS
+  B2I_ASSEMBLE B2I_PULL B2I_PLATFORM B2I_DOCKER_HOST B2I_CACHE_DIR B2I_OFFLINE
   B2I_CONNECT_TIMEOUT B2I_READ_TIMEOUT B2I_RETRIES B2I_MAX_SIZE B2I_CHUNK_SIZE
   B2I_MEMORY B2I_CPUS B2I_PIDS_LIMIT B2I_TIMEOUT
   DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_TLS_VERIFY
@@ -85,6 +85,16 @@ pub(super) enum Command {
     Doctor(doctor::DoctorArguments),
     Cache(cache::CacheArguments),
     Config(ConfigArguments),
+    /// Build from sources with the command line of s2i
+    ///
+    /// The commands, flags and exit codes are those of Source-to-Image: `b2i s2i --help` lists them. The program
+    /// behaves the same when it is started under the name s2i.
+    #[command(disable_help_flag = true)]
+    S2i {
+        /// Command and flags of s2i
+        #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Print a completion script for a shell
     ///
     /// For bash: b2i completions bash > ~/.local/share/bash-completion/completions/b2i
@@ -117,7 +127,7 @@ pub(super) enum ConfigCommand {
 }
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = GLOBAL_HEADING)]
 pub(super) struct GlobalArguments {
     /// Print only the result, and errors

@@ -12,7 +12,7 @@ use crate::cli::runtime::Runtime;
 use crate::failure::FailureKind;
 use crate::image::words;
 use crate::request::Output;
-use crate::road::{self, Built, RunStreams, Surroundings};
+use crate::road::{self, Built, RunStreams, Surroundings, WrittenContext};
 
 /// Builds, or prints the plan.
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
@@ -27,6 +27,11 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
             Format::Json => context.printer.json(&plan),
             Format::Text => context.printer.data(&printable_lines(&crate::plan::render_text(&plan))),
         };
+    }
+    if let Some(directory) = &arguments.output.dockerfile {
+        let written = road::write_dockerfile(&request, directory, &surroundings);
+        let written = runtime.run(&surroundings, written)?;
+        return print_context(arguments.output.format, &written, context);
     }
     let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
     context.progress.finish();
@@ -64,9 +69,33 @@ fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliErro
             context.printer.data(&lines.collect::<String>())?;
         }
     }
+    tell_next_step(built, context);
+    Ok(())
+}
+
+/// Says what to type next.
+pub(in crate::cli) fn tell_next_step(built: &Built, context: &Context) {
     if let Some(next) = next_step(built).filter(|_| !context.progress.is_json()) {
         context.printer.note(&next);
     }
+}
+
+/// The files that were written, as `builders export` prints them.
+fn print_context(format: Format, written: &WrittenContext, context: &Context) -> Result<(), CliError> {
+    context.progress.finish();
+    if format == Format::Json {
+        return context.printer.json(written);
+    }
+    let directory = &written.directory;
+    let paths =
+        written.files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy())));
+    context.printer.data(&paths.collect::<String>())?;
+    let mut command = vec!["docker".to_owned(), "build".into()];
+    if let Some(tag) = written.tags.first() {
+        command.extend(["-t".into(), tag.familiar()]);
+    }
+    command.push(directory.to_string_lossy().into_owned());
+    context.printer.note(&format!("Build it: {}", printable(&words::quote(&command))));
     Ok(())
 }
 
@@ -95,7 +124,7 @@ fn next_step(built: &Built) -> Option<String> {
 }
 
 /// Starts the result; b2i ends as the program ends.
-fn run_built(
+pub(in crate::cli) fn run_built(
     built: &Built,
     surroundings: &Surroundings,
     context: &Context,

@@ -1,10 +1,12 @@
 //! Owns `b2i builders`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::builder::check::Finding;
+use crate::builder::scaffold::DEFAULT_BASE;
 use crate::cli::arguments::Format;
 use crate::cli::arguments::builders::{BuildersArguments, BuildersCommand};
 use crate::cli::context::Context;
@@ -14,7 +16,10 @@ use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::failure::FailureKind;
-use crate::road::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
+use crate::image::ImageReference;
+use crate::road::{
+    self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, Surroundings, TakesSummary,
+};
 
 /// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
@@ -42,6 +47,14 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             print(context, *format, &Checks { bases: &bases }, || check(&bases))?;
             verdict(name, &bases)
         }
+        BuildersCommand::Create { name, directory, base } => {
+            let files = create(name, base.as_ref(), directory, &surroundings, &mut runtime)?;
+            context.progress.finish();
+            context.printer.data(&files)?;
+            let directory = crate::image::words::quote(&[directory.to_string_lossy()]);
+            context.printer.note(&format!("Build and test it: make -C {} test", printable(&directory)));
+            Ok(())
+        }
         BuildersCommand::Export { name, directory } => {
             let files = runtime.run(&surroundings, road::export_builder(name, directory, &surroundings))?;
             context.progress.finish();
@@ -55,6 +68,21 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             Ok(())
         }
     }
+}
+
+/// Makes the files of a new builder image and gives their names, one a line.
+pub(in crate::cli) fn create(
+    name: &str,
+    base: Option<&ImageReference>,
+    directory: &Path,
+    surroundings: &Surroundings,
+    runtime: &mut Runtime,
+) -> Result<String, CliError> {
+    let usual = || DEFAULT_BASE.parse().expect("the default base is an image's name");
+    let base = base.cloned().unwrap_or_else(usual);
+    let files = runtime.run(surroundings, road::create_builder(name, &base, directory, surroundings))?;
+    let line = |file: &String| format!("{}\n", printable(&directory.join(file).to_string_lossy()));
+    Ok(files.iter().map(line).collect())
 }
 
 #[derive(Serialize)]

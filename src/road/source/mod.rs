@@ -4,6 +4,7 @@ mod base;
 mod image;
 mod prepare;
 mod run;
+mod scripts;
 mod stage;
 
 pub(super) use image::MadeImage;

@@ -3,6 +3,7 @@
 mod arguments;
 mod builder_images;
 mod daemonless;
+mod dockerfile;
 pub(crate) mod kinds;
 mod options;
 mod reproducible;
@@ -125,9 +126,14 @@ impl Image {
     pub(crate) fn pull(daemon: &Daemon, name: &str) -> Self {
         let owned = daemon.adopted_image(name);
         daemon.stdout(&["pull", name]);
-        let inspected = daemon.inspect_image(name).expect("it was pulled");
+        Self::adopt(daemon, owned)
+    }
+
+    /// Takes over an image that something else than b2i made.
+    pub(crate) fn adopt(daemon: &Daemon, name: OwnedImage) -> Self {
+        let inspected = daemon.inspect_image(name.reference()).expect("it is in the daemon");
         let id = inspected["Id"].as_str().expect("an image has an ID").to_owned();
-        Self { daemon: daemon.clone(), name: owned, id, messages: String::new() }
+        Self { daemon: daemon.clone(), name, id, messages: String::new() }
     }
 
     pub(crate) fn reference(&self) -> &str {

@@ -64,12 +64,18 @@ fn tree(image: &Image) -> BTreeMap<String, Entry> {
 
 /// Fails with the differing paths if two images of one daemon have different trees.
 pub(crate) fn assert_same_tree(left: &Image, right: &Image) {
+    assert_same_tree_but(left, right, &[]);
+}
+
+/// As `assert_same_tree`, but for the paths `but`.
+pub(crate) fn assert_same_tree_but(left: &Image, right: &Image, but: &[&str]) {
     let trees = [tree(left), tree(right)];
     assert!(trees[0].keys().any(|path| path.contains("opt/app-root/")));
     let paths: std::collections::BTreeSet<_> = trees.iter().flat_map(BTreeMap::keys).collect();
     let different: Vec<String> = paths
         .into_iter()
         .filter(|path| trees[0].get(*path) != trees[1].get(*path))
+        .filter(|path| !but.contains(&path.as_str()))
         .map(|path| format!("{path}: {:?} and {:?}", trees[0].get(path), trees[1].get(path)))
         .collect();
     assert!(different.is_empty(), "{}: {}", left.daemon.name, different.join("\n"));
@@ -85,4 +91,27 @@ pub(crate) fn assert_same_config(left: &Image, right: &Image) {
         )
     };
     assert_eq!(config(left), config(right), "{}", left.daemon.name);
+}
+
+/// Fails if containers of two images would be started differently. What only records how an image was made may differ.
+pub(crate) fn assert_same_settings(left: &Image, right: &Image) {
+    let settings = |image: &Image| {
+        let mut config = image.inspect()["Config"].clone();
+        let fields = config.as_object_mut().expect("a config is an object");
+        // Docker fills in what a container would get.
+        for field in ["Hostname", "Image", "AttachStdin", "AttachStdout", "AttachStderr", "ArgsEscaped"] {
+            fields.remove(field);
+        }
+        fields
+            .retain(|_, value| ![json!(null), json!([]), json!({}), json!(""), json!(false)].contains(value));
+        if let Some(labels) = fields.get_mut("Labels").and_then(Value::as_object_mut) {
+            labels.remove("io.buildah.version");
+        }
+        // Podman keeps no health check in the manifests that buildah writes.
+        if image.daemon.name == "podman" {
+            fields.remove("Healthcheck");
+        }
+        config
+    };
+    assert_eq!(settings(left), settings(right), "{}", left.daemon.name);
 }

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "Hello from {{NAME}}: built $(cat cache/builds) times, arguments: $*"

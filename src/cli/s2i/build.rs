@@ -1,0 +1,160 @@
+//! Owns `s2i build`, `rebuild` and `usage`: what was kept and typed becomes a request, and the result is told on the standard error.
+
+use std::ffi::OsString;
+
+use super::arguments::{
+    self, BuildArguments, CommonArguments, RebuildArguments, S2iCommand, S2iGlobalArguments, UsageArguments,
+    is_on,
+};
+use super::configuration::Kept;
+use super::{Typed, daemon, request};
+use crate::cli::commands::build::{run_built, tell_next_step};
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::cli::printable::{printable, script_line};
+use crate::cli::runtime::Runtime;
+use crate::config::ConfigFile;
+use crate::events::{Event, Events, ScriptStream};
+use crate::road::{self, Built, Surroundings};
+
+/// Builds.
+pub(super) fn build(
+    typed_arguments: &BuildArguments,
+    global: &S2iGlobalArguments,
+    typed: &Typed<'_>,
+    context: &Context,
+) -> Result<(), CliError> {
+    let restored = match is_on(typed_arguments.use_config) {
+        true => Some(restore(typed, context)?),
+        false => None,
+    };
+    let arguments = restored.as_ref().unwrap_or(typed_arguments);
+    let settings = context.settings(ConfigFile::default())?;
+    let request = request::build(arguments, &settings, context)?;
+    let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
+    let mut runtime = Runtime::start()?;
+    if arguments.as_dockerfile.is_some() {
+        return Err(CliError::usage("`--as-dockerfile` is not there yet"));
+    }
+    let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
+    context.progress.finish();
+    if is_on(arguments.run) {
+        return run_built(&built, &surroundings, context, runtime);
+    }
+    tell(&built, context);
+    Ok(())
+}
+
+/// Says on the standard error what was built: s2i's own is empty at the end, and scripts may read it.
+pub(super) fn tell(built: &Built, context: &Context) {
+    let digest = built.manifest_digest.unwrap_or(built.image_id);
+    for tag in &built.tags {
+        context.printer.note(&format!("{} {digest}", printable(&tag.familiar())));
+    }
+    tell_next_step(built, context);
+}
+
+/// `--quiet` leaves out what scripts print to their standard output, and nothing else.
+pub(super) fn as_quiet_as_asked(common: &CommonArguments, mut surroundings: Surroundings) -> Surroundings {
+    if is_on(common.quiet) {
+        let events = surroundings.events.clone();
+        surroundings.events = Events::new(move |event| {
+            if !matches!(event, Event::ScriptOutput { stream: ScriptStream::Stdout, .. }) {
+                events.send(event);
+            }
+        });
+    }
+    surroundings
+}
+
+/// Puts what `.s2ifile` keeps before what was typed, and writes both back.
+fn restore(typed: &Typed<'_>, context: &Context) -> Result<BuildArguments, CliError> {
+    let matches = typed.matches.subcommand_matches("build").expect("it was parsed as a build");
+    let kept = Kept::read()?;
+    let Some(kept) = kept else {
+        context.progress.events().note("there is no .s2ifile yet; what was typed is written to it");
+        let typed_words = typed.words.iter().cloned();
+        let arguments = parse(typed_words, typed)?;
+        Kept::of(matches).write()?;
+        return Ok(arguments);
+    };
+    let mut words: Vec<OsString> = typed.words.to_vec();
+    // Behind the command's name; what was typed comes later and wins.
+    let command = words.iter().position(|word| word == "build").expect("it was parsed as a build");
+    words.splice(command + 1..command + 1, kept.words(matches));
+    let mut arguments = parse(words.into_iter(), typed)?;
+    let or_kept = |typed: Option<String>, kept: &str| {
+        typed.or_else(|| Some(kept.to_owned()).filter(|text| !text.is_empty()))
+    };
+    arguments.source = or_kept(arguments.source.take(), &kept.source);
+    arguments.image = or_kept(arguments.image.take(), &kept.builder_image);
+    arguments.tag = or_kept(arguments.tag.take(), &kept.tag);
+    let now = Kept::of(matches);
+    let mut flags = kept.flags;
+    flags.retain(|name, _| !(name.starts_with("env-") && now.flags.contains_key("env-0")));
+    flags.extend(now.flags);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Kept {
+        source: text(&arguments.source),
+        builder_image: text(&arguments.image),
+        tag: text(&arguments.tag),
+        flags,
+    }
+    .write()?;
+    Ok(arguments)
+}
+
+fn parse(words: impl Iterator<Item = OsString>, typed: &Typed<'_>) -> Result<BuildArguments, CliError> {
+    let name = typed.called.name();
+    let line = std::iter::once(OsString::from(name)).chain(words);
+    let (parsed, _) = arguments::parse(line, name)
+        .map_err(|error| CliError::usage(format!("`.s2ifile` holds something wrong: {error}")))?;
+    match parsed.command {
+        S2iCommand::Build(build) => Ok(*build),
+        _ => unreachable!("the command is the one that was typed"),
+    }
+}
+
+/// Builds again what the image says it was built from.
+pub(super) fn rebuild(
+    arguments: &RebuildArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let image = request::reference(&arguments.image, "image")?;
+    let tag = arguments.tag.as_deref().map(|tag| request::reference(tag, "tag")).transpose()?;
+    let request = request::rebuild(arguments, tag.unwrap_or_else(|| image.clone()), &settings, context)?;
+    let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
+    let mut runtime = Runtime::start()?;
+    let built = runtime.run(&surroundings, async {
+        let request = road::read_build(&image, request, &surroundings).await?;
+        road::build(&request, &surroundings).await
+    })?;
+    context.progress.finish();
+    tell(&built, context);
+    Ok(())
+}
+
+/// Shows what a builder's `usage` prints: on the standard error, as s2i does.
+pub(super) fn usage(
+    arguments: &UsageArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let image = request::reference(&arguments.image, "image")?;
+    let source = request::nothing(&arguments.common, &settings, context)?;
+    let request = request::request(&settings, source, &arguments.common, context)?;
+    let mut surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    // The text as it is; what else happens is of no interest.
+    let (printer, others) = (context.printer.clone(), surroundings.events.clone());
+    surroundings.events = Events::new(move |event| match event {
+        Event::ScriptOutput { line, .. } => printer.error(&script_line(&line)),
+        Event::StepStarted { .. } | Event::StepProgress { .. } | Event::StepFinished { .. } => {}
+        event => others.send(event),
+    });
+    Runtime::start()?.run(&surroundings, road::show_usage(&image, &request, &surroundings))
+}

@@ -1,0 +1,91 @@
+//! Owns what s2i's global flags, and `--dockercfg-path`, say about the daemon and credentials.
+
+use std::path::{Path, PathBuf};
+
+use super::arguments::{CommonArguments, S2iGlobalArguments, is_on};
+use crate::cli::context::Context;
+use crate::cli::failure::CliError;
+use crate::config::Settings;
+use crate::road::Surroundings;
+
+/// The surroundings of every command that asks a daemon.
+///
+/// # Errors
+/// A usage error if a flag cannot be honoured.
+pub(super) fn surroundings(
+    global: &S2iGlobalArguments,
+    common: &CommonArguments,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Surroundings, CliError> {
+    if is_on(global.tls) {
+        return Err(CliError::usage("`--tls` asks for TLS that does not verify whom it speaks to")
+            .with_hint("use `--tlsverify` with the daemon's certificate authority"));
+    }
+    let mut surroundings = context.surroundings(settings)?;
+    let daemon = &mut surroundings.daemon;
+    if let Some(verify) = global.tlsverify {
+        daemon.settings.tls_verify = verify;
+    }
+    if let Some(directory) = certificates(global)? {
+        daemon.settings.cert_path = Some(directory);
+    }
+    if let Some(file) = &common.dockercfg_path {
+        if !file.is_file() {
+            return Err(CliError::usage(format!("there is no file `{}` (--dockercfg-path)", file.display())));
+        }
+        daemon.credential_files = vec![file.clone()];
+        surroundings.registry.credential_files = vec![file.clone()];
+    }
+    Ok(surroundings)
+}
+
+/// The directory of the files for TLS: Docker's names in one directory, of which s2i's flags name each by itself.
+fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError> {
+    let named = [
+        ("--ca", &global.ca, "ca.pem"),
+        ("--cert", &global.cert, "cert.pem"),
+        ("--key", &global.key, "key.pem"),
+    ];
+    let mut found: Option<PathBuf> = None;
+    for (flag, path, name) in named {
+        let Some(path) = path else { continue };
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let is_elsewhere = found.as_ref().is_some_and(|found| found != directory);
+        if path.file_name().is_none_or(|file| file != name) || is_elsewhere {
+            return Err(CliError::usage(format!("`{flag} {}` cannot be used", path.display())).with_hint(
+                "b2i takes ca.pem, cert.pem and key.pem from one directory, as DOCKER_CERT_PATH does",
+            ));
+        }
+        found = Some(directory.to_owned());
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ca: &str, cert: &str, key: &str) -> Result<Option<PathBuf>, CliError> {
+        let path = |text: &str| Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty());
+        certificates(&S2iGlobalArguments {
+            url: None,
+            tls: None,
+            tlsverify: None,
+            ca: path(ca),
+            cert: path(cert),
+            key: path(key),
+            loglevel: None,
+        })
+    }
+
+    #[test]
+    fn certificates_are_in_one_directory() {
+        assert_eq!(of("", "", "").expect("none"), None);
+        assert_eq!(of("/d/ca.pem", "/d/cert.pem", "/d/key.pem").expect("one"), Some("/d".into()));
+        assert_eq!(of("ca.pem", "", "").expect("here"), Some(".".into()));
+        assert!(of("/d/ca.pem", "/e/cert.pem", "").is_err());
+        assert!(of("/d/authority.pem", "", "").is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! Owns the exit codes of the s2i command line: s2i's own where a script may depend on them, and never 0 on an error.
+//!
+//! Source: Source-to-Image v1.6.3, pkg/errors, and what its program does. Signals end with 128 + number, as everywhere.
+
+use crate::assemble::RunError;
+use crate::builder::BuilderError;
+use crate::cli::failure::CliError;
+use crate::failure::Failure;
+use crate::road;
+use crate::store::daemon::DaemonError;
+use crate::store::registry::RegistryError;
+
+/// Anything that has no code of its own.
+const GENERAL: u8 = 1;
+/// `PullImage`: an image that could not be pulled.
+const PULL: u8 = 2;
+/// `InstallRequired`: a script that has to be there is not.
+const SCRIPTS: u8 = 11;
+
+/// `UserNotAllowed`: an image's user is not among those allowed.
+const USER_NOT_ALLOWED: u8 = 15;
+
+/// The exit code of an error.
+pub(super) fn exit_code(error: &CliError) -> u8 {
+    match error {
+        CliError::Stopped { code, .. } | CliError::Program(code) => *code,
+        CliError::OutputClosed => 0,
+        CliError::Failed { error, .. } => error.downcast_ref::<road::Error>().map_or(GENERAL, of_road),
+    }
+}
+
+fn of_road(error: &road::Error) -> u8 {
+    match error {
+        road::Error::Daemon(error) => of_daemon(error),
+        road::Error::Registry(error) => of_registry(error),
+        road::Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
+        road::Error::Run(error) => of_run(error, of_daemon),
+        road::Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
+        road::Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
+        _ => GENERAL,
+    }
+}
+
+fn of_run<E: Failure>(error: &RunError<E>, of_engine: impl Fn(&E) -> u8) -> u8 {
+    match error {
+        RunError::NoScript { .. } => SCRIPTS,
+        RunError::Engine(error) => of_engine(error),
+        _ => GENERAL,
+    }
+}
+
+fn of_daemon(error: &DaemonError) -> u8 {
+    match error {
+        DaemonError::Pull { .. } => PULL,
+        _ => GENERAL,
+    }
+}
+
+fn of_registry(error: &RegistryError) -> u8 {
+    match error {
+        RegistryError::Pull { .. } | RegistryError::Missing { .. } => PULL,
+        _ => GENERAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_ends_with_zero_and_usage_with_one() {
+        assert_eq!(exit_code(&CliError::usage("x")), 1);
+        let stopped = CliError::Stopped { code: 143, signal: "SIGTERM" };
+        assert_eq!(exit_code(&stopped), 143);
+        let of = |error: road::Error| exit_code(&CliError::from(error));
+        assert_eq!(of(BuilderError::NoScripts { image: "b".into() }.into()), 11);
+        assert_eq!(of(road::Error::NoDaemon), 1);
+    }
+}

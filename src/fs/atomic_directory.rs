@@ -1,0 +1,168 @@
+//! Owns writing a directory so that its name only ever shows the old tree or all of the new one.
+//!
+//! Must not know what is written, and not decide whether what is there may go.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::FileError;
+use super::lease::{Lease, remove_if_there};
+
+/// A directory under construction beside its target. Dropped without [`AtomicDirectory::commit`], it is removed.
+#[derive(Debug)]
+pub struct AtomicDirectory {
+    target: PathBuf,
+    partial: PathBuf,
+}
+
+impl AtomicDirectory {
+    /// Starts a directory that will be at `target`; those above it are made. A symbolic link is followed and stays.
+    ///
+    /// # Errors
+    /// [`FileError`] if the target is no directory or the working directory, or nothing can be made beside it.
+    pub fn create(target: &Path, lease: &Lease) -> Result<Self, FileError> {
+        let target = resolve(target)?;
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
+        }
+        let partial = lease.partial_path(&target);
+        lease.will_create(&partial)?;
+        fs::create_dir(&partial).map_err(|error| FileError::new("create", &target, error))?;
+        Ok(Self { target, partial })
+    }
+
+    /// Where to write.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Gives the directory its name; a directory that has it goes.
+    ///
+    /// # Errors
+    /// [`FileError`] if that fails; the target is then as it was before.
+    pub fn commit(self) -> Result<(), FileError> {
+        if let Ok(old) = fs::metadata(&self.target) {
+            // Whom the old one let in may read the new one.
+            fs::set_permissions(&self.partial, old.permissions())
+                .map_err(|error| FileError::new("set the mode of", &self.target, error))?;
+        }
+        let is_filled = self.target.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        let renamed = match is_filled {
+            true => exchange(&self.partial, &self.target),
+            // An empty directory is replaced as a file would be.
+            false => fs::rename(&self.partial, &self.target),
+        };
+        renamed.map_err(|error| FileError::new("replace", &self.target, error))
+        // What is dropped now has the temporary name: nothing, or the old tree.
+    }
+}
+
+impl Drop for AtomicDirectory {
+    fn drop(&mut self) {
+        // What cannot be removed is the lease's, and a later run tries again.
+        drop(remove_if_there(&self.partial));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE)?)
+}
+
+/// Where names cannot be exchanged at once, there is a moment without the directory, never one with half of it.
+#[cfg(not(target_os = "linux"))]
+fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
+    let mut aside = new.as_os_str().to_owned();
+    aside.push(".old");
+    fs::rename(old, &aside)?;
+    fs::rename(new, old)?;
+    fs::rename(&aside, new)
+}
+
+fn resolve(target: &Path) -> Result<PathBuf, FileError> {
+    let refused = |reason: &str, hint: &str| FileError::Refused {
+        path: target.to_owned(),
+        reason: reason.to_owned(),
+        hint: Some(hint.to_owned()),
+    };
+    let resolved = match fs::canonicalize(target) {
+        Ok(resolved) => resolved,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !target.is_symlink() => {
+            std::path::absolute(target).map_err(|error| FileError::new("resolve", target, error))?
+        }
+        Err(error) => return Err(FileError::new("look at", target, error)),
+    };
+    if resolved.exists() && !resolved.is_dir() {
+        return Err(refused("is not a directory", "name a directory, or one that does not exist yet"));
+    }
+    // Replacing it would leave whoever stands in it in a directory without a name.
+    if std::env::current_dir().is_ok_and(|current| current.starts_with(&resolved)) {
+        return Err(refused("is the working directory, or above it", "name a directory in it"));
+    }
+    Ok(resolved)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn with_lease(check: impl FnOnce(&Path, &Lease)) {
+        let cache = tempfile::tempdir().expect("temporary directory");
+        let lease = Lease::acquire(cache.path()).expect("acquires");
+        let directory = tempfile::tempdir().expect("temporary directory");
+        check(directory.path(), &lease);
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).expect("lists");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn written(target: &Path, file: &str, lease: &Lease) -> AtomicDirectory {
+        let directory = AtomicDirectory::create(target, lease).expect("creates");
+        fs::write(directory.path().join(file), "x").expect("writes");
+        directory
+    }
+
+    #[test]
+    fn the_name_shows_the_old_tree_or_the_new_one() {
+        with_lease(|root, lease| {
+            let target = root.join("above/out");
+            written(&target, "one", lease).commit().expect("takes a free name");
+            let second = written(&target, "two", lease);
+            assert_eq!(names(&target), ["one"]);
+            second.commit().expect("replaces what is there");
+            assert_eq!(names(&target), ["two"]);
+            drop(written(&target, "three", lease));
+            assert_eq!(
+                (names(&target), names(&root.join("above"))),
+                (vec!["two".into()], vec!["out".into()])
+            );
+            fs::remove_file(target.join("two")).expect("removes");
+            written(&target, "four", lease).commit().expect("replaces an empty one");
+            assert_eq!(names(&target), ["four"]);
+        });
+    }
+
+    #[test]
+    fn a_link_stays_and_what_is_no_directory_is_refused() {
+        with_lease(|root, lease| {
+            fs::create_dir(root.join("real")).expect("makes");
+            std::os::unix::fs::symlink("real", root.join("link")).expect("links");
+            written(&root.join("link"), "one", lease).commit().expect("follows the link");
+            assert!(root.join("link").is_symlink());
+            assert_eq!(names(&root.join("real")), ["one"]);
+            fs::write(root.join("file"), "x").expect("writes");
+            let error = AtomicDirectory::create(&root.join("file"), lease).expect_err("is a file");
+            assert!(error.to_string().contains("is not a directory"), "{error}");
+            for place in [Path::new("."), Path::new("/"), Path::new("..")] {
+                let error = AtomicDirectory::create(place, lease).expect_err("somebody stands in it");
+                assert!(error.to_string().contains("working directory"), "{error}");
+            }
+        });
+    }
+}

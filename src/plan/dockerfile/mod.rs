@@ -1,0 +1,331 @@
+//! Owns the plan as a Dockerfile: the same image for those whose platform builds from Dockerfiles and nothing else.
+//!
+//! Works on the plan and on what its placeholders stand for; writes no file. What a Dockerfile cannot say is an error
+//! with the reason, never left out in silence. Files come as an archive that `ADD` unpacks: `docker build`, BuildKit
+//! and buildah all keep its modes, owners and hard links, and `COPY --chmod` is BuildKit's alone.
+
+mod source;
+mod text;
+
+use std::fmt::Write as _;
+
+use super::{Assembly, EntrySource, KnownValues, PlannedEntry, PlannedRun, Stage};
+use crate::builder::S2iContract;
+use crate::detect::facts::Kind;
+use crate::failure::{Failure, FailureKind};
+use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
+pub use source::{SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
+use text::{assignments, comment, json_words, word};
+
+/// The first line of every Dockerfile that b2i writes. A directory whose Dockerfile has it may be replaced.
+pub const FIRST_LINE: &str =
+    "# Written by b2i, which replaces this directory when it is told to write here again.";
+
+/// Name of the archive with the planned entries.
+pub const ROOT_ARCHIVE: &str = "rootfs.tar";
+
+/// Name of the archive with the built-in base.
+pub const BASE_ARCHIVE: &str = "base.tar";
+
+/// Name of the directory with the files for the script.
+pub const SOURCE_DIRECTORY: &str = "src";
+
+/// Most entries of an archive that the comment above it lists.
+const LISTED: usize = 40;
+
+/// What a Dockerfile needs to know beside the plan.
+#[derive(Debug)]
+pub struct DockerfileInputs<'a> {
+    /// The base, as `FROM` names it; none means the built-in one.
+    pub from: Option<String>,
+    /// The base's config.
+    pub base: &'a ImageConfig,
+    /// What the placeholders stand for.
+    pub known: &'a KnownValues,
+    /// The builder's contract, where a script runs.
+    pub contract: Option<&'a S2iContract>,
+    /// The platform that this machine builds for if nothing is said.
+    pub native_platform: &'a Platform,
+}
+
+/// A plan that is no Dockerfile.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerfileError {
+    /// The image is what assembling sources leaves, which is another rendering.
+    #[error("the image is what assembling the sources leaves, and has no layer to write down")]
+    Sources,
+    /// A text with a line end or another character that no instruction can hold.
+    #[error("a Dockerfile cannot hold the value of {what}: it has {character} in it")]
+    Unwritable {
+        /// What has the value; the value itself may be a secret.
+        what: String,
+        /// The first character that is too much.
+        character: &'static str,
+    },
+    /// A health check that a Dockerfile would read as another one.
+    #[error(
+        "a Dockerfile would not run the health check `{command}` with a shell: it reads it as a list of words"
+    )]
+    HealthCheck {
+        /// The command.
+        command: String,
+    },
+    /// What would stay in the image, or what no instruction does.
+    #[error("a Dockerfile cannot have {what}: {reason}")]
+    Trace {
+        /// What.
+        what: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Images for several platforms.
+    #[error("a Dockerfile makes one image, and {count} are asked for")]
+    Several {
+        /// How many.
+        count: usize,
+    },
+    /// A base that would do something by itself.
+    #[error(
+        "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i leaves out"
+    )]
+    OnBuild {
+        /// The base.
+        base: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Failure for DockerfileError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Sources => FailureKind::Usage,
+            Self::Unwritable { .. }
+            | Self::HealthCheck { .. }
+            | Self::Several { .. }
+            | Self::Trace { .. } => FailureKind::Usage,
+            Self::OnBuild { .. } => FailureKind::Builder,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![match self {
+            Self::Sources => "plan the source build itself".into(),
+            Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
+            Self::HealthCheck { .. } => "begin it with a program's name".into(),
+            Self::Several { .. } => "name one artifact and one platform".into(),
+            Self::Trace { .. } => "build the image without a Dockerfile, or leave it out".into(),
+            Self::OnBuild { .. } => "build the image without `--dockerfile`".into(),
+        }]
+    }
+}
+
+fn refuse_on_build(inputs: &DockerfileInputs<'_>) -> Result<(), DockerfileError> {
+    match inputs.base.list("OnBuild").len() {
+        0 => Ok(()),
+        count => Err(DockerfileError::OnBuild { base: inputs.from.clone().unwrap_or_default(), count }),
+    }
+}
+
+/// Renders one stage.
+///
+/// # Errors
+/// [`DockerfileError`] if a Dockerfile cannot say it.
+pub fn render_dockerfile(
+    stage: &Stage,
+    tags: &[ImageReference],
+    inputs: &DockerfileInputs<'_>,
+) -> Result<String, DockerfileError> {
+    refuse_on_build(inputs)?;
+    let edits = stage.image.resolve(inputs.known);
+    let mut out = String::new();
+    header(stage, tags, &mut out);
+    from(stage, inputs, &mut out)?;
+    match &stage.assembly {
+        Assembly::Place { entries } => {
+            root_archive(entries, &mut out);
+            environment(&edits, inputs.base, |_| true, &mut out)?;
+        }
+        Assembly::Sources => return Err(DockerfileError::Sources),
+        Assembly::Run(run) => {
+            let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
+            script(run, contract, &edits, inputs.base, &mut out)?;
+        }
+    }
+    labels(&edits, inputs.base, &mut out)?;
+    settings(&edits, &mut out)?;
+    Ok(out)
+}
+
+fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
+    line(out, FIRST_LINE);
+    line(out, "#");
+    if let Some(artifact) = &stage.artifact {
+        let facts = artifact.facts.describe();
+        line(out, &comment(&format!("{}: {facts}; {}", artifact.name, stage.builder.describe())));
+    }
+    if let Some(tag) = tags.first() {
+        line(out, &comment(&format!("Build it here with: docker build -t {} .", tag.familiar())));
+    }
+}
+
+fn from(stage: &Stage, inputs: &DockerfileInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
+    line(out, "");
+    // An executable is for one platform, whatever the machine that builds is.
+    let is_bound =
+        stage.artifact.as_ref().is_some_and(|artifact| matches!(artifact.facts.kind, Kind::Executable(_)))
+            || stage.platform != *inputs.native_platform;
+    let platform = if is_bound { format!("--platform={} ", stage.platform) } else { String::new() };
+    if let Some(from) = &inputs.from {
+        if from.contains('@') {
+            line(out, &comment(&stage.builder.base));
+        }
+        line(out, &format!("FROM {platform}{from}"));
+        return Ok(());
+    }
+    line(out, "# The built-in base: users, /tmp, name services and CA certificates.");
+    line(out, &format!("FROM {platform}scratch"));
+    line(out, &format!("ADD {BASE_ARCHIVE} /"));
+    let environment: Vec<(String, String)> = inputs
+        .base
+        .list("Env")
+        .iter()
+        .filter_map(|entry| entry.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    out.push_str(&assignments("ENV", &environment)?);
+    Ok(())
+}
+
+/// The archive of the planned entries, with a list of what is in it.
+fn root_archive(entries: &[PlannedEntry], out: &mut String) {
+    line(out, "");
+    line(out, &format!("# In {ROOT_ARCHIVE}, with the modes and owners that the image needs:"));
+    for entry in entries.iter().take(LISTED) {
+        let what = match &entry.what {
+            EntrySource::Directory => "/".into(),
+            EntrySource::Artifact => "  (the artifact)".into(),
+            EntrySource::Added { .. } | EntrySource::Template { .. } => String::new(),
+            EntrySource::HardLink { target } => format!("  = {target}"),
+            EntrySource::Symlink { target } => format!("  -> {target}"),
+        };
+        line(out, &comment(&format!("  {:04o} {} {}{what}", entry.mode, entry.owner, entry.path)));
+    }
+    if let Some(more) = entries.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        line(out, &format!("#   and {more} more; `tar -tvf {ROOT_ARCHIVE}` lists all."));
+    }
+    line(out, &format!("ADD {ROOT_ARCHIVE} /"));
+}
+
+/// The files for the script, and the script. What it alone is to see is an `ARG`, which leaves no variable in the
+/// image and needs no shell.
+fn script(
+    run: &PlannedRun,
+    contract: &S2iContract,
+    edits: &ConfigEdits,
+    base: &ImageConfig,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    if !run.entries.is_empty() {
+        root_archive(&run.entries, out);
+    }
+    let stays = |name: &str| edits.env.iter().any(|(kept, _)| kept == name);
+    let sees = |name: &str| run.environment.iter().any(|(seen, _)| seen == name);
+    environment(edits, base, sees, out)?;
+    let mut arguments: Vec<(String, String)> =
+        run.environment.iter().filter(|(name, _)| !stays(name)).cloned().collect();
+    arguments.push(("S2I_DESTINATION".into(), contract.destination.to_string()));
+    let user = contract.assemble_user.clone().unwrap_or_else(|| base.user().to_owned());
+    let user = if user.is_empty() { "root".to_owned() } else { user };
+    let owner = if user.contains(':') { user.clone() } else { format!("{user}:0") };
+    line(out, "");
+    line(out, "# What the builder's script finds.");
+    let source = contract.destination.join("src").expect("an absolute, normal path with one name more");
+    let source = word("the builder's destination", source.as_str())?;
+    line(out, &format!("COPY --chown={} {SOURCE_DIRECTORY}/ {source}/", word("the user", &owner)?));
+    for argument in &arguments {
+        out.push_str(&assignments("ARG", std::slice::from_ref(argument))?);
+    }
+    line(out, "");
+    line(out, "# b2i gives it no network; `docker build --network none` does the same.");
+    let final_user = edits.user.as_deref().unwrap_or(base.user());
+    let changes_user = user != final_user;
+    if changes_user || edits.user.is_some() {
+        line(out, &format!("USER {}", word("the user", &user)?));
+    }
+    let script = contract.scripts.join("assemble").expect("an absolute, normal path with one name more");
+    line(out, &format!("RUN {}", json_words(&[script.to_string()])));
+    if changes_user && edits.user.is_none() {
+        let back = if final_user.is_empty() { "root" } else { final_user };
+        line(out, &format!("USER {}", word("the user", back)?));
+    }
+    environment(edits, base, |name| !sees(name), out)
+}
+
+/// Variables, those that `chosen` names. One of the base that the plan leaves out can only be emptied.
+fn environment(
+    edits: &ConfigEdits,
+    base: &ImageConfig,
+    chosen: impl Fn(&str) -> bool,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    let is_set = |name: &str| edits.env.iter().any(|(set, _)| set == name);
+    let emptied = edits
+        .removed_env
+        .iter()
+        .filter(|name| !is_set(name) && base.env(name).is_some_and(|old| !old.is_empty()));
+    let mut variables: Vec<(String, String)> = emptied.map(|name| (name.clone(), String::new())).collect();
+    variables.extend(edits.env.iter().cloned());
+    variables.retain(|(name, _)| chosen(name));
+    if !variables.is_empty() {
+        line(out, "");
+        out.push_str(&assignments("ENV", &variables)?);
+    }
+    Ok(())
+}
+
+fn labels(edits: &ConfigEdits, base: &ImageConfig, out: &mut String) -> Result<(), DockerfileError> {
+    let emptied = edits.removed_labels.iter().filter(|name| {
+        !edits.labels.contains_key(*name) && base.label(name).is_some_and(|old| !old.is_empty())
+    });
+    let mut labels: Vec<(String, String)> = emptied.map(|name| (name.clone(), String::new())).collect();
+    labels.extend(edits.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if !labels.is_empty() {
+        line(out, "");
+        out.push_str(&assignments("LABEL", &labels)?);
+    }
+    Ok(())
+}
+
+fn settings(edits: &ConfigEdits, out: &mut String) -> Result<(), DockerfileError> {
+    line(out, "");
+    for port in &edits.exposed_ports {
+        line(out, &format!("EXPOSE {}", word("a port", port)?));
+    }
+    let single = [
+        ("USER", "the user", &edits.user),
+        ("WORKDIR", "the working directory", &edits.working_dir),
+        ("STOPSIGNAL", "the stop signal", &edits.stop_signal),
+    ];
+    for (instruction, what, value) in single {
+        if let Some(value) = value {
+            line(out, &format!("{instruction} {}", word(what, value)?));
+        }
+    }
+    match edits.health_cmd.as_deref() {
+        None => {}
+        Some("") => line(out, "HEALTHCHECK NONE"),
+        Some(command) => line(out, &format!("HEALTHCHECK CMD {}", text::shell_command(command)?)),
+    }
+    for (instruction, words) in [("ENTRYPOINT", &edits.entrypoint), ("CMD", &edits.cmd)] {
+        if let Some(words) = words {
+            line(out, &format!("{instruction} {}", json_words(words)));
+        }
+    }
+    Ok(())
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}

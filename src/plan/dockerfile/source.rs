@@ -1,0 +1,249 @@
+//! Owns a source stage as a Dockerfile: the builder's scripts run where `docker build` runs them.
+//!
+//! Nothing that must leave no trace goes into a layer or the history: secrets are mounts, and what a Dockerfile can only
+//! keep is refused with the reason.
+
+use super::text::{comment, json_words, word};
+use super::{
+    DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, environment, labels, line, refuse_on_build,
+    settings,
+};
+use crate::image::{ConfigEdits, ImageReference};
+use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
+
+/// The directory of the sources, in the build context.
+pub const UPLOADED_SOURCES: &str = "upload/src";
+
+/// The directory of the scripts that come from outside of the builder.
+pub const UPLOADED_SCRIPTS: &str = "upload/scripts";
+
+/// What a source stage needs to know beside the plan.
+#[derive(Debug)]
+pub struct SourceInputs<'a> {
+    /// The builder's base, or the builder itself.
+    pub builder: DockerfileInputs<'a>,
+    /// Whether the context has an archive with the template's own files.
+    pub has_root_archive: bool,
+    /// Whether the context has scripts.
+    pub has_scripts: bool,
+    /// The runtime image, as `FROM` names it.
+    pub runtime: Option<String>,
+}
+
+/// Renders a source stage whose assembled builder is the image, or that fills a runtime image.
+///
+/// # Errors
+/// [`DockerfileError`] if a Dockerfile cannot say it.
+pub fn render_source_dockerfile(
+    source: &SourceStage,
+    stage: &Stage,
+    tags: &[ImageReference],
+    inputs: &SourceInputs<'_>,
+) -> Result<String, DockerfileError> {
+    refuse_on_build(&inputs.builder)?;
+    refuse_traces(source)?;
+    let edits = stage.image.resolve(inputs.builder.known);
+    let mut out = String::new();
+    header(source, tags, &mut out);
+    if let Some(previous) = &source.incremental {
+        previous_build(source, previous, &mut out)?;
+    }
+    builder(source, inputs, &mut out);
+    if inputs.has_root_archive {
+        line(&mut out, "");
+        line(&mut out, "# The template's own files, with their modes and owners.");
+        line(&mut out, &format!("ADD {ROOT_ARCHIVE} /"));
+    }
+    let in_assemble = |name: &str| source.environment.iter().any(|(seen, _)| seen == name);
+    environment(&edits, inputs.builder.base, in_assemble, &mut out)?;
+    uploads(source, inputs, &mut out)?;
+    assemble(source, &mut out)?;
+    match (&source.runtime, &inputs.runtime) {
+        (Some(runtime), Some(from)) => runtime_image(runtime, from, inputs, &mut out)?,
+        _ => environment(&edits, inputs.builder.base, |name| !in_assemble(name), &mut out)?,
+    }
+    labels(&edits, inputs.builder.base, &mut out)?;
+    user_behind(source, &edits, inputs, &mut out)?;
+    settings(&edits, &mut out)?;
+    Ok(out)
+}
+
+/// What a Dockerfile would keep, or cannot do.
+fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
+    let refused = |what: String, reason| Err(DockerfileError::Trace { what, reason });
+    if let Some(name) = source.build_environment.first() {
+        let reason = "the history of the image would keep its value; a file of `--secret` leaves no trace";
+        return refused(format!("the variable `{name}` of `--build-env`"), reason);
+    }
+    if let Some(injection) = source.injections.first() {
+        let reason = "a layer would keep its files; a file of `--secret` leaves no trace";
+        return refused(format!("the injection of `{}`", injection.source.display()), reason);
+    }
+    if let Some(volume) = source.volumes.first() {
+        return refused(
+            format!("the mount of `{}`", volume.source),
+            "no instruction mounts what is on a machine",
+        );
+    }
+    if !source.on_build.is_empty() {
+        return refused(
+            "the builder's ONBUILD instructions".into(),
+            "they take another directory of the context",
+        );
+    }
+    if let PlannedProduct::Artifact { .. } = source.product {
+        let reason = "what it is, and so its base, is known only when it is built; build it without `--dockerfile`, and \
+                      render the artifact";
+        return refused("the artifact that comes of the sources".into(), reason);
+    }
+    Ok(())
+}
+
+fn header(source: &SourceStage, tags: &[ImageReference], out: &mut String) {
+    line(out, FIRST_LINE);
+    line(out, "#");
+    line(out, &comment(&format!("{}, built by {}", source.source.name, source.builder.describe())));
+    let mut options = String::new();
+    for host in &source.add_hosts {
+        options.push_str(&format!("--add-host {host} "));
+    }
+    for secret in &source.secrets {
+        options.push_str(&format!("--secret id={secret},src=FILE "));
+    }
+    if source.limits.network.is_none() {
+        options.push_str("--network none ");
+    }
+    if let Some(tag) = tags.first() {
+        line(out, &comment(&format!("Build it here with: docker build {options}-t {} .", tag.familiar())));
+    }
+    if !source.secrets.is_empty() {
+        line(out, "# Secrets are mounted: that takes BuildKit or buildah.");
+    }
+}
+
+/// What the image before saved, unpacked where it leaves no layer in the result.
+fn previous_build(
+    source: &SourceStage,
+    previous: &ImageReference,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    let Some(script) = &source.scripts.save_artifacts else { return Ok(()) };
+    line(out, "");
+    line(out, "# What the image before has saved.");
+    line(out, &format!("FROM {previous} AS previous"));
+    if script.origin != ScriptOrigin::Image {
+        let script = word("a script", script.path.as_str())?;
+        let owner = owner(source)?;
+        line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/save-artifacts {script}"));
+    }
+    if !source.user.is_empty() {
+        line(out, &format!("USER {}", word("the user", &source.user)?));
+    }
+    let shell = format!("mkdir -p /tmp/artifacts && {} | tar -C /tmp/artifacts -xf -", script.path);
+    line(out, &format!("RUN {}", json_words(&["/bin/sh".into(), "-c".into(), shell])));
+    Ok(())
+}
+
+fn builder(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) {
+    line(out, "");
+    let from = inputs.builder.from.clone().unwrap_or_else(|| "scratch".into());
+    if from.contains('@') {
+        line(out, &comment(&source.builder.base));
+    }
+    let is_bound = source.platform != *inputs.builder.native_platform;
+    let platform = if is_bound { format!("--platform={} ", source.platform) } else { String::new() };
+    let name = if source.runtime.is_some() { " AS build" } else { "" };
+    line(out, &format!("FROM {platform}{from}{name}"));
+    if inputs.builder.from.is_none() {
+        line(out, &format!("ADD {} /", super::BASE_ARCHIVE));
+    }
+}
+
+fn uploads(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
+    let owner = owner(source)?;
+    let below = |name: &str| {
+        let path = source.destination.join(name).expect("an absolute, normal path with one name more");
+        word("the builder's destination", path.as_str())
+    };
+    line(out, "");
+    if inputs.has_scripts {
+        line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/ {}/", below("scripts")?));
+    }
+    if source.incremental.is_some() && source.scripts.save_artifacts.is_some() {
+        line(out, &format!("COPY --from=previous --chown={owner} /tmp/artifacts/ {}/", below("artifacts")?));
+    }
+    line(out, &format!("COPY --chown={owner} {UPLOADED_SOURCES}/ {}/", below("src")?));
+    Ok(())
+}
+
+fn assemble(source: &SourceStage, out: &mut String) -> Result<(), DockerfileError> {
+    let Some(script) = &source.scripts.assemble else { return Ok(()) };
+    line(out, &format!("USER {}", word("the user", user(source))?));
+    let mut mounts = String::new();
+    for secret in &source.secrets {
+        let secret = word("a secret", secret)?;
+        mounts.push_str(&format!("--mount=type=secret,id={secret},target=/run/secrets/{secret} "));
+    }
+    line(out, &format!("RUN {mounts}{}", exec(script)));
+    Ok(())
+}
+
+/// The second image: the artifacts of the first, and its own script.
+fn runtime_image(
+    runtime: &crate::plan::PlannedRuntime,
+    from: &str,
+    inputs: &SourceInputs<'_>,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    let user = if runtime.user.is_empty() { "root" } else { &runtime.user };
+    let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
+    let owner = word("the user", &owner)?;
+    line(out, "");
+    line(out, &format!("FROM {from}"));
+    if inputs.has_scripts {
+        let scripts =
+            runtime.destination.join("scripts").expect("an absolute, normal path with one name more");
+        let scripts = word("the runtime image's destination", scripts.as_str())?;
+        line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/ {scripts}/"));
+    }
+    for (artifact, directory) in &runtime.artifacts {
+        let (artifact, directory) =
+            (word("an artifact", artifact.as_str())?, word("a place", directory.as_str())?);
+        line(out, &format!("COPY --from=build --chown={owner} {artifact} {directory}/"));
+    }
+    if let Some(script) = &runtime.assemble {
+        line(out, &format!("USER {}", word("the user", user)?));
+        line(out, &format!("RUN {}", exec(script)));
+    }
+    Ok(())
+}
+
+/// Puts the image's own user back, where a script ran as another one.
+fn user_behind(
+    source: &SourceStage,
+    edits: &ConfigEdits,
+    inputs: &SourceInputs<'_>,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    let own = inputs.builder.base.user();
+    let ran = source.runtime.as_ref().map_or(user(source), |runtime| runtime.user.as_str());
+    if edits.user.is_none() && ran != own {
+        let own = if own.is_empty() { "root" } else { own };
+        line(out, &format!("USER {}", word("the user", own)?));
+    }
+    Ok(())
+}
+
+fn user(source: &SourceStage) -> &str {
+    if source.user.is_empty() { "root" } else { &source.user }
+}
+
+fn owner(source: &SourceStage) -> Result<String, DockerfileError> {
+    let user = user(source);
+    let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
+    word("the user", &owner)
+}
+
+fn exec(script: &PlannedScript) -> String {
+    json_words(&[script.path.to_string()])
+}
