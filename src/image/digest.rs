@@ -18,7 +18,9 @@ pub struct Digest([u8; 32]);
 
 /// A text that is no SHA-256 digest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, in lower case if `sha256:` stands before them)")]
+#[error(
+    "`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, in lower case if `sha256:` stands before them)"
+)]
 pub struct InvalidDigest(String);
 
 impl Digest {

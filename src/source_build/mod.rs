@@ -12,6 +12,8 @@ pub mod request;
 pub mod scripts;
 mod selection;
 pub mod source;
+pub mod transient;
+pub mod uids;
 
 pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};
 pub use request::{

@@ -61,6 +61,7 @@ impl SandboxProgram {
             add_hosts: Vec::new(),
             drop_capabilities: Vec::new(),
             mounts: Vec::new(),
+            transient: Vec::new(),
             lease: options.lease,
         };
         let engine = engine.clone();

@@ -3,6 +3,9 @@
 mod artifacts;
 mod classic;
 mod images;
+mod scripts;
+mod secrets;
+mod users;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
