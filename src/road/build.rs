@@ -46,7 +46,7 @@ pub(super) async fn build_prepared(
     made: Option<MadeImage>,
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
-    let work = Work { request, surroundings, prepared: &prepared, sources: OnceLock::new() };
+    let work = Work::new(request, surroundings, &prepared);
     let result = work.build(made).await;
     work.clean_up(result.is_err()).await;
     let (images, index) = result?;
@@ -99,6 +99,10 @@ impl Told {
 }
 
 impl<'a> Work<'a> {
+    pub(super) fn new(request: &'a Request, surroundings: &'a Surroundings, prepared: &'a Prepared) -> Self {
+        Self { request, surroundings, prepared, sources: OnceLock::new() }
+    }
+
     pub(super) fn daemon(&self) -> Result<&'a Daemon, Error> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
     }

@@ -145,7 +145,7 @@ async fn resolve(
     surroundings: &Surroundings,
 ) -> Result<BaseImage, Error> {
     let Some(daemon) = daemon else {
-        let options = registry::ResolveOptions { platform: None, pull, offline };
+        let options = registry::ResolveOptions { platform: None, pull, offline, pinned: None };
         return Ok(surroundings.registries()?.resolve(image, &options).await?);
     };
     let credential_files = surroundings.daemon.credential_files.clone();

@@ -64,7 +64,7 @@ pub async fn write_dockerfile(
     let ([stage], [image]) = (&prepared.plan.stages[..], &prepared.images[..]) else {
         return Err(DockerfileError::Several { count: prepared.plan.stages.len() }.into());
     };
-    let all = Work { request, surroundings, prepared: &prepared };
+    let all = Work::new(request, surroundings, &prepared);
     let work = StageWork::new(&all, 0, stage, image);
     let base = work.base(&[]).await?;
     let out = AtomicDirectory::create(directory, &prepared.lease).map_err(Error::Output)?;
