@@ -7,6 +7,7 @@ pub mod docker;
 mod output;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
+mod transient;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub struct ContainerSpec {
     pub network: Option<String>,
     /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change.
     pub mounts: Vec<Mount>,
+    /// Files that are put in before the command runs, and directories made for them: none of it is part of the change.
+    /// A directory in which the command left something stays.
+    pub transient: Vec<ImagePath>,
     /// Lines `HOST:ADDRESS` of its hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the command does not get, whatever engine and user would give it.

@@ -80,12 +80,12 @@ pub async fn write_dockerfile(
     }
     let mut s2i_contract = None;
     let artifact_digest = match &stage.assembly {
-        Assembly::Sources => unreachable!("sources were sent the other way above"),
         Assembly::Place { entries } => {
             let layer = assemble::layer(entries, image.inputs(), stage.date)?;
             files.push(ROOT_ARCHIVE.into());
             context.archive(&layer, ROOT_ARCHIVE).await?
         }
+        Assembly::Sources => return Err(DockerfileError::Sources.into()),
         Assembly::Run(run) => {
             let contract = s2i_contract.insert(contract(run, &base)?);
             known.builder_scripts = Some(contract.scripts.to_string());
@@ -98,7 +98,7 @@ pub async fn write_dockerfile(
             context.sources(run).await?
         }
     };
-    let artifact_digest = artifact_digest.or(image.artifact.as_ref().and_then(|artifact| artifact.sha256));
+    let artifact_digest = artifact_digest.or(image.artifact().sha256);
     work.check_unchanged()?;
     known.artifact_digest = artifact_digest.map(|digest| digest.to_string());
     let inputs = DockerfileInputs {

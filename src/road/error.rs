@@ -16,6 +16,8 @@ use crate::plan::dockerfile::DockerfileError;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
 use crate::source_build::produced::ProducedError;
+use crate::source_build::transient::TransientError;
+use crate::source_build::uids::UserNotAllowed;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
@@ -152,6 +154,40 @@ pub enum Error {
     /// The variables of the sources.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// A builder with ONBUILD instructions, where these are refused.
+    #[error("the builder image `{image}` has {count} ONBUILD instructions, and these are refused")]
+    OnBuildBlocked {
+        /// The image.
+        image: String,
+        /// How many.
+        count: usize,
+    },
+    /// Something of S2I's that b2i does not do.
+    #[error("{what} are not supported by this version of b2i")]
+    NotSupported {
+        /// What.
+        what: &'static str,
+    },
+    /// A user that is not allowed.
+    #[error(transparent)]
+    UserNotAllowed(#[from] UserNotAllowed),
+    /// A file that is to be there while `assemble` runs.
+    #[error(transparent)]
+    Transient(#[from] TransientError),
+    /// The place that the user named for scripts has none.
+    #[error("`{place}` has none of the scripts `assemble`, `run` and `save-artifacts`")]
+    NoNamedScripts {
+        /// The place.
+        place: String,
+    },
+    /// A script took too long to come.
+    #[error("the script `{place}` did not come within {seconds} s")]
+    ScriptsTimeout {
+        /// Where from.
+        place: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Fetching the sources.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -230,7 +266,11 @@ impl Failure for Error {
             Self::ClassPath { .. } | Self::MainClass { .. } | Self::OtherProduct { .. } => {
                 FailureKind::Artifact
             }
-            Self::Environment(_) => FailureKind::Input,
+            Self::Environment(_)
+            | Self::Transient(_)
+            | Self::NoNamedScripts { .. }
+            | Self::ScriptsTimeout { .. } => FailureKind::Input,
+            Self::UserNotAllowed(_) | Self::OnBuildBlocked { .. } => FailureKind::Builder,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,
         }
@@ -265,6 +305,8 @@ impl Failure for Error {
                  Docker 25 on, `podman load` always"
                     .into(),
             ],
+            Self::NoNamedScripts { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
+            Self::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
             Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
             Self::NothingToRun => vec!["add `-o docker`".into()],

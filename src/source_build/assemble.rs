@@ -3,12 +3,13 @@
 //! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
 //! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
 
-use super::request::EnvironmentVariable;
+use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
+use super::transient::TransientFile;
 use crate::assemble::{RunError, resolve_owner, upload};
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::events::{Events, Step};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
@@ -32,6 +33,8 @@ pub struct SourceRun<'a> {
     pub template_environment: &'a [(String, String)],
     /// Variables that leave no trace.
     pub build_environment: &'a [EnvironmentVariable],
+    /// Files that are there only while it runs.
+    pub transient: &'a [TransientFile],
     /// What it may use.
     pub limits: ContainerLimits,
     /// Date of the uploaded files, in seconds since 1970.
@@ -69,6 +72,8 @@ where
         user: Some(stage.user.clone()),
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
+        mounts: stage.volumes.iter().map(volume).collect(),
+        transient: run.transient.iter().map(|file| file.path.clone()).collect(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
         lease: run.lease.to_owned(),
@@ -103,7 +108,13 @@ async fn assemble_in<C: Container>(
 ) -> Result<Vec<(String, String)>, RunError<C::Error>> {
     let stage = run.stage;
     let owner = resolve_owner(container, &stage.user, &stage.builder.name).await?;
-    let files = files(run, owner)?;
+    let mut missing = Vec::new();
+    for file in run.transient {
+        if !file.is_directory() || !container.has(&file.path).await.map_err(RunError::Engine)? {
+            missing.push(file.entry(owner));
+        }
+    }
+    let files = files(run, owner, missing)?;
     upload(container, files, &stage.source.name, events).await?;
     let script = &run.assemble.path;
     let step = events.start(Step::Assemble, script.to_string(), None);
@@ -133,10 +144,24 @@ async fn is_there<C: Container>(container: &C, script: &ImagePath) -> bool {
     container.has(script).await.unwrap_or(true)
 }
 
+/// An absolute path is one of the engine's machine, everything else the name of a volume.
+fn volume(volume: &VolumeRequest) -> Mount {
+    let source = match volume.source.starts_with('/') {
+        true => MountSource::Path(volume.source.clone().into()),
+        false => MountSource::Volume(volume.source.clone()),
+    };
+    Mount { source, target: volume.target.clone(), read_only: volume.read_only }
+}
+
 /// What is uploaded.
-fn files<E: crate::failure::Failure>(run: &SourceRun<'_>, owner: Owner) -> Result<Layer, RunError<E>> {
+fn files<E: crate::failure::Failure>(
+    run: &SourceRun<'_>,
+    owner: Owner,
+    transient: Vec<Entry>,
+) -> Result<Layer, RunError<E>> {
     let destination = &run.stage.destination;
     let mut entries = run.template.to_vec();
+    entries.extend(transient);
     let source = destination.join("src")?;
     entries.extend(run.tree.layer_entries(&source, owner));
     entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));

@@ -11,6 +11,8 @@ pub mod request;
 pub mod scripts;
 mod selection;
 pub mod source;
+pub mod transient;
+pub mod uids;
 
 pub use request::{
     EnvironmentVariable, Injection, PreviousImage, RuntimeRequest, ScriptsSource, SecretFile,

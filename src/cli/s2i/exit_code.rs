@@ -17,6 +17,9 @@ const PULL: u8 = 2;
 /// `InstallRequired`: a script that has to be there is not.
 const SCRIPTS: u8 = 11;
 
+/// `UserNotAllowed`: an image's user is not among those allowed.
+const USER_NOT_ALLOWED: u8 = 15;
+
 /// The exit code of an error.
 pub(super) fn exit_code(error: &CliError) -> u8 {
     match error {
@@ -33,6 +36,7 @@ fn of_road(error: &road::Error) -> u8 {
         road::Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
         road::Error::Run(error) => of_run(error, of_daemon),
         road::Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
+        road::Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
         _ => GENERAL,
     }
 }

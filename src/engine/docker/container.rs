@@ -49,6 +49,10 @@ impl DockerContainer {
         &self.id
     }
 
+    pub(super) fn transient(&self) -> Vec<ImagePath> {
+        self.spec.transient.clone()
+    }
+
     pub(super) fn daemon(&self) -> &Daemon {
         &self.daemon
     }
@@ -286,6 +290,7 @@ impl Container for DockerContainer {
             Some(places) => self.without_podmans_own(committed, places).await?,
             None => committed,
         };
+        let committed = self.without_transient(committed).await?;
         step.finish("");
         Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
     }

@@ -8,6 +8,7 @@ mod container;
 mod limits;
 mod mount_points;
 mod program;
+mod transient;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! The child does the work; here every wait for it happens on a thread that may block, and ends when nobody waits for
 //! the result any more. Must not know namespaces.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,9 @@ use super::error::SandboxError;
 use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
-use super::protocol::{Answer, Command, FrameKind, Request};
+use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request};
 use crate::engine::output::Output;
+use crate::engine::transient::left_out;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::ImagePath;
@@ -273,6 +275,13 @@ impl Container for SandboxContainer {
             action: "open what changed".into(),
             reason: error.to_string(),
         })?;
+        let gone: BTreeSet<String> = {
+            let paths = changes
+                .iter()
+                .map(|change| (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. })));
+            left_out(&self.spec.transient, paths).into_iter().map(str::to_owned).collect()
+        };
+        let changes = changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
         let layer = layer(changes, left, self.date)?;
         self.is_taken.store(true, Ordering::Release);
         step.finish("");

@@ -93,6 +93,7 @@ impl SandboxEngine {
 
     fn create_blocking(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
+        check_mounts(&spec)?;
         let (mapping, remark) = self.mapping()?;
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
         if let Some(remark) = remark {
@@ -151,6 +152,22 @@ impl Engine for SandboxEngine {
         let engine = self.clone();
         let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec)).await;
         created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
+    }
+}
+
+/// Refuses what the sandbox cannot give, which would otherwise be missing in silence.
+fn check_mounts(spec: &ContainerSpec) -> Result<(), SandboxError> {
+    let asked = [
+        (!spec.mounts.is_empty(), "mount directories"),
+        (!spec.add_hosts.is_empty(), "add to the hosts file"),
+        (!spec.drop_capabilities.is_empty(), "drop capabilities one by one"),
+    ];
+    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
+        None => Ok(()),
+        Some((_, action)) => Err(SandboxError::Other {
+            action: action.into(),
+            reason: "the sandbox cannot; a daemon can (`--assemble docker`)".into(),
+        }),
     }
 }
 

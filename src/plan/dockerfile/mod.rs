@@ -51,6 +51,9 @@ pub struct DockerfileInputs<'a> {
 /// A plan that is no Dockerfile.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
+    /// The image is what assembling sources leaves, which is another rendering.
+    #[error("the image is what assembling the sources leaves, and has no layer to write down")]
+    Sources,
     /// A text with a line end or another character that no instruction can hold.
     #[error("a Dockerfile cannot hold the value of {what}: it has {character} in it")]
     Unwritable {
@@ -106,6 +109,7 @@ impl DockerfileError {
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
+            Self::Sources => FailureKind::Usage,
             Self::Unwritable { .. }
             | Self::HealthCheck { .. }
             | Self::Several { .. }
@@ -116,6 +120,7 @@ impl Failure for DockerfileError {
 
     fn hints(&self) -> Vec<String> {
         vec![match self {
+            Self::Sources => "plan the source build itself".into(),
             Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
             Self::HealthCheck { .. } => "begin it with a program's name".into(),
             Self::Several { .. } => "name one artifact and one platform".into(),
@@ -151,7 +156,7 @@ pub fn render_dockerfile(
             root_archive(entries, &mut out);
             environment(&edits, inputs.base, |_| true, &mut out)?;
         }
-        Assembly::Sources => unreachable!("`render_source_dockerfile` renders what comes of sources"),
+        Assembly::Sources => return Err(DockerfileError::Sources),
         Assembly::Run(run) => {
             let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
             script(run, contract, &edits, inputs.base, &mut out)?;

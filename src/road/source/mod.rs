@@ -5,6 +5,7 @@ mod dockerfile;
 mod image;
 mod prepare;
 mod run;
+mod scripts;
 mod stage;
 
 pub use dockerfile::write_dockerfile;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::base::Images;
-use super::stage;
+use super::{scripts, stage};
 use crate::builder::{BaseName, Catalog, SourceSelection, SourceSelectionRequest, select_source};
 use crate::events::Step;
 use crate::fs::Lease;
@@ -15,6 +15,7 @@ use crate::request::{AssembleRequest, Request};
 use crate::road::prepare::{remove_abandoned, sandbox_works};
 use crate::road::{Error, Surroundings};
 use crate::source_build::scripts::GivenScripts;
+use crate::source_build::transient::{TransientFile, transient_files};
 use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
@@ -27,6 +28,8 @@ pub(super) struct PreparedSource {
     pub(super) scripts: GivenScripts,
     pub(super) selection: SourceSelection,
     pub(super) template_entries: Vec<Entry>,
+    /// Files that are there only while `assemble` runs.
+    pub(super) transient: Vec<TransientFile>,
     /// Variables that the template gives its image.
     pub(super) template_environment: Vec<(String, String)>,
     /// The builder's base, or the builder image.
@@ -54,7 +57,8 @@ pub(super) async fn prepare(
         Ok::<_, Error>((found, daemon))
     };
     let fetching = fetch(wanted, &lease, surroundings);
-    let ((found, daemon), mut tree) = tokio::try_join!(finding, fetching)?;
+    let naming = scripts::named(wanted, &lease, surroundings);
+    let ((found, daemon), mut tree, named) = tokio::try_join!(finding, fetching, naming)?;
     let step = surroundings.events.start(Step::Plan, tree.name.clone(), None);
     let selection = select_source(
         &catalog,
@@ -79,7 +83,7 @@ pub(super) async fn prepare(
         }
         SourceSelection::Image(_) => (Vec::new(), Vec::new()),
     };
-    let scripts = GivenScripts { of_sources: GivenScripts::take_from(&mut tree), ..GivenScripts::default() };
+    let scripts = GivenScripts { of_sources: GivenScripts::take_from(&mut tree), ..named };
     let stage = stage::make(&stage::Decided {
         request,
         wanted,
@@ -89,6 +93,7 @@ pub(super) async fn prepare(
         scripts: &scripts,
         engine: &engine,
     })?;
+    let transient = transient_files(&wanted.secrets, &stage.injections)?;
     for warning in &stage.warnings {
         surroundings.events.warning(warning.message.clone(), warning.hint.clone());
     }
@@ -100,6 +105,7 @@ pub(super) async fn prepare(
         scripts,
         template_entries,
         template_environment,
+        transient,
         base,
         stage,
         selection,

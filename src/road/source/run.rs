@@ -113,6 +113,7 @@ impl SourceWork<'_> {
             tree: &prepared.tree,
             scripts: &prepared.scripts,
             template_environment: &prepared.template_environment,
+            transient: &prepared.transient,
             build_environment: &self.wanted.build_environment,
             limits,
             date: self.date(),

@@ -11,6 +11,7 @@ use crate::plan::{
 use crate::request::Request;
 use crate::road::Error;
 use crate::source_build::scripts::GivenScripts;
+use crate::source_build::uids::check_user;
 use crate::source_build::{SourceBuildRequest, SourceTree, environment};
 use crate::store::BaseImage;
 
@@ -34,6 +35,14 @@ struct Contract {
 pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
     let Decided { request, wanted, tree, base, engine, .. } = decided;
     let contract = contract(decided)?;
+    let shown = format!("`assemble` of the builder `{}`", base.name);
+    check_user(&wanted.allowed_uids, &contract.user, &shown)?;
+    if let SourceSelection::Image(image) = decided.selection {
+        // What starts later runs as the image's own user.
+        let shown = format!("the builder image `{}`", image.reference.familiar());
+        check_user(&wanted.allowed_uids, base.config.user(), &shown)?;
+    }
+    check_on_build(decided)?;
     let scripts = scripts(decided, &contract)?;
     let mut variables = environment::of_sources(tree)?;
     for variable in &wanted.environment {
@@ -127,6 +136,31 @@ fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts,
     })
 }
 
+/// Refuses what ONBUILD instructions ask for and may not, and what b2i cannot do.
+fn check_on_build(decided: &Decided<'_>) -> Result<(), Error> {
+    let Decided { wanted, base, .. } = decided;
+    let instructions = base.config.list("OnBuild");
+    if wanted.block_on_build && !instructions.is_empty() {
+        return Err(Error::OnBuildBlocked { image: base.name.clone(), count: instructions.len() });
+    }
+    for instruction in &instructions {
+        let Some((word, user)) = instruction.trim().split_once(char::is_whitespace) else { continue };
+        if word.eq_ignore_ascii_case("USER") {
+            let shown = format!("an ONBUILD instruction of `{}`", base.name);
+            check_user(&wanted.allowed_uids, user.trim(), &shown)?;
+        }
+    }
+    let unsupported = [
+        (wanted.incremental.is_some(), "incremental builds"),
+        (wanted.runtime.is_some(), "runtime images"),
+        (wanted.callback.is_some(), "callbacks"),
+    ];
+    match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
+        Some((_, what)) => Err(Error::NotSupported { what }),
+        None => Ok(()),
+    }
+}
+
 /// The builder image's working directory; relative places in the container are below it.
 fn working_directory(decided: &Decided<'_>) -> Result<ImagePath, Error> {
     if let SourceSelection::Template(choice) = decided.selection {
@@ -189,6 +223,19 @@ fn injections(
 }
 
 fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
+    let count = decided.base.config.list("OnBuild").len();
+    let on_build = (count > 0).then(|| PlanWarning {
+        message: format!(
+            "the builder's {count} ONBUILD instructions are not carried out: its scripts are run"
+        ),
+        hint: None,
+    });
+    let mut warnings = template_warnings(decided);
+    warnings.extend(on_build);
+    warnings
+}
+
+fn template_warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
     match decided.selection {
         SourceSelection::Template(choice) => choice
             .warnings

@@ -2,6 +2,9 @@
 
 mod artifacts;
 mod images;
+mod scripts;
+mod secrets;
+mod users;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,35 @@
+//! Secrets, injected files and variables of the build alone are there for `assemble`, and nowhere afterwards.
+
+use super::{Image, Place, Sources, everywhere};
+
+const SEES: &str = "cp /tmp/src/program .; [ \"$(cat /run/secrets/token)\" = hunter2 ]; \
+    [ \"$(cat /etc/injected/deep/key)\" = opensesame ]; [ \"$PASSWORD\" = swordfish ]; \
+    echo seen; touch /opt/app-root/src/made";
+
+#[test]
+fn they_leave_no_trace() {
+    let files = tempfile::tempdir().expect("a temporary directory can be made");
+    std::fs::write(files.path().join("token"), "hunter2").expect("writes");
+    std::fs::create_dir_all(files.path().join("injected/deep")).expect("writes");
+    std::fs::write(files.path().join("injected/deep/key"), "opensesame").expect("writes");
+    let secret = format!("id=token,src={}", files.path().join("token").display());
+    let injected = format!("{}:/etc/injected", files.path().join("injected").display());
+    let sources = Sources::new().with_script(".s2i/bin/assemble", SEES);
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let arguments = ["--secret", &secret, "--inject", &injected, "--build-env", "PASSWORD=swordfish"];
+        let image = Image::build(place, builder, &sources, &arguments);
+        assert!(image.messages.contains("| seen"), "{}: {}", place.name(), image.messages);
+        let absent = "! [ -e /run/secrets ] && ! [ -e /etc/injected ] && [ -e made ] && echo gone";
+        assert_eq!(image.shell(absent), "gone", "{}", place.name());
+        let saved = image.daemon.stdout(&["save", image.name.reference()]);
+        for secret in ["hunter2", "opensesame", "swordfish"] {
+            let found = saved.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{}: `{secret}` is in the image", place.name());
+            assert!(!image.messages.contains(secret), "{}", image.messages);
+        }
+        if let Place::Daemon(daemon) = place {
+            let dangling = daemon.text(&["images", "--quiet", "--filter", "label=io.b2i.lease"]);
+            assert_eq!(dangling, "", "what was committed on the way is gone");
+        }
+    });
+}
