@@ -1,11 +1,11 @@
-//! Owns `s2i build`, `rebuild` and `usage`: what was kept and typed becomes a request, and the result is told on the standard error.
+//! Owns `s2i build`, `rebuild`, `usage` and `generate`: what was kept and typed becomes a request, and the result is told on the standard error.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::arguments::{
-    self, BuildArguments, CommonArguments, RebuildArguments, S2iCommand, S2iGlobalArguments, UsageArguments,
-    is_on,
+    self, BuildArguments, CommonArguments, GenerateArguments, RebuildArguments, S2iCommand,
+    S2iGlobalArguments, UsageArguments, is_on,
 };
 use super::configuration::Kept;
 use super::{Typed, daemon, request};
@@ -16,8 +16,9 @@ use crate::cli::printable::{printable, script_line};
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
-use crate::request::Request;
+use crate::request::{BuilderRequest, Request};
 use crate::road::{self, Built, Surroundings};
+use crate::source_build::{EnvironmentVariable, SourceBuildRequest};
 
 /// Builds.
 pub(super) fn build(
@@ -189,4 +190,31 @@ pub(super) fn usage(
         event => others.send(event),
     });
     Runtime::start()?.run(&surroundings, road::show_usage(&image, &request, &surroundings))
+}
+
+/// Writes a Dockerfile that builds whatever is put into `upload/src` beside it.
+pub(super) fn generate(
+    arguments: &GenerateArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let common = CommonArguments::default();
+    let builder = request::reference(&arguments.image, "builder image")?;
+    let variable =
+        |(name, value): &(String, String)| EnvironmentVariable { name: name.clone(), value: value.clone() };
+    let wanted = SourceBuildRequest {
+        builder: Some(BuilderRequest::Image(builder)),
+        environment: arguments.env.iter().map(variable).collect(),
+        ..request::nothing(&common, &settings, context)?
+    };
+    let mut request = request::request(&settings, wanted, &common, context)?;
+    request.limits.assemble_user = arguments.assemble_user.clone().filter(|user| !user.is_empty());
+    if arguments.assemble_runtime_user.is_some() {
+        let message = "`--assemble-runtime-user` has no effect: the Dockerfile has no runtime image";
+        context.progress.events().note(message);
+    }
+    let surroundings = daemon::surroundings(global, &common, &settings, context)?;
+    let mut runtime = Runtime::start()?;
+    write_dockerfile(&arguments.file, &request, &surroundings, context, &mut runtime)
 }
