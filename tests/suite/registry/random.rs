@@ -168,12 +168,12 @@ impl Run {
         let faults = Faults::new(seed, tally);
         let hook = faults.clone();
         let registry = FakeRegistry::start(access, move |seen| hook.of(seen));
-        let elsewhere = (seed % 3 == 0).then(|| registry.uploads_elsewhere());
+        let elsewhere = seed.is_multiple_of(3).then(|| registry.uploads_elsewhere());
         if let Some(elsewhere) = &elsewhere {
             faults.elsewhere.set(elsewhere.name()).expect("set once");
         }
         let directory = tempfile::tempdir().expect("a directory");
-        let chunk_size = (seed % 5 == 0).then_some(2 << 20);
+        let chunk_size = seed.is_multiple_of(5).then_some(2 << 20);
         let credential_files = with_password(&registry.name(), PASSWORD, directory.path()).credential_files;
         let registries = registries(RegistrySettings { credential_files, chunk_size, ..quiet() });
         Self { seed, registry, elsewhere, registries, _directory: directory }
