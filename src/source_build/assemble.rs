@@ -3,6 +3,7 @@
 //! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
 //! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
 
+use super::incremental::SavedArtifacts;
 use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
@@ -33,6 +34,8 @@ pub struct SourceRun<'a> {
     pub template_environment: &'a [(String, String)],
     /// Variables that leave no trace.
     pub build_environment: &'a [EnvironmentVariable],
+    /// What an earlier build saved.
+    pub saved: &'a SavedArtifacts,
     /// Files that are there only while it runs.
     pub transient: &'a [TransientFile],
     /// What it may use.
@@ -164,6 +167,7 @@ fn files<E: crate::failure::Failure>(
     entries.extend(transient);
     let source = destination.join("src")?;
     entries.extend(run.tree.layer_entries(&source, owner));
+    entries.extend(run.saved.entries(&destination.join("artifacts")?, owner));
     entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));
     Ok(Layer::new(entries, run.date)?)
 }

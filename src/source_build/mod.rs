@@ -6,6 +6,7 @@
 
 pub mod assemble;
 pub mod environment;
+pub mod incremental;
 pub mod produced;
 pub mod request;
 pub mod scripts;

@@ -2,6 +2,7 @@
 
 mod base;
 mod image;
+mod incremental;
 mod prepare;
 mod run;
 mod scripts;

@@ -17,6 +17,7 @@ use crate::road::stage::UsedContainer;
 use crate::road::{Error, Surroundings};
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
+use crate::source_build::incremental::SavedArtifacts;
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::store::daemon::remove_leftovers;
 
@@ -46,20 +47,23 @@ impl SourceWork<'_> {
         }
     }
 
-    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+    pub(super) fn sandbox_settings(&self) -> SandboxSettings {
         let prepared = self.prepared;
-        let settings = SandboxSettings {
+        SandboxSettings {
             program: self.surroundings.program.clone(),
             cache: prepared.lease.cache().clone(),
             temporary: prepared.lease.temporary_directory().to_owned(),
             date: self.date(),
             allow_root: prepared.stage.limits.allow_root_sandbox,
-        };
-        let image = sandbox_image(&prepared.base)?;
-        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+        }
     }
 
-    fn date(&self) -> u64 {
+    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+        let image = sandbox_image(&self.prepared.base)?;
+        Ok(SandboxEngine::new(self.sandbox_settings(), image, self.surroundings.events.clone()))
+    }
+
+    pub(super) fn date(&self) -> u64 {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
@@ -77,7 +81,8 @@ impl SourceWork<'_> {
         let events = &self.surroundings.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let assembled = assemble(engine, self.source_run(image, limits), events).await?;
+        let saved = self.saved().await;
+        let assembled = assemble(engine, self.source_run(image, limits, &saved), events).await?;
         let AssembledSources { container, labels } = assembled;
         if stage.product == PlannedProduct::Image {
             let changes = match container.take_changes(events).await {
@@ -103,7 +108,12 @@ impl SourceWork<'_> {
         Ok(Made::Artifact(artifact))
     }
 
-    fn source_run<'a>(&'a self, image: &'a str, limits: ContainerLimits) -> SourceRun<'a> {
+    fn source_run<'a>(
+        &'a self,
+        image: &'a str,
+        limits: ContainerLimits,
+        saved: &'a SavedArtifacts,
+    ) -> SourceRun<'a> {
         let prepared = self.prepared;
         SourceRun {
             stage: &prepared.stage,
@@ -113,6 +123,7 @@ impl SourceWork<'_> {
             tree: &prepared.tree,
             scripts: &prepared.scripts,
             template_environment: &prepared.template_environment,
+            saved,
             transient: &prepared.transient,
             build_environment: &self.wanted.build_environment,
             limits,

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod images;
+mod incremental;
 mod scripts;
 mod secrets;
 mod users;
