@@ -9,7 +9,9 @@ mod output;
 pub mod sandbox;
 mod transient;
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +46,8 @@ pub struct ContainerSpec {
     pub add_hosts: Vec<String>,
     /// Capabilities that the command does not get, whatever engine and user would give it.
     pub drop_capabilities: Vec<String>,
+    /// The file that gets the command's standard output as it is; none means that it is told line by line.
+    pub stdout: Option<Arc<File>>,
     /// The lease of this run; a later run recognises by it what was left behind.
     pub lease: String,
 }

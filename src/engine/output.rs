@@ -3,6 +3,9 @@
 //! Must not know where the bytes come from.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
 
 use crate::events::{Event, Events, ScriptStream};
 
@@ -18,6 +21,8 @@ const MAXIMUM_KEPT: usize = 4 * 1024;
 /// The lines of both streams of one container.
 pub(in crate::engine) struct Output<'a> {
     events: &'a Events,
+    /// Gets standard output as it is, until it takes no more.
+    file: Option<Arc<File>>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     last: VecDeque<String>,
@@ -25,11 +30,23 @@ pub(in crate::engine) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(in crate::engine) fn new(events: &'a Events) -> Self {
-        Self { events, stdout: Vec::new(), stderr: Vec::new(), last: VecDeque::new() }
+        Self { events, file: None, stdout: Vec::new(), stderr: Vec::new(), last: VecDeque::new() }
+    }
+
+    /// Hands standard output on to a file, if there is one, instead of taking it for lines.
+    pub(in crate::engine) fn to(self, file: Option<Arc<File>>) -> Self {
+        Self { file, ..self }
     }
 
     /// Takes bytes in and sends each line that is complete.
     pub(in crate::engine) fn add(&mut self, stream: ScriptStream, bytes: &[u8]) {
+        if let (ScriptStream::Stdout, Some(file)) = (stream, &self.file) {
+            if let Err(error) = (&**file).write_all(bytes) {
+                // Whoever reads the file sees that it ends too early.
+                tracing::warn!(%error, "the output of a command was not kept");
+            }
+            return;
+        }
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = part;
             while !rest.is_empty() {
@@ -105,7 +122,7 @@ fn unfinished_character(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 

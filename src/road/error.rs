@@ -174,6 +174,20 @@ pub enum Error {
         /// What.
         what: &'static str,
     },
+    /// An earlier result whose builder saves nothing.
+    #[error("`{image}` has no script `save-artifacts`")]
+    NoSaveArtifacts {
+        /// The image.
+        image: String,
+    },
+    /// What an earlier result saved is no archive that can be taken over.
+    #[error("what `{script}` printed cannot be taken over")]
+    SavedArchive {
+        /// The script.
+        script: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A user that is not allowed.
     #[error(transparent)]
     UserNotAllowed(#[from] UserNotAllowed),

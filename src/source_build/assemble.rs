@@ -3,6 +3,7 @@
 //! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
 //! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
 
+use super::incremental::SavedArtifacts;
 use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
@@ -33,6 +34,8 @@ pub struct SourceRun<'a> {
     pub template_environment: &'a [(String, String)],
     /// Variables that leave no trace.
     pub build_environment: &'a [EnvironmentVariable],
+    /// What an earlier build saved.
+    pub saved: &'a SavedArtifacts,
     /// Files that are there only while it runs.
     pub transient: &'a [TransientFile],
     /// What it may use.
@@ -78,6 +81,7 @@ where
         transient: run.transient.iter().map(|file| file.path.clone()).collect(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
+        stdout: None,
         lease: run.lease.to_owned(),
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
@@ -165,6 +169,7 @@ fn files<E: crate::failure::Failure>(
     entries.extend(transient);
     let source = destination.join("src")?;
     entries.extend(run.tree.layer_entries(&source, owner));
+    entries.extend(run.saved.entries(&destination.join("artifacts")?, owner));
     entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));
     Ok(Layer::new(entries, run.date)?)
 }

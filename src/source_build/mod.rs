@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod build_cache;
 pub mod environment;
+pub mod incremental;
 pub mod produced;
 pub mod request;
 pub mod scripts;

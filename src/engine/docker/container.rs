@@ -204,7 +204,7 @@ impl Container for DockerContainer {
             let places = self.places().await?;
             self.podmans_places.get_or_init(|| places);
         }
-        let mut output = Output::new(events);
+        let mut output = Output::new(events).to(self.spec.stdout.clone());
         let running = self.run_to_end(&mut output);
         let code = match self.spec.limits.timeout {
             None => running.await,

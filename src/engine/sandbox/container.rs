@@ -169,12 +169,12 @@ impl Container for SandboxContainer {
     }
 
     async fn run(&self, events: &Events) -> Result<Ended, SandboxError> {
-        let (command, events) = (self.command(), events.clone());
+        let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
         let (answer, last_lines) = self
             .ask(move |keeper| {
                 let action = "run the command";
                 keeper.send(&Request::Run(Box::new(command)), action)?;
-                let mut output = Output::new(&events);
+                let mut output = Output::new(&events).to(stdout);
                 loop {
                     match keeper.frame(action)? {
                         (FrameKind::Stdout, bytes) => output.add(ScriptStream::Stdout, &bytes),

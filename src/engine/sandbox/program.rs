@@ -62,6 +62,7 @@ impl SandboxProgram {
             drop_capabilities: Vec::new(),
             mounts: Vec::new(),
             transient: Vec::new(),
+            stdout: None,
             lease: options.lease,
         };
         let engine = engine.clone();

@@ -4,6 +4,7 @@ mod base;
 mod caches;
 mod dockerfile;
 mod image;
+mod incremental;
 mod prepare;
 mod run;
 mod scripts;

@@ -18,6 +18,7 @@ use crate::road::stage::UsedContainer;
 use crate::road::{Error, Surroundings};
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
+use crate::source_build::incremental::SavedArtifacts;
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::store::daemon::remove_leftovers;
 
@@ -43,27 +44,30 @@ impl SourceWork<'_> {
                 self.run_on(&engine, &image, &caches, UsedContainer::Docker).await
             }
             EngineKind::Sandbox => {
-                let engine = self.sandbox()?;
-                let caches = self.caches(CachePlace::Directories { ids: engine.ids()? }).await?;
-                self.run_on(&engine, &prepared.base.name, &caches, UsedContainer::Sandbox).await
+                // Nothing is mounted there yet, so nothing is kept for the next build.
+                let caches = StageCaches::default();
+                self.run_on(&self.sandbox()?, &prepared.base.name, &caches, UsedContainer::Sandbox).await
             }
         }
     }
 
-    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+    pub(super) fn sandbox_settings(&self) -> SandboxSettings {
         let prepared = self.prepared;
-        let settings = SandboxSettings {
+        SandboxSettings {
             program: self.surroundings.program.clone(),
             cache: prepared.lease.cache().clone(),
             temporary: prepared.lease.temporary_directory().to_owned(),
             date: self.date(),
             allow_root: prepared.stage.limits.allow_root_sandbox,
-        };
-        let image = sandbox_image(&prepared.base)?;
-        Ok(SandboxEngine::new(settings, image, self.surroundings.events.clone()))
+        }
     }
 
-    fn date(&self) -> u64 {
+    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+        let image = sandbox_image(&self.prepared.base)?;
+        Ok(SandboxEngine::new(self.sandbox_settings(), image, self.surroundings.events.clone()))
+    }
+
+    pub(super) fn date(&self) -> u64 {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
@@ -82,7 +86,8 @@ impl SourceWork<'_> {
         let events = &self.surroundings.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let assembled = assemble(engine, self.source_run(image, limits, caches), events).await?;
+        let saved = self.saved().await;
+        let assembled = assemble(engine, self.source_run(image, limits, caches, &saved), events).await?;
         let AssembledSources { container, labels } = assembled;
         if stage.product == PlannedProduct::Image {
             let changes = match container.take_changes(events).await {
@@ -113,6 +118,7 @@ impl SourceWork<'_> {
         image: &'a str,
         limits: ContainerLimits,
         caches: &StageCaches,
+        saved: &'a SavedArtifacts,
     ) -> SourceRun<'a> {
         let prepared = self.prepared;
         SourceRun {
@@ -123,6 +129,7 @@ impl SourceWork<'_> {
             tree: &prepared.tree,
             scripts: &prepared.scripts,
             template_environment: &prepared.template_environment,
+            saved,
             transient: &prepared.transient,
             build_environment: &self.wanted.build_environment,
             limits,

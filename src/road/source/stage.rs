@@ -3,7 +3,7 @@
 use super::base::base_source;
 use super::prepare::Engine;
 use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
-use crate::image::ImagePath;
+use crate::image::{ImagePath, ImageReference};
 use crate::plan::{
     PlanWarning, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
     PlannedSources, SourceStage,
@@ -74,7 +74,7 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         add_hosts: wanted.add_hosts.clone(),
         drop_capabilities: wanted.drop_capabilities.clone(),
         on_build: Vec::new(),
-        incremental: None,
+        incremental: previous(decided),
         runtime: None,
         warnings: warnings(decided),
     })
@@ -150,15 +150,22 @@ fn check_on_build(decided: &Decided<'_>) -> Result<(), Error> {
             check_user(&wanted.allowed_uids, user.trim(), &shown)?;
         }
     }
+    let removes = wanted.incremental.as_ref().is_some_and(|previous| previous.remove);
     let unsupported = [
-        (wanted.incremental.is_some(), "incremental builds"),
         (wanted.runtime.is_some(), "runtime images"),
         (wanted.callback.is_some(), "callbacks"),
+        (removes, "removals of the image before"),
     ];
     match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
         Some((_, what)) => Err(Error::NotSupported { what }),
         None => Ok(()),
     }
+}
+
+/// The image of the build before.
+fn previous(decided: &Decided<'_>) -> Option<ImageReference> {
+    let previous = decided.wanted.incremental.as_ref()?;
+    previous.image.clone().or_else(|| decided.request.tags.first().cloned())
 }
 
 /// The builder image's working directory; relative places in the container are below it.

@@ -3,6 +3,7 @@
 mod artifacts;
 mod classic;
 mod images;
+mod incremental;
 mod scripts;
 mod secrets;
 mod users;

@@ -2,8 +2,8 @@
 
 use super::{Image, Place, Sources, everywhere};
 
-const SEES: &str = "cp /tmp/src/program .; [ \"$(cat /run/secrets/token)\" = hunter2 ]; \
-    [ \"$(cat /etc/injected/deep/key)\" = opensesame ]; [ \"$PASSWORD\" = swordfish ]; \
+const SEES: &str = "cp /tmp/src/program .; [ \"$(cat /run/secrets/token | tr a-y b-z)\" = ivoufs2 ]; \
+    [ \"$(cat /etc/injected/deep/key | tr a-y b-z)\" = pqfotftbnf ]; [ \"$(echo $PASSWORD | tr a-y b-z)\" = txpsegjti ]; \
     echo seen; touch /opt/app-root/src/made";
 
 #[test]

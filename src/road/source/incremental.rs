@@ -1,0 +1,96 @@
+//! Owns incremental builds: finding the image of the build before, and what becomes of the build if there is none.
+//!
+//! Whatever is wrong with it, the build goes on without it, as S2I's does, and says so.
+
+use super::base::Images;
+use super::run::SourceWork;
+use crate::assemble::RunError;
+use crate::engine::docker::DockerEngine;
+use crate::engine::sandbox::SandboxEngine;
+use crate::plan::EngineKind;
+use crate::road::Error;
+use crate::road::sandbox::sandbox_image;
+use crate::road::script::container_limits;
+use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
+use crate::store::{BaseImage, BaseLayers};
+
+impl SourceWork<'_> {
+    /// What the build before saved, or nothing.
+    pub(super) async fn saved(&self) -> SavedArtifacts {
+        let (Some(previous), Some(name)) = (&self.wanted.incremental, &self.prepared.stage.incremental)
+        else {
+            return SavedArtifacts::default();
+        };
+        let events = &self.surroundings.events;
+        let images = Images {
+            engine: self.prepared.stage.engine,
+            daemon: self.prepared.daemon.as_ref(),
+            platform: Some(self.prepared.stage.platform.clone()),
+            request: self.request,
+            surroundings: self.surroundings,
+        };
+        let saved = match images.find(name, previous.pull).await {
+            Ok(image) => self.saved_of(&image).await,
+            Err(error) => Err(error),
+        };
+        saved.unwrap_or_else(|error| {
+            let message = format!("nothing is taken over from `{}`: {}", name.familiar(), whole(&error));
+            events.warning(message, Some("The build goes on without it.".into()));
+            SavedArtifacts::default()
+        })
+    }
+
+    async fn saved_of(&self, image: &BaseImage) -> Result<SavedArtifacts, Error> {
+        let prepared = self.prepared;
+        let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
+        let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
+        let run = SaveRun {
+            stage: &prepared.stage,
+            scripts: &prepared.scripts,
+            limits: container_limits(&prepared.stage.limits),
+            directory: prepared.lease.temporary_directory(),
+            date: self.date(),
+            lease: prepared.lease.id(),
+        };
+        let events = &self.surroundings.events;
+        match (prepared.stage.engine, &image.layers) {
+            (EngineKind::Docker, BaseLayers::Daemon { image_id }) => {
+                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
+                let directory = prepared.lease.temporary_directory().to_owned();
+                let engine = DockerEngine::new(daemon.clone(), directory);
+                Ok(save_artifacts(&engine, image_id, script, &run, events).await?)
+            }
+            (EngineKind::Docker, _) => Err(Error::NoDaemon),
+            (EngineKind::Sandbox, _) => {
+                let engine =
+                    SandboxEngine::new(self.sandbox_settings(), sandbox_image(image)?, events.clone());
+                Ok(save_artifacts(&engine, &image.name, script, &run, events).await?)
+            }
+        }
+    }
+}
+
+/// An error with the reasons behind it.
+fn whole(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+impl<E: crate::failure::Failure> From<SaveError<E>> for Error
+where
+    Self: From<RunError<E>>,
+{
+    fn from(error: SaveError<E>) -> Self {
+        match error {
+            SaveError::Run(error) => error.into(),
+            SaveError::Archive { script, source } => {
+                Self::SavedArchive { script: script.to_string(), source }
+            }
+        }
+    }
+}
