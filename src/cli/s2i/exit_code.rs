@@ -22,8 +22,6 @@ const SCRIPTS: u8 = 11;
 /// `UserNotAllowed`: an image's user is not among those allowed.
 const USER_NOT_ALLOWED: u8 = 15;
 
-/// `UserNotAllowed`.
-const USER: u8 = 15;
 /// `EmptyGitRepository`.
 const EMPTY_REPOSITORY: u8 = 16;
 
@@ -42,7 +40,6 @@ fn of_road(error: &road::Error) -> u8 {
         road::Error::Registry(error) => of_registry(error),
         road::Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
         road::Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
-        road::Error::UserNotAllowed(_) => USER,
         road::Error::Run(error) => of_run(error, of_daemon),
         road::Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
         road::Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
