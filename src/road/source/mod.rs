@@ -82,7 +82,7 @@ pub(super) async fn build(
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
     match made? {
-        Made::Artifact(artifact) => build_artifact(request, artifact, &prepared.stage, surroundings).await,
+        Made::Artifact(artifact) => build_artifact(request, *artifact, &prepared.stage, surroundings).await,
         Made::Image(made) => {
             let image = PreparedImage {
                 artifact: None,
@@ -98,7 +98,7 @@ pub(super) async fn build(
 
 /// What a source stage makes.
 enum Made {
-    Artifact(Artifact),
+    Artifact(Box<Artifact>),
     Image(Box<MadeImage>),
 }
 

@@ -147,8 +147,8 @@ fn the_change_has_what_dockers_commit_has() {
     let imported = docker.output_of_input(&["import", "-", name.reference()], both);
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
     let container = docker.start(&["--network", "none", name.reference(), "/bin/sh", "-c", SCRIPT]);
-    docker.stdout(&["wait", &container.id()]);
-    docker.stdout(&["commit", &container.id(), name.reference()]);
+    docker.stdout(&["wait", container.id()]);
+    docker.stdout(&["commit", container.id(), name.reference()]);
     let saved = docker.stdout(&["save", name.reference()]);
     let manifest = member(&saved, "manifest.json").expect("a saved image has one");
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
