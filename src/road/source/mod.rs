@@ -1,6 +1,7 @@
 //! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
 
 mod base;
+mod callback;
 mod image;
 mod incremental;
 mod prepare;
@@ -75,11 +76,27 @@ pub(super) async fn build(
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
     // What contradicts itself should not cost a build.
     let plan = whole_plan(request, wanted, &prepared)?;
+    let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
+    let built = carry_out(request, wanted, prepared, plan, surroundings).await;
+    if let Some(url) = &wanted.callback {
+        let none = std::collections::BTreeMap::new();
+        callback::tell(url, built.is_ok(), if built.is_ok() { &labels } else { &none }, surroundings).await;
+    }
+    built
+}
+
+async fn carry_out(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    prepared: PreparedSource,
+    plan: Plan,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
     let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
     match made? {
-        Made::Artifact(artifact) => build_artifact(request, artifact, &prepared.stage, surroundings).await,
+        Made::Artifact(artifact) => build_artifact(request, *artifact, &prepared.stage, surroundings).await,
         Made::Image(made) => {
             let image = PreparedImage {
                 artifact: None,
@@ -95,7 +112,7 @@ pub(super) async fn build(
 
 /// What a source stage makes.
 enum Made {
-    Artifact(Artifact),
+    Artifact(Box<Artifact>),
     Image(Box<MadeImage>),
 }
 

@@ -105,7 +105,7 @@ impl SourceWork<'_> {
         let removed = container.remove().await;
         let artifact = taken?;
         removed?;
-        Ok(Made::Artifact(artifact))
+        Ok(Made::Artifact(Box::new(artifact)))
     }
 
     fn source_run<'a>(
