@@ -22,6 +22,8 @@
 
 #[path = "daemon/measure.rs"]
 mod measure;
+#[path = "daemon/memory.rs"]
+mod memory;
 #[path = "daemon/samples.rs"]
 mod samples;
 
@@ -31,7 +33,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use measure::{median, timed, watch_memory};
+use measure::{median, timed};
+use memory::watch_memory;
 
 const BASE: &str = "b2i-test/glibc:12";
 const RUNS: usize = 7;

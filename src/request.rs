@@ -39,6 +39,8 @@ pub struct Request {
     pub tags: Vec<ImageReference>,
     /// Where the result goes; none means the daemon, or an archive where there is none.
     pub outputs: Vec<Output>,
+    /// Whether the result is started afterwards. The network of the limits is then the program's too, in the sandbox.
+    pub run: bool,
     /// When images are pulled.
     pub pull: PullPolicy,
     /// Use no network at all.

@@ -100,6 +100,7 @@ pub(super) fn request(
         image: image(arguments, settings, environment)?,
         tags: tags(arguments)?,
         outputs: outputs(arguments)?,
+        run: arguments.output.run,
         pull,
         offline,
         compression: arguments.output.compression.unwrap_or_default(),

@@ -117,6 +117,7 @@ pub(super) fn source_build(
         description: None,
         callback: None,
         use_caches: !typed.no_build_cache,
+        cache_key: None,
         download_timeout: None,
     })
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::events::Events;
 use crate::image::ImagePath;
@@ -88,6 +89,16 @@ pub struct ContainerLimits {
 
 /// A tar stream on its way into a container.
 pub type TarStream = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// Where the streams of a program lead that is run for its own sake.
+pub struct ProgramStreams {
+    /// Read as the program's standard input, if that is open.
+    pub stdin: Box<dyn AsyncRead + Send + Unpin>,
+    /// Gets its standard output; with a terminal, everything.
+    pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Gets its standard error.
+    pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
+}
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -144,16 +144,23 @@ impl TreeWriter {
         self.make_directories(name, &path)
     }
 
-    /// Writes a file and returns its size in bytes.
+    /// Writes a file and returns its size in bytes. Its mode says whether it is `executable`, and nothing else.
     ///
     /// # Errors
     /// [`UnpackError`], as for every member.
-    pub fn file(&mut self, name: &str, content: &mut dyn Read) -> Result<u64, UnpackError> {
+    pub fn file(&mut self, name: &str, content: &mut dyn Read, executable: bool) -> Result<u64, UnpackError> {
         let path = self.admit_below_root(name)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let mut file =
             self.root.open_with(&path, &options).map_err(|error| self.not_created(name, &path, error))?;
+        #[cfg(unix)]
+        if executable {
+            let mode = <cap_std::fs::Permissions as cap_std::fs::PermissionsExt>::from_mode(0o700);
+            file.set_permissions(mode).map_err(|error| self.failed("set the mode of", &path, error))?;
+        }
+        #[cfg(not(unix))]
+        let _ = executable;
         self.copy(name, content, &mut file)
     }
 
@@ -299,7 +306,7 @@ mod tests {
     fn writes_files_directories_and_links() {
         let (directory, mut writer) = writer();
         writer.directory("./lib/").expect("makes");
-        assert_eq!(writer.file("lib/deep/a.txt", &mut &b"abc"[..]).expect("writes"), 3);
+        assert_eq!(writer.file("lib/deep/a.txt", &mut &b"abc"[..], false).expect("writes"), 3);
         writer.symlink("lib/b.txt", "deep/../deep/a.txt").expect_err("`..` behind a name");
         writer.symlink("lib/b.txt", "deep/a.txt").expect("links");
         writer.symlink("lib/deep/up", "../b.txt").expect("links");
@@ -314,7 +321,7 @@ mod tests {
         for name in ["../x", "a/../../x", "/etc/passwd", "a\0b", "", ".", &"a/".repeat(200), &"a".repeat(300)]
         {
             assert!(
-                matches!(writer.file(name, &mut io::empty()), Err(UnpackError::Refused { .. })),
+                matches!(writer.file(name, &mut io::empty(), false), Err(UnpackError::Refused { .. })),
                 "{name:?}"
             );
             writer.entries = 0;
@@ -329,7 +336,7 @@ mod tests {
         }
         writer.directory("real").expect("makes");
         writer.symlink("link", "real").expect("links");
-        let error = writer.file("link/pwn", &mut io::empty()).expect_err("refused");
+        let error = writer.file("link/pwn", &mut io::empty(), false).expect_err("refused");
         assert!(error.to_string().contains("`link/pwn`"), "{error}");
         writer.symlink("link", "real").expect_err("the name is taken");
         writer.entries = 0;
@@ -341,9 +348,9 @@ mod tests {
     #[test]
     fn refuses_duplicates_and_files_as_directories() {
         let (_directory, mut writer) = writer();
-        writer.file("a", &mut &b"1"[..]).expect("writes");
-        writer.file("a", &mut &b"2"[..]).expect_err("duplicate");
-        writer.file("a/b", &mut io::empty()).expect_err("not a directory");
+        writer.file("a", &mut &b"1"[..], false).expect("writes");
+        writer.file("a", &mut &b"2"[..], false).expect_err("duplicate");
+        writer.file("a/b", &mut io::empty(), false).expect_err("not a directory");
         writer.directory("a").expect_err("not a directory");
         writer.directory("d").expect("makes");
         writer.directory("d").expect("a directory may be named twice");
@@ -352,7 +359,7 @@ mod tests {
     #[test]
     fn stops_at_the_limits() {
         let (_directory, mut writer) = writer();
-        let error = writer.file("bomb", &mut io::repeat(0)).expect_err("stops");
+        let error = writer.file("bomb", &mut io::repeat(0), false).expect_err("stops");
         assert!(matches!(error, UnpackError::TooLarge { limit: 100, .. }), "{error}");
         let error = (0..20).find_map(|index| writer.directory(&format!("d{index}")).err()).expect("stops");
         assert!(matches!(error, UnpackError::TooMany { limit: 10 }), "{error}");

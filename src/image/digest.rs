@@ -18,7 +18,9 @@ pub struct Digest([u8; 32]);
 
 /// A text that is no SHA-256 digest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, optionally after `sha256:`)")]
+#[error(
+    "`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, in lower case if `sha256:` stands before them)"
+)]
 pub struct InvalidDigest(String);
 
 impl Digest {
@@ -48,11 +50,17 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = InvalidDigest;
 
-    /// Parses `sha256:<hex>` or the bare hexadecimal digits, as checksum files have them.
+    /// Parses `sha256:<hex>` or the bare hexadecimal digits, as checksum files have them. These may be in upper case; a
+    /// digest with its algorithm has one form only (OCI image spec v1.1, "descriptor.md").
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let invalid = || InvalidDigest(text.to_owned());
+        let digits = match text.strip_prefix("sha256:") {
+            Some(digits) if digits.bytes().any(|byte| byte.is_ascii_uppercase()) => return Err(invalid()),
+            Some(digits) => digits,
+            None => text,
+        };
         let mut bytes = [0; 32];
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| InvalidDigest(text.to_owned()))?;
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| invalid())?;
         Ok(Self(bytes))
     }
 }
@@ -168,13 +176,15 @@ mod tests {
     fn parses_with_and_without_algorithm() {
         let digest = Digest::of(b"");
         assert_eq!(EMPTY.parse(), Ok(digest));
+        assert_eq!(EMPTY.to_uppercase().parse(), Ok(digest));
         assert_eq!(format!("sha256:{EMPTY}").parse(), Ok(digest));
         assert_eq!(digest.to_string(), format!("sha256:{EMPTY}"));
     }
 
     #[test]
-    fn refuses_other_algorithms_and_lengths() {
-        for text in ["", "sha256:", "sha512:00", "sha256:zz", &EMPTY[1..]] {
+    fn refuses_other_algorithms_lengths_and_forms() {
+        let upper = format!("sha256:{}", EMPTY.to_uppercase());
+        for text in ["", "sha256:", "sha512:00", "sha256:zz", &EMPTY[1..], &upper] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

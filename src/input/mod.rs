@@ -24,9 +24,10 @@ pub use error::InputError;
 pub use http::{HttpError, HttpOptions, Secret};
 pub use source::InputSource;
 
-use crate::events::{Events, Step};
+use crate::events::{Events, RunningStep, Step};
 use crate::fs::Lease;
 use crate::image::Digest;
+pub(crate) use archive::UnpackedTree;
 use spool::{Progress, run_blocking};
 
 /// The name under which every artifact is placed; nothing added may take it.
@@ -121,22 +122,7 @@ pub async fn fetch(
     // A file of this machine is opened, not fetched: a step without work is no news.
     let reports = if matches!(source, InputSource::File(_)) { Events::silent() } else { events.clone() };
     let step = reports.start(Step::Fetch, shown.clone(), None);
-    let fetched = match source {
-        InputSource::Url(url) => {
-            http::fetch(url, options, lease, events, Progress::new(step.clone())).await?
-        }
-        InputSource::File(path) => {
-            let (path, options) = (path.clone(), options.clone());
-            run_blocking(move |stop| file::open(&path, &options, stop)).await?
-        }
-        InputSource::Stdin => {
-            let (options, progress) = (options.clone(), Progress::new(step.clone()));
-            let directory = lease.temporary_directory().to_owned();
-            let mut stdin = stdin;
-            run_blocking(move |stop| file::spool_stdin(&mut stdin, &options, &directory, progress, stop))
-                .await?
-        }
-    };
+    let fetched = fetch_file(source, options, lease, stdin, events, &step).await?;
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
     let found = run_blocking(move |stop| {
         let archive::Found { artifact, tree } =
@@ -149,6 +135,71 @@ pub async fn fetch(
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let Fetched { name, size, sha256, content } = artifact;
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
+}
+
+/// Fetches the one file that `source` names, whatever is in it.
+async fn fetch_file(
+    source: &InputSource,
+    options: &InputOptions,
+    lease: &Lease,
+    mut stdin: impl Read + Send + 'static,
+    events: &Events,
+    step: &RunningStep,
+) -> Result<Fetched, InputError> {
+    let progress = Progress::new(step.clone());
+    let options = options.clone();
+    match source {
+        InputSource::Url(url) => http::fetch(url, &options, lease, events, progress).await,
+        InputSource::File(path) => {
+            let path = path.clone();
+            run_blocking(move |stop| file::open(&path, &options, stop)).await
+        }
+        InputSource::Stdin => {
+            let directory = lease.temporary_directory().to_owned();
+            run_blocking(move |stop| file::spool_stdin(&mut stdin, &options, &directory, progress, stop))
+                .await
+        }
+    }
+}
+
+/// An archive of sources, unpacked; or what is no archive.
+pub(crate) enum SourceArchive {
+    /// It is an archive.
+    Unpacked(UnpackedTree),
+    /// It is something else.
+    Other {
+        /// Its name.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Its bytes.
+        content: FileContent,
+    },
+}
+
+/// Fetches `source` and unpacks all of it below the lease's directory, where it stays until the lease goes.
+///
+/// # Errors
+/// [`InputError`]; whatever was begun goes with the lease.
+pub(crate) async fn fetch_source_archive(
+    source: &InputSource,
+    options: &InputOptions,
+    lease: &Lease,
+    stdin: impl Read + Send + 'static,
+    events: &Events,
+    step: &RunningStep,
+) -> Result<SourceArchive, InputError> {
+    let shown = source.to_string();
+    let fetched = fetch_file(source, options, lease, stdin, events, step).await?;
+    let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
+    let unpacked = run_blocking(move |stop| {
+        let found = archive::unpack_sources(&fetched, &shown, &options, &directory, stop)?;
+        Ok::<_, InputError>(match found {
+            Some(tree) => SourceArchive::Unpacked(tree),
+            None => SourceArchive::Other { name: fetched.name, size: fetched.size, content: fetched.content },
+        })
+    });
+    unpacked.await
 }
 
 /// Gathers the files that go with an artifact which is there already.

@@ -6,6 +6,7 @@
 mod client;
 mod redirect;
 mod retry;
+mod send;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub use client::{ClientError, ProxySettings};
 pub(crate) use client::{ClientSetup, client};
 pub(crate) use redirect::{MAX_REDIRECTS, RefusedRedirect, same_origin, target};
 pub(crate) use retry::{Retries, may_pass, retry_after};
+pub use send::UntrustedConnection;
+pub(crate) use send::{SendError, tries};
 
 /// How the network is used.
 #[derive(Clone, Debug)]
@@ -89,7 +92,7 @@ pub(crate) fn describe(error: &dyn Error) -> String {
 }
 
 /// Says whether TLS itself failed; a certificate that is not trusted now will not be a second later.
-pub(crate) fn is_tls(error: &reqwest::Error) -> bool {
+fn is_tls(error: &reqwest::Error) -> bool {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = source {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);

@@ -100,7 +100,12 @@ fn stage(
         }
         Selection::Image(image) => assemble_image(request, decided, image, outputs)?,
     };
-    if matches!(assembly, Assembly::Place { .. }) && request.limits != Limits::default() {
+    // In the sandbox, these are also the program's that `--run` starts.
+    let in_sandbox = request.run && !outputs.contains(&Output::Docker);
+    let network = request.limits.network.clone().filter(|_| in_sandbox);
+    let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;
+    let of_program = Limits { network, allow_root_sandbox, ..Limits::default() };
+    if matches!(assembly, Assembly::Place { .. }) && request.limits != of_program {
         warnings.push(PlanWarning {
             message: "limits, network and user of `assemble` have no effect: b2i places the artifact itself"
                 .into(),

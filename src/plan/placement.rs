@@ -16,7 +16,7 @@ pub(super) fn template_entries(entries: &[Entry]) -> Vec<PlannedEntry> {
         path: entry.path.clone(),
         what: match &entry.kind {
             EntryKind::Directory => EntrySource::Directory,
-            EntryKind::File { .. } => EntrySource::Template { index },
+            EntryKind::File { .. } | EntryKind::Fifo => EntrySource::Template { index },
             EntryKind::HardLink { target } => EntrySource::HardLink { target: target.clone() },
             EntryKind::Symlink { target } => EntrySource::Symlink { target: target.clone() },
         },

@@ -26,6 +26,7 @@ pub(super) fn request() -> Request {
         image: ImageRequest::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
+        run: false,
         pull: PullPolicy::Missing,
         offline: false,
         compression: Compression::Auto,

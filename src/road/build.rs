@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::known::KnownLayer;
 use super::prepare::{Prepared, prepare, prepare_artifact};
+use super::sandbox::RunnableImage;
 use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Built, BuiltImage, Error, Surroundings};
@@ -49,7 +50,7 @@ pub(super) async fn build_prepared(
     let work = Work::new(request, surroundings, &prepared);
     let result = work.build(made).await;
     work.clean_up(result.is_err()).await;
-    let (images, index) = result?;
+    let (images, index, runnable) = result?;
     let main = work.main_image();
     let (Some(shown), Some(stage)) = (images.get(main), prepared.plan.stages.get(main)) else {
         return Err(Error::NoOutput);
@@ -69,8 +70,12 @@ pub(super) async fn build_prepared(
         layer_digest: shown.layer_digest,
         index_digest: index,
         images,
+        runnable,
     })
 }
+
+/// The images, the index of them, and what `--run` starts in the sandbox.
+type BuildResult = (Vec<BuiltImage>, Option<Digest>, Option<RunnableImage>);
 
 /// A build on its way.
 pub(super) struct Work<'a> {
@@ -78,7 +83,7 @@ pub(super) struct Work<'a> {
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
     /// The registries that bases come from.
-    sources: OnceLock<Registries>,
+    pub(super) sources: OnceLock<Registries>,
 }
 
 /// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
@@ -128,7 +133,7 @@ impl<'a> Work<'a> {
         single.or_else(|| plan.stages.iter().position(|stage| host.matches(&stage.platform))).unwrap_or(0)
     }
 
-    async fn build(&self, mut made: Option<MadeImage>) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
+    async fn build(&self, mut made: Option<MadeImage>) -> Result<BuildResult, Error> {
         let memo = self.surroundings.memo(self.request.use_memo)?;
         let mut layers = Vec::new();
         let stages = self.stages();
@@ -181,7 +186,7 @@ impl<'a> Work<'a> {
         &self,
         assembled: &mut [Assembled<'_>],
         layers: &mut [KnownLayer<'_>],
-    ) -> Result<(Vec<BuiltImage>, Option<Digest>), Error> {
+    ) -> Result<BuildResult, Error> {
         let unneeded: Vec<_> = assembled.iter_mut().filter_map(Assembled::take_unneeded).collect();
         let removing = async {
             for container in unneeded {
@@ -196,7 +201,8 @@ impl<'a> Work<'a> {
         for (one, manifest) in assembled.iter().zip(&told.images) {
             images.push(self.built_image(one, layers, manifest.digest())?);
         }
-        Ok((images, told.index.digest()))
+        let runnable = assembled[self.main_image()].runnable(layers).await?;
+        Ok((images, told.index.digest(), runnable))
     }
 
     fn built_image(

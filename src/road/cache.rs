@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::prepare::remove_abandoned;
 use super::{Error, Surroundings};
 use crate::fs::CacheDirectory;
-use crate::store::cache::{self, PartUsage, Pruned};
+use crate::store::cache::{self, BuildCacheStore, PartUsage, Pruned, VolumeUsage};
+use crate::store::daemon::{CacheVolume, Daemon, cache_volumes, remove_cache_volume};
 
 /// What the cache holds.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +37,11 @@ pub struct CachePruned {
 /// [`Error`] if it cannot be read.
 pub async fn cache_info(surroundings: &Surroundings) -> Result<CacheInfo, Error> {
     let directory = CacheDirectory::open(&surroundings.cache_directory)?;
-    Ok(CacheInfo { directory: directory.root().to_owned(), parts: cache::usage(&directory)? })
+    let volumes = volumes(&BuildCacheStore::open(&directory)?, surroundings).await;
+    Ok(CacheInfo {
+        directory: directory.root().to_owned(),
+        parts: cache::usage_with_volumes(&directory, volumes.found)?,
+    })
 }
 
 /// Removes what no run uses until at most `keep` bytes are left, and what interrupted runs left behind; what they
@@ -57,20 +62,76 @@ pub async fn prune_cache(
         Some(daemon) => remove_abandoned(surroundings, Some(daemon), false).await,
         None => 0,
     };
+    let store = BuildCacheStore::open(&directory)?;
+    let Volumes { daemon, found } = volumes(&store, surroundings).await;
     #[cfg(target_os = "linux")]
     let program = surroundings.program.clone();
-    let cache = tokio::task::spawn_blocking(move || {
-        let pruned = cache::prune(&directory, keep);
+    let work = tokio::task::spawn_blocking(move || {
+        let mut doomed = Vec::new();
+        let pruned = cache::prune_with_volumes(&directory, keep, found, &mut |key| {
+            // Held until the volume is gone, so that no build begins to use it meanwhile.
+            let held = store.take_to_remove(key);
+            held.map(|held| doomed.push((key.to_owned(), held))).is_some()
+        });
         #[cfg(target_os = "linux")]
-        if let Err(error) = crate::engine::sandbox::remove_pruned(&program, &directory) {
-            tracing::warn!(%error, "some files of unpacked layers were not removed");
+        if let Err(error) = remove_of_other_ids(&program, &directory, &store) {
+            tracing::warn!(%error, "some files of unpacked layers or build caches were not removed");
         }
-        pruned
+        pruned.map(|pruned| (pruned, doomed))
     });
-    let cache = match cache.await {
+    let (mut cache, doomed) = match work.await {
         Ok(pruned) => pruned?,
         // It is never aborted and does not panic by design; if it does, the panic goes on here.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
+    for (key, _held) in doomed {
+        let Some(daemon) = &daemon else { continue };
+        if !remove_cache_volume(daemon, &key).await? {
+            cache.entries -= 1;
+            cache.in_use += 1;
+        }
+    }
     Ok(CachePruned { cache, interrupted_runs })
+}
+
+/// Removes what pruning had to leave, because it belongs to ids that only a user namespace has rights over.
+#[cfg(target_os = "linux")]
+fn remove_of_other_ids(
+    program: &std::path::Path,
+    directory: &CacheDirectory,
+    store: &BuildCacheStore,
+) -> Result<(), crate::engine::sandbox::SandboxError> {
+    crate::engine::sandbox::remove_pruned(program, directory)?;
+    store.halves().iter().try_for_each(|half| crate::engine::sandbox::remove_directory(program, half.path()))
+}
+
+/// Build caches in the daemon.
+struct Volumes {
+    daemon: Option<Daemon>,
+    found: Vec<VolumeUsage>,
+}
+
+/// Asks the daemon for them, if it was ever given one. One that does not answer has none that could be counted.
+async fn volumes(store: &BuildCacheStore, surroundings: &Surroundings) -> Volumes {
+    let nothing = Volumes { daemon: None, found: Vec::new() };
+    let Some(owner) = store.known_owner() else { return nothing };
+    let listed = match surroundings.find_daemon().await {
+        Ok(None) => return nothing,
+        Ok(Some(daemon)) => {
+            cache_volumes(&daemon, &owner).await.map(|found| (daemon, found)).map_err(Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    match listed {
+        Ok((daemon, found)) => {
+            let of_volume =
+                |CacheVolume { key, bytes }| VolumeUsage { used: store.last_use(&key), key, bytes };
+            Volumes { daemon: Some(daemon), found: found.into_iter().map(of_volume).collect() }
+        }
+        Err(error) => {
+            let message = format!("build caches in the daemon are left out: {error}");
+            surroundings.events.warning(message, None);
+            nothing
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Owns copying an image from one place to another: registries, layouts, archives, the daemon.
 //!
-//! Between registries, and from a layout to a registry, not one byte of a manifest changes, and indexes stay whole.
+//! Between registries, and from a layout to a registry, not one byte of a manifest changes, and indexes stay whole; so it
+//! is into a layout for what has OCI's form.
 //! What has no manifest, as daemons and their archives, goes by way of a layout, its layers compressed on the way.
 
 use std::fmt;
@@ -17,7 +18,7 @@ use crate::image::{Descriptor, Digest, ImageReference, Platform};
 use crate::request::PullPolicy;
 use crate::store::archive::DockerArchive;
 use crate::store::daemon::ResolveOptions as DaemonOptions;
-use crate::store::layout::{ConvertOptions, Layout, LayoutReference, archive_layout, convert_to_layout};
+use crate::store::layout::{CopyOptions, Layout, LayoutReference, archive_layout, copy_to_layout};
 use crate::store::registry::ResolveOptions;
 use crate::store::{BaseLayers, BlobSource};
 
@@ -213,9 +214,9 @@ async fn lay_out(
 ) -> Result<Descriptor, Error> {
     let (root, blobs) = (found.root.clone(), found.blobs.clone());
     let compression = found.is_raw.then_some(Compression::Auto);
-    let options = ConvertOptions { name: request.source.to_string(), tags, compression };
+    let options = CopyOptions { name: request.source.to_string(), tags, compression };
     let (directory, lease) = (directory.to_owned(), lease.clone());
-    blocking(move || Ok(convert_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
+    blocking(move || Ok(copy_to_layout(&root, &blobs, &options, &directory, &lease)?)).await
 }
 
 /// The names in a layout: the tag that was asked for, on the name that the image has.

@@ -24,7 +24,10 @@ use crate::request::Request;
 use crate::store::{BaseImage, BaseLayers};
 use serde::Serialize;
 
-const DOCKERFILE: &str = "Dockerfile";
+/// The directory of everything that a source build uploads.
+pub(super) const UPLOADS: &str = "upload";
+
+pub(super) const DOCKERFILE: &str = "Dockerfile";
 
 /// A build context that was written.
 #[derive(Clone, Debug, Serialize)]
@@ -53,6 +56,9 @@ pub async fn write_dockerfile(
     directory: &Path,
     surroundings: &Surroundings,
 ) -> Result<WrittenContext, Error> {
+    if let Some(wanted) = &request.source_build {
+        return super::source::write_dockerfile(request, wanted, directory, None, surroundings).await;
+    }
     check_replaceable(directory)?;
     let prepared = prepare_rendering(request, surroundings).await?;
     let ([stage], [image]) = (&prepared.plan.stages[..], &prepared.images[..]) else {
@@ -74,12 +80,12 @@ pub async fn write_dockerfile(
     }
     let mut s2i_contract = None;
     let artifact_digest = match &stage.assembly {
+        Assembly::Sources => unreachable!("sources were sent the other way above"),
         Assembly::Place { entries } => {
             let layer = assemble::layer(entries, image.inputs(), stage.date)?;
             files.push(ROOT_ARCHIVE.into());
             context.archive(&layer, ROOT_ARCHIVE).await?
         }
-        Assembly::Sources => return Err(DockerfileError::Sources.into()),
         Assembly::Run(run) => {
             let contract = s2i_contract.insert(contract(run, &base)?);
             known.builder_scripts = Some(contract.scripts.to_string());
@@ -92,7 +98,7 @@ pub async fn write_dockerfile(
             context.sources(run).await?
         }
     };
-    let artifact_digest = artifact_digest.or(image.artifact().sha256);
+    let artifact_digest = artifact_digest.or(image.artifact.as_ref().and_then(|artifact| artifact.sha256));
     work.check_unchanged()?;
     known.artifact_digest = artifact_digest.map(|digest| digest.to_string());
     let inputs = DockerfileInputs {
@@ -132,7 +138,7 @@ fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
 }
 
 /// Refuses a directory in which there is something that b2i did not write.
-fn check_replaceable(directory: &Path) -> Result<(), Error> {
+pub(super) fn check_replaceable(directory: &Path) -> Result<(), Error> {
     let failed = |error| Error::Output(FileError::new("look into", directory, error));
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
@@ -145,7 +151,10 @@ fn check_replaceable(directory: &Path) -> Result<(), Error> {
     for entry in entries {
         is_empty = false;
         let name = entry.map_err(failed)?.file_name();
-        if ![DOCKERFILE, BASE_ARCHIVE, ROOT_ARCHIVE, SOURCE_DIRECTORY].iter().any(|ours| name == *ours) {
+        if ![DOCKERFILE, BASE_ARCHIVE, ROOT_ARCHIVE, SOURCE_DIRECTORY, UPLOADS]
+            .iter()
+            .any(|ours| name == *ours)
+        {
             return Err(Error::NotEmpty { directory: directory.display().to_string() });
         }
     }
@@ -171,18 +180,8 @@ impl Context<'_> {
         fs::write(&path, bytes).map_err(|error| Error::Output(FileError::new("write", &path, error)))
     }
 
-    /// Writes a layer's own tar; gives the artifact's digest if the layer watches it.
     async fn archive(&self, layer: &Layer, name: &str) -> Result<Option<Digest>, Error> {
-        let (layer, path) = (layer.clone(), self.directory.join(name));
-        blocking(move || {
-            let failed = |error| Error::Output(FileError::new("write", &path, error));
-            let file = File::create(&path).map_err(failed)?;
-            let mut out = BufWriter::with_capacity(1 << 18, file);
-            let watched = layer.write_undigested(&mut out).map_err(failed)?;
-            out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
-            Ok(watched)
-        })
-        .await
+        write_archive(layer, self.directory.join(name)).await
     }
 
     /// Writes the files for the script; gives the artifact's digest.
@@ -212,7 +211,21 @@ impl Context<'_> {
     }
 }
 
-fn write_source(path: &Path, kind: &EntryKind, mode: u32) -> io::Result<Option<Digest>> {
+/// Writes a layer's own tar; gives the digest of the file that it watches.
+pub(super) async fn write_archive(layer: &Layer, path: PathBuf) -> Result<Option<Digest>, Error> {
+    let layer = layer.clone();
+    blocking(move || {
+        let failed = |error| Error::Output(FileError::new("write", &path, error));
+        let file = File::create(&path).map_err(failed)?;
+        let mut out = BufWriter::with_capacity(1 << 18, file);
+        let watched = layer.write_undigested(&mut out).map_err(failed)?;
+        out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+        Ok(watched)
+    })
+    .await
+}
+
+pub(super) fn write_source(path: &Path, kind: &EntryKind, mode: u32) -> io::Result<Option<Digest>> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -227,7 +240,9 @@ fn write_source(path: &Path, kind: &EntryKind, mode: u32) -> io::Result<Option<D
             Some(reader.finish().0)
         }
         EntryKind::Symlink { target } => return symlink(target, path).map(|()| None),
-        EntryKind::HardLink { .. } => unreachable!("a file for a script is no link to another"),
+        EntryKind::HardLink { .. } | EntryKind::Fifo => {
+            unreachable!("a file for a script is no link to another and no pipe")
+        }
     };
     set_mode(path, mode)?;
     Ok(digest)
@@ -239,7 +254,7 @@ fn symlink(target: &str, path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 

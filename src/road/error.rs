@@ -13,6 +13,7 @@ use crate::image::path::InvalidImagePath;
 use crate::input::InputError;
 use crate::plan::PlanError;
 use crate::plan::dockerfile::DockerfileError;
+use crate::request::Output;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
 use crate::source_build::produced::ProducedError;
@@ -108,9 +109,14 @@ pub enum Error {
         /// The class.
         class: String,
     },
-    /// The program that `--run` is to start went nowhere it could be started from.
-    #[error("`--run` needs the image in a daemon, and it went to an archive only")]
-    NothingToRun,
+    /// The program that `--run` is to start did not run in the sandbox. The image is where it was to go.
+    #[error("{error}")]
+    Program {
+        /// Why.
+        error: SandboxError,
+        /// Where the image went.
+        outputs: Vec<Output>,
+    },
     /// A directory that is to be written to is not empty.
     #[error("`{directory}` is there already and not empty")]
     NotEmpty {
@@ -249,7 +255,7 @@ impl Error {
             Self::Registry(error) => error,
             Self::Credentials(error) => error,
             Self::Run(error) => error,
-            Self::Sandbox(error) => error,
+            Self::Sandbox(error) | Self::Program { error, .. } => error,
             Self::RunInSandbox(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
@@ -291,6 +297,9 @@ impl Failure for Error {
     }
 
     fn hints(&self) -> Vec<String> {
+        if let Self::Program { error, outputs } = self {
+            return program_hints(error, outputs);
+        }
         if let Some(failure) = self.failure() {
             return failure.hints();
         }
@@ -323,7 +332,6 @@ impl Failure for Error {
             Self::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
             Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
-            Self::NothingToRun => vec!["add `-o docker`".into()],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
@@ -331,4 +339,24 @@ impl Failure for Error {
             _ => Vec::new(),
         }
     }
+}
+
+/// The settings that the sandbox needs, or else how to run on a daemon what was built.
+fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
+    if error.kind() != FailureKind::Engine {
+        return error.hints();
+    }
+    let mut hints = error.hints_of_settings();
+    let archive = outputs.iter().find_map(|output| match output {
+        Output::DockerArchive { path } => Some(path),
+        _ => None,
+    });
+    hints.push(match archive {
+        Some(path) => {
+            let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
+            format!("the image is written; a daemon takes it with `{}`", crate::image::words::quote(&words))
+        }
+        None => "the image is written; a daemon runs it with `--output docker --run`".into(),
+    });
+    hints
 }

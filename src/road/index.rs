@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::build::Work;
-use super::known::KnownLayer;
+use super::known::{KnownBase, KnownLayer};
 use super::outputs::blocking;
 use super::stage::{Assembled, AssembledImage};
 use crate::events::Step;
@@ -71,7 +71,10 @@ impl Work<'_> {
         for one in assembled {
             let AssembledImage::Unfinished { image, layer } = &one.image else { continue };
             let known = layers[*layer].blob(compression, image.manifest_format());
+            let memo = self.surroundings.memo(self.request.use_memo)?;
+            let known_base = KnownBase::find(memo, &image.base, compression, image.manifest_format());
             let options = PublishOptions {
+                known_base: known_base.blob.clone(),
                 encode: CompressedLayer::encode(compression, all_cores()),
                 known: known.map(|blob| (blob.layer, blob.descriptor)),
             };

@@ -2,6 +2,7 @@
 //!
 //! Must not decide anything by it: sinks ask their side whether it has what the digests name.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::prepare::PreparedImage;
@@ -9,10 +10,11 @@ use crate::assemble;
 use crate::fs::Lease;
 use crate::image::compression::{Compression, WrittenBlob};
 use crate::image::layer::WrittenLayer;
-use crate::image::{Digest, ManifestFormat};
+use crate::image::{Descriptor, Digest, ManifestFormat};
 use crate::input::FileContent;
 use crate::plan::PlannedEntry;
 use crate::store::cache::Memo;
+use crate::store::{BaseImage, BaseLayers};
 
 /// What is known of one layer.
 pub(super) struct KnownLayer<'a> {
@@ -59,7 +61,7 @@ impl<'a> KnownLayer<'a> {
     /// What is known of the layer as a blob.
     pub(super) fn blob(&self, compression: Compression, format: ManifestFormat) -> Option<WrittenBlob> {
         let layer = self.layer?;
-        let descriptor = self.placed.as_ref()?.memo.get(&blob_key(&layer, compression, format))?;
+        let descriptor = self.placed.as_ref()?.memo.get(&blob_key(&layer.diff_id, compression, format))?;
         Some(WrittenBlob { layer, descriptor })
     }
 
@@ -83,7 +85,7 @@ impl<'a> KnownLayer<'a> {
     ) {
         self.remember(blob.layer);
         if let Some(placed) = &self.placed {
-            let key = blob_key(&blob.layer, compression, format);
+            let key = blob_key(&blob.layer.diff_id, compression, format);
             placed.memo.put(&key, &blob.descriptor, placed.lease.temporary_directory());
         }
     }
@@ -123,6 +125,35 @@ impl Placed<'_> {
 }
 
 /// A blob depends on the tar and on how it is compressed; the format is in its media type.
-fn blob_key(layer: &WrittenLayer, compression: Compression, format: ManifestFormat) -> String {
-    format!("blob\n{}\n{}\n{format:?}", layer.diff_id, compression.memo_key())
+fn blob_key(diff_id: &Digest, compression: Compression, format: ManifestFormat) -> String {
+    format!("blob\n{diff_id}\n{}\n{format:?}", compression.memo_key())
+}
+
+/// What the layer of the built-in base is known to become, and what it became.
+pub(super) struct KnownBase {
+    memo: Memo,
+    /// None for any other base: its layers are blobs already.
+    key: Option<String>,
+    pub(super) blob: Option<Descriptor>,
+}
+
+impl KnownBase {
+    pub(super) fn find(
+        memo: Memo,
+        base: &BaseImage,
+        compression: Compression,
+        format: ManifestFormat,
+    ) -> Self {
+        let is_built_in = matches!(base.layers, BaseLayers::BuiltIn(_));
+        let diff_id = base.config.diff_ids().ok().filter(|_| is_built_in);
+        let key = diff_id.and_then(|ids| Some(blob_key(ids.first()?, compression, format)));
+        let blob = key.as_ref().and_then(|key| memo.get(key));
+        Self { memo, key, blob }
+    }
+
+    pub(super) fn remember(&self, blob: Option<&Descriptor>, temporary: &Path) {
+        if let (Some(key), Some(blob)) = (&self.key, blob.filter(|blob| self.blob.as_ref() != Some(*blob))) {
+            self.memo.put(key, blob, temporary);
+        }
+    }
 }

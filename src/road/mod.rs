@@ -41,6 +41,8 @@ pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use run::{RunStreams, run};
+pub use sandbox::RunnableImage;
+pub use source::write_dockerfile as write_source_dockerfile;
 pub use surroundings::{DaemonChoice, Surroundings};
 
 use crate::detect::Facts;
@@ -94,6 +96,9 @@ pub struct Built {
     pub index_digest: Option<Digest>,
     /// Every image, one for each platform.
     pub images: Vec<BuiltImage>,
+    /// What [`run`] starts, if it was asked for and no daemon has the image.
+    #[serde(skip)]
+    pub runnable: Option<RunnableImage>,
 }
 
 /// The image for one platform.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::build::{Told, Work};
-use super::known::KnownLayer;
+use super::known::{KnownBase, KnownLayer};
 use super::stage::{Assembled, AssembledImage, StageWork};
 use crate::events::Step;
 use crate::fs::AtomicFile;
@@ -192,11 +192,15 @@ impl StageWork<'_> {
     async fn push(&self, image: &UnfinishedImage, known: &mut KnownLayer<'_>) -> Result<Placed, Error> {
         let compression = self.work.request.compression;
         let format = image.manifest_format();
+        let memo = self.work.surroundings.memo(self.work.request.use_memo)?;
+        let known_base = KnownBase::find(memo, &image.base, compression, format);
         let options = PublishOptions {
+            known_base: known_base.blob.clone(),
             encode: CompressedLayer::encode(compression, all_cores()),
             known: known.blob(compression, format).map(|blob| (blob.layer, blob.descriptor)),
         };
         let published = self.work.surroundings.registries()?.publish(image, self.tags(), &options).await?;
+        known_base.remember(published.base.as_ref(), self.work.prepared.lease.temporary_directory());
         let blob = WrittenBlob { layer: published.layer, descriptor: published.blob };
         known.remember_blob(&blob, compression, format);
         Ok(Placed { layer: Some(blob.layer), manifest_digest: Some(published.manifest.digest) })

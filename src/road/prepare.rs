@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::sandbox::sandbox_settings;
 use super::source::check_declared;
 use super::{Error, Surroundings};
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
 use crate::detect::{DetectError, DetectOptions, Facts, detect};
-use crate::engine::sandbox::{SandboxSettings, probe};
+use crate::engine::sandbox::probe;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
@@ -134,8 +135,7 @@ async fn prepare_given(
         if let Some((artifact, source)) = given {
             let made = examine(artifact.name.clone(), artifact, request, surroundings)?;
             check_declared(source, &made.artifact.name, &made.facts)?;
-            examined.push(made);
-            return Ok(examined);
+            return Ok(vec![made]);
         }
         for source in std::iter::once(&request.source).chain(&request.other_sources) {
             let artifact = fetch(source, &request.input, &lease, surroundings).await?;
@@ -256,7 +256,7 @@ fn tell(plan: &Plan, step: RunningStep, surroundings: &Surroundings) {
     }
 }
 
-/// Fetches one artifact and finds out what it is.
+/// Finds out what an artifact is.
 fn examine(
     source: String,
     artifact: Artifact,
@@ -290,13 +290,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
 
 /// Whether a script can run without a daemon here.
 pub(super) async fn sandbox_works(surroundings: &Surroundings, lease: &Lease, request: &Request) -> bool {
-    let settings = SandboxSettings {
-        program: surroundings.program.clone(),
-        cache: lease.cache().clone(),
-        temporary: lease.temporary_directory().to_owned(),
-        date: 0,
-        allow_root: request.limits.allow_root_sandbox,
-    };
+    let settings = sandbox_settings(surroundings, lease, 0, request.limits.allow_root_sandbox);
     match tokio::task::spawn_blocking(move || probe(&settings)).await {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {

@@ -3,8 +3,12 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use super::sandbox::{RunnableImage, sandbox_settings};
 use super::{Built, Error, Surroundings};
-use crate::engine::docker::{Program, ProgramOptions, ProgramStreams};
+use crate::engine::ProgramStreams;
+use crate::engine::docker::{Program, ProgramOptions};
+use crate::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
+use crate::fs::Lease;
 use crate::request::Output;
 
 /// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
@@ -20,13 +24,16 @@ pub struct RunStreams {
     pub signals: mpsc::UnboundedReceiver<&'static str>,
 }
 
-/// Starts what was built, waits for its end and returns its exit code.
+/// Starts what was built, waits for its end and returns its exit code: in the daemon if the image went there, else in
+/// the sandbox.
 ///
 /// # Errors
 /// [`Error`] if it cannot be started.
 pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings) -> Result<i64, Error> {
-    if !built.outputs.contains(&Output::Docker) {
-        return Err(Error::NothingToRun);
+    if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.contains(&Output::Docker)) {
+        let lease = surroundings.lease()?;
+        let run = run_in_sandbox(image, &built.ports, streams, &lease, surroundings).await;
+        return run.map_err(|error| Error::Program { error, outputs: built.outputs.clone() });
     }
     let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
     let lease = surroundings.lease()?;
@@ -48,6 +55,40 @@ pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings
         // The program goes on, and so does waiting for it: its container is removed at its end.
         if let Err(error) = handle.signal(signal).await {
             surroundings.events.warning(error.to_string(), None);
+        }
+    }
+}
+
+async fn run_in_sandbox(
+    runnable: &RunnableImage,
+    ports: &[String],
+    streams: RunStreams,
+    lease: &Lease,
+    surroundings: &Surroundings,
+) -> Result<i64, SandboxError> {
+    let RunnableImage { image, new_layer, network, allow_root } = runnable;
+    let events = &surroundings.events;
+    // The date is of what a script leaves; what a program leaves is thrown away.
+    let settings = sandbox_settings(surroundings, lease, 0, *allow_root);
+    let engine = SandboxEngine::new(settings, image.clone(), events.clone());
+    let options = SandboxProgramOptions { network: network.clone(), lease: lease.id().to_owned() };
+    let program = SandboxProgram::create(&engine, new_layer.clone(), options).await?;
+    events.note(where_it_runs(network.is_some(), ports));
+    let RunStreams { stdin, stdout, stderr, signals } = streams;
+    program.run(ProgramStreams { stdin, stdout, stderr }, signals, events).await
+}
+
+/// What is worth knowing of the place where the program runs.
+fn where_it_runs(has_network: bool, ports: &[String]) -> String {
+    let place = "the program runs in b2i's sandbox, and what it writes is thrown away";
+    match (has_network, ports) {
+        (true, _) => format!("{place}; it has the network of this machine (`--network host`)"),
+        (false, []) => format!("{place}; it has no network"),
+        (false, ports) => {
+            let ports = ports.join(", ");
+            format!(
+                "{place}; it has no network, so that nobody reaches {ports} (`--network host` gives it one)"
+            )
         }
     }
 }

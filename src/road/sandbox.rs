@@ -1,28 +1,100 @@
-//! Owns handing a base image to the sandbox: its layers as the tars that are in them.
+//! Owns handing images to the sandbox, a base for a script and the result for `--run`: layers as the tars in them.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Error;
-use super::stage::StageWork;
+use tokio::runtime::Handle;
+
+use super::build::Work;
+use super::known::KnownLayer;
+use super::stage::{Assembled, AssembledImage, StageWork};
+use super::{Error, Surroundings};
 use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
+use crate::fs::Lease;
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
-use crate::image::{Descriptor, LayerCompression};
+use crate::image::{Descriptor, ImageReference, LayerCompression};
+use crate::request::Output;
+use crate::store::archive::LayerFile;
 use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
+use crate::stream::{pump, stream_to_reader, writer_to_stream};
 
 impl StageWork<'_> {
     /// Makes the engine for containers of `base`.
     pub(super) fn sandbox(&self, base: &BaseImage, allow_root: bool) -> Result<SandboxEngine, Error> {
-        let lease = &self.work.prepared.lease;
-        let settings = SandboxSettings {
-            program: self.work.surroundings.program.clone(),
-            cache: lease.cache().clone(),
-            temporary: lease.temporary_directory().to_owned(),
-            date: self.stage.date,
-            allow_root,
+        let Work { surroundings, prepared, .. } = self.work;
+        let settings = sandbox_settings(surroundings, &prepared.lease, self.stage.date, allow_root);
+        Ok(SandboxEngine::new(settings, sandbox_image(base)?, surroundings.events.clone()))
+    }
+}
+
+impl Assembled<'_> {
+    /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.
+    pub(super) async fn runnable(&self, layers: &[KnownLayer<'_>]) -> Result<Option<RunnableImage>, Error> {
+        let work = self.stage.work;
+        let outputs = &work.prepared.plan.outputs;
+        if !work.request.run || outputs.iter().any(|planned| planned.output == Output::Docker) {
+            return Ok(None);
+        }
+        let (config, below, new_layer) = match &self.image {
+            AssembledImage::Unfinished { image, layer } => {
+                let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
+                let below = match &image.base.layers {
+                    BaseLayers::Daemon { .. } => {
+                        self.stage.base_files(image).await?.into_iter().map(file_layer).collect()
+                    }
+                    _ => sandbox_image(&image.base)?.layers,
+                };
+                let tar = Arc::new(LayerTar(image.layer.clone()));
+                ((image.finish)(&written), below, ImageLayer { diff_id: written.diff_id, tar })
+            }
+            AssembledImage::Committed { id, config } => {
+                let files = self.stage.committed_files(id, config).await?;
+                let mut layers: Vec<ImageLayer> = files.into_iter().map(file_layer).collect();
+                let new_layer = layers.pop().ok_or(Error::NoOutput)?;
+                (config.clone(), layers, new_layer)
+            }
         };
-        Ok(SandboxEngine::new(settings, sandbox_image(base)?, self.work.surroundings.events.clone()))
+        let name = work.prepared.plan.tags.first();
+        let name = name.map_or_else(|| config.digest().to_string(), ImageReference::familiar);
+        let limits = &work.request.limits;
+        Ok(Some(RunnableImage {
+            image: SandboxImage { name, config, layers: below },
+            new_layer,
+            network: limits.network.clone(),
+            allow_root: limits.allow_root_sandbox,
+        }))
+    }
+}
+
+/// An image that was built, as the sandbox starts it.
+#[derive(Clone, Debug)]
+pub struct RunnableImage {
+    /// Its config, and the layers that it shares with others.
+    pub(super) image: SandboxImage,
+    /// The layer that is its own.
+    pub(super) new_layer: ImageLayer,
+    /// Network of the program; none means no network.
+    pub(super) network: Option<String>,
+    /// Whether real root may do without a user namespace.
+    pub(super) allow_root: bool,
+}
+
+/// How this run uses the sandbox; `date` is that of a script's files.
+pub(super) fn sandbox_settings(
+    surroundings: &Surroundings,
+    lease: &Lease,
+    date: u64,
+    allow_root: bool,
+) -> SandboxSettings {
+    SandboxSettings {
+        program: surroundings.program.clone(),
+        cache: lease.cache().clone(),
+        temporary: lease.temporary_directory().to_owned(),
+        date,
+        allow_root,
     }
 }
 
@@ -33,6 +105,19 @@ pub(super) fn sandbox_image(base: &BaseImage) -> Result<SandboxImage, Error> {
     let tars = tars(&base.layers);
     let layers = diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
     Ok(SandboxImage { name: base.name.clone(), config: base.config.clone(), layers })
+}
+
+fn file_layer(file: LayerFile) -> ImageLayer {
+    ImageLayer { diff_id: file.diff_id, tar: Arc::new(FileTar(file.path)) }
+}
+
+/// The tar that a file is.
+struct FileTar(PathBuf);
+
+impl Content for FileTar {
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(File::open(&self.0)?))
+    }
 }
 
 fn tars(layers: &BaseLayers) -> Vec<Arc<dyn Content>> {
@@ -65,13 +150,21 @@ impl Content for BlobTar {
     }
 }
 
-/// The tar of the built-in base: small, so it is made in memory.
+/// The tar of a layer that is made when it is read.
 struct LayerTar(Layer);
 
 impl Content for LayerTar {
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let mut tar = Vec::new();
-        self.0.write_to(&mut tar)?;
-        Ok(Box::new(io::Cursor::new(tar)))
+        let (mut writer, stream) = writer_to_stream();
+        let (sender, reader) = stream_to_reader();
+        let layer = self.0.clone();
+        let handle = Handle::try_current().map_err(io::Error::other)?;
+        // Ends when nobody reads any more.
+        handle.spawn_blocking(move || {
+            layer.write_undigested(&mut writer)?;
+            writer.finish()
+        });
+        handle.spawn(pump(stream, sender));
+        Ok(Box::new(reader))
     }
 }

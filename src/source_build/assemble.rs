@@ -40,6 +40,8 @@ pub struct SourceRun<'a> {
     pub transient: &'a [TransientFile],
     /// What it may use.
     pub limits: ContainerLimits,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
     /// The lease of this run.
@@ -75,12 +77,12 @@ where
         user: Some(stage.user.clone()),
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
-        mounts: stage.volumes.iter().map(volume).collect(),
+        mounts: stage.volumes.iter().map(volume).chain(run.mounts.iter().cloned()).collect(),
         transient: run.transient.iter().map(|file| file.path.clone()).collect(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
+        stdout: None,
         lease: run.lease.to_owned(),
-        ..ContainerSpec::default()
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
     match assemble_in(&container, &run, events).await {

@@ -1,10 +1,11 @@
 //! The room of source builds: the S2I pre-step that makes an artifact, or for interpreted languages an image, out of
 //! a source tree.
 //!
-//! `source/` fetches trees (directories, git, archives); `request` is what somebody asked for. Knows no front end and
-//! no store; engines are handed to it.
+//! `source/` fetches trees (directories, git, archives); `build_cache` says whose a kept directory is; `request` is
+//! what somebody asked for. Knows no front end and no store; engines are handed to it.
 
 pub mod assemble;
+pub mod build_cache;
 pub mod environment;
 pub mod incremental;
 pub mod produced;
@@ -15,6 +16,7 @@ pub mod source;
 pub mod transient;
 pub mod uids;
 
+pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};
 pub use request::{
     EnvironmentVariable, Injection, PreviousImage, RuntimeRequest, ScriptsSource, SecretFile,
     SourceBuildRequest, UidRange, VolumeRequest,

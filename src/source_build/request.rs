@@ -58,6 +58,8 @@ pub struct SourceBuildRequest {
     pub callback: Option<Url>,
     /// Whether the per-project build caches that the template names are mounted.
     pub use_caches: bool,
+    /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
+    pub cache_key: Option<String>,
     /// How long a download of scripts may take.
     pub download_timeout: Option<Duration>,
 }

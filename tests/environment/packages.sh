@@ -63,10 +63,12 @@ packages_of() {
     nginx) echo nginx-light ;;
     esac
 }
+# The essential packages without apt, which calls itself essential.
+base_packages='?and(?essential,?not(?exact-name(apt)))'
 packages_below() {
     case $1 in
-    maven) echo '?essential' openjdk-17-jre-headless ca-certificates-java ;;
-    *) echo '?essential' ;;
+    maven) echo "$base_packages" openjdk-17-jre-headless ca-certificates-java ;;
+    *) echo "$base_packages" ;;
     esac
 }
 

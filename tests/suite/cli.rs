@@ -130,7 +130,8 @@ fn build_help() {
           --memory <SIZE>         Limit the script's memory [env: B2I_MEMORY]
           --cpus <NUMBER>         Limit the script's processors, such as 1.5 [env: B2I_CPUS]
           --pids-limit <NUMBER>   Limit the script's number of processes [env: B2I_PIDS_LIMIT]
-          --network <NETWORK>     Give the script this network of the daemon [default: none]
+          --network <NETWORK>     Give the script this network of the daemon; in the sandbox only host,
+                                  also for --run [default: none]
           --timeout <TIME>        Stop the script after this time, such as 30s or 5m [env: B2I_TIMEOUT]
 
     Image options:
@@ -167,7 +168,8 @@ fn build_help() {
           --chunk-size <SIZE>     Upload to registries in pieces of this size, for those that take no
                                   large requests [env: B2I_CHUNK_SIZE]
           --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
-          --run                   Start the image when it is built; b2i ends as the program ends
+          --run                   Start the image when it is built, in the daemon if it went there, else
+                                  in the sandbox; b2i ends as the program ends
           --dry-run               Print the plan and build nothing
           --dockerfile <DIR>      Write a Dockerfile and what it needs to this directory, and build
                                   nothing
@@ -226,8 +228,7 @@ fn usage_errors_say_what_to_do() {
     sandbox.write("bad.env", "GOOD=1\nB D=2\n");
     let mut errors = String::new();
     for arguments in [
-        &["build", "app.jar", "--run", "-o", "docker-archive:app.tar"][..],
-        &["build", "app.jar", "-o", "registry:x"],
+        &["build", "app.jar", "-o", "registry:x"][..],
         &["build", "app.jar", "-o", "docker-archive:a.tar", "-o", "docker-archive:a.tar"],
         &["build", "app.jar", "--env", "ARGS=x", "--", "y"],
         &["build", "app.jar", "--env-file", "bad.env"],
@@ -252,10 +253,6 @@ fn usage_errors_say_what_to_do() {
     }
     assert!(!errors.contains("hunter2"));
     assert_snapshot!(errors, @r"
-    error: `--run` needs the image in the daemon, and it goes elsewhere only
-
-    hint: add `--output docker`
-
     error: `registry:x` is not a place that images are written to
 
     hint: write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE

@@ -18,5 +18,7 @@ mod s2i_command;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod scripts;
+mod soak;
+mod source;
 mod source_build;
 mod support;

@@ -12,9 +12,11 @@ use tempfile::TempDir;
 
 mod arguments;
 mod assemble;
+mod interpreted;
 mod java;
 mod launcher;
 mod place;
+mod sources;
 mod templates;
 mod tomcat;
 

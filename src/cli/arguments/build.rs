@@ -84,7 +84,7 @@ pub(in crate::cli) struct BuilderArguments {
     /// Limit the script's number of processes [env: B2I_PIDS_LIMIT]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) pids_limit: Option<u32>,
-    /// Give the script this network of the daemon [default: none]
+    /// Give the script this network of the daemon; in the sandbox only host, also for --run [default: none]
     #[arg(long, value_name = "NETWORK", value_parser = not_empty)]
     pub(in crate::cli) network: Option<String>,
     /// Stop the script after this time, such as 30s or 5m [env: B2I_TIMEOUT]
@@ -169,7 +169,8 @@ pub(in crate::cli) struct OutputArguments {
     /// Print the result as text or JSON
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub(in crate::cli) format: Format,
-    /// Start the image when it is built; b2i ends as the program ends
+    /// Start the image when it is built, in the daemon if it went there, else in the sandbox; b2i ends as the program
+    /// ends
     #[arg(long, conflicts_with_all = ["dry_run", "format"])]
     pub(in crate::cli) run: bool,
     /// Print the plan and build nothing

@@ -172,6 +172,7 @@ mod tests {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            runnable: None,
             index_digest: None,
             images: Vec::new(),
         }

@@ -66,13 +66,14 @@ impl Progress {
         let Some(renderer) = self.renderer.clone() else { return Events::silent() };
         let is_finished = Arc::clone(&self.is_finished);
         Events::new(move |event| {
-            if !is_finished.load(Ordering::Acquire) {
+            let is_said = matches!(event, Event::Note { .. } | Event::Warning { .. });
+            if is_said || !is_finished.load(Ordering::Acquire) {
                 renderer.receive(&event);
             }
         })
     }
 
-    /// Ends the display; later events are not shown.
+    /// Ends the display; later steps are not shown. What is said while a program runs (`--run`) still is.
     pub(super) fn finish(&self) {
         if !self.is_finished.swap(true, Ordering::AcqRel)
             && let Some(renderer) = &self.renderer

@@ -1,10 +1,11 @@
-//! Owns `s2i build`, `rebuild` and `usage`: what was kept and typed becomes a request, and the result is told on the standard error.
+//! Owns `s2i build`, `rebuild`, `usage` and `generate`: what was kept and typed becomes a request, and the result is told on the standard error.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::arguments::{
-    self, BuildArguments, CommonArguments, RebuildArguments, S2iCommand, S2iGlobalArguments, UsageArguments,
-    is_on,
+    self, BuildArguments, CommonArguments, GenerateArguments, RebuildArguments, S2iCommand,
+    S2iGlobalArguments, UsageArguments, is_on,
 };
 use super::configuration::Kept;
 use super::{Typed, daemon, request};
@@ -15,7 +16,9 @@ use crate::cli::printable::{printable, script_line};
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
+use crate::request::{BuilderRequest, Request};
 use crate::road::{self, Built, Surroundings};
+use crate::source_build::{EnvironmentVariable, SourceBuildRequest};
 
 /// Builds.
 pub(super) fn build(
@@ -30,12 +33,13 @@ pub(super) fn build(
     };
     let arguments = restored.as_ref().unwrap_or(typed_arguments);
     let settings = context.settings(ConfigFile::default())?;
-    let request = request::build(arguments, &settings, context)?;
+    let mut request = request::build(arguments, &settings, context)?;
+    request.run = is_on(arguments.run);
     let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
     let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
     let mut runtime = Runtime::start()?;
-    if arguments.as_dockerfile.is_some() {
-        return Err(CliError::usage("`--as-dockerfile` is not there yet"));
+    if let Some(path) = &arguments.as_dockerfile {
+        return write_dockerfile(path, &request, &surroundings, context, &mut runtime);
     }
     let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
     context.progress.finish();
@@ -43,6 +47,35 @@ pub(super) fn build(
         return run_built(&built, &surroundings, context, runtime);
     }
     tell(&built, context);
+    Ok(())
+}
+
+/// Writes a Dockerfile instead. s2i's PATH is the Dockerfile, or a directory for it if it ends with `/`.
+fn write_dockerfile(
+    path: &Path,
+    request: &Request,
+    surroundings: &Surroundings,
+    context: &Context,
+    runtime: &mut Runtime,
+) -> Result<(), CliError> {
+    let is_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let name = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_directory);
+    let (directory, name) = match (is_directory, name) {
+        (true, _) => (path, "Dockerfile"),
+        (false, Some(name)) => (path.parent().unwrap_or(Path::new("")), name),
+        (false, None) => {
+            return Err(CliError::usage(format!("`{}` names no file (--as-dockerfile)", path.display())));
+        }
+    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let wanted = request.source_build.as_ref().expect("s2i builds from sources");
+    let written = road::write_source_dockerfile(request, wanted, directory, Some(name), surroundings);
+    let written = runtime.run(surroundings, written)?;
+    context.progress.finish();
+    for file in &written.files {
+        let shown = written.directory.join(file);
+        context.printer.note(&format!("Wrote {}", printable(&shown.to_string_lossy())));
+    }
     Ok(())
 }
 
@@ -157,4 +190,31 @@ pub(super) fn usage(
         event => others.send(event),
     });
     Runtime::start()?.run(&surroundings, road::show_usage(&image, &request, &surroundings))
+}
+
+/// Writes a Dockerfile that builds whatever is put into `upload/src` beside it.
+pub(super) fn generate(
+    arguments: &GenerateArguments,
+    global: &S2iGlobalArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let common = CommonArguments::default();
+    let builder = request::reference(&arguments.image, "builder image")?;
+    let variable =
+        |(name, value): &(String, String)| EnvironmentVariable { name: name.clone(), value: value.clone() };
+    let wanted = SourceBuildRequest {
+        builder: Some(BuilderRequest::Image(builder)),
+        environment: arguments.env.iter().map(variable).collect(),
+        ..request::nothing(&common, &settings, context)?
+    };
+    let mut request = request::request(&settings, wanted, &common, context)?;
+    request.limits.assemble_user = arguments.assemble_user.clone().filter(|user| !user.is_empty());
+    if arguments.assemble_runtime_user.is_some() {
+        let message = "`--assemble-runtime-user` has no effect: the Dockerfile has no runtime image";
+        context.progress.events().note(message);
+    }
+    let surroundings = daemon::surroundings(global, &common, &settings, context)?;
+    let mut runtime = Runtime::start()?;
+    write_dockerfile(&arguments.file, &request, &surroundings, context, &mut runtime)
 }

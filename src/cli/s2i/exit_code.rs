@@ -7,6 +7,8 @@ use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
 use crate::failure::Failure;
 use crate::road;
+use crate::source_build::SourceError;
+use crate::source_build::source::GitError;
 use crate::store::daemon::DaemonError;
 use crate::store::registry::RegistryError;
 
@@ -19,6 +21,9 @@ const SCRIPTS: u8 = 11;
 
 /// `UserNotAllowed`: an image's user is not among those allowed.
 const USER_NOT_ALLOWED: u8 = 15;
+
+/// `EmptyGitRepository`.
+const EMPTY_REPOSITORY: u8 = 16;
 
 /// The exit code of an error.
 pub(super) fn exit_code(error: &CliError) -> u8 {
@@ -34,6 +39,7 @@ fn of_road(error: &road::Error) -> u8 {
         road::Error::Daemon(error) => of_daemon(error),
         road::Error::Registry(error) => of_registry(error),
         road::Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
+        road::Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
         road::Error::Run(error) => of_run(error, of_daemon),
         road::Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
         road::Error::UserNotAllowed(_) => USER_NOT_ALLOWED,

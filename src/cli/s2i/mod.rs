@@ -112,7 +112,7 @@ fn run(
         S2iCommand::Build(arguments) => build::build(arguments, global, typed, context),
         S2iCommand::Rebuild(arguments) => build::rebuild(arguments, global, context),
         S2iCommand::Usage(arguments) => build::usage(arguments, global, context),
-        S2iCommand::Generate(_) => Err(CliError::usage("this version of b2i cannot do this yet")),
+        S2iCommand::Generate(arguments) => build::generate(arguments, global, context),
         S2iCommand::Create(arguments) => create::create(arguments, context),
         S2iCommand::Version => {
             let version = env!("CARGO_PKG_VERSION");

@@ -91,6 +91,7 @@ pub(super) fn request(
         image: ImageRequest::default(),
         tags: Vec::new(),
         outputs: Vec::new(),
+        run: false,
         pull: pull_policy(common.pull_policy.as_deref()),
         offline: settings.network.offline.value,
         compression: crate::image::compression::Compression::default(),
@@ -145,6 +146,7 @@ pub(super) fn nothing(
         callback: callback(common)?,
         // s2i knows none: what a builder finds must not depend on who built before.
         use_caches: false,
+        cache_key: None,
         download_timeout: None,
     })
 }
@@ -243,6 +245,7 @@ fn source_build(
         callback: callback(common)?,
         // s2i knows none: what a builder finds must not depend on who built before.
         use_caches: false,
+        cache_key: None,
         download_timeout: None,
     })
 }

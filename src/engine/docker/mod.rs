@@ -19,7 +19,7 @@ use bollard::models::{
 use bollard::query_parameters::CreateContainerOptions;
 
 pub use container::DockerContainer;
-pub use program::{Program, ProgramHandle, ProgramOptions, ProgramStreams};
+pub use program::{Program, ProgramHandle, ProgramOptions};
 
 use super::{ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};

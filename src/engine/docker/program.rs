@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::container::{start_error, wait};
 use super::{environment, ulimits};
+use crate::engine::ProgramStreams;
 use crate::events::{Events, Step};
 use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, remove_container};
 
@@ -37,16 +38,6 @@ pub struct ProgramOptions {
     pub stdin: bool,
     /// The lease of this run.
     pub lease: String,
-}
-
-/// Where the program's streams lead.
-pub struct ProgramStreams {
-    /// Read as the program's standard input, if that is open.
-    pub stdin: Box<dyn AsyncRead + Send + Unpin>,
-    /// Gets its standard output; with a terminal, everything.
-    pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Gets its standard error.
-    pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 /// A container of a finished image that was created and not started.

@@ -2,7 +2,7 @@
 //!
 //! Must not look for changes; the child tells them. Source: OCI image spec v1.1 "layer.md", whiteouts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use super::error::SandboxError;
 use super::keeper::Keeper;
 use super::protocol::{Change, ChangeKind};
 use crate::image::ImagePath;
-use crate::image::layer::{Content, Entry, EntryKind, Layer, Owner};
+use crate::image::layer::{Content, Entry, EntryKind, ExtendedAttribute, Layer, Owner};
 
 /// What a container left, and the child that removes it when nobody needs it any more.
 pub(super) struct Left {
@@ -52,6 +52,7 @@ impl Content for ChangedFile {
 pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
     let left = Arc::new(left);
     let mut entries = Vec::new();
+    let mut attributes = BTreeMap::new();
     let passed = passed_through(&changes);
     for change in changes {
         if is_same(&change) && !passed.contains(&change.path) {
@@ -59,6 +60,9 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
         }
         let path = ImagePath::new(&change.path)?;
         let owner = Owner { uid: change.uid, gid: change.gid };
+        if !change.attributes.is_empty() {
+            attributes.insert(path.clone(), read_attributes(change.attributes)?);
+        }
         let kind = match change.kind {
             ChangeKind::Directory { opaque, .. } => {
                 if opaque {
@@ -72,6 +76,7 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
             }
             ChangeKind::HardLink { target } => EntryKind::HardLink { target: ImagePath::new(&target)? },
             ChangeKind::Symlink { target } => EntryKind::Symlink { target },
+            ChangeKind::Fifo => EntryKind::Fifo,
             ChangeKind::Removed => {
                 let name = format!(".wh.{}", path.file_name());
                 let parent = path.parent().unwrap_or(path);
@@ -81,7 +86,19 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
         };
         entries.push(Entry { path, kind, mode: change.mode, owner });
     }
-    Ok(Layer::new(entries, date)?)
+    Ok(Layer::new(entries, date)?.with_attributes(attributes))
+}
+
+fn read_attributes(told: Vec<(String, String)>) -> Result<Vec<ExtendedAttribute>, SandboxError> {
+    let read = |(name, value): (String, String)| {
+        let value = hex::decode(value).ok()?;
+        ExtendedAttribute::new(name, value)
+    };
+    let attributes: Option<Vec<_>> = told.into_iter().map(read).collect();
+    attributes.ok_or_else(|| SandboxError::Lost {
+        action: "tell what changed",
+        reason: "it told an attribute that is none".into(),
+    })
 }
 
 /// Whether a directory is as the image has it.

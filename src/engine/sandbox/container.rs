@@ -17,7 +17,7 @@ use super::error::SandboxError;
 use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
-use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request};
+use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request, Streams};
 use crate::engine::output::Output;
 use crate::engine::transient::left_out;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
@@ -76,7 +76,7 @@ impl Drop for SandboxContainer {
 
 impl SandboxContainer {
     /// Asks the child on a blocking thread.
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Keeper) -> Result<T, SandboxError> + Send + 'static,
     ) -> Result<T, SandboxError> {
@@ -91,7 +91,7 @@ impl SandboxContainer {
         result.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "answer", reason: panic.to_string() }))
     }
 
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let limits = &self.spec.limits;
         let milliseconds = limits.timeout.unwrap_or(TIMEOUT).as_millis();
         Command {
@@ -100,13 +100,14 @@ impl SandboxContainer {
             user: self.user.clone(),
             directory: self.working_directory.clone(),
             host_network: self.spec.network.is_some(),
-            processes: limits.pids.unwrap_or(PROCESSES).into(),
-            milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            processes: Some(limits.pids.unwrap_or(PROCESSES).into()),
+            milliseconds: Some(u64::try_from(milliseconds).unwrap_or(u64::MAX)),
+            streams: Streams::Captured,
         }
     }
 
     /// Sorts how the command ended.
-    fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<Ended, SandboxError> {
+    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<Ended, SandboxError> {
         let image = self.spec.image.clone();
         match answer {
             Answer::Exited(exit_code) => {

@@ -81,6 +81,12 @@ pub enum SandboxError {
         /// Why.
         reason: String,
     },
+    /// The image names nothing to start.
+    #[error("the image `{image}` names no program: it has neither entrypoint nor command")]
+    NoProgram {
+        /// The image.
+        image: String,
+    },
     /// The image's own account files do not have the user.
     #[error("the image `{image}` has no user or group `{name}`: unknown user `{user}`")]
     UnknownUser {
@@ -177,6 +183,13 @@ impl SandboxError {
     }
 }
 
+impl SandboxError {
+    /// The hints without the alternatives, which are those of a script.
+    pub fn hints_of_settings(&self) -> Vec<String> {
+        self.hints().into_iter().filter(|hint| hint != ALTERNATIVES).collect()
+    }
+}
+
 /// The alternatives to a sandbox, for every hint that says it is not there.
 const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
                             no container";
@@ -242,9 +255,11 @@ impl Failure for SandboxError {
             | Self::Spawn { .. }
             | Self::Lost { .. }
             | Self::Other { .. } => FailureKind::Engine,
-            Self::WrongLayer { .. } | Self::Unpack { .. } | Self::Start { .. } | Self::UnknownUser { .. } => {
-                FailureKind::Builder
-            }
+            Self::WrongLayer { .. }
+            | Self::Unpack { .. }
+            | Self::Start { .. }
+            | Self::NoProgram { .. }
+            | Self::UnknownUser { .. } => FailureKind::Builder,
             Self::TimedOut { .. }
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }

@@ -3,13 +3,16 @@
 //! The child has no name that anybody could kill it by: it lives as long as this end of the socket is open, and takes
 //! everything inside with it. Must not know what is asked.
 
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use super::child::CHILD_ARGUMENT;
 use super::error::SandboxError;
@@ -130,6 +133,27 @@ impl Keeper {
                 Err(SandboxError::Lost { action, reason })
             }
         }
+    }
+
+    /// Takes the three files that the child sends with its next byte.
+    pub(super) fn files(&self, action: &'static str) -> Result<[OwnedFd; 3], SandboxError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received =
+            rustix::net::recvmsg(&self.channel, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags);
+        received.map_err(|error| lost(action, &error.into()))?;
+        let mut files = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(sent) = message {
+                files.extend(sent);
+            }
+        }
+        files.try_into().map_err(|files: Vec<OwnedFd>| {
+            let reason = format!("it sent {} files where three were expected", files.len());
+            SandboxError::Lost { action, reason }
+        })
     }
 
     /// Ends the child without waiting: whoever reads from it gets an error.

@@ -58,31 +58,79 @@ struct Description {
     root: Option<RootEntry>,
 }
 
-/// Unpacks those of `layers` (lowest first) that are not unpacked yet, and gives all of them, lowest first.
-pub(super) fn unpack(
-    settings: &SandboxSettings,
-    mapping: &Mapping,
-    image: &str,
-    layers: &[ImageLayer],
-    events: &Events,
-) -> Result<Vec<UnpackedLayer>, SandboxError> {
-    let directory = settings.cache.part("layers", FORMAT)?;
-    layers
-        .iter()
-        .map(|layer| {
-            let name = format!("{}-{}", layer.diff_id.hex(), mapping.key());
-            let store = Store { settings, mapping, image, directory: directory.join(&name), events };
-            store.get(layer)
-        })
-        .collect()
+/// What unpacking needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Unpacking<'a> {
+    pub(super) settings: &'a SandboxSettings,
+    pub(super) mapping: &'a Mapping,
+    /// Name of the image, for messages.
+    pub(super) image: &'a str,
+    pub(super) events: &'a Events,
 }
 
 struct Store<'a> {
-    settings: &'a SandboxSettings,
-    mapping: &'a Mapping,
-    image: &'a str,
+    unpacking: Unpacking<'a>,
     directory: PathBuf,
-    events: &'a Events,
+}
+
+impl<'a> Unpacking<'a> {
+    /// Unpacks those of `layers` (lowest first) that are not in the cache yet, and gives all of them, lowest first.
+    pub(super) fn layers(&self, layers: &[ImageLayer]) -> Result<Vec<UnpackedLayer>, SandboxError> {
+        let directory = self.settings.cache.part("layers", FORMAT)?;
+        let get = |layer: &ImageLayer| {
+            let name = format!("{}-{}", layer.diff_id.hex(), self.mapping.key());
+            Store { unpacking: *self, directory: directory.join(&name) }.get(layer)
+        };
+        layers.iter().map(get).collect()
+    }
+
+    /// Makes a directory that goes with the lease, and is removed unless it is kept.
+    pub(super) fn new_directory(&self, prefix: &str) -> Result<Partial<'a>, SandboxError> {
+        let path = new_directory(&self.settings.temporary, prefix)?;
+        Ok(Partial { path, settings: self.settings, mapping: self.mapping })
+    }
+
+    /// Unpacks a layer to `tree`, which is made, and gives its entry for the root directory.
+    pub(super) fn unpack(&self, layer: &ImageLayer, tree: &Path) -> Result<Option<RootEntry>, SandboxError> {
+        create_directory(tree)?;
+        let purpose = Purpose::Unpack { directory: tree.to_owned() };
+        let keeper = Keeper::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
+        keeper.wait_until_ready()?;
+        self.fill(layer, &keeper)
+    }
+
+    /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
+    fn fill(&self, layer: &ImageLayer, keeper: &Keeper) -> Result<Option<RootEntry>, SandboxError> {
+        let action = "unpack a layer";
+        let unpack = |action: &str, reason: String| SandboxError::Unpack {
+            image: self.image.to_owned(),
+            layer: layer.diff_id,
+            action: action.to_owned(),
+            reason,
+        };
+        let bytes = layer.tar.open().map_err(|error| unpack("open it", error.to_string()))?;
+        let mut bytes = DigestReader::new(bytes);
+        keeper.send(&Request::Unpack { directory: "/".into() }, action)?;
+        let read = keeper.send_data(&mut bytes)?;
+        let answer = keeper.answer(action);
+        read.map_err(|error| unpack("read it", error.to_string()))?;
+        let (found, _) = bytes.finish();
+        if found != layer.diff_id {
+            let image = self.image.to_owned();
+            return Err(SandboxError::WrongLayer { image, wanted: layer.diff_id, found });
+        }
+        match answer {
+            Ok(Answer::Unpacked { root, notes }) => {
+                for note in notes {
+                    self.events.note(format!("layer {}: {note}", layer.diff_id));
+                }
+                Ok(root)
+            }
+            Ok(answer) => Err(unexpected(action, &answer)),
+            Err(SandboxError::Other { action, reason }) => Err(unpack(&action, reason)),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Store<'_> {
@@ -121,55 +169,17 @@ impl Store<'_> {
     }
 
     fn make(&self, layer: &ImageLayer) -> Result<(), SandboxError> {
-        let partial = Partial::new(self.settings, self.mapping)?;
-        let tree = partial.path.join("tree");
-        create_directory(&tree)?;
-        let purpose = Purpose::Unpack { directory: tree };
-        let keeper = Keeper::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
-        keeper.wait_until_ready()?;
-        let root = self.fill(layer, &keeper)?;
-        drop(keeper);
+        let Unpacking { settings, mapping, .. } = self.unpacking;
+        let partial = self.unpacking.new_directory("layer")?;
+        let root = self.unpacking.unpack(layer, &partial.path.join("tree"))?;
         let description = partial.path.join("layer.json");
         let text = serde_json::to_vec(&Description { root }).expect("numbers can be written as JSON");
         fs::write(&description, text).map_err(|error| FileError::new("write", &description, error))?;
         // Half of a layer whose removal was interrupted, or was not allowed to all of it.
-        remove_tree(&self.settings.program, &self.directory, self.mapping)?;
+        remove_tree(&settings.program, &self.directory, mapping)?;
         fs::rename(&partial.path, &self.directory)
             .map_err(|error| FileError::new("create", &self.directory, error))?;
         Ok(())
-    }
-
-    /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
-    fn fill(&self, layer: &ImageLayer, keeper: &Keeper) -> Result<Option<RootEntry>, SandboxError> {
-        let action = "unpack a layer";
-        let unpack = |action: &str, reason: String| SandboxError::Unpack {
-            image: self.image.to_owned(),
-            layer: layer.diff_id,
-            action: action.to_owned(),
-            reason,
-        };
-        let bytes = layer.tar.open().map_err(|error| unpack("open it", error.to_string()))?;
-        let mut bytes = DigestReader::new(bytes);
-        keeper.send(&Request::Unpack { directory: "/".into() }, action)?;
-        let read = keeper.send_data(&mut bytes)?;
-        let answer = keeper.answer(action);
-        read.map_err(|error| unpack("read it", error.to_string()))?;
-        let (found, _) = bytes.finish();
-        if found != layer.diff_id {
-            let image = self.image.to_owned();
-            return Err(SandboxError::WrongLayer { image, wanted: layer.diff_id, found });
-        }
-        match answer {
-            Ok(Answer::Unpacked { root, notes }) => {
-                for note in notes {
-                    self.events.note(format!("layer {}: {note}", layer.diff_id));
-                }
-                Ok(root)
-            }
-            Ok(answer) => Err(unexpected(action, &answer)),
-            Err(SandboxError::Other { action, reason }) => Err(unpack(&action, reason)),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -206,16 +216,17 @@ impl Lock {
     }
 }
 
-/// A layer under construction, in the directory that goes with the lease.
-struct Partial<'a> {
-    path: PathBuf,
+/// A directory under construction, in the one that goes with the lease.
+pub(super) struct Partial<'a> {
+    pub(super) path: PathBuf,
     settings: &'a SandboxSettings,
     mapping: &'a Mapping,
 }
 
-impl<'a> Partial<'a> {
-    fn new(settings: &'a SandboxSettings, mapping: &'a Mapping) -> Result<Self, SandboxError> {
-        Ok(Self { path: new_directory(&settings.temporary, "layer")?, settings, mapping })
+impl Partial<'_> {
+    /// Leaves it to somebody else to remove.
+    pub(super) fn keep(mut self) {
+        self.path = PathBuf::new();
     }
 }
 

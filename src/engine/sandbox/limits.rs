@@ -124,6 +124,8 @@ impl ControlGroup {
                 Ok(()) => return Ok(()),
                 Err(next) => error = next,
             }
+            // A group that was made and does not take the limits is nobody's.
+            drop(std::mem::take(self));
             if !directory.pop() {
                 break;
             }
@@ -239,6 +241,76 @@ mod tests {
         assert_eq!(find("cgroup", Some("cpu")), Some("/sys/fs/cgroup/cpu".into()));
         assert_eq!(find("cgroup", Some("memory")), None);
         assert_eq!(find("cgroup2", None), Some("/sys/fs/cgroup/unified".into()));
+    }
+
+    /// A place that looks like a hierarchy of version 2: groups by their paths, with the controllers they hand on. The
+    /// kernel's own files would be there before anybody writes to them.
+    fn hierarchy(groups: &[(&str, &str)]) -> (tempfile::TempDir, String) {
+        let root = tempfile::tempdir().expect("a directory");
+        for (path, controllers) in groups {
+            let directory = root.path().join(path);
+            fs::create_dir_all(&directory).expect("made");
+            fs::write(directory.join("cgroup.subtree_control"), controllers).expect("written");
+            fs::write(directory.join("cgroup.procs"), "").expect("written");
+        }
+        let mounts = format!("41 31 0:38 / {} rw,relatime - cgroup2 cgroup2 rw\n", root.path().display());
+        (root, mounts)
+    }
+
+    fn all_limits() -> Vec<Limit> {
+        let limits = ContainerLimits {
+            memory: Some(1 << 20),
+            nano_cpus: Some(500_000_000),
+            pids: None,
+            timeout: None,
+        };
+        asked(&limits, Some(50))
+    }
+
+    #[test]
+    fn the_nearest_group_of_version_2_that_hands_on_all_controllers_is_used() {
+        // As systemd delegates: processes in the leaf, controllers handed on above it.
+        let groups = [("", "cpu memory pids"), ("user", "cpu memory pids\n"), ("user/b2i.scope", "")];
+        let (root, mounts) = hierarchy(&groups);
+        let mut group = ControlGroup::default();
+        group
+            .make_delegated("1:name=systemd:/x\n0::/user/b2i.scope\n", &mounts, &all_limits(), "own")
+            .expect("made");
+        let own = root.path().join("user/own");
+        let read = |name: &str| fs::read_to_string(own.join(name)).expect("written");
+        let files = ["pids.max", "memory.max", "memory.swap.max", "cpu.max"];
+        assert_eq!(files.map(read), ["50", "1048576", "0", "50000 100000"]);
+        assert_eq!(group.files(), [own.join("cgroup.procs")]);
+        assert!(!group.was_out_of_memory());
+        fs::write(own.join("memory.events"), "low 0\noom 1\noom_kill 2\noom_group_kill 0\n")
+            .expect("written");
+        assert!(group.was_out_of_memory());
+    }
+
+    #[test]
+    fn without_a_controller_or_rights_nothing_is_made() {
+        let own = "0::/a/b\n";
+        for (groups, reason) in [
+            (&[("", ""), ("a", "cpu memory"), ("a/b", "")][..], "controller"),
+            (&[("", "cpu io"), ("a", ""), ("a/b", "memory pids")], "controller"),
+        ] {
+            let (root, mounts) = hierarchy(groups);
+            let mut group = ControlGroup::default();
+            let error =
+                group.make_delegated(own, &mounts, &all_limits(), "own").expect_err("nothing is delegated");
+            assert!(error.to_string().contains(reason), "{error}");
+            assert!(group.files().is_empty());
+            let made = ["own", "a/own", "a/b/own"].map(|path| root.path().join(path).exists());
+            assert_eq!(made, [false; 3]);
+        }
+        // A limit that is refused: the group above takes them all, and only that one is entered.
+        let (root, mounts) = hierarchy(&[("", "cpu memory pids"), ("a", "cpu memory pids"), ("a/b", "")]);
+        fs::create_dir_all(root.path().join("a/own")).expect("in the way");
+        let mut group = ControlGroup::default();
+        group.make_delegated(own, &mounts, &all_limits(), "own").expect("made above");
+        assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
+        let none = ControlGroup::default().make_delegated(own, "", &all_limits(), "own");
+        assert!(none.expect_err("not mounted").to_string().contains("version 2"));
     }
 
     #[test]

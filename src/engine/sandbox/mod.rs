@@ -12,21 +12,27 @@ mod keeper;
 mod layers;
 mod limits;
 mod mapping;
+mod program;
 mod protocol;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use child::fuzzing;
 pub use child::{CHILD_ARGUMENT, run_if_child};
 pub use container::SandboxContainer;
 pub use error::SandboxError;
 pub use layers::ImageLayer;
+pub use program::{SandboxProgram, SandboxProgramOptions};
 
 use self::keeper::Keeper;
+use self::layers::Unpacking;
 use self::limits::ControlGroup;
 use self::mapping::Mapping;
-use self::protocol::{Answer, Command, Identity, Purpose, Request};
+use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
 use super::{ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
 use crate::failure::Failure;
@@ -35,6 +41,9 @@ use crate::image::ImageConfig;
 
 /// What a command finds its programs by if the image says nothing; Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Name of a container's own layer in its directory.
+const NEW_LAYER: &str = "new";
 
 /// Where the sandbox works and what it is allowed.
 #[derive(Clone, Debug)]
@@ -91,7 +100,12 @@ impl SandboxEngine {
         Self { settings, image, events, mapping: Arc::default() }
     }
 
-    fn create_blocking(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
+    /// Creates a container; `new_layer` is unpacked for it alone, on the image's layers.
+    fn create_blocking(
+        &self,
+        spec: ContainerSpec,
+        new_layer: Option<&ImageLayer>,
+    ) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
         check_mounts(&spec)?;
         let (mapping, remark) = self.mapping()?;
@@ -100,11 +114,21 @@ impl SandboxEngine {
             self.events.note(remark);
         }
         let (settings, image) = (&self.settings, &self.image);
-        let layers = layers::unpack(settings, &mapping, &image.name, &image.layers, &self.events)?;
+        let unpacking = Unpacking { settings, mapping: &mapping, image: &image.name, events: &self.events };
+        let layers = unpacking.layers(&image.layers)?;
+        let partial = unpacking.new_directory("container")?;
+        let mut trees: Vec<PathBuf> = layers.iter().rev().map(|layer| layer.tree.clone()).collect();
+        let mut root = layers.iter().rev().find_map(|layer| layer.root);
+        if let Some(layer) = new_layer {
+            // In the container's own directory, so that whoever empties that removes it too.
+            let tree = partial.path.join(NEW_LAYER);
+            root = unpacking.unpack(layer, &tree)?.or(root);
+            trees.insert(0, tree);
+        }
         let files = group.as_ref().map(|group| group.files()).unwrap_or_default();
-        let root = layers.iter().rev().find_map(|layer| layer.root);
-        let trees = layers.iter().rev().map(|layer| layer.tree.clone()).collect();
-        let (keeper, directory) = start_container(settings, &mapping, trees, root, files)?;
+        let directory = partial.path.clone();
+        let keeper = start_container(settings, &mapping, &directory, trees, root, files)?;
+        partial.keep();
         let environment = environment(&self.image.config, &spec.environment);
         let runtime = &self.image.config;
         let user = spec.user.clone().unwrap_or_else(|| runtime.user().to_owned());
@@ -124,6 +148,14 @@ impl SandboxEngine {
             is_taken: AtomicBool::new(false),
             _layers: layers,
         })
+    }
+
+    /// A short name of what files look like on disk that a container here makes: those made with other ids are of no use.
+    ///
+    /// # Errors
+    /// [`SandboxError`] if no sandbox works here.
+    pub fn ids(&self) -> Result<String, SandboxError> {
+        Ok(self.mapping()?.0.key())
     }
 
     /// The mapping that works here; asked for once.
@@ -150,7 +182,7 @@ impl Engine for SandboxEngine {
 
     async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
         let engine = self.clone();
-        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec)).await;
+        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, None)).await;
         created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
     }
 }
@@ -214,6 +246,14 @@ pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), Sandb
     layers::remove_halves(program, cache, &Mapping::best())
 }
 
+/// Removes a directory whose files may belong to ids that only a user namespace has rights over.
+///
+/// # Errors
+/// [`SandboxError`] if something cannot be removed.
+pub fn remove_directory(program: &Path, directory: &Path) -> Result<(), SandboxError> {
+    layers::remove_tree(program, directory, &Mapping::best())
+}
+
 /// The best mapping that works: the helpers may be there and have no rights, in many containers.
 fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>), SandboxError> {
     let best = Mapping::best();
@@ -253,15 +293,17 @@ fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
 
 /// Makes a container of nothing and starts a program that is not there.
 fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
-    let (keeper, _) = start_container(settings, mapping, Vec::new(), None, Vec::new())?;
+    let directory = layers::new_directory(&settings.temporary, "container")?;
+    let keeper = start_container(settings, mapping, &directory, Vec::new(), None, Vec::new())?;
     let command = Command {
         arguments: vec!["/nothing".into()],
         environment: Vec::new(),
         user: "0:0".into(),
         directory: "/".into(),
         host_network: false,
-        processes: 16,
-        milliseconds: 60_000,
+        processes: Some(16),
+        milliseconds: Some(60_000),
+        streams: Streams::Captured,
     };
     let action = "try a container";
     keeper.send(&Request::Run(Box::new(command)), action)?;
@@ -274,15 +316,15 @@ fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
 fn start_container(
     settings: &SandboxSettings,
     mapping: &Mapping,
+    directory: &Path,
     layers: Vec<PathBuf>,
     root: Option<protocol::RootEntry>,
     cgroups: Vec<PathBuf>,
-) -> Result<(Keeper, PathBuf), SandboxError> {
-    let directory = layers::new_directory(&settings.temporary, "container")?;
-    let purpose = Purpose::Container { directory: directory.clone(), layers, root };
+) -> Result<Keeper, SandboxError> {
+    let purpose = Purpose::Container { directory: directory.to_owned(), layers, root };
     let keeper = Keeper::start(&settings.program, purpose, mapping, cgroups)?;
     keeper.wait_until_ready()?;
-    Ok((keeper, directory))
+    Ok(keeper)
 }
 
 /// The image's variables, the ones added to them, and what every container has.

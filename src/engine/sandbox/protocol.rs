@@ -75,7 +75,7 @@ pub(super) enum Purpose {
         /// Where to.
         directory: PathBuf,
     },
-    /// To keep one container in `directory`, which is there and empty.
+    /// To keep one container in `directory`, which is there and has at most a layer of its own in it.
     Container {
         /// Its directory.
         directory: PathBuf,
@@ -131,6 +131,8 @@ pub(super) enum Request {
     },
     /// Run a command.
     Run(Box<Command>),
+    /// Send this signal to the command that runs.
+    Signal(u8),
     /// Send what changed.
     TakeChanges,
 }
@@ -148,10 +150,21 @@ pub(super) struct Command {
     pub(super) directory: String,
     /// Whether it keeps the host's network.
     pub(super) host_network: bool,
-    /// Most processes.
-    pub(super) processes: u64,
-    /// Most milliseconds.
-    pub(super) milliseconds: u64,
+    /// Most processes, if they are counted.
+    pub(super) processes: Option<u64>,
+    /// Most milliseconds, if time is limited.
+    pub(super) milliseconds: Option<u64>,
+    /// Where its streams lead.
+    pub(super) streams: Streams,
+}
+
+/// Where a command's streams lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Streams {
+    /// It reads nothing, and what it prints comes in frames: a script.
+    Captured,
+    /// b2i gets the other ends of three pipes: a program that is run for its own sake, with its room as Docker makes it.
+    HandedOut,
 }
 
 /// What the child answers.
@@ -178,6 +191,8 @@ pub(super) enum Answer {
     TooLarge(u64),
     /// The bytes follow.
     File,
+    /// The command starts; the other ends of its standard input, output and error come with the next byte.
+    Streams,
     /// The command ended with this code.
     Exited(i64),
     /// It took too long and was killed.
@@ -261,6 +276,8 @@ pub(super) struct Change {
     pub(super) uid: u32,
     /// Group, as seen inside.
     pub(super) gid: u32,
+    /// Extended attributes that mean something in an image: names, and values in hexadecimal digits.
+    pub(super) attributes: Vec<(String, String)>,
 }
 
 /// What a changed path is.
@@ -288,6 +305,8 @@ pub(super) enum ChangeKind {
         /// Its text.
         target: String,
     },
+    /// A named pipe.
+    Fifo,
     /// The path is gone.
     Removed,
 }

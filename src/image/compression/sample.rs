@@ -67,7 +67,7 @@ fn read_window(layer: &Layer, start: u64) -> io::Result<Vec<u8>> {
 fn file_size(kind: &EntryKind) -> u64 {
     match kind {
         EntryKind::File { size, .. } => *size,
-        EntryKind::Directory | EntryKind::HardLink { .. } | EntryKind::Symlink { .. } => 0,
+        EntryKind::Directory | EntryKind::HardLink { .. } | EntryKind::Symlink { .. } | EntryKind::Fifo => 0,
     }
 }
 

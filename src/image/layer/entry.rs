@@ -79,6 +79,33 @@ pub enum EntryKind {
         /// The text of the link.
         target: String,
     },
+    /// A named pipe.
+    Fifo,
+}
+
+/// An extended attribute of an entry, such as `security.capability` or one of `user.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExtendedAttribute {
+    name: String,
+    value: Vec<u8>,
+}
+
+impl ExtendedAttribute {
+    /// Takes an attribute; nothing if a pax record cannot hold its name.
+    pub fn new(name: String, value: Vec<u8>) -> Option<Self> {
+        let can_be_held = !name.is_empty() && !name.contains(['=', '\0']);
+        can_be_held.then_some(Self { name, value })
+    }
+
+    /// Its name, with its name space.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
 }
 
 /// One entry of a layer.
@@ -105,7 +132,10 @@ impl Entry {
     pub(super) fn size(&self) -> u64 {
         match self.kind {
             EntryKind::File { size, .. } => size,
-            EntryKind::Directory | EntryKind::HardLink { .. } | EntryKind::Symlink { .. } => 0,
+            EntryKind::Directory
+            | EntryKind::HardLink { .. }
+            | EntryKind::Symlink { .. }
+            | EntryKind::Fifo => 0,
         }
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! Must not read contents. Source: POSIX.1-2017 `pax`, ustar and pax interchange formats.
 
-use super::{BLOCK, Entry, EntryKind, Owner, padded};
+use super::{BLOCK, Entry, EntryKind, ExtendedAttribute, Owner, padded};
 
 /// Largest size that the octal size field of a ustar header holds, in bytes (8 GiB − 1).
 const USTAR_MAXIMUM_SIZE: u64 = 0o77_777_777_777;
 
 /// The header blocks of `entry`, whose modification time is `date` (seconds since 1970), with the pax header that
-/// numbers and names beyond ustar need.
-pub(super) fn headers(entry: &Entry, date: u64) -> Vec<u8> {
+/// extended attributes, and numbers and names beyond ustar need.
+pub(super) fn headers(entry: &Entry, attributes: &[ExtendedAttribute], date: u64) -> Vec<u8> {
     let mut name = entry.path.relative().as_bytes().to_vec();
     if matches!(entry.kind, EntryKind::Directory) {
         name.push(b'/');
@@ -17,7 +17,7 @@ pub(super) fn headers(entry: &Entry, date: u64) -> Vec<u8> {
     let link: &[u8] = match &entry.kind {
         EntryKind::HardLink { target } => target.relative().as_bytes(),
         EntryKind::Symlink { target } => target.as_bytes(),
-        EntryKind::Directory | EntryKind::File { .. } => b"",
+        EntryKind::Directory | EntryKind::File { .. } | EntryKind::Fifo => b"",
     };
     let mut records = Vec::new();
     let split = split_name(&name);
@@ -39,6 +39,10 @@ pub(super) fn headers(entry: &Entry, date: u64) -> Vec<u8> {
     if entry.owner.gid > 0o7_777_777 {
         pax_record(&mut records, "gid", entry.owner.gid.to_string().as_bytes());
     }
+    for attribute in attributes {
+        // The key that every unpacker of layers knows (star's).
+        pax_record(&mut records, &format!("SCHILY.xattr.{}", attribute.name()), attribute.value());
+    }
     let mut bytes = Vec::new();
     if !records.is_empty() {
         // The pax header's own name is never used by a reader; a fixed one keeps the bytes independent.
@@ -54,6 +58,7 @@ pub(super) fn headers(entry: &Entry, date: u64) -> Vec<u8> {
         EntryKind::File { .. } => b'0',
         EntryKind::HardLink { .. } => b'1',
         EntryKind::Symlink { .. } => b'2',
+        EntryKind::Fifo => b'6',
     };
     let header = Header { prefix, name: short, link: &link[..link.len().min(100)], kind };
     bytes.extend_from_slice(&header.block(entry.mode, entry.owner, entry.size(), date));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 mod entry;
 mod header;
 
-pub use entry::{Content, Entry, EntryKind, Owner};
+pub use entry::{Content, Entry, EntryKind, ExtendedAttribute, Owner};
 use header::headers;
 
 use super::digest::{Digest, DigestReader, DigestWriter};
@@ -33,6 +33,8 @@ const COPY_BUFFER: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Layer {
     entries: Arc<[Entry]>,
+    /// Extended attributes, of the few entries that have some; in order of their names.
+    attributes: Arc<BTreeMap<ImagePath, Vec<ExtendedAttribute>>>,
     /// Modification time of every entry, in seconds since 1970.
     date: u64,
     watched: Option<ImagePath>,
@@ -99,7 +101,20 @@ impl Layer {
         // A hard link must follow the file it names, and paths alone do not see to that.
         let (links, others): (Vec<Entry>, Vec<Entry>) =
             by_path.into_values().partition(|entry| matches!(entry.kind, EntryKind::HardLink { .. }));
-        Ok(Self { entries: others.into_iter().chain(links).collect(), date, watched: None })
+        let entries = others.into_iter().chain(links).collect();
+        Ok(Self { entries, attributes: Arc::default(), date, watched: None })
+    }
+
+    /// Gives entries extended attributes, in whatever order they come.
+    #[must_use]
+    pub fn with_attributes(mut self, mut attributes: BTreeMap<ImagePath, Vec<ExtendedAttribute>>) -> Self {
+        attributes.values_mut().for_each(|attributes| attributes.sort());
+        self.attributes = Arc::new(attributes);
+        self
+    }
+
+    fn headers(&self, entry: &Entry) -> Vec<u8> {
+        headers(entry, self.attributes.get(&entry.path).map_or(&[], Vec::as_slice), self.date)
     }
 
     /// Asks that writing also yields the digest of the file at `path`.
@@ -121,11 +136,8 @@ impl Layer {
 
     /// The length of the tar, in bytes, known before anything is written.
     pub fn size(&self) -> u64 {
-        let body: u64 = self
-            .entries
-            .iter()
-            .map(|entry| headers(entry, self.date).len() as u64 + padded(entry.size()))
-            .sum();
+        let body: u64 =
+            self.entries.iter().map(|entry| self.headers(entry).len() as u64 + padded(entry.size())).sum();
         body + 2 * BLOCK
     }
 
@@ -147,7 +159,7 @@ impl Layer {
     pub fn write_undigested(&self, mut out: impl Write) -> io::Result<Option<Digest>> {
         let mut watched = None;
         for entry in self.entries.iter() {
-            out.write_all(&headers(entry, self.date))?;
+            out.write_all(&self.headers(entry))?;
             if let EntryKind::File { size, content } = &entry.kind {
                 if self.watched.as_ref() == Some(&entry.path) {
                     let mut reader = DigestReader::new(content.open()?);

@@ -102,8 +102,36 @@ fn large_numbers_go_into_pax_records() {
     let kind = EntryKind::File { size: 9 << 30, content: Arc::new(Nothing) };
     let layer = Layer::new(vec![Entry { kind, owner, ..file("/big", b"") }], 0).expect("consistent");
     let late = Layer { date: 253_402_300_799, ..layer.clone() };
-    let text = String::from_utf8_lossy(&headers(&late.entries[0], late.date)).into_owned();
+    let text = String::from_utf8_lossy(&headers(&late.entries[0], &[], late.date)).into_owned();
     assert!(text.contains("22 mtime=253402300799\n"), "{text:?}");
-    let text = String::from_utf8_lossy(&headers(&layer.entries[0], layer.date)).into_owned();
+    let text = String::from_utf8_lossy(&headers(&layer.entries[0], &[], layer.date)).into_owned();
     assert!(text.contains(" size=9663676416\n") && text.contains(" uid=4000000000\n"), "{text}");
+}
+
+#[test]
+fn attributes_and_pipes_read_back() {
+    let attribute =
+        |name: &str, value: &[u8]| ExtendedAttribute::new(name.into(), value.into()).expect("valid");
+    assert_eq!(ExtendedAttribute::new("user.a=b".into(), Vec::new()), None, "a record's key ends with `=`");
+    let entries =
+        vec![file("/a", b"1"), file("/b", b"2"), Entry { kind: EntryKind::Fifo, ..file("/p", b"") }];
+    let binary: &[u8] = &[0, 2, 0xff, b'='];
+    let attributes = vec![attribute("user.z", b""), attribute("security.capability", binary)];
+    let layer =
+        Layer::new(entries, 0).expect("consistent").with_attributes([(path("/a"), attributes)].into());
+    let (bytes, written) = write(&layer);
+    assert_eq!((bytes.len() as u64, written.size), (layer.size(), layer.size()));
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut seen = Vec::new();
+    for entry in archive.entries().expect("tar") {
+        let mut entry = entry.expect("entry");
+        let extensions = entry.pax_extensions().expect("pax").into_iter().flatten().flatten();
+        let found: Vec<_> =
+            extensions.map(|one| (one.key().expect("text").to_owned(), one.value_bytes().to_vec())).collect();
+        seen.push((entry.header().entry_type(), found));
+    }
+    let expected = [("SCHILY.xattr.security.capability", binary), ("SCHILY.xattr.user.z", b"")];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_vec())).to_vec();
+    let (regular, fifo) = (tar::EntryType::Regular, tar::EntryType::Fifo);
+    assert_eq!(seen, [(regular, expected), (regular, Vec::new()), (fifo, Vec::new())]);
 }

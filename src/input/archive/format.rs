@@ -96,6 +96,15 @@ pub(super) fn single_name(name: &str) -> String {
     if stem.is_empty() { name.to_owned() } else { stem.to_owned() }
 }
 
+/// The name of an archive without what says how it is packed.
+pub(super) fn stem(name: &str) -> &str {
+    let without = |suffix: &str| {
+        let start = name.len().checked_sub(suffix.len())?;
+        name.get(start..)?.eq_ignore_ascii_case(suffix).then(|| &name[..start])
+    };
+    tar_stem(name).or_else(|| without(".tar")).or_else(|| without(".zip")).unwrap_or(name)
+}
+
 fn tar_stem(name: &str) -> Option<&str> {
     let lower = name.to_ascii_lowercase();
     let suffixes = [".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tgz", ".txz", ".tzst", ".tbz2", ".tbz"];
@@ -164,6 +173,19 @@ mod tests {
         assert!(!is_tar(header.as_bytes()));
         assert!(!is_tar(&[0; 512]));
         assert!(!is_tar(b"short"));
+    }
+
+    #[test]
+    fn the_name_of_an_archive_loses_its_suffix() {
+        for (name, expected) in [
+            ("shop-1.2.tar.gz", "shop-1.2"),
+            ("Shop.ZIP", "Shop"),
+            ("a.tar", "a"),
+            ("ä", "ä"),
+            ("é.zip", "é"),
+        ] {
+            assert_eq!(stem(name), expected);
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Member {
     pub(super) kind: MemberKind,
     /// Its size in bytes as the archive states it.
     pub(super) size: u64,
+    /// Whether its owner may execute it; nothing if the archive has no modes.
+    pub(super) executable: Option<bool>,
 }
 
 /// What a member is.

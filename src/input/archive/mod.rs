@@ -7,6 +7,7 @@ mod extract;
 mod format;
 mod list;
 mod members;
+mod sources;
 mod tar;
 mod tree;
 mod zip;
@@ -26,6 +27,8 @@ pub use error::ArchiveError;
 use format::Format;
 use list::Listing;
 use members::Archive;
+pub(crate) use sources::UnpackedTree;
+pub(super) use sources::unpack_sources;
 
 /// The artifact, and what came along with it.
 pub(super) struct Found {
@@ -63,11 +66,17 @@ pub(super) fn find_artifact(
         Format::Single(_) => single_file(&archive, &fetched.name, directory)?,
         Format::Tar(_) | Format::Zip => in_archive(&archive, options, directory)?,
     };
-    let changed = fetched.content.changed();
-    if changed.map_err(|error| InputError::read(fetched.content.path(), error))? {
-        return Err(InputError::Changed { path: fetched.content.path().to_owned() });
-    }
+    check_unchanged(&fetched.content)?;
     Ok(found)
+}
+
+/// Refuses an archive that was written to while it was read.
+fn check_unchanged(content: &FileContent) -> Result<(), InputError> {
+    let changed = content.changed();
+    if changed.map_err(|error| InputError::read(content.path(), error))? {
+        return Err(InputError::Changed { path: content.path().to_owned() });
+    }
+    Ok(())
 }
 
 fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Found, ArchiveError> {

@@ -151,5 +151,6 @@ fn member<R: Read>(
     };
     let path =
         member_path(&text(name.clone())?).map_err(|error| ArchiveError::member(&archive.shown, error))?;
-    Ok(Member { path, kind, size })
+    let executable = header.mode().ok().map(|mode| mode & 0o100 != 0);
+    Ok(Member { path, kind, size, executable })
 }

@@ -5,7 +5,8 @@
 //! paths from the root of its release is still there. A link to the artifact is turned to `binary`.
 
 use std::fs::File;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::super::add::walk;
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile, FileContent};
@@ -15,7 +16,7 @@ use super::Found;
 use super::error::ArchiveError;
 use super::extract::{check_size, link_target};
 use super::list::Listing;
-use super::members::{Archive, Flow, MemberKind};
+use super::members::{Archive, Flow, Member, MemberKind};
 use crate::fs::unpack::UnpackError;
 use crate::fs::{FileError, TreeLimits, TreeWriter};
 use crate::image::digest::DigestReader;
@@ -31,9 +32,7 @@ pub(super) fn unpack(
     chosen: &str,
     directory: &Path,
 ) -> Result<Result<Found, String>, ArchiveError> {
-    // Stays until the lease goes: the added files are read much later.
-    let root = tempfile::Builder::new().prefix("tree-").disable_cleanup(true).tempdir_in(directory);
-    let root = root.map_err(|error| FileError::new("create a directory in", directory, error))?.keep();
+    let root = directory_in(directory)?;
     write_members(archive, &root)?;
     let Some(chosen) = resolve(&root, chosen) else {
         return Ok(Err(format!("there is no file `{}`", chosen.escape_debug())));
@@ -46,7 +45,14 @@ pub(super) fn unpack(
     Ok(Ok(Found { artifact, tree }))
 }
 
-fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
+/// Makes a directory in `directory` that stays until the lease goes: files are read much later.
+pub(super) fn directory_in(directory: &Path) -> Result<PathBuf, FileError> {
+    let root = tempfile::Builder::new().prefix("tree-").disable_cleanup(true).tempdir_in(directory);
+    Ok(root.map_err(|error| FileError::new("create a directory in", directory, error))?.keep())
+}
+
+/// Writes every member below `root`.
+pub(super) fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
     let limits = TreeLimits { entries: MAX_FILES, bytes: archive.max_bytes };
     let mut writer = TreeWriter::new(root, limits)?;
     archive.visit(&mut |member, reader| {
@@ -58,7 +64,7 @@ fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
                 let reason = "it is a device, a pipe or of a type that cannot be packaged";
                 Err(UnpackError::Refused { member: member.path.clone(), reason })
             }
-            MemberKind::File => match writer.file(&member.path, reader) {
+            MemberKind::File => match write_file(&mut writer, member, reader) {
                 Ok(size) => {
                     return check_size(archive, &member.path, member.size, size).map(|()| Flow::Continue);
                 }
@@ -68,6 +74,19 @@ fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
         result.map_err(|error| ArchiveError::member(&archive.shown, error))?;
         Ok(Flow::Continue)
     })
+}
+
+/// Writes a file, executable if the archive says so; one that says nothing of modes has programs and scripts by
+/// their first bytes.
+fn write_file(writer: &mut TreeWriter, member: &Member, reader: &mut dyn Read) -> Result<u64, UnpackError> {
+    if let Some(executable) = member.executable {
+        return writer.file(&member.path, reader, executable);
+    }
+    let mut head = Vec::new();
+    let read = reader.take(4).read_to_end(&mut head);
+    read.map_err(|source| UnpackError::Read { member: member.path.clone(), source })?;
+    let executable = head.starts_with(b"\x7fELF") || head.starts_with(b"#!");
+    writer.file(&member.path, &mut head.as_slice().chain(reader), executable)
 }
 
 /// Follows links from `path` to a regular file.

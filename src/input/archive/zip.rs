@@ -2,8 +2,8 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use ::zip::ZipArchive;
 use ::zip::result::ZipError;
+use ::zip::{System, ZipArchive};
 
 use super::super::artifact::{ContentReader, FileContent};
 use super::error::ArchiveError;
@@ -63,6 +63,9 @@ fn visit_entry(
     };
     let path = member_path(&name).map_err(|error| ArchiveError::member(&archive.shown, error))?;
     let (size, mode, is_directory) = (file.size(), file.unix_mode(), name.ends_with('/'));
+    // For other systems the crate makes modes up.
+    let has_modes = file.system() == System::Unix;
+    let executable = mode.filter(|mode| has_modes && mode & 0o777 != 0).map(|mode| mode & 0o100 != 0);
     let mut reader = budget.reader(file, &archive.stop);
     let kind = match mode.map_or(0, |mode| mode & 0o170_000) {
         _ if is_directory => MemberKind::Directory,
@@ -81,7 +84,7 @@ fn visit_entry(
         0o140_000 => MemberKind::Special("a socket"),
         _ => MemberKind::File,
     };
-    visitor(&Member { path, kind, size }, &mut reader)
+    visitor(&Member { path, kind, size, executable }, &mut reader)
 }
 
 fn failed(archive: &Archive, member: Option<String>, error: ZipError) -> ArchiveError {

@@ -1,7 +1,7 @@
 //! Owns the error of downloading.
 
 use crate::failure::{Failure, FailureKind};
-use crate::network::{ClientError, RefusedRedirect};
+use crate::network::{ClientError, RefusedRedirect, UntrustedConnection, tries};
 
 /// Why a download failed. URLs are shown without user name, password and query.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +44,9 @@ pub enum HttpError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// The server's certificate is not trusted, or there is no TLS there.
-    #[error("no trusted connection to `{url}`: {reason}")]
-    Tls {
-        /// The URL.
-        url: String,
-        /// Why.
-        reason: String,
-    },
+    /// The server is not trusted.
+    #[error(transparent)]
+    Untrusted(#[from] UntrustedConnection),
     /// A redirect is not followed.
     #[error(transparent)]
     Redirect(#[from] RefusedRedirect),
@@ -65,10 +60,6 @@ pub enum HttpError {
         /// The way out, if there is one.
         hint: Option<&'static str>,
     },
-}
-
-fn tries(attempts: u32) -> String {
-    if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
 }
 
 fn progress(received: u64, total: Option<u64>) -> String {
@@ -102,7 +93,7 @@ impl Failure for HttpError {
                 _ => return Vec::new(),
             },
             Self::Transfer { .. } => "check the network and the proxy settings, then try again",
-            Self::Tls { .. } => {
+            Self::Untrusted(_) => {
                 "if your company has its own certificate authority, name its file with `--ca-file`"
             }
             Self::Redirect(_) => "give the URL it leads to, if you trust it",

@@ -12,7 +12,7 @@ use super::super::error::InputError;
 use super::credentials::Credentials;
 use super::error::HttpError;
 use crate::network::{
-    MAX_REDIRECTS, RefusedRedirect, describe, is_tls, may_pass, retry_after, same_origin, shown_url, target,
+    MAX_REDIRECTS, RefusedRedirect, SendError, may_pass, retry_after, same_origin, shown_url, target,
     without_credentials,
 };
 
@@ -126,13 +126,9 @@ fn status_error(url: &Url, response: &Response, authenticated: bool) -> Failed {
 }
 
 fn send_error(url: &Url, error: reqwest::Error) -> Failed {
-    let error = error.without_url();
-    let reason = describe(&error);
-    if is_tls(&error) {
-        return HttpError::Tls { url: shown_url(url), reason }.into();
+    match SendError::new(url, error) {
+        SendError::Untrusted(untrusted) => HttpError::from(untrusted).into(),
+        SendError::Unsendable(reason) => refused(url, &reason).into(),
+        SendError::Cut(reason) => Failed::passing(reason),
     }
-    if error.is_builder() {
-        return refused(url, &reason).into();
-    }
-    Failed::passing(reason)
 }

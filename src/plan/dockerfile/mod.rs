@@ -51,9 +51,6 @@ pub struct DockerfileInputs<'a> {
 /// A plan that is no Dockerfile.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
-    /// The image is what assembling sources leaves, which is another rendering.
-    #[error("the image is what assembling the sources leaves, and has no layer to write down")]
-    Sources,
     /// A text with a line end or another character that no instruction can hold.
     #[error("a Dockerfile cannot hold the value of {what}: it has {character} in it")]
     Unwritable {
@@ -96,10 +93,19 @@ pub enum DockerfileError {
     },
 }
 
+impl DockerfileError {
+    /// Sources of which an artifact comes: what it is, and so what it stands on, is not known before it is built.
+    pub fn of_artifact() -> Self {
+        Self::Trace {
+            what: "the artifact that comes of the sources".into(),
+            reason: "what it is, and so its base, is known only when it is built",
+        }
+    }
+}
+
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Sources => FailureKind::Usage,
             Self::Unwritable { .. }
             | Self::HealthCheck { .. }
             | Self::Several { .. }
@@ -110,7 +116,6 @@ impl Failure for DockerfileError {
 
     fn hints(&self) -> Vec<String> {
         vec![match self {
-            Self::Sources => "plan the source build itself".into(),
             Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
             Self::HealthCheck { .. } => "begin it with a program's name".into(),
             Self::Several { .. } => "name one artifact and one platform".into(),
@@ -146,7 +151,7 @@ pub fn render_dockerfile(
             root_archive(entries, &mut out);
             environment(&edits, inputs.base, |_| true, &mut out)?;
         }
-        Assembly::Sources => return Err(DockerfileError::Sources),
+        Assembly::Sources => unreachable!("`render_source_dockerfile` renders what comes of sources"),
         Assembly::Run(run) => {
             let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
             script(run, contract, &edits, inputs.base, &mut out)?;
@@ -172,9 +177,8 @@ fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
 fn from(stage: &Stage, inputs: &DockerfileInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
     line(out, "");
     // An executable is for one platform, whatever the machine that builds is.
-    let is_bound =
-        stage.artifact.as_ref().is_some_and(|artifact| matches!(artifact.facts.kind, Kind::Executable(_)))
-            || stage.platform != *inputs.native_platform;
+    let is_bound = stage.artifact.as_ref().is_some_and(|one| matches!(one.facts.kind, Kind::Executable(_)))
+        || stage.platform != *inputs.native_platform;
     let platform = if is_bound { format!("--platform={} ", stage.platform) } else { String::new() };
     if let Some(from) = &inputs.from {
         if from.contains('@') {

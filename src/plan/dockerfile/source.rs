@@ -92,9 +92,7 @@ fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
         );
     }
     if let PlannedProduct::Artifact { .. } = source.product {
-        let reason = "what it is, and so its base, is known only when it is built; build it without `--dockerfile`, and \
-                      render the artifact";
-        return refused("the artifact that comes of the sources".into(), reason);
+        return Err(DockerfileError::of_artifact());
     }
     Ok(())
 }

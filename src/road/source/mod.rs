@@ -1,7 +1,9 @@
 //! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
 
 mod base;
+mod caches;
 mod callback;
+mod dockerfile;
 mod image;
 mod incremental;
 mod prepare;
@@ -9,6 +11,7 @@ mod run;
 mod scripts;
 mod stage;
 
+pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
 

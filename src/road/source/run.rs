@@ -1,6 +1,7 @@
 //! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
 
 use super::Made;
+use super::caches::{CachePlace, StageCaches};
 use super::image::MadeImage;
 use super::prepare::PreparedSource;
 use crate::assemble::RunError;
@@ -39,10 +40,13 @@ impl SourceWork<'_> {
                 let engine =
                     DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
                 let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
-                self.run_on(&engine, &image, UsedContainer::Docker).await
+                let caches = self.caches(CachePlace::Daemon(daemon)).await?;
+                self.run_on(&engine, &image, &caches, UsedContainer::Docker).await
             }
             EngineKind::Sandbox => {
-                self.run_on(&self.sandbox()?, &prepared.base.name, UsedContainer::Sandbox).await
+                // Nothing is mounted there yet, so nothing is kept for the next build.
+                let caches = StageCaches::default();
+                self.run_on(&self.sandbox()?, &prepared.base.name, &caches, UsedContainer::Sandbox).await
             }
         }
     }
@@ -71,6 +75,7 @@ impl SourceWork<'_> {
         &self,
         engine: &E,
         image: &str,
+        caches: &StageCaches,
         used: impl FnOnce(E::Container) -> UsedContainer,
     ) -> Result<Made, Error>
     where
@@ -82,7 +87,7 @@ impl SourceWork<'_> {
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
         let saved = self.saved().await;
-        let assembled = assemble(engine, self.source_run(image, limits, &saved), events).await?;
+        let assembled = assemble(engine, self.source_run(image, limits, caches, &saved), events).await?;
         let AssembledSources { container, labels } = assembled;
         if stage.product == PlannedProduct::Image {
             let changes = match container.take_changes(events).await {
@@ -112,6 +117,7 @@ impl SourceWork<'_> {
         &'a self,
         image: &'a str,
         limits: ContainerLimits,
+        caches: &StageCaches,
         saved: &'a SavedArtifacts,
     ) -> SourceRun<'a> {
         let prepared = self.prepared;
@@ -127,6 +133,7 @@ impl SourceWork<'_> {
             transient: &prepared.transient,
             build_environment: &self.wanted.build_environment,
             limits,
+            mounts: caches.mounts.clone(),
             date: self.date(),
             lease: prepared.lease.id(),
         }

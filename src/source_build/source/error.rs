@@ -29,6 +29,12 @@ pub enum SourceError {
         /// What it is.
         what: String,
     },
+    /// It is neither sources nor an artifact.
+    #[error("`{shown}` is no archive of sources: it is neither a tar, compressed or not, nor a zip")]
+    NoArchive {
+        /// What was given.
+        shown: String,
+    },
     /// Something could not be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
@@ -148,7 +154,7 @@ impl Failure for SourceError {
             | Self::ContextDirectory { .. }
             | Self::Exclude { .. }
             | Self::IgnoreFile { .. } => FailureKind::Usage,
-            Self::IsArtifact { .. } => FailureKind::Artifact,
+            Self::IsArtifact { .. } | Self::NoArchive { .. } => FailureKind::Artifact,
             Self::Input(error) => error.kind(),
             Self::Git(error) => error.kind(),
             Self::Read { .. }
@@ -172,6 +178,7 @@ impl Failure for SourceError {
                     "package it with `b2i build {shown}`, without options of source builds"
                 )];
             }
+            Self::NoArchive { .. } => "give a directory, a git URL, or an archive of the sources",
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "check the path",
                 io::ErrorKind::PermissionDenied => {

@@ -10,9 +10,11 @@ use super::ignore::exclude;
 use super::location::{SourceLocation, SourceOptions};
 use super::tree::{SourceInfo, SourceTree, TreeEntry};
 use crate::blocking::{Stopped, run_blocking};
+use crate::detect::{DetectOptions, detect};
 use crate::events::{Events, Step};
 use crate::fs::Lease;
 use crate::input::name::safe_name;
+use crate::input::{FileContent, InputSource, SourceArchive, fetch_source_archive};
 
 /// What a tree is called when nothing better is known.
 const FALLBACK_NAME: &str = "source";
@@ -63,10 +65,34 @@ pub async fn fetch_source(
             let info = SourceInfo { commit: Some(commit), ..info(location.recorded()) };
             Ok(SourceTree { name, info, entries })
         }
-        SourceLocation::Archive(_) => {
-            drop(stdin);
-            Err(SourceError::location("it", "only directories can be fetched", None))
+        SourceLocation::Archive(source) => {
+            let step = events.start(Step::Fetch, location.to_string(), None);
+            let archive = fetch_source_archive(source, &options.input, lease, stdin, events, &step).await?;
+            let unpacked = match archive {
+                SourceArchive::Unpacked(unpacked) => unpacked,
+                SourceArchive::Other { name, size, content } => {
+                    return Err(no_archive(location.to_string(), &name, size, &content));
+                }
+            };
+            let entries = walked(&unpacked.directory, location.to_string(), false, options, events).await?;
+            step.finish(counted(&entries));
+            let place = matches!(source, InputSource::Url(_)).then(|| location.to_string());
+            // A stream has no name of its own; the directory that everything is in may have one.
+            let name = match source {
+                InputSource::Stdin => unpacked.top.as_deref().and_then(safe_name),
+                InputSource::File(_) | InputSource::Url(_) => safe_name(&unpacked.name),
+            };
+            let name = name.unwrap_or_else(|| FALLBACK_NAME.to_owned());
+            Ok(SourceTree { name, info: info(place), entries })
         }
+    }
+}
+
+/// Says what is given instead of an archive of sources.
+fn no_archive(shown: String, name: &str, size: u64, content: &FileContent) -> SourceError {
+    match detect(name, size, content.reader(), &DetectOptions::default()) {
+        Ok(facts) => SourceError::IsArtifact { shown, what: facts.describe() },
+        Err(_) => SourceError::NoArchive { shown },
     }
 }
 

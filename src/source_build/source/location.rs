@@ -10,7 +10,7 @@ use url::Url;
 use super::error::SourceError;
 use super::git::{GitLocation, GitOptions, is_bare_repository, is_repository, valid_reference};
 use crate::input::{InputOptions, InputSource};
-use crate::network::shown_url;
+use crate::network::{shown_url, without_credentials};
 
 /// Where sources are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,17 @@ impl SourceLocation {
                 let is_scp_form = host.split_once(':').is_some_and(|(host, _)| host.contains('@'));
                 is_scp_form || is_dot_git || has_reference && Path::new(start).is_dir()
             }
+        }
+    }
+
+    /// The place, the same for every version of what is there; nothing if it is gone when it was read. Not for showing.
+    pub(in crate::source_build) fn identity(&self) -> Option<String> {
+        let real = |path: &Path| path.canonicalize().ok().map(|path| path.display().to_string());
+        match self {
+            Self::Directory(path) | Self::Archive(InputSource::File(path)) => real(path),
+            Self::Git(location) => Some(location.identity()),
+            Self::Archive(InputSource::Url(url)) => Some(without_credentials(url).into()),
+            Self::Archive(InputSource::Stdin) | Self::Nothing => None,
         }
     }
 

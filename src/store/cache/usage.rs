@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::build_caches::DESCRIPTION;
 use crate::fs::{CacheDirectory, FileError};
 
 /// A part of the cache and where its entries are, relative to the cache's directory.
@@ -18,7 +19,8 @@ struct Part {
     directory: &'static str,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
+    Part { name: BUILD_CACHES, directory: "build-caches-v1" },
     Part { name: "downloads", directory: "downloads-v1/blobs/sha256" },
     Part { name: "downloads", directory: "downloads-v1/index" },
     Part { name: "images", directory: "images-v1/blobs/sha256" },
@@ -27,11 +29,24 @@ const PARTS: [Part; 6] = [
     Part { name: "memo", directory: "memo-v1" },
 ];
 
+const BUILD_CACHES: &str = "build-caches";
+
+/// A build cache in a daemon's volume.
+#[derive(Clone, Debug)]
+pub struct VolumeUsage {
+    /// Its key.
+    pub key: String,
+    /// What it takes, in bytes.
+    pub bytes: u64,
+    /// When it was used last.
+    pub used: SystemTime,
+}
+
 /// What one part takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartUsage {
-    /// `downloads`, `images`, `layers` (unpacked for the sandbox) or `memo`.
+    /// `build-caches` (also those in a daemon), `downloads`, `images`, `layers` (unpacked for the sandbox) or `memo`.
     pub name: String,
     /// How many entries there are.
     pub entries: u64,
@@ -54,10 +69,17 @@ pub struct Pruned {
 /// One entry of the cache.
 #[derive(Debug)]
 struct Entry {
-    path: PathBuf,
+    place: Place,
     part: &'static str,
     bytes: u64,
     used: SystemTime,
+}
+
+/// Where an entry is.
+#[derive(Debug)]
+enum Place {
+    Path(PathBuf),
+    Volume(String),
 }
 
 /// Says what the parts of the cache take, each part once.
@@ -65,13 +87,24 @@ struct Entry {
 /// # Errors
 /// [`FileError`] if a directory cannot be read.
 pub fn usage(cache: &CacheDirectory) -> Result<Vec<PartUsage>, FileError> {
+    usage_with_volumes(cache, Vec::new())
+}
+
+/// The same with the build caches in a daemon, `volumes`.
+///
+/// # Errors
+/// As [`usage`].
+pub fn usage_with_volumes(
+    cache: &CacheDirectory,
+    volumes: Vec<VolumeUsage>,
+) -> Result<Vec<PartUsage>, FileError> {
     let mut parts: Vec<PartUsage> = Vec::new();
     for part in &PARTS {
         if !parts.iter().any(|known| known.name == part.name) {
             parts.push(PartUsage { name: part.name.into(), ..PartUsage::default() });
         }
     }
-    for entry in entries(cache)? {
+    for entry in entries(cache, volumes)? {
         if let Some(part) = parts.iter_mut().find(|part| part.name == entry.part) {
             part.entries += 1;
             part.bytes += entry.bytes;
@@ -85,7 +118,21 @@ pub fn usage(cache: &CacheDirectory) -> Result<Vec<PartUsage>, FileError> {
 /// # Errors
 /// [`FileError`] if a directory cannot be read. What cannot be removed stays and is counted as in use.
 pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
-    let mut entries = entries(cache)?;
+    prune_with_volumes(cache, limit, Vec::new(), &mut |_| false)
+}
+
+/// The same with the build caches in a daemon: `remove_volume` removes one of `volumes` by its key and says whether it
+/// is gone.
+///
+/// # Errors
+/// As [`prune`].
+pub fn prune_with_volumes(
+    cache: &CacheDirectory,
+    limit: u64,
+    volumes: Vec<VolumeUsage>,
+    remove_volume: &mut dyn FnMut(&str) -> bool,
+) -> Result<Pruned, FileError> {
+    let mut entries = entries(cache, volumes)?;
     entries.sort_by_key(|entry| entry.used);
     let mut left: u64 = entries.iter().map(|entry| entry.bytes).sum();
     let mut pruned = Pruned::default();
@@ -94,7 +141,11 @@ pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
         if left <= limit && limit > 0 {
             break;
         }
-        if remove(&entry.path) {
+        let is_gone = match &entry.place {
+            Place::Path(path) => remove(path),
+            Place::Volume(key) => remove_volume(key),
+        };
+        if is_gone {
             pruned.entries += 1;
             pruned.bytes += entry.bytes;
             left = left.saturating_sub(entry.bytes);
@@ -105,8 +156,14 @@ pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
     Ok(pruned)
 }
 
-fn entries(cache: &CacheDirectory) -> Result<Vec<Entry>, FileError> {
-    let mut found = Vec::new();
+fn entries(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<Entry>, FileError> {
+    let of_volume = |VolumeUsage { key, bytes, used }| Entry {
+        place: Place::Volume(key),
+        part: BUILD_CACHES,
+        bytes,
+        used,
+    };
+    let mut found: Vec<Entry> = volumes.into_iter().map(of_volume).collect();
     for part in &PARTS {
         let directory = cache.root().join(part.directory);
         let failed = |error| FileError::new("read", &directory, error);
@@ -123,9 +180,13 @@ fn entries(cache: &CacheDirectory) -> Result<Vec<Entry>, FileError> {
             }
             // Another process may remove it at any moment; then it takes nothing.
             let Ok(metadata) = entry.metadata() else { continue };
+            if part.name == BUILD_CACHES && !metadata.is_dir() {
+                // The name that daemons know it by.
+                continue;
+            }
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let bytes = if metadata.is_dir() { tree_size(&path) } else { on_disk(&metadata) };
-            found.push(Entry { path, part: part.name, bytes, used });
+            found.push(Entry { place: Place::Path(path), part: part.name, bytes, used });
         }
     }
     Ok(found)
@@ -170,11 +231,14 @@ fn remove(path: &Path) -> bool {
     if lock.try_lock().is_err() {
         return false;
     }
-    // An unpacked layer without its description counts as none, however far the rest of this comes.
-    match fs::remove_file(path.join("layer.json")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => false,
-        _ => remove_tree(path).is_ok(),
+    // An unpacked layer or build cache without its description counts as none, however far the rest of this comes.
+    for description in ["layer.json", DESCRIPTION] {
+        match fs::remove_file(path.join(description)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return false,
+            _ => {}
+        }
     }
+    remove_tree(path).is_ok()
 }
 
 /// Removes a tree whose directories may forbid their owner to write to them.
@@ -271,5 +335,32 @@ mod tests {
         images.read(&crate::image::Digest::of(b"first"), 100).expect("is there");
         let used = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("dated");
         assert!(used > SystemTime::now() - Duration::from_secs(500));
+    }
+
+    #[test]
+    fn build_caches_count_wherever_they_are() {
+        let (_root, cache) = cache();
+        let directory = cache.root().join("build-caches-v1");
+        fs::create_dir_all(directory.join("old/tree")).expect("creates");
+        fs::write(directory.join("old/tree/file"), vec![1; 8192]).expect("writes");
+        fs::write(directory.join("old/cache.json"), "{}").expect("writes");
+        fs::write(directory.join("owner"), "name").expect("writes");
+        fs::write(directory.join("volume.lock"), "").expect("writes");
+        let long_ago = SystemTime::now() - Duration::from_secs(1000);
+        let volume = |key: &str, used| VolumeUsage { key: key.to_owned(), bytes: 1_000_000, used };
+        let volumes =
+            vec![volume("older", long_ago), volume("newer", SystemTime::now() + Duration::from_secs(9))];
+        let parts = usage_with_volumes(&cache, volumes.clone()).expect("reads");
+        let part = parts.iter().find(|part| part.name == "build-caches").expect("is there");
+        assert_eq!(part.entries, 3);
+        assert!(part.bytes >= 2_008_192, "{}", part.bytes);
+        let mut asked = Vec::new();
+        let pruned = prune_with_volumes(&cache, 1_000_000, volumes, &mut |key| {
+            asked.push(key.to_owned());
+            true
+        });
+        assert_eq!(pruned.expect("prunes").entries, 2);
+        assert_eq!(asked, ["older"]);
+        assert!(!directory.join("old").exists() && directory.join("owner").exists());
     }
 }

@@ -34,6 +34,12 @@ pub enum DaemonError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A volume has the name of a build cache and is none of this cache directory.
+    #[error("the volume `{name}` is not b2i's, or belongs to another cache directory")]
+    ForeignVolume {
+        /// Its name.
+        name: String,
+    },
     /// Nothing answers there.
     #[error("the daemon at {address} ({origin}) does not answer: {reason}")]
     Unreachable {
@@ -250,7 +256,8 @@ impl Failure for DaemonError {
             | Self::Context { .. }
             | Self::LimitOutOfRange { .. }
             | Self::NoNetwork { .. } => FailureKind::Usage,
-            Self::Unreachable { .. }
+            Self::ForeignVolume { .. }
+            | Self::Unreachable { .. }
             | Self::PermissionDenied { .. }
             | Self::Request { .. }
             | Self::LimitNotEnforced { .. } => FailureKind::Engine,
@@ -278,6 +285,9 @@ impl Failure for DaemonError {
             }
             Self::Context { .. } => {
                 one("look at it with `docker context inspect`, or set DOCKER_HOST, which goes before it")
+            }
+            Self::ForeignVolume { name } => {
+                vec![format!("remove it with `docker volume rm {name}`, or build with `--no-build-cache`")]
             }
             Self::Unreachable { origin, .. } => vec![
                 format!("start the daemon, or correct the address ({origin})"),

@@ -16,6 +16,7 @@ mod sink;
 mod source;
 mod top_layer;
 mod tree;
+mod volumes;
 
 pub(crate) use clean_up::remove_container;
 pub use clean_up::{LEASE_LABEL, remove_leftovers};
@@ -28,3 +29,4 @@ pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
 pub(crate) use top_layer::CommittedImage;
+pub use volumes::{CACHE_LABEL, CacheVolume, cache_volumes, ensure_cache_volume, remove_cache_volume};

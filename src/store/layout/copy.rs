@@ -1,32 +1,50 @@
-//! Owns copying into a layout: an image, or an index with all its images, goes there with not one byte changed.
+//! Owns copying an image, or an index with all its images, into a layout that every reader of layouts takes.
 //!
-//! Manifests keep the media types that they have, also Docker's: other types would be other bytes.
+//! Not one byte changes of what has OCI's form already. Manifests with Docker's media types are written anew with OCI's,
+//! which changes their digest and not the image's ID.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::blob;
 use super::directory::Directory;
-use super::image::copy_blob;
-use super::index::IndexDocument;
-use super::{INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
-use crate::fs::{AtomicFile, Lease};
+use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
+use crate::fs::{AtomicFile, FileError, Lease};
+use crate::image::compression::{Compression, all_cores, compress_tar};
 use crate::image::manifest::MAXIMUM_MANIFEST;
-use crate::image::{Descriptor, Digest, ImageReference, Manifest, Platform};
-use crate::store::BlobSource;
+use crate::image::{
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, LayerCompression, Manifest,
+    ManifestFormat, Platform,
+};
 use crate::store::archive::{ArchiveError, TarWriter};
-use crate::store::blobs::BlockingBlobs;
+use crate::store::{BlobSource, BlockingBlobs};
+
+const FORMAT: ManifestFormat = ManifestFormat::Oci;
 
 /// How deep indexes may be within each other.
-const MAXIMUM_DEPTH: usize = 4;
+const MAXIMUM_DEPTH: usize = 2;
 
-/// Most bytes of all manifests of an index: they are held in memory.
-const MAXIMUM_MANIFESTS: u64 = 16 << 20;
+/// Most manifests below one index: each is small, but indexes of indexes multiply.
+const MAXIMUM_MANIFESTS: usize = 4096;
 
-/// Adds what `root` describes to the layout in `directory`, under `tags`. `blobs` opens manifests too; `platform` is
-/// that of an image, none of an index. Blobs that are there already are verified and not read.
+/// Largest config that is looked at for its platform, in bytes.
+const MAXIMUM_CONFIG: u64 = 8 << 20;
+
+/// How an image is copied into a layout.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    /// How it is named in errors.
+    pub name: String,
+    /// The names that it gets.
+    pub tags: Vec<ImageReference>,
+    /// How layers are compressed that are not; none leaves them so.
+    pub compression: Option<Compression>,
+}
+
+/// Copies what `root` describes into the layout in `directory`, which is made if it does not exist or is empty; gives
+/// its manifest or index there. `blobs` opens manifests too.
 ///
 /// Blocks, on a blocking thread of the runtime that reads the blobs.
 ///
@@ -35,129 +53,189 @@ const MAXIMUM_MANIFESTS: u64 = 16 << 20;
 pub fn copy_to_layout(
     root: &Descriptor,
     blobs: &Arc<dyn BlobSource>,
-    platform: Option<&Platform>,
-    tags: &[ImageReference],
+    options: &CopyOptions,
     directory: &Path,
     lease: &Lease,
-) -> Result<(), LayoutError> {
+) -> Result<Descriptor, LayoutError> {
     let layout = Directory::open(directory, lease)?;
-    let tree = Tree::read(root, blobs)?;
-    for item in &tree.blobs {
-        if let Some(bytes) = tree.manifests.get(&item.digest) {
-            layout.store_bytes(item, bytes)?;
-        } else if !layout.has(item) {
-            let mut out = layout.new_blob()?;
-            tree.copy(item, &mut out).map_err(|error| in_file(error, &out))?;
-            out.commit_as(&item.digest.hex())?;
-        }
-    }
-    layout.edit_index(|index| index.put(root, platform, tags))
+    let blobs = BlockingBlobs::new(blobs.clone()).map_err(ArchiveError::Io)?;
+    let mut copy = Copy { layout, blobs, options, copied: HashMap::new() };
+    let (descriptor, platform) = copy.below(root, 0)?;
+    copy.layout.edit_index(|index| index.put(&descriptor, platform.as_ref(), &options.tags))?;
+    Ok(descriptor)
 }
 
-/// Writes what `root` describes as the tar of a layout to `out`, as [`copy_to_layout`]; the caller commits it.
-///
-/// # Errors
-/// [`LayoutError`]; after one, what was written so far is no archive.
-pub fn copy_to_layout_archive(
-    root: &Descriptor,
-    blobs: &Arc<dyn BlobSource>,
-    platform: Option<&Platform>,
-    tags: &[ImageReference],
-    out: &mut AtomicFile,
-) -> Result<(), LayoutError> {
-    let tree = Tree::read(root, blobs)?;
-    let mut tar = TarWriter { out: &mut *out };
-    let mut write = || {
-        tar.file(LAYOUT_FILE, LAYOUT)?;
-        for item in &tree.blobs {
-            match tree.manifests.get(&item.digest) {
-                Some(bytes) => tar.file(&blob(&item.digest), bytes)?,
-                None => {
-                    tar.begin(&blob(&item.digest), item.size)?;
-                    tree.copy(item, &mut *tar.out)?;
-                    tar.padding(item.size)?;
-                }
+struct Copy<'a> {
+    layout: Directory<'a>,
+    blobs: BlockingBlobs,
+    options: &'a CopyOptions,
+    /// Manifests that are there, by the digest they had at the source: an index may name one many times.
+    copied: HashMap<Digest, (Descriptor, Option<Platform>)>,
+}
+
+impl Copy<'_> {
+    /// Copies a manifest and all that it names.
+    fn below(
+        &mut self,
+        root: &Descriptor,
+        depth: usize,
+    ) -> Result<(Descriptor, Option<Platform>), LayoutError> {
+        if let Some(copied) = self.copied.get(&root.digest) {
+            return Ok(copied.clone());
+        }
+        if self.copied.len() >= MAXIMUM_MANIFESTS {
+            return Err(self.bad(root, format!("there are more than {MAXIMUM_MANIFESTS} manifests")));
+        }
+        let bytes = self.small(root, MAXIMUM_MANIFEST)?;
+        let announced = Some(root.media_type.as_str()).filter(|media_type| !media_type.is_empty());
+        let parsed = Manifest::parse(&bytes, announced);
+        let (bytes, media_type, platform) = match parsed.map_err(|error| self.bad(root, error))? {
+            Manifest::Image(manifest) => {
+                let platform = self.config(&manifest.config)?;
+                let layers = manifest.layers.iter().map(|layer| self.layer(layer, manifest.format()));
+                let layers: Vec<Descriptor> = layers.collect::<Result<_, _>>()?;
+                let same = manifest.format() == FORMAT && layers == manifest.layers;
+                let bytes = if same { bytes } else { converted(*manifest, layers) };
+                (bytes, FORMAT.manifest(), platform)
             }
-        }
-        let mut index = IndexDocument::empty();
-        index.put(root, platform, tags);
-        tar.file(INDEX_FILE, &index.to_bytes())?;
-        Ok::<_, ArchiveError>(tar.end()?)
-    };
-    let written = write();
-    written.map_err(|error| in_file(error, out))
-}
-
-fn in_file(error: ArchiveError, out: &AtomicFile) -> LayoutError {
-    match error {
-        ArchiveError::Io(error) => LayoutError::File(out.error(error)),
-        other => other.into(),
-    }
-}
-
-/// All that a manifest names, each blob once, what is named before what names it.
-struct Tree {
-    source: BlockingBlobs,
-    name: String,
-    blobs: Vec<Descriptor>,
-    manifests: HashMap<Digest, Vec<u8>>,
-    seen: BTreeSet<Digest>,
-    /// Bytes of manifests that may still be read.
-    left: u64,
-}
-
-impl Tree {
-    fn read(root: &Descriptor, blobs: &Arc<dyn BlobSource>) -> Result<Self, ArchiveError> {
-        let mut tree = Self {
-            source: BlockingBlobs::new(blobs.clone())?,
-            name: root.digest.to_string(),
-            blobs: Vec::new(),
-            manifests: HashMap::new(),
-            seen: BTreeSet::new(),
-            left: MAXIMUM_MANIFESTS,
-        };
-        tree.add(root, 0)?;
-        Ok(tree)
-    }
-
-    fn add(&mut self, manifest: &Descriptor, depth: usize) -> Result<(), ArchiveError> {
-        if self.seen.contains(&manifest.digest) {
-            return Ok(());
-        }
-        let invalid = |text: String| ArchiveError::ReadBlob {
-            name: self.name.clone(),
-            digest: manifest.digest,
-            source: io::Error::new(io::ErrorKind::InvalidData, text),
-        };
-        if manifest.size > MAXIMUM_MANIFEST.min(self.left) || depth > MAXIMUM_DEPTH {
-            return Err(invalid("its manifests are too large or nested too deep".into()));
-        }
-        let mut bytes = Vec::new();
-        copy_blob(&self.source, &self.name, manifest, &mut bytes)?;
-        let announced = Some(manifest.media_type.as_str()).filter(|text| !text.is_empty());
-        let parsed = Manifest::parse(&bytes, announced).map_err(|error| invalid(error.to_string()))?;
-        self.left -= manifest.size;
-        match parsed {
-            Manifest::Image(image) => {
-                for blob in [&image.config].into_iter().chain(&image.layers) {
-                    if self.seen.insert(blob.digest) {
-                        self.blobs.push(blob.clone());
-                    }
-                }
+            Manifest::Index(_) if depth >= MAXIMUM_DEPTH => {
+                return Err(self.bad(root, format!("indexes are nested more than {MAXIMUM_DEPTH} deep")));
             }
             Manifest::Index(index) => {
+                let mut entries = Vec::new();
                 for entry in &index.manifests {
-                    self.add(entry, depth + 1)?;
+                    let (copied, _) = self.below(entry, depth + 1)?;
+                    let Descriptor { media_type, digest, size, .. } = copied;
+                    entries.push(match digest == entry.digest {
+                        true => entry.clone(),
+                        false => Descriptor { media_type, digest, size, ..entry.clone() },
+                    });
                 }
+                let same = index.media_type == FORMAT.index() && entries == index.manifests;
+                let bytes =
+                    if same { bytes } else { ImageIndex::new(FORMAT, entries, index.annotations).to_bytes() };
+                (bytes, FORMAT.index(), None)
             }
-        }
-        self.seen.insert(manifest.digest);
-        self.blobs.push(manifest.clone());
-        self.manifests.insert(manifest.digest, bytes);
-        Ok(())
+        };
+        let descriptor = Descriptor::of(media_type, &bytes);
+        self.layout.store_bytes(&descriptor, &bytes)?;
+        self.copied.insert(root.digest, (descriptor.clone(), platform.clone()));
+        Ok((descriptor, platform))
     }
 
-    fn copy(&self, blob: &Descriptor, out: impl Write) -> Result<(), ArchiveError> {
-        copy_blob(&self.source, &self.name, blob, out)
+    /// Copies a config, and says what it is for, if it is an image's.
+    fn config(&self, config: &Descriptor) -> Result<Option<Platform>, LayoutError> {
+        if config.size > MAXIMUM_CONFIG {
+            return self.blob(config).map(|()| None);
+        }
+        let bytes = self.small(config, MAXIMUM_CONFIG)?;
+        self.layout.store_bytes(config, &bytes)?;
+        Ok(ImageConfig::parse(&bytes).ok().map(|config| config.platform()))
     }
+
+    /// Copies a layer, and compresses it if it should be.
+    fn layer(&self, layer: &Descriptor, format: ManifestFormat) -> Result<Descriptor, LayoutError> {
+        let known = LayerCompression::of_media_type(&layer.media_type);
+        let (Some(compression), Some(LayerCompression::None)) = (self.options.compression, known) else {
+            self.blob(layer)?;
+            return Ok(match known {
+                // Docker's media type becomes OCI's.
+                Some(known) if format != FORMAT => {
+                    Descriptor { media_type: FORMAT.layer(known).to_owned(), ..layer.clone() }
+                }
+                _ => layer.clone(),
+            });
+        };
+        let mut reader = self.blobs.open(layer).map_err(ArchiveError::from)?;
+        let mut out = self.layout.new_blob()?;
+        let (method, threads) = (compression.method_for_base(), all_cores());
+        let written = compress_tar(&mut reader, layer.size, method, FORMAT, threads, &mut out);
+        let written = written.map_err(|error| self.failed(layer, error))?;
+        // To its end: a source says there whether these were the right bytes.
+        io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(layer, error))?;
+        out.commit_as(&written.digest.hex())?;
+        Ok(written)
+    }
+
+    fn blob(&self, blob: &Descriptor) -> Result<(), LayoutError> {
+        if self.layout.has(blob) {
+            return Ok(());
+        }
+        let mut reader = self.blobs.open(blob).map_err(ArchiveError::from)?;
+        let mut out = self.layout.new_blob()?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed(blob, error)),
+            };
+            out.write_all(&buffer[..count]).map_err(|error| out.error(error))?;
+        }
+        // The source has compared digest and size before its end.
+        Ok(out.commit_as(&blob.digest.hex())?)
+    }
+
+    /// Reads a blob that is held in memory; its source compares it with its digest.
+    fn small(&self, blob: &Descriptor, maximum: u64) -> Result<Vec<u8>, LayoutError> {
+        if blob.size > maximum {
+            return Err(self.bad(blob, format!("it has {} bytes; at most {maximum} are read", blob.size)));
+        }
+        let reader = self.blobs.open(blob).map_err(ArchiveError::from)?;
+        let mut bytes = Vec::new();
+        let read = reader.take(maximum + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.failed(blob, error))?;
+        let found = Descriptor::of("", &bytes);
+        if (found.digest, found.size) != (blob.digest, blob.size) {
+            return Err(self.bad(blob, format!("its bytes have the digest {}", found.digest)));
+        }
+        Ok(bytes)
+    }
+
+    fn bad(&self, blob: &Descriptor, reason: impl ToString) -> LayoutError {
+        self.failed(blob, io::Error::new(io::ErrorKind::InvalidData, reason.to_string()))
+    }
+
+    fn failed(&self, blob: &Descriptor, source: io::Error) -> LayoutError {
+        ArchiveError::ReadBlob { name: self.options.name.clone(), digest: blob.digest, source }.into()
+    }
+}
+
+fn converted(manifest: ImageManifest, layers: Vec<Descriptor>) -> Vec<u8> {
+    let config = match manifest.format() {
+        ManifestFormat::Docker => Descriptor { media_type: FORMAT.config().to_owned(), ..manifest.config },
+        ManifestFormat::Oci => manifest.config,
+    };
+    ImageManifest::new(FORMAT, config, layers, manifest.annotations).to_bytes()
+}
+
+/// Writes the layout in `directory`, which nobody else writes to, as a tar; the caller commits it.
+///
+/// # Errors
+/// [`LayoutError`] if it cannot be read or the tar not be written.
+pub fn archive_layout(directory: &Path, out: &mut AtomicFile) -> Result<(), LayoutError> {
+    let blobs = directory.join(BLOBS);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| LayoutError::File(FileError::new("read", &path, error))
+    };
+    let entries = fs::read_dir(&blobs).map_err(failed(&blobs))?;
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names: BTreeSet<String> = names.collect::<Result<_, _>>().map_err(failed(&blobs))?;
+    let mut tar = TarWriter { out };
+    let write = |tar: &mut TarWriter<&mut AtomicFile>, result: io::Result<()>| {
+        result.map_err(|error| LayoutError::File(tar.out.error(error)))
+    };
+    let result = tar.file(LAYOUT_FILE, LAYOUT);
+    write(&mut tar, result)?;
+    for name in names.into_iter().map(|name| format!("{BLOBS}/{name}")).chain([INDEX_FILE.to_owned()]) {
+        let path = directory.join(&name);
+        let file = File::open(&path).map_err(failed(&path))?;
+        let size = file.metadata().map_err(failed(&path))?.len();
+        let result = tar.copy(&name, size, file);
+        write(&mut tar, result)?;
+    }
+    let result = tar.end();
+    write(&mut tar, result)
 }

@@ -215,7 +215,7 @@ impl<'a> Pieces<'a> {
 }
 
 /// Copies a blob of the image `name`. That it is the described one, its source sees to; its length is compared here.
-pub(super) fn copy_blob(
+fn copy_blob(
     blobs: &BlockingBlobs,
     name: &str,
     blob: &Descriptor,

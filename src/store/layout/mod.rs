@@ -8,7 +8,6 @@
 //! Source: OCI image spec v1.1 "image-layout.md", "annotations.md".
 
 mod archive;
-mod convert;
 mod copy;
 mod directory;
 mod error;
@@ -26,8 +25,7 @@ use crate::image::{Descriptor, ImageReference};
 use super::WrittenImage;
 
 pub use archive::write_layout_archive;
-pub use convert::{ConvertOptions, archive_layout, convert_to_layout};
-pub use copy::{copy_to_layout, copy_to_layout_archive};
+pub use copy::{CopyOptions, archive_layout, copy_to_layout};
 pub use directory::write_layout;
 pub use error::LayoutError;
 pub use image::LayoutImage;

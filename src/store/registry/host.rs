@@ -21,8 +21,8 @@ use super::error::RequestError;
 use super::settings::{HostSettings, RegistrySettings};
 use crate::events::Events;
 use crate::network::{
-    ClientSetup, MAX_REDIRECTS, NetworkOptions, RefusedRedirect, client, describe, is_loopback, is_tls,
-    same_origin, shown_url, target,
+    ClientSetup, MAX_REDIRECTS, NetworkOptions, RefusedRedirect, SendError, client, is_loopback, same_origin,
+    shown_url, target,
 };
 use crate::store::BlobStream;
 
@@ -198,7 +198,7 @@ impl Host {
                     return Ok(delivered);
                 }
                 // That a certificate is not trusted says more than that there was no plain HTTP.
-                Err(failed @ Failed::Final(RequestError::Tls { .. })) => first = Some(failed),
+                Err(failed @ Failed::Final(RequestError::Untrusted(_))) => first = Some(failed),
                 Err(failed) => {
                     first.get_or_insert(failed);
                 }
@@ -206,7 +206,7 @@ impl Host {
         }
         let silent = || Failed::Passing { url: self.name.clone(), reason: "it does not answer".into() };
         match (odd, first) {
-            (_, Some(untrusted @ Failed::Final(RequestError::Tls { .. }))) => Err(untrusted),
+            (_, Some(untrusted @ Failed::Final(RequestError::Untrusted(_)))) => Err(untrusted),
             // There was no TLS either, so this was its answer.
             (Some(delivered), _) => Ok(delivered),
             (None, failed) => Err(failed.unwrap_or_else(silent)),
@@ -287,17 +287,11 @@ impl Host {
         let failed = |reason: String| Failed::Passing { url: shown_url(url), reason };
         match answer {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                let error = error.without_url();
-                let reason = describe(&error);
-                if is_tls(&error) {
-                    return Err(RequestError::Tls { url: shown_url(url), reason }.into());
-                }
-                if error.is_builder() {
-                    return Err(RequestError::Answer { url: shown_url(url), reason }.into());
-                }
-                Err(failed(reason))
-            }
+            Ok(Err(error)) => Err(match SendError::new(url, error) {
+                SendError::Untrusted(untrusted) => RequestError::from(untrusted).into(),
+                SendError::Unsendable(reason) => RequestError::Answer { url: shown_url(url), reason }.into(),
+                SendError::Cut(reason) => failed(reason),
+            }),
             Err(silence) => Err(failed(silent(silence))),
         }
     }

@@ -3,16 +3,18 @@
 //!
 //! With the layer's digest known (a memo), a tag that means the image already ends it after one question.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Registries;
-use super::content::{Content, ContentError, Progress, Uploaded};
+use super::content::{Content, Progress, Uploaded};
 use super::error::RegistryError;
 use super::target::{Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
-use crate::image::layer::WrittenLayer;
+use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};
-use crate::store::{BaseLayers, EncodeLayer, UncompressedLayer, UnfinishedImage};
+use crate::store::{BaseLayers, EncodeLayer, LayerBlob, UncompressedLayer, UnfinishedImage};
 
 /// Layers whose tar is at most this large, in bytes, are made in memory before they are sent: with the digest known
 /// beforehand a request is saved.
@@ -25,11 +27,13 @@ pub struct PublishOptions {
     pub encode: EncodeLayer,
     /// What writing the layer is known to yield, from a memo.
     pub known: Option<(WrittenLayer, Descriptor)>,
+    /// What the layer of the built-in base is known to become, from a memo.
+    pub known_base: Option<Descriptor>,
 }
 
 impl Default for PublishOptions {
     fn default() -> Self {
-        Self { encode: UncompressedLayer::encode(), known: None }
+        Self { encode: UncompressedLayer::encode(), known: None, known_base: None }
     }
 }
 
@@ -44,6 +48,8 @@ pub struct Published {
     pub layer: WrittenLayer,
     /// The layer's blob.
     pub blob: Descriptor,
+    /// What the layer of the built-in base became, if the image stands on it.
+    pub base: Option<Descriptor>,
 }
 
 /// Under what an image is published.
@@ -63,6 +69,8 @@ pub(super) struct Finished {
     pub(super) descriptor: Descriptor,
     layer: WrittenLayer,
     blob: Descriptor,
+    /// Of the built-in base.
+    base: Option<Descriptor>,
 }
 
 /// An image on its way to one repository.
@@ -114,12 +122,7 @@ impl<'a> Publishing<'a> {
                 format = layers.format;
                 elsewhere(&layers.blobs, &layers.descriptors).collect()
             }
-            BaseLayers::BuiltIn(layer) => {
-                let blob = (options.encode)(layer, format);
-                let measured = Content::Layer(blob.clone(), None).measure().await;
-                let measured = measured.map_err(|error| content_error(target, error))?;
-                vec![Content::Layer(blob, Some(measured))]
-            }
+            BaseLayers::BuiltIn(layer) => vec![built_in(target, image, layer, options).await?],
             BaseLayers::Scratch => Vec::new(),
             BaseLayers::Daemon { .. } => {
                 let (image, base) = (target.image.clone(), image.base.name.clone());
@@ -173,17 +176,7 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         }
         let (layer, descriptor) = if self.image.layer.size() <= MADE_IN_MEMORY {
-            let capacity = usize::try_from(self.image.layer.size()).unwrap_or_default();
-            let written = tokio::task::spawn_blocking(move || {
-                let mut bytes = Vec::with_capacity(capacity);
-                blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
-            });
-            let written = match written.await {
-                Ok(written) => written,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            };
-            let failed = |source| RegistryError::Content { image: target.image.clone(), source };
-            let (layer, descriptor, bytes) = written.map_err(failed)?;
+            let (layer, descriptor, bytes) = in_memory(target, blob, self.image.layer.size()).await?;
             let finished = self.finish(layer, descriptor.clone())?;
             let content = Content::Bytes(bytes, descriptor);
             tokio::try_join!(target.upload(&content), target.upload(&finished.config))?;
@@ -226,7 +219,10 @@ impl<'a> Publishing<'a> {
         let annotations = self.image.annotations.clone();
         let manifest = ImageManifest::new(self.format, config_descriptor.clone(), layers, annotations);
         let manifest = Bytes::from(manifest.to_bytes());
+        let is_built_in = matches!(self.image.base.layers, BaseLayers::BuiltIn(_));
+        let base = self.base.first().filter(|_| is_built_in).and_then(Content::known);
         Ok(Finished {
+            base: base.map(|known| known.descriptor),
             config: bytes(self.format.config(), config),
             config_digest: config_descriptor.digest,
             descriptor: Descriptor::of(self.format.manifest(), &manifest),
@@ -239,15 +235,44 @@ impl<'a> Publishing<'a> {
 
 impl Finished {
     pub(super) fn published(self) -> Published {
-        let Self { config_digest, descriptor, layer, blob, .. } = self;
-        Published { image_id: config_digest, manifest: descriptor, layer, blob }
+        let Self { config_digest, descriptor, layer, blob, base, .. } = self;
+        Published { image_id: config_digest, manifest: descriptor, layer, blob, base }
     }
 }
 
-fn content_error(target: &Target<'_>, error: ContentError) -> RegistryError {
-    let source = match error {
-        ContentError::Read(error) => error,
-        ContentError::Open(error) => std::io::Error::other(error),
+/// The layer of the built-in base, as a blob whose digest is known. What is not remembered is made in memory, so that it is
+/// compressed once, whether it is there already or not.
+async fn built_in(
+    target: &Target<'_>,
+    image: &UnfinishedImage,
+    layer: &Layer,
+    options: &PublishOptions,
+) -> Result<Content, RegistryError> {
+    let blob = (options.encode)(layer, image.manifest_format());
+    if let Some(descriptor) = options.known_base.clone() {
+        let invalid = |source| RegistryError::Config { image: target.image.clone(), source };
+        let diff_id = image.base.config.diff_ids().map_err(invalid)?.first().copied();
+        let layer = diff_id.map(|diff_id| WrittenLayer { diff_id, size: layer.size(), watched: None });
+        return Ok(Content::Layer(blob, Some(Uploaded { descriptor, layer })));
+    }
+    let (_, descriptor, bytes) = in_memory(target, blob, layer.size()).await?;
+    Ok(Content::Bytes(bytes, descriptor))
+}
+
+/// Writes the blob of a layer whose tar is so large, in bytes, and small.
+async fn in_memory(
+    target: &Target<'_>,
+    blob: Arc<dyn LayerBlob>,
+    size: u64,
+) -> Result<(WrittenLayer, Descriptor, Bytes), RegistryError> {
+    let capacity = usize::try_from(size).unwrap_or_default();
+    let written = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::with_capacity(capacity);
+        blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
+    });
+    let written = match written.await {
+        Ok(written) => written,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    RegistryError::Content { image: target.image.clone(), source }
+    written.map_err(|source| RegistryError::Content { image: target.image.clone(), source })
 }

@@ -17,14 +17,26 @@ trim_golang() {
     ln -s ../lib/go-1.19 "$1/usr/local/go"
     rm -rf "$1"/usr/share/go-1.19/{test,api} "$1"/usr/share/go-1.19/src/cmd/{compile,link,asm,vendor,cover,trace,pprof,dist}
     find "$1/usr/share/go-1.19/src" \( -name testdata -prune -o -name '*_test.go' \) -exec rm -rf {} +
-    find "$1/usr/lib/go-1.19/pkg" -maxdepth 1 -name '*_*_*' -exec rm -rf {} +
-    rm -rf "$1"/usr/lib/go-1.19/pkg/linux_*/cmd "$1"/usr/lib/go-1.19/pkg/tool/*/{cover,trace,pprof,doc,fix,vet,objdump,nm,test2json,api,addr2line}
+    # Its compiled packages are for cgo and for a debugger's paths, and the template wants neither: without others, each
+    # build would compile the library first. These are what an HTTP service needs.
+    rm -rf "$1"/usr/lib/go-1.19/pkg/{linux_*,tool/*/{cover,trace,pprof,doc,fix,vet,objdump,nm,test2json,api,addr2line}}
+    (
+        export GOROOT=$1/usr/lib/go-1.19 GOCACHE=$work/go-cache GOPATH=$work/go GOFLAGS=-trimpath CGO_ENABLED=0 HOME=$work
+        go=$GOROOT/bin/go
+        "$go" list -deps encoding/json flag log net/http | grep --invert-match --line-regexp unsafe | xargs "$go" install
+    )
+    rm -rf "$work/go-cache" "$work/go"
 }
 
 trim_maven() {
     rm -rf "$1"/usr/lib/jvm/*/{jmods,lib/src.zip} "$1"/usr/share/{binfmts,pixmaps,icons}
     mkdir -p "$1/usr/bin"
     ln -sf ../share/maven/bin/mvn "$1/usr/bin/mvn"
+    # Debian's name hides the version.
+    local jar
+    jar=$(basename "$(find "$1/usr/share/java" -name 'maven3-core-[0-9]*.jar')")
+    cp "$1/usr/share/java/maven3-core.jar" "$1/usr/share/maven/lib/maven-${jar#maven3-}"
+    rm "$1/usr/share/maven/lib/maven-core-3.x.jar"
 }
 
 trim_nodejs() {
@@ -32,7 +44,7 @@ trim_nodejs() {
     rm -rf "$1"/usr/include "$1"/usr/lib/python3* "$1"/usr/bin/python3*
     # Other packages than npm's own, which Debian's dependencies bring along.
     (cd "$1/usr/share/nodejs" && rm -rf @types @babel core-js core-js-pure core-js-compat web-streams-polyfill webpack \
-        typescript lodash-es terser acorn caniuse-lite)
+        typescript lodash-es terser caniuse-lite)
 }
 
 trim_python() { rm -rf "$1"/usr/share/python-wheels; }

@@ -24,43 +24,61 @@ fn ask(daemon: &Daemon, reference: &str, template: &str) {
     assert!(words(&report, field).contains(&expected.to_owned()), "{template}: {report}");
 }
 
-/// What `s2i build` does: files by standard input, `assemble`, and a commit with `run` as its command.
-fn plain_s2i(daemon: &Daemon, builder: &str, artifact: &str) -> OwnedImage {
+/// What `s2i build` uploads for a fixture.
+fn upload(artifact: &str) -> Vec<u8> {
     let path = TestEnvironment::get().fixture(artifact);
     let mut upload = tar::Builder::new(Vec::new());
     upload.append_path_with_name(&path, format!("src/{artifact}")).expect("a fixture can be read");
-    let upload = upload.into_inner().expect("writing to memory");
-    let script = "tar -C /tmp -xf - && /usr/libexec/s2i/assemble";
-    let create =
-        ["create", "--interactive", "--entrypoint", "/usr/bin/env", builder, "/bin/sh", "-c", script];
+    upload.into_inner().expect("writing to memory")
+}
+
+/// What `s2i build` does: files by standard input, `assemble`, and a commit with `run` as its command. Returns what
+/// `assemble` wrote, too.
+pub(super) fn plain_s2i(
+    daemon: &Daemon,
+    builder: &str,
+    upload: Vec<u8>,
+    options: &[&str],
+) -> (OwnedImage, String) {
+    // What an incremental build brings is a tar in the tar: s2i hands it through as save-artifacts wrote it.
+    let script = "tar -C /tmp -xf - && if [ -e /tmp/artifacts.tar ]; then mkdir /tmp/artifacts && \
+        tar -C /tmp/artifacts -xf /tmp/artifacts.tar && rm /tmp/artifacts.tar; fi && /usr/libexec/s2i/assemble";
+    let command = ["--entrypoint", "/usr/bin/env", builder, "/bin/sh", "-c", script];
+    let create = [&["create", "--interactive", "--network", "none"], options, &command].concat();
     let id = daemon.text(&create);
     let output = daemon.output_of_input(&["start", "--attach", "--interactive", &id], upload);
-    assert!(output.status.success(), "assemble: {output:?}");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{builder}: assemble: {said}");
     let result = daemon.owned_image("s2i");
     // s2i puts the builder's entrypoint back.
     let entrypoint = "ENTRYPOINT [\"/usr/libexec/s2i/run\"]";
     let command = "CMD [\"/usr/libexec/s2i/run\"]";
     daemon.stdout(&["commit", "--change", entrypoint, "--change", command, &id, result.reference()]);
     daemon.stdout(&["rm", &id]);
-    result
+    (result, said)
+}
+
+/// Exports a template and builds its Dockerfile on a test base.
+pub(super) fn docker_build(daemon: &Daemon, template: &str, base: &str) -> OwnedImage {
+    let mut export = b2i(daemon);
+    let directory = export.directory().join("work/builder").display().to_string();
+    export = export.args(["builders", "export", template, &directory]);
+    let ended = export.run();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let builder = daemon.owned_image("builder");
+    let base = format!("BASE={}", TestEnvironment::get().image(base));
+    daemon.stdout(&["build", "--quiet", "--build-arg", &base, "--tag", builder.reference(), &directory]);
+    builder
 }
 
 #[test]
 fn dockerfiles_give_builder_images() {
     let daemon = TestEnvironment::get().docker();
     for (template, base, artifact) in TEMPLATES {
-        let mut export = b2i(&daemon);
-        let directory = export.directory().join("work/builder").display().to_string();
-        export = export.args(["builders", "export", template, &directory]);
-        let ended = export.run();
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let builder = daemon.owned_image("builder");
-        let base = format!("BASE={}", TestEnvironment::get().image(base));
-        daemon.stdout(&["build", "--quiet", "--build-arg", &base, "--tag", builder.reference(), &directory]);
-
+        let builder = docker_build(&daemon, template, base);
         let image = Image::build(&daemon, &[&fixture(artifact), "--builder", builder.reference()]);
         ask(&daemon, image.reference(), template);
-        let image = plain_s2i(&daemon, builder.reference(), artifact);
+        let (image, _) = plain_s2i(&daemon, builder.reference(), upload(artifact), &[]);
         ask(&daemon, image.reference(), template);
     }
 }

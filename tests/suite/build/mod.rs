@@ -8,6 +8,8 @@ pub(crate) mod kinds;
 mod options;
 mod reproducible;
 mod run;
+mod source_builder_images;
+pub(crate) use source_builder_images::MAVEN_SETTINGS;
 pub(crate) mod tree;
 
 use std::path::Path;
@@ -17,7 +19,7 @@ use serde_json::Value;
 use crate::environment::{B2iCommand, Daemon, OwnedImage, RunningContainer, TestEnvironment};
 
 /// The public bases that the catalog may choose for the fixtures, and the test images that stand for them.
-const BASES: [(&str, &str); 13] = [
+const BASES: [(&str, &str); 26] = [
     ("debian:11-slim", "glibc:12"),
     ("debian:12-slim", "glibc:12"),
     ("debian:13-slim", "glibc:12"),
@@ -31,6 +33,19 @@ const BASES: [(&str, &str); 13] = [
     ("tomcat:10.1-jre11", "tomcat:10"),
     ("tomcat:10.1-jre17", "tomcat:10"),
     ("tomcat:11.0-jre17", "tomcat:10"),
+    ("golang:1.24-bookworm", "golang:1.19"),
+    ("golang:1.25-bookworm", "golang:1.19"),
+    ("maven:3.9-eclipse-temurin-11", "maven:3.8"),
+    ("maven:3.9-eclipse-temurin-17", "maven:3.8"),
+    ("node:20-slim", "nodejs:18"),
+    ("node:22-slim", "nodejs:18"),
+    ("node:24-slim", "nodejs:18"),
+    ("python:3.10-slim", "python:3.11"),
+    ("python:3.11-slim", "python:3.11"),
+    ("python:3.12-slim", "python:3.11"),
+    ("python:3.13-slim", "python:3.11"),
+    ("python:3.14-slim", "python:3.11"),
+    ("nginx:1.28-alpine-slim", "nginx:1.22"),
 ];
 
 /// Words that a shell, a splitter or an encoding would spoil.

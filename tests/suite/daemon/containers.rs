@@ -274,6 +274,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             assembly_reason: String::new(),
             artifact_digest: None,
             layer_digest: None,
+            runnable: None,
             index_digest: None,
             images: Vec::new(),
         };

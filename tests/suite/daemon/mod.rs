@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use b2i::engine::docker::{DockerEngine, Program, ProgramOptions, ProgramStreams};
+use b2i::engine::ProgramStreams;
+use b2i::engine::docker::{DockerEngine, Program, ProgramOptions};
 use b2i::engine::{Changes, Container, ContainerLimits, ContainerSpec, Engine, TarStream};
 use b2i::events::{Event, Events, ScriptStream};
 use b2i::failure::{Failure, FailureKind};

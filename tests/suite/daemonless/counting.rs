@@ -1,42 +1,40 @@
-//! Owns a listener before the registry that notes the requests that pass it. Bytes pass unchanged.
+//! Owns a listener before a registry that notes the requests that pass it. Bytes pass unchanged.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use crate::environment::TestEnvironment;
-
 /// The listener; it lives as long as the process.
-pub(super) struct CountingRegistry {
+pub(crate) struct CountingRegistry {
     /// `host:port`, for names of images.
-    pub(super) address: String,
+    pub(crate) address: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl CountingRegistry {
-    /// Listens before the environment's registry.
-    pub(super) fn new() -> Self {
+    /// Listens before the registry at this `host:port`.
+    pub(crate) fn new(registry: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let (seen, registry) = (Arc::clone(&requests), registry.to_owned());
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let seen = Arc::clone(&seen);
-                std::thread::spawn(move || pass(client, &seen));
+                let (seen, registry) = (Arc::clone(&seen), registry.clone());
+                std::thread::spawn(move || pass(client, &registry, &seen));
             }
         });
         Self { address, requests }
     }
 
     /// Takes the requests since the last call: method and path of each.
-    pub(super) fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.requests.lock().expect("not poisoned"))
     }
 }
 
-fn pass(mut client: TcpStream, seen: &Mutex<Vec<String>>) {
-    let mut registry = TcpStream::connect(TestEnvironment::get().registry()).expect("the registry listens");
+fn pass(mut client: TcpStream, registry: &str, seen: &Mutex<Vec<String>>) {
+    let mut registry = TcpStream::connect(registry).expect("the registry listens");
     let (mut answers, mut to_client) =
         (registry.try_clone().expect("cloned"), client.try_clone().expect("cloned"));
     std::thread::spawn(move || {

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::registry::noise;
-
-/// Kills this many runs of each kind.
-const KILLS: u32 = 10;
+use crate::soak::Soak;
 
 /// Some run of b2i, with a cache of its own or the one of another.
 fn command(cache: &Path, name: &str, artifact: &Path, builder: Option<&str>) -> B2iCommand {
@@ -36,7 +34,7 @@ fn traces(directory: &Path) -> Vec<String> {
     processes.collect()
 }
 
-fn wait_until_gone(directory: &Path) {
+pub(super) fn wait_until_gone(directory: &Path) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let left = traces(directory);
@@ -49,11 +47,11 @@ fn wait_until_gone(directory: &Path) {
 }
 
 /// Kills runs between their start and their end, each followed by one that has to succeed.
-fn kills(seed: u64, builder: Option<&str>) {
+fn kills(soak: &Soak, builder: Option<&str>) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let artifact = directory.path().join("program");
     let program = std::fs::read(TestEnvironment::get().fixture("program")).expect("a fixture");
-    std::fs::write(&artifact, [program, noise(seed, 4 << 20)].concat()).expect("writes");
+    std::fs::write(&artifact, [program, noise(11, 4 << 20)].concat()).expect("writes");
     let name = result_name("interrupted");
     let run = |cache: &Path| {
         let mut command = command(cache, &name, &artifact, builder);
@@ -63,33 +61,47 @@ fn kills(seed: u64, builder: Option<&str>) {
         digest
     };
     let from = Instant::now();
-    let expected = run(&directory.path().join("first"));
+    let first = directory.path().join("cache-first");
+    let expected = run(&first);
     let whole = from.elapsed();
-    for (round, random) in (0..KILLS).zip(noise(seed, 4 * KILLS as usize).chunks(4)) {
+    let (mut with_work_left, mut ended) = (0, 0);
+    for seed in soak.seeds() {
         // Every other run begins with an empty cache, and so unpacks what it needs.
-        let cache = directory.path().join(format!("cache-{}", round / 2));
+        let cache = match seed.number % 2 {
+            0 => directory.path().join(format!("cache-{}", seed.number)),
+            _ => first.clone(),
+        };
+        let random = noise(seed.number, 2);
         let part = u32::from(random[0]) * 256 + u32::from(random[1]);
         let moment = whole * part / 65536;
         let running = command(&cache, &name, &artifact, builder).spawn();
         std::thread::sleep(moment);
         running.kill();
         wait_until_gone(directory.path());
+        let is_left = !files(&cache.join("b2i/leases")).is_empty();
+        *(if is_left { &mut with_work_left } else { &mut ended }) += 1;
         let digest = run(&cache);
         // A script leaves files of its own time.
         assert!(builder.is_some() || digest == expected, "{digest} after {moment:?}, not {expected}");
         wait_until_gone(directory.path());
+        if cache != first {
+            // Room on the disk, as far as this user may.
+            drop(std::fs::remove_dir_all(&cache));
+        }
     }
+    let said = "every next run was good and left nothing; the killed one had left something in";
+    soak.conclude(&format!("{said} {with_work_left}, and had not begun or was done in {ended}"));
 }
 
 #[test]
 fn a_push_that_is_killed() {
-    kills(11, None);
+    kills(&Soak::of("kill-push", 11, 10), None);
 }
 
 #[test]
 fn a_sandbox_that_is_killed() {
     let builder = PushedBase::new("s2i-kubesphere:1");
-    kills(12, Some(&builder.name));
+    kills(&Soak::of("kill-sandbox", 12, 10), Some(&builder.name));
 }
 
 #[test]

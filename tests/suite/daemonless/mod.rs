@@ -8,7 +8,9 @@ mod kinds;
 mod outputs;
 mod parallel;
 mod platforms;
+mod quickstart;
 mod repeat;
+mod run;
 mod sandbox;
 
 use std::path::Path;

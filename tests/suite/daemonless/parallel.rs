@@ -2,30 +2,30 @@
 
 use super::*;
 use crate::registry::noise;
+use crate::soak::Soak;
 
 #[test]
-fn eight_builds_on_one_cache() {
+fn many_builds_on_one_cache() {
+    let soak = Soak::of("cache", 0, 8);
     let base = PushedBase::new("glibc:12");
     let builder = PushedBase::new("s2i-kubesphere:1");
     let shared = tempfile::tempdir().expect("a temporary directory can be made");
     let program = std::fs::read(TestEnvironment::get().fixture("program-glibc")).expect("a fixture");
-    let artifact = |number: usize| {
+    let artifact = |number: u64| {
         let path = shared.path().join(format!("program-{number}"));
-        std::fs::write(&path, [program.clone(), noise(number as u64, 1 << 20)].concat()).expect("writes");
+        std::fs::write(&path, [program.clone(), noise(soak.seed + number, 1 << 20)].concat())
+            .expect("writes");
         path
     };
-    // The same one five times, two others, and one that its builder's script assembles in the sandbox.
+    // Of eight, four are the same, two are others, and two are assembled in the sandbox by their builder's script.
     let same = artifact(0);
-    let builds = [
-        (same.clone(), false),
-        (same.clone(), false),
-        (same.clone(), false),
-        (artifact(1), false),
-        (artifact(2), false),
-        (same.clone(), true),
-        (same.clone(), true),
-        (same, false),
-    ];
+    let builds: Vec<_> = (0..soak.count)
+        .map(|number| match number % 8 {
+            3 | 4 => (artifact(number), false),
+            5 | 6 => (same.clone(), true),
+            _ => (same.clone(), false),
+        })
+        .collect();
     let run = |cache: &Path, (path, in_sandbox): &(std::path::PathBuf, bool)| {
         let name = result_name("parallel");
         let command = base.replaces_public(B2iCommand::without_daemon());
@@ -50,6 +50,8 @@ fn eight_builds_on_one_cache() {
         let target = format!("dir:{}", shared.path().join("copy").display());
         skopeo(&["copy", "--quiet", "--src-tls-verify=false", &format!("docker://{name}"), &target]);
     }
-    let report = report_of(&TestEnvironment::get().docker(), &together[3].0, &["--print"]);
+    let (_, (name, _)) = builds.iter().zip(&together).find(|(build, _)| !build.1).expect("one was placed");
+    let report = report_of(&TestEnvironment::get().docker(), name, &["--print"]);
     assert!(report.contains("[\"--print\"]"), "{report}");
+    soak.conclude("all were good at once, each with the digest that it has alone, and one was started");
 }

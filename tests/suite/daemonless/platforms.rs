@@ -231,7 +231,7 @@ fn several_names_in_several_repositories_mean_the_same_index() {
 
 /// Builds a JAR for several platforms and counts what is asked.
 fn jar_on_each_platform(format: &str) {
-    let registry = CountingRegistry::new();
+    let registry = CountingRegistry::new(TestEnvironment::get().registry());
     let base = base_for("jre:17", &[AMD64, ARM64, PPC64LE], format);
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let jar = directory.path().join("standalone.jar");

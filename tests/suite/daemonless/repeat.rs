@@ -28,7 +28,7 @@ struct Pushed {
 
 impl Repeated {
     fn new() -> Self {
-        let registry = CountingRegistry::new();
+        let registry = CountingRegistry::new(TestEnvironment::get().registry());
         let name = format!("{}/{}:1", registry.address, unique("repeat"));
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let repeated = Self { registry, directory, base: PushedBase::new("glibc:12"), name };

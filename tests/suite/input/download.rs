@@ -442,7 +442,7 @@ fn a_certificate_has_to_be_trusted() {
     });
     let mut fetcher = Fetcher::new();
     let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
-    assert!(matches!(error, InputError::Http(HttpError::Tls { .. })), "{error}");
+    assert!(matches!(error, InputError::Http(HttpError::Untrusted(_))), "{error}");
     assert!(server.requests().is_empty());
     fetcher.options.http.network.extra_ca = vec!["tests/suite/fixtures/tls/ca.pem".into()];
     assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), b"protected");

@@ -1,12 +1,16 @@
 //! Publishing to a registry that counts and misbehaves: complete and verified, or a clear error and nothing changed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use b2i::failure::{Failure, FailureKind};
-use b2i::image::{ImageReference, Platform};
+use b2i::image::compression::{Compression, all_cores};
+use b2i::image::layer::WrittenLayer;
+use b2i::image::{Descriptor, ImageReference, Platform};
 use b2i::store::builtin::static_base;
 use b2i::store::registry::{PublishOptions, Published, RegistryError, RegistrySettings, ResolveOptions};
-use b2i::store::{BaseImage, UnfinishedImage};
+use b2i::store::{BaseImage, CompressedLayer, EncodeLayer, LayerBlob, UnfinishedImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
 use super::{layer, noise, on, reference, registries, scratch, settings, whole};
@@ -294,4 +298,49 @@ async fn content_that_changes_is_an_error_of_the_input() {
     assert_eq!(elsewhere.manifest("app", "1"), None);
     assert!(matches!(&error, RegistryError::Content { .. }), "{}", whole(&error));
     assert_eq!(error.kind(), FailureKind::Input);
+}
+
+/// Counts how often the layers of the built-in base are written.
+struct Counted(Arc<dyn LayerBlob>, Arc<AtomicU32>);
+
+impl LayerBlob for Counted {
+    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<(WrittenLayer, Descriptor)> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.write(out)
+    }
+}
+
+#[tokio::test]
+async fn the_built_in_base_is_compressed_once_and_then_never_again() {
+    let registry = FakeRegistry::open();
+    let count = Arc::new(AtomicU32::new(0));
+    let compress = CompressedLayer::encode(Compression::Auto, all_cores());
+    let encode: EncodeLayer = Arc::new({
+        let count = count.clone();
+        move |layer, format| match layer.entries().iter().any(|entry| entry.path.as_str() == "/etc/passwd") {
+            true => Arc::new(Counted(compress(layer, format), count.clone())),
+            false => compress(layer, format),
+        }
+    });
+    let mut options = PublishOptions { encode, ..PublishOptions::default() };
+    let image = |number| on(static_base(&Platform::host()), layer("/new", noise(number, 9000), 0o755));
+    let push = async |number, options: &PublishOptions| {
+        let tags = [tag(&registry, "app")];
+        registries(settings()).publish(&image(number), &tags, options).await.expect("published")
+    };
+    let first = push(1, &options).await;
+    assert_eq!(count.swap(0, Ordering::Relaxed), 1, "also where it has to be uploaded");
+    options.known_base = first.base.clone();
+    let second = push(2, &options).await;
+    assert_eq!((count.load(Ordering::Relaxed), &second.base), (0, &first.base), "it is known, and there");
+    registry.assert_sound();
+    // Known, and not there: it is sent. Known wrongly: nothing is published.
+    let other = FakeRegistry::open();
+    let tags = [tag(&other, "app")];
+    registries(settings()).publish(&image(3), &tags, &options).await.expect("published");
+    other.assert_sound();
+    options.known_base = Some(Descriptor::of("application/vnd.oci.image.layer.v1.tar+gzip", b"another"));
+    let tags = [tag(&other, "wrong")];
+    registries(settings()).publish(&image(4), &tags, &options).await.expect_err("the digest is another");
+    other.assert_sound();
 }

@@ -1,16 +1,19 @@
 //! Faults at random: whatever a registry does, a push is complete and verified, or fails and leaves nothing broken.
 //!
-//! `B2I_SOAK_REGISTRY_RUNS` says how many runs, `B2I_SOAK_SEED` where the seeds begin.
+//! The base comes from a registry that fails in the same ways. `tests/soak registry` runs more seeds.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use b2i::image::Platform;
+use b2i::image::{Digest, Platform};
 use b2i::store::UnfinishedImage;
-use b2i::store::registry::{IndexImage, PublishOptions, RegistrySettings, ResolveOptions};
+use b2i::store::registry::{IndexImage, PublishOptions, Registries, RegistrySettings, ResolveOptions};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
 use super::{layer, noise, on, reference, registries, scratch, whole, with_password};
+use crate::soak::Soak;
 
 const PASSWORD: &str = "user:secret";
 
@@ -18,108 +21,226 @@ const PASSWORD: &str = "user:secret";
 struct Random(u64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        random.below(7);
+        random
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % bound
     }
+
+    fn size(&mut self, bound: u64) -> usize {
+        usize::try_from(self.below(bound)).expect("it is small")
+    }
 }
 
-/// Fails one request in `rarity`, each in its own way; the same for the same seed, kind and number.
-fn faults(seed: u64, rarity: u64) -> impl Fn(&Seen) -> Fault + Send + Sync {
-    move |seen| {
-        let place = (seen.kind as u64) << 32 | seen.nth as u64;
-        let mut random = Random((seed ^ place).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        random.below(7);
-        if random.below(rarity) != 0 {
+/// What went wrong in all runs together.
+type Tally = Arc<Mutex<BTreeMap<&'static str, u64>>>;
+
+/// The faults of one registry; the same for the same seed, kind and number of a request.
+struct Faults {
+    /// 0 means none.
+    seed: AtomicU64,
+    /// Where requests are redirected to, if anywhere.
+    elsewhere: OnceLock<String>,
+    tally: Tally,
+}
+
+impl Faults {
+    fn new(seed: u64, tally: &Tally) -> Arc<Self> {
+        Arc::new(Self { seed: seed.into(), elsewhere: OnceLock::new(), tally: tally.clone() })
+    }
+
+    /// Fails one request in some, each in its own way. With one seed in eight, it is all requests of one kind, and all
+    /// in the same way: nothing that is tried again gets better.
+    fn of(&self, seen: &Seen) -> Fault {
+        let seed = self.seed.load(Ordering::Relaxed);
+        if seed == 0 {
             return Fault::None;
         }
-        let soon = || vec![("Retry-After", "0".to_owned())];
-        match random.below(12) {
-            0 => Fault::Cut,
-            1 => Fault::CutAfter(usize::try_from(random.below(7 << 20)).expect("it is small")),
-            2 => Fault::CutAnswer,
-            3 => Fault::Answer(429, soon(), ""),
-            4 => Fault::Answer(500, Vec::new(), "<html>"),
-            5 => Fault::Refuse(503),
-            6 => Fault::Refuse(413),
-            7 => Fault::Truncate(usize::try_from(random.below(5000)).expect("it is small")),
-            8 => Fault::Lose,
-            9 => Fault::Corrupt,
-            10 if seen.kind != Kind::Token => {
-                Fault::Answer(401, vec![("WWW-Authenticate", "Bearer realm=\"https://[\"".into())], "")
+        let mut random = Random::of(seed);
+        if seed % 8 == 7 {
+            let stubborn = random.below(Kind::Other as u64);
+            if seen.kind as u64 != stubborn {
+                return Fault::None;
             }
-            _ => Fault::Answer(404, Vec::new(), "{}"),
+        } else {
+            random = Random::of(seed ^ ((seen.kind as u64) << 32 | seen.nth as u64));
+            if random.below(4 + seed % 24) != 0 {
+                return Fault::None;
+            }
+        }
+        let (name, fault) = self.choose(&mut random, seen, seed % 8 == 7);
+        *self.tally.lock().expect("not poisoned").entry(name).or_default() += 1;
+        fault
+    }
+
+    fn choose(&self, random: &mut Random, seen: &Seen, is_stubborn: bool) -> (&'static str, Fault) {
+        // Whole seconds: few, and not where everything is tried until it is given up.
+        let wait = if is_stubborn || random.below(8) != 0 { "0" } else { "1" };
+        let port = seen.port;
+        let challenge = || {
+            vec![(
+                "WWW-Authenticate",
+                format!(r#"Bearer realm="http://127.0.0.1:{port}/token",service="fake""#),
+            )]
+        };
+        match random.below(16) {
+            0 => ("cut before the body", Fault::Cut),
+            1 => ("cut in the body", Fault::CutAfter(random.size(7 << 20))),
+            2 => ("cut before the answer", Fault::CutAnswer),
+            3 => ("429", Fault::Answer(429, vec![("Retry-After", wait.to_owned())], "")),
+            4 => ("500", Fault::Answer(500, Vec::new(), "<html>")),
+            5 => ("503 before the body", Fault::Refuse(503)),
+            6 => ("413 before the body", Fault::Refuse(413)),
+            7 => ("cut in the answer", Fault::Truncate(random.size(5000))),
+            8 => ("lost", Fault::Lose),
+            9 | 10 => ("wrong bytes or digest", Fault::Corrupt),
+            11 => ("slow", Fault::Slow(Duration::from_millis(1 + random.below(20)))),
+            12 if seen.kind != Kind::Token => ("401", Fault::Answer(401, challenge(), "")),
+            13 if seen.kind != Kind::Token => {
+                let broken = vec![("WWW-Authenticate", "Bearer realm=\"https://[\"".into())];
+                ("401 with a broken challenge", Fault::Answer(401, broken, ""))
+            }
+            14 if self.elsewhere.get().is_some_and(|host| !host.ends_with(&format!(":{port}"))) => {
+                let host = self.elsewhere.get().expect("just looked at");
+                let location = format!("http://{host}{}", seen.target);
+                ("redirect to another host", Fault::Answer(307, vec![("Location", location)], ""))
+            }
+            _ => ("404", Fault::Answer(404, Vec::new(), "{}")),
         }
     }
 }
 
-fn number(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+fn quiet() -> RegistrySettings {
+    let mut settings = super::settings();
+    settings.network.retry_pause = Duration::from_millis(1);
+    settings
 }
 
 #[tokio::test]
 async fn a_push_is_complete_or_fails_and_nothing_is_broken() {
-    let (runs, first) = (number("B2I_SOAK_REGISTRY_RUNS", 40), number("B2I_SOAK_SEED", 1));
-    let (mut good, mut bad) = (0, 0);
-    let base = FakeRegistry::open();
+    let soak = Soak::of("registry", 1, 40);
+    let (mut good, mut bad, tally) = (0, 0, Tally::default());
+    let faults = Faults::new(0, &tally);
+    let hook = faults.clone();
+    let base = FakeRegistry::start(Access::Open, move |seen| hook.of(seen));
     let below = on(scratch(), layer("/base", noise(20, 2 << 20), 0o644));
     let base_name = reference(&format!("{}/base:1", base.name()));
-    let quiet = || {
-        let mut settings = super::settings();
-        settings.network.retry_pause = std::time::Duration::from_millis(1);
-        settings
-    };
     let tags = std::slice::from_ref(&base_name);
     registries(quiet()).publish(&below, tags, &PublishOptions::default()).await.expect("published");
-    for seed in first..first + runs {
+    for seed in soak.seeds() {
+        base.forget_log();
+        // Half of the bases come as they should.
+        faults.seed.store(if seed.number % 2 == 0 { seed.number } else { 0 }, Ordering::Relaxed);
+        let run = Run::new(seed.number, &tally);
+        let is_good = run.push(&base_name).await;
+        *(if is_good { &mut good } else { &mut bad }) += 1;
+        run.assert_credentials_stayed(&base);
+    }
+    let faults: Vec<String> =
+        tally.lock().expect("not poisoned").iter().map(|(name, count)| format!("{count} x {name}")).collect();
+    soak.conclude(&format!(
+        "{good} pushes were complete, {bad} failed clearly, none was corrupt; {}",
+        faults.join(", ")
+    ));
+    // A single seed is either.
+    assert!(good > 0 && bad > 0 || soak.count < 40, "{good} were complete, {bad} failed");
+}
+
+/// One push to a registry of its own.
+struct Run {
+    seed: u64,
+    registry: FakeRegistry,
+    elsewhere: Option<FakeRegistry>,
+    registries: Registries,
+    _directory: tempfile::TempDir,
+}
+
+impl Run {
+    fn new(seed: u64, tally: &Tally) -> Self {
         let access = Access::Token { password: Some(PASSWORD), identity: None, uses: 4, closed: None };
-        let registry = FakeRegistry::start(access, faults(seed, 4 + seed % 24));
-        let elsewhere = (seed % 3 == 0).then(|| registry.uploads_elsewhere());
+        let faults = Faults::new(seed, tally);
+        let hook = faults.clone();
+        let registry = FakeRegistry::start(access, move |seen| hook.of(seen));
+        let elsewhere = seed.is_multiple_of(3).then(|| registry.uploads_elsewhere());
+        if let Some(elsewhere) = &elsewhere {
+            faults.elsewhere.set(elsewhere.name()).expect("set once");
+        }
         let directory = tempfile::tempdir().expect("a directory");
-        let chunk_size = (seed % 5 == 0).then_some(2 << 20);
+        let chunk_size = seed.is_multiple_of(5).then_some(2 << 20);
         let credential_files = with_password(&registry.name(), PASSWORD, directory.path()).credential_files;
         let registries = registries(RegistrySettings { credential_files, chunk_size, ..quiet() });
-        let resolved = registries.resolve(&base_name, &ResolveOptions::default()).await.expect("resolved");
-        let size = if seed % 2 == 0 { 5 << 20 } else { 1 << 10 };
-        let image = on(resolved, layer("/new", noise(seed, size), 0o755));
-        let tags = [reference(&format!("{}/app:1", registry.name()))];
-        let options = PublishOptions::default();
-        let result = if seed % 4 == 1 {
-            // Two images of an index, which share the base and, every other time, the new layer.
-            let other =
-                if seed % 8 == 1 { image.layer.clone() } else { layer("/new", noise(!seed, size), 0o755) };
-            let images = [("amd64", image.layer.clone()), ("arm64", other)].map(|(architecture, layer)| {
-                let image = UnfinishedImage { layer, ..image.clone() };
-                IndexImage { image, platform: Platform::linux(architecture), options: options.clone() }
-            });
-            let written = registries.publish_index(&images, &tags, &BTreeMap::new()).await;
-            written.map(|written| written.index.digest)
-        } else {
-            registries.publish(&image, &tags, &options).await.map(|published| published.manifest.digest)
+        Self { seed, registry, elsewhere, registries, _directory: directory }
+    }
+
+    /// Pushes an image on the base; says whether it is there.
+    async fn push(&self, base: &b2i::image::ImageReference) -> bool {
+        let resolved = match self.registries.resolve(base, &ResolveOptions::default()).await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                self.assert_clear(&error, base.registry());
+                return false;
+            }
         };
-        registry.assert_sound();
+        let size = if self.seed % 4 < 2 { 5 << 20 } else { 1 << 10 };
+        let image: UnfinishedImage = on(resolved, layer("/new", noise(self.seed, size), 0o755));
+        let tags = [reference(&format!("{}/app:1", self.registry.name()))];
+        let options = PublishOptions::default();
+        let result = if self.seed % 8 >= 6 {
+            let index = self.registries.publish_index(&self.images(&image), &tags, &BTreeMap::new()).await;
+            index.map(|written| written.index.digest)
+        } else {
+            self.registries.publish(&image, &tags, &options).await.map(|published| published.manifest.digest)
+        };
+        self.registry.assert_sound();
         match result {
             Ok(digest) => {
-                let manifest = registry.manifest("app", "1").expect("the tag is there");
-                assert_eq!(b2i::image::Digest::of(&manifest), digest, "seed {seed}");
-                good += 1;
+                let manifest = self.registry.manifest("app", "1").expect("the tag is there");
+                assert_eq!(Digest::of(&manifest), digest);
+                true
             }
             Err(error) => {
-                let text = whole(&error);
-                assert!(text.contains(&registry.name()) && !text.contains("secret"), "seed {seed}: {text}");
-                bad += 1;
+                self.assert_clear(&error, "127.0.0.1:");
+                false
             }
         }
-        let port = elsewhere.as_ref().map(FakeRegistry::port);
-        for seen in registry.log() {
+    }
+
+    /// Two images of an index, which share the base and, every other time, the new layer.
+    fn images(&self, image: &UnfinishedImage) -> [IndexImage; 2] {
+        let shares = self.seed % 8 == 6;
+        let other =
+            if shares { image.layer.clone() } else { layer("/new", noise(!self.seed, 1 << 10), 0o755) };
+        [("amd64", image.layer.clone()), ("arm64", other)].map(|(architecture, layer)| {
+            let image = UnfinishedImage { layer, ..image.clone() };
+            let options = PublishOptions::default();
+            IndexImage { image, platform: Platform::linux(architecture), options }
+        })
+    }
+
+    fn assert_clear(&self, error: &dyn std::error::Error, registry: &str) {
+        let text = whole(error);
+        assert!(text.contains(registry) && !text.contains("secret"), "{text}");
+    }
+
+    /// The password goes to the token service alone, and a token to the registry alone.
+    fn assert_credentials_stayed(&self, base: &FakeRegistry) {
+        let elsewhere = self.elsewhere.as_ref().map(FakeRegistry::port);
+        for seen in self.registry.log() {
             let shown = seen.authorization.as_deref().unwrap_or_default();
-            assert!(seen.kind == Kind::Token || !shown.starts_with("Basic"), "seed {seed}: {seen:?}");
-            assert!(Some(seen.port) != port || shown.is_empty(), "seed {seed}: {seen:?}");
+            assert!(seen.kind == Kind::Token || !shown.starts_with("Basic"), "{seen:?}");
+            assert!(Some(seen.port) != elsewhere || shown.is_empty(), "{seen:?}");
+        }
+        for seen in base.log() {
+            let shown = seen.authorization.as_deref().unwrap_or_default();
+            // A token that this registry gave itself, to whoever asked.
+            assert!(shown.is_empty() || shown == "Bearer worthless", "{seen:?}");
         }
     }
-    let said = writeln!(std::io::stderr(), "{good} of {runs} pushes were complete, {bad} failed clearly");
-    said.expect("written");
-    assert!(good > 0 && bad > 0, "{good} were complete, {bad} failed");
 }

@@ -29,7 +29,7 @@ async fn a_certificate_is_verified_unless_the_user_says_otherwise_for_this_regis
     let (server, name) = empty();
     let error = ask(&name, None).await;
     assert!(
-        matches!(&error, RegistryError::Pull { source: RequestError::Tls { .. }, .. }),
+        matches!(&error, RegistryError::Pull { source: RequestError::Untrusted(_), .. }),
         "{}",
         whole(&error)
     );

@@ -2,6 +2,7 @@
 
 mod builders;
 mod codes;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -3,6 +3,7 @@
 use b2i::engine::{Container, ContainerSpec, Engine};
 use b2i::failure::{Failure, FailureKind};
 
+use super::escapes::program;
 use super::{Setup, Tar, Who, as_everybody, found};
 
 #[test]
@@ -156,8 +157,9 @@ fn what_no_layer_can_have_is_an_error_or_a_note() {
             assert!(error.to_string().contains("/tmp/"), "{error}");
             container.remove().await.expect("removed");
         }
-        let found = setup.change(Vec::new(), "mkfifo /tmp/pipe; echo > /tmp/file", "app").await;
-        assert!(found.contains_key("tmp/file") && !found.contains_key("tmp/pipe"));
-        assert!(setup.notes().iter().any(|note| note.contains("/tmp/pipe")), "{:?}", setup.notes());
+        let script = format!("try {} -100 /tmp/socket 0140644 0; echo > /tmp/file", libc::SYS_mknodat);
+        let found = setup.change(vec![program("bin/try", 0o755)], &script, "app").await;
+        assert!(found.contains_key("tmp/file") && !found.contains_key("tmp/socket"));
+        assert!(setup.notes().iter().any(|note| note.contains("/tmp/socket")), "{:?}", setup.notes());
     });
 }

@@ -4,10 +4,12 @@
 //! Started by root, each test starts itself again as both users, in a mount namespace whose `/etc/passwd`,
 //! `/etc/subuid` and `/etc/subgid` are the test's; the machine's own stay as they are.
 
+mod attributes;
 mod changes;
 mod escapes;
 mod layers;
 mod limits;
+mod programs;
 mod runs;
 
 use std::collections::BTreeMap;
@@ -421,4 +423,12 @@ fn base() -> Vec<u8> {
         tar = tar.link(&format!("bin/{applet}"), "busybox");
     }
     tar.finish()
+}
+
+/// Whether any process of the machine has `text` in its command line; this process's own arguments do not.
+pub(super) fn is_running(text: &str) -> bool {
+    std::fs::read_dir("/proc").expect("lists").flatten().any(|entry| {
+        std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|line| line.windows(text.len()).any(|part| part == text.as_bytes()))
+    })
 }

@@ -7,7 +7,10 @@ use toml::{Table, Value};
 
 use super::*;
 
-const TEMPLATES: [&str; 3] = ["binary", "java", "tomcat"];
+/// Those that take artifacts, then those that take sources.
+const TEMPLATES: [&str; 8] = ["binary", "java", "tomcat", "golang", "maven", "nginx", "nodejs", "python"];
+const OF_ARTIFACTS: &[&str] = TEMPLATES.split_at(3).0;
+const OF_SOURCES: &[&str] = TEMPLATES.split_at(3).1;
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -15,6 +18,14 @@ fn read(path: &Path) -> String {
 
 fn script(template: &str, name: &str) -> String {
     read(&templates_folder().join(template).join("s2i/bin").join(name))
+}
+
+/// The scripts that a template has.
+fn scripts(template: &str) -> Vec<&'static str> {
+    let has = |name: &&str| templates_folder().join(template).join("s2i/bin").join(name).is_file();
+    let scripts: Vec<&str> = ["assemble", "run", "usage", "save-artifacts"].into_iter().filter(has).collect();
+    assert!(scripts.len() >= 3, "{template}: {scripts:?}");
+    scripts
 }
 
 fn metadata(template: &str) -> Table {
@@ -26,7 +37,7 @@ fn shellcheck_finds_nothing_in_any_script() {
     let mut command = Command::new(tool("shellcheck"));
     command.args(["--shell=sh", "--severity=style"]);
     for template in TEMPLATES {
-        for name in ["assemble", "run", "usage"] {
+        for name in scripts(template) {
             command.arg(templates_folder().join(template).join("s2i/bin").join(name));
         }
     }
@@ -36,7 +47,7 @@ fn shellcheck_finds_nothing_in_any_script() {
 #[test]
 fn scripts_are_executable_and_never_trace() {
     for template in TEMPLATES {
-        for name in ["assemble", "run", "usage"] {
+        for name in scripts(template) {
             let text = script(template, name);
             assert!(text.starts_with("#!/bin/sh\n") && !text.contains('\r'), "{template}/{name}");
             assert!(!text.contains("set -x"), "{template}/{name}: a trace shows secrets");
@@ -60,9 +71,11 @@ fn shared<'a>(text: &'a str, part: &str) -> &'a str {
 #[test]
 fn what_scripts_share_is_the_same_text() {
     for (name, part, templates) in [
-        ("assemble", "placing", &TEMPLATES[..]),
-        ("run", "words", &TEMPLATES[..]),
-        ("run", "java", &TEMPLATES[1..]),
+        ("assemble", "placing", OF_ARTIFACTS),
+        ("assemble", "sources", OF_SOURCES),
+        ("run", "words", &["binary", "java", "tomcat", "golang", "maven"]),
+        ("run", "splitting", &["nginx", "nodejs", "python"]),
+        ("run", "java", &["java", "tomcat", "maven"]),
     ] {
         let first = script(templates[0], name);
         let expected = shared(&first, part);
@@ -71,6 +84,22 @@ fn what_scripts_share_is_the_same_text() {
             assert!(shared(&script(template, name), part) == expected, "{part} differs in {template}/{name}");
         }
     }
+}
+
+#[test]
+fn scripts_of_sources_split_words_as_all_others_do() {
+    let all = script("binary", "run");
+    let (_, splitting) = shared(&script("nginx", "run"), "splitting")
+        .split_once('\n')
+        .map(|(head, text)| (head.to_owned(), text.to_owned()))
+        .expect("lines");
+    assert!(shared(&all, "words").contains(splitting.trim_end()));
+}
+
+#[test]
+fn what_is_compiled_runs_as_a_finished_artifact_does() {
+    assert_eq!(script("golang", "run"), script("binary", "run"));
+    assert_eq!(script("maven", "run"), script("java", "run"));
 }
 
 #[test]
@@ -83,7 +112,20 @@ fn run_assigns_no_variable_of_the_programs_environment() {
             let Some((name, _)) = word.split_once('=') else { continue };
             let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if is_name
-                && !["IFS", "LANG", "address", "server", "transport", "suspend", "docBase"].contains(&name)
+                && ![
+                    "IFS",
+                    "LANG",
+                    "address",
+                    "server",
+                    "transport",
+                    "suspend",
+                    "docBase",
+                    // Where programs and modules of the project are, and what process 1 needs.
+                    "PATH",
+                    "NODE_OPTIONS",
+                    "PYTHONPATH",
+                ]
+                .contains(&name)
             {
                 assert!(name.starts_with("b2i_"), "{template}/run assigns {name}");
             }
@@ -102,10 +144,12 @@ fn usage_names_every_setting_of_the_scripts() {
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .filter(|word| {
                 ["ARGS", "PORT"].contains(word)
-                    || ["JAVA_", "B2I_", "TOMCAT_"].iter().any(|prefix| word.starts_with(prefix))
+                    || ["JAVA_", "B2I_", "TOMCAT_", "GO_", "MAVEN_", "NPM_", "SITE_", "APP_"]
+                        .iter()
+                        .any(|prefix| word.starts_with(prefix))
                     || word.ends_with("_PROXY")
             })
-            .filter(|word| *word != "JAVA_HOME")
+            .filter(|word| !["JAVA_HOME", "MAVEN_CONFIG"].contains(word))
             .collect();
         // What only the shared part knows does not matter to Tomcat.
         for name in known {
@@ -133,6 +177,10 @@ fn every_version_stands_on_a_known_base_that_fits() {
                     base.parse::<b2i::image::ImageReference>().expect("a reference").to_string(),
                     base
                 );
+            }
+            if let Some(release) = version.get("release") {
+                let tools = facts["tools"].as_table().expect("tools");
+                assert!(tools.values().any(|tool| tool == release), "{template} on {base}: release");
             }
             for (key, fact) in [("libc", "libc"), ("glibc", "glibc"), ("level", "java"), ("tomcat", "tomcat")]
             {

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod callback;
+mod classic;
 mod images;
 mod incremental;
 mod scripts;

@@ -12,10 +12,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
+use super::attributes::{Attributes, read_attributes};
 use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::room::RESOLVER;
 use super::tree::{names, open_plain, recorded_owner};
-use super::unpack::{OPAQUE_ATTRIBUTE, is_whiteout};
+use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
 use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
 
 /// Most changed files: each is held in memory for the layer.
@@ -69,8 +70,8 @@ struct Walk<'a> {
     place: &'a Place,
     upper: OwnedFd,
     lower: OwnedFd,
-    /// Files with several names: the first, with mode and owner.
-    seen: HashMap<u64, (String, Kept)>,
+    /// Files with several names: the first, with what all of them have.
+    seen: HashMap<u64, (String, Kept, Attributes)>,
     skipped: usize,
     notes: Vec<String>,
 }
@@ -125,7 +126,8 @@ impl Walk<'_> {
             .map_err(|error| failed(FaultKind::Other, format!("look at `/{path}`"), error))?;
         let below = if directory.is_hidden { None } else { self.in_image(&path)? };
         if is_whiteout(&stat) {
-            let change = below.map(|_| change(&path, ChangeKind::Removed, Kept { mode: 0, uid: 0, gid: 0 }));
+            let nothing = Kept { mode: 0, uid: 0, gid: 0 };
+            let change = below.map(|_| change(&path, ChangeKind::Removed, nothing, Attributes::new()));
             return Ok(Some((change, None)));
         }
         if self.place.has_own_resolver && path == RESOLVER[1..] && stat.st_size == 0 {
@@ -135,6 +137,10 @@ impl Walk<'_> {
             FileType::Directory => self.directory(path, below, directory.is_hidden).map(Some),
             FileType::RegularFile => self.file(path, &stat).map(|change| Some((Some(change), None))),
             FileType::Symlink => self.symlink(&path, &handle, &stat).map(|change| Some((Some(change), None))),
+            FileType::Fifo => {
+                let kept = Kept { mode: stat.st_mode & 0o7777, ..self.kept_without_record(&stat) };
+                Ok(Some((Some(change(&path, ChangeKind::Fifo, kept, Attributes::new())), None)))
+            }
             _ => {
                 self.note(&path);
                 Ok(None)
@@ -145,7 +151,7 @@ impl Walk<'_> {
     fn note(&mut self, path: &str) {
         self.skipped += 1;
         if self.skipped <= MAXIMUM_NOTES {
-            self.notes.push(format!("`/{path}` was left out: it is a socket, a pipe or a device"));
+            self.notes.push(format!("`/{path}` was left out: it is a socket or a device"));
         }
     }
 
@@ -167,38 +173,45 @@ impl Walk<'_> {
         let failed = |error| failed(FaultKind::Other, format!("look at `/{path}`"), error);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
-        let kept = self.kept(&handle).map_err(failed)?;
+        let known = (self.kept(&handle).map_err(failed)?, self.attributes(&path, &handle)?);
         let in_image = match below {
             Some(below) if is_directory(&below).map_err(failed)? => {
                 let below = open_plain(&self.lower, path.as_bytes(), flags).map_err(failed)?;
-                Some(self.kept(&below).map_err(failed)?)
+                Some((self.kept(&below).map_err(failed)?, self.attributes(&path, &below)?))
             }
             _ => None,
         };
         let is_opaque = is_opaque(&handle);
         let opaque = is_opaque && in_image.is_some();
         self.make_readable(&handle, 0o700)?;
-        let differs = opaque || in_image != Some(kept);
-        let told = Some(change(&path, ChangeKind::Directory { opaque, differs }, kept));
-        let below = Directory { path, is_hidden: is_hidden || is_opaque || in_image.is_none() };
+        let differs = opaque || in_image.as_ref() != Some(&known);
+        let is_hidden = is_hidden || is_opaque || in_image.is_none();
+        let (kept, attributes) = known;
+        let told = Some(change(&path, ChangeKind::Directory { opaque, differs }, kept, attributes));
+        let below = Directory { path, is_hidden };
         Ok((told, Some(below)))
     }
 
     fn file(&mut self, path: String, stat: &Stat) -> Result<Change, Fault> {
-        if let Some((first, kept)) = self.seen.get(&stat.st_ino) {
+        if let Some((first, kept, attributes)) = self.seen.get(&stat.st_ino) {
             let target = format!("/{first}");
-            return Ok(change(&path, ChangeKind::HardLink { target }, *kept));
+            return Ok(change(&path, ChangeKind::HardLink { target }, *kept, attributes.clone()));
         }
         let failed = |error| failed(FaultKind::Other, format!("read `/{path}`"), error);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
         let kept = self.without_foreign_rights(self.kept(&handle).map_err(failed)?);
+        // Before anything below makes the kernel drop a capability.
+        let mut attributes = self.attributes(&path, &handle)?;
+        if self.is_foreign(&kept) {
+            attributes.retain(|(name, _)| !name.starts_with("security."));
+        }
         if stat.st_nlink > 1 {
-            self.seen.insert(stat.st_ino, (path.clone(), kept));
+            self.seen.insert(stat.st_ino, (path.clone(), kept, attributes.clone()));
         }
         self.make_readable(&handle, 0o400)?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
-        Ok(change(&path, ChangeKind::File { size }, kept))
+        Ok(change(&path, ChangeKind::File { size }, kept, attributes))
     }
 
     fn symlink(&self, path: &str, handle: &OwnedFd, stat: &Stat) -> Result<Change, Fault> {
@@ -208,11 +221,28 @@ impl Walk<'_> {
             let action = format!("make a layer with the link `/{path}`");
             Fault::refused(FaultKind::Result, action, "what it leads to is not UTF-8")
         })?;
+        let kept = Kept { mode: 0o777, ..self.kept_without_record(stat) };
+        Ok(change(path, ChangeKind::Symlink { target }, kept, Attributes::new()))
+    }
+
+    /// Mode and owner of what can have no attribute that says whose it is.
+    fn kept_without_record(&self, stat: &Stat) -> Kept {
         let (uid, gid) = match self.place.identity {
             Identity::Single => self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.ran_as()),
             _ => (stat.st_uid, stat.st_gid),
         };
-        Ok(change(path, ChangeKind::Symlink { target }, Kept { mode: 0o777, uid, gid }))
+        Kept { mode: stat.st_mode & 0o7777, uid, gid }
+    }
+
+    /// What else an image keeps of a file or directory.
+    fn attributes(&self, path: &str, handle: &OwnedFd) -> Result<Attributes, Fault> {
+        read_attributes(handle).map_err(|reason| {
+            Fault::refused(
+                FaultKind::Result,
+                format!("make a layer with the attributes of `/{path}`"),
+                reason,
+            )
+        })
     }
 
     /// Mode and owner, as seen inside.
@@ -232,10 +262,14 @@ impl Walk<'_> {
     /// With one mapped id, every file is the command's own and may be changed by it. So a set-id bit on a file that is
     /// recorded as somebody else's could be the command's doing, and giving rights away was never its right.
     fn without_foreign_rights(&self, kept: Kept) -> Kept {
-        if self.place.identity == Identity::Single && (kept.uid, kept.gid) != self.ran_as() {
+        if self.is_foreign(&kept) {
             return Kept { mode: kept.mode & 0o1777, ..kept };
         }
         kept
+    }
+
+    fn is_foreign(&self, kept: &Kept) -> bool {
+        self.place.identity == Identity::Single && (kept.uid, kept.gid) != self.ran_as()
     }
 
     /// Lets the user of b2i read it, who is 0 inside unless that is real root.
@@ -257,8 +291,9 @@ impl Walk<'_> {
     }
 }
 
-fn change(path: &str, kind: ChangeKind, kept: Kept) -> Change {
-    Change { path: format!("/{path}"), kind, mode: kept.mode, uid: kept.uid, gid: kept.gid }
+fn change(path: &str, kind: ChangeKind, kept: Kept, attributes: Attributes) -> Change {
+    let Kept { mode, uid, gid } = kept;
+    Change { path: format!("/{path}"), kind, mode, uid, gid, attributes }
 }
 
 fn is_directory(handle: &OwnedFd) -> Result<bool, Errno> {

@@ -1,16 +1,20 @@
-//! Owns the first process of a container: it makes the room, starts the command in it, and ends with it, whereupon the
-//! kernel kills everything else inside.
+//! Owns the two first processes of a container. The outer one makes the namespaces, starts the inner one, hands signals
+//! on to it and ends with it, whereupon the kernel kills everything else inside. The inner one makes the room and
+//! becomes the command.
 //!
-//! It belongs to the child's user namespace and the command to one below it, so the command has no rights over it, its
-//! mounts or its network. Must not print: what it has to say goes through the status pipe as one JSON value.
+//! The inner one is process 1 of a process-id namespace of its own, as a container's program is anywhere else, and does
+//! not see the outer one. That belongs to the child's user namespace and the command to one below it, so the command has
+//! no rights over its mounts, its network or its end. Must not print: what they have to say goes through the status pipe
+//! as one JSON value.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
@@ -26,11 +30,19 @@ pub(super) struct Start<'a> {
     pub(super) identity: Identity,
     pub(super) root: PathBuf,
     pub(super) cgroups: Vec<OwnedFd>,
+    pub(super) streams: Ends,
+    pub(super) status: OwnedFd,
+    /// What the child says: one byte when it is alive, which it must be after the first process is tied to it; then the
+    /// numbers of signals for the command.
+    pub(super) control: OwnedFd,
+}
+
+/// The command's ends of its streams.
+pub(super) struct Ends {
+    /// Nothing to read, if there is none.
+    pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) status: OwnedFd,
-    /// Closed when the child has ended, which it must not have before the first process is tied to it.
-    pub(super) child_alive: OwnedFd,
 }
 
 /// What is said through the status pipe.
@@ -75,54 +87,86 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| failed(FaultKind::Other, "tie the container to b2i", error))?;
     // If the child ended before that, there is nobody left whose end would be a signal.
-    let mut alive = [0];
-    let is_alive = File::from(start.child_alive).read(&mut alive).is_ok_and(|count| count == 1);
-    if !is_alive {
+    let mut control = File::from(start.control);
+    if next_byte(&mut control).is_none() {
         process_exit();
     }
     for cgroup in start.cgroups {
         File::from(cgroup).write_all(b"0").map_err(other("enter the control group"))?;
     }
-    room::enter(&start.root, start.command.host_network)?;
+    room::separate(start.command.host_network)?;
+    let maps = Maps::of(start.account, start.identity)?;
     let (unshared, has_unshared) = pipe()?;
     let (go, may_go) = pipe()?;
-    let (stdout, stderr, status) = (start.stdout, start.stderr, start.status);
-    let inside = Inside { command: start.command, account: start.account, identity: start.identity };
+    let (started, has_started) = pipe()?;
+    unshare(UnshareFlags::NEWPID, "make the command's process-id namespace")?;
+    let (streams, status) = (start.streams, start.status);
+    let inside = Inside {
+        command: start.command,
+        account: start.account,
+        identity: start.identity,
+        root: &start.root,
+    };
     let Some(pid) = fork()? else {
-        drop((unshared, may_go));
-        let said = inside.become_command(has_unshared, go, stdout, stderr);
+        drop((unshared, may_go, started, control));
+        let said = inside.become_command(has_unshared, go, streams);
         let status = File::from(status);
         if let Ok(text) = serde_json::to_vec(&said) {
             let _ = (&status).write_all(&text);
         }
         process_exit()
     };
-    drop((stdout, stderr, status, has_unshared, go));
-    if start.identity != Identity::Host {
-        let mut byte = [0];
+    drop((streams, status, has_unshared, go, has_started));
+    if let Some(maps) = maps {
         // Without the byte the command has ended and said why.
-        if File::from(unshared).read(&mut byte).is_ok_and(|count| count == 1) {
-            map_ids(pid, start.account, start.identity)?;
+        if next_byte(&mut File::from(unshared)).is_some() {
+            maps.write()?;
             File::from(may_go).write_all(b"g").map_err(other("start the command"))?;
         }
     }
     // Only now: the files of /proc by which ids are mapped belong to root where memory cannot be dumped.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    wait_for(pid)
+    // Closed when the program takes the place of this one, or has ended: no signal comes before it and is lost.
+    let _ = next_byte(&mut File::from(started));
+    follow(pid, &mut control)
 }
 
-/// Waits for the command, and takes the ends of those whose parents have gone.
-fn wait_for(command: Pid) -> Result<Status, Fault> {
+/// Reads one byte; nothing when nobody can write one any more.
+fn next_byte(pipe: &mut File) -> Option<u8> {
+    let mut byte = [0];
+    pipe.read_exact(&mut byte).is_ok().then_some(byte[0])
+}
+
+/// Hands signals on to the command until it ends.
+fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
+    let failed = |error| failed(FaultKind::Other, "wait for the command", error);
+    let ended = rustix::process::pidfd_open(command, PidfdFlags::empty()).map_err(failed)?;
     loop {
-        let waited = rustix::process::wait(WaitOptions::empty());
-        let (pid, status) = match waited {
-            Ok(Some(ended)) => ended,
-            Ok(None) | Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(failed(FaultKind::Other, "wait for the command", error)),
-        };
-        if pid != command {
-            continue;
+        let mut waited = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&*control, PollFlags::IN)];
+        match poll(&mut waited, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(failed(error)),
         }
+        let (has_ended, is_told) = (!waited[0].revents().is_empty(), !waited[1].revents().is_empty());
+        if has_ended {
+            break;
+        }
+        if is_told {
+            // Without the child there is nobody for whom the command would run.
+            let Some(number) = next_byte(control) else { process_exit() };
+            if let Some(signal) = Signal::from_named_raw(number.into()) {
+                // It may be ending.
+                let _ = rustix::process::kill_process(command, signal);
+            }
+        }
+    }
+    loop {
+        let status = match rustix::process::waitpid(Some(command), WaitOptions::empty()) {
+            Ok(Some((_, status))) => status,
+            Ok(None) | Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(failed(error)),
+        };
         if let Some(code) = status.exit_status() {
             return Ok(Status::Exited(code.into()));
         }
@@ -133,25 +177,43 @@ fn wait_for(command: Pid) -> Result<Status, Fault> {
     }
 }
 
-/// Gives the command's own user namespace its ids: all that are here, or the one as the command's user.
-fn map_ids(pid: Pid, account: &Account, identity: Identity) -> Result<(), Fault> {
-    let (users, groups) = match identity {
-        Identity::Host => return Ok(()),
-        Identity::Single => (format!("{} 0 1\n", account.uid), format!("{} 0 1\n", account.gid)),
-        Identity::Ranges { users, groups } => {
-            (all_of(users, "/proc/self/uid_map")?, all_of(groups, "/proc/self/gid_map")?)
-        }
-    };
-    let pid = pid.as_raw_nonzero();
-    let write = |name: &str, text: &str| {
-        std::fs::write(format!("/proc/{pid}/{name}"), text)
-            .map_err(|error| Fault::system(FaultKind::Namespace, format!("map the ids ({name})"), &error))
-    };
-    if identity == Identity::Single {
-        write("setgroups", "deny")?;
+/// The ids of the command's own user namespace: all that are here, or the one as the command's user.
+struct Maps {
+    users: String,
+    groups: String,
+    has_one: bool,
+}
+
+impl Maps {
+    /// Reads what is here; nothing if there is no such namespace.
+    fn of(account: &Account, identity: Identity) -> Result<Option<Self>, Fault> {
+        Ok(match identity {
+            Identity::Host => None,
+            Identity::Single => Some(Self {
+                users: format!("{} 0 1\n", account.uid),
+                groups: format!("{} 0 1\n", account.gid),
+                has_one: true,
+            }),
+            Identity::Ranges { users, groups } => Some(Self {
+                users: all_of(users, "/proc/self/uid_map")?,
+                groups: all_of(groups, "/proc/self/gid_map")?,
+                has_one: false,
+            }),
+        })
     }
-    write("uid_map", &users)?;
-    write("gid_map", &groups)
+
+    /// Writes them: in `/proc` as it is by now, the command is process 1.
+    fn write(&self) -> Result<(), Fault> {
+        let write = |name: &str, text: &str| {
+            std::fs::write(format!("/proc/1/{name}"), text)
+                .map_err(|error| Fault::system(FaultKind::Namespace, format!("map the ids ({name})"), &error))
+        };
+        if self.has_one {
+            write("setgroups", "deny")?;
+        }
+        write("uid_map", &self.users)?;
+        write("gid_map", &self.groups)
+    }
 }
 
 /// The ids below `count` as they are; a range has to lie in one range of the namespace above, so they are repeated.
@@ -175,12 +237,13 @@ struct Inside<'a> {
     command: &'a Command,
     account: &'a Account,
     identity: Identity,
+    root: &'a Path,
 }
 
 impl Inside<'_> {
     /// Does not come back if all goes well.
-    fn become_command(&self, unshared: OwnedFd, go: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Status {
-        match self.prepare(unshared, go, stdout, stderr) {
+    fn become_command(&self, unshared: OwnedFd, go: OwnedFd, streams: Ends) -> Status {
+        match self.prepare(unshared, go, streams) {
             Ok(()) => {}
             Err(fault) => return Status::Failed(fault),
         }
@@ -190,10 +253,11 @@ impl Inside<'_> {
         }
     }
 
-    fn prepare(&self, unshared: OwnedFd, go: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Result<(), Fault> {
+    fn prepare(&self, unshared: OwnedFd, go: OwnedFd, streams: Ends) -> Result<(), Fault> {
         let other = |action: &'static str| {
             move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
         };
+        room::enter(self.root, self.command)?;
         // A session of its own: no terminal of the host is its.
         rustix::process::setsid().map_err(|error| failed(FaultKind::Other, "make a session", error))?;
         // Before the namespace: the kernel bounds everybody in it by what its maker was allowed.
@@ -206,9 +270,9 @@ impl Inside<'_> {
         }
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
             .map_err(|error| failed(FaultKind::Other, "open /dev/null", error))?;
-        let done = rustix::stdio::dup2_stdin(&null)
-            .and_then(|()| rustix::stdio::dup2_stdout(&stdout))
-            .and_then(|()| rustix::stdio::dup2_stderr(&stderr));
+        let done = rustix::stdio::dup2_stdin(streams.stdin.as_ref().unwrap_or(&null))
+            .and_then(|()| rustix::stdio::dup2_stdout(&streams.stdout))
+            .and_then(|()| rustix::stdio::dup2_stderr(&streams.stderr));
         done.map_err(|error| failed(FaultKind::Other, "connect the output", error))?;
         let filter = seccomp::filter().map_err(other("make the filter of system calls"))?;
         let Account { uid, gid, groups, .. } = self.account;

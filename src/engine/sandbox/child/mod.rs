@@ -5,7 +5,11 @@
 //! Must not use b2i's environment, which it is started without, and must not start threads.
 
 mod archive;
+mod attributes;
 mod changes;
+mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod init;
 mod lookup;
 mod member;
@@ -17,6 +21,7 @@ mod seccomp;
 mod tree;
 mod unpack;
 mod user;
+mod whiteout;
 
 use std::ffi::OsString;
 use std::io;
@@ -152,7 +157,8 @@ impl Child {
         cgroups: &mut Option<Vec<OwnedFd>>,
     ) -> Result<(), Stop> {
         match request {
-            Request::Mapped => Ok(()),
+            // A signal may come when its program has just ended.
+            Request::Mapped | Request::Signal(_) => Ok(()),
             Request::Unpack { directory } => {
                 let root = place.root_handle();
                 let identity = place.identity;

@@ -62,11 +62,13 @@ pub(super) fn limit_address_space(bytes: u64) {
     let _ = setrlimit(Resource::As, Rlimit { current, maximum: now.maximum });
 }
 
-/// Bounds the number of processes and forbids memory dumps, for this process and all below it.
-pub(super) fn limit(processes: u64) -> io::Result<()> {
-    let now = getrlimit(Resource::Nproc);
-    let processes = Some(now.maximum.map_or(processes, |maximum| maximum.min(processes)));
-    setrlimit(Resource::Nproc, Rlimit { current: processes, maximum: processes })?;
+/// Bounds the number of processes, if they are counted, and forbids memory dumps, for this process and all below it.
+pub(super) fn limit(processes: Option<u64>) -> io::Result<()> {
+    if let Some(processes) = processes {
+        let now = getrlimit(Resource::Nproc);
+        let processes = Some(now.maximum.map_or(processes, |maximum| maximum.min(processes)));
+        setrlimit(Resource::Nproc, Rlimit { current: processes, maximum: processes })?;
+    }
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 

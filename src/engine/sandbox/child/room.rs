@@ -1,6 +1,7 @@
 //! Owns the room that the command sees: its root, `/dev`, `/proc` and nothing of the host besides.
 //!
-//! Runs in the container's first process, with namespaces of its own. Must not run anything.
+//! The namespaces are made by the container's first process, the room in them by the one that becomes the command: a
+//! `/proc` shows the processes that whoever mounts it can see. Must not run anything.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use super::namespace::{failed, unshare};
-use crate::engine::sandbox::protocol::{Fault, FaultKind};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Streams};
 
 /// Devices that every container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -43,8 +44,8 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 
 const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Makes the room at `root` and goes into it for good.
-pub(super) fn enter(root: &Path, host_network: bool) -> Result<(), Fault> {
+/// Makes the namespaces of the room.
+pub(super) fn separate(host_network: bool) -> Result<(), Fault> {
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     if !host_network {
         flags |= UnshareFlags::NEWNET;
@@ -56,14 +57,23 @@ pub(super) fn enter(root: &Path, host_network: bool) -> Result<(), Fault> {
         raise_loopback()
             .map_err(|error| Fault::system(FaultKind::Other, "start the loopback device", &error))?;
     }
+    Ok(())
+}
+
+/// Makes the room at `root` and goes into it for good, with every process that shares its mounts.
+pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     std::env::set_current_dir(root)
         .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;
     mount("proc", "proc", "proc", QUIET, None)?;
     make_devices()?;
-    let has_resolver = host_network && offer_resolver()?;
+    let has_resolver = command.host_network && offer_resolver()?;
     pivot()?;
     if has_resolver {
         take_resolver()?;
+    }
+    if command.streams == Streams::HandedOut && !command.host_network {
+        // As in Docker's containers, where no port is another program's. Old kernels have no such file.
+        let _ = std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     }
     for path in MASKED {
         mask(path)?;

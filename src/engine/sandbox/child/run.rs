@@ -3,26 +3,29 @@
 //! Must not know what the command is for.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
 use super::Stop;
-use super::init::{self, Start, Status};
+use super::init::{self, Ends, Start, Status};
 use super::namespace::{Place, failed, unshare};
 use super::room::RESOLVER;
 use super::user::{Account, resolve};
-use super::{lookup, tree};
+use super::{files, lookup};
 use crate::engine::sandbox::protocol::{
-    Answer, Command, Fault, FaultKind, FrameKind, Identity, write_frame, write_message,
+    Answer, Command, Fault, FaultKind, FrameKind, Identity, Request, Streams, read_message, write_frame,
+    write_message,
 };
 
 /// Longest status that is read, in bytes.
@@ -43,16 +46,23 @@ pub(super) fn run(
     };
     check_mapped(place.identity, &account)?;
     place.ran_as = Some((account.uid, account.gid));
-    make_directory(place, &command.directory)?;
+    files::make_directory(place, &command.directory)?;
     if command.host_network && !lookup::has(place.root()?, RESOLVER)? {
-        make_resolver(place)?;
+        files::make_resolver(place)?;
+    }
+    if command.streams == Streams::HandedOut {
+        files::make_hosts(place, command.host_network)?;
     }
     let mut command = command.clone();
     if !command.environment.iter().any(|(name, _)| name == "HOME") {
         command.environment.push(("HOME".to_owned(), account.home.clone()));
     }
     let mut running = start(place, &command, &account, cgroups)?;
-    let end = running.follow(channel, Duration::from_millis(command.milliseconds));
+    if let Some(theirs) = running.handed_out.take() {
+        write_message(channel, &Answer::Streams)?;
+        send_files(channel, &theirs)?;
+    }
+    let end = running.follow(channel, command.milliseconds.map(Duration::from_millis));
     running.kill();
     let answer = match end? {
         End::TimedOut => {
@@ -79,76 +89,50 @@ fn check_mapped(identity: Identity, account: &Account) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the directory if the image has none, as Docker does for the working directory.
-fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let failed = |error| failed(FaultKind::Result, format!("make the directory `{path}`"), error);
-    let mut handle = tree::open_in_root(place.root()?, b"", flags).map_err(failed)?;
-    let mut seen = String::new();
-    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
-        seen = format!("{seen}/{name}");
-        handle = match tree::open_in_root(place.root()?, seen.as_bytes(), flags) {
-            Err(Errno::NOENT) => {
-                rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-                let made = tree::open_in_root(place.root()?, seen.as_bytes(), flags).map_err(failed)?;
-                let root = tree::Attributes { mode: 0o755, uid: 0, gid: 0 };
-                tree::set_attributes(&made, &root, place.identity).map_err(|error| {
-                    Fault::system(FaultKind::Other, format!("set the owner of `{path}`"), &error)
-                })?;
-                made
-            }
-            result => result.map_err(failed)?,
-        };
-    }
-    Ok(())
-}
-
-/// Makes an empty file, over which the host's settings are mounted; it is not part of the change.
-fn make_resolver(place: &mut Place) -> Result<(), Fault> {
-    make_directory(place, "/etc")?;
-    let failed = |error| failed(FaultKind::Result, format!("make {RESOLVER}"), error);
-    let etc =
-        tree::open_in_root(place.root()?, b"etc", OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = rustix::fs::openat(&etc, "resolv.conf", flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
-    let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
-    tree::set_attributes(&made, &root, place.identity)
-        .map_err(|error| Fault::system(FaultKind::Other, format!("set the owner of {RESOLVER}"), &error))?;
-    place.has_own_resolver = true;
-    Ok(())
-}
-
 fn start(
     place: &Place,
     command: &Command,
     account: &Account,
     cgroups: Vec<OwnedFd>,
 ) -> Result<Running, Fault> {
-    let (stdout, stdout_end) = output_pipe(place, account)?;
-    let (stderr, stderr_end) = output_pipe(place, account)?;
+    let (stdout, stdout_end) = stream_pipe(place, account)?;
+    let (stderr, stderr_end) = stream_pipe(place, account)?;
+    let (stdin_end, stdin) = match command.streams {
+        Streams::Captured => (None, None),
+        Streams::HandedOut => {
+            let (read, write) = stream_pipe(place, account)?;
+            (Some(read), Some(write))
+        }
+    };
     let (status, status_end) = pipe()?;
-    let (child_alive, alive) = pipe()?;
+    let (control_end, control) = pipe()?;
     unshare(UnshareFlags::NEWPID, "make a process-id namespace")?;
     let Some(pid) = init::fork()? else {
-        // Held here too, the child's end would not show in it.
-        drop(alive);
+        // Held here too, the child's end would not show in them.
+        drop((control, stdin, stdout, stderr));
         init::run(Start {
             command,
             account,
             identity: place.identity,
             root: place.root_path(),
             cgroups,
-            stdout: stdout_end,
-            stderr: stderr_end,
+            streams: Ends { stdin: stdin_end, stdout: stdout_end, stderr: stderr_end },
             status: status_end,
-            child_alive,
+            control: control_end,
         });
     };
-    drop((stdout_end, stderr_end, status_end, child_alive));
-    File::from(alive)
+    drop((stdin_end, stdout_end, stderr_end, status_end, control_end));
+    let mut control = File::from(control);
+    control
         .write_all(b"a")
         .map_err(|error| Fault::system(FaultKind::Other, "start the container", &error))?;
-    Ok(Running { pid: Some(pid), stdout: Some(stdout), stderr: Some(stderr), status })
+    let mut running =
+        Running { pid: Some(pid), stdout: None, stderr: None, handed_out: None, status, control };
+    match stdin {
+        Some(stdin) => running.handed_out = Some([stdin, stdout, stderr]),
+        None => (running.stdout, running.stderr) = (Some(stdout), Some(stderr)),
+    }
+    Ok(running)
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
@@ -157,12 +141,12 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
 }
 
 /// A pipe that the command may open again by `/dev/stdout`, so it has to be its own.
-fn output_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), Fault> {
+fn stream_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), Fault> {
     let (read, write) = pipe()?;
     if place.identity != Identity::Single {
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
         let owned = rustix::fs::fchown(&write, Some(uid), Some(gid));
-        owned.map_err(|error| failed(FaultKind::Owner, "give the output to the user", error))?;
+        owned.map_err(|error| failed(FaultKind::Owner, "give the streams to the user", error))?;
     }
     Ok((read, write))
 }
@@ -180,62 +164,73 @@ struct Running {
     pid: Option<Pid>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    /// b2i's ends of standard input, output and error, until they are sent.
+    handed_out: Option<[OwnedFd; 3]>,
     status: OwnedFd,
+    /// Takes the numbers of signals.
+    control: File,
 }
 
 impl Running {
-    /// Hands on what the command prints, until everybody inside has ended.
-    fn follow(&mut self, channel: &mut UnixStream, limit: Duration) -> Result<End, Stop> {
+    /// Hands on what the command prints and the signals that come for it, until everybody inside has ended.
+    fn follow(&mut self, channel: &mut UnixStream, limit: Option<Duration>) -> Result<End, Stop> {
         let started = Instant::now();
         let mut buffer = vec![0; super::super::protocol::PIECE];
-        while self.stdout.is_some() || self.stderr.is_some() {
-            let left = limit.saturating_sub(started.elapsed());
-            if left.is_zero() {
+        // The first process has none of the streams, and still has to tell how the command ended.
+        loop {
+            let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
                 return Ok(End::TimedOut);
             }
-            let (out, error, is_gone) = self.wait(channel, left)?;
-            if is_gone {
-                return Err(Stop::Gone);
+            let ready = self.wait(channel, left)?;
+            if ready.request {
+                self.take_request(channel)?;
             }
-            if out {
+            if ready.stdout {
                 hand_on(&mut self.stdout, FrameKind::Stdout, channel, &mut buffer)?;
             }
-            if error {
+            if ready.stderr {
                 hand_on(&mut self.stderr, FrameKind::Stderr, channel, &mut buffer)?;
             }
-        }
-        // The first process has closed both and still has to make its room, run the command and tell.
-        loop {
-            let left = limit.saturating_sub(started.elapsed());
-            let mut waited = [
-                PollFd::new(&self.status, PollFlags::IN),
-                PollFd::new(channel, PollFlags::IN | PollFlags::HUP),
-            ];
-            match poll(&mut waited, Some(&timespec(left))) {
-                Ok(0) => return Ok(End::TimedOut),
-                Ok(_) if !waited[1].revents().is_empty() => return Err(Stop::Gone),
-                Ok(_) => return Ok(End::Closed),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(failed(FaultKind::Other, "wait for the command", error).into()),
+            if ready.status && self.stdout.is_none() && self.stderr.is_none() {
+                return Ok(End::Closed);
             }
         }
     }
 
-    /// Waits until there is something to do: which streams have something, and whether b2i has gone.
-    fn wait(&self, channel: &UnixStream, left: Duration) -> Result<(bool, bool, bool), Stop> {
+    /// Waits until there is something to do.
+    fn wait(&self, channel: &UnixStream, left: Option<Duration>) -> Result<Ready, Stop> {
         let mut waited = vec![PollFd::new(channel, PollFlags::IN | PollFlags::HUP)];
         let streams = [self.stdout.as_ref(), self.stderr.as_ref()];
         waited.extend(streams.into_iter().flatten().map(|stream| PollFd::new(stream, PollFlags::IN)));
-        match poll(&mut waited, Some(&timespec(left))) {
+        // What it says is looked at when everything before it was handed on.
+        if waited.len() == 1 {
+            waited.push(PollFd::new(&self.status, PollFlags::IN));
+        }
+        match poll(&mut waited, left.map(timespec).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(failed(FaultKind::Other, "wait for the command", error).into()),
         }
         let mut ready = waited.iter().map(|waited| !waited.revents().is_empty());
-        // b2i asks nothing while a command runs, so whatever comes is its end.
-        let is_gone = ready.next().unwrap_or(false);
-        let out = self.stdout.is_some() && ready.next().unwrap_or(false);
-        let error = self.stderr.is_some() && ready.next().unwrap_or(false);
-        Ok((out, error, is_gone))
+        let mut next = || ready.next().unwrap_or(false);
+        Ok(Ready {
+            request: next(),
+            stdout: self.stdout.is_some() && next(),
+            stderr: self.stderr.is_some() && next(),
+            status: self.stdout.is_none() && self.stderr.is_none() && next(),
+        })
+    }
+
+    /// While a command runs, b2i has signals for it and nothing else.
+    fn take_request(&mut self, channel: &mut UnixStream) -> Result<(), Stop> {
+        match read_message(channel)? {
+            Some(Request::Signal(number)) => {
+                // The first process may be ending.
+                let _ = self.control.write_all(&[number]);
+                Ok(())
+            }
+            Some(_) | None => Err(Stop::Gone),
+        }
     }
 
     /// Kills whatever still runs. The kernel does the rest with the first process.
@@ -295,6 +290,28 @@ fn hand_on(
         Err(error) => return Err(failed(FaultKind::Other, "read the output", error).into()),
     }
     Ok(())
+}
+
+/// What there is to do.
+struct Ready {
+    request: bool,
+    stdout: bool,
+    stderr: bool,
+    status: bool,
+}
+
+/// Sends open files with one byte.
+fn send_files(channel: &UnixStream, files: &[OwnedFd; 3]) -> Result<(), Stop> {
+    let files = files.each_ref().map(AsFd::as_fd);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    // The space was made for them.
+    ancillary.push(SendAncillaryMessage::ScmRights(&files));
+    let byte = [IoSlice::new(b"f")];
+    match rustix::net::sendmsg(channel, &byte, &mut ancillary, SendFlags::NOSIGNAL) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Stop::Gone),
+    }
 }
 
 fn timespec(duration: Duration) -> Timespec {

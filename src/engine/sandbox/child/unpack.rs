@@ -1,7 +1,6 @@
 //! Owns unpacking a tar into a tree: the uncompressed layer of an image, or files for a container.
 //!
-//! Whiteouts become what overlayfs takes for them: a character device 0:0, or an attribute of the directory. Names are
-//! resolved by the kernel inside of the root handle, so that neither `..`, absolute names nor links of the archive
+//! Names are resolved by the kernel inside of the root handle, so that neither `..`, absolute names nor links of the archive
 //! lead out. Must not know where the bytes come from; their digest is the caller's to check.
 //!
 //! Source: OCI image spec v1.1 "layer.md"; Linux Documentation/filesystems/overlayfs.rst.
@@ -11,23 +10,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 use tar::EntryType;
 
+use super::attributes::CAPABILITY;
 use super::member::{Member, is_kept, normal};
 use super::tree::{self, Attributes};
+use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
 
 /// Most notes that are told one by one.
 const MAXIMUM_NOTES: usize = 20;
-
-/// The mark of overlayfs on a directory that hides what is below it.
-pub(super) const OPAQUE_ATTRIBUTE: &str = "user.overlay.opaque";
-
-const WHITEOUT_PREFIX: &[u8] = b".wh.";
-const OPAQUE_WHITEOUT: &[u8] = b".wh..wh..opq";
-const AUFS_PREFIX: &[u8] = b".wh..wh.";
 
 /// What is unpacked into.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,8 +100,10 @@ impl Unpacker {
         if member.path.is_empty() {
             return self.root_entry(kind, &member);
         }
-        if self.target == Target::Layer && member.name().starts_with(WHITEOUT_PREFIX) {
-            return self.whiteout(&member);
+        if self.target == Target::Layer
+            && let Some(whiteout) = Whiteout::of(member.name())
+        {
+            return self.whiteout(&member, &whiteout);
         }
         match kind {
             EntryType::Directory => self.directory(&member, &mut entry),
@@ -287,7 +283,7 @@ impl Unpacker {
         let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
         for extension in extensions.flatten() {
             let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
-            let is_capability = name == b"security.capability";
+            let is_capability = name == CAPABILITY;
             if !is_capability && !is_kept(name) {
                 continue;
             }
@@ -354,7 +350,7 @@ impl Unpacker {
 
     fn fifo(&mut self, member: &Member) -> Result<(), Fault> {
         self.replace(member)?;
-        let identity = self.identity;
+        let (identity, target) = (self.identity, self.target);
         let parent = self.open_parent(member, member.directory())?;
         let failed = |error: Errno| member.failed("make the pipe", &error.into());
         let mode = Mode::from_raw_mode(member.attributes.mode);
@@ -364,44 +360,32 @@ impl Unpacker {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
-            return owned.map_err(|error| self.not_owned(member, &error.into()));
+            owned.map_err(|error| self.not_owned(member, &error.into()))?;
+        } else if target == Target::Container {
+            let stat =
+                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let Attributes { uid, gid, .. } = member.attributes;
+            self.result.link_owners.insert(stat.st_ino, (uid, gid));
         }
         Ok(())
     }
 
-    fn whiteout(&mut self, member: &Member) -> Result<(), Fault> {
-        if member.name() == OPAQUE_WHITEOUT {
-            let failed = |error: Errno| member.failed("hide what is below the directory of", &error.into());
-            self.open_parent(member, member.directory())?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-            let handle = tree::open_in_root(&self.root, member.directory(), flags).map_err(failed)?;
-            return hide_below(&handle).map_err(failed);
-        }
-        if member.name().starts_with(AUFS_PREFIX) {
-            // Book-keeping of aufs, which says nothing of the image.
-            return Ok(());
-        }
-        let name = &member.name()[WHITEOUT_PREFIX.len()..];
-        if name.is_empty() || name == b"." || name == b".." {
-            return Err(member.refused("it removes nothing that has a name"));
-        }
-        let name = name.to_vec();
-        let parent = self.open_parent(member, member.directory())?;
-        let device = rustix::fs::mknodat(parent, &*name, FileType::CharacterDevice, Mode::empty(), 0 as Dev);
-        match device {
-            // What the same layer has stays: a whiteout is for the layers below.
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(error) => Err(member.failed("remove by", &error.into())),
+    fn whiteout(&mut self, member: &Member, whiteout: &Whiteout<'_>) -> Result<(), Fault> {
+        match whiteout {
+            Whiteout::BookKeeping => Ok(()),
+            Whiteout::Nameless => Err(member.refused("it removes nothing that has a name")),
+            Whiteout::Below => {
+                let failed =
+                    |error: Errno| member.failed("hide what is below the directory of", &error.into());
+                self.open_parent(member, member.directory())?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+                let handle = tree::open_in_root(&self.root, member.directory(), flags).map_err(failed)?;
+                hide_below(&handle).map_err(failed)
+            }
+            Whiteout::Name(name) => {
+                let parent = self.open_parent(member, member.directory())?;
+                remove_below(parent, name).map_err(|error| member.failed("remove by", &error.into()))
+            }
         }
     }
-}
-
-/// Marks a directory so that overlayfs shows nothing of the layers below it.
-fn hide_below(directory: &OwnedFd) -> Result<(), Errno> {
-    rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
-}
-
-/// Whether this is what overlayfs takes for a removed file.
-pub(super) fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }

@@ -99,6 +99,14 @@ impl GitLocation {
         (!self.is_local()).then(|| self.shown())
     }
 
+    /// The place, however it is written: without reference and `.git`. Keeps what tells two repositories apart, so it
+    /// is not for showing.
+    pub(in super::super) fn identity(&self) -> String {
+        let text = Url::parse(&self.repository).map_or_else(|_| self.repository.clone(), String::from);
+        let place = text.trim_end_matches('/');
+        place.strip_suffix(".git").unwrap_or(place).trim_end_matches('/').to_owned()
+    }
+
     /// What the result is called if nobody names it.
     pub(in super::super) fn name(&self) -> Option<String> {
         let place = self.repository.split('?').next().unwrap_or_default().trim_end_matches('/');

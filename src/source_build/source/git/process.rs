@@ -43,7 +43,6 @@ const CONFIGURATION: &[&str] = &[
     // A server that sends nothing for a minute is given up.
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
-    "credential.interactive=false",
     "advice.detachedHead=false",
     "init.defaultBranch=main",
     "color.ui=false",

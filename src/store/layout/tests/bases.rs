@@ -111,16 +111,18 @@ async fn copies_keep_every_byte_and_every_platform() {
     fs::write(place.path("from").join(BLOBS).join(index.digest.hex()), &inner).expect("writes");
     let blobs = Layout::open(&place.path("from")).expect("opens").blobs();
     tokio::task::spawn_blocking(move || {
-        let tags = options(&["copy:1"]).tags;
-        for (root, platform) in [(&one.manifest, Some(Platform::linux("amd64"))), (&index, None)] {
+        let options = CopyOptions { name: "app".into(), tags: options(&["copy:1"]).tags, compression: None };
+        let copy = |root: &Descriptor, directory: &Path| {
+            copy_to_layout(root, &blobs, &options, directory, &place.lease)
+        };
+        for root in [&one.manifest, &index] {
             let name = &root.digest.hex()[..8];
             let (directory, archive) = (place.path(name), place.path(&format!("{name}.tar")));
-            let platform = platform.as_ref();
             for _ in 0..2 {
-                copy_to_layout(root, &blobs, platform, &tags, &directory, &place.lease).expect("copies");
+                assert_eq!(copy(root, &directory).expect("copies").digest, root.digest);
             }
             let mut out = AtomicFile::create(&archive, None, &place.lease).expect("creates");
-            copy_to_layout_archive(root, &blobs, platform, &tags, &mut out).expect("copies");
+            archive_layout(&directory, &mut out).expect("copies");
             out.commit().expect("commits");
             assert_eq!(files(&directory), unpacked(&archive));
             for path in [directory, archive] {
@@ -131,10 +133,10 @@ async fn copies_keep_every_byte_and_every_platform() {
         }
         // What is not there, or more than it says.
         fs::remove_file(place.path("from").join(BLOBS).join(one.image.image_id.hex())).expect("removes");
-        copy_to_layout(&index, &blobs, None, &tags, &place.path("new"), &place.lease).expect_err("not there");
+        copy(&index, &place.path("new")).expect_err("not there");
         assert!(!place.path("new").join(INDEX_FILE).exists());
         let large = Descriptor { size: u64::MAX, ..index };
-        copy_to_layout(&large, &blobs, None, &tags, &place.path("new"), &place.lease).expect_err("too large");
+        copy(&large, &place.path("new")).expect_err("too large");
     })
     .await
     .expect("no panic");

@@ -84,6 +84,8 @@ pub(crate) enum Fault {
     Lose,
     /// The answer's body is another, or the digest in its head.
     Corrupt,
+    /// All is well, but the request is read and the answer comes in pieces, with this pause before each.
+    Slow(Duration),
 }
 
 /// Who may do what.
@@ -242,6 +244,24 @@ impl FakeRegistry {
     }
 }
 
+/// Writes a fourth of what is left at a time, with a pause before.
+struct Pausing<'a> {
+    stream: &'a TcpStream,
+    pause: Duration,
+}
+
+impl Write for Pausing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::thread::sleep(self.pause);
+        let piece = bytes.len().div_ceil(4).max(bytes.len().min(64));
+        self.stream.write(&bytes[..piece])
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 impl Drop for FakeRegistry {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -285,6 +305,10 @@ fn connection(stream: &TcpStream, shared: &Shared, address: SocketAddr) {
             Fault::CutAfter(most) => (*most, false),
             _ => (usize::MAX, true),
         };
+        if let Fault::Slow(pause) = fault {
+            // What the client sends meanwhile fills the buffers between, and then it waits.
+            std::thread::sleep(pause);
+        }
         let Some(body) = read_body(&mut reader, &seen, most) else {
             return;
         };
@@ -318,10 +342,12 @@ fn connection(stream: &TcpStream, shared: &Shared, address: SocketAddr) {
         };
         drop(kept);
         let most = if let Fault::Truncate(most) = fault { Some(most) } else { None };
-        if matches!(fault, Fault::CutAnswer)
-            || answer.write(&mut &*stream, &seen, most).is_err()
-            || most.is_some()
-        {
+        let written = match fault {
+            Fault::CutAnswer => return,
+            Fault::Slow(pause) => answer.write(&mut Pausing { stream, pause }, &seen, None),
+            _ => answer.write(&mut &*stream, &seen, most),
+        };
+        if written.is_err() || most.is_some() {
             return;
         }
     }

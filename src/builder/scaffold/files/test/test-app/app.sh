@@ -1,2 +1,2 @@
 #!/bin/sh
-echo "Hello from {{NAME}}: built $(cat cache/builds) times, arguments: $*"
+echo "Hello from {{NAME}}: built $(cat cache/builds) times, greeting: ${GREETING:-none}"

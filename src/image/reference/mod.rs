@@ -2,8 +2,9 @@
 //!
 //! Must not contact a registry. The parser is by hand: the regular expression of the usual library takes longer to
 //! compile than most builds take, and more memory than all of b2i.
-//!
-//! Source: the grammar of distribution's "reference" package, and Docker's rules for short names.
+
+mod grammar;
+mod prefix;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,12 +13,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::Digest;
+use grammar::{is_component, is_registry, is_tag, names_registry};
+pub use prefix::RepositoryPrefix;
 
 /// Longest name without tag and digest, in bytes.
 const MAXIMUM_NAME: usize = 255;
-
-/// Longest tag, in bytes.
-const MAXIMUM_TAG: usize = 128;
 
 const DOCKER_HUB: &str = "docker.io";
 
@@ -74,8 +74,14 @@ impl ImageReference {
     /// The name as people write it: without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let short = full.strip_prefix("docker.io/library/").or_else(|| full.strip_prefix("docker.io/"));
-        short.unwrap_or(&full).to_owned()
+        let left_out = match self.repository.split_once('/') {
+            _ if self.registry != DOCKER_HUB => "",
+            Some(("library", name)) if !name.contains('/') => "docker.io/library/",
+            // Without the registry it would be taken for one itself.
+            Some((first, _)) if names_registry(first) => "",
+            _ => "docker.io/",
+        };
+        full.strip_prefix(left_out).unwrap_or(&full).to_owned()
     }
 
     /// Whether it was written without a registry. It means the same image as the full name; but Podman may hold an
@@ -91,58 +97,6 @@ impl ImageReference {
     /// The registry and repository without tag and digest, in full.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
-    }
-}
-
-/// Where repositories of one registry are found in another: `host[:port][/path]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryPrefix {
-    registry: String,
-    path: String,
-}
-
-impl RepositoryPrefix {
-    /// The registry's host and port.
-    pub fn registry(&self) -> &str {
-        &self.registry
-    }
-
-    /// The repository that stands there for `repository`.
-    pub fn within(&self, repository: &str) -> String {
-        if self.path.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.path) }
-    }
-}
-
-impl Serialize for RepositoryPrefix {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RepositoryPrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl fmt::Display for RepositoryPrefix {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.registry)?;
-        if self.path.is_empty() { Ok(()) } else { write!(formatter, "/{}", self.path) }
-    }
-}
-
-impl FromStr for RepositoryPrefix {
-    type Err = InvalidReference;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
-        let valid = is_registry(registry) && (path.is_empty() || path.split('/').all(is_component));
-        if valid && !text.ends_with('/') {
-            return Ok(Self { registry: registry.to_owned(), path: path.to_owned() });
-        }
-        let reason = "expected `host[:port]` or `host[:port]/path`".to_owned();
-        Err(InvalidReference { text: text.to_owned(), reason })
     }
 }
 
@@ -232,61 +186,6 @@ fn parse(text: &str) -> Result<ImageReference, String> {
     Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest, short: written.is_none() })
 }
 
-/// Says whether the part before the first slash is a registry; Docker tells by its looks.
-fn names_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
-}
-
-fn is_registry(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        // An IPv6 address.
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => {
-                let valid = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
-                if address.is_empty() || !valid {
-                    return false;
-                }
-                return port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
-            }
-            None => return false,
-        },
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    host.split('.').all(label) && port.is_none_or(is_number)
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Words of `a-z0-9`, with one `.`, one or two `_`, or any number of `-` between them.
-fn is_component(text: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    let ends = bytes.first().is_some_and(|byte| word(*byte)) && bytes.last().is_some_and(|byte| word(*byte));
-    let mut separators =
-        text.split(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit());
-    ends && separators.all(|separator| {
-        matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
-    })
-}
-
-fn is_tag(text: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    text.len() <= MAXIMUM_TAG
-        && text.bytes().next().is_some_and(word)
-        && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
-}
-
 impl Serialize for ImageReference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -312,6 +211,9 @@ mod tests {
             ("localhost/app:1", "localhost/app:1", "localhost/app:1"),
             ("registry.example/a/b/c:x", "registry.example/a/b/c:x", "registry.example/a/b/c:x"),
             ("index.docker.io/app", "docker.io/library/app:latest", "app:latest"),
+            ("docker.io/team.io/app", "docker.io/team.io/app:latest", "docker.io/team.io/app:latest"),
+            ("docker.io/localhost/app", "docker.io/localhost/app:latest", "docker.io/localhost/app:latest"),
+            ("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
             ("[::1]:5000/app", "[::1]:5000/app:latest", "[::1]:5000/app:latest"),
             ("Host/app:V1.0_x", "Host/app:V1.0_x", "Host/app:V1.0_x"),
             ("a/b--c__d.e_f/g", "docker.io/a/b--c__d.e_f/g:latest", "a/b--c__d.e_f/g:latest"),
@@ -319,6 +221,7 @@ mod tests {
             let reference: ImageReference = text.parse().expect(text);
             assert_eq!(reference.to_string(), full);
             assert_eq!(reference.familiar(), familiar);
+            assert_eq!(familiar.parse::<ImageReference>().as_ref(), Ok(&reference));
         }
     }
 

@@ -1,0 +1,13 @@
+// Package words joins names. It stands for a dependency that `go mod vendor` brought along.
+package words
+
+import "strings"
+
+// List joins names with commas and a last "and".
+func List(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}

@@ -1,0 +1,18 @@
+//! Owns what the fuzz targets see of the child: unpacking, without a process or a namespace around it.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::super::protocol::Identity;
+use super::{tree, unpack};
+
+/// Unpacks a tar into the directory `root` as a layer, or as files for a container.
+///
+/// # Errors
+/// What the child would answer.
+pub fn unpack_as_layer(root: &Path, input: &mut dyn Read, is_layer: bool) -> Result<(), String> {
+    let target = if is_layer { unpack::Target::Layer } else { unpack::Target::Container };
+    let root = tree::open_directory(root).map_err(|fault| fault.because())?;
+    let unpacked = unpack::unpack(root, "/", input, target, Identity::Single);
+    unpacked.map(drop).map_err(|fault| format!("{}: {}", fault.action, fault.because()))
+}

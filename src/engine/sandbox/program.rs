@@ -1,0 +1,213 @@
+//! Owns running a finished image in the foreground (`--run`) without a daemon: streams, signals, exit code, removal.
+//!
+//! The program is process 1 of its container, without network unless it is asked for; what it writes is thrown away. Its
+//! streams are pipes that are pumped as they are. Must not touch the process's own streams or signals.
+
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::{mpsc, oneshot};
+
+use super::container::SandboxContainer;
+use super::error::SandboxError;
+use super::protocol::{Answer, Command, Request, Streams};
+use super::{ImageLayer, SandboxEngine};
+use crate::engine::{ContainerLimits, ContainerSpec, ProgramStreams};
+use crate::events::{Events, Step};
+
+/// Bytes that are pumped at once.
+const PIECE: usize = 64 * 1024;
+
+/// How a finished image is run.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxProgramOptions {
+    /// `host`, or none.
+    pub network: Option<String>,
+    /// The lease of this run.
+    pub lease: String,
+}
+
+/// A container of a finished image that was created and not started.
+#[derive(Debug)]
+pub struct SandboxProgram {
+    container: SandboxContainer,
+    command: Command,
+}
+
+impl SandboxProgram {
+    /// Creates a container of the engine's image, whose config is the finished one, with `new_layer` on its layers.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] if there is no sandbox here; [`SandboxError::NoProgram`] if the image names none.
+    pub async fn create(
+        engine: &SandboxEngine,
+        new_layer: ImageLayer,
+        options: SandboxProgramOptions,
+    ) -> Result<Self, SandboxError> {
+        let config = &engine.image.config;
+        let command: Vec<String> = ["Entrypoint", "Cmd"].iter().flat_map(|part| config.list(part)).collect();
+        if command.is_empty() {
+            return Err(SandboxError::NoProgram { image: engine.image.name.clone() });
+        }
+        let spec = ContainerSpec {
+            image: engine.image.name.clone(),
+            command,
+            environment: Vec::new(),
+            user: None,
+            limits: ContainerLimits::default(),
+            network: options.network,
+            add_hosts: Vec::new(),
+            drop_capabilities: Vec::new(),
+            mounts: Vec::new(),
+            transient: Vec::new(),
+            stdout: None,
+            lease: options.lease,
+        };
+        let engine = engine.clone();
+        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, Some(&new_layer)));
+        let lost = |reason: String| SandboxError::Lost { action: "start", reason };
+        let container = created.await.unwrap_or_else(|panic| Err(lost(panic.to_string())))?;
+        // What bounds a script is not for a program: Docker bounds none either.
+        let command = Command {
+            processes: None,
+            milliseconds: None,
+            streams: Streams::HandedOut,
+            ..container.command()
+        };
+        Ok(Self { container, command })
+    }
+
+    /// Runs it to its end, removes the container and gives the program's exit code. Signals that come before the
+    /// program are kept for it.
+    ///
+    /// # Errors
+    /// [`SandboxError`] if it cannot be started, or the container is lost.
+    pub async fn run(
+        self,
+        streams: ProgramStreams,
+        signals: mpsc::UnboundedReceiver<&'static str>,
+        events: &Events,
+    ) -> Result<i64, SandboxError> {
+        let Self { container, command } = self;
+        let step = events.start(Step::Run, container.spec.image.clone(), None);
+        let code = run_to_end(&container, command, streams, signals).await;
+        let removed = crate::engine::Container::remove(container).await;
+        let code = code?;
+        removed?;
+        step.finish(format!("ended with exit code {code}"));
+        Ok(code)
+    }
+}
+
+async fn run_to_end(
+    container: &SandboxContainer,
+    command: Command,
+    streams: ProgramStreams,
+    signals: mpsc::UnboundedReceiver<&'static str>,
+) -> Result<i64, SandboxError> {
+    let (tell, told) = oneshot::channel();
+    let asked = container.ask(move |keeper| {
+        let action = "run the program";
+        keeper.send(&Request::Run(Box::new(command)), action)?;
+        match keeper.answer(action)? {
+            Answer::Streams => {}
+            // It did not start, and says why.
+            answer => return Ok(answer),
+        }
+        // If nobody waits for the streams, nobody waits for the program.
+        let _ = tell.send(keeper.files(action)?);
+        keeper.answer(action)
+    });
+    let (tell_started, started) = oneshot::channel();
+    let pumped = async {
+        // Without streams there is no program, and the answer says why.
+        let Ok(ends) = told.await else { return Ok(()) };
+        // Nobody listens for it once the program has ended.
+        let _ = tell_started.send(());
+        pump(ends, streams).await
+    };
+    let ended = async {
+        let (answer, pumped) = tokio::join!(asked, pumped);
+        let ended = container.ended(answer?, Vec::new())?;
+        pumped?;
+        Ok(ended.exit_code)
+    };
+    tokio::select! {
+        code = ended => code,
+        never = hand_on(container, started, signals) => match never {},
+    }
+}
+
+/// Moves bytes until the program and all it started have ended: then its output has an end.
+async fn pump(ends: [OwnedFd; 3], streams: ProgramStreams) -> Result<(), SandboxError> {
+    let failed = |error: std::io::Error| SandboxError::Other {
+        action: "connect the program's streams".into(),
+        reason: error.to_string(),
+    };
+    let [stdin, stdout, stderr] = ends;
+    let stdin = Sender::from_owned_fd(stdin).map_err(failed)?;
+    let stdout = Receiver::from_owned_fd(stdout).map_err(failed)?;
+    let stderr = Receiver::from_owned_fd(stderr).map_err(failed)?;
+    let printed = async { tokio::join!(print(stdout, streams.stdout), print(stderr, streams.stderr)) };
+    // The program's input ends with it, whatever would come after.
+    tokio::select! {
+        ((), ()) = printed => Ok(()),
+        never = feed(streams.stdin, stdin) => match never {},
+    }
+}
+
+/// Never ends.
+async fn feed(mut from: Box<dyn AsyncRead + Send + Unpin>, mut to: Sender) -> Infallible {
+    // A program that does not read, or that has ended, is no error of ours.
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+    drop(to);
+    std::future::pending().await
+}
+
+/// Writes each piece at once; a reader that went away does not stop the program.
+async fn print(mut from: Receiver, mut to: Box<dyn AsyncWrite + Send + Unpin>) {
+    let mut buffer = vec![0; PIECE];
+    while let Ok(count) = from.read(&mut buffer).await
+        && count > 0
+    {
+        if to.write_all(&buffer[..count]).await.is_ok() {
+            // As above.
+            let _ = to.flush().await;
+        }
+    }
+}
+
+/// Sends signals to the program as they come, once it was asked for: the channel is the request's before. Never ends.
+async fn hand_on(
+    container: &SandboxContainer,
+    started: oneshot::Receiver<()>,
+    mut signals: mpsc::UnboundedReceiver<&'static str>,
+) -> Infallible {
+    if started.await.is_err() {
+        return std::future::pending().await;
+    }
+    while let Some(name) = signals.recv().await {
+        if let Some(number) = number(name) {
+            // A container that is lost says so to whoever waits for the program.
+            let _ = container.keeper.send(&Request::Signal(number), "send a signal");
+        }
+    }
+    std::future::pending().await
+}
+
+/// The number of one of the signals that b2i hands on.
+fn number(name: &str) -> Option<u8> {
+    let number = match name {
+        "SIGHUP" => libc::SIGHUP,
+        "SIGINT" => libc::SIGINT,
+        "SIGKILL" => libc::SIGKILL,
+        "SIGQUIT" => libc::SIGQUIT,
+        "SIGTERM" => libc::SIGTERM,
+        "SIGUSR1" => libc::SIGUSR1,
+        "SIGUSR2" => libc::SIGUSR2,
+        _ => return None,
+    };
+    u8::try_from(number).ok()
+}

@@ -1,0 +1,269 @@
+//! Owns the directories that builders keep from one build to the next: where they are, and that one build at a time
+//! has each.
+//!
+//! `<cache>/build-caches-v1/<key>/` has `tree`, which is mounted in the sandbox and belongs to its users, and
+//! `cache.json`. Of a cache in a daemon's volume there is only the lock `<key>.lock`, whose date says when it was used
+//! last. `owner` names this cache directory to daemons, so that two users of one daemon have nothing in common. Must not know
+//! whose a key is.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::Events;
+use crate::fs::{CacheDirectory, FileError, create_private_directory};
+
+/// Version of the form in which build caches are kept.
+const FORMAT: u32 = 1;
+/// What is known of a cache; a directory without it is half made or half removed.
+pub(crate) const DESCRIPTION: &str = "cache.json";
+const OWNER: &str = "owner";
+/// How often a lock that somebody holds is tried.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The build caches of one cache directory.
+#[derive(Clone, Debug)]
+pub struct BuildCacheStore {
+    directory: PathBuf,
+}
+
+/// What a cache is of, for who looks into the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildCacheDescription {
+    /// The template.
+    pub template: String,
+    /// The cache's name among those of the template.
+    pub name: String,
+}
+
+/// A cache that this build alone has, as long as this value lives.
+#[derive(Debug)]
+pub struct HeldCache {
+    path: PathBuf,
+    lock: File,
+}
+
+impl BuildCacheStore {
+    /// Opens the part of the cache.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be made.
+    pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
+        Ok(Self { directory: cache.part("build-caches", FORMAT)? })
+    }
+
+    /// Takes the cache `key` for one build; `shown` names it in messages. Waits while another build has it.
+    ///
+    /// # Errors
+    /// [`FileError`] if the lock cannot be had.
+    pub async fn take(&self, key: &str, shown: &str, events: &Events) -> Result<HeldCache, FileError> {
+        let path = self.directory.join(key);
+        let lock_path = lock_of(&path);
+        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
+        let lock = lock.map_err(|error| FileError::new("open", &lock_path, error))?;
+        let mut is_told = false;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    if !is_told {
+                        events.note(format!("waiting for another build, which uses the {shown}"));
+                        is_told = true;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(TryLockError::Error(error)) => return Err(FileError::new("lock", &lock_path, error)),
+            }
+        }
+        // What was used last is pruned last. A date that cannot be set only means that it goes sooner.
+        let _ = lock.set_modified(SystemTime::now());
+        Ok(HeldCache { path, lock })
+    }
+
+    /// The name of this cache directory in daemons, made at the first use.
+    ///
+    /// # Errors
+    /// [`FileError`] if it cannot be written.
+    pub fn owner(&self) -> Result<String, FileError> {
+        if let Some(owner) = self.known_owner() {
+            return Ok(owner);
+        }
+        let failed = |error| FileError::new("create a file in", &self.directory, error);
+        let (one, other) = (random(), random());
+        let owner = format!("{one:016x}{other:016x}");
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory).map_err(failed)?;
+        file.write_all(owner.as_bytes()).map_err(failed)?;
+        // Another process may be faster; then its name is the one.
+        match file.persist_noclobber(self.directory.join(OWNER)) {
+            Ok(_) => Ok(owner),
+            Err(error) => self.known_owner().ok_or_else(|| failed(error.error)),
+        }
+    }
+
+    /// The same, if a daemon was ever given it.
+    pub fn known_owner(&self) -> Option<String> {
+        let owner = fs::read_to_string(self.directory.join(OWNER)).ok()?;
+        (owner.len() == 32 && owner.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
+    }
+
+    /// When the cache `key`, which a daemon has, was used last.
+    pub(crate) fn last_use(&self, key: &str) -> SystemTime {
+        let metadata = fs::metadata(lock_of(&self.directory.join(key)));
+        metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Takes the cache `key` in order to remove it; nothing if a build has it.
+    pub(crate) fn take_to_remove(&self, key: &str) -> Option<HeldCache> {
+        let path = self.directory.join(key);
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(lock_of(&path))
+            .ok()?;
+        lock.try_lock().ok()?;
+        Some(HeldCache { path, lock })
+    }
+
+    /// Directories that are half removed and that nobody uses: what is left of them belongs to other ids.
+    pub(crate) fn halves(&self) -> Vec<HeldCache> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
+        let paths = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+        let names = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        let held = names.filter_map(|name| self.take_to_remove(&name));
+        held.filter(|held| !held.path.join(DESCRIPTION).exists()).collect()
+    }
+}
+
+impl HeldCache {
+    /// The directory that is mounted, made if it is not there. `remove` removes a directory whatever ids its files have;
+    /// it is called for what an interrupted removal left.
+    ///
+    /// # Errors
+    /// [`FileError`], or what `remove` fails with.
+    pub fn tree<E: From<FileError>>(
+        &self,
+        description: &BuildCacheDescription,
+        remove: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let (tree, known) = (self.path.join("tree"), self.path.join(DESCRIPTION));
+        if known.exists() {
+            let _ = File::open(&self.path).and_then(|file| file.set_modified(SystemTime::now()));
+            return Ok(tree);
+        }
+        if self.path.exists() {
+            remove(&self.path)?;
+        }
+        create_private_directory(&tree)?;
+        #[cfg(unix)]
+        {
+            let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+            fs::set_permissions(&tree, mode)
+                .map_err(|error| FileError::new("set the mode of", &tree, error))?;
+        }
+        let text = serde_json::to_vec(description).map_err(io::Error::other);
+        let written = text.and_then(|text| fs::write(&known, text));
+        written.map_err(|error| FileError::new("write", &known, error))?;
+        Ok(tree)
+    }
+
+    /// The directory of the cache, whether it is there or not.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for HeldCache {
+    /// The end of the use counts, not its beginning: a build may take long.
+    fn drop(&mut self) {
+        let _ = self.lock.set_modified(SystemTime::now());
+    }
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    path.with_added_extension("lock")
+}
+
+/// Two states of the standard library's hasher differ, in one process and between two.
+fn random() -> u64 {
+    use std::hash::BuildHasher;
+    std::collections::hash_map::RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::events::Event;
+
+    fn store() -> (tempfile::TempDir, BuildCacheStore) {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let cache = CacheDirectory::open(&root.path().join("cache")).expect("opens");
+        let store = BuildCacheStore::open(&cache).expect("opens");
+        (root, store)
+    }
+
+    fn description() -> BuildCacheDescription {
+        BuildCacheDescription { template: "golang".to_owned(), name: "modules".to_owned() }
+    }
+
+    fn tree(held: &HeldCache) -> PathBuf {
+        held.tree(&description(), |path| {
+            fs::remove_dir_all(path).map_err(|error| FileError::new("remove", path, error))
+        })
+        .expect("makes")
+    }
+
+    #[tokio::test]
+    async fn a_second_build_waits_and_says_so() {
+        let (_root, store) = store();
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&notes);
+        let events = Events::new(move |event| {
+            if let Event::Note { message } = event {
+                seen.lock().expect("no panic").push(message);
+            }
+        });
+        let first = store.take("a", "build cache", &events).await.expect("takes");
+        let other = store.take("b", "build cache", &events).await.expect("another one");
+        let waiting = tokio::time::timeout(PAUSE, store.take("a", "build cache", &events)).await;
+        assert!(waiting.is_err(), "the first has it");
+        assert!(store.take_to_remove("a").is_none());
+        drop((first, other));
+        store.take("a", "build cache", &events).await.expect("takes");
+        let notes = notes.lock().expect("no panic").clone();
+        assert_eq!(notes, ["waiting for another build, which uses the build cache"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_it_stays_and_halves_are_made_anew() {
+        let (_root, store) = store();
+        let events = Events::silent();
+        let held = store.take("a", "cache", &events).await.expect("takes");
+        fs::write(tree(&held).join("file"), "kept").expect("writes");
+        drop(held);
+        let held = store.take("a", "cache", &events).await.expect("takes");
+        assert_eq!(fs::read(tree(&held).join("file")).expect("reads"), b"kept");
+        assert!(store.halves().is_empty());
+        fs::remove_file(held.path().join(DESCRIPTION)).expect("removes");
+        assert!(store.halves().is_empty(), "a build has it");
+        drop(held);
+        assert_eq!(store.halves().len(), 1);
+        let held = store.take("a", "cache", &events).await.expect("takes");
+        assert!(!tree(&held).join("file").exists());
+    }
+
+    #[test]
+    fn the_owner_is_made_once() {
+        let (_root, store) = store();
+        assert_eq!(store.known_owner(), None);
+        let owner = store.owner().expect("writes");
+        assert_eq!((store.owner().expect("reads"), store.known_owner()), (owner.clone(), Some(owner)));
+    }
+}

@@ -1,0 +1,225 @@
+//! Owns the errors of images in registries: what a request met, and what that means for the image that was wanted.
+
+mod request;
+
+use std::io;
+
+pub use request::{Identity, RequestError};
+
+use crate::failure::{Failure, FailureKind};
+use crate::image::config::InvalidConfig;
+use crate::image::manifest::InvalidManifest;
+use crate::image::{Digest, Platform};
+use crate::store::OpenBlobError;
+
+/// An image that could not be read from a registry or written to it.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It could not be read.
+    #[error("cannot read `{image}` from its registry")]
+    Pull {
+        /// The image.
+        image: String,
+        /// Its registry.
+        registry: String,
+        /// Why.
+        source: RequestError,
+    },
+    /// It is not there.
+    #[error("there is no `{image}` in the registry `{registry}`")]
+    Missing {
+        /// The image.
+        image: String,
+        /// Its registry.
+        registry: String,
+        /// What the registry said.
+        source: RequestError,
+    },
+    /// It would have to be asked for, and that is forbidden.
+    #[error("`{image}` is not in the cache, and {reason}")]
+    Offline {
+        /// The image.
+        image: String,
+        /// What forbids it.
+        reason: &'static str,
+    },
+    /// What its name leads to is no image.
+    #[error("`{image}` cannot be used")]
+    Manifest {
+        /// The image.
+        image: String,
+        /// Why.
+        source: InvalidManifest,
+    },
+    /// Its config is none.
+    #[error("the config of `{image}` cannot be used")]
+    Config {
+        /// The image.
+        image: String,
+        /// Why.
+        source: InvalidConfig,
+    },
+    /// Something in it contradicts something else.
+    #[error("`{image}` cannot be used: {reason}")]
+    Invalid {
+        /// The image.
+        image: String,
+        /// What.
+        reason: String,
+    },
+    /// The bytes are not those that were named.
+    #[error("{what} of `{image}` should have the digest {expected}, but its bytes have {found}")]
+    Digest {
+        /// The image.
+        image: String,
+        /// What of it.
+        what: &'static str,
+        /// Digest that was named.
+        expected: Digest,
+        /// Digest of what came.
+        found: Digest,
+    },
+    /// It is for other platforms.
+    #[error("`{image}` is not for {wanted}; it is for {}", list(.available))]
+    Platform {
+        /// The image.
+        image: String,
+        /// The platform that was wanted.
+        wanted: Box<Platform>,
+        /// Those that there are.
+        available: Vec<Platform>,
+    },
+    /// Its registry does not take the credentials, or could not be asked.
+    #[error("cannot log in to `{registry}`")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// Why.
+        source: RequestError,
+    },
+    /// It could not be written.
+    #[error("cannot publish `{image}`")]
+    Push {
+        /// The image.
+        image: String,
+        /// Its registry.
+        registry: String,
+        /// Why.
+        source: RequestError,
+    },
+    /// The files of the image could not be read while they were uploaded.
+    #[error("the files of `{image}` could not be read")]
+    Content {
+        /// The image.
+        image: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A layer of the base could not be read.
+    #[error("`{image}` cannot be published: its base's layer {digest} could not be read")]
+    BaseLayer {
+        /// The image.
+        image: String,
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        source: OpenBlobError,
+    },
+    /// The same, while its bytes were on their way.
+    #[error("`{image}` cannot be published: reading the blob {digest} failed")]
+    BaseBytes {
+        /// The image.
+        image: String,
+        /// The blob.
+        digest: Digest,
+        /// Why.
+        source: io::Error,
+    },
+    /// The base's layers are not where they can be read.
+    #[error("`{image}` cannot be published: the layers of its base `{base}` are in a daemon only")]
+    BaseInDaemon {
+        /// The image.
+        image: String,
+        /// The base.
+        base: String,
+    },
+    /// A name that nothing can be published under.
+    #[error("`{image}` names no tag that could be published")]
+    NoTag {
+        /// The name; empty if there is none at all.
+        image: String,
+    },
+    /// The config that was made for the image does not list the layers that were written.
+    #[error("the config of `{image}` lists the layers {found:?}, but {expected:?} were written")]
+    Layers {
+        /// The image.
+        image: String,
+        /// What was written.
+        expected: Vec<Digest>,
+        /// What the config lists.
+        found: Vec<Digest>,
+    },
+    /// The registry took the manifest and then gives another one, or none.
+    #[error("the registry took `{image}` as {expected}, but gives {} when asked for it", or_nothing(.found))]
+    ReadBack {
+        /// The image.
+        image: String,
+        /// Digest of what was published.
+        expected: Digest,
+        /// Digest of what is there.
+        found: Option<Digest>,
+    },
+}
+
+fn list(platforms: &[Platform]) -> String {
+    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "no platform that it names".into() } else { names.join(", ") }
+}
+
+fn or_nothing(found: &Option<Digest>) -> String {
+    found.map_or("nothing".into(), |digest| digest.to_string())
+}
+
+impl Failure for RegistryError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Pull { source, .. } | Self::Push { source, .. } | Self::Login { source, .. }
+                if source.is_setup() =>
+            {
+                FailureKind::Usage
+            }
+            Self::Pull { .. }
+            | Self::Missing { .. }
+            | Self::Offline { .. }
+            | Self::Manifest { .. }
+            | Self::Config { .. }
+            | Self::Invalid { .. }
+            | Self::Digest { .. }
+            | Self::Platform { .. } => FailureKind::Builder,
+            Self::BaseLayer { source, .. } => source.kind(),
+            Self::BaseBytes { .. } => FailureKind::Builder,
+            Self::Push { .. } | Self::Login { .. } | Self::ReadBack { .. } | Self::BaseInDaemon { .. } => {
+                FailureKind::Publish
+            }
+            Self::NoTag { .. } => FailureKind::Usage,
+            Self::Content { .. } => FailureKind::Input,
+            Self::Layers { .. } => FailureKind::Unexpected,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Pull { source, registry, .. }
+            | Self::Push { source, registry, .. }
+            | Self::Login { source, registry }
+            | Self::Missing { source, registry, .. } => source.hints(registry),
+            Self::Offline { .. } => vec!["run once with the network allowed".into()],
+            Self::Platform { .. } => vec!["choose another base, or another platform with `--platform`".into()],
+            Self::BaseLayer { source, .. } => source.hints(),
+            Self::ReadBack { .. } => vec![
+                "something else may have pushed the same tag meanwhile; a registry that keeps changing it is broken".into(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}
