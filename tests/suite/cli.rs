@@ -25,13 +25,14 @@ fn short_help() {
     Commands:
       build        Build an image from an artifact
       inspect      Say what an artifact is and what it needs
-      builders     List, show, check and export builders
+      builders     List, show, check, export and create builders
       copy         Copy an image between registries, layouts, archives and the daemon
       login        Check credentials with a registry and keep them
       logout       Forget the credentials for a registry
       doctor       Say what works here and how to mend what does not
       cache        Show and prune the cache
       config       Show the configuration
+      s2i          Build from sources with the command line of s2i
       completions  Print a completion script for a shell
       man          Print the manual page
 
@@ -87,6 +88,35 @@ fn build_help() {
           --ca-file <FILE>           Believe the CA certificates (PEM) in this file, too [repeatable]
           --main-class <CLASS>       Name the main class of a JAR whose manifest names none
 
+    Source options:
+          --source-builder <NAME|IMAGE>   Build the sources with this builder: a name such as golang, or
+                                          any image with S2I scripts [env: B2I_SOURCE_BUILDER]
+          --context-dir <DIR>             Build this directory of the sources
+          --ref <REF>                     Take this branch, tag or commit of the git repository
+          --artifact <PATH>               Take the artifact from this place in the builder; several
+                                          there are listed
+          --scripts-url <URL>             Take scripts from this place first: http(s)://, file:// or
+                                          image://
+          --build-env <NAME[=VALUE]>      Set a variable while the sources are built, and leave no trace
+                                          of it; without a value, take it from this environment
+                                          [repeatable]
+          --secret <id=NAME,src=FILE>     Let assemble read a file at /run/secrets/NAME, and leave no
+                                          trace of it [repeatable]
+          --incremental[=<IMAGE>]         Start from what the image before, or the named one, has saved
+          --runtime-image <IMAGE>         Put what was built into this image
+          --runtime-artifact <SRC[:DIR]>  Take this path of the builder into the runtime image
+                                          [repeatable]
+          --inject <SRC[:DST]>            Let the files of a directory be there while assemble runs
+                                          [repeatable]
+          --volume <SRC:DST[:ro]>         Mount a directory or volume while assemble runs [repeatable]
+          --allowed-uids <RANGES>         Refuse builders and runtime images whose user is not among
+                                          these: 5, 1-, -1000, 1-5,30-
+          --add-host <HOST:ADDRESS>       Add a line to assemble's hosts file [repeatable]
+          --cap-drop <CAPABILITY>         Take a capability away from assemble [repeatable]
+          --no-build-cache                Neither use nor fill the project's build caches
+          --exclude <REGEX>               Leave paths of the sources out that match
+          --no-submodules                 Leave git submodules out
+
     Builder options:
           --builder <NAME|IMAGE>  Use this builder: a name such as java:21, or any image with S2I
                                   scripts [env: B2I_BUILDER]
@@ -141,6 +171,8 @@ fn build_help() {
           --run                   Start the image when it is built, in the daemon if it went there, else
                                   in the sandbox; b2i ends as the program ends
           --dry-run               Print the plan and build nothing
+          --dockerfile <DIR>      Write a Dockerfile and what it needs to this directory, and build
+                                  nothing
 
     Global options:
       -q, --quiet              Print only the result, and errors
@@ -375,6 +407,7 @@ fn configuration_shows_every_value_with_its_origin() {
     assert_snapshot!(ended.stdout, @r#"
     [build]
     builder = "tomcat"                                          # b2i.toml:2
+    # source-builder =                                          # not set
     args = ["--port", "8080", "a b"]                            # b2i.toml:3
     # env =                                                     # not set
     labels."com.example/team" = "web"                           # b2i.toml:5

@@ -2,6 +2,7 @@
 
 mod base;
 mod caches;
+mod callback;
 mod dockerfile;
 mod image;
 mod incremental;
@@ -78,6 +79,22 @@ pub(super) async fn build(
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
     // What contradicts itself should not cost a build.
     let plan = whole_plan(request, wanted, &prepared)?;
+    let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
+    let built = carry_out(request, wanted, prepared, plan, surroundings).await;
+    if let Some(url) = &wanted.callback {
+        let none = std::collections::BTreeMap::new();
+        callback::tell(url, built.is_ok(), if built.is_ok() { &labels } else { &none }, surroundings).await;
+    }
+    built
+}
+
+async fn carry_out(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    prepared: PreparedSource,
+    plan: Plan,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
     let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;

@@ -151,11 +151,8 @@ fn check_on_build(decided: &Decided<'_>) -> Result<(), Error> {
         }
     }
     let removes = wanted.incremental.as_ref().is_some_and(|previous| previous.remove);
-    let unsupported = [
-        (wanted.runtime.is_some(), "runtime images"),
-        (wanted.callback.is_some(), "callbacks"),
-        (removes, "removals of the image before"),
-    ];
+    let unsupported =
+        [(wanted.runtime.is_some(), "runtime images"), (removes, "removals of the image before")];
     match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
         Some((_, what)) => Err(Error::NotSupported { what }),
         None => Ok(()),

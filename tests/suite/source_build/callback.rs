@@ -1,0 +1,76 @@
+//! The callback: what is posted, how often, and that it never changes how a build ends.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+
+use super::Sources;
+use crate::environment::{B2iCommand, TestEnvironment};
+
+/// Answers the first requests with 500 and the next with 200; gives each request's body.
+fn receiver(failures: usize) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/ended", listener.local_addr().expect("bound"));
+    let (sender, bodies) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, mut client) in listener.incoming().map_while(Result::ok).enumerate() {
+            let mut request = String::new();
+            let mut buffer = [0; 4096];
+            let body = loop {
+                let count = client.read(&mut buffer).unwrap_or(0);
+                request.push_str(&String::from_utf8_lossy(&buffer[..count]));
+                if let Some((head, body)) = request.split_once("\r\n\r\n") {
+                    let length = head.lines().find_map(|line| {
+                        line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+                    });
+                    if count == 0 || body.len() >= length.unwrap_or(0) {
+                        break body.to_owned();
+                    }
+                } else if count == 0 {
+                    break String::new();
+                }
+            };
+            let status = if number < failures { "500 Sorry" } else { "200 OK" };
+            let _ = write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = sender.send(body);
+        }
+    });
+    (url, bodies)
+}
+
+#[test]
+fn the_end_is_posted_whole_on_every_try() {
+    let environment = TestEnvironment::get();
+    let docker = environment.docker();
+    let builder = environment.image("s2i-kubesphere:1");
+    let run = |sources: &Sources, failures: usize| {
+        let (url, bodies) = receiver(failures);
+        let name = docker.owned_image("callback");
+        let mut command =
+            B2iCommand::new().daemon(&docker).args(["s2i", "build", "--copy", "--callback-url", &url]);
+        command = command.arg(sources.path()).args([&builder, name.reference()]);
+        let output = command.run();
+        (output, bodies.try_iter().collect::<Vec<_>>())
+    };
+    let good = Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program .");
+    let (output, bodies) = run(&good, 2);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert_eq!(bodies.len(), 3, "{bodies:?}");
+    for body in &bodies {
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON, on retries too");
+        assert_eq!(body["success"], true);
+        assert!(body["labels"]["io.openshift.s2i.build.image"].is_string(), "{body}");
+    }
+    let (output, bodies) = run(&good, 9);
+    assert_eq!(
+        (output.code, bodies.len()),
+        (Some(0), 3),
+        "it never changes the exit code: {}",
+        output.stderr
+    );
+    let bad = Sources::new().with_script(".s2i/bin/assemble", "exit 9");
+    let (output, bodies) = run(&bad, 0);
+    assert_ne!(output.code, Some(0));
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert!(bodies[0].contains("\"success\":false"), "{bodies:?}");
+}
