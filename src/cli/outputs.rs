@@ -21,12 +21,7 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliErro
     if let Some(path) = &written.metadata_file {
         once(&mut files, path.clone(), "--metadata-file")?;
     }
-    let outputs = places(&written.output, written.push, &arguments.image.tag, files)?;
-    if written.run && !outputs.is_empty() && !outputs.contains(&Output::Docker) {
-        return Err(CliError::usage("`--run` needs the image in the daemon, and it goes elsewhere only")
-            .with_hint("add `--output docker`"));
-    }
-    Ok(outputs)
+    places(&written.output, written.push, &arguments.image.tag, files)
 }
 
 /// The places that `--output` and `--push` name.

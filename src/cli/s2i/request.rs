@@ -354,10 +354,6 @@ fn without_contradiction(arguments: &BuildArguments) -> Result<(), CliError> {
     let both = [
         (as_dockerfile && runs, "`--run` starts an image, and `--as-dockerfile` builds none"),
         (as_dockerfile && elsewhere, "`--as-dockerfile` writes no image to anywhere"),
-        (
-            runs && elsewhere && !arguments.output.output.iter().any(|output| output == "docker"),
-            "`--run` needs the image in the daemon, and it goes elsewhere only",
-        ),
     ];
     match both.into_iter().find(|(is_said, _)| *is_said) {
         Some((_, message)) => Err(CliError::usage(message)),
@@ -519,7 +515,6 @@ mod tests {
         for words in [
             &[".", "b", "--as-dockerfile", "x", "--run"][..],
             &[".", "b", "--as-dockerfile", "x", "--push"],
-            &[".", "b", "--run", "--push"],
             &[".", "b", "-a", "/x"],
             &[".", "b", "-d", "relative"],
             &[".", "b", "-v", "x"],

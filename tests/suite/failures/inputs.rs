@@ -34,7 +34,7 @@ fn what_cannot_be_packaged_is_named_with_the_way_out() {
         ("foreign/truncated.tar.gz", 3, &["cut off", "fetch it again"]),
         ("library.so", 4, &["shared library", "--add"]),
         ("foreign/program-riscv", 5, &["linux/riscv64", "--builder IMAGE"]),
-        ("foreign/directory", 3, &["is a directory", "--add"]),
+        ("foreign/directory", 5, &["no file in it says how it is built", "--source-builder", "--add"]),
         ("archives/documents.tar.gz", 4, &["holds no artifact", "README.md", "--path"]),
         ("archives/link.tar.gz", 4, &["holds no artifact"]),
         ("archives/traversal.tar.gz", 3, &["../../escape/tool", "refused", "safe place"]),

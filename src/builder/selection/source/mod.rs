@@ -219,7 +219,9 @@ fn by_build_file<'a>(
         }
         (None, None) => {
             let reason = "no file in it says how it is built".to_owned();
-            Err(nothing_fits(catalog, request, reason, None))
+            let finished =
+                "if an artifact is in it, name that file, and what belongs to it with `--add`".to_owned();
+            Err(nothing_fits(catalog, request, reason, Some(finished)))
         }
     }
 }

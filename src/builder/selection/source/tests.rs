@@ -98,6 +98,7 @@ fn what_no_builder_takes_is_an_error_that_says_which_there_are() {
     assert_eq!(
         error.hints(),
         [
+            "if an artifact is in it, name that file, and what belongs to it with `--add`",
             "builders for sources: `golang` (go.mod), `maven` (pom.xml), `nginx` (index.html), `nodejs` \
              (package.json), `python` (pyproject.toml); `--source-builder NAME` takes one",
             "any other S2I builder image: `--source-builder IMAGE`"
