@@ -218,7 +218,7 @@ fn written(root: &Path, members: &[Member]) {
             Kind::HardLink { to } => writer.hard_link(&name, &path(to, false)),
             Kind::File { size } => {
                 let content = vec![b'x'; usize::from(*size)];
-                writer.file(&name, &mut &content[..]).map(drop)
+                writer.file(&name, &mut &content[..], false).map(drop)
             }
             _ => Ok(()),
         };
