@@ -83,7 +83,7 @@ pub(super) struct Work<'a> {
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a Prepared,
     /// The registries that bases come from.
-    pub(super) sources: OnceLock<Registries>,
+    sources: OnceLock<Registries>,
 }
 
 /// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
