@@ -89,6 +89,7 @@ pub(super) fn source_build(
     let typed = &arguments.source;
     Ok(SourceBuildRequest {
         location,
+        recorded_location: None,
         source: SourceOptions {
             context_directory: typed.context_dir.clone(),
             submodules: !typed.no_submodules,

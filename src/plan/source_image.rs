@@ -17,8 +17,8 @@ use crate::image::{ConfigEdits, words};
 use crate::request::Request;
 use crate::source_build::SourceBuildRequest;
 
-/// Label with the names of the variables that a later build of the same sources has to set again: their values are in
-/// the image's environment.
+/// Label with the names of the variables that a later build of the same sources has to set again, empty if there are
+/// none: their values are in the image's environment.
 pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
 
 /// Label with the place of scripts that the user named.
@@ -97,7 +97,7 @@ fn planned_image(
     edits.created = rfc3339(date)?;
     edits.history = format!("b2i: {}", words::quote(&[&source.source.name]));
     set_env(&mut edits.env, &source.environment);
-    edits.labels.extend(labels(source, wanted, &edits.created));
+    edits.labels.extend(labels(request, source, wanted, &edits.created));
     let later_labels = vec![
         ("org.opencontainers.image.base.name".to_owned(), PlannedText::from(image.base.clone())),
         ("org.opencontainers.image.base.digest".into(), PlannedText::Later(Placeholder::BaseDigest, "")),
@@ -108,7 +108,12 @@ fn planned_image(
 }
 
 /// S2I's labels, OCI's, and what a later build of the same sources needs.
-fn labels(source: &SourceStage, wanted: &SourceBuildRequest, created: &str) -> BTreeMap<String, String> {
+fn labels(
+    request: &Request,
+    source: &SourceStage,
+    wanted: &SourceBuildRequest,
+    created: &str,
+) -> BTreeMap<String, String> {
     let sources = &source.source;
     let mut labels = BTreeMap::new();
     let mut set = |name: &str, value: Option<&str>| {
@@ -117,8 +122,9 @@ fn labels(source: &SourceStage, wanted: &SourceBuildRequest, created: &str) -> B
         }
     };
     set("io.openshift.s2i.build.image", Some(&source.builder.name));
-    // A path names the machine that builds.
-    set("io.openshift.s2i.build.source-location", sources.info.location.as_deref().or(Some(&sources.name)));
+    // A path names the machine that builds, unless it is one below where everything is typed.
+    let location = sources.info.location.as_deref().or(wanted.recorded_location.as_deref());
+    set("io.openshift.s2i.build.source-location", location.or(Some(&sources.name)));
     set("io.openshift.s2i.build.source-context-dir", sources.info.context_directory.as_deref());
     if let Some(commit) = &sources.info.commit {
         set("io.openshift.s2i.build.commit.id", Some(&commit.id));
@@ -133,8 +139,10 @@ fn labels(source: &SourceStage, wanted: &SourceBuildRequest, created: &str) -> B
     set("org.opencontainers.image.created", Some(created));
     set("org.opencontainers.image.title", Some(&sources.name));
     set("org.opencontainers.image.source", sources.info.location.as_deref());
-    let names: Vec<&str> = wanted.environment.iter().map(|variable| variable.name.as_str()).collect();
-    set(ENVIRONMENT_LABEL, Some(&names.join(" ")));
     set(SCRIPTS_LABEL, wanted.scripts.as_ref().and_then(|scripts| scripts.label()).as_deref());
+    // Also if there are none: then the image says so.
+    let given = wanted.environment.iter().map(|variable| variable.name.as_str());
+    let names: Vec<&str> = given.chain(request.image.env.iter().map(|(name, _)| name.as_str())).collect();
+    labels.insert(ENVIRONMENT_LABEL.to_owned(), names.join(" "));
     labels
 }

@@ -1,6 +1,4 @@
-//! Owns what is asked of an image that is a builder, or that a builder made: how it is used, and building it again.
-
-use std::collections::BTreeSet;
+//! Owns what is asked of an image that is a builder: how it is used.
 
 use super::sandbox::sandbox_image;
 use super::{Error, Surroundings};
@@ -10,16 +8,9 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
 use crate::engine::{Container, ContainerSpec, Engine};
 use crate::image::{ImagePath, ImageReference};
-use crate::request::{AssembleRequest, BuilderRequest, PullPolicy, Request};
-use crate::source_build::{EnvironmentVariable, SourceLocation};
+use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::store::daemon::{Daemon, ResolveOptions};
 use crate::store::{BaseImage, registry};
-
-/// S2I's labels of what an image was built from.
-const BUILT_BY: &str = "io.openshift.s2i.build.image";
-const BUILT_FROM: &str = "io.openshift.s2i.build.source-location";
-const CONTEXT_DIRECTORY: &str = "io.openshift.s2i.build.source-context-dir";
-const REFERENCE: &str = "io.openshift.s2i.build.commit.ref";
 
 /// Runs the script `usage` of a builder image; what it prints comes as events.
 ///
@@ -94,50 +85,7 @@ async fn run_in<C: Container>(
     }
 }
 
-/// Puts into `request` what an image says of its own build: sources, builder, and the variables that it was given.
-///
-/// # Errors
-/// [`Error`] if the image is not there, or was not built by S2I.
-pub async fn read_build(
-    image: &ImageReference,
-    mut request: Request,
-    surroundings: &Surroundings,
-) -> Result<Request, Error> {
-    let daemon = surroundings.find_daemon().await?;
-    let (pull, offline) = (request.pull, request.offline);
-    let built = resolve(image, PullPolicy::Missing, offline, daemon.as_ref(), surroundings).await?;
-    let label = |name: &'static str| {
-        let value = built.config.label(name).filter(|value| !value.is_empty());
-        value.ok_or_else(|| Error::NotBuilt { image: image.familiar(), label: name })
-    };
-    let name = label(BUILT_BY)?;
-    let wrong = |reason: String| BuilderError::BuilderName { text: name.to_owned(), reason };
-    let builder: ImageReference =
-        name.parse().map_err(|error: crate::image::reference::InvalidReference| wrong(error.to_string()))?;
-    let mut location = SourceLocation::parse(label(BUILT_FROM)?)?;
-    if let Some(reference) = built.config.label(REFERENCE).filter(|reference| !reference.is_empty()) {
-        location = location.with_reference(reference)?;
-    }
-    let base = resolve(&builder, pull, offline, daemon.as_ref(), surroundings).await?;
-    let of_builder: BTreeSet<String> = base.config.list("Env").into_iter().collect();
-    let wanted = request.source_build.as_mut().expect("a front end asks for a source build");
-    let own = built.config.list("Env").into_iter().filter(|variable| !of_builder.contains(variable));
-    wanted.environment = own
-        .filter_map(|variable| {
-            let (name, value) = variable.split_once('=')?;
-            Some(EnvironmentVariable { name: name.to_owned(), value: value.to_owned() })
-        })
-        .collect();
-    wanted.location = location;
-    wanted.builder = Some(BuilderRequest::Image(builder));
-    wanted.source.context_directory = built.config.label(CONTEXT_DIRECTORY).map(str::to_owned);
-    let text = |name: &str| built.config.label(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    wanted.display_name = text("io.k8s.display-name");
-    wanted.description = text("io.k8s.description");
-    Ok(request)
-}
-
-async fn resolve(
+pub(super) async fn resolve(
     image: &ImageReference,
     pull: PullPolicy,
     offline: bool,

@@ -17,6 +17,7 @@ mod layouts;
 mod login;
 mod outputs;
 mod prepare;
+mod rebuild;
 mod run;
 mod sandbox;
 mod script;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use build::build;
-pub use builder_image::{read_build, show_usage};
+pub use builder_image::show_usage;
 pub use builders::{
     BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
     create_builder, export_builder, list_builders, show_builder,
@@ -40,6 +41,7 @@ pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use doctor::{Finding, Health, doctor};
 pub use error::Error;
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
+pub use rebuild::read_build;
 pub use run::{RunStreams, run};
 pub use sandbox::RunnableImage;
 pub use source::write_dockerfile as write_source_dockerfile;

@@ -16,6 +16,8 @@ use crate::request::{BuilderRequest, PullPolicy};
 pub struct SourceBuildRequest {
     /// Where the sources are.
     pub location: SourceLocation,
+    /// What the result's label says of sources that nobody else can fetch; none means their name.
+    pub recorded_location: Option<String>,
     /// How they are fetched.
     pub source: SourceOptions,
     /// The source builder (`--source-builder`); none means the template that fits what lies in the source root.

@@ -8,7 +8,7 @@ use super::arguments::{
     S2iGlobalArguments, UsageArguments, is_on,
 };
 use super::configuration::Kept;
-use super::{Typed, daemon, request};
+use super::{Typed, daemon, request, source_build};
 use crate::cli::commands::build::{run_built, tell_next_step};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
@@ -156,8 +156,8 @@ pub(super) fn rebuild(
     context: &Context,
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let image = request::reference(&arguments.image, "image")?;
-    let tag = arguments.tag.as_deref().map(|tag| request::reference(tag, "tag")).transpose()?;
+    let image = source_build::reference(&arguments.image, "image")?;
+    let tag = arguments.tag.as_deref().map(|tag| source_build::reference(tag, "tag")).transpose()?;
     let request = request::rebuild(arguments, tag.unwrap_or_else(|| image.clone()), &settings, context)?;
     let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
     let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
@@ -178,8 +178,8 @@ pub(super) fn usage(
     context: &Context,
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let image = request::reference(&arguments.image, "image")?;
-    let source = request::nothing(&arguments.common, &settings, context)?;
+    let image = source_build::reference(&arguments.image, "image")?;
+    let source = source_build::nothing(&arguments.common, &settings, context)?;
     let request = request::request(&settings, source, &arguments.common, context)?;
     let mut surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
     // The text as it is; what else happens is of no interest.
@@ -200,13 +200,13 @@ pub(super) fn generate(
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let common = CommonArguments::default();
-    let builder = request::reference(&arguments.image, "builder image")?;
+    let builder = source_build::reference(&arguments.image, "builder image")?;
     let variable =
         |(name, value): &(String, String)| EnvironmentVariable { name: name.clone(), value: value.clone() };
     let wanted = SourceBuildRequest {
         builder: Some(BuilderRequest::Image(builder)),
         environment: arguments.env.iter().map(variable).collect(),
-        ..request::nothing(&common, &settings, context)?
+        ..source_build::nothing(&common, &settings, context)?
     };
     let mut request = request::request(&settings, wanted, &common, context)?;
     request.limits.assemble_user = arguments.assemble_user.clone().filter(|user| !user.is_empty());

@@ -1,7 +1,7 @@
 //! Owns `s2i create`.
 
 use super::arguments::CreateArguments;
-use super::request::reference;
+use super::source_build::reference;
 use crate::cli::commands::builders;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;

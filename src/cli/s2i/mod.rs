@@ -11,7 +11,9 @@ mod create;
 mod daemon;
 mod environment_file;
 mod exit_code;
+mod location;
 mod request;
+mod source_build;
 
 use std::ffi::OsString;
 use std::path::Path;

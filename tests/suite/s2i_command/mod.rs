@@ -2,6 +2,7 @@
 
 mod builders;
 mod codes;
+mod rebuild;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 /// How a server answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// As hosts of repositories do.
     Smart,
     /// The same, to `me` with the password `hunter2` alone.
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 /// A running server. Stops when it is dropped.
-pub(super) struct GitServer {
+pub(crate) struct GitServer {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -38,7 +38,7 @@ struct Request {
 
 impl GitServer {
     /// Serves the repositories below `root`.
-    pub(super) fn start(root: &Path, kind: Kind) -> Self {
+    pub(crate) fn start(root: &Path, kind: Kind) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("is bound");
         let stop = Arc::new(AtomicBool::new(false));
@@ -62,7 +62,7 @@ impl GitServer {
     }
 
     /// The URL of what is at `path` below the root.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 }

@@ -5,7 +5,7 @@ mod build_cache;
 mod directory;
 mod git;
 mod git_hostile;
-mod git_server;
+pub(crate) mod git_server;
 mod repository;
 
 use std::io::Read;

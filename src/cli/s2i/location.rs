@@ -1,0 +1,110 @@
+//! Owns reading where the sources of `s2i build` are, as s2i does.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::arguments::{BuildArguments, is_on};
+use crate::cli::failure::CliError;
+use crate::source_build::SourceLocation;
+
+/// Reads the source as s2i does. A repository on this machine is what is committed in it, unless `--copy` says that it
+/// is a directory like any other.
+pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<SourceLocation, CliError> {
+    if source.is_empty() {
+        return Ok(SourceLocation::Nothing);
+    }
+    let wanted = arguments.r#ref.as_deref().filter(|reference| !reference.is_empty());
+    // `--ref` goes before `#ref`.
+    let place = match (wanted, source.rsplit_once('#')) {
+        (Some(_), Some((place, _))) if !Path::new(source).exists() => place,
+        _ => source,
+    };
+    let is_copied = is_on(arguments.copy);
+    let location = match SourceLocation::parse(place)? {
+        SourceLocation::Git(git) if is_copied => match working_tree(&git.repository) {
+            Some(path) => SourceLocation::Directory(path),
+            None => SourceLocation::Git(git),
+        },
+        location => location,
+    };
+    let reference = match &location {
+        SourceLocation::Directory(path) if !is_copied && path.join(".git").exists() => {
+            wanted.or(Some("HEAD"))
+        }
+        SourceLocation::Directory(_) if is_copied && wanted.is_some() => {
+            return Err(CliError::usage("`--copy` takes a directory as it is, and `--ref` names a commit")
+                .with_hint("leave one of them out"));
+        }
+        _ => wanted,
+    };
+    Ok(match reference {
+        Some(reference) => location.with_reference(reference)?,
+        None => location,
+    })
+}
+
+/// The directory of a `file://` URL, if it is one with a repository in it: `--copy` takes its files.
+fn working_tree(repository: &str) -> Option<PathBuf> {
+    let path = url::Url::parse(repository).ok().filter(|url| url.scheme() == "file")?.to_file_path().ok()?;
+    path.join(".git").exists().then_some(path)
+}
+
+/// The place as the image's label says it, for `s2i rebuild`: a path below the directory in which s2i was called tells
+/// nothing of the machine. Nothing for other places.
+pub(super) fn recorded(source: &str) -> Option<String> {
+    let place = match source.rsplit_once('#') {
+        Some((place, _)) if !Path::new(source).exists() => place,
+        _ => source,
+    };
+    let is_below = Path::new(place)
+        .components()
+        .all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+    (is_below && !place.is_empty() && Path::new(place).exists()).then(|| place.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::s2i::source_build::tests::made;
+
+    #[test]
+    fn sources_are_read_as_s2i_reads_them() {
+        let location = |words: &[&str]| made(words).expect("valid").location;
+        let git = |words: &[&str]| match location(words) {
+            SourceLocation::Git(git) => (git.repository, git.reference.unwrap_or_default()),
+            other => panic!("{words:?}: {other:?}"),
+        };
+        let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
+        let url = "https://host.example/a.git";
+        assert_eq!(git(&["https://host.example/a.git#v2", "b"]), pair(url, "v2"));
+        assert_eq!(git(&["https://host.example/a.git#v2", "b", "-r", "main"]), pair(url, "main"));
+        assert_eq!(git(&["https://host.example/a.git#v2", "b", "-r", ""]), pair(url, "v2"));
+        assert_eq!(git(&["git@host.example:a/b.git", "b"]).1, "");
+        assert_eq!(location(&["", "b"]), SourceLocation::Nothing);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().to_str().expect("UTF-8");
+        assert_eq!(location(&[path, "b"]), SourceLocation::Directory(path.into()));
+        assert!(made(&[path, "b", "-r", "v1"]).is_err(), "a directory has no commits");
+        let made_repository = std::process::Command::new("git").args(["init", "--quiet", path]).status();
+        assert!(made_repository.expect("git starts").success());
+        assert_eq!(git(&[path, "b"]).1, "HEAD");
+        assert_eq!(git(&[&format!("{path}#v1"), "b"]).1, "v1");
+        let url = format!("file://{path}");
+        assert_eq!(git(&[&url, "b"]), pair(&url, ""));
+        for place in [path, &url] {
+            assert_eq!(location(&[place, "b", "--copy"]), SourceLocation::Directory(path.into()));
+            assert!(made(&[place, "b", "--copy", "-r", "v1"]).is_err(), "either as it is or a commit");
+        }
+    }
+
+    #[test]
+    fn the_label_says_no_path_of_the_machine() {
+        assert_eq!(recorded("src").as_deref(), Some("src"));
+        assert_eq!(recorded("./src#v1").as_deref(), Some("./src"));
+        assert_eq!(recorded(".").as_deref(), Some("."));
+        for other in
+            ["/tmp", "../other", "src/../..", "", "https://host.example/a.git", "file:///tmp", "nowhere"]
+        {
+            assert_eq!(recorded(other), None, "{other}");
+        }
+    }
+}
