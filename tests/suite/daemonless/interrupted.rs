@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::registry::noise;
-use crate::soak::Soak;
+use crate::soak::{Seed, Soak};
 
 /// Some run of b2i, with a cache of its own or the one of another.
 fn command(cache: &Path, name: &str, artifact: &Path, builder: Option<&str>) -> B2iCommand {
@@ -46,6 +46,13 @@ pub(super) fn wait_until_gone(directory: &Path) {
     }
 }
 
+/// A moment between the start and the end of something that takes so long.
+pub(super) fn random_part(whole: Duration, seed: &Seed) -> Duration {
+    let random = noise(seed.number, 2);
+    let part = u32::from(random[0]) * 256 + u32::from(random[1]);
+    whole * part / 65536
+}
+
 /// Kills runs between their start and their end, each followed by one that has to succeed.
 fn kills(soak: &Soak, builder: Option<&str>) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -71,9 +78,7 @@ fn kills(soak: &Soak, builder: Option<&str>) {
             0 => directory.path().join(format!("cache-{}", seed.number)),
             _ => first.clone(),
         };
-        let random = noise(seed.number, 2);
-        let part = u32::from(random[0]) * 256 + u32::from(random[1]);
-        let moment = whole * part / 65536;
+        let moment = random_part(whole, &seed);
         let running = command(&cache, &name, &artifact, builder).spawn();
         std::thread::sleep(moment);
         running.kill();

@@ -1,6 +1,7 @@
 //! One program for several platforms: executables that become an index, and JARs that go on every platform of a base.
 
 mod bases;
+mod interrupted;
 mod refused;
 mod scripts;
 mod single;
