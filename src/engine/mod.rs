@@ -19,8 +19,8 @@ use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::events::Events;
-use crate::image::ImagePath;
 use crate::image::layer::Layer;
+use crate::image::{ImageConfig, ImagePath};
 
 /// What a container is started with.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,9 @@ pub struct ContainerSpec {
     pub drop_capabilities: Vec<String>,
     /// The file that gets the command's standard output as it is; none means that it is told line by line.
     pub stdout: Option<Arc<File>>,
+    /// The config of the image, if the container itself may become an image: then it has nothing of the engine's own
+    /// that an image would inherit, where the engine can do without.
+    pub successor_of: Option<ImageConfig>,
     /// The lease of this run; a later run recognises by it what was left behind.
     pub lease: String,
 }

@@ -26,6 +26,19 @@ pub enum InvalidConfig {
     Field(&'static str),
 }
 
+/// Fields of the runtime part that `docker commit` takes over from a container, never from a decision.
+const OF_CONTAINERS: [&str; 9] = [
+    "Hostname",
+    "Domainname",
+    "Image",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+];
+
 /// What a build changes in its base's config. Everything not named here is inherited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,6 +178,27 @@ impl ImageConfig {
         self.0.get("config")?.get(field)
     }
 
+    /// All fields of the runtime part.
+    pub fn runtime_fields(&self) -> Map<String, Value> {
+        self.0.get("config").and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+
+    /// Whether everything that `base` sets in the runtime part is set here too, to whatever value: each field, variable
+    /// and label, and the health check as it is. How a command is written goes with the command.
+    pub fn keeps(&self, base: &Self) -> bool {
+        let lacks = |name: &String| {
+            self.runtime(name).is_none() && !OF_CONTAINERS.contains(&name.as_str()) && name != "ArgsEscaped"
+        };
+        let names = |config: &Self| -> BTreeSet<String> {
+            config.env_list().map(|entry| entry.split('=').next().unwrap_or_default().to_owned()).collect()
+        };
+        let labels = self.labels();
+        !base.runtime_fields().keys().any(lacks)
+            && names(base).is_subset(&names(self))
+            && base.labels().keys().all(|name| labels.contains_key(name))
+            && base.runtime("Healthcheck").is_none_or(|check| self.runtime("Healthcheck") == Some(check))
+    }
+
     /// Sets a label.
     pub fn set_label(&mut self, name: &str, value: &str) {
         object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
@@ -189,11 +223,7 @@ impl ImageConfig {
 
     fn apply_runtime(&mut self, edits: &ConfigEdits) {
         let runtime = object(&mut self.0, "config");
-        // What a container inherits from `docker commit`, never from a decision.
-        for field in ["Hostname", "Domainname", "Image", "AttachStdin", "AttachStdout", "AttachStderr"] {
-            runtime.remove(field);
-        }
-        for field in ["Tty", "OpenStdin", "StdinOnce"] {
+        for field in OF_CONTAINERS {
             runtime.remove(field);
         }
         let env = array(runtime, "Env");
@@ -347,6 +377,26 @@ mod tests {
         let mut config = base();
         config.apply(&ConfigEdits { labels: [("a".into(), "2".into())].into(), ..edits }, &[]);
         assert_eq!(config.label("a"), Some("2"));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_base_is_told_from_what_is_lost() {
+        let made = |edits: ConfigEdits| {
+            let mut config = base();
+            config.apply(&edits, &[]);
+            config.keeps(&base())
+        };
+        let plain = ConfigEdits { cmd: Some(vec!["/run".into()]), ..ConfigEdits::default() };
+        assert!(made(plain.clone()));
+        for edits in [
+            ConfigEdits { reset_on_build: true, ..plain.clone() },
+            ConfigEdits { removed_env: ["LANG".to_owned()].into(), ..plain.clone() },
+            ConfigEdits { removed_labels: ["a".to_owned()].into(), ..plain.clone() },
+            ConfigEdits { entrypoint: Some(Vec::new()), ..plain.clone() },
+            ConfigEdits { health_cmd: Some("true".into()), ..plain },
+        ] {
+            assert!(!made(edits.clone()), "{edits:?}");
+        }
     }
 
     #[test]

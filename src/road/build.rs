@@ -154,9 +154,10 @@ impl<'a> Work<'a> {
         for (stage, base) in stages.iter().zip(bases) {
             let done = match &stage.stage.assembly {
                 Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
-                Assembly::Sources => {
-                    made.take().ok_or(Error::NoOutput).and_then(|made| stage.of_sources(made, &mut layers))
-                }
+                Assembly::Sources => match made.take() {
+                    Some(made) => stage.of_sources(made, &mut layers).await,
+                    None => Err(Error::NoOutput),
+                },
                 Assembly::Run(run) => {
                     stage.run(run, base, &mut layers).await.map_err(|error| stage.explain(run.engine, error))
                 }
@@ -212,8 +213,13 @@ impl<'a> Work<'a> {
         manifest_digest: Option<Digest>,
     ) -> Result<BuiltImage, Error> {
         let stage = one.stage;
+        let mut image_id = None;
         let (config, layer) = match &one.image {
             AssembledImage::Committed { config, .. } => (config.clone(), None),
+            AssembledImage::InContainer { config, id, .. } => {
+                image_id = id.get().copied();
+                (config.clone(), None)
+            }
             AssembledImage::Unfinished { image, layer } => {
                 let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
                 ((image.finish)(&written), Some(written))
@@ -223,7 +229,7 @@ impl<'a> Work<'a> {
         let known = stage.image.artifact.as_ref().and_then(|artifact| artifact.sha256);
         Ok(BuiltImage {
             platform: stage.stage.platform.clone(),
-            image_id: config.digest(),
+            image_id: image_id.unwrap_or_else(|| config.digest()),
             manifest_digest,
             ports: config.exposed_ports(),
             artifact: stage.image.artifact.as_ref().map(|artifact| artifact.name.clone()),

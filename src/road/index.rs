@@ -162,7 +162,9 @@ impl Assembled<'_> {
         let planned = &self.stage.stage.platform;
         let config = match &self.image {
             AssembledImage::Unfinished { image, .. } => image.base.config.platform(),
-            AssembledImage::Committed { config, .. } => config.platform(),
+            AssembledImage::Committed { config, .. } | AssembledImage::InContainer { config, .. } => {
+                config.platform()
+            }
         };
         if planned.variant.is_some() { planned.clone() } else { config }
     }
@@ -182,6 +184,7 @@ impl Assembled<'_> {
                 let files = self.stage.committed_files(id, config).await?;
                 (OwnedImage::Committed(config.clone()), files, None)
             }
+            AssembledImage::InContainer { .. } => unreachable!("it goes to the daemon alone, as one image"),
         };
         Ok(Owned { image, files, platform: self.platform(), known })
     }

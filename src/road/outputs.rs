@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::build::{Told, Work};
 use super::known::{KnownBase, KnownLayer};
-use super::stage::{Assembled, AssembledImage, StageWork};
+use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
+use crate::engine::docker::{DockerContainer, PlannedCommit};
 use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::{WrittenBlob, all_cores};
@@ -81,6 +82,14 @@ impl Assembled<'_> {
                 Ok(written.manifest_digest)
             }
             AssembledImage::Committed { id, config } => self.stage.write_committed(output, id, config).await,
+            AssembledImage::InContainer { commit, id, .. } => {
+                let Some(UsedContainer::Docker(container)) = &self.container else {
+                    return Err(Error::NoOutput);
+                };
+                let committed = self.stage.commit_as_image(container, commit).await?;
+                id.get_or_init(|| committed);
+                Ok(None)
+            }
         }
     }
 
@@ -138,6 +147,19 @@ impl StageWork<'_> {
             Output::Registry => self.push_committed(config, files).await?,
         };
         Ok(Some(written.manifest.digest))
+    }
+
+    /// Commits the container in the daemon, as the image.
+    async fn commit_as_image(
+        &self,
+        container: &DockerContainer,
+        commit: &PlannedCommit,
+    ) -> Result<Digest, Error> {
+        let subject = self.tags().first().map_or_else(String::new, ImageReference::familiar);
+        let step = self.work.surroundings.events.start(Step::Write, subject, None);
+        let id = container.commit_as(commit, self.tags(), &self.stage.image.edits.history).await?;
+        step.finish("committed by the daemon");
+        Ok(id)
     }
 
     /// All layers of what an engine committed, as files.

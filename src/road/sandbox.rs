@@ -50,6 +50,7 @@ impl Assembled<'_> {
                 let tar = Arc::new(LayerTar(image.layer.clone()));
                 ((image.finish)(&written), below, ImageLayer { diff_id: written.diff_id, tar })
             }
+            AssembledImage::InContainer { .. } => return Ok(None),
             AssembledImage::Committed { id, config } => {
                 let files = self.stage.committed_files(id, config).await?;
                 let mut layers: Vec<ImageLayer> = files.into_iter().map(file_layer).collect();

@@ -1,6 +1,6 @@
 //! Owns one stage on its way: its base, and the image that is placed on it. Scripts are `script`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 
@@ -11,7 +11,7 @@ use super::prepare::PreparedImage;
 use crate::assemble;
 use crate::builder::{BaseName, Selection};
 use crate::engine::Container;
-use crate::engine::docker::DockerContainer;
+use crate::engine::docker::{DockerContainer, PlannedCommit};
 use crate::engine::sandbox::SandboxContainer;
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Digest, ImageConfig, ImageReference};
@@ -52,6 +52,14 @@ pub(super) enum AssembledImage {
     },
     /// What the daemon committed, and the config that it is to have.
     Committed { id: String, config: ImageConfig },
+    /// A container that the daemon commits as the image, which goes nowhere else.
+    InContainer {
+        commit: PlannedCommit,
+        /// Without the layer, whose digest the daemon alone knows.
+        config: ImageConfig,
+        /// The image's ID, once it is committed.
+        id: OnceLock<Digest>,
+    },
 }
 
 /// A container in which a script ran.
@@ -75,7 +83,7 @@ impl Assembled<'_> {
     pub(super) fn take_unneeded(&mut self) -> Option<UsedContainer> {
         match self.image {
             AssembledImage::Committed { .. } => self.container.take(),
-            AssembledImage::Unfinished { .. } => None,
+            AssembledImage::Unfinished { .. } | AssembledImage::InContainer { .. } => None,
         }
     }
 

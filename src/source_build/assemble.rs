@@ -12,8 +12,8 @@ use crate::assemble::{RunError, resolve_owner, upload};
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::events::{Events, Step};
-use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
+use crate::image::{ImageConfig, ImagePath};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
 
 /// What one assembly needs beside its plan.
@@ -42,6 +42,8 @@ pub struct SourceRun<'a> {
     pub limits: ContainerLimits,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// The config of the image, if the container itself may become the result.
+    pub successor_of: Option<ImageConfig>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
     /// The lease of this run.
@@ -82,6 +84,7 @@ where
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
         stdout: None,
+        successor_of: run.successor_of.clone(),
         lease: run.lease.to_owned(),
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;

@@ -49,6 +49,10 @@ impl DockerContainer {
         &self.id
     }
 
+    pub(super) fn spec(&self) -> &ContainerSpec {
+        &self.spec
+    }
+
     pub(super) fn transient(&self) -> Vec<ImagePath> {
         self.spec.transient.clone()
     }

@@ -4,6 +4,7 @@
 //! `store/daemon/connection`.
 
 mod accounts;
+mod commit;
 mod container;
 mod limits;
 mod mount_points;
@@ -16,13 +17,16 @@ use std::path::PathBuf;
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, MountType, MountVolumeOptions, ResourcesUlimits,
 };
-use bollard::query_parameters::CreateContainerOptions;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
 
+pub use commit::PlannedCommit;
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions};
 
 use super::{ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
-use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, remove_container, traced};
+use crate::store::daemon::{
+    Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
+};
 
 /// What `assemble` needs to place and own files, and nothing else.
 const CAPABILITIES: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
@@ -162,6 +166,9 @@ impl Engine for DockerEngine {
             .command
             .split_first()
             .map_or((None, &[][..]), |(program, rest)| (Some(vec![program.clone()]), rest));
+        let base = spec.successor_of.as_ref().filter(|_| commit::commits_finished(&self.daemon));
+        let has_check = base.is_none_or(|base| base.runtime("Healthcheck").is_some());
+        let no_check = HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() };
         let body = ContainerCreateBody {
             image: Some(spec.image.clone()),
             entrypoint: program,
@@ -173,16 +180,17 @@ impl Engine for DockerEngine {
             attach_stderr: Some(true),
             tty: Some(false),
             network_disabled: Some(spec.network.is_none()),
-            labels: Some(HashMap::from([(LEASE_LABEL.to_owned(), spec.lease.clone())])),
-            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+            // The image would inherit a label; the container's name says it too.
+            labels: base.is_none().then(|| HashMap::from([(LEASE_LABEL.to_owned(), spec.lease.clone())])),
+            healthcheck: has_check.then_some(no_check),
             stop_timeout: Some(1),
             host_config: Some(self.host_config(&spec)),
             ..ContainerCreateBody::default()
         };
+        let options = CreateContainerOptionsBuilder::default().name(&container_name(&spec.lease)).build();
         let client = self.daemon.client().clone();
-        let create = async move {
-            traced("create a container", client.create_container(None::<CreateContainerOptions>, body)).await
-        };
+        let create =
+            async move { traced("create a container", client.create_container(Some(options), body)).await };
         let created = self.daemon.finish(create).await;
         let created = created.map_err(|error| {
             self.daemon.request_error(format!("create a container of the image {}", spec.image), &error)

@@ -63,6 +63,7 @@ impl SandboxProgram {
             mounts: Vec::new(),
             transient: Vec::new(),
             stdout: None,
+            successor_of: None,
             lease: options.lease,
         };
         let engine = engine.clone();

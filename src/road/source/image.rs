@@ -1,8 +1,10 @@
 //! Owns what becomes of the image that a source stage left: its config, and the way to where it goes.
 
+use std::sync::OnceLock;
+
 use crate::assemble;
 use crate::builder::{Choice, Selection, SourceSelection};
-use crate::engine::Changes;
+use crate::engine::{Changes, Container};
 use crate::plan::KnownValues;
 use crate::road::Error;
 use crate::road::known::KnownLayer;
@@ -13,7 +15,8 @@ use crate::store::BaseImage;
 pub(in crate::road) struct MadeImage {
     /// What it stands on.
     pub(in crate::road) base: BaseImage,
-    pub(super) changes: Changes,
+    /// What changed; none as long as it is in the container alone, which may become the image.
+    pub(super) changes: Option<Changes>,
     /// Labels that the script left.
     pub(super) labels: Vec<(String, String)>,
     /// The container that the change may still be in.
@@ -22,7 +25,7 @@ pub(in crate::road) struct MadeImage {
 
 impl<'a> StageWork<'a> {
     /// Gives what a source stage left its config.
-    pub(in crate::road) fn of_sources(
+    pub(in crate::road) async fn of_sources(
         &'a self,
         made: MadeImage,
         layers: &mut Vec<KnownLayer<'a>>,
@@ -31,6 +34,25 @@ impl<'a> StageWork<'a> {
         let values = KnownValues {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
+        };
+        let changes = match (changes, &container) {
+            (Some(changes), _) => changes,
+            (None, UsedContainer::Docker(docker)) => {
+                let config = assemble::finish(&base.config, &self.stage.image.resolve(&values), &labels, &[]);
+                if let Some(commit) = docker.planned_commit(&config) {
+                    let image = AssembledImage::InContainer { commit, config, id: OnceLock::new() };
+                    return Ok(Assembled {
+                        stage: self,
+                        image,
+                        artifact_digest: None,
+                        container: Some(container),
+                    });
+                }
+                docker.take_changes(&self.work.surroundings.events).await?
+            }
+            (None, UsedContainer::Sandbox(sandbox)) => {
+                sandbox.take_changes(&self.work.surroundings.events).await?
+            }
         };
         let image = match changes {
             Changes::Layer(layer) => {

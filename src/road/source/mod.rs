@@ -95,7 +95,7 @@ async fn carry_out(
     plan: Plan,
     surroundings: &Surroundings,
 ) -> Result<Built, Error> {
-    let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared };
+    let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared, plan: &plan };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
     match made? {

@@ -10,8 +10,8 @@ use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
 use crate::engine::{Container, ContainerLimits, Engine};
 use crate::events::Step;
 use crate::input::{Artifact, FileContent, Origin};
-use crate::plan::{EngineKind, PlannedProduct};
-use crate::request::Request;
+use crate::plan::{EngineKind, Plan, PlannedProduct};
+use crate::request::{Output, Request};
 use crate::road::sandbox::sandbox_image;
 use crate::road::script::container_limits;
 use crate::road::stage::UsedContainer;
@@ -28,6 +28,7 @@ pub(super) struct SourceWork<'a> {
     pub(super) wanted: &'a SourceBuildRequest,
     pub(super) surroundings: &'a Surroundings,
     pub(super) prepared: &'a PreparedSource,
+    pub(super) plan: &'a Plan,
 }
 
 impl SourceWork<'_> {
@@ -90,7 +91,11 @@ impl SourceWork<'_> {
         let assembled = assemble(engine, self.source_run(image, limits, caches, &saved), events).await?;
         let AssembledSources { container, labels } = assembled;
         if stage.product == PlannedProduct::Image {
-            let changes = match container.take_changes(events).await {
+            let taken = match self.may_become_image() {
+                true => Ok(None),
+                false => container.take_changes(events).await.map(Some),
+            };
+            let changes = match taken {
                 Ok(changes) => changes,
                 Err(error) => {
                     // The error of taking is the one to report; the lease's clean-up removes what is left.
@@ -111,6 +116,16 @@ impl SourceWork<'_> {
         let artifact = taken?;
         removed?;
         Ok(Made::Artifact(Box::new(artifact)))
+    }
+
+    /// Whether the container itself may become the image: the daemon that it is in is where the image goes, and nowhere
+    /// else, and nobody asks for a date, which a commit writes by the daemon's clock.
+    fn may_become_image(&self) -> bool {
+        let stage = &self.prepared.stage;
+        stage.engine == EngineKind::Docker
+            && stage.product == PlannedProduct::Image
+            && self.request.date.is_none()
+            && self.plan.outputs.iter().all(|planned| planned.output == Output::Docker)
     }
 
     fn source_run<'a>(
@@ -134,6 +149,7 @@ impl SourceWork<'_> {
             build_environment: &self.wanted.build_environment,
             limits,
             mounts: caches.mounts.clone(),
+            successor_of: self.may_become_image().then(|| prepared.base.config.clone()),
             date: self.date(),
             lease: prepared.lease.id(),
         }

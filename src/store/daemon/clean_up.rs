@@ -1,11 +1,15 @@
 //! Owns what a run may leave in a daemon, how it is recognised, and its removal.
 //!
-//! Everything carries the id of the run's lease, as a label or in a name. Nothing that belongs to another lease is
-//! touched; whose lease is still held is for the caller to know.
+//! Everything carries the id of the run's lease, as a label or in a name: a container that becomes an image has it in
+//! its name alone, as the image would inherit a label. Nothing that belongs to another lease is touched; whose lease is
+//! still held is for the caller to know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveContainerOptionsBuilder};
+
+use serde_json::Value;
 
 use super::connection::Daemon;
 use super::error::DaemonError;
@@ -41,6 +45,19 @@ pub(crate) fn lease_name(lease: &str, what: LeaseName) -> String {
     format!("b2i.invalid/lease/{}:{tag}", &id[..32])
 }
 
+/// What the name of every container of a lease begins with.
+fn container_prefix(lease: &str) -> String {
+    // As in `lease_name`: a lease id may hold what a name must not.
+    let id = Digest::of(lease.as_bytes()).hex();
+    format!("b2i-lease-{}-", &id[..32])
+}
+
+/// A new name for a container of a lease.
+pub(crate) fn container_name(lease: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{}{}", container_prefix(lease), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Removes the containers and unnamed images of the leases `lease_ids`.
 ///
 /// # Errors
@@ -62,19 +79,33 @@ fn labelled(lease: &str) -> HashMap<String, Vec<String>> {
 }
 
 async fn remove_containers(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> {
+    let prefix = container_prefix(lease);
+    let is_labelled = |container: &Value| container["Labels"][LEASE_LABEL] == lease;
+    let is_named = |container: &Value| {
+        let names = container["Names"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.into_iter().any(|name| name.trim_start_matches('/').starts_with(&prefix))
+    };
+    let named = HashMap::from([("name".to_owned(), vec![prefix.clone()])]);
+    let labelled = list_containers(daemon, &labelled(lease)).await?.into_iter().filter(is_labelled);
+    let named = list_containers(daemon, &named).await?.into_iter().filter(is_named);
+    let ids: BTreeSet<String> =
+        labelled.chain(named).filter_map(|container| Some(container["Id"].as_str()?.to_owned())).collect();
+    for id in ids {
+        remove_container(daemon, &id).await?;
+    }
+    Ok(())
+}
+
+async fn list_containers(
+    daemon: &Daemon,
+    filters: &HashMap<String, Vec<String>>,
+) -> Result<Vec<Value>, DaemonError> {
     // Not bollard's typed list: it takes none with a container in a state that only Podman has (`stopped`).
-    let filters = serde_json::json!(labelled(lease)).to_string();
+    let filters = serde_json::json!(filters).to_string();
     let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
     let found = daemon.get_json(format!("/containers/json?all=true&filters={filters}")).await;
     let found = found.map_err(|error| daemon.request_error("list containers", &error))?;
-    for container in found.as_array().into_iter().flatten() {
-        if let (Some(id), Some(own)) = (container["Id"].as_str(), container["Labels"][LEASE_LABEL].as_str())
-            && own == lease
-        {
-            remove_container(daemon, id).await?;
-        }
-    }
-    Ok(())
+    Ok(found.as_array().cloned().unwrap_or_default())
 }
 
 /// Kills and removes a container with its anonymous volumes; one that is not there is no error.

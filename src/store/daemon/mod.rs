@@ -18,8 +18,8 @@ mod top_layer;
 mod tree;
 mod volumes;
 
-pub(crate) use clean_up::remove_container;
 pub use clean_up::{LEASE_LABEL, remove_leftovers};
+pub(crate) use clean_up::{container_name, remove_container};
 pub use connection::Daemon;
 pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
 pub use error::DaemonError;

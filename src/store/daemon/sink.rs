@@ -256,13 +256,18 @@ impl Daemon {
     ) -> Result<(), DaemonError> {
         let image =
             if self.info().containerd_store { loading.to_owned() } else { config.digest().to_string() };
+        self.name_image(&image, tags).await
+    }
+
+    /// Gives an image these names.
+    pub(crate) async fn name_image(&self, image: &str, tags: &[ImageReference]) -> Result<(), DaemonError> {
         for tag in tags {
             let repository = tag.name();
             let options = TagImageOptionsBuilder::default()
                 .repo(&repository)
                 .tag(tag.tag().unwrap_or("latest"))
                 .build();
-            let tagged = traced("tag the image", self.client().tag_image(&image, Some(options))).await;
+            let tagged = traced("tag the image", self.client().tag_image(image, Some(options))).await;
             tagged.map_err(|error| {
                 self.publish_error(format!("name the image `{}`", tag.familiar()), describe(&error).1)
             })?;

@@ -3,6 +3,7 @@
 mod artifacts;
 mod callback;
 mod classic;
+mod contract_calls;
 mod images;
 mod incremental;
 mod scripts;
