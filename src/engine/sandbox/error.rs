@@ -279,7 +279,7 @@ impl Failure for SandboxError {
             }
             Self::LimitNotEnforced { .. } => vec![
                 "limits on memory and processors need a control group that b2i may write to, for example under \
-                 `systemd-run --user --scope -p Delegate=yes`"
+                 `systemd-run --user --scope -p Delegate=yes` (root: without `--user`)"
                     .into(),
                 ALTERNATIVES.into(),
             ],

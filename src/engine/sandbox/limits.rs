@@ -34,6 +34,14 @@ struct Limit {
     optional: &'static [&'static str],
 }
 
+/// Why no group of version 2 takes the limits.
+#[derive(Debug)]
+struct NotDelegated {
+    /// The limit that it fails for; none if it fails for all.
+    limit: Option<&'static str>,
+    reason: String,
+}
+
 /// The limits that need a group.
 fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
     let mut asked = Vec::new();
@@ -82,7 +90,9 @@ impl ControlGroup {
         processes: Option<u32>,
     ) -> Result<Option<Self>, SandboxError> {
         let asked = asked(limits, processes);
-        let Some(first) = asked.first() else { return Ok(None) };
+        if asked.is_empty() {
+            return Ok(None);
+        }
         let refused = |limit, reason| SandboxError::LimitNotEnforced { limit, reason };
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -95,8 +105,12 @@ impl ControlGroup {
         group = Self::default();
         for limit in &asked {
             let Some(parent) = version_1(&own, &mounts, limit.controller) else {
-                let reason = delegated.err().map(|error| error.to_string()).unwrap_or_default();
-                return Err(refused(first.name, format!("no control group is delegated to b2i: {reason}")));
+                let (name, reason) = match delegated {
+                    Err(NotDelegated { limit: Some(name), reason }) => (name, reason),
+                    Err(NotDelegated { limit: None, reason }) => (limit.name, reason),
+                    Ok(()) => unreachable!("it was returned"),
+                };
+                return Err(refused(name, format!("no control group is delegated to b2i: {reason}")));
             };
             let directory = parent.join(&name);
             let made = group
@@ -111,14 +125,23 @@ impl ControlGroup {
     }
 
     /// Version 2: the nearest group above whose controllers may be used below it.
-    fn make_delegated(&mut self, own: &str, mounts: &str, asked: &[Limit], name: &str) -> io::Result<()> {
+    fn make_delegated(
+        &mut self,
+        own: &str,
+        mounts: &str,
+        asked: &[Limit],
+        name: &str,
+    ) -> Result<(), NotDelegated> {
         let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None));
         let path = own.lines().find_map(|line| line.strip_prefix("0::"));
         let (Some(mount), Some(path)) = (mount, path) else {
-            return Err(io::Error::other("no control groups of version 2 are mounted"));
+            return Err(NotDelegated {
+                limit: None,
+                reason: "no control groups of version 2 are mounted".into(),
+            });
         };
         let mut directory = mount.join(path.trim_start_matches('/'));
-        let mut error = io::Error::other("the controllers are not enabled");
+        let mut error = NotDelegated { limit: None, reason: "the controllers are not enabled".into() };
         while directory.starts_with(&mount) {
             match self.make_below(&directory, asked, name) {
                 Ok(()) => return Ok(()),
@@ -133,21 +156,26 @@ impl ControlGroup {
         Err(error)
     }
 
-    fn make_below(&mut self, parent: &Path, asked: &[Limit], name: &str) -> io::Result<()> {
-        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
+    fn make_below(&mut self, parent: &Path, asked: &[Limit], name: &str) -> Result<(), NotDelegated> {
+        let failed = |error: io::Error| NotDelegated {
+            limit: None,
+            reason: format!("`{}`: {error}", parent.display()),
+        };
+        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control")).map_err(failed)?;
         if let Some(missing) =
             asked.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
         {
             let reason =
                 format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
-            return Err(io::Error::other(reason));
+            return Err(NotDelegated { limit: Some(missing.name), reason });
         }
         // Moving a process takes the right to write here too.
-        drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs"))?);
+        drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs")).map_err(failed)?);
         let directory = parent.join(name);
-        self.add(directory.clone())?;
+        self.add(directory.clone()).map_err(failed)?;
         for limit in asked {
-            write(&directory, &limit.version_2, limit.optional)?;
+            write(&directory, &limit.version_2, limit.optional)
+                .map_err(|error| NotDelegated { limit: Some(limit.name), ..failed(error) })?;
         }
         self.memory_events = Some(directory.join("memory.events"));
         Ok(())
@@ -298,7 +326,7 @@ mod tests {
             let mut group = ControlGroup::default();
             let error =
                 group.make_delegated(own, &mounts, &all_limits(), "own").expect_err("nothing is delegated");
-            assert!(error.to_string().contains(reason), "{error}");
+            assert!(error.reason.contains(reason), "{error:?}");
             assert!(group.files().is_empty());
             let made = ["own", "a/own", "a/b/own"].map(|path| root.path().join(path).exists());
             assert_eq!(made, [false; 3]);
@@ -310,7 +338,18 @@ mod tests {
         group.make_delegated(own, &mounts, &all_limits(), "own").expect("made above");
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
         let none = ControlGroup::default().make_delegated(own, "", &all_limits(), "own");
-        assert!(none.expect_err("not mounted").to_string().contains("version 2"));
+        assert!(none.expect_err("not mounted").reason.contains("version 2"));
+    }
+
+    #[test]
+    fn the_limit_that_has_no_controller_is_named() {
+        // As systemd leaves its own groups: root may write, but no unit has asked for shares of processors.
+        let (_root, mounts) = hierarchy(&[("", "memory pids"), ("system.slice", "memory pids")]);
+        let error = ControlGroup::default()
+            .make_delegated("0::/system.slice\n", &mounts, &all_limits(), "own")
+            .expect_err("no controller for processors");
+        assert_eq!(error.limit, Some("processor"));
+        assert!(error.reason.ends_with("does not hand on the controller `cpu`"), "{error:?}");
     }
 
     #[test]
