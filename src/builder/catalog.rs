@@ -33,6 +33,12 @@ pub struct Catalog {
     replaced: BTreeMap<String, ImageReference>,
 }
 
+/// Whether two names differ in their tags alone.
+fn is_sibling(one: &str, other: &str) -> bool {
+    let repository = |name: &str| name.rsplit_once(':').map(|(repository, _)| repository.to_owned());
+    repository(one).is_some() && repository(one) == repository(other)
+}
+
 impl Catalog {
     /// Makes the catalog of what is built in and what configuration adds and replaces.
     ///
@@ -74,8 +80,11 @@ impl Catalog {
             Ok(full) if known.contains(&full) => Ok(full),
             full => {
                 let full = full.unwrap_or_else(|_| name.to_owned());
+                known.sort();
+                known.dedup();
                 let nearest = suggestion::nearest(&full, known.iter().map(String::as_str)).map(Into::into);
-                Err(BuilderError::UnknownBase { name: name.to_owned(), nearest })
+                let siblings = known.into_iter().filter(|base| is_sibling(base, &full)).collect();
+                Err(BuilderError::UnknownBase { name: name.to_owned(), nearest, siblings })
             }
         }
     }
@@ -217,6 +226,15 @@ mod tests {
             assert!(text.starts_with(template.name()));
             assert_eq!(found.iter().map(|version| version.version.as_str()).collect::<Vec<_>>(), versions);
         }
+    }
+
+    #[test]
+    fn a_replaced_base_that_nobody_uses_names_those_of_its_repository() {
+        let hints = |name: &str| sample::catalog().base_name(name).expect_err("nobody uses it").hints();
+        let hint = &hints("docker.io/library/golang:1.25-windowsservercore")[0];
+        assert!(hint.starts_with("of that repository builders use `docker.io/library/golang:1."), "{hint}");
+        assert!(hints("golang:1.24-bokworm")[0].starts_with("did you mean `docker.io/library/golang:1.24-"));
+        assert_eq!(hints("elsewhere.example/golang:1").len(), 1);
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub enum BuilderError {
         name: String,
         /// The nearest base that is used.
         nearest: Option<String>,
+        /// The bases of the same repository that are used.
+        siblings: Vec<String>,
     },
     /// The requested platform is not the one the executable was built for.
     #[error("`{artifact}` is built for {built_for}, and {requested} was asked for")]
@@ -238,9 +240,16 @@ impl Failure for BuilderError {
                     .chain([any])
                     .collect()
             }
-            Self::UnknownBase { nearest, .. } => {
+            Self::UnknownBase { nearest, siblings, .. } => {
                 let list = "`b2i builders show NAME` lists the bases of a builder".to_owned();
-                nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([list]).collect()
+                let near = match (nearest, siblings.is_empty()) {
+                    (Some(nearest), _) => Some(format!("did you mean `{nearest}`?")),
+                    (None, false) => {
+                        Some(format!("of that repository builders use `{}`", siblings.join("`, `")))
+                    }
+                    (None, true) => None,
+                };
+                near.into_iter().chain([list]).collect()
             }
             Self::TakesSources { template, .. } => vec![
                 format!(
