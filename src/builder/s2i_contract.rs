@@ -14,6 +14,7 @@ const SCRIPTS_VARIABLE: &str = "STI_SCRIPTS_URL";
 const DESTINATION_LABELS: [&str; 2] = ["io.openshift.s2i.destination", "io.s2i.destination"];
 const DESTINATION_VARIABLE: &str = "STI_LOCATION";
 const ASSEMBLE_USER_LABEL: &str = "io.openshift.s2i.assemble-user";
+const ASSEMBLE_RUNTIME_USER_LABEL: &str = "io.openshift.s2i.assemble-runtime-user";
 const INPUT_FILES_LABEL: &str = "io.openshift.s2i.assemble-input-files";
 
 /// Every label that is part of the contract. An image that becomes another builder keeps none of them.
@@ -115,12 +116,31 @@ impl S2iContract {
         asked: Option<&str>,
         allow_root: bool,
     ) -> Result<String, BuilderError> {
-        let label = (Source { image, config }).label(ASSEMBLE_USER_LABEL);
-        match (asked, label) {
-            (Some(asked), _) => Ok(asked.to_owned()),
-            (None, Some(stated)) => stated.user(allow_root),
-            (None, None) => Ok(config.user().to_owned()),
-        }
+        (Source { image, config }).user(ASSEMBLE_USER_LABEL, asked, allow_root)
+    }
+
+    /// The user that runs `assemble-runtime` in the runtime image `image`, by the same rule.
+    ///
+    /// # Errors
+    /// As [`Self::user_of`].
+    pub fn runtime_user_of(
+        image: &str,
+        config: &ImageConfig,
+        asked: Option<&str>,
+        allow_root: bool,
+    ) -> Result<String, BuilderError> {
+        (Source { image, config }).user(ASSEMBLE_RUNTIME_USER_LABEL, asked, allow_root)
+    }
+
+    /// What the runtime image `image` takes from a build, as its label lists it.
+    pub fn input_files_of(image: &str, config: &ImageConfig) -> Vec<String> {
+        (Source { image, config }).input_files()
+    }
+
+    /// The error of an entry of that list.
+    pub fn invalid_input_file(image: &str, config: &ImageConfig, reason: &str) -> BuilderError {
+        let value = config.label(INPUT_FILES_LABEL);
+        Stated { image, name: INPUT_FILES_LABEL, value: value.unwrap_or_default() }.refused(reason, None)
     }
 
     /// The place of one script.
@@ -148,6 +168,20 @@ impl<'a> Source<'a> {
     fn first(&self, labels: &[&'static str], variable: &'static str) -> Option<Stated<'a>> {
         let label = labels.iter().find_map(|name| self.label(name));
         label.or_else(|| self.stated(variable, self.config.env(variable)))
+    }
+
+    /// The user that is asked for, the label's, the image's own; empty means root.
+    fn user(
+        &self,
+        label: &'static str,
+        asked: Option<&str>,
+        allow_root: bool,
+    ) -> Result<String, BuilderError> {
+        match (asked, self.label(label)) {
+            (Some(asked), _) => Ok(asked.to_owned()),
+            (None, Some(stated)) => stated.user(allow_root),
+            (None, None) => Ok(self.config.user().to_owned()),
+        }
     }
 
     fn input_files(&self) -> Vec<String> {

@@ -6,7 +6,6 @@ use super::arguments::source::SourceArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use super::request::variable;
-use super::source_values;
 use crate::config::Settings;
 use crate::input::InputOptions;
 use crate::request::PullPolicy;
@@ -125,8 +124,7 @@ pub(super) fn source_build(
 
 fn runtime(typed: &SourceArguments, pull: PullPolicy) -> Result<Option<RuntimeRequest>, CliError> {
     let Some(image) = typed.runtime_image.clone() else { return Ok(None) };
-    let artifacts: Result<_, String> =
-        typed.runtime_artifact.iter().map(|text| source_values::runtime_artifact(text)).collect();
+    let artifacts: Result<_, String> = typed.runtime_artifact.iter().map(|text| text.parse()).collect();
     let artifacts =
         artifacts.map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?;
     Ok(Some(RuntimeRequest { image, pull, artifacts, assemble_user: None }))

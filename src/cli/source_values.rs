@@ -69,22 +69,6 @@ pub(super) fn volume(text: &str) -> Result<VolumeRequest, String> {
     Err(format!("`{source}` is neither an absolute path nor the name of a volume"))
 }
 
-/// `SRC[:DIR]`, a path of the builder and a directory below the runtime image's working directory.
-pub(super) fn runtime_artifact(text: &str) -> Result<(ImagePath, Option<String>), String> {
-    let (source, directory) = match text.split_once(':') {
-        Some((source, directory)) => (source, Some(directory).filter(|text| !matches!(*text, "" | "."))),
-        None => (text, None),
-    };
-    let source = ImagePath::new(source).map_err(|error| error.to_string())?;
-    let is_outside = |text: &str| text.starts_with('/') || text.split('/').any(|part| part == "..");
-    match directory {
-        Some(directory) if is_outside(directory) => {
-            Err(format!("`{directory}` is no directory below the runtime image's working directory"))
-        }
-        directory => Ok((source, directory.map(str::to_owned))),
-    }
-}
-
 /// `id=NAME[,src=FILE]`, as `docker build --secret` writes it; the file is named like the secret if nothing is said.
 pub(super) fn secret(text: &str) -> Result<SecretFile, String> {
     let (mut id, mut file) = (None, None);
@@ -149,6 +133,7 @@ pub(super) fn scripts_source(text: &str) -> Result<ScriptsSource, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source_build::RuntimeArtifactPlace;
 
     #[test]
     fn ranges_have_open_ends() {
@@ -172,10 +157,10 @@ mod tests {
         for text in ["/a", "a/b:/c", "./a:/c", "/a:b", "/a:/b:Z", "/a:/b:ro:x", ":/b"] {
             assert!(volume(text).is_err(), "{text}");
         }
-        let (source, directory) = runtime_artifact("/opt/app.war:deploy").expect("valid");
-        assert_eq!((source.as_str(), directory.as_deref()), ("/opt/app.war", Some("deploy")));
-        for text in ["app.war", "/a:/b", "/a:../b", ""] {
-            assert!(runtime_artifact(text).is_err(), "{text}");
+        let place: RuntimeArtifactPlace = "/opt/app.war:deploy".parse().expect("valid");
+        assert_eq!((place.source.as_str(), place.directory.as_deref()), ("/opt/app.war", Some("deploy")));
+        for text in ["app.war", "/a:/b", "/a:../b", "", "/"] {
+            assert!(text.parse::<RuntimeArtifactPlace>().is_err(), "{text}");
         }
     }
 

@@ -84,6 +84,9 @@ fn extended(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
 
 fn product(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
     match &stage.product {
+        PlannedProduct::Image if stage.runtime.is_some() => {
+            line("makes", "the image: the runtime image with what was built");
+        }
         PlannedProduct::Image => line("makes", "the image: the assembled builder"),
         PlannedProduct::Artifact { kind, places } => {
             let kind = kind.map_or("an artifact".to_owned(), |kind| kind.to_string());

@@ -53,7 +53,10 @@ pub fn make_of_sources(
         builder: source.builder.clone(),
         platform: source.platform.clone(),
         assembly: Assembly::Sources,
-        assembly_reason: "the assembled builder is the image".into(),
+        assembly_reason: match &source.runtime {
+            Some(_) => "the runtime image gets what was built".into(),
+            None => "the assembled builder is the image".into(),
+        },
         image: planned_image(request, wanted, image, date)?,
         date,
         warnings: Vec::new(),
@@ -84,7 +87,10 @@ fn planned_image(
         Some(template) => template_edits(template),
         None => ConfigEdits { cmd: run.clone().map(|run| vec![run]), ..ConfigEdits::default() },
     };
-    let mut resets = vec!["Cmd", "OnBuild"];
+    let mut resets = vec!["OnBuild"];
+    if run.is_some() || image.template.is_some() {
+        resets.insert(0, "Cmd");
+    }
     if let (Some(template), Some(run)) = (image.template, run) {
         resets.insert(0, "Entrypoint");
         // A script of the sources takes the template's place.

@@ -1,5 +1,6 @@
 //! Owns the error of the road: whatever a room failed with, and the few failures between rooms.
 
+use super::source::RuntimeImageError;
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::detect::DetectError;
@@ -17,6 +18,7 @@ use crate::request::Output;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
 use crate::source_build::produced::ProducedError;
+use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::source_build::transient::TransientError;
 use crate::source_build::uids::UserNotAllowed;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
@@ -217,6 +219,15 @@ pub enum Error {
     /// Taking the artifact out of the sandbox.
     #[error(transparent)]
     ProducedInSandbox(#[from] ProducedError<SandboxError>),
+    /// Taking what a runtime image gets out of a container of the daemon.
+    #[error(transparent)]
+    RuntimeArtifact(#[from] RuntimeArtifactError<DaemonError>),
+    /// Taking what a runtime image gets out of the sandbox.
+    #[error(transparent)]
+    RuntimeArtifactInSandbox(#[from] RuntimeArtifactError<SandboxError>),
+    /// A runtime image that makes no result.
+    #[error(transparent)]
+    RuntimeImage(#[from] RuntimeImageError),
     /// An image that says nothing of how it was built.
     #[error("`{image}` cannot be built again: it has no label `{label}`")]
     NotBuilt {
@@ -264,6 +275,9 @@ impl Error {
             Self::Source(error) => error,
             Self::Produced(error) => error,
             Self::ProducedInSandbox(error) => error,
+            Self::RuntimeArtifact(error) => error,
+            Self::RuntimeArtifactInSandbox(error) => error,
+            Self::RuntimeImage(error) => error,
             Self::Output(error) => error,
             _ => return None,
         })

@@ -1,37 +1,26 @@
 //! Owns what an earlier build saved: `save-artifacts` runs in the image of that build, and the tar that it prints is
-//! read into entries for the new one.
+//! read into entries for the new one (`container_files`).
 //!
-//! The tar is hostile input: names lead nowhere but below the directory of artifacts, links stay inside, an earlier
-//! entry is not replaced by a later one. Must not decide what happens if there is nothing: that is the road's.
+//! Links have to stay inside of the directory of artifacts. Must not decide what happens if there is nothing: that is the
+//! road's.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::sync::Arc;
 
+use super::container_files::{ContainerFiles, OutwardLinks};
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::fs::unpack::{link_stays_inside, member_path};
 use crate::image::ImagePath;
-use crate::image::layer::{Content, Entry, EntryKind, Layer, Owner};
+use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
-
-/// Most entries that are taken over.
-const MAXIMUM_ENTRIES: usize = 1_000_000;
 
 /// What an earlier build saved.
 #[derive(Clone, Default)]
-pub struct SavedArtifacts(Vec<SavedEntry>);
-
-#[derive(Clone)]
-struct SavedEntry {
-    /// Below the directory of artifacts.
-    path: String,
-    kind: EntryKind,
-    mode: u32,
-}
+pub struct SavedArtifacts(ContainerFiles);
 
 /// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +71,8 @@ where
     let removed = container.remove().await;
     saved?;
     removed.map_err(RunError::Engine)?;
-    let read = tokio::task::spawn_blocking(move || entries(&file));
-    read.await.map_err(io::Error::other).flatten().map(SavedArtifacts).map_err(archive)
+    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&file));
+    read.await.map_err(io::Error::other).flatten().map_err(archive)
 }
 
 /// What running the script needs.
@@ -121,131 +110,20 @@ async fn run_in<C: Container>(
 }
 
 impl SavedArtifacts {
+    /// What `save-artifacts` printed into a file.
+    ///
+    /// # Errors
+    /// An error of reading, or one that names what is not confined.
+    pub fn read(file: &Arc<File>) -> io::Result<Self> {
+        ContainerFiles::read(file, OutwardLinks::Refused).map(Self)
+    }
+
     /// The entries below `directory`, with an entry for it; nothing if nothing was saved.
     pub(super) fn entries(&self, directory: &ImagePath, owner: Owner) -> Vec<Entry> {
         if self.0.is_empty() {
             return Vec::new();
         }
-        let path = |path: &str| directory.join(path).expect("names were checked when they were read");
         let top = Entry { path: directory.clone(), kind: EntryKind::Directory, mode: 0o755, owner };
-        let entries = self.0.iter().map(|entry| {
-            let kind = match &entry.kind {
-                // As it was read: relative to the directory.
-                EntryKind::HardLink { target } => EntryKind::HardLink { target: path(target.relative()) },
-                kind => kind.clone(),
-            };
-            Entry { path: path(&entry.path), kind, mode: entry.mode, owner }
-        });
-        std::iter::once(top).chain(entries).collect()
-    }
-}
-
-/// Reads the archive; special files are left out, everything else that is not confined is an error.
-fn entries(file: &Arc<File>) -> io::Result<Vec<SavedEntry>> {
-    let invalid = |name: &str, reason: &str| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("`{}`: {reason}", name.escape_debug()))
-    };
-    let mut reader = &**file;
-    reader.rewind()?;
-    let mut found: Vec<SavedEntry> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for entry in tar::Archive::new(reader).entries_with_seek()? {
-        let entry = entry?;
-        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(io::Error::other)?;
-        let path = member_path(&name).map_err(io::Error::other)?;
-        if path.is_empty() || !seen.insert(path.clone()) {
-            continue;
-        }
-        if found.len() >= MAXIMUM_ENTRIES {
-            return Err(invalid(&name, "there are more entries than are taken over"));
-        }
-        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
-        let kind = match (entry.header().entry_type(), link) {
-            (tar::EntryType::Directory, _) => EntryKind::Directory,
-            (tar::EntryType::Regular | tar::EntryType::Continuous, _) => {
-                let (start, size) = (entry.raw_file_position(), entry.size());
-                EntryKind::File { size, content: Arc::new(Part { file: file.clone(), start, size }) }
-            }
-            (tar::EntryType::Symlink, Some(target)) => match link_stays_inside(&path, &target) {
-                true => EntryKind::Symlink { target },
-                false => return Err(invalid(&name, "it is a link that leads out of the artifacts")),
-            },
-            (tar::EntryType::Link, Some(target)) => {
-                let target = member_path(&target).map_err(io::Error::other)?;
-                if !seen.contains(&target) {
-                    return Err(invalid(&name, "it is a second name of a file that is not there"));
-                }
-                EntryKind::HardLink {
-                    target: ImagePath::new(&format!("/{target}")).map_err(io::Error::other)?,
-                }
-            }
-            _ => continue,
-        };
-        found.push(SavedEntry { path, kind, mode: entry.header().mode()? & 0o777 });
-    }
-    Ok(found)
-}
-
-/// A part of a file.
-struct Part {
-    file: Arc<File>,
-    start: u64,
-    size: u64,
-}
-
-impl Content for Part {
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(self.start))?;
-        Ok(Box::new(file.take(self.size)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    fn read(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> io::Result<Vec<String>> {
-        let mut tar = tar::Builder::new(Vec::new());
-        fill(&mut tar);
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(&tar.into_inner().expect("in memory")).expect("written");
-        Ok(entries(&Arc::new(file))?.into_iter().map(|entry| entry.path).collect())
-    }
-
-    fn add(tar: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str, link: &str) {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_size(0);
-        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
-        header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
-        header.set_cksum();
-        tar.append(&header, io::empty()).expect("in memory");
-    }
-
-    #[test]
-    fn nothing_leads_out_and_the_first_of_a_name_counts() {
-        use tar::EntryType::{Fifo, Link, Regular, Symlink};
-        let good = read(|tar| {
-            add(tar, Regular, "./a", "");
-            add(tar, Regular, "a", "");
-            add(tar, Symlink, "lib/l", "../a");
-            add(tar, Link, "b", "a");
-            add(tar, Fifo, "pipe", "");
-        });
-        assert_eq!(good.expect("valid"), ["a", "lib/l", "b"]);
-        for (kind, name, link) in [
-            (Regular, "../x", ""),
-            (Regular, "/etc/passwd", ""),
-            (Symlink, "l", "/etc"),
-            (Symlink, "l", "../x"),
-            (Link, "h", "../x"),
-            (Link, "h", "missing"),
-        ] {
-            assert!(read(|tar| add(tar, kind, name, link)).is_err(), "{name} {link}");
-        }
+        std::iter::once(top).chain(self.0.entries(directory, owner)).collect()
     }
 }

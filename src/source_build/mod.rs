@@ -5,11 +5,14 @@
 //! what somebody asked for. Knows no front end and no store; engines are handed to it.
 
 pub mod assemble;
+pub mod assemble_runtime;
 pub mod build_cache;
+pub mod container_files;
 pub mod environment;
 pub mod incremental;
 pub mod produced;
 pub mod request;
+pub mod runtime_artifacts;
 pub mod scripts;
 mod selection;
 pub mod source;
@@ -18,8 +21,8 @@ pub mod uids;
 
 pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};
 pub use request::{
-    EnvironmentVariable, Injection, PreviousImage, RuntimeRequest, ScriptsSource, SecretFile,
-    SourceBuildRequest, UidRange, VolumeRequest,
+    EnvironmentVariable, Injection, PreviousImage, RuntimeArtifactPlace, RuntimeRequest, ScriptsSource,
+    SecretFile, SourceBuildRequest, UidRange, VolumeRequest,
 };
 pub use source::{
     Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,

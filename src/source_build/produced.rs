@@ -186,7 +186,7 @@ impl Candidate {
 }
 
 /// Where a link leads, as a path of the container; nothing if it cannot be said without the container.
-fn followed(parent: &ImagePath, target: &str) -> Option<ImagePath> {
+pub(super) fn followed(parent: &ImagePath, target: &str) -> Option<ImagePath> {
     let mut parts: Vec<&str> = if target.starts_with('/') {
         Vec::new()
     } else {

@@ -152,10 +152,42 @@ pub struct RuntimeRequest {
     pub image: ImageReference,
     /// When it is pulled.
     pub pull: PullPolicy,
-    /// `(path in the builder, directory below the runtime image's working directory)`; empty means the image's label.
-    pub artifacts: Vec<(ImagePath, Option<String>)>,
+    /// What is taken; empty means what the image's label says.
+    pub artifacts: Vec<RuntimeArtifactPlace>,
     /// User of `assemble-runtime`; none means the label, or the image's own.
     pub assemble_user: Option<String>,
+}
+
+/// Something that is taken out of the builder, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeArtifactPlace {
+    /// A file or directory of the builder.
+    pub source: ImagePath,
+    /// The directory that it goes to, below the runtime image's working directory; none means that one itself.
+    pub directory: Option<String>,
+}
+
+impl std::str::FromStr for RuntimeArtifactPlace {
+    type Err = String;
+
+    /// Reads `SRC[:DIR]`, as S2I's flag and label write it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (source, directory) = match text.split_once(':') {
+            Some((source, directory)) => (source, Some(directory).filter(|text| !matches!(*text, "" | "."))),
+            None => (text, None),
+        };
+        let source = ImagePath::new(source).map_err(|error| error.to_string())?;
+        if source.as_str() == "/" {
+            return Err("`/` is the whole builder, not something that can be taken out of it".into());
+        }
+        let is_outside = |text: &str| text.starts_with('/') || text.split('/').any(|part| part == "..");
+        match directory {
+            Some(directory) if is_outside(directory) => {
+                Err(format!("`{directory}` is no directory below the runtime image's working directory"))
+            }
+            directory => Ok(Self { source, directory: directory.map(str::to_owned) }),
+        }
+    }
 }
 
 /// A range of user numbers, both ends included; an open end is none.

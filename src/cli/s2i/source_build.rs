@@ -178,8 +178,7 @@ fn runtime(arguments: &BuildArguments, artifacts: &[String]) -> Result<Option<Ru
                 .with_hint("name it with `--runtime-image`")),
         };
     };
-    let artifacts: Result<_, String> =
-        artifacts.iter().map(|text| source_values::runtime_artifact(text)).collect();
+    let artifacts: Result<_, String> = artifacts.iter().map(|text| text.parse()).collect();
     Ok(Some(RuntimeRequest {
         image: reference(image, "runtime image")?,
         pull: pull_policy(arguments.common.runtime_pull_policy.as_deref()),

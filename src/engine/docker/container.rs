@@ -306,8 +306,14 @@ impl Container for DockerContainer {
 
 /// Whether an error says that the container has no such file.
 fn is_absent(error: &BollardError) -> bool {
-    matches!(error, BollardError::DockerResponseServerError { status_code: 404, message }
-        if !message.to_ascii_lowercase().contains("no such container"))
+    let BollardError::DockerResponseServerError { status_code, message } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    match status_code {
+        404 => !message.contains("no such container"),
+        // A path that goes on below a file, or links that lead in a circle ("too many links", "too many levels of …").
+        500 => message.ends_with("not a directory") || message.contains("too many l"),
+        _ => false,
+    }
 }
 
 enum DownloadFault {

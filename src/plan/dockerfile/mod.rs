@@ -14,7 +14,7 @@ use crate::builder::S2iContract;
 use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
-pub use source::{SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
+pub use source::{RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
 use text::{assignments, comment, json_words, word};
 
 /// The first line of every Dockerfile that b2i writes. A directory whose Dockerfile has it may be replaced.

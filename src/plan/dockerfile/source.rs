@@ -3,12 +3,12 @@
 //! Nothing that must leave no trace goes into a layer or the history: secrets are mounts, and what a Dockerfile can only
 //! keep is refused with the reason.
 
-use super::text::{comment, json_words, word};
+use super::text::{assignments, comment, json_words, word};
 use super::{
     DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, environment, labels, line, refuse_on_build,
     settings,
 };
-use crate::image::{ConfigEdits, ImageReference};
+use crate::image::{ConfigEdits, ImageConfig, ImageReference};
 use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
 
 /// The directory of the sources, in the build context.
@@ -26,8 +26,17 @@ pub struct SourceInputs<'a> {
     pub has_root_archive: bool,
     /// Whether the context has scripts.
     pub has_scripts: bool,
+    /// The runtime image.
+    pub runtime: Option<RuntimeInputs<'a>>,
+}
+
+/// What the second stage of an extended build needs to know.
+#[derive(Debug)]
+pub struct RuntimeInputs<'a> {
     /// The runtime image, as `FROM` names it.
-    pub runtime: Option<String>,
+    pub from: String,
+    /// Its config.
+    pub base: &'a ImageConfig,
 }
 
 /// Renders a source stage whose assembled builder is the image, or that fills a runtime image.
@@ -59,10 +68,13 @@ pub fn render_source_dockerfile(
     uploads(source, inputs, &mut out)?;
     assemble(source, &mut out)?;
     match (&source.runtime, &inputs.runtime) {
-        (Some(runtime), Some(from)) => runtime_image(runtime, from, inputs, &mut out)?,
+        (Some(runtime), Some(image)) => {
+            runtime_image(source, runtime, image, inputs, &mut out)?;
+            environment(&edits, image.base, |name| !in_assemble(name), &mut out)?;
+        }
         _ => environment(&edits, inputs.builder.base, |name| !in_assemble(name), &mut out)?,
     }
-    labels(&edits, inputs.builder.base, &mut out)?;
+    labels(&edits, inputs.runtime.as_ref().map_or(inputs.builder.base, |image| image.base), &mut out)?;
     user_behind(source, &edits, inputs, &mut out)?;
     settings(&edits, &mut out)?;
     Ok(out)
@@ -148,13 +160,18 @@ fn builder(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) {
     if from.contains('@') {
         line(out, &comment(&source.builder.base));
     }
-    let is_bound = source.platform != *inputs.builder.native_platform;
-    let platform = if is_bound { format!("--platform={} ", source.platform) } else { String::new() };
+    let platform = platform(source, inputs);
     let name = if source.runtime.is_some() { " AS build" } else { "" };
     line(out, &format!("FROM {platform}{from}{name}"));
     if inputs.builder.from.is_none() {
         line(out, &format!("ADD {} /", super::BASE_ARCHIVE));
     }
+}
+
+/// The option of `FROM`, where the images are not this machine's.
+fn platform(source: &SourceStage, inputs: &SourceInputs<'_>) -> String {
+    let is_bound = source.platform != *inputs.builder.native_platform;
+    if is_bound { format!("--platform={} ", source.platform) } else { String::new() }
 }
 
 fn uploads(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
@@ -188,26 +205,40 @@ fn assemble(source: &SourceStage, out: &mut String) -> Result<(), DockerfileErro
 
 /// The second image: the artifacts of the first, and its own script.
 fn runtime_image(
+    source: &SourceStage,
     runtime: &crate::plan::PlannedRuntime,
-    from: &str,
+    image: &RuntimeInputs<'_>,
     inputs: &SourceInputs<'_>,
     out: &mut String,
 ) -> Result<(), DockerfileError> {
     let user = if runtime.user.is_empty() { "root" } else { &runtime.user };
     let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
     let owner = word("the user", &owner)?;
+    match image.base.list("OnBuild").len() {
+        0 => {}
+        count => return Err(DockerfileError::OnBuild { base: image.from.clone(), count }),
+    }
     line(out, "");
-    line(out, &format!("FROM {from}"));
-    if inputs.has_scripts {
-        let scripts =
-            runtime.destination.join("scripts").expect("an absolute, normal path with one name more");
-        let scripts = word("the runtime image's destination", scripts.as_str())?;
-        line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/ {scripts}/"));
+    if image.from.contains('@') {
+        line(out, &comment(&runtime.image.to_string()));
+    }
+    line(out, &format!("FROM {}{}", platform(source, inputs), image.from));
+    if !source.environment.is_empty() {
+        out.push_str(&assignments("ENV", &source.environment)?);
+    }
+    for script in [&runtime.assemble, &runtime.run].into_iter().flatten() {
+        if script.origin != ScriptOrigin::Image {
+            let path = word("a script", script.path.as_str())?;
+            let name = script.path.file_name();
+            line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/{name} {path}"));
+        }
     }
     for (artifact, directory) in &runtime.artifacts {
-        let (artifact, directory) =
-            (word("an artifact", artifact.as_str())?, word("a place", directory.as_str())?);
-        line(out, &format!("COPY --from=build --chown={owner} {artifact} {directory}/"));
+        // In full: of a directory, only what is in it would be copied into another.
+        let target = directory.join(artifact.file_name()).expect("a name of a normal path");
+        let artifact = word("an artifact", artifact.as_str())?;
+        let target = word("a place", target.as_str())?;
+        line(out, &format!("COPY --from=build --chown={owner} {artifact} {target}"));
     }
     if let Some(script) = &runtime.assemble {
         line(out, &format!("USER {}", word("the user", user)?));
@@ -223,7 +254,7 @@ fn user_behind(
     inputs: &SourceInputs<'_>,
     out: &mut String,
 ) -> Result<(), DockerfileError> {
-    let own = inputs.builder.base.user();
+    let own = inputs.runtime.as_ref().map_or(inputs.builder.base, |image| image.base).user();
     let ran = source.runtime.as_ref().map_or(user(source), |runtime| runtime.user.as_str());
     if edits.user.is_none() && ran != own {
         let own = if own.is_empty() { "root" } else { own };

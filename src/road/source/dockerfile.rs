@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::prepare::{PreparedSource, base_reference, prepare};
 use super::whole_plan;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError, Lease};
-use crate::image::Platform;
 use crate::image::layer::{EntryKind, Layer};
+use crate::image::{ImageReference, Platform};
 use crate::plan::dockerfile::{
-    BASE_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, SourceInputs, UPLOADED_SCRIPTS,
+    BASE_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS,
     UPLOADED_SOURCES, render_source_dockerfile,
 };
 use crate::plan::{Assembly, KnownValues, Plan, Stage};
@@ -20,7 +20,7 @@ use crate::road::dockerfile::{
 use crate::road::outputs::blocking;
 use crate::road::{Error, Surroundings, WrittenContext};
 use crate::source_build::{SourceBuildRequest, TreeEntryKind};
-use crate::store::BaseLayers;
+use crate::store::{BaseImage, BaseLayers};
 
 /// Scripts that may come from outside of the builder.
 const SCRIPTS: [&str; 4] = ["assemble", "run", "save-artifacts", "assemble-runtime"];
@@ -110,13 +110,10 @@ impl SourceContext<'_> {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
         };
+        let wanted = &prepared.stage.runtime;
         let inputs = SourceInputs {
             builder: DockerfileInputs {
-                from: base_reference(&prepared.selection).map(|reference| match base.manifest_digest {
-                    Some(digest) => format!("{}@{digest}", reference.name()),
-                    None if reference.is_short() => reference.familiar(),
-                    None => reference.to_string(),
-                }),
+                from: base_reference(&prepared.selection).map(|reference| from(reference, base)),
                 base: &base.config,
                 known: &known,
                 contract: None,
@@ -124,7 +121,10 @@ impl SourceContext<'_> {
             },
             has_root_archive,
             has_scripts,
-            runtime: prepared.stage.runtime.as_ref().map(|runtime| runtime.image.to_string()),
+            runtime: prepared.runtime.as_ref().zip(wanted.as_ref()).map(|(image, runtime)| RuntimeInputs {
+                from: from(&runtime.image, image),
+                base: &image.config,
+            }),
         };
         let stage: &Stage = match plan.stages.first() {
             Some(stage) => stage,
@@ -172,6 +172,15 @@ impl SourceContext<'_> {
             Ok(true)
         })
         .await
+    }
+}
+
+/// An image as `FROM` names it: the very one that the plan is of.
+fn from(reference: &ImageReference, image: &BaseImage) -> String {
+    match image.manifest_digest {
+        Some(digest) => format!("{}@{digest}", reference.name()),
+        None if reference.is_short() => reference.familiar(),
+        None => reference.to_string(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use crate::assemble;
-use crate::builder::{Choice, Selection, SourceSelection};
+use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
 use crate::engine::{Changes, Container};
-use crate::plan::KnownValues;
+use crate::plan::{KnownValues, PlannedRuntime};
 use crate::road::Error;
 use crate::road::known::KnownLayer;
 use crate::road::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
@@ -72,8 +72,13 @@ impl<'a> StageWork<'a> {
     }
 }
 
-/// The builder as the writing of images knows it.
-pub(super) fn selection(source: &SourceSelection) -> Selection {
+/// What the image stands on, as the writing of images knows it: the runtime image, or the builder.
+pub(super) fn selection(source: &SourceSelection, runtime: Option<&PlannedRuntime>) -> Selection {
+    if let Some(runtime) = runtime {
+        let reason = "it gets the artifacts".to_owned();
+        let choice = ImageChoice { reference: runtime.image.clone(), platform: None, reason };
+        return Selection::Image(Box::new(choice));
+    }
     match source {
         SourceSelection::Image(image) => Selection::Image(image.clone()),
         SourceSelection::Template(choice) => Selection::Template(Box::new(Choice {

@@ -8,12 +8,14 @@ mod image;
 mod incremental;
 mod prepare;
 mod run;
+mod runtime;
 mod scripts;
 mod stage;
 
 pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
+pub(super) use runtime::RuntimeImageError;
 
 use super::build::{build_artifact, build_prepared};
 use super::prepare::{Prepared, PreparedImage};
@@ -58,13 +60,14 @@ fn whole_plan(
         sandbox: stage.engine == EngineKind::Sandbox,
         native_platform: stage.platform.clone(),
     };
-    let (template, base) = match &prepared.selection {
-        SourceSelection::Template(choice) => {
+    let (template, base) = match (&prepared.selection, &stage.runtime) {
+        (_, Some(runtime)) => (None, runtime.image.to_string()),
+        (SourceSelection::Template(choice), None) => {
             // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
             let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
             (Some(&*choice.template), base.to_string())
         }
-        SourceSelection::Image(image) => (None, image.reference.to_string()),
+        (SourceSelection::Image(image), None) => (None, image.reference.to_string()),
     };
     let image = SourceImage { source: stage, template, base, machine: &machine };
     Ok(make_of_sources(request, wanted, &image)?)
@@ -103,7 +106,7 @@ async fn carry_out(
         Made::Image(made) => {
             let image = PreparedImage {
                 artifact: None,
-                selection: image::selection(&prepared.selection),
+                selection: image::selection(&prepared.selection, prepared.stage.runtime.as_ref()),
                 template_entries: Vec::new(),
             };
             let whole =

@@ -34,6 +34,8 @@ pub(super) struct PreparedSource {
     pub(super) template_environment: Vec<(String, String)>,
     /// The builder's base, or the builder image.
     pub(super) base: BaseImage,
+    /// The image that gets the artifacts, in an extended build.
+    pub(super) runtime: Option<BaseImage>,
     pub(super) stage: SourceStage,
 }
 
@@ -76,6 +78,10 @@ pub(super) async fn prepare(
         Some(reference) => images.find(reference, request.pull).await?,
         None => images.built_in(),
     };
+    let runtime = match &wanted.runtime {
+        Some(runtime) => Some(images.find(&runtime.image, runtime.pull).await?),
+        None => None,
+    };
     let (template_entries, template_environment) = match &selection {
         SourceSelection::Template(choice) => {
             let environment = choice.template.metadata.image.env.clone().into_iter().collect();
@@ -90,6 +96,7 @@ pub(super) async fn prepare(
         tree: &tree,
         selection: &selection,
         base: &base,
+        runtime: runtime.as_ref(),
         scripts: &scripts,
         engine: &engine,
     })?;
@@ -107,6 +114,7 @@ pub(super) async fn prepare(
         template_environment,
         transient,
         base,
+        runtime,
         stage,
         selection,
     })

@@ -9,6 +9,7 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
 use crate::engine::{Container, ContainerLimits, Engine};
 use crate::events::Step;
+use crate::image::ImageConfig;
 use crate::input::{Artifact, FileContent, Origin};
 use crate::plan::{EngineKind, Plan, PlannedProduct};
 use crate::request::{Output, Request};
@@ -20,6 +21,8 @@ use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
 use crate::source_build::incremental::SavedArtifacts;
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
+use crate::source_build::runtime_artifacts::RuntimeArtifactError;
+use crate::store::BaseImage;
 use crate::store::daemon::remove_leftovers;
 
 /// A source stage on its way.
@@ -81,7 +84,10 @@ impl SourceWork<'_> {
     ) -> Result<Made, Error>
     where
         E::Container: Container<Error = E::Error>,
-        Error: From<RunError<E::Error>> + From<E::Error> + From<ProducedError<E::Error>>,
+        Error: From<RunError<E::Error>>
+            + From<E::Error>
+            + From<ProducedError<E::Error>>
+            + From<RuntimeArtifactError<E::Error>>,
     {
         let stage = &self.prepared.stage;
         let events = &self.surroundings.events;
@@ -89,28 +95,14 @@ impl SourceWork<'_> {
         engine.check(&limits, stage.limits.network.as_deref()).await?;
         let saved = self.saved().await;
         let assembled = assemble(engine, self.source_run(image, limits, caches, &saved), events).await?;
-        let AssembledSources { container, labels } = assembled;
-        if stage.product == PlannedProduct::Image {
-            let taken = match self.may_become_image() {
-                true => Ok(None),
-                false => container.take_changes(events).await.map(Some),
-            };
-            let changes = match taken {
-                Ok(changes) => changes,
-                Err(error) => {
-                    // The error of taking is the one to report; the lease's clean-up removes what is left.
-                    let _ = container.remove().await;
-                    return Err(error.into());
-                }
-            };
-            let base = self.prepared.base.clone();
-            return Ok(Made::Image(Box::new(MadeImage {
-                base,
-                changes,
-                labels,
-                container: used(container),
-            })));
+        if let Some(runtime) = &stage.runtime {
+            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled).await?)));
         }
+        if stage.product == PlannedProduct::Image {
+            let base = self.prepared.base.clone();
+            return Ok(Made::Image(Box::new(self.made(base, assembled, used).await?)));
+        }
+        let container = assembled.container;
         let taken = self.take(&container).await;
         let removed = container.remove().await;
         let artifact = taken?;
@@ -120,12 +112,42 @@ impl SourceWork<'_> {
 
     /// Whether the container itself may become the image: the daemon that it is in is where the image goes, and nowhere
     /// else, and nobody asks for a date, which a commit writes by the daemon's clock.
-    fn may_become_image(&self) -> bool {
+    pub(super) fn may_become_image(&self) -> bool {
         let stage = &self.prepared.stage;
         stage.engine == EngineKind::Docker
             && stage.product == PlannedProduct::Image
             && self.request.date.is_none()
             && self.plan.outputs.iter().all(|planned| planned.output == Output::Docker)
+    }
+
+    /// The config that a container on `base` takes over, if it may become the image.
+    pub(super) fn successor_of(&self, base: &BaseImage) -> Option<ImageConfig> {
+        self.may_become_image().then(|| base.config.clone())
+    }
+
+    /// Takes the change of a container that stands on `base`, unless it may become the image itself.
+    pub(super) async fn made<C: Container>(
+        &self,
+        base: BaseImage,
+        assembled: AssembledSources<C>,
+        used: impl FnOnce(C) -> UsedContainer,
+    ) -> Result<MadeImage, Error>
+    where
+        Error: From<C::Error>,
+    {
+        let AssembledSources { container, labels } = assembled;
+        let taken = match self.may_become_image() {
+            true => Ok(None),
+            false => container.take_changes(&self.surroundings.events).await.map(Some),
+        };
+        match taken {
+            Ok(changes) => Ok(MadeImage { base, changes, labels, container: used(container) }),
+            Err(error) => {
+                // The error of taking is the one to report; the lease's clean-up removes what is left.
+                let _ = container.remove().await;
+                Err(error.into())
+            }
+        }
     }
 
     fn source_run<'a>(
@@ -149,7 +171,7 @@ impl SourceWork<'_> {
             build_environment: &self.wanted.build_environment,
             limits,
             mounts: caches.mounts.clone(),
-            successor_of: self.may_become_image().then(|| prepared.base.config.clone()),
+            successor_of: self.successor_of(&prepared.base).filter(|_| prepared.stage.runtime.is_none()),
             date: self.date(),
             lease: prepared.lease.id(),
         }

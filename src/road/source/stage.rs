@@ -22,6 +22,8 @@ pub(super) struct Decided<'a> {
     pub(super) tree: &'a SourceTree,
     pub(super) selection: &'a SourceSelection,
     pub(super) base: &'a BaseImage,
+    /// The image that gets the artifacts, in an extended build.
+    pub(super) runtime: Option<&'a BaseImage>,
     pub(super) scripts: &'a GivenScripts,
     pub(super) engine: &'a Engine,
 }
@@ -75,7 +77,7 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         drop_capabilities: wanted.drop_capabilities.clone(),
         on_build: Vec::new(),
         incremental: previous(decided),
-        runtime: None,
+        runtime: super::runtime::plan(decided)?,
         warnings: warnings(decided),
     })
 }
@@ -151,8 +153,9 @@ fn check_on_build(decided: &Decided<'_>) -> Result<(), Error> {
         }
     }
     let removes = wanted.incremental.as_ref().is_some_and(|previous| previous.remove);
+    let keeps = wanted.runtime.is_some() && wanted.incremental.is_some();
     let unsupported =
-        [(wanted.runtime.is_some(), "runtime images"), (removes, "removals of the image before")];
+        [(keeps, "incremental builds with a runtime image"), (removes, "removals of the image before")];
     match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
         Some((_, what)) => Err(Error::NotSupported { what }),
         None => Ok(()),
@@ -175,14 +178,14 @@ fn working_directory(decided: &Decided<'_>) -> Result<ImagePath, Error> {
     ImagePath::new(absolute).map_err(|source| Error::SourcePlace { what: "the working directory", source })
 }
 
-fn below(directory: &ImagePath, path: &str, what: &'static str) -> Result<ImagePath, Error> {
+pub(super) fn below(directory: &ImagePath, path: &str, what: &'static str) -> Result<ImagePath, Error> {
     let path = path.trim_start_matches("./");
     let joined = if path.starts_with('/') { ImagePath::new(path) } else { directory.join(path) };
     joined.map_err(|source| Error::SourcePlace { what, source })
 }
 
 fn product(decided: &Decided<'_>, working_directory: &ImagePath) -> Result<PlannedProduct, Error> {
-    if decided.wanted.keep_builder {
+    if decided.wanted.keep_builder || decided.wanted.runtime.is_some() {
         return Ok(PlannedProduct::Image);
     }
     let declared = match decided.selection {
@@ -236,6 +239,7 @@ fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
     });
     let mut warnings = template_warnings(decided);
     warnings.extend(on_build);
+    warnings.extend(decided.runtime.and_then(super::runtime::warning));
     warnings
 }
 

@@ -6,6 +6,8 @@ mod classic;
 mod contract_calls;
 mod images;
 mod incremental;
+mod made_image;
+mod runtime_images;
 mod scripts;
 mod secrets;
 mod users;

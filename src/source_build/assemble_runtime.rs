@@ -1,0 +1,164 @@
+//! Owns the second half of an extended build: a container of the runtime image gets the artifacts, and what is left to
+//! do there is done by `assemble-runtime`, if there is one.
+//!
+//! S2I calls the script whether it is there or not. Here a runtime image needs none: artifacts at the right place are
+//! often all that a server's or an interpreter's image wants. Works over any engine and knows none.
+
+use super::assemble::AssembledSources;
+use super::runtime_artifacts::RuntimeArtifacts;
+use super::scripts::GivenScripts;
+use crate::assemble::{RunError, resolve_owner, upload};
+use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use crate::events::{Events, Step};
+use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::{ImageConfig, ImagePath};
+use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
+
+/// What a container has to be given as a command although nothing is to run in it.
+const NOTHING: &str = "/none";
+
+/// What the second half needs beside its plan.
+pub struct RuntimeRun<'a> {
+    /// The plan.
+    pub stage: &'a SourceStage,
+    /// The plan of the runtime image.
+    pub runtime: &'a PlannedRuntime,
+    /// The runtime image, as the engine's own store knows it.
+    pub image: &'a str,
+    /// What was taken out of the builder.
+    pub artifacts: &'a RuntimeArtifacts,
+    /// The scripts from outside.
+    pub scripts: &'a GivenScripts,
+    /// What the script may use.
+    pub limits: ContainerLimits,
+    /// The runtime image's config, if the container may become the image itself.
+    pub successor_of: Option<ImageConfig>,
+    /// Date of the uploaded files, in seconds since 1970.
+    pub date: u64,
+    /// The lease of this run.
+    pub lease: &'a str,
+}
+
+/// Fills a container of the runtime image.
+///
+/// # Errors
+/// [`RunError`]; the container is then removed.
+pub async fn assemble_runtime<E: Engine>(
+    engine: &E,
+    run: RuntimeRun<'_>,
+    events: &Events,
+) -> Result<AssembledSources<E::Container>, RunError<E::Error>>
+where
+    E::Container: Container<Error = E::Error>,
+{
+    let (stage, runtime) = (run.stage, run.runtime);
+    let script = runtime.assemble.as_ref().map(|script| script.path.to_string());
+    let spec = ContainerSpec {
+        image: run.image.to_owned(),
+        command: vec![script.unwrap_or_else(|| NOTHING.to_owned())],
+        environment: stage.environment.clone(),
+        user: Some(runtime.user.clone()),
+        limits: run.limits.clone(),
+        network: stage.limits.network.clone(),
+        add_hosts: stage.add_hosts.clone(),
+        drop_capabilities: stage.drop_capabilities.clone(),
+        successor_of: run.successor_of.clone(),
+        lease: run.lease.to_owned(),
+        ..ContainerSpec::default()
+    };
+    let container = engine.create(spec).await.map_err(RunError::Engine)?;
+    match fill(&container, &run, events).await {
+        Ok(labels) => Ok(AssembledSources { container, labels }),
+        Err(error) => {
+            // The error of the run is the one to report; the lease's clean-up removes what is left.
+            let _ = container.remove().await;
+            Err(error)
+        }
+    }
+}
+
+async fn fill<C: Container>(
+    container: &C,
+    run: &RuntimeRun<'_>,
+    events: &Events,
+) -> Result<Vec<(String, String)>, RunError<C::Error>> {
+    let runtime = run.runtime;
+    let name = runtime.image.familiar();
+    let owner = resolve_owner(container, &runtime.user, &name).await?;
+    let mut entries = missing_directories(container, runtime, owner).await?;
+    entries.extend(run.artifacts.entries(owner));
+    entries.extend(run.scripts.entries(&["assemble-runtime", "run"], &runtime.destination, owner));
+    let entries = without_repeated_directories(entries);
+    upload(container, Layer::new(entries, run.date)?, &name, events).await?;
+    let labels = match &runtime.assemble {
+        Some(script) if is_there(container, script).await? => run_script(container, script, events).await?,
+        _ => Vec::new(),
+    };
+    // Only now: the script may make it.
+    if let Some(script) = &runtime.run
+        && !is_there(container, script).await?
+    {
+        return Err(RunError::NoScript { builder: name, script: script.path.clone() });
+    }
+    Ok(labels)
+}
+
+/// The directories that artifacts go to and that the image lacks; those that it has stay as they are.
+async fn missing_directories<C: Container>(
+    container: &C,
+    runtime: &PlannedRuntime,
+    owner: Owner,
+) -> Result<Vec<Entry>, RunError<C::Error>> {
+    let mut wanted: Vec<ImagePath> = Vec::new();
+    for (_, directory) in &runtime.artifacts {
+        let mut next = Some(directory.clone());
+        while let Some(path) = next.filter(|path| path.as_str() != "/") {
+            next = path.parent();
+            wanted.push(path);
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    let mut missing = Vec::new();
+    for path in wanted {
+        if !container.has(&path).await.map_err(RunError::Engine)? {
+            missing.push(Entry { path, kind: EntryKind::Directory, mode: 0o755, owner });
+        }
+    }
+    Ok(missing)
+}
+
+/// Two artifacts may share directories; anything else at one place twice is an error of the layer.
+fn without_repeated_directories(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = std::collections::HashSet::new();
+    entries.retain(|entry| !matches!(entry.kind, EntryKind::Directory) || seen.insert(entry.path.clone()));
+    entries
+}
+
+/// A script from outside was uploaded.
+async fn is_there<C: Container>(container: &C, script: &PlannedScript) -> Result<bool, RunError<C::Error>> {
+    match script.origin {
+        ScriptOrigin::Image => container.has(&script.path).await.map_err(RunError::Engine),
+        _ => Ok(true),
+    }
+}
+
+async fn run_script<C: Container>(
+    container: &C,
+    script: &PlannedScript,
+    events: &Events,
+) -> Result<Vec<(String, String)>, RunError<C::Error>> {
+    let step = events.start(Step::Assemble, script.path.to_string(), None);
+    let ended = container.run(events).await.map_err(RunError::Engine)?;
+    if ended.exit_code != 0 {
+        return Err(RunError::Script { script: script.path.clone(), ended });
+    }
+    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
+    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
+        Some(bytes) => parse_image_metadata(&bytes)?,
+        None => Vec::new(),
+    };
+    step.made(format!("by {}", script.path)).finish("");
+    Ok(labels)
+}

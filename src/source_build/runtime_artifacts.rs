@@ -1,0 +1,217 @@
+//! Owns taking the artifacts of an extended build out of the assembled builder: each a file or a directory.
+//!
+//! What the container sends is hostile input: it is spooled within a limit and read by `container_files`. A link at the
+//! place itself is followed as a path of the container; links below it stay links. Must not know the runtime image.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::container_files::{ContainerFiles, OutwardLinks};
+use super::produced::followed;
+use crate::engine::Container;
+use crate::failure::{Failure, FailureKind};
+use crate::image::ImagePath;
+use crate::image::layer::{Entry, Owner};
+use crate::stream::{pump, stream_to_reader};
+
+/// How many links at the place of an artifact are followed.
+const MAXIMUM_LINKS: usize = 8;
+
+/// Artifacts on their way into the runtime image.
+#[derive(Clone, Default)]
+pub struct RuntimeArtifacts(Vec<RuntimeArtifact>);
+
+#[derive(Clone)]
+struct RuntimeArtifact {
+    /// The directory that it goes to.
+    directory: ImagePath,
+    files: ContainerFiles,
+}
+
+/// Why the runtime image does not get its artifacts.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeArtifactError<E: Failure> {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(E),
+    /// It is not there.
+    #[error("`assemble` left nothing at `{path}`, which the runtime image is to get")]
+    Missing {
+        /// The place.
+        path: String,
+    },
+    /// Links lead in a circle.
+    #[error("`{path}`, which the runtime image is to get, is a link that leads in a circle")]
+    Circle {
+        /// The place.
+        path: String,
+    },
+    /// It is larger than allowed.
+    #[error("`{path}`, which the runtime image is to get, is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The place.
+        path: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// What the engine sent is nothing that can be taken over.
+    #[error("`{path}` cannot be taken into the runtime image")]
+    Read {
+        /// The place.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The copy cannot be written.
+    #[error("a copy of `{path}` cannot be written")]
+    Write {
+        /// The place.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl<E: Failure> Failure for RuntimeArtifactError<E> {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            Self::Missing { .. } | Self::Circle { .. } | Self::TooLarge { .. } | Self::Read { .. } => {
+                FailureKind::Artifact
+            }
+            Self::Write { .. } => FailureKind::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Engine(error) => error.hints(),
+            Self::Missing { .. } | Self::Circle { .. } => vec![
+                "name what `assemble` leaves with `--runtime-artifact PATH`, or correct the runtime image's label \
+                 `io.openshift.s2i.assemble-input-files`"
+                    .into(),
+            ],
+            Self::TooLarge { .. } => vec!["raise the limit with `--max-size` if the size is right".into()],
+            Self::Read { .. } => Vec::new(),
+            Self::Write { .. } => vec!["free some space, or name another directory with TMPDIR".into()],
+        }
+    }
+}
+
+impl RuntimeArtifacts {
+    /// Takes what is at each of the `places` (the first of a pair) for the directory that it goes to (the second);
+    /// copies are kept in `directory`, and one may have `limit` bytes.
+    ///
+    /// # Errors
+    /// [`RuntimeArtifactError`].
+    pub async fn take<C: Container>(
+        container: &C,
+        places: &[(ImagePath, ImagePath)],
+        limit: u64,
+        directory: &Path,
+    ) -> Result<Self, RuntimeArtifactError<C::Error>> {
+        let mut taken = Vec::new();
+        for (place, target) in places {
+            let files = take_one(container, place, limit, directory).await?;
+            taken.push(RuntimeArtifact { directory: target.clone(), files });
+        }
+        Ok(Self(taken))
+    }
+
+    /// The entries in the runtime image, without the directories that they go to.
+    pub(super) fn entries(&self, owner: Owner) -> Vec<Entry> {
+        self.0.iter().flat_map(|artifact| artifact.files.entries(&artifact.directory, owner)).collect()
+    }
+}
+
+async fn take_one<C: Container>(
+    container: &C,
+    place: &ImagePath,
+    limit: u64,
+    directory: &Path,
+) -> Result<ContainerFiles, RuntimeArtifactError<C::Error>> {
+    let shown = || place.to_string();
+    let mut path = place.clone();
+    for _ in 0..=MAXIMUM_LINKS {
+        let spooled = spool(container, &path, limit, directory).await;
+        let file = spooled.map_err(|fault| fault.of(place, limit))?;
+        let file = file.ok_or_else(|| RuntimeArtifactError::Missing { path: shown() })?;
+        let reading = tokio::task::spawn_blocking(move || ContainerFiles::read(&file, OutwardLinks::Kept));
+        let files = reading.await.map_err(io::Error::other).flatten();
+        let files = files.map_err(|source| RuntimeArtifactError::Read { path: shown(), source })?;
+        let Some(target) = files.only_link() else {
+            return match files.is_empty() {
+                // A pipe or a device.
+                true => Err(RuntimeArtifactError::Missing { path: shown() }),
+                false => Ok(files.below_name(place.file_name())),
+            };
+        };
+        let parent = path.parent().unwrap_or_else(|| path.clone());
+        let next = followed(&parent, target);
+        path = next.ok_or_else(|| RuntimeArtifactError::Missing { path: shown() })?;
+    }
+    Err(RuntimeArtifactError::Circle { path: shown() })
+}
+
+/// Why one place could not be spooled.
+enum Fault<E> {
+    Engine(E),
+    TooLarge,
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl<E: Failure> Fault<E> {
+    fn of(self, place: &ImagePath, limit: u64) -> RuntimeArtifactError<E> {
+        let path = place.to_string();
+        match self {
+            Self::Engine(error) => RuntimeArtifactError::Engine(error),
+            Self::TooLarge => RuntimeArtifactError::TooLarge { path, limit },
+            Self::Read(source) => RuntimeArtifactError::Read { path, source },
+            Self::Write(source) => RuntimeArtifactError::Write { path, source },
+        }
+    }
+}
+
+/// Copies the archive of one place to a file; nothing if nothing is there.
+async fn spool<C: Container>(
+    container: &C,
+    path: &ImagePath,
+    limit: u64,
+    directory: &Path,
+) -> Result<Option<Arc<File>>, Fault<C::Error>> {
+    let Some(stream) = container.archive(path).await.map_err(Fault::Engine)? else { return Ok(None) };
+    let file = tempfile::tempfile_in(directory).map_err(Fault::Write)?;
+    let (sender, reader) = stream_to_reader();
+    let copying = tokio::task::spawn_blocking(move || copy(reader, file, limit));
+    let (copied, ()) = tokio::join!(copying, pump(stream, sender));
+    match copied.unwrap_or_else(|panic| Err(Fault::Read(io::Error::other(panic)))) {
+        Ok(file) => Ok(Some(Arc::new(file))),
+        Err(Fault::TooLarge) => Err(Fault::TooLarge),
+        Err(Fault::Read(error)) => Err(Fault::Read(error)),
+        Err(Fault::Write(error)) => Err(Fault::Write(error)),
+        Err(Fault::Engine(never)) => match never {},
+    }
+}
+
+fn copy(mut reader: impl Read, mut file: File, limit: u64) -> Result<File, Fault<std::convert::Infallible>> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut copied: u64 = 0;
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(file),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Fault::Read(error)),
+        };
+        copied += count as u64;
+        if copied > limit {
+            return Err(Fault::TooLarge);
+        }
+        file.write_all(&buffer[..count]).map_err(Fault::Write)?;
+    }
+}
