@@ -8,7 +8,7 @@ use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::sandbox::RunnableImage;
 use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
-use super::{Built, BuiltImage, Error, Surroundings};
+use super::{Built, BuiltImage, BuiltSources, Error, Surroundings};
 use crate::image::{Digest, Platform};
 use crate::input::Artifact;
 use crate::plan::{Assembly, SourceStage, Takes};
@@ -69,9 +69,15 @@ pub(super) async fn build_prepared(
         artifact_digest: shown.artifact_digest,
         layer_digest: shown.layer_digest,
         index_digest: index,
+        sources: prepared.plan.source.as_ref().map(built_sources),
         images,
         runnable,
     })
+}
+
+fn built_sources(stage: &SourceStage) -> BuiltSources {
+    let (info, builder) = (stage.source.info.clone(), stage.builder.name.clone());
+    BuiltSources { info, builder, engine: stage.engine }
 }
 
 /// The images, the index of them, and what `--run` starts in the sandbox.

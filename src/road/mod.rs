@@ -51,8 +51,9 @@ use crate::detect::Facts;
 use crate::events::Events;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource, Origin};
-use crate::plan::{AssemblyKind, Plan};
+use crate::plan::{AssemblyKind, EngineKind, Plan};
 use crate::request::{Output, Request};
+use crate::source_build::SourceInfo;
 
 /// What was found out about an artifact.
 #[derive(Clone, Debug, Serialize)]
@@ -96,11 +97,26 @@ pub struct Built {
     pub layer_digest: Option<Digest>,
     /// Digest of the index, if an output has one.
     pub index_digest: Option<Digest>,
+    /// What was built first, if sources were.
+    pub sources: Option<BuiltSources>,
     /// Every image, one for each platform.
     pub images: Vec<BuiltImage>,
     /// What [`run`] starts, if it was asked for and no daemon has the image.
     #[serde(skip)]
     pub runnable: Option<RunnableImage>,
+}
+
+/// The sources of a build, and what built them.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltSources {
+    /// Where they came from.
+    #[serde(flatten)]
+    pub info: SourceInfo,
+    /// The source builder: a template with its version, or an image's name.
+    pub builder: String,
+    /// What ran its scripts.
+    pub engine: EngineKind,
 }
 
 /// The image for one platform.

@@ -174,6 +174,7 @@ mod tests {
             layer_digest: None,
             runnable: None,
             index_digest: None,
+            sources: None,
             images: Vec::new(),
         }
     }

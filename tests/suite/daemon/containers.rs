@@ -276,6 +276,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             layer_digest: None,
             runnable: None,
             index_digest: None,
+            sources: None,
             images: Vec::new(),
         };
         let (sender, signals) = tokio::sync::mpsc::unbounded_channel();

@@ -113,3 +113,38 @@ fn a_plan_runs_nothing() {
         assert_eq!(plan["stages"], serde_json::json!([]));
     });
 }
+
+#[test]
+fn the_result_says_what_was_built_and_by_what() {
+    let sources = Sources::new().with_script(".s2i/bin/assemble", MAKES);
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@team.example"])
+            .args(arguments)
+            .current_dir(sources.path())
+            .output()
+            .expect("git starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "the first"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let builder = crate::daemonless::PushedBase::new("s2i-kubesphere:1").name;
+    let url = format!("file://{}#main", sources.path().display());
+    let mut command = B2iCommand::without_daemon()
+        .args(["build", &url, "--source-builder", &builder, "--artifact", "out/app", "--tag", "service:1"])
+        .args(["--format", "json", "-o", "docker-archive:app.tar"]);
+    let output = command.run();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let result: serde_json::Value = serde_json::from_str(&output.stdout).expect("one JSON document");
+    let told = &result["sources"];
+    assert_eq!(told["commit"]["id"], commit.as_str(), "{result}");
+    assert_eq!(
+        (&told["commit"]["reference"], &told["commit"]["author"]),
+        (&"main".into(), &"Ada <ada@team.example>".into())
+    );
+    assert_eq!((&told["builder"], &told["engine"]), (&builder.into(), &"sandbox".into()));
+    assert_eq!((&result["builder"], &result["assembly"]), (&"binary:static".into(), &"place".into()));
+}
