@@ -73,6 +73,9 @@ pub enum MountSource {
     Path(PathBuf),
     /// A volume of the daemon's.
     Volume(String),
+    /// A directory of b2i's own cache that is kept from one container to the next, with the ids of the engine's containers.
+    /// Its top directory is the user's of the command.
+    BuildCache(PathBuf),
     /// An empty directory that is there as long as the container, and can be uploaded to before the command runs.
     Temporary,
 }

@@ -89,7 +89,9 @@ fn capabilities(dropped: &[String]) -> Vec<String> {
 
 fn mount(mount: &Mount) -> bollard::models::Mount {
     let (kind, source) = match &mount.source {
-        MountSource::Path(path) => (MountType::BIND, Some(path.display().to_string())),
+        MountSource::Path(path) | MountSource::BuildCache(path) => {
+            (MountType::BIND, Some(path.display().to_string()))
+        }
         MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone())),
         // Anonymous: it goes with the container, and can be uploaded to before that starts, unlike a tmpfs.
         MountSource::Temporary => (MountType::VOLUME, None),

@@ -263,12 +263,12 @@ impl Container for SandboxContainer {
             loop {
                 match keeper.answer(action)? {
                     Answer::Changed(change) => changes.push(*change),
-                    Answer::Complete { notes } => return Ok((changes, notes)),
+                    Answer::Complete { notes, made_to_mount } => return Ok((changes, notes, made_to_mount)),
                     answer => return Err(unexpected(action, &answer)),
                 }
             }
         });
-        let (changes, notes) = changes.await?;
+        let (changes, notes, made_to_mount) = changes.await?;
         for note in notes {
             events.note(note);
         }
@@ -280,7 +280,11 @@ impl Container for SandboxContainer {
             let paths = changes
                 .iter()
                 .map(|change| (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. })));
-            left_out(&self.spec.transient, paths).into_iter().map(str::to_owned).collect()
+            let mut transient = self.spec.transient.clone();
+            for path in &made_to_mount {
+                transient.push(ImagePath::new(path)?);
+            }
+            left_out(&transient, paths).into_iter().map(str::to_owned).collect()
         };
         let changes = changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
         let layer = layer(changes, left, self.date)?;

@@ -142,6 +142,16 @@ pub enum SandboxError {
     /// The cache could not be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Something that was asked for cannot be mounted.
+    #[error("the sandbox cannot {action}: {reason}")]
+    Mount {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        reason: String,
+        /// The way out, if there is one.
+        hint: Option<&'static str>,
+    },
     /// The child could not be started.
     #[error("cannot start `{}` as the sandbox's process: {source}", program.display())]
     Spawn {
@@ -177,6 +187,7 @@ impl SandboxError {
             FaultKind::Namespace => Self::Unavailable { hints: namespace_hints(fault.errno), action, reason },
             FaultKind::Overlay => Self::Unavailable { hints: overlay_hints(fault.errno), action, reason },
             FaultKind::Owner => Self::NoSuchId { action, reason },
+            FaultKind::Mount => Self::Mount { hint: mount_hint(fault.errno), action, reason },
             FaultKind::Result => Self::Result { action, reason },
             FaultKind::Archive | FaultKind::Other => Self::Other { action, reason },
         }
@@ -238,6 +249,10 @@ fn overlay_hints(errno: Option<i32>) -> Vec<String> {
     hints
 }
 
+fn mount_hint(errno: Option<i32>) -> Option<&'static str> {
+    (errno == Some(libc::ENOSYS)).then_some("mounts in the sandbox need Linux 5.12")
+}
+
 fn tail(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         return String::new();
@@ -266,6 +281,7 @@ impl Failure for SandboxError {
             | Self::Result { .. }
             | Self::Layer(_)
             | Self::Path(_) => FailureKind::Assemble,
+            Self::Mount { .. } => FailureKind::Usage,
             Self::File(error) => error.kind(),
         }
     }
@@ -290,6 +306,7 @@ impl Failure for SandboxError {
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::TimedOut { .. } => vec!["give it more time with `--timeout`".into()],
+            Self::Mount { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             Self::File(error) => error.hints(),
             _ => Vec::new(),
         }

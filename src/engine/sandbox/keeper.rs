@@ -3,18 +3,17 @@
 //! The child has no name that anybody could kill it by: it lives as long as this end of the socket is open, and takes
 //! everything inside with it. Must not know what is asked.
 
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::fs::File;
+use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-
 use super::child::CHILD_ARGUMENT;
+use super::descriptors;
 use super::error::SandboxError;
 use super::mapping::Mapping;
 use super::protocol::{Answer, FrameKind, Identity, Purpose, Request, Setup};
@@ -137,23 +136,18 @@ impl Keeper {
 
     /// Takes the three files that the child sends with its next byte.
     pub(super) fn files(&self, action: &'static str) -> Result<[OwnedFd; 3], SandboxError> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut byte = [0];
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let received =
-            rustix::net::recvmsg(&self.channel, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags);
-        received.map_err(|error| lost(action, &error.into()))?;
-        let mut files = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(sent) = message {
-                files.extend(sent);
-            }
-        }
-        files.try_into().map_err(|files: Vec<OwnedFd>| {
-            let reason = format!("it sent {} files where three were expected", files.len());
-            SandboxError::Lost { action, reason }
-        })
+        descriptors::receive(&self.channel).map_err(|error| lost(action, &error))
+    }
+
+    /// Hands a file over.
+    pub(super) fn hand(&self, file: BorrowedFd<'_>, action: &'static str) -> Result<(), SandboxError> {
+        descriptors::send(&self.channel, &[file]).map_err(|error| lost(action, &error))
+    }
+
+    /// The child's user namespace.
+    pub(super) fn user_namespace(&self) -> io::Result<File> {
+        let pid = self.process.lock().unwrap_or_else(PoisonError::into_inner).id();
+        File::open(format!("/proc/{pid}/ns/user"))
     }
 
     /// Ends the child without waiting: whoever reads from it gets an error.

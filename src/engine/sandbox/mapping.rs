@@ -151,6 +151,11 @@ impl Mapping {
         matches!(self.way, Way::Helpers { .. } | Way::Direct)
     }
 
+    /// Whether it is root's own, who may map ids of file systems too.
+    pub(super) fn is_of_root(&self) -> bool {
+        self.way == Way::Direct
+    }
+
     /// Gives the child, which waits in a new user namespace, its ids.
     pub(super) fn write(&self, pid: u32) -> Result<(), SandboxError> {
         let failed = |action: &str, error: &std::io::Error| {

@@ -7,11 +7,14 @@
 mod changes;
 mod child;
 mod container;
+mod descriptors;
+mod detached;
 mod error;
 mod keeper;
 mod layers;
 mod limits;
 mod mapping;
+mod mounts;
 mod program;
 mod protocol;
 
@@ -32,6 +35,7 @@ use self::keeper::Keeper;
 use self::layers::Unpacking;
 use self::limits::ControlGroup;
 use self::mapping::Mapping;
+use self::mounts::Mounting;
 use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
 use super::{ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
@@ -107,7 +111,8 @@ impl SandboxEngine {
         new_layer: Option<&ImageLayer>,
     ) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
-        check_mounts(&spec)?;
+        check_supported(&spec)?;
+        mounts::check(&spec, &self.settings.cache)?;
         let (mapping, remark) = self.mapping()?;
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
         if let Some(remark) = remark {
@@ -129,9 +134,11 @@ impl SandboxEngine {
         let directory = partial.path.clone();
         let keeper = start_container(settings, &mapping, &directory, trees, root, files)?;
         partial.keep();
-        let environment = environment(&self.image.config, &spec.environment);
         let runtime = &self.image.config;
         let user = spec.user.clone().unwrap_or_else(|| runtime.user().to_owned());
+        let mounting = Mounting { keeper: &keeper, mapping: &mapping, user: &user, events: &self.events };
+        mounting.mount_all(&spec.mounts)?;
+        let environment = environment(&self.image.config, &spec.environment);
         let working_directory = match runtime.working_dir() {
             "" => "/".to_owned(),
             directory => directory.to_owned(),
@@ -188,9 +195,8 @@ impl Engine for SandboxEngine {
 }
 
 /// Refuses what the sandbox cannot give, which would otherwise be missing in silence.
-fn check_mounts(spec: &ContainerSpec) -> Result<(), SandboxError> {
+fn check_supported(spec: &ContainerSpec) -> Result<(), SandboxError> {
     let asked = [
-        (!spec.mounts.is_empty(), "mount directories"),
         (!spec.add_hosts.is_empty(), "add to the hosts file"),
         (!spec.drop_capabilities.is_empty(), "drop capabilities one by one"),
     ];

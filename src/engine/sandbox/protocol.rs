@@ -129,12 +129,45 @@ pub(super) enum Request {
         /// Absolute path in the container.
         path: String,
     },
+    /// Mount something. What is handed over follows with one byte.
+    Mount(Box<MountRequest>),
     /// Run a command.
     Run(Box<Command>),
     /// Send this signal to the command that runs.
     Signal(u8),
     /// Send what changed.
     TakeChanges,
+}
+
+/// Something to be mounted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MountRequest {
+    /// What.
+    pub(super) tree: MountedTree,
+    /// Its name in messages.
+    pub(super) shown: String,
+    /// Absolute path in the container; made if it is not there.
+    pub(super) target: String,
+    /// Whether it can only be read.
+    pub(super) read_only: bool,
+    /// Whether its top directory is to belong to the user.
+    pub(super) is_own: bool,
+    /// Who will use it: `user[:group]`.
+    pub(super) user: String,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum MountedTree {
+    /// A directory or file of this machine, as far as the child may see it.
+    Path(PathBuf),
+    /// One that b2i hands over.
+    Handed,
+    /// A new directory, which goes with the container.
+    Temporary {
+        /// Its name among the container's own.
+        name: String,
+    },
 }
 
 /// A command to run.
@@ -191,6 +224,11 @@ pub(super) enum Answer {
     TooLarge(u64),
     /// The bytes follow.
     File,
+    /// It is mounted.
+    Mounted {
+        /// Whether the user can write to it, if that was asked for.
+        can_write: bool,
+    },
     /// The command starts; the other ends of its standard input, output and error come with the next byte.
     Streams,
     /// The command ended with this code.
@@ -207,6 +245,8 @@ pub(super) enum Answer {
     Complete {
         /// What was left out.
         notes: Vec<String>,
+        /// Absolute paths of what was made to mount something at, and is no change.
+        made_to_mount: Vec<String>,
     },
     /// A step failed.
     Failed(Fault),
@@ -236,6 +276,8 @@ pub(super) enum FaultKind {
     Archive,
     /// An owner has no id here.
     Owner,
+    /// Something cannot be mounted.
+    Mount,
     /// The result cannot be a layer.
     Result,
     /// Something else.

@@ -74,7 +74,7 @@ impl SourceWork<'_> {
                 CachePlace::Directories { .. } => {
                     let description =
                         BuildCacheDescription { template: template.to_owned(), name: cache.name.clone() };
-                    MountSource::Path(held.tree(&description, |path| self.remove_cache(path))?)
+                    MountSource::BuildCache(held.tree(&description, |path| self.remove_cache(path))?)
                 }
             };
             caches.mounts.push(Mount { source, target: cache.path.clone(), read_only: false });

@@ -9,6 +9,7 @@ mod changes;
 mod escapes;
 mod layers;
 mod limits;
+mod mounts;
 mod programs;
 mod runs;
 

@@ -4,12 +4,12 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::namespace::{Place, failed};
+use super::namespace::{Place, failed, through_proc};
 use super::room::{HOST_NAME, RESOLVER};
 use super::tree;
 use crate::engine::sandbox::protocol::{Fault, FaultKind};
@@ -19,6 +19,11 @@ const HOSTS: &str = "/etc/hosts";
 
 /// Makes the directory if the image has none, as Docker does for the working directory.
 pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
+    open_or_make(place, path, &mut Vec::new()).map(drop)
+}
+
+/// Opens a directory as the container would, and makes what is missing of it; `made` gets the paths of that.
+pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) -> Result<OwnedFd, Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let failed = |error| failed(FaultKind::Result, format!("make the directory `{path}`"), error);
     let mut handle = tree::open_in_root(place.root()?, b"", flags).map_err(failed)?;
@@ -28,17 +33,31 @@ pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
         handle = match tree::open_in_root(place.root()?, seen.as_bytes(), flags) {
             Err(Errno::NOENT) => {
                 rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-                let made = tree::open_in_root(place.root()?, seen.as_bytes(), flags).map_err(failed)?;
+                let new = tree::open_in_root(place.root()?, seen.as_bytes(), flags).map_err(failed)?;
                 let root = tree::Attributes { mode: 0o755, uid: 0, gid: 0 };
-                tree::set_attributes(&made, &root, place.identity).map_err(|error| {
+                tree::set_attributes(&new, &root, place.identity).map_err(|error| {
                     Fault::system(FaultKind::Other, format!("set the owner of `{path}`"), &error)
                 })?;
-                made
+                made.push(image_path(place, &new)?);
+                new
             }
             result => result.map_err(failed)?,
         };
     }
-    Ok(())
+    Ok(handle)
+}
+
+/// The path of an open file in the container, whatever links led to it.
+pub(super) fn image_path(place: &Place, file: &OwnedFd) -> Result<String, Fault> {
+    let path_of = |file: BorrowedFd<'_>| {
+        rustix::fs::readlink(through_proc(file), Vec::new())
+            .map_err(|error| failed(FaultKind::Other, "find the path of a file", error))
+    };
+    let (root, path) = (path_of(place.root()?)?, path_of(file.as_fd())?);
+    let below = path.to_bytes().strip_prefix(root.to_bytes());
+    let below = below.and_then(|path| std::str::from_utf8(path).ok()).map(str::to_owned);
+    let outside = || Fault::refused(FaultKind::Other, "find the path of a file", "it is not the container's");
+    below.ok_or_else(outside)
 }
 
 /// Makes an empty file, over which the host's settings are mounted; it is not part of the change.

@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod init;
 mod lookup;
 mod member;
+mod mounts;
 mod namespace;
 mod rights;
 mod room;
@@ -29,8 +30,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use super::descriptors;
 use super::protocol::{
-    Answer, Fault, FaultKind, FrameKind, Purpose, Request, Setup, read_message, write_frame, write_message,
+    Answer, Fault, FaultKind, FrameKind, MountedTree, Purpose, Request, Setup, read_message, write_frame,
+    write_message,
 };
 use namespace::Place;
 pub(super) use room::HOST_NAME;
@@ -110,7 +113,7 @@ impl Child {
         match &setup.purpose {
             Purpose::Remove { directory } => {
                 tree::empty(directory)?;
-                Ok(self.answer(&Answer::Complete { notes: Vec::new() })?)
+                Ok(self.answer(&Answer::Complete { notes: Vec::new(), made_to_mount: Vec::new() })?)
             }
             Purpose::Unpack { directory } => {
                 rights::limit_address_space(ADDRESS_SPACE);
@@ -174,6 +177,17 @@ impl Child {
             }
             Request::Download { path, limit } => self.download(place, &path, limit),
             Request::Archive { path } => archive::send(&mut self.channel, place.root()?, &path),
+            Request::Mount(request) => {
+                let handed = match request.tree {
+                    MountedTree::Handed => {
+                        let [tree] = descriptors::receive(&self.channel)?;
+                        Some(tree)
+                    }
+                    MountedTree::Path(_) | MountedTree::Temporary { .. } => None,
+                };
+                let can_write = mounts::mount(place, &request, handed)?;
+                Ok(self.answer(&Answer::Mounted { can_write })?)
+            }
             Request::Run(command) => {
                 let Some(cgroups) = cgroups.take() else {
                     let reason = "a container runs one command, and it has run";
@@ -185,7 +199,8 @@ impl Child {
                 let notes = changes::send(place, |change| {
                     write_message(&mut self.channel, &Answer::Changed(Box::new(change)))
                 })?;
-                Ok(self.answer(&Answer::Complete { notes })?)
+                let made_to_mount = place.made_to_mount.iter().cloned().collect();
+                Ok(self.answer(&Answer::Complete { notes, made_to_mount })?)
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Order matters: a mount made before the mount namespace was taken over could not be seen in it, and a path opened
 //! before leads to the old one. So every path is opened after [`separate_mounts`]. Must not know what runs inside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -74,6 +74,8 @@ pub(super) struct Place {
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
     /// The assemble user's numbers, once something has run.
     pub(super) ran_as: Option<(u32, u32)>,
+    /// Paths of what was made to mount something at.
+    pub(super) made_to_mount: BTreeSet<String>,
     /// Whether a file was made that resolver settings are mounted over.
     pub(super) has_own_resolver: bool,
     root: Option<OwnedFd>,
@@ -123,6 +125,7 @@ impl Place {
             directory: directory.to_owned(),
             link_owners: HashMap::new(),
             ran_as: None,
+            made_to_mount: BTreeSet::new(),
             has_own_resolver: false,
             root: Some(root),
         })
@@ -172,7 +175,7 @@ pub(super) fn unmount(directory: &Path) {
     }
 }
 
-fn make_directory(parent: &OwnedFd, name: &str, identity: Identity) -> Result<(), Fault> {
+pub(super) fn make_directory(parent: &OwnedFd, name: &str, identity: Identity) -> Result<(), Fault> {
     let failed = |error| failed(FaultKind::Other, format!("make the directory `{name}`"), error);
     rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
     if matches!(identity, Identity::Ranges { .. }) {
@@ -184,7 +187,7 @@ fn make_directory(parent: &OwnedFd, name: &str, identity: Identity) -> Result<()
 }
 
 /// A path for mount options, in which the characters of a real path would have to be escaped.
-fn through_proc(handle: BorrowedFd<'_>) -> String {
+pub(super) fn through_proc(handle: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", handle.as_raw_fd())
 }
 

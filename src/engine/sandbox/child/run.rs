@@ -3,8 +3,7 @@
 //! Must not know what the command is for.
 
 use std::fs::File;
-use std::io::{IoSlice, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
@@ -23,6 +21,7 @@ use super::namespace::{Place, failed, unshare};
 use super::room::RESOLVER;
 use super::user::{Account, resolve};
 use super::{files, lookup};
+use crate::engine::sandbox::descriptors;
 use crate::engine::sandbox::protocol::{
     Answer, Command, Fault, FaultKind, FrameKind, Identity, Request, Streams, read_message, write_frame,
     write_message,
@@ -60,7 +59,7 @@ pub(super) fn run(
     let mut running = start(place, &command, &account, cgroups)?;
     if let Some(theirs) = running.handed_out.take() {
         write_message(channel, &Answer::Streams)?;
-        send_files(channel, &theirs)?;
+        descriptors::send(channel, &theirs.each_ref().map(AsFd::as_fd))?;
     }
     let end = running.follow(channel, command.milliseconds.map(Duration::from_millis));
     running.kill();
@@ -298,20 +297,6 @@ struct Ready {
     stdout: bool,
     stderr: bool,
     status: bool,
-}
-
-/// Sends open files with one byte.
-fn send_files(channel: &UnixStream, files: &[OwnedFd; 3]) -> Result<(), Stop> {
-    let files = files.each_ref().map(AsFd::as_fd);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    // The space was made for them.
-    ancillary.push(SendAncillaryMessage::ScmRights(&files));
-    let byte = [IoSlice::new(b"f")];
-    match rustix::net::sendmsg(channel, &byte, &mut ancillary, SendFlags::NOSIGNAL) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Stop::Gone),
-    }
 }
 
 fn timespec(duration: Duration) -> Timespec {

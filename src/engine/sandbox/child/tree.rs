@@ -142,8 +142,9 @@ fn remove(top: &OwnedFd, name: &CString, moved: &mut u64) -> Result<(), Errno> {
     if !is_directory(top, name)? {
         return rustix::fs::unlinkat(top, name, AtFlags::empty());
     }
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let directory = rustix::fs::openat(top, name, flags, Mode::empty())?;
+    // What is mounted there is somebody else's: better an error than to empty it.
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let directory = resolve_open(top, name.to_bytes(), OFlags::RDONLY | OFlags::DIRECTORY, resolve)?;
     for below in names(&directory)? {
         let removed = match is_directory(&directory, &below) {
             Ok(true) => move_up(&directory, &below, top, moved),

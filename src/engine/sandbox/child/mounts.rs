@@ -1,0 +1,197 @@
+//! Owns mounting directories and files in a container before its command runs, and the places made to mount them at.
+//!
+//! A place is found as the container would find it, so no link of the image leads out of its root. What is made on the way
+//! is remembered: none of it is part of the change. Must not decide what may be mounted; b2i does.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
+
+use super::namespace::{MOUNT_POINTS, Place, failed};
+use super::user::{Account, resolve};
+use super::{files, lookup, tree};
+use crate::engine::sandbox::detached::DetachedTree;
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, MountRequest, MountedTree};
+
+/// How the kernel shows users and groups that are not mapped.
+const UNKNOWN: u32 = 65534;
+
+/// Mounts a tree; says whether the user that the command will be can write to it.
+pub(super) fn mount(
+    place: &mut Place,
+    request: &MountRequest,
+    handed: Option<OwnedFd>,
+) -> Result<bool, Fault> {
+    let account = account(place, &request.user)?;
+    let tree = detached(place, request, handed)?;
+    let stat = rustix::fs::fstat(&tree)
+        .map_err(|error| failed(FaultKind::Mount, format!("look at `{}`", request.shown), error))?;
+    if request.is_own
+        && let Some(account) = &account
+    {
+        give_away(&tree, account, place.identity)?;
+    }
+    let target = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => directory_for(place, request)?,
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            return Err(refused(request, "it is a device, and the container could not open it"));
+        }
+        _ => file_for(place, request)?,
+    };
+    refuse_place(place, request, &target)?;
+    tree.mount_at(target.as_fd())
+        .map_err(|error| failed(FaultKind::Mount, format!("mount `{}`", request.shown), error))?;
+    let is_written = !request.read_only && !request.is_own;
+    Ok(!is_written || account.is_none_or(|account| can_write(&stat, &account, place.identity)))
+}
+
+fn refused(request: &MountRequest, reason: &str) -> Fault {
+    Fault::refused(FaultKind::Mount, format!("mount `{}` at `{}`", request.shown, request.target), reason)
+}
+
+/// Who the command will be; nobody if the image does not know the user, which is told when the command is to run.
+fn account(place: &Place, user: &str) -> Result<Option<Account>, Fault> {
+    let passwd = lookup::accounts(place.root()?, "/etc/passwd")?;
+    let group = lookup::accounts(place.root()?, "/etc/group")?;
+    Ok(resolve(user, &passwd, &group).ok())
+}
+
+/// The tree, restricted to what a container may do with it.
+fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> Result<DetachedTree, Fault> {
+    let copy_of = |path: &Path| {
+        DetachedTree::copy_of(path)
+            .map_err(|error| failed(FaultKind::Mount, format!("open `{}`", request.shown), error))
+    };
+    let tree = match (&request.tree, handed) {
+        (MountedTree::Path(path), _) => copy_of(path)?,
+        (MountedTree::Temporary { name }, _) => {
+            let directory = tree::open_directory(&place.directory)?;
+            super::namespace::make_directory(&directory, name, place.identity)?;
+            copy_of(&place.directory.join(name))?
+        }
+        (MountedTree::Handed, Some(tree)) => tree.into(),
+        (MountedTree::Handed, None) => return Err(refused(request, "it was not handed over")),
+    };
+    tree.restrict(request.read_only).map_err(|error| {
+        Fault::system(FaultKind::Mount, format!("restrict what can be done in `{}`", request.shown), &error)
+    })?;
+    Ok(tree)
+}
+
+/// The directory to mount at, made if it is not there.
+fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
+    let mut made = Vec::new();
+    let target = files::open_or_make(place, &request.target, &mut made)?;
+    place.made_to_mount.extend(made);
+    Ok(target)
+}
+
+/// The file to mount at, made if nothing is there.
+fn file_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
+    let path = request.target.as_str();
+    let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
+    match tree::open_in_root(place.root()?, path.as_bytes(), OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        result => return result.map_err(failed),
+    }
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut made = Vec::new();
+    let directory = files::open_or_make(place, directory, &mut made)?;
+    // Fails for a link that leads nowhere, as it should.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
+    let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
+    tree::set_attributes(&file, &root, place.identity)
+        .map_err(|error| Fault::system(FaultKind::Mount, format!("make the file `{path}`"), &error))?;
+    made.push(files::image_path(place, &file)?);
+    place.made_to_mount.extend(made);
+    Ok(file)
+}
+
+/// Refuses what the room of the command would hide again, and the root itself.
+fn refuse_place(place: &Place, request: &MountRequest, target: &OwnedFd) -> Result<(), Fault> {
+    let path = files::image_path(place, target)?;
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    match parts.next() {
+        None => Err(refused(request, "that is the container's root")),
+        Some(first) if MOUNT_POINTS.contains(&first) => {
+            Err(refused(request, &format!("`/{first}` is made anew in every container")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Gives the top directory to the user of the command. With one mapped id it is that user's already.
+fn give_away(tree: &DetachedTree, account: &Account, identity: Identity) -> Result<(), Fault> {
+    if identity == Identity::Single {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    rustix::fs::chownat(tree, "", Some(user), Some(group), AtFlags::EMPTY_PATH)
+        .map_err(|error| failed(FaultKind::Mount, "give a directory to the user of the command", error))
+}
+
+/// Whether the command may write there, as far as the owner and the mode say.
+fn can_write(stat: &Stat, account: &Account, identity: Identity) -> bool {
+    // With one mapped id, everything of the command is that one's.
+    let (uid, gid) = match identity {
+        Identity::Single => (0, 0),
+        Identity::Host | Identity::Ranges { .. } => (account.uid, account.gid),
+    };
+    let is_known = identity == Identity::Host || stat.st_uid != UNKNOWN && stat.st_gid != UNKNOWN;
+    let is_ours = match identity {
+        Identity::Ranges { users, groups } => stat.st_uid < users && stat.st_gid < groups,
+        Identity::Host | Identity::Single => true,
+    };
+    if account.uid == 0 && is_known && is_ours {
+        return true;
+    }
+    let bit = if stat.st_uid == uid {
+        0o200
+    } else if stat.st_gid == gid || account.groups.contains(&stat.st_gid) {
+        0o020
+    } else {
+        0o002
+    };
+    stat.st_mode & bit != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(uid: u32, gid: u32) -> Account {
+        Account { uid, gid, groups: vec![77], home: "/".into() }
+    }
+
+    fn stat(uid: u32, gid: u32, mode: u32) -> Stat {
+        let mut stat = rustix::fs::stat("/").expect("the root is there");
+        (stat.st_uid, stat.st_gid, stat.st_mode) = (uid, gid, mode);
+        stat
+    }
+
+    #[test]
+    fn who_can_write_is_told_by_owner_group_and_mode() {
+        let ranges = Identity::Ranges { users: 1000, groups: 1000 };
+        for (identity, owner, mode, user, can) in [
+            (ranges, (0, 0), 0o755, (5, 1), false),
+            (ranges, (0, 0), 0o757, (5, 1), true),
+            (ranges, (0, 0), 0o775, (5, 0), true),
+            (ranges, (0, 77), 0o775, (5, 1), true),
+            (ranges, (5, 0), 0o755, (5, 1), true),
+            (ranges, (5, 0), 0o555, (0, 0), true),
+            // Root inside has no rights over files of ids that are not mapped, or not inside of the command's namespace.
+            (ranges, (UNKNOWN, UNKNOWN), 0o755, (0, 0), false),
+            (ranges, (1000, 1000), 0o755, (0, 0), false),
+            (Identity::Single, (0, 0), 0o755, (5, 1), true),
+            (Identity::Single, (UNKNOWN, UNKNOWN), 0o755, (5, 1), false),
+            (Identity::Host, (UNKNOWN, 1), 0o700, (0, 0), true),
+            (Identity::Host, (1, 1), 0o700, (2, 2), false),
+        ] {
+            let found = can_write(&stat(owner.0, owner.1, mode), &account(user.0, user.1), identity);
+            assert_eq!(found, can, "{identity:?} {owner:?} {mode:o} {user:?}");
+        }
+    }
+}
