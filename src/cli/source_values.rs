@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::engine::{Capability, UnknownCapability};
 use crate::image::ImagePath;
 use crate::source_build::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
 
@@ -104,13 +105,8 @@ pub(super) fn add_host(text: &str) -> Result<String, String> {
 }
 
 /// A capability, with or without `CAP_`; or all of them.
-pub(super) fn capability(text: &str) -> Result<String, String> {
-    let name = text.trim().to_ascii_uppercase();
-    let bare = name.strip_prefix("CAP_").unwrap_or(&name);
-    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
-        return Err(format!("`{text}` is no capability: write one such as NET_RAW, or ALL"));
-    }
-    Ok(bare.to_owned())
+pub(super) fn capability(text: &str) -> Result<Capability, String> {
+    text.parse().map_err(|error: UnknownCapability| error.to_string())
 }
 
 /// `http(s)://…`, `file://…` (relative paths too), `image:///…` or a directory.
@@ -182,8 +178,11 @@ mod tests {
         for text in ["db", "db:", ":1.2.3.4", "db:name", "a b:1.2.3.4"] {
             assert!(add_host(text).is_err(), "{text}");
         }
-        assert_eq!(capability("cap_net_raw"), Ok("NET_RAW".into()));
-        assert!(capability("net raw").is_err() && capability("").is_err());
+        assert!(capability("cap_net_raw").is_ok_and(|found| found.to_string() == "NET_RAW"));
+        assert_eq!(
+            capability("net_row"),
+            Err("`net_row` is no capability: write one such as NET_RAW, or ALL".into())
+        );
         assert!(matches!(scripts_source("image:///usr/s2i"), Ok(ScriptsSource::Image(_))));
         assert_eq!(scripts_source("file://s2i/bin"), Ok(ScriptsSource::Directory("s2i/bin".into())));
         assert!(matches!(scripts_source("https://host.example/s2i"), Ok(ScriptsSource::Url(_))));

@@ -3,6 +3,7 @@
 //! The trait is what `assemble/` works with; `docker` and, on Linux, `sandbox` implement it. Knows no plan and no
 //! artifact.
 
+mod capability;
 pub mod docker;
 mod output;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::capability::{Capability, UnknownCapability};
 use crate::events::Events;
 use crate::image::layer::Layer;
 use crate::image::{ImageConfig, ImagePath};
@@ -45,7 +47,7 @@ pub struct ContainerSpec {
     /// Lines `HOST:ADDRESS` of its hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the command does not get, whatever engine and user would give it.
-    pub drop_capabilities: Vec<String>,
+    pub drop_capabilities: Vec<Capability>,
     /// The file that gets the command's standard output as it is; none means that it is told line by line.
     pub stdout: Option<Arc<File>>,
     /// The config of the image, if the container itself may become an image: then it has nothing of the engine's own

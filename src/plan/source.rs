@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{EngineKind, PlanWarning, PlannedBuilder};
 use crate::builder::ProducedKind;
 use crate::detect::facts::Kind;
+use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::request::Limits;
 use crate::source_build::{SourceInfo, VolumeRequest};
@@ -52,7 +53,7 @@ pub struct SourceStage {
     /// Lines for the hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the scripts do not get.
-    pub drop_capabilities: Vec<String>,
+    pub drop_capabilities: Vec<Capability>,
     /// ONBUILD instructions of the builder, which are carried out; empty if its scripts take their place.
     pub on_build: Vec<String>,
     /// The image whose `save-artifacts` gives what the build before left.

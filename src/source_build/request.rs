@@ -8,6 +8,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::source::{SourceLocation, SourceOptions};
+use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference};
 use crate::request::{BuilderRequest, PullPolicy};
 
@@ -51,7 +52,7 @@ pub struct SourceBuildRequest {
     /// `HOST:ADDRESS` lines for the container's hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the container does not get.
-    pub drop_capabilities: Vec<String>,
+    pub drop_capabilities: Vec<Capability>,
     /// Label `io.k8s.display-name`; none means the tag.
     pub display_name: Option<String>,
     /// Label `io.k8s.description`.

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::config::values::BuilderName;
+use crate::engine::Capability;
 use crate::image::ImageReference;
 use crate::source_build::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
 
@@ -58,7 +59,7 @@ pub(in crate::cli) struct SourceArguments {
     pub(in crate::cli) add_host: Vec<String>,
     /// Take a capability away from assemble [repeatable]
     #[arg(long, value_name = "CAPABILITY", value_parser = source_values::capability)]
-    pub(in crate::cli) cap_drop: Vec<String>,
+    pub(in crate::cli) cap_drop: Vec<Capability>,
     /// Neither use nor fill the project's build caches
     #[arg(long)]
     pub(in crate::cli) no_build_cache: bool,

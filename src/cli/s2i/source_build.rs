@@ -282,7 +282,7 @@ pub(super) mod tests {
             r#"context_directory: Some("web"), submodules: false, exclude: Some("x"), follow_links: false"#,
             "keep_builder: true",
             r#"injections: [Injection { source: "/a", destination: Some("b") }, Injection { source: "/c", destination: None }]"#,
-            r#"drop_capabilities: ["NET_RAW", "CHOWN"]"#,
+            r#"drop_capabilities: [NET_RAW, CHOWN]"#,
             r#"pull: Never, artifacts: [(ImagePath("/x"), Some("y")), (ImagePath("/z"), None)], assemble_user: Some("7")"#,
             "incremental: Some(PreviousImage { image: None, pull: Always, remove: true })",
             r#"display_name: Some("name"), description: Some("text")"#,

@@ -23,13 +23,11 @@ pub use commit::PlannedCommit;
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions};
 
+use super::capability::{Capability, kept};
 use super::{ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
 };
-
-/// What `assemble` needs to place and own files, and nothing else.
-const CAPABILITIES: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
 
 /// Most open files of a container on Podman.
 #[cfg(unix)]
@@ -64,7 +62,8 @@ impl DockerEngine {
             cap_drop: Some(vec!["ALL".into()]),
             // Podman gives a user other than root what is added here, where Docker gives it nothing: then a user who
             // was not allowed to be root could become it.
-            cap_add: is_root(spec).then(|| capabilities(&spec.drop_capabilities)),
+            cap_add: is_root(spec)
+                .then(|| kept(&spec.drop_capabilities).iter().map(Capability::to_string).collect()),
             extra_hosts: (!spec.add_hosts.is_empty()).then(|| spec.add_hosts.clone()),
             mounts: (!spec.mounts.is_empty()).then(|| spec.mounts.iter().map(mount).collect()),
             security_opt: Some(vec!["no-new-privileges".into()]),
@@ -74,17 +73,6 @@ impl DockerEngine {
             ..HostConfig::default()
         }
     }
-}
-
-/// What root keeps.
-fn capabilities(dropped: &[String]) -> Vec<String> {
-    let is_dropped = |name: &str| {
-        dropped.iter().any(|dropped| {
-            let dropped = dropped.to_ascii_uppercase();
-            dropped == "ALL" || dropped.strip_prefix("CAP_").unwrap_or(&dropped) == name
-        })
-    };
-    CAPABILITIES.into_iter().filter(|name| !is_dropped(name)).map(str::to_owned).collect()
 }
 
 fn mount(mount: &Mount) -> bollard::models::Mount {

@@ -18,6 +18,7 @@ use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
 use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request, Streams};
+use crate::engine::capability::{Capability, kept};
 use crate::engine::output::Output;
 use crate::engine::transient::left_out;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
@@ -44,6 +45,8 @@ pub struct SandboxContainer {
     pub(super) environment: Vec<(String, String)>,
     pub(super) user: String,
     pub(super) working_directory: String,
+    /// Lines of its hosts file that were asked for.
+    pub(super) hosts: Vec<String>,
     pub(super) date: u64,
     /// Whether a layer may still need what the child keeps.
     pub(super) is_taken: AtomicBool,
@@ -100,10 +103,18 @@ impl SandboxContainer {
             user: self.user.clone(),
             directory: self.working_directory.clone(),
             host_network: self.spec.network.is_some(),
+            hosts: self.hosts.clone(),
+            capabilities: self.capabilities(),
             processes: Some(limits.pids.unwrap_or(PROCESSES).into()),
             milliseconds: Some(u64::try_from(milliseconds).unwrap_or(u64::MAX)),
             streams: Streams::Captured,
         }
+    }
+
+    /// What the command may have, a bit for each.
+    fn capabilities(&self) -> u64 {
+        let kept = kept(&self.spec.drop_capabilities).into_iter();
+        kept.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
     }
 
     /// Sorts how the command ended.

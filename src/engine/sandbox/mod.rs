@@ -10,6 +10,7 @@ mod container;
 mod descriptors;
 mod detached;
 mod error;
+mod hosts;
 mod keeper;
 mod layers;
 mod limits;
@@ -111,7 +112,7 @@ impl SandboxEngine {
         new_layer: Option<&ImageLayer>,
     ) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
-        check_supported(&spec)?;
+        let hosts = hosts::lines(&spec.add_hosts, spec.network.as_deref())?;
         mounts::check(&spec, &self.settings.cache)?;
         let (mapping, remark) = self.mapping()?;
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
@@ -151,6 +152,7 @@ impl SandboxEngine {
             environment,
             user,
             working_directory,
+            hosts,
             date: settings.date,
             is_taken: AtomicBool::new(false),
             _layers: layers,
@@ -191,21 +193,6 @@ impl Engine for SandboxEngine {
         let engine = self.clone();
         let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, None)).await;
         created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
-    }
-}
-
-/// Refuses what the sandbox cannot give, which would otherwise be missing in silence.
-fn check_supported(spec: &ContainerSpec) -> Result<(), SandboxError> {
-    let asked = [
-        (!spec.add_hosts.is_empty(), "add to the hosts file"),
-        (!spec.drop_capabilities.is_empty(), "drop capabilities one by one"),
-    ];
-    match asked.into_iter().find(|(is_asked, _)| *is_asked) {
-        None => Ok(()),
-        Some((_, action)) => Err(SandboxError::Other {
-            action: action.into(),
-            reason: "the sandbox cannot; a daemon can (`--assemble docker`)".into(),
-        }),
     }
 }
 
@@ -307,6 +294,8 @@ fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
         user: "0:0".into(),
         directory: "/".into(),
         host_network: false,
+        hosts: Vec::new(),
+        capabilities: 0,
         processes: Some(16),
         milliseconds: Some(60_000),
         streams: Streams::Captured,

@@ -5,7 +5,7 @@
 //! anything itself.
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::detached::DetachedTree;
 use super::error::SandboxError;
@@ -73,10 +73,12 @@ impl Mounting<'_> {
                 let shown = path.display().to_string();
                 match self.mapped(path) {
                     Some(tree) => (MountedTree::Handed, Some(tree), shown),
-                    None => (MountedTree::Path(path.clone()), None, shown),
+                    None => (MountedTree::Path(path.to_path_buf()), None, shown),
                 }
             }
-            MountSource::BuildCache(path) => (MountedTree::Path(path.clone()), None, "a build cache".into()),
+            MountSource::BuildCache(path) => {
+                (MountedTree::Path(path.to_path_buf()), None, "a build cache".into())
+            }
             MountSource::Temporary => {
                 (MountedTree::Temporary { name: format!("temporary-{number}") }, None, "a directory".into())
             }
@@ -108,7 +110,7 @@ impl Mounting<'_> {
 
     /// What is at `path`, with a number on the disk as the same number inside. Nothing where b2i has no right to say so, or
     /// the file system cannot.
-    fn mapped(&self, path: &PathBuf) -> Option<DetachedTree> {
+    fn mapped(&self, path: &Path) -> Option<DetachedTree> {
         if !self.mapping.is_of_root() {
             return None;
         }
@@ -154,6 +156,7 @@ mod tests {
         let directory = root.path().join("home");
         std::fs::create_dir_all(directory.join("project")).expect("made");
         let cache = CacheDirectory::open(&directory.join("cache")).expect("opens");
+        std::fs::create_dir(directory.join("cache/part")).expect("made");
         std::os::unix::fs::symlink(directory.join("cache"), directory.join("link")).expect("links");
         let check = |source: MountSource, read_only| {
             let target = ImagePath::new("/mnt").expect("a path");
@@ -165,7 +168,7 @@ mod tests {
         };
         let path = |path: &str| MountSource::Path(directory.join(path));
         assert_eq!(check(path("project"), false), Ok(()));
-        for inside in ["", "cache", "cache/tmp", "link", "project/../cache"] {
+        for inside in ["", "cache", "cache/part", "link", "project/../cache"] {
             let error = check(path(inside), false).expect_err("the cache is in it");
             assert!(error.contains("b2i's own cache"), "{inside}: {error}");
             assert_eq!(check(path(inside), true), Ok(()), "{inside}");

@@ -183,6 +183,10 @@ pub(super) struct Command {
     pub(super) directory: String,
     /// Whether it keeps the host's network.
     pub(super) host_network: bool,
+    /// Lines that are added to its hosts file.
+    pub(super) hosts: Vec<String>,
+    /// The capabilities that it may have, a bit for each.
+    pub(super) capabilities: u64,
     /// Most processes, if they are counted.
     pub(super) processes: Option<u64>,
     /// Most milliseconds, if time is limited.

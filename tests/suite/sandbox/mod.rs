@@ -10,7 +10,9 @@ mod escapes;
 mod layers;
 mod limits;
 mod mounts;
+mod names;
 mod programs;
+mod rights;
 mod runs;
 
 use std::collections::BTreeMap;

@@ -165,7 +165,7 @@ fn no_link_leads_a_mount_out_of_the_root() {
         // The links lead to places in the image, which are not there: each is made for the mount alone.
         let spec = ContainerSpec { user: Some("0".into()), mounts, ..setup.spec(&script) };
         let made = setup.engine(vec![tar.finish()]).create(spec).await;
-        let error = made.err().expect("what a link leads to is not made");
+        let error = made.expect_err("what a link leads to is not made");
         assert!(error.to_string().contains("make the directory"), "{error}");
         assert_eq!(std::fs::read_dir(&outside).expect("lists").count(), 0);
 
@@ -192,7 +192,7 @@ fn no_link_leads_a_mount_out_of_the_root() {
         ] {
             let mounts = vec![mount(&shared, target, true)];
             let spec = ContainerSpec { mounts, ..setup.spec("true") };
-            let error = setup.engine(vec![tar.finish()]).create(spec).await.err().expect("refused");
+            let error = setup.engine(vec![tar.finish()]).create(spec).await.expect_err("refused");
             assert!(error.to_string().contains(reason), "{target}: {error}");
         }
     });
@@ -218,7 +218,7 @@ fn nothing_of_the_host_comes_with_a_mount() {
             mounts: vec![mount(Path::new("/dev/null"), "/place", true)],
             ..setup.spec("true")
         };
-        let error = setup.engine(Vec::new()).create(device).await.err().expect("refused");
+        let error = setup.engine(Vec::new()).create(device).await.expect_err("refused");
         assert!(error.to_string().contains("it is a device"), "{error}");
         // Paths that the user who started b2i may not enter.
         let hidden = setup.root().join("hidden");

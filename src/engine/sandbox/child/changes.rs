@@ -14,7 +14,6 @@ use rustix::io::Errno;
 
 use super::attributes::{Attributes, read_attributes};
 use super::namespace::{MOUNT_POINTS, Place, failed};
-use super::room::RESOLVER;
 use super::tree::{names, open_plain, recorded_owner};
 use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
 use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
@@ -129,9 +128,6 @@ impl Walk<'_> {
             let nothing = Kept { mode: 0, uid: 0, gid: 0 };
             let change = below.map(|_| change(&path, ChangeKind::Removed, nothing, Attributes::new()));
             return Ok(Some((change, None)));
-        }
-        if self.place.has_own_resolver && path == RESOLVER[1..] && stat.st_size == 0 {
-            return Ok(None);
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => self.directory(path, below, directory.is_hidden).map(Some),

@@ -1,21 +1,20 @@
-//! Owns the files that a container gets beside its image's: the working directory and what names are looked up in.
+//! Owns the files that a container gets beside its image's: the working directory, places to mount at, and the
+//! text of the hosts file.
 //!
 //! Must not make anything outside of the container's root, whatever its links say.
 
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::namespace::{Place, failed, through_proc};
-use super::room::{HOST_NAME, RESOLVER};
+use super::room::HOST_NAME;
 use super::tree;
-use crate::engine::sandbox::protocol::{Fault, FaultKind};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind};
 
 /// Names of machines, on the host and inside.
-const HOSTS: &str = "/etc/hosts";
+pub(super) const HOSTS: &str = "/etc/hosts";
 
 /// Makes the directory if the image has none, as Docker does for the working directory.
 pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
@@ -60,46 +59,19 @@ pub(super) fn image_path(place: &Place, file: &OwnedFd) -> Result<String, Fault>
     below.ok_or_else(outside)
 }
 
-/// Makes an empty file, over which the host's settings are mounted; it is not part of the change.
-pub(super) fn make_resolver(place: &mut Place) -> Result<(), Fault> {
-    make_file(place, RESOLVER, b"")?;
-    place.has_own_resolver = true;
-    Ok(())
-}
-
-/// Gives a program the names of this machine, as Docker does: its own, or with the host's network the host's.
-pub(super) fn make_hosts(place: &Place, host_network: bool) -> Result<(), Fault> {
+/// The text of the container's hosts file: the names of this machine as Docker has them, its own or with the host's
+/// network the host's, and what was asked for.
+pub(super) fn hosts(command: &Command) -> Vec<u8> {
     let own = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let text = match host_network {
+    let mut text = match command.host_network {
         true => std::fs::read(HOSTS).unwrap_or_else(|_| own.into()),
         false => own.into(),
     };
-    match etc(place).and_then(|etc| rustix::fs::unlinkat(&etc, file_name(HOSTS), AtFlags::empty())) {
-        Ok(()) | Err(Errno::NOENT) => make_file(place, HOSTS, &text),
-        // An image with something else there knows why.
-        Err(_) => Ok(()),
+    if text.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
     }
-}
-
-/// Makes a file of root's in `/etc`, where there is none.
-fn make_file(place: &Place, path: &str, text: &[u8]) -> Result<(), Fault> {
-    make_directory(place, "/etc")?;
-    let system = |error: std::io::Error| Fault::system(FaultKind::Result, format!("make {path}"), &error);
-    let etc = etc(place).map_err(|error| system(error.into()))?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = rustix::fs::openat(&etc, file_name(path), flags, Mode::from_raw_mode(0o644));
-    let mut made = File::from(made.map_err(|error| system(error.into()))?);
-    made.write_all(text).map_err(system)?;
-    let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
-    tree::set_attributes(&made.into(), &root, place.identity)
-        .map_err(|error| Fault::system(FaultKind::Other, format!("set the owner of {path}"), &error))
-}
-
-fn etc(place: &Place) -> Result<OwnedFd, Errno> {
-    let root = place.root().map_err(|_| Errno::NOENT)?;
-    tree::open_in_root(root, b"etc", OFlags::RDONLY | OFlags::DIRECTORY)
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    for line in &command.hosts {
+        text.extend(line.bytes().chain([b'\n']));
+    }
+    text
 }

@@ -275,8 +275,8 @@ impl Inside<'_> {
             .and_then(|()| rustix::stdio::dup2_stderr(&streams.stderr));
         done.map_err(|error| failed(FaultKind::Other, "connect the output", error))?;
         let filter = seccomp::filter().map_err(other("make the filter of system calls"))?;
-        let Account { uid, gid, groups, .. } = self.account;
-        rights::become_user(*uid, *gid, groups, self.identity).map_err(other("become the user"))?;
+        rights::become_user(self.account, self.command.capabilities, self.identity)
+            .map_err(other("become the user"))?;
         std::env::set_current_dir(&self.command.directory).map_err(other("enter the working directory"))?;
         rights::reset_signals();
         close_others().map_err(other("close files"))?;

@@ -9,11 +9,21 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
+use super::files::{self, HOSTS};
 use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::user::{Account, resolve};
-use super::{files, lookup, tree};
+use super::{lookup, tree};
 use crate::engine::sandbox::detached::DetachedTree;
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, MountRequest, MountedTree};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity, MountRequest, MountedTree};
+
+/// Name of the hosts file in the container's directory.
+const HOSTS_FILE: &str = "hosts";
+
+/// Where names are looked up, on the host and inside.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Most links that are followed to a file that is not there.
+const MAXIMUM_LINKS: usize = 8;
 
 /// How the kernel shows users and groups that are not mapped.
 const UNKNOWN: u32 = 65534;
@@ -38,13 +48,44 @@ pub(super) fn mount(
         FileType::CharacterDevice | FileType::BlockDevice => {
             return Err(refused(request, "it is a device, and the container could not open it"));
         }
-        _ => file_for(place, request)?,
+        _ => file_for(place, &request.target)?,
     };
     refuse_place(place, request, &target)?;
     tree.mount_at(target.as_fd())
         .map_err(|error| failed(FaultKind::Mount, format!("mount `{}`", request.shown), error))?;
     let is_written = !request.read_only && !request.is_own;
     Ok(!is_written || account.is_none_or(|account| can_write(&stat, &account, place.identity)))
+}
+
+/// Mounts what names are looked up in: the hosts file, and with the host's network the host's settings.
+pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fault> {
+    let hosts = place.directory.join(HOSTS_FILE);
+    let written = std::fs::write(&hosts, files::hosts(command));
+    written.map_err(|error| Fault::system(FaultKind::Mount, "write the hosts file", &error))?;
+    offer(place, &hosts, HOSTS, false)?;
+    if command.host_network && Path::new(RESOLVER).exists() {
+        offer(place, Path::new(RESOLVER), RESOLVER, true)?;
+    }
+    Ok(())
+}
+
+/// Mounts a file, if the image has none but a file there: one with something else knows why.
+fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Result<(), Fault> {
+    let is_other = |stat: Stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile;
+    let known = tree::open_in_root(place.root()?, target.as_bytes(), OFlags::PATH);
+    if known.and_then(rustix::fs::fstat).is_ok_and(is_other) {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| {
+        Fault::system(FaultKind::Mount, format!("mount what is to be at {target}"), &error)
+    };
+    let tree = DetachedTree::copy_of(file).map_err(|error| failed(error.into()))?;
+    tree.restrict(read_only).map_err(failed)?;
+    if !read_only {
+        give_away(&tree, &Account::root(), place.identity)?;
+    }
+    let target = file_for(place, target)?;
+    tree.mount_at(target.as_fd()).map_err(|error| failed(error.into()))
 }
 
 fn refused(request: &MountRequest, reason: &str) -> Fault {
@@ -88,18 +129,33 @@ fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, F
     Ok(target)
 }
 
-/// The file to mount at, made if nothing is there.
-fn file_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
-    let path = request.target.as_str();
+/// The file to mount at, made if nothing is there; at the end of links that lead nowhere yet, as Docker has it.
+fn file_for(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
-    match tree::open_in_root(place.root()?, path.as_bytes(), OFlags::PATH) {
-        Err(Errno::NOENT) => {}
-        result => return result.map_err(failed),
+    let mut path = path.to_owned();
+    for _ in 0..MAXIMUM_LINKS {
+        match tree::open_in_root(place.root()?, path.as_bytes(), OFlags::PATH) {
+            Err(Errno::NOENT) => {}
+            result => return result.map_err(failed),
+        }
+        let link = tree::open_in_root(place.root()?, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW);
+        let Ok(link) = link else { return make_file(place, &path) };
+        let target = rustix::fs::readlinkat(&link, "", Vec::new()).map_err(failed)?;
+        let target = target.to_str().map_err(|_| failed(Errno::ILSEQ))?;
+        path = match (target.starts_with('/'), path.rsplit_once('/')) {
+            (false, Some((directory, _))) => format!("{directory}/{target}"),
+            _ => target.to_owned(),
+        };
     }
+    Err(failed(Errno::LOOP))
+}
+
+/// Makes a file of root's that is not there.
+fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
+    let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     let mut made = Vec::new();
     let directory = files::open_or_make(place, directory, &mut made)?;
-    // Fails for a link that leads nowhere, as it should.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
     let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };

@@ -76,8 +76,6 @@ pub(super) struct Place {
     pub(super) ran_as: Option<(u32, u32)>,
     /// Paths of what was made to mount something at.
     pub(super) made_to_mount: BTreeSet<String>,
-    /// Whether a file was made that resolver settings are mounted over.
-    pub(super) has_own_resolver: bool,
     root: Option<OwnedFd>,
 }
 
@@ -126,7 +124,6 @@ impl Place {
             link_owners: HashMap::new(),
             ran_as: None,
             made_to_mount: BTreeSet::new(),
-            has_own_resolver: false,
             root: Some(root),
         })
     }

@@ -6,16 +6,8 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::user::Account;
 use crate::engine::sandbox::protocol::Identity;
-
-/// What `assemble` needs to place and own files, and nothing else; the same as on the Docker engine.
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID);
 
 /// Makes this process one that ends by its socket alone, and not because of a terminal.
 pub(super) fn prepare_child() -> io::Result<()> {
@@ -72,9 +64,11 @@ pub(super) fn limit(processes: Option<u64>) -> io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
-/// Becomes the user, with no more rights than [`CAPABILITIES`] for root and none for others, and no way to more.
-pub(super) fn become_user(uid: u32, gid: u32, groups: &[u32], identity: Identity) -> io::Result<()> {
-    for capability in CapabilitySet::all().difference(CAPABILITIES).iter() {
+/// Becomes the user, with no more rights than `capabilities` for root and none for others, and no way to more.
+pub(super) fn become_user(account: &Account, capabilities: u64, identity: Identity) -> io::Result<()> {
+    let Account { uid, gid, groups, .. } = account;
+    let allowed = CapabilitySet::from_bits_truncate(capabilities);
+    for capability in CapabilitySet::all().difference(allowed).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // The kernel is older than the capability.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
@@ -85,10 +79,10 @@ pub(super) fn become_user(uid: u32, gid: u32, groups: &[u32], identity: Identity
         let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         rustix::thread::set_thread_groups(&groups)?;
     }
-    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let (user, group) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
     rustix::thread::set_thread_res_gid(group, group, group)?;
     rustix::thread::set_thread_res_uid(user, user, user)?;
-    let kept = if uid == 0 { CAPABILITIES } else { CapabilitySet::empty() };
+    let kept = if *uid == 0 { allowed } else { CapabilitySet::empty() };
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets)?;
     rustix::thread::clear_ambient_capability_set()?;

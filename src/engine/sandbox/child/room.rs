@@ -66,11 +66,7 @@ pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
         .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;
     mount("proc", "proc", "proc", QUIET, None)?;
     make_devices()?;
-    let has_resolver = command.host_network && offer_resolver()?;
     pivot()?;
-    if has_resolver {
-        take_resolver()?;
-    }
     if command.streams == Streams::HandedOut && !command.host_network {
         // As in Docker's containers, where no port is another program's. Old kernels have no such file.
         let _ = std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
@@ -80,9 +76,6 @@ pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     }
     READ_ONLY.into_iter().try_for_each(make_read_only)
 }
-
-/// Where names are looked up, on the host and inside.
-pub(super) const RESOLVER: &str = "/etc/resolv.conf";
 
 /// The name of every container: not the host's, and always the same.
 pub(in crate::engine::sandbox) const HOST_NAME: &str = "sandbox";
@@ -125,35 +118,6 @@ fn make_devices() -> Result<(), Fault> {
 fn directory(path: &str) -> Result<(), Fault> {
     rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))
         .map_err(|error| failed(FaultKind::Other, format!("make /{path}"), error))
-}
-
-/// Where the host's resolver settings are between the two roots.
-const OFFERED: &str = "dev/resolv.conf";
-
-/// Keeps the host's settings for names at hand, while the host's root is still there.
-fn offer_resolver() -> Result<bool, Fault> {
-    if !Path::new(RESOLVER).exists() {
-        return Ok(false);
-    }
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let failed = |error| failed(FaultKind::Other, "take over the host's resolver settings", error);
-    drop(rustix::fs::open(OFFERED, flags, Mode::from_raw_mode(0o644)).map_err(failed)?);
-    rustix::mount::mount_bind(RESOLVER, OFFERED).map_err(failed)?;
-    let read_only = MountFlags::BIND | MountFlags::RDONLY | QUIET;
-    match rustix::mount::mount_remount(OFFERED, read_only, c"") {
-        // The host's mount has further flags, which are locked; nobody inside owns the file anyway.
-        Ok(()) | Err(Errno::PERM) => Ok(true),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Puts them in place. Only now: a link that the image has there leads nowhere but into the image.
-fn take_resolver() -> Result<(), Fault> {
-    let offered = format!("/{OFFERED}");
-    let failed = |error| failed(FaultKind::Other, format!("put the host's settings at {RESOLVER}"), error);
-    rustix::mount::mount_bind(&*offered, RESOLVER).map_err(failed)?;
-    rustix::mount::unmount(&*offered, UnmountFlags::DETACH).map_err(failed)?;
-    rustix::fs::unlink(&*offered).map_err(failed)
 }
 
 /// The current directory becomes the root, and the host's root is gone: the second `.` of `pivot_root` puts the old

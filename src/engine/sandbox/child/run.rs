@@ -18,9 +18,8 @@ use rustix::thread::UnshareFlags;
 use super::Stop;
 use super::init::{self, Ends, Start, Status};
 use super::namespace::{Place, failed, unshare};
-use super::room::RESOLVER;
 use super::user::{Account, resolve};
-use super::{files, lookup};
+use super::{files, lookup, mounts};
 use crate::engine::sandbox::descriptors;
 use crate::engine::sandbox::protocol::{
     Answer, Command, Fault, FaultKind, FrameKind, Identity, Request, Streams, read_message, write_frame,
@@ -46,12 +45,7 @@ pub(super) fn run(
     check_mapped(place.identity, &account)?;
     place.ran_as = Some((account.uid, account.gid));
     files::make_directory(place, &command.directory)?;
-    if command.host_network && !lookup::has(place.root()?, RESOLVER)? {
-        files::make_resolver(place)?;
-    }
-    if command.streams == Streams::HandedOut {
-        files::make_hosts(place, command.host_network)?;
-    }
+    mounts::offer_names(place, command)?;
     let mut command = command.clone();
     if !command.environment.iter().any(|(name, _)| name == "HOME") {
         command.environment.push(("HOME".to_owned(), account.home.clone()));

@@ -15,6 +15,13 @@ pub(super) struct Account {
     pub(super) home: String,
 }
 
+impl Account {
+    /// The user that every image has.
+    pub(super) fn root() -> Self {
+        Self { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }
+    }
+}
+
 /// Largest number of further groups: the kernel's own is 65536, and nobody needs more than this.
 const MAXIMUM_GROUPS: usize = 256;
 
