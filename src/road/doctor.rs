@@ -138,8 +138,8 @@ async fn sandbox(surroundings: &Surroundings) -> Vec<Finding> {
     if let Some(remark) = support.remark {
         findings.push(Finding::new(subject, Health::Note, remark));
     }
-    if let Err(reason) = support.limits {
-        let message = format!("memory and processors cannot be limited: {reason}");
+    if let Some((limits, reason)) = support.missing_limits {
+        let message = format!("{limits} cannot be limited: {reason}");
         findings.push(Finding::new(subject, Health::Note, message));
     }
     findings

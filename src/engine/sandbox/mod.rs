@@ -83,8 +83,8 @@ pub struct SandboxSupport {
     pub users: String,
     /// Whether files can have any owner inside; without it all belong to the command's user.
     pub has_owners: bool,
-    /// Whether limits on memory and processors can be enforced; if not, why.
-    pub limits: Result<(), String>,
+    /// The limits that cannot be enforced, and why; none if all can.
+    pub missing_limits: Option<(&'static str, String)>,
     /// What is worth knowing beside that: why it is not as good as it could be.
     pub remark: Option<String>,
 }
@@ -213,12 +213,22 @@ fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
 pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
     let (mapping, remark) = choose_mapping(settings)?;
     try_out(settings, &mapping)?;
-    let limits = ContainerLimits { memory: Some(64 << 20), ..ContainerLimits::default() };
     Ok(SandboxSupport {
         users: mapping.describe(),
         has_owners: mapping.identity() != Identity::Single,
-        limits: control_group(&limits, &mapping).map(|_| ()).map_err(|error| error.to_string()),
+        missing_limits: missing_limits(&mapping),
         remark,
+    })
+}
+
+/// Memory and processors have controllers of their own, and a group may have one alone.
+fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
+    let memory = ContainerLimits { memory: Some(64 << 20), ..ContainerLimits::default() };
+    let both = ContainerLimits { nano_cpus: Some(1_000_000_000), ..memory.clone() };
+    let error = control_group(&both, mapping).err()?;
+    Some(match control_group(&memory, mapping) {
+        Ok(_) => ("processors", error.to_string()),
+        Err(error) => ("memory and processors", error.to_string()),
     })
 }
 
