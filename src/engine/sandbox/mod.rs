@@ -114,11 +114,8 @@ impl SandboxEngine {
         check_network(spec.network.as_deref())?;
         let hosts = hosts::lines(&spec.add_hosts, spec.network.as_deref())?;
         mounts::check(&spec, &self.settings.cache)?;
-        let (mapping, remark) = self.mapping()?;
+        let mapping = self.mapping()?;
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
-        if let Some(remark) = remark {
-            self.events.note(remark);
-        }
         let (settings, image) = (&self.settings, &self.image);
         let unpacking = Unpacking { settings, mapping: &mapping, image: &image.name, events: &self.events };
         let layers = unpacking.layers(&image.layers)?;
@@ -164,18 +161,21 @@ impl SandboxEngine {
     /// # Errors
     /// [`SandboxError`] if no sandbox works here.
     pub fn ids(&self) -> Result<String, SandboxError> {
-        Ok(self.mapping()?.0.key())
+        Ok(self.mapping()?.key())
     }
 
-    /// The mapping that works here; asked for once.
-    fn mapping(&self) -> Result<(Mapping, Option<String>), SandboxError> {
+    /// The mapping that works here; asked for once, and what is to be said of it told once.
+    fn mapping(&self) -> Result<Mapping, SandboxError> {
         let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mapping) = &*known {
-            return Ok((mapping.clone(), None));
+            return Ok(mapping.clone());
         }
         let (mapping, remark) = choose_mapping(&self.settings)?;
+        if let Some(remark) = remark {
+            self.events.note(remark);
+        }
         *known = Some(mapping.clone());
-        Ok((mapping, remark))
+        Ok(mapping)
     }
 }
 
@@ -185,7 +185,7 @@ impl Engine for SandboxEngine {
 
     async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), SandboxError> {
         check_network(network)?;
-        let (mapping, _) = self.mapping()?;
+        let mapping = self.mapping()?;
         control_group(limits, &mapping).map(drop)
     }
 

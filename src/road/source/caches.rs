@@ -16,7 +16,6 @@ use crate::store::daemon::{Daemon, ensure_cache_volume};
 pub(super) enum CachePlace<'a> {
     /// In volumes of a daemon.
     Daemon(&'a Daemon),
-    #[expect(dead_code, reason = "the sandbox mounts nothing yet")]
     /// In directories of b2i's cache, whose files have ids by this name.
     Directories {
         /// The name of the ids.

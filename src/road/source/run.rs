@@ -48,9 +48,9 @@ impl SourceWork<'_> {
                 self.run_on(&engine, &image, &caches, UsedContainer::Docker).await
             }
             EngineKind::Sandbox => {
-                // Nothing is mounted there yet, so nothing is kept for the next build.
-                let caches = StageCaches::default();
-                self.run_on(&self.sandbox()?, &prepared.base.name, &caches, UsedContainer::Sandbox).await
+                let engine = self.sandbox()?;
+                let caches = self.caches(CachePlace::Directories { ids: engine.ids()? }).await?;
+                self.run_on(&engine, &prepared.base.name, &caches, UsedContainer::Sandbox).await
             }
         }
     }

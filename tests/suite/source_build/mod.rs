@@ -8,6 +8,7 @@ mod images;
 mod incremental;
 mod made_image;
 mod runtime_images;
+mod sandbox_caches;
 mod scripts;
 mod secrets;
 mod users;
