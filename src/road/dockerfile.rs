@@ -16,10 +16,10 @@ use crate::image::digest::DigestReader;
 use crate::image::layer::{EntryKind, Layer};
 use crate::image::{Digest, ImageReference, Platform};
 use crate::plan::dockerfile::{
-    BASE_ARCHIVE, DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, SOURCE_DIRECTORY,
-    render_dockerfile,
+    BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE,
+    SOURCE_DIRECTORY, render_dockerfile,
 };
-use crate::plan::{Assembly, AssemblyKind, KnownValues, PlannedRun};
+use crate::plan::{Assembly, AssemblyKind, KnownValues, PlannedSource};
 use crate::request::Request;
 use crate::store::{BaseImage, BaseLayers};
 use serde::Serialize;
@@ -68,7 +68,7 @@ pub async fn write_dockerfile(
     let work = StageWork::new(&all, 0, stage, image);
     let base = work.base(&[]).await?;
     let out = AtomicDirectory::create(directory, &prepared.lease).map_err(Error::Output)?;
-    let context = Context { image, directory: out.path() };
+    let context = Context { directory: out.path() };
     let mut files = vec![DOCKERFILE.to_owned()];
     let mut known = KnownValues {
         base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -95,7 +95,7 @@ pub async fn write_dockerfile(
                 files.push(ROOT_ARCHIVE.into());
             }
             files.push(format!("{SOURCE_DIRECTORY}/"));
-            context.sources(run).await?
+            write_files(context.directory.join(SOURCE_DIRECTORY), &run.sources, image).await?
         }
     };
     let artifact_digest = artifact_digest.or(image.artifact.as_ref().and_then(|artifact| artifact.sha256));
@@ -124,7 +124,7 @@ pub async fn write_dockerfile(
 }
 
 /// The base as `FROM` names it: by digest where there is one, so that the labels stay true.
-fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
+pub(super) fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
     let reference = work.base_reference()?;
     Some(match base.manifest_digest {
         // A name with a tag and a digest is one that older versions of buildah do not take.
@@ -151,7 +151,7 @@ pub(super) fn check_replaceable(directory: &Path) -> Result<(), Error> {
     for entry in entries {
         is_empty = false;
         let name = entry.map_err(failed)?.file_name();
-        if ![DOCKERFILE, BASE_ARCHIVE, ROOT_ARCHIVE, SOURCE_DIRECTORY, UPLOADS]
+        if ![DOCKERFILE, BASE_ARCHIVE, BUILDER_ARCHIVE, ROOT_ARCHIVE, SOURCE_DIRECTORY, UPLOADS]
             .iter()
             .any(|ours| name == *ours)
         {
@@ -170,7 +170,6 @@ pub(super) fn check_replaceable(directory: &Path) -> Result<(), Error> {
 
 /// The directory under construction.
 struct Context<'a> {
-    image: &'a PreparedImage,
     directory: &'a Path,
 }
 
@@ -183,32 +182,34 @@ impl Context<'_> {
     async fn archive(&self, layer: &Layer, name: &str) -> Result<Option<Digest>, Error> {
         write_archive(layer, self.directory.join(name)).await
     }
+}
 
-    /// Writes the files for the script; gives the artifact's digest.
-    async fn sources(&self, run: &PlannedRun) -> Result<Option<Digest>, Error> {
-        let directory = self.directory.join(SOURCE_DIRECTORY);
-        let sources: Vec<_> = run
-            .sources
-            .iter()
-            .map(|source| (source.clone(), assemble::source_kind(&source.what, self.image.inputs())))
-            .collect();
-        blocking(move || {
-            // Whatever this user's umask is: the script's user has to look into it.
-            let failed = |error| Error::Output(FileError::new("create", &directory, error));
-            fs::create_dir(&directory).and_then(|()| set_mode(&directory, 0o755)).map_err(failed)?;
-            let mut digest = None;
-            for (source, kind) in sources {
-                let path = directory.join(&source.path);
-                let read = write_source(&path, &kind, source.mode);
-                let read = read.map_err(|error| Error::Output(FileError::new("write", &path, error)))?;
-                if source.what == crate::plan::EntrySource::Artifact {
-                    digest = read;
-                }
+/// Writes the files for the script; gives the artifact's digest, if it is among them.
+pub(super) async fn write_files(
+    directory: PathBuf,
+    sources: &[PlannedSource],
+    image: &PreparedImage,
+) -> Result<Option<Digest>, Error> {
+    let sources: Vec<_> = sources
+        .iter()
+        .map(|source| (source.clone(), assemble::source_kind(&source.what, image.inputs())))
+        .collect();
+    blocking(move || {
+        // Whatever this user's umask is: the script's user has to look into it.
+        let failed = |error| Error::Output(FileError::new("create", &directory, error));
+        fs::create_dir(&directory).and_then(|()| set_mode(&directory, 0o755)).map_err(failed)?;
+        let mut digest = None;
+        for (source, kind) in sources {
+            let path = directory.join(&source.path);
+            let read = write_source(&path, &kind, source.mode);
+            let read = read.map_err(|error| Error::Output(FileError::new("write", &path, error)))?;
+            if source.what == crate::plan::EntrySource::Artifact {
+                digest = read;
             }
-            Ok(digest)
-        })
-        .await
-    }
+        }
+        Ok(digest)
+    })
+    .await
 }
 
 /// Writes a layer's own tar; gives the digest of the file that it watches.

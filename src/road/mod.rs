@@ -7,6 +7,7 @@ mod build;
 mod builder_image;
 mod builders;
 mod cache;
+mod check_jar;
 mod copy;
 mod dockerfile;
 mod doctor;

@@ -4,25 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::check_jar::check_jar;
 use super::sandbox::sandbox_settings;
 use super::source::check_declared;
 use super::{Error, Surroundings};
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
-use crate::detect::facts::Kind;
-use crate::detect::{DetectError, DetectOptions, Facts, detect};
+use crate::detect::{DetectOptions, Facts, detect};
 use crate::engine::sandbox::probe;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::{Lease, abandoned};
 use crate::image::Platform;
 use crate::image::layer::Entry;
-use crate::input::{
-    AddedDestination, Artifact, ClassSearch, InputOptions, InputSource, find_class, missing_class_path,
-};
+use crate::input::{AddedDestination, Artifact, InputOptions, InputSource};
 use crate::plan::{
     self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage, Target, Targets,
 };
-use crate::request::{AssembleRequest, BuilderRequest, Output, Request};
+use crate::request::{AssembleRequest, Output, Request};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
 /// Everything that carrying out a plan needs.
@@ -103,12 +101,30 @@ pub(super) async fn prepare_artifact(
     source: &SourceStage,
     surroundings: &Surroundings,
 ) -> Result<Prepared, Error> {
-    prepare_given(request, Some((artifact, source)), surroundings, Purpose::Building).await
+    prepare_given(request, Some(Given::Built(artifact, source)), surroundings, Purpose::Building).await
+}
+
+/// Plans the image of an artifact that is not built yet, by what is declared of it; not to be carried out.
+pub(super) async fn prepare_declared(
+    request: &Request,
+    artifact: Artifact,
+    facts: Facts,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Error> {
+    prepare_given(request, Some(Given::Declared(artifact, facts)), surroundings, Purpose::Rendering).await
+}
+
+/// An artifact that is not where the request says.
+enum Given<'a> {
+    /// It was built from sources.
+    Built(Artifact, &'a SourceStage),
+    /// It will be.
+    Declared(Artifact, Facts),
 }
 
 async fn prepare_given(
     request: &Request,
-    given: Option<(Artifact, &SourceStage)>,
+    given: Option<Given<'_>>,
     surroundings: &Surroundings,
     purpose: Purpose,
 ) -> Result<Prepared, Error> {
@@ -132,10 +148,17 @@ async fn prepare_given(
     };
     let reading = async {
         let mut examined = Vec::new();
-        if let Some((artifact, source)) = given {
-            let made = examine(artifact.name.clone(), artifact, request, surroundings)?;
-            check_declared(source, &made.artifact.name, &made.facts)?;
-            return Ok(vec![made]);
+        match given {
+            Some(Given::Built(artifact, source)) => {
+                let made = examine(artifact.name.clone(), artifact, request, surroundings)?;
+                check_declared(source, &made.artifact.name, &made.facts)?;
+                return Ok(vec![made]);
+            }
+            Some(Given::Declared(artifact, facts)) => {
+                let source = artifact.name.clone();
+                return Ok(vec![Examined { source, artifact: Arc::new(artifact), facts }]);
+            }
+            None => {}
         }
         for source in std::iter::once(&request.source).chain(&request.other_sources) {
             let artifact = fetch(source, &request.input, &lease, surroundings).await?;
@@ -149,8 +172,7 @@ async fn prepare_given(
     let mut machine = machine(daemon.as_ref());
     let targets = plan::targets(request, &inputs(&examined, &names), &machine)?;
     for Examined { artifact, facts, .. } in &examined {
-        check_class_path(artifact, facts)?;
-        check_main_class(request, artifact, facts)?;
+        check_jar(request, artifact, facts)?;
     }
     let selections = selections(&catalog, request, &examined, &targets)?;
     if request.assemble == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed) {
@@ -323,37 +345,6 @@ pub(super) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Even
     tracing::debug!(kind = facts.kind.word(), size = artifact.size, milliseconds, "read the facts");
     step.made(format!("{}: {}", artifact.name, facts.describe())).finish("");
     Ok(facts)
-}
-
-fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
-    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
-    let missing = missing_class_path(&jar.class_path, &artifact.added);
-    if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
-}
-
-/// Refuses a JAR whose main class is in none of the files that Java would look for it in.
-fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
-    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
-    // What a foreign script makes of the JAR, and what else the program is told to start, is not known here.
-    let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
-    let is_told = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
-    let is_of_java =
-        ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|start| jar.main_class.starts_with(start));
-    if jar.has_main_class
-        || is_of_java
-        || is_foreign
-        || is_told("JAVA_MAIN_CLASS")
-        || is_told("JAVA_CLASSPATH")
-    {
-        return Ok(());
-    }
-    let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
-    match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
-        ClassSearch::Found | ClassSearch::Unknown => Ok(()),
-        ClassSearch::Absent => {
-            Err(Error::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() })
-        }
-    }
 }
 
 fn file_name(destination: &AddedDestination) -> String {

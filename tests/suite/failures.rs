@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::environment::{B2iCommand, B2iOutput, Daemon};
 
 /// Runs b2i, which has to end with `code`, say all of `words` and leave neither temporary files nor an output.
-fn assert_fails(command: &mut B2iCommand, code: i32, words: &[&str]) -> B2iOutput {
+pub(crate) fn assert_fails(command: &mut B2iCommand, code: i32, words: &[&str]) -> B2iOutput {
     let before = files(&command.directory().join("work"));
     let output = command.run();
     let stderr = &output.stderr;

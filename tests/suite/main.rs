@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod daemonless;
+mod dockerfiles;
 mod environment;
 mod failures;
 mod fault_server;

@@ -4,6 +4,7 @@
 //! with the reason, never left out in silence. Files come as an archive that `ADD` unpacks: `docker build`, BuildKit
 //! and buildah all keep its modes, owners and hard links, and `COPY --chmod` is BuildKit's alone.
 
+mod artifact;
 mod source;
 mod text;
 
@@ -14,6 +15,7 @@ use crate::builder::S2iContract;
 use crate::detect::facts::Kind;
 use crate::failure::{Failure, FailureKind};
 use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
+pub use artifact::{ArtifactInputs, declared_entries, render_artifact_dockerfile};
 pub use source::{RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
 use text::{assignments, comment, json_words, word};
 
@@ -26,6 +28,9 @@ pub const ROOT_ARCHIVE: &str = "rootfs.tar";
 
 /// Name of the archive with the built-in base.
 pub const BASE_ARCHIVE: &str = "base.tar";
+
+/// Name of the archive with the files of the template that builds sources, where another has its own beside it.
+pub const BUILDER_ARCHIVE: &str = "builder.tar";
 
 /// Name of the directory with the files for the script.
 pub const SOURCE_DIRECTORY: &str = "src";
@@ -75,6 +80,12 @@ pub enum DockerfileError {
         /// Why not.
         reason: &'static str,
     },
+    /// An artifact that sources become, of which nothing tells what runs it.
+    #[error("a Dockerfile has to say what `{artifact}` runs on, and that is not known before it is built")]
+    UnknownArtifact {
+        /// Where it will be.
+        artifact: String,
+    },
     /// Images for several platforms.
     #[error("a Dockerfile makes one image, and {count} are asked for")]
     Several {
@@ -93,22 +104,13 @@ pub enum DockerfileError {
     },
 }
 
-impl DockerfileError {
-    /// Sources of which an artifact comes: what it is, and so what it stands on, is not known before it is built.
-    pub fn of_artifact() -> Self {
-        Self::Trace {
-            what: "the artifact that comes of the sources".into(),
-            reason: "what it is, and so its base, is known only when it is built",
-        }
-    }
-}
-
 impl Failure for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Unwritable { .. }
             | Self::HealthCheck { .. }
             | Self::Several { .. }
+            | Self::UnknownArtifact { .. }
             | Self::Trace { .. } => FailureKind::Usage,
             Self::OnBuild { .. } => FailureKind::Builder,
         }
@@ -120,6 +122,9 @@ impl Failure for DockerfileError {
             Self::HealthCheck { .. } => "begin it with a program's name".into(),
             Self::Several { .. } => "name one artifact and one platform".into(),
             Self::Trace { .. } => "build the image without a Dockerfile, or leave it out".into(),
+            Self::UnknownArtifact { .. } => {
+                "name its builder: `--builder binary`, `--builder java:17`, `--builder tomcat:10.1`".into()
+            }
             Self::OnBuild { .. } => "build the image without `--dockerfile`".into(),
         }]
     }
@@ -145,7 +150,7 @@ pub fn render_dockerfile(
     let edits = stage.image.resolve(inputs.known);
     let mut out = String::new();
     header(stage, tags, &mut out);
-    from(stage, inputs, &mut out)?;
+    from(stage, inputs, "", &mut out)?;
     match &stage.assembly {
         Assembly::Place { entries } => {
             root_archive(entries, &mut out);
@@ -154,7 +159,8 @@ pub fn render_dockerfile(
         Assembly::Sources => unreachable!("`render_source_dockerfile` renders what comes of sources"),
         Assembly::Run(run) => {
             let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
-            script(run, contract, &edits, inputs.base, &mut out)?;
+            let files = [Copied { from: "", path: format!("{SOURCE_DIRECTORY}/") }];
+            script(run, contract, &edits, inputs.base, &files, &mut out)?;
         }
     }
     labels(&edits, inputs.base, &mut out)?;
@@ -174,7 +180,13 @@ fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
     }
 }
 
-fn from(stage: &Stage, inputs: &DockerfileInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
+/// Begins the image; `name` is ` AS NAME`, or nothing.
+fn from(
+    stage: &Stage,
+    inputs: &DockerfileInputs<'_>,
+    name: &str,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
     line(out, "");
     // An executable is for one platform, whatever the machine that builds is.
     let is_bound = stage.artifact.as_ref().is_some_and(|one| matches!(one.facts.kind, Kind::Executable(_)))
@@ -184,11 +196,11 @@ fn from(stage: &Stage, inputs: &DockerfileInputs<'_>, out: &mut String) -> Resul
         if from.contains('@') {
             line(out, &comment(&stage.builder.base));
         }
-        line(out, &format!("FROM {platform}{from}"));
+        line(out, &format!("FROM {platform}{from}{name}"));
         return Ok(());
     }
     line(out, "# The built-in base: users, /tmp, name services and CA certificates.");
-    line(out, &format!("FROM {platform}scratch"));
+    line(out, &format!("FROM {platform}scratch{name}"));
     line(out, &format!("ADD {BASE_ARCHIVE} /"));
     let environment: Vec<(String, String)> = inputs
         .base
@@ -221,6 +233,13 @@ fn root_archive(entries: &[PlannedEntry], out: &mut String) {
     line(out, &format!("ADD {ROOT_ARCHIVE} /"));
 }
 
+/// Something that the script finds.
+struct Copied<'a> {
+    /// `--from=STAGE `, or nothing for the build context.
+    from: &'a str,
+    path: String,
+}
+
 /// The files for the script, and the script. What it alone is to see is an `ARG`, which leaves no variable in the
 /// image and needs no shell.
 fn script(
@@ -228,6 +247,7 @@ fn script(
     contract: &S2iContract,
     edits: &ConfigEdits,
     base: &ImageConfig,
+    files: &[Copied<'_>],
     out: &mut String,
 ) -> Result<(), DockerfileError> {
     if !run.entries.is_empty() {
@@ -246,7 +266,10 @@ fn script(
     line(out, "# What the builder's script finds.");
     let source = contract.destination.join("src").expect("an absolute, normal path with one name more");
     let source = word("the builder's destination", source.as_str())?;
-    line(out, &format!("COPY --chown={} {SOURCE_DIRECTORY}/ {source}/", word("the user", &owner)?));
+    for Copied { from, path } in files {
+        let (owner, path) = (word("the user", &owner)?, word("a place", path)?);
+        line(out, &format!("COPY {from}--chown={owner} {path} {source}/"));
+    }
     for argument in &arguments {
         out.push_str(&assignments("ARG", std::slice::from_ref(argument))?);
     }

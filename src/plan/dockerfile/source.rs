@@ -5,8 +5,7 @@
 
 use super::text::{assignments, comment, json_words, word};
 use super::{
-    DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, environment, labels, line, refuse_on_build,
-    settings,
+    DockerfileError, DockerfileInputs, FIRST_LINE, environment, labels, line, refuse_on_build, settings,
 };
 use crate::image::{ConfigEdits, ImageConfig, ImageReference};
 use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
@@ -22,8 +21,8 @@ pub const UPLOADED_SCRIPTS: &str = "upload/scripts";
 pub struct SourceInputs<'a> {
     /// The builder's base, or the builder itself.
     pub builder: DockerfileInputs<'a>,
-    /// Whether the context has an archive with the template's own files.
-    pub has_root_archive: bool,
+    /// The archive in the context with the template's own files, if there are any.
+    pub root_archive: Option<&'static str>,
     /// Whether the context has scripts.
     pub has_scripts: bool,
     /// The runtime image.
@@ -54,19 +53,8 @@ pub fn render_source_dockerfile(
     let edits = stage.image.resolve(inputs.builder.known);
     let mut out = String::new();
     header(source, tags, &mut out);
-    if let Some(previous) = &source.incremental {
-        previous_build(source, previous, &mut out)?;
-    }
-    builder(source, inputs, &mut out);
-    if inputs.has_root_archive {
-        line(&mut out, "");
-        line(&mut out, "# The template's own files, with their modes and owners.");
-        line(&mut out, &format!("ADD {ROOT_ARCHIVE} /"));
-    }
     let in_assemble = |name: &str| source.environment.iter().any(|(seen, _)| seen == name);
-    environment(&edits, inputs.builder.base, in_assemble, &mut out)?;
-    uploads(source, inputs, &mut out)?;
-    assemble(source, &mut out)?;
+    assembled(source, &edits, in_assemble, inputs, &mut out)?;
     match (&source.runtime, &inputs.runtime) {
         (Some(runtime), Some(image)) => {
             runtime_image(source, runtime, image, inputs, &mut out)?;
@@ -80,8 +68,30 @@ pub fn render_source_dockerfile(
     Ok(out)
 }
 
+/// The builder in which the sources were assembled.
+pub(super) fn assembled(
+    source: &SourceStage,
+    edits: &ConfigEdits,
+    in_assemble: impl Fn(&str) -> bool,
+    inputs: &SourceInputs<'_>,
+    out: &mut String,
+) -> Result<(), DockerfileError> {
+    if let Some(previous) = &source.incremental {
+        previous_build(source, previous, out)?;
+    }
+    builder(source, inputs, out);
+    if let Some(archive) = inputs.root_archive {
+        line(out, "");
+        line(out, "# The template's own files, with their modes and owners.");
+        line(out, &format!("ADD {archive} /"));
+    }
+    environment(edits, inputs.builder.base, in_assemble, out)?;
+    uploads(source, inputs, out)?;
+    assemble(source, out)
+}
+
 /// What a Dockerfile would keep, or cannot do.
-fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
+pub(super) fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
     let refused = |what: String, reason| Err(DockerfileError::Trace { what, reason });
     if let Some(name) = source.build_environment.first() {
         let reason = "the history of the image would keep its value; a file of `--secret` leaves no trace";
@@ -103,13 +113,10 @@ fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
             "they take another directory of the context",
         );
     }
-    if let PlannedProduct::Artifact { .. } = source.product {
-        return Err(DockerfileError::of_artifact());
-    }
     Ok(())
 }
 
-fn header(source: &SourceStage, tags: &[ImageReference], out: &mut String) {
+pub(super) fn header(source: &SourceStage, tags: &[ImageReference], out: &mut String) {
     line(out, FIRST_LINE);
     line(out, "#");
     line(out, &comment(&format!("{}, built by {}", source.source.name, source.builder.describe())));
@@ -161,7 +168,8 @@ fn builder(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) {
         line(out, &comment(&source.builder.base));
     }
     let platform = platform(source, inputs);
-    let name = if source.runtime.is_some() { " AS build" } else { "" };
+    let is_last = source.runtime.is_none() && source.product == PlannedProduct::Image;
+    let name = if is_last { "" } else { " AS build" };
     line(out, &format!("FROM {platform}{from}{name}"));
     if inputs.builder.from.is_none() {
         line(out, &format!("ADD {} /", super::BASE_ARCHIVE));
@@ -197,10 +205,22 @@ fn assemble(source: &SourceStage, out: &mut String) -> Result<(), DockerfileErro
     let mut mounts = String::new();
     for secret in &source.secrets {
         let secret = word("a secret", secret)?;
-        mounts.push_str(&format!("--mount=type=secret,id={secret},target=/run/secrets/{secret} "));
+        let readable = readable_by(user(source));
+        let mount = format!("type=secret,id={secret},target=/run/secrets/{secret},required=true{readable}");
+        mounts.push_str(&format!("--mount={mount} "));
     }
     line(out, &format!("RUN {mounts}{}", exec(script)));
     Ok(())
+}
+
+/// Who may read a secret: root alone if nothing is said, so the script's user is, by number if that is known.
+fn readable_by(user: &str) -> String {
+    let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
+    match (uid.parse::<u32>(), gid.parse::<u32>()) {
+        _ if uid == "root" || uid == "0" => String::new(),
+        (Ok(uid), Ok(gid)) => format!(",uid={uid},gid={gid}"),
+        _ => ",mode=0444".to_owned(),
+    }
 }
 
 /// The second image: the artifacts of the first, and its own script.

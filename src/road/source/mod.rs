@@ -3,6 +3,7 @@
 mod base;
 mod caches;
 mod callback;
+mod declared;
 mod dockerfile;
 mod image;
 mod incremental;

@@ -2,6 +2,7 @@
 //!
 //! Must not start or install anything and must not skip: a part that is missing fails the test that asks for it.
 
+mod buildah;
 mod checks;
 mod command;
 mod daemon;
@@ -9,6 +10,7 @@ mod gate;
 mod running;
 mod small_disk;
 
+pub(crate) use buildah::Buildah;
 pub(crate) use command::{B2iCommand, B2iOutput};
 pub(crate) use daemon::{Daemon, OwnedImage, RunningContainer};
 pub(crate) use gate::{DaemonGate, Hold};

@@ -3,12 +3,15 @@
 //!
 //! Pure: it asks for names and small files of the tree, and looks at no image.
 
+mod pom;
 mod range;
 mod requirement;
 mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use pom::{DeclaredPackage, declared_package};
 
 use super::{ImageChoice, Warning};
 use crate::builder::base::Base;

@@ -54,7 +54,7 @@ pub(super) fn read(build_files: &[String], files: &dyn SourceFiles) -> Option<Re
     }
 }
 
-fn text(files: &dyn SourceFiles, path: &str) -> Option<String> {
+pub(super) fn text(files: &dyn SourceFiles, path: &str) -> Option<String> {
     String::from_utf8(files.read(path)?).ok()
 }
 
@@ -167,7 +167,10 @@ fn maven(files: &dyn SourceFiles) -> Option<Requirement> {
 }
 
 /// The child element of that name, in whatever namespace: many files name none.
-fn child<'a, 'input>(node: roxmltree::Node<'a, 'input>, name: &str) -> Option<roxmltree::Node<'a, 'input>> {
+pub(super) fn child<'a, 'input>(
+    node: roxmltree::Node<'a, 'input>,
+    name: &str,
+) -> Option<roxmltree::Node<'a, 'input>> {
     node.children().find(|child| child.is_element() && child.tag_name().name() == name)
 }
 

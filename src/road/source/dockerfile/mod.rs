@@ -3,16 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod artifact;
+
+use artifact::ArtifactImage;
+
 use super::prepare::{PreparedSource, base_reference, prepare};
 use super::whole_plan;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError, Lease};
 use crate::image::layer::{EntryKind, Layer};
 use crate::image::{ImageReference, Platform};
 use crate::plan::dockerfile::{
-    BASE_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS,
-    UPLOADED_SOURCES, render_source_dockerfile,
+    BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, RuntimeInputs, SourceInputs,
+    UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile,
 };
-use crate::plan::{Assembly, KnownValues, Plan, Stage};
+use crate::plan::{Assembly, KnownValues, Plan, PlannedProduct};
 use crate::request::Request;
 use crate::road::dockerfile::{
     DOCKERFILE, UPLOADS, check_replaceable, set_mode, write_archive, write_source,
@@ -47,15 +51,23 @@ pub async fn write_dockerfile(
     };
     check()?;
     let prepared = prepare(request, wanted, surroundings).await?;
-    let plan = whole_plan(request, wanted, &prepared)?;
+    let image = match &prepared.stage.product {
+        PlannedProduct::Artifact { .. } => {
+            Some(ArtifactImage::prepare(request, &prepared, surroundings).await?)
+        }
+        PlannedProduct::Image => None,
+    };
+    let own_plan = whole_plan(request, wanted, &prepared)?;
+    let plan = image.as_ref().map_or(&own_plan, ArtifactImage::plan);
     let lease = prepared.lease.clone();
     // What is written first becomes the directory, or its parts do.
     let assembled = match is_among_others {
         true => AtomicDirectory::create(&lease.temporary_directory().join("context"), &lease)?,
         false => AtomicDirectory::create(directory, &lease).map_err(Error::Output)?,
     };
-    let context = SourceContext { request, prepared: &prepared, directory: assembled.path() };
-    let files = context.write(&plan, name).await?;
+    let context =
+        SourceContext { request, prepared: &prepared, image: image.as_ref(), directory: assembled.path() };
+    let files = context.write(plan, name).await?;
     check()?;
     if is_among_others {
         put_among_others(assembled.path(), directory, name, &files, &lease)?;
@@ -77,6 +89,8 @@ pub async fn write_dockerfile(
 struct SourceContext<'a> {
     request: &'a Request,
     prepared: &'a PreparedSource,
+    /// The image of the artifact, if the sources become one.
+    image: Option<&'a ArtifactImage>,
     directory: &'a Path,
 }
 
@@ -88,22 +102,34 @@ impl SourceContext<'_> {
             write_archive(layer, self.directory.join(BASE_ARCHIVE)).await?;
             files.push(BASE_ARCHIVE.into());
         }
-        let has_root_archive = !prepared.template_entries.is_empty();
-        if has_root_archive {
+        let root_archive = (!prepared.template_entries.is_empty()).then_some(match self.image {
+            Some(_) => BUILDER_ARCHIVE,
+            None => ROOT_ARCHIVE,
+        });
+        if let Some(archive) = root_archive {
             let date = self.request.date.unwrap_or(crate::plan::FIXED_DATE);
             let layer = Layer::new(prepared.template_entries.clone(), date)?;
-            write_archive(&layer, self.directory.join(ROOT_ARCHIVE)).await?;
-            files.push(ROOT_ARCHIVE.into());
+            write_archive(&layer, self.directory.join(archive)).await?;
+            files.push(archive.into());
+        }
+        if let Some(image) = self.image {
+            let more = image.write(self.directory).await?;
+            files.extend(more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
         }
         self.write_sources().await?;
         let has_scripts = self.write_scripts().await?;
-        let text = self.render(plan, has_root_archive, has_scripts)?;
+        let text = self.render(plan, root_archive, has_scripts)?;
         let path = self.directory.join(name);
         fs::write(&path, text).map_err(|error| Error::Output(FileError::new("write", &path, error)))?;
         Ok(files)
     }
 
-    fn render(&self, plan: &Plan, has_root_archive: bool, has_scripts: bool) -> Result<String, Error> {
+    fn render(
+        &self,
+        plan: &Plan,
+        root_archive: Option<&'static str>,
+        has_scripts: bool,
+    ) -> Result<String, Error> {
         let prepared = self.prepared;
         let base = &prepared.base;
         let known = KnownValues {
@@ -119,17 +145,17 @@ impl SourceContext<'_> {
                 contract: None,
                 native_platform: &Platform::host(),
             },
-            has_root_archive,
+            root_archive,
             has_scripts,
             runtime: prepared.runtime.as_ref().zip(wanted.as_ref()).map(|(image, runtime)| RuntimeInputs {
                 from: from(&runtime.image, image),
                 base: &image.config,
             }),
         };
-        let stage: &Stage = match plan.stages.first() {
-            Some(stage) => stage,
-            None => return Err(crate::plan::dockerfile::DockerfileError::of_artifact().into()),
-        };
+        if let Some(image) = self.image {
+            return image.render(&prepared.stage, inputs, &prepared.template_environment);
+        }
+        let stage = plan.stages.first().expect("an image of sources has a stage");
         Ok(render_source_dockerfile(&prepared.stage, stage, &plan.tags, &inputs)?)
     }
 
