@@ -37,7 +37,7 @@ pub(super) fn planned_image(
         Selection::Image(image) => {
             // S2I keeps the entrypoint of the builder image and makes `run` its command.
             let run = vec![PlannedText::Later(Placeholder::BuilderScripts, "/run")];
-            (ConfigEdits::default(), image.reference.to_string(), Some(run), vec!["Cmd", "OnBuild"])
+            (ConfigEdits::default(), image.reference.recorded(), Some(run), vec!["Cmd", "OnBuild"])
         }
     };
     let mut later_labels = vec![("org.opencontainers.image.base.name".to_owned(), base_name.into())];
@@ -132,7 +132,7 @@ fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, St
 fn build_image(decided: &Decided<'_>) -> String {
     match decided.selection {
         Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
-        Selection::Image(image) => image.reference.to_string(),
+        Selection::Image(image) => image.reference.recorded(),
     }
 }
 

@@ -210,6 +210,14 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// What is at a script's place is none.
+    #[error("`{place}` is larger than a script may be, which is {limit} bytes")]
+    ScriptTooLarge {
+        /// Where it is.
+        place: String,
+        /// The limit.
+        limit: u64,
+    },
     /// Fetching the sources.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -303,7 +311,8 @@ impl Failure for Error {
             Self::Environment(_)
             | Self::Transient(_)
             | Self::NoNamedScripts { .. }
-            | Self::ScriptsTimeout { .. } => FailureKind::Input,
+            | Self::ScriptsTimeout { .. }
+            | Self::ScriptTooLarge { .. } => FailureKind::Input,
             Self::UserNotAllowed(_) | Self::OnBuildBlocked { .. } => FailureKind::Builder,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,

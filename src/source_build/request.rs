@@ -63,7 +63,7 @@ pub struct SourceBuildRequest {
     pub use_caches: bool,
     /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
     pub cache_key: Option<String>,
-    /// How long a download of scripts may take.
+    /// How long the download of one script may take; none means a minute.
     pub download_timeout: Option<Duration>,
 }
 

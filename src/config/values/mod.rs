@@ -15,6 +15,7 @@ pub use quantities::{ByteSize, Cpus, Period};
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::image::ImageReference;
 use crate::image::words;
 use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
 
@@ -151,7 +152,8 @@ impl FromStr for BuilderName {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains(['/', '@']) {
+        let is_id = || text.parse::<ImageReference>().is_ok_and(|image| image.as_image_id().is_some());
+        if text.contains(['/', '@']) || is_id() {
             let reference = text.parse().map_err(|error| InvalidValue(format!("{error}")))?;
             return Ok(Self(BuilderRequest::Image(reference)));
         }
@@ -295,6 +297,10 @@ mod tests {
         };
         assert_eq!("java".parse(), Ok(BuilderName(template("java", None))));
         assert_eq!("java:21".parse(), Ok(BuilderName(template("java", Some("21")))));
+        for id in ["647ee435af48", &format!("sha256:{}", "a".repeat(64))] {
+            let image = id.parse::<BuilderName>().expect("valid");
+            assert!(matches!(image.0, BuilderRequest::Image(_)), "{id}");
+        }
         let image = "any/s2i-builder:3".parse::<BuilderName>().expect("valid");
         assert!(
             matches!(&image.0, BuilderRequest::Image(reference) if reference.repository() == "any/s2i-builder")

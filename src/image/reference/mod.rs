@@ -84,6 +84,24 @@ impl ImageReference {
         full.strip_prefix(left_out).unwrap_or(&full).to_owned()
     }
 
+    /// The image ID that it may be: `647ee435af48` or `sha256:…`, which parse as names too.
+    pub fn as_image_id(&self) -> Option<String> {
+        let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let name = self.repository().strip_prefix("library/").filter(|_| self.registry() == DOCKER_HUB)?;
+        match (name, self.tag()) {
+            ("sha256", Some(tag)) if tag.len() == 64 && hexadecimal(tag) => Some(format!("sha256:{tag}")),
+            (name, Some("latest")) if (12..=64).contains(&name.len()) && hexadecimal(name) => {
+                Some(name.to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// What an image tells of it: the name in full, or the image ID that it may be, which has no other form.
+    pub fn recorded(&self) -> String {
+        self.as_image_id().unwrap_or_else(|| self.to_string())
+    }
+
     /// Whether it was written without a registry. It means the same image as the full name; but Podman may hold an
     /// image under another full name that people mean by the short one.
     pub fn is_short(&self) -> bool {
@@ -201,6 +219,20 @@ impl<'de> Deserialize<'de> for ImageReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn image_ids_are_recognised_and_told_as_they_are() {
+        let reference = |text: &str| text.parse::<ImageReference>().expect("valid");
+        let long = format!("sha256:{}", "a".repeat(64));
+        for id in ["647ee435af48", &long] {
+            assert_eq!(reference(id).as_image_id(), Some(id.to_owned()));
+            assert_eq!(reference(id).recorded(), id);
+        }
+        for name in ["app", "cafe", "647ee435af48:1", "registry.example/647ee435af48"] {
+            assert_eq!(reference(name).as_image_id(), None, "{name}");
+        }
+        assert_eq!(reference("app").recorded(), "docker.io/library/app:latest");
+    }
 
     #[test]
     fn parses_as_docker_does() {

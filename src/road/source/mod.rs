@@ -68,7 +68,7 @@ fn whole_plan(
             let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
             (Some(&*choice.template), base.to_string())
         }
-        (SourceSelection::Image(image), None) => (None, image.reference.to_string()),
+        (SourceSelection::Image(image), None) => (None, image.reference.recorded()),
     };
     let image = SourceImage { source: stage, template, base, machine: &machine };
     Ok(make_of_sources(request, wanted, &image)?)

@@ -1,6 +1,7 @@
 //! Owns getting the scripts that the user names a place for: downloads and directories of this machine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -15,6 +16,10 @@ use crate::source_build::{ScriptsSource, SourceBuildRequest};
 
 /// Largest script, in bytes.
 const LIMIT: u64 = 1 << 20;
+
+/// How long one script may take to come, unless another time is asked for: a server that sends a byte now and then is
+/// never silent for long.
+const TIME: Duration = Duration::from_secs(60);
 
 /// Gets the scripts that `--scripts-url` names.
 pub(super) async fn named(
@@ -75,12 +80,10 @@ async fn script(
         ..InputOptions::default()
     };
     let fetching = fetch(source, &options, lease, surroundings);
-    let fetched = match wanted.download_timeout {
-        None => fetching.await,
-        Some(limit) => tokio::time::timeout(limit, fetching)
-            .await
-            .map_err(|_| Error::ScriptsTimeout { place: source.to_string(), seconds: limit.as_secs() })?,
-    };
+    let limit = wanted.download_timeout.unwrap_or(TIME);
+    let fetched = tokio::time::timeout(limit, fetching)
+        .await
+        .map_err(|_| Error::ScriptsTimeout { place: source.to_string(), seconds: limit.as_secs() })?;
     match fetched {
         Ok(artifact) => Ok(Some((artifact.size, artifact.content))),
         Err(Error::Input(InputError::Http(HttpError::Status { status, .. })))
@@ -92,6 +95,9 @@ async fn script(
             if source.kind() == std::io::ErrorKind::NotFound =>
         {
             Ok(None)
+        }
+        Err(Error::Input(InputError::TooLarge { .. })) => {
+            Err(Error::ScriptTooLarge { place: source.to_string(), limit: LIMIT })
         }
         Err(error) => Err(error),
     }

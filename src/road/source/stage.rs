@@ -93,7 +93,7 @@ fn builder(decided: &Decided<'_>) -> PlannedBuilder {
             reason: choice.reason.clone(),
         },
         SourceSelection::Image(image) => PlannedBuilder {
-            name: image.reference.to_string(),
+            name: image.reference.recorded(),
             base: image.reference.to_string(),
             base_source: source,
             template_digest: None,

@@ -47,7 +47,7 @@ impl Daemon {
         events: &Events,
     ) -> Result<BaseImage, DaemonError> {
         let step = events.start(Step::Base, reference.familiar(), None);
-        let image_id = image_id(reference);
+        let image_id = reference.as_image_id();
         let may_pull = !options.offline && options.pull != PullPolicy::Never && image_id.is_none();
         let mut found = None;
         if options.pull != PullPolicy::Always || !may_pull {
@@ -95,7 +95,7 @@ impl Daemon {
         if answer.is_none() && reference.is_short() && self.info().flavour == DaemonFlavour::Podman {
             answer = self.inspect_image(&format!("localhost/{}", reference.familiar())).await?;
         }
-        if let (None, Some(id)) = (&answer, image_id(reference)) {
+        if let (None, Some(id)) = (&answer, reference.as_image_id()) {
             // Only an answer with this very ID counts: the daemon also takes the text for a name.
             answer = self.inspect_image(&id).await?.filter(|answer| {
                 let found = answer["Id"].as_str().unwrap_or_default();
@@ -150,20 +150,6 @@ impl Daemon {
 
     fn invalid(&self, reference: &ImageReference, reason: String) -> DaemonError {
         DaemonError::InvalidImage { name: reference.familiar(), address: self.info().address.clone(), reason }
-    }
-}
-
-/// The reference as an image ID, if it may be one: `647ee435af48` or `sha256:…`, which parse as names too.
-fn image_id(reference: &ImageReference) -> Option<String> {
-    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let name =
-        reference.repository().strip_prefix("library/").filter(|_| reference.registry() == "docker.io")?;
-    match (name, reference.tag()) {
-        ("sha256", Some(tag)) if tag.len() == 64 && hexadecimal(tag) => Some(format!("sha256:{tag}")),
-        (name, Some("latest")) if (12..=64).contains(&name.len()) && hexadecimal(name) => {
-            Some(name.to_owned())
-        }
-        _ => None,
     }
 }
 
@@ -285,15 +271,5 @@ mod tests {
         assert_eq!(manifest_digest(&reference("app:1"), &answer), Some(own));
         assert_eq!(manifest_digest(&reference("docker.io/library/app"), &answer), Some(own));
         assert_eq!(manifest_digest(&reference("else"), &answer), None);
-    }
-
-    #[test]
-    fn image_ids_are_recognised() {
-        let long = "a".repeat(64);
-        assert_eq!(image_id(&reference("647ee435af48")), Some("647ee435af48".into()));
-        assert_eq!(image_id(&reference(&format!("sha256:{long}"))), Some(format!("sha256:{long}")));
-        for name in ["app", "cafe", "647ee435af48:1", "registry.example/647ee435af48"] {
-            assert_eq!(image_id(&reference(name)), None, "{name}");
-        }
     }
 }

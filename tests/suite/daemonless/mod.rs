@@ -13,6 +13,8 @@ mod repeat;
 mod run;
 mod sandbox;
 
+pub(crate) use counting::CountingRegistry;
+
 use std::path::Path;
 
 use crate::build::replace_bases_by;

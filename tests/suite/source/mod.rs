@@ -6,7 +6,7 @@ mod directory;
 mod git;
 mod git_hostile;
 pub(crate) mod git_server;
-mod repository;
+pub(crate) mod repository;
 
 use std::io::Read;
 use std::path::PathBuf;

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A repository with a working tree, and nobody's configuration.
-pub(super) struct Repository {
+pub(crate) struct Repository {
     root: tempfile::TempDir,
 }
 
 impl Repository {
     /// An empty one whose branch is `main`.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::with_format("sha1")
     }
 
     /// The same with another kind of ids.
-    pub(super) fn with_format(format: &str) -> Self {
+    pub(crate) fn with_format(format: &str) -> Self {
         let repository = Self { root: tempfile::tempdir().expect("temporary directory") };
         std::fs::create_dir(repository.path()).expect("creates");
         repository.git(&["init", "--quiet", "--initial-branch=main", &format!("--object-format={format}")]);
@@ -23,24 +23,24 @@ impl Repository {
     }
 
     /// One with a commit that has these files.
-    pub(super) fn of(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let repository = Self::empty();
         repository.commit("first", files);
         repository
     }
 
     /// Its working tree.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.root.path().join("shop")
     }
 
     /// The directory that it is in, for servers.
-    pub(super) fn parent(&self) -> &Path {
+    pub(crate) fn parent(&self) -> &Path {
         self.root.path()
     }
 
     /// Writes files and commits everything. Returns the commit's id.
-    pub(super) fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
+    pub(crate) fn commit(&self, message: &str, files: &[(&str, &str)]) -> String {
         for (name, text) in files {
             let path = self.path().join(name);
             std::fs::create_dir_all(path.parent().expect("is in a directory")).expect("creates");
@@ -52,7 +52,7 @@ impl Repository {
     }
 
     /// Runs git in it and returns what it printed.
-    pub(super) fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "protocol.file.allow=always"])
             .args(arguments)
@@ -72,7 +72,7 @@ impl Repository {
     }
 
     /// Its URL on this machine.
-    pub(super) fn file_url(&self) -> String {
+    pub(crate) fn file_url(&self) -> String {
         format!("file://{}", self.path().display())
     }
 }

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use super::made_builders::image_on;
 use super::{Image, Place, Sources, b2i_build};
-use crate::environment::{B2iCommand, Daemon, DaemonGate, Hold, OwnedImage, TestEnvironment};
+use crate::environment::{B2iCommand, Daemon, DaemonGate, Hold, TestEnvironment};
 use crate::failures::{assert_clean, held_by};
 
 /// The date that a build has for which none is asked.
@@ -127,16 +128,6 @@ fn a_small_source_takes_ten_calls() {
     }
 }
 
-/// A builder image on another one, with these instructions.
-fn builder_with(docker: &Daemon, base: &str, instructions: &str) -> OwnedImage {
-    let image = docker.owned_image("calls-builder");
-    let base = TestEnvironment::get().image(base);
-    let file = format!("FROM {base}\n{instructions}\n");
-    docker.output_of_input(&["build", "--quiet", "--force-rm", "--tag", image.reference(), "-"], file.into());
-    assert!(docker.inspect_image(image.reference()).is_some(), "{instructions}");
-    image
-}
-
 /// Builds, and says whether the image was committed in one call.
 fn built(docker: &Daemon, builder: &str, sources: &Sources, arguments: &[&str], date: bool) -> (Image, bool) {
     let place = Place::Daemon(docker.clone());
@@ -199,7 +190,7 @@ fn what_is_committed_in_one_call_is_what_would_be_loaded() {
         );
     let odd = "HEALTHCHECK --interval=7s CMD true\nVOLUME /data\nEXPOSE 8080 9090/udp\nSTOPSIGNAL SIGINT\n\
         SHELL [\"/bin/sh\", \"-ec\"]\nENV QUOTED=\"a \\\"b\\\" \\$c\" EMPTY=\nLABEL odd=\"x \\\"y\\\"\" empty=";
-    let with_all = builder_with(&docker, "s2i-sclorg:1", odd);
+    let with_all = image_on(&docker, "s2i-sclorg:1", odd);
     let plain = ["s2i-sclorg:1", "s2i-kubesphere:1", "s2i-foreign:named-user", "s2i-foreign:inherited"];
     let plain = plain.map(|name| TestEnvironment::get().image(name));
     let arguments = ["--env", "EXTRA=v \"w\"", "--label", "team=web $x", "--workdir", "/opt/app-root"];
