@@ -67,15 +67,17 @@ pub(super) fn sources(
     Ok(sources)
 }
 
-/// Makes the input room's options, for one artifact or all of several.
+/// Makes the input room's options, for one artifact or all of several; or for what is in a repository, which git
+/// fetches.
 pub(super) fn options(
     arguments: &InputArguments,
     sources: &[InputSource],
+    in_repository: bool,
     settings: &Settings,
     environment: &Environment,
 ) -> Result<InputOptions, CliError> {
     let is_url = sources.iter().any(|source| matches!(source, InputSource::Url(_)));
-    refuse_without_url(arguments, is_url)?;
+    refuse_without_url(arguments, is_url, in_repository)?;
     Ok(InputOptions {
         sha256: arguments.sha256,
         max_size: settings.network.max_size.value.0,
@@ -105,13 +107,13 @@ pub(super) fn unasked_options(
     })
 }
 
-fn refuse_without_url(arguments: &InputArguments, is_url: bool) -> Result<(), CliError> {
+fn refuse_without_url(arguments: &InputArguments, is_url: bool, in_repository: bool) -> Result<(), CliError> {
     let given = [
         ("--header-env", !arguments.header_env.is_empty()),
         ("--header-file", arguments.header_file.is_some()),
         ("--bearer-env", arguments.bearer_env.is_some()),
         ("--netrc-file", arguments.netrc_file.is_some()),
-        ("--ca-file", !arguments.ca_file.is_empty()),
+        ("--ca-file", !arguments.ca_file.is_empty() && !in_repository),
     ];
     match given.iter().find(|(_, is_given)| *is_given && !is_url) {
         Some((flag, _)) => {

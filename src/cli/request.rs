@@ -72,7 +72,8 @@ pub(super) fn request(
         None => input::sources(&arguments.artifacts, &arguments.input)?,
         Some(location) => vec![downloaded(location)],
     };
-    let options = input::options(&arguments.input, &sources, settings, environment)?;
+    let in_repository = matches!(location, Some(SourceLocation::Git(_)));
+    let options = input::options(&arguments.input, &sources, in_repository, settings, environment)?;
     let source_build = location
         .map(|location| source::source_build(location, arguments, settings, &options, pull, environment))
         .transpose()?;

@@ -5,6 +5,7 @@ use super::arguments::input::TreatAsChoice;
 use super::arguments::source::SourceArguments;
 use super::environment::Environment;
 use super::failure::CliError;
+use super::input::network_options;
 use super::request::variable;
 use crate::config::Settings;
 use crate::input::InputOptions;
@@ -93,7 +94,8 @@ pub(super) fn source_build(
             context_directory: typed.context_dir.clone(),
             submodules: !typed.no_submodules,
             exclude: typed.exclude.clone(),
-            git: environment.git_options(),
+            follow_links: typed.follow_links,
+            git: environment.git_options().with_network(&network_options(settings)),
             input: input.clone(),
             ..SourceOptions::default()
         },
@@ -117,7 +119,7 @@ pub(super) fn source_build(
         description: None,
         callback: None,
         use_caches: !typed.no_build_cache,
-        cache_key: None,
+        cache_key: typed.cache_key.clone(),
         download_timeout: None,
     })
 }

@@ -34,6 +34,14 @@ fn uid_range(text: &str) -> Result<UidRange, String> {
     }
 }
 
+/// The name under which builds share their caches.
+pub(super) fn cache_key(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() || text.chars().any(char::is_control) {
+        true => Err("a key has at least one character, and no line ends or the like".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// `SRC[:DST]`, a directory whose files are there while `assemble` runs.
 pub(super) fn injection(text: &str) -> Result<Injection, String> {
     let (source, destination) = match text.rsplit_once(':') {

@@ -114,6 +114,10 @@ fn build_help() {
           --add-host <HOST:ADDRESS>       Add a line to assemble's hosts file [repeatable]
           --cap-drop <CAPABILITY>         Take a capability away from assemble [repeatable]
           --no-build-cache                Neither use nor fill the project's build caches
+          --cache-key <KEY>               Share build caches with all builds that name this key: each
+                                          can change what the others build
+          --follow-links                  Copy what links lead to that go out of the directory with the
+                                          sources
           --exclude <REGEX>               Leave paths of the sources out that match
           --no-submodules                 Leave git submodules out
 

@@ -63,6 +63,12 @@ pub(in crate::cli) struct SourceArguments {
     /// Neither use nor fill the project's build caches
     #[arg(long)]
     pub(in crate::cli) no_build_cache: bool,
+    /// Share build caches with all builds that name this key: each can change what the others build
+    #[arg(long, value_name = "KEY", value_parser = source_values::cache_key, conflicts_with = "no_build_cache")]
+    pub(in crate::cli) cache_key: Option<String>,
+    /// Copy what links lead to that go out of the directory with the sources
+    #[arg(long)]
+    pub(in crate::cli) follow_links: bool,
     /// Leave paths of the sources out that match
     #[arg(long, value_name = "REGEX")]
     pub(in crate::cli) exclude: Option<String>,
@@ -102,6 +108,8 @@ impl SourceArguments {
             ("--add-host", !self.add_host.is_empty()),
             ("--cap-drop", !self.cap_drop.is_empty()),
             ("--no-build-cache", self.no_build_cache),
+            ("--cache-key", self.cache_key.is_some()),
+            ("--follow-links", self.follow_links),
             ("--exclude", self.exclude.is_some()),
             ("--no-submodules", self.no_submodules),
         ];

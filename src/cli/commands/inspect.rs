@@ -20,8 +20,13 @@ pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Re
     input::configured(&arguments.input, &mut flags);
     let settings = context.settings(flags)?;
     let source = input::source(&arguments.artifact)?;
-    let options =
-        input::options(&arguments.input, std::slice::from_ref(&source), &settings, &context.environment)?;
+    let options = input::options(
+        &arguments.input,
+        std::slice::from_ref(&source),
+        false,
+        &settings,
+        &context.environment,
+    )?;
     let surroundings = context.surroundings(&settings)?;
     let main_class = arguments.input.main_class.as_deref();
     let inspection =

@@ -40,7 +40,7 @@ pub(super) fn build(
         source,
         reference(builder, "builder image")?,
         &input,
-        context.environment.git_options(),
+        context.environment.git_options().with_network(&input.http.network),
     )?;
     say_what_has_no_effect(arguments, context);
     let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;

@@ -25,11 +25,12 @@ pub(super) fn nothing(
     settings: &Settings,
     context: &Context,
 ) -> Result<SourceBuildRequest, CliError> {
+    let input = unasked_options(settings, &context.environment)?;
     let source = SourceOptions {
         docker_ignore: false,
         follow_links: true,
-        git: context.environment.git_options(),
-        input: unasked_options(settings, &context.environment)?,
+        git: context.environment.git_options().with_network(&input.http.network),
+        input,
         ..SourceOptions::default()
     };
     Ok(SourceBuildRequest {

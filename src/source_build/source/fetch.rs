@@ -55,6 +55,7 @@ pub async fn fetch_source(
                 options: &options.git,
                 submodules: options.submodules,
                 offline: options.input.offline,
+                limit: options.input.max_size,
                 events,
                 step: &step,
             };

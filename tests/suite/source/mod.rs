@@ -6,6 +6,7 @@ mod directory;
 mod git;
 mod git_hostile;
 pub(crate) mod git_server;
+mod network;
 pub(crate) mod repository;
 
 use std::io::Read;

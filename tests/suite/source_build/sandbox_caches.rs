@@ -60,11 +60,15 @@ fn keeps_caches(command: impl Fn() -> B2iCommand, plain: impl Fn() -> B2iCommand
     assert!(found(&again(&project, &[])) > 10, "the second build finds what the first left");
     assert_eq!(found(&again(&other, &[])), 0, "another project does not");
     assert_eq!(found(&again(&project, &["--no-build-cache"])), 0);
+    // Those who say so share theirs, and nobody else has them.
+    assert_eq!(found(&again(&project, &["--cache-key", "team"])), 0);
+    assert!(found(&again(&other, &["--cache-key", "team"])) > 10, "the key is the same");
+    assert_eq!(found(&again(&other, &["--cache-key", "other team"])), 0);
 
     let info = of_build_caches(plain(), &cache, &["cache", "info"]);
     let parts = info["parts"].as_array().expect("a list");
     let part = parts.iter().find(|part| part["name"] == "build-caches").expect("is a part");
-    assert_eq!(part["entries"], 4, "two projects with two caches: {info}");
+    assert_eq!(part["entries"], 8, "two projects and two keys with two caches each: {info}");
     assert!(part["bytes"].as_u64().expect("a number") > 100_000, "{info}");
     of_build_caches(plain(), &cache, &["cache", "prune"]);
     let info = of_build_caches(plain(), &cache, &["cache", "info"]);

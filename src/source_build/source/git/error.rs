@@ -1,6 +1,7 @@
 //! Owns the error of fetching a repository.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -73,6 +74,22 @@ pub enum GitError {
         /// The limit.
         limit: Duration,
     },
+    /// It is larger than allowed.
+    #[error("the repository `{repository}` is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The repository.
+        repository: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A file of certificates that cannot be used.
+    #[error("the certificate file `{}` cannot be used: {reason}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// It is not on this machine, and the network is not to be used.
     #[error("`{repository}` is not on this machine, and the network is not used")]
     Offline {
@@ -123,7 +140,8 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["server certificate", "ssl certificate", "certificate verif"],
-        "let git know the certificate authority: `git config --global http.sslCAInfo FILE`",
+        "let it be believed: `--ca-file FILE`, `network.ca-files` in b2i's configuration, or `git config --global http.sslCAInfo \
+         FILE`",
     ),
     (
         &[
@@ -172,6 +190,8 @@ impl Failure for GitError {
                 "check the name; a commit needs at least four digits of its id"
             }
             Self::TooLong { .. } => "try again, or give an archive of the sources instead",
+            Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
+            Self::Certificates { .. } => "name a file with certificates in PEM form: `--ca-file FILE`",
             Self::Offline { .. } => "leave `--offline` out, or give a directory",
             Self::Start(_) => return Vec::new(),
         };

@@ -4,12 +4,14 @@
 //! proxies, rewritten URLs. What comes from the repository is not trusted: b2i makes the repository on this side, so no
 //! configuration, hook or template of the other one is in it.
 
+mod certificates;
 mod checkout;
 mod error;
 mod location;
 mod options;
 mod process;
 mod remote;
+mod size;
 mod submodules;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ pub(super) struct GitFetch<'a> {
     pub(super) submodules: bool,
     /// Whether the network must not be used.
     pub(super) offline: bool,
+    /// How many bytes may come, and how many the files of the commit may have.
+    pub(super) limit: u64,
     pub(super) events: &'a Events,
     pub(super) step: &'a RunningStep,
 }
@@ -59,11 +63,16 @@ impl GitFetch<'_> {
             protocols: Protocols { network: !self.offline, own_is_file: self.location.is_local() },
             step: self.step,
             batch_ssh: false,
+            certificates: None,
         };
+        git.set_up_ssh().await?;
+        git.certificates = certificates::bundle(&git, lease.temporary_directory()).await?;
         let work = async {
-            git.set_up_ssh().await?;
             let wanted = remote::resolve(&git, self.location, self.events).await?;
             let id = checkout::fetch(&git, self.location, &wanted).await?;
+            // It may have come between two looks.
+            size::check_received(&git, self.limit).await?;
+            size::check_files(&git, &id, self.limit).await?;
             checkout::check_out(&git, &id).await?;
             if self.submodules {
                 submodules::update(&git).await?;
@@ -72,7 +81,13 @@ impl GitFetch<'_> {
             checkout::describe(&git, &id, wanted.name).await
         };
         let limit = self.options.timeout;
-        let commit = match tokio::time::timeout(limit, work).await {
+        let bounded = async {
+            tokio::select! {
+                done = work => done,
+                error = size::exceeded(&git, self.limit) => Err(error.into()),
+            }
+        };
+        let commit = match tokio::time::timeout(limit, bounded).await {
             Ok(result) => result?,
             Err(_) => return Err(GitError::TooLong { repository: self.location.to_string(), limit }.into()),
         };

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::network::NetworkOptions;
+
 /// How git is started.
 #[derive(Clone)]
 pub struct GitOptions {
@@ -11,6 +13,8 @@ pub struct GitOptions {
     pub program: PathBuf,
     /// Its whole environment, as the front end hands it over.
     pub environment: Vec<(OsString, OsString)>,
+    /// Files with further certificate authorities (PEM) that are believed.
+    pub extra_ca: Vec<PathBuf>,
     /// How long fetching may take, all in all.
     pub timeout: Duration,
 }
@@ -79,6 +83,31 @@ impl GitOptions {
         Self { environment, ..Self::default() }
     }
 
+    /// Lets git use the network as every other client does: through the same proxies, with the same authorities.
+    #[must_use]
+    pub fn with_network(mut self, network: &NetworkOptions) -> Self {
+        let proxy = &network.proxy;
+        // A value may hold a password, so it is no argument. Of both ways to write a name, curl prefers the small one.
+        for (name, value) in [
+            ("http_proxy", &proxy.http),
+            ("https_proxy", &proxy.https),
+            ("all_proxy", &proxy.all),
+            ("no_proxy", &proxy.no_proxy),
+        ] {
+            let Some(value) = value else { continue };
+            self.environment.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            self.environment.push((name.into(), value.into()));
+        }
+        self.extra_ca.clone_from(&network.extra_ca);
+        self
+    }
+
+    /// The value of a variable that names a file.
+    pub(super) fn value(&self, name: &str) -> Option<PathBuf> {
+        let set = self.environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        set.map(|(_, value)| value.into())
+    }
+
     /// Whether the front end set the variable.
     pub(super) fn has(&self, name: &str) -> bool {
         self.environment.iter().any(|(known, value)| known == name && !value.is_empty())
@@ -88,7 +117,12 @@ impl GitOptions {
 impl Default for GitOptions {
     /// Half an hour, and no environment: git is found only if the system looks in places of its own.
     fn default() -> Self {
-        Self { program: PathBuf::from("git"), environment: Vec::new(), timeout: Duration::from_secs(30 * 60) }
+        Self {
+            program: PathBuf::from("git"),
+            environment: Vec::new(),
+            extra_ca: Vec::new(),
+            timeout: Duration::from_secs(30 * 60),
+        }
     }
 }
 
@@ -100,6 +134,7 @@ impl std::fmt::Debug for GitOptions {
             .debug_struct("GitOptions")
             .field("program", &self.program)
             .field("environment", &names)
+            .field("extra_ca", &self.extra_ca)
             .field("timeout", &self.timeout)
             .finish()
     }
@@ -108,6 +143,23 @@ impl std::fmt::Debug for GitOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxies_of_the_configuration_take_the_place_of_variables() {
+        let variables = [("HTTPS_PROXY", "http://old"), ("no_proxy", "localhost"), ("HOME", "/home/me")];
+        let options = GitOptions::from_variables(variables.map(|(name, value)| (name.into(), value.into())));
+        let mut network = NetworkOptions { extra_ca: vec!["ca.pem".into()], ..NetworkOptions::default() };
+        network.proxy.https = Some("http://me:secret@proxy".into());
+        let options = options.with_network(&network);
+        let mut names: Vec<String> = options
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        names.sort();
+        assert_eq!(names, ["HOME=/home/me", "https_proxy=http://me:secret@proxy", "no_proxy=localhost"]);
+        assert_eq!(options.extra_ca, [PathBuf::from("ca.pem")]);
+    }
 
     #[test]
     fn only_what_git_needs_is_handed_on_and_values_are_not_shown() {

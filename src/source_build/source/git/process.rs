@@ -77,6 +77,8 @@ pub(super) struct Git<'a> {
     pub(super) step: &'a RunningStep,
     /// Whether ssh is started with b2i's own options.
     pub(super) batch_ssh: bool,
+    /// The authorities that are believed, where they are more than git's own.
+    pub(super) certificates: Option<std::path::PathBuf>,
 }
 
 /// What one command printed.
@@ -135,6 +137,9 @@ impl Git<'_> {
             .env("GIT_ADVICE", "0");
         if self.batch_ssh {
             command.env("GIT_SSH_COMMAND", SSH_COMMAND);
+        }
+        if let Some(file) = &self.certificates {
+            command.env("GIT_SSL_CAINFO", file);
         }
         for setting in CONFIGURATION {
             command.arg("-c").arg(setting);
