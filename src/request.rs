@@ -84,6 +84,10 @@ pub enum AssembleRequest {
     Sandbox,
 }
 
+/// The network that an engine gives a container of which nothing is said: a daemon one of its own, the sandbox, which has
+/// none, this machine's.
+pub const DEFAULT_NETWORK: &str = "default";
+
 /// What `assemble` may use when it runs; nothing set means the engine's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -160,7 +160,7 @@ pub(super) struct BuildArguments {
     /// Take this path of the builder into the runtime image [repeatable]
     #[arg(short = 'a', long, value_name = "SRC[:DIR]")]
     pub(super) runtime_artifact: Vec<String>,
-    /// Give assemble this network of the daemon [default: the daemon's]
+    /// Give assemble this network; without a daemon host or none [default: the daemon's, or this machine's]
     #[arg(long, value_name = "NETWORK")]
     pub(super) network: Option<String>,
     /// Write a Dockerfile and what it needs instead of building

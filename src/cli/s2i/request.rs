@@ -11,11 +11,8 @@ use crate::cli::outputs;
 use crate::config::Settings;
 use crate::image::ImageReference;
 use crate::input::InputSource;
-use crate::request::{AssembleRequest, ImageRequest, Limits, Output, Request};
+use crate::request::{AssembleRequest, DEFAULT_NETWORK, ImageRequest, Limits, Request};
 use crate::source_build::SourceBuildRequest;
-
-/// The network that a daemon gives a container of which nothing is said: `assemble` has one, as with s2i.
-const DEFAULT_NETWORK: &str = "default";
 
 /// Makes the request of `s2i build`.
 ///
@@ -50,7 +47,7 @@ pub(super) fn build(
             ..limits(settings, arguments.network.as_deref())
         },
         tags,
-        outputs: or_the_daemon(outputs),
+        outputs,
         ..request(settings, source_build, &arguments.common, context)?
     };
     Ok(request)
@@ -97,11 +94,6 @@ pub(super) fn request(
     })
 }
 
-/// s2i's result is in the daemon; b2i's own flags send it elsewhere.
-fn or_the_daemon(outputs: Vec<Output>) -> Vec<Output> {
-    if outputs.is_empty() { vec![Output::Docker] } else { outputs }
-}
-
 /// Makes the request of `s2i rebuild`, but for what the image itself says.
 ///
 /// # Errors
@@ -116,10 +108,11 @@ pub(super) fn rebuild(
     let tags = vec![tag];
     let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
     let request = request(settings, source_build, &arguments.common, context)?;
-    Ok(Request { tags, outputs: or_the_daemon(outputs), ..request })
+    Ok(Request { tags, outputs, ..request })
 }
 
 fn limits(settings: &Settings, network: Option<&str>) -> Limits {
+    // As with s2i, whose users expect that dependencies are fetched.
     let network = network.filter(|network| !network.is_empty()).unwrap_or(DEFAULT_NETWORK);
     Limits {
         assemble_user: None,

@@ -196,12 +196,13 @@ impl Engine for SandboxEngine {
     }
 }
 
+/// The sandbox has no network of its own to give: `default` is the machine's, as everywhere without a daemon.
 fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
-    match network.filter(|network| *network != "host") {
+    match network.filter(|network| !["host", "default"].contains(network)) {
         None => Ok(()),
         Some(network) => Err(SandboxError::Other {
             action: format!("use the network `{network}`"),
-            reason: "it knows only `host` and no network".into(),
+            reason: "it knows only `host`, this machine's, and no network".into(),
         }),
     }
 }

@@ -5,10 +5,10 @@ use super::prepare::Engine;
 use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
 use crate::image::{ImagePath, ImageReference};
 use crate::plan::{
-    PlanWarning, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
+    EngineKind, PlanWarning, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
     PlannedSources, SourceStage,
 };
-use crate::request::Request;
+use crate::request::{DEFAULT_NETWORK, Request};
 use crate::road::Error;
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::uids::check_user;
@@ -239,8 +239,19 @@ fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
     });
     let mut warnings = template_warnings(decided);
     warnings.extend(on_build);
+    warnings.extend(network_of_the_machine(decided));
     warnings.extend(decided.runtime.and_then(super::runtime::warning));
     warnings
+}
+
+/// Says that what a daemon gives from a network of its own is this machine's in the sandbox.
+fn network_of_the_machine(decided: &Decided<'_>) -> Option<PlanWarning> {
+    let is_default = decided.request.limits.network.as_deref() == Some(DEFAULT_NETWORK);
+    (is_default && decided.engine.kind == EngineKind::Sandbox).then(|| PlanWarning {
+        message: "the scripts have the network of this machine, and reach what listens on its loopback"
+            .into(),
+        hint: Some("`--network none` gives them none".into()),
+    })
 }
 
 fn template_warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {

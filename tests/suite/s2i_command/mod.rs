@@ -2,6 +2,7 @@
 
 mod builders;
 mod codes;
+mod daemonless;
 mod rebuild;
 mod sources;
 

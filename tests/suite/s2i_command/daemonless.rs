@@ -1,0 +1,55 @@
+//! Where there is no daemon: the scripts run in the sandbox with a network, as with s2i, and the image becomes an archive.
+
+use crate::daemonless::PushedBase;
+use crate::environment::{B2iCommand, TestEnvironment};
+
+/// What a script sees of networks, in one line.
+const SEES: &str = "#!/bin/sh\nset -e\ncp /tmp/src/program .\n\
+    echo devices: $(sed -n 's/^ *\\([^ :]*\\):.*/\\1/p' /proc/net/dev | sort)\n\
+    echo servers: $(cat /etc/resolv.conf)\n";
+
+/// The same of this machine.
+fn of_this_machine() -> [String; 2] {
+    let read = |path: &str| std::fs::read_to_string(path).expect("every machine has it");
+    let devices = read("/proc/net/dev");
+    let mut devices: Vec<&str> =
+        devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+    devices.sort_unstable();
+    let servers = read("/etc/resolv.conf");
+    let servers: Vec<&str> = servers.split_whitespace().collect();
+    [format!("| devices: {}\n", devices.join(" ")), format!("| servers: {}\n", servers.join(" "))]
+}
+
+#[test]
+fn a_build_has_this_machines_network_and_says_so_unless_it_is_to_have_none() {
+    const NOTE: &str = "the scripts have the network of this machine";
+    let builder = PushedBase::new("s2i-kubesphere:1");
+    let build = |flags: &[&str]| {
+        let mut command = B2iCommand::without_daemon();
+        let source = command.directory().join("work/app");
+        std::fs::create_dir_all(source.join(".s2i/bin")).expect("made");
+        std::fs::copy(TestEnvironment::get().fixture("program"), source.join("program")).expect("copies");
+        std::fs::write(source.join(".s2i/bin/assemble"), SEES).expect("written");
+        command = command.args(["s2i", "build", "--copy", "app", &builder.name, "made/app:1"]).args(flags);
+        let output = command.run();
+        let archive = std::fs::metadata(command.directory().join("work/app.tar"));
+        (output, archive.is_ok_and(|archive| archive.len() > 1_000_000))
+    };
+    for flags in [&[][..], &["--network", "host"]] {
+        let (output, has_archive) = build(flags);
+        assert_eq!((output.code, has_archive), (Some(0), true), "{}", output.stderr);
+        for line in of_this_machine() {
+            assert!(output.stderr.contains(&line), "no {line:?} in {}", output.stderr);
+        }
+        // Who writes it knows it.
+        assert_eq!(output.stderr.contains(NOTE), flags.is_empty(), "{}", output.stderr);
+    }
+    let (output, _) = build(&["--network", "none"]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("| devices: lo\n") && !output.stderr.contains(NOTE), "{}", output.stderr);
+    let (output, _) = build(&["--network", "bridge"]);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    for words in ["use the network `bridge`", "only `host`"] {
+        assert!(output.stderr.contains(words), "{}", output.stderr);
+    }
+}
