@@ -79,7 +79,7 @@ where
         user: Some(stage.user.clone()),
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
-        mounts: stage.volumes.iter().map(volume).chain(run.mounts.iter().cloned()).collect(),
+        mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
         transient: run.transient.iter().map(|file| file.path.clone()).collect(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
@@ -150,6 +150,11 @@ async fn assemble_in<C: Container>(
 /// An engine that cannot say counts as one that has it: then its own error is told.
 async fn is_there<C: Container>(container: &C, script: &ImagePath) -> bool {
     container.has(script).await.unwrap_or(true)
+}
+
+/// What the user mounts.
+pub(super) fn volumes(stage: &SourceStage) -> impl Iterator<Item = Mount> + '_ {
+    stage.volumes.iter().map(volume)
 }
 
 /// An absolute path is one of the engine's machine, everything else the name of a volume.

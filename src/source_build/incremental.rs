@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::assemble::volumes;
 use super::container_files::{ContainerFiles, OutwardLinks};
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
@@ -62,6 +63,9 @@ where
         user: Some(run.stage.user.clone()),
         limits: run.limits.clone(),
         network: run.stage.limits.network.clone(),
+        mounts: volumes(run.stage).collect(),
+        add_hosts: run.stage.add_hosts.clone(),
+        drop_capabilities: run.stage.drop_capabilities.clone(),
         stdout: Some(file.clone()),
         lease: run.lease.to_owned(),
         ..ContainerSpec::default()

@@ -6,16 +6,25 @@ mod refused;
 mod result;
 mod scripts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::environment::{B2iCommand, B2iOutput, Daemon, OwnedImage, TestEnvironment};
 
+/// Where scripts run, and the daemon in which results are looked at.
+struct Place {
+    name: &'static str,
+    daemon: Daemon,
+    in_sandbox: bool,
+}
+
 /// What came of `b2i build`, with the image it was to make.
 struct Built {
+    place: &'static str,
     daemon: Daemon,
     image: OwnedImage,
     output: B2iOutput,
@@ -23,35 +32,62 @@ struct Built {
 
 /// Builds from the fixture `artifact` with the builder image `builder`, whatever comes of it, and checks that nothing
 /// is left behind.
-fn try_build(daemon: &Daemon, builder: &str, artifact: &str, arguments: &[&str]) -> Built {
-    try_build_with(daemon, &TestEnvironment::get().image(builder), artifact, arguments)
+fn try_build(place: &Place, builder: &str, artifact: &str, arguments: &[&str]) -> Built {
+    try_build_with(place, &TestEnvironment::get().image(builder), artifact, arguments)
 }
 
 /// The same with a builder image that a test made.
-fn try_build_with(daemon: &Daemon, builder: &str, artifact: &str, arguments: &[&str]) -> Built {
-    let environment = TestEnvironment::get();
-    let image = daemon.owned_image("s2i");
-    let mut command = B2iCommand::new()
-        .daemon(daemon)
+fn try_build_with(place: &Place, builder: &str, artifact: &str, arguments: &[&str]) -> Built {
+    let image = place.daemon.owned_image("s2i");
+    let (command, output) = match place.in_sandbox {
+        true => (with_mirror(B2iCommand::without_daemon(), builder), "docker-archive:image.tar"),
+        false => (B2iCommand::new().daemon(&place.daemon), "docker"),
+    };
+    let mut command = command
         .env("SECRET_OF_THE_CLIENT", "hunter2")
-        .args(["build", "--builder", builder, "--tag", image.reference()])
-        .arg(environment.fixture(artifact))
+        .args(["build", "--builder", builder, "--tag", image.reference(), "-o", output])
+        .arg(TestEnvironment::get().fixture(artifact))
         .args(arguments);
     let output = command.run();
     assert_nothing_left(&command.cache());
-    Built { daemon: daemon.clone(), image, output }
+    if place.in_sandbox && output.code == Some(0) {
+        let archive = command.directory().join("work/image.tar");
+        place.daemon.stdout(&["load", "-i", &archive.display().to_string()]);
+    }
+    Built { place: place.name, daemon: place.daemon.clone(), image, output }
+}
+
+/// Lets a call have the daemon's image under the name that it has there: from a registry that mirrors Docker's.
+fn with_mirror(command: B2iCommand, image: &str) -> B2iCommand {
+    static PUSHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let environment = TestEnvironment::get();
+    let mirror = format!("{}/b2i-test-mirror", environment.registry());
+    let mut pushed = PUSHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if pushed.insert(image.to_owned()) {
+        let (docker, name) = (environment.docker(), format!("{mirror}/{image}"));
+        docker.stdout(&["tag", image, &name]);
+        docker.stdout(&["push", &name]);
+        docker.stdout(&["image", "rm", &name]);
+    }
+    drop(pushed);
+    let directory = command.directory().join("home/.config/b2i");
+    std::fs::create_dir_all(&directory).expect("the home directory is the test's");
+    let text = format!("[registries.\"docker.io\"]\nmirrors = [\"{mirror}\"]\n");
+    std::fs::write(directory.join("config.toml"), text).expect("the directory is the test's");
+    command
 }
 
 /// Builds the static program.
-fn build(daemon: &Daemon, builder: &str, arguments: &[&str]) -> Built {
-    let built = try_build(daemon, builder, "program", arguments);
-    assert_eq!(built.output.code, Some(0), "{builder} on {}: {}", daemon.name, built.output.stderr);
+fn build(place: &Place, builder: &str, arguments: &[&str]) -> Built {
+    let built = try_build(place, builder, "program", arguments);
+    assert_eq!(built.output.code, Some(0), "{builder} on {}: {}", place.name, built.output.stderr);
     assert!(!built.output.stderr.contains("hunter2"));
     built
 }
 
 /// Makes a builder image like `b2i-test/s2i-foreign:1` with another `assemble`.
-fn builder_with(daemon: &Daemon, assemble: &str) -> OwnedImage {
+fn builder_with(place: &Place, assemble: &str) -> OwnedImage {
+    let daemon = &place.daemon;
     let docker = TestEnvironment::get().docker();
     let owned = docker.owned_image("builder");
     let write = format!("cat > /usr/local/s2i/assemble <<'END'\n{assemble}\nEND\n");
@@ -73,14 +109,22 @@ fn builder_with(daemon: &Daemon, assemble: &str) -> OwnedImage {
     adopted
 }
 
-/// Does the same with Docker and with Podman, at the same time.
-fn on_each_daemon(check: impl Fn(&Daemon) + Sync) {
-    let [docker, podman] = TestEnvironment::get().daemons();
+/// Does the same on Docker, on Podman and in the sandbox, at the same time.
+fn everywhere(check: impl Fn(&Place) + Sync) {
+    let environment = TestEnvironment::get();
+    let [docker, podman] = environment.daemons();
+    let places = [
+        Place { name: docker.name, daemon: docker, in_sandbox: false },
+        Place { name: podman.name, daemon: podman, in_sandbox: false },
+        Place { name: "sandbox", daemon: environment.docker(), in_sandbox: true },
+    ];
+    let check = &check;
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| check(&podman));
-        check(&docker);
-        if let Err(panic) = other.join() {
-            std::panic::resume_unwind(panic);
+        let started = places.each_ref().map(|place| scope.spawn(move || check(place)));
+        for ended in started.map(std::thread::ScopedJoinHandle::join) {
+            if let Err(panic) = ended {
+                std::panic::resume_unwind(panic);
+            }
         }
     });
 }
@@ -120,7 +164,7 @@ impl Built {
         let offline = ["--network", "none"];
         let output = self.daemon.run(&[&offline, arguments, &[self.image.reference()]].concat());
         let all = String::from_utf8_lossy(&[output.stdout.clone(), output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{}: {}\n{all}", self.daemon.name, output.status);
+        assert!(output.status.success(), "{}: {}\n{all}", self.place, output.status);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {all}"))
     }
 
@@ -136,9 +180,9 @@ impl Built {
 
     fn assert_refused(&self, code: i32, words: &[&str]) {
         let stderr = &self.output.stderr;
-        assert_eq!(self.output.code, Some(code), "{}: {stderr}", self.daemon.name);
+        assert_eq!(self.output.code, Some(code), "{}: {stderr}", self.place);
         for word in words {
-            assert!(stderr.contains(word), "{}: no {word:?} in {stderr}", self.daemon.name);
+            assert!(stderr.contains(word), "{}: no {word:?} in {stderr}", self.place);
         }
         let image = self.daemon.inspect_image(self.image.reference());
         assert_eq!((image, self.output.stdout.as_str()), (None, ""), "nothing is half made");

@@ -169,7 +169,8 @@ impl Engine for DockerEngine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(false),
-            network_disabled: Some(spec.network.is_none()),
+            // Docker writes no hosts file then, and added hosts would be lost; the network `none` is none too.
+            network_disabled: Some(spec.network.is_none() && spec.add_hosts.is_empty()),
             // The image would inherit a label; the container's name says it too.
             labels: base.is_none().then(|| HashMap::from([(LEASE_LABEL.to_owned(), spec.lease.clone())])),
             healthcheck: has_check.then_some(no_check),

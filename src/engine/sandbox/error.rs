@@ -41,6 +41,14 @@ pub enum SandboxError {
         /// Why not.
         reason: String,
     },
+    /// A network that only a daemon could have.
+    #[error(
+        "the sandbox has no network `{network}`: it knows only `host`, which is this machine's, and none"
+    )]
+    NoNetwork {
+        /// The network.
+        network: String,
+    },
     /// A layer has other bytes than its name says.
     #[error("the layer {wanted} of `{image}` has other bytes: they give {found}")]
     WrongLayer {
@@ -281,7 +289,7 @@ impl Failure for SandboxError {
             | Self::Result { .. }
             | Self::Layer(_)
             | Self::Path(_) => FailureKind::Assemble,
-            Self::Mount { .. } => FailureKind::Usage,
+            Self::Mount { .. } | Self::NoNetwork { .. } => FailureKind::Usage,
             Self::File(error) => error.kind(),
         }
     }
@@ -292,6 +300,9 @@ impl Failure for SandboxError {
             Self::RealRoot { hints, .. } => {
                 let allow = "or allow real root with `--allow-root-sandbox`".to_owned();
                 hints.iter().cloned().chain([allow]).collect()
+            }
+            Self::NoNetwork { .. } => {
+                vec!["a daemon has networks of its own: assemble with `--assemble docker`".into()]
             }
             Self::LimitNotEnforced { .. } => vec![
                 "limits on memory and processors need a control group that b2i may write to, for example under \

@@ -200,10 +200,7 @@ impl Engine for SandboxEngine {
 fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     match network.filter(|network| !["host", "default"].contains(network)) {
         None => Ok(()),
-        Some(network) => Err(SandboxError::Other {
-            action: format!("use the network `{network}`"),
-            reason: "it knows only `host`, this machine's, and no network".into(),
-        }),
+        Some(network) => Err(SandboxError::NoNetwork { network: network.to_owned() }),
     }
 }
 

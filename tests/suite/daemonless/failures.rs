@@ -83,7 +83,7 @@ fn a_script_finds_no_input_no_network_and_no_privileges() {
 #[test]
 fn a_network_that_only_a_daemon_has_is_refused() {
     let output = build_with("s2i-foreign:1", B2iCommand::without_daemon(), &["--network", "bridge"]);
-    assert_says(&output, 9, &["`bridge`", "`host`"]);
+    assert_says(&output, 2, &["`bridge`", "`host`", "--assemble docker"]);
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! Where scripts, sources and users come from: labels, older labels, variables, options — and that the result runs.
 
-use super::{build, on_each_daemon, try_build};
+use super::{build, everywhere, try_build};
 
 #[test]
 fn a_builder_with_everything_its_own_way_works() {
-    on_each_daemon(|daemon| {
-        let built = build(daemon, "s2i-foreign:1", &[]);
+    everywhere(|place| {
+        let built = build(place, "s2i-foreign:1", &[]);
         let stderr = &built.output.stderr;
         for line in ["user 1002:0, directory /opt/s2i/destination/src", "placing 'program'", "1 entries"] {
-            assert!(stderr.contains(line), "{}: {stderr}", daemon.name);
+            assert!(stderr.contains(line), "{}: {stderr}", place.name);
         }
         let report = built.report(&["--env", "ARGS=--one --two"]);
-        assert_eq!(report["program"], "/opt/app-root/src/bin/binary", "{}", daemon.name);
+        assert_eq!(report["program"], "/opt/app-root/src/bin/binary", "{}", place.name);
         assert_eq!((&report["pid"], &report["uid"]), (&1.into(), &1001.into()));
         assert_eq!(report["arguments"], serde_json::json!(["--one", "--two"]));
         let variables = report["environment"].to_string();
@@ -25,16 +25,16 @@ fn a_builder_with_everything_its_own_way_works() {
 
 #[test]
 fn published_builders_work_unchanged() {
-    on_each_daemon(|daemon| {
-        let kubesphere = build(daemon, "s2i-kubesphere:1", &["--", "--port", "8080"]);
+    everywhere(|place| {
+        let kubesphere = build(place, "s2i-kubesphere:1", &["--", "--port", "8080"]);
         let report = kubesphere.report(&["--env", "ARGS=a b"]);
-        assert_eq!(report["arguments"], serde_json::json!(["a", "b"]), "{}", daemon.name);
+        assert_eq!(report["arguments"], serde_json::json!(["a", "b"]), "{}", place.name);
         assert_eq!(kubesphere.config()["Cmd"], serde_json::json!(["/usr/libexec/s2i/run"]));
         let variables = kubesphere.config()["Env"].to_string();
         assert!(variables.contains("ARGS=--port 8080"), "{variables}");
 
-        let sclorg = build(daemon, "s2i-sclorg:1", &[]);
-        assert_eq!(sclorg.report(&[])["program"], "./program", "{}", daemon.name);
+        let sclorg = build(place, "s2i-sclorg:1", &[]);
+        assert_eq!(sclorg.report(&[])["program"], "./program", "{}", place.name);
         let config = sclorg.config();
         assert_eq!(config["Entrypoint"], serde_json::json!(["container-entrypoint"]));
         assert_eq!(config["Cmd"], serde_json::json!(["/usr/libexec/s2i/run"]));
@@ -45,30 +45,30 @@ fn published_builders_work_unchanged() {
 
 #[test]
 fn older_names_of_the_contract_are_understood() {
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         for builder in ["s2i-foreign:old-labels", "s2i-foreign:environment-only"] {
-            let built = build(daemon, builder, &[]);
+            let built = build(place, builder, &[]);
             let stderr = &built.output.stderr;
             assert!(
                 stderr.contains("user 1001:0, directory /opt/s2i/destination/src"),
                 "{builder}: {stderr}"
             );
             assert_eq!(built.config()["Cmd"], serde_json::json!(["/usr/local/s2i/run"]));
-            assert_eq!(built.report(&[])["uid"], 1001, "{builder} on {}", daemon.name);
+            assert_eq!(built.report(&[])["uid"], 1001, "{builder} on {}", place.name);
         }
     });
 }
 
 #[test]
 fn the_assemble_user_is_a_name_a_number_or_asked_for() {
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         for (builder, arguments, user) in [
             ("s2i-foreign:named-user", &[][..], "user 1002:0"),
             ("s2i-foreign:1", &["--assemble-user", "default"], "user 1001:0"),
             ("s2i-foreign:1", &["--assemble-user", "1001:0"], "user 1001:0"),
             ("s2i-foreign:root-user", &[], "user 0:0"),
         ] {
-            let built = build(daemon, builder, arguments);
+            let built = build(place, builder, arguments);
             assert!(built.output.stderr.contains(user), "{builder} {arguments:?}: {}", built.output.stderr);
             let image_user = match builder {
                 "s2i-foreign:named-user" => "default",
@@ -82,20 +82,20 @@ fn the_assemble_user_is_a_name_a_number_or_asked_for() {
 
 #[test]
 fn a_user_that_the_image_does_not_know_is_named() {
-    on_each_daemon(|daemon| {
-        let built = try_build(daemon, "s2i-foreign:1", "program", &["--assemble-user", "nobody-here"]);
+    everywhere(|place| {
+        let built = try_build(place, "s2i-foreign:1", "program", &["--assemble-user", "nobody-here"]);
         built.assert_refused(5, &["nobody-here", "hint:", "--assemble-user"]);
     });
 }
 
 #[test]
 fn root_by_label_needs_the_users_consent() {
-    on_each_daemon(|daemon| {
-        let built = build(daemon, "s2i-foreign:needs-root", &["--allow-root"]);
+    everywhere(|place| {
+        let built = build(place, "s2i-foreign:needs-root", &["--allow-root"]);
         assert_eq!(built.prints(&["cat", "/etc/made-by-root"]), "made-by-root");
         assert_eq!(built.prints(&["stat", "-c", "%u:%g", "/opt/app-root/src/bin/binary"]), "1001:0");
         assert_eq!(built.config()["User"], "1001");
-        assert_eq!(built.report(&[])["uid"], 1001, "{}", daemon.name);
+        assert_eq!(built.report(&[])["uid"], 1001, "{}", place.name);
     });
 }
 
@@ -108,11 +108,11 @@ fn added_files_stand_beside_the_artifact_for_the_script() {
     let conf = files.path().join("conf").display().to_string();
     let plain = format!("{}:data/renamed.txt", files.path().join("plain.txt").display());
     let absolute = format!("{}:/opt/app-root/absolute.txt", files.path().join("plain.txt").display());
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         let arguments = ["--add", &conf, "--add", &plain, "--add", &absolute];
-        let built = build(daemon, "s2i-sclorg:1", &arguments);
+        let built = build(place, "s2i-sclorg:1", &arguments);
         let text = |path: &str| built.prints(&["cat", path]);
-        assert_eq!(text("/opt/app-root/src/conf/a b.properties"), "a=1", "{}", daemon.name);
+        assert_eq!(text("/opt/app-root/src/conf/a b.properties"), "a=1", "{}", place.name);
         assert_eq!(text("/opt/app-root/src/data/renamed.txt"), "plain");
         assert_eq!(text("/opt/app-root/absolute.txt"), "plain");
         assert_eq!(built.report(&[])["program"], "./program");
@@ -121,11 +121,11 @@ fn added_files_stand_beside_the_artifact_for_the_script() {
 
 #[test]
 fn the_users_variables_reach_script_and_image() {
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         let arguments = ["--env", "GIVEN=a b \"c\" $(d)", "--env", "APP_ROOT=/opt/app-root"];
-        let built = build(daemon, "s2i-foreign:1", &arguments);
+        let built = build(place, "s2i-foreign:1", &arguments);
         let seen = built.prints(&["cat", "/opt/app-root/src/assemble-environment"]);
-        assert!(seen.contains("GIVEN=a b \"c\" $(d)\n"), "{}: {seen}", daemon.name);
+        assert!(seen.contains("GIVEN=a b \"c\" $(d)\n"), "{}: {seen}", place.name);
         assert!(seen.contains("FOREIGN_BUILDER=s2i-foreign 1\n"), "{seen}");
         let variables = built.config()["Env"].clone();
         let variables: Vec<String> = serde_json::from_value(variables).expect("strings");

@@ -1,10 +1,10 @@
 //! Builder images that b2i does not believe or cannot use: exit code 5, the label and its value named, nothing made.
 
-use super::{on_each_daemon, try_build};
+use super::{everywhere, try_build};
 
 #[test]
 fn labels_that_cannot_be_followed_are_named_with_their_value() {
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         for (tag, words) in [
             ("no-labels", &["no builder image", "io.openshift.s2i.scripts-url"][..]),
             (
@@ -21,7 +21,7 @@ fn labels_that_cannot_be_followed_are_named_with_their_value() {
             ("root-assemble-user", &["io.openshift.s2i.assemble-user", "`0`", "--allow-root"]),
             ("needs-root", &["io.openshift.s2i.assemble-user", "`0`", "--allow-root"]),
         ] {
-            let built = try_build(daemon, &format!("s2i-foreign:{tag}"), "program", &[]);
+            let built = try_build(place, &format!("s2i-foreign:{tag}"), "program", &[]);
             built.assert_refused(5, words);
             built.assert_refused(5, &[&format!("b2i-test/s2i-foreign:{tag}"), "hint:"]);
         }
@@ -30,22 +30,22 @@ fn labels_that_cannot_be_followed_are_named_with_their_value() {
 
 #[test]
 fn a_builder_without_its_scripts_is_refused() {
-    on_each_daemon(|daemon| {
+    everywhere(|place| {
         for (tag, script) in [("no-scripts", "`/usr/local/s2i/assemble`"), ("no-run", "`/usr/local/s2i/run`")]
         {
-            let built = try_build(daemon, &format!("s2i-foreign:{tag}"), "program", &[]);
+            let built = try_build(place, &format!("s2i-foreign:{tag}"), "program", &[]);
             built.assert_refused(5, &[script, &format!("b2i-test/s2i-foreign:{tag}"), "hint:"]);
         }
         // Nobody starts `run` where the user names another entrypoint.
         let arguments = ["--entrypoint", "/opt/app-root/src/bin/binary"];
-        assert_eq!(super::build(daemon, "s2i-foreign:no-run", &arguments).report(&[])["pid"], 1);
+        assert_eq!(super::build(place, "s2i-foreign:no-run", &arguments).report(&[])["pid"], 1);
     });
 }
 
 #[test]
 fn a_builder_image_is_never_placed() {
-    on_each_daemon(|daemon| {
-        let built = try_build(daemon, "s2i-foreign:1", "program", &["--assemble", "place"]);
+    everywhere(|place| {
+        let built = try_build(place, "s2i-foreign:1", "program", &["--assemble", "place"]);
         built
             .assert_refused(2, &["--assemble place", "b2i-test/s2i-foreign:1", "hint:", "--assemble docker"]);
     });

@@ -49,7 +49,7 @@ fn a_build_has_this_machines_network_and_says_so_unless_it_is_to_have_none() {
     assert!(output.stderr.contains("| devices: lo\n") && !output.stderr.contains(NOTE), "{}", output.stderr);
     let (output, _) = build(&["--network", "bridge"]);
     assert_eq!(output.code, Some(1), "{}", output.stderr);
-    for words in ["use the network `bridge`", "only `host`"] {
+    for words in ["no network `bridge`", "only `host`"] {
         assert!(output.stderr.contains(words), "{}", output.stderr);
     }
 }

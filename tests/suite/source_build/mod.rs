@@ -17,6 +17,7 @@ mod made_builders;
 mod made_image;
 mod runtime_images;
 mod sandbox_caches;
+mod sandbox_contract;
 mod scripts;
 mod secrets;
 mod users;
