@@ -4,6 +4,7 @@ mod artifacts;
 mod callback;
 mod classic;
 mod contract_calls;
+mod contract_defects;
 mod contract_engine;
 mod contract_git;
 mod contract_metadata;
