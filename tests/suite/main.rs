@@ -6,6 +6,7 @@ mod commands;
 mod daemon;
 mod daemonless;
 mod dockerfiles;
+mod documentation;
 mod environment;
 mod failures;
 mod fault_server;

@@ -75,15 +75,20 @@ fn replace_bases(command: B2iCommand) -> B2iCommand {
 
 /// As `replace_bases`, by the names that `name_of` gives for the test images.
 pub(crate) fn replace_bases_by(command: B2iCommand, name_of: impl Fn(&str) -> Option<String>) -> B2iCommand {
+    write_bases(&command.directory().join("home"), name_of);
+    command
+}
+
+/// Writes the configuration that `replace_bases_by` writes, into any home directory.
+pub(crate) fn write_bases(home: &Path, name_of: impl Fn(&str) -> Option<String>) {
     let line = |(public, test): (&str, &str)| {
         name_of(test).map(|name| format!("\"docker.io/library/{public}\" = \"{name}\"\n"))
     };
     let lines: Vec<String> = BASES.into_iter().filter_map(line).collect();
-    let directory = command.directory().join("home/.config/b2i");
+    let directory = home.join(".config/b2i");
     std::fs::create_dir_all(&directory).expect("the home directory is the test's");
     std::fs::write(directory.join("config.toml"), format!("[bases]\n{}", lines.concat()))
         .expect("the directory is the test's");
-    command
 }
 
 /// b2i with the bases replaced and a daemon.

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::environment::TestEnvironment;
 
-/// A directory with b2i in it under the name `s2i`, and a home of its own.
+/// A directory with b2i in it, under the name `s2i` too, and a home of its own.
 pub(crate) struct Place {
     root: tempfile::TempDir,
 }
@@ -22,7 +22,7 @@ impl Place {
         for name in ["bin", "home", "work"] {
             std::fs::create_dir(root.path().join(name)).expect("makes");
         }
-        for name in ["s2i", "sti"] {
+        for name in ["b2i", "s2i", "sti"] {
             std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_b2i"), root.path().join("bin").join(name))
                 .expect("links");
         }
@@ -31,6 +31,10 @@ impl Place {
 
     pub(crate) fn work(&self) -> PathBuf {
         self.root.path().join("work")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.path().join("home")
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {
