@@ -76,12 +76,28 @@ pub enum RunError<E: Failure> {
     #[error(transparent)]
     Engine(E),
     /// The script ended with a code other than zero.
-    #[error("{}", describe(script, ended))]
+    #[error("{}", describe(&format!("the builder's script `{script}`"), ended))]
     Script {
         /// The script's path.
         script: ImagePath,
         /// How it ended.
         ended: Ended,
+    },
+    /// A command of the builder image's instructions ended with a code other than zero.
+    #[error("{}", describe(&format!("the builder's `{command}`"), ended))]
+    Command {
+        /// The command.
+        command: String,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// A script of the sources is not where the builder image's instructions should have put it.
+    #[error("no instruction of the builder image `{builder}` put a script at `{script}`")]
+    NotCopied {
+        /// The builder.
+        builder: String,
+        /// The script's path.
+        script: ImagePath,
     },
     /// A script that the contract asks for is not there.
     #[error("the builder image `{builder}` has no script `{script}`")]
@@ -119,10 +135,10 @@ impl<E: Failure> Failure for RunError<E> {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
-            Self::Script { .. } => FailureKind::Assemble,
+            Self::Script { .. } | Self::Command { .. } => FailureKind::Assemble,
             Self::Layer(_) | Self::Path(_) => FailureKind::Usage,
             Self::Metadata(_) => FailureKind::Assemble,
-            Self::NoScript { .. } | Self::UnknownUser { .. } => FailureKind::Builder,
+            Self::NoScript { .. } | Self::NotCopied { .. } | Self::UnknownUser { .. } => FailureKind::Builder,
             Self::Read(_) => FailureKind::Input,
         }
     }
@@ -130,7 +146,9 @@ impl<E: Failure> Failure for RunError<E> {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Engine(error) => error.hints(),
-            Self::Script { ended, .. } if ended.out_of_memory => vec!["give it more with `--memory`".into()],
+            Self::Script { ended, .. } | Self::Command { ended, .. } if ended.out_of_memory => {
+                vec!["give it more with `--memory`".into()]
+            }
             Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
                 vec![
                     "the script, or the interpreter its first line names, is missing or not executable"
@@ -144,14 +162,19 @@ impl<E: Failure> Failure for RunError<E> {
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::Metadata(error) => error.hints(),
+            Self::NotCopied { .. } => {
+                vec!["its `ONBUILD COPY` or `ADD` has to put the sources into its working directory".into()]
+            }
             // What the script says of itself stands in the message.
-            Self::Script { .. } | Self::Layer(_) | Self::Path(_) | Self::Read(_) => Vec::new(),
+            Self::Script { .. } | Self::Command { .. } | Self::Layer(_) | Self::Path(_) | Self::Read(_) => {
+                Vec::new()
+            }
         }
     }
 }
 
-fn describe(script: &ImagePath, ended: &Ended) -> String {
-    let mut text = format!("the builder's script `{script}` failed with exit code {}", ended.exit_code);
+fn describe(what: &str, ended: &Ended) -> String {
+    let mut text = format!("{what} failed with exit code {}", ended.exit_code);
     if ended.out_of_memory {
         text.push_str(", killed for using more memory than allowed");
     }

@@ -35,6 +35,8 @@ pub struct ContainerSpec {
     pub environment: Vec<(String, String)>,
     /// User, as the image config writes it; none keeps the image's.
     pub user: Option<String>,
+    /// Where the command is started; none means the image's working directory.
+    pub directory: Option<ImagePath>,
     /// What it may use.
     pub limits: ContainerLimits,
     /// Network of the container; none means no network.
@@ -174,6 +176,13 @@ pub trait Container {
 
     /// Takes what changed since the image it was created from.
     async fn take_changes(&self, events: &Events) -> Result<Changes, Self::Error>;
+
+    /// Gives a container that begins as this one ended, for one more command.
+    ///
+    /// Limits, network, mounts and hosts of `spec` have to be those of this container, its image is not looked at.
+    async fn again(self, spec: ContainerSpec, events: &Events) -> Result<Self, Self::Error>
+    where
+        Self: Sized;
 
     /// Stops and removes it with its volumes.
     async fn remove(self) -> Result<(), Self::Error>;

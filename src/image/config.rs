@@ -53,6 +53,9 @@ pub struct ConfigEdits {
     pub labels: BTreeMap<String, String>,
     /// Ports to add, such as `8080/tcp`.
     pub exposed_ports: Vec<String>,
+    /// Volumes to add.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// Working directory.
     pub working_dir: Option<String>,
     /// User, `uid[:gid]` or a name.
@@ -204,6 +207,13 @@ impl ImageConfig {
         object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
     }
 
+    /// Sets a list of texts in the runtime part; an empty one is left out.
+    pub fn set_list(&mut self, field: &str, words: &[String]) {
+        if !words.is_empty() {
+            object(&mut self.0, "config").insert(field.to_owned(), json!(words));
+        }
+    }
+
     /// Applies `edits` and adds the new layers on top.
     pub fn apply(&mut self, edits: &ConfigEdits, new_layers: &[Digest]) {
         // Legacy fields of `docker commit` name a container and a host; they would differ from run to run.
@@ -250,6 +260,12 @@ impl ImageConfig {
             let ports = object(runtime, "ExposedPorts");
             for port in &edits.exposed_ports {
                 ports.insert(port.clone(), json!({}));
+            }
+        }
+        if !edits.volumes.is_empty() {
+            let volumes = object(runtime, "Volumes");
+            for volume in &edits.volumes {
+                volumes.insert(volume.clone(), json!({}));
             }
         }
         let mut set = |field: &str, value: Option<Value>| match value {

@@ -75,8 +75,8 @@ pub(super) fn apply_wanted(
     let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);
     edits.working_dir = working_dir.or(edits.working_dir.take());
     edits.user = wanted.user.clone().or(edits.user.take());
-    edits.health_cmd = wanted.health_cmd.clone();
-    edits.stop_signal = wanted.stop_signal.clone();
+    edits.health_cmd = wanted.health_cmd.clone().or(edits.health_cmd.take());
+    edits.stop_signal = wanted.stop_signal.clone().or(edits.stop_signal.take());
     Ok(match &wanted.entrypoint {
         Some(entrypoint) => {
             edits.entrypoint = Some(entrypoint.clone());

@@ -32,6 +32,8 @@ pub struct SourceImage<'a> {
     pub template: Option<&'a Template>,
     /// Name of the image that the result stands on, as it may stand in the result.
     pub base: String,
+    /// What the builder's ONBUILD instructions make of its config, if they are carried out.
+    pub on_build: Option<&'a ConfigEdits>,
     /// What there is to work with.
     pub machine: &'a Machine,
 }
@@ -83,13 +85,17 @@ fn planned_image(
         None => source.scripts.run.as_ref(),
     };
     let run = scripts.map(|script| script.path.to_string());
-    let mut edits = match image.template {
-        Some(template) => template_edits(template),
-        None => ConfigEdits { cmd: run.clone().map(|run| vec![run]), ..ConfigEdits::default() },
+    let mut edits = match (image.template, image.on_build) {
+        (Some(template), _) => template_edits(template),
+        (None, Some(on_build)) => on_build_edits(on_build, run.as_ref()),
+        (None, None) => ConfigEdits { cmd: run.clone().map(|run| vec![run]), ..ConfigEdits::default() },
     };
     let mut resets = vec!["OnBuild"];
-    if run.is_some() || image.template.is_some() {
+    if image.template.is_some() || edits.cmd.is_some() {
         resets.insert(0, "Cmd");
+    }
+    if image.on_build.is_some() && edits.entrypoint.is_some() {
+        resets.insert(0, "Entrypoint");
     }
     if let (Some(template), Some(run)) = (image.template, run) {
         resets.insert(0, "Entrypoint");
@@ -111,6 +117,17 @@ fn planned_image(
     apply_wanted(&request.image, &mut edits, None)?;
     let annotations = request.image.annotations.clone();
     Ok(PlannedImage { edits, later_labels, later_cmd: None, annotations, resets })
+}
+
+/// What instructions say, and S2I's rule that a script of the sources starts the result: it is the entrypoint, which a
+/// command of the image below was not for.
+fn on_build_edits(on_build: &ConfigEdits, run: Option<&String>) -> ConfigEdits {
+    let mut edits = on_build.clone();
+    if let Some(run) = run {
+        edits.entrypoint = Some(vec![run.clone()]);
+        edits.cmd = Some(Vec::new());
+    }
+    edits
 }
 
 /// S2I's labels, OCI's, and what a later build of the same sources needs.

@@ -17,6 +17,7 @@ use crate::plan::dockerfile::DockerfileError;
 use crate::request::Output;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
+use crate::source_build::on_build::OnBuildError;
 use crate::source_build::produced::ProducedError;
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::source_build::transient::TransientError;
@@ -170,6 +171,9 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// An ONBUILD instruction that is not carried out.
+    #[error(transparent)]
+    OnBuild(#[from] OnBuildError),
     /// Something of S2I's that b2i does not do.
     #[error("{what} are not supported by this version of b2i")]
     NotSupported {
@@ -286,6 +290,7 @@ impl Error {
             Self::RuntimeArtifact(error) => error,
             Self::RuntimeArtifactInSandbox(error) => error,
             Self::RuntimeImage(error) => error,
+            Self::OnBuild(error) => error,
             Self::Output(error) => error,
             _ => return None,
         })

@@ -77,6 +77,7 @@ where
         command: vec![run.assemble.path.to_string()],
         environment: environment(&run),
         user: Some(stage.user.clone()),
+        directory: None,
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
@@ -158,7 +159,7 @@ pub(super) fn volumes(stage: &SourceStage) -> impl Iterator<Item = Mount> + '_ {
 }
 
 /// An absolute path is one of the engine's machine, everything else the name of a volume.
-fn volume(volume: &VolumeRequest) -> Mount {
+pub(super) fn volume(volume: &VolumeRequest) -> Mount {
     let source = match volume.source.starts_with('/') {
         true => MountSource::Path(volume.source.clone().into()),
         false => MountSource::Volume(volume.source.clone()),

@@ -5,13 +5,14 @@
 //! often all that a server's or an interpreter's image wants. Works over any engine and knows none.
 
 use super::assemble::AssembledSources;
+use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::{Events, Step};
-use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::image::{ImageConfig, ImagePath};
 use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
 
@@ -86,7 +87,9 @@ async fn fill<C: Container>(
     let runtime = run.runtime;
     let name = runtime.image.familiar();
     let owner = resolve_owner(container, &runtime.user, &name).await?;
-    let mut entries = missing_directories(container, runtime, owner).await?;
+    // Directories that the image has stay as they are.
+    let targets = runtime.artifacts.iter().map(|(_, directory)| directory.clone());
+    let mut entries = missing_directories(container, targets, owner).await?;
     entries.extend(run.artifacts.entries(owner));
     entries.extend(run.scripts.entries(&["assemble-runtime", "run"], &runtime.destination, owner));
     let entries = without_repeated_directories(entries);
@@ -102,31 +105,6 @@ async fn fill<C: Container>(
         return Err(RunError::NoScript { builder: name, script: script.path.clone() });
     }
     Ok(labels)
-}
-
-/// The directories that artifacts go to and that the image lacks; those that it has stay as they are.
-async fn missing_directories<C: Container>(
-    container: &C,
-    runtime: &PlannedRuntime,
-    owner: Owner,
-) -> Result<Vec<Entry>, RunError<C::Error>> {
-    let mut wanted: Vec<ImagePath> = Vec::new();
-    for (_, directory) in &runtime.artifacts {
-        let mut next = Some(directory.clone());
-        while let Some(path) = next.filter(|path| path.as_str() != "/") {
-            next = path.parent();
-            wanted.push(path);
-        }
-    }
-    wanted.sort();
-    wanted.dedup();
-    let mut missing = Vec::new();
-    for path in wanted {
-        if !container.has(&path).await.map_err(RunError::Engine)? {
-            missing.push(Entry { path, kind: EntryKind::Directory, mode: 0o755, owner });
-        }
-    }
-    Ok(missing)
 }
 
 /// Two artifacts may share directories; anything else at one place twice is an error of the layer.

@@ -52,7 +52,7 @@ fn leases(cache: &Path) -> Vec<String> {
 /// What a daemon holds for a lease: containers with its label or its name, images that its label marks or its names.
 pub(crate) fn held_by(daemon: &Daemon, lease: &str) -> Vec<String> {
     let label = format!("label=io.b2i.lease={lease}");
-    let images = daemon.text(&["images", "--quiet", "--no-trunc", "--filter", &label]);
+    let images = daemon.text(&["images", "--all", "--quiet", "--no-trunc", "--filter", &label]);
     let hash = b2i::image::Digest::of(lease.as_bytes()).hex();
     let names = ["base", "result"].map(|tag| format!("b2i.invalid/lease/{}:{tag}", &hash[..32]));
     let mut held = daemon.containers(&label);

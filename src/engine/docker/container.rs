@@ -15,9 +15,10 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
+use super::DockerEngine;
 use super::mount_points::Places;
 use crate::engine::output::Output;
-use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
+use crate::engine::{Changes, Container, ContainerSpec, Ended, Engine, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
 use crate::store::daemon::{
@@ -297,6 +298,16 @@ impl Container for DockerContainer {
         let committed = self.without_transient(committed).await?;
         step.finish("");
         Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
+    }
+
+    /// In a container of what this one is committed as; that image goes with the lease.
+    async fn again(self, spec: ContainerSpec, events: &Events) -> Result<Self, DaemonError> {
+        let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
+        let taken = self.take_changes(events).await;
+        let removed = self.remove().await;
+        let Changes::Committed { image_id, .. } = taken? else { unreachable!("this engine commits") };
+        removed?;
+        engine.create(ContainerSpec { image: image_id, ..spec }).await
     }
 
     async fn remove(self) -> Result<(), DaemonError> {

@@ -165,6 +165,7 @@ impl Engine for DockerEngine {
             cmd: Some(arguments.to_vec()),
             env: Some(environment(&spec.environment)),
             user: spec.user.clone(),
+            working_dir: spec.directory.as_ref().map(ToString::to_string),
             attach_stdin: Some(false),
             attach_stdout: Some(true),
             attach_stderr: Some(true),

@@ -18,12 +18,13 @@ use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
 use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request, Streams};
+use super::{environment, working_directory};
 use crate::engine::capability::{Capability, kept};
 use crate::engine::output::Output;
 use crate::engine::transient::left_out;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
-use crate::image::ImagePath;
+use crate::image::{ImageConfig, ImagePath};
 use crate::stream::{pump, stream_to_reader};
 
 /// How long a command may take if nothing else was asked for.
@@ -42,6 +43,8 @@ pub struct SandboxContainer {
     pub(super) group: Option<Arc<ControlGroup>>,
     pub(super) directory: PathBuf,
     pub(super) spec: ContainerSpec,
+    /// The image's config.
+    pub(super) config: ImageConfig,
     pub(super) environment: Vec<(String, String)>,
     pub(super) user: String,
     pub(super) working_directory: String,
@@ -263,6 +266,16 @@ impl Container for SandboxContainer {
             }
             answer => Err(unexpected("read files", &answer)),
         }
+    }
+
+    /// In the same container: everything that was made in it is where it is.
+    async fn again(mut self, spec: ContainerSpec, _: &Events) -> Result<Self, SandboxError> {
+        self.environment = environment(&self.config, &spec.environment);
+        self.user = spec.user.clone().unwrap_or_else(|| self.config.user().to_owned());
+        self.working_directory = working_directory(&self.config, &spec);
+        let before = std::mem::replace(&mut self.spec, spec);
+        self.spec.transient.extend(before.transient);
+        Ok(self)
     }
 
     async fn take_changes(&self, events: &Events) -> Result<Changes, SandboxError> {

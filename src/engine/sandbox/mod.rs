@@ -137,15 +137,13 @@ impl SandboxEngine {
         let mounting = Mounting { keeper: &keeper, mapping: &mapping, user: &user, events: &self.events };
         mounting.mount_all(&spec.mounts)?;
         let environment = environment(&self.image.config, &spec.environment);
-        let working_directory = match runtime.working_dir() {
-            "" => "/".to_owned(),
-            directory => directory.to_owned(),
-        };
+        let working_directory = working_directory(runtime, &spec);
         Ok(SandboxContainer {
             keeper: Arc::new(keeper),
             group,
             directory,
             spec,
+            config: self.image.config.clone(),
             environment,
             user,
             working_directory,
@@ -328,6 +326,15 @@ fn start_container(
     let keeper = Keeper::start(&settings.program, purpose, mapping, cgroups)?;
     keeper.wait_until_ready()?;
     Ok(keeper)
+}
+
+/// Where the command is started.
+fn working_directory(config: &ImageConfig, spec: &ContainerSpec) -> String {
+    match (&spec.directory, config.working_dir()) {
+        (Some(directory), _) => directory.to_string(),
+        (None, "") => "/".to_owned(),
+        (None, directory) => directory.to_owned(),
+    }
 }
 
 /// The image's variables, the ones added to them, and what every container has.

@@ -61,6 +61,7 @@ impl SandboxProgram {
             add_hosts: Vec::new(),
             drop_capabilities: Vec::new(),
             mounts: Vec::new(),
+            directory: None,
             transient: Vec::new(),
             stdout: None,
             successor_of: None,

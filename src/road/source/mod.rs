@@ -7,6 +7,7 @@ mod declared;
 mod dockerfile;
 mod image;
 mod incremental;
+mod on_build;
 mod prepare;
 mod run;
 mod runtime;
@@ -70,7 +71,10 @@ fn whole_plan(
         }
         (SourceSelection::Image(image), None) => (None, image.reference.recorded()),
     };
-    let image = SourceImage { source: stage, template, base, machine: &machine };
+    // With a runtime image, the instructions were for another one.
+    let on_build = prepared.on_build.as_ref().filter(|_| stage.runtime.is_none());
+    let on_build = on_build.map(|on_build| &on_build.edits);
+    let image = SourceImage { source: stage, template, base, on_build, machine: &machine };
     Ok(make_of_sources(request, wanted, &image)?)
 }
 
@@ -102,6 +106,23 @@ async fn carry_out(
     let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared, plan: &plan };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
+    let has_steps = prepared.on_build.is_some();
+    let (lease, daemon) = (prepared.lease.clone(), prepared.daemon.clone());
+    let built = finish(request, prepared, plan, made, surroundings).await;
+    if let Some(daemon) = daemon.filter(|_| has_steps) {
+        // What was committed between two commands goes when nothing stands on it any more.
+        run::remove_leftovers_of(&lease, &daemon, surroundings).await;
+    }
+    built
+}
+
+async fn finish(
+    request: &Request,
+    prepared: PreparedSource,
+    plan: Plan,
+    made: Result<Made, Error>,
+    surroundings: &Surroundings,
+) -> Result<Built, Error> {
     match made? {
         Made::Artifact(artifact) => build_artifact(request, *artifact, &prepared.stage, surroundings).await,
         Made::Image(made) => {

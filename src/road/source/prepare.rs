@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::base::Images;
-use super::{scripts, stage};
+use super::{on_build, scripts, stage};
 use crate::builder::{BaseName, Catalog, SourceSelection, SourceSelectionRequest, select_source};
 use crate::events::Step;
 use crate::fs::Lease;
@@ -14,6 +14,7 @@ use crate::plan::{EngineKind, PlanError, SourceStage};
 use crate::request::{AssembleRequest, Request};
 use crate::road::prepare::{remove_abandoned, sandbox_works};
 use crate::road::{Error, Surroundings};
+use crate::source_build::on_build::OnBuild;
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::transient::{TransientFile, transient_files};
 use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
@@ -36,6 +37,8 @@ pub(super) struct PreparedSource {
     pub(super) base: BaseImage,
     /// The image that gets the artifacts, in an extended build.
     pub(super) runtime: Option<BaseImage>,
+    /// What the builder's ONBUILD instructions come to, if they are carried out.
+    pub(super) on_build: Option<OnBuild>,
     pub(super) stage: SourceStage,
 }
 
@@ -78,6 +81,13 @@ pub(super) async fn prepare(
         Some(reference) => images.find(reference, request.pull).await?,
         None => images.built_in(),
     };
+    let memo = surroundings.memo(request.use_memo)?;
+    let base = match &selection {
+        SourceSelection::Image(_) => {
+            on_build::with_instructions(base, daemon.as_ref(), &memo, &lease).await?
+        }
+        SourceSelection::Template(_) => base,
+    };
     let runtime = match &wanted.runtime {
         Some(runtime) => Some(images.find(&runtime.image, runtime.pull).await?),
         None => None,
@@ -90,6 +100,7 @@ pub(super) async fn prepare(
         SourceSelection::Image(_) => (Vec::new(), Vec::new()),
     };
     let scripts = GivenScripts { of_sources: GivenScripts::take_from(&mut tree), ..named };
+    let on_build = on_build::decide(request, wanted, &selection, &base, &tree, &scripts)?;
     let stage = stage::make(&stage::Decided {
         request,
         wanted,
@@ -97,6 +108,7 @@ pub(super) async fn prepare(
         selection: &selection,
         base: &base,
         runtime: runtime.as_ref(),
+        on_build: on_build.as_ref(),
         scripts: &scripts,
         engine: &engine,
     })?;
@@ -115,6 +127,7 @@ pub(super) async fn prepare(
         transient,
         base,
         runtime,
+        on_build: on_build.map(|decided| decided.on_build),
         stage,
         selection,
     })

@@ -9,6 +9,7 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
 use crate::engine::{Container, ContainerLimits, Engine};
 use crate::events::Step;
+use crate::fs::Lease;
 use crate::image::ImageConfig;
 use crate::input::{Artifact, FileContent, Origin};
 use crate::plan::{EngineKind, Plan, PlannedProduct};
@@ -20,10 +21,11 @@ use crate::road::{Error, Surroundings};
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
 use crate::source_build::incremental::SavedArtifacts;
+use crate::source_build::on_build::{OnBuild, OnBuildRun, carry_out};
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::store::BaseImage;
-use crate::store::daemon::remove_leftovers;
+use crate::store::daemon::{Daemon, remove_leftovers};
 
 /// A source stage on its way.
 pub(super) struct SourceWork<'a> {
@@ -93,8 +95,15 @@ impl SourceWork<'_> {
         let events = &self.surroundings.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let saved = self.saved().await;
-        let assembled = assemble(engine, self.source_run(image, limits, caches, &saved), events).await?;
+        let assembled = match &self.prepared.on_build {
+            Some(on_build) => {
+                carry_out(engine, self.on_build_run(on_build, image, limits, caches), events).await?
+            }
+            None => {
+                let saved = self.saved().await;
+                assemble(engine, self.source_run(image, limits, caches, &saved), events).await?
+            }
+        };
         if let Some(runtime) = &stage.runtime {
             return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled).await?)));
         }
@@ -116,6 +125,8 @@ impl SourceWork<'_> {
         let stage = &self.prepared.stage;
         stage.engine == EngineKind::Docker
             && stage.product == PlannedProduct::Image
+            // Between its commands it was committed, and keeps what was below.
+            && (self.prepared.on_build.is_none() || stage.runtime.is_some())
             && self.request.date.is_none()
             && self.plan.outputs.iter().all(|planned| planned.output == Output::Docker)
     }
@@ -177,6 +188,27 @@ impl SourceWork<'_> {
         }
     }
 
+    fn on_build_run<'a>(
+        &'a self,
+        on_build: &'a OnBuild,
+        image: &'a str,
+        limits: ContainerLimits,
+        caches: &StageCaches,
+    ) -> OnBuildRun<'a> {
+        let prepared = self.prepared;
+        OnBuildRun {
+            on_build,
+            stage: &prepared.stage,
+            image,
+            build_environment: &self.wanted.build_environment,
+            transient: &prepared.transient,
+            limits,
+            mounts: caches.mounts.clone(),
+            date: self.date(),
+            lease: prepared.lease.id(),
+        }
+    }
+
     /// Copies the artifact out of the assembled container.
     async fn take<C: Container>(&self, container: &C) -> Result<Artifact, Error>
     where
@@ -204,10 +236,16 @@ impl SourceWork<'_> {
 
     /// Removes what the daemon holds for this run alone, if it may hold something.
     pub(super) async fn clean_up(&self, failed: bool) {
-        let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| failed) else { return };
-        if let Err(error) = remove_leftovers(daemon, &[self.prepared.lease.id().to_owned()]).await {
-            tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
-            self.surroundings.keep_lease();
+        if let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| failed) {
+            remove_leftovers_of(&self.prepared.lease, daemon, self.surroundings).await;
         }
+    }
+}
+
+/// Removes what the daemon holds for a run; what cannot be removed is left to a later one.
+pub(super) async fn remove_leftovers_of(lease: &Lease, daemon: &Daemon, surroundings: &Surroundings) {
+    if let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await {
+        tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
+        surroundings.keep_lease();
     }
 }

@@ -1,6 +1,7 @@
 //! Owns the making of a source stage: request, sources, builder and scripts become the plan of what is done.
 
 use super::base::base_source;
+use super::on_build::DecidedOnBuild;
 use super::prepare::Engine;
 use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
 use crate::image::{ImagePath, ImageReference};
@@ -24,14 +25,17 @@ pub(super) struct Decided<'a> {
     pub(super) base: &'a BaseImage,
     /// The image that gets the artifacts, in an extended build.
     pub(super) runtime: Option<&'a BaseImage>,
+    /// What the builder's ONBUILD instructions come to, if they are carried out.
+    pub(super) on_build: Option<&'a DecidedOnBuild>,
     pub(super) scripts: &'a GivenScripts,
     pub(super) engine: &'a Engine,
 }
 
 /// What the builder is, whether its image says so or the template.
-struct Contract {
-    destination: ImagePath,
-    user: String,
+#[derive(Clone)]
+pub(super) struct Contract {
+    pub(super) destination: ImagePath,
+    pub(super) user: String,
 }
 
 pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
@@ -44,8 +48,11 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         let shown = format!("the builder image `{}`", image.reference.familiar());
         check_user(&wanted.allowed_uids, base.config.user(), &shown)?;
     }
-    check_on_build(decided)?;
-    let scripts = scripts(decided, &contract)?;
+    check_supported(decided)?;
+    let scripts = match decided.on_build {
+        Some(on_build) => on_build.scripts.clone(),
+        None => scripts(decided, &contract)?,
+    };
     let mut variables = environment::of_sources(tree)?;
     for variable in &wanted.environment {
         environment::set(&mut variables, variable.clone());
@@ -75,8 +82,8 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         limits: request.limits.clone(),
         add_hosts: wanted.add_hosts.clone(),
         drop_capabilities: wanted.drop_capabilities.clone(),
-        on_build: Vec::new(),
-        incremental: previous(decided),
+        on_build: decided.on_build.map(|on_build| on_build.instructions.clone()).unwrap_or_default(),
+        incremental: previous(decided).filter(|_| decided.on_build.is_none()),
         runtime: super::runtime::plan(decided)?,
         warnings: warnings(decided),
     })
@@ -104,6 +111,9 @@ fn builder(decided: &Decided<'_>) -> PlannedBuilder {
 
 fn contract(decided: &Decided<'_>) -> Result<Contract, BuilderError> {
     let Decided { request, wanted, base, .. } = decided;
+    if let Some(on_build) = decided.on_build {
+        return Ok(on_build.contract.clone());
+    }
     let limits = &request.limits;
     let destination = match (&wanted.destination, decided.selection) {
         (Some(destination), _) => destination.clone(),
@@ -138,20 +148,9 @@ fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts,
     })
 }
 
-/// Refuses what ONBUILD instructions ask for and may not, and what b2i cannot do.
-fn check_on_build(decided: &Decided<'_>) -> Result<(), Error> {
-    let Decided { wanted, base, .. } = decided;
-    let instructions = base.config.list("OnBuild");
-    if wanted.block_on_build && !instructions.is_empty() {
-        return Err(Error::OnBuildBlocked { image: base.name.clone(), count: instructions.len() });
-    }
-    for instruction in &instructions {
-        let Some((word, user)) = instruction.trim().split_once(char::is_whitespace) else { continue };
-        if word.eq_ignore_ascii_case("USER") {
-            let shown = format!("an ONBUILD instruction of `{}`", base.name);
-            check_user(&wanted.allowed_uids, user.trim(), &shown)?;
-        }
-    }
+/// Refuses what b2i cannot do.
+fn check_supported(decided: &Decided<'_>) -> Result<(), Error> {
+    let wanted = decided.wanted;
     let removes = wanted.incremental.as_ref().is_some_and(|previous| previous.remove);
     let keeps = wanted.runtime.is_some() && wanted.incremental.is_some();
     let unsupported =
@@ -230,15 +229,11 @@ fn injections(
 }
 
 fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
-    let count = decided.base.config.list("OnBuild").len();
-    let on_build = (count > 0).then(|| PlanWarning {
-        message: format!(
-            "the builder's {count} ONBUILD instructions are not carried out: its scripts are run"
-        ),
-        hint: None,
-    });
     let mut warnings = template_warnings(decided);
-    warnings.extend(on_build);
+    match decided.on_build {
+        Some(_) => warnings.extend(super::on_build::warnings(decided.request, decided.wanted)),
+        None => warnings.extend(super::on_build::left_out(decided.base)),
+    }
     warnings.extend(network_of_the_machine(decided));
     warnings.extend(decided.runtime.and_then(super::runtime::warning));
     warnings

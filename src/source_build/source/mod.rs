@@ -6,7 +6,7 @@ mod directory;
 mod error;
 mod fetch;
 mod git;
-mod ignore;
+pub(in crate::source_build) mod ignore;
 mod location;
 mod tree;
 

@@ -113,12 +113,21 @@ impl SourceTree {
 
     /// The content of the regular file that `path` leads to.
     fn file(&self, path: &str) -> Option<&dyn Content> {
+        match &self.followed(path)?.kind {
+            TreeEntryKind::File { content, .. } => Some(&**content),
+            TreeEntryKind::Directory | TreeEntryKind::Symlink { .. } => None,
+        }
+    }
+
+    /// The file or directory that `path` leads to; nothing if that is not in the tree.
+    pub fn followed(&self, path: &str) -> Option<&TreeEntry> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
-            match &self.entry(&path)?.kind {
-                TreeEntryKind::Directory => return None,
-                TreeEntryKind::File { content, .. } => return Some(&**content),
-                TreeEntryKind::Symlink { target } => path = link_target(&path, target)?,
+            match &self.entry(&path)? {
+                TreeEntry { kind: TreeEntryKind::Symlink { target }, .. } => {
+                    path = link_target(&path, target)?
+                }
+                entry => return Some(entry),
             }
         }
         None

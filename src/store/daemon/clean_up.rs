@@ -123,13 +123,28 @@ async fn remove_images(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> 
     for what in [LeaseName::Base, LeaseName::Result, LeaseName::TopLayer, LeaseName::Committed] {
         daemon.remove_image(&lease_name(lease, what)).await?;
     }
-    let options = ListImagesOptionsBuilder::default().filters(&labelled(lease)).build();
-    let found = daemon.client().list_images(Some(options)).await;
-    for image in found.map_err(|error| daemon.request_error("list images", &error))? {
-        let named = image.repo_tags.iter().any(|tag| tag != "<none>:<none>");
-        if !named && image.labels.get(LEASE_LABEL).is_some_and(|own| own == lease) {
-            daemon.remove_image(&image.id).await?;
+    let (mut left, mut refused) = (usize::MAX, None);
+    loop {
+        let found = unnamed_images(daemon, lease).await?;
+        // Each pass takes those on which no other stands; one that takes none is the last.
+        if found.is_empty() || found.len() >= left {
+            return refused.filter(|_| !found.is_empty()).map_or(Ok(()), Err);
+        }
+        (left, refused) = (found.len(), None);
+        for id in &found {
+            refused = daemon.remove_image(id).await.err().or(refused);
         }
     }
-    Ok(())
+}
+
+/// Images of a lease that have no name, those that others stand on too.
+async fn unnamed_images(daemon: &Daemon, lease: &str) -> Result<Vec<String>, DaemonError> {
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&labelled(lease)).build();
+    let found = daemon.client().list_images(Some(options)).await;
+    let found = found.map_err(|error| daemon.request_error("list images", &error))?;
+    let is_own = |image: &bollard::models::ImageSummary| {
+        let is_named = image.repo_tags.iter().any(|tag| tag != "<none>:<none>");
+        !is_named && image.labels.get(LEASE_LABEL).is_some_and(|own| own == lease)
+    };
+    Ok(found.into_iter().filter(is_own).map(|image| image.id).collect())
 }

@@ -17,6 +17,7 @@ mod source;
 mod top_layer;
 mod tree;
 mod volumes;
+mod whole_config;
 
 pub use clean_up::{LEASE_LABEL, remove_leftovers};
 pub(crate) use clean_up::{container_name, remove_container};

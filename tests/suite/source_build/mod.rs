@@ -16,6 +16,7 @@ mod images;
 mod incremental;
 mod made_builders;
 mod made_image;
+mod on_build;
 mod runtime_images;
 mod sandbox_caches;
 mod sandbox_contract;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::made_image::{MadeImage, script, tree};
 use super::{Image, Place, Sources, assert_built, b2i_build, everywhere};
 use crate::environment::{B2iCommand, TestEnvironment};
-use crate::failures::assert_clean;
+use crate::failures::{assert_clean, files, held_by};
 
 const BUILDS: &str = "mkdir -p /opt/app-root/src/out/lib/deep; cp /tmp/src/program /opt/app-root/src/out/; \
     cd /opt/app-root/src/out; echo library >lib/deep/a; ln lib/deep/a lib/b; ln -s deep/a lib/link; \
@@ -304,4 +304,36 @@ fn the_dockerfile_makes_the_same_tree() {
         assert_eq!(built.config()[field], direct.config()[field], "{field}");
     }
     assert_eq!(built.report()["arguments"], json!(["of-the-runtime"]));
+}
+
+#[test]
+fn a_kill_while_assemble_runtime_runs_leaves_nothing_for_the_next_run() {
+    let plain = MadeImage::new("plain", PLAIN);
+    let sources = Sources::new()
+        .with_script(".s2i/bin/assemble", BUILDS)
+        .with_script(".s2i/bin/assemble-runtime", "echo waiting; sleep 60");
+    let docker = TestEnvironment::get().docker();
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let command = b2i_build(place, builder, &sources)
+            .args(["--runtime-image", plain.name(), "--runtime-artifact", "/opt/app-root/src/out/program"])
+            .args(["-o", "docker-archive:out.tar"]);
+        let mut running = command.spawn();
+        running.wait_for("| waiting");
+        let lease = files(&command.cache().join("leases")).remove(0);
+        running.kill();
+        let daemon = match place {
+            Place::Daemon(daemon) => daemon,
+            Place::Sandbox => &docker,
+        };
+        let mut next = B2iCommand::new()
+            .daemon(daemon)
+            .env("XDG_CACHE_HOME", command.directory().join("cache"))
+            .args(["build", "--output", "docker-archive:next.tar"])
+            .arg(TestEnvironment::get().fixture("program"));
+        let output = next.run();
+        assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
+        assert_eq!(held_by(daemon, &lease), [""; 0], "{}", place.name());
+        assert_clean(&command.cache());
+        assert_eq!(files(&command.directory().join("work")), [""; 0]);
+    });
 }

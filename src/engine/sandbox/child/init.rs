@@ -350,6 +350,22 @@ pub(super) fn fork() -> Result<Option<Pid>, Fault> {
     Ok(Pid::from_raw(pid))
 }
 
+/// As [`fork`], with the new process as the first one of a process-id namespace. This process stays where it is, so it
+/// can do that again: after `unshare` it could not.
+pub(super) fn fork_into_namespace() -> Result<Option<Pid>, Fault> {
+    let flags = libc::c_ulong::from(libc::CLONE_NEWPID.unsigned_abs() | libc::SIGCHLD.unsigned_abs());
+    // SAFETY: without a stack and the flags that share memory or files, this is what `fork` calls; see there.
+    #[expect(unsafe_code, reason = "the C library has no call that forks into a namespace")]
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    match i32::try_from(pid) {
+        Ok(pid) if pid >= 0 => Ok(Pid::from_raw(pid)),
+        _ => {
+            let error = std::io::Error::last_os_error();
+            Err(Fault::system(FaultKind::Namespace, "start a process in a namespace", &error))
+        }
+    }
+}
+
 fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|error| failed(FaultKind::Other, "make a pipe", error))

@@ -142,9 +142,8 @@ impl Child {
     /// Serves one container until nobody asks any more.
     fn keep(&mut self, mut place: Place, cgroups: Vec<OwnedFd>) -> Result<(), Stop> {
         self.answer(&Answer::Ready)?;
-        let mut cgroups = Some(cgroups);
         while let Some(request) = read_message::<Request>(&mut self.channel)? {
-            match self.serve_request(request, &mut place, &mut cgroups) {
+            match self.serve_request(request, &mut place, &cgroups) {
                 Ok(()) => {}
                 Err(Stop::Fault(fault)) => self.answer(&Answer::Failed(fault))?,
                 Err(Stop::Gone) => return Err(Stop::Gone),
@@ -157,7 +156,7 @@ impl Child {
         &mut self,
         request: Request,
         place: &mut Place,
-        cgroups: &mut Option<Vec<OwnedFd>>,
+        cgroups: &[OwnedFd],
     ) -> Result<(), Stop> {
         match request {
             // A signal may come when its program has just ended.
@@ -189,10 +188,9 @@ impl Child {
                 Ok(self.answer(&Answer::Mounted { can_write })?)
             }
             Request::Run(command) => {
-                let Some(cgroups) = cgroups.take() else {
-                    let reason = "a container runs one command, and it has run";
-                    return Err(Fault::refused(FaultKind::Other, "run the command", reason).into());
-                };
+                let cgroups: io::Result<Vec<OwnedFd>> = cgroups.iter().map(OwnedFd::try_clone).collect();
+                let cgroups = cgroups
+                    .map_err(|error| Fault::system(FaultKind::Other, "hand the control group on", &error))?;
                 run::run(&mut self.channel, place, &command, cgroups)
             }
             Request::TakeChanges => {

@@ -13,11 +13,10 @@ use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
-use rustix::thread::UnshareFlags;
 
 use super::Stop;
 use super::init::{self, Ends, Start, Status};
-use super::namespace::{Place, failed, unshare};
+use super::namespace::{Place, failed};
 use super::user::{Account, resolve};
 use super::{files, lookup, mounts};
 use crate::engine::sandbox::descriptors;
@@ -42,10 +41,12 @@ pub(super) fn run(
         Ok(account) => account,
         Err(name) => return Ok(write_message(channel, &Answer::UnknownUser(name))?),
     };
-    check_mapped(place.identity, &account)?;
-    place.ran_as = Some((account.uid, account.gid));
+    check_mapped(place, &account)?;
+    let is_first = place.ran_as.replace((account.uid, account.gid)).is_none();
     files::make_directory(place, &command.directory)?;
-    mounts::offer_names(place, command)?;
+    if is_first {
+        mounts::offer_names(place, command)?;
+    }
     let mut command = command.clone();
     if !command.environment.iter().any(|(name, _)| name == "HOME") {
         command.environment.push(("HOME".to_owned(), account.home.clone()));
@@ -71,8 +72,15 @@ pub(super) fn run(
     Ok(write_message(channel, &answer)?)
 }
 
-fn check_mapped(identity: Identity, account: &Account) -> Result<(), Fault> {
-    if let Identity::Ranges { users, groups } = identity
+fn check_mapped(place: &Place, account: &Account) -> Result<(), Fault> {
+    if let (Identity::Single, Some(before)) = (place.identity, place.ran_as)
+        && before != (account.uid, account.gid)
+    {
+        let action = format!("run as {}:{} after {}:{}", account.uid, account.gid, before.0, before.1);
+        let reason = "the sandbox has one user only, to whom everything belongs that the commands make";
+        return Err(Fault::refused(FaultKind::Owner, action, reason));
+    }
+    if let Identity::Ranges { users, groups } = place.identity
         && (account.uid >= users || account.gid >= groups)
     {
         let action = format!("run as {}:{}", account.uid, account.gid);
@@ -99,8 +107,7 @@ fn start(
     };
     let (status, status_end) = pipe()?;
     let (control_end, control) = pipe()?;
-    unshare(UnshareFlags::NEWPID, "make a process-id namespace")?;
-    let Some(pid) = init::fork()? else {
+    let Some(pid) = init::fork_into_namespace()? else {
         // Held here too, the child's end would not show in them.
         drop((control, stdin, stdout, stderr));
         init::run(Start {

@@ -1,11 +1,11 @@
-//! Owns the patterns of `.s2iignore`: those of Go's `filepath.Match`, which S2I uses.
+//! Owns the patterns of `.s2iignore` and of `ONBUILD COPY`: those of Go's `filepath.Match`, which S2I and Docker use.
 //!
 //! Unlike those of gitignore, glob or Docker: `**` is no more than `*`, there are no `{a,b}`, and a class is negated by
 //! `^` alone. So no library's patterns fit. Source: Go's documentation of `path/filepath.Match`.
 
 /// A pattern for paths with `/` between their components.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob(Vec<Token>);
+pub(in crate::source_build) struct Glob(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -24,7 +24,7 @@ impl Glob {
     ///
     /// # Errors
     /// A clause that says what is wrong with it.
-    pub(super) fn parse(pattern: &str) -> Result<Self, &'static str> {
+    pub(in crate::source_build) fn parse(pattern: &str) -> Result<Self, &'static str> {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars().peekable();
         while let Some(character) = characters.next() {
@@ -41,7 +41,7 @@ impl Glob {
     }
 
     /// Says whether the whole of `path` matches.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(in crate::source_build) fn matches(&self, path: &str) -> bool {
         let characters: Vec<char> = path.chars().collect();
         let (mut token, mut position) = (0, 0);
         // Where to go on if the last star has to take one character more.

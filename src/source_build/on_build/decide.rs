@@ -1,0 +1,366 @@
+//! Owns what all instructions together come to: the steps in the container, one after the other, and the config of the
+//! result. Everything is decided here, with the sources at hand and before anything runs.
+
+use std::collections::BTreeMap;
+
+use super::copy::{Wanted, joined, select};
+use super::instruction::{Command, Instruction, read};
+use super::words::Variables;
+use super::{OnBuild, OnBuildError, RunStep, Step};
+use crate::image::{ConfigEdits, ImageConfig, ImagePath};
+use crate::source_build::source::{SourceTree, TreeEntryKind};
+
+/// The shell of images that name none.
+const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+/// Names of a script that starts the result, each with `.sh` too.
+const ENTRIES: [&str; 4] = ["run", "start", "exec", "execute"];
+
+/// What the instructions are for.
+pub struct Given<'a> {
+    /// The builder image, for messages.
+    pub image: &'a str,
+    /// Its config.
+    pub config: &'a ImageConfig,
+    /// The sources, with the scripts from outside at their top.
+    pub tree: &'a SourceTree,
+    /// Variables that stay in the image; they win over what the instructions set.
+    pub environment: &'a [(String, String)],
+    /// The `assemble` script that runs behind the instructions, if there is one.
+    pub assemble: Option<Assemble>,
+}
+
+/// An `assemble` script.
+pub enum Assemble {
+    /// It lies at the top of the sources, which the instructions copy to the working directory.
+    OfSources,
+    /// It is the image's.
+    OfImage(ImagePath),
+}
+
+/// The script that starts the result, by S2I's rule: the first executable of certain names at the top of the sources.
+pub fn entry_script(tree: &SourceTree) -> Option<&str> {
+    let is_entry = |name: &str| ENTRIES.contains(&name.strip_suffix(".sh").unwrap_or(name));
+    let runs = |mode: u32| mode & 0o111 != 0;
+    let found = tree.entries.iter().find(|entry| {
+        is_entry(&entry.path) && runs(entry.mode) && matches!(entry.kind, TreeEntryKind::File { .. })
+    });
+    found.map(|entry| entry.path.as_str())
+}
+
+impl OnBuild {
+    /// Decides all of them.
+    ///
+    /// # Errors
+    /// [`OnBuildError::Refused`] with the first instruction that is not carried out.
+    pub fn decide(given: &Given<'_>) -> Result<Self, OnBuildError> {
+        let mut state = State::new(given);
+        for instruction in given.config.list("OnBuild") {
+            state.follow(&instruction).map_err(|reason| OnBuildError::Refused {
+                image: given.image.to_owned(),
+                instruction: instruction.trim().to_owned(),
+                reason,
+            })?;
+        }
+        state.assemble();
+        let users = state.users;
+        let edits = ConfigEdits { env: state.environment.into_iter().collect(), ..state.edits };
+        Ok(Self { steps: state.steps, edits, users, directory: state.directory })
+    }
+
+    /// Whether something starts the result.
+    pub fn starts(&self, base: &ImageConfig) -> bool {
+        let has = |edit: &Option<Vec<String>>, field: &str| match edit {
+            Some(words) => !words.is_empty(),
+            None => !base.list(field).is_empty(),
+        };
+        has(&self.edits.entrypoint, "Entrypoint") || has(&self.edits.cmd, "Cmd")
+    }
+
+    /// The user in the end, if one is named.
+    pub fn user(&self) -> Option<&str> {
+        self.users.last().map(String::as_str)
+    }
+}
+
+/// What a later instruction sees of the earlier ones.
+struct State<'a> {
+    given: &'a Given<'a>,
+    steps: Vec<Step>,
+    edits: ConfigEdits,
+    environment: BTreeMap<String, String>,
+    arguments: BTreeMap<String, String>,
+    users: Vec<String>,
+    directory: ImagePath,
+    shell: Vec<String>,
+}
+
+impl Variables for State<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let set = self.environment.get(name).map(String::as_str);
+        // As Docker has it: a variable hides an argument of its name.
+        let own = set.or_else(|| self.given.config.env(name));
+        own.or_else(|| self.arguments.get(name).map(String::as_str))
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(given: &'a Given<'a>) -> Self {
+        let shell = given.config.list("Shell");
+        let stated = given.config.working_dir();
+        Self {
+            given,
+            steps: Vec::new(),
+            edits: ConfigEdits::default(),
+            environment: BTreeMap::new(),
+            arguments: BTreeMap::new(),
+            users: Vec::new(),
+            directory: joined(&ImagePath::new("/").expect("absolute and normal"), stated)
+                .unwrap_or_else(|_| ImagePath::new("/").expect("absolute and normal")),
+            shell: if shell.is_empty() { SHELL.map(str::to_owned).to_vec() } else { shell },
+        }
+    }
+
+    fn follow(&mut self, text: &str) -> Result<(), String> {
+        match read(text, self)? {
+            Instruction::Copy { sources, destination, owner, unpacks } => {
+                let wanted = Wanted {
+                    shown: text.trim(),
+                    sources: &sources,
+                    destination: &destination,
+                    owner,
+                    unpacks,
+                };
+                self.steps.push(Step::Copy(select(wanted, &self.directory, self.given.tree)?));
+            }
+            Instruction::Run(command) => {
+                let shown = format!("ONBUILD {}", text.trim());
+                let command = self.command(command);
+                self.run(shown, command, None);
+            }
+            Instruction::Arg { name, default } => {
+                // Without a default it has no value: nobody gives one here.
+                self.arguments.extend(default.map(|default| (name, default)));
+            }
+            Instruction::Env(pairs) => self.environment.extend(pairs),
+            Instruction::Label(pairs) => self.edits.labels.extend(pairs),
+            Instruction::WorkDir(path) => {
+                self.directory = joined(&self.directory, &path)?;
+                self.edits.working_dir = Some(self.directory.to_string());
+                self.steps.push(Step::Directory(self.directory.clone()));
+            }
+            Instruction::User(user) => {
+                self.edits.user = Some(user.clone());
+                self.users.push(user);
+            }
+            Instruction::Cmd(command) => self.edits.cmd = Some(self.command(command)),
+            Instruction::Entrypoint(command) => {
+                self.edits.entrypoint = Some(self.command(command));
+                // As Docker has it: a command of the image below was for another entrypoint.
+                self.edits.cmd.get_or_insert_default();
+            }
+            Instruction::Expose(ports) => self.edits.exposed_ports.extend(ports),
+            Instruction::Volume(paths) => self.edits.volumes.extend(paths),
+            Instruction::StopSignal(signal) => self.edits.stop_signal = Some(signal),
+            Instruction::HealthCheck(command) => self.edits.health_cmd = Some(command),
+        }
+        Ok(())
+    }
+
+    fn command(&self, command: Command) -> Vec<String> {
+        match command {
+            Command::Exec(words) => words,
+            Command::Shell(text) => self.shell.iter().cloned().chain([text]).collect(),
+        }
+    }
+
+    fn run(&mut self, shown: String, command: Vec<String>, script: Option<ImagePath>) {
+        let mut environment: BTreeMap<String, String> = self.arguments.clone();
+        // A variable of the image hides an argument of its name.
+        environment.retain(|name, _| self.given.config.env(name).is_none());
+        environment.extend(self.environment.clone());
+        environment.extend(self.given.environment.iter().cloned());
+        self.steps.push(Step::Run(RunStep {
+            shown,
+            command,
+            environment: environment.into_iter().collect(),
+            user: self.users.last().cloned().unwrap_or_else(|| self.given.config.user().to_owned()),
+            directory: self.directory.clone(),
+            script,
+        }));
+    }
+
+    /// S2I runs it by `sh`, whatever its first line says; here a first line that names a program counts.
+    fn assemble(&mut self) {
+        let Some(assemble) = &self.given.assemble else { return };
+        let (path, has_line) = match assemble {
+            Assemble::OfImage(path) => (path.clone(), true),
+            Assemble::OfSources => {
+                let path = self.directory.join("assemble").expect("a plain word");
+                (path, names_program(self.given.tree))
+            }
+        };
+        let command = match has_line {
+            true => vec![path.to_string()],
+            false => vec!["/bin/sh".to_owned(), path.to_string()],
+        };
+        self.run(path.to_string(), command, Some(path));
+    }
+}
+
+/// Whether the script begins with `#!`.
+fn names_program(tree: &SourceTree) -> bool {
+    let Some(TreeEntryKind::File { content, .. }) = tree.followed("assemble").map(|entry| &entry.kind) else {
+        return false;
+    };
+    let mut start = [0; 2];
+    let opened = content.open();
+    opened.is_ok_and(|mut reader| reader.read_exact(&mut start).is_ok() && start == *b"#!")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::source_build::source::{SourceInfo, TreeEntry};
+
+    fn tree(paths: &[(&str, u32)]) -> SourceTree {
+        let mut entries: Vec<TreeEntry> = paths
+            .iter()
+            .map(|(path, mode)| TreeEntry {
+                path: path.trim_end_matches('/').to_owned(),
+                kind: match path.ends_with('/') {
+                    true => TreeEntryKind::Directory,
+                    false => TreeEntryKind::File { size: 3, content: Arc::new(&b"abc"[..]) },
+                },
+                mode: *mode,
+            })
+            .collect();
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+        let info = SourceInfo { location: None, context_directory: None, commit: None };
+        SourceTree { name: "shop".into(), info, entries }
+    }
+
+    fn decide(instructions: &[&str], tree: &SourceTree) -> Result<OnBuild, OnBuildError> {
+        let config = json!({"config": {
+            "Env": ["BASE=1", "HIDES=base"], "WorkingDir": "/usr/src", "User": "1000", "Cmd": ["npm", "start"],
+            "OnBuild": instructions,
+        }});
+        let config = ImageConfig::parse(config.to_string().as_bytes()).expect("valid");
+        let environment = [("WINS".to_owned(), "user".to_owned())];
+        OnBuild::decide(&Given {
+            image: "team/builder:1",
+            config: &config,
+            tree,
+            environment: &environment,
+            assemble: None,
+        })
+    }
+
+    fn run(on_build: &OnBuild, index: usize) -> &RunStep {
+        match &on_build.steps[index] {
+            Step::Run(run) => run,
+            _ => panic!("step {index} is no command"),
+        }
+    }
+
+    #[test]
+    fn each_command_sees_what_came_before_it() {
+        let on_build = decide(
+            &[
+                "ARG HIDES=arg",
+                "ARG MODE=dev",
+                "RUN first",
+                "ENV MODE=$MODE-$BASE WINS=image",
+                "WORKDIR app",
+                "USER 1001:0",
+                "RUN [\"second\", \"$MODE\"]",
+                "LABEL mode=$MODE",
+                "EXPOSE 8080",
+                "ENTRYPOINT exec $MODE",
+            ],
+            &tree(&[]),
+        )
+        .expect("all are carried out");
+        let first = run(&on_build, 0);
+        assert_eq!(first.command, ["/bin/sh", "-c", "first"]);
+        assert_eq!((&*first.user, first.directory.as_str()), ("1000", "/usr/src"));
+        let pairs = |run: &RunStep| {
+            run.environment.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(pairs(first), ["MODE=dev", "WINS=user"], "the image's variable hides the argument");
+        let second = run(&on_build, 2);
+        assert_eq!(second.command, ["second", "$MODE"]);
+        assert_eq!((&*second.user, second.directory.as_str()), ("1001:0", "/usr/src/app"));
+        assert_eq!(pairs(second), ["MODE=dev-1", "WINS=user"]);
+        assert_eq!(on_build.edits.labels["mode"], "dev-1");
+        assert_eq!(on_build.edits.exposed_ports, ["8080/tcp"]);
+        assert_eq!(
+            on_build.edits.entrypoint.as_deref().expect("set").last().map(String::as_str),
+            Some("exec $MODE")
+        );
+        assert_eq!(
+            on_build.edits.cmd.as_deref(),
+            Some(&[][..]),
+            "the command below was for another entrypoint"
+        );
+        assert_eq!(
+            (on_build.users.as_slice(), on_build.user()),
+            (&["1001:0".to_owned()][..], Some("1001:0"))
+        );
+    }
+
+    fn copied(instruction: &str, tree: &SourceTree) -> Result<Vec<String>, String> {
+        let on_build = decide(&[instruction], tree).map_err(|error| error.to_string())?;
+        let Step::Copy(copy) = &on_build.steps[0] else { panic!("no copy") };
+        Ok(copy.entries.keys().map(|path| format!("{}|{path}", copy.destination)).collect())
+    }
+
+    #[test]
+    fn copies_go_where_docker_puts_them() {
+        let tree =
+            tree(&[("a.json", 0o644), ("b.json", 0o644), ("lib/", 0o755), ("lib/x", 0o644), ("run", 0o755)]);
+        let copied = |instruction: &str| copied(instruction, &tree).expect(instruction);
+        assert_eq!(copied("COPY lib /opt"), ["/opt|x"]);
+        assert_eq!(copied("COPY lib/ ./deep/"), ["/usr/src/deep|x"]);
+        assert_eq!(copied("COPY *.json ./"), ["/usr/src|a.json", "/usr/src|b.json"]);
+        assert_eq!(copied("COPY a.json /etc/c.json"), ["/etc/c.json|"]);
+        assert_eq!(copied("COPY a.json ."), ["/usr/src|a.json"]);
+        assert_eq!(copied("COPY a.json /usr/src"), ["/usr/src|a.json"]);
+        assert_eq!(copied("COPY a.json lib /x/"), ["/x|a.json", "/x|x"]);
+        assert_eq!(copied("ADD /lib/../run ../"), ["/usr|run"]);
+        assert_eq!(copied("COPY . .").len(), 5);
+        for refused in
+            ["COPY missing /x", "COPY a.json b.json /x", "COPY ../x /x", "COPY *.xml /x/", "COPY [a /x"]
+        {
+            assert!(super::tests::copied(refused, &tree).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_archive_is_not_added_as_it_is() {
+        let mut tree = tree(&[("app.tgz", 0o644)]);
+        tree.entries[0].kind = TreeEntryKind::File { size: 4, content: Arc::new(&b"\x1f\x8b\x08\0"[..]) };
+        assert!(copied("ADD app.tgz /x", &tree).is_err());
+        assert!(copied("COPY app.tgz /x", &tree).is_ok());
+    }
+
+    #[test]
+    fn the_error_names_the_instruction() {
+        let error = decide(&["RUN a", " COPY --from=x a b "], &tree(&[])).err().expect("refused").to_string();
+        assert!(
+            error.contains("`ONBUILD COPY --from=x a b` of the builder image `team/builder:1`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_entry_is_the_first_executable_of_its_names() {
+        assert_eq!(entry_script(&tree(&[("start.sh", 0o755), ("run", 0o755), ("a", 0o755)])), Some("run"));
+        assert_eq!(entry_script(&tree(&[("run", 0o644), ("execute", 0o755)])), Some("execute"));
+        assert_eq!(entry_script(&tree(&[("runner", 0o755), ("bin/run", 0o755), ("run/", 0o755)])), None);
+    }
+}

@@ -1,0 +1,302 @@
+//! Owns reading one ONBUILD instruction, as an image's config keeps it: what it is and what it says.
+//!
+//! Only what can be carried out exactly is read; everything else is refused with the reason. Parsers of Dockerfiles were
+//! weighed (`parse-dockerfile`, `dockerfile-parser`): an instruction by itself is one line here, and what is hard in it,
+//! words and variables, they leave to whoever calls them. Must not know the sources.
+
+use super::words::{Variables, expand, split};
+
+/// One instruction; variables are replaced where Docker replaces them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Instruction {
+    /// `COPY`, and `ADD` of what is not unpacked.
+    Copy {
+        /// Paths of the sources, as written.
+        sources: Vec<String>,
+        /// Where they go.
+        destination: String,
+        /// `USER[:GROUP]`; none means root.
+        owner: Option<String>,
+        /// Whether an archive would be unpacked.
+        unpacks: bool,
+    },
+    Arg {
+        name: String,
+        default: Option<String>,
+    },
+    Cmd(Command),
+    Entrypoint(Command),
+    Env(Vec<(String, String)>),
+    Expose(Vec<String>),
+    /// Run by a shell; empty switches the image's off.
+    HealthCheck(String),
+    Label(Vec<(String, String)>),
+    Run(Command),
+    StopSignal(String),
+    User(String),
+    Volume(Vec<String>),
+    WorkDir(String),
+}
+
+/// A command, in one of its two forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Read by the image's shell.
+    Shell(String),
+    /// Words, as they are.
+    Exec(Vec<String>),
+}
+
+/// Reads an instruction.
+///
+/// # Errors
+/// A clause that says why it is not carried out.
+pub(super) fn read(text: &str, variables: &dyn Variables) -> Result<Instruction, String> {
+    let text = text.trim();
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    let one = || expand(rest, variables).and_then(|value| not_empty(value, "it says nothing"));
+    Ok(match word.to_ascii_uppercase().as_str() {
+        "ADD" => copy(rest, true, variables)?,
+        "COPY" => copy(rest, false, variables)?,
+        "ARG" => argument(rest, variables)?,
+        "CMD" => Instruction::Cmd(command(rest)?),
+        "ENTRYPOINT" => Instruction::Entrypoint(command(rest)?),
+        "RUN" => Instruction::Run(run(rest)?),
+        "ENV" => Instruction::Env(pairs(rest, variables)?),
+        "LABEL" => Instruction::Label(pairs(rest, variables)?),
+        "EXPOSE" => Instruction::Expose(ports(rest, variables)?),
+        "HEALTHCHECK" => health_check(rest)?,
+        "STOPSIGNAL" => Instruction::StopSignal(one()?),
+        "USER" => Instruction::User(one()?),
+        "VOLUME" => Instruction::Volume(paths(rest, variables)?),
+        "WORKDIR" => Instruction::WorkDir(one()?),
+        "SHELL" => return Err("b2i runs ONBUILD commands by the image's own shell".into()),
+        other => return Err(format!("b2i does not carry out `{other}`")),
+    })
+}
+
+fn not_empty(value: String, reason: &str) -> Result<String, String> {
+    if value.is_empty() { Err(reason.to_owned()) } else { Ok(value) }
+}
+
+/// The options before everything else (`--chown=1001:0`), and the rest.
+fn options(text: &str) -> (Vec<&str>, &str) {
+    let (mut found, mut rest) = (Vec::new(), text);
+    while rest.starts_with("--") {
+        let (option, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        found.push(option);
+        rest = behind.trim_start();
+    }
+    (found, rest)
+}
+
+fn copy(text: &str, unpacks: bool, variables: &dyn Variables) -> Result<Instruction, String> {
+    let (given, rest) = options(text);
+    let mut owner = None;
+    for option in given {
+        match option.strip_prefix("--chown=") {
+            Some(user) => owner = Some(not_empty(expand(user, variables)?, "`--chown` names nobody")?),
+            None => return Err(format!("b2i does not carry out its option `{option}`")),
+        }
+    }
+    if rest.contains("<<") {
+        return Err("b2i copies what is in the sources, and no text of the instruction".into());
+    }
+    let mut paths = paths(rest, variables)?;
+    let destination = paths.pop().unwrap_or_default();
+    if paths.is_empty() {
+        return Err("it names no place to copy to".into());
+    }
+    let is_remote = |path: &String| path.contains("://") || path.starts_with("git@");
+    if let Some(remote) = paths.iter().find(|path| is_remote(path)) {
+        return Err(format!("`{remote}` is not in the sources"));
+    }
+    Ok(Instruction::Copy { sources: paths, destination, owner, unpacks })
+}
+
+/// Paths as a list of JSON, or words.
+fn paths(text: &str, variables: &dyn Variables) -> Result<Vec<String>, String> {
+    let words = json(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
+    let expanded: Result<Vec<String>, String> = words.iter().map(|word| expand(word, variables)).collect();
+    let expanded = expanded?;
+    match expanded.is_empty() || expanded.iter().any(String::is_empty) {
+        true => Err("one of its paths is empty".into()),
+        false => Ok(expanded),
+    }
+}
+
+fn json(text: &str) -> Option<Vec<String>> {
+    text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+/// Docker takes a list that is none for a command of the shell.
+fn command(text: &str) -> Result<Command, String> {
+    match json(text) {
+        Some(words) => Ok(Command::Exec(words)),
+        None => Ok(Command::Shell(not_empty(text.to_owned(), "it names no command")?)),
+    }
+}
+
+fn run(text: &str) -> Result<Command, String> {
+    let (given, rest) = options(text);
+    if let Some(option) = given.first() {
+        return Err(format!("b2i does not carry out its option `{option}`"));
+    }
+    if rest.starts_with("<<") {
+        return Err("b2i does not carry out scripts in an instruction (`<<`)".into());
+    }
+    match command(rest)? {
+        Command::Exec(words) if words.first().is_none_or(String::is_empty) => {
+            Err("it names no command".into())
+        }
+        command => Ok(command),
+    }
+}
+
+/// Several defaults in one instruction are a matter of newer Dockerfiles.
+fn argument(text: &str, variables: &dyn Variables) -> Result<Instruction, String> {
+    let words = split(text);
+    let [word] = &words[..] else { return Err("b2i carries out one argument in an instruction".into()) };
+    let (name, default) = match word.split_once('=') {
+        Some((name, default)) => (name, Some(expand(default, variables)?)),
+        None => (word.as_str(), None),
+    };
+    let name = not_empty(expand(name, variables)?, "the argument has no name")?;
+    Ok(Instruction::Arg { name, default })
+}
+
+/// `NAME=VALUE …`, or in the old form one `NAME VALUE`.
+fn pairs(text: &str, variables: &dyn Variables) -> Result<Vec<(String, String)>, String> {
+    let words = split(text);
+    let first = words.first().ok_or("it names nothing")?;
+    if !first.contains('=') {
+        let (name, value) = text.split_once(char::is_whitespace).ok_or("it gives no value")?;
+        return Ok(vec![(expand(name, variables)?, expand(value.trim(), variables)?)]);
+    }
+    let pair = |word: &String| {
+        let (name, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is not `NAME=VALUE`"))?;
+        let name = not_empty(expand(name, variables)?, "one of its names is empty")?;
+        Ok((name, expand(value, variables)?))
+    };
+    words.iter().map(pair).collect()
+}
+
+fn ports(text: &str, variables: &dyn Variables) -> Result<Vec<String>, String> {
+    let port = |word: &str| {
+        let word = expand(word, variables)?;
+        let (number, protocol) = word.split_once('/').unwrap_or((&word, "tcp"));
+        let protocol = protocol.to_ascii_lowercase();
+        match number.parse::<u16>() {
+            Ok(number) if matches!(protocol.as_str(), "tcp" | "udp" | "sctp") => {
+                Ok(format!("{number}/{protocol}"))
+            }
+            _ => Err(format!("`{word}` is no single port")),
+        }
+    };
+    let ports: Result<Vec<String>, String> = text.split_whitespace().map(port).collect();
+    ports.and_then(|ports| if ports.is_empty() { Err("it names no port".into()) } else { Ok(ports) })
+}
+
+/// `NONE`, or a command of the shell without options: the other forms have no place in what b2i sets.
+fn health_check(text: &str) -> Result<Instruction, String> {
+    if text.eq_ignore_ascii_case("NONE") {
+        return Ok(Instruction::HealthCheck(String::new()));
+    }
+    let unknown =
+        || "b2i carries out `NONE` and `CMD` with a command of the shell, without options".to_owned();
+    let (word, rest) = text.split_once(char::is_whitespace).ok_or_else(unknown)?;
+    match command(rest.trim())? {
+        Command::Shell(command) if word.eq_ignore_ascii_case("CMD") => Ok(Instruction::HealthCheck(command)),
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Home;
+
+    impl Variables for Home {
+        fn value(&self, name: &str) -> Option<&str> {
+            (name == "HOME").then_some("/srv")
+        }
+    }
+
+    fn reads(text: &str) -> Instruction {
+        read(text, &Home).unwrap_or_else(|reason| panic!("{text}: {reason}"))
+    }
+
+    #[test]
+    fn every_form_says_what_docker_reads_in_it() {
+        let copy = |sources: &[&str], destination: &str, owner: Option<&str>| Instruction::Copy {
+            sources: sources.iter().map(ToString::to_string).collect(),
+            destination: destination.to_owned(),
+            owner: owner.map(str::to_owned),
+            unpacks: false,
+        };
+        assert_eq!(reads("COPY . $HOME/app"), copy(&["."], "/srv/app", None));
+        assert_eq!(reads("copy --chown=1001:0 a b ./"), copy(&["a", "b"], "./", Some("1001:0")));
+        assert_eq!(reads(r#"COPY ["a b", "/c d/"]"#), copy(&["a b"], "/c d/", None));
+        assert_eq!(
+            reads("RUN cd $HOME && make"),
+            Instruction::Run(Command::Shell("cd $HOME && make".into()))
+        );
+        let exec = Command::Exec(vec!["make".into(), "a b".into()]);
+        assert_eq!(reads(r#"RUN ["make", "a b"]"#), Instruction::Run(exec.clone()));
+        assert_eq!(reads(r#"CMD ["make", "a b"]"#), Instruction::Cmd(exec));
+        assert_eq!(reads("ENTRYPOINT [ -e x ]"), Instruction::Entrypoint(Command::Shell("[ -e x ]".into())));
+        let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            reads("ENV A=1 B=\"x y\" C=$HOME"),
+            Instruction::Env(pairs(&[("A", "1"), ("B", "x y"), ("C", "/srv")]))
+        );
+        assert_eq!(reads("ENV OLD one two"), Instruction::Env(pairs(&[("OLD", "one two")])));
+        assert_eq!(reads("LABEL a.b='c d'"), Instruction::Label(pairs(&[("a.b", "c d")])));
+        assert_eq!(reads("EXPOSE 80 53/udp"), Instruction::Expose(vec!["80/tcp".into(), "53/udp".into()]));
+        assert_eq!(
+            reads("ARG V=${HOME}/x"),
+            Instruction::Arg { name: "V".into(), default: Some("/srv/x".into()) }
+        );
+        assert_eq!(reads("ARG V"), Instruction::Arg { name: "V".into(), default: None });
+        assert_eq!(reads("USER 1001"), Instruction::User("1001".into()));
+        assert_eq!(reads("WORKDIR a b"), Instruction::WorkDir("a b".into()));
+        assert_eq!(reads("VOLUME /a /b"), Instruction::Volume(vec!["/a".into(), "/b".into()]));
+        assert_eq!(reads("HEALTHCHECK NONE"), Instruction::HealthCheck(String::new()));
+        assert_eq!(reads("HEALTHCHECK CMD curl x"), Instruction::HealthCheck("curl x".into()));
+        assert_eq!(reads("STOPSIGNAL SIGINT"), Instruction::StopSignal("SIGINT".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_exactly_is_refused() {
+        for text in [
+            "ADD https://host.example/a /b",
+            "ADD git@host.example:a.git /b",
+            "COPY --from=other a /b",
+            "COPY --chmod=755 a /b",
+            "COPY <<EOF /a",
+            "COPY a",
+            "RUN --mount=type=secret,id=x make",
+            "RUN <<EOF",
+            "RUN []",
+            "RUN",
+            "SHELL [\"/bin/bash\"]",
+            "EXPOSE 7000-7010",
+            "HEALTHCHECK --interval=5s CMD curl x",
+            "HEALTHCHECK CMD [\"curl\", \"x\"]",
+            "MAINTAINER somebody",
+            "FROM other",
+            "ONBUILD RUN x",
+            "ENV =x",
+            "ENV A='",
+            "USER",
+            "ARG A B",
+            "",
+        ] {
+            assert!(read(text, &Home).is_err(), "{text}");
+        }
+    }
+}
