@@ -3,6 +3,8 @@
 //! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
 //! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
 
+use std::collections::BTreeSet;
+
 use super::incremental::SavedArtifacts;
 use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
@@ -81,7 +83,7 @@ where
         limits: run.limits.clone(),
         network: stage.limits.network.clone(),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
-        transient: run.transient.iter().map(|file| file.path.clone()).collect(),
+        transient: run.transient.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
         add_hosts: stage.add_hosts.clone(),
         drop_capabilities: stage.drop_capabilities.clone(),
         stdout: None,
@@ -165,6 +167,14 @@ pub(super) fn volume(volume: &VolumeRequest) -> Mount {
         false => MountSource::Volume(volume.source.clone()),
     };
     Mount { source, target: volume.target.clone(), read_only: volume.read_only }
+}
+
+/// Where volumes are mounted, and the directories above: an engine makes those that are not there. (The places of build
+/// caches are the template's own directories.)
+fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
+    let above =
+        |volume: &VolumeRequest| std::iter::successors(Some(volume.target.clone()), ImagePath::parent);
+    stage.volumes.iter().flat_map(above).filter(|path| path.as_str() != "/").collect()
 }
 
 /// What is uploaded.

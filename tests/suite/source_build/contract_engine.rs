@@ -123,12 +123,12 @@ fn volumes_are_mounted_and_stay_out_of_the_image() {
     std::fs::write(files.path().join("given"), "of the machine\n").expect("writes");
     std::os::unix::fs::chown(files.path(), Some(1001), Some(0)).expect("tests of daemons run as root");
     let sources = assembled_by(
-        "cat /mnt/given; echo made > /mnt/made; ! touch /fixed/no 2>/dev/null && echo read-only; echo kept > /named/kept",
+        "cat /mnt/given; echo made > /mnt/made; ! touch /fixed/no 2>/dev/null && echo read-only; echo kept > /named/a/kept",
     );
     on_each_daemon(|place, daemon, builder| {
         let mine = files.path().display();
         let name = format!("b2i-test-volume-{}", std::process::id());
-        let volumes = [format!("{mine}:/mnt"), format!("{mine}:/fixed:ro"), format!("{name}:/named")];
+        let volumes = [format!("{mine}:/mnt"), format!("{mine}:/fixed:ro"), format!("{name}:/named/a")];
         daemon.stdout(&["volume", "create", &name]);
         let open = ["run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "chmod", "-v"];
         daemon.stdout(&[&open[..], &[&format!("{name}:/named"), builder, "777", "/named"]].concat());
@@ -140,7 +140,9 @@ fn volumes_are_mounted_and_stay_out_of_the_image() {
         let made = std::fs::read_to_string(files.path().join("made")).expect("it is the machine's");
         assert_eq!(made, "made\n", "{}", daemon.name);
         std::fs::remove_file(files.path().join("made")).expect("there");
-        assert_eq!(image.shell("cat /mnt/* /fixed/* /named/* 2>/dev/null | wc -c"), "0", "{}", daemon.name);
+        assert_eq!(image.shell("cat /mnt/* /fixed/* /named/a/* 2>/dev/null | wc -c"), "0", "{}", daemon.name);
+        let places = "for place in /fixed /named/a /named; do [ -e $place ] && echo $place; done; true";
+        assert_eq!(image.shell(places), "", "{}: what was made to mount at is gone", daemon.name);
         let removed = daemon.output(&["volume", "rm", &name]);
         assert!(removed.status.success(), "the volume is not held any more: {removed:?}");
     });
