@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
 
-use super::Sources;
+use super::{Place, Sources, everywhere};
 use crate::environment::{B2iCommand, TestEnvironment};
 
 /// Answers the first requests with 500 and the next with 200; gives each request's body.
@@ -40,37 +40,41 @@ fn receiver(failures: usize) -> (String, mpsc::Receiver<String>) {
 
 #[test]
 fn the_end_is_posted_whole_on_every_try() {
-    let environment = TestEnvironment::get();
-    let docker = environment.docker();
-    let builder = environment.image("s2i-kubesphere:1");
-    let run = |sources: &Sources, failures: usize| {
-        let (url, bodies) = receiver(failures);
-        let name = docker.owned_image("callback");
-        let mut command =
-            B2iCommand::new().daemon(&docker).args(["s2i", "build", "--copy", "--callback-url", &url]);
-        command = command.arg(sources.path()).args([&builder, name.reference()]);
-        let output = command.run();
-        (output, bodies.try_iter().collect::<Vec<_>>())
-    };
     let good = Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program .");
-    let (output, bodies) = run(&good, 2);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    assert_eq!(bodies.len(), 3, "{bodies:?}");
-    for body in &bodies {
-        let body: serde_json::Value = serde_json::from_str(body).expect("JSON, on retries too");
-        assert_eq!(body["success"], true);
-        assert!(body["labels"]["io.openshift.s2i.build.image"].is_string(), "{body}");
-    }
-    let (output, bodies) = run(&good, 9);
-    assert_eq!(
-        (output.code, bodies.len()),
-        (Some(0), 3),
-        "it never changes the exit code: {}",
-        output.stderr
-    );
     let bad = Sources::new().with_script(".s2i/bin/assemble", "exit 9");
-    let (output, bodies) = run(&bad, 0);
-    assert_ne!(output.code, Some(0));
-    assert_eq!(bodies.len(), 1, "{bodies:?}");
-    assert!(bodies[0].contains("\"success\":false"), "{bodies:?}");
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let run = |sources: &Sources, failures: usize| {
+            let (url, bodies) = receiver(failures);
+            let name = TestEnvironment::get().docker().owned_image("callback");
+            let command = match place {
+                Place::Daemon(daemon) => B2iCommand::new().daemon(daemon),
+                Place::Sandbox => B2iCommand::without_daemon(),
+            };
+            let mut command = command
+                .args(["s2i", "build", "--copy", "--callback-url", &url, "--output", "oci:image"])
+                .arg(sources.path())
+                .args([builder, name.reference()]);
+            let output = command.run();
+            (output, bodies.try_iter().collect::<Vec<_>>())
+        };
+        let (output, bodies) = run(&good, 2);
+        assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
+        assert_eq!(bodies.len(), 3, "{bodies:?}");
+        for body in &bodies {
+            let body: serde_json::Value = serde_json::from_str(body).expect("JSON, on retries too");
+            assert_eq!(body["success"], true);
+            assert!(body["labels"]["io.openshift.s2i.build.image"].is_string(), "{body}");
+        }
+        let (output, bodies) = run(&good, 9);
+        assert_eq!(
+            (output.code, bodies.len()),
+            (Some(0), 3),
+            "it never changes the exit code: {}",
+            output.stderr
+        );
+        let (output, bodies) = run(&bad, 0);
+        assert_ne!(output.code, Some(0));
+        assert_eq!(bodies.len(), 1, "{bodies:?}");
+        assert!(bodies[0].contains("\"success\":false"), "{bodies:?}");
+    });
 }
