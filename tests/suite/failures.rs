@@ -45,7 +45,7 @@ pub(crate) fn files(directory: &Path) -> Vec<String> {
 }
 
 /// The leases of the runs that use a cache at this moment.
-fn leases(cache: &Path) -> Vec<String> {
+pub(crate) fn leases(cache: &Path) -> Vec<String> {
     files(&cache.join("leases"))
 }
 

@@ -140,7 +140,10 @@ impl ControlGroup {
                 reason: "no control groups of version 2 are mounted".into(),
             });
         };
-        let mut directory = mount.join(path.trim_start_matches('/'));
+        let Some(mut directory) = below(&mount, path) else {
+            let reason = format!("this process's group, `{path}`, is outside of what is mounted here");
+            return Err(NotDelegated { limit: None, reason });
+        };
         let mut error = NotDelegated { limit: None, reason: "the controllers are not enabled".into() };
         while directory.starts_with(&mount) {
             match self.make_below(&directory, asked, name) {
@@ -168,6 +171,14 @@ impl ControlGroup {
             let reason =
                 format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
             return Err(NotDelegated { limit: Some(missing.name), reason });
+        }
+        // A group below one whose members are threads has no limits on memory, and processes cannot be moved into it. The
+        // root group has no type.
+        let kind = fs::read_to_string(parent.join("cgroup.type")).unwrap_or_else(|_| "domain".to_owned());
+        if kind.trim() != "domain" {
+            let reason =
+                format!("`{}` is for threads (`{}`), and not for processes", parent.display(), kind.trim());
+            return Err(NotDelegated { limit: None, reason });
         }
         // Moving a process takes the right to write here too.
         drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs")).map_err(failed)?);
@@ -242,8 +253,13 @@ fn version_1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
         let controllers = fields.next()?;
         controllers.split(',').any(|one| one == controller).then(|| fields.next())?
     })?;
-    let directory = mount.join(path.trim_start_matches('/'));
-    directory.is_dir().then_some(directory)
+    below(&mount, path).filter(|directory| directory.is_dir())
+}
+
+/// The directory of a group. One outside of this process's namespace begins with `/..` (cgroup_namespaces(7)).
+fn below(mount: &Path, group: &str) -> Option<PathBuf> {
+    let is_inside = group.split('/').all(|part| part != "..");
+    is_inside.then(|| mount.join(group.trim_start_matches('/')))
 }
 
 /// The place of a mount of this type, if the line of `mountinfo` is one (proc_pid_mountinfo(5)).
@@ -339,6 +355,54 @@ mod tests {
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
         let none = ControlGroup::default().make_delegated(own, "", &all_limits(), "own");
         assert!(none.expect_err("not mounted").reason.contains("version 2"));
+    }
+
+    #[test]
+    fn a_group_for_threads_is_passed_over() {
+        let groups = [("", "cpu memory pids"), ("a", "cpu memory pids"), ("a/b", "cpu memory pids")];
+        let own = "0::/a/b\n";
+        for (kinds, made) in [
+            (["domain", "domain"], Some("a/b/own")),
+            (["domain", "threaded"], Some("a/own")),
+            (["domain threaded", "threaded"], Some("own")),
+            (["domain invalid", "domain invalid"], Some("own")),
+        ] {
+            let (root, mounts) = hierarchy(&groups);
+            for (path, kind) in ["a", "a/b"].into_iter().zip(kinds) {
+                fs::write(root.path().join(path).join("cgroup.type"), format!("{kind}\n")).expect("written");
+            }
+            let mut group = ControlGroup::default();
+            let result = group.make_delegated(own, &mounts, &all_limits(), "own");
+            assert!(result.is_ok(), "{kinds:?}");
+            let files: Vec<_> = made.iter().map(|path| root.path().join(path).join("cgroup.procs")).collect();
+            assert_eq!(group.files(), files, "{kinds:?}");
+        }
+        // Where the root of the mount is not the machine's, as in a container, it has a type too.
+        let (root, mounts) = hierarchy(&[("", "cpu memory pids")]);
+        fs::write(root.path().join("cgroup.type"), "domain threaded\n").expect("written");
+        let error = ControlGroup::default().make_delegated("0::/\n", &mounts, &all_limits(), "own");
+        let error = error.expect_err("it is for threads");
+        assert!(error.reason.contains("`domain threaded`"), "{}", error.reason);
+    }
+
+    #[test]
+    fn a_group_that_takes_no_processes_or_files_is_passed_over() {
+        let (root, mounts) = hierarchy(&[("", "cpu memory pids"), ("a", "cpu memory pids")]);
+        // Nobody can write to it, whatever rights they have.
+        fs::remove_file(root.path().join("a/cgroup.procs")).expect("removed");
+        fs::create_dir(root.path().join("a/cgroup.procs")).expect("made");
+        let mut group = ControlGroup::default();
+        assert!(group.make_delegated("0::/a\n", &mounts, &all_limits(), "own").is_ok());
+        assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
+        assert!(!root.path().join("a/own").exists(), "nothing is left in the one that refused");
+        drop(group);
+        // A path of another hierarchy, or of a group that is not there any more, has nothing above it but the root.
+        let mut group = ControlGroup::default();
+        fs::remove_dir_all(root.path().join("own")).expect("a directory that has files, unlike the kernel's");
+        assert!(group.make_delegated("0::/gone/long/ago\n", &mounts, &all_limits(), "own").is_ok());
+        assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
+        let error = ControlGroup::default().make_delegated("0::/../..\n", &mounts, &all_limits(), "own");
+        assert!(error.expect_err("that is no group here").reason.contains("outside"));
     }
 
     #[test]

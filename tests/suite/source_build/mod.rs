@@ -20,6 +20,7 @@ mod on_build;
 mod runtime_images;
 mod sandbox_caches;
 mod sandbox_contract;
+mod sandbox_kills;
 mod scripts;
 mod secrets;
 mod users;
