@@ -6,7 +6,7 @@ mod error;
 mod tests;
 pub(super) mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::ARTIFACT_NAME;
@@ -130,7 +130,8 @@ fn below(target: &AddedDestination, path: &str) -> Result<AddedDestination, AddE
     })
 }
 
-/// Sorts `files` by destination and refuses two for one place. A directory may be named more than once.
+/// Sorts `files` by destination and refuses two for one place. A directory may be named more than once. Those beside the
+/// artifact come with their files: who makes them by chance would make them root's.
 pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
     let mut merged: BTreeMap<AddedDestination, AddedContent> = BTreeMap::new();
     for AddedFile { destination, content } in files {
@@ -145,6 +146,7 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
             Some(_) => return Err(AddError::Twice { destination: shown(&destination) }),
         }
     }
+    let mut above = BTreeSet::new();
     for destination in merged.keys() {
         let mut parent = parent(destination);
         while let Some(directory) = parent {
@@ -152,7 +154,13 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
                 return Err(AddError::Below { destination: shown(destination), file: shown(&directory) });
             }
             parent = self::parent(&directory);
+            if matches!(directory, AddedDestination::Beside(_)) {
+                above.insert(directory);
+            }
         }
+    }
+    for directory in above {
+        merged.entry(directory).or_insert(AddedContent::Directory);
     }
     Ok(merged.into_iter().map(|(destination, content)| AddedFile { destination, content }).collect())
 }

@@ -81,15 +81,16 @@ fn a_directory_comes_with_everything_in_it() {
 fn destinations() {
     let root = directory();
     for (destination, place) in [
-        (None, "a.yml"),
-        (Some("b.yml"), "b.yml"),
-        (Some("conf/"), "conf/a.yml"),
-        (Some("./"), "a.yml"),
-        (Some("./conf//b.yml"), "conf/b.yml"),
-        (Some("/etc/app/"), "/etc/app/a.yml"),
-        (Some("/etc/a"), "/etc/a"),
+        (None, &["a.yml"][..]),
+        (Some("b.yml"), &["b.yml"]),
+        (Some("conf/"), &["conf/", "conf/a.yml"]),
+        (Some("./"), &["a.yml"]),
+        (Some("./conf//b.yml"), &["conf/", "conf/b.yml"]),
+        (Some("a/b/c.yml"), &["a/", "a/b/", "a/b/c.yml"]),
+        (Some("/etc/app/"), &["/etc/app/a.yml"]),
+        (Some("/etc/a"), &["/etc/a"]),
     ] {
-        assert_eq!(add(root.path(), &[("a.yml", destination)]).expect("adds"), [place], "{destination:?}");
+        assert_eq!(add(root.path(), &[("a.yml", destination)]).expect("adds"), place, "{destination:?}");
     }
     for destination in ["../a", "/../a", "a\0", ".", "binary", "binary/x"] {
         assert!(add(root.path(), &[("a.yml", Some(destination))]).is_err(), "{destination}");

@@ -16,6 +16,9 @@ pub const UPLOADED_SOURCES: &str = "upload/src";
 /// The directory of the scripts that come from outside of the builder.
 pub const UPLOADED_SCRIPTS: &str = "upload/scripts";
 
+/// Where the image before unpacks what it has saved: no place that an image has by itself.
+const SAVED: &str = "/tmp/b2i-saved";
+
 /// What a source stage needs to know beside the plan.
 #[derive(Debug)]
 pub struct SourceInputs<'a> {
@@ -138,7 +141,7 @@ pub(super) fn header(source: &SourceStage, tags: &[ImageReference], out: &mut St
     }
 }
 
-/// What the image before saved, unpacked where it leaves no layer in the result.
+/// What the image before saved, unpacked in a stage of its own.
 fn previous_build(
     source: &SourceStage,
     previous: &ImageReference,
@@ -156,7 +159,12 @@ fn previous_build(
     if !source.user.is_empty() {
         line(out, &format!("USER {}", word("the user", &source.user)?));
     }
-    let shell = format!("mkdir -p /tmp/artifacts && {} | tar -C /tmp/artifacts -xf -", script.path);
+    // Half of what a script says that fails is nothing, and so is what is no tar: then the build begins anew.
+    let script = crate::image::words::quote(&[script.path.as_str()]);
+    let shell = format!(
+        "mkdir {SAVED} && {{ {script} >{SAVED}.tar && tar -C {SAVED} -xf {SAVED}.tar || \
+         {{ rm -rf {SAVED} && mkdir {SAVED}; }}; }}"
+    );
     line(out, &format!("RUN {}", json_words(&["/bin/sh".into(), "-c".into(), shell])));
     Ok(())
 }
@@ -193,7 +201,7 @@ fn uploads(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) ->
         line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/ {}/", below("scripts")?));
     }
     if source.incremental.is_some() && source.scripts.save_artifacts.is_some() {
-        line(out, &format!("COPY --from=previous --chown={owner} /tmp/artifacts/ {}/", below("artifacts")?));
+        line(out, &format!("COPY --from=previous --chown={owner} {SAVED}/ {}/", below("artifacts")?));
     }
     line(out, &format!("COPY --chown={owner} {UPLOADED_SOURCES}/ {}/", below("src")?));
     Ok(())

@@ -385,3 +385,23 @@ fn the_class_that_is_asked_for_is_started() {
         assert_eq!(words(&image.report(&[], &[]), "arguments"), ["--print"]);
     }
 }
+
+#[test]
+fn a_directory_that_is_made_for_an_added_file_is_the_programs_own() {
+    let daemon = TestEnvironment::get().docker();
+    let (program, file) = (fixture("program"), fixture("app/application.properties"));
+    let added = format!("{file}:conf/deep/app.properties");
+    // On a base with a shell the script moves it, on the built-in one the static program does.
+    for builder in ["binary:debian12", "binary:static"] {
+        let build = |assembly: &str| {
+            let arguments = [&program, "--builder", builder, "--add", &added, "--assemble", assembly];
+            Image::build(&daemon, &arguments)
+        };
+        let [placed, run] = ["place", "docker"].map(build);
+        super::tree::assert_same_tree(&placed, &run);
+    }
+    let command = ["--builder", "binary:debian12", "--add", &added, &program];
+    let image = Image::build(&daemon, &command);
+    let owner = image.print(&["--entrypoint", "stat"], &["-c", "%a %u:%g", "conf", "conf/deep"]);
+    assert_eq!(owner, "775 1001:0\n775 1001:0\n");
+}

@@ -141,11 +141,13 @@ fn any_builder_makes_an_artifact_for_any_other() {
     let made = ["--source-builder", &builder, "--artifact", "out/app", &path];
     // The built-in base, a base with a shell, a script that runs although b2i could place, and another builder image.
     let foreign = TestEnvironment::get().image("s2i-sclorg:1");
+    let beside = format!("{}:conf/app.properties", fixture("app/application.properties"));
     for by in [
         &["--builder", "binary"][..],
         &["--builder", "binary:debian12"],
         &["--builder", "binary:debian12", "--assemble", "docker"],
         &["--builder", &foreign],
+        &["--builder", &foreign, "--add", &beside],
     ] {
         let arguments = [&made, by].concat();
         let written = Written::on(&daemon, &arguments);
@@ -207,4 +209,40 @@ fn a_secret_is_mounted_and_leaves_no_trace() {
         .output()
         .expect("sh starts");
     assert_eq!(String::from_utf8_lossy(&found.stdout).trim(), "0", "no layer and no config has it");
+}
+
+#[test]
+fn an_incremental_build_takes_over_what_the_image_before_saved() {
+    let daemon = TestEnvironment::get().docker();
+    let sources = tempfile::tempdir().expect("a temporary directory can be made");
+    let write = |path: &str, text: &str| {
+        let path = sources.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("makes");
+        std::fs::write(path, text).expect("writes");
+    };
+    let (builder, image) = (TestEnvironment::get().image("s2i-sclorg:1"), daemon.owned_image("incremental"));
+    write("first", "1");
+    let path = sources.path().display().to_string();
+    let mut first = B2iCommand::new().daemon(&daemon);
+    first = first.args(["build", &path, "--source-builder", &builder, "--tag", image.reference()]);
+    let output = first.run();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    std::fs::remove_file(sources.path().join("first")).expect("it is there");
+    write("second", "2");
+    let incremental = format!("--incremental={}", image.reference());
+    let of = |image: &Image| image.print(&["--entrypoint", "ls"], &["/opt/app-root/src"]);
+    let made = |save: Option<&str>| {
+        if let Some(script) = save {
+            write(".s2i/bin/save-artifacts", script);
+        }
+        let written = Written::on(&daemon, &[&path, "--source-builder", &builder, &incremental]);
+        Image::adopt(&daemon, written.docker_build(&daemon))
+    };
+    let built = made(None);
+    assert_eq!(of(&built).split_whitespace().collect::<Vec<_>>(), ["bin", "first", "second"]);
+    // As with S2I, a script that fails is no reason not to build; half of what it says is not taken.
+    let built = made(Some("#!/bin/sh\ntar -cf - first\nexit 3\n"));
+    assert_eq!(of(&built).split_whitespace().collect::<Vec<_>>(), ["bin", "second"]);
+    let built = made(Some("#!/bin/sh\nexit 0\n"));
+    assert_eq!(of(&built).split_whitespace().collect::<Vec<_>>(), ["bin", "second"]);
 }
