@@ -39,6 +39,9 @@ const OF_CONTAINERS: [&str; 9] = [
     "StdinOnce",
 ];
 
+/// Fields of the runtime part that say what is started.
+const OF_COMMANDS: [&str; 3] = ["Entrypoint", "Cmd", "ArgsEscaped"];
+
 /// What a build changes in its base's config. Everything not named here is inherited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -187,11 +190,10 @@ impl ImageConfig {
     }
 
     /// Whether everything that `base` sets in the runtime part is set here too, to whatever value: each field, variable
-    /// and label, and the health check as it is. How a command is written goes with the command.
+    /// and label, and the health check as it is. What is started does not count: a container has its own.
     pub fn keeps(&self, base: &Self) -> bool {
-        let lacks = |name: &String| {
-            self.runtime(name).is_none() && !OF_CONTAINERS.contains(&name.as_str()) && name != "ArgsEscaped"
-        };
+        let counts = |name: &str| !OF_CONTAINERS.contains(&name) && !OF_COMMANDS.contains(&name);
+        let lacks = |name: &String| self.runtime(name).is_none() && counts(name);
         let names = |config: &Self| -> BTreeSet<String> {
             config.env_list().map(|entry| entry.split('=').next().unwrap_or_default().to_owned()).collect()
         };
@@ -404,11 +406,11 @@ mod tests {
         };
         let plain = ConfigEdits { cmd: Some(vec!["/run".into()]), ..ConfigEdits::default() };
         assert!(made(plain.clone()));
+        assert!(made(ConfigEdits { entrypoint: Some(Vec::new()), ..plain.clone() }));
         for edits in [
             ConfigEdits { reset_on_build: true, ..plain.clone() },
             ConfigEdits { removed_env: ["LANG".to_owned()].into(), ..plain.clone() },
             ConfigEdits { removed_labels: ["a".to_owned()].into(), ..plain.clone() },
-            ConfigEdits { entrypoint: Some(Vec::new()), ..plain.clone() },
             ConfigEdits { health_cmd: Some("true".into()), ..plain },
         ] {
             assert!(!made(edits.clone()), "{edits:?}");

@@ -42,7 +42,7 @@ impl DockerContainer {
         }
         let fields = config.runtime_fields();
         let mut wanted: ContainerConfig = serde_json::from_value(Value::Object(fields)).ok()?;
-        // The container's entrypoint is `assemble`: a list that is absent would become that one.
+        // The container's entrypoint is `assemble`: a list that is absent would become that one. Its command is empty.
         wanted.entrypoint.get_or_insert_default();
         Some(PlannedCommit(Box::new(wanted)))
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::made_builders::image_on;
 use super::{Image, Place, Sources, b2i_build};
+use crate::build::replace_bases_by;
 use crate::environment::{B2iCommand, Daemon, DaemonGate, Hold, TestEnvironment};
 use crate::failures::{assert_clean, held_by};
 
@@ -208,6 +209,27 @@ fn what_is_committed_in_one_call_is_what_would_be_loaded() {
             assert_eq!(layers(&one), layers(&other), "{builder}");
         }
     }
+}
+
+#[test]
+fn a_template_is_committed_as_it_would_be_loaded() {
+    let environment = TestEnvironment::get();
+    let docker = environment.docker();
+    let place = Place::Daemon(docker.clone());
+    let sources = Sources::new()
+        .with("package.json", "{\"name\": \"service\", \"version\": \"1.0.0\"}\n")
+        .with_script(".s2i/bin/assemble", "cp -R /tmp/src/. /opt/app-root/bin/; rm -rf /tmp/src");
+    let built = |date: bool| {
+        let command = b2i_build(&place, "nodejs:20", &sources).arg("--no-build-cache");
+        let command = replace_bases_by(command, |test| Some(environment.image(test)));
+        let command = if date { command.env("SOURCE_DATE_EPOCH", FIXED_DATE) } else { command };
+        Image::build_by(&place, command)
+    };
+    let (one, other) = (built(false), built(true));
+    assert!(one.messages.contains("(committed by the daemon)"), "{}", one.messages);
+    assert!(!other.messages.contains("(committed by the daemon)"), "{}", other.messages);
+    assert_eq!(config(&one), config(&other));
+    assert_eq!(tree(&one), tree(&other));
 }
 
 #[test]
