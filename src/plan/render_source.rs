@@ -57,7 +57,8 @@ pub(super) fn source_lines(stage: &SourceStage, text: &mut String) {
 fn scripts(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
     script_line("assemble", stage.scripts.assemble.as_ref(), line);
     script_line("run", stage.scripts.run.as_ref(), line);
-    if stage.incremental.is_some() {
+    let keeps = stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
+    if stage.incremental.is_some() || keeps {
         script_line("save", stage.scripts.save_artifacts.as_ref(), line);
     }
 }
@@ -73,6 +74,9 @@ fn extended(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
         line("previous", &previous.familiar());
     }
     let Some(runtime) = &stage.runtime else { return };
+    if runtime.keeps_artifacts {
+        line("previous", "what the last build of this project kept");
+    }
     line("runtime", &runtime.image.familiar());
     for (from, to) in &runtime.artifacts {
         line("", &format!("{from} into {to}"));

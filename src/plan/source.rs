@@ -166,6 +166,8 @@ pub struct PlannedRuntime {
     pub image: ImageReference,
     /// Paths in the assembled builder, and the directory in the runtime image that each goes to.
     pub artifacts: Vec<(ImagePath, ImagePath)>,
+    /// Whether what `save-artifacts` prints in the assembled builder is kept, and what the build before kept is there.
+    pub keeps_artifacts: bool,
     /// Where `assemble-runtime` and `run` stand.
     pub destination: ImagePath,
     /// The user of `assemble-runtime`; empty means root.

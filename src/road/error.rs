@@ -1,6 +1,6 @@
 //! Owns the error of the road: whatever a room failed with, and the few failures between rooms.
 
-use super::source::RuntimeImageError;
+use super::source::{RemovalError, RuntimeImageError};
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::detect::DetectError;
@@ -174,18 +174,20 @@ pub enum Error {
     /// An ONBUILD instruction that is not carried out.
     #[error(transparent)]
     OnBuild(#[from] OnBuildError),
-    /// Something of S2I's that b2i does not do.
-    #[error("{what} are not supported by this version of b2i")]
-    NotSupported {
-        /// What.
-        what: &'static str,
-    },
+    /// A removal that is asked for where nothing can be removed.
+    #[error(transparent)]
+    Removal(#[from] RemovalError),
     /// An earlier result whose builder saves nothing.
     #[error("`{image}` has no script `save-artifacts`")]
     NoSaveArtifacts {
         /// The image.
         image: String,
     },
+    /// Files for `assemble` alone that another script would see.
+    #[error(
+        "in the sandbox, `save-artifacts` would see the secrets and injected files that are for `assemble` alone"
+    )]
+    SavesSecrets,
     /// What an earlier result saved is no archive that can be taken over.
     #[error("what `{script}` printed cannot be taken over")]
     SavedArchive {
@@ -291,6 +293,7 @@ impl Error {
             Self::RuntimeArtifactInSandbox(error) => error,
             Self::RuntimeImage(error) => error,
             Self::OnBuild(error) => error,
+            Self::Removal(error) => error,
             Self::Output(error) => error,
             _ => return None,
         })

@@ -161,7 +161,7 @@ pub(super) fn volumes(stage: &SourceStage) -> impl Iterator<Item = Mount> + '_ {
 }
 
 /// An absolute path is one of the engine's machine, everything else the name of a volume.
-pub(super) fn volume(volume: &VolumeRequest) -> Mount {
+fn volume(volume: &VolumeRequest) -> Mount {
     let source = match volume.source.starts_with('/') {
         true => MountSource::Path(volume.source.clone().into()),
         false => MountSource::Volume(volume.source.clone()),

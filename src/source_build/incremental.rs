@@ -56,8 +56,45 @@ where
 {
     let archive = |source| SaveError::Archive { script: script.path.clone(), source };
     let file = Arc::new(tempfile::tempfile_in(run.directory).map_err(archive)?);
-    let spec = ContainerSpec {
-        image: image.to_owned(),
+    let spec = ContainerSpec { image: image.to_owned(), ..spec(run, script, &file) };
+    let container = engine.create(spec).await.map_err(RunError::Engine)?;
+    let saved = run_in(&container, script, run, events).await;
+    let removed = container.remove().await;
+    saved?;
+    removed.map_err(RunError::Engine)?;
+    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&file));
+    read.await.map_err(io::Error::other).flatten().map_err(archive)
+}
+
+/// Runs `save-artifacts` in a container that goes on where `assemble` ended, and gives the file with what it printed,
+/// which is a valid archive. It is started in `directory`, the image's own, which Podman does not commit. The container is
+/// removed in any case.
+///
+/// # Errors
+/// [`SaveError`].
+pub async fn save_after<C: Container>(
+    container: C,
+    script: &PlannedScript,
+    directory: Option<&ImagePath>,
+    run: &SaveRun<'_>,
+    events: &Events,
+) -> Result<Arc<File>, SaveError<C::Error>> {
+    let archive = |source| SaveError::Archive { script: script.path.clone(), source };
+    let file = Arc::new(tempfile::tempfile_in(run.directory).map_err(archive)?);
+    let spec = ContainerSpec { directory: directory.cloned(), ..spec(run, script, &file) };
+    let container = container.again(spec, events).await.map_err(RunError::Engine)?;
+    let saved = run_in(&container, script, run, events).await;
+    let removed = container.remove().await;
+    saved?;
+    removed.map_err(RunError::Engine)?;
+    let printed = file.clone();
+    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&printed));
+    read.await.map_err(io::Error::other).flatten().map_err(archive)?;
+    Ok(file)
+}
+
+fn spec(run: &SaveRun<'_>, script: &PlannedScript, printed: &Arc<File>) -> ContainerSpec {
+    ContainerSpec {
         command: vec![script.path.to_string()],
         environment: run.stage.environment.clone(),
         user: Some(run.stage.user.clone()),
@@ -66,17 +103,10 @@ where
         mounts: volumes(run.stage).collect(),
         add_hosts: run.stage.add_hosts.clone(),
         drop_capabilities: run.stage.drop_capabilities.clone(),
-        stdout: Some(file.clone()),
+        stdout: Some(printed.clone()),
         lease: run.lease.to_owned(),
         ..ContainerSpec::default()
-    };
-    let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let saved = run_in(&container, script, run, events).await;
-    let removed = container.remove().await;
-    saved?;
-    removed.map_err(RunError::Engine)?;
-    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&file));
-    read.await.map_err(io::Error::other).flatten().map_err(archive)
+    }
 }
 
 /// What running the script needs.

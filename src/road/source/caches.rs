@@ -34,17 +34,11 @@ pub(super) struct StageCaches {
 impl SourceWork<'_> {
     /// Takes the caches that the plan names; waits while another build of the project has one.
     pub(super) async fn caches(&self, place: CachePlace<'_>) -> Result<StageCaches, Error> {
-        let (stage, wanted) = (&self.prepared.stage, self.wanted);
+        let stage = &self.prepared.stage;
         if stage.caches.is_empty() {
             return Ok(StageCaches::default());
         }
-        let context = wanted.source.context_directory.as_deref();
-        let project = || ProjectIdentity::of(&wanted.location, context).map(CacheScope::Project);
-        let Some(scope) = wanted.cache_key.clone().map(CacheScope::Shared).or_else(project) else {
-            let message = "these sources have no place that a later build could know them by, so nothing is kept for it";
-            self.surroundings.events.note(message);
-            return Ok(StageCaches::default());
-        };
+        let Some(scope) = self.cache_scope() else { return Ok(StageCaches::default()) };
         let template = stage.builder.name.split(':').next().unwrap_or_default();
         let engine = match &place {
             CachePlace::Daemon(_) => "daemon".to_owned(),
@@ -82,8 +76,21 @@ impl SourceWork<'_> {
         Ok(caches)
     }
 
+    /// Whose caches this build uses; if nobody's, it says so.
+    pub(super) fn cache_scope(&self) -> Option<CacheScope> {
+        let wanted = self.wanted;
+        let context = wanted.source.context_directory.as_deref();
+        let project = || ProjectIdentity::of(&wanted.location, context).map(CacheScope::Project);
+        let scope = wanted.cache_key.clone().map(CacheScope::Shared).or_else(project);
+        if scope.is_none() {
+            let message = "these sources have no place that a later build could know them by, so nothing is kept for it";
+            self.surroundings.events.note(message);
+        }
+        scope
+    }
+
     /// Removes what an interrupted removal left of a cache.
-    fn remove_cache(&self, path: &Path) -> Result<(), Error> {
+    pub(super) fn remove_cache(&self, path: &Path) -> Result<(), Error> {
         Ok(crate::engine::sandbox::remove_directory(&self.surroundings.program, path)?)
     }
 }

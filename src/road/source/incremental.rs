@@ -3,6 +3,7 @@
 //! Whatever is wrong with it, the build goes on without it, as S2I's does, and says so.
 
 use super::base::Images;
+use super::kept::KeptArtifacts;
 use super::run::SourceWork;
 use crate::assemble::RunError;
 use crate::engine::docker::DockerEngine;
@@ -15,8 +16,15 @@ use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_
 use crate::store::{BaseImage, BaseLayers};
 
 impl SourceWork<'_> {
-    /// What the build before saved, or nothing.
-    pub(super) async fn saved(&self) -> SavedArtifacts {
+    /// What the build before saved, or nothing; an extended build has it in the cache.
+    pub(super) async fn saved(&self, kept: Option<&KeptArtifacts>) -> SavedArtifacts {
+        if let Some(kept) = kept {
+            return kept.read().unwrap_or_else(|error| {
+                let message = format!("nothing is taken over from the build before: {error}");
+                self.surroundings.events.warning(message, Some("The build goes on without it.".into()));
+                SavedArtifacts::default()
+            });
+        }
         let (Some(previous), Some(name)) = (&self.wanted.incremental, &self.prepared.stage.incremental)
         else {
             return SavedArtifacts::default();
@@ -40,18 +48,23 @@ impl SourceWork<'_> {
         })
     }
 
-    async fn saved_of(&self, image: &BaseImage) -> Result<SavedArtifacts, Error> {
+    pub(super) fn save_run(&self) -> SaveRun<'_> {
         let prepared = self.prepared;
-        let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
-        let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
-        let run = SaveRun {
+        SaveRun {
             stage: &prepared.stage,
             scripts: &prepared.scripts,
             limits: container_limits(&prepared.stage.limits),
             directory: prepared.lease.temporary_directory(),
             date: self.date(),
             lease: prepared.lease.id(),
-        };
+        }
+    }
+
+    async fn saved_of(&self, image: &BaseImage) -> Result<SavedArtifacts, Error> {
+        let prepared = self.prepared;
+        let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
+        let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
+        let run = self.save_run();
         let events = &self.surroundings.events;
         match (prepared.stage.engine, &image.layers) {
             (EngineKind::Docker, BaseLayers::Daemon { image_id }) => {
@@ -71,7 +84,7 @@ impl SourceWork<'_> {
 }
 
 /// An error with the reasons behind it.
-fn whole(error: &Error) -> String {
+pub(super) fn whole(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -7,8 +7,10 @@ mod declared;
 mod dockerfile;
 mod image;
 mod incremental;
+mod kept;
 mod on_build;
 mod prepare;
+mod removal;
 mod run;
 mod runtime;
 mod scripts;
@@ -17,6 +19,7 @@ mod stage;
 pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
+pub(super) use removal::RemovalError;
 pub(super) use runtime::RuntimeImageError;
 
 use super::build::{build_artifact, build_prepared};
@@ -75,7 +78,9 @@ fn whole_plan(
     let on_build = prepared.on_build.as_ref().filter(|_| stage.runtime.is_none());
     let on_build = on_build.map(|on_build| &on_build.edits);
     let image = SourceImage { source: stage, template, base, on_build, machine: &machine };
-    Ok(make_of_sources(request, wanted, &image)?)
+    let plan = make_of_sources(request, wanted, &image)?;
+    removal::check(request, wanted, &plan)?;
+    Ok(plan)
 }
 
 /// Builds from sources.
@@ -88,7 +93,11 @@ pub(super) async fn build(
     // What contradicts itself should not cost a build.
     let plan = whole_plan(request, wanted, &prepared)?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
+    let replaced = removal::replaced(request, wanted, &prepared).await?;
     let built = carry_out(request, wanted, prepared, plan, surroundings).await;
+    if let Some(replaced) = replaced.filter(|_| built.is_ok()) {
+        replaced.remove(surroundings).await;
+    }
     if let Some(url) = &wanted.callback {
         let none = std::collections::BTreeMap::new();
         callback::tell(url, built.is_ok(), if built.is_ok() { &labels } else { &none }, surroundings).await;
@@ -106,7 +115,8 @@ async fn carry_out(
     let work = run::SourceWork { request, wanted, surroundings, prepared: &prepared, plan: &plan };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
-    let has_steps = prepared.on_build.is_some();
+    let keeps = prepared.stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
+    let has_steps = prepared.on_build.is_some() || keeps;
     let (lease, daemon) = (prepared.lease.clone(), prepared.daemon.clone());
     let built = finish(request, prepared, plan, made, surroundings).await;
     if let Some(daemon) = daemon.filter(|_| has_steps) {

@@ -20,7 +20,7 @@ use crate::road::stage::UsedContainer;
 use crate::road::{Error, Surroundings};
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
-use crate::source_build::incremental::SavedArtifacts;
+use crate::source_build::incremental::{SaveError, SavedArtifacts};
 use crate::source_build::on_build::{OnBuild, OnBuildRun, carry_out};
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
@@ -89,23 +89,25 @@ impl SourceWork<'_> {
         Error: From<RunError<E::Error>>
             + From<E::Error>
             + From<ProducedError<E::Error>>
-            + From<RuntimeArtifactError<E::Error>>,
+            + From<RuntimeArtifactError<E::Error>>
+            + From<SaveError<E::Error>>,
     {
         let stage = &self.prepared.stage;
         let events = &self.surroundings.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
+        let kept = self.kept().await;
         let assembled = match &self.prepared.on_build {
             Some(on_build) => {
                 carry_out(engine, self.on_build_run(on_build, image, limits, caches), events).await?
             }
             None => {
-                let saved = self.saved().await;
+                let saved = self.saved(kept.as_ref()).await;
                 assemble(engine, self.source_run(image, limits, caches, &saved), events).await?
             }
         };
         if let Some(runtime) = &stage.runtime {
-            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled).await?)));
+            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled, kept).await?)));
         }
         if stage.product == PlannedProduct::Image {
             let base = self.prepared.base.clone();

@@ -5,6 +5,7 @@
 //! something starts the result.
 
 use super::image::MadeImage;
+use super::kept::KeptArtifacts;
 use super::run::SourceWork;
 use super::stage::{Decided, below};
 use crate::assemble::RunError;
@@ -21,6 +22,7 @@ use crate::road::script::container_limits;
 use crate::road::stage::UsedContainer;
 use crate::source_build::assemble::AssembledSources;
 use crate::source_build::assemble_runtime::{RuntimeRun, assemble_runtime};
+use crate::source_build::incremental::SaveError;
 use crate::source_build::runtime_artifacts::{RuntimeArtifactError, RuntimeArtifacts};
 use crate::source_build::uids::check_user;
 use crate::source_build::{RuntimeArtifactPlace, RuntimeRequest};
@@ -95,6 +97,8 @@ pub(super) fn plan(decided: &Decided<'_>) -> Result<Option<PlannedRuntime>, Erro
         user,
         assemble: decided.scripts.place("assemble-runtime", &directory, own)?,
         run,
+        keeps_artifacts: decided.wanted.incremental.as_ref().is_some_and(|previous| previous.image.is_none())
+            && decided.on_build.is_none(),
         destination: directory,
     }))
 }
@@ -149,21 +153,28 @@ pub(super) fn warning(image: &BaseImage) -> Option<PlanWarning> {
 }
 
 impl SourceWork<'_> {
-    /// Takes the artifacts out of the assembled builder, which goes then, and fills the runtime image with them.
+    /// Takes the artifacts out of the assembled builder, which saves what the next build can use and goes then, and fills the runtime image with them.
     pub(super) async fn fill_runtime<C: Container>(
         &self,
         runtime: &PlannedRuntime,
         assembled: AssembledSources<C>,
+        kept: Option<KeptArtifacts>,
     ) -> Result<MadeImage, Error>
     where
-        Error: From<RuntimeArtifactError<C::Error>> + From<C::Error>,
+        Error: From<RuntimeArtifactError<C::Error>> + From<SaveError<C::Error>> + From<C::Error>,
     {
         let prepared = self.prepared;
         let AssembledSources { container, labels } = assembled;
         let directory = prepared.lease.temporary_directory();
         let limit = self.request.input.max_size;
         let taken = RuntimeArtifacts::take(&container, &runtime.artifacts, limit, directory).await;
-        let removed = container.remove().await;
+        let removed = match kept.filter(|_| taken.is_ok()) {
+            Some(kept) => {
+                self.keep(container, &kept).await;
+                Ok(())
+            }
+            None => container.remove().await,
+        };
         let artifacts = taken?;
         removed?;
         let base = prepared.runtime.as_ref().expect("a runtime image that is planned was found");

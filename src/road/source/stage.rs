@@ -48,7 +48,6 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         let shown = format!("the builder image `{}`", image.reference.familiar());
         check_user(&wanted.allowed_uids, base.config.user(), &shown)?;
     }
-    check_supported(decided)?;
     let scripts = match decided.on_build {
         Some(on_build) => on_build.scripts.clone(),
         None => scripts(decided, &contract)?,
@@ -148,23 +147,12 @@ fn scripts(decided: &Decided<'_>, contract: &Contract) -> Result<PlannedScripts,
     })
 }
 
-/// Refuses what b2i cannot do.
-fn check_supported(decided: &Decided<'_>) -> Result<(), Error> {
-    let wanted = decided.wanted;
-    let removes = wanted.incremental.as_ref().is_some_and(|previous| previous.remove);
-    let keeps = wanted.runtime.is_some() && wanted.incremental.is_some();
-    let unsupported =
-        [(keeps, "incremental builds with a runtime image"), (removes, "removals of the image before")];
-    match unsupported.into_iter().find(|(is_asked, _)| *is_asked) {
-        Some((_, what)) => Err(Error::NotSupported { what }),
-        None => Ok(()),
-    }
-}
-
 /// The image of the build before.
 fn previous(decided: &Decided<'_>) -> Option<ImageReference> {
     let previous = decided.wanted.incremental.as_ref()?;
-    previous.image.clone().or_else(|| decided.request.tags.first().cloned())
+    // A runtime image has nothing of the builder in it.
+    let tag = || decided.request.tags.first().filter(|_| decided.runtime.is_none()).cloned();
+    previous.image.clone().or_else(tag)
 }
 
 /// The builder image's working directory; relative places in the container are below it.

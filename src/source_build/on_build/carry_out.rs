@@ -11,7 +11,7 @@ use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::plan::SourceStage;
 use crate::source_build::EnvironmentVariable;
-use crate::source_build::assemble::{AssembledSources, volume};
+use crate::source_build::assemble::{AssembledSources, volumes};
 use crate::source_build::directories::missing_directories;
 use crate::source_build::transient::TransientFile;
 
@@ -87,7 +87,7 @@ impl OnBuildRun<'_> {
             directory: command.map(|command| command.directory.clone()),
             limits: self.limits.clone(),
             network: stage.limits.network.clone(),
-            mounts: stage.volumes.iter().map(volume).chain(self.mounts.iter().cloned()).collect(),
+            mounts: volumes(stage).chain(self.mounts.iter().cloned()).collect(),
             transient: self.transient.iter().map(|file| file.path.clone()).collect(),
             add_hosts: stage.add_hosts.clone(),
             drop_capabilities: stage.drop_capabilities.clone(),

@@ -16,6 +16,7 @@ mod sink;
 mod source;
 mod top_layer;
 mod tree;
+mod unused;
 mod volumes;
 mod whole_config;
 
@@ -30,4 +31,5 @@ pub(crate) use request::{RawRequest, traced};
 pub use sink::PublishContext;
 pub use source::ResolveOptions;
 pub(crate) use top_layer::CommittedImage;
+pub use unused::Removal;
 pub use volumes::{CACHE_LABEL, CacheVolume, cache_volumes, ensure_cache_volume, remove_cache_volume};

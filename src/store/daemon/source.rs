@@ -87,6 +87,18 @@ impl Daemon {
         Ok(image)
     }
 
+    /// The ID of the image that a name means in the daemon, if there is one.
+    ///
+    /// # Errors
+    /// Errors of the connection; [`DaemonError::InvalidImage`].
+    pub async fn id_of(&self, reference: &ImageReference) -> Result<Option<String>, DaemonError> {
+        let found = self.look_up(reference).await?;
+        Ok(found.and_then(|image| match image.layers {
+            BaseLayers::Daemon { image_id } => Some(image_id),
+            _ => None,
+        }))
+    }
+
     /// Looks an image up: by its name, on Podman by the name it gives to what was built or loaded there, and then,
     /// where it may be one, by its ID.
     async fn look_up(&self, reference: &ImageReference) -> Result<Option<BaseImage>, DaemonError> {

@@ -14,6 +14,7 @@ mod contract_scripts;
 mod contract_static;
 mod images;
 mod incremental;
+mod kept;
 mod made_builders;
 mod made_image;
 mod on_build;
