@@ -217,6 +217,9 @@ const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or us
 fn namespace_hints(errno: Option<i32>) -> Vec<String> {
     let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     let mut hints = Vec::new();
+    if errno == Some(libc::ENOSYS) {
+        hints.push("the sandbox needs Linux 5.12".to_owned());
+    }
     if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         hints.push("allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1`".to_owned());
     }
@@ -244,7 +247,7 @@ fn namespace_hints(errno: Option<i32>) -> Vec<String> {
 fn overlay_hints(errno: Option<i32>) -> Vec<String> {
     let mut hints = Vec::new();
     if matches!(errno, Some(libc::EPERM | libc::EACCES | libc::ENODEV)) {
-        hints.push("overlayfs in a user namespace needs Linux 5.11 and the module `overlay`".to_owned());
+        hints.push("the sandbox needs Linux 5.12 and the module `overlay`".to_owned());
         hints.extend(namespace_hints(None).into_iter().filter(|hint| hint != ALTERNATIVES));
     } else {
         hints.push(

@@ -189,7 +189,7 @@ fn a_program_has_no_network_but_its_own() {
         assert_eq!(ran.lines(), ["host"], "{}", ran.err);
         accepted.join().expect("no panic").expect("accepted");
         let error = create(&setup, &config("true"), Some("bridge")).await.expect_err("no such network");
-        assert_eq!(error.kind(), FailureKind::Engine, "{error}");
+        assert_eq!(error.kind(), FailureKind::Usage, "{error}");
     });
 }
 

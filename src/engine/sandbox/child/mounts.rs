@@ -61,7 +61,7 @@ pub(super) fn mount(
 pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fault> {
     let hosts = place.directory.join(HOSTS_FILE);
     let written = std::fs::write(&hosts, files::hosts(command));
-    written.map_err(|error| Fault::system(FaultKind::Mount, "write the hosts file", &error))?;
+    written.map_err(|error| Fault::system(FaultKind::Namespace, "write the hosts file", &error))?;
     offer(place, &hosts, HOSTS, false)?;
     if command.host_network && Path::new(RESOLVER).exists() {
         offer(place, Path::new(RESOLVER), RESOLVER, true)?;
@@ -77,7 +77,7 @@ fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Resul
         return Ok(());
     }
     let failed = |error: std::io::Error| {
-        Fault::system(FaultKind::Mount, format!("mount what is to be at {target}"), &error)
+        Fault::system(FaultKind::Namespace, format!("mount what is to be at {target}"), &error)
     };
     let tree = DetachedTree::copy_of(file).map_err(|error| failed(error.into()))?;
     tree.restrict(read_only).map_err(failed)?;
