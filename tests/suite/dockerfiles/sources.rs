@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{PushedBaseOf, Written};
-use crate::build::tree::assert_same_tree;
+use crate::build::tree::assert_same_tree_but;
 use crate::build::{Image, MAVEN_SETTINGS, asked, fixture, replace_bases_by};
 use crate::environment::{B2iCommand, Buildah, Daemon, TestEnvironment};
 
@@ -40,18 +40,21 @@ fn direct(daemon: &Daemon, arguments: &[&str]) -> Image {
     Image::build_by(replace_bases_by(B2iCommand::new(), image).daemon(daemon), daemon, arguments)
 }
 
-/// Compares what a container of both gets: files, and settings but for what is known only when the artifact is there.
-fn assert_same(built: &Image, direct: &Image) {
-    assert_same_tree(built, direct);
-    let config = |image: &Image| image.inspect()["Config"].clone();
-    let (one, two) = (config(built), config(direct));
+/// Compares what a container of both gets: files, and how it is started.
+fn assert_starts_the_same(built: &Image, direct: &Image, but: &[&str]) {
+    assert_same_tree_but(built, direct, but);
+    let (one, two) = (built.inspect()["Config"].clone(), direct.inspect()["Config"].clone());
     for field in ["Cmd", "Entrypoint", "Env", "User", "WorkingDir", "ExposedPorts", "Volumes", "StopSignal"] {
         let nothing = |value: &Value| [json!(null), json!([]), json!({}), json!("")].contains(value);
-        assert!(
-            one[field] == two[field] || nothing(&one[field]) && nothing(&two[field]),
-            "{field}: {one} {two}"
-        );
+        let is_same = one[field] == two[field] || nothing(&one[field]) && nothing(&two[field]);
+        assert!(is_same, "{field}: {one} {two}");
     }
+}
+
+/// The same, with the labels but for what is known only when the artifact is there.
+fn assert_same(built: &Image, direct: &Image) {
+    assert_starts_the_same(built, direct, &[]);
+    let (one, two) = (built.inspect()["Config"].clone(), direct.inspect()["Config"].clone());
     let labels = |config: &Value| {
         let all: BTreeMap<String, Value> =
             serde_json::from_value(config["Labels"].clone()).expect("labels are texts");
@@ -119,6 +122,37 @@ fn a_war_keeps_its_second_name() {
         assert_eq!(lines[0], lines[1], "two names of one file");
         assert!(lines[0].ends_with(" 2 755 1001:0"), "{numbers}");
         assert_eq!(asked(&built.serve(&[], &[]), "/shop/hello")["greeting"], "Hello, shop!");
+    }
+}
+
+#[test]
+fn an_assembled_builder_has_the_files_of_b2is_own() {
+    let daemon = TestEnvironment::get().docker();
+    let foreign = TestEnvironment::get().image("s2i-sclorg:1");
+    let own = with_own_script();
+    let own = own.path().display().to_string();
+    let [node, site] = ["nodejs", "nginx"].map(Project::new);
+    let (node, site) = (node.path(), site.path());
+    let cases: [(&'static str, Vec<&str>); 3] = [
+        ("nodejs:18", vec![&node, "--no-build-cache", "--env", "SEEN=a b"]),
+        ("nginx:1.22", vec![&site]),
+        ("s2i-sclorg:1", vec![&own, "--source-builder", &foreign, "--env", "SEEN=a b"]),
+    ];
+    for (base, arguments) in cases {
+        let by_direct = direct(&daemon, &arguments);
+        let written = Written::on(&daemon, &arguments);
+        assert_same(&Image::adopt(&daemon, written.docker_build(&daemon)), &by_direct);
+        let base = PushedBaseOf::new(base);
+        let arguments: Vec<&str> =
+            arguments.iter().map(|word| if *word == foreign { &*base.pushed.name } else { word }).collect();
+        let written = Written::on_registry(&[&base], &arguments);
+        let buildah = Buildah::new();
+        buildah.build(&written.context(), &[]);
+        let (docker, image) = buildah.into_docker();
+        let built = Image::adopt(&docker, image);
+        // buildah leaves the places at which it mounted something where a script ran.
+        let mounted = ["dev", "etc/hosts", "etc/resolv.conf", "proc", "run", "run/.containerenv", "sys"];
+        assert_starts_the_same(&built, &by_direct, &mounted);
     }
 }
 
