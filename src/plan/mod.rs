@@ -32,7 +32,10 @@ pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
-pub use source_image::{ENVIRONMENT_LABEL, SCRIPTS_LABEL, SourceImage, make_of_sources};
+pub use source_image::{
+    ENVIRONMENT_LABEL, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, SCRIPTS_LABEL, SourceImage,
+    make_of_sources,
+};
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 

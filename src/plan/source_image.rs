@@ -24,6 +24,12 @@ pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
 /// Label with the place of scripts that the user named.
 pub const SCRIPTS_LABEL: &str = "io.b2i.source.scripts-url";
 
+/// Label with the runtime image, of an extended build.
+pub const RUNTIME_IMAGE_LABEL: &str = "io.b2i.source.runtime-image";
+
+/// Label with what the user said that the runtime image gets, as S2I's label of a runtime image says it.
+pub const RUNTIME_ARTIFACTS_LABEL: &str = "io.b2i.source.runtime-artifacts";
+
 /// What was found out of an image that sources become.
 pub struct SourceImage<'a> {
     /// The source stage.
@@ -163,6 +169,11 @@ fn labels(
     set("org.opencontainers.image.title", Some(&sources.name));
     set("org.opencontainers.image.source", sources.info.location.as_deref());
     set(SCRIPTS_LABEL, wanted.scripts.as_ref().and_then(|scripts| scripts.label()).as_deref());
+    if let (Some(runtime), Some(asked)) = (&source.runtime, &wanted.runtime) {
+        let places: Vec<String> = asked.artifacts.iter().map(ToString::to_string).collect();
+        set(RUNTIME_IMAGE_LABEL, Some(&runtime.image.to_string()));
+        set(RUNTIME_ARTIFACTS_LABEL, Some(&places.join(";")));
+    }
     // Also if there are none: then the image says so.
     let given = wanted.environment.iter().map(|variable| variable.name.as_str());
     let names: Vec<&str> = given.chain(request.image.env.iter().map(|(name, _)| name.as_str())).collect();

@@ -6,9 +6,9 @@ use super::builder_image::resolve;
 use super::{Error, Surroundings};
 use crate::builder::BuilderError;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
-use crate::plan::{ENVIRONMENT_LABEL, SCRIPTS_LABEL};
+use crate::plan::{ENVIRONMENT_LABEL, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, SCRIPTS_LABEL};
 use crate::request::{BuilderRequest, PullPolicy, Request};
-use crate::source_build::{EnvironmentVariable, ScriptsSource, SourceLocation};
+use crate::source_build::{EnvironmentVariable, RuntimeRequest, ScriptsSource, SourceLocation};
 
 /// S2I's labels of what an image was built from.
 const BUILT_BY: &str = "io.openshift.s2i.build.image";
@@ -16,8 +16,8 @@ const BUILT_FROM: &str = "io.openshift.s2i.build.source-location";
 const CONTEXT_DIRECTORY: &str = "io.openshift.s2i.build.source-context-dir";
 const REFERENCE: &str = "io.openshift.s2i.build.commit.ref";
 
-/// Puts into `request` what an image says of its own build: sources, builder, scripts, and the variables that it was
-/// given.
+/// Puts into `request` what an image says of its own build: sources, builder, runtime image, scripts, and the variables
+/// that it was given.
 ///
 /// # Errors
 /// [`Error`] if the image is not there, was not built by S2I, or its sources are not there.
@@ -46,6 +46,9 @@ pub async fn read_build(
     let wanted = request.source_build.as_mut().expect("a front end asks for a source build");
     wanted.environment = variables(&built, &base.config);
     wanted.scripts = text(SCRIPTS_LABEL).and_then(|place| scripts(&place));
+    wanted.runtime = text(RUNTIME_IMAGE_LABEL)
+        .and_then(|image| image.parse().ok())
+        .map(|image| runtime(image, text(RUNTIME_ARTIFACTS_LABEL).as_deref(), pull));
     // What is a path here is one again.
     wanted.recorded_location = Some(place);
     wanted.location = location;
@@ -69,6 +72,12 @@ fn variables(built: &ImageConfig, builder: &ImageConfig) -> Vec<EnvironmentVaria
         is_own.then(|| EnvironmentVariable { name: name.to_owned(), value: value.to_owned() })
     };
     built.list("Env").into_iter().filter_map(variable).collect()
+}
+
+/// The runtime image, and what the user said that it gets; if nothing, its own label says it again.
+fn runtime(image: ImageReference, artifacts: Option<&str>, pull: PullPolicy) -> RuntimeRequest {
+    let places = artifacts.unwrap_or_default().split(';').filter_map(|place| place.parse().ok());
+    RuntimeRequest { image, pull, artifacts: places.collect(), assemble_user: None }
 }
 
 /// The scripts that the user named, as [`ScriptsSource::label`] writes it.

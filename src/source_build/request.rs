@@ -168,6 +168,15 @@ pub struct RuntimeArtifactPlace {
     pub directory: Option<String>,
 }
 
+impl std::fmt::Display for RuntimeArtifactPlace {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.directory {
+            Some(directory) => write!(formatter, "{}:{directory}", self.source),
+            None => write!(formatter, "{}", self.source),
+        }
+    }
+}
+
 impl std::str::FromStr for RuntimeArtifactPlace {
     type Err = String;
 

@@ -333,3 +333,45 @@ fn a_kill_between_two_commands_leaves_nothing_for_the_next_run() {
     assert_eq!(held_by(&docker, &lease), [""; 0]);
     assert_clean(&command.cache());
 }
+
+#[test]
+fn with_one_id_only_all_commands_need_one_user() {
+    let same = MadeImage::new(
+        "onbuild-same",
+        "FROM s2i-foreign:no-labels\nUSER 1001\nENTRYPOINT []\nCMD [\"/opt/app-root/src/program\"]\n\
+         ONBUILD COPY . /opt/app-root/src/\nONBUILD RUN echo one >one\nONBUILD RUN cat one; echo two >two\n",
+    );
+    let other = MadeImage::new(
+        "onbuild-other",
+        "FROM s2i-foreign:no-labels\nUSER 0\nONBUILD RUN echo one\nONBUILD USER 1001\nONBUILD RUN echo two\n",
+    );
+    let sources = Sources::new();
+    let docker = TestEnvironment::get().docker();
+    let build = |who: fn() -> B2iCommand, builder: &MadeImage, name: &str| {
+        who()
+            .args(["build", "--source-builder", builder.name(), "--allow-root", "--tag", name])
+            .args(["-o", "docker-archive:image.tar"])
+            .arg(sources.path())
+    };
+    let trees = [B2iCommand::without_daemon, B2iCommand::as_nobody].map(|who: fn() -> B2iCommand| {
+        let name = docker.owned_image("one-id");
+        let mut command = build(who, &same, name.reference());
+        let output = command.run();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        docker.stdout(&["load", "-i", &command.directory().join("work/image.tar").display().to_string()]);
+        tree(&Image { daemon: docker.clone(), name, messages: String::new() }, "/opt/app-root/src")
+    });
+    assert_eq!(trees[0], trees[1]);
+    assert!(
+        trees[0].contains("./two -rw-r--r-- 1001:0") && trees[0].contains("./program -rwxr-xr-x 0:0"),
+        "{}",
+        trees[0]
+    );
+    if rustix::process::geteuid().is_root() {
+        let mut command = build(B2iCommand::as_nobody, &other, "never:1");
+        let output = command.run();
+        assert_eq!(output.code, Some(9), "{}", output.stderr);
+        assert!(output.stderr.contains("run as 1001:0 after 0:0"), "{}", output.stderr);
+        assert_clean(&command.cache());
+    }
+}

@@ -337,3 +337,64 @@ fn a_kill_while_assemble_runtime_runs_leaves_nothing_for_the_next_run() {
         assert_eq!(files(&command.directory().join("work")), [""; 0]);
     });
 }
+
+#[test]
+fn with_one_id_only_the_owners_are_the_same() {
+    let finishing = MadeImage::new("finishing", &finishing());
+    let plain = MadeImage::new("plain", PLAIN);
+    let builder = crate::daemonless::PushedBase::new("s2i-kubesphere:1");
+    let sources = Sources::new().with_script(".s2i/bin/assemble", BUILDS);
+    let docker = TestEnvironment::get().docker();
+    let program = ["--runtime-artifact", "/opt/app-root/src/out/program"];
+    for (runtime, artifacts) in [(&finishing, &[][..]), (&plain, &program)] {
+        let trees = [B2iCommand::without_daemon, B2iCommand::as_nobody].map(|who| {
+            let name = docker.owned_image("one-id");
+            let command =
+                who().args(["build", "--source-builder", &builder.name, "--runtime-image", runtime.name()]);
+            let mut command = command.args(artifacts).arg(sources.path());
+            command = command.args(["-o", "docker-archive:image.tar", "--tag", name.reference()]);
+            let output = command.run();
+            assert_eq!(output.code, Some(0), "{}", output.stderr);
+            docker.stdout(&["load", "-i", &command.directory().join("work/image.tar").display().to_string()]);
+            tree(&Image { daemon: docker.clone(), name, messages: String::new() }, "/srv/app")
+        });
+        assert_eq!(trees[0], trees[1]);
+        assert!(trees[0].contains("1001:0"), "{}", trees[0]);
+    }
+}
+
+#[test]
+fn a_rebuild_fills_the_runtime_image_again() {
+    let plain = MadeImage::new("plain", PLAIN);
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let place = crate::s2i_command::Place::new();
+    place.write(
+        "app/.s2i/bin/assemble",
+        "#!/bin/sh\nset -e\nmkdir out; cp /tmp/src/program out/; chmod 755 out/program\n",
+    );
+    let program = std::fs::read(TestEnvironment::get().fixture("program")).expect("reads");
+    std::fs::write(place.work().join("app/program"), program).expect("writes");
+    let (first, again) = (docker.owned_image("extended"), docker.owned_image("extended-again"));
+    let artifact = "/opt/app-root/src/out/program:.";
+    let arguments = [
+        "build",
+        "--copy",
+        "app",
+        &builder,
+        first.reference(),
+        "--runtime-image",
+        plain.name(),
+        "-a",
+        artifact,
+    ];
+    let built = place.s2i(&arguments);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let rebuilt = place.s2i(&["rebuild", first.reference(), again.reference()]);
+    assert_eq!(rebuilt.code, 0, "{}", rebuilt.stderr);
+    let config = docker.inspect_image(again.reference()).expect("it is built")["Config"].clone();
+    assert_eq!(config["Cmd"], json!(["/srv/app/program", "of-the-image"]));
+    let report = docker.run(&["--network", "none", again.reference()]);
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).expect("a report");
+    assert_eq!(report["arguments"], json!(["of-the-image"]));
+}
