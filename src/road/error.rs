@@ -374,10 +374,13 @@ impl Failure for Error {
 
 /// The settings that the sandbox needs, or else how to run on a daemon what was built.
 fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
-    if error.kind() != FailureKind::Engine {
-        return error.hints();
-    }
-    let mut hints = error.hints_of_settings();
+    let mut hints = match error {
+        SandboxError::NoNetwork { .. } => {
+            vec!["`--network host` gives the program this machine's network".to_owned()]
+        }
+        _ if error.kind() != FailureKind::Engine => return error.hints(),
+        _ => error.hints_of_settings(),
+    };
     let archive = outputs.iter().find_map(|output| match output {
         Output::DockerArchive { path } => Some(path),
         _ => None,
