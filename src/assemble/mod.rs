@@ -4,12 +4,14 @@
 //! no front end and writes to no store.
 
 mod finish;
+mod labels;
 mod place;
 mod recipe;
 mod run;
 mod upload;
 
 pub use finish::finish;
+pub(crate) use labels::left_labels;
 pub use place::{Inputs, layer, source_kind};
 pub use recipe::{read_digest, recipe};
 pub(crate) use upload::{resolve_owner, upload};

@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
+use super::labels::left_labels;
 use super::place::{Inputs, source_kind};
 use super::upload::{resolve_owner, upload};
 use crate::builder::BuilderError;
-use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
 use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
 use crate::events::{Events, Step};
 use crate::failure::{Failure, FailureKind};
@@ -245,11 +245,7 @@ async fn run_in<C: Container>(
         // Only now: a script may make the other.
         require(container, run, &run.scripts.join("run")?).await?;
     }
-    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
-    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
-        Some(bytes) => parse_image_metadata(&bytes)?,
-        None => Vec::new(),
-    };
+    let labels = left_labels(container).await?;
     step.made(format!("by {script}")).finish("");
     let changes = container.take_changes(events).await.map_err(RunError::Engine)?;
     Ok(RunResult { changes, labels, artifact_digest })

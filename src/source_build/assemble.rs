@@ -10,8 +10,7 @@ use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
 use super::transient::TransientFile;
-use crate::assemble::{RunError, resolve_owner, upload};
-use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::assemble::{RunError, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
 use crate::events::{Events, Step};
 use crate::image::layer::{Entry, Layer, Owner};
@@ -141,11 +140,7 @@ async fn assemble_in<C: Container>(
     if ended.exit_code != 0 {
         return Err(RunError::Script { script: script.clone(), ended });
     }
-    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
-    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
-        Some(bytes) => parse_image_metadata(&bytes)?,
-        None => Vec::new(),
-    };
+    let labels = left_labels(container).await?;
     step.made(format!("by {script}")).finish("");
     Ok(labels)
 }

@@ -8,12 +8,11 @@ use super::assemble::AssembledSources;
 use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
 use super::scripts::GivenScripts;
-use crate::assemble::{RunError, resolve_owner, upload};
-use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::assemble::{RunError, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::{Events, Step};
+use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};
-use crate::image::{ImageConfig, ImagePath};
 use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
 
 /// What a container has to be given as a command although nothing is to run in it.
@@ -132,11 +131,7 @@ async fn run_script<C: Container>(
     if ended.exit_code != 0 {
         return Err(RunError::Script { script: script.path.clone(), ended });
     }
-    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
-    let labels = match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
-        Some(bytes) => parse_image_metadata(&bytes)?,
-        None => Vec::new(),
-    };
+    let labels = left_labels(container).await?;
     step.made(format!("by {}", script.path)).finish("");
     Ok(labels)
 }

@@ -3,8 +3,7 @@
 
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
-use crate::assemble::{RunError, resolve_owner, upload};
-use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::assemble::{RunError, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step as Progress};
 use crate::image::ImagePath;
@@ -230,11 +229,7 @@ async fn ending<C: Container>(
     if let Some(script) = &run.stage.scripts.run {
         require(container, &script.path, run).await?;
     }
-    let metadata = ImagePath::new(IMAGE_METADATA_PATH)?;
-    match container.download(&metadata, IMAGE_METADATA_LIMIT).await.map_err(RunError::Engine)? {
-        Some(bytes) => Ok(parse_image_metadata(&bytes)?),
-        None => Ok(Vec::new()),
-    }
+    left_labels(container).await
 }
 
 async fn require<C: Container>(
