@@ -32,6 +32,8 @@ mod measure;
 mod options;
 #[path = "compare/report.rs"]
 mod report;
+#[path = "../tests/suite/request_log.rs"]
+mod request_log;
 #[path = "daemon/samples.rs"]
 mod samples;
 #[path = "compare/sandbox.rs"]

@@ -15,6 +15,7 @@ mod layouts;
 mod leases;
 mod recipes;
 mod registry;
+mod request_log;
 mod s2i;
 mod s2i_command;
 #[cfg(target_os = "linux")]

@@ -1,8 +1,9 @@
 //! Owns a listener before a registry that notes the requests that pass it. Bytes pass unchanged.
 
-use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+
+use crate::request_log::pass_requests;
 
 /// The listener; it lives as long as the process.
 pub(crate) struct CountingRegistry {
@@ -41,20 +42,8 @@ fn pass(mut client: TcpStream, registry: &str, seen: &Mutex<Vec<String>>) {
         drop(std::io::copy(&mut answers, &mut to_client));
         drop(to_client.shutdown(Shutdown::Both));
     });
-    let mut buffer = [0; 64 * 1024];
-    while let Some(count) = client.read(&mut buffer).ok().filter(|count| *count > 0) {
-        seen.lock().expect("not poisoned").extend(request(&buffer[..count]));
-        if registry.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
+    pass_requests(&mut client, &mut registry, |method, target| {
+        seen.lock().expect("not poisoned").push(format!("{method} {target}"));
+    });
     drop(registry.shutdown(Shutdown::Both));
-}
-
-/// Method and path, if a request begins here: nobody sends a second one before the first is answered.
-fn request(bytes: &[u8]) -> Option<String> {
-    let line = bytes.split(|byte| *byte == b'\r').next()?;
-    let line = std::str::from_utf8(line).ok()?.strip_suffix(" HTTP/1.1")?;
-    let (method, _) = line.split_once(' ')?;
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method).then(|| line.to_owned())
 }

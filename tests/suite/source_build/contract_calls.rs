@@ -1,7 +1,7 @@
 //! A build on a daemon asks it for little: the calls are counted, and the image that is committed in one of them is the
 //! one that would be made of more.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use super::{Image, Place, Sources, b2i_build};
 use crate::build::replace_bases_by;
 use crate::environment::{B2iCommand, Daemon, DaemonGate, Hold, TestEnvironment};
 use crate::failures::{assert_clean, held_by};
+use crate::request_log::pass_requests;
 
 /// The date that a build has for which none is asked.
 const FIXED_DATE: &str = "315532800";
@@ -59,29 +60,20 @@ fn pass(mut client: UnixStream, mut daemon: UnixStream, seen: &Mutex<Vec<String>
         drop(std::io::copy(&mut answers, &mut to_client));
         drop(to_client.shutdown(Shutdown::Both));
     });
-    let mut buffer = [0; 64 * 1024];
-    while let Some(count) = client.read(&mut buffer).ok().filter(|count| *count > 0) {
-        seen.lock().expect("not poisoned").extend(request(&buffer[..count]));
-        if daemon.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
+    pass_requests(&mut client, &mut daemon, |method, target| {
+        seen.lock().expect("not poisoned").push(call(method, target));
+    });
     drop(daemon.shutdown(Shutdown::Write));
 }
 
-/// Method and path, if a request begins here: nobody sends a second one before the first is answered.
-fn request(bytes: &[u8]) -> Option<String> {
-    let line = bytes.split(|byte| *byte == b'\r').next()?;
-    let line = std::str::from_utf8(line).ok()?.strip_suffix(" HTTP/1.1")?;
-    let (method, path) = line.split_once(' ')?;
-    let path = path.split('?').next()?;
+/// Method and path without what differs from run to run.
+fn call(method: &str, target: &str) -> String {
+    let path = target.split('?').next().unwrap_or_default();
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_version = |part: &&str| part.starts_with("v1.");
     let parts = path.split('/').filter(|part| !is_version(part));
     let parts: Vec<&str> = parts.map(|part| if is_id(&part) { "ID" } else { part }).collect();
-    ["GET", "HEAD", "POST", "PUT", "DELETE"]
-        .contains(&method)
-        .then(|| format!("{method} {}", parts.join("/")))
+    format!("{method} {}", parts.join("/"))
 }
 
 /// What a build from a small source on a local builder asks the daemon for, at most.
