@@ -30,14 +30,16 @@ fn pack(directory: &Path, program: &str, arguments: &[&str]) {
 }
 
 /// Packs `what` in `directory` by the means of `name`'s end.
+///
+/// The archive must not lie in what is packed: `tar` fails if a directory changes while it reads it, which the
+/// archive's own file does to it in one run of a hundred.
 fn packed(directory: &Path, name: &str, what: &str) -> PathBuf {
     let place = directory.join(name);
     let path = place.to_str().expect("UTF-8");
     if name.ends_with(".zip") {
         pack(directory, "zip", &["--quiet", "--recurse-paths", "--symlinks", path, what]);
     } else {
-        let exclude = format!("--exclude=./{name}");
-        pack(directory, "tar", &["--auto-compress", "--create", "--file", path, &exclude, what]);
+        pack(directory, "tar", &["--auto-compress", "--create", "--file", path, what]);
     }
     place
 }
@@ -66,14 +68,12 @@ fn standard_input_is_a_tar_with_or_without_a_directory_around_it() {
     let root = project();
     let around = std::fs::read(packed(root.path(), "around.tar", "shop-1.2")).expect("reads");
     let inside = root.path().join("shop-1.2");
-    let without = std::fs::read(packed(&inside, "without.tar.gz", ".")).expect("reads");
-    std::fs::remove_file(inside.join("without.tar.gz")).expect("removes");
+    let without = std::fs::read(packed(&inside, "../without.tar.gz", ".")).expect("reads");
     for (bytes, name) in [(around, "shop-1.2"), (without, "source")] {
         let fetcher = Fetcher::new();
         let fetched =
             fetcher.fetch_from("-", std::io::Cursor::new(bytes)).unwrap_or_else(|error| panic!("{error}"));
-        let paths: Vec<_> = fetched.paths().into_iter().filter(|path| !path.ends_with(".tar.gz")).collect();
-        assert_eq!(paths, PATHS);
+        assert_eq!(fetched.paths(), PATHS);
         assert_eq!(fetched.tree.name, name);
         drop(fetched);
         assert_eq!(fetcher.left(), 0);
