@@ -120,6 +120,9 @@ pub enum Error {
         /// Where the image went.
         outputs: Vec<Output>,
     },
+    /// A network that the program which `--run` is to start cannot have. Nothing was built.
+    #[error("`--run` starts the program in the sandbox, as no daemon gets the image: {0}")]
+    ProgramNetwork(SandboxError),
     /// A directory that is to be written to is not empty.
     #[error("`{directory}` is there already and not empty")]
     NotEmpty {
@@ -359,6 +362,10 @@ impl Failure for Error {
                  Docker 25 on, `podman load` always"
                     .into(),
             ],
+            Self::ProgramNetwork(_) => vec![
+                "`--network host` gives the program this machine's network".into(),
+                "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
+            ],
             Self::NoNamedScripts { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
             Self::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
@@ -374,13 +381,10 @@ impl Failure for Error {
 
 /// The settings that the sandbox needs, or else how to run on a daemon what was built.
 fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
-    let mut hints = match error {
-        SandboxError::NoNetwork { .. } => {
-            vec!["`--network host` gives the program this machine's network".to_owned()]
-        }
-        _ if error.kind() != FailureKind::Engine => return error.hints(),
-        _ => error.hints_of_settings(),
-    };
+    if error.kind() != FailureKind::Engine {
+        return error.hints();
+    }
+    let mut hints = error.hints_of_settings();
     let archive = outputs.iter().find_map(|output| match output {
         Output::DockerArchive { path } => Some(path),
         _ => None,

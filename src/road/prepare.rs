@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::check_jar::check_jar;
+use super::run::check_network;
 use super::sandbox::sandbox_settings;
 use super::source::check_declared;
 use super::{Error, Surroundings};
@@ -209,6 +210,9 @@ async fn prepare_given(
         (Ok(plan), Err(reason)) if would_use_daemon(request, &plan) => return Err(reason),
         (Ok(plan), _) => plan,
     };
+    if purpose == Purpose::Building {
+        check_network(request, plan.outputs.iter().any(|planned| planned.output == Output::Docker))?;
+    }
     plan.warnings.extend(targets.warning);
     tell(&plan, step, surroundings);
     Ok(Prepared { lease, daemon, plan, images })

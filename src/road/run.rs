@@ -9,7 +9,7 @@ use crate::engine::ProgramStreams;
 use crate::engine::docker::{Program, ProgramOptions};
 use crate::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
 use crate::fs::Lease;
-use crate::request::Output;
+use crate::request::{Output, Request};
 
 /// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
 pub struct RunStreams {
@@ -57,6 +57,15 @@ pub async fn run(built: &Built, streams: RunStreams, surroundings: &Surroundings
             surroundings.events.warning(error.to_string(), None);
         }
     }
+}
+
+/// Refuses a network that the program will not have, before anything is built for it; `reaches_daemon` says whether a
+/// daemon gets the image, and so runs it.
+pub(super) fn check_network(request: &Request, reaches_daemon: bool) -> Result<(), Error> {
+    if !request.run || reaches_daemon {
+        return Ok(());
+    }
+    crate::engine::sandbox::check_network(request.limits.network.as_deref()).map_err(Error::ProgramNetwork)
 }
 
 async fn run_in_sandbox(

@@ -195,7 +195,10 @@ impl Engine for SandboxEngine {
 }
 
 /// The sandbox has no network of its own to give: `default` is the machine's, as everywhere without a daemon.
-fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
+///
+/// # Errors
+/// [`SandboxError::NoNetwork`] for any other.
+pub fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     match network.filter(|network| !["host", "default"].contains(network)) {
         None => Ok(()),
         Some(network) => Err(SandboxError::NoNetwork { network: network.to_owned() }),

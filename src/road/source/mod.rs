@@ -24,6 +24,7 @@ pub(super) use runtime::RuntimeImageError;
 
 use super::build::{build_artifact, build_prepared};
 use super::prepare::{Prepared, PreparedImage};
+use super::run::check_network;
 use super::{Built, Error, Surroundings};
 use crate::builder::SourceSelection;
 use crate::detect::Facts;
@@ -31,7 +32,7 @@ use crate::input::Artifact;
 use crate::plan::{
     EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
 };
-use crate::request::Request;
+use crate::request::{Output, Request};
 use crate::source_build::SourceBuildRequest;
 
 /// Plans a source build. The image's own stage is there only if it does not depend on what comes of the sources.
@@ -41,7 +42,23 @@ pub(super) async fn plan(
     surroundings: &Surroundings,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
-    whole_plan(request, wanted, &prepared)
+    plan_to_carry_out(request, wanted, &prepared)
+}
+
+/// The plan, if its program could be started too: whoever writes it down starts none.
+fn plan_to_carry_out(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    prepared: &PreparedSource,
+) -> Result<Plan, Error> {
+    let plan = whole_plan(request, wanted, prepared)?;
+    // Where an artifact's image goes is planned when it is there, by the same rule.
+    let reaches_daemon = match request.outputs.as_slice() {
+        [] => prepared.daemon.is_some(),
+        outputs => outputs.contains(&Output::Docker),
+    };
+    check_network(request, reaches_daemon)?;
+    Ok(plan)
 }
 
 fn whole_plan(
@@ -91,7 +108,7 @@ pub(super) async fn build(
 ) -> Result<Built, Error> {
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
     // What contradicts itself should not cost a build.
-    let plan = whole_plan(request, wanted, &prepared)?;
+    let plan = plan_to_carry_out(request, wanted, &prepared)?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
     let replaced = removal::replaced(request, wanted, &prepared).await?;
     let built = carry_out(request, wanted, prepared, plan, surroundings).await;

@@ -175,9 +175,25 @@ fn the_hosts_network_is_given_on_demand_and_announced() {
         assert!(with.stderr.contains("has the network of this machine"), "{}", with.stderr);
         assert!(!with.stderr.contains("have no effect"), "{}", with.stderr);
     });
-    let other = script.command(B2iCommand::without_daemon()).args(["--network", "bridge"]).run();
-    assert_eq!(other.code, Some(2), "a daemon's answer to an unknown network is that too: {}", other.stderr);
-    assert!(other.stderr.contains("`bridge`") && other.stderr.contains("docker load"), "{}", other.stderr);
+}
+
+#[test]
+fn a_network_that_the_program_will_not_have_is_refused_before_anything_is_built() {
+    let script = Script::new("echo started");
+    let docker = TestEnvironment::get().docker();
+    let archive = ["-o", "docker-archive:script.tar"];
+    for (call, words) in
+        [(B2iCommand::without_daemon(), &[][..]), (B2iCommand::new().daemon(&docker), &archive[..])]
+    {
+        let mut command = script.command(call).args(["--network", "bridge"]).args(words);
+        let refused = command.run();
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{words:?}: {}", refused.stderr);
+        for part in ["`bridge`", "--network host", "--output docker"] {
+            assert!(refused.stderr.contains(part), "{words:?}: {part}: {}", refused.stderr);
+        }
+        assert_eq!(files(&command.directory().join("work")), [""; 0], "{words:?}");
+        assert_clean(&command.cache());
+    }
 }
 
 #[test]

@@ -39,6 +39,27 @@ fn the_result_runs_at_once_and_ends_b2i_with_its_code() {
 }
 
 #[test]
+fn a_network_that_the_program_will_not_have_is_refused_before_assemble() {
+    let sources = sources();
+    everywhere("s2i-sclorg:1", |place, builder| {
+        let command = b2i_build(place, builder, &sources).args(["--run", "--network", "bridge"]);
+        let mut command = command.args(["-o", "docker-archive:image.tar"]);
+        let output = command.run();
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (Some(2), ""),
+            "{}: {}",
+            place.name(),
+            output.stderr
+        );
+        assert!(output.stderr.contains("no network `bridge`"), "{}: {}", place.name(), output.stderr);
+        assert!(!output.stderr.contains("Uploaded"), "{}: {}", place.name(), output.stderr);
+        assert!(!command.directory().join("work/image.tar").exists(), "{}", place.name());
+        crate::failures::assert_clean(&command.cache());
+    });
+}
+
+#[test]
 fn s2i_runs_the_result_too() {
     let environment = TestEnvironment::get();
     let name = environment.docker().owned_image("s2i-run");
