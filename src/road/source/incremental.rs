@@ -13,23 +13,26 @@ use crate::road::Error;
 use crate::road::sandbox::sandbox_image;
 use crate::road::script::container_limits;
 use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
+use crate::store::daemon::{DaemonError, PullCause};
+use crate::store::registry::RegistryError;
 use crate::store::{BaseImage, BaseLayers};
 
 impl SourceWork<'_> {
     /// What the build before saved, or nothing; an extended build has it in the cache.
     pub(super) async fn saved(&self, kept: Option<&KeptArtifacts>) -> SavedArtifacts {
+        let events = &self.surroundings.events;
+        let without = |message: String| {
+            events.warning(message, Some("The build goes on without it.".into()));
+            SavedArtifacts::default()
+        };
         if let Some(kept) = kept {
-            return kept.read().unwrap_or_else(|error| {
-                let message = format!("nothing is taken over from the build before: {error}");
-                self.surroundings.events.warning(message, Some("The build goes on without it.".into()));
-                SavedArtifacts::default()
-            });
+            let nothing = |error| without(format!("nothing is taken over from the build before: {error}"));
+            return kept.read().unwrap_or_else(nothing);
         }
         let (Some(previous), Some(name)) = (&self.wanted.incremental, &self.prepared.stage.incremental)
         else {
             return SavedArtifacts::default();
         };
-        let events = &self.surroundings.events;
         let images = Images {
             engine: self.prepared.stage.engine,
             daemon: self.prepared.daemon.as_ref(),
@@ -37,14 +40,21 @@ impl SourceWork<'_> {
             request: self.request,
             surroundings: self.surroundings,
         };
+        let shown = format!("`{}`", name.familiar());
         let saved = match images.find(name, previous.pull).await {
             Ok(image) => self.saved_of(&image).await,
             Err(error) => Err(error),
         };
         saved.unwrap_or_else(|error| {
-            let message = format!("nothing is taken over from `{}`: {}", name.familiar(), whole(&error));
-            events.warning(message, Some("The build goes on without it.".into()));
-            SavedArtifacts::default()
+            if is_missing(&error) {
+                return without(format!(
+                    "nothing is taken over from a build before: there is no image {shown} yet"
+                ));
+            }
+            let reason = whole(&error);
+            // Most reasons name the image themselves.
+            let from = if reason.contains(&shown) { "the build before" } else { &shown };
+            without(format!("nothing is taken over from {from}: {reason}"))
         })
     }
 
@@ -80,6 +90,15 @@ impl SourceWork<'_> {
                 Ok(save_artifacts(&engine, &image.name, script, &run, events).await?)
             }
         }
+    }
+}
+
+/// Whether nobody has the image: the first build of all finds none.
+fn is_missing(error: &Error) -> bool {
+    match error {
+        Error::Daemon(DaemonError::Pull { cause, .. }) => *cause == PullCause::NotFound,
+        Error::Registry(error) => matches!(error, RegistryError::Missing { .. }),
+        _ => false,
     }
 }
 

@@ -46,11 +46,39 @@ fn without_anything_to_save_the_build_goes_on() {
         .with_script(".s2i/bin/assemble", "cp /tmp/src/program .; ! [ -e /tmp/artifacts ]")
         .with_script(".s2i/bin/save-artifacts", "echo no archive");
     everywhere("s2i-kubesphere:1", |place, builder| {
-        let nothing = format!("--incremental={}/nothing:1", TestEnvironment::get().registry());
-        let missing = Image::build(place, builder, &sources, &[&nothing]);
-        assert!(missing.messages.contains("nothing is taken over from"), "{}", missing.messages);
-        let name = format!("--incremental={builder}");
-        let garbage = Image::build(place, builder, &sources, &[&name]);
-        assert!(garbage.messages.contains("nothing is taken over from"), "{}", garbage.messages);
+        let name = format!("{}/nothing:1", TestEnvironment::get().registry());
+        let missing = Image::build(place, builder, &sources, &[&format!("--incremental={name}")]);
+        let told = format!("nothing is taken over from a build before: there is no image `{name}` yet");
+        assert_eq!(warning(&missing), told, "{}", place.name());
+        let unreachable = Image::build(place, builder, &sources, &["--incremental=127.0.0.1:1/nothing:1"]);
+        let told = warning(&unreachable);
+        assert!(
+            told.starts_with("nothing is taken over from the build before: "),
+            "{}: {told}",
+            place.name()
+        );
+        assert!(told.contains("`127.0.0.1:1/nothing:1`"), "{}: {told}", place.name());
+        let garbage = Image::build(place, builder, &sources, &[&format!("--incremental={builder}")]);
+        let told = warning(&garbage);
+        assert!(told.starts_with(&format!("nothing is taken over from `{builder}`: ")), "{told}");
     });
+}
+
+#[test]
+fn an_image_that_saves_nothing_is_named_once() {
+    let sources = Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program .");
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let image = Image::build(place, builder, &sources, &[&format!("--incremental={builder}")]);
+        let told = warning(&image);
+        assert!(told.contains("save-artifacts") && told.contains("could not be started"), "{told}");
+        assert_eq!(told.matches(builder).count(), 1, "{}: {told}", place.name());
+    });
+}
+
+/// The warning of a build that goes on without the one before.
+fn warning(image: &Image) -> &str {
+    let lines = image.messages.lines().map(str::trim_start);
+    let mut told = lines.filter_map(|line| line.strip_prefix("warning: "));
+    told.find(|line| line.starts_with("nothing is taken"))
+        .unwrap_or_else(|| panic!("no warning in {}", image.messages))
 }
