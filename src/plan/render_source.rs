@@ -42,7 +42,8 @@ pub(super) fn source_lines(stage: &SourceStage, text: &mut String) {
         line("volume", &format!("{} at {}{rights}", volume.source, volume.target));
     }
     for cache in &stage.caches {
-        line("cache", &format!("{} at {}", cache.name, cache.path));
+        let key = stage.cache_key.as_ref().map(|key| format!(", of the key `{key}`"));
+        line("cache", &format!("{} at {}{}", cache.name, cache.path, key.unwrap_or_default()));
     }
     for host in &stage.add_hosts {
         line("host", host);
@@ -75,7 +76,8 @@ fn extended(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
     }
     let Some(runtime) = &stage.runtime else { return };
     if runtime.keeps_artifacts {
-        line("previous", "what the last build of this project kept");
+        let whose = stage.cache_key.as_ref().map_or("this project".into(), |key| format!("the key `{key}`"));
+        line("previous", &format!("what the last build of {whose} kept"));
     }
     line("runtime", &runtime.image.familiar());
     for (from, to) in &runtime.artifacts {

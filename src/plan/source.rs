@@ -58,6 +58,9 @@ pub struct SourceStage {
     pub on_build: Vec<String>,
     /// The image whose `save-artifacts` gives what the build before left.
     pub incremental: Option<ImageReference>,
+    /// The key of what is kept from one build to the next; none if it belongs to the project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_key: Option<String>,
     /// The image that gets the artifacts, in an extended build.
     pub runtime: Option<PlannedRuntime>,
     /// What comes of it.

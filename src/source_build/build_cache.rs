@@ -17,6 +17,16 @@ pub enum CacheScope {
     Shared(String),
 }
 
+impl std::fmt::Display for CacheScope {
+    /// Whose they are, for messages.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Project(_) => formatter.write_str("this project"),
+            Self::Shared(key) => write!(formatter, "the key `{key}`"),
+        }
+    }
+}
+
 /// What makes a project the same one in the next build: where its sources are, whatever their version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectIdentity {

@@ -32,7 +32,7 @@ pub(super) struct StageCaches {
 }
 
 impl SourceWork<'_> {
-    /// Takes the caches that the plan names; waits while another build of the project has one.
+    /// Takes the caches that the plan names; waits while another build has one.
     pub(super) async fn caches(&self, place: CachePlace<'_>) -> Result<StageCaches, Error> {
         let stage = &self.prepared.stage;
         if stage.caches.is_empty() {
@@ -58,7 +58,7 @@ impl SourceWork<'_> {
         let store = BuildCacheStore::open(self.prepared.lease.cache())?;
         let mut caches = StageCaches::default();
         for (key, cache) in keys {
-            let shown = format!("build cache `{}` of this project", cache.name);
+            let shown = format!("build cache `{}` of {scope}", cache.name);
             let held = store.take(key.as_str(), &shown, &self.surroundings.events).await?;
             let source = match &place {
                 CachePlace::Daemon(daemon) => {

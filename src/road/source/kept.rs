@@ -33,7 +33,7 @@ pub(super) struct KeptArtifacts {
 }
 
 impl SourceWork<'_> {
-    /// Takes the cache, if this build keeps something; waits while another build of the project has it.
+    /// Takes the cache, if this build keeps something; waits while another build has it.
     pub(super) async fn kept(&self) -> Option<KeptArtifacts> {
         let keeps = self.prepared.stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
         if !keeps {
@@ -61,8 +61,8 @@ impl SourceWork<'_> {
         };
         let key = BuildCacheKey::new(&owner, NAME);
         let store = BuildCacheStore::open(self.prepared.lease.cache())?;
-        let shown = "what the builds of this project save";
-        let held = store.take(key.as_str(), shown, &self.surroundings.events).await?;
+        let shown = format!("saved artifacts of {scope}");
+        let held = store.take(key.as_str(), &shown, &self.surroundings.events).await?;
         let description =
             BuildCacheDescription { template: stage.builder.name.clone(), name: NAME.to_owned() };
         let directory = held.tree(&description, |path| self.remove_cache(path))?;

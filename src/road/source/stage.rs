@@ -82,6 +82,7 @@ pub(super) fn make(decided: &Decided<'_>) -> Result<SourceStage, Error> {
         add_hosts: wanted.add_hosts.clone(),
         drop_capabilities: wanted.drop_capabilities.clone(),
         on_build: decided.on_build.map(|on_build| on_build.instructions.clone()).unwrap_or_default(),
+        cache_key: wanted.cache_key.clone(),
         incremental: previous(decided).filter(|_| decided.on_build.is_none()),
         runtime: super::runtime::plan(decided)?,
         warnings: warnings(decided),

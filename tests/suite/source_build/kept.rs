@@ -57,6 +57,33 @@ fn an_extended_build_finds_what_the_one_before_kept() {
 }
 
 #[test]
+fn a_build_that_waits_for_another_project_says_for_which_key() {
+    let runtime = MadeImage::new("kept", PLAIN);
+    let sources = |save: &str| {
+        Sources::new().with_script(".s2i/bin/assemble", ASSEMBLE).with_script(".s2i/bin/save-artifacts", save)
+    };
+    let (slow, other) = (sources("echo saving >&2; sleep 60"), sources("exec tar -cf - deps"));
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let build = |sources: &Sources| {
+            b2i_build(place, builder, sources)
+                .args(["--runtime-image", runtime.name(), "--runtime-artifact", "/opt/app-root/src/program"])
+                .args(["--incremental", "--cache-key", "team 7", "-o", "docker-archive:out.tar"])
+        };
+        let first = build(&slow);
+        let mut holds = first.spawn();
+        holds.wait_for("| saving");
+        let second = next(&first, build(&other));
+        let mut waits = second.spawn();
+        waits.wait_for("waiting for another build, which uses the saved artifacts of the key `team 7`");
+        holds.kill();
+        let (output, _) = waits.wait();
+        assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
+        let plan = second.arg("--dry-run").run();
+        assert!(plan.stdout.contains("what the last build of the key `team 7` kept"), "{}", plan.stdout);
+    });
+}
+
+#[test]
 fn a_build_that_can_keep_nothing_says_so_and_goes_on() {
     let runtime = MadeImage::new("kept", PLAIN);
     let fails = Sources::new()
