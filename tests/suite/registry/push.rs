@@ -52,17 +52,6 @@ fn fail_once(kind: Kind, fault: Fault) -> impl Fn(&Seen) -> Fault + Send + Sync 
 
 #[tokio::test]
 async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
-    // A connection that breaks on a busy machine is begun again, and its requests are counted too.
-    for _ in 0..4 {
-        if count_requests().await == 9 {
-            return;
-        }
-    }
-    assert_eq!(count_requests().await, 9);
-}
-
-/// Says how many requests a first push takes; a repeat has to take one.
-async fn count_requests() -> usize {
     let registry = FakeRegistry::open();
     base(&registry).await;
     registry.forget_log();
@@ -72,10 +61,10 @@ async fn count_requests() -> usize {
     let image = on(base, layer("/new", noise(5, 1 << 20), 0o755));
     let tags = [tag(&registry, "app")];
     let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
-    let mut kinds = registry.kinds();
-    let count = kinds.len();
+    let kinds = registry.kinds();
+    assert_eq!(kinds.len(), 9, "{kinds:?}");
     assert_eq!(kinds[..2], [Kind::GetManifest, Kind::GetBlob], "{kinds:?}");
-    assert_eq!(kinds.split_off(count - 2), [Kind::PutManifest, Kind::HeadManifest]);
+    assert_eq!(kinds[7..], [Kind::PutManifest, Kind::HeadManifest], "{kinds:?}");
     registry.assert_sound();
 
     registry.forget_log();
@@ -85,7 +74,6 @@ async fn count_requests() -> usize {
     };
     assert_eq!(registries.publish(&image, &tags, &options).await.expect("published"), published);
     assert_eq!(registry.kinds(), [Kind::HeadManifest]);
-    count
 }
 
 #[tokio::test]
@@ -136,8 +124,8 @@ async fn a_registry_that_falls_silent_is_asked_again() {
         let silence = Fault::Silence(Duration::from_secs(30));
         let registry = FakeRegistry::start(Access::Open, fail_once(kind, silence));
         let mut settings = settings();
-        settings.network.connect_timeout = Duration::from_secs(1);
-        settings.network.read_timeout = Duration::from_millis(700);
+        // Long enough for every answer that does come, also on a busy machine.
+        settings.network.read_timeout = Duration::from_secs(3);
         publish(&registry, &large(), "app", settings).await.expect("published");
         registry.assert_sound();
     }

@@ -105,7 +105,9 @@ fn blob(bytes: &[u8], seen: &Seen, fault: &Fault) -> Answer {
 }
 
 fn begin(shared: &Shared, kept: &mut Kept, repository: &str, address: SocketAddr) -> Answer {
-    let id = format!("upload-{}", kept.log.len());
+    // A number of its own: two uploads that are begun at once must not be taken for one.
+    let id = format!("upload-{}", kept.begun);
+    kept.begun += 1;
     kept.uploads.insert(id.clone(), Vec::new());
     let at = shared.uploads_at.lock().expect("not poisoned").unwrap_or(address);
     Answer::new(202, b"")

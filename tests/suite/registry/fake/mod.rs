@@ -125,6 +125,8 @@ struct Kept {
     /// By repository and reference: media type and bytes.
     manifests: HashMap<(String, String), (String, Vec<u8>)>,
     uploads: HashMap<String, Vec<u8>>,
+    /// How many uploads were begun.
+    begun: usize,
     /// Scopes, and how often they may still be used.
     tokens: HashMap<String, (Vec<String>, usize)>,
     log: Vec<Seen>,
@@ -313,8 +315,12 @@ fn connection(stream: &TcpStream, shared: &Shared, address: SocketAddr) {
             return;
         };
         let mut kept = shared.kept.lock().expect("not poisoned");
-        if let (Some(last), Kind::Token) = (kept.log.last_mut(), seen.kind) {
-            last.body = String::from_utf8_lossy(&body).into_owned();
+        if seen.kind == Kind::Token {
+            // Requests of other connections may have come meanwhile, so this one need not be the last.
+            let own = kept.log.iter_mut().find(|other| other.kind == seen.kind && other.nth == seen.nth);
+            if let Some(own) = own {
+                own.body = String::from_utf8_lossy(&body).into_owned();
+            }
         }
         if !answered {
             let upload = upload_id(&seen.target).and_then(|id| kept.uploads.get_mut(&id));
