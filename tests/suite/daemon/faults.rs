@@ -253,15 +253,13 @@ async fn an_artifact_that_changes_while_it_is_read_is_no_image() {
 
 #[tokio::test]
 async fn a_configured_daemon_that_does_not_answer_is_an_error() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    for host in [format!("tcp://{address}"), "unix:///no/such/socket".to_owned()] {
+    // No port that was free a moment ago: another test may listen there by now.
+    for host in ["tcp://127.0.0.1:1", "unix:///no/such/socket"] {
         let host_origin = Some("variable DOCKER_HOST".to_owned());
-        let settings = DaemonSettings { host: Some(host.clone()), host_origin, ..DaemonSettings::default() };
+        let settings = DaemonSettings { host: Some(host.into()), host_origin, ..DaemonSettings::default() };
         let error = Daemon::find(&settings).await.expect_err("nobody is there");
         assert_eq!(error.kind(), FailureKind::Engine);
         let text = error.to_string();
-        assert!(text.contains(&host) && text.contains("DOCKER_HOST"), "{text}");
+        assert!(text.contains(host) && text.contains("DOCKER_HOST"), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Who asks: passwords, tokens, identity tokens; and where they never go.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use b2i::failure::{Failure, FailureKind};
@@ -205,32 +206,34 @@ pub(crate) struct Guarded {
 impl Guarded {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-        let address = listener.local_addr().expect("bound").to_string();
-        drop(listener);
         let root = directory.path().display();
         // bcrypt of `secret`.
         std::fs::write(directory.path().join("htpasswd"), include_str!("htpasswd")).expect("written");
+        // It looks for a port itself: one that was free a moment ago may be another test's by now.
         let config = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+            "version: 0.1\nlog: {{level: info, formatter: json, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {root}/data}}}}\n\
              auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n\
-             http: {{addr: \"{address}\", secret: not-a-secret}}\n"
+             http: {{addr: \"127.0.0.1:0\", secret: not-a-secret}}\n"
         );
         let file = directory.path().join("registry.yml");
         std::fs::write(&file, config).expect("written");
-        let process = Command::new("docker-registry")
+        let mut process = Command::new("docker-registry")
             .arg("serve")
             .arg(&file)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("docker-registry starts");
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while std::net::TcpStream::connect(&address).is_err() {
-            assert!(std::time::Instant::now() < until, "the registry does not listen");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let log = BufReader::new(process.stderr.take().expect("piped"));
+        let mut lines = log.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| {
+            let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
+            Some(entry["msg"].as_str()?.strip_prefix("listening on ")?.to_owned())
+        });
+        let address = address.expect("the registry says where it listens");
+        // Nobody may stop reading what it goes on to say: it would end with a broken pipe.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { process, address, _directory: directory }
     }
 }
