@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use b2i::image::Platform;
 use tempfile::TempDir;
 
+use crate::environment::{install, install_script};
+
 mod arguments;
 mod assemble;
 mod interpreted;
@@ -102,20 +104,6 @@ static STANDS: LazyLock<TempDir> = LazyLock::new(|| {
     folder
 });
 
-/// Makes an executable file. Another process writes it: a file that this one, with its many threads that start
-/// programs, had open for writing may be busy when it is to be executed.
-fn install(source: &Path, target: &Path) {
-    must_succeed(Command::new("install").args(["-D", "-m", "0755"]).arg(source).arg(target));
-}
-
-/// Makes an executable script with that text.
-fn install_script(target: &Path, text: &str) {
-    let folder = open_folder();
-    let source = folder.path().join("script");
-    std::fs::write(&source, text).expect("writable");
-    install(&source, target);
-}
-
 /// A temporary folder that other users may enter.
 fn open_folder() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
@@ -149,7 +137,10 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A TCP port that nobody listens on.
+/// A TCP port that nobody listens on, for a program that does not look for one itself.
+///
+/// Not one that the system chooses: it may give it to another test before the program takes it. Linux chooses none of
+/// these, and no two tests of this process get the same.
 fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU16> =
         LazyLock::new(|| AtomicU16::new(u16::try_from(std::process::id() % 60).expect("small") * 100));

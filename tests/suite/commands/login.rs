@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::ended;
-use crate::environment::{B2iCommand, TestEnvironment};
+use crate::environment::{B2iCommand, TestEnvironment, install_script};
 use crate::registry::auth::Guarded;
 use crate::registry::unique;
 
@@ -90,8 +90,7 @@ fn the_named_file_and_its_helper_are_honoured() {
 
     let helper = directory.join("docker-credential-b2itest");
     let script = "#!/bin/sh\ncat > \"$HOME/$1.json\"\n[ \"$1\" != get ] || cat \"$HOME/store.json\"\n";
-    std::fs::write(&helper, script).expect("written");
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    install_script(&helper, script);
     std::fs::write(&named, r#"{"credsStore":"b2itest"}"#).expect("written");
     let path = format!("{}:/usr/bin:/bin", directory.display());
     let said = ended(&mut login().env("PATH", &path), 0);

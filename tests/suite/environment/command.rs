@@ -10,7 +10,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-use super::{Daemon, RunningB2i};
+use super::{Daemon, RunningB2i, install};
 
 /// One call of b2i. Its home, cache and working directory are below a temporary directory that lives as long as this.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl B2iCommand {
         let prepared = Self::prepare(|directory| {
             // The program may lie where only its owner may go.
             let program = directory.join("b2i");
-            std::fs::copy(env!("CARGO_BIN_EXE_b2i"), &program).expect("the b2i program can be copied");
+            install(Path::new(env!("CARGO_BIN_EXE_b2i")), &program);
             let mut words = hide_default_sockets();
             let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
             words.extend(nobody.map(OsString::from));

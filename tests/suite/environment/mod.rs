@@ -7,6 +7,7 @@ mod checks;
 mod command;
 mod daemon;
 mod gate;
+mod programs;
 mod running;
 mod small_disk;
 
@@ -14,6 +15,7 @@ pub(crate) use buildah::Buildah;
 pub(crate) use command::{B2iCommand, B2iOutput};
 pub(crate) use daemon::{Daemon, OwnedImage, RunningContainer};
 pub(crate) use gate::{DaemonGate, Hold};
+pub(crate) use programs::{install, install_script};
 pub(crate) use running::RunningB2i;
 pub(crate) use small_disk::SmallDisk;
 
