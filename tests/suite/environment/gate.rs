@@ -38,8 +38,19 @@ struct State {
     request: &'static str,
     hold: Hold,
     reached: AtomicBool,
-    closed: Mutex<bool>,
-    closing: Condvar,
+    progress: Mutex<Progress>,
+    changing: Condvar,
+}
+
+/// What the threads of a gate wait for.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The gate is being dropped.
+    is_closed: bool,
+    /// Whoever sent the request is gone.
+    is_left: bool,
+    /// The daemon has ended with the request.
+    is_settled: bool,
 }
 
 impl DaemonGate {
@@ -53,13 +64,13 @@ impl DaemonGate {
             request,
             hold,
             reached: AtomicBool::new(false),
-            closed: Mutex::new(false),
-            closing: Condvar::new(),
+            progress: Mutex::default(),
+            changing: Condvar::new(),
         });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if *shared.closed.lock().expect("not poisoned") {
+                if shared.progress.lock().expect("not poisoned").is_closed {
                     break;
                 }
                 let state = Arc::clone(&shared);
@@ -87,6 +98,16 @@ impl DaemonGate {
         (running, lease.expect("a run has one"))
     }
 
+    /// Waits until the daemon has ended with the request, whose sender is gone: what it was asked for last, it still
+    /// does.
+    pub(crate) fn wait_until_settled(&self) {
+        const PATIENCE: Duration = Duration::from_secs(120);
+        let progress = self.state.progress.lock().expect("not poisoned");
+        let waited = self.state.changing.wait_timeout_while(progress, PATIENCE, |now| !now.is_settled);
+        let is_settled = waited.expect("not poisoned").0.is_settled;
+        assert!(is_settled, "the daemon does not end with `{}`", self.state.request);
+    }
+
     /// Whether the request has come (and with [`Hold::Answer`] its answer).
     pub(crate) fn is_reached(&self) -> bool {
         self.state.reached.load(Ordering::Acquire)
@@ -95,8 +116,7 @@ impl DaemonGate {
 
 impl Drop for DaemonGate {
     fn drop(&mut self) {
-        *self.state.closed.lock().expect("not poisoned") = true;
-        self.state.closing.notify_all();
+        self.state.change(|progress| progress.is_closed = true);
         drop(UnixStream::connect(self.directory.path().join("gate.sock")));
     }
 }
@@ -104,37 +124,21 @@ impl Drop for DaemonGate {
 impl State {
     fn connect(self: Arc<Self>, mut client: UnixStream) {
         if self.hold == Hold::Everything && self.reached.load(Ordering::Acquire) {
-            return self.hold_back();
+            return self.hold_back(|_| false);
         }
         let mut daemon = UnixStream::connect(&self.daemon).expect("the daemon listens");
-        let holds_answer = Arc::new(AtomicBool::new(false));
-        let (mut answers, mut to_client) =
-            (daemon.try_clone().expect("cloned"), client.try_clone().expect("cloned"));
-        let (state, holds) = (Arc::clone(&self), Arc::clone(&holds_answer));
-        std::thread::spawn(move || {
-            let mut buffer = [0; 64 * 1024];
-            while let Some(count) = answers.read(&mut buffer).ok().filter(|count| *count > 0) {
-                if holds.load(Ordering::Acquire) {
-                    state.reached.store(true, Ordering::Release);
-                    return state.hold_back();
-                }
-                if to_client.write_all(&buffer[..count]).is_err() {
-                    break;
-                }
-            }
-            drop(to_client.shutdown(Shutdown::Both));
-        });
+        let is_own = Arc::new(AtomicBool::new(false));
+        let (answers, to_client) = (daemon.try_clone().expect("cloned"), client.try_clone().expect("cloned"));
+        let (state, own) = (Arc::clone(&self), Arc::clone(&is_own));
+        std::thread::spawn(move || state.pass_answers(answers, to_client, &own));
         let (mut buffer, mut is_held) = ([0; 64 * 1024], false);
         while let Some(count) = client.read(&mut buffer).ok().filter(|count| *count > 0) {
             let bytes = &buffer[..count];
             let is_wanted = !self.reached.load(Ordering::Acquire)
                 && bytes.windows(self.request.len()).any(|part| part == self.request.as_bytes());
             if is_wanted {
-                match self.hold {
-                    Hold::Answer => holds_answer.store(true, Ordering::Release),
-                    Hold::Nothing => {}
-                    Hold::Request | Hold::Everything => is_held = true,
-                }
+                is_own.store(true, Ordering::Release);
+                is_held = matches!(self.hold, Hold::Request | Hold::Everything);
             }
             if !is_held && daemon.write_all(bytes).is_err() {
                 break;
@@ -143,13 +147,41 @@ impl State {
                 self.reached.store(true, Ordering::Release);
             }
         }
-        drop(daemon.shutdown(Shutdown::Both));
+        if is_own.load(Ordering::Acquire) {
+            // The daemon sees that its client is gone, and closes the connection when it has ended with the request.
+            drop(daemon.shutdown(Shutdown::Write));
+            self.change(|progress| progress.is_left = true);
+        } else {
+            drop(daemon.shutdown(Shutdown::Both));
+        }
     }
 
-    fn hold_back(&self) {
-        let mut closed = self.closed.lock().expect("not poisoned");
-        while !*closed {
-            closed = self.closing.wait_timeout(closed, Duration::from_secs(60)).expect("not poisoned").0;
+    /// Passes the daemon's answers on to its end; `is_own` says that the request is this connection's.
+    fn pass_answers(&self, mut answers: UnixStream, mut to_client: UnixStream, is_own: &AtomicBool) {
+        let mut buffer = [0; 64 * 1024];
+        while let Some(count) = answers.read(&mut buffer).ok().filter(|count| *count > 0) {
+            if self.hold == Hold::Answer && is_own.load(Ordering::Acquire) {
+                self.reached.store(true, Ordering::Release);
+                self.hold_back(|progress| progress.is_left);
+            } else if to_client.write_all(&buffer[..count]).is_err() && !is_own.load(Ordering::Acquire) {
+                break;
+            }
         }
+        drop(to_client.shutdown(Shutdown::Both));
+        if is_own.load(Ordering::Acquire) {
+            self.change(|progress| progress.is_settled = true);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().expect("not poisoned"));
+        self.changing.notify_all();
+    }
+
+    /// Waits until the gate is closed, or something else is so.
+    fn hold_back(&self, is_so: impl Fn(&Progress) -> bool) {
+        let progress = self.progress.lock().expect("not poisoned");
+        let waited = self.changing.wait_while(progress, |now| !now.is_closed && !is_so(now));
+        drop(waited.expect("not poisoned"));
     }
 }

@@ -52,8 +52,7 @@ fn at_each_request_to_the_daemon() {
             let command = build_behind(&daemon, &gate.host(), "s2i-foreign:1", &image);
             let (running, lease) = gate.reach(&command, &context);
             running.kill();
-            // What the daemon was asked for last, it still does.
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            gate.wait_until_settled();
             let mut next = next_run(&command.directory().join("cache")).daemon(&daemon);
             assert_eq!(next.run().code, Some(0), "{context}");
             assert_eq!(held_by(&daemon, &lease), [""; 0], "{context}");
@@ -92,7 +91,7 @@ fn a_run_that_lives_keeps_what_is_its_own() {
         assert_eq!(next_run(other.path()).daemon(&daemon).run().code, Some(0));
         assert_eq!(held_by(&daemon, &live_lease), lives, "{}", daemon.name);
         live.signal(Signal::TERM);
-        assert_eq!(live.wait().0.code, Some(143));
+        assert_eq!(live.wait().code, Some(143));
         assert_eq!(held_by(&daemon, &live_lease), [""; 0], "{}", daemon.name);
         assert_clean(&shared);
     }

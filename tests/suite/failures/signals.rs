@@ -136,8 +136,7 @@ fn at_each_request_to_the_daemon() {
             let (running, lease) = gate.reach(&command, &context);
             let signal = if number % 2 == 0 { Signal::INT } else { Signal::TERM };
             stop(&command, running, signal, &context);
-            // The daemon may still be at work on what it was asked for last.
-            std::thread::sleep(Duration::from_millis(300));
+            gate.wait_until_settled();
             assert_eq!(held_by(&daemon, &lease), [""; 0], "{context}");
             assert_eq!(daemon.inspect_image(image.reference()), None, "{context}");
         }

@@ -257,7 +257,7 @@ fn a_container_that_becomes_an_image_is_known_by_its_name() {
             .env("DOCKER_HOST", gate.host());
         let (running, lease) = gate.reach(&command, request);
         running.kill();
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        gate.wait_until_settled();
         assert_ne!(held_by(&docker, &lease), [""; 0], "{request}: it was there");
         let mut next = B2iCommand::new()
             .daemon(&docker)

@@ -315,7 +315,7 @@ fn a_kill_between_two_commands_leaves_nothing_for_the_next_run() {
         ]);
         let (running, lease) = gate.reach(&command, request);
         running.kill();
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        gate.wait_until_settled();
         assert_eq!(next_run(&command).run().code, Some(0), "{request}");
         assert_eq!(held_by(&docker, &lease), [""; 0], "{request}");
         assert_eq!(docker.inspect_image(name.reference()), None);
