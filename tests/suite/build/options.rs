@@ -342,12 +342,15 @@ fn twice_verbose_tells_the_way_and_no_secret() {
             ("docker", &["made a container", "the command ended", "committed the container"]),
         ] {
             let image = daemon.owned_image("verbose");
-            let command =
-                b2i(&daemon).env("TAKEN", "hunter2-taken").args(["build", &fixture("program-glibc")]);
-            let command = command.args(["-vv", "--assemble", assembly, "--tag", image.reference()]);
-            // New every time, so that there is something to send.
-            let label = format!("test={}", image.reference());
-            let command = command.args(["--label", &label, "-e", "TAKEN", "-e", "PASSWORD=hunter2-typed"]);
+            let command = b2i(&daemon).env("TAKEN", "hunter2-taken");
+            // A layer that is new every time, so that there is something to send, and that nobody else removes.
+            let artifact = command.directory().join("program-glibc");
+            let program = std::fs::read(fixture("program-glibc")).expect("a fixture can be read");
+            let own = [&program, image.reference().as_bytes()].concat();
+            std::fs::write(&artifact, own).expect("the directory is the test's");
+            let command = command.arg("build").arg(artifact).args(["-vv", "--assemble", assembly]);
+            let command = command.args(["--tag", image.reference(), "-e", "TAKEN"]);
+            let command = command.args(["-e", "PASSWORD=hunter2-typed"]);
             let ended = command.args(["--", "--password", "hunter2-argument"]).run();
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
             let everywhere = [

@@ -166,8 +166,9 @@ fn client(flavour: DaemonFlavour, address: &str) -> std::process::Command {
 
 /// A base with a shell, an entrypoint that must never run around a script, and a health check.
 ///
-/// `owner` makes it an image of its own: under two names it would be one image, and Podman may remove an image with
-/// its last name at the very moment when another test gives it a new one.
+/// `owner` makes it an image of its own with a layer of its own. Under two names it would be one image, and Podman may
+/// remove an image with its last name at the very moment when another test gives it a new one; in the same way, it
+/// may remove a layer with the last image that has it just when another test loads an image with that layer.
 fn busybox(platform: &Platform, owner: &str) -> UnfinishedImage {
     let path = std::env::var("B2I_TEST_BUSYBOX").unwrap_or_else(|_| "/bin/busybox".into());
     let program = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -187,6 +188,7 @@ fn busybox(platform: &Platform, owner: &str) -> UnfinishedImage {
     }
     entries.push(Entry { kind: EntryKind::Directory, ..file("/tmp", b"", 0o1777) });
     entries.push(file("/etc/passwd", b"root:x:0:0::/:/bin/sh\n", 0o644));
+    entries.push(file("/etc/owner", owner.as_bytes(), 0o644));
     let layer = Layer::new(entries, 0).expect("consistent");
     let edits = ConfigEdits {
         env: vec![("PATH".into(), "/bin".into()), ("OF_BASE".into(), "1".into())],

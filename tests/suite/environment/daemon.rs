@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
@@ -16,6 +17,10 @@ use serde_json::Value;
 
 /// Longer than anything a test waits for; a daemon that hangs fails the test instead of the whole run.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Podman takes no lock between seeing that it has a layer and using it: loading an image fails if another test removes
+/// the last image with the layer just then. So nobody removes images there while others load.
+static LAYERS_OF_PODMAN: RwLock<()> = RwLock::new(());
 
 /// One daemon.
 #[derive(Clone, Debug)]
@@ -43,6 +48,13 @@ impl Daemon {
 
     /// As `output`, with bytes on standard input.
     pub(crate) fn output_of_input(&self, arguments: &[&str], input: Vec<u8>) -> Output {
+        let is_podman = self.name == "podman";
+        let (loads, removes) =
+            (matches!(arguments, ["load" | "pull", ..]), arguments.starts_with(&["image", "rm"]));
+        let _loads =
+            (is_podman && loads).then(|| LAYERS_OF_PODMAN.read().unwrap_or_else(PoisonError::into_inner));
+        let _removes =
+            (is_podman && removes).then(|| LAYERS_OF_PODMAN.write().unwrap_or_else(PoisonError::into_inner));
         Command::new(&self.program)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

@@ -10,7 +10,7 @@ fn archives_with_compressed_layers_are_loaded_and_run() {
         let base = place.base(compression);
         for daemon in TestEnvironment::get().daemons() {
             let name = daemon.owned_image("layout");
-            let (image, path) = (image_on(base.clone()), place.path("app.tar"));
+            let (image, path) = (image_of(base.clone(), name.reference()), place.path("app.tar"));
             let written = waiting(|| {
                 // Docker 20.10 knows no zstd: such layers go in unpacked.
                 let unpacked = unpack_for_archive(&image.base, place.directory.path()).expect("unpacked");
@@ -35,15 +35,12 @@ fn archives_with_compressed_layers_are_loaded_and_run() {
 #[test]
 fn layouts_reach_the_daemons_and_run() {
     let place = Place::new();
-    let image = image_on(place.base("gzip"));
     let (docker, podman) = (TestEnvironment::get().docker(), TestEnvironment::get().podman());
     // Podman takes an archive of a layout as it is, and names the image.
     let name = podman.owned_image("layout");
+    let image = image_of(place.base("gzip"), name.reference());
     let written = place.archive(&image, &[name.reference()], "podman.tar");
-    run(
-        "podman",
-        &["--url", podman.host(), "load", "--input", &place.path("podman.tar").display().to_string()],
-    );
+    podman.stdout(&["load", "--input", &place.path("podman.tar").display().to_string()]);
     let loaded = podman.inspect_image(name.reference()).expect("it has its name");
     let id = loaded["Id"].as_str().expect("an image has an ID").trim_start_matches("sha256:");
     assert_eq!(id, written.image.image_id.hex());

@@ -104,6 +104,11 @@ fn resolve(path: &Path, tag: &str) -> BaseImage {
 
 /// An image that prints [`GREETING`] and its arguments.
 fn image_on(base: BaseImage) -> UnfinishedImage {
+    image_of(base, "anybody")
+}
+
+/// The same with a layer that is `owner`'s alone, for daemons, in which others remove theirs.
+fn image_of(base: BaseImage, owner: &str) -> UnfinishedImage {
     let entry = |path: &str, bytes: Vec<u8>, mode| {
         let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes) };
         let path = ImagePath::new(path).expect("a path");
@@ -113,6 +118,7 @@ fn image_on(base: BaseImage) -> UnfinishedImage {
     let entries = vec![
         entry("/opt/run", format!("echo {GREETING} \"$@\"\n").into_bytes(), 0o755),
         entry("/opt/program", program, 0o755),
+        entry("/opt/owner", owner.into(), 0o644),
     ];
     let edits = ConfigEdits {
         entrypoint: Some(vec!["/bin/sh".into(), "/opt/run".into()]),
