@@ -1,8 +1,11 @@
-# Builds the fixtures once for each state of their sources. Sourced by `manage`.
+# Builds the fixtures once for each state of their sources and of the list of packages that they are compiled against.
+# Sourced by `manage`.
 
 fixtures_directory() {
-    echo "$state/fixtures/$(cd "$environment/.." && find fixtures environment/build-fixtures -type f -print0 |
-        sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16)"
+    echo "$state/fixtures/$({
+        cd "$environment/.." && find fixtures environment/build-fixtures -type f -print0 | sort -z | xargs -0 sha256sum
+        name_of_packages
+    } | name_of_text)"
 }
 
 build_fixtures() {

@@ -1,8 +1,11 @@
-# Builds the base images once for each state of their definitions and loads them where they are missing. Sourced by
-# `manage`.
+# Builds the base images once for each state of their definitions and of the list of packages that they are made of, and
+# loads them where they are missing. Sourced by `manage`.
 
 images_directory() {
-    echo "$state/images/$(cd "$environment/images" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16)"
+    echo "$state/images/$({
+        cd "$environment/images" && find . -type f -print0 | sort -z | xargs -0 sha256sum
+        name_of_all_packages
+    } | name_of_text)"
 }
 
 build_images() {

@@ -72,6 +72,21 @@ packages_below() {
     esac
 }
 
+# A short name for what is read here.
+name_of_text() { sha256sum | cut -c 1-16; }
+
+# Names for what is downloaded for images and fixtures, and for a source builder: others as soon as the lists are others,
+# so that what an older list left in the state directory is not taken for it.
+name_of_packages() { printf '%s\n' "${image_packages[@]}" | name_of_text; }
+name_of_source_builder() { echo "$(packages_of "$1") / $(packages_below "$1")" | name_of_text; }
+name_of_all_packages() {
+    local name
+    {
+        name_of_packages
+        for name in "${source_builders[@]}"; do name_of_source_builder "$name"; done
+    } | name_of_text
+}
+
 # apt-get as on a machine that has nothing installed and knows Debian's own packages only.
 apt_from_nothing() {
     local options=(--quiet=2 --option Dir::State::status=/dev/null --option APT::Install-Recommends=false)
@@ -85,16 +100,17 @@ apt_from_nothing() {
 with_dependencies() { apt_from_nothing install --print-uris "$@" | cut -d ' ' -f 2 | cut -d _ -f 1 | sort; }
 
 # Downloads and unpacks what a source builder's base has beside the layers below, into one tree:
-# download_source_builder NAME
+# download_source_builder NAME. Its callers ask how it ended, so nothing in it ends by itself what fails.
 download_source_builder() {
     local name=$1 directory=$B2I_TEST_PACKAGES/source/$1 list=$B2I_TEST_PACKAGES/source/$1.list package link wanted below
     read -r -a wanted <<<"$(packages_of "$name")"
     read -r -a below <<<"$(packages_below "$name")"
     mkdir -p "$directory" "$directory.download"
     comm -23 <(with_dependencies "${wanted[@]}") <(with_dependencies "${below[@]}") >"$list"
+    [ -s "$list" ] || return 1
     (cd "$directory.download" && apt_from_nothing download $(cat "$list")) || return 1
     for package in "$directory.download"/*.deb; do
-        dpkg-deb --extract "$package" "$directory"
+        dpkg-deb --extract "$package" "$directory" || return 1
     done
     # Packages may still have files in /lib, which is a link to usr/lib.
     for link in bin sbin lib lib64; do
@@ -109,7 +125,9 @@ download_source_builder() {
 # Downloads and unpacks them, each into a directory of its name below $B2I_TEST_PACKAGES.
 export B2I_TEST_PACKAGES=$state/packages
 download_packages() {
-    [ ! -e "$B2I_TEST_PACKAGES/complete" ] || return 0
+    local complete
+    complete=$B2I_TEST_PACKAGES/complete-$(name_of_packages)
+    [ ! -e "$complete" ] || return 0
     rm -rf "$B2I_TEST_PACKAGES"
     mkdir -p "$B2I_TEST_PACKAGES/download"
     # As root apt says that it downloads "unsandboxed": the directory is ours, not its user's. That is no error.
@@ -122,18 +140,24 @@ download_packages() {
         dpkg-deb --extract "$B2I_TEST_PACKAGES/download/${package}"_*.deb "$B2I_TEST_PACKAGES/$package"
     done
     rm -rf "$B2I_TEST_PACKAGES/download"
-    touch "$B2I_TEST_PACKAGES/complete"
+    touch "$complete"
 }
 
 download_source_builders() {
-    local name
+    local name complete
     for name in "${source_builders[@]}"; do
-        [ ! -e "$B2I_TEST_PACKAGES/source/$name.complete" ] || continue
-        rm -rf "$B2I_TEST_PACKAGES/source/$name"*
+        complete=$B2I_TEST_PACKAGES/source/$name.complete-$(name_of_source_builder "$name")
+        [ ! -e "$complete" ] || continue
+        rm -rf "$B2I_TEST_PACKAGES/source/$name" "$B2I_TEST_PACKAGES/source/$name".*
+        # Once more with new package lists: with old ones, a mirror may no longer have what they name.
         download_source_builder "$name" >>"$state/log/packages.log" 2>&1 || {
+            apt-get --quiet=2 --option Acquire::Retries=3 update >>"$state/log/packages.log" 2>&1 </dev/null
+            rm -rf "$B2I_TEST_PACKAGES/source/$name" "$B2I_TEST_PACKAGES/source/$name".*
+            download_source_builder "$name" >>"$state/log/packages.log" 2>&1
+        } || {
             tail -n 20 "$state/log/packages.log" >&2
             fail "the packages of the source builder $name could not be had; the end of $state/log/packages.log is above"
         }
-        touch "$B2I_TEST_PACKAGES/source/$name.complete"
+        touch "$complete"
     done
 }
