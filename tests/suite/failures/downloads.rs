@@ -45,22 +45,21 @@ fn answers_that_are_no_artifact_are_reported_with_the_status() {
 #[test]
 fn a_download_that_is_cut_again_and_again_fails_and_leaves_nothing() {
     let body = program();
+    // The compiler decides how many it has.
+    let stopped = format!("stopped after 0 of {} bytes", body.len());
     let server = FaultServer::start(move |request, to| serve_part(request, to, "\"1\"", &body, 0));
-    let output = assert_fails(
-        &mut build(&server.url("/program")),
-        3,
-        &["stopped after 0 of 687048 bytes", "tried 2 times", "hint: "],
-    );
+    let output = assert_fails(&mut build(&server.url("/program")), 3, &[&stopped, "tried 2 times", "hint: "]);
     assert!(server.requests().len() > 1, "{}", output.stderr);
 }
 
 #[test]
 fn a_download_with_another_digest_is_not_kept() {
     let body = program();
+    let actual = format!("actual   {}", b2i::image::Digest::of(&body));
     let server = FaultServer::start(move |_, to| answer(to, "200 OK", &[], &body));
     let zeros = "0".repeat(64);
     let mut command = build(&server.url("/program")).args(["--sha256", &zeros]);
-    assert_fails(&mut command, 3, &["another SHA-256", "expected sha256:0000", "actual   sha256:a28ee"]);
+    assert_fails(&mut command, 3, &["another SHA-256", "expected sha256:0000", &actual]);
     assert_eq!(files(&command.cache().join("downloads-v1/blobs/sha256")), [""; 0]);
 }
 
