@@ -3,23 +3,18 @@
 use crate::daemonless::PushedBase;
 use crate::environment::{B2iCommand, TestEnvironment};
 
-/// What a script sees of networks: devices, and who knows names.
+/// What a script sees of networks: which it is, devices, and who knows names.
 const SEES: &str = "#!/bin/sh\nset -e\ncp /tmp/src/program .\n\
-    echo devices: $(sed -n 's/^ *\\([^ :]*\\):.*/\\1/p' /proc/net/dev | grep -v '^veth' | sort)\n\
+    echo network: $(readlink /proc/self/ns/net)\n\
+    echo devices: $(sed -n 's/^ *\\([^ :]*\\):.*/\\1/p' /proc/net/dev)\n\
     echo servers: $(cat /etc/resolv.conf)\n";
 
-/// The same of this machine.
+/// The same of this machine, but for devices: bridges and those of other tests' containers come and go.
 fn of_this_machine() -> [String; 2] {
-    let read = |path: &str| std::fs::read_to_string(path).expect("every machine has it");
-    let devices = read("/proc/net/dev");
-    let mut devices: Vec<&str> =
-        devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
-    // Those of other tests' containers come and go.
-    devices.retain(|name| !name.starts_with("veth"));
-    devices.sort_unstable();
-    let servers = read("/etc/resolv.conf");
+    let network = std::fs::read_link("/proc/self/ns/net").expect("every machine has it");
+    let servers = std::fs::read_to_string("/etc/resolv.conf").expect("every machine has it");
     let servers: Vec<&str> = servers.split_whitespace().collect();
-    [format!("| devices: {}\n", devices.join(" ")), format!("| servers: {}\n", servers.join(" "))]
+    [format!("| network: {}\n", network.display()), format!("| servers: {}\n", servers.join(" "))]
 }
 
 #[test]
