@@ -102,7 +102,7 @@ fn what_a_program_prints_is_seen_at_once() {
 #[test]
 fn signals_are_handed_on_and_three_end_a_program_that_is_deaf() {
     let obeys = Script::new("trap 'echo caught >&2; exit 9' TERM; echo up >&2; while :; do sleep 0.05; done");
-    let deaf = Script::new("trap '' TERM INT; echo up >&2; while :; do sleep 0.05; done");
+    let deaf = Script::new("trap 'echo heard >&2' TERM INT; echo up >&2; while :; do sleep 0.05; done");
     as_both(|command| {
         let command = obeys.command(command());
         let mut running = command.spawn();
@@ -118,9 +118,12 @@ fn signals_are_handed_on_and_three_end_a_program_that_is_deaf() {
         let command = deaf.command(command());
         let mut running = command.spawn();
         running.wait_for("up\n");
-        for _ in 0..3 {
+        // Each when the one before has arrived: two that come at once are one to whom they are sent.
+        for heard in 1..3 {
             running.signal(Signal::INT);
-            std::thread::sleep(Duration::from_millis(100));
+            running.wait_until("what the program says", |running| {
+                running.stderr().matches("heard\n").count() == heard
+            });
         }
         let (output, _) = running.wait();
         assert_eq!(output.code, Some(130), "{}", output.stderr);

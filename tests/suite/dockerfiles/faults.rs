@@ -7,8 +7,12 @@ use crate::failures::{assert_clean, assert_fails, files};
 
 /// A command that writes a Dockerfile of sources, `LARGE` bytes of them, to `out`.
 fn of_sources(target: &str) -> B2iCommand {
+    sources_for(B2iCommand::new(), target)
+}
+
+fn sources_for(command: B2iCommand, target: &str) -> B2iCommand {
     let builder = TestEnvironment::get().image("s2i-sclorg:1");
-    let command = B2iCommand::new().daemon(&TestEnvironment::get().docker()).args([
+    let command = command.daemon(&TestEnvironment::get().docker()).args([
         "build",
         "sources",
         "--source-builder",
@@ -31,19 +35,20 @@ fn a_kill_leaves_what_was_there() {
     for before in
         [None, Some("# Written by b2i, which replaces this directory when it is told to write here again.\n")]
     {
-        let command = of_sources("out");
+        // The system kills it in the middle of the large file: it may write no more than half of that.
+        let limit = format!("ulimit -c 0; ulimit -f {}; exec \"$@\"", LARGE / 2 / 512);
+        let mut command = sources_for(B2iCommand::through(&["sh", "-c", &limit, "sh"]), "out");
         let work = command.directory().join("work");
         if let Some(text) = before {
             std::fs::create_dir(work.join("out")).expect("makes");
             std::fs::write(work.join("out/Dockerfile"), text).expect("writes");
         }
-        let mut running = command.spawn();
+        let output = command.run();
+        assert_eq!(output.code, None, "a signal ends it: {}", output.stderr);
         let is_half = |name: &String| name != "sources" && name != "out";
-        running.wait_until("a half-written directory", |_| {
-            let half = files(&work).into_iter().find(is_half);
-            half.is_some_and(|half| work.join(half).join("upload/src/large").exists())
-        });
-        running.kill();
+        let half = files(&work).into_iter().find(is_half).expect("a directory that is half written");
+        let written = work.join(half).join("upload/src/large").metadata().expect("the large file").len();
+        assert_eq!(written, LARGE / 2);
         let now = std::fs::read_to_string(work.join("out/Dockerfile")).ok();
         assert_eq!(now.as_deref(), before, "nothing is replaced before all is there");
         // The next run tidies up, and writes all of it.

@@ -290,7 +290,9 @@ fn there_is_no_network_unless_it_is_asked_for() {
         let script = format!(
             "while read -r name rest; do case $name in *:) echo $name;; esac; done < /proc/net/dev; \
              nc -w 5 127.0.0.1 {port} < /dev/null && echo connected; \
-             (nc -l -p 4000 127.0.0.1 < /dev/null & sleep 1; nc -w 5 127.0.0.1 4000 < /dev/null && echo itself)"
+             nc -l -p 4000 127.0.0.1 < /dev/null & \
+             {} nc -w 5 127.0.0.1 4000 < /dev/null && echo itself",
+            super::ONCE_LISTENING.replace("PORT", "0FA0"),
         );
         let (_, lines) = setup.run(&script, "0").await;
         assert!(!lines.contains(&"connected".to_owned()), "{lines:?}");

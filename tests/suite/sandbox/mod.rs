@@ -34,6 +34,10 @@ const VARIABLE: &str = "B2I_TEST_SANDBOX_USER";
 /// Number of the user that the second process is.
 const USER: u32 = 54321;
 
+/// Part of a script: waits until something listens on the port with this hexadecimal number, for a minute at most.
+pub(super) const ONCE_LISTENING: &str = "n=0; until grep -qs ':PORT .* 0A ' /proc/net/tcp /proc/net/tcp6 || \
+    [ $n -ge 600 ]; do n=$((n+1)); sleep 0.1; done;";
+
 /// Whom a test runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {

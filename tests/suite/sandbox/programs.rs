@@ -179,7 +179,9 @@ fn a_program_has_no_network_but_its_own() {
         // Port 80 is anybody's where no other program is.
         let script = format!(
             "nc -w 5 127.0.0.1 {port} < /dev/null && echo host; \
-             (nc -l -p 80 < /dev/null & sleep 1; nc -w 5 127.0.0.1 80 < /dev/null && echo itself); true"
+             nc -l -p 80 < /dev/null & \
+             {} nc -w 5 127.0.0.1 80 < /dev/null && echo itself; true",
+            super::ONCE_LISTENING.replace("PORT", "0050"),
         );
         let ran = run(&setup, &script).await;
         assert_eq!(ran.lines(), ["itself"], "{}", ran.err);

@@ -30,9 +30,10 @@ fn receiver(failures: usize) -> (String, mpsc::Receiver<String>) {
                     break String::new();
                 }
             };
+            // Before the answer: whoever has it may end, and then the test looks.
+            let _ = sender.send(body);
             let status = if number < failures { "500 Sorry" } else { "200 OK" };
             let _ = write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            let _ = sender.send(body);
         }
     });
     (url, bodies)
