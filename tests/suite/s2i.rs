@@ -61,7 +61,8 @@ fn try_build_with(place: &Place, builder: &str, artifact: &str, arguments: &[&st
 fn with_mirror(command: B2iCommand, image: &str) -> B2iCommand {
     static PUSHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let environment = TestEnvironment::get();
-    let mirror = format!("{}/b2i-test-mirror", environment.registry());
+    // Several working copies may test with one daemon and registry.
+    let mirror = format!("{}/b2i-test-mirror-{}", environment.registry(), std::process::id());
     let mut pushed = PUSHED.lock().unwrap_or_else(PoisonError::into_inner);
     if pushed.insert(image.to_owned()) {
         let (docker, name) = (environment.docker(), format!("{mirror}/{image}"));

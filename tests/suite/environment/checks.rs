@@ -128,12 +128,14 @@ fn tomcat_serves_the_wars() {
 #[test]
 fn a_program_serves_and_stops_at_once() {
     let environment = TestEnvironment::get();
+    // Several working copies may test on one daemon.
+    let label = format!("b2i-test.check=serves-{}", std::process::id());
     let mount = format!("{}:/program:ro", environment.fixture("program").display());
     for daemon in environment.daemons() {
         let image = environment.image("no-shell:1");
         let container = daemon.start(&[
             "--label",
-            "b2i-test.check=serves",
+            &label,
             "-v",
             &mount,
             "--publish",
@@ -146,12 +148,12 @@ fn a_program_serves_and_stops_at_once() {
         let (status, body) = container.get(8080, "/");
         assert_eq!(status, 200);
         assert!(body.contains("\"pid\":1,"), "{body}");
-        let (took, code) = container.stop();
-        assert!(took < Duration::from_secs(2) && code == 0, "{}: {took:?}, code {code}", daemon.name);
-        let (id, label) = (container.id().to_owned(), "label=b2i-test.check=serves");
-        assert_eq!(daemon.containers(label), [id], "{}", daemon.name);
+        // A program that had to be killed would have 137.
+        assert_eq!(container.stop(), 0, "{}", daemon.name);
+        let (id, label) = (container.id().to_owned(), format!("label={label}"));
+        assert_eq!(daemon.containers(&label), [id], "{}", daemon.name);
         drop(container);
-        assert_eq!(daemon.containers(label), [""; 0]);
+        assert_eq!(daemon.containers(&label), [""; 0]);
     }
 }
 
@@ -211,7 +213,7 @@ fn the_registry_takes_an_image() {
     connection.read_to_string(&mut answer).expect("the registry answers");
     assert!(answer.contains(" 200 "), "{answer}");
     let daemon = environment.docker();
-    let reference = format!("{}/environment/check:1", environment.registry());
+    let reference = format!("{}/environment/check:{}", environment.registry(), std::process::id());
     daemon.stdout(&["tag", &environment.image("no-shell:1"), &reference]);
     daemon.stdout(&["push", &reference]);
     daemon.stdout(&["image", "rm", &reference]);
