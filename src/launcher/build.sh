@@ -40,6 +40,7 @@ APT::Architecture "$host";
 APT::Architectures { "amd64"; "arm64"; };
 APT::Sandbox::User "";
 Acquire::Languages "none";
+Acquire::Retries "3";
 CONF
     APT_CONFIG=$tools/apt/apt.conf
     export APT_CONFIG
