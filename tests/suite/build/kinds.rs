@@ -176,10 +176,9 @@ impl Case {
     }
 }
 
-/// Stops a container, which must take less than two seconds and end with `code`.
+/// Stops a container, which must end by its signal with `code`: one that is killed in the end has 137.
 fn stops(container: &RunningContainer, code: i64) {
-    let (took, found) = container.stop();
-    assert!(took < Duration::from_secs(2) && found == code, "{took:?}, code {found}: {}", container.logs());
+    assert_eq!(container.stop(), code, "{}", container.logs());
 }
 
 #[test]

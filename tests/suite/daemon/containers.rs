@@ -104,11 +104,9 @@ async fn a_container_has_no_network_and_few_rights() {
 #[tokio::test]
 async fn a_script_that_takes_too_long_is_killed() {
     for setup in Setup::both().await {
-        let mut spec = setup.spec(&["/bin/sh", "-c", "echo begun; sleep 60"]);
-        spec.limits.timeout = Some(Duration::from_millis(1500));
-        let started = Instant::now();
+        let mut spec = setup.spec(&["/bin/sh", "-c", "echo begun; sleep 86400"]);
+        spec.limits.timeout = Some(Duration::from_secs(3));
         let error = setup.run(spec).await.expect_err("too long");
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         assert_eq!(error.kind(), FailureKind::Assemble);
         let DaemonError::TimedOut { last_lines, .. } = &error else { panic!("{error}") };
         assert_eq!(last_lines[..], ["begun"]);

@@ -59,8 +59,8 @@ fn a_script_that_hangs_is_killed_in_time() {
             ("s2i-foreign:ignores-term", "waiting for a day, deaf"),
         ] {
             // It must begin before the time is over, also on a slow machine.
-            let output = build_with(builder, command(), &["--timeout", "2s", "--quiet"]);
-            assert_says(&output, 6, &["`/usr/local/s2i/assemble`", "longer than 2 s", "--timeout", line]);
+            let output = build_with(builder, command(), &["--timeout", "3s", "--quiet"]);
+            assert_says(&output, 6, &["`/usr/local/s2i/assemble`", "longer than 3 s", "--timeout", line]);
         }
     });
 }

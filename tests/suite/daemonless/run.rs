@@ -108,7 +108,7 @@ fn signals_are_handed_on_and_three_end_a_program_that_is_deaf() {
         let mut running = command.spawn();
         running.wait_for("up\n");
         running.signal(Signal::TERM);
-        let (output, _) = running.wait();
+        let output = running.wait();
         assert_eq!(output.code, Some(9), "{}", output.stderr);
         assert!(output.stderr.ends_with("caught\n"), "{}", output.stderr);
         assert_clean(&command.cache());
@@ -125,7 +125,8 @@ fn signals_are_handed_on_and_three_end_a_program_that_is_deaf() {
                 running.stderr().matches("heard\n").count() == heard
             });
         }
-        let (output, _) = running.wait();
+        running.signal(Signal::INT);
+        let output = running.wait();
         assert_eq!(output.code, Some(130), "{}", output.stderr);
         assert_clean(&command.cache());
         wait_until_gone(command.directory());

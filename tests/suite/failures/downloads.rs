@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use super::{assert_clean, assert_fails, files};
-use crate::environment::{B2iCommand, TestEnvironment};
+use crate::environment::{B2iCommand, RunningB2i, TestEnvironment};
 use crate::fault_server::{FaultServer, Request, answer, head, serve_part};
 
 fn program() -> Vec<u8> {
@@ -179,7 +179,7 @@ fn two_builds_share_a_cache_at_the_same_time() {
     let cache = tempfile::tempdir().expect("a temporary directory can be made");
     let commands = [(); 3].map(|()| build(&server.url("/program")).env("XDG_CACHE_HOME", cache.path()));
     let running = commands.each_ref().map(B2iCommand::spawn);
-    let outputs = running.map(|running| running.wait().0);
+    let outputs = running.map(RunningB2i::wait);
     for output in &outputs {
         assert_eq!(output.code, Some(0), "{}", output.stderr);
         assert_eq!(output.stdout, outputs[0].stdout);

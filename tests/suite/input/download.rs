@@ -238,15 +238,17 @@ fn an_encoded_answer_is_refused() {
 
 #[test]
 fn a_silent_server_is_given_up() {
+    /// Longer than anybody waits, however busy the machine is.
+    const SILENCE: Duration = Duration::from_secs(600);
     let silent: [Second; 2] = [
         |_, _| {
-            std::thread::sleep(Duration::from_secs(3));
+            std::thread::sleep(SILENCE);
             Ok(())
         },
         |_, to| {
             head(to, "200 OK", &[("Content-Length", "10")])?;
             to.write_all(b"x").and_then(|()| to.flush())?;
-            std::thread::sleep(Duration::from_secs(3));
+            std::thread::sleep(SILENCE);
             Ok(())
         },
     ];
@@ -256,11 +258,10 @@ fn a_silent_server_is_given_up() {
             options.http.network.read_timeout = Duration::from_millis(150);
             options.http.network.retries = 1;
         });
-        let started = Instant::now();
         let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
         assert!(matches!(error, InputError::Http(HttpError::Transfer { attempts: 2, .. })), "{error}");
+        // Not that the server has closed the connection.
         assert!(error.to_string().contains("timed out"), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(2));
     }
 }
 

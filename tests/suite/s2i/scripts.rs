@@ -1,7 +1,5 @@
 //! What an `assemble` script may do, and how b2i takes it: fail, hang, print, read, leave things behind.
 
-use std::time::{Duration, Instant};
-
 use super::{build, everywhere, try_build};
 
 #[test]
@@ -26,16 +24,9 @@ fn a_script_that_fails_is_quoted_with_its_code() {
 fn a_script_that_hangs_is_killed_in_time() {
     everywhere(|place| {
         for (tag, line) in [("hangs", "waiting for a day"), ("ignores-term", "waiting for a day, deaf")] {
-            let from = Instant::now();
-            let arguments = ["--timeout", "1s", "--quiet"];
+            let arguments = ["--timeout", "3s", "--quiet"];
             let built = try_build(place, &format!("s2i-foreign:{tag}"), "program", &arguments);
-            built.assert_refused(6, &["`/usr/local/s2i/assemble`", "longer than 1 s", "--timeout", line]);
-            assert!(
-                from.elapsed() < Duration::from_secs(30),
-                "{tag} on {}: {:?}",
-                place.name,
-                from.elapsed()
-            );
+            built.assert_refused(6, &["`/usr/local/s2i/assemble`", "longer than 3 s", "--timeout", line]);
         }
     });
 }
@@ -88,9 +79,8 @@ fn a_script_gets_the_network_that_the_user_names() {
 #[test]
 fn a_process_that_a_script_leaves_behind_ends_with_it() {
     everywhere(|place| {
-        let from = Instant::now();
+        // It would run for a day, and b2i with it.
         let built = build(place, "s2i-foreign:leaves-process", &[]);
-        assert!(from.elapsed() < Duration::from_secs(30), "{}", place.name);
         assert_eq!(built.report(&[])["pid"], 1);
     });
 }

@@ -304,8 +304,7 @@ fn a_real_java_takes_all_options_and_gets_the_signals() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped")));
     let pid = format!("pid={}", child.id());
     assert!(lines.any(|line| line.expect("UTF-8") == pid), "Java is the very process that was started");
-    let begin = std::time::Instant::now();
     terminate(&child);
+    // Had it not got the signal, it would have ended by itself with 0.
     assert_eq!(child.wait().expect("ends").code(), Some(143));
-    assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
 }

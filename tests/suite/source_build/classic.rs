@@ -70,7 +70,7 @@ impl Project {
 fn answer(image: &Image, options: &[&str], arguments: &[&str]) -> Value {
     let container = image.serve(&[&RUNS, options].concat(), arguments);
     let report = asked(&container, "/hello");
-    let (_, code) = container.stop();
+    let code = container.stop();
     assert_ne!(code, 137, "it ends by the signal and need not be killed: {}", container.logs());
     report
 }
@@ -136,7 +136,7 @@ fn a_site_is_the_image() {
         let container = image.serve(&RUNS, &[]);
         assert_eq!(asked(&container, "/hello")["greeting"], "Hello, world!");
         let pages = ["/", "/style.css", "/none"].map(|path| container.get(8080, path));
-        let (_, code) = container.stop();
+        let code = container.stop();
         assert_eq!(code, 0, "{}", container.logs());
         pages
     });

@@ -25,7 +25,7 @@ fn both(source: &str, image: &str) -> [B2iCommand; 2] {
 /// Sends the signal, and checks the code and that nothing is left on this machine.
 fn stop(command: &B2iCommand, running: RunningB2i, signal: Signal, context: &str) {
     running.signal(signal);
-    let (output, _) = running.wait();
+    let output = running.wait();
     let code = if signal == Signal::INT { 130 } else { 143 };
     assert_eq!(output.code, Some(code), "{context}: {}", output.stderr);
     assert_clean(&command.cache());
@@ -80,7 +80,7 @@ fn a_commit_that_has_begun_when_a_signal_comes_is_whole_and_its_container_goes()
     let (running, lease) = gate.reach(&command, "commit");
     running.signal(Signal::TERM);
     drop(gate);
-    let (output, _) = running.wait();
+    let output = running.wait();
     assert_eq!(output.code, Some(143), "{}", output.stderr);
     let _ = docker.inspect_image(name.reference()).map(|_| {
         let image = Image { daemon: docker.clone(), name, messages: String::new() };

@@ -63,8 +63,8 @@ fn limits_hold_and_are_named() {
         }
         let output = refused(place, builder, &forks, &["--pids-limit", "8"], 6);
         assert!(output.stderr.contains("fork"), "{}: {}", daemon.name, output.stderr);
-        let output = refused(place, builder, &sleeps, &["--timeout", "2s"], 6);
-        for word in ["| sleeping", "2 s"] {
+        let output = refused(place, builder, &sleeps, &["--timeout", "3s"], 6);
+        for word in ["| sleeping", "3 s"] {
             assert!(output.stderr.contains(word), "{}: {}", daemon.name, output.stderr);
         }
         let enough = ["--memory", "64MiB", "--pids-limit", "30", "--timeout", "2m", "--cpus", "1"];

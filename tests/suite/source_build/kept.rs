@@ -76,7 +76,7 @@ fn a_build_that_waits_for_another_project_says_for_which_key() {
         let mut waits = second.spawn();
         waits.wait_for("waiting for another build, which uses the saved artifacts of the key `team 7`");
         holds.kill();
-        let (output, _) = waits.wait();
+        let output = waits.wait();
         assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
         let plan = second.arg("--dry-run").run();
         assert!(plan.stdout.contains("what the last build of the key `team 7` kept"), "{}", plan.stdout);

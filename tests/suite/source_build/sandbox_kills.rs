@@ -43,7 +43,7 @@ fn what_is_mounted_outlives_kills_and_signals() {
         let mut running = command.spawn();
         running.wait_for("| waiting");
         running.signal(signal);
-        let (output, _) = running.wait();
+        let output = running.wait();
         let mut next = B2iCommand::without_daemon()
             .env("XDG_CACHE_HOME", command.directory().join("cache"))
             .args(["build", "--output", "docker-archive:next.tar"])
