@@ -130,11 +130,18 @@ impl DockerContainer {
         }
     }
 
-    async fn out_of_memory(&self) -> Result<bool, DaemonError> {
+    /// Whether memory ran out, read from the container after its end: by a call of its own, with its own time, so that
+    /// it does not matter how long the command took. Without an answer, how the command ended is told all the same.
+    async fn out_of_memory(&self) -> bool {
         // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
-        let answer = self.daemon.get_json(format!("/containers/{}/json", self.id)).await;
-        let answer = answer.map_err(|error| self.error("inspect", &error))?;
-        Ok(answer["State"]["OOMKilled"] == true)
+        match self.daemon.get_json(format!("/containers/{}/json", self.id)).await {
+            Ok(answer) => answer["State"]["OOMKilled"] == true,
+            Err(error) => {
+                let error = self.error("inspect", &error);
+                tracing::warn!(%error, "whether the command ran out of memory is not known");
+                false
+            }
+        }
     }
 }
 
@@ -229,7 +236,7 @@ impl Container for DockerContainer {
         }
         // Podman does not always tell; of those who may kill the command, only the limit does it with SIGKILL.
         let killed = exit_code == 137 && self.spec.limits.memory.is_some();
-        let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await?);
+        let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await);
         tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
         Ok(Ended { exit_code, out_of_memory, last_lines })
     }

@@ -18,6 +18,7 @@ mod kept;
 mod made_builders;
 mod made_image;
 mod on_build;
+mod out_of_memory;
 mod running;
 mod runtime_images;
 mod sandbox_caches;
