@@ -33,7 +33,8 @@ pub use source::{
     PlannedSources, ProductKind, ScriptOrigin, SourceStage,
 };
 pub use source_image::{
-    ENVIRONMENT_LABEL, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, SCRIPTS_LABEL, SourceImage,
+    ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
+    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL, SourceImage,
     make_of_sources,
 };
 pub use targets::{Input, Target, Targets, targets};

@@ -13,7 +13,7 @@ use super::{
     SourceStage, Stage,
 };
 use crate::builder::Template;
-use crate::image::{ConfigEdits, words};
+use crate::image::{ConfigEdits, ImagePath, words};
 use crate::request::Request;
 use crate::source_build::SourceBuildRequest;
 
@@ -29,6 +29,21 @@ pub const RUNTIME_IMAGE_LABEL: &str = "io.b2i.source.runtime-image";
 
 /// Label with what the user said that the runtime image gets, as S2I's label of a runtime image says it.
 pub const RUNTIME_ARTIFACTS_LABEL: &str = "io.b2i.source.runtime-artifacts";
+
+/// Label with the user of `assemble` that was asked for.
+pub const ASSEMBLE_USER_LABEL: &str = "io.b2i.source.assemble-user";
+
+/// Label with the user of `assemble-runtime` that was asked for.
+pub const RUNTIME_USER_LABEL: &str = "io.b2i.source.assemble-runtime-user";
+
+/// Label with the place in the builder that files were asked to go to.
+pub const DESTINATION_LABEL: &str = "io.b2i.source.destination";
+
+/// Label with the pattern of paths that were left out.
+pub const EXCLUDE_LABEL: &str = "io.b2i.source.exclude";
+
+/// Label with how sources were fetched otherwise than S2I does, as `SourceOptions::label` writes it.
+pub const FETCHED_LABEL: &str = "io.b2i.source.fetched";
 
 /// What was found out of an image that sources become.
 pub struct SourceImage<'a> {
@@ -168,12 +183,17 @@ fn labels(
     set("org.opencontainers.image.created", Some(created));
     set("org.opencontainers.image.title", Some(&sources.name));
     set("org.opencontainers.image.source", sources.info.location.as_deref());
-    set(SCRIPTS_LABEL, wanted.scripts.as_ref().and_then(|scripts| scripts.label()).as_deref());
+    set(SCRIPTS_LABEL, wanted.scripts.as_ref().map(|scripts| scripts.label()).as_deref());
     if let (Some(runtime), Some(asked)) = (&source.runtime, &wanted.runtime) {
         let places: Vec<String> = asked.artifacts.iter().map(ToString::to_string).collect();
         set(RUNTIME_IMAGE_LABEL, Some(&runtime.image.to_string()));
         set(RUNTIME_ARTIFACTS_LABEL, Some(&places.join(";")));
+        set(RUNTIME_USER_LABEL, asked.assemble_user.as_deref());
     }
+    set(ASSEMBLE_USER_LABEL, request.limits.assemble_user.as_deref());
+    set(DESTINATION_LABEL, wanted.destination.as_ref().map(ImagePath::as_str));
+    set(EXCLUDE_LABEL, wanted.source.exclude.as_deref());
+    set(FETCHED_LABEL, Some(&wanted.source.label()));
     // Also if there are none: then the image says so.
     let given = wanted.environment.iter().map(|variable| variable.name.as_str());
     let names: Vec<&str> = given.chain(request.image.env.iter().map(|(name, _)| name.as_str())).collect();

@@ -253,6 +253,22 @@ pub enum Error {
         /// The label that is missing.
         label: &'static str,
     },
+    /// An image of an artifact, which nothing says the sources of.
+    #[error("`{image}` cannot be built again: it was made of the artifact `{artifact}`, not of sources")]
+    NotOfSources {
+        /// The image.
+        image: String,
+        /// The artifact's name.
+        artifact: String,
+    },
+    /// The sources of an image are not where it is built again.
+    #[error("`{image}` was built from sources that it calls `{place}`, and here is nothing of that name")]
+    SourcesElsewhere {
+        /// The image.
+        image: String,
+        /// What it calls them.
+        place: String,
+    },
     /// A plan without outputs.
     #[error("the image was to be written nowhere")]
     NoOutput,
@@ -322,6 +338,7 @@ impl Failure for Error {
             Self::Environment(_)
             | Self::Transient(_)
             | Self::NoNamedScripts { .. }
+            | Self::SourcesElsewhere { .. }
             | Self::ScriptsTimeout { .. }
             | Self::ScriptTooLarge { .. } => FailureKind::Input,
             Self::UserNotAllowed(_) | Self::OnBuildBlocked { .. } => FailureKind::Builder,
@@ -370,6 +387,12 @@ impl Failure for Error {
             Self::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
             Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
             Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
+            Self::NotOfSources { .. } => vec!["build it with `b2i build`, from the artifact or its sources".into()],
+            Self::SourcesElsewhere { .. } => vec![
+                "an image keeps no path of the machine that built it: rebuild in the directory that they are in, or name them \
+                 to `s2i build`"
+                    .into(),
+            ],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],

@@ -88,8 +88,11 @@ pub enum ScriptsSource {
 }
 
 impl ScriptsSource {
-    /// How an image may name it; nothing for a directory of this machine.
-    pub fn label(&self) -> Option<String> {
+    /// What an image says in the place of a directory of the machine that built it.
+    pub const UNTOLD: &str = "file:";
+
+    /// How an image may name it.
+    pub fn label(&self) -> String {
         match self {
             Self::Url(url) => {
                 let mut shown = url.clone();
@@ -97,10 +100,10 @@ impl ScriptsSource {
                 let _ = shown.set_username("").and_then(|()| shown.set_password(None));
                 shown.set_query(None);
                 shown.set_fragment(None);
-                Some(shown.to_string())
+                shown.to_string()
             }
-            Self::Image(path) => Some(format!("image://{path}")),
-            Self::Directory(_) => None,
+            Self::Image(path) => format!("image://{path}"),
+            Self::Directory(_) => Self::UNTOLD.to_owned(),
         }
     }
 }

@@ -242,6 +242,32 @@ pub struct SourceOptions {
     pub input: InputOptions,
 }
 
+/// Words for what S2I does otherwise.
+const DOCKER_IGNORE: &str = "docker-ignore";
+const KEPT_LINKS: &str = "kept-links";
+const NO_SUBMODULES: &str = "no-submodules";
+
+impl SourceOptions {
+    /// What of this S2I does otherwise, as an image tells it; empty if it is nothing.
+    pub fn label(&self) -> String {
+        let words = [
+            (self.docker_ignore, DOCKER_IGNORE),
+            (!self.follow_links, KEPT_LINKS),
+            (!self.submodules, NO_SUBMODULES),
+        ];
+        let words: Vec<&str> = words.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect();
+        words.join(" ")
+    }
+
+    /// Takes what `label` told: S2I's way where it says nothing.
+    pub fn set_by_label(&mut self, label: &str) {
+        let has = |word: &str| label.split(' ').any(|one| one == word);
+        self.docker_ignore = has(DOCKER_IGNORE);
+        self.follow_links = !has(KEPT_LINKS);
+        self.submodules = !has(NO_SUBMODULES);
+    }
+}
+
 impl Default for SourceOptions {
     fn default() -> Self {
         Self {

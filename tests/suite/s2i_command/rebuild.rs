@@ -147,3 +147,103 @@ fn what_says_nothing_of_its_build_is_not_built_again() {
     assert!(again.stderr.contains("`src`"), "{}", again.stderr);
     assert_eq!(built.daemon.inspect_image(built.image.reference()), before);
 }
+
+/// Calls b2i by one of its names in a directory of the place.
+fn call(place: &Place, directory: &Path, program: &str, arguments: &[&str]) -> Ended {
+    let program = place.home().with_file_name("bin").join(program);
+    let mut command = place.command(&program);
+    Ended::of(command.current_dir(directory).args(arguments).output().expect("b2i starts"))
+}
+
+#[test]
+fn users_and_what_was_left_out_are_the_same_again() {
+    let place = Place::new();
+    let script = "#!/bin/sh\necho as $(id -u) in $0: $(cd /deep/tmp/src && ls | tr '\\n' ' ')$(test -h /deep/tmp/src/link && echo links)\n";
+    place.write("src/.s2i/bin/assemble", script);
+    place.write("src/kept", "");
+    place.write("src/secret.pem", "");
+    std::os::unix::fs::symlink("kept", place.work().join("src/link")).expect("links");
+    let docker = TestEnvironment::get().docker();
+    let image = docker.owned_image("rebuilt-users");
+    let builder = TestEnvironment::get().image("s2i-sclorg:1");
+    let said = "| as 1002 in /deep/tmp/scripts/assemble: kept link links";
+    let flags = ["--assemble-user", "1002", "--exclude", "[.]pem$", "--keep-symlinks"];
+    let build = ["build", "--copy", "--pull-policy=never", "--destination", "/deep/tmp"];
+    let ended = place.s2i(&[&build, &flags[..], &["src", &builder, image.reference()]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let labels = || docker.inspect_image(image.reference()).expect("it is there")["Config"]["Labels"].clone();
+    let before = labels();
+    let again = place.s2i(&["rebuild", "--pull-policy=never", image.reference()]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains(said), "{}", again.stderr);
+    assert_eq!(labels(), before);
+}
+
+#[test]
+fn scripts_of_a_directory_that_the_image_does_not_name_are_missed_aloud() {
+    let place = Built::place();
+    place.write("scripts/assemble", "#!/bin/sh\necho of the directory\n");
+    let built = Built::build(place, &["--copy", "--context-dir", "service", "-s", "file://scripts", "src"]);
+    let again = built.rebuild(&[]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("scripts of a directory that it does not name"), "{}", again.stderr);
+    assert_eq!(built.says(), "built with a, b as first", "the sources' own ran");
+}
+
+#[test]
+fn an_absolute_directory_is_found_by_its_name_and_missed_by_it() {
+    let place = Built::place();
+    let absolute = place.work().join("src").display().to_string();
+    let built = Built::build(place, &["--copy", "--context-dir", "service", &absolute]);
+    assert_eq!(built.label("io.openshift.s2i.build.source-location"), "src", "no path of the machine");
+    built.place.write("src/service/version", "second");
+    let again = built.rebuild(&[]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(built.says(), "built with a, b as second");
+    let before = built.daemon.inspect_image(built.image.reference());
+    let elsewhere = call(&built.place, &built.place.home(), "s2i", &["rebuild", built.image.reference()]);
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.stderr);
+    for part in ["sources that it calls `src`", "keeps no path of the machine", "s2i build"] {
+        assert!(elsewhere.stderr.contains(part), "{part}: {}", elsewhere.stderr);
+    }
+    assert_eq!(built.daemon.inspect_image(built.image.reference()), before);
+}
+
+#[test]
+fn a_template_builds_again_what_it_built_and_an_artifact_is_not_built() {
+    let environment = TestEnvironment::get();
+    let (docker, place) = (environment.docker(), Place::new());
+    crate::build::write_bases(&place.home(), |test| Some(environment.image(test)));
+    place.write("site/index.html", "<p>first</p>\n");
+    let image = docker.owned_image("rebuilt-template");
+    let built = call(&place, &place.work(), "b2i", &["build", "--tag", image.reference(), "site"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let page = || {
+        let show = "cat /opt/app-root/site/index.html";
+        docker.stdout(&[
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--entrypoint",
+            "/bin/sh",
+            image.reference(),
+            "-c",
+            show,
+        ])
+    };
+    assert_eq!(String::from_utf8_lossy(&page()), "<p>first</p>\n");
+    place.write("site/index.html", "<p>second</p>\n");
+    let again = place.s2i(&["rebuild", image.reference()]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(String::from_utf8_lossy(&page()), "<p>second</p>\n");
+
+    let artifact = docker.owned_image("rebuilt-artifact");
+    let program = environment.fixture("program").display().to_string();
+    let built = call(&place, &place.work(), "b2i", &["build", "--tag", artifact.reference(), &program]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let again = place.s2i(&["rebuild", artifact.reference()]);
+    assert_eq!(again.code, 1, "{}", again.stderr);
+    assert!(again.stderr.contains("was made of the artifact `program`, not of sources"), "{}", again.stderr);
+}

@@ -364,6 +364,26 @@ fn with_one_id_only_the_owners_are_the_same() {
 }
 
 #[test]
+fn a_rebuild_runs_assemble_runtime_as_the_user_that_was_asked_for() {
+    let runtime = MadeImage::new("finishing", &finishing());
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let place = crate::s2i_command::Place::new();
+    place.write("app/.s2i/bin/assemble", &format!("#!/bin/sh\nset -e\n{BUILDS}\n"));
+    place.write("app/.s2i/bin/assemble-runtime", "#!/bin/sh\necho finishing as $(id -u)\n");
+    let program = std::fs::read(TestEnvironment::get().fixture("program")).expect("reads");
+    std::fs::write(place.work().join("app/program"), program).expect("writes");
+    let image = docker.owned_image("extended-user");
+    let build = ["build", "--copy", "app", &builder, image.reference(), "--runtime-image", runtime.name()];
+    let built = place.s2i(&[&build, &["--assemble-runtime-user", "1003"][..]].concat());
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(built.stderr.contains("| finishing as 1003"), "{}", built.stderr);
+    let again = place.s2i(&["rebuild", image.reference()]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("| finishing as 1003"), "{}", again.stderr);
+}
+
+#[test]
 fn a_rebuild_fills_the_runtime_image_again() {
     let plain = MadeImage::new("plain", PLAIN);
     let docker = TestEnvironment::get().docker();
