@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::build::write_bases;
 use crate::environment::TestEnvironment;
+use crate::registry::unique;
 use crate::s2i_command::{Ended, Place};
 
 /// Flags of other programs, and of programs that are packaged, of which pages and messages speak.
@@ -87,7 +88,9 @@ impl Reader {
         copy(&environment.fixture("shop-jakarta.war"), "shop.war");
         place.write("config/app.properties", "a=b\n");
         place.write("sources/app.sh", "#!/bin/sh\necho \"$GREETING\"\n");
-        let made = |name: &str| format!("b2i-test-made/pages-{}-{name}", std::process::id());
+        // Those of this reader alone: it removes them in the end, and another test may be reading then.
+        let pages = unique("pages");
+        let made = |name: &str| format!("b2i-test-made/{pages}-{name}");
         let images = [
             ("quay.example/builder:1", "builder:1"),
             ("team/builder", "team"),
