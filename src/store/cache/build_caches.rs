@@ -182,6 +182,9 @@ impl Drop for HeldCache {
     /// The end of the use counts, not its beginning: a build may take long.
     fn drop(&mut self) {
         let _ = self.lock.set_modified(SystemTime::now());
+        // Closing alone would leave it to a process that is just being started: until that has become its program, it
+        // has every open file, and with it the lock.
+        let _ = self.lock.unlock();
     }
 }
 
