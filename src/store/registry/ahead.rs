@@ -1,16 +1,17 @@
-//! Owns finding out, while a large new layer is on its way over a slow line, whether the registry has it already: a
-//! second reader makes the same bytes as fast as it can, and with their digest the registry is asked.
+//! Owns what is done while a large new layer is on its way. The upload of the config is begun, which spares a way to the
+//! registry and back. And on a slow line it is found out whether the registry has the layer already: a second reader makes
+//! the same bytes as fast as it can, and with their digest the registry is asked.
 //!
-//! On a fast line this would only take processor time from the upload, so it begins when the rest will take long.
+//! On a fast line the reader would only take processor time from the upload, so it begins when the rest will take long.
 
-use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::content::{Content, Uploaded};
 use super::error::RegistryError;
-use super::target::Target;
+use super::reader::Reader;
+use super::session::Session;
+use super::target::{Early, Target};
 use crate::store::LayerBlob;
 
 /// How often it is looked how fast the upload is.
@@ -20,10 +21,33 @@ const LOOK: Duration = Duration::from_secs(1);
 const WORTH_IT: Duration = Duration::from_secs(5);
 
 impl Target<'_> {
-    /// Uploads a new layer whose digest is not known yet, or finds that it is there.
-    pub(super) async fn upload_new(&self, blob: Arc<dyn LayerBlob>) -> Result<Uploaded, RegistryError> {
-        let content = Content::Layer(blob.clone(), None);
-        let upload = self.upload(&content);
+    /// Uploads a new layer whose digest is not known yet, or finds that it is there. What follows from the layer can
+    /// only be sent afterwards, but its upload is begun meanwhile.
+    pub(super) async fn upload_new(
+        &self,
+        blob: Arc<dyn LayerBlob>,
+    ) -> Result<(Uploaded, Option<Early>), RegistryError> {
+        let mut content = Content::Layer(blob.clone(), None);
+        // Who is not let in is told so here, before anything else is asked for.
+        let session = self.repository.begin_with(&mut content).await.map_err(|error| self.push(error))?;
+        let upload = self.upload_or_find(&content, session, blob);
+        let following = self.begin_early();
+        tokio::pin!(upload, following);
+        tokio::select! {
+            biased;
+            uploaded = &mut upload => Ok((uploaded?, None)),
+            early = &mut following => Ok((upload.await?, early)),
+        }
+    }
+
+    /// Uploads the layer, and looks meanwhile whether it is there if that takes long.
+    async fn upload_or_find(
+        &self,
+        content: &Content,
+        session: Session,
+        blob: Arc<dyn LayerBlob>,
+    ) -> Result<Uploaded, RegistryError> {
+        let upload = self.upload(content, Some(session));
         tokio::pin!(upload);
         let (began, before) = (Instant::now(), self.progress.bytes());
         loop {
@@ -36,10 +60,15 @@ impl Target<'_> {
                 break;
             }
         }
-        let reader = Reader::start(blob);
+        let reading = async {
+            match content.known() {
+                Some(known) => Some(known),
+                None => Reader::start(blob).finished().await,
+            }
+        };
         let known = tokio::select! {
             uploaded = &mut upload => return uploaded,
-            known = reader.finished() => known,
+            known = reading => known,
         };
         if let Some(known) = known
             && matches!(self.repository.has_blob(&known.descriptor.digest).await, Ok(true))
@@ -60,51 +89,6 @@ fn is_slow(size: Option<u64>, moved: u64, elapsed: Duration) -> bool {
     }
     let speed = moved as f64 / elapsed.as_secs_f64();
     rest as f64 > speed * WORTH_IT.as_secs_f64()
-}
-
-/// A reader that stops when nobody waits for it any more.
-struct Reader {
-    cancelled: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<io::Result<Uploaded>>,
-}
-
-impl Reader {
-    fn start(blob: Arc<dyn LayerBlob>) -> Self {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let mut out = Cancellable(cancelled.clone());
-        let task = tokio::task::spawn_blocking(move || {
-            let (layer, descriptor) = blob.write(&mut out)?;
-            Ok(Uploaded { descriptor, layer: Some(layer) })
-        });
-        Self { cancelled, task }
-    }
-
-    /// What the layer is; nothing if it cannot be read, which the upload notices too.
-    async fn finished(mut self) -> Option<Uploaded> {
-        (&mut self.task).await.ok()?.ok()
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Takes everything until it is cancelled.
-struct Cancellable(Arc<AtomicBool>);
-
-impl Write for Cancellable {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "nobody waits for the digest any more"));
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

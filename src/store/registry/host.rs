@@ -35,6 +35,8 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) settings: HostSettings,
     pub(super) network: NetworkOptions,
+    /// As [`RegistrySettings::read_ahead_after`].
+    pub(super) read_ahead_after: Duration,
     pub(super) authority: Mutex<Authority>,
     pub(super) events: Events,
     /// Where it may be, in the order in which that is tried.
@@ -157,6 +159,7 @@ impl Host {
                 unverified: OnceCell::new(),
             },
             settings: own,
+            read_ahead_after: settings.read_ahead_after,
             network,
         })
     }

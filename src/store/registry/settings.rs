@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::image::reference::RepositoryPrefix;
 use crate::network::NetworkOptions;
 
 /// Largest blob that is read unless somebody says otherwise, in bytes (64 GiB); a descriptor may claim anything.
 const MAXIMUM_BLOB: u64 = 64 << 30;
+
+/// A registry on the same machine or beside it has answered by then.
+const READ_AHEAD_AFTER: Duration = Duration::from_millis(5);
 
 /// How all registries are reached.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct RegistrySettings {
     pub chunk_size: Option<u64>,
     /// Largest blob that is read, in bytes.
     pub maximum_blob: u64,
+    /// When a registry has not begun an upload after this time, a new layer is read meanwhile to know its digest.
+    pub read_ahead_after: Duration,
 }
 
 impl Default for RegistrySettings {
@@ -33,6 +39,7 @@ impl Default for RegistrySettings {
             hosts: BTreeMap::new(),
             chunk_size: None,
             maximum_blob: MAXIMUM_BLOB,
+            read_ahead_after: READ_AHEAD_AFTER,
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Registries;
 use super::content::{Content, Progress, Uploaded};
 use super::error::RegistryError;
-use super::target::{Target, by_repository, bytes, elsewhere};
+use super::target::{Early, Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};
@@ -175,23 +175,21 @@ impl<'a> Publishing<'a> {
             tokio::try_join!(target.place(&content), target.place(&finished.config))?;
             return Ok(finished);
         }
-        let (layer, descriptor) = if self.image.layer.size() <= MADE_IN_MEMORY {
+        if self.image.layer.size() <= MADE_IN_MEMORY {
             let (layer, descriptor, bytes) = in_memory(target, blob, self.image.layer.size()).await?;
             let finished = self.finish(layer, descriptor.clone())?;
             let content = Content::Bytes(bytes, descriptor);
-            tokio::try_join!(target.upload(&content), target.upload(&finished.config))?;
+            tokio::try_join!(target.upload(&content, None), target.upload(&finished.config, None))?;
             return Ok(finished);
-        } else {
-            let uploaded = target.upload_new(blob).await?;
-            target.note_placed(uploaded.descriptor.digest);
-            let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
-                image: target.image.clone(),
-                source: std::io::Error::other("the layer was not written"),
-            })?;
-            (layer, uploaded.descriptor)
-        };
-        let finished = self.finish(layer, descriptor)?;
-        target.upload(&finished.config).await?;
+        }
+        let (uploaded, early) = target.upload_new(blob).await?;
+        let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
+            image: target.image.clone(),
+            source: std::io::Error::other("the layer was not written"),
+        })?;
+        target.note_placed(uploaded.descriptor.digest);
+        let finished = self.finish(layer, uploaded.descriptor)?;
+        target.upload(&finished.config, early.and_then(Early::session)).await?;
         Ok(finished)
     }
 

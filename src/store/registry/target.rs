@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -11,11 +12,28 @@ use super::Registries;
 use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::{RegistryError, RequestError};
 use super::repository::{Mount, Repository};
+use super::session::Session;
 use super::upload::{SMALLEST_PIECE, UploadError};
 use crate::image::{Descriptor, Digest, ImageReference};
 
 /// How many blobs move at once.
 const PARALLEL: usize = 4;
+
+/// How long a registry is trusted to remember an upload of which it got nothing yet.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// An upload that was begun before it was known what it is.
+pub(super) struct Early {
+    session: Session,
+    begun: Instant,
+}
+
+impl Early {
+    /// The upload, if the registry can be trusted to know it still.
+    pub(super) fn session(self) -> Option<Session> {
+        (self.begun.elapsed() < REMEMBERED).then_some(self.session)
+    }
+}
 
 /// A repository to publish in.
 pub(super) struct Target<'a> {
@@ -120,7 +138,7 @@ impl Target<'_> {
 
     /// Gets a blob into the repository in the cheapest way.
     pub(super) async fn place(&self, content: &Content) -> Result<(), RegistryError> {
-        let Some(known) = content.known() else { return self.upload(content).await.map(drop) };
+        let Some(known) = content.known() else { return self.upload(content, None).await.map(drop) };
         let digest = known.descriptor.digest;
         if self.placed.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
             return Ok(());
@@ -159,10 +177,20 @@ impl Target<'_> {
         uploaded.map(drop).map_err(|error| self.upload_error(error, content))
     }
 
+    /// Begins an upload before it is known what it is. Who gets none begins one later, and is told then what is wrong.
+    pub(super) async fn begin_early(&self) -> Option<Early> {
+        let session = self.repository.begin_once().await?;
+        Some(Early { session, begun: Instant::now() })
+    }
+
     /// Uploads a blob without asking whether it is there.
-    pub(super) async fn upload(&self, content: &Content) -> Result<Uploaded, RegistryError> {
+    pub(super) async fn upload(
+        &self,
+        content: &Content,
+        begun: Option<Session>,
+    ) -> Result<Uploaded, RegistryError> {
         self.progress.expect(content.size().unwrap_or_default());
-        let uploaded = self.repository.upload(content, None, self.piece, &self.progress).await;
+        let uploaded = self.repository.upload(content, begun, self.piece, &self.progress).await;
         let uploaded = uploaded.map_err(|error| self.upload_error(error, content))?;
         self.note_placed(uploaded.descriptor.digest);
         Ok(uploaded)

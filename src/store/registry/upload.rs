@@ -1,7 +1,7 @@
 //! Owns uploading one blob: in one piece where the registry takes it, in several where it has to be, continued or
 //! begun again after a failure that may pass.
 //!
-//! Known digest: POST, PUT. Unknown: POST, PATCH, PUT. In pieces: POST, PATCH …, PUT. A registry's single POST with
+//! Known digest, also if it became known while the upload began: POST, PUT. Unknown: POST, PATCH, PUT. In pieces: POST, PATCH …, PUT. A registry's single POST with
 //! the digest is not used: the usual ones answer it and keep nothing.
 //!
 //! Source: OCI distribution spec v1.1 "Pushing blobs".
@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use url::Url;
 
@@ -17,7 +17,8 @@ use super::content::{Content, ContentError, OpenContent, Progress, Uploaded};
 use super::error::RequestError;
 use super::host::{Failed, Payload};
 use super::repository::{Repository, stated_digest};
-use super::request::{Answer, Proof, send, send_stream};
+use super::request::{Answer, Proof, send_stream};
+use super::session::Session;
 use crate::image::Digest;
 use crate::network::{MAX_REDIRECTS, RefusedRedirect, Retries, may_pass, retry_after, shown_url, target};
 
@@ -29,25 +30,6 @@ pub(super) const SMALLEST_PIECE: u64 = 1 << 20;
 
 /// How often an upload that a registry refuses half-way is begun anew: it may have forgotten what it had.
 const MAXIMUM_RESTARTS: u32 = 2;
-
-const MINIMUM_PIECE: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-
-/// An upload that a registry has begun.
-#[derive(Clone, Debug)]
-pub(super) struct Session {
-    location: Url,
-    /// Smallest piece that the registry takes, in bytes.
-    minimum: u64,
-}
-
-impl Session {
-    /// Reads it from the answer that began it.
-    pub(super) fn of(answer: &Answer) -> Result<Self, RefusedRedirect> {
-        let location = target(&answer.url, answer.response.headers())?;
-        let minimum = answer.header(MINIMUM_PIECE).and_then(|text| text.parse().ok()).unwrap_or_default();
-        Ok(Self { location, minimum })
-    }
-}
 
 /// A blob that was not uploaded.
 #[derive(Debug)]
@@ -147,7 +129,7 @@ impl Upload<'_> {
         let session = match self.session.clone() {
             Some(session) => session,
             None => {
-                let session = self.begin().await?;
+                let session = self.repository.begin().await?;
                 self.offset = 0;
                 self.session.insert(session).clone()
             }
@@ -159,12 +141,6 @@ impl Upload<'_> {
             Some(known) => self.whole(known).await,
             None => self.stream().await,
         }
-    }
-
-    async fn begin(&self) -> Result<Session, RequestError> {
-        let call = self.repository.call(Method::POST, "blobs/uploads/");
-        let answer = send(&self.repository.host, &call).await?.expect(&[StatusCode::ACCEPTED]).await?;
-        Ok(Session::of(&answer)?)
     }
 
     /// POST was before; PUT with all bytes.

@@ -1,5 +1,6 @@
 //! Registries as image source and sink: a real one, one behind a password, and one that misbehaves as told.
 
+mod ahead;
 pub(crate) mod auth;
 mod fake;
 mod index;
@@ -40,7 +41,8 @@ pub(crate) fn reference(text: &str) -> ImageReference {
 /// Settings with which nothing waits long.
 pub(crate) fn settings() -> RegistrySettings {
     let network = NetworkOptions { retry_pause: Duration::from_millis(5), ..NetworkOptions::default() };
-    RegistrySettings { network, ..RegistrySettings::default() }
+    // A busy machine answers late too: what a test does not ask for must not depend on that.
+    RegistrySettings { network, read_ahead_after: Duration::MAX, ..RegistrySettings::default() }
 }
 
 pub(crate) fn registries(settings: RegistrySettings) -> Registries {

@@ -18,7 +18,7 @@ use super::{layer, noise, on, reference, registries, scratch, settings, whole};
 /// Larger than what is made in memory first.
 const LARGE: usize = 6 << 20;
 
-fn large() -> UnfinishedImage {
+pub(super) fn large() -> UnfinishedImage {
     on(scratch(), layer("/large", noise(3, LARGE), 0o644))
 }
 

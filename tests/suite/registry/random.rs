@@ -175,7 +175,9 @@ impl Run {
         let directory = tempfile::tempdir().expect("a directory");
         let chunk_size = seed.is_multiple_of(5).then_some(2 << 20);
         let credential_files = with_password(&registry.name(), PASSWORD, directory.path()).credential_files;
-        let registries = registries(RegistrySettings { credential_files, chunk_size, ..quiet() });
+        let read_ahead_after = if seed % 7 < 3 { Duration::ZERO } else { Duration::MAX };
+        let settings = RegistrySettings { credential_files, chunk_size, read_ahead_after, ..quiet() };
+        let registries = registries(settings);
         Self { seed, registry, elsewhere, registries, _directory: directory }
     }
 
