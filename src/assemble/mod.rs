@@ -16,4 +16,5 @@ pub use place::{Inputs, layer, source_kind};
 pub use recipe::{read_digest, recipe};
 pub(crate) use upload::{resolve_owner, upload};
 
+pub(crate) use run::kept_if_well;
 pub use run::{RunError, RunOutcome, RunResult, ScriptRun, run_script};

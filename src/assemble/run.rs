@@ -215,8 +215,18 @@ where
         ..ContainerSpec::default()
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    match run_in(&container, &run, &script, inputs, events).await {
-        Ok(result) => Ok(RunOutcome { result, container }),
+    let outcome = run_in(&container, &run, &script, inputs, events).await;
+    let (container, result) = kept_if_well(container, outcome).await?;
+    Ok(RunOutcome { result, container })
+}
+
+/// Gives the container with what came of it; after an error it is removed.
+pub(crate) async fn kept_if_well<C: Container, T>(
+    container: C,
+    outcome: Result<T, RunError<C::Error>>,
+) -> Result<(C, T), RunError<C::Error>> {
+    match outcome {
+        Ok(value) => Ok((container, value)),
         Err(error) => {
             // The error of the run is the one to report; the lease's clean-up removes what is left.
             let _ = container.remove().await;

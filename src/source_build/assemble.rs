@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use super::container::{stage_spec, volumes};
 use super::incremental::SavedArtifacts;
 use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
 use super::transient::TransientFile;
-use crate::assemble::{RunError, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
+use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step};
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::image::{ImageConfig, ImagePath};
@@ -78,26 +79,15 @@ where
         command: vec![run.assemble.path.to_string()],
         environment: environment(&run),
         user: Some(stage.user.clone()),
-        directory: None,
-        limits: run.limits.clone(),
-        network: stage.limits.network.clone(),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
         transient: run.transient.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
-        add_hosts: stage.add_hosts.clone(),
-        drop_capabilities: stage.drop_capabilities.clone(),
-        stdout: None,
         successor_of: run.successor_of.clone(),
-        lease: run.lease.to_owned(),
+        ..stage_spec(stage, &run.limits, run.lease)
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    match assemble_in(&container, &run, events).await {
-        Ok(labels) => Ok(AssembledSources { container, labels }),
-        Err(error) => {
-            // The error of the run is the one to report; the lease's clean-up removes what is left.
-            let _ = container.remove().await;
-            Err(error)
-        }
-    }
+    let outcome = assemble_in(&container, &run, events).await;
+    let (container, labels) = kept_if_well(container, outcome).await?;
+    Ok(AssembledSources { container, labels })
 }
 
 /// A later variable wins over an earlier one of the same name.
@@ -148,20 +138,6 @@ async fn assemble_in<C: Container>(
 /// An engine that cannot say counts as one that has it: then its own error is told.
 async fn is_there<C: Container>(container: &C, script: &ImagePath) -> bool {
     container.has(script).await.unwrap_or(true)
-}
-
-/// What the user mounts.
-pub(super) fn volumes(stage: &SourceStage) -> impl Iterator<Item = Mount> + '_ {
-    stage.volumes.iter().map(volume)
-}
-
-/// An absolute path is one of the engine's machine, everything else the name of a volume.
-fn volume(volume: &VolumeRequest) -> Mount {
-    let source = match volume.source.starts_with('/') {
-        true => MountSource::Path(volume.source.clone().into()),
-        false => MountSource::Volume(volume.source.clone()),
-    };
-    Mount { source, target: volume.target.clone(), read_only: volume.read_only }
 }
 
 /// Where volumes are mounted, and the directories above: an engine makes those that are not there. (The places of build

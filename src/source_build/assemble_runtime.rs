@@ -5,18 +5,16 @@
 //! often all that a server's or an interpreter's image wants. Works over any engine and knows none.
 
 use super::assemble::AssembledSources;
+use super::container::{NOTHING, stage_spec};
 use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
 use super::scripts::GivenScripts;
-use crate::assemble::{RunError, left_labels, resolve_owner, upload};
+use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::{Events, Step};
 use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
-
-/// What a container has to be given as a command although nothing is to run in it.
-const NOTHING: &str = "/none";
 
 /// What the second half needs beside its plan.
 pub struct RuntimeRun<'a> {
@@ -59,23 +57,13 @@ where
         command: vec![script.unwrap_or_else(|| NOTHING.to_owned())],
         environment: stage.environment.clone(),
         user: Some(runtime.user.clone()),
-        limits: run.limits.clone(),
-        network: stage.limits.network.clone(),
-        add_hosts: stage.add_hosts.clone(),
-        drop_capabilities: stage.drop_capabilities.clone(),
         successor_of: run.successor_of.clone(),
-        lease: run.lease.to_owned(),
-        ..ContainerSpec::default()
+        ..stage_spec(stage, &run.limits, run.lease)
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    match fill(&container, &run, events).await {
-        Ok(labels) => Ok(AssembledSources { container, labels }),
-        Err(error) => {
-            // The error of the run is the one to report; the lease's clean-up removes what is left.
-            let _ = container.remove().await;
-            Err(error)
-        }
-    }
+    let outcome = fill(&container, &run, events).await;
+    let (container, labels) = kept_if_well(container, outcome).await?;
+    Ok(AssembledSources { container, labels })
 }
 
 async fn fill<C: Container>(

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::assemble::volumes;
+use super::container::{stage_spec, volumes};
 use super::container_files::{ContainerFiles, OutwardLinks};
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
@@ -98,14 +98,9 @@ fn spec(run: &SaveRun<'_>, script: &PlannedScript, printed: &Arc<File>) -> Conta
         command: vec![script.path.to_string()],
         environment: run.stage.environment.clone(),
         user: Some(run.stage.user.clone()),
-        limits: run.limits.clone(),
-        network: run.stage.limits.network.clone(),
         mounts: volumes(run.stage).collect(),
-        add_hosts: run.stage.add_hosts.clone(),
-        drop_capabilities: run.stage.drop_capabilities.clone(),
         stdout: Some(printed.clone()),
-        lease: run.lease.to_owned(),
-        ..ContainerSpec::default()
+        ..stage_spec(run.stage, &run.limits, run.lease)
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod assemble_runtime;
 pub mod build_cache;
+mod container;
 pub mod container_files;
 mod directories;
 pub mod environment;

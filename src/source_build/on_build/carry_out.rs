@@ -3,19 +3,17 @@
 
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
-use crate::assemble::{RunError, left_labels, resolve_owner, upload};
+use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step as Progress};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::plan::SourceStage;
 use crate::source_build::EnvironmentVariable;
-use crate::source_build::assemble::{AssembledSources, volumes};
+use crate::source_build::assemble::AssembledSources;
+use crate::source_build::container::{NOTHING, stage_spec, volumes};
 use crate::source_build::directories::missing_directories;
 use crate::source_build::transient::TransientFile;
-
-/// What a container has to be given as a command although nothing is to run in it.
-const NOTHING: &str = "/none";
 
 /// What carrying out needs beside the steps.
 pub struct OnBuildRun<'a> {
@@ -53,14 +51,9 @@ where
 {
     let container = engine.create(run.spec(run.next_command(0))).await.map_err(RunError::Engine)?;
     let container = all_steps(container, &run, events).await?;
-    match ending(&container, &run).await {
-        Ok(labels) => Ok(AssembledSources { container, labels }),
-        Err(error) => {
-            // The error is the one to report; the lease's clean-up removes what is left.
-            let _ = container.remove().await;
-            Err(error)
-        }
-    }
+    let outcome = ending(&container, &run).await;
+    let (container, labels) = kept_if_well(container, outcome).await?;
+    Ok(AssembledSources { container, labels })
 }
 
 impl OnBuildRun<'_> {
@@ -84,15 +77,9 @@ impl OnBuildRun<'_> {
             environment,
             user: command.map(|command| command.user.clone()),
             directory: command.map(|command| command.directory.clone()),
-            limits: self.limits.clone(),
-            network: stage.limits.network.clone(),
             mounts: volumes(stage).chain(self.mounts.iter().cloned()).collect(),
             transient: self.transient.iter().map(|file| file.path.clone()).collect(),
-            add_hosts: stage.add_hosts.clone(),
-            drop_capabilities: stage.drop_capabilities.clone(),
-            stdout: None,
-            successor_of: None,
-            lease: self.lease.to_owned(),
+            ..stage_spec(stage, &self.limits, self.lease)
         }
     }
 }
@@ -116,10 +103,7 @@ async fn all_steps<C: Container>(
             Step::Directory(path) => make_directory(&container, path, run, events).await,
             Step::Run(command) => run_command(&container, command, run, events).await,
         };
-        if let Err(error) = done {
-            let _ = container.remove().await;
-            return Err(error);
-        }
+        (container, ()) = kept_if_well(container, done).await?;
     }
     Ok(container)
 }
