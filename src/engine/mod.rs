@@ -41,11 +41,14 @@ pub struct ContainerSpec {
     pub limits: ContainerLimits,
     /// Network of the container; none means no network.
     pub network: Option<String>,
-    /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change.
+    /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change; a daemon's places are,
+    /// unless `transient` or `places` names them.
     pub mounts: Vec<Mount>,
     /// Files that are put in before the command runs, and directories made for them: none of it is part of the change.
     /// A directory in which the command left something stays.
     pub transient: Vec<ImagePath>,
+    /// Directories that the change has where something is mounted; none means nothing there.
+    pub places: Option<Layer>,
     /// Lines `HOST:ADDRESS` of its hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the command does not get, whatever engine and user would give it.

@@ -44,6 +44,8 @@ pub struct SourceRun<'a> {
     pub limits: ContainerLimits,
     /// What is mounted in it.
     pub mounts: Vec<Mount>,
+    /// What stands in the result where build caches are mounted; none if it is no image.
+    pub places: Option<Layer>,
     /// The config of the image, if the container itself may become the result.
     pub successor_of: Option<ImageConfig>,
     /// Date of the uploaded files, in seconds since 1970.
@@ -81,6 +83,7 @@ where
         user: Some(stage.user.clone()),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
         transient: run.transient.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
+        places: run.places.clone(),
         successor_of: run.successor_of.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
     };

@@ -32,8 +32,12 @@ impl DockerContainer {
         let spec = self.spec();
         let base = spec.successor_of.as_ref().filter(|_| commits_finished(self.daemon()))?;
         let user = spec.user.as_deref().unwrap_or_default();
-        // Files that go again are taken out of the layer, and an empty user would become the container's.
-        if !spec.transient.is_empty() || (config.user().is_empty() && !user.is_empty()) {
+        // Files that go again are taken out of the layer, directories where something is mounted come into one of their
+        // own, and an empty user would become the container's.
+        if !spec.transient.is_empty()
+            || spec.places.is_some()
+            || (config.user().is_empty() && !user.is_empty())
+        {
             return None;
         }
         let variables = spec.environment.iter().map(|(name, _)| name.as_str());

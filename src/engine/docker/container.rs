@@ -130,6 +130,37 @@ impl DockerContainer {
         }
     }
 
+    /// Commits it as it is, as an image without a name that goes with the lease.
+    pub(super) async fn committed(&self) -> Result<CommittedImage, DaemonError> {
+        let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
+        let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
+        let options = CommitContainerOptionsBuilder::default()
+            .container(&self.id)
+            // It has ended, so nothing needs to be paused; Docker refuses an empty list of changes.
+            .pause(false)
+            .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
+            .build();
+        let client = self.daemon.client().clone();
+        let commit = async move {
+            traced("commit a container", client.commit_container(options, ContainerConfig::default())).await
+        };
+        let committed = self.daemon.finish(commit).await;
+        let committed = committed.map_err(|error| self.error("commit", &error))?.id;
+        let invalid = |reason: String| DaemonError::InvalidImage {
+            name: committed.clone(),
+            address: self.daemon.info().address.clone(),
+            reason,
+        };
+        let answer = self.daemon.inspect_image(&committed).await?;
+        let answer = answer.ok_or_else(|| invalid("it does not have the image it committed".into()))?;
+        let id = answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok());
+        let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
+        let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
+            .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
+        tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
+        Ok(CommittedImage { image_id, diff_ids })
+    }
+
     /// Whether memory ran out, read from the container after its end: by a call of its own, with its own time, so that
     /// it does not matter how long the command took. Without an answer, how the command ended is told all the same.
     async fn out_of_memory(&self) -> bool {
@@ -271,38 +302,13 @@ impl Container for DockerContainer {
 
     async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
-        let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
-        let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
-        let options = CommitContainerOptionsBuilder::default()
-            .container(&self.id)
-            // It has ended, so nothing needs to be paused; Docker refuses an empty list of changes.
-            .pause(false)
-            .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
-            .build();
-        let client = self.daemon.client().clone();
-        let commit = async move {
-            traced("commit a container", client.commit_container(options, ContainerConfig::default())).await
-        };
-        let committed = self.daemon.finish(commit).await;
-        let committed = committed.map_err(|error| self.error("commit", &error))?.id;
-        let invalid = |reason: String| DaemonError::InvalidImage {
-            name: committed.clone(),
-            address: self.daemon.info().address.clone(),
-            reason,
-        };
-        let answer = self.daemon.inspect_image(&committed).await?;
-        let answer = answer.ok_or_else(|| invalid("it does not have the image it committed".into()))?;
-        let id = answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok());
-        let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
-        let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
-            .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
-        tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
-        let committed = CommittedImage { image_id, diff_ids };
+        let committed = self.committed().await?;
         let committed = match self.podmans_places.get() {
             Some(places) => self.without_podmans_own(committed, places).await?,
             None => committed,
         };
         let committed = self.without_transient(committed).await?;
+        let committed = self.with_places(committed).await?;
         step.finish("");
         Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
     }

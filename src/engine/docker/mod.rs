@@ -8,6 +8,7 @@ mod commit;
 mod container;
 mod limits;
 mod mount_points;
+mod mounted;
 mod program;
 mod transient;
 

@@ -17,13 +17,14 @@ use super::error::SandboxError;
 use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
-use super::protocol::{Answer, ChangeKind, Command, FrameKind, Request, Streams};
+use super::protocol::{Answer, Change, ChangeKind, Command, FrameKind, Request, Streams};
 use super::{environment, working_directory};
 use crate::engine::capability::{Capability, kept};
 use crate::engine::output::Output;
 use crate::engine::transient::left_out;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
 use crate::events::{Events, ScriptStream, Step};
+use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
 use crate::stream::{pump, stream_to_reader};
 
@@ -81,6 +82,11 @@ impl Drop for SandboxContainer {
 }
 
 impl SandboxContainer {
+    /// The directories that the change has where something is mounted.
+    fn places(&self) -> &[Entry] {
+        self.spec.places.as_ref().map_or(&[], Layer::entries)
+    }
+
     /// Asks the child on a blocking thread.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
@@ -142,6 +148,18 @@ impl SandboxContainer {
             }
             answer => Err(unexpected("run the command", &answer)),
         }
+    }
+}
+
+/// The directory as a change.
+fn directory(entry: &Entry) -> Change {
+    Change {
+        path: entry.path.to_string(),
+        kind: ChangeKind::Directory { opaque: false, differs: true },
+        mode: entry.mode,
+        uid: entry.owner.uid,
+        gid: entry.owner.gid,
+        attributes: Vec::new(),
     }
 }
 
@@ -306,11 +324,19 @@ impl Container for SandboxContainer {
                 .map(|change| (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. })));
             let mut transient = self.spec.transient.clone();
             for path in &made_to_mount {
-                transient.push(ImagePath::new(path)?);
+                let path = ImagePath::new(path)?;
+                if !self.places().iter().any(|place| place.path == path) {
+                    transient.push(path);
+                }
             }
             left_out(&transient, paths).into_iter().map(str::to_owned).collect()
         };
-        let changes = changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
+        let mut changes: Vec<Change> =
+            changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
+        for place in self.places() {
+            changes.retain(|change| change.path != place.path.as_str());
+            changes.push(directory(place));
+        }
         let layer = layer(changes, left, self.date)?;
         self.is_taken.store(true, Ordering::Release);
         step.finish("");

@@ -63,6 +63,7 @@ impl SandboxProgram {
             mounts: Vec::new(),
             directory: None,
             transient: Vec::new(),
+            places: None,
             stdout: None,
             successor_of: None,
             lease: options.lease,

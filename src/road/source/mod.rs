@@ -133,7 +133,7 @@ async fn carry_out(
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
     let keeps = prepared.stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
-    let has_steps = prepared.on_build.is_some() || keeps;
+    let has_steps = prepared.on_build.is_some() || keeps || work.cache_places().is_some();
     let (lease, daemon) = (prepared.lease.clone(), prepared.daemon.clone());
     let built = finish(request, prepared, plan, made, surroundings).await;
     if let Some(daemon) = daemon.filter(|_| has_steps) {

@@ -11,6 +11,7 @@ use crate::engine::{Container, ContainerLimits, Engine};
 use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::ImageConfig;
+use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::input::{Artifact, FileContent, Origin};
 use crate::plan::{EngineKind, Plan, PlannedProduct};
 use crate::request::{Output, Request};
@@ -121,6 +122,20 @@ impl SourceWork<'_> {
         Ok(Made::Artifact(Box::new(artifact)))
     }
 
+    /// The template's own directories where build caches are mounted, if the container becomes the image.
+    pub(super) fn cache_places(&self) -> Option<Layer> {
+        let PreparedSource { stage, template_entries, .. } = self.prepared;
+        let is_image = stage.product == PlannedProduct::Image && stage.runtime.is_none();
+        let is_place = |entry: &&Entry| {
+            matches!(entry.kind, EntryKind::Directory)
+                && stage.caches.iter().any(|cache| cache.path == entry.path)
+        };
+        let entries: Vec<Entry> =
+            template_entries.iter().filter(|_| is_image).filter(is_place).cloned().collect();
+        // A template names no place twice.
+        Layer::new(entries, self.date()).ok().filter(|layer| !layer.entries().is_empty())
+    }
+
     /// Whether the container itself may become the image: the daemon that it is in is where the image goes, and nowhere
     /// else, and nobody asks for a date, which a commit writes by the daemon's clock.
     pub(super) fn may_become_image(&self) -> bool {
@@ -183,6 +198,7 @@ impl SourceWork<'_> {
             transient: &prepared.transient,
             build_environment: &self.wanted.build_environment,
             limits,
+            places: self.cache_places().filter(|_| !caches.mounts.is_empty()),
             mounts: caches.mounts.clone(),
             successor_of: self.successor_of(&prepared.base).filter(|_| prepared.stage.runtime.is_none()),
             date: self.date(),

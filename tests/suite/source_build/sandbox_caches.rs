@@ -1,9 +1,9 @@
 //! Build caches: the next build of a project finds what the one before left, no other project does, and the cache's own
-//! commands know them. In the sandbox they are directories whose files belong to other ids.
+//! commands know them. In the sandbox they are directories whose files belong to other ids. An image has nothing of them.
 
 use serde_json::Value;
 
-use super::Sources;
+use super::{Image, Place, Sources, b2i_build};
 use crate::build::replace_bases_by;
 use crate::daemonless::PushedBase;
 use crate::environment::{B2iCommand, B2iOutput, TestEnvironment};
@@ -96,4 +96,47 @@ fn the_next_build_on_docker_finds_them() {
         || replace_bases_by(B2iCommand::new(), |test| Some(environment.image(test))).daemon(&docker),
         || B2iCommand::new().daemon(&docker),
     );
+}
+
+#[test]
+fn an_image_has_the_templates_directory_where_a_cache_was() {
+    let environment = TestEnvironment::get();
+    let base = PushedBase::new("python:3.11");
+    let sources = Sources::new().with("requirements.txt", "").with_script(
+        ".s2i/bin/assemble",
+        "cp -R /tmp/src/. /opt/app-root/src/; cd /opt/app-root/cache/pip; [ ! -e note ] || echo found $(cat note); \
+         echo kept >note",
+    );
+    let daemons = environment.daemons().into_iter().map(Place::Daemon);
+    let seen = daemons.chain([Place::Sandbox]).map(|place| {
+        let name_of = |test: &str| match &place {
+            Place::Daemon(_) => Some(environment.image(test)),
+            Place::Sandbox => (test == "python:3.11").then(|| base.name.clone()),
+        };
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        let build = || {
+            let command = replace_bases_by(b2i_build(&place, "python:3.11", &sources), name_of);
+            Image::build_by(&place, command.env("XDG_CACHE_HOME", home.path()))
+        };
+        // The cache is there, and has something, before the second build.
+        let images = [build(), build()];
+        assert!(images[1].messages.contains("| found kept"), "{}", images[1].messages);
+        assert_clean(&home.path().join("b2i"));
+        let prune = match &place {
+            Place::Daemon(daemon) => B2iCommand::new().daemon(daemon),
+            Place::Sandbox => B2iCommand::without_daemon(),
+        };
+        of_build_caches(prune, &home.path().join("b2i"), &["cache", "prune"]);
+        images.map(|image| {
+            let stat = "stat -c '%n %u:%g %a %F' /opt/app-root /opt/app-root/cache /opt/app-root/cache/pip; \
+                ls -A /opt/app-root/cache/pip; stat -c '%n %u:%g %a' /opt/app-root/src/requirements.txt";
+            image.shell(stat)
+        })
+    });
+    let seen: Vec<[String; 2]> = seen.collect();
+    let wanted = "/opt/app-root 1001:0 775 directory\n/opt/app-root/cache 1001:0 775 directory\n\
+        /opt/app-root/cache/pip 1001:0 775 directory\n/opt/app-root/src/requirements.txt 1001:0 644";
+    for images in seen {
+        assert_eq!(images, [wanted, wanted]);
+    }
 }

@@ -1,0 +1,47 @@
+//! Owns what stands in a committed image where something was mounted: the directories that the container was told.
+//!
+//! A daemon makes the place of a mount itself, as root's, and what is uploaded there goes into what is mounted. So the
+//! directories are put into another container, in which nothing is mounted. That costs a commit of them alone, where
+//! taking root's out would cost reading the whole layer.
+
+use super::DockerEngine;
+use super::container::DockerContainer;
+use crate::engine::{Container, ContainerSpec, Engine};
+use crate::image::ImagePath;
+use crate::image::layer::Layer;
+use crate::store::daemon::{CommittedImage, DaemonError};
+
+/// What a container has to be given as a command although nothing is to run in it.
+const NOTHING: &str = "/none";
+
+impl DockerContainer {
+    /// The same image with the directories that are to be where something was mounted. The one below goes with the lease.
+    pub(super) async fn with_places(&self, committed: CommittedImage) -> Result<CommittedImage, DaemonError> {
+        let Some(places) = self.spec().places.as_ref().filter(|places| !places.entries().is_empty()) else {
+            return Ok(committed);
+        };
+        let engine = DockerEngine::new(self.daemon().clone(), self.spool_directory().to_owned());
+        let spec = ContainerSpec {
+            image: committed.image_id,
+            command: vec![NOTHING.to_owned()],
+            lease: self.lease().to_owned(),
+            ..ContainerSpec::default()
+        };
+        let container = engine.create(spec).await?;
+        let filled = fill(&container, places).await;
+        let removed = container.remove().await;
+        let filled = filled?;
+        removed?;
+        Ok(filled)
+    }
+}
+
+async fn fill(container: &DockerContainer, places: &Layer) -> Result<CommittedImage, DaemonError> {
+    let mut tar = Vec::new();
+    // Directories alone: nothing is read for them.
+    places.write_undigested(&mut tar).expect("a Vec can be written to");
+    let stream = futures_util::stream::iter([Ok(tar.into())]);
+    let root = ImagePath::new("/").expect("absolute and normal");
+    container.upload(&root, Box::pin(stream)).await?;
+    container.committed().await
+}
