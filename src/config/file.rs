@@ -159,10 +159,16 @@ pub struct LimitsSection {
 /// Reads the file at `path`; nothing if there is none.
 ///
 /// # Errors
-/// [`Error::Read`] if it is there and cannot be read, is no regular file or too large.
-pub fn read(path: &Path) -> Result<Option<String>, Error> {
+/// [`Error::Read`] if it is there and cannot be read, is no regular file or too large, or is a project's and lies
+/// elsewhere.
+pub fn read(level: FileLevel, path: &Path) -> Result<Option<String>, Error> {
     let failed = |error| Error::Read { path: path.to_owned(), error };
     let refused = |why: String| failed(std::io::Error::other(why));
+    if level == FileLevel::Project
+        && let Some(elsewhere) = place_elsewhere(path)
+    {
+        return Err(refused(format!("it leads out of the project, to `{}`", elsewhere.display())));
+    }
     // The kind is asked before the file is opened: opening a FIFO of a cloned repository would wait for ever.
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return Err(refused("it is not a regular file".into())),
@@ -179,6 +185,14 @@ pub fn read(path: &Path) -> Result<Option<String>, Error> {
         return Err(refused(format!("it is larger than {MAXIMUM_LENGTH} bytes")));
     }
     Ok(Some(text))
+}
+
+/// Where a link of a cloned repository leads, if that is outside of its directory: an error shows lines of the file, and
+/// who sees it may not be who can read it.
+fn place_elsewhere(path: &Path) -> Option<PathBuf> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (place, directory) = (path.canonicalize().ok()?, directory.canonicalize().ok()?);
+    (!place.starts_with(directory)).then_some(place)
 }
 
 /// Parses `text`, the content of the file at `path`.

@@ -58,7 +58,7 @@ pub fn load(sources: Sources) -> Result<Settings, Error> {
     ];
     for (level, path, is_required) in files {
         let Some(path) = path else { continue };
-        match file::read(&path)? {
+        match file::read(level, &path)? {
             Some(text) => {
                 let content = file::parse(level, &path, &text)?;
                 levels.push(Level { source: Source::File { level, path, text }, content });

@@ -41,6 +41,31 @@ fn keys_that_a_project_may_not_set_are_named() {
 }
 
 #[test]
+fn what_a_link_leads_to_is_not_shown() {
+    let link = |target: &std::path::Path, command: &B2iCommand| {
+        let path = command.directory().join("work/b2i.toml");
+        std::fs::remove_file(&path).expect("removes");
+        std::os::unix::fs::symlink(target, path).expect("links");
+    };
+    let mut outwards = project("");
+    let secret = outwards.directory().join("token");
+    std::fs::write(&secret, "hunter2\n").expect("writes");
+    link(&secret, &outwards);
+    let output = assert_fails(
+        &mut outwards,
+        2,
+        &["`b2i.toml`", "leads out of the project", &secret.display().to_string()],
+    );
+    assert!(!output.stderr.contains("hunter2"), "{}", output.stderr);
+
+    // Within the project, a link is as good as a file.
+    let mut inwards = project("");
+    std::fs::write(inwards.directory().join("work/own.toml"), "[build]\nports = [\"80\"]").expect("writes");
+    link(std::path::Path::new("own.toml"), &inwards);
+    assert_eq!(inwards.run().code, Some(0));
+}
+
+#[test]
 fn template_directories_stay_in_the_project() {
     for directory in ["/etc", "../outside", "templates/../../outside"] {
         let mut command = project(&format!("[templates]\ndirectories = [\"{directory}\"]"));
