@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::failure::CliError;
 use crate::failure::FailureKind;
+use crate::fs::open_descriptor;
 
 /// Writes `content` to `path` by way of a temporary file beside it, so that a reader never sees half of it.
 ///
@@ -16,6 +17,10 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::file(FailureKind::Image, format!("cannot write `{}`", path.display()), error)
     };
+    // What a process has open, as `/dev/stdout`: another file in its place would be read by nobody.
+    if let Some(mut file) = open_descriptor(path).map_err(failed)? {
+        return file.write_all(content).map_err(failed);
+    }
     // Through a symbolic link, not over it.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {

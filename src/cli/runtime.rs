@@ -45,7 +45,12 @@ impl Runtime {
             let stopped = tokio::select! {
                 // Finished work is finished, also when a signal comes at the same moment.
                 biased;
-                result = work => return result.map_err(Into::into),
+                result = work => {
+                    if result.is_err() {
+                        road::clean_up_files(surroundings);
+                    }
+                    return result.map_err(Into::into);
+                }
                 stopped = self.signals.end() => stopped,
             };
             clean_up(surroundings).await;

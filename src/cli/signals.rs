@@ -167,19 +167,42 @@ mod unix {
     pub(super) struct Sources {
         interrupt: Source,
         terminate: Source,
+        /// The terminal is gone; none if b2i was started to outlive it, as `nohup` starts programs.
+        hang_up: Option<Source>,
         quit: Source,
         user_1: Source,
         user_2: Source,
+        /// A file became larger than `ulimit -f` allows. Never waited for: with a handler, the write fails and says so,
+        /// where the signal would have ended b2i without a word and without a clean-up.
+        _file_size: Source,
     }
 
     pub(super) fn sources() -> std::io::Result<Sources> {
         Ok(Sources {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
             quit: signal(SignalKind::quit())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
+    }
+
+    /// Whether the signal was ignored when b2i was started, which only Linux tells: elsewhere the system's way stays.
+    fn ignores_hang_up() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        // The lowest bit is that of signal 1.
+        mask.is_none_or(|mask| mask & 1 == 1)
+    }
+
+    async fn hung_up(source: &mut Option<Source>) {
+        match source {
+            Some(source) => drop(source.recv().await),
+            None => std::future::pending().await,
+        }
     }
 
     impl Sources {
@@ -187,6 +210,7 @@ mod unix {
             tokio::select! {
                 _ = self.interrupt.recv() => Signal { name: "SIGINT", exit_code: Some(130) },
                 _ = self.terminate.recv() => Signal { name: "SIGTERM", exit_code: Some(143) },
+                () = hung_up(&mut self.hang_up) => Signal { name: "SIGHUP", exit_code: Some(129) },
                 _ = self.quit.recv() => Signal { name: "SIGQUIT", exit_code: Some(131) },
                 _ = self.user_1.recv() => Signal { name: "SIGUSR1", exit_code: None },
                 _ = self.user_2.recv() => Signal { name: "SIGUSR2", exit_code: None },

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::descriptor::open_descriptor;
 use super::error::FileError;
 use super::lease::Lease;
 
@@ -22,19 +23,25 @@ pub struct AtomicFile {
 impl AtomicFile {
     /// Starts writing `target` with mode `mode`, or what the umask leaves of 0666.
     ///
-    /// A symbolic link is followed and stays. An existing pipe or character device is written directly.
+    /// A symbolic link is followed and stays. An existing pipe or character device is written directly, and so is what a
+    /// process has open, such as `/dev/stdout` and `/dev/fd/3`.
     ///
     /// # Errors
     /// [`FileError`] if the target is a directory, socket or block device, or the file cannot be created.
     pub fn create(target: &Path, mode: Option<u32>, lease: &Lease) -> Result<Self, FileError> {
+        let opened = open_descriptor(target).map_err(|error| FileError::new("open", target, error))?;
+        if let Some(file) = opened {
+            return Ok(Self { file, target: target.to_owned(), partial: None, written: 0 });
+        }
         let target = resolve(target)?;
         if let Some(file) = open_special(&target)? {
             return Ok(Self { file, target, partial: None, written: 0 });
         }
         let partial = lease.partial_path(&target);
-        lease.will_create(&partial)?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial);
-        let file = file.map_err(|error| FileError::new("create", &target, error))?;
+        let file = lease.create(&partial, || {
+            let file = OpenOptions::new().write(true).create_new(true).open(&partial);
+            file.map_err(|error| FileError::new("create", &target, error))
+        })?;
         let created = Self { file, target, partial: Some(partial), written: 0 };
         #[cfg(unix)]
         if let Some(mode) = mode {

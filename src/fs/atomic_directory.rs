@@ -26,8 +26,9 @@ impl AtomicDirectory {
             fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
         }
         let partial = lease.partial_path(&target);
-        lease.will_create(&partial)?;
-        fs::create_dir(&partial).map_err(|error| FileError::new("create", &target, error))?;
+        lease.create(&partial, || {
+            fs::create_dir(&partial).map_err(|error| FileError::new("create", &target, error))
+        })?;
         Ok(Self { target, partial })
     }
 

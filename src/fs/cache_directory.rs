@@ -27,7 +27,7 @@ impl CacheDirectory {
     /// [`FileError`] if it cannot be created, is no directory, belongs to another user, or can be written by others.
     pub fn open(root: &Path) -> Result<Self, FileError> {
         let root = std::path::absolute(root).map_err(|error| FileError::new("resolve", root, error))?;
-        create_private_directory(&root)?;
+        create_private_directory(&root).map_err(not_the_cache)?;
         check_owner(&root)?;
         let tag = root.join("CACHEDIR.TAG");
         match fs::OpenOptions::new().write(true).create_new(true).open(&tag) {
@@ -69,6 +69,18 @@ pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| FileError::new("create the directory", path, error))
+}
+
+/// A home directory that this user cannot write to is no fault of the disk, and there is a way out.
+fn not_the_cache(error: FileError) -> FileError {
+    match error {
+        FileError::System { path, source, .. } => FileError::Refused {
+            path,
+            reason: format!("cannot be the cache: it cannot be created: {source}"),
+            hint: Some("name another place with `--cache-dir DIR` or B2I_CACHE_DIR".to_owned()),
+        },
+        other => other,
+    }
 }
 
 /// Refuses a directory that another user owns or may write to: they could put false bytes into it.

@@ -82,6 +82,9 @@ impl Failure for FileError {
                 )]
             }
             Self::Refused { hint, .. } => hint.iter().cloned().collect(),
+            Self::System { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                vec!["raise the limit of this process's files (`ulimit -f`)".into()]
+            }
             Self::System { .. } => Vec::new(),
         }
     }

@@ -169,25 +169,32 @@ pub async fn plan(request: &Request, surroundings: &Surroundings) -> Result<Plan
     }
 }
 
-/// Removes what the interrupted call left behind in the daemon, in at most `limit`; files go with the lease.
+/// Removes what the interrupted call left behind: in the daemon, in at most `limit`, and its files.
 ///
 /// The lease is given up only if that worked; otherwise a later run finds it and tries again.
 pub async fn clean_up_after_signal(surroundings: &Surroundings, limit: Duration) {
     // A daemon that was not found has nothing of this run.
-    let (Some(lease), Some(daemon)) = (surroundings.taken_lease(), surroundings.found_daemon()) else {
-        return;
-    };
-    // What the daemon was asked to make last would otherwise be there after everything was removed.
-    let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
-    let leases = [lease.id().to_owned()];
-    let removing = crate::store::daemon::remove_leftovers(&daemon, &leases);
-    let removed = tokio::time::timeout(limit / 2, removing).await;
-    if !settled || !matches!(removed, Ok(Ok(()))) {
-        tracing::warn!(
-            settled,
-            ?removed,
-            "something of this run may stay in the daemon; a later run removes it"
-        );
-        surroundings.keep_lease();
+    if let (Some(lease), Some(daemon)) = (surroundings.taken_lease(), surroundings.found_daemon()) {
+        // What the daemon was asked to make last would otherwise be there after everything was removed.
+        let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
+        let leases = [lease.id().to_owned()];
+        let removing = crate::store::daemon::remove_leftovers(&daemon, &leases);
+        let removed = tokio::time::timeout(limit / 2, removing).await;
+        if !settled || !matches!(removed, Ok(Ok(()))) {
+            tracing::warn!(
+                settled,
+                ?removed,
+                "something of this run may stay in the daemon; a later run removes it"
+            );
+            surroundings.keep_lease();
+        }
+    }
+    clean_up_files(surroundings);
+}
+
+/// Removes the files of a call that has ended, also if threads of it are still at work: they end with the process.
+pub fn clean_up_files(surroundings: &Surroundings) {
+    if let Some(lease) = surroundings.taken_lease() {
+        lease.release();
     }
 }

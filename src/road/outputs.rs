@@ -252,9 +252,11 @@ impl StageWork<'_> {
             BaseLayers::Described(_) => self.unpack_for_archive(&image.base).await?,
             _ => self.base_files(image).await?,
         };
-        let mut out = AtomicFile::create(path, None, &self.work.prepared.lease).map_err(Error::Output)?;
         let (image, tags) = (image.clone(), self.tags().to_vec());
+        let (path, lease) = (path.to_owned(), self.work.prepared.lease.clone());
         let written = blocking(move || {
+            // Opening a pipe waits for its reader.
+            let mut out = AtomicFile::create(&path, None, &lease).map_err(Error::Output)?;
             let written = write_archive(&image, &files, &tags, &mut out);
             let written = written.map_err(|error| with_path(error, &out))?;
             out.commit().map_err(Error::Output)?;
@@ -296,9 +298,10 @@ impl StageWork<'_> {
         files: Vec<LayerFile>,
         path: &Path,
     ) -> Result<(), Error> {
-        let mut out = AtomicFile::create(path, None, &self.work.prepared.lease).map_err(Error::Output)?;
         let (config, tags) = (config.clone(), self.tags().to_vec());
+        let (path, lease) = (path.to_owned(), self.work.prepared.lease.clone());
         blocking(move || {
+            let mut out = AtomicFile::create(&path, None, &lease).map_err(Error::Output)?;
             let names: Vec<String> = tags.iter().map(ImageReference::familiar).collect();
             let written = write_from_files(&config, &files, &names, &mut out);
             written.map_err(|error| with_path(error, &out))?;

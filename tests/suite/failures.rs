@@ -6,6 +6,7 @@ mod disk;
 mod downloads;
 mod inputs;
 mod kills;
+mod limits;
 mod project;
 mod signals;
 

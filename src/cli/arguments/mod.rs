@@ -69,7 +69,8 @@ Exit codes:
   2  usage or configuration             7  writing the image
   3  the input was not fetched or read  8  publishing the image
   4  nothing that can be packaged       9  no engine or daemon
-  130, 143  interrupted, terminated     --run: the program's own
+  129, 130, 143  hung up, interrupted,  --run: the program's own
+                 terminated
 
 Type `b2i COMMAND --help` for a command's options and examples.";
 

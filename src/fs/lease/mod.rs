@@ -39,6 +39,8 @@ pub struct Lease {
 struct State {
     /// Whether the lease's file outlives the run.
     is_left: bool,
+    /// Whether the run gives everything back: what is still at work may create nothing more.
+    is_released: bool,
     file: File,
     partial: Vec<PathBuf>,
 }
@@ -64,7 +66,7 @@ impl Lease {
             cache,
             temporary,
             path,
-            state: Mutex::new(State { is_left: false, file, partial: Vec::new() }),
+            state: Mutex::new(State { is_left: false, is_released: false, file, partial: Vec::new() }),
         };
         create_private_directory(&lease.temporary)?;
         tracing::debug!(id = lease.id, cache = %lease.cache.root().display(), "took a lease");
@@ -94,27 +96,33 @@ impl Lease {
         target.with_file_name(format!(".{kept}{}", partial_suffix(&self.id)))
     }
 
-    /// Records that `path`, which [`Lease::partial_path`] named, is about to be created outside the cache.
+    /// Creates `path`, which [`Lease::partial_path`] named, outside the cache: it is recorded first, and `make` makes it.
     ///
     /// # Errors
-    /// [`FileError`] if `path` does not carry the lease's id, or the record cannot be written.
-    pub fn will_create(&self, path: &Path) -> Result<(), FileError> {
+    /// [`FileError`] if `path` does not carry the lease's id, the lease is released, the record cannot be written, or
+    /// `make` fails.
+    pub fn create<T>(
+        &self,
+        path: &Path,
+        make: impl FnOnce() -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
         let path = std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))?;
+        let refused = |path, reason: &str| FileError::Refused { path, reason: reason.to_owned(), hint: None };
         if !belongs_to(&path, &self.id) {
-            return Err(FileError::Refused {
-                path,
-                reason: "does not carry the lease's id, so it could not be cleaned up safely".to_owned(),
-                hint: None,
-            });
+            return Err(refused(path, "does not carry the lease's id, so it could not be cleaned up safely"));
         }
         let line = format!("{}\n", percent_encode(path.as_os_str().as_encoded_bytes(), ESCAPED));
+        // Held until it is made: what is recorded is there or will never be when the lease is released.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.is_released {
+            return Err(refused(path, "is not made any more: the run has ended"));
+        }
         state
             .file
             .write_all(line.as_bytes())
             .map_err(|error| FileError::new("write to", &self.path, error))?;
         state.partial.push(path);
-        Ok(())
+        make()
     }
 
     /// Leaves the lease's file behind, without a run that holds it: a daemon may still have something of this run,
@@ -122,15 +130,24 @@ impl Lease {
     pub fn leave(&self) {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_left = true;
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// Removes what is the lease's, and the lease, as its end does: threads that nobody waits for may have it until the
+    /// process ends.
+    pub fn release(&self) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if std::mem::replace(&mut state.is_released, true) {
+            return;
+        }
         // The lease file goes last: whatever could not be removed is found by a later run.
         if remove_all(&self.temporary, &state.partial, &self.id).is_ok() && !state.is_left {
             drop(fs::remove_file(&self.path));
         }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

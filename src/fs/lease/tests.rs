@@ -19,7 +19,7 @@ fn cleans_up_after_itself() {
         partial.file_name().and_then(|name| name.to_str()),
         Some(format!(".app.tar.b2i-{}.partial", lease.id()).as_str())
     );
-    lease.will_create(&partial).expect("records");
+    lease.create(&partial, || Ok(())).expect("records");
     fs::write(&partial, "x").expect("writes");
     fs::write(lease.temporary_directory().join("a"), "x").expect("writes");
     assert!(abandoned(cache.path()).is_empty(), "a live lease is nobody else's");
@@ -27,6 +27,22 @@ fn cleans_up_after_itself() {
     assert!(!partial.exists());
     assert_eq!(fs::read_dir(cache.path().join("tmp")).expect("lists").count(), 0);
     assert_eq!(fs::read_dir(cache.path().join("leases")).expect("lists").count(), 0);
+}
+
+#[test]
+fn what_is_released_is_gone_while_somebody_still_has_the_lease() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    let outside = tempfile::tempdir().expect("temporary directory");
+    let lease = Lease::acquire(cache.path()).expect("acquires");
+    let partial = lease.partial_path(&outside.path().join("app.tar"));
+    let write = || fs::write(&partial, "x").map_err(|error| FileError::new("write to", &partial, error));
+    lease.create(&partial, write).expect("creates");
+    lease.release();
+    assert!(!partial.exists() && !lease.temporary_directory().exists());
+    assert_eq!(fs::read_dir(cache.path().join("leases")).expect("lists").count(), 0);
+    // A thread that goes on for a moment makes nothing that would stay.
+    lease.create(&partial, write).expect_err("refused");
+    assert!(!partial.exists());
 }
 
 #[test]
@@ -38,7 +54,7 @@ fn a_later_run_cleans_up_after_a_killed_one_and_touches_nothing_else() {
     let id = killed.id().to_owned();
     let temporary = killed.temporary_directory().to_owned();
     let partial = killed.partial_path(&outside.path().join("a\nb%.tar"));
-    killed.will_create(&partial).expect("records");
+    killed.create(&partial, || Ok(())).expect("records");
     fs::create_dir_all(partial.join("blobs")).expect("creates");
     kill(killed);
 
@@ -59,7 +75,7 @@ fn never_removes_what_does_not_carry_the_id() {
     let precious = cache.path().join("precious");
     fs::write(&precious, "x").expect("writes");
     let lease = Lease::acquire(cache.path()).expect("acquires");
-    lease.will_create(&precious).expect_err("refused");
+    lease.create(&precious, || Ok(())).expect_err("refused");
     let line = format!("{}\n", precious.display());
     lease.state.lock().expect("not poisoned").file.write_all(line.as_bytes()).expect("writes");
     kill(lease);

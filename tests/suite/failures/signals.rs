@@ -161,8 +161,11 @@ fn while_a_large_layer_goes_into_the_daemon() {
 
 #[test]
 fn while_an_archive_is_written() {
-    for signal in [Signal::INT, Signal::TERM] {
-        let command = B2iCommand::new().args(["build", "large", "--output", "docker-archive:out/image.tar"]);
+    for (signal, kind) in
+        [(Signal::INT, "docker-archive"), (Signal::TERM, "docker-archive"), (Signal::TERM, "oci-archive")]
+    {
+        let output = format!("{kind}:out/image.tar");
+        let command = B2iCommand::new().args(["build", "large", "--output", &output]);
         large_program(&command);
         let out = command.directory().join("work/out");
         std::fs::create_dir(&out).expect("writes");
@@ -173,6 +176,18 @@ fn while_an_archive_is_written() {
         assert_eq!(files(&out), ["image.tar"]);
         assert_eq!(std::fs::read_to_string(out.join("image.tar")).expect("reads"), "old");
     }
+}
+
+#[test]
+fn while_a_layout_is_written() {
+    let command = B2iCommand::new().args(["build", "large", "--output", "oci:out"]);
+    large_program(&command);
+    let blobs = command.directory().join("work/out/blobs/sha256");
+    let partial = || files(&blobs).into_iter().filter(|name| name.ends_with(".partial")).collect::<Vec<_>>();
+    let mut running = command.spawn();
+    running.wait_until("a temporary file", |_| !partial().is_empty());
+    stop(&command, running, Signal::INT, "layout");
+    assert_eq!(partial(), [""; 0]);
 }
 
 #[test]
