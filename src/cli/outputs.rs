@@ -3,10 +3,11 @@
 //! Must not write any of them.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::arguments::build::BuildArguments;
 use super::failure::CliError;
+use crate::fs::place;
 use crate::image::ImageReference;
 use crate::request::Output;
 
@@ -17,9 +18,16 @@ use crate::request::Output;
 pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
     let mut files: HashSet<PathBuf> = HashSet::new();
     let written = &arguments.output;
-    files.extend(written.iidfile.clone());
-    if let Some(path) = &written.metadata_file {
-        once(&mut files, path.clone(), "--metadata-file")?;
+    let read: Vec<PathBuf> = arguments.artifacts.iter().map(|artifact| place(Path::new(artifact))).collect();
+    let beside = [("--iidfile", &written.iidfile), ("--metadata-file", &written.metadata_file)];
+    for (flag, path) in beside {
+        let Some(path) = path else { continue };
+        if read.contains(&place(path)) {
+            let message = format!("`{}` is to be written ({flag}), and it is what is read", path.display());
+            return Err(CliError::usage(message).with_hint("name another file"));
+        }
+        check_directory(path, flag)?;
+        once(&mut files, path, flag)?;
     }
     places(&written.output, written.push, &arguments.image.tag, files)
 }
@@ -52,8 +60,7 @@ fn places(
             Output::Docker | Output::Registry if outputs.contains(&output) => continue,
             Output::Docker | Output::Registry => {}
             Output::DockerArchive { path } | Output::OciArchive { path } | Output::OciDirectory { path } => {
-                // The paths live as long as the arguments.
-                once(&mut files, path.clone(), "--output")?;
+                once(&mut files, path, "--output")?;
             }
         }
         outputs.push(output);
@@ -68,6 +75,12 @@ fn places(
 fn output(text: &str) -> Result<Output, CliError> {
     let with_path = text.split_once(':').filter(|(_, path)| !path.is_empty());
     match (text, with_path) {
+        (_, Some(("docker-archive" | "oci-archive", "-"))) => Err(CliError::usage(format!(
+            "`{text}`: the standard output is for the result's name and digest"
+        ))
+        .with_hint(
+            "write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name",
+        )),
         ("docker", _) => Ok(Output::Docker),
         ("registry", _) => Ok(Output::Registry),
         (_, Some(("docker-archive", path))) => Ok(Output::DockerArchive { path: path.into() }),
@@ -97,10 +110,24 @@ fn check_pushable(tags: &[ImageReference]) -> Result<(), CliError> {
     }
 }
 
-fn once(files: &mut HashSet<PathBuf>, path: PathBuf, flag: &str) -> Result<(), CliError> {
-    let shown = path.display().to_string();
-    if files.insert(path) {
+/// A file that nothing can make should not be found out when the image is published.
+fn check_directory(path: &Path, flag: &str) -> Result<(), CliError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let reason = if path.is_dir() {
+        "it is a directory".to_owned()
+    } else if !directory.is_dir() {
+        format!("there is no directory `{}`", directory.display())
+    } else {
+        return Ok(());
+    };
+    Err(CliError::usage(format!("`{}` cannot be written ({flag}): {reason}", path.display())))
+}
+
+/// Refuses a second result in one file. Devices and pipes, such as `/dev/null`, keep nothing that could be lost.
+fn once(files: &mut HashSet<PathBuf>, path: &Path, flag: &str) -> Result<(), CliError> {
+    let keeps_nothing = path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
+    if keeps_nothing || files.insert(place(path)) {
         return Ok(());
     }
-    Err(CliError::usage(format!("`{shown}` is to be written twice ({flag})")))
+    Err(CliError::usage(format!("`{}` is to be written twice ({flag})", path.display())))
 }

@@ -10,6 +10,7 @@ pub mod descriptor;
 pub mod error;
 pub(crate) mod file_name;
 pub mod lease;
+pub mod place;
 pub mod stamp;
 pub mod unpack;
 
@@ -20,5 +21,6 @@ pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use descriptor::open_descriptor;
 pub use error::FileError;
 pub use lease::Lease;
+pub use place::place;
 pub use stamp::FileStamp;
 pub use unpack::{TreeLimits, TreeWriter, UnpackError};

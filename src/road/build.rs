@@ -8,7 +8,7 @@ use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::sandbox::RunnableImage;
 use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
-use super::{Built, BuiltImage, BuiltSources, Error, Surroundings};
+use super::{Built, BuiltImage, BuiltSources, Error, Surroundings, own_input};
 use crate::image::{Digest, Platform};
 use crate::input::Artifact;
 use crate::plan::{Assembly, SourceStage, Takes};
@@ -22,10 +22,23 @@ use crate::store::registry::Registries;
 /// # Errors
 /// [`Error`] of the step that failed; nothing half-made stays behind.
 pub async fn build(request: &Request, surroundings: &Surroundings) -> Result<Built, Error> {
+    // Before anything is fetched or built; an output that nobody named is looked at when it is planned.
+    own_input::check(request, &request.outputs)?;
+    check_offline(request)?;
     if let Some(wanted) = &request.source_build {
         return super::source::build(request, wanted, surroundings).await;
     }
     build_prepared(request, prepare(request, surroundings).await?, None, surroundings).await
+}
+
+/// Pushing needs the network that is forbidden, whether or not the registry has everything.
+fn check_offline(request: &Request) -> Result<(), Error> {
+    match request.tags.first() {
+        Some(tag) if request.offline && request.outputs.contains(&Output::Registry) => {
+            Err(Error::OfflinePush { name: tag.familiar() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Builds the image of an artifact that was built from sources.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::outputs::blocking;
 use super::{Error, Surroundings};
 use crate::events::Step;
-use crate::fs::{AtomicFile, Lease};
+use crate::fs::{AtomicFile, Lease, place};
 use crate::image::compression::Compression;
 use crate::image::{Descriptor, Digest, ImageReference, Platform};
 use crate::request::PullPolicy;
@@ -104,6 +104,7 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
         }
         _ => {}
     }
+    check_place(request)?;
     let lease = surroundings.lease()?;
     let found = find(request, &lease, surroundings).await?;
     let events = &surroundings.events;
@@ -142,6 +143,21 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
             Ok(root.digest)
         }
         ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => Err(refused()),
+    }
+}
+
+/// An archive that is replaced loses what is not copied: other names and platforms.
+fn check_place(request: &CopyRequest) -> Result<(), Error> {
+    let (ImageLocation::OciArchive(LayoutReference { path: read, .. }) | ImageLocation::DockerArchive(read)) =
+        &request.source
+    else {
+        return Ok(());
+    };
+    match &request.destination {
+        ImageLocation::OciArchive(written) if place(&written.path) == place(read) => {
+            Err(Error::OwnInput { path: written.path.display().to_string() })
+        }
+        _ => Ok(()),
     }
 }
 

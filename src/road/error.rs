@@ -123,6 +123,18 @@ pub enum Error {
     /// A network that the program which `--run` is to start cannot have. Nothing was built.
     #[error("`--run` starts the program in the sandbox, as no daemon gets the image: {0}")]
     ProgramNetwork(SandboxError),
+    /// A push without network.
+    #[error("`{name}` is in a registry, and the network is not used (`--offline`)")]
+    OfflinePush {
+        /// The first name.
+        name: String,
+    },
+    /// A result that would replace what it is made of.
+    #[error("`{path}` is to be written, and it is what is read")]
+    OwnInput {
+        /// The file.
+        path: String,
+    },
     /// A directory that is to be written to is not empty.
     #[error("`{directory}` is there already and not empty")]
     NotEmpty {
@@ -395,6 +407,8 @@ impl Failure for Error {
             ],
             Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
             Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
+            Self::OfflinePush { .. } => vec!["write to `oci:DIR` now, and `b2i copy` it when there is a network".into()],
+            Self::OwnInput { .. } => vec!["name another file: `--output docker-archive:FILE`".into()],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
             Self::Layer(_) => vec!["give one of them another destination: `--add SRC:DEST`".into()],
             _ => Vec::new(),

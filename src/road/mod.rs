@@ -17,6 +17,7 @@ mod known;
 mod layouts;
 mod login;
 mod outputs;
+mod own_input;
 mod prepare;
 mod rebuild;
 mod run;

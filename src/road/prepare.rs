@@ -8,7 +8,7 @@ use super::check_jar::check_jar;
 use super::run::check_network;
 use super::sandbox::sandbox_settings;
 use super::source::check_declared;
-use super::{Error, Surroundings};
+use super::{Error, Surroundings, own_input};
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::{DetectOptions, Facts, detect};
@@ -214,6 +214,9 @@ async fn prepare_given(
         check_network(request, plan.outputs.iter().any(|planned| planned.output == Output::Docker))?;
     }
     plan.warnings.extend(targets.warning);
+    if purpose == Purpose::Building {
+        own_input::check(request, plan.outputs.iter().map(|planned| &planned.output))?;
+    }
     tell(&plan, step, surroundings);
     Ok(Prepared { lease, daemon, plan, images })
 }

@@ -234,6 +234,7 @@ fn usage_errors_say_what_to_do() {
     for arguments in [
         &["build", "app.jar", "-o", "registry:x"][..],
         &["build", "app.jar", "-o", "docker-archive:a.tar", "-o", "docker-archive:a.tar"],
+        &["build", "app.jar", "-o", "docker-archive:-"],
         &["build", "app.jar", "--env", "ARGS=x", "--", "y"],
         &["build", "app.jar", "--env-file", "bad.env"],
         &["build", "app.jar", "--env-file", "missing.env"],
@@ -262,6 +263,10 @@ fn usage_errors_say_what_to_do() {
     hint: write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE
 
     error: `a.tar` is to be written twice (--output)
+
+    error: `docker-archive:-`: the standard output is for the result's name and digest
+
+    hint: write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name
 
     error: `--env ARGS` and arguments after `--` say the same thing twice
 

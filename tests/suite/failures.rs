@@ -7,6 +7,7 @@ mod downloads;
 mod inputs;
 mod kills;
 mod limits;
+mod outputs;
 mod project;
 mod signals;
 

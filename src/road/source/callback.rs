@@ -24,6 +24,7 @@ pub(super) async fn tell(
     url: &Url,
     success: bool,
     labels: &BTreeMap<String, String>,
+    offline: bool,
     surroundings: &Surroundings,
 ) {
     let body = serde_json::json!({"success": success, "labels": labels}).to_string();
@@ -31,6 +32,9 @@ pub(super) async fn tell(
         let message = format!("`{}` was not told how the build ended: {reason}", shown_url(url));
         surroundings.events.warning(message, None);
     };
+    if offline {
+        return warn("the network is not used (`--offline`)".to_owned());
+    }
     let client = match client(&surroundings.registry.network, ClientSetup::default()) {
         Ok(client) => client,
         Err(error) => return warn(error.to_string()),

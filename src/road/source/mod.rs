@@ -33,6 +33,7 @@ use crate::plan::{
     EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
 };
 use crate::request::{Output, Request};
+use crate::road::own_input;
 use crate::source_build::SourceBuildRequest;
 
 /// Plans a source build. The image's own stage is there only if it does not depend on what comes of the sources.
@@ -109,6 +110,7 @@ pub(super) async fn build(
     let prepared = prepare::prepare(request, wanted, surroundings).await?;
     // What contradicts itself should not cost a build.
     let plan = plan_to_carry_out(request, wanted, &prepared)?;
+    own_input::check(request, plan.outputs.iter().map(|planned| &planned.output))?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
     let replaced = removal::replaced(request, wanted, &prepared).await?;
     let built = carry_out(request, wanted, prepared, plan, surroundings).await;
@@ -117,7 +119,8 @@ pub(super) async fn build(
     }
     if let Some(url) = &wanted.callback {
         let none = std::collections::BTreeMap::new();
-        callback::tell(url, built.is_ok(), if built.is_ok() { &labels } else { &none }, surroundings).await;
+        let labels = if built.is_ok() { &labels } else { &none };
+        callback::tell(url, built.is_ok(), labels, request.offline, surroundings).await;
     }
     built
 }

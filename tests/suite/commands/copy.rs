@@ -154,6 +154,11 @@ fn what_cannot_be_copied_is_said_so() {
         let failed = ended(&mut copy(&[source, destination]), code);
         assert!(failed.stderr.contains(part), "{source}: {}", failed.stderr);
     }
+    // The other images of the archive would be gone.
+    let own = format!("{text}.tar");
+    std::fs::copy(text.as_str(), &own).expect("copies");
+    let failed = ended(&mut copy(&[&format!("oci-archive:{own}:one"), &format!("oci-archive:{own}:two")]), 2);
+    assert!(failed.stderr.contains("it is what is read"), "{}", failed.stderr);
     let failed = ended(&mut copy(&[&target, &target, "--offline"]), 2);
     assert!(failed.stderr.contains("--offline"), "{}", failed.stderr);
 }

@@ -79,3 +79,22 @@ fn the_end_is_posted_whole_on_every_try() {
         assert!(bodies[0].contains("\"success\":false"), "{bodies:?}");
     });
 }
+
+#[test]
+fn without_network_nobody_is_told_and_that_is_said() {
+    let sources = Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program .");
+    let daemon = TestEnvironment::get().docker();
+    let (url, bodies) = receiver(0);
+    let name = daemon.owned_image("callback");
+    let mut command = B2iCommand::new().daemon(&daemon).env("B2I_OFFLINE", "true");
+    command = command.args(["s2i", "build", "--copy", "--callback-url", &url]).arg(sources.path());
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let output = command.args([builder.as_str(), name.reference()]).run();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("was not told") && output.stderr.contains("`--offline`"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(bodies.try_iter().count(), 0);
+}
