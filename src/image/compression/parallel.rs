@@ -150,9 +150,16 @@ impl<W: Write> Write for ParallelWriter<W> {
 fn start(workers: usize, method: Method) -> io::Result<Sender<Job>> {
     let (sender, receiver) = mpsc::channel::<Job>();
     let receiver = Arc::new(Mutex::new(receiver));
-    for _ in 0..workers {
+    for number in 0..workers {
         let receiver = receiver.clone();
-        std::thread::Builder::new().name("compress".into()).spawn(move || work(&receiver, method))?;
+        let started =
+            std::thread::Builder::new().name("compress".into()).spawn(move || work(&receiver, method));
+        match started {
+            Ok(_) => {}
+            Err(error) if number == 0 => return Err(error),
+            // The system gives no more: those that there are do it, and the bytes are the same.
+            Err(_) => break,
+        }
     }
     Ok(sender)
 }

@@ -81,9 +81,15 @@ impl<'a> Directory<'a> {
     ) -> Result<WrittenLayout, LayoutError> {
         let base = pieces.base(base_files)?;
         let (base, new) = std::thread::scope(|scope| {
-            let base = scope.spawn(|| self.store_base(pieces, &base));
+            let store_base = || self.store_base(pieces, &base);
+            let beside = std::thread::Builder::new().spawn_scoped(scope, store_base);
             let new = pieces.new_layer().map(|piece| self.store_new(pieces, piece, options)).transpose();
-            (base.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), new)
+            let base = match beside {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // The system gives no thread: one after the other, then.
+                Err(_) => store_base(),
+            };
+            (base, new)
         });
         let finished = pieces.finish(base?, new?)?;
         self.store_bytes(&finished.config, &finished.config_bytes)?;
@@ -150,9 +156,13 @@ impl<'a> Directory<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..FETCHED_AT_ONCE.min(base.len()) {
-                scope.spawn(work);
+            // This thread is one of them, and the only one if the system gives no more.
+            for _ in 1..FETCHED_AT_ONCE.min(base.len()) {
+                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
+            work();
         });
         let results =
             results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
