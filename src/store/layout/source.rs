@@ -167,7 +167,23 @@ impl Layout {
                 index.manifests = found.into_iter().cloned().collect();
                 self.for_platform(&index, platform).cloned()
             }
-            [..] => Err(self.not_found(&format!("{} images", found.len()), clause())),
+            [..] => Err(self.ambiguous(&found, reference)),
+        }
+    }
+
+    /// Each of them has a digest that means no other.
+    fn ambiguous(&self, found: &[&Descriptor], reference: &LayoutReference) -> LayoutError {
+        let path = self.store.path();
+        let by_digest =
+            |entry: &&Descriptor| format!("{} (`{}@{}`)", self.name_of(entry), path.display(), entry.digest);
+        LayoutError::NotFound {
+            path: path.to_owned(),
+            wanted: match &reference.tag {
+                Some(tag) => format!("are named `{tag}`"),
+                None => "can be meant without a name".into(),
+            },
+            found: format!("{} images", found.len()),
+            names: found.iter().map(by_digest).collect(),
         }
     }
 

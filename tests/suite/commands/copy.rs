@@ -162,3 +162,37 @@ fn what_cannot_be_copied_is_said_so() {
     let failed = ended(&mut copy(&[&target, &target, "--offline"]), 2);
     assert!(failed.stderr.contains("--offline"), "{}", failed.stderr);
 }
+
+#[test]
+fn two_images_of_one_tag_are_told_apart_by_their_digests() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = TestEnvironment::get().fixture("program").display().to_string();
+    let layout = format!("oci:{}", directory.path().join("both").display());
+    let built: Vec<String> = ["one/app:1", "two/app:1"]
+        .iter()
+        .map(|tag| {
+            ended(
+                &mut B2iCommand::new().args([
+                    "build",
+                    &program,
+                    "-t",
+                    tag,
+                    "--label",
+                    &format!("name={tag}"),
+                    "-o",
+                    &layout,
+                ]),
+                0,
+            )
+        })
+        .map(|output| output.stdout.split_whitespace().nth(1).expect("a digest").to_owned())
+        .collect();
+    let target = format!("oci:{}", directory.path().join("chosen").display());
+    let failed = ended(&mut copy(&[&format!("{layout}:1"), &target]), 5);
+    assert!(failed.stderr.contains("has 2 images that are named `1`"), "{}", failed.stderr);
+    let second = format!("{layout}@{}", built[1]);
+    let shown = second.strip_prefix("oci:").expect("it begins so");
+    assert!(failed.stderr.contains(&format!("two/app:1 (`{shown}`)")), "{}", failed.stderr);
+    let copied = ended(&mut copy(&[&second, &target]), 0);
+    assert!(copied.stdout.contains(&built[1]), "{}", copied.stdout);
+}
