@@ -227,9 +227,8 @@ impl Failure for BuilderError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::UnknownTemplate { name, nearest, .. } => {
-                let image = format!(
-                    "for an image of that name, write it in full: `--builder docker.io/library/{name}`"
-                );
+                let image =
+                    format!("for an image of that name, write it in full: `docker.io/library/{name}`");
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([image]).collect()
             }
             Self::UnknownVersion { template, nearest, .. } => {

@@ -51,7 +51,7 @@ pub enum InputError {
         archive: bool,
     },
     /// `--as source`.
-    #[error("`{shown}` cannot be built from source: this version of b2i packages finished artifacts only")]
+    #[error("`{shown}` is to be taken as sources, and what they become is known when they are built")]
     SourceBuild {
         /// The input.
         shown: String,
@@ -145,12 +145,12 @@ impl Failure for InputError {
             }
             Self::NotAFile { what: "a pipe", .. } => "read it as standard input: `b2i build - < PIPE`",
             Self::SourceTree { archive: true, .. } => {
-                "builds from source are not in this version; `--as artifact` looks for a finished artifact in it"
+                "`b2i build --as source` builds it; `--as artifact` looks for a finished artifact in it"
             }
             Self::SourceTree { .. } => {
-                "builds from source are not in this version; build it and name the artifact"
+                "`b2i build`, with nothing beside it, builds it; else name the file that its own tools made"
             }
-            Self::SourceBuild { .. } => "build it with its own tools and give b2i the artifact",
+            Self::SourceBuild { .. } => "`b2i build --as source` builds it",
             Self::Changed { .. } => "wait until whatever writes it has finished, then try again",
             Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
             Self::DigestMismatch { .. } => {

@@ -220,6 +220,32 @@ fn long_help_names_every_variable_and_exit_code() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let sandbox = Sandbox::new();
+    for (typed, means) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "build"], &["build", "--help"]),
+        (&["help", "cache", "prune"], &["cache", "prune", "--help"]),
+        (&["s2i", "help"], &["s2i", "--help"]),
+        (&["s2i", "help", "build"], &["s2i", "build", "--help"]),
+    ] {
+        let (typed_ended, ended) = (sandbox.run(typed), sandbox.run(means));
+        assert_eq!((typed_ended.code, typed_ended.stderr.as_str()), (0, ""), "{typed:?}");
+        assert_eq!(typed_ended.stdout, ended.stdout, "{typed:?}");
+    }
+    assert_eq!(sandbox.run(&["help", "nonsense"]).code, 2);
+}
+
+#[test]
+fn s2is_flags_are_not_called_b2is_own() {
+    let help = Sandbox::new().run(&["s2i", "build", "--help"]).stdout;
+    let own = help.split("b2i's own flags:").nth(1).expect("a heading");
+    let own = own.split("Global flags:").next().expect("a part");
+    let flags = own.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('-')));
+    assert_eq!(flags.collect::<Vec<_>>(), ["--output", "--push"], "{help}");
+}
+
+#[test]
 fn no_command_is_a_usage_error() {
     let ended = Sandbox::new().run(&[]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
@@ -235,6 +261,8 @@ fn usage_errors_say_what_to_do() {
         &["build", "app.jar", "-o", "registry:x"][..],
         &["build", "app.jar", "-o", "docker-archive:a.tar", "-o", "docker-archive:a.tar"],
         &["build", "app.jar", "-o", "docker-archive:-"],
+        &["build", "app.jar", "--user", "0:2147483648"],
+        &["build", "-app.jar"],
         &["build", "app.jar", "--env", "ARGS=x", "--", "y"],
         &["build", "app.jar", "--env-file", "bad.env"],
         &["build", "app.jar", "--env-file", "missing.env"],
@@ -267,6 +295,18 @@ fn usage_errors_say_what_to_do() {
     error: `docker-archive:-`: the standard output is for the result's name and digest
 
     hint: write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name
+
+    error: invalid value '0:2147483648' for '--user <USER>': `2147483648` is larger than a user or group may be, which is 2147483647
+
+    For more information, try '--help'.
+
+    error: unexpected argument '-a' found
+
+      tip: a file whose name begins with a dash is written `./-NAME`
+
+    Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
+
+    For more information, try '--help'.
 
     error: `--env ARGS` and arguments after `--` say the same thing twice
 

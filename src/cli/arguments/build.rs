@@ -67,7 +67,7 @@ pub(in crate::cli) struct BuilderArguments {
     #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
     pub(in crate::cli) pull: Option<String>,
     /// Run the script as this user
-    #[arg(long, value_name = "USER", value_parser = not_empty)]
+    #[arg(long, value_name = "USER", value_parser = user)]
     pub(in crate::cli) assemble_user: Option<String>,
     /// Let the script run as root if the builder's label asks for it
     #[arg(long)]
@@ -118,7 +118,7 @@ pub(in crate::cli) struct ImageArguments {
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) workdir: Option<ImagePath>,
     /// Set the user, uid[:gid] or a name
-    #[arg(long, value_name = "USER", value_parser = not_empty)]
+    #[arg(long, value_name = "USER", value_parser = user)]
     pub(in crate::cli) user: Option<String>,
     /// Replace the entrypoint: a JSON list, or words with shell quoting
     #[arg(long, value_name = "COMMAND", value_parser = entrypoint)]
@@ -206,6 +206,19 @@ fn not_empty(text: &str) -> Result<String, String> {
         return Err("it must not be empty or contain spaces".into());
     }
     Ok(text.to_owned())
+}
+
+/// The largest number of a user or group that Docker and Podman start a container as.
+const MAX_ID: u64 = (1 << 31) - 1;
+
+fn user(text: &str) -> Result<String, String> {
+    let text = not_empty(text)?;
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let too_large = |part: &&str| part.parse::<u64>().map_or(true, |id| id > MAX_ID);
+    match text.splitn(2, ':').filter(is_number).find(too_large) {
+        Some(part) => Err(format!("`{part}` is larger than a user or group may be, which is {MAX_ID}")),
+        None => Ok(text),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -210,8 +210,30 @@ pub(super) fn parse(arguments: Vec<OsString>, environment: &Environment) -> Resu
         ColorWhen::Never => clap::ColorChoice::Never,
     };
     let mut command = command().color(color);
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let is_build = arguments.iter().any(|word| word == "build");
+    let matches = command.try_get_matches_from_mut(with_help_command(arguments));
+    let matches = matches.map_err(|error| if is_build { with_tip_for_files(error) } else { error })?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// `b2i help`, `b2i help COMMAND`: what people type who know other programs, as `--help` says it.
+pub(super) fn with_help_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        arguments.remove(1);
+        // Commands and their commands; what stands behind has no help of its own.
+        arguments.push("--help".into());
+    }
+    arguments
+}
+
+/// clap advises to write what begins with a dash behind `--`; the arguments of the program stand there.
+fn with_tip_for_files(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() == ErrorKind::UnknownArgument && error.remove(ContextKind::Suggested).is_some() {
+        let tip = "a file whose name begins with a dash is written `./-NAME`";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// Looks for `--color` by eye: help and usage errors are printed by clap, which does not know it.

@@ -92,8 +92,6 @@ pub(super) struct BuildArguments {
     pub(super) tag: Option<String>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
-    #[command(flatten)]
-    pub(super) output: OutputArguments,
     /// Start the result
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) run: Option<bool>,
@@ -169,6 +167,9 @@ pub(super) struct BuildArguments {
     /// Add a line to assemble's hosts file [repeatable]
     #[arg(long, value_name = "HOST:ADDRESS")]
     pub(super) add_host: Vec<String>,
+    // Last: its heading holds for every flag that follows.
+    #[command(flatten)]
+    pub(super) output: OutputArguments,
 }
 
 /// Flags that `build`, `rebuild` and `usage` have.
@@ -210,7 +211,7 @@ pub(super) struct CommonArguments {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "b2i's own flags")]
 pub(super) struct OutputArguments {
-    /// Write to docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE [repeatable] [default: docker]
+    /// Write to docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE [repeatable] [default: docker, or an archive without it]
     #[arg(long, value_name = "WHERE")]
     pub(super) output: Vec<String>,
     /// Push to the registry that the tag names

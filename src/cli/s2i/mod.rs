@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use arguments::{S2iCommand, S2iGlobalArguments};
 
-use super::arguments::{ColorWhen, GlobalArguments};
+use super::arguments::{ColorWhen, GlobalArguments, with_help_command};
 use super::context::Context;
 use super::environment::Environment;
 use super::failure::CliError;
@@ -68,6 +68,7 @@ pub(super) fn main(
     environment: Environment,
 ) -> ExitCode {
     let line = std::iter::once(OsString::from(called.name())).chain(words.iter().cloned());
+    let line = with_help_command(line.collect());
     let (parsed, matches) = match arguments::parse(line, called.name()) {
         Ok(parsed) => parsed,
         Err(error) => return help_or_usage(&error),

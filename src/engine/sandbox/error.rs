@@ -213,6 +213,11 @@ impl SandboxError {
 const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
                             no container";
 
+/// Whether the kernel's answer was that the file is no program that it can start.
+fn is_no_program(reason: &str) -> bool {
+    reason == std::io::Error::from_raw_os_error(libc::ENOEXEC).to_string()
+}
+
 /// What may be behind a kernel that makes no namespaces: each setting is looked at where it stands.
 fn namespace_hints(errno: Option<i32>) -> Vec<String> {
     let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
@@ -319,6 +324,11 @@ impl Failure for SandboxError {
                     .into(),
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
+            Self::Start { reason, .. } if is_no_program(reason) => vec![
+                "this machine runs no such program: one for another platform needs emulation by the kernel (binfmt_misc; \
+                 install `qemu-user-static`), a script a first line such as `#!/bin/sh`"
+                    .into(),
+            ],
             Self::TimedOut { .. } => vec!["give it more time with `--timeout`".into()],
             Self::Mount { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             Self::File(error) => error.hints(),

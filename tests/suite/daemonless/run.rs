@@ -45,6 +45,22 @@ fn report(output: &B2iOutput) -> Value {
 }
 
 #[test]
+fn a_program_for_a_machine_that_there_is_none_of_is_said_to_be_one() {
+    let mut command = B2iCommand::without_daemon().args(["build", "--run", "--add", "strange"]);
+    let program = TestEnvironment::get().fixture("program");
+    let mut bytes = std::fs::read(&program).expect("reads");
+    // ELF's number of the machine. Nothing emulates this one.
+    bytes[18..20].copy_from_slice(&[0xfe, 0xfe]);
+    std::fs::write(command.directory().join("work/strange"), bytes).expect("writes");
+    command = command.args(["--entrypoint", "/opt/app-root/bin/strange"]).arg(&program);
+    let output = command.run();
+    assert_eq!(output.code, Some(5), "{}", output.stderr);
+    for part in ["`/opt/app-root/bin/strange`", "Exec format error", "hint: ", "qemu-user-static"] {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+}
+
+#[test]
 fn a_program_runs_as_the_image_says_and_ends_b2i_with_its_code() {
     as_both(|command| {
         let program = TestEnvironment::get().fixture("program");

@@ -39,7 +39,7 @@ fn what_cannot_be_packaged_is_named_with_the_way_out() {
         ("archives/link.tar.gz", 4, &["holds no artifact"]),
         ("archives/traversal.tar.gz", 3, &["../../escape/tool", "refused", "safe place"]),
         ("archives/two.tar.gz", 4, &["tool-1.2/other", "tool-1.2/tool", "--path"]),
-        ("archives/source-tree.tar.gz", 4, &["source tree", "pom.xml", "--as artifact"]),
+        ("archives/source-tree.tar.gz", 4, &["source tree", "pom.xml", "--as source", "--as artifact"]),
     ] {
         let output = assert_fails(&mut build(fixture, &[]), code, words);
         assert!(
@@ -57,6 +57,21 @@ fn inspect_refuses_the_same() {
         let mut command = B2iCommand::new().arg("inspect").arg(TestEnvironment::get().fixture(fixture));
         assert_fails(&mut command, code, &["error: ", "hint: "]);
     }
+}
+
+#[test]
+fn sources_are_sent_to_the_command_that_builds_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("go.mod"), "module example.com/x\n").expect("writes");
+    let mut inspected = B2iCommand::new().arg("inspect").arg(directory.path());
+    assert_fails(
+        &mut inspected,
+        4,
+        &["source tree", "go.mod", "hint: `b2i build`, with nothing beside it, builds it"],
+    );
+    let archive = TestEnvironment::get().fixture("archives/source-tree.tar.gz");
+    let mut as_source = B2iCommand::new().args(["inspect", "--as", "source"]).arg(archive);
+    assert_fails(&mut as_source, 4, &["as sources", "hint: `b2i build --as source` builds it"]);
 }
 
 #[test]
