@@ -124,8 +124,15 @@ async fn volumes(store: &BuildCacheStore, surroundings: &Surroundings) -> Volume
     };
     match listed {
         Ok((daemon, found)) => {
-            let of_volume =
-                |CacheVolume { key, bytes }| VolumeUsage { used: store.last_use(&key), key, bytes };
+            if found.iter().any(|volume| volume.bytes.is_none()) {
+                let message = "the daemon does not say what build caches in it take, so they count as empty";
+                surroundings.events.warning(message, None);
+            }
+            let of_volume = |CacheVolume { key, bytes }| VolumeUsage {
+                used: store.last_use(&key),
+                key,
+                bytes: bytes.unwrap_or_default(),
+            };
             Volumes { daemon: Some(daemon), found: found.into_iter().map(of_volume).collect() }
         }
         Err(error) => {

@@ -22,8 +22,8 @@ const PREFIX: &str = "b2i-cache-";
 pub struct CacheVolume {
     /// Its key.
     pub key: String,
-    /// What it takes, in bytes, as far as the daemon says.
-    pub bytes: u64,
+    /// What it takes, in bytes; nothing if the daemon does not say.
+    pub bytes: Option<u64>,
 }
 
 /// Makes the volume of the cache `key` if it is not there, and gives its name.
@@ -60,15 +60,20 @@ pub async fn cache_volumes(daemon: &Daemon, owner: &str) -> Result<Vec<CacheVolu
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    // What volumes take stands here alone, where Podman says nothing of their labels.
-    let used = daemon.get_json("/system/df?type=volume".to_owned()).await.map_err(failed)?;
+    // What volumes take stands here alone, where Podman says nothing of their labels. Podman looks at every image for it,
+    // and has no answer if one of them is removed meanwhile; what volumes there are is known all the same.
+    let used = daemon.get_json("/system/df?type=volume".to_owned()).await.unwrap_or_else(|error| {
+        let error = daemon.request_error("measure volumes", &error);
+        tracing::warn!(%error, "what build caches in the daemon take is not known");
+        serde_json::Value::Null
+    });
     let bytes = |name: &str| {
         let mut volumes = used["Volumes"].as_array().into_iter().flatten();
         volumes.find(|volume| volume["Name"].as_str() == Some(name))?["UsageData"]["Size"].as_u64()
     };
     let cache = names.iter().filter_map(|name| {
         let key = name.strip_prefix(PREFIX)?.to_owned();
-        Some(CacheVolume { key, bytes: bytes(name).unwrap_or_default() })
+        Some(CacheVolume { key, bytes: bytes(name) })
     });
     Ok(cache.collect())
 }

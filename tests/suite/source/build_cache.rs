@@ -1,5 +1,8 @@
 //! Build caches in daemons: volumes that outlive runs, and belong to one cache directory.
 
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+
 use b2i::events::Events;
 use b2i::fs::CacheDirectory;
 use b2i::store::cache::BuildCacheStore;
@@ -7,6 +10,7 @@ use b2i::store::daemon::{Daemon, DaemonSettings, cache_volumes, ensure_cache_vol
 use serde_json::Value;
 
 use crate::environment::{B2iCommand, TestEnvironment};
+use crate::request_log::pass_requests;
 
 async fn connected(host: &str) -> Daemon {
     let settings = DaemonSettings { host: Some(host.to_owned()), ..DaemonSettings::default() };
@@ -64,5 +68,62 @@ async fn volumes_are_counted_and_pruned_and_nobody_elses_are() {
         assert!(cache_volumes(&daemon, &owner).await.expect("lists").is_empty());
         assert_eq!(keys(&cache_volumes(&daemon, &other_owner).await.expect("lists")), [foreign.as_str()]);
         assert_eq!(prune(&other.cache())["entries"], 1);
+    }
+}
+
+/// A socket before a daemon's, which does not answer how much there is of anything.
+struct WithoutSizes(tempfile::TempDir);
+
+impl WithoutSizes {
+    fn new(daemon: &crate::environment::Daemon) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let listener = UnixListener::bind(directory.path().join("without.sock")).expect("binds");
+        let path = daemon.host().strip_prefix("unix://").expect("the tests' daemons have sockets").to_owned();
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                let mut daemon = UnixStream::connect(&path).expect("it listens");
+                std::thread::spawn(move || {
+                    let mut answers = daemon.try_clone().expect("cloned");
+                    let mut to_client = client.try_clone().expect("cloned");
+                    let cut = client.try_clone().expect("cloned");
+                    std::thread::spawn(move || {
+                        drop(std::io::copy(&mut answers, &mut to_client));
+                        drop(to_client.shutdown(Shutdown::Both));
+                    });
+                    pass_requests(&mut client, &mut daemon, |_, target| {
+                        if target.contains("/system/df") {
+                            drop(cut.shutdown(Shutdown::Both));
+                        }
+                    });
+                    drop(daemon.shutdown(Shutdown::Write));
+                });
+            }
+        });
+        Self(directory)
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.0.path().join("without.sock").display())
+    }
+}
+
+#[tokio::test]
+async fn volumes_are_pruned_though_nobody_says_what_they_take() {
+    for test_daemon in TestEnvironment::get().daemons() {
+        let without = WithoutSizes::new(&test_daemon);
+        let daemon = connected(&without.host()).await;
+        let mut command = B2iCommand::new().daemon(&test_daemon).env("DOCKER_HOST", without.host());
+        let cache = CacheDirectory::open(&command.cache()).expect("opens");
+        let owner = BuildCacheStore::open(&cache).expect("opens").owner().expect("writes");
+        let key = format!("{:0>32}", &owner[..8]);
+        ensure_cache_volume(&daemon, &owner, &key).await.expect("makes");
+        assert_eq!(cache_volumes(&daemon, &owner).await.expect("lists")[0].bytes, None);
+        command = command.args(["cache", "prune", "--format", "json"]);
+        let output = command.run();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        assert!(output.stderr.contains("count as empty"), "{}: {}", test_daemon.name, output.stderr);
+        let pruned: Value = serde_json::from_str(&output.stdout).expect("JSON");
+        assert_eq!(pruned["entries"], 1, "{}: {pruned}", test_daemon.name);
+        assert!(cache_volumes(&daemon, &owner).await.expect("lists").is_empty(), "{}", test_daemon.name);
     }
 }
