@@ -23,7 +23,7 @@ fn a_new_builder_passes_its_own_test_as_made() {
     let daemon = TestEnvironment::get().docker();
     for (base, called) in [("glibc:12", "s2i"), ("musl:1", "b2i s2i")] {
         let place = Place::new();
-        let image = format!("b2i-test-made/new-builder-{}", base.replace(':', "-"));
+        let image = format!("b2i-test-made/new-builder-{}-{}", base.replace(':', "-"), std::process::id());
         let _removed = Removed(&daemon, vec![image.clone(), format!("{image}-test-app")]);
         let base = TestEnvironment::get().image(base);
         let created = place.s2i(&["create", "--base", &base, &image, "builder"]);
@@ -58,7 +58,7 @@ fn copy(from: &Path, to: &Path) {
 fn a_builder_in_the_style_of_those_that_are_published_passes_its_test() {
     let daemon = TestEnvironment::get().docker();
     let place = Place::new();
-    let image = "b2i-test-made/published-builder".to_owned();
+    let image = format!("b2i-test-made/published-builder-{}", std::process::id());
     let _removed = Removed(&daemon, vec![image.clone(), format!("{image}-testapp")]);
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/published-builder");
     let directory = place.work().join("builder");

@@ -3,15 +3,6 @@
 use super::*;
 use crate::environment::Daemon;
 
-/// An image that is removed in the end.
-struct Result<'a>(&'a Daemon, &'static str);
-
-impl Drop for Result<'_> {
-    fn drop(&mut self) {
-        self.0.output(&["image", "rm", "--force", self.1]);
-    }
-}
-
 fn config(daemon: &Daemon, image: &str) -> serde_json::Value {
     daemon.inspect_image(image).expect("the image is there")["Config"].clone()
 }
@@ -24,8 +15,8 @@ fn an_image_is_built_quietly_and_again_as_a_dockerfile() {
     std::fs::create_dir(place.work().join("src")).expect("makes");
     std::fs::copy(TestEnvironment::get().fixture("program"), place.work().join("src/program"))
         .expect("copies");
-    let (direct, rendered) = ("b2i-test-made/s2i-direct:1", "b2i-test-made/s2i-rendered:1");
-    let _removed = [Result(&daemon, direct), Result(&daemon, rendered)];
+    let (direct, rendered) = (daemon.owned_image("s2i-direct"), daemon.owned_image("s2i-rendered"));
+    let (direct, rendered) = (direct.reference(), rendered.reference());
     let flags = ["build", "src", "-e", "SEEN=a b", &builder, direct, "--copy", "-pnever", "-nshop"];
     let built = place.s2i(&flags);
     assert_eq!((built.code, built.stdout.as_str()), (0, ""), "{}", built.stderr);
@@ -73,8 +64,8 @@ fn what_was_typed_once_is_kept_for_the_next_time() {
     let builder = TestEnvironment::get().image("s2i-sclorg:1");
     std::fs::copy(TestEnvironment::get().fixture("program"), place.work().join("program")).expect("copies");
     place.write(".s2iignore", ".s2ifile\n");
-    let image = "b2i-test-made/s2i-kept:1";
-    let _removed = Result(&daemon, image);
+    let image = daemon.owned_image("s2i-kept");
+    let image = image.reference();
     let first = place.s2i(&["build", ".", &builder, image, "--copy", "-e", "KEPT=a,b", "--use-config"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
     daemon.stdout(&["image", "rm", image]);
@@ -124,8 +115,8 @@ fn a_dockerfile_without_sources_builds_what_is_put_beside_it() {
     let daemon = TestEnvironment::get().docker();
     let place = Place::new();
     let builder = TestEnvironment::get().image("s2i-sclorg:1");
-    let image = "b2i-test-made/s2i-generated:1";
-    let _removed = Result(&daemon, image);
+    let image = daemon.owned_image("s2i-generated");
+    let image = image.reference();
     let ended = place.s2i(&["generate", &builder, "out/Dockerfile.gen", "-e", "A=$HOME"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
     let context = place.work().join("out");
