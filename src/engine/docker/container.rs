@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
+
+/// What a container prints, as it comes.
+type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>;
 
 /// A container that the daemon runs.
 #[derive(Debug)]
@@ -74,17 +78,23 @@ impl DockerContainer {
         self.daemon.request_error(format!("{action} the container of {}", self.spec.image), error)
     }
 
-    async fn run_to_end(&self, output: &mut Output<'_>) -> Result<i64, DaemonError> {
+    /// Starts the container and gives what it prints.
+    async fn start(&self) -> Result<Attached, DaemonError> {
         // Attached before the start: `logs` of Docker 20.10 loses a last line without line end.
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.daemon.client().attach_container(&self.id, Some(options)).await;
         // Podman sets the container up when it is attached to, so errors of the command come here too.
         let failed =
             |error: &BollardError| start_error(&self.daemon, &self.spec.command, &self.spec.image, error);
-        let mut attached = attached.map_err(|error| failed(&error))?.output;
+        let attached = attached.map_err(|error| failed(&error))?.output;
         let start = self.daemon.client().start_container(&self.id, None::<StartContainerOptions>);
         let started = traced("start a container", start).await;
         started.map_err(|error| failed(&error))?;
+        Ok(attached)
+    }
+
+    /// Hands on what a started container prints until it has ended, and gives its exit code.
+    async fn follow(&self, attached: &mut Attached, output: &mut Output<'_>) -> Result<i64, DaemonError> {
         let ended = wait(&self.daemon, &self.id);
         tokio::pin!(ended);
         let code = loop {
@@ -95,12 +105,7 @@ impl DockerContainer {
                     None => break ended.await,
                 },
                 code = &mut ended => {
-                    let rest = async {
-                        while let Some(Ok(piece)) = attached.next().await {
-                            add(output, piece);
-                        }
-                    };
-                    let _ = tokio::time::timeout(OUTPUT_GRACE, rest).await;
+                    drain(attached, output).await;
                     break code;
                 }
             }
@@ -176,6 +181,16 @@ impl DockerContainer {
     }
 }
 
+/// Hands on what a container printed before its end.
+async fn drain(attached: &mut Attached, output: &mut Output<'_>) {
+    let rest = async {
+        while let Some(Ok(piece)) = attached.next().await {
+            add(output, piece);
+        }
+    };
+    let _ = tokio::time::timeout(OUTPUT_GRACE, rest).await;
+}
+
 fn add(output: &mut Output<'_>, piece: LogOutput) {
     match piece {
         LogOutput::StdErr { message } => output.add(ScriptStream::Stderr, &message),
@@ -248,13 +263,16 @@ impl Container for DockerContainer {
             self.podmans_places.get_or_init(|| places);
         }
         let mut output = Output::new(events).to(self.spec.stdout.clone());
-        let running = self.run_to_end(&mut output);
+        // How long the daemon takes to start it is not the command's time.
+        let mut attached = self.start().await?;
+        let running = self.follow(&mut attached, &mut output);
         let code = match self.spec.limits.timeout {
             None => running.await,
             Some(limit) => match tokio::time::timeout(limit, running).await {
                 Ok(code) => code,
                 Err(_) => {
                     self.kill().await?;
+                    drain(&mut attached, &mut output).await;
                     let command = self.spec.command.join(" ");
                     return Err(DaemonError::TimedOut { command, limit, last_lines: output.finish() });
                 }
