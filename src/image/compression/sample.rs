@@ -45,7 +45,7 @@ fn windows(total: u64) -> Vec<u64> {
 
 /// Reads the window that starts at byte `start` of all files in a row.
 fn read_window(layer: &Layer, start: u64) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
+    let mut piece = Vec::with_capacity(WINDOW as usize);
     let mut file_start = 0_u64;
     for entry in layer.entries() {
         let EntryKind::File { size, content } = &entry.kind else { continue };

@@ -51,18 +51,29 @@ impl Repository {
         self.call(Method::POST, "blobs/uploads/")
     }
 
-    /// Begins an upload of `content`, and reads a new layer while the registry lets one wait.
+    /// Begins an upload of `content`, and looks at a new layer while the registry lets one wait: how it is compressed,
+    /// which the upload would have to find out before its first byte, and then all of it.
     ///
-    /// A registry near by answers before that is worth its processor time, so it begins when there was no answer for a
-    /// while; and what is not read when the answer comes is left to the upload.
+    /// A registry near by answers before the latter is worth its processor time, so it begins when there was no answer
+    /// for a while; and what is not read when the answer comes is left to the upload.
     pub(super) async fn begin_with(&self, content: &mut Content) -> Result<Session, RequestError> {
         let Content::Layer(blob, known @ None) = content else { return self.begin().await };
+        let decider = blob.clone();
+        let mut deciding = tokio::task::spawn_blocking(move || decider.size());
         let beginning = self.begin();
         tokio::pin!(beginning);
+        let decided_late = async {
+            tokio::time::sleep(self.host.read_ahead_after).await;
+            (&mut deciding).await
+        };
         tokio::select! {
             biased;
-            begun = &mut beginning => return begun,
-            () = tokio::time::sleep(self.host.read_ahead_after) => {}
+            begun = &mut beginning => {
+                // Who uploads asks the same, and has the answer then.
+                deciding.await.ok();
+                return begun;
+            }
+            _ = decided_late => {}
         }
         let reader = Reader::start(blob.clone());
         let session = beginning.await?;

@@ -176,10 +176,14 @@ impl<'a> Publishing<'a> {
             return Ok(finished);
         }
         if self.image.layer.size() <= MADE_IN_MEMORY {
-            let (layer, descriptor, bytes) = in_memory(target, blob, self.image.layer.size()).await?;
+            // Two uploads are needed whatever they turn out to be.
+            let made = in_memory(target, blob, self.image.layer.size());
+            let (made, one, other) = tokio::try_join!(made, target.begin(), target.begin())?;
+            let (layer, descriptor, bytes) = made;
             let finished = self.finish(layer, descriptor.clone())?;
             let content = Content::Bytes(bytes, descriptor);
-            tokio::try_join!(target.upload(&content, None), target.upload(&finished.config, None))?;
+            let config = target.upload(&finished.config, Some(other));
+            tokio::try_join!(target.upload(&content, Some(one)), config)?;
             return Ok(finished);
         }
         let (uploaded, early) = target.upload_new(blob).await?;

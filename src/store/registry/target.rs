@@ -177,6 +177,11 @@ impl Target<'_> {
         uploaded.map(drop).map_err(|error| self.upload_error(error, content))
     }
 
+    /// Begins an upload.
+    pub(super) async fn begin(&self) -> Result<Session, RegistryError> {
+        self.repository.begin().await.map_err(|error| self.push(error))
+    }
+
     /// Begins an upload before it is known what it is. Who gets none begins one later, and is told then what is wrong.
     pub(super) async fn begin_early(&self) -> Option<Early> {
         let session = self.repository.begin_once().await?;
