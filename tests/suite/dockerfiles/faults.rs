@@ -5,14 +5,10 @@ use std::path::Path;
 use crate::environment::{B2iCommand, SmallDisk, TestEnvironment};
 use crate::failures::{assert_clean, assert_fails, files};
 
-/// A command that writes a Dockerfile of sources, `LARGE` bytes of them, to `out`.
-fn of_sources(target: &str) -> B2iCommand {
-    sources_for(B2iCommand::new(), target)
-}
-
-fn sources_for(command: B2iCommand, target: &str) -> B2iCommand {
+/// A command that writes a Dockerfile of sources, of so many bytes, to `target`.
+fn of_sources(target: &str, size: u64) -> B2iCommand {
     let builder = TestEnvironment::get().image("s2i-sclorg:1");
-    let command = command.daemon(&TestEnvironment::get().docker()).args([
+    let command = B2iCommand::new().daemon(&TestEnvironment::get().docker()).args([
         "build",
         "sources",
         "--source-builder",
@@ -24,31 +20,36 @@ fn sources_for(command: B2iCommand, target: &str) -> B2iCommand {
     std::fs::create_dir(&sources).expect("makes");
     let large = std::fs::File::create(sources.join("large")).expect("makes");
     // A hole, but for whoever copies it.
-    large.set_len(LARGE).expect("a file may have holes");
+    large.set_len(size).expect("a file may have holes");
     command
 }
 
+/// More than a small disk takes.
 const LARGE: u64 = 200 << 20;
+
+/// So much that nobody has copied it before somebody else has seen that it was begun.
+const ENDLESS: u64 = 16 << 30;
 
 #[test]
 fn a_kill_leaves_what_was_there() {
     for before in
         [None, Some("# Written by b2i, which replaces this directory when it is told to write here again.\n")]
     {
-        // The system kills it in the middle of the large file: it may write no more than half of that.
-        let limit = format!("ulimit -c 0; ulimit -f {}; exec \"$@\"", LARGE / 2 / 512);
-        let mut command = sources_for(B2iCommand::through(&["sh", "-c", &limit, "sh"]), "out");
+        let command = of_sources("out", ENDLESS);
         let work = command.directory().join("work");
         if let Some(text) = before {
             std::fs::create_dir(work.join("out")).expect("makes");
             std::fs::write(work.join("out/Dockerfile"), text).expect("writes");
         }
-        let output = command.run();
-        assert_eq!(output.code, None, "a signal ends it: {}", output.stderr);
+        let mut running = command.spawn();
         let is_half = |name: &String| name != "sources" && name != "out";
-        let half = files(&work).into_iter().find(is_half).expect("a directory that is half written");
-        let written = work.join(half).join("upload/src/large").metadata().expect("the large file").len();
-        assert_eq!(written, LARGE / 2);
+        running.wait_until("a part of the large file", |_| {
+            let half = files(&work).into_iter().find(is_half);
+            let large = half.map(|half| work.join(half).join("upload/src/large").metadata());
+            large.is_some_and(|large| large.is_ok_and(|large| large.len() > 0))
+        });
+        running.kill();
+        assert!(files(&work).iter().any(is_half), "a killed run cleans nothing up");
         let now = std::fs::read_to_string(work.join("out/Dockerfile")).ok();
         assert_eq!(now.as_deref(), before, "nothing is replaced before all is there");
         // The next run tidies up, and writes all of it.
@@ -78,7 +79,7 @@ fn names(directory: &Path) -> Vec<String> {
 fn a_full_disk_leaves_what_was_there() {
     let disk = SmallDisk::new(2000);
     let target = disk.path().join("out");
-    let mut fails = of_sources(&target.display().to_string());
+    let mut fails = of_sources(&target.display().to_string(), LARGE);
     assert_fails(&mut fails, 7, &["no space left", "hint: free some space"]);
     assert_eq!(files(disk.path()), [""; 0]);
 
