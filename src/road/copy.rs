@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::outputs::blocking;
-use super::{Error, Surroundings};
+use super::{Error, Surroundings, copy_one};
 use crate::events::Step;
 use crate::fs::{AtomicFile, Lease, place};
 use crate::image::compression::Compression;
@@ -91,14 +91,17 @@ struct Found {
     is_raw: bool,
 }
 
-/// Copies an image; gives the digest of its manifest or index at the destination.
+/// Copies an image; gives the digest of its manifest or index at the destination, or the image's ID where there is none.
 ///
 /// # Errors
 /// [`Error`] of reading or writing; at the destination, names come last.
 pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<Digest, Error> {
     let refused = || Error::Destination { place: request.destination.to_string() };
     match &request.destination {
-        ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => return Err(refused()),
+        // One daemon is meant, and it has the image.
+        ImageLocation::Daemon(_) if matches!(request.source, ImageLocation::Daemon(_)) => {
+            return Err(refused());
+        }
         ImageLocation::OciDirectory(place) | ImageLocation::OciArchive(place) if place.digest.is_some() => {
             return Err(refused());
         }
@@ -106,6 +109,9 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
     }
     check_place(request)?;
     let lease = surroundings.lease()?;
+    if let ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) = &request.destination {
+        return copy_one::copy(request, &lease, surroundings).await;
+    }
     let found = find(request, &lease, surroundings).await?;
     let events = &surroundings.events;
     match &request.destination {
@@ -142,6 +148,7 @@ pub async fn copy(request: &CopyRequest, surroundings: &Surroundings) -> Result<
             step.finish("");
             Ok(root.digest)
         }
+        // Taken above.
         ImageLocation::Daemon(_) | ImageLocation::DockerArchive(_) => Err(refused()),
     }
 }
@@ -154,8 +161,11 @@ fn check_place(request: &CopyRequest) -> Result<(), Error> {
         return Ok(());
     };
     match &request.destination {
-        ImageLocation::OciArchive(written) if place(&written.path) == place(read) => {
-            Err(Error::OwnInput { path: written.path.display().to_string() })
+        ImageLocation::OciArchive(LayoutReference { path: written, .. })
+        | ImageLocation::DockerArchive(written)
+            if place(written) == place(read) =>
+        {
+            Err(Error::OwnInput { path: written.display().to_string() })
         }
         _ => Ok(()),
     }
@@ -192,20 +202,31 @@ async fn find(request: &CopyRequest, lease: &Lease, surroundings: &Surroundings)
             open_archive(path.clone(), platform.unwrap_or_else(Platform::host), None).await
         }
         ImageLocation::Daemon(name) => {
-            let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
-            let options = DaemonOptions {
-                platform,
-                pull: PullPolicy::Never,
-                offline: request.offline,
-                ..Default::default()
-            };
-            let image = daemon.resolve(name, &options, &surroundings.events).await?;
-            let BaseLayers::Daemon { image_id } = &image.layers else { return Err(Error::NoDaemon) };
-            let path = lease.temporary_directory().join("saved.tar");
-            daemon.save(image_id, &path).await?;
-            open_archive(path, image.config.platform(), Some(name.clone())).await
+            let (path, platform) = saved(request, name, lease, surroundings).await?;
+            open_archive(path, platform, Some(name.clone())).await
         }
     }
+}
+
+/// Saves an image of the daemon to a file of the lease.
+pub(super) async fn saved(
+    request: &CopyRequest,
+    name: &ImageReference,
+    lease: &Lease,
+    surroundings: &Surroundings,
+) -> Result<(PathBuf, Platform), Error> {
+    let daemon = surroundings.find_daemon().await?.ok_or(Error::NoDaemon)?;
+    let options = DaemonOptions {
+        platform: request.platform.clone(),
+        pull: PullPolicy::Never,
+        offline: request.offline,
+        ..Default::default()
+    };
+    let image = daemon.resolve(name, &options, &surroundings.events).await?;
+    let BaseLayers::Daemon { image_id } = &image.layers else { return Err(Error::NoDaemon) };
+    let path = lease.temporary_directory().join("saved.tar");
+    daemon.save(image_id, &path).await?;
+    Ok((path, image.config.platform()))
 }
 
 async fn open_archive(

@@ -387,8 +387,8 @@ impl Failure for Error {
                 "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
             ],
             Self::Destination { .. } => vec![
-                "copy to a registry's name, `oci:DIR[:TAG]` or `oci-archive:FILE[:TAG]`; `docker load` reads the latter from \
-                 Docker 25 on, `podman load` always"
+                "copy to a registry's name, `docker-daemon:NAME`, `docker-archive:FILE`, `oci:DIR[:TAG]` or \
+                 `oci-archive:FILE[:TAG]`; an image of the daemon gets another name with `docker tag`"
                     .into(),
             ],
             Self::ProgramNetwork(_) => vec![

@@ -9,6 +9,7 @@ mod builders;
 mod cache;
 mod check_jar;
 mod copy;
+mod copy_one;
 mod dockerfile;
 mod doctor;
 mod error;

@@ -337,7 +337,7 @@ impl From<WrittenImage> for Placed {
 }
 
 /// Names the file in an error of writing it.
-fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
+pub(super) fn with_path(error: ArchiveError, out: &AtomicFile) -> Error {
     match error {
         ArchiveError::Io(error) => Error::Output(out.error(error)),
         other => other.into(),

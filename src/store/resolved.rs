@@ -37,13 +37,18 @@ impl std::fmt::Debug for ResolvedImage {
 }
 
 impl ResolvedImage {
+    /// Its layers, and where they are.
+    pub fn layers(&self) -> DescribedLayers {
+        DescribedLayers {
+            format: self.manifest.format(),
+            descriptors: self.manifest.layers.clone(),
+            blobs: self.blobs.clone(),
+        }
+    }
+
     /// As the base of a new image.
     pub fn into_base(self) -> BaseImage {
-        let layers = DescribedLayers {
-            format: self.manifest.format(),
-            descriptors: self.manifest.layers,
-            blobs: self.blobs,
-        };
+        let layers = self.layers();
         BaseImage {
             name: self.name,
             manifest_digest: self.root,

@@ -20,7 +20,7 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
                 format!("`{destination}` is in a registry, and the network is not used (`--offline`)");
             return Err(CliError::usage(message));
         }
-        ImageLocation::Registry(name) if name.digest().is_some() => {
+        ImageLocation::Registry(name) | ImageLocation::Daemon(name) if name.digest().is_some() => {
             return Err(CliError::usage(format!("`{destination}` names a digest; a tag is what is written")));
         }
         _ => {}

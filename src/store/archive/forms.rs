@@ -100,9 +100,19 @@ impl<W: Write> Archive<W> {
         names: &[String],
         new: Option<Digest>,
     ) -> Result<(), ArchiveError> {
-        let bytes = config.to_bytes();
-        let config_path = format!("{}.json", Digest::of(&bytes).hex());
-        self.tar.file(&config_path, &bytes)?;
+        self.docker_end_with(&config.to_bytes(), ids, names, new)
+    }
+
+    /// As [`Archive::docker_end`], with the config's own bytes.
+    pub(super) fn docker_end_with(
+        &mut self,
+        config: &[u8],
+        ids: &[Digest],
+        names: &[String],
+        new: Option<Digest>,
+    ) -> Result<(), ArchiveError> {
+        let config_path = format!("{}.json", Digest::of(config).hex());
+        self.tar.file(&config_path, config)?;
         let mut layers: Vec<String> = ids.iter().map(|id| self.layer_path(id)).collect();
         if let (Some(_), Some(last)) = (new, layers.last_mut()) {
             *last = NEW_LAYER.into();

@@ -28,7 +28,7 @@ pub use tar_index::InvalidTar;
 pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
 pub(crate) use write::{BaseFiles, write_config_only, write_excerpt, write_from_files, write_image};
-pub use write::{unpack_for_archive, write_archive};
+pub use write::{unpack_for_archive, unpack_resolved, write_archive, write_resolved};
 
 /// An uncompressed layer in a file, verified against its diff ID by whoever wrote the file.
 #[derive(Clone, Debug)]

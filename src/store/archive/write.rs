@@ -12,6 +12,7 @@ use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, DigestReader, ImageConfig, ImageReference, LayerCompression};
 use crate::store::blobs::BlockingBlobs;
+use crate::store::resolved::ResolvedImage;
 use crate::store::{BaseImage, BaseLayers, DescribedLayers, UnfinishedImage, WrittenImage};
 
 /// Writes an image with all its layers; the bytes depend on the image and the tags alone.
@@ -99,6 +100,24 @@ pub(crate) fn write_from_files(
     let mut archive = Archive::new(out, Form::Docker);
     archive.files("", &ids, files)?;
     archive.docker_end(config, &ids, names, None)
+}
+
+/// Writes an image as it is somewhere else; its config keeps every byte, and so the image its ID.
+///
+/// `unpacked` is what [`unpack_for_archive`] had to unpack. Blocks, as [`write_archive`].
+///
+/// # Errors
+/// As [`write_archive`].
+pub fn write_resolved(
+    image: &ResolvedImage,
+    unpacked: &[LayerFile],
+    names: &[String],
+    out: impl Write,
+) -> Result<(), ArchiveError> {
+    let ids = diff_ids(&image.name, &image.config)?;
+    let mut archive = Archive::new(out, Form::Docker);
+    write_described(&mut archive, &image.name, &ids, &image.layers(), unpacked)?;
+    archive.docker_end_with(&image.config_bytes, &ids, names, None)
 }
 
 /// Writes an archive whose new layer is an excerpt of a daemon's, on the layers `base_ids`; these are in `base_files`, or
@@ -189,7 +208,24 @@ fn write_described<W: Write>(
 /// [`ArchiveError`] if a layer cannot be read, or is another than the base's config says.
 pub fn unpack_for_archive(base: &BaseImage, directory: &Path) -> Result<Vec<LayerFile>, ArchiveError> {
     let BaseLayers::Described(layers) = &base.layers else { return Ok(Vec::new()) };
-    let ids = diff_ids(&base.name, &base.config)?;
+    unpack_layers(&base.name, &base.config, layers, directory)
+}
+
+/// As [`unpack_for_archive`], of an image that [`write_resolved`] writes.
+///
+/// # Errors
+/// As [`unpack_for_archive`].
+pub fn unpack_resolved(image: &ResolvedImage, directory: &Path) -> Result<Vec<LayerFile>, ArchiveError> {
+    unpack_layers(&image.name, &image.config, &image.layers(), directory)
+}
+
+fn unpack_layers(
+    name: &str,
+    config: &ImageConfig,
+    layers: &DescribedLayers,
+    directory: &Path,
+) -> Result<Vec<LayerFile>, ArchiveError> {
+    let ids = diff_ids(name, config)?;
     let blobs = BlockingBlobs::new(layers.blobs.clone())?;
     let mut files: Vec<LayerFile> = Vec::new();
     for (diff_id, layer) in ids.iter().zip(&layers.descriptors) {
@@ -197,8 +233,7 @@ pub fn unpack_for_archive(base: &BaseImage, directory: &Path) -> Result<Vec<Laye
         if compression != Some(LayerCompression::Zstd) || files.iter().any(|file| file.diff_id == *diff_id) {
             continue;
         }
-        let failed =
-            |source| ArchiveError::ReadBlob { name: base.name.clone(), digest: layer.digest, source };
+        let failed = |source| ArchiveError::ReadBlob { name: name.to_owned(), digest: layer.digest, source };
         let path = directory.join(format!("{}.tar", diff_id.hex()));
         let file = File::create(&path)?;
         let tar = decompress(LayerCompression::Zstd, blobs.open(layer)?, DecompressionLimit::default());

@@ -14,6 +14,7 @@ mod pull_cause;
 mod request;
 mod sink;
 mod source;
+mod take;
 mod top_layer;
 mod tree;
 mod unused;

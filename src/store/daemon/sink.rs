@@ -232,7 +232,16 @@ impl Daemon {
 
     /// Checks that the daemon has exactly this image.
     pub(super) async fn verify(&self, config: &ImageConfig, name: &str) -> Result<(), DaemonError> {
-        let wanted = config.digest();
+        self.verify_as(config.digest(), config, name).await
+    }
+
+    /// As [`Daemon::verify`], for a config of which the bytes that the ID is made of are others than b2i's.
+    pub(super) async fn verify_as(
+        &self,
+        wanted: Digest,
+        config: &ImageConfig,
+        name: &str,
+    ) -> Result<(), DaemonError> {
         let missing =
             |found: String| DaemonError::NotLoaded { address: self.info().address.clone(), wanted, found };
         // In containerd's store an ID is the digest of a manifest, so the image is found by its name only.

@@ -132,6 +132,85 @@ fn what_is_in_a_daemon_keeps_its_id() {
     skopeo(&["copy", "--quiet", &layout, &again]);
 }
 
+/// An image whose config Docker wrote, with what Go escapes in JSON and b2i does not; in a registry, a layout and an
+/// archive, and no longer in the daemon. Gives the places and its ID.
+fn made_by_docker(directory: &Path) -> ([String; 3], String) {
+    let environment = TestEnvironment::get();
+    let docker = environment.docker();
+    let image = docker.owned_image("made");
+    let container = docker.text(&["create", "--pull=never", &environment.image("musl:1"), "true"]);
+    let change = format!("LABEL made=<&>{}", unique("label"));
+    docker.text(&["commit", "--change", &change, &container, image.reference()]);
+    docker.text(&["rm", &container]);
+    let (pushed, place) = (name("made"), directory.join("made.tar").display().to_string());
+    docker.stdout(&["tag", image.reference(), &pushed]);
+    let _owned = docker.adopted_image(&pushed);
+    docker.stdout(&["push", &pushed]);
+    let (layout, archive) =
+        (format!("oci:{}:1", directory.join("made").display()), format!("docker-archive:{place}"));
+    ended(&mut copy(&[&pushed, &layout]), 0);
+    let source = format!("docker-daemon:{}", image.reference());
+    ended(&mut B2iCommand::new().daemon(&docker).args(["copy", &source, &archive]), 0);
+    let id = image_id(&docker, image.reference());
+    ([pushed, layout, archive], id)
+}
+
+#[test]
+fn a_daemon_gets_an_image_with_the_id_that_it_has() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (places, id) = made_by_docker(directory.path());
+    for daemon in TestEnvironment::get().daemons() {
+        for place in &places {
+            let image = daemon.owned_image("taken");
+            let target = format!("docker-daemon:{}", image.reference());
+            let mut command = B2iCommand::new().daemon(&daemon).args(["copy", place, &target]);
+            let said = ended(&mut command, 0);
+            assert_eq!(said.stdout, format!("{target} sha256:{id}\n"), "{place} on {}", daemon.name);
+            assert!(said.stderr.contains("all layers were sent"), "{}", said.stderr);
+            assert_eq!(image_id(&daemon, image.reference()), id, "{place} on {}", daemon.name);
+            assert!(daemon.run(&[image.reference(), "true"]).status.success());
+            let again = ended(&mut command, 0);
+            assert!(again.stderr.contains("was already there"), "{}", again.stderr);
+            let left = std::fs::read_dir(command.directory().join("cache/b2i/leases"));
+            assert!(left.map_or(0, Iterator::count) == 0, "nothing stays behind");
+        }
+        // And without b2i.
+        let loaded = directory.path().join("for-load.tar").display().to_string();
+        let source = places[0].as_str();
+        ended(&mut copy(&[source, &format!("docker-archive:{loaded}")]), 0);
+        let _owned = daemon.adopted_image(source);
+        daemon.stdout(&["load", "--input", &loaded]);
+        assert_eq!(image_id(&daemon, source), id, "{}", daemon.name);
+    }
+}
+
+#[test]
+fn a_daemon_gets_one_platform_and_layers_that_it_can_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let index = pushed_index(directory.path());
+    let program = TestEnvironment::get().fixture("program").display().to_string();
+    let packed = format!("oci:{}", directory.path().join("zstd").display());
+    let build =
+        ["build", &program, "-t", "app:1", "-o", &packed, "--compression", "zstd", "--label", "copied=yes"];
+    ended(&mut B2iCommand::new().args(build), 0);
+    for daemon in TestEnvironment::get().daemons() {
+        let image = daemon.owned_image("one");
+        let target = format!("docker-daemon:{}", image.reference());
+        let said = ended(&mut B2iCommand::new().daemon(&daemon).args(["copy", &index, &target]), 0);
+        assert!(
+            said.stderr.contains("keeps one platform: it gets the image for linux/amd64"),
+            "{}",
+            said.stderr
+        );
+        assert!(daemon.run(&[image.reference()]).status.success());
+        let image = daemon.owned_image("zstd");
+        let target = format!("docker-daemon:{}", image.reference());
+        let said = ended(&mut B2iCommand::new().daemon(&daemon).args(["copy", &packed, &target]), 0);
+        assert!(!said.stderr.contains("keeps one platform"), "{}", said.stderr);
+        assert!(daemon.run(&[image.reference()]).status.success());
+    }
+}
+
 #[test]
 fn what_cannot_be_copied_is_said_so() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -149,7 +228,8 @@ fn what_cannot_be_copied_is_said_so() {
         ("UPPER", &target, 2, "UPPER"),
         // Refused before the source is asked for.
         ("docker-daemon:app:1", "docker-daemon:app:2", 2, "nothing can be copied to"),
-        ("docker-daemon:app:1", "docker-archive:app.tar", 2, "nothing can be copied to"),
+        ("docker-daemon:app:1", "docker-archive:app.tar", 9, "no-daemon.sock"),
+        (&*format!("oci:{text}"), "docker-daemon:app:2", 9, "no-daemon.sock"),
     ] {
         let failed = ended(&mut copy(&[source, destination]), code);
         assert!(failed.stderr.contains(part), "{source}: {}", failed.stderr);
@@ -158,6 +238,9 @@ fn what_cannot_be_copied_is_said_so() {
     let own = format!("{text}.tar");
     std::fs::copy(text.as_str(), &own).expect("copies");
     let failed = ended(&mut copy(&[&format!("oci-archive:{own}:one"), &format!("oci-archive:{own}:two")]), 2);
+    assert!(failed.stderr.contains("it is what is read"), "{}", failed.stderr);
+    let both = format!("docker-archive:{own}");
+    let failed = ended(&mut copy(&[&both, &both]), 2);
     assert!(failed.stderr.contains("it is what is read"), "{}", failed.stderr);
     let failed = ended(&mut copy(&[&target, &target, "--offline"]), 2);
     assert!(failed.stderr.contains("--offline"), "{}", failed.stderr);
