@@ -9,6 +9,7 @@ pub mod cache_directory;
 pub mod descriptor;
 pub mod error;
 pub(crate) mod file_name;
+pub(crate) mod inside;
 pub mod lease;
 pub mod place;
 pub mod stamp;

@@ -6,6 +6,7 @@ use std::io;
 
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
 use crate::detect::class_path_jar;
+use crate::fs::inside::normal;
 
 /// Returns the entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
 ///
@@ -116,18 +117,6 @@ fn is_ours(entry: &str) -> bool {
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     });
     !has_scheme && !entry.starts_with('/') && !entry.is_empty()
-}
-
-/// Drops `.` and takes `..` together with what is before it; nothing if that leads out.
-fn normal(entry: &str) -> Option<String> {
-    let mut parts = Vec::new();
-    for part in entry.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        match part {
-            ".." => drop(parts.pop()?),
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::spool::{SpoolError, Spooled, spool};
 use super::error::ArchiveError;
 use super::members::{Archive, Flow, MemberKind};
+use crate::fs::inside::link_target;
 use crate::fs::unpack::{UnpackError, member_path};
 
 /// Links from one member to the next that are followed.
@@ -70,22 +71,6 @@ fn find(archive: &Archive, wanted: &str, directory: &Path) -> Result<Found, Arch
     Ok(found)
 }
 
-/// Resolves a symbolic link by names; nothing if it leads out of the archive.
-pub(super) fn link_target(link: &str, target: &str) -> Option<String> {
-    if target.is_empty() || target.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = link.split('/').collect();
-    parts.pop();
-    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        match part {
-            ".." => drop(parts.pop()?),
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
-}
-
 /// A reader that ends early gives no error by itself.
 pub(super) fn check_size(
     archive: &Archive,
@@ -109,18 +94,5 @@ pub(super) fn spool_error(archive: &Archive, member: &str, error: SpoolError) ->
         }
         SpoolError::Write(error) => ArchiveError::Write(error),
         SpoolError::TooLarge => archive.too_large(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::link_target;
-
-    #[test]
-    fn links_are_followed_by_name_and_not_outside() {
-        assert_eq!(link_target("bin/tool", "../lib/tool"), Some("lib/tool".to_owned()));
-        assert_eq!(link_target("tool", "./tool-1.2"), Some("tool-1.2".to_owned()));
-        assert_eq!(link_target("bin/tool", "../../x"), None);
-        assert_eq!(link_target("tool", "/bin/sh"), None);
     }
 }

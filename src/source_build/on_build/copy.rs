@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use crate::fs::inside::normal;
 use crate::image::ImagePath;
 use crate::source_build::source::ignore::Glob;
 use crate::source_build::source::{SourceTree, TreeEntry, TreeEntryKind};
@@ -47,7 +48,7 @@ pub(super) fn select(
     let mut found: Vec<(String, &TreeEntry)> = Vec::new();
     let mut whole = false;
     for source in wanted.sources {
-        let path = normal(source)?;
+        let path = below_root(source)?;
         if path.is_empty() {
             whole = true;
             continue;
@@ -101,15 +102,8 @@ pub(super) fn select(
 }
 
 /// The path below the root of the sources; empty for the root.
-fn normal(source: &str) -> Result<String, String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in source.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        match part {
-            ".." => drop(parts.pop().ok_or_else(|| format!("`{source}` leads out of the sources"))?),
-            part => parts.push(part),
-        }
-    }
-    Ok(parts.join("/"))
+fn below_root(source: &str) -> Result<String, String> {
+    normal(source).ok_or_else(|| format!("`{source}` leads out of the sources"))
 }
 
 /// The entry of this path, or all that match it as a pattern; what a link leads to counts for the link.

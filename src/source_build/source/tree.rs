@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::SourceError;
 use crate::detect::{BuildFile, source_tree};
+use crate::fs::inside::link_target;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 
@@ -168,22 +169,6 @@ impl From<TreeEntryKind> for EntryKind {
             TreeEntryKind::Symlink { target } => Self::Symlink { target },
         }
     }
-}
-
-/// Where a link leads to; nothing if that is outside of the tree.
-fn link_target(link: &str, target: &str) -> Option<String> {
-    if target.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = link.split('/').collect();
-    parts.pop();
-    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        match part {
-            ".." => drop(parts.pop()?),
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 #[cfg(test)]

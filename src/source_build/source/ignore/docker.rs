@@ -6,7 +6,8 @@
 
 use regex::Regex;
 
-use super::{InvalidLine, lines, normal};
+use super::{InvalidLine, lines};
+use crate::fs::inside::normal;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]

@@ -4,7 +4,8 @@
 //! whatever later lines bring back in it. `!` takes back what earlier lines said of a path; the last line decides.
 
 use super::glob::Glob;
-use super::{InvalidLine, lines, normal};
+use super::{InvalidLine, lines};
+use crate::fs::inside::normal;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]
