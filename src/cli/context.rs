@@ -110,7 +110,10 @@ impl Context {
             ..RegistrySettings::default()
         };
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-        Ok(Surroundings::new(cache_directory, daemon, registry, catalog, program, self.events(), stdin))
+        let mut surroundings =
+            Surroundings::new(cache_directory, daemon, registry, catalog, program, self.events(), stdin);
+        surroundings.working_directory = std::env::current_dir().ok();
+        Ok(surroundings)
     }
 
     fn events(&self) -> Events {

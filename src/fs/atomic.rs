@@ -189,21 +189,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-
-    fn with_lease(check: impl FnOnce(&Path, &Lease)) {
-        let cache = tempfile::tempdir().expect("temporary directory");
-        let lease = Lease::acquire(cache.path()).expect("acquires");
-        let directory = tempfile::tempdir().expect("temporary directory");
-        check(directory.path(), &lease);
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = fs::read_dir(directory).expect("lists");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
+    use crate::fs::sample::{names, with_lease};
 
     #[test]
     fn the_name_appears_only_on_commit() {

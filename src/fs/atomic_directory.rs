@@ -17,11 +17,12 @@ pub struct AtomicDirectory {
 
 impl AtomicDirectory {
     /// Starts a directory that will be at `target`; those above it are made. A symbolic link is followed and stays.
+    /// `working_directory` is where the caller's user stands.
     ///
     /// # Errors
     /// [`FileError`] if the target is no directory or the working directory, or nothing can be made beside it.
-    pub fn create(target: &Path, lease: &Lease) -> Result<Self, FileError> {
-        let target = resolve(target)?;
+    pub fn create(target: &Path, working_directory: Option<&Path>, lease: &Lease) -> Result<Self, FileError> {
+        let target = resolve(target, working_directory)?;
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
         }
@@ -81,7 +82,7 @@ fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
     fs::rename(&aside, new)
 }
 
-fn resolve(target: &Path) -> Result<PathBuf, FileError> {
+fn resolve(target: &Path, working_directory: Option<&Path>) -> Result<PathBuf, FileError> {
     let refused = |reason: &str, hint: &str| FileError::Refused {
         path: target.to_owned(),
         reason: reason.to_owned(),
@@ -98,7 +99,7 @@ fn resolve(target: &Path) -> Result<PathBuf, FileError> {
         return Err(refused("is not a directory", "name a directory, or one that does not exist yet"));
     }
     // Replacing it would leave whoever stands in it in a directory without a name.
-    if std::env::current_dir().is_ok_and(|current| current.starts_with(&resolved)) {
+    if working_directory.is_some_and(|current| current.starts_with(&resolved)) {
         return Err(refused("is the working directory, or above it", "name a directory in it"));
     }
     Ok(resolved)
@@ -107,24 +108,10 @@ fn resolve(target: &Path) -> Result<PathBuf, FileError> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-
-    fn with_lease(check: impl FnOnce(&Path, &Lease)) {
-        let cache = tempfile::tempdir().expect("temporary directory");
-        let lease = Lease::acquire(cache.path()).expect("acquires");
-        let directory = tempfile::tempdir().expect("temporary directory");
-        check(directory.path(), &lease);
-    }
-
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = fs::read_dir(directory).expect("lists");
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("reads").file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
+    use crate::fs::sample::{names, with_lease};
 
     fn written(target: &Path, file: &str, lease: &Lease) -> AtomicDirectory {
-        let directory = AtomicDirectory::create(target, lease).expect("creates");
+        let directory = AtomicDirectory::create(target, None, lease).expect("creates");
         fs::write(directory.path().join(file), "x").expect("writes");
         directory
     }
@@ -158,12 +145,16 @@ mod tests {
             assert!(root.join("link").is_symlink());
             assert_eq!(names(&root.join("real")), ["one"]);
             fs::write(root.join("file"), "x").expect("writes");
-            let error = AtomicDirectory::create(&root.join("file"), lease).expect_err("is a file");
+            let error = AtomicDirectory::create(&root.join("file"), None, lease).expect_err("is a file");
             assert!(error.to_string().contains("is not a directory"), "{error}");
-            for place in [Path::new("."), Path::new("/"), Path::new("..")] {
-                let error = AtomicDirectory::create(place, lease).expect_err("somebody stands in it");
+            let real = root.join("real").canonicalize().expect("is there");
+            for place in [real.as_path(), &root.join("link"), root, Path::new("/")] {
+                let stands = Some(real.as_path());
+                let error = AtomicDirectory::create(place, stands, lease).expect_err("somebody stands in it");
                 assert!(error.to_string().contains("working directory"), "{error}");
             }
+            let below = real.join("below");
+            AtomicDirectory::create(&below, Some(&real), lease).expect("nobody stands in it");
         });
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod file_name;
 pub(crate) mod inside;
 pub mod lease;
 pub mod place;
+#[cfg(all(test, unix))]
+mod sample;
 pub mod stamp;
 pub mod unpack;
 

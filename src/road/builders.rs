@@ -11,7 +11,7 @@ use crate::builder::observe::observe;
 use crate::builder::scaffold::scaffold;
 use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
 use crate::failure::{Failure, FailureKind};
-use crate::fs::{AtomicDirectory, FileError};
+use crate::fs::FileError;
 use crate::image::ImageReference;
 use crate::request::PullPolicy;
 use crate::store::BaseLayers;
@@ -257,8 +257,7 @@ pub async fn create_builder(
     if is_filled() {
         return Err(not_empty());
     }
-    let lease = surroundings.lease()?;
-    let out = AtomicDirectory::create(directory, &lease).map_err(Error::Output)?;
+    let out = surroundings.new_directory(directory)?;
     for file in &files {
         let path = out.path().join(file.path);
         let parent = path.parent().unwrap_or(out.path());

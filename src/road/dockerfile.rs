@@ -11,7 +11,7 @@ use super::script::contract;
 use super::stage::StageWork;
 use super::{Error, Surroundings};
 use crate::assemble;
-use crate::fs::{AtomicDirectory, FileError};
+use crate::fs::FileError;
 use crate::image::digest::DigestReader;
 use crate::image::layer::{EntryKind, Layer};
 use crate::image::{Digest, ImageReference, Platform};
@@ -67,7 +67,7 @@ pub async fn write_dockerfile(
     let all = Work::new(request, surroundings, &prepared);
     let work = StageWork::new(&all, 0, stage, image);
     let base = work.base(&[]).await?;
-    let out = AtomicDirectory::create(directory, &prepared.lease).map_err(Error::Output)?;
+    let out = surroundings.new_directory(directory)?;
     let context = Context { directory: out.path() };
     let mut files = vec![DOCKERFILE.to_owned()];
     let mut known = KnownValues {

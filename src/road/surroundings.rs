@@ -1,13 +1,13 @@
 //! Owns what a front end hands over of the machine: cache, daemon, catalog, and the lease of this run.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Error;
 use crate::builder::CatalogSettings;
 use crate::events::Events;
-use crate::fs::Lease;
+use crate::fs::{AtomicDirectory, Lease};
 use crate::store::cache::{ImageCache, Memo};
 use crate::store::daemon::{Daemon, DaemonSettings};
 use crate::store::registry::{Registries, RegistrySettings};
@@ -27,6 +27,8 @@ pub struct Surroundings {
     pub program: PathBuf,
     /// Where events go.
     pub events: Events,
+    /// Where the user stands: that directory and those above it are not replaced.
+    pub working_directory: Option<PathBuf>,
     /// Gives standard input, for `-`.
     pub stdin: fn() -> Box<dyn Read + Send>,
     /// The lease of this run, once it is taken; it outlives a dropped future so that what was left behind is known.
@@ -62,6 +64,7 @@ impl Surroundings {
             catalog,
             program,
             events,
+            working_directory: None,
             stdin,
             lease: Arc::default(),
             found: Arc::default(),
@@ -77,6 +80,12 @@ impl Surroundings {
         let lease = Arc::new(Lease::acquire(&self.cache_directory)?);
         *slot = Some(Arc::clone(&lease));
         Ok(lease)
+    }
+
+    /// Starts a directory that will be at `target`.
+    pub(super) fn new_directory(&self, target: &Path) -> Result<AtomicDirectory, Error> {
+        let lease = self.lease()?;
+        AtomicDirectory::create(target, self.working_directory.as_deref(), &lease).map_err(Error::Output)
     }
 
     /// What is known of earlier runs, or nothing if it is not to be used.

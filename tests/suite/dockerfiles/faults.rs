@@ -92,3 +92,16 @@ fn a_full_disk_leaves_what_was_there() {
     assert_eq!(files(disk.path()), ["out"]);
     assert_eq!((names(&target), std::fs::read(target.join("Dockerfile")).expect("readable")), before);
 }
+
+#[test]
+fn the_directory_that_the_user_stands_in_is_not_replaced() {
+    for target in [".", "../work"] {
+        let mut command = B2iCommand::without_daemon().args(["build", "--dockerfile", target]);
+        command = command.arg(TestEnvironment::get().fixture("program"));
+        let output = command.run();
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{target}: {}", output.stderr);
+        assert!(output.stderr.contains("working directory"), "{target}: {}", output.stderr);
+        assert_eq!(files(&command.directory().join("work")), [""; 0], "{target}");
+        assert_clean(&command.cache());
+    }
+}

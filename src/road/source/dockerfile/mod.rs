@@ -9,7 +9,7 @@ use artifact::ArtifactImage;
 
 use super::prepare::{PreparedSource, base_reference, prepare};
 use super::whole_plan;
-use crate::fs::{AtomicDirectory, AtomicFile, FileError, Lease};
+use crate::fs::{AtomicDirectory, AtomicFile, FileError};
 use crate::image::layer::{EntryKind, Layer};
 use crate::image::{ImageReference, Platform};
 use crate::plan::dockerfile::{
@@ -62,15 +62,15 @@ pub async fn write_dockerfile(
     let lease = prepared.lease.clone();
     // What is written first becomes the directory, or its parts do.
     let assembled = match is_among_others {
-        true => AtomicDirectory::create(&lease.temporary_directory().join("context"), &lease)?,
-        false => AtomicDirectory::create(directory, &lease).map_err(Error::Output)?,
+        true => AtomicDirectory::create(&lease.temporary_directory().join("context"), None, &lease)?,
+        false => surroundings.new_directory(directory)?,
     };
     let context =
         SourceContext { request, prepared: &prepared, image: image.as_ref(), directory: assembled.path() };
     let files = context.write(plan, name).await?;
     check()?;
     if is_among_others {
-        put_among_others(assembled.path(), directory, name, &files, &lease)?;
+        put_among_others(assembled.path(), directory, name, &files, surroundings)?;
     } else {
         assembled.commit().map_err(Error::Output)?;
     }
@@ -233,10 +233,11 @@ fn put_among_others(
     directory: &Path,
     name: &str,
     files: &[String],
-    lease: &Lease,
+    surroundings: &Surroundings,
 ) -> Result<(), Error> {
     let uploads: PathBuf = directory.join(UPLOADS);
-    let out = AtomicDirectory::create(&uploads, lease).map_err(Error::Output)?;
+    let lease = &surroundings.lease()?;
+    let out = surroundings.new_directory(&uploads)?;
     let failed = |action, path: &Path, error| Error::Output(FileError::new(action, path, error));
     copy_tree(&written.join(UPLOADS), out.path()).map_err(|error| failed("write", &uploads, error))?;
     out.commit().map_err(Error::Output)?;
