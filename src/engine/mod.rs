@@ -24,6 +24,9 @@ use crate::events::Events;
 use crate::image::layer::Layer;
 use crate::image::{ImageConfig, ImagePath};
 
+/// What a container has to be given as a command although nothing is to run in it.
+pub const NOTHING: &str = "/none";
+
 /// What a container is started with.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {

@@ -5,12 +5,12 @@
 //! often all that a server's or an interpreter's image wants. Works over any engine and knows none.
 
 use super::assemble::AssembledSources;
-use super::container::{NOTHING, stage_spec};
+use super::container::stage_spec;
 use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, NOTHING};
 use crate::events::{Events, Step};
 use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};

@@ -4,9 +4,6 @@ use super::request::VolumeRequest;
 use crate::engine::{ContainerLimits, ContainerSpec, Mount, MountSource};
 use crate::plan::SourceStage;
 
-/// What a container has to be given as a command although nothing is to run in it.
-pub(super) const NOTHING: &str = "/none";
-
 /// What a container of the stage is started with, whatever its image and its command.
 pub(super) fn stage_spec(stage: &SourceStage, limits: &ContainerLimits, lease: &str) -> ContainerSpec {
     ContainerSpec {

@@ -6,13 +6,10 @@
 
 use super::DockerEngine;
 use super::container::DockerContainer;
-use crate::engine::{Container, ContainerSpec, Engine};
+use crate::engine::{Container, ContainerSpec, Engine, NOTHING};
 use crate::image::ImagePath;
 use crate::image::layer::Layer;
 use crate::store::daemon::{CommittedImage, DaemonError};
-
-/// What a container has to be given as a command although nothing is to run in it.
-const NOTHING: &str = "/none";
 
 impl DockerContainer {
     /// The same image with the directories that are to be where something was mounted. The one below goes with the lease.

@@ -4,14 +4,14 @@
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, NOTHING};
 use crate::events::{Events, Step as Progress};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::plan::SourceStage;
 use crate::source_build::EnvironmentVariable;
 use crate::source_build::assemble::AssembledSources;
-use crate::source_build::container::{NOTHING, stage_spec, volumes};
+use crate::source_build::container::{stage_spec, volumes};
 use crate::source_build::directories::missing_directories;
 use crate::source_build::transient::TransientFile;
 
