@@ -1,46 +1,12 @@
-//! Owns image configs: an open JSON document that is edited, never rebuilt, so that unknown fields survive.
-//!
-//! Source: OCI image spec v1.1 "config.md"; Docker image spec v1.2 for Healthcheck, OnBuild, Shell.
+//! Owns what a build changes in its base's config, and how: everything that is not named is inherited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::digest::Digest;
-use super::platform::Platform;
-
-/// An image config.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ImageConfig(Map<String, Value>);
-
-/// A config that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidConfig {
-    /// It is not JSON, or not an object.
-    #[error("the image config is not a JSON object")]
-    NotAnObject(#[from] serde_json::Error),
-    /// A field has a shape the specification does not allow.
-    #[error("the image config's `{0}` has an unexpected shape")]
-    Field(&'static str),
-}
-
-/// Fields of the runtime part that `docker commit` takes over from a container, never from a decision.
-const OF_CONTAINERS: [&str; 9] = [
-    "Hostname",
-    "Domainname",
-    "Image",
-    "AttachStdin",
-    "AttachStdout",
-    "AttachStderr",
-    "Tty",
-    "OpenStdin",
-    "StdinOnce",
-];
-
-/// Fields of the runtime part that say what is started.
-const OF_COMMANDS: [&str; 3] = ["Entrypoint", "Cmd", "ArgsEscaped"];
+use super::{ImageConfig, OF_CONTAINERS, array, object};
+use crate::image::Digest;
 
 /// What a build changes in its base's config. Everything not named here is inherited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -80,142 +46,6 @@ pub struct ConfigEdits {
 }
 
 impl ImageConfig {
-    /// Parses a config.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`] if it is no JSON object or `config` or `rootfs.diff_ids` have the wrong shape.
-    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidConfig> {
-        let config = Self(serde_json::from_slice(bytes)?);
-        config.diff_ids()?;
-        match config.0.get("config") {
-            None | Some(Value::Null | Value::Object(_)) => Ok(config),
-            Some(_) => Err(InvalidConfig::Field("config")),
-        }
-    }
-
-    /// Makes the config of an image without layers.
-    pub fn empty(platform: &Platform) -> Self {
-        let mut map = Map::new();
-        map.insert("architecture".into(), json!(platform.architecture));
-        map.insert("os".into(), json!(platform.os));
-        if let Some(variant) = &platform.variant {
-            map.insert("variant".into(), json!(variant));
-        }
-        map.insert("config".into(), json!({}));
-        map.insert("rootfs".into(), json!({"type": "layers", "diff_ids": []}));
-        map.insert("history".into(), json!([]));
-        Self(map)
-    }
-
-    /// The platform it says it is for.
-    pub fn platform(&self) -> Platform {
-        let text = |key| self.0.get(key).and_then(Value::as_str).unwrap_or_default();
-        let variant = Some(text("variant")).filter(|variant| !variant.is_empty());
-        let mut platform = Platform::linux(text("architecture"));
-        platform.os = text("os").into();
-        platform.variant =
-            variant.filter(|v| !(platform.architecture == "arm64" && *v == "v8")).map(Into::into);
-        platform
-    }
-
-    /// The digests of its uncompressed layers, lowest first.
-    ///
-    /// # Errors
-    /// [`InvalidConfig::Field`] if one is no SHA-256 digest.
-    pub fn diff_ids(&self) -> Result<Vec<Digest>, InvalidConfig> {
-        let invalid = || InvalidConfig::Field("rootfs.diff_ids");
-        match self.0.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(ids)) => {
-                ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(invalid)).collect()
-            }
-            Some(_) => Err(invalid()),
-        }
-    }
-
-    /// A label, if it is set.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.runtime("Labels")?.get(name)?.as_str()
-    }
-
-    /// All labels.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        let labels = self.runtime("Labels").and_then(Value::as_object);
-        let pairs = labels.into_iter().flatten();
-        pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
-    }
-
-    /// An environment variable, if it is set.
-    pub fn env(&self, name: &str) -> Option<&str> {
-        self.env_list()
-            .find_map(|entry| entry.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-    }
-
-    fn env_list(&self) -> impl Iterator<Item = &str> {
-        self.runtime("Env").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    }
-
-    /// The user; empty means root.
-    pub fn user(&self) -> &str {
-        self.runtime("User").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// The working directory; empty means `/`.
-    pub fn working_dir(&self) -> &str {
-        self.runtime("WorkingDir").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// The exposed ports, such as `8080/tcp`, sorted.
-    pub fn exposed_ports(&self) -> Vec<String> {
-        let ports = self.runtime("ExposedPorts").and_then(Value::as_object);
-        let mut ports: Vec<String> = ports.into_iter().flat_map(Map::keys).cloned().collect();
-        ports.sort();
-        ports
-    }
-
-    /// A list of texts in the runtime part, such as `Entrypoint`, `Cmd` or `OnBuild`; empty if it is not set.
-    pub fn list(&self, field: &str) -> Vec<String> {
-        let values = self.runtime(field).and_then(Value::as_array).into_iter().flatten();
-        values.filter_map(Value::as_str).map(Into::into).collect()
-    }
-
-    /// A field of the runtime part (`config`), as it stands.
-    pub fn runtime(&self, field: &str) -> Option<&Value> {
-        self.0.get("config")?.get(field)
-    }
-
-    /// All fields of the runtime part.
-    pub fn runtime_fields(&self) -> Map<String, Value> {
-        self.0.get("config").and_then(Value::as_object).cloned().unwrap_or_default()
-    }
-
-    /// Whether everything that `base` sets in the runtime part is set here too, to whatever value: each field, variable
-    /// and label, and the health check as it is. What is started does not count: a container has its own.
-    pub fn keeps(&self, base: &Self) -> bool {
-        let counts = |name: &str| !OF_CONTAINERS.contains(&name) && !OF_COMMANDS.contains(&name);
-        let lacks = |name: &String| self.runtime(name).is_none() && counts(name);
-        let names = |config: &Self| -> BTreeSet<String> {
-            config.env_list().map(|entry| entry.split('=').next().unwrap_or_default().to_owned()).collect()
-        };
-        let labels = self.labels();
-        !base.runtime_fields().keys().any(lacks)
-            && names(base).is_subset(&names(self))
-            && base.labels().keys().all(|name| labels.contains_key(name))
-            && base.runtime("Healthcheck").is_none_or(|check| self.runtime("Healthcheck") == Some(check))
-    }
-
-    /// Sets a label.
-    pub fn set_label(&mut self, name: &str, value: &str) {
-        object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
-    }
-
-    /// Sets a list of texts in the runtime part; an empty one is left out.
-    pub fn set_list(&mut self, field: &str, words: &[String]) {
-        if !words.is_empty() {
-            object(&mut self.0, "config").insert(field.to_owned(), json!(words));
-        }
-    }
-
     /// Applies `edits` and adds the new layers on top.
     pub fn apply(&mut self, edits: &ConfigEdits, new_layers: &[Digest]) {
         // Legacy fields of `docker commit` name a container and a host; they would differ from run to run.
@@ -301,39 +131,10 @@ impl ImageConfig {
             }
         }
     }
-
-    /// Writes it as JSON bytes; the digest of these is the image's ID.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        // A map of JSON values with text keys always serialises.
-        serde_json::to_vec(&self.0).unwrap_or_default()
-    }
-
-    /// The digest of [`Self::to_bytes`]: the image's ID in daemons.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.to_bytes())
-    }
 }
 
 fn health_check(command: &str) -> Value {
     if command.is_empty() { json!({"Test": ["NONE"]}) } else { json!({"Test": ["CMD-SHELL", command]}) }
-}
-
-/// Returns the object at `key`, making it one if it is absent or has another shape.
-fn object<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
-    let value = map.entry(key).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    value.as_object_mut().expect("made an object above")
-}
-
-/// Returns the array at `key`, making it one if it is absent or has another shape.
-fn array<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
-    let value = map.entry(key).or_insert_with(|| json!([]));
-    if !value.is_array() {
-        *value = json!([]);
-    }
-    value.as_array_mut().expect("made an array above")
 }
 
 #[cfg(test)]
@@ -432,18 +233,5 @@ mod tests {
         config.apply(&edits(), &[Digest::of(b"new")]);
         assert_eq!(config.diff_ids().expect("valid"), [Digest::of(b"base"), Digest::of(b"new")]);
         assert_eq!(config.0["history"].as_array().map(Vec::len), Some(2));
-    }
-
-    #[test]
-    fn refuses_configs_of_the_wrong_shape() {
-        for text in [
-            "[]",
-            "{",
-            r#"{"config":[]}"#,
-            r#"{"rootfs":{"diff_ids":["x"]}}"#,
-            r#"{"rootfs":{"diff_ids":{}}}"#,
-        ] {
-            assert!(ImageConfig::parse(text.as_bytes()).is_err(), "{text}");
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Owns the error of the road: whatever a room failed with, and the few failures between rooms.
 
+mod hints;
+
 use super::source::{RemovalError, RuntimeImageError};
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
@@ -360,78 +362,6 @@ impl Failure for Error {
     }
 
     fn hints(&self) -> Vec<String> {
-        if let Self::Program { error, outputs } = self {
-            return program_hints(error, outputs);
-        }
-        if let Some(failure) = self.failure() {
-            return failure.hints();
-        }
-        match self {
-            Self::ForeignScript { platform, source, .. } => {
-                let architecture = &platform.architecture;
-                let emulation = format!(
-                    "it needs emulation of {architecture} by the kernel (binfmt_misc): install `qemu-user-static`, or build on a \
-                     machine for {platform}"
-                );
-                [vec![emulation], source.hints()].concat()
-            }
-            Self::ClassPath { missing, .. } => {
-                let directory = missing.first().and_then(|path| path.split_once('/')).map(|(top, _)| top);
-                vec![match directory {
-                    Some(directory) => format!("bring them along with `--add {directory}/`"),
-                    None => "bring them along with `--add FILE`".into(),
-                }]
-            }
-            Self::MainClass { .. } => vec![
-                "name the class to start with `--main-class`".into(),
-                "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
-            ],
-            Self::Destination { .. } => vec![
-                "copy to a registry's name, `docker-daemon:NAME`, `docker-archive:FILE`, `oci:DIR[:TAG]` or \
-                 `oci-archive:FILE[:TAG]`; an image of the daemon gets another name with `docker tag`"
-                    .into(),
-            ],
-            Self::ProgramNetwork(_) => vec![
-                "`--network host` gives the program this machine's network".into(),
-                "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
-            ],
-            Self::NoNamedScripts { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
-            Self::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
-            Self::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
-            Self::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
-            Self::NotOfSources { .. } => vec!["build it with `b2i build`, from the artifact or its sources".into()],
-            Self::SourcesElsewhere { .. } => vec![
-                "an image keeps no path of the machine that built it: rebuild in the directory that they are in, or name them \
-                 to `s2i build`"
-                    .into(),
-            ],
-            Self::OtherBase { .. } => vec!["pull the image into the daemon again: `--pull always`".into()],
-            Self::NotEmpty { .. } => vec!["name a directory that does not exist yet".into()],
-            Self::OfflinePush { .. } => vec!["write to `oci:DIR` now, and `b2i copy` it when there is a network".into()],
-            Self::OwnInput { .. } => vec!["name another file: `--output docker-archive:FILE`".into()],
-            Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
-            Self::Layer(_) => vec!["give one of them another destination: `--add SRC:DEST`".into()],
-            _ => Vec::new(),
-        }
+        hints::hints(self)
     }
-}
-
-/// The settings that the sandbox needs, or else how to run on a daemon what was built.
-fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
-    if error.kind() != FailureKind::Engine {
-        return error.hints();
-    }
-    let mut hints = error.hints_of_settings();
-    let archive = outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some(path),
-        _ => None,
-    });
-    hints.push(match archive {
-        Some(path) => {
-            let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
-            format!("the image is written; a daemon takes it with `{}`", crate::image::words::quote(&words))
-        }
-        None => "the image is written; a daemon runs it with `--output docker --run`".into(),
-    });
-    hints
 }

@@ -1,20 +1,23 @@
 //! Owns the control group of a container: limits on memory, processors and processes, where this process may set them.
 //!
 //! Both versions of the kernel's interface: of version 2 a group that was delegated, of version 1 the groups of root.
-//! A limit without a group is refused by the caller. Must not know what runs in it.
+//! A limit without a group is refused by the caller. What the kernel is told is `asked`, where the groups are `hierarchy`.
+//! Must not know what runs in it.
 //!
 //! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
+
+mod asked;
+mod hierarchy;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::asked::{Limit, asked};
+use self::hierarchy::{below, mount_point, version_1};
 use super::error::SandboxError;
 use crate::engine::ContainerLimits;
-
-/// Length of the period of which processor time is a share, in microseconds.
-const PERIOD: u64 = 100_000;
 
 /// The directories of one container, which are removed with it.
 #[derive(Debug, Default)]
@@ -24,63 +27,12 @@ pub(super) struct ControlGroup {
     memory_events: Option<PathBuf>,
 }
 
-/// One limit: the controller that has it, and the files to write in both versions.
-struct Limit {
-    name: &'static str,
-    controller: &'static str,
-    version_1: Vec<(&'static str, String)>,
-    version_2: Vec<(&'static str, String)>,
-    /// Files that not every kernel has, and the limit holds without.
-    optional: &'static [&'static str],
-}
-
 /// Why no group of version 2 takes the limits.
 #[derive(Debug)]
 struct NotDelegated {
     /// The limit that it fails for; none if it fails for all.
     limit: Option<&'static str>,
     reason: String,
-}
-
-/// The limits that need a group.
-fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
-    let mut asked = Vec::new();
-    if let Some(processes) = processes {
-        let files = vec![("pids.max", processes.to_string())];
-        asked.push(Limit {
-            name: "process",
-            controller: "pids",
-            version_1: files.clone(),
-            version_2: files,
-            optional: &[],
-        });
-    }
-    if let Some(bytes) = limits.memory {
-        let bytes = bytes.to_string();
-        asked.push(Limit {
-            name: "memory",
-            controller: "memory",
-            version_1: vec![
-                ("memory.limit_in_bytes", bytes.clone()),
-                // Equal means no swap beside the memory.
-                ("memory.memsw.limit_in_bytes", bytes.clone()),
-            ],
-            version_2: vec![("memory.max", bytes), ("memory.swap.max", "0".into())],
-            optional: &["memory.memsw.limit_in_bytes", "memory.swap.max"],
-        });
-    }
-    if let Some(nano) = limits.nano_cpus {
-        // Less than a millisecond of the period is refused by the kernel.
-        let quota = (u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).max(1000).to_string();
-        asked.push(Limit {
-            name: "processor",
-            controller: "cpu",
-            version_1: vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.clone())],
-            version_2: vec![("cpu.max", format!("{quota} {PERIOD}"))],
-            optional: &[],
-        });
-    }
-    asked
 }
 
 impl ControlGroup {
@@ -245,47 +197,9 @@ fn unused_name() -> String {
     format!("b2i-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// This process's own group of a controller of version 1.
-fn version_1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
-    let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup", Some(controller)))?;
-    let path = own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let controllers = fields.next()?;
-        controllers.split(',').any(|one| one == controller).then(|| fields.next())?
-    })?;
-    below(&mount, path).filter(|directory| directory.is_dir())
-}
-
-/// The directory of a group. One outside of this process's namespace begins with `/..` (cgroup_namespaces(7)).
-fn below(mount: &Path, group: &str) -> Option<PathBuf> {
-    let is_inside = group.split('/').all(|part| part != "..");
-    is_inside.then(|| mount.join(group.trim_start_matches('/')))
-}
-
-/// The place of a mount of this type, if the line of `mountinfo` is one (proc_pid_mountinfo(5)).
-fn mount_point(line: &str, kind: &str, option: Option<&str>) -> Option<PathBuf> {
-    let (before, after) = line.split_once(" - ")?;
-    let mut after = after.split(' ');
-    let is_kind = after.next()? == kind;
-    let options = after.nth(1)?;
-    let has_option = option.is_none_or(|option| options.split(',').any(|one| one == option));
-    (is_kind && has_option).then(|| before.split(' ').nth(4).map(PathBuf::from))?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MOUNTS: &str = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
-                          41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-
-    #[test]
-    fn mounts_of_both_versions_are_found() {
-        let find = |kind, option| MOUNTS.lines().find_map(|line| mount_point(line, kind, option));
-        assert_eq!(find("cgroup", Some("cpu")), Some("/sys/fs/cgroup/cpu".into()));
-        assert_eq!(find("cgroup", Some("memory")), None);
-        assert_eq!(find("cgroup2", None), Some("/sys/fs/cgroup/unified".into()));
-    }
 
     /// A place that looks like a hierarchy of version 2: groups by their paths, with the controllers they hand on. The
     /// kernel's own files would be there before anybody writes to them.
@@ -414,20 +328,5 @@ mod tests {
             .expect_err("no controller for processors");
         assert_eq!(error.limit, Some("processor"));
         assert!(error.reason.ends_with("does not hand on the controller `cpu`"), "{error:?}");
-    }
-
-    #[test]
-    fn limits_are_written_in_the_units_of_the_kernel() {
-        let limits = ContainerLimits {
-            memory: Some(1 << 20),
-            nano_cpus: Some(1_500_000_000),
-            pids: Some(1),
-            timeout: None,
-        };
-        let asked = asked(&limits, None);
-        assert_eq!(asked[0].version_2[0], ("memory.max", "1048576".into()));
-        assert_eq!(asked[1].version_2[0], ("cpu.max", "150000 100000".into()));
-        assert!(super::asked(&ContainerLimits::default(), None).is_empty());
-        assert_eq!(super::asked(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
     }
 }

@@ -1,0 +1,79 @@
+//! Owns what the kernel is told of a limit, in both versions of its control groups.
+//!
+//! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
+
+use crate::engine::ContainerLimits;
+
+/// Length of the period of which processor time is a share, in microseconds.
+const PERIOD: u64 = 100_000;
+
+/// One limit: the controller that has it, and the files to write in both versions.
+pub(super) struct Limit {
+    pub(super) name: &'static str,
+    pub(super) controller: &'static str,
+    pub(super) version_1: Vec<(&'static str, String)>,
+    pub(super) version_2: Vec<(&'static str, String)>,
+    /// Files that not every kernel has, and the limit holds without.
+    pub(super) optional: &'static [&'static str],
+}
+
+/// The limits that need a group.
+pub(super) fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
+    let mut asked = Vec::new();
+    if let Some(processes) = processes {
+        let files = vec![("pids.max", processes.to_string())];
+        asked.push(Limit {
+            name: "process",
+            controller: "pids",
+            version_1: files.clone(),
+            version_2: files,
+            optional: &[],
+        });
+    }
+    if let Some(bytes) = limits.memory {
+        let bytes = bytes.to_string();
+        asked.push(Limit {
+            name: "memory",
+            controller: "memory",
+            version_1: vec![
+                ("memory.limit_in_bytes", bytes.clone()),
+                // Equal means no swap beside the memory.
+                ("memory.memsw.limit_in_bytes", bytes.clone()),
+            ],
+            version_2: vec![("memory.max", bytes), ("memory.swap.max", "0".into())],
+            optional: &["memory.memsw.limit_in_bytes", "memory.swap.max"],
+        });
+    }
+    if let Some(nano) = limits.nano_cpus {
+        // Less than a millisecond of the period is refused by the kernel.
+        let quota = (u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).max(1000).to_string();
+        asked.push(Limit {
+            name: "processor",
+            controller: "cpu",
+            version_1: vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.clone())],
+            version_2: vec![("cpu.max", format!("{quota} {PERIOD}"))],
+            optional: &[],
+        });
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_written_in_the_units_of_the_kernel() {
+        let limits = ContainerLimits {
+            memory: Some(1 << 20),
+            nano_cpus: Some(1_500_000_000),
+            pids: Some(1),
+            timeout: None,
+        };
+        let told = asked(&limits, None);
+        assert_eq!(told[0].version_2[0], ("memory.max", "1048576".into()));
+        assert_eq!(told[1].version_2[0], ("cpu.max", "150000 100000".into()));
+        assert!(asked(&ContainerLimits::default(), None).is_empty());
+        assert_eq!(asked(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
+    }
+}
