@@ -97,6 +97,22 @@ fn mount(mount: &Mount) -> bollard::models::Mount {
     }
 }
 
+/// Names the mount that Docker found no source of. Podman makes a directory there, as `docker run --volume` does.
+fn without_mount_source(error: DaemonError, mounts: &[Mount]) -> DaemonError {
+    let DaemonError::Request { address, reason, .. } = &error else { return error };
+    let missing = mounts.iter().find_map(|mount| match &mount.source {
+        MountSource::Path(path) => {
+            let path = path.display().to_string();
+            reason.ends_with(&format!("bind source path does not exist: {path}")).then_some(path)
+        }
+        _ => None,
+    });
+    match missing {
+        Some(path) => DaemonError::NoMountSource { address: address.clone(), path },
+        None => error,
+    }
+}
+
 /// Whether the command runs as root; a name that stands for number 0 counts as any other and gets no capabilities.
 fn is_root(spec: &ContainerSpec) -> bool {
     let user = spec.user.as_deref().unwrap_or_default();
@@ -186,7 +202,8 @@ impl Engine for DockerEngine {
             async move { traced("create a container", client.create_container(Some(options), body)).await };
         let created = self.daemon.finish(create).await;
         let created = created.map_err(|error| {
-            self.daemon.request_error(format!("create a container of the image {}", spec.image), &error)
+            let action = format!("create a container of the image {}", spec.image);
+            without_mount_source(self.daemon.request_error(action, &error), &spec.mounts)
         })?;
         let dropped = created.warnings.iter().find_map(|warning| {
             limits::dropped_limit(warning, &spec.limits).map(|limit| (limit, warning.clone()))

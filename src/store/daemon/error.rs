@@ -192,6 +192,14 @@ pub enum DaemonError {
         /// Its name.
         network: String,
     },
+    /// A directory or file that was to be mounted is not there.
+    #[error("the machine of the daemon at {address} has no `{path}` that could be mounted")]
+    NoMountSource {
+        /// The address.
+        address: String,
+        /// The directory or file.
+        path: String,
+    },
     /// The container's command could not be started.
     #[error("`{command}` could not be started in the image `{image}`: {reason}")]
     Start {
@@ -255,7 +263,8 @@ impl Failure for DaemonError {
             Self::InvalidHost { .. }
             | Self::Context { .. }
             | Self::LimitOutOfRange { .. }
-            | Self::NoNetwork { .. } => FailureKind::Usage,
+            | Self::NoNetwork { .. }
+            | Self::NoMountSource { .. } => FailureKind::Usage,
             Self::ForeignVolume { .. }
             | Self::Unreachable { .. }
             | Self::PermissionDenied { .. }
@@ -320,6 +329,9 @@ impl Failure for DaemonError {
             Self::LimitNotEnforced { .. } => {
                 one("leave the limit out, or run the daemon with cgroups that can enforce it")
             }
+            Self::NoMountSource { .. } => one(
+                "`--volume` takes a directory or file of the machine that the daemon runs on, or a volume's name",
+            ),
             Self::NoNetwork { .. } => one("`docker network ls` lists the networks that there are"),
             Self::Start { .. } => {
                 one("the file, or the interpreter that its first line names, is missing or not executable")

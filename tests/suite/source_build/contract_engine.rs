@@ -148,3 +148,17 @@ fn volumes_are_mounted_and_stay_out_of_the_image() {
         assert!(removed.status.success(), "the volume is not held any more: {removed:?}");
     });
 }
+
+#[test]
+fn what_is_not_there_is_not_mounted_and_is_the_users_mistake() {
+    let sources = assembled_by("true");
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let missing = sources.path().join("missing").display().to_string();
+    let volume = format!("{missing}:/mnt");
+    let output = refused(&Place::Daemon(docker), &builder, &sources, &["--volume", &volume], 2);
+    for part in [&*format!("has no `{missing}`"), "hint: `--volume` takes"] {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+    assert!(!std::path::Path::new(&missing).exists());
+}
