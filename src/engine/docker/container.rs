@@ -1,6 +1,5 @@
 //! Owns one container of the engine, from its creation to its removal.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -17,6 +16,7 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt};
 
 use super::DockerEngine;
+use super::download::{DownloadFault, is_absent, read_one_file};
 use super::mount_points::Places;
 use crate::engine::output::Output;
 use crate::engine::{Changes, Container, ContainerSpec, Ended, Engine, TarStream};
@@ -25,7 +25,6 @@ use crate::image::{Digest, ImagePath};
 use crate::store::daemon::{
     CommittedImage, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
 };
-use crate::stream::{pump, stream_to_reader};
 
 /// How long output may still come after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
@@ -344,75 +343,4 @@ impl Container for DockerContainer {
     async fn remove(self) -> Result<(), DaemonError> {
         remove_container(&self.daemon, &self.id).await
     }
-}
-
-/// Whether an error says that the container has no such file.
-fn is_absent(error: &BollardError) -> bool {
-    let BollardError::DockerResponseServerError { status_code, message } = error else { return false };
-    let message = message.to_ascii_lowercase();
-    match status_code {
-        404 => !message.contains("no such container"),
-        // A path that goes on below a file, or links that lead in a circle ("too many links", "too many levels of …").
-        500 => message.ends_with("not a directory") || message.contains("too many l"),
-        _ => false,
-    }
-}
-
-enum DownloadFault {
-    Daemon(BollardError),
-    File(DaemonError),
-}
-
-/// Reads the one regular file of an archive.
-async fn read_one_file(
-    stream: impl Stream<Item = Result<bytes::Bytes, BollardError>>,
-    path: &str,
-    limit: u64,
-) -> Result<Option<Vec<u8>>, DownloadFault> {
-    let mut stream = Box::pin(stream);
-    // The first piece tells an absent file from an archive.
-    let first = match stream.next().await {
-        None => return Ok(None),
-        Some(Err(error)) if is_absent(&error) => return Ok(None),
-        Some(Err(error)) => return Err(DownloadFault::Daemon(error)),
-        Some(Ok(first)) => first,
-    };
-    let (sender, reader) = stream_to_reader();
-    let name = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || first_file(reader, &name, limit));
-    let all = futures_util::stream::iter([Ok(first)]).chain(stream);
-    let (read, ()) = tokio::join!(reading, pump(all, sender));
-    read.unwrap_or_else(|panic| Err(broken(std::io::Error::other(panic)))).map(Some)
-}
-
-fn broken(error: std::io::Error) -> DownloadFault {
-    match error.into_inner().map(|cause| cause.downcast::<BollardError>()) {
-        Some(Ok(error)) => DownloadFault::Daemon(*error),
-        Some(Err(cause)) => DownloadFault::Daemon(BollardError::from(std::io::Error::other(cause))),
-        None => DownloadFault::Daemon(BollardError::from(std::io::Error::other("the archive is not valid"))),
-    }
-}
-
-fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, DownloadFault> {
-    let mut archive = tar::Archive::new(reader);
-    let mut entries = archive.entries().map_err(broken)?;
-    let entry = entries.next().ok_or_else(|| broken(std::io::Error::other("the archive is empty")))?;
-    let entry = entry.map_err(broken)?;
-    let not_a_file = |found| DownloadFault::File(DaemonError::NotAFile { path: path.to_owned(), found });
-    match entry.header().entry_type() {
-        tar::EntryType::Regular | tar::EntryType::Continuous => {}
-        tar::EntryType::Directory => return Err(not_a_file("a directory")),
-        tar::EntryType::Symlink | tar::EntryType::Link => return Err(not_a_file("a link")),
-        _ => return Err(not_a_file("a special file")),
-    }
-    let size = entry.size();
-    if size > limit {
-        return Err(DownloadFault::File(DaemonError::TooLarge { path: path.to_owned(), size, limit }));
-    }
-    let mut bytes = Vec::new();
-    entry.take(limit).read_to_end(&mut bytes).map_err(broken)?;
-    if bytes.len() as u64 != size {
-        return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(bytes)
 }

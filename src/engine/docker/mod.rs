@@ -6,6 +6,7 @@
 mod accounts;
 mod commit;
 mod container;
+mod download;
 mod limits;
 mod mount_points;
 mod mounted;

@@ -1,0 +1,83 @@
+//! Owns reading one file out of what a daemon sends of a container: an archive, which is hostile input.
+
+use std::io::Read;
+
+use bollard::errors::Error as BollardError;
+use futures_util::{Stream, StreamExt};
+
+use crate::store::daemon::DaemonError;
+use crate::stream::{pump, stream_to_reader};
+
+/// Whether an error says that the container has no such file.
+pub(super) fn is_absent(error: &BollardError) -> bool {
+    let BollardError::DockerResponseServerError { status_code, message } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    match status_code {
+        404 => !message.contains("no such container"),
+        // A path that goes on below a file, or links that lead in a circle ("too many links", "too many levels of …").
+        500 => message.ends_with("not a directory") || message.contains("too many l"),
+        _ => false,
+    }
+}
+
+/// Why a file was not read.
+pub(super) enum DownloadFault {
+    /// The daemon did not send it.
+    Daemon(BollardError),
+    /// It is none that is read.
+    File(DaemonError),
+}
+
+/// Reads the one regular file of an archive.
+pub(super) async fn read_one_file(
+    stream: impl Stream<Item = Result<bytes::Bytes, BollardError>>,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, DownloadFault> {
+    let mut stream = Box::pin(stream);
+    // The first piece tells an absent file from an archive.
+    let first = match stream.next().await {
+        None => return Ok(None),
+        Some(Err(error)) if is_absent(&error) => return Ok(None),
+        Some(Err(error)) => return Err(DownloadFault::Daemon(error)),
+        Some(Ok(first)) => first,
+    };
+    let (sender, reader) = stream_to_reader();
+    let name = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || first_file(reader, &name, limit));
+    let all = futures_util::stream::iter([Ok(first)]).chain(stream);
+    let (read, ()) = tokio::join!(reading, pump(all, sender));
+    read.unwrap_or_else(|panic| Err(broken(std::io::Error::other(panic)))).map(Some)
+}
+
+fn broken(error: std::io::Error) -> DownloadFault {
+    match error.into_inner().map(|cause| cause.downcast::<BollardError>()) {
+        Some(Ok(error)) => DownloadFault::Daemon(*error),
+        Some(Err(cause)) => DownloadFault::Daemon(BollardError::from(std::io::Error::other(cause))),
+        None => DownloadFault::Daemon(BollardError::from(std::io::Error::other("the archive is not valid"))),
+    }
+}
+
+fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, DownloadFault> {
+    let mut archive = tar::Archive::new(reader);
+    let mut entries = archive.entries().map_err(broken)?;
+    let entry = entries.next().ok_or_else(|| broken(std::io::Error::other("the archive is empty")))?;
+    let entry = entry.map_err(broken)?;
+    let not_a_file = |found| DownloadFault::File(DaemonError::NotAFile { path: path.to_owned(), found });
+    match entry.header().entry_type() {
+        tar::EntryType::Regular | tar::EntryType::Continuous => {}
+        tar::EntryType::Directory => return Err(not_a_file("a directory")),
+        tar::EntryType::Symlink | tar::EntryType::Link => return Err(not_a_file("a link")),
+        _ => return Err(not_a_file("a special file")),
+    }
+    let size = entry.size();
+    if size > limit {
+        return Err(DownloadFault::File(DaemonError::TooLarge { path: path.to_owned(), size, limit }));
+    }
+    let mut bytes = Vec::new();
+    entry.take(limit).read_to_end(&mut bytes).map_err(broken)?;
+    if bytes.len() as u64 != size {
+        return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(bytes)
+}
