@@ -18,8 +18,8 @@ use serde_json::Value;
 /// Longer than anything a test waits for; a daemon that hangs fails the test instead of the whole run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Podman takes no lock between seeing that it has a layer and using it: loading an image fails if another test removes
-/// the last image with the layer just then. So nobody removes images there while others load.
+/// Podman takes no lock between seeing that it has a layer and using it: loading or building an image fails if another
+/// test removes the last image with the layer just then. So nobody removes images there while others load or build.
 static LAYERS_OF_PODMAN: RwLock<()> = RwLock::new(());
 
 /// One daemon.
@@ -50,7 +50,7 @@ impl Daemon {
     pub(crate) fn output_of_input(&self, arguments: &[&str], input: Vec<u8>) -> Output {
         let is_podman = self.name == "podman";
         let (loads, removes) =
-            (matches!(arguments, ["load" | "pull", ..]), arguments.starts_with(&["image", "rm"]));
+            (matches!(arguments, ["load" | "pull" | "build", ..]), arguments.starts_with(&["image", "rm"]));
         let _loads =
             (is_podman && loads).then(|| LAYERS_OF_PODMAN.read().unwrap_or_else(PoisonError::into_inner));
         let _removes =
