@@ -9,7 +9,7 @@ use super::{assert_clean, files, held_by, leases};
 use crate::environment::{B2iCommand, DaemonGate, Hold, TestEnvironment};
 
 /// A run that only has to happen.
-fn next_run(cache: &Path) -> B2iCommand {
+pub(super) fn next_run(cache: &Path) -> B2iCommand {
     B2iCommand::new()
         .daemon(&TestEnvironment::get().docker())
         .env("XDG_CACHE_HOME", cache)
