@@ -29,6 +29,9 @@ use crate::store::daemon::{
 /// How long output may still come after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 
+/// How long a daemon may take to start a command whose time limit is shorter.
+const START_TIME: Duration = Duration::from_secs(60);
+
 /// What a container prints, as it comes.
 type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>;
 
@@ -90,6 +93,23 @@ impl DockerContainer {
         let started = traced("start a container", start).await;
         started.map_err(|error| failed(&error))?;
         Ok(attached)
+    }
+
+    /// The same. How long the daemon takes is not the command's time, but a command with a time limit is not waited for
+    /// without end either.
+    async fn start_in_time(&self) -> Result<Attached, DaemonError> {
+        let Some(limit) = self.spec.limits.timeout else { return self.start().await };
+        match tokio::time::timeout(limit.max(START_TIME), self.start()).await {
+            Ok(attached) => attached,
+            Err(_) => {
+                self.kill().await?;
+                Err(self.timed_out(limit, Vec::new()))
+            }
+        }
+    }
+
+    fn timed_out(&self, limit: Duration, last_lines: Vec<String>) -> DaemonError {
+        DaemonError::TimedOut { command: self.spec.command.join(" "), limit, last_lines }
     }
 
     /// Hands on what a started container prints until it has ended, and gives its exit code.
@@ -262,8 +282,7 @@ impl Container for DockerContainer {
             self.podmans_places.get_or_init(|| places);
         }
         let mut output = Output::new(events).to(self.spec.stdout.clone());
-        // How long the daemon takes to start it is not the command's time.
-        let mut attached = self.start().await?;
+        let mut attached = self.start_in_time().await?;
         let running = self.follow(&mut attached, &mut output);
         let code = match self.spec.limits.timeout {
             None => running.await,
@@ -272,8 +291,7 @@ impl Container for DockerContainer {
                 Err(_) => {
                     self.kill().await?;
                     drain(&mut attached, &mut output).await;
-                    let command = self.spec.command.join(" ");
-                    return Err(DaemonError::TimedOut { command, limit, last_lines: output.finish() });
+                    return Err(self.timed_out(limit, output.finish()));
                 }
             },
         };
