@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
 use serde_json::Value;
 
@@ -139,12 +139,14 @@ async fn remove_images(daemon: &Daemon, lease: &str) -> Result<(), DaemonError> 
 
 /// Images of a lease that have no name, those that others stand on too.
 async fn unnamed_images(daemon: &Daemon, lease: &str) -> Result<Vec<String>, DaemonError> {
-    let options = ListImagesOptionsBuilder::default().all(true).filters(&labelled(lease)).build();
-    let found = daemon.client().list_images(Some(options)).await;
+    let filters = serde_json::json!(labelled(lease)).to_string();
+    let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
+    let found = daemon.get_json(format!("/images/json?all=true&filters={filters}")).await;
     let found = found.map_err(|error| daemon.request_error("list images", &error))?;
-    let is_own = |image: &bollard::models::ImageSummary| {
-        let is_named = image.repo_tags.iter().any(|tag| tag != "<none>:<none>");
-        !is_named && image.labels.get(LEASE_LABEL).is_some_and(|own| own == lease)
+    let is_own = |image: &&Value| {
+        let mut tags = image["RepoTags"].as_array().into_iter().flatten();
+        !tags.any(|tag| tag != "<none>:<none>") && image["Labels"][LEASE_LABEL] == lease
     };
-    Ok(found.into_iter().filter(is_own).map(|image| image.id).collect())
+    let own = found.as_array().into_iter().flatten().filter(is_own);
+    Ok(own.filter_map(|image| Some(image["Id"].as_str()?.to_owned())).collect())
 }

@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, Uri};
 use serde_json::Value;
 
 use super::connection::Daemon;
+use super::info::DaemonFlavour;
 use crate::engine::TarStream;
 
 /// How long one request may take, its body included, in seconds: uploads and commits of large images are slow.
@@ -25,6 +26,9 @@ pub(super) const REQUEST_TIMEOUT: u64 = 6 * 3600;
 
 /// Largest JSON answer that is read, in bytes.
 const MAXIMUM_ANSWER: usize = 16 << 20;
+
+/// How often Podman is asked that did not answer because of an image that is no business of the question.
+const ATTEMPTS: u32 = 5;
 
 /// A request that is sent as it stands, and whose answer's bytes are wanted as they are.
 #[derive(Default)]
@@ -52,8 +56,22 @@ impl Daemon {
 
     /// Gets a JSON document, with every field that the daemon sends.
     pub(crate) async fn get_json(&self, path: String) -> Result<Value, BollardError> {
+        for _ in 1..ATTEMPTS {
+            match read_json(self.raw(RawRequest::get(path.clone()))).await {
+                Err(error) if self.info().flavour == DaemonFlavour::Podman && is_of_another_image(&error) => {
+                    tracing::debug!(%error, path, "an image was removed meanwhile; asking again");
+                }
+                answer => return answer,
+            }
+        }
         read_json(self.raw(RawRequest::get(path))).await
     }
+}
+
+/// Says whether Podman did not answer because somebody removed an image: to answer about one it looks at all of them. An
+/// image that was asked for and is not there is a 404.
+fn is_of_another_image(error: &BollardError) -> bool {
+    matches!(describe(error), (Some(500), reason) if reason.contains("image not known"))
 }
 
 /// Puts the version in front of the path and repairs the header that carries credentials.

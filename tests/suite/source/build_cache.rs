@@ -1,7 +1,10 @@
 //! Build caches in daemons: volumes that outlive runs, and belong to one cache directory.
 
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use b2i::events::Events;
 use b2i::fs::CacheDirectory;
@@ -71,17 +74,23 @@ async fn volumes_are_counted_and_pruned_and_nobody_elses_are() {
     }
 }
 
-/// A socket before a daemon's, which does not answer how much there is of anything.
-struct WithoutSizes(tempfile::TempDir);
+/// A socket before a daemon's, which answers some questions in its place.
+struct Before(tempfile::TempDir);
 
-impl WithoutSizes {
-    fn new(daemon: &crate::environment::Daemon) -> Self {
+impl Before {
+    /// `answer` gets the target of each request, and gives what is sent before the connection is cut.
+    fn new(
+        daemon: &crate::environment::Daemon,
+        answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let listener = UnixListener::bind(directory.path().join("without.sock")).expect("binds");
+        let listener = UnixListener::bind(directory.path().join("before.sock")).expect("binds");
         let path = daemon.host().strip_prefix("unix://").expect("the tests' daemons have sockets").to_owned();
+        let answer = Arc::new(answer);
         std::thread::spawn(move || {
             for mut client in listener.incoming().map_while(Result::ok) {
                 let mut daemon = UnixStream::connect(&path).expect("it listens");
+                let answer = Arc::clone(&answer);
                 std::thread::spawn(move || {
                     let mut answers = daemon.try_clone().expect("cloned");
                     let mut to_client = client.try_clone().expect("cloned");
@@ -91,7 +100,8 @@ impl WithoutSizes {
                         drop(to_client.shutdown(Shutdown::Both));
                     });
                     pass_requests(&mut client, &mut daemon, |_, target| {
-                        if target.contains("/system/df") {
+                        if let Some(answer) = answer(target) {
+                            drop((&cut).write_all(answer.as_bytes()));
                             drop(cut.shutdown(Shutdown::Both));
                         }
                     });
@@ -103,14 +113,31 @@ impl WithoutSizes {
     }
 
     fn host(&self) -> String {
-        format!("unix://{}", self.0.path().join("without.sock").display())
+        format!("unix://{}", self.0.path().join("before.sock").display())
     }
+}
+
+#[tokio::test]
+async fn podman_is_asked_again_if_another_image_was_removed_meanwhile() {
+    let podman = TestEnvironment::get().podman();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let before = Before::new(&podman, move |target| {
+        let is_first = target.contains("/volumes?") && count.fetch_add(1, Ordering::SeqCst) == 0;
+        let text = r#"{"cause":"image not known","message":"locating image with ID \"a\": image not known"}"#;
+        let head =
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nConnection: close";
+        is_first.then(|| format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+    });
+    let daemon = connected(&before.host()).await;
+    assert!(cache_volumes(&daemon, "nobody").await.expect("lists").is_empty());
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn volumes_are_pruned_though_nobody_says_what_they_take() {
     for test_daemon in TestEnvironment::get().daemons() {
-        let without = WithoutSizes::new(&test_daemon);
+        let without = Before::new(&test_daemon, |target| target.contains("/system/df").then(String::new));
         let daemon = connected(&without.host()).await;
         let mut command = B2iCommand::new().daemon(&test_daemon).env("DOCKER_HOST", without.host());
         let cache = CacheDirectory::open(&command.cache()).expect("opens");
