@@ -54,12 +54,11 @@ pub(crate) fn leases(cache: &Path) -> Vec<String> {
 /// What a daemon holds for a lease: containers with its label or its name, images that its label marks or its names.
 pub(crate) fn held_by(daemon: &Daemon, lease: &str) -> Vec<String> {
     let label = format!("label=io.b2i.lease={lease}");
-    let images = daemon.text(&["images", "--all", "--quiet", "--no-trunc", "--filter", &label]);
     let hash = b2i::image::Digest::of(lease.as_bytes()).hex();
     let names = ["base", "result"].map(|tag| format!("b2i.invalid/lease/{}:{tag}", &hash[..32]));
     let mut held = daemon.containers(&label);
     held.extend(daemon.containers(&format!("name=b2i-lease-{}-", &hash[..32])));
-    held.extend(images.lines().filter(|line| !line.is_empty()).map(str::to_owned));
+    held.extend(daemon.image_ids(&["--all", "--filter", &label]));
     held.extend(names.into_iter().filter(|name| daemon.inspect_image(name).is_some()));
     held
 }

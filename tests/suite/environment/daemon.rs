@@ -93,6 +93,24 @@ impl Daemon {
         String::from_utf8(self.stdout(arguments)).expect("docker prints UTF-8").trim_end().to_owned()
     }
 
+    /// The IDs of images, listed with these arguments of `docker images`.
+    ///
+    /// Podman looks at every image for it, and has no answer if another test removes one meanwhile.
+    pub(crate) fn image_ids(&self, arguments: &[&str]) -> Vec<String> {
+        const ATTEMPTS: usize = 10;
+        let arguments = [&["images", "--quiet", "--no-trunc"], arguments].concat();
+        let mut output = self.output(&arguments);
+        for _ in 1..ATTEMPTS {
+            if !String::from_utf8_lossy(&output.stderr).contains("image not known") {
+                break;
+            }
+            output = self.output(&arguments);
+        }
+        assert!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        let ids = String::from_utf8(output.stdout).expect("docker prints UTF-8");
+        ids.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Runs a container to its end and returns its streams and exit code; it is removed. The arguments are those of
     /// `docker create`.
     ///

@@ -72,19 +72,10 @@ fn instructions_are_carried_out_one_after_the_other_everywhere() {
             .borrow_mut()
             .push((place.name().to_owned(), tree(&image, "/usr/src/app") + &tree(&image, "/etc/conf")));
         if let Place::Daemon(daemon) = place {
-            let name = builder.name();
-            let children = daemon.text(&[
-                "images",
-                "--all",
-                "--quiet",
-                "--filter",
-                &format!("since={name}"),
-                "--filter",
-                "label=io.b2i.lease",
-            ]);
-            for id in children.split_whitespace() {
+            let since = format!("since={}", builder.name());
+            for id in daemon.image_ids(&["--all", "--filter", &since, "--filter", "label=io.b2i.lease"]) {
                 let env = daemon
-                    .inspect_image(id)
+                    .inspect_image(&id)
                     .map(|image| image["Config"]["Env"].to_string())
                     .unwrap_or_default();
                 assert!(!env.contains("TOKEN=secret"), "{}: nothing between the steps is left", place.name());

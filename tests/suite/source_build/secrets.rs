@@ -29,9 +29,8 @@ fn they_leave_no_trace() {
         }
         if let Place::Daemon(daemon) = place {
             // Other tests commit at the same time; what this build committed on the way would have its password.
-            let dangling = daemon.text(&["images", "--quiet", "--filter", "label=io.b2i.lease"]);
-            for id in dangling.split_whitespace() {
-                let config = daemon.inspect_image(id).map(|image| image.to_string()).unwrap_or_default();
+            for id in daemon.image_ids(&["--filter", "label=io.b2i.lease"]) {
+                let config = daemon.inspect_image(&id).map(|image| image.to_string()).unwrap_or_default();
                 assert!(!config.contains("swordfish"), "what was committed on the way is gone: {config}");
             }
         }
