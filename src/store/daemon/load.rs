@@ -15,7 +15,7 @@ use super::connection::Daemon;
 use super::error::DaemonError;
 use super::info::DaemonFlavour;
 use super::pull::{error_in, json_lines};
-use super::request::{RawRequest, describe};
+use super::request::{ATTEMPTS, RawRequest, describe};
 use super::sink::PublishContext;
 use crate::engine::TarStream;
 use crate::events::RunningStep;
@@ -60,14 +60,16 @@ impl Daemon {
                 write_image(&image, base, form, &names, out)
             })
         };
-        match send().await {
-            // Podman saw that it has a layer, and another program removed the layer before it was used.
-            Err(LoadError::Refused(reason)) if reason.contains("layer not known") => {
-                tracing::debug!(%reason, "once more");
-                send().await
+        for _ in 1..ATTEMPTS {
+            match send().await {
+                // Podman saw that it has a layer, and another program removed the layer before it was used.
+                Err(LoadError::Refused(reason)) if reason.contains("layer not known") => {
+                    tracing::debug!(%reason, "a layer was removed meanwhile; sending the image again");
+                }
+                sent => return sent,
             }
-            sent => sent,
         }
+        send().await
     }
 
     pub(super) async fn load_config(&self, config: &ImageConfig, name: &str) -> Result<(), LoadError> {

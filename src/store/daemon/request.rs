@@ -27,8 +27,8 @@ pub(super) const REQUEST_TIMEOUT: u64 = 6 * 3600;
 /// Largest JSON answer that is read, in bytes.
 const MAXIMUM_ANSWER: usize = 16 << 20;
 
-/// How often Podman is asked that did not answer because of an image that is no business of the question.
-const ATTEMPTS: u32 = 5;
+/// How often Podman is asked that failed because of an image that is no business of the question.
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// A request that is sent as it stands, and whose answer's bytes are wanted as they are.
 #[derive(Default)]

@@ -22,6 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// test removes the last image with the layer just then. So nobody removes images there while others load or build.
 static LAYERS_OF_PODMAN: RwLock<()> = RwLock::new(());
 
+/// How often Podman is asked that was disturbed. b2i removes images too, and waits for no test.
+const ATTEMPTS: usize = 10;
+
+/// Whether Podman failed because something that it had just seen was removed meanwhile, which is no answer to what it was
+/// asked: what it is asked about is there, and these can be asked again.
+fn is_disturbed(arguments: &[&str], output: &Output) -> bool {
+    let repeatable = matches!(arguments, ["load" | "pull" | "build" | "images", ..]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    repeatable
+        && !output.status.success()
+        && ["layer not known", "image not known"].iter().any(|of| said.contains(of))
+}
+
 /// One daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
@@ -55,6 +68,16 @@ impl Daemon {
             (is_podman && loads).then(|| LAYERS_OF_PODMAN.read().unwrap_or_else(PoisonError::into_inner));
         let _removes =
             (is_podman && removes).then(|| LAYERS_OF_PODMAN.write().unwrap_or_else(PoisonError::into_inner));
+        for _ in 1..ATTEMPTS {
+            let output = self.output_once(arguments, input.clone());
+            if !is_podman || !is_disturbed(arguments, &output) {
+                return output;
+            }
+        }
+        self.output_once(arguments, input)
+    }
+
+    fn output_once(&self, arguments: &[&str], input: Vec<u8>) -> Output {
         Command::new(&self.program)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -94,20 +117,8 @@ impl Daemon {
     }
 
     /// The IDs of images, listed with these arguments of `docker images`.
-    ///
-    /// Podman looks at every image for it, and has no answer if another test removes one meanwhile.
     pub(crate) fn image_ids(&self, arguments: &[&str]) -> Vec<String> {
-        const ATTEMPTS: usize = 10;
-        let arguments = [&["images", "--quiet", "--no-trunc"], arguments].concat();
-        let mut output = self.output(&arguments);
-        for _ in 1..ATTEMPTS {
-            if !String::from_utf8_lossy(&output.stderr).contains("image not known") {
-                break;
-            }
-            output = self.output(&arguments);
-        }
-        assert!(output.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
-        let ids = String::from_utf8(output.stdout).expect("docker prints UTF-8");
+        let ids = self.text(&[&["images", "--quiet", "--no-trunc"], arguments].concat());
         ids.split_whitespace().map(str::to_owned).collect()
     }
 
