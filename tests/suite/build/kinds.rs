@@ -50,8 +50,11 @@ impl Case {
     }
 
     /// The arguments of `b2i build`, behind the options: the artifact, what is added, and the words for `ARGS`.
-    pub(crate) fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![fixture(self.artifact)];
+    ///
+    /// `owner` makes an image of its own for each test: Podman may remove an image with its last name at the very moment
+    /// when another test gives it a new one.
+    pub(crate) fn arguments(&self, owner: &str) -> Vec<String> {
+        let mut arguments = vec![fixture(self.artifact), "--label".to_owned(), format!("test={owner}")];
         arguments.extend(self.added.iter().flat_map(|name| ["--add".to_owned(), fixture(name)]));
         arguments.push("--".into());
         arguments.extend(self.words(&["--print", "default", "a b"]));
@@ -59,7 +62,7 @@ impl Case {
     }
 
     fn build(&self, daemon: &Daemon, assembly: &str) -> Image {
-        let own = self.arguments();
+        let own = self.arguments("kinds");
         let mut arguments = vec!["--assemble", assembly];
         arguments.extend(own.iter().map(String::as_str));
         let image = Image::build(daemon, &arguments);

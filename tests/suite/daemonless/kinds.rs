@@ -16,7 +16,7 @@ fn goes_by_the_registry(case: &Case, base: Option<&'static str>) {
     let name = result_name("kind");
     let mut command = with_base(B2iCommand::without_daemon())
         .args(["build", "--push", "--tag", &name])
-        .args(case.arguments());
+        .args(case.arguments("daemonless"));
     let output = command.run();
     let digest = printed_digest(&output, &name);
     assert_clean(&command.cache());
@@ -34,7 +34,7 @@ fn goes_by_the_registry(case: &Case, base: Option<&'static str>) {
         if let Some(base) = &base {
             daemon.stdout(&["pull", &base.name]);
         }
-        let own = case.arguments();
+        let own = case.arguments("daemonless");
         let mut arguments = vec!["--assemble", "docker"];
         arguments.extend(own.iter().map(String::as_str));
         let assembled = Image::build_by(with_base(B2iCommand::new()).daemon(&daemon), &daemon, &arguments);
