@@ -11,7 +11,8 @@ use super::progress::Progress;
 use crate::builder::{CatalogSettings, TemplateOrigin};
 use crate::config::{self, ConfigFile, Origin, Settings, Sources, TemplateDirectory, unplaced};
 use crate::events::Events;
-use crate::road::{DaemonChoice, Surroundings};
+use crate::session::DaemonChoice;
+use crate::session::Session;
 use crate::store::daemon::DaemonSettings;
 use crate::store::registry::RegistrySettings;
 
@@ -76,7 +77,7 @@ impl Context {
     ///
     /// # Errors
     /// A usage error if there is no place for the cache.
-    pub(super) fn surroundings(&self, settings: &Settings) -> Result<Surroundings, CliError> {
+    pub(super) fn session(&self, settings: &Settings) -> Result<Session, CliError> {
         let cache = settings.cache.directory.as_ref().ok_or_else(|| {
             CliError::usage("there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set")
                 .with_hint("give `--cache-dir DIR` or set B2I_CACHE_DIR")
@@ -110,10 +111,10 @@ impl Context {
             ..RegistrySettings::default()
         };
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-        let mut surroundings =
-            Surroundings::new(cache_directory, daemon, registry, catalog, program, self.events(), stdin);
-        surroundings.working_directory = std::env::current_dir().ok();
-        Ok(surroundings)
+        let mut session =
+            Session::new(cache_directory, daemon, registry, catalog, program, self.events(), stdin);
+        session.working_directory = std::env::current_dir().ok();
+        Ok(session)
     }
 
     fn events(&self) -> Events {

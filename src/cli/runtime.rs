@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use super::failure::CliError;
 use super::signals::Signals;
 use crate::failure::FailureKind;
-use crate::road::{self, Surroundings};
+use crate::pipeline;
+use crate::session::Session;
 
 /// How long the clean-up after a signal may take. Docker sends SIGKILL ten seconds after SIGTERM.
 const CLEAN_UP_TIME: Duration = Duration::from_secs(8);
@@ -37,7 +38,7 @@ impl Runtime {
     /// What the work fails with, or [`CliError::Stopped`].
     pub(super) fn run<T, E: Into<CliError>>(
         &mut self,
-        surroundings: &Surroundings,
+        session: &Session,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CliError> {
         let event_loop = self.event_loop.as_ref().expect("it is taken only when this is dropped");
@@ -47,13 +48,13 @@ impl Runtime {
                 biased;
                 result = work => {
                     if result.is_err() {
-                        road::clean_up_files(surroundings);
+                        pipeline::clean_up_files(session);
                     }
                     return result.map_err(Into::into);
                 }
                 stopped = self.signals.end() => stopped,
             };
-            clean_up(surroundings).await;
+            clean_up(session).await;
             Err(stopped)
         })
     }
@@ -65,7 +66,7 @@ impl Runtime {
     /// What the work fails with, or [`CliError::Stopped`].
     pub(super) fn run_with_signals<T, E: Into<CliError>, F: Future<Output = Result<T, E>>>(
         &mut self,
-        surroundings: &Surroundings,
+        session: &Session,
         work: impl FnOnce(mpsc::UnboundedReceiver<&'static str>) -> F,
     ) -> Result<T, CliError> {
         let event_loop = self.event_loop.as_ref().expect("it is taken only when this is dropped");
@@ -77,16 +78,16 @@ impl Runtime {
                 result = work => return result.map_err(Into::into),
                 stopped = self.signals.relay_to(sender) => stopped,
             };
-            clean_up(surroundings).await;
+            clean_up(session).await;
             Err(stopped)
         })
     }
 }
 
 /// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
-async fn clean_up(surroundings: &Surroundings) {
-    surroundings.events.note("stopping and cleaning up; once more ends at once");
-    road::clean_up_after_signal(surroundings, CLEAN_UP_TIME).await;
+async fn clean_up(session: &Session) {
+    session.events.note("stopping and cleaning up; once more ends at once");
+    pipeline::clean_up_after_signal(session, CLEAN_UP_TIME).await;
 }
 
 impl Drop for Runtime {
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
     use crate::builder::CatalogSettings;
     use crate::events::{Event, Events};
-    use crate::road::DaemonChoice;
+    use crate::session::DaemonChoice;
     use crate::store::registry::RegistrySettings;
 
     fn send(signal: Signal) {
@@ -129,7 +130,7 @@ mod tests {
         });
         let stdin = || Box::new(std::io::empty()) as Box<dyn std::io::Read + Send>;
         let (daemon, catalog) = (DaemonChoice::default(), CatalogSettings::default());
-        let surroundings = Surroundings::new(
+        let session = Session::new(
             "unused".into(),
             daemon,
             RegistrySettings::default(),
@@ -140,7 +141,7 @@ mod tests {
         );
         let mut runtime = Runtime::start().expect("starting");
 
-        let finished: Result<u8, CliError> = runtime.run(&surroundings, async { Ok::<_, CliError>(7) });
+        let finished: Result<u8, CliError> = runtime.run(&session, async { Ok::<_, CliError>(7) });
         assert_eq!(finished.expect("it did not fail"), 7);
 
         // A guard as temporary files and containers have it: dropping the work drops it.
@@ -152,7 +153,7 @@ mod tests {
         }
         let guard = Guard(Arc::clone(&notes));
         send(Signal::TERM);
-        let stopped: Result<(), CliError> = runtime.run(&surroundings, async move {
+        let stopped: Result<(), CliError> = runtime.run(&session, async move {
             let _guard = guard;
             std::future::pending::<Result<(), CliError>>().await
         });
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(notes, ["dropped", "stopping and cleaning up; once more ends at once"]);
 
         send(Signal::USR1);
-        let name = runtime.run_with_signals(&surroundings, |mut signals| async move {
+        let name = runtime.run_with_signals(&session, |mut signals| async move {
             signals.recv().await.ok_or_else(|| CliError::usage("no signal came"))
         });
         assert_eq!(name.expect("one came"), "SIGUSR1");

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::image::Platform;
-use crate::road::ImageLocation;
+use crate::ops::ImageLocation;
 
 /// Copy an image between registries, layouts, archives and the daemon
 ///

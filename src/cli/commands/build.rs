@@ -11,17 +11,18 @@ use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::failure::FailureKind;
 use crate::image::words;
+use crate::pipeline::{self, Built, RunStreams, WrittenContext};
 use crate::request::Output;
-use crate::road::{self, Built, RunStreams, Surroundings, WrittenContext};
+use crate::session::Session;
 
 /// Builds, or prints the plan.
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(request::configured(arguments)?)?;
     let request = request::request(arguments, &settings, &context.environment)?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     if arguments.output.dry_run {
-        let plan = runtime.run(&surroundings, road::plan(&request, &surroundings))?;
+        let plan = runtime.run(&session, pipeline::plan(&request, &session))?;
         context.progress.finish();
         return match arguments.output.format {
             Format::Json => context.printer.json(&plan),
@@ -29,15 +30,15 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
         };
     }
     if let Some(directory) = &arguments.output.dockerfile {
-        let written = road::write_dockerfile(&request, directory, &surroundings);
-        let written = runtime.run(&surroundings, written)?;
+        let written = pipeline::write_dockerfile(&request, directory, &session);
+        let written = runtime.run(&session, written)?;
         return print_context(arguments.output.format, &written, context);
     }
-    let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
+    let built = runtime.run(&session, pipeline::build(&request, &session))?;
     context.progress.finish();
     write_files(arguments, &built)?;
     if arguments.output.run {
-        return run_built(&built, &surroundings, context, runtime);
+        return run_built(&built, &session, context, runtime);
     }
     print(arguments.output.format, &built, context)
 }
@@ -126,21 +127,21 @@ fn next_step(built: &Built) -> Option<String> {
 /// Starts the result; b2i ends as the program ends.
 pub(in crate::cli) fn run_built(
     built: &Built,
-    surroundings: &Surroundings,
+    session: &Session,
     context: &Context,
     mut runtime: Runtime,
 ) -> Result<(), CliError> {
     if let Some(tag) = built.tags.first() {
         context.printer.note(&format!("Running {}", printable(&tag.familiar())));
     }
-    let code = runtime.run_with_signals(surroundings, |signals| {
+    let code = runtime.run_with_signals(session, |signals| {
         let streams = RunStreams {
             stdin: Box::new(tokio::io::stdin()),
             stdout: Box::new(tokio::io::stdout()),
             stderr: Box::new(tokio::io::stderr()),
             signals,
         };
-        road::run(built, streams, surroundings)
+        pipeline::run(built, streams, session)
     })?;
     match u8::try_from(code) {
         Ok(0) => Ok(()),

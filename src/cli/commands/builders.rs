@@ -17,9 +17,8 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::failure::FailureKind;
 use crate::image::ImageReference;
-use crate::road::{
-    self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, Surroundings, TakesSummary,
-};
+use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
+use crate::session::Session;
 
 /// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
@@ -28,27 +27,27 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
         request::configured_pull(pull.as_deref(), &mut flags)?;
     }
     let settings = context.settings(flags)?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     let default = BuildersCommand::List { format: Format::Text };
     match arguments.command.as_ref().unwrap_or(&default) {
         BuildersCommand::List { format } => {
-            let builders = runtime.run(&surroundings, road::list_builders(&surroundings))?;
+            let builders = runtime.run(&session, ops::list_builders(&session))?;
             print(context, *format, &Listing { builders: &builders }, || list(&builders))
         }
         BuildersCommand::Show { name, format } => {
-            let details = runtime.run(&surroundings, road::show_builder(name, &surroundings))?;
+            let details = runtime.run(&session, ops::show_builder(name, &session))?;
             print(context, *format, &details, || show(&details))
         }
         BuildersCommand::Check { name, format, .. } => {
             let (pull, offline) = request::pulling(&settings)?;
             let options = CheckOptions { pull, offline };
-            let bases = runtime.run(&surroundings, road::check_builder(name, options, &surroundings))?;
+            let bases = runtime.run(&session, ops::check_builder(name, options, &session))?;
             print(context, *format, &Checks { bases: &bases }, || check(&bases))?;
             verdict(name, &bases)
         }
         BuildersCommand::Create { name, directory, base } => {
-            let files = create(name, base.as_ref(), directory, &surroundings, &mut runtime)?;
+            let files = create(name, base.as_ref(), directory, &session, &mut runtime)?;
             context.progress.finish();
             context.printer.data(&files)?;
             let directory = crate::image::words::quote(&[directory.to_string_lossy()]);
@@ -56,7 +55,7 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             Ok(())
         }
         BuildersCommand::Export { name, directory } => {
-            let files = runtime.run(&surroundings, road::export_builder(name, directory, &surroundings))?;
+            let files = runtime.run(&session, ops::export_builder(name, directory, &session))?;
             context.progress.finish();
             let paths =
                 files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy())));
@@ -75,12 +74,12 @@ pub(in crate::cli) fn create(
     name: &str,
     base: Option<&ImageReference>,
     directory: &Path,
-    surroundings: &Surroundings,
+    session: &Session,
     runtime: &mut Runtime,
 ) -> Result<String, CliError> {
     let usual = || DEFAULT_BASE.parse().expect("the default base is an image's name");
     let base = base.cloned().unwrap_or_else(usual);
-    let files = runtime.run(surroundings, road::create_builder(name, &base, directory, surroundings))?;
+    let files = runtime.run(session, ops::create_builder(name, &base, directory, session))?;
     let line = |file: &String| format!("{}\n", printable(&directory.join(file).to_string_lossy()));
     Ok(files.iter().map(line).collect())
 }

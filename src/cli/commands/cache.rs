@@ -8,20 +8,20 @@ use crate::cli::printable::printable;
 use crate::cli::progress::wording::size;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::road::{self, CacheInfo, CachePruned};
+use crate::ops::{self, CacheInfo, CachePruned};
 
 /// Shows or prunes.
 pub(in crate::cli) fn run(arguments: &CacheArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     let (format, json, text) = match &arguments.command {
         CacheCommand::Info { format } => {
-            let info = runtime.run(&surroundings, road::cache_info(&surroundings))?;
+            let info = runtime.run(&session, ops::cache_info(&session))?;
             (*format, serde_json::to_value(&info), describe(&info))
         }
         CacheCommand::Prune { keep, containers, format } => {
-            let pruned = runtime.run(&surroundings, road::prune_cache(keep.0, *containers, &surroundings))?;
+            let pruned = runtime.run(&session, ops::prune_cache(keep.0, *containers, &session))?;
             (*format, serde_json::to_value(&pruned), describe_pruned(&pruned))
         }
     };

@@ -6,12 +6,12 @@ use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::road::{self, CopyRequest, ImageLocation};
+use crate::ops::{self, CopyRequest, ImageLocation};
 
 /// Copies, and prints where to and which digest.
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let CopyArguments { source, destination, platform } = arguments;
     let offline = settings.network.offline.value;
     match destination {
@@ -31,7 +31,7 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
         platform: platform.clone(),
         offline,
     };
-    let digest = Runtime::start()?.run(&surroundings, road::copy(&request, &surroundings))?;
+    let digest = Runtime::start()?.run(&session, ops::copy(&request, &session))?;
     context.progress.finish();
     context.printer.data(&format!("{} {digest}", printable(&destination.to_string())))
 }

@@ -10,15 +10,15 @@ use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::road::{self, Finding, Health};
+use crate::ops::{self, Finding, Health};
 
 /// Looks at everything and prints what it found; ends with 1 if there is a problem.
 pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let hosts = arguments.hosts.iter().map(|host| login::registry(host)).collect::<Result<Vec<_>, _>>()?;
-    let work = road::doctor(&hosts, settings.network.offline.value, &surroundings);
-    let findings = Runtime::start()?.run(&surroundings, work)?;
+    let work = ops::doctor(&hosts, settings.network.offline.value, &session);
+    let findings = Runtime::start()?.run(&session, work)?;
     context.progress.finish();
     match arguments.format {
         Format::Json => context.printer.json(&json!({ "findings": findings }))?,

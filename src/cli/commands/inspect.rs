@@ -12,7 +12,7 @@ use crate::config::ConfigFile;
 use crate::detect::facts::{
     ExecutableFacts, Facts, JarFacts, Kind, Libc, Linkage, ServletApi, SpringBootFacts, WarFacts,
 };
-use crate::road;
+use crate::pipeline;
 
 /// Fetches the artifact if needed and prints what it is.
 pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), CliError> {
@@ -27,10 +27,10 @@ pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Re
         &settings,
         &context.environment,
     )?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let main_class = arguments.input.main_class.as_deref();
     let inspection =
-        Runtime::start()?.run(&surroundings, road::inspect(&source, &options, main_class, &surroundings))?;
+        Runtime::start()?.run(&session, pipeline::inspect(&source, &options, main_class, &session))?;
     context.progress.finish();
     match arguments.format {
         Format::Json => context.printer.json(&inspection),

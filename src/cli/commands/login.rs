@@ -10,14 +10,14 @@ use crate::cli::runtime::Runtime;
 use crate::cli::secret;
 use crate::config::ConfigFile;
 use crate::image::ImageReference;
-use crate::road;
+use crate::ops;
 use crate::store::credentials::{Credentials, Kept};
 use crate::store::registry::LoginAnswer;
 
 /// Checks credentials and keeps them.
 pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let registry = registry(&arguments.host)?;
     let file = file(context)?;
     if settings.network.offline.value {
@@ -46,8 +46,8 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
     };
     let credentials = Credentials { username, password, identity_token: None };
     let mut runtime = Runtime::start()?;
-    let work = road::log_in(&registry, &credentials, &file, &surroundings);
-    let done = runtime.run(&surroundings, work)?;
+    let work = ops::log_in(&registry, &credentials, &file, &session);
+    let done = runtime.run(&session, work)?;
     let events = context.progress.events();
     let (place, hint) = match &done.kept {
         Kept::Helper(helper) => (format!("`{}`", printable(helper)), None),
@@ -80,11 +80,11 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
 /// Forgets credentials.
 pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let registry = registry(&arguments.host)?;
     let file = file(context)?;
     let mut runtime = Runtime::start()?;
-    let done = runtime.run(&surroundings, road::log_out(&registry, &file, &surroundings))?;
+    let done = runtime.run(&session, ops::log_out(&registry, &file, &session))?;
     if let Some(left) = &done.left {
         let message = format!("`{}` still has credentials for `{registry}`", left.display());
         let hint = "name that file in REGISTRY_AUTH_FILE and log out again";

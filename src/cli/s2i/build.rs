@@ -16,9 +16,11 @@ use crate::cli::printable::{printable, script_line};
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
+use crate::pipeline::Built;
 use crate::request::{BuilderRequest, Request};
-use crate::road::{self, Built, Surroundings};
+use crate::session::Session;
 use crate::source_build::{EnvironmentVariable, SourceBuildRequest};
+use crate::{ops, pipeline};
 
 /// Builds.
 pub(super) fn build(
@@ -35,16 +37,16 @@ pub(super) fn build(
     let settings = context.settings(ConfigFile::default())?;
     let mut request = request::build(arguments, &settings, context)?;
     request.run = is_on(arguments.run);
-    let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
-    let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
+    let session = daemon::session(global, &arguments.common, &settings, context)?;
+    let session = as_quiet_as_asked(&arguments.common, session);
     let mut runtime = Runtime::start()?;
     if let Some(path) = &arguments.as_dockerfile {
-        return write_dockerfile(path, &request, &surroundings, context, &mut runtime);
+        return write_dockerfile(path, &request, &session, context, &mut runtime);
     }
-    let built = runtime.run(&surroundings, road::build(&request, &surroundings))?;
+    let built = runtime.run(&session, pipeline::build(&request, &session))?;
     context.progress.finish();
     if is_on(arguments.run) {
-        return run_built(&built, &surroundings, context, runtime);
+        return run_built(&built, &session, context, runtime);
     }
     tell(&built, context);
     Ok(())
@@ -54,7 +56,7 @@ pub(super) fn build(
 fn write_dockerfile(
     path: &Path,
     request: &Request,
-    surroundings: &Surroundings,
+    session: &Session,
     context: &Context,
     runtime: &mut Runtime,
 ) -> Result<(), CliError> {
@@ -69,8 +71,8 @@ fn write_dockerfile(
     };
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let wanted = request.source_build.as_ref().expect("s2i builds from sources");
-    let written = road::write_source_dockerfile(request, wanted, directory, Some(name), surroundings);
-    let written = runtime.run(surroundings, written)?;
+    let written = pipeline::write_source_dockerfile(request, wanted, directory, Some(name), session);
+    let written = runtime.run(session, written)?;
     context.progress.finish();
     for file in &written.files {
         let shown = written.directory.join(file);
@@ -89,16 +91,16 @@ pub(super) fn tell(built: &Built, context: &Context) {
 }
 
 /// `--quiet` leaves out what scripts print to their standard output, and nothing else.
-pub(super) fn as_quiet_as_asked(common: &CommonArguments, mut surroundings: Surroundings) -> Surroundings {
+pub(super) fn as_quiet_as_asked(common: &CommonArguments, mut session: Session) -> Session {
     if is_on(common.quiet) {
-        let events = surroundings.events.clone();
-        surroundings.events = Events::new(move |event| {
+        let events = session.events.clone();
+        session.events = Events::new(move |event| {
             if !matches!(event, Event::ScriptOutput { stream: ScriptStream::Stdout, .. }) {
                 events.send(event);
             }
         });
     }
-    surroundings
+    session
 }
 
 /// Puts what `.s2ifile` keeps before what was typed, and writes both back.
@@ -159,12 +161,12 @@ pub(super) fn rebuild(
     let image = source_build::reference(&arguments.image, "image")?;
     let tag = arguments.tag.as_deref().map(|tag| source_build::reference(tag, "tag")).transpose()?;
     let request = request::rebuild(arguments, tag.unwrap_or_else(|| image.clone()), &settings, context)?;
-    let surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
-    let surroundings = as_quiet_as_asked(&arguments.common, surroundings);
+    let session = daemon::session(global, &arguments.common, &settings, context)?;
+    let session = as_quiet_as_asked(&arguments.common, session);
     let mut runtime = Runtime::start()?;
-    let built = runtime.run(&surroundings, async {
-        let request = road::read_build(&image, request, &surroundings).await?;
-        road::build(&request, &surroundings).await
+    let built = runtime.run(&session, async {
+        let request = ops::read_build(&image, request, &session).await?;
+        pipeline::build(&request, &session).await
     })?;
     context.progress.finish();
     tell(&built, context);
@@ -181,15 +183,15 @@ pub(super) fn usage(
     let image = source_build::reference(&arguments.image, "image")?;
     let source = source_build::nothing(&arguments.common, &settings, context)?;
     let request = request::request(&settings, source, &arguments.common, context)?;
-    let mut surroundings = daemon::surroundings(global, &arguments.common, &settings, context)?;
+    let mut session = daemon::session(global, &arguments.common, &settings, context)?;
     // The text as it is; what else happens is of no interest.
-    let (printer, others) = (context.printer.clone(), surroundings.events.clone());
-    surroundings.events = Events::new(move |event| match event {
+    let (printer, others) = (context.printer.clone(), session.events.clone());
+    session.events = Events::new(move |event| match event {
         Event::ScriptOutput { line, .. } => printer.error(&script_line(&line)),
         Event::StepStarted { .. } | Event::StepProgress { .. } | Event::StepFinished { .. } => {}
         event => others.send(event),
     });
-    Runtime::start()?.run(&surroundings, road::show_usage(&image, &request, &surroundings))
+    Runtime::start()?.run(&session, ops::show_usage(&image, &request, &session))
 }
 
 /// Writes a Dockerfile that builds whatever is put into `upload/src` beside it.
@@ -214,7 +216,7 @@ pub(super) fn generate(
         let message = "`--assemble-runtime-user` has no effect: the Dockerfile has no runtime image";
         context.progress.events().note(message);
     }
-    let surroundings = daemon::surroundings(global, &common, &settings, context)?;
+    let session = daemon::session(global, &common, &settings, context)?;
     let mut runtime = Runtime::start()?;
-    write_dockerfile(&arguments.file, &request, &surroundings, context, &mut runtime)
+    write_dockerfile(&arguments.file, &request, &session, context, &mut runtime)
 }

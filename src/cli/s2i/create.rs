@@ -11,11 +11,11 @@ use crate::config::ConfigFile;
 /// Makes the files of a new builder image. Unlike s2i, it fails if there is something already.
 pub(super) fn create(arguments: &CreateArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
-    let surroundings = context.surroundings(&settings)?;
+    let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     let base = arguments.base.as_deref().map(|base| reference(base, "base image")).transpose()?;
     let files =
-        builders::create(&arguments.name, base.as_ref(), &arguments.directory, &surroundings, &mut runtime)?;
+        builders::create(&arguments.name, base.as_ref(), &arguments.directory, &session, &mut runtime)?;
     context.progress.finish();
     context.printer.note(&files);
     Ok(())

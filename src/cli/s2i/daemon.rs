@@ -6,24 +6,24 @@ use super::arguments::{CommonArguments, S2iGlobalArguments, is_on};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::config::Settings;
-use crate::road::Surroundings;
+use crate::session::Session;
 
-/// The surroundings of every command that asks a daemon.
+/// The session of every command that asks a daemon.
 ///
 /// # Errors
 /// A usage error if a flag cannot be honoured.
-pub(super) fn surroundings(
+pub(super) fn session(
     global: &S2iGlobalArguments,
     common: &CommonArguments,
     settings: &Settings,
     context: &Context,
-) -> Result<Surroundings, CliError> {
+) -> Result<Session, CliError> {
     if is_on(global.tls) {
         return Err(CliError::usage("`--tls` asks for TLS that does not verify whom it speaks to")
             .with_hint("use `--tlsverify` with the daemon's certificate authority"));
     }
-    let mut surroundings = context.surroundings(settings)?;
-    let daemon = &mut surroundings.daemon;
+    let mut session = context.session(settings)?;
+    let daemon = &mut session.daemon;
     if let Some(verify) = global.tlsverify {
         daemon.settings.tls_verify = verify;
     }
@@ -35,9 +35,9 @@ pub(super) fn surroundings(
             return Err(CliError::usage(format!("there is no file `{}` (--dockercfg-path)", file.display())));
         }
         daemon.credential_files = vec![file.clone()];
-        surroundings.registry.credential_files = vec![file.clone()];
+        session.registry.credential_files = vec![file.clone()];
     }
-    Ok(surroundings)
+    Ok(session)
 }
 
 /// The directory of the files for TLS: Docker's names in one directory, of which s2i's flags name each by itself.

@@ -5,8 +5,8 @@
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
+use crate::error::Error;
 use crate::failure::Failure;
-use crate::road;
 use crate::source_build::SourceError;
 use crate::source_build::source::GitError;
 use crate::store::daemon::DaemonError;
@@ -30,19 +30,19 @@ pub(super) fn exit_code(error: &CliError) -> u8 {
     match error {
         CliError::Stopped { code, .. } | CliError::Program(code) => *code,
         CliError::OutputClosed => 0,
-        CliError::Failed { error, .. } => error.downcast_ref::<road::Error>().map_or(GENERAL, of_road),
+        CliError::Failed { error, .. } => error.downcast_ref::<Error>().map_or(GENERAL, of_error),
     }
 }
 
-fn of_road(error: &road::Error) -> u8 {
+fn of_error(error: &Error) -> u8 {
     match error {
-        road::Error::Daemon(error) => of_daemon(error),
-        road::Error::Registry(error) => of_registry(error),
-        road::Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
-        road::Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
-        road::Error::Run(error) => of_run(error, of_daemon),
-        road::Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
-        road::Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
+        Error::Daemon(error) => of_daemon(error),
+        Error::Registry(error) => of_registry(error),
+        Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
+        Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
+        Error::Run(error) => of_run(error, of_daemon),
+        Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
+        Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
         _ => GENERAL,
     }
 }
@@ -78,8 +78,8 @@ mod tests {
         assert_eq!(exit_code(&CliError::usage("x")), 1);
         let stopped = CliError::Stopped { code: 143, signal: "SIGTERM" };
         assert_eq!(exit_code(&stopped), 143);
-        let of = |error: road::Error| exit_code(&CliError::from(error));
+        let of = |error: Error| exit_code(&CliError::from(error));
         assert_eq!(of(BuilderError::NoScripts { image: "b".into() }.into()), 11);
-        assert_eq!(of(road::Error::NoDaemon), 1);
+        assert_eq!(of(Error::NoDaemon), 1);
     }
 }

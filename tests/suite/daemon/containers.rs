@@ -1,8 +1,10 @@
 //! Containers: what runs in them, what comes out of them, what is left of them.
 
 use b2i::builder::CatalogSettings;
+use b2i::pipeline::{Built, RunStreams};
 use b2i::request::Output;
-use b2i::road::{Built, DaemonChoice, RunStreams, Surroundings};
+use b2i::session::DaemonChoice;
+use b2i::session::Session;
 use b2i::store::registry::RegistrySettings;
 
 use super::*;
@@ -251,7 +253,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             settings: DaemonSettings { host, ..DaemonSettings::default() },
             ..DaemonChoice::default()
         };
-        let surroundings = Surroundings::new(
+        let session = Session::new(
             cache.path().to_owned(),
             choice,
             RegistrySettings::default(),
@@ -286,7 +288,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             stderr: Box::new(tokio::io::sink()),
             signals,
         };
-        let running = b2i::road::run(&built, streams, &surroundings);
+        let running = b2i::pipeline::run(&built, streams, &session);
         let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
         assert_eq!(ended.expect("the signal arrived").expect("ran"), 137);
         setup.clean_up().await;

@@ -1,0 +1,23 @@
+//! Owns the commands beside the build: builders, cache, copy, credentials, usage, rebuild, doctor.
+//!
+//! Must not print, read the environment or exit.
+
+pub(crate) mod builders;
+mod cache;
+mod copy;
+mod copy_image;
+mod doctor;
+mod login;
+mod rebuild;
+mod usage;
+
+pub use builders::{
+    BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary, check_builder,
+    create_builder, export_builder, list_builders, show_builder,
+};
+pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
+pub use copy::{CopyRequest, ImageLocation, copy};
+pub use doctor::{Finding, Health, doctor};
+pub use login::{LoggedIn, LoggedOut, log_in, log_out};
+pub use rebuild::read_build;
+pub use usage::show_usage;

@@ -1,0 +1,47 @@
+//! Owns refusing a JAR that could not start: its libraries, or its main class, are nowhere.
+
+use crate::detect::facts::Kind;
+use crate::detect::{DetectError, Facts};
+use crate::error::Error;
+use crate::input::{Artifact, ClassSearch, find_class, missing_class_path};
+use crate::request::{BuilderRequest, Request};
+
+/// Checks what a JAR needs beside it; other artifacts need nothing.
+///
+/// # Errors
+/// [`Error`] naming what is not there.
+pub(crate) fn check_jar(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    check_class_path(artifact, facts)?;
+    check_main_class(request, artifact, facts)
+}
+
+fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
+    let missing = missing_class_path(&jar.class_path, &artifact.added);
+    if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
+}
+
+/// Refuses a JAR whose main class is in none of the files that Java would look for it in.
+fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
+    // What a foreign script makes of the JAR, and what else the program is told to start, is not known here.
+    let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
+    let is_told = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
+    let is_of_java =
+        ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|start| jar.main_class.starts_with(start));
+    if jar.has_main_class
+        || is_of_java
+        || is_foreign
+        || is_told("JAVA_MAIN_CLASS")
+        || is_told("JAVA_CLASSPATH")
+    {
+        return Ok(());
+    }
+    let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
+    match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
+        ClassSearch::Found | ClassSearch::Unknown => Ok(()),
+        ClassSearch::Absent => {
+            Err(Error::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() })
+        }
+    }
+}

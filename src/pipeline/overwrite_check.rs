@@ -1,0 +1,47 @@
+//! Owns refusing what would replace a file that the image is made of.
+//!
+//! Looks at paths alone: a file under another name is another file, also if it is the same one on the disk.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::fs::place;
+use crate::input::InputSource;
+use crate::request::{Output, Request};
+use crate::source_build::SourceLocation;
+
+/// Compares where results go with what is read.
+///
+/// # Errors
+/// [`Error::OwnInput`] for the first file that is both.
+pub(crate) fn check<'a>(
+    request: &Request,
+    outputs: impl IntoIterator<Item = &'a Output>,
+) -> Result<(), Error> {
+    let read: Vec<PathBuf> = read_files(request).into_iter().map(place).collect();
+    for output in outputs {
+        // A layout is added to what is in its directory, and replaces no file.
+        if let Output::DockerArchive { path } | Output::OciArchive { path } = output
+            && read.contains(&place(path))
+        {
+            return Err(Error::OwnInput { path: path.display().to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The files of this machine that a request names as its input.
+fn read_files(request: &Request) -> Vec<&Path> {
+    let mut sources: Vec<&InputSource> =
+        std::iter::once(&request.source).chain(&request.other_sources).collect();
+    if let Some(wanted) = &request.source_build
+        && let SourceLocation::Archive(archive) = &wanted.location
+    {
+        sources.push(archive);
+    }
+    let files = sources.into_iter().filter_map(|source| match source {
+        InputSource::File(path) => Some(path.as_path()),
+        InputSource::Stdin | InputSource::Url(_) => None,
+    });
+    files.chain(request.input.added.iter().map(|added| added.source.as_path())).collect()
+}

@@ -1,0 +1,154 @@
+//! Owns the second image of a source build's Dockerfile: the one in which the artifact runs.
+
+use std::path::Path;
+
+use crate::assemble;
+use crate::builder::{S2iContract, Selection};
+use crate::error::Error;
+use crate::image::layer::Owner;
+use crate::image::{ImagePath, Platform};
+use crate::pipeline::build::Work;
+use crate::pipeline::dockerfile::{from, write_archive, write_files};
+use crate::pipeline::prepare::{Prepared, PreparedImage, prepare_declared};
+use crate::pipeline::script::contract;
+use crate::pipeline::source::declared::declared;
+use crate::pipeline::source::prepare::PreparedSource;
+use crate::pipeline::stage::StageWork;
+use crate::plan::dockerfile::{
+    ArtifactInputs, BASE_ARCHIVE, DockerfileInputs, ROOT_ARCHIVE, SOURCE_DIRECTORY, SourceInputs,
+    declared_entries, render_artifact_dockerfile,
+};
+use crate::plan::{Assembly, EntrySource, KnownValues, Plan, PlannedSource, SourceStage};
+use crate::request::Request;
+use crate::session::Session;
+use crate::store::{BaseImage, BaseLayers};
+
+/// The label with the artifact's name, which is not known before it is built.
+const NAME_LABEL: &str = "io.b2i.artifact.name";
+
+/// Where S2I puts the sources; a template of b2i's has no other place.
+const DESTINATION: &str = "/tmp";
+
+/// The second image, planned for the artifact as it is declared.
+pub(super) struct ArtifactImage {
+    prepared: Prepared,
+    base: BaseImage,
+    from: Option<String>,
+    contract: S2iContract,
+    /// What the template's script sees.
+    script_environment: Vec<(String, String)>,
+}
+
+impl ArtifactImage {
+    pub(super) async fn prepare(
+        request: &Request,
+        source: &PreparedSource,
+        session: &Session,
+    ) -> Result<Self, Error> {
+        let (artifact, facts) = declared(request, source, session).await?;
+        let mut prepared = prepare_declared(request, artifact, facts, session).await?;
+        for stage in &mut prepared.plan.stages {
+            stage.image.edits.labels.remove(NAME_LABEL);
+        }
+        let (base, from) = {
+            let all = Work::new(request, session, &prepared);
+            let (stage, image) = only(&prepared);
+            let work = StageWork::new(&all, 0, stage, image);
+            let base = work.base(&[]).await?;
+            let from = from(&work, &base);
+            (base, from)
+        };
+        let (stage, image) = only(&prepared);
+        let (contract, script_environment) = match (&stage.assembly, &image.selection) {
+            (Assembly::Run(run), _) => (contract(run, &base)?, Vec::new()),
+            (_, Selection::Template(choice)) => {
+                let metadata = &choice.template.metadata;
+                let mut environment: Vec<_> = metadata.image.env.clone().into_iter().collect();
+                let context = request.image.context_path.clone();
+                environment.extend(context.map(|path| ("B2I_CONTEXT_PATH".to_owned(), path)));
+                (template_contract(&metadata.scripts_directory, metadata.image.user), environment)
+            }
+            (_, Selection::Image(_)) => {
+                unreachable!("what a builder image does is not known, so its script runs")
+            }
+        };
+        Ok(Self { prepared, base, from, contract, script_environment })
+    }
+
+    /// Writes the files of the image into the build context; names them.
+    pub(super) async fn write(&self, directory: &Path) -> Result<Vec<String>, Error> {
+        let (stage, image) = only(&self.prepared);
+        let mut files = Vec::new();
+        if let BaseLayers::BuiltIn(layer) = &self.base.layers {
+            write_archive(layer, directory.join(BASE_ARCHIVE)).await?;
+            files.push(BASE_ARCHIVE.to_owned());
+        }
+        let (entries, added) = match &stage.assembly {
+            Assembly::Place { entries } => (declared_entries(entries), Vec::new()),
+            Assembly::Run(run) => (run.entries.clone(), added(&run.sources)),
+            Assembly::Sources => (Vec::new(), Vec::new()),
+        };
+        if !entries.is_empty() {
+            let layer = assemble::layer(&entries, image.inputs(), stage.date)?;
+            write_archive(&layer, directory.join(ROOT_ARCHIVE)).await?;
+            files.push(ROOT_ARCHIVE.to_owned());
+        }
+        if !added.is_empty() {
+            write_files(directory.join(SOURCE_DIRECTORY), &added, image).await?;
+            files.push(format!("{SOURCE_DIRECTORY}/"));
+        }
+        Ok(files)
+    }
+
+    /// The plan of the image: its tags and its assembly.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.prepared.plan
+    }
+
+    pub(super) fn render(
+        &self,
+        source: &SourceStage,
+        inputs: SourceInputs<'_>,
+        builder_environment: &[(String, String)],
+    ) -> Result<String, Error> {
+        let (stage, _) = only(&self.prepared);
+        let known = KnownValues {
+            base_digest: self.base.manifest_digest.map(|digest| digest.to_string()),
+            builder_scripts: Some(self.contract.scripts.to_string()),
+            ..KnownValues::default()
+        };
+        let image = DockerfileInputs {
+            from: self.from.clone(),
+            base: &self.base.config,
+            known: &known,
+            contract: Some(&self.contract),
+            native_platform: &Platform::host(),
+        };
+        let script_environment = &self.script_environment;
+        let inputs = ArtifactInputs { source: inputs, builder_environment, image, script_environment };
+        Ok(render_artifact_dockerfile(source, stage, &self.prepared.plan.tags, &inputs)?)
+    }
+}
+
+/// One artifact is one image: several are named by several files, and sources are one.
+fn only(prepared: &Prepared) -> (&crate::plan::Stage, &PreparedImage) {
+    match (&prepared.plan.stages[..], &prepared.images[..]) {
+        ([stage], [image]) => (stage, image),
+        _ => unreachable!("an artifact of sources is planned for one platform"),
+    }
+}
+
+fn template_contract(scripts: &ImagePath, user: Owner) -> S2iContract {
+    S2iContract {
+        scripts: scripts.clone(),
+        destination: ImagePath::new(DESTINATION).expect("absolute and normal"),
+        assemble_user: Some(user.to_string()),
+        assemble_input_files: Vec::new(),
+        on_build: Vec::new(),
+    }
+}
+
+/// The files beside the artifact.
+fn added(sources: &[PlannedSource]) -> Vec<PlannedSource> {
+    sources.iter().filter(|source| source.what != EntrySource::Artifact).cloned().collect()
+}

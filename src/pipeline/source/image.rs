@@ -1,0 +1,93 @@
+//! Owns what becomes of the image that a source stage left: its config, and the way to where it goes.
+
+use std::sync::OnceLock;
+
+use crate::assemble;
+use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
+use crate::engine::{Changes, Container};
+use crate::error::Error;
+use crate::pipeline::layer_memo::CachedLayer;
+use crate::pipeline::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
+use crate::plan::{KnownValues, PlannedRuntime};
+use crate::store::BaseImage;
+
+/// What a source stage left, to become an image.
+pub(crate) struct MadeImage {
+    /// What it stands on.
+    pub(crate) base: BaseImage,
+    /// What changed; none as long as it is in the container alone, which may become the image.
+    pub(super) changes: Option<Changes>,
+    /// Labels that the script left.
+    pub(super) labels: Vec<(String, String)>,
+    /// The container that the change may still be in.
+    pub(super) container: UsedContainer,
+}
+
+impl<'a> StageWork<'a> {
+    /// Gives what a source stage left its config.
+    pub(crate) async fn of_sources(
+        &'a self,
+        made: MadeImage,
+        layers: &mut Vec<CachedLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let MadeImage { base, changes, labels, container } = made;
+        let values = KnownValues {
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            ..KnownValues::default()
+        };
+        let changes = match (changes, &container) {
+            (Some(changes), _) => changes,
+            (None, UsedContainer::Docker(docker)) => {
+                let config = assemble::finish(&base.config, &self.stage.image.resolve(&values), &labels, &[]);
+                if let Some(commit) = docker.planned_commit(&config) {
+                    let image = AssembledImage::InContainer { commit, config, id: OnceLock::new() };
+                    return Ok(Assembled {
+                        stage: self,
+                        image,
+                        artifact_digest: None,
+                        container: Some(container),
+                    });
+                }
+                docker.take_changes(&self.work.session.events).await?
+            }
+            (None, UsedContainer::Sandbox(sandbox)) => {
+                sandbox.take_changes(&self.work.session.events).await?
+            }
+        };
+        let image = match changes {
+            Changes::Layer(layer) => {
+                layers.push(CachedLayer::nothing());
+                let image = self.unfinished(base, layer, values, labels);
+                AssembledImage::Unfinished { image, layer: layers.len() - 1 }
+            }
+            Changes::Committed { image_id, diff_ids } => {
+                let invalid = |source| Error::Config { base: base.name.clone(), source };
+                let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
+                let edits = self.stage.image.resolve(&values);
+                let config = assemble::finish(&base.config, &edits, &labels, &diff_ids[below..]);
+                AssembledImage::Committed { id: image_id, config }
+            }
+        };
+        Ok(Assembled { stage: self, image, artifact_digest: None, container: Some(container) })
+    }
+}
+
+/// What the image stands on, as the writing of images knows it: the runtime image, or the builder.
+pub(super) fn selection(source: &SourceSelection, runtime: Option<&PlannedRuntime>) -> Selection {
+    if let Some(runtime) = runtime {
+        let reason = "it gets the artifacts".to_owned();
+        let choice = ImageChoice { reference: runtime.image.clone(), platform: None, reason };
+        return Selection::Image(Box::new(choice));
+    }
+    match source {
+        SourceSelection::Image(image) => Selection::Image(image.clone()),
+        SourceSelection::Template(choice) => Selection::Template(Box::new(Choice {
+            template: choice.template.clone(),
+            version: choice.version.clone(),
+            base: choice.base.clone(),
+            platform: choice.platform.clone(),
+            reason: choice.reason.clone(),
+            warnings: Vec::new(),
+        })),
+    }
+}

@@ -1,0 +1,128 @@
+//! Owns incremental builds: finding the image of the build before, and what becomes of the build if there is none.
+//!
+//! Whatever is wrong with it, the build goes on without it, as S2I's does, and says so.
+
+use super::base::Images;
+use super::run::SourceWork;
+use super::saved_artifacts::KeptArtifacts;
+use crate::assemble::RunError;
+use crate::engine::docker::DockerEngine;
+use crate::engine::sandbox::SandboxEngine;
+use crate::error::Error;
+use crate::pipeline::sandbox::sandbox_image;
+use crate::pipeline::script::container_limits;
+use crate::plan::EngineKind;
+use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
+use crate::store::daemon::{DaemonError, PullCause};
+use crate::store::registry::RegistryError;
+use crate::store::{BaseImage, BaseLayers};
+
+impl SourceWork<'_> {
+    /// What the build before saved, or nothing; an extended build has it in the cache.
+    pub(super) async fn saved(&self, kept: Option<&KeptArtifacts>) -> SavedArtifacts {
+        let events = &self.session.events;
+        let without = |message: String| {
+            events.warning(message, Some("The build goes on without it.".into()));
+            SavedArtifacts::default()
+        };
+        if let Some(kept) = kept {
+            let nothing = |error| without(format!("nothing is taken over from the build before: {error}"));
+            return kept.read().unwrap_or_else(nothing);
+        }
+        let (Some(previous), Some(name)) = (&self.wanted.incremental, &self.prepared.stage.incremental)
+        else {
+            return SavedArtifacts::default();
+        };
+        let images = Images {
+            engine: self.prepared.stage.engine,
+            daemon: self.prepared.daemon.as_ref(),
+            platform: Some(self.prepared.stage.platform.clone()),
+            request: self.request,
+            session: self.session,
+        };
+        let shown = format!("`{}`", name.familiar());
+        let saved = match images.find(name, previous.pull).await {
+            Ok(image) => self.saved_of(&image).await,
+            Err(error) => Err(error),
+        };
+        saved.unwrap_or_else(|error| {
+            if is_missing(&error) {
+                return without(format!(
+                    "nothing is taken over from a build before: there is no image {shown} yet"
+                ));
+            }
+            let reason = whole(&error);
+            // Most reasons name the image themselves.
+            let from = if reason.contains(&shown) { "the build before" } else { &shown };
+            without(format!("nothing is taken over from {from}: {reason}"))
+        })
+    }
+
+    pub(super) fn save_run(&self) -> SaveRun<'_> {
+        let prepared = self.prepared;
+        SaveRun {
+            stage: &prepared.stage,
+            scripts: &prepared.scripts,
+            limits: container_limits(&prepared.stage.limits),
+            directory: prepared.lease.temporary_directory(),
+            date: self.date(),
+            lease: prepared.lease.id(),
+        }
+    }
+
+    async fn saved_of(&self, image: &BaseImage) -> Result<SavedArtifacts, Error> {
+        let prepared = self.prepared;
+        let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
+        let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
+        let run = self.save_run();
+        let events = &self.session.events;
+        match (prepared.stage.engine, &image.layers) {
+            (EngineKind::Docker, BaseLayers::Daemon { image_id }) => {
+                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
+                let directory = prepared.lease.temporary_directory().to_owned();
+                let engine = DockerEngine::new(daemon.clone(), directory);
+                Ok(save_artifacts(&engine, image_id, script, &run, events).await?)
+            }
+            (EngineKind::Docker, _) => Err(Error::NoDaemon),
+            (EngineKind::Sandbox, _) => {
+                let engine =
+                    SandboxEngine::new(self.sandbox_settings(), sandbox_image(image)?, events.clone());
+                Ok(save_artifacts(&engine, &image.name, script, &run, events).await?)
+            }
+        }
+    }
+}
+
+/// Whether nobody has the image: the first build of all finds none.
+fn is_missing(error: &Error) -> bool {
+    match error {
+        Error::Daemon(DaemonError::Pull { cause, .. }) => *cause == PullCause::NotFound,
+        Error::Registry(error) => matches!(error, RegistryError::Missing { .. }),
+        _ => false,
+    }
+}
+
+/// An error with the reasons behind it.
+pub(super) fn whole(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+impl<E: crate::failure::Failure> From<SaveError<E>> for Error
+where
+    Self: From<RunError<E>>,
+{
+    fn from(error: SaveError<E>) -> Self {
+        match error {
+            SaveError::Run(error) => error.into(),
+            SaveError::Archive { script, source } => {
+                Self::SavedArchive { script: script.to_string(), source }
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
+
+use super::Made;
+use super::caches::{CachePlace, StageCaches};
+use super::image::MadeImage;
+use super::prepare::PreparedSource;
+use crate::assemble::RunError;
+use crate::engine::docker::DockerEngine;
+use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
+use crate::engine::{Container, ContainerLimits, Engine};
+use crate::error::Error;
+use crate::events::Step;
+use crate::fs::Lease;
+use crate::image::ImageConfig;
+use crate::image::layer::{Entry, EntryKind, Layer};
+use crate::input::{Artifact, FileContent, Origin};
+use crate::pipeline::sandbox::sandbox_image;
+use crate::pipeline::script::container_limits;
+use crate::pipeline::stage::UsedContainer;
+use crate::plan::{EngineKind, Plan, PlannedProduct};
+use crate::request::{Output, Request};
+use crate::session::Session;
+use crate::source_build::SourceBuildRequest;
+use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
+use crate::source_build::incremental::{SaveError, SavedArtifacts};
+use crate::source_build::on_build::{OnBuild, OnBuildRun, carry_out};
+use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
+use crate::source_build::runtime_artifacts::RuntimeArtifactError;
+use crate::store::BaseImage;
+use crate::store::daemon::{Daemon, remove_leftovers};
+
+/// A source stage on its way.
+pub(super) struct SourceWork<'a> {
+    pub(super) request: &'a Request,
+    pub(super) wanted: &'a SourceBuildRequest,
+    pub(super) session: &'a Session,
+    pub(super) prepared: &'a PreparedSource,
+    pub(super) plan: &'a Plan,
+}
+
+impl SourceWork<'_> {
+    /// Assembles, and takes the artifact or the change out.
+    pub(super) async fn run(&self) -> Result<Made, Error> {
+        let prepared = self.prepared;
+        match prepared.stage.engine {
+            EngineKind::Docker => {
+                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
+                let engine =
+                    DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
+                let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
+                let caches = self.caches(CachePlace::Daemon(daemon)).await?;
+                self.run_on(&engine, &image, &caches, UsedContainer::Docker).await
+            }
+            EngineKind::Sandbox => {
+                let engine = self.sandbox()?;
+                let caches = self.caches(CachePlace::Directories { ids: engine.ids()? }).await?;
+                self.run_on(&engine, &prepared.base.name, &caches, UsedContainer::Sandbox).await
+            }
+        }
+    }
+
+    pub(super) fn sandbox_settings(&self) -> SandboxSettings {
+        let prepared = self.prepared;
+        SandboxSettings {
+            program: self.session.program.clone(),
+            cache: prepared.lease.cache().clone(),
+            temporary: prepared.lease.temporary_directory().to_owned(),
+            date: self.date(),
+            allow_root: prepared.stage.limits.allow_root_sandbox,
+        }
+    }
+
+    fn sandbox(&self) -> Result<SandboxEngine, Error> {
+        let image = sandbox_image(&self.prepared.base)?;
+        Ok(SandboxEngine::new(self.sandbox_settings(), image, self.session.events.clone()))
+    }
+
+    pub(super) fn date(&self) -> u64 {
+        self.request.date.unwrap_or(crate::plan::FIXED_DATE)
+    }
+
+    async fn run_on<E: Engine>(
+        &self,
+        engine: &E,
+        image: &str,
+        caches: &StageCaches,
+        used: impl FnOnce(E::Container) -> UsedContainer,
+    ) -> Result<Made, Error>
+    where
+        E::Container: Container<Error = E::Error>,
+        Error: From<RunError<E::Error>>
+            + From<E::Error>
+            + From<ProducedError<E::Error>>
+            + From<RuntimeArtifactError<E::Error>>
+            + From<SaveError<E::Error>>,
+    {
+        let stage = &self.prepared.stage;
+        let events = &self.session.events;
+        let limits = container_limits(&stage.limits);
+        engine.check(&limits, stage.limits.network.as_deref()).await?;
+        let kept = self.kept().await;
+        let assembled = match &self.prepared.on_build {
+            Some(on_build) => {
+                carry_out(engine, self.on_build_run(on_build, image, limits, caches), events).await?
+            }
+            None => {
+                let saved = self.saved(kept.as_ref()).await;
+                assemble(engine, self.source_run(image, limits, caches, &saved), events).await?
+            }
+        };
+        if let Some(runtime) = &stage.runtime {
+            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled, kept).await?)));
+        }
+        if stage.product == PlannedProduct::Image {
+            let base = self.prepared.base.clone();
+            return Ok(Made::Image(Box::new(self.made(base, assembled, used).await?)));
+        }
+        let container = assembled.container;
+        let taken = self.take(&container).await;
+        let removed = container.remove().await;
+        let artifact = taken?;
+        removed?;
+        Ok(Made::Artifact(Box::new(artifact)))
+    }
+
+    /// The template's own directories where build caches are mounted, if the container becomes the image.
+    pub(super) fn cache_places(&self) -> Option<Layer> {
+        let PreparedSource { stage, template_entries, .. } = self.prepared;
+        let is_image = stage.product == PlannedProduct::Image && stage.runtime.is_none();
+        let is_place = |entry: &&Entry| {
+            matches!(entry.kind, EntryKind::Directory)
+                && stage.caches.iter().any(|cache| cache.path == entry.path)
+        };
+        let entries: Vec<Entry> =
+            template_entries.iter().filter(|_| is_image).filter(is_place).cloned().collect();
+        // A template names no place twice.
+        Layer::new(entries, self.date()).ok().filter(|layer| !layer.entries().is_empty())
+    }
+
+    /// Whether the container itself may become the image: the daemon that it is in is where the image goes, and nowhere
+    /// else, and nobody asks for a date, which a commit writes by the daemon's clock.
+    pub(super) fn may_become_image(&self) -> bool {
+        let stage = &self.prepared.stage;
+        stage.engine == EngineKind::Docker
+            && stage.product == PlannedProduct::Image
+            // Between its commands it was committed, and keeps what was below.
+            && (self.prepared.on_build.is_none() || stage.runtime.is_some())
+            && self.request.date.is_none()
+            && self.plan.outputs.iter().all(|planned| planned.output == Output::Docker)
+    }
+
+    /// The config that a container on `base` takes over, if it may become the image.
+    pub(super) fn successor_of(&self, base: &BaseImage) -> Option<ImageConfig> {
+        self.may_become_image().then(|| base.config.clone())
+    }
+
+    /// Takes the change of a container that stands on `base`, unless it may become the image itself.
+    pub(super) async fn made<C: Container>(
+        &self,
+        base: BaseImage,
+        assembled: AssembledSources<C>,
+        used: impl FnOnce(C) -> UsedContainer,
+    ) -> Result<MadeImage, Error>
+    where
+        Error: From<C::Error>,
+    {
+        let AssembledSources { container, labels } = assembled;
+        let taken = match self.may_become_image() {
+            true => Ok(None),
+            false => container.take_changes(&self.session.events).await.map(Some),
+        };
+        match taken {
+            Ok(changes) => Ok(MadeImage { base, changes, labels, container: used(container) }),
+            Err(error) => {
+                // The error of taking is the one to report; the lease's clean-up removes what is left.
+                let _ = container.remove().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn source_run<'a>(
+        &'a self,
+        image: &'a str,
+        limits: ContainerLimits,
+        caches: &StageCaches,
+        saved: &'a SavedArtifacts,
+    ) -> SourceRun<'a> {
+        let prepared = self.prepared;
+        SourceRun {
+            stage: &prepared.stage,
+            assemble: prepared.stage.scripts.assemble.as_ref().expect("builders without it are refused"),
+            image,
+            template: &prepared.template_entries,
+            tree: &prepared.tree,
+            scripts: &prepared.scripts,
+            template_environment: &prepared.template_environment,
+            saved,
+            transient: &prepared.transient,
+            build_environment: &self.wanted.build_environment,
+            limits,
+            places: self.cache_places().filter(|_| !caches.mounts.is_empty()),
+            mounts: caches.mounts.clone(),
+            successor_of: self.successor_of(&prepared.base).filter(|_| prepared.stage.runtime.is_none()),
+            date: self.date(),
+            lease: prepared.lease.id(),
+        }
+    }
+
+    fn on_build_run<'a>(
+        &'a self,
+        on_build: &'a OnBuild,
+        image: &'a str,
+        limits: ContainerLimits,
+        caches: &StageCaches,
+    ) -> OnBuildRun<'a> {
+        let prepared = self.prepared;
+        OnBuildRun {
+            on_build,
+            stage: &prepared.stage,
+            image,
+            build_environment: &self.wanted.build_environment,
+            transient: &prepared.transient,
+            limits,
+            mounts: caches.mounts.clone(),
+            date: self.date(),
+            lease: prepared.lease.id(),
+        }
+    }
+
+    /// Copies the artifact out of the assembled container.
+    async fn take<C: Container>(&self, container: &C) -> Result<Artifact, Error>
+    where
+        Error: From<ProducedError<C::Error>>,
+    {
+        let PlannedProduct::Artifact { places, .. } = &self.prepared.stage.product else {
+            unreachable!("images are not taken out")
+        };
+        let step = self.session.events.start(Step::Fetch, "the artifact", None);
+        let directory = self.prepared.lease.temporary_directory();
+        let limit = self.request.input.max_size;
+        let ProducedFile { name, path, size, digest, file } =
+            take_artifact(container, places, limit, directory).await?;
+        step.made(name.clone()).sized(size).finish(format!("built at {path}"));
+        let added = crate::input::added(&self.request.input.added).await?;
+        Ok(Artifact {
+            name,
+            size,
+            sha256: Some(digest),
+            origin: Origin::Sources { location: self.prepared.tree.info.location.clone() },
+            content: FileContent::temporary(file),
+            added,
+        })
+    }
+
+    /// Removes what the daemon holds for this run alone, if it may hold something.
+    pub(super) async fn clean_up(&self, failed: bool) {
+        if let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| failed) {
+            remove_leftovers_of(&self.prepared.lease, daemon, self.session).await;
+        }
+    }
+}
+
+/// Removes what the daemon holds for a run; what cannot be removed is left to a later one.
+pub(super) async fn remove_leftovers_of(lease: &Lease, daemon: &Daemon, session: &Session) {
+    if let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await {
+        tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");
+        session.keep_lease();
+    }
+}

@@ -1,0 +1,198 @@
+//! Owns one stage on its way: its base, and the image that is placed on it. Scripts are `script`.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::OnceCell;
+
+use super::build::Work;
+use super::layer_memo::CachedLayer;
+use super::prepare::PreparedImage;
+use crate::assemble;
+use crate::builder::{BaseName, Selection};
+use crate::engine::Container;
+use crate::engine::docker::{DockerContainer, PlannedCommit};
+use crate::engine::sandbox::SandboxContainer;
+use crate::error::Error;
+use crate::image::layer::{Layer, WrittenLayer};
+use crate::image::{Digest, ImageConfig, ImageReference};
+use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
+use crate::store::archive::LayerFile;
+use crate::store::builtin::static_base;
+use crate::store::cache::Memo;
+use crate::store::daemon::ResolveOptions;
+use crate::store::{BaseImage, UnfinishedImage, registry};
+
+/// One stage on its way.
+pub(crate) struct StageWork<'a> {
+    pub(crate) work: &'a Work<'a>,
+    /// Which stage of the plan it is.
+    pub(crate) index: usize,
+    pub(crate) stage: &'a Stage,
+    pub(crate) image: &'a PreparedImage,
+    /// The layers that the daemon gave: several outputs read the same files.
+    pub(crate) exported: OnceCell<Vec<LayerFile>>,
+}
+
+/// A stage's image, which no output has yet.
+pub(crate) struct Assembled<'a> {
+    pub(crate) stage: &'a StageWork<'a>,
+    pub(crate) image: AssembledImage,
+    /// The artifact's digest, if a script's run found it out.
+    pub(crate) artifact_digest: Option<Digest>,
+    pub(crate) container: Option<UsedContainer>,
+}
+
+/// What assembling gave.
+pub(crate) enum AssembledImage {
+    /// A layer on a base.
+    Unfinished {
+        image: UnfinishedImage,
+        /// Index into what is known of layers; images with the same layer have the same.
+        layer: usize,
+    },
+    /// What the daemon committed, and the config that it is to have.
+    Committed { id: String, config: ImageConfig },
+    /// A container that the daemon commits as the image, which goes nowhere else.
+    InContainer {
+        commit: PlannedCommit,
+        /// Without the layer, whose digest the daemon alone knows.
+        config: ImageConfig,
+        /// The image's ID, once it is committed.
+        id: OnceLock<Digest>,
+    },
+}
+
+/// A container in which a script ran.
+pub(crate) enum UsedContainer {
+    Docker(DockerContainer),
+    Sandbox(SandboxContainer),
+}
+
+impl UsedContainer {
+    pub(crate) async fn remove(self) -> Result<(), Error> {
+        match self {
+            Self::Docker(container) => container.remove().await?,
+            Self::Sandbox(container) => container.remove().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Assembled<'_> {
+    /// Gives the container if the image does not need it any more.
+    pub(crate) fn take_unneeded(&mut self) -> Option<UsedContainer> {
+        match self.image {
+            AssembledImage::Committed { .. } => self.container.take(),
+            AssembledImage::Unfinished { .. } | AssembledImage::InContainer { .. } => None,
+        }
+    }
+
+    pub(crate) async fn remove_container(&mut self) -> Result<(), Error> {
+        match self.container.take() {
+            Some(container) => container.remove().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> StageWork<'a> {
+    pub(crate) fn new(work: &'a Work<'a>, index: usize, stage: &'a Stage, image: &'a PreparedImage) -> Self {
+        Self { work, index, stage, image, exported: OnceCell::new() }
+    }
+
+    /// Resolves the base; `others` are those of the stages before.
+    pub(crate) async fn base(&self, others: &[BaseImage]) -> Result<BaseImage, Error> {
+        let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
+        let platform = Some(self.stage.platform.clone());
+        let (request, session) = (self.work.request, self.work.session);
+        let (pull, offline) = (request.pull, request.offline);
+        if self.stage.builder.base_source == BaseSource::Registry {
+            // What a name means may change meanwhile; all platforms are to be of one index, which is asked for once.
+            let name = reference.familiar();
+            let same = others.iter().find(|other| other.name == name);
+            let pinned = same.and_then(|other| other.manifest_digest);
+            let options = registry::ResolveOptions { platform, pull, offline, pinned };
+            return Ok(self.work.sources()?.resolve(reference, &options).await?);
+        }
+        let credential_files = session.daemon.credential_files.clone();
+        let options = ResolveOptions { platform, pull, offline, credential_files };
+        Ok(self.work.daemon()?.resolve(reference, &options, &session.events).await?)
+    }
+
+    /// The base's name; none for the built-in one.
+    pub(crate) fn base_reference(&self) -> Option<&ImageReference> {
+        match &self.image.selection {
+            Selection::Template(choice) => match &choice.base.image {
+                BaseName::BuiltInStatic => None,
+                BaseName::Image(reference) => Some(reference),
+            },
+            Selection::Image(choice) => Some(&choice.reference),
+        }
+    }
+
+    /// Performs the placement: one layer, one config. Where a stage before places the same, the layer is the same.
+    pub(crate) fn place(
+        &'a self,
+        entries: &'a [PlannedEntry],
+        base: BaseImage,
+        memo: &'a Memo,
+        before: &[Assembled<'_>],
+        layers: &mut Vec<CachedLayer<'a>>,
+    ) -> Result<Assembled<'a>, Error> {
+        let same = before.iter().find_map(|other| match (&other.stage.stage.assembly, &other.image) {
+            (Assembly::Place { entries: others }, AssembledImage::Unfinished { image, layer })
+                if others == entries && self.image.places_the_same(other.stage.image) =>
+            {
+                Some((image.layer.clone(), *layer))
+            }
+            _ => None,
+        });
+        let (layer, index) = match same {
+            Some(same) => same,
+            None => {
+                let date = self.stage.date;
+                layers.push(CachedLayer::find(memo, self.image, entries, date, &self.work.prepared.lease));
+                (assemble::layer(entries, self.image.inputs(), date)?, layers.len() - 1)
+            }
+        };
+        let values = KnownValues {
+            artifact_digest: self.image.artifact().sha256.map(|digest| digest.to_string()),
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            builder_scripts: None,
+        };
+        let image = self.unfinished(base, layer, values, Vec::new());
+        let image = AssembledImage::Unfinished { image, layer: index };
+        Ok(Assembled { stage: self, image, artifact_digest: None, container: None })
+    }
+
+    /// Puts together what sinks write; `labels` are those that a script left.
+    pub(crate) fn unfinished(
+        &self,
+        base: BaseImage,
+        layer: Layer,
+        values: KnownValues,
+        labels: Vec<(String, String)>,
+    ) -> UnfinishedImage {
+        let planned = self.stage.image.clone();
+        let base_config = base.config.clone();
+        let finish = move |written: &WrittenLayer| {
+            let mut values = values.clone();
+            if let Some(digest) = written.watched {
+                values.artifact_digest = Some(digest.to_string());
+            }
+            assemble::finish(&base_config, &planned.resolve(&values), &labels, &[written.diff_id])
+        };
+        let annotations = self.stage.image.annotations.clone();
+        UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+    }
+
+    /// An artifact that was written to while it was read may be in the image half old and half new.
+    pub(crate) fn check_unchanged(&self) -> Result<(), Error> {
+        let content = &self.image.artifact().content;
+        let changed = content.changed().unwrap_or(true);
+        if changed {
+            return Err(crate::input::InputError::Changed { path: content.path().to_owned() }.into());
+        }
+        Ok(())
+    }
+}
