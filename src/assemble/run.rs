@@ -10,9 +10,9 @@ use super::labels::left_labels;
 use super::place::{Inputs, source_kind};
 use super::upload::{resolve_owner, upload};
 use crate::builder::BuilderError;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
 use crate::events::{Events, Step};
-use crate::failure::{Failure, FailureKind};
 use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
 use crate::image::{Digest, ImagePath};
@@ -71,7 +71,7 @@ pub struct RunResult {
 
 /// A run that did not end well.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError<E: Failure> {
+pub enum RunError<E: Diagnostic> {
     /// The engine failed.
     #[error(transparent)]
     Engine(E),
@@ -131,7 +131,7 @@ pub enum RunError<E: Failure> {
     Read(#[source] std::io::Error),
 }
 
-impl<E: Failure> Failure for RunError<E> {
+impl<E: Diagnostic> Diagnostic for RunError<E> {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
@@ -273,7 +273,7 @@ async fn require<C: Container>(
 }
 
 /// What is uploaded: the planned entries at their places, the sources below `<destination>/src`.
-fn upload_layer<E: Failure>(
+fn upload_layer<E: Diagnostic>(
     run: &ScriptRun<'_>,
     owner: Owner,
     inputs: Inputs<'_>,

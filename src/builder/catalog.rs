@@ -208,7 +208,7 @@ pub fn parse_builder(text: &str) -> Result<BuilderRequest, BuilderError> {
 mod tests {
     use super::super::sample;
     use super::*;
-    use crate::failure::{Failure, FailureKind};
+    use crate::diagnostic::{Diagnostic, FailureKind};
 
     #[test]
     fn finds_by_name_and_version() {

@@ -1,7 +1,7 @@
 //! Owns the errors of the room: what is wrong with a template, the catalog, a choice or a builder image.
 
 use super::image_metadata::IMAGE_METADATA_PATH;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// What can go wrong in this room.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -208,7 +208,7 @@ pub enum BuilderError {
     Observation(String),
 }
 
-impl Failure for BuilderError {
+impl Diagnostic for BuilderError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::BuilderName { .. }

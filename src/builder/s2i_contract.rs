@@ -277,7 +277,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::failure::{Failure, FailureKind};
+    use crate::diagnostic::{Diagnostic, FailureKind};
 
     fn config(labels: &[(&str, &str)], env: &[&str]) -> ImageConfig {
         let labels: std::collections::BTreeMap<&str, &str> = labels.iter().copied().collect();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::printable::printable_lines;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// Why a command ended.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl CliError {
     }
 }
 
-impl<F: Failure> From<F> for CliError {
+impl<F: Diagnostic> From<F> for CliError {
     fn from(error: F) -> Self {
         Self::Failed { kind: error.kind(), hints: error.hints(), error: error.into() }
     }
@@ -198,7 +198,7 @@ mod tests {
         source: std::io::Error,
     }
 
-    impl Failure for Outer {
+    impl Diagnostic for Outer {
         fn kind(&self) -> FailureKind {
             FailureKind::Input
         }

@@ -11,7 +11,7 @@ use super::arguments::input::InputArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use crate::config::{ConfigFile, Settings, unplaced};
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, Secret};
 use crate::network::{NetworkOptions, ProxySettings};
 

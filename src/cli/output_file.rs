@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::failure::CliError;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 use crate::fs::open_descriptor;
 
 /// Writes `content` to `path` by way of a temporary file beside it, so that a reader never sees half of it.

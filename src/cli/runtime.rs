@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::failure::CliError;
 use super::signals::Signals;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 use crate::pipeline;
 use crate::session::Session;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::failure::CliError;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 
 /// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// A place in a file: shown as `path:line:column` and the line with a caret below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ fn within(section: &str) -> String {
     if section.is_empty() { String::new() } else { format!(" in `[{section}]`") }
 }
 
-impl Failure for Error {
+impl Diagnostic for Error {
     fn kind(&self) -> FailureKind {
         FailureKind::Usage
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::failure::Failure;
+use crate::diagnostic::Diagnostic;
 
 const EVERYTHING: &str = r#"
 [build]
@@ -61,7 +61,7 @@ fn directory_with(name: &str, text: &str) -> (tempfile::TempDir, std::path::Path
 
 fn error_of(level: FileLevel, text: &str) -> (String, Vec<String>) {
     let error = file::parse(level, Path::new("b2i.toml"), text).expect_err(text);
-    assert_eq!(error.kind(), crate::failure::FailureKind::Usage);
+    assert_eq!(error.kind(), crate::diagnostic::FailureKind::Usage);
     (error.to_string(), error.hints())
 }
 

@@ -5,7 +5,7 @@
 use std::io;
 
 use super::defect::{ElfNoProgram, OtherZip, ScriptDefect};
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// Why an artifact has no facts.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum DetectError {
     },
 }
 
-impl Failure for DetectError {
+impl Diagnostic for DetectError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Read { .. } => FailureKind::Input,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::elf::sample::Elf;
 use super::*;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 fn look(name: &str, bytes: &[u8]) -> Result<Facts, DetectError> {
     detect(name, bytes.len() as u64, Cursor::new(bytes), &DetectOptions::default())

@@ -148,7 +148,7 @@ pub trait Engine {
     /// What it gives for a started container.
     type Container: Container;
     /// Its error.
-    type Error: crate::failure::Failure;
+    type Error: crate::diagnostic::Diagnostic;
 
     /// Refuses limits and a network of which is known beforehand that a container cannot have them.
     async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), Self::Error>;
@@ -161,7 +161,7 @@ pub trait Engine {
 #[expect(async_fn_in_trait, reason = "engines are used by static dispatch inside this crate")]
 pub trait Container {
     /// Its engine's error.
-    type Error: crate::failure::Failure;
+    type Error: crate::diagnostic::Diagnostic;
 
     /// Unpacks a tar below `directory`, with the owners and modes that the tar names.
     async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), Self::Error>;

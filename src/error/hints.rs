@@ -1,8 +1,8 @@
 //! Owns the ways out of the failures between rooms; those of a room's own failures are the room's.
 
 use super::Error;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::sandbox::SandboxError;
-use crate::failure::{Failure, FailureKind};
 use crate::request::Output;
 
 /// The ways out of an error.

@@ -5,8 +5,8 @@ mod hints;
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::detect::DetectError;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::sandbox::SandboxError;
-use crate::failure::{Failure, FailureKind};
 use crate::fs::FileError;
 use crate::image::Platform;
 use crate::image::config::InvalidConfig;
@@ -302,7 +302,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn failure(&self) -> Option<&dyn Failure> {
+    fn failure(&self) -> Option<&dyn Diagnostic> {
         Some(match self {
             Self::Input(error) => error,
             Self::Detect(error) => error,
@@ -333,7 +333,7 @@ impl Error {
     }
 }
 
-impl Failure for Error {
+impl Diagnostic for Error {
     fn kind(&self) -> FailureKind {
         // The same errors of the cache are about this machine, not about the image.
         if matches!(self, Self::Output(FileError::System { .. } | FileError::Full { .. })) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// An operation on the file system that failed, or that was refused.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ impl FileError {
     }
 }
 
-impl Failure for FileError {
+impl Diagnostic for FileError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Refused { .. } => FailureKind::Usage,

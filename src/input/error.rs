@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::add::AddError;
 use super::archive::ArchiveError;
 use super::http::HttpError;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::FileError;
 use crate::image::Digest;
 
@@ -112,7 +112,7 @@ impl InputError {
     }
 }
 
-impl Failure for InputError {
+impl Diagnostic for InputError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::InvalidSource { .. } => FailureKind::Usage,

@@ -9,8 +9,8 @@ use serde::Serialize;
 use url::Url;
 
 use super::login::first_with;
+use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::failure::Failure;
 use crate::fs::CacheDirectory;
 use crate::network::shown_url;
 use crate::session::Session;
@@ -56,7 +56,7 @@ impl Finding {
         self
     }
 
-    fn failed(subject: &str, health: Health, error: &impl Failure) -> Self {
+    fn failed(subject: &str, health: Health, error: &impl Diagnostic) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {

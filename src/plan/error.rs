@@ -2,7 +2,7 @@
 
 use super::names::enumerate;
 use crate::builder::BuilderError;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::path::InvalidImagePath;
 use crate::image::reference::InvalidReference;
 use crate::image::{ImagePath, Platform};
@@ -147,7 +147,7 @@ impl PlanError {
     }
 }
 
-impl Failure for PlanError {
+impl Diagnostic for PlanError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::ArgsTwice

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, parse_builder, select};
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::compression::Compression;
 use crate::image::layer::Owner;
 use crate::input::{

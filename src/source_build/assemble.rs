@@ -152,7 +152,7 @@ fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
 }
 
 /// What is uploaded.
-fn files<E: crate::failure::Failure>(
+fn files<E: crate::diagnostic::Diagnostic>(
     run: &SourceRun<'_>,
     owner: Owner,
     transient: Vec<Entry>,

@@ -12,9 +12,9 @@ use super::container::{stage_spec, volumes};
 use super::container_files::{ContainerFiles, OutwardLinks};
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
+use crate::diagnostic::Diagnostic;
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
-use crate::failure::Failure;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
@@ -25,7 +25,7 @@ pub struct SavedArtifacts(ContainerFiles);
 
 /// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError<E: Failure> {
+pub enum SaveError<E: Diagnostic> {
     /// The script did not end well.
     #[error(transparent)]
     Run(#[from] RunError<E>),

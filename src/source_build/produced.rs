@@ -6,8 +6,8 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::Container;
-use crate::failure::{Failure, FailureKind};
 use crate::image::digest::DigestBuilder;
 use crate::image::{Digest, ImagePath};
 use crate::stream::{pump, stream_to_reader};
@@ -38,7 +38,7 @@ pub struct ProducedFile {
 
 /// Why there is no artifact.
 #[derive(Debug, thiserror::Error)]
-pub enum ProducedError<E: Failure> {
+pub enum ProducedError<E: Diagnostic> {
     /// The engine failed.
     #[error(transparent)]
     Engine(E),
@@ -98,7 +98,7 @@ fn listed(files: &[String]) -> String {
     files.iter().take(MAXIMUM_LISTED).map(|file| format!("\n  {file}")).collect()
 }
 
-impl<E: Failure> Failure for ProducedError<E> {
+impl<E: Diagnostic> Diagnostic for ProducedError<E> {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
@@ -227,7 +227,7 @@ enum Fault {
 }
 
 impl Fault {
-    fn of<E: Failure>(self, place: &ImagePath, limit: u64, directory: &Path) -> ProducedError<E> {
+    fn of<E: Diagnostic>(self, place: &ImagePath, limit: u64, directory: &Path) -> ProducedError<E> {
         let path = place.to_string();
         match self {
             Self::Read(source) => ProducedError::Read { path, source },

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::container_files::{ContainerFiles, OutwardLinks};
 use super::produced::followed;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::Container;
-use crate::failure::{Failure, FailureKind};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Owner};
 use crate::stream::{pump, stream_to_reader};
@@ -32,7 +32,7 @@ struct RuntimeArtifact {
 
 /// Why the runtime image does not get its artifacts.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeArtifactError<E: Failure> {
+pub enum RuntimeArtifactError<E: Diagnostic> {
     /// The engine failed.
     #[error(transparent)]
     Engine(E),
@@ -76,7 +76,7 @@ pub enum RuntimeArtifactError<E: Failure> {
     },
 }
 
-impl<E: Failure> Failure for RuntimeArtifactError<E> {
+impl<E: Diagnostic> Diagnostic for RuntimeArtifactError<E> {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
@@ -165,7 +165,7 @@ enum Fault<E> {
     Write(io::Error),
 }
 
-impl<E: Failure> Fault<E> {
+impl<E: Diagnostic> Fault<E> {
     fn of(self, place: &ImagePath, limit: u64) -> RuntimeArtifactError<E> {
         let path = place.to_string();
         match self {

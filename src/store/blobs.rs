@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::runtime::Handle;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{Descriptor, DigestBuilder};
 use crate::stream::{pump, stream_to_reader};
 
@@ -166,11 +166,11 @@ pub(crate) fn read_exactly_at(file: &File, buffer: &mut [u8], offset: u64) -> io
 
 /// A blob that could not be opened: the error of the store it is in.
 #[derive(Clone)]
-pub struct OpenBlobError(Arc<dyn Failure>);
+pub struct OpenBlobError(Arc<dyn Diagnostic>);
 
 impl OpenBlobError {
     /// Wraps a store's own error.
-    pub fn new(error: impl Failure) -> Self {
+    pub fn new(error: impl Diagnostic) -> Self {
         Self(Arc::new(error))
     }
 }
@@ -193,7 +193,7 @@ impl std::error::Error for OpenBlobError {
     }
 }
 
-impl Failure for OpenBlobError {
+impl Diagnostic for OpenBlobError {
     fn kind(&self) -> FailureKind {
         self.0.kind()
     }

@@ -7,7 +7,7 @@ use crate::builder::sample;
 use crate::detect::facts::{
     ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, ScriptFacts, ServletApi, WarFacts,
 };
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 fn executable(linkage: Linkage, libc: Option<Libc>, glibc: Option<&str>) -> ExecutableFacts {
     ExecutableFacts {

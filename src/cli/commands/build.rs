@@ -9,7 +9,7 @@ use crate::cli::printable::{printable, printable_lines};
 use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 use crate::image::words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
 use crate::request::Output;

@@ -15,7 +15,7 @@ use crate::cli::printable::printable;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 use crate::image::ImageReference;
 use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
 use crate::session::Session;

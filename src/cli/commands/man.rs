@@ -5,7 +5,7 @@ use clap_mangen::Man;
 use crate::cli::arguments;
 use crate::cli::failure::CliError;
 use crate::cli::printer::Printer;
-use crate::failure::FailureKind;
+use crate::diagnostic::FailureKind;
 
 /// Prints the page.
 pub(in crate::cli) fn run(printer: &Printer) -> Result<(), CliError> {

@@ -5,8 +5,8 @@
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
+use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::failure::Failure;
 use crate::source_build::SourceError;
 use crate::source_build::source::GitError;
 use crate::store::daemon::DaemonError;
@@ -47,7 +47,7 @@ fn of_error(error: &Error) -> u8 {
     }
 }
 
-fn of_run<E: Failure>(error: &RunError<E>, of_engine: impl Fn(&E) -> u8) -> u8 {
+fn of_run<E: Diagnostic>(error: &RunError<E>, of_engine: impl Fn(&E) -> u8) -> u8 {
     match error {
         RunError::NoScript { .. } => SCRIPTS,
         RunError::Engine(error) => of_engine(error),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::protocol::{Fault, FaultKind};
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::error::FileError;
 use crate::image::Digest;
 use crate::image::layer::InvalidLayer;
@@ -276,7 +276,7 @@ fn tail(last_lines: &[String]) -> String {
     format!("; its last lines:\n  {}", last_lines.join("\n  "))
 }
 
-impl Failure for SandboxError {
+impl Diagnostic for SandboxError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Unavailable { .. }

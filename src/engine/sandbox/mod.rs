@@ -39,8 +39,8 @@ use self::mapping::Mapping;
 use self::mounts::Mounting;
 use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
 use super::{ContainerLimits, ContainerSpec, Engine};
+use crate::diagnostic::Diagnostic;
 use crate::events::Events;
-use crate::failure::Failure;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::image::ImageConfig;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// Why a file cannot be added.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum AddError {
     },
 }
 
-impl Failure for AddError {
+impl Diagnostic for AddError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Read { .. } => FailureKind::Input,

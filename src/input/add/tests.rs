@@ -115,7 +115,11 @@ fn conflicts_are_refused() {
         [("lib", Some("x")), ("a.yml", Some("x/a.jar"))],
     ] {
         let error = add(root.path(), &requests).expect_err("refused");
-        assert_eq!(crate::failure::Failure::kind(&error), crate::failure::FailureKind::Usage, "{error}");
+        assert_eq!(
+            crate::diagnostic::Diagnostic::kind(&error),
+            crate::diagnostic::FailureKind::Usage,
+            "{error}"
+        );
     }
     assert!(add(root.path(), &[("lib", None), ("a.yml", Some("lib/c.jar"))]).is_ok());
 }

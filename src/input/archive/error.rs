@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::{FileError, UnpackError};
 
 /// Why an archive gave no artifact. `shown` names the archive.
@@ -126,7 +126,7 @@ impl ArchiveError {
     }
 }
 
-impl Failure for ArchiveError {
+impl Diagnostic for ArchiveError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Several { .. } | Self::Nothing { .. } | Self::NoSuchMember { .. } => FailureKind::Artifact,

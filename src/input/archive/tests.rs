@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write};
 
 use super::*;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::Digest;
 use crate::input::artifact::{AddedContent, AddedDestination};
 

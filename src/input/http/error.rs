@@ -1,6 +1,6 @@
 //! Owns the error of downloading.
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::network::{ClientError, RefusedRedirect, UntrustedConnection, tries};
 
 /// Why a download failed. URLs are shown without user name, password and query.
@@ -70,7 +70,7 @@ fn progress(received: u64, total: Option<u64>) -> String {
     }
 }
 
-impl Failure for HttpError {
+impl Diagnostic for HttpError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Setup(_) | Self::Unsendable => FailureKind::Usage,

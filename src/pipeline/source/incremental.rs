@@ -113,7 +113,7 @@ pub(super) fn whole(error: &Error) -> String {
     text
 }
 
-impl<E: crate::failure::Failure> From<SaveError<E>> for Error
+impl<E: crate::diagnostic::Diagnostic> From<SaveError<E>> for Error
 where
     Self: From<RunError<E>>,
 {

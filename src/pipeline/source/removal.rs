@@ -3,8 +3,8 @@
 //! Never fails a build that went well: what stays is told with the reason.
 
 use super::prepare::PreparedSource;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
-use crate::failure::{Failure, FailureKind};
 use crate::image::ImageReference;
 use crate::plan::Plan;
 use crate::request::{Output, Request};
@@ -23,7 +23,7 @@ pub enum RemovalError {
     NoName,
 }
 
-impl Failure for RemovalError {
+impl Diagnostic for RemovalError {
     fn kind(&self) -> FailureKind {
         FailureKind::Usage
     }

@@ -10,11 +10,11 @@ use super::saved_artifacts::KeptArtifacts;
 use super::stage::{Decided, below};
 use crate::assemble::RunError;
 use crate::builder::S2iContract;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
 use crate::engine::{Container, Engine};
 use crate::error::Error;
-use crate::failure::{Failure, FailureKind};
 use crate::image::{ImageConfig, ImagePath};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
@@ -52,7 +52,7 @@ pub enum RuntimeImageError {
     },
 }
 
-impl Failure for RuntimeImageError {
+impl Diagnostic for RuntimeImageError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Artifact | Self::NoArtifacts { .. } => FailureKind::Usage,

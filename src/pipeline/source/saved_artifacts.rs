@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::incremental::whole;
 use super::run::SourceWork;
+use crate::diagnostic::Diagnostic;
 use crate::engine::Container;
 use crate::error::Error;
-use crate::failure::Failure;
 use crate::fs::FileError;
 use crate::image::ImagePath;
 use crate::plan::{EngineKind, PlannedScript};
@@ -73,7 +73,7 @@ impl SourceWork<'_> {
     pub(super) async fn keep<C: Container>(&self, container: C, kept: &KeptArtifacts)
     where
         Error: From<SaveError<C::Error>>,
-        C::Error: Failure,
+        C::Error: Diagnostic,
     {
         if let Err(error) = self.try_keep(container, kept).await {
             let message = format!("nothing is kept for the next build: {}", whole(&error));

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use super::{Assembly, EntrySource, KnownValues, PlannedEntry, PlannedRun, Stage};
 use crate::builder::S2iContract;
 use crate::detect::facts::Kind;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
 pub use artifact::{ArtifactInputs, declared_entries, render_artifact_dockerfile};
 pub use source::{RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
@@ -104,7 +104,7 @@ pub enum DockerfileError {
     },
 }
 
-impl Failure for DockerfileError {
+impl Diagnostic for DockerfileError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Unwritable { .. }

@@ -14,7 +14,7 @@ mod words;
 pub use carry_out::{OnBuildRun, carry_out};
 pub use decide::{Assemble, Given, entry_script};
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImagePath};
 
 use copy::CopyStep;
@@ -78,7 +78,7 @@ pub enum OnBuildError {
     },
 }
 
-impl Failure for OnBuildError {
+impl Diagnostic for OnBuildError {
     fn kind(&self) -> FailureKind {
         FailureKind::Builder
     }

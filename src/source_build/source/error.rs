@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::git::GitError;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::FileError;
 use crate::input::InputError;
 
@@ -147,7 +147,7 @@ impl SourceError {
     }
 }
 
-impl Failure for SourceError {
+impl Diagnostic for SourceError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::InvalidLocation { .. }

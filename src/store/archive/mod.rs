@@ -17,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::OpenBlobError;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::Digest;
 use crate::image::config::InvalidConfig;
 
@@ -107,7 +107,7 @@ pub enum ArchiveError {
     },
 }
 
-impl Failure for ArchiveError {
+impl Diagnostic for ArchiveError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Content(_) => FailureKind::Input,

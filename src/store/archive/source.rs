@@ -15,7 +15,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 
 use super::tar_index::{Extent, InvalidTar, TarIndex};
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::compression::{DecompressionLimit, decompress, sniff};
 use crate::image::{
     Descriptor, Digest, DigestReader, ImageConfig, ImageManifest, ImageReference, LayerCompression,
@@ -81,7 +81,7 @@ pub enum ReadArchiveError {
     },
 }
 
-impl Failure for ReadArchiveError {
+impl Diagnostic for ReadArchiveError {
     fn kind(&self) -> FailureKind {
         FailureKind::Builder
     }

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 mod helper;
 mod keep;
@@ -74,7 +74,7 @@ pub enum CredentialsError {
     },
 }
 
-impl Failure for CredentialsError {
+impl Diagnostic for CredentialsError {
     fn kind(&self) -> FailureKind {
         FailureKind::Usage
     }

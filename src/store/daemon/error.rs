@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pull_cause::PullCause;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{Digest, Platform};
 use crate::store::archive::ArchiveError;
 use crate::store::credentials::CredentialsError;
@@ -257,7 +257,7 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-impl Failure for DaemonError {
+impl Diagnostic for DaemonError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::InvalidHost { .. }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::FileError;
 use crate::image::Digest;
 use crate::image::manifest::InvalidManifest;
@@ -78,7 +78,7 @@ pub enum LayoutError {
     },
 }
 
-impl Failure for LayoutError {
+impl Diagnostic for LayoutError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Image(error) => error.kind(),

@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::ProgramStreams;
 use b2i::engine::docker::{DockerEngine, Program, ProgramOptions};
 use b2i::engine::{Changes, Container, ContainerLimits, ContainerSpec, Engine, TarStream};
 use b2i::events::{Event, Events, ScriptStream};
-use b2i::failure::{Failure, FailureKind};
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
 use b2i::image::{ConfigEdits, Digest, ImageConfig, ImagePath, ImageReference, Platform};
 use b2i::request::PullPolicy;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::events::Events;
-use b2i::failure::{Failure, FailureKind};
 use b2i::fs::Lease;
 use b2i::image::Digest;
 use b2i::input::{self, HttpError, InputError, InputSource, Origin, Secret};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use b2i::failure::{Failure, FailureKind};
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::image::Digest;
 use b2i::input::{InputError, Origin, TreatAs};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use b2i::failure::{Failure, FailureKind};
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::image::layer::{Layer, WrittenLayer};
 use b2i::image::{Descriptor, ManifestFormat};
 use b2i::store::registry::{PublishOptions, RegistryError, RegistrySettings};

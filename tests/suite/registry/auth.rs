@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use b2i::failure::{Failure, FailureKind};
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::image::ImageReference;
 use b2i::store::UnfinishedImage;
 use b2i::store::registry::{

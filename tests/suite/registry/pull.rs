@@ -1,7 +1,7 @@
 //! Reading from a registry that misbehaves: what comes is what was named, or nothing comes.
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::events::Events;
-use b2i::failure::{Failure, FailureKind};
 use b2i::fs::CacheDirectory;
 use b2i::image::{Descriptor, Digest, ImageReference, LayerCompression, ManifestFormat, Platform};
 use b2i::request::PullPolicy;

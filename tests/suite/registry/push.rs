@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use b2i::failure::{Failure, FailureKind};
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::image::compression::{Compression, all_cores};
 use b2i::image::layer::WrittenLayer;
 use b2i::image::{Descriptor, ImageReference, Platform};

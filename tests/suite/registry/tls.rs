@@ -1,6 +1,6 @@
 //! Whom b2i believes: certificates, and registries of which the user says that they have none.
 
-use b2i::failure::Failure;
+use b2i::diagnostic::Diagnostic;
 use b2i::store::registry::{HostSettings, RegistryError, RegistrySettings, RequestError, ResolveOptions};
 
 use super::{reference, registries, settings, whole};

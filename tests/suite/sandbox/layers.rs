@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, remove_pruned};
 use b2i::engine::{Container, Engine};
-use b2i::failure::{Failure, FailureKind};
 use b2i::image::layer::Content;
 use b2i::image::{Digest, ImageConfig, Platform};
 

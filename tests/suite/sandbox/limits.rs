@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
-use b2i::failure::{Failure, FailureKind};
 
 use b2i::engine::sandbox::remove_abandoned;
 use b2i::fs::abandoned;

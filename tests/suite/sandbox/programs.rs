@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::ProgramStreams;
 use b2i::engine::sandbox::{
     SandboxEngine, SandboxError, SandboxImage, SandboxProgram, SandboxProgramOptions,
 };
-use b2i::failure::{Failure, FailureKind};
 use b2i::image::ImageConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::sandbox::{SandboxError, SandboxSettings, probe};
 use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
-use b2i::failure::{Failure, FailureKind};
 
 use super::{Setup, Tar, Who, as_everybody, is_running, path};
 

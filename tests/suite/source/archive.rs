@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use b2i::failure::{Failure, FailureKind};
+use b2i::diagnostic::{Diagnostic, FailureKind};
 
 use super::Fetcher;
 use crate::fault_server::FaultServer;

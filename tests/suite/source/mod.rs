@@ -80,7 +80,7 @@ impl Fetcher {
     fn failure(&self, text: &str) -> String {
         match self.fetch(text) {
             Ok(fetched) => panic!("`{text}` was fetched: {:?}", fetched.paths()),
-            Err(error) => format!("{error}\n{}", b2i::failure::Failure::hints(&error).join("\n")),
+            Err(error) => format!("{error}\n{}", b2i::diagnostic::Diagnostic::hints(&error).join("\n")),
         }
     }
 

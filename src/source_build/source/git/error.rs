@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// Why a repository was not fetched. `repository` names it without credentials.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +173,7 @@ fn without_credentials(message: &str) -> String {
     CREDENTIALS.replace_all(message, "://…@").into_owned()
 }
 
-impl Failure for GitError {
+impl Diagnostic for GitError {
     fn kind(&self) -> FailureKind {
         FailureKind::Input
     }

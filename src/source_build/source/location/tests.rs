@@ -1,7 +1,7 @@
 //! What texts mean, and which are refused.
 
 use super::*;
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 
 fn git(repository: &str, reference: Option<&str>) -> SourceLocation {
     SourceLocation::Git(GitLocation {

@@ -6,7 +6,7 @@ use std::io;
 
 pub use request::{Identity, RequestError};
 
-use crate::failure::{Failure, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::config::InvalidConfig;
 use crate::image::manifest::InvalidManifest;
 use crate::image::{Digest, Platform};
@@ -180,7 +180,7 @@ fn or_nothing(found: &Option<Digest>) -> String {
     found.map_or("nothing".into(), |digest| digest.to_string())
 }
 
-impl Failure for RegistryError {
+impl Diagnostic for RegistryError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Pull { source, .. } | Self::Push { source, .. } | Self::Login { source, .. }

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::failure::Failure;
+use crate::diagnostic::Diagnostic;
 use crate::network::{ClientError, RefusedRedirect, UntrustedConnection, tries};
 use crate::store::credentials::CredentialsError;
 

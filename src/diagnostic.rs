@@ -28,7 +28,7 @@ pub enum FailureKind {
 }
 
 /// An error that knows its class and, where there is one, the way out.
-pub trait Failure: Error + Send + Sync + 'static {
+pub trait Diagnostic: Error + Send + Sync + 'static {
     /// Returns the class.
     fn kind(&self) -> FailureKind;
 
