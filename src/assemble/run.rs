@@ -11,7 +11,7 @@ use super::place::{Inputs, source_kind};
 use super::upload::{resolve_owner, upload};
 use crate::builder::BuilderError;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine, ExitStatus};
 use crate::events::{Events, Step};
 use crate::image::layer::{Entry, InvalidLayer, Layer, Owner};
 use crate::image::path::InvalidImagePath;
@@ -62,7 +62,7 @@ pub struct RunOutcome<C> {
 #[derive(Debug)]
 pub struct RunResult {
     /// The change, as the engine gives it.
-    pub changes: Changes,
+    pub changes: Diff,
     /// Labels that the script left in `image_metadata.json`.
     pub labels: Vec<(String, String)>,
     /// Digest of the artifact that was uploaded.
@@ -81,7 +81,7 @@ pub enum RunError<E: Diagnostic> {
         /// The script's path.
         script: ImagePath,
         /// How it ended.
-        ended: Ended,
+        ended: ExitStatus,
     },
     /// A command of the builder image's instructions ended with a code other than zero.
     #[error("{}", describe(&format!("the builder's `{command}`"), ended))]
@@ -89,7 +89,7 @@ pub enum RunError<E: Diagnostic> {
         /// The command.
         command: String,
         /// How it ended.
-        ended: Ended,
+        ended: ExitStatus,
     },
     /// A script of the sources is not where the builder image's instructions should have put it.
     #[error("no instruction of the builder image `{builder}` put a script at `{script}`")]
@@ -173,7 +173,7 @@ impl<E: Diagnostic> Diagnostic for RunError<E> {
     }
 }
 
-fn describe(what: &str, ended: &Ended) -> String {
+fn describe(what: &str, ended: &ExitStatus) -> String {
     let mut text = format!("{what} failed with exit code {}", ended.exit_code);
     if ended.out_of_memory {
         text.push_str(", killed for using more memory than allowed");

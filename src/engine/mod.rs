@@ -5,10 +5,10 @@
 
 mod capability;
 pub mod docker;
+mod ephemeral;
 mod output;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
-mod transient;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::image::layer::Layer;
 use crate::image::{ImageConfig, ImagePath};
 
 /// What a container has to be given as a command although nothing is to run in it.
-pub const NOTHING: &str = "/none";
+pub const NO_COMMAND: &str = "/none";
 
 /// What a container is started with.
 #[derive(Clone, Debug, Default)]
@@ -45,11 +45,11 @@ pub struct ContainerSpec {
     /// Network of the container; none means no network.
     pub network: Option<String>,
     /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change; a daemon's places are,
-    /// unless `transient` or `places` names them.
+    /// unless `ephemeral` or `places` names them.
     pub mounts: Vec<Mount>,
     /// Files that are put in before the command runs, and directories made for them: none of it is part of the change.
     /// A directory in which the command left something stays.
-    pub transient: Vec<ImagePath>,
+    pub ephemeral: Vec<ImagePath>,
     /// Directories that the change has where something is mounted; none means nothing there.
     pub places: Option<Layer>,
     /// Lines `HOST:ADDRESS` of its hosts file.
@@ -60,7 +60,7 @@ pub struct ContainerSpec {
     pub stdout: Option<Arc<File>>,
     /// The config of the image, if the container itself may become an image: then it has nothing of the engine's own
     /// that an image would inherit, where the engine can do without.
-    pub successor_of: Option<ImageConfig>,
+    pub commit_config: Option<ImageConfig>,
     /// The lease of this run; a later run recognises by it what was left behind.
     pub lease: String,
 }
@@ -118,7 +118,7 @@ pub struct ProgramStreams {
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ExitStatus {
     /// Its exit code.
     pub exit_code: i64,
     /// Whether the engine killed it for using too much memory.
@@ -129,7 +129,7 @@ pub struct Ended {
 
 /// What a container changed, as the engine can give it.
 #[derive(Clone, Debug)]
-pub enum Changes {
+pub enum Diff {
     /// The engine committed an untagged image, whose top layer is the change.
     Committed {
         /// Its ID in the engine's store.
@@ -170,7 +170,7 @@ pub trait Container {
     async fn has(&self, path: &ImagePath) -> Result<bool, Self::Error>;
 
     /// Runs the command to its end and sends what it prints as events, line by line.
-    async fn run(&self, events: &Events) -> Result<Ended, Self::Error>;
+    async fn run(&self, events: &Events) -> Result<ExitStatus, Self::Error>;
 
     /// Reads one file; nothing if it is not there. Larger than `limit` bytes is an error.
     async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Self::Error>;
@@ -181,12 +181,12 @@ pub trait Container {
     async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, Self::Error>;
 
     /// Takes what changed since the image it was created from.
-    async fn take_changes(&self, events: &Events) -> Result<Changes, Self::Error>;
+    async fn take_changes(&self, events: &Events) -> Result<Diff, Self::Error>;
 
     /// Gives a container that begins as this one ended, for one more command.
     ///
     /// Limits, network, mounts and hosts of `spec` have to be those of this container, its image is not looked at.
-    async fn again(self, spec: ContainerSpec, events: &Events) -> Result<Self, Self::Error>
+    async fn restart(self, spec: ContainerSpec, events: &Events) -> Result<Self, Self::Error>
     where
         Self: Sized;
 

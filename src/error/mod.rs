@@ -19,10 +19,10 @@ use crate::plan::dockerfile::DockerfileError;
 use crate::request::Output;
 use crate::source_build::SourceError;
 use crate::source_build::environment::EnvironmentError;
+use crate::source_build::ephemeral::EphemeralError;
 use crate::source_build::on_build::OnBuildError;
 use crate::source_build::produced::ProducedError;
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
-use crate::source_build::transient::TransientError;
 use crate::source_build::uids::UserNotAllowed;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
@@ -218,7 +218,7 @@ pub enum Error {
     UserNotAllowed(#[from] UserNotAllowed),
     /// A file that is to be there while `assemble` runs.
     #[error(transparent)]
-    Transient(#[from] TransientError),
+    Ephemeral(#[from] EphemeralError),
     /// The place that the user named for scripts has none.
     #[error("`{place}` has none of the scripts `assemble`, `run` and `save-artifacts`")]
     NoNamedScripts {
@@ -350,7 +350,7 @@ impl Diagnostic for Error {
                 FailureKind::Artifact
             }
             Self::Environment(_)
-            | Self::Transient(_)
+            | Self::Ephemeral(_)
             | Self::NoNamedScripts { .. }
             | Self::SourcesElsewhere { .. }
             | Self::ScriptsTimeout { .. }

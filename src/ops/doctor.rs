@@ -1,6 +1,6 @@
 //! Owns looking at what works here: daemon, sandbox, registries, cache, proxies and certificates.
 //!
-//! Changes nothing that stays, and shows no secret.
+//! Diff nothing that stays, and shows no secret.
 
 use std::io::Write;
 use std::path::Path;

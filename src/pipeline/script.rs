@@ -5,7 +5,7 @@ use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
 use crate::assemble::{self, RunResult, ScriptRun, run_script};
 use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
-use crate::engine::{Changes, ContainerLimits, Engine};
+use crate::engine::{ContainerLimits, Diff, Engine};
 use crate::error::Error;
 use crate::image::{ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
@@ -117,8 +117,8 @@ impl<'a> StageWork<'a> {
         layers: &mut Vec<CachedLayer<'a>>,
     ) -> Result<Assembled<'a>, Error> {
         let layer = match (self.check_unchanged(), &result.changes) {
-            (Ok(()), Changes::Layer(layer)) => layer.clone(),
-            (Ok(()), Changes::Committed { .. }) => unreachable!("the sandbox gives a layer"),
+            (Ok(()), Diff::Layer(layer)) => layer.clone(),
+            (Ok(()), Diff::Committed { .. }) => unreachable!("the sandbox gives a layer"),
             (Err(error), _) => {
                 container.remove().await?;
                 return Err(error);
@@ -143,7 +143,7 @@ impl<'a> StageWork<'a> {
         self.check_unchanged()?;
         let values = self.values(base, contract, &result);
         let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
-        let Changes::Committed { image_id, diff_ids } = result.changes else {
+        let Diff::Committed { image_id, diff_ids } = result.changes else {
             unreachable!("the Docker engine commits")
         };
         let invalid = |source| Error::Config { base: base.name.clone(), source };

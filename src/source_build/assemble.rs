@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::container::{stage_spec, volumes};
+use super::ephemeral::EphemeralFile;
 use super::incremental::SavedArtifacts;
 use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
 use super::source::SourceTree;
-use super::transient::TransientFile;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step};
@@ -39,7 +39,7 @@ pub struct SourceRun<'a> {
     /// What an earlier build saved.
     pub saved: &'a SavedArtifacts,
     /// Files that are there only while it runs.
-    pub transient: &'a [TransientFile],
+    pub ephemeral: &'a [EphemeralFile],
     /// What it may use.
     pub limits: ContainerLimits,
     /// What is mounted in it.
@@ -47,7 +47,7 @@ pub struct SourceRun<'a> {
     /// What stands in the result where build caches are mounted; none if it is no image.
     pub places: Option<Layer>,
     /// The config of the image, if the container itself may become the result.
-    pub successor_of: Option<ImageConfig>,
+    pub commit_config: Option<ImageConfig>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
     /// The lease of this run.
@@ -82,9 +82,9 @@ where
         environment: environment(&run),
         user: Some(stage.user.clone()),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
-        transient: run.transient.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
+        ephemeral: run.ephemeral.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
         places: run.places.clone(),
-        successor_of: run.successor_of.clone(),
+        commit_config: run.commit_config.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;
@@ -112,7 +112,7 @@ async fn assemble_in<C: Container>(
     let stage = run.stage;
     let owner = resolve_owner(container, &stage.user, &stage.builder.name).await?;
     let mut missing = Vec::new();
-    for file in run.transient {
+    for file in run.ephemeral {
         if !file.is_directory() || !container.has(&file.path).await.map_err(RunError::Engine)? {
             missing.push(file.entry(owner));
         }
@@ -155,11 +155,11 @@ fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
 fn files<E: crate::diagnostic::Diagnostic>(
     run: &SourceRun<'_>,
     owner: Owner,
-    transient: Vec<Entry>,
+    ephemeral: Vec<Entry>,
 ) -> Result<Layer, RunError<E>> {
     let destination = &run.stage.destination;
     let mut entries = run.template.to_vec();
-    entries.extend(transient);
+    entries.extend(ephemeral);
     let source = destination.join("src")?;
     entries.extend(run.tree.layer_entries(&source, owner));
     entries.extend(run.saved.entries(&destination.join("artifacts")?, owner));

@@ -10,7 +10,7 @@ use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
 use super::scripts::GivenScripts;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, NOTHING};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, NO_COMMAND};
 use crate::events::{Events, Step};
 use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};
@@ -31,7 +31,7 @@ pub struct RuntimeRun<'a> {
     /// What the script may use.
     pub limits: ContainerLimits,
     /// The runtime image's config, if the container may become the image itself.
-    pub successor_of: Option<ImageConfig>,
+    pub commit_config: Option<ImageConfig>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
     /// The lease of this run.
@@ -54,10 +54,10 @@ where
     let script = runtime.assemble.as_ref().map(|script| script.path.to_string());
     let spec = ContainerSpec {
         image: run.image.to_owned(),
-        command: vec![script.unwrap_or_else(|| NOTHING.to_owned())],
+        command: vec![script.unwrap_or_else(|| NO_COMMAND.to_owned())],
         environment: stage.environment.clone(),
         user: Some(runtime.user.clone()),
-        successor_of: run.successor_of.clone(),
+        commit_config: run.commit_config.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
     };
     let container = engine.create(spec).await.map_err(RunError::Engine)?;

@@ -82,7 +82,7 @@ pub async fn save_after<C: Container>(
     let archive = |source| SaveError::Archive { script: script.path.clone(), source };
     let file = Arc::new(tempfile::tempfile_in(run.directory).map_err(archive)?);
     let spec = ContainerSpec { directory: directory.cloned(), ..spec(run, script, &file) };
-    let container = container.again(spec, events).await.map_err(RunError::Engine)?;
+    let container = container.restart(spec, events).await.map_err(RunError::Engine)?;
     let saved = run_in(&container, script, run, events).await;
     let removed = container.remove().await;
     saved?;

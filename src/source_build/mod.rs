@@ -11,6 +11,7 @@ mod container;
 pub mod container_files;
 mod directories;
 pub mod environment;
+pub mod ephemeral;
 pub mod incremental;
 pub mod on_build;
 pub mod produced;
@@ -19,7 +20,6 @@ pub mod runtime_artifacts;
 pub mod scripts;
 mod selection;
 pub mod source;
-pub mod transient;
 pub mod uids;
 
 pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};

@@ -30,11 +30,11 @@ impl DockerContainer {
     /// The commit that gives exactly `config`, if there is one.
     pub fn planned_commit(&self, config: &ImageConfig) -> Option<PlannedCommit> {
         let spec = self.spec();
-        let base = spec.successor_of.as_ref().filter(|_| commits_finished(self.daemon()))?;
+        let base = spec.commit_config.as_ref().filter(|_| commits_finished(self.daemon()))?;
         let user = spec.user.as_deref().unwrap_or_default();
         // Files that go again are taken out of the layer, directories where something is mounted come into one of their
         // own, and an empty user would become the container's.
-        if !spec.transient.is_empty()
+        if !spec.ephemeral.is_empty()
             || spec.places.is_some()
             || (config.user().is_empty() && !user.is_empty())
         {

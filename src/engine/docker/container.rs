@@ -19,7 +19,7 @@ use super::DockerEngine;
 use super::download::{DownloadFault, is_absent, read_one_file};
 use super::mount_points::Places;
 use crate::engine::output::Output;
-use crate::engine::{Changes, Container, ContainerSpec, Ended, Engine, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, Engine, ExitStatus, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImagePath};
 use crate::store::daemon::{
@@ -60,8 +60,8 @@ impl DockerContainer {
         &self.spec
     }
 
-    pub(super) fn transient(&self) -> Vec<ImagePath> {
-        self.spec.transient.clone()
+    pub(super) fn ephemeral(&self) -> Vec<ImagePath> {
+        self.spec.ephemeral.clone()
     }
 
     pub(super) fn daemon(&self) -> &Daemon {
@@ -274,7 +274,7 @@ impl Container for DockerContainer {
         }
     }
 
-    async fn run(&self, events: &Events) -> Result<Ended, DaemonError> {
+    async fn run(&self, events: &Events) -> Result<ExitStatus, DaemonError> {
         let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
         let accounts = if podman { Some(self.accounts().await?) } else { None };
         if podman {
@@ -304,7 +304,7 @@ impl Container for DockerContainer {
         let killed = exit_code == 137 && self.spec.limits.memory.is_some();
         let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await);
         tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
-        Ok(Ended { exit_code, out_of_memory, last_lines })
+        Ok(ExitStatus { exit_code, out_of_memory, last_lines })
     }
 
     async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, DaemonError> {
@@ -335,25 +335,25 @@ impl Container for DockerContainer {
         }
     }
 
-    async fn take_changes(&self, events: &Events) -> Result<Changes, DaemonError> {
+    async fn take_changes(&self, events: &Events) -> Result<Diff, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let committed = self.committed().await?;
         let committed = match self.podmans_places.get() {
             Some(places) => self.without_podmans_own(committed, places).await?,
             None => committed,
         };
-        let committed = self.without_transient(committed).await?;
+        let committed = self.without_ephemeral(committed).await?;
         let committed = self.with_places(committed).await?;
         step.finish("");
-        Ok(Changes::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
+        Ok(Diff::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
     }
 
     /// In a container of what this one is committed as; that image goes with the lease.
-    async fn again(self, spec: ContainerSpec, events: &Events) -> Result<Self, DaemonError> {
+    async fn restart(self, spec: ContainerSpec, events: &Events) -> Result<Self, DaemonError> {
         let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
         let taken = self.take_changes(events).await;
         let removed = self.remove().await;
-        let Changes::Committed { image_id, .. } = taken? else { unreachable!("this engine commits") };
+        let Diff::Committed { image_id, .. } = taken? else { unreachable!("this engine commits") };
         removed?;
         engine.create(ContainerSpec { image: image_id, ..spec }).await
     }

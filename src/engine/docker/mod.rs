@@ -7,11 +7,11 @@ mod accounts;
 mod commit;
 mod container;
 mod download;
+mod ephemeral;
 mod limits;
 mod mount_points;
 mod mounted;
 mod program;
-mod transient;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -174,7 +174,7 @@ impl Engine for DockerEngine {
             .command
             .split_first()
             .map_or((None, &[][..]), |(program, rest)| (Some(vec![program.clone()]), rest));
-        let base = spec.successor_of.as_ref().filter(|_| commit::commits_finished(&self.daemon));
+        let base = spec.commit_config.as_ref().filter(|_| commit::commits_finished(&self.daemon));
         let has_check = base.is_none_or(|base| base.runtime("Healthcheck").is_some());
         let no_check = HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() };
         let body = ContainerCreateBody {

@@ -6,7 +6,7 @@
 
 use super::DockerEngine;
 use super::container::DockerContainer;
-use crate::engine::{Container, ContainerSpec, Engine, NOTHING};
+use crate::engine::{Container, ContainerSpec, Engine, NO_COMMAND};
 use crate::image::ImagePath;
 use crate::image::layer::Layer;
 use crate::store::daemon::{CommittedImage, DaemonError};
@@ -20,7 +20,7 @@ impl DockerContainer {
         let engine = DockerEngine::new(self.daemon().clone(), self.spool_directory().to_owned());
         let spec = ContainerSpec {
             image: committed.image_id,
-            command: vec![NOTHING.to_owned()],
+            command: vec![NO_COMMAND.to_owned()],
             lease: self.lease().to_owned(),
             ..ContainerSpec::default()
         };

@@ -20,9 +20,9 @@ use super::limits::ControlGroup;
 use super::protocol::{Answer, Change, ChangeKind, Command, FrameKind, Request, Streams};
 use super::{environment, working_directory};
 use crate::engine::capability::{Capability, kept};
+use crate::engine::ephemeral::left_out;
 use crate::engine::output::Output;
-use crate::engine::transient::left_out;
-use crate::engine::{Changes, Container, ContainerSpec, Ended, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, ExitStatus, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
@@ -127,12 +127,12 @@ impl SandboxContainer {
     }
 
     /// Sorts how the command ended.
-    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<Ended, SandboxError> {
+    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<ExitStatus, SandboxError> {
         let image = self.spec.image.clone();
         match answer {
             Answer::Exited(exit_code) => {
                 let killed = self.group.as_ref().is_some_and(|group| group.was_out_of_memory());
-                Ok(Ended { exit_code, out_of_memory: exit_code != 0 && killed, last_lines })
+                Ok(ExitStatus { exit_code, out_of_memory: exit_code != 0 && killed, last_lines })
             }
             Answer::TimedOut => {
                 let limit = self.spec.limits.timeout.unwrap_or(TIMEOUT);
@@ -200,7 +200,7 @@ impl Container for SandboxContainer {
         .await
     }
 
-    async fn run(&self, events: &Events) -> Result<Ended, SandboxError> {
+    async fn run(&self, events: &Events) -> Result<ExitStatus, SandboxError> {
         let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
         let (answer, last_lines) = self
             .ask(move |keeper| {
@@ -287,16 +287,16 @@ impl Container for SandboxContainer {
     }
 
     /// In the same container: everything that was made in it is where it is.
-    async fn again(mut self, spec: ContainerSpec, _: &Events) -> Result<Self, SandboxError> {
+    async fn restart(mut self, spec: ContainerSpec, _: &Events) -> Result<Self, SandboxError> {
         self.environment = environment(&self.config, &spec.environment);
         self.user = spec.user.clone().unwrap_or_else(|| self.config.user().to_owned());
         self.working_directory = working_directory(&self.config, &spec);
         let before = std::mem::replace(&mut self.spec, spec);
-        self.spec.transient.extend(before.transient);
+        self.spec.ephemeral.extend(before.ephemeral);
         Ok(self)
     }
 
-    async fn take_changes(&self, events: &Events) -> Result<Changes, SandboxError> {
+    async fn take_changes(&self, events: &Events) -> Result<Diff, SandboxError> {
         let step = events.start(Step::Commit, "the container", None);
         let changes = self.ask(|keeper| {
             let action = "tell what changed";
@@ -322,14 +322,14 @@ impl Container for SandboxContainer {
             let paths = changes
                 .iter()
                 .map(|change| (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. })));
-            let mut transient = self.spec.transient.clone();
+            let mut ephemeral = self.spec.ephemeral.clone();
             for path in &made_to_mount {
                 let path = ImagePath::new(path)?;
                 if !self.places().iter().any(|place| place.path == path) {
-                    transient.push(path);
+                    ephemeral.push(path);
                 }
             }
-            left_out(&transient, paths).into_iter().map(str::to_owned).collect()
+            left_out(&ephemeral, paths).into_iter().map(str::to_owned).collect()
         };
         let mut changes: Vec<Change> =
             changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
@@ -340,7 +340,7 @@ impl Container for SandboxContainer {
         let layer = layer(changes, left, self.date)?;
         self.is_taken.store(true, Ordering::Release);
         step.finish("");
-        Ok(Changes::Layer(layer))
+        Ok(Diff::Layer(layer))
     }
 
     async fn remove(self) -> Result<(), SandboxError> {

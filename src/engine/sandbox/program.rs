@@ -62,10 +62,10 @@ impl SandboxProgram {
             drop_capabilities: Vec::new(),
             mounts: Vec::new(),
             directory: None,
-            transient: Vec::new(),
+            ephemeral: Vec::new(),
             places: None,
             stdout: None,
-            successor_of: None,
+            commit_config: None,
             lease: options.lease,
         };
         let engine = engine.clone();

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::assemble;
 use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
-use crate::engine::{Changes, Container};
+use crate::engine::{Container, Diff};
 use crate::error::Error;
 use crate::pipeline::layer_memo::CachedLayer;
 use crate::pipeline::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
@@ -16,7 +16,7 @@ pub(crate) struct MadeImage {
     /// What it stands on.
     pub(crate) base: BaseImage,
     /// What changed; none as long as it is in the container alone, which may become the image.
-    pub(super) changes: Option<Changes>,
+    pub(super) changes: Option<Diff>,
     /// Labels that the script left.
     pub(super) labels: Vec<(String, String)>,
     /// The container that the change may still be in.
@@ -55,12 +55,12 @@ impl<'a> StageWork<'a> {
             }
         };
         let image = match changes {
-            Changes::Layer(layer) => {
+            Diff::Layer(layer) => {
                 layers.push(CachedLayer::nothing());
                 let image = self.unfinished(base, layer, values, labels);
                 AssembledImage::Unfinished { image, layer: layers.len() - 1 }
             }
-            Changes::Committed { image_id, diff_ids } => {
+            Diff::Committed { image_id, diff_ids } => {
                 let invalid = |source| Error::Config { base: base.name.clone(), source };
                 let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
                 let edits = self.stage.image.resolve(&values);

@@ -15,9 +15,9 @@ use crate::pipeline::prepare::{remove_abandoned, sandbox_works};
 use crate::plan::{EngineKind, PlanError, SourceStage};
 use crate::request::{AssembleRequest, Request};
 use crate::session::Session;
+use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
 use crate::source_build::on_build::OnBuild;
 use crate::source_build::scripts::GivenScripts;
-use crate::source_build::transient::{TransientFile, transient_files};
 use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
@@ -31,7 +31,7 @@ pub(super) struct PreparedSource {
     pub(super) selection: SourceSelection,
     pub(super) template_entries: Vec<Entry>,
     /// Files that are there only while `assemble` runs.
-    pub(super) transient: Vec<TransientFile>,
+    pub(super) ephemeral: Vec<EphemeralFile>,
     /// Variables that the template gives its image.
     pub(super) template_environment: Vec<(String, String)>,
     /// The builder's base, or the builder image.
@@ -113,7 +113,7 @@ pub(super) async fn prepare(
         scripts: &scripts,
         engine: &engine,
     })?;
-    let transient = transient_files(&wanted.secrets, &stage.injections)?;
+    let ephemeral = ephemeral_files(&wanted.secrets, &stage.injections)?;
     for warning in &stage.warnings {
         session.events.warning(warning.message.clone(), warning.hint.clone());
     }
@@ -125,7 +125,7 @@ pub(super) async fn prepare(
         scripts,
         template_entries,
         template_environment,
-        transient,
+        ephemeral,
         base,
         runtime,
         on_build: on_build.map(|decided| decided.on_build),

@@ -150,7 +150,7 @@ impl SourceWork<'_> {
     }
 
     /// The config that a container on `base` takes over, if it may become the image.
-    pub(super) fn successor_of(&self, base: &BaseImage) -> Option<ImageConfig> {
+    pub(super) fn commit_config(&self, base: &BaseImage) -> Option<ImageConfig> {
         self.may_become_image().then(|| base.config.clone())
     }
 
@@ -196,12 +196,12 @@ impl SourceWork<'_> {
             scripts: &prepared.scripts,
             template_environment: &prepared.template_environment,
             saved,
-            transient: &prepared.transient,
+            ephemeral: &prepared.ephemeral,
             build_environment: &self.wanted.build_environment,
             limits,
             places: self.cache_places().filter(|_| !caches.mounts.is_empty()),
             mounts: caches.mounts.clone(),
-            successor_of: self.successor_of(&prepared.base).filter(|_| prepared.stage.runtime.is_none()),
+            commit_config: self.commit_config(&prepared.base).filter(|_| prepared.stage.runtime.is_none()),
             date: self.date(),
             lease: prepared.lease.id(),
         }
@@ -220,7 +220,7 @@ impl SourceWork<'_> {
             stage: &prepared.stage,
             image,
             build_environment: &self.wanted.build_environment,
-            transient: &prepared.transient,
+            ephemeral: &prepared.ephemeral,
             limits,
             mounts: caches.mounts.clone(),
             date: self.date(),

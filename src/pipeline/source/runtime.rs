@@ -217,7 +217,7 @@ impl SourceWork<'_> {
             artifacts,
             scripts: &prepared.scripts,
             limits: container_limits(&prepared.stage.limits),
-            successor_of: prepared.runtime.as_ref().and_then(|base| self.successor_of(base)),
+            commit_config: prepared.runtime.as_ref().and_then(|base| self.commit_config(base)),
             date: self.date(),
             lease: prepared.lease.id(),
         };

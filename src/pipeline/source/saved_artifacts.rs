@@ -84,7 +84,7 @@ impl SourceWork<'_> {
     fn script_that_may_save(&self) -> Result<&PlannedScript, Error> {
         let prepared = self.prepared;
         // There it is the same container, with the same files.
-        if prepared.stage.engine == EngineKind::Sandbox && !prepared.transient.is_empty() {
+        if prepared.stage.engine == EngineKind::Sandbox && !prepared.ephemeral.is_empty() {
             return Err(Error::SavesSecrets);
         }
         let missing = || Error::NoSaveArtifacts { image: prepared.stage.builder.name.clone() };

@@ -4,7 +4,7 @@
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, NOTHING};
+use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, NO_COMMAND};
 use crate::events::{Events, Step as Progress};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
@@ -13,7 +13,7 @@ use crate::source_build::EnvironmentVariable;
 use crate::source_build::assemble::AssembledSources;
 use crate::source_build::container::{stage_spec, volumes};
 use crate::source_build::directories::missing_directories;
-use crate::source_build::transient::TransientFile;
+use crate::source_build::ephemeral::EphemeralFile;
 
 /// What carrying out needs beside the steps.
 pub struct OnBuildRun<'a> {
@@ -26,7 +26,7 @@ pub struct OnBuildRun<'a> {
     /// Variables of the commands that leave no trace.
     pub build_environment: &'a [EnvironmentVariable],
     /// Files that are there only while commands run.
-    pub transient: &'a [TransientFile],
+    pub ephemeral: &'a [EphemeralFile],
     /// What a command may use.
     pub limits: ContainerLimits,
     /// What is mounted.
@@ -73,12 +73,12 @@ impl OnBuildRun<'_> {
         environment.extend(build.map(|variable| (variable.name.clone(), variable.value.clone())));
         ContainerSpec {
             image: self.image.to_owned(),
-            command: command.map_or_else(|| vec![NOTHING.to_owned()], |command| command.command.clone()),
+            command: command.map_or_else(|| vec![NO_COMMAND.to_owned()], |command| command.command.clone()),
             environment,
             user: command.map(|command| command.user.clone()),
             directory: command.map(|command| command.directory.clone()),
             mounts: volumes(stage).chain(self.mounts.iter().cloned()).collect(),
-            transient: self.transient.iter().map(|file| file.path.clone()).collect(),
+            ephemeral: self.ephemeral.iter().map(|file| file.path.clone()).collect(),
             ..stage_spec(stage, &self.limits, self.lease)
         }
     }
@@ -94,7 +94,7 @@ async fn all_steps<C: Container>(
         if let Step::Run(command) = step {
             if has_run {
                 container =
-                    container.again(run.spec(Some(command)), events).await.map_err(RunError::Engine)?;
+                    container.restart(run.spec(Some(command)), events).await.map_err(RunError::Engine)?;
             }
             has_run = true;
         }
@@ -175,7 +175,7 @@ async fn run_command<C: Container>(
     if let Some(script) = &command.script {
         require(container, script, run).await?;
     }
-    upload_transient(container, command, run, events).await?;
+    upload_ephemeral(container, command, run, events).await?;
     let step = events.start(Progress::Assemble, command.shown.clone(), None);
     let ended = container.run(events).await.map_err(RunError::Engine)?;
     if ended.exit_code != 0 {
@@ -186,18 +186,18 @@ async fn run_command<C: Container>(
 }
 
 /// They belong to whoever runs the command, and are there for each anew.
-async fn upload_transient<C: Container>(
+async fn upload_ephemeral<C: Container>(
     container: &C,
     command: &RunStep,
     run: &OnBuildRun<'_>,
     events: &Events,
 ) -> Result<(), RunError<C::Error>> {
-    if run.transient.is_empty() {
+    if run.ephemeral.is_empty() {
         return Ok(());
     }
     let owner = resolve_owner(container, &command.user, &run.stage.builder.name).await?;
     let mut entries = Vec::new();
-    for file in run.transient {
+    for file in run.ephemeral {
         if !file.is_directory() || !container.has(&file.path).await.map_err(RunError::Engine)? {
             entries.push(file.entry(owner));
         }

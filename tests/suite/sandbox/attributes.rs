@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use b2i::engine::{Changes, Container, ContainerSpec, Engine};
+use b2i::engine::{Container, ContainerSpec, Diff, Engine};
 
 use super::escapes::program;
 use super::{Setup, Tar, as_everybody, base};
@@ -69,7 +69,7 @@ async fn change(setup: &Setup, layers: Vec<Vec<u8>>, script: &str, user: &str) -
     assert_eq!(ended.exit_code, 0, "{script}: {:?}", ended.last_lines);
     let changes = container.take_changes(&setup.events()).await.expect("taken");
     container.remove().await.expect("removed");
-    let Changes::Layer(layer) = &changes else { panic!("the sandbox makes layers") };
+    let Diff::Layer(layer) = &changes else { panic!("the sandbox makes layers") };
     let mut bytes = Vec::new();
     layer.write_to(&mut bytes).expect("written");
     kept(&bytes)

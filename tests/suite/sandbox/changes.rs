@@ -90,8 +90,7 @@ fn what_is_removed_is_told_to_be_gone() {
         let spec = ContainerSpec { user: Some("0".into()), ..setup.spec(script) };
         let container = setup.engine(layers()).create(spec).await.expect("created");
         container.run(&setup.events()).await.expect("ran");
-        let b2i::engine::Changes::Layer(layer) =
-            container.take_changes(&setup.events()).await.expect("taken")
+        let b2i::engine::Diff::Layer(layer) = container.take_changes(&setup.events()).await.expect("taken")
         else {
             panic!("the sandbox makes layers");
         };
@@ -137,7 +136,7 @@ fn equal_runs_give_equal_layers() {
             container.run(&setup.events()).await.expect("ran");
             let changes = container.take_changes(&setup.events()).await.expect("taken");
             container.remove().await.expect("removed");
-            let b2i::engine::Changes::Layer(layer) = &changes else { panic!("the sandbox makes layers") };
+            let b2i::engine::Diff::Layer(layer) = &changes else { panic!("the sandbox makes layers") };
             all.push(layer.write_to(std::io::sink()).expect("written").diff_id);
             assert_eq!(found(&changes)["tmp/g1"].kind, '1');
         }

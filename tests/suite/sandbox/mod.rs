@@ -23,7 +23,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, SandboxSettings};
-use b2i::engine::{Changes, Container, ContainerLimits, ContainerSpec, Ended, Engine};
+use b2i::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine, ExitStatus};
 use b2i::events::{Event, Events};
 use b2i::fs::lease::Lease;
 use b2i::image::{Digest, ImageConfig, ImagePath, Platform};
@@ -242,12 +242,15 @@ impl Setup {
     }
 
     /// Runs a script and gives how it ended, with the lines it printed.
-    pub(super) async fn run(&self, script: &str, user: &str) -> (Ended, Vec<String>) {
+    pub(super) async fn run(&self, script: &str, user: &str) -> (ExitStatus, Vec<String>) {
         let spec = ContainerSpec { user: Some(user.into()), ..self.spec(script) };
         self.run_spec(spec).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    pub(super) async fn run_spec(&self, spec: ContainerSpec) -> Result<(Ended, Vec<String>), SandboxError> {
+    pub(super) async fn run_spec(
+        &self,
+        spec: ContainerSpec,
+    ) -> Result<(ExitStatus, Vec<String>), SandboxError> {
         let container = self.engine(Vec::new()).create(spec).await?;
         let before = self.lines().len();
         let ended = container.run(&self.events()).await;
@@ -304,8 +307,8 @@ pub(super) struct Found {
 }
 
 /// Writes the layer and reads it again.
-pub(super) fn found(changes: &Changes) -> BTreeMap<String, Found> {
-    let Changes::Layer(layer) = changes else { panic!("the sandbox makes layers") };
+pub(super) fn found(changes: &Diff) -> BTreeMap<String, Found> {
+    let Diff::Layer(layer) = changes else { panic!("the sandbox makes layers") };
     let mut bytes = Vec::new();
     layer.write_to(&mut bytes).expect("written");
     let mut again = Vec::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use b2i::engine::{Changes, Container, ContainerSpec, Engine, Mount, MountSource};
+use b2i::engine::{Container, ContainerSpec, Diff, Engine, Mount, MountSource};
 use b2i::events::Event;
 use futures_util::StreamExt;
 
@@ -51,7 +51,7 @@ async fn run(
 }
 
 /// What changed beside the working directory, which the image lacks.
-fn changes_of(changes: &Changes) -> BTreeMap<String, Found> {
+fn changes_of(changes: &Diff) -> BTreeMap<String, Found> {
     let mut found = found(changes);
     found.retain(|path, _| !path.starts_with("work"));
     found

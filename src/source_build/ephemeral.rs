@@ -19,7 +19,7 @@ const SECRETS: &str = "/run/secrets";
 
 /// A file that is to be there and cannot be.
 #[derive(Debug, thiserror::Error)]
-pub enum TransientError {
+pub enum EphemeralError {
     /// It cannot be read.
     #[error("`{}` cannot be read for {what}", path.display())]
     Read {
@@ -38,14 +38,14 @@ pub enum TransientError {
 
 /// One such file or directory; who owns it is known only in the container.
 #[derive(Clone)]
-pub struct TransientFile {
+pub struct EphemeralFile {
     /// Where it goes.
     pub path: ImagePath,
     kind: EntryKind,
     mode: u32,
 }
 
-impl TransientFile {
+impl EphemeralFile {
     /// As an entry of what is uploaded.
     pub fn entry(&self, owner: Owner) -> Entry {
         Entry { path: self.path.clone(), kind: self.kind.clone(), mode: self.mode, owner }
@@ -60,11 +60,11 @@ impl TransientFile {
 /// Finds all of them.
 ///
 /// # Errors
-/// [`TransientError`] if one is not there or is no regular file.
-pub fn transient_files(
+/// [`EphemeralError`] if one is not there or is no regular file.
+pub fn ephemeral_files(
     secrets: &[SecretFile],
     injections: &[PlannedInjection],
-) -> Result<Vec<TransientFile>, TransientError> {
+) -> Result<Vec<EphemeralFile>, EphemeralError> {
     let mut files = Vec::new();
     if !secrets.is_empty() {
         directories(&ImagePath::new(SECRETS)?, &mut files);
@@ -83,21 +83,21 @@ pub fn transient_files(
 }
 
 /// The directory and those above it.
-fn directories(path: &ImagePath, files: &mut Vec<TransientFile>) {
+fn directories(path: &ImagePath, files: &mut Vec<EphemeralFile>) {
     let mut next = Some(path.clone());
     while let Some(path) = next.filter(|path| path.as_str() != "/") {
         next = path.parent();
-        files.push(TransientFile { path, kind: EntryKind::Directory, mode: 0o755 });
+        files.push(EphemeralFile { path, kind: EntryKind::Directory, mode: 0o755 });
     }
 }
 
 fn inject(
     source: &Path,
     destination: &ImagePath,
-    files: &mut Vec<TransientFile>,
-) -> Result<(), TransientError> {
+    files: &mut Vec<EphemeralFile>,
+) -> Result<(), EphemeralError> {
     const WHAT: &str = "an injection";
-    let failed = |error| TransientError::Read { what: WHAT, path: source.to_owned(), source: error };
+    let failed = |error| EphemeralError::Read { what: WHAT, path: source.to_owned(), source: error };
     for entry in std::fs::read_dir(source).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
@@ -106,7 +106,7 @@ fn inject(
         // A mounted volume of an orchestrator consists of links.
         let metadata = std::fs::metadata(entry.path()).map_err(failed)?;
         if metadata.is_dir() {
-            files.push(TransientFile { path: path.clone(), kind: EntryKind::Directory, mode: 0o755 });
+            files.push(EphemeralFile { path: path.clone(), kind: EntryKind::Directory, mode: 0o755 });
             inject(&entry.path(), &path, files)?;
         } else {
             files.push(file(WHAT, &entry.path(), path, 0o600)?);
@@ -120,12 +120,12 @@ fn file(
     source: &Path,
     path: ImagePath,
     mode: u32,
-) -> Result<TransientFile, TransientError> {
-    let failed = |error| TransientError::Read { what, path: source.to_owned(), source: error };
+) -> Result<EphemeralFile, EphemeralError> {
+    let failed = |error| EphemeralError::Read { what, path: source.to_owned(), source: error };
     let metadata = std::fs::metadata(source).map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(std::io::Error::other("it is not a regular file")));
     }
     let content = Arc::new(FileContent::by_name(source, FileStamp::of(&metadata)));
-    Ok(TransientFile { path, kind: EntryKind::File { size: metadata.len(), content }, mode })
+    Ok(EphemeralFile { path, kind: EntryKind::File { size: metadata.len(), content }, mode })
 }

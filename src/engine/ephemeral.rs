@@ -8,13 +8,13 @@ use crate::image::ImagePath;
 
 /// Finds which of the changed `paths` (absolute, a directory's without `/` at its end) are not part of the change.
 pub(in crate::engine) fn left_out<'a>(
-    transient: &[ImagePath],
+    ephemeral: &[ImagePath],
     paths: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> BTreeSet<&'a str> {
-    let is_transient = |path: &str| transient.iter().any(|one| one.as_str() == path);
+    let is_ephemeral = |path: &str| ephemeral.iter().any(|one| one.as_str() == path);
     let mut occupied: BTreeSet<&str> = BTreeSet::new();
     for (path, _) in paths.clone() {
-        if is_transient(path) {
+        if is_ephemeral(path) {
             continue;
         }
         let mut above = path;
@@ -23,7 +23,7 @@ pub(in crate::engine) fn left_out<'a>(
             above = parent;
         }
     }
-    paths.filter(|(path, _)| is_transient(path) && !occupied.contains(path)).map(|(path, _)| path).collect()
+    paths.filter(|(path, _)| is_ephemeral(path) && !occupied.contains(path)).map(|(path, _)| path).collect()
 }
 
 #[cfg(test)]
@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn a_directory_stays_if_something_else_is_in_it() {
-        let transient: Vec<ImagePath> = ["/run", "/run/secrets", "/run/secrets/token", "/etc/key"]
+        let ephemeral: Vec<ImagePath> = ["/run", "/run/secrets", "/run/secrets/token", "/etc/key"]
             .map(|path| ImagePath::new(path).expect("valid"))
             .into();
         let of = |paths: &[(&'static str, bool)]| {
-            left_out(&transient, paths.iter().copied()).into_iter().collect::<Vec<_>>()
+            left_out(&ephemeral, paths.iter().copied()).into_iter().collect::<Vec<_>>()
         };
         let all = [
             ("/run", true),

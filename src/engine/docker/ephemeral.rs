@@ -7,28 +7,28 @@ use std::io;
 use std::ops::Range;
 
 use super::container::DockerContainer;
-use crate::engine::transient::left_out;
+use crate::engine::ephemeral::left_out;
 use crate::image::ImagePath;
 use crate::store::archive::tar_entries;
 use crate::store::daemon::{CommittedImage, DaemonError};
 
 impl DockerContainer {
     /// The same image without what is not part of the change.
-    pub(super) async fn without_transient(
+    pub(super) async fn without_ephemeral(
         &self,
         committed: CommittedImage,
     ) -> Result<CommittedImage, DaemonError> {
-        let transient = self.transient();
-        if transient.is_empty() {
+        let ephemeral = self.ephemeral();
+        if ephemeral.is_empty() {
             return Ok(committed);
         }
-        let directory = self.spool_directory().join("transient");
+        let directory = self.spool_directory().join("ephemeral");
         let failed = |action| {
             let path = directory.clone();
             move |source| DaemonError::File { action, path, source }
         };
         std::fs::create_dir(&directory).map_err(failed("making the directory"))?;
-        let choose = move |layer: &File| extents(layer, &transient);
+        let choose = move |layer: &File| extents(layer, &ephemeral);
         let rest = self.daemon().leave_out(committed, self.lease(), &directory, choose).await;
         let removed = std::fs::remove_dir_all(&directory).map_err(failed("removing the directory"));
         let rest = rest?;
@@ -37,21 +37,21 @@ impl DockerContainer {
     }
 }
 
-/// Where the transient entries are in the layer.
-fn extents(layer: &File, transient: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
+/// Where the ephemeral entries are in the layer.
+fn extents(layer: &File, ephemeral: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
     let mut entries: Vec<(String, bool, Range<u64>)> = Vec::new();
     tar_entries(layer, |entry| {
         let path = format!("/{}", String::from_utf8_lossy(entry.path));
-        // Of the others only those matter that are below a transient directory, or are one.
+        // Of the others only those matter that are below a ephemeral directory, or are one.
         let near = |one: &ImagePath| {
             path == one.as_str() || path.strip_prefix(one.as_str()).is_some_and(|rest| rest.starts_with('/'))
         };
-        if transient.iter().any(near) {
+        if ephemeral.iter().any(near) {
             entries.push((path, entry.kind.is_dir(), entry.extent.clone()));
         }
     })?;
     let paths = entries.iter().map(|(path, is_directory, _)| (path.as_str(), *is_directory));
-    let gone = left_out(transient, paths);
+    let gone = left_out(ephemeral, paths);
     Ok(entries
         .iter()
         .filter(|(path, ..)| gone.contains(path.as_str()))
