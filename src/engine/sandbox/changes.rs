@@ -11,23 +11,23 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::error::SandboxError;
-use super::keeper::Keeper;
 use super::protocol::{Change, ChangeKind};
+use super::supervisor::Supervisor;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, ExtendedAttribute, Layer, Owner};
 
 /// What a container left, and the child that removes it when nobody needs it any more.
 pub(super) struct Left {
     directory: OwnedFd,
-    _keeper: Arc<Keeper>,
+    _supervisor: Arc<Supervisor>,
 }
 
 impl Left {
     /// Opens the directory of the changed files.
-    pub(super) fn open(directory: &std::path::Path, keeper: Arc<Keeper>) -> io::Result<Self> {
+    pub(super) fn open(directory: &std::path::Path, supervisor: Arc<Supervisor>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(directory.join("upper"), flags, Mode::empty())?;
-        Ok(Self { directory, _keeper: keeper })
+        Ok(Self { directory, _supervisor: supervisor })
     }
 }
 

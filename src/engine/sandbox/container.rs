@@ -14,10 +14,10 @@ use futures_util::StreamExt;
 
 use super::changes::{Left, layer};
 use super::error::SandboxError;
-use super::keeper::{Keeper, parse, unexpected};
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
 use super::protocol::{Answer, Change, ChangeKind, Command, FrameKind, Request, Streams};
+use super::supervisor::{Supervisor, parse, unexpected};
 use super::{environment, working_directory};
 use crate::engine::capability::{Capability, kept};
 use crate::engine::ephemeral::left_out;
@@ -40,7 +40,7 @@ pub(super) const PROCESSES: u32 = 4096;
 /// A container in the sandbox. Dropped, it is removed, except for what a layer made of it still needs.
 #[derive(Debug)]
 pub struct SandboxContainer {
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) supervisor: Arc<Supervisor>,
     pub(super) group: Option<Arc<ControlGroup>>,
     pub(super) directory: PathBuf,
     pub(super) spec: ContainerSpec,
@@ -60,14 +60,14 @@ pub struct SandboxContainer {
 
 /// Ends the child if its answer is not waited for to the end.
 struct Waiting {
-    keeper: Arc<Keeper>,
+    supervisor: Arc<Supervisor>,
     is_done: bool,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_done {
-            self.keeper.abort();
+            self.supervisor.abort();
         }
     }
 }
@@ -76,7 +76,7 @@ impl Drop for SandboxContainer {
     /// Waits for the end of the child: a thread that asked it may still have it for a moment.
     fn drop(&mut self) {
         if !self.is_taken.load(Ordering::Acquire) {
-            self.keeper.end();
+            self.supervisor.end();
         }
     }
 }
@@ -90,13 +90,13 @@ impl SandboxContainer {
     /// Asks the child on a blocking thread.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Keeper) -> Result<T, SandboxError> + Send + 'static,
+        ask: impl FnOnce(&Supervisor) -> Result<T, SandboxError> + Send + 'static,
     ) -> Result<T, SandboxError> {
-        let keeper = self.keeper.clone();
-        let mut waiting = Waiting { keeper: keeper.clone(), is_done: false };
+        let supervisor = self.supervisor.clone();
+        let mut waiting = Waiting { supervisor: supervisor.clone(), is_done: false };
         let asked = tokio::task::spawn_blocking(move || {
-            let _turn = keeper.turn();
-            ask(&keeper)
+            let _turn = supervisor.turn();
+            ask(&supervisor)
         });
         let result = asked.await;
         waiting.is_done = true;
@@ -169,11 +169,11 @@ impl Container for SandboxContainer {
     async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), SandboxError> {
         let (sender, mut reader) = stream_to_reader();
         let directory = directory.to_string();
-        let asked = self.ask(move |keeper| {
+        let asked = self.ask(move |supervisor| {
             let action = "unpack an archive";
-            keeper.send(&Request::Unpack { directory }, action)?;
-            let read = keeper.send_data(&mut reader)?;
-            let answer = keeper.answer(action)?;
+            supervisor.send(&Request::Unpack { directory }, action)?;
+            let read = supervisor.send_data(&mut reader)?;
+            let answer = supervisor.answer(action)?;
             read.map_err(|error| SandboxError::Other {
                 action: "read the files for the container".into(),
                 reason: error.to_string(),
@@ -189,10 +189,10 @@ impl Container for SandboxContainer {
 
     async fn has(&self, path: &ImagePath) -> Result<bool, SandboxError> {
         let path = path.to_string();
-        self.ask(move |keeper| {
+        self.ask(move |supervisor| {
             let action = "look for a file";
-            keeper.send(&Request::Has { path }, action)?;
-            match keeper.answer(action)? {
+            supervisor.send(&Request::Has { path }, action)?;
+            match supervisor.answer(action)? {
                 Answer::Has(has) => Ok(has),
                 answer => Err(unexpected(action, &answer)),
             }
@@ -203,12 +203,12 @@ impl Container for SandboxContainer {
     async fn run(&self, events: &Events) -> Result<ExitStatus, SandboxError> {
         let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
         let (answer, last_lines) = self
-            .ask(move |keeper| {
+            .ask(move |supervisor| {
                 let action = "run the command";
-                keeper.send(&Request::Run(Box::new(command)), action)?;
+                supervisor.send(&Request::Run(Box::new(command)), action)?;
                 let mut output = Output::new(&events).to(stdout);
                 loop {
-                    match keeper.frame(action)? {
+                    match supervisor.frame(action)? {
                         (FrameKind::Stdout, bytes) => output.add(ScriptStream::Stdout, &bytes),
                         (FrameKind::Stderr, bytes) => output.add(ScriptStream::Stderr, &bytes),
                         (_, body) => return Ok((parse(&body, action)?, output.finish())),
@@ -221,10 +221,10 @@ impl Container for SandboxContainer {
 
     async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, SandboxError> {
         let path = path.to_string();
-        self.ask(move |keeper| {
+        self.ask(move |supervisor| {
             let action = "read a file";
-            keeper.send(&Request::Download { path: path.clone(), limit }, action)?;
-            match keeper.answer(action)? {
+            supervisor.send(&Request::Download { path: path.clone(), limit }, action)?;
+            match supervisor.answer(action)? {
                 Answer::Absent => return Ok(None),
                 Answer::NotAFile(found) => return Err(SandboxError::NotAFile { path, found }),
                 Answer::TooLarge(size) => return Err(SandboxError::TooLarge { path, size, limit }),
@@ -232,7 +232,7 @@ impl Container for SandboxContainer {
                 answer => return Err(unexpected(action, &answer)),
             }
             let mut bytes = Vec::new();
-            while let (FrameKind::Data, piece) = keeper.frame(action)? {
+            while let (FrameKind::Data, piece) = supervisor.frame(action)? {
                 bytes.extend_from_slice(&piece);
                 if bytes.len() as u64 > limit {
                     return Err(SandboxError::TooLarge { path, size: bytes.len() as u64, limit });
@@ -244,13 +244,14 @@ impl Container for SandboxContainer {
     }
 
     async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, SandboxError> {
-        let (path, keeper) = (path.to_string(), self.keeper.clone());
+        let (path, supervisor) = (path.to_string(), self.supervisor.clone());
         let (answered, answer) = tokio::sync::oneshot::channel();
         let (pieces, mut received) = tokio::sync::mpsc::channel(PIECES);
         tokio::task::spawn_blocking(move || {
-            let _turn = keeper.turn();
+            let _turn = supervisor.turn();
             let action = "read files";
-            let asked = keeper.send(&Request::Archive { path }, action).and_then(|()| keeper.answer(action));
+            let asked =
+                supervisor.send(&Request::Archive { path }, action).and_then(|()| supervisor.answer(action));
             let is_there = matches!(asked, Ok(Answer::File));
             // Whoever asked may be gone; what the child sends has to be read all the same, up to its end.
             let _ = answered.send(asked);
@@ -258,7 +259,7 @@ impl Container for SandboxContainer {
                 return;
             }
             loop {
-                let piece = match keeper.frame(action) {
+                let piece = match supervisor.frame(action) {
                     Ok((FrameKind::Data, piece)) => Ok(Bytes::from(piece)),
                     Ok((FrameKind::End, _)) => break,
                     Ok((_, body)) => Err(parse(&body, action).err()),
@@ -298,12 +299,12 @@ impl Container for SandboxContainer {
 
     async fn take_changes(&self, events: &Events) -> Result<Diff, SandboxError> {
         let step = events.start(Step::Commit, "the container", None);
-        let changes = self.ask(|keeper| {
+        let changes = self.ask(|supervisor| {
             let action = "tell what changed";
-            keeper.send(&Request::TakeChanges, action)?;
+            supervisor.send(&Request::TakeChanges, action)?;
             let mut changes = Vec::new();
             loop {
-                match keeper.answer(action)? {
+                match supervisor.answer(action)? {
                     Answer::Changed(change) => changes.push(*change),
                     Answer::Complete { notes, made_to_mount } => return Ok((changes, notes, made_to_mount)),
                     answer => return Err(unexpected(action, &answer)),
@@ -314,9 +315,8 @@ impl Container for SandboxContainer {
         for note in notes {
             events.note(note);
         }
-        let left = Left::open(&self.directory, self.keeper.clone()).map_err(|error| SandboxError::Other {
-            action: "open what changed".into(),
-            reason: error.to_string(),
+        let left = Left::open(&self.directory, self.supervisor.clone()).map_err(|error| {
+            SandboxError::Other { action: "open what changed".into(), reason: error.to_string() }
         })?;
         let gone: BTreeSet<String> = {
             let paths = changes

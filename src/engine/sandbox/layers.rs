@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::SandboxSettings;
 use super::error::SandboxError;
-use super::keeper::{Keeper, unexpected};
 use super::mapping::Mapping;
 use super::protocol::{Answer, Purpose, Request, RootEntry};
+use super::supervisor::{Supervisor, unexpected};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
@@ -94,13 +94,13 @@ impl<'a> Unpacking<'a> {
     pub(super) fn unpack(&self, layer: &ImageLayer, tree: &Path) -> Result<Option<RootEntry>, SandboxError> {
         create_directory(tree)?;
         let purpose = Purpose::Unpack { directory: tree.to_owned() };
-        let keeper = Keeper::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
-        keeper.wait_until_ready()?;
-        self.fill(layer, &keeper)
+        let supervisor = Supervisor::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
+        supervisor.wait_until_ready()?;
+        self.fill(layer, &supervisor)
     }
 
     /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
-    fn fill(&self, layer: &ImageLayer, keeper: &Keeper) -> Result<Option<RootEntry>, SandboxError> {
+    fn fill(&self, layer: &ImageLayer, supervisor: &Supervisor) -> Result<Option<RootEntry>, SandboxError> {
         let action = "unpack a layer";
         let unpack = |action: &str, reason: String| SandboxError::Unpack {
             image: self.image.to_owned(),
@@ -110,9 +110,9 @@ impl<'a> Unpacking<'a> {
         };
         let bytes = layer.tar.open().map_err(|error| unpack("open it", error.to_string()))?;
         let mut bytes = DigestReader::new(bytes);
-        keeper.send(&Request::Unpack { directory: "/".into() }, action)?;
-        let read = keeper.send_data(&mut bytes)?;
-        let answer = keeper.answer(action);
+        supervisor.send(&Request::Unpack { directory: "/".into() }, action)?;
+        let read = supervisor.send_data(&mut bytes)?;
+        let answer = supervisor.answer(action);
         read.map_err(|error| unpack("read it", error.to_string()))?;
         let (found, _) = bytes.finish();
         if found != layer.diff_id {
@@ -291,8 +291,8 @@ pub(super) fn remove_tree(program: &Path, path: &Path, mapping: &Mapping) -> Res
         }
     }
     let purpose = Purpose::Remove { directory: path.to_owned() };
-    let keeper = Keeper::start(program, purpose, mapping, Vec::new())?;
-    match keeper.answer("remove files")? {
+    let supervisor = Supervisor::start(program, purpose, mapping, Vec::new())?;
+    match supervisor.answer("remove files")? {
         Answer::Complete { .. } => {}
         answer => return Err(unexpected("remove files", &answer)),
     }

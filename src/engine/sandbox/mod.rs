@@ -11,13 +11,13 @@ mod descriptors;
 mod detached;
 mod error;
 mod hosts;
-mod keeper;
 mod layers;
 mod limits;
 mod mapping;
 mod mounts;
 mod program;
 mod protocol;
+mod supervisor;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -32,12 +32,12 @@ pub use error::SandboxError;
 pub use layers::ImageLayer;
 pub use program::{SandboxProgram, SandboxProgramOptions};
 
-use self::keeper::Keeper;
 use self::layers::Unpacking;
 use self::limits::ControlGroup;
 use self::mapping::Mapping;
 use self::mounts::Mounting;
 use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
+use self::supervisor::Supervisor;
 use super::{ContainerLimits, ContainerSpec, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::events::Events;
@@ -130,16 +130,17 @@ impl SandboxEngine {
         }
         let files = group.as_ref().map(|group| group.files()).unwrap_or_default();
         let directory = partial.path.clone();
-        let keeper = start_container(settings, &mapping, &directory, trees, root, files)?;
+        let supervisor = start_container(settings, &mapping, &directory, trees, root, files)?;
         partial.keep();
         let runtime = &self.image.config;
         let user = spec.user.clone().unwrap_or_else(|| runtime.user().to_owned());
-        let mounting = Mounting { keeper: &keeper, mapping: &mapping, user: &user, events: &self.events };
+        let mounting =
+            Mounting { supervisor: &supervisor, mapping: &mapping, user: &user, events: &self.events };
         mounting.mount_all(&spec.mounts)?;
         let environment = environment(&self.image.config, &spec.environment);
         let working_directory = working_directory(runtime, &spec);
         Ok(SandboxContainer {
-            keeper: Arc::new(keeper),
+            supervisor: Arc::new(supervisor),
             group,
             directory,
             spec,
@@ -286,8 +287,8 @@ fn control_group(limits: &ContainerLimits, mapping: &Mapping) -> Result<Option<C
 fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
     let directory = layers::new_directory(&settings.temporary, "probe")?;
     let purpose = Purpose::Remove { directory: directory.clone() };
-    let started = Keeper::start(&settings.program, purpose, mapping, Vec::new());
-    let answered = started.and_then(|keeper| keeper.answer("try the ids"));
+    let started = Supervisor::start(&settings.program, purpose, mapping, Vec::new());
+    let answered = started.and_then(|supervisor| supervisor.answer("try the ids"));
     // Nothing was put into it.
     let _ = std::fs::remove_dir(&directory);
     answered.map(|_| ())
@@ -296,7 +297,7 @@ fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
 /// Makes a container of nothing and starts a program that is not there.
 fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
     let directory = layers::new_directory(&settings.temporary, "container")?;
-    let keeper = start_container(settings, mapping, &directory, Vec::new(), None, Vec::new())?;
+    let supervisor = start_container(settings, mapping, &directory, Vec::new(), None, Vec::new())?;
     let command = Command {
         arguments: vec!["/nothing".into()],
         environment: Vec::new(),
@@ -310,10 +311,10 @@ fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
         streams: Streams::Captured,
     };
     let action = "try a container";
-    keeper.send(&Request::Run(Box::new(command)), action)?;
-    match keeper.answer(action)? {
+    supervisor.send(&Request::Run(Box::new(command)), action)?;
+    match supervisor.answer(action)? {
         Answer::NotStarted(errno) if errno == libc::ENOENT => Ok(()),
-        answer => Err(keeper::unexpected(action, &answer)),
+        answer => Err(supervisor::unexpected(action, &answer)),
     }
 }
 
@@ -324,11 +325,11 @@ fn start_container(
     layers: Vec<PathBuf>,
     root: Option<protocol::RootEntry>,
     cgroups: Vec<PathBuf>,
-) -> Result<Keeper, SandboxError> {
+) -> Result<Supervisor, SandboxError> {
     let purpose = Purpose::Container { directory: directory.to_owned(), layers, root };
-    let keeper = Keeper::start(&settings.program, purpose, mapping, cgroups)?;
-    keeper.wait_until_ready()?;
-    Ok(keeper)
+    let supervisor = Supervisor::start(&settings.program, purpose, mapping, cgroups)?;
+    supervisor.wait_until_ready()?;
+    Ok(supervisor)
 }
 
 /// Where the command is started.

@@ -9,16 +9,16 @@ use std::path::Path;
 
 use super::detached::DetachedTree;
 use super::error::SandboxError;
-use super::keeper::{Keeper, unexpected};
 use super::mapping::Mapping;
 use super::protocol::{Answer, Identity, MountRequest, MountedTree, Request};
+use super::supervisor::{Supervisor, unexpected};
 use crate::engine::{ContainerSpec, Mount, MountSource};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 
 /// What mounting needs to know.
 pub(super) struct Mounting<'a> {
-    pub(super) keeper: &'a Keeper,
+    pub(super) supervisor: &'a Supervisor,
     pub(super) mapping: &'a Mapping,
     /// Who the command will be: `user[:group]`.
     pub(super) user: &'a str,
@@ -93,11 +93,11 @@ impl Mounting<'_> {
             is_own: matches!(mount.source, MountSource::BuildCache(_)),
             user: self.user.to_owned(),
         };
-        self.keeper.send(&Request::Mount(Box::new(request)), action)?;
+        self.supervisor.send(&Request::Mount(Box::new(request)), action)?;
         if let Some(tree) = handed {
-            self.keeper.hand(tree.as_fd(), action)?;
+            self.supervisor.hand(tree.as_fd(), action)?;
         }
-        match self.keeper.answer(action)? {
+        match self.supervisor.answer(action)? {
             Answer::Mounted { can_write } => {
                 if let (MountSource::Path(path), false) = (&mount.source, can_write) {
                     self.warn(path, mount);
@@ -115,7 +115,7 @@ impl Mounting<'_> {
             return None;
         }
         let tree = DetachedTree::copy_of(path).ok()?;
-        let namespace = self.keeper.user_namespace().ok()?;
+        let namespace = self.supervisor.user_namespace().ok()?;
         match tree.map_ids(namespace.as_fd()) {
             Ok(()) => Some(tree),
             Err(error) => {

@@ -111,17 +111,17 @@ async fn run_to_end(
     signals: mpsc::UnboundedReceiver<&'static str>,
 ) -> Result<i64, SandboxError> {
     let (tell, told) = oneshot::channel();
-    let asked = container.ask(move |keeper| {
+    let asked = container.ask(move |supervisor| {
         let action = "run the program";
-        keeper.send(&Request::Run(Box::new(command)), action)?;
-        match keeper.answer(action)? {
+        supervisor.send(&Request::Run(Box::new(command)), action)?;
+        match supervisor.answer(action)? {
             Answer::Streams => {}
             // It did not start, and says why.
             answer => return Ok(answer),
         }
         // If nobody waits for the streams, nobody waits for the program.
-        let _ = tell.send(keeper.files(action)?);
-        keeper.answer(action)
+        let _ = tell.send(supervisor.files(action)?);
+        supervisor.answer(action)
     });
     let (tell_started, started) = oneshot::channel();
     let pumped = async {
@@ -194,7 +194,7 @@ async fn hand_on(
     while let Some(name) = signals.recv().await {
         if let Some(number) = number(name) {
             // A container that is lost says so to whoever waits for the program.
-            let _ = container.keeper.send(&Request::Signal(number), "send a signal");
+            let _ = container.supervisor.send(&Request::Signal(number), "send a signal");
         }
     }
     std::future::pending().await

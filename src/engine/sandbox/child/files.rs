@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::namespace::{Place, failed, through_proc};
-use super::room::HOST_NAME;
+use super::rootfs::HOST_NAME;
 use super::tree;
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind};
 

@@ -94,7 +94,7 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     for cgroup in start.cgroups {
         File::from(cgroup).write_all(b"0").map_err(other("enter the control group"))?;
     }
-    room::separate(start.command.host_network)?;
+    rootfs::separate(start.command.host_network)?;
     let maps = Maps::of(start.account, start.identity)?;
     let (unshared, has_unshared) = pipe()?;
     let (go, may_go) = pipe()?;
@@ -257,7 +257,7 @@ impl Inside<'_> {
         let other = |action: &'static str| {
             move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
         };
-        room::enter(self.root, self.command)?;
+        rootfs::enter(self.root, self.command)?;
         // A session of its own: no terminal of the host is its.
         rustix::process::setsid().map_err(|error| failed(FaultKind::Other, "make a session", error))?;
         // Before the namespace: the kernel bounds everybody in it by what its maker was allowed.

@@ -16,7 +16,7 @@ mod member;
 mod mounts;
 mod namespace;
 mod rights;
-mod room;
+mod rootfs;
 mod run;
 mod seccomp;
 mod tree;
@@ -36,7 +36,7 @@ use super::protocol::{
     write_message,
 };
 use namespace::Place;
-pub(super) use room::HOST_NAME;
+pub(super) use rootfs::HOST_NAME;
 
 /// The hidden argument that makes b2i the child.
 pub const CHILD_ARGUMENT: &str = "__sandbox";

@@ -1,21 +1,21 @@
 //! Owns the control group of a container: limits on memory, processors and processes, where this process may set them.
 //!
 //! Both versions of the kernel's interface: of version 2 a group that was delegated, of version 1 the groups of root.
-//! A limit without a group is refused by the caller. What the kernel is told is `asked`, where the groups are `hierarchy`.
+//! A limit without a group is refused by the caller. What the kernel is told is `requested`, where the groups are `hierarchy`.
 //! Must not know what runs in it.
 //!
 //! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
 
-mod asked;
 mod hierarchy;
+mod requested;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use self::asked::{Limit, asked};
 use self::hierarchy::{below, mount_point, version_1};
+use self::requested::{Limit, requested};
 use super::error::SandboxError;
 use crate::engine::ContainerLimits;
 
@@ -41,8 +41,8 @@ impl ControlGroup {
         limits: &ContainerLimits,
         processes: Option<u32>,
     ) -> Result<Option<Self>, SandboxError> {
-        let asked = asked(limits, processes);
-        if asked.is_empty() {
+        let requested = requested(limits, processes);
+        if requested.is_empty() {
             return Ok(None);
         }
         let refused = |limit, reason| SandboxError::LimitNotEnforced { limit, reason };
@@ -50,12 +50,12 @@ impl ControlGroup {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let name = unused_name();
         let mut group = Self::default();
-        let delegated = group.make_delegated(&own, &mounts, &asked, &name);
+        let delegated = group.make_delegated(&own, &mounts, &requested, &name);
         if let Ok(()) = delegated {
             return Ok(Some(group));
         }
         group = Self::default();
-        for limit in &asked {
+        for limit in &requested {
             let Some(parent) = version_1(&own, &mounts, limit.controller) else {
                 let (name, reason) = match delegated {
                     Err(NotDelegated { limit: Some(name), reason }) => (name, reason),
@@ -81,7 +81,7 @@ impl ControlGroup {
         &mut self,
         own: &str,
         mounts: &str,
-        asked: &[Limit],
+        requested: &[Limit],
         name: &str,
     ) -> Result<(), NotDelegated> {
         let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None));
@@ -98,7 +98,7 @@ impl ControlGroup {
         };
         let mut error = NotDelegated { limit: None, reason: "the controllers are not enabled".into() };
         while directory.starts_with(&mount) {
-            match self.make_below(&directory, asked, name) {
+            match self.make_below(&directory, requested, name) {
                 Ok(()) => return Ok(()),
                 Err(next) => error = next,
             }
@@ -111,14 +111,14 @@ impl ControlGroup {
         Err(error)
     }
 
-    fn make_below(&mut self, parent: &Path, asked: &[Limit], name: &str) -> Result<(), NotDelegated> {
+    fn make_below(&mut self, parent: &Path, requested: &[Limit], name: &str) -> Result<(), NotDelegated> {
         let failed = |error: io::Error| NotDelegated {
             limit: None,
             reason: format!("`{}`: {error}", parent.display()),
         };
         let enabled = fs::read_to_string(parent.join("cgroup.subtree_control")).map_err(failed)?;
         if let Some(missing) =
-            asked.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
+            requested.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
         {
             let reason =
                 format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
@@ -136,7 +136,7 @@ impl ControlGroup {
         drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs")).map_err(failed)?);
         let directory = parent.join(name);
         self.add(directory.clone()).map_err(failed)?;
-        for limit in asked {
+        for limit in requested {
             write(&directory, &limit.version_2, limit.optional)
                 .map_err(|error| NotDelegated { limit: Some(limit.name), ..failed(error) })?;
         }
@@ -222,7 +222,7 @@ mod tests {
             pids: None,
             timeout: None,
         };
-        asked(&limits, Some(50))
+        requested(&limits, Some(50))
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_limit_that_has_no_controller_is_named() {
-        // As systemd leaves its own groups: root may write, but no unit has asked for shares of processors.
+        // As systemd leaves its own groups: root may write, but no unit has requested for shares of processors.
         let (_root, mounts) = hierarchy(&[("", "memory pids"), ("system.slice", "memory pids")]);
         let error = ControlGroup::default()
             .make_delegated("0::/system.slice\n", &mounts, &all_limits(), "own")

@@ -18,11 +18,11 @@ pub(super) struct Limit {
 }
 
 /// The limits that need a group.
-pub(super) fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
-    let mut asked = Vec::new();
+pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
+    let mut requested = Vec::new();
     if let Some(processes) = processes {
         let files = vec![("pids.max", processes.to_string())];
-        asked.push(Limit {
+        requested.push(Limit {
             name: "process",
             controller: "pids",
             version_1: files.clone(),
@@ -32,7 +32,7 @@ pub(super) fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Lim
     }
     if let Some(bytes) = limits.memory {
         let bytes = bytes.to_string();
-        asked.push(Limit {
+        requested.push(Limit {
             name: "memory",
             controller: "memory",
             version_1: vec![
@@ -47,7 +47,7 @@ pub(super) fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Lim
     if let Some(nano) = limits.nano_cpus {
         // Less than a millisecond of the period is refused by the kernel.
         let quota = (u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).max(1000).to_string();
-        asked.push(Limit {
+        requested.push(Limit {
             name: "processor",
             controller: "cpu",
             version_1: vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.clone())],
@@ -55,7 +55,7 @@ pub(super) fn asked(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Lim
             optional: &[],
         });
     }
-    asked
+    requested
 }
 
 #[cfg(test)]
@@ -70,10 +70,10 @@ mod tests {
             pids: Some(1),
             timeout: None,
         };
-        let told = asked(&limits, None);
+        let told = requested(&limits, None);
         assert_eq!(told[0].version_2[0], ("memory.max", "1048576".into()));
         assert_eq!(told[1].version_2[0], ("cpu.max", "150000 100000".into()));
-        assert!(asked(&ContainerLimits::default(), None).is_empty());
-        assert_eq!(asked(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
+        assert!(requested(&ContainerLimits::default(), None).is_empty());
+        assert_eq!(requested(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
     }
 }

@@ -21,7 +21,7 @@ use super::protocol::{read_frame, read_message, write_frame, write_message};
 
 /// A running child. Dropped, it ends and with it whatever it keeps.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct Supervisor {
     channel: UnixStream,
     /// One request at a time.
     turn: Mutex<()>,
@@ -30,7 +30,7 @@ pub(super) struct Keeper {
     directory: Option<PathBuf>,
 }
 
-impl Keeper {
+impl Supervisor {
     /// Starts a child and waits until it is ready.
     pub(super) fn start(
         program: &Path,
@@ -54,17 +54,17 @@ impl Keeper {
             .spawn()
             .map_err(spawn)?;
         let pid = process.id();
-        let keeper = Self { channel, turn: Mutex::new(()), process: Mutex::new(process), directory };
+        let supervisor = Self { channel, turn: Mutex::new(()), process: Mutex::new(process), directory };
         let identity = mapping.identity();
-        keeper.send(&Setup { identity, purpose, cgroups }, "begin")?;
+        supervisor.send(&Setup { identity, purpose, cgroups }, "begin")?;
         if identity != Identity::Host {
-            match keeper.answer("make its namespaces")? {
+            match supervisor.answer("make its namespaces")? {
                 Answer::Unshared => mapping.write(pid)?,
                 answer => return Err(unexpected("make its namespaces", &answer)),
             }
-            keeper.send(&Request::Mapped, "take its ids")?;
+            supervisor.send(&Request::Mapped, "take its ids")?;
         }
-        Ok(keeper)
+        Ok(supervisor)
     }
 
     /// Waits until the child takes requests.
@@ -165,7 +165,7 @@ impl Keeper {
     }
 }
 
-impl Keeper {
+impl Supervisor {
     /// Ends the child and waits until nothing is left of it.
     pub(super) fn end(&self) {
         self.abort();
@@ -177,7 +177,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         self.end();
     }
