@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::build::BuildArguments;
 use super::failure::CliError;
-use crate::fs::place;
+use crate::fs::canonical_path;
 use crate::image::ImageReference;
 use crate::request::Output;
 
@@ -18,11 +18,12 @@ use crate::request::Output;
 pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
     let mut files: HashSet<PathBuf> = HashSet::new();
     let written = &arguments.output;
-    let read: Vec<PathBuf> = arguments.artifacts.iter().map(|artifact| place(Path::new(artifact))).collect();
+    let read: Vec<PathBuf> =
+        arguments.artifacts.iter().map(|artifact| canonical_path(Path::new(artifact))).collect();
     let beside = [("--iidfile", &written.iidfile), ("--metadata-file", &written.metadata_file)];
     for (flag, path) in beside {
         let Some(path) = path else { continue };
-        if read.contains(&place(path)) {
+        if read.contains(&canonical_path(path)) {
             let message = format!("`{}` is to be written ({flag}), and it is what is read", path.display());
             return Err(CliError::usage(message).with_hint("name another file"));
         }
@@ -126,7 +127,7 @@ fn check_directory(path: &Path, flag: &str) -> Result<(), CliError> {
 /// Refuses a second result in one file. Devices and pipes, such as `/dev/null`, keep nothing that could be lost.
 fn once(files: &mut HashSet<PathBuf>, path: &Path, flag: &str) -> Result<(), CliError> {
     let keeps_nothing = path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
-    if keeps_nothing || files.insert(place(path)) {
+    if keeps_nothing || files.insert(canonical_path(path)) {
         return Ok(());
     }
     Err(CliError::usage(format!("`{}` is to be written twice ({flag})", path.display())))

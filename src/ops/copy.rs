@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::copy_image;
 use crate::error::Error;
 use crate::events::Step;
-use crate::fs::{AtomicFile, Lease, place};
+use crate::fs::{AtomicFile, Lease, canonical_path};
 use crate::image::compression::Compression;
 use crate::image::{Descriptor, Digest, ImageReference, Platform};
 use crate::pipeline::outputs::blocking;
@@ -165,7 +165,7 @@ fn check_place(request: &CopyRequest) -> Result<(), Error> {
     match &request.destination {
         ImageLocation::OciArchive(LayoutReference { path: written, .. })
         | ImageLocation::DockerArchive(written)
-            if place(written) == place(read) =>
+            if canonical_path(written) == canonical_path(read) =>
         {
             Err(Error::OwnInput { path: written.display().to_string() })
         }

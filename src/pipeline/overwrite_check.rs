@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::fs::place;
+use crate::fs::canonical_path;
 use crate::input::InputSource;
 use crate::request::{Output, Request};
 use crate::source_build::SourceLocation;
@@ -22,7 +22,7 @@ pub(crate) fn check<'a>(
     for output in outputs {
         // A layout is added to what is in its directory, and replaces no file.
         if let Output::DockerArchive { path } | Output::OciArchive { path } = output
-            && read.contains(&place(path))
+            && read.contains(&canonical_path(path))
         {
             return Err(Error::OwnInput { path: path.display().to_string() });
         }

@@ -6,7 +6,7 @@ use std::io;
 
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
 use crate::detect::class_path_jar;
-use crate::fs::inside::normal;
+use crate::fs::lexical_path::normal;
 
 /// Returns the entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::spool::{SpoolError, Spooled, spool};
 use super::error::ArchiveError;
 use super::members::{Archive, Flow, MemberKind};
-use crate::fs::inside::link_target;
+use crate::fs::lexical_path::link_target;
 use crate::fs::unpack::{UnpackError, member_path};
 
 /// Links from one member to the next that are followed.

@@ -17,7 +17,7 @@ use super::error::ArchiveError;
 use super::extract::check_size;
 use super::list::Listing;
 use super::members::{Archive, Flow, Member, MemberKind};
-use crate::fs::inside::link_target;
+use crate::fs::lexical_path::link_target;
 use crate::fs::unpack::UnpackError;
 use crate::fs::{FileError, TreeLimits, TreeWriter};
 use crate::image::digest::DigestReader;

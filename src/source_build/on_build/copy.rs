@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::fs::inside::normal;
+use crate::fs::lexical_path::normal;
 use crate::image::ImagePath;
 use crate::source_build::source::ignore::Glob;
 use crate::source_build::source::{SourceTree, TreeEntry, TreeEntryKind};

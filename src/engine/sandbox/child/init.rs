@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::namespace::{failed, unshare};
 use super::user::Account;
-use super::{rights, room, seccomp};
+use super::{rights, rootfs, seccomp};
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity};
 
 /// Everything that the first process needs; made before the fork.

@@ -7,7 +7,7 @@
 use regex::Regex;
 
 use super::{InvalidLine, lines};
-use crate::fs::inside::normal;
+use crate::fs::lexical_path::normal;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]

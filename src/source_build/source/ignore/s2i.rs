@@ -5,7 +5,7 @@
 
 use super::glob::Glob;
 use super::{InvalidLine, lines};
-use crate::fs::inside::normal;
+use crate::fs::lexical_path::normal;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A file that is still to be made is known by its directory and its name; what nothing can be found out of is given
 /// back as it is.
-pub fn place(path: &Path) -> PathBuf {
+pub fn canonical_path(path: &Path) -> PathBuf {
     if let Ok(place) = path.canonicalize() {
         return place;
     }
@@ -28,13 +28,13 @@ mod tests {
         std::fs::write(&there, "x").expect("writes");
         std::os::unix::fs::symlink("there", directory.path().join("link")).expect("links");
         for name in ["there", "./there", "link"] {
-            assert_eq!(place(&directory.path().join(name)), place(&there), "{name}");
+            assert_eq!(canonical_path(&directory.path().join(name)), canonical_path(&there), "{name}");
         }
         let missing = directory.path().join("missing");
         std::fs::create_dir(directory.path().join("sub")).expect("makes");
-        assert_eq!(place(&directory.path().join("sub/../missing")), place(&missing));
-        assert_ne!(place(&missing), place(&there));
+        assert_eq!(canonical_path(&directory.path().join("sub/../missing")), canonical_path(&missing));
+        assert_ne!(canonical_path(&missing), canonical_path(&there));
         let nowhere = directory.path().join("no/such/file");
-        assert_eq!(place(&nowhere), nowhere);
+        assert_eq!(canonical_path(&nowhere), nowhere);
     }
 }
