@@ -68,7 +68,7 @@ pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
         (Strength::Artifact, CandidateKind::Executable)
     } else if head.starts_with(script::MAGIC) {
         (Strength::Script, CandidateKind::Script)
-    } else if foreign::program(head).is_some() {
+    } else if unsupported::program(head).is_some() {
         (Strength::Foreign, CandidateKind::ForeignProgram)
     } else {
         return None;

@@ -4,31 +4,31 @@
 //! states is checked before it is believed, and every read has a limit of its own. Only headers, directories and
 //! samples are read, never a whole file.
 
+mod bounded_reader;
 mod candidate;
-mod defect;
+mod diagnosis;
 mod elf;
 pub mod facts;
-mod foreign;
-mod refusal;
+mod rejection;
 mod script;
 mod source_tree;
 #[cfg(test)]
 mod tests;
-mod view;
+mod unsupported;
 mod zip;
 
 use std::io::{Read, Seek};
 
 pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
-pub use defect::{ElfNoProgram, OtherZip, ScriptDefect};
+pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 pub use facts::Facts;
-pub use refusal::{DetectError, Refusal};
+pub use rejection::{DetectError, Rejection};
 pub use source_tree::{BuildFile, BuildSystem, build_file_order, container_image, source_tree};
 pub use zip::{ClassPathJar, class_path_jar};
 
+use bounded_reader::BoundedReader;
 use facts::Kind;
-use refusal::Stop;
-use view::View;
+use rejection::Stop;
 
 /// How much of the beginning is looked at to tell what a file is.
 const HEAD: usize = 4096;
@@ -52,16 +52,16 @@ pub fn detect<R: Read + Seek>(
     mut content: R,
     options: &DetectOptions,
 ) -> Result<Facts, DetectError> {
-    let mut view = View::new(&mut content, size);
+    let mut view = BoundedReader::new(&mut content, size);
     let kind = kind(name, &mut view, options).map_err(|stop| stop.named(name))?;
     Ok(Facts { size, kind })
 }
 
-fn kind(name: &str, view: &mut View<'_>, options: &DetectOptions) -> Result<Kind, Stop> {
+fn kind(name: &str, view: &mut BoundedReader<'_>, options: &DetectOptions) -> Result<Kind, Stop> {
     let head = view.read(0, HEAD)?;
     let main_class = options.main_class.as_deref();
     if head.is_empty() {
-        return Err(Refusal::Empty.into());
+        return Err(Rejection::Empty.into());
     }
     if head.starts_with(elf::MAGIC) {
         return elf::detect(name, view).map(Kind::Executable);
@@ -79,5 +79,5 @@ fn kind(name: &str, view: &mut View<'_>, options: &DetectOptions) -> Result<Kind
     if is_script || head.starts_with(script::MARKED_MAGIC) {
         return Ok(Kind::Script(script::detect(&head)?));
     }
-    Err(foreign::refuse(name, &head, view))
+    Err(unsupported::refuse(name, &head, view))
 }

@@ -1,9 +1,9 @@
 //! Owns scripts: what the first line says about the program that runs them, read as Linux and `env` read it.
 
-use super::defect::ScriptDefect;
+use super::bounded_reader::text;
+use super::diagnosis::ScriptDefect;
 use super::facts::ScriptFacts;
-use super::refusal::Refusal;
-use super::view::text;
+use super::rejection::Rejection;
 
 /// The first bytes of every script.
 pub(super) const MAGIC: &[u8] = b"#!";
@@ -16,8 +16,8 @@ const LONGEST_LINE: usize = 256;
 ///
 /// # Errors
 /// Refuses first lines that the kernel or `env` would not get a program from.
-pub(super) fn detect(head: &[u8]) -> Result<ScriptFacts, Refusal> {
-    read_first_line(head).map_err(|defect| Refusal::BrokenScript { defect })
+pub(super) fn detect(head: &[u8]) -> Result<ScriptFacts, Rejection> {
+    read_first_line(head).map_err(|defect| Rejection::BrokenScript { defect })
 }
 
 fn read_first_line(head: &[u8]) -> Result<ScriptFacts, ScriptDefect> {
@@ -95,7 +95,7 @@ mod tests {
 
     fn defect(head: &[u8]) -> ScriptDefect {
         match detect(head).expect_err("a defect") {
-            Refusal::BrokenScript { defect } => defect,
+            Rejection::BrokenScript { defect } => defect,
             other => panic!("{other:?}"),
         }
     }

@@ -11,16 +11,16 @@ fn look(name: &str, bytes: &[u8]) -> Result<Facts, DetectError> {
     detect(name, bytes.len() as u64, Cursor::new(bytes), &DetectOptions::default())
 }
 
-fn refusal(name: &str, bytes: &[u8]) -> Refusal {
-    match look(name, bytes).expect_err("a refusal") {
-        DetectError::Refused { refusal, .. } => refusal,
+fn rejection(name: &str, bytes: &[u8]) -> Rejection {
+    match look(name, bytes).expect_err("a rejection") {
+        DetectError::Refused { rejection, .. } => rejection,
         error => panic!("{error:?}"),
     }
 }
 
 /// The message as the user reads it.
 fn message(name: &str, bytes: &[u8]) -> String {
-    let error = look(name, bytes).expect_err("a refusal");
+    let error = look(name, bytes).expect_err("a rejection");
     assert_eq!(error.kind(), FailureKind::Artifact);
     assert!(!error.hints().is_empty() && error.hints().iter().all(|hint| !hint.is_empty()), "{error}");
     error.to_string()
@@ -103,7 +103,7 @@ fn messages_cannot_steer_a_terminal() {
 fn a_failing_source_is_an_input_error() {
     let error = detect("x", 100, Cursor::new(b"\x7fELF"), &DetectOptions::default()).expect_err("too short");
     assert_eq!(error.kind(), FailureKind::Input);
-    assert!(matches!(refusal("x", b"\x7fELF"), Refusal::TruncatedElf { .. }));
+    assert!(matches!(rejection("x", b"\x7fELF"), Rejection::TruncatedElf { .. }));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::io;
 
+use super::super::bounded_reader::{BoundedReader, text};
 use super::super::facts::GlibcVersion;
-use super::super::view::{View, text};
 use super::layout::Headers;
 
 const PT_DYNAMIC: u32 = 2;
@@ -40,7 +40,7 @@ pub(super) struct Dynamic {
 
 impl Dynamic {
     /// Reads the dynamic section; an empty answer without one.
-    pub(super) fn read(headers: &Headers, view: &mut View<'_>) -> io::Result<Self> {
+    pub(super) fn read(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Self> {
         let mut dynamic = Self::default();
         let Some(segment) = headers.segment(PT_DYNAMIC) else { return Ok(dynamic) };
         let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_SECTION);
@@ -77,7 +77,7 @@ impl Dynamic {
 }
 
 /// Reads a NUL-terminated string of the dynamic string table.
-fn string(view: &mut View<'_>, table: u64, offset: u64) -> io::Result<Vec<u8>> {
+fn string(view: &mut BoundedReader<'_>, table: u64, offset: u64) -> io::Result<Vec<u8>> {
     let at = table.saturating_add(offset);
     // Nearly all are short; the long ones cost a second read.
     for limit in [128, LONGEST_STRING] {
@@ -93,7 +93,7 @@ fn string(view: &mut View<'_>, table: u64, offset: u64) -> io::Result<Vec<u8>> {
 /// Walks `.gnu.version_r` (Linux Standard Base, "Symbol Version Requirements") for the highest `GLIBC_x.y`.
 fn highest_glibc(
     headers: &Headers,
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     strings: u64,
     at: u64,
     length: u64,

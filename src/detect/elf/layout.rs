@@ -1,8 +1,8 @@
 //! Owns the layout of ELF files: headers, segments and sections as plain values, for both word sizes and both
 //! byte orders (System V ABI, chapters 4 and 5). Must not interpret them.
 
-use super::super::refusal::{Refusal, Stop};
-use super::super::view::{View, array, text};
+use super::super::bounded_reader::{BoundedReader, array, text};
+use super::super::rejection::{Rejection, Stop};
 
 /// The kernel loads no program whose program headers take more than this many bytes.
 const MOST_SEGMENT_HEADERS: usize = 64 * 1024;
@@ -92,7 +92,7 @@ struct Tables {
 }
 
 fn damaged(reason: impl Into<String>) -> Stop {
-    Refusal::DamagedElf { reason: reason.into() }.into()
+    Rejection::DamagedElf { reason: reason.into() }.into()
 }
 
 impl Headers {
@@ -100,7 +100,7 @@ impl Headers {
     ///
     /// # Errors
     /// Refuses files whose header tables contradict the specification or lie beyond the end of the file.
-    pub(super) fn read(view: &mut View<'_>) -> Result<Self, Stop> {
+    pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         let header = view.read(0, 64)?;
         let (Some(&class), Some(&order)) = (header.get(4), header.get(5)) else {
             return Err(cut_short("file header", 64, view.size()));
@@ -152,7 +152,7 @@ impl Headers {
 }
 
 pub(super) fn cut_short(part: &'static str, end: u64, size: u64) -> Stop {
-    Refusal::TruncatedElf { part, end, size }.into()
+    Rejection::TruncatedElf { part, end, size }.into()
 }
 
 fn parse_file_header(header: &[u8], encoding: Encoding) -> Option<(Headers, Tables)> {
@@ -179,7 +179,11 @@ fn parse_file_header(header: &[u8], encoding: Encoding) -> Option<(Headers, Tabl
     Some((headers, tables))
 }
 
-fn read_segments(view: &mut View<'_>, encoding: Encoding, tables: &Tables) -> Result<Vec<Segment>, Stop> {
+fn read_segments(
+    view: &mut BoundedReader<'_>,
+    encoding: Encoding,
+    tables: &Tables,
+) -> Result<Vec<Segment>, Stop> {
     let expected = if encoding.wide { 56 } else { 32 };
     let count = usize::from(tables.segment_count);
     if count == 0 {
@@ -212,7 +216,11 @@ fn parse_segment(header: &[u8], encoding: Encoding) -> Option<Segment> {
     })
 }
 
-fn read_sections(view: &mut View<'_>, encoding: Encoding, tables: &Tables) -> Result<Vec<Section>, Stop> {
+fn read_sections(
+    view: &mut BoundedReader<'_>,
+    encoding: Encoding,
+    tables: &Tables,
+) -> Result<Vec<Section>, Stop> {
     let expected = if encoding.wide { 64 } else { 40 };
     let count = tables.section_count;
     if tables.sections_at == 0 || count == 0 || usize::from(tables.section_size) != expected {

@@ -16,10 +16,10 @@ mod tests;
 use dynamic::Dynamic;
 use layout::{Headers, PT_LOAD, SHT_NOBITS, cut_short};
 
-use super::defect::ElfNoProgram;
+use super::bounded_reader::{BoundedReader, text};
+use super::diagnosis::ElfNoProgram;
 use super::facts::{ExecutableFacts, Libc, Linkage};
-use super::refusal::{Refusal, Stop};
-use super::view::{View, text};
+use super::rejection::{Rejection, Stop};
 
 /// The first bytes of every ELF file.
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
@@ -38,7 +38,7 @@ const LONGEST_PATH: usize = 4096;
 ///
 /// # Errors
 /// Refuses libraries, object files, core dumps, programs of other systems, and files that are cut or damaged.
-pub(super) fn detect(name: &str, view: &mut View<'_>) -> Result<ExecutableFacts, Stop> {
+pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<ExecutableFacts, Stop> {
     let headers = Headers::read(view)?;
     refuse_by_type(&headers)?;
     refuse_cut(&headers, view)?;
@@ -47,7 +47,7 @@ pub(super) fn detect(name: &str, view: &mut View<'_>) -> Result<ExecutableFacts,
     let platform = platform::platform(&headers, interpreter.as_deref(), &notes)?;
     let dynamic = Dynamic::read(&headers, view)?;
     let linkage = linkage(name, &headers, interpreter.as_deref(), &dynamic)
-        .ok_or(Refusal::ElfNoProgram { what: ElfNoProgram::SharedLibrary })?;
+        .ok_or(Rejection::ElfNoProgram { what: ElfNoProgram::SharedLibrary })?;
     let dynamically = linkage == Linkage::Dynamic;
     Ok(ExecutableFacts {
         platform,
@@ -57,7 +57,7 @@ pub(super) fn detect(name: &str, view: &mut View<'_>) -> Result<ExecutableFacts,
         interpreter,
         libraries: dynamic.libraries,
         run_path: dynamic.run_path,
-        packed: super::view::holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
+        packed: super::bounded_reader::holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
         built_by: toolchain::built_by(&headers, view)?,
         stripped: !headers.sections.iter().any(|section| section.kind == SHT_SYMTAB),
     })
@@ -67,8 +67,8 @@ pub(super) fn detect(name: &str, view: &mut View<'_>) -> Result<ExecutableFacts,
 /// type that can be started. Libraries have this type too; the name and [`detect`] tell them apart.
 pub(super) fn may_be_program(head: &[u8]) -> bool {
     let number = match head.get(5) {
-        Some(2) => super::view::big_u16(head, 16),
-        _ => super::view::little_u16(head, 16),
+        Some(2) => super::bounded_reader::big_u16(head, 16),
+        _ => super::bounded_reader::little_u16(head, 16),
     };
     head.starts_with(MAGIC) && matches!(number, Some(ET_EXEC | ET_DYN))
 }
@@ -89,14 +89,14 @@ fn refuse_by_type(headers: &Headers) -> Result<(), Stop> {
             ElfNoProgram::DebugFile
         }
         ET_EXEC | ET_DYN => return Ok(()),
-        other => return Err(Refusal::DamagedElf { reason: format!("its type {other} is unknown") }.into()),
+        other => return Err(Rejection::DamagedElf { reason: format!("its type {other} is unknown") }.into()),
     };
-    Err(Refusal::ElfNoProgram { what }.into())
+    Err(Rejection::ElfNoProgram { what }.into())
 }
 
-fn refuse_cut(headers: &Headers, view: &View<'_>) -> Result<(), Stop> {
+fn refuse_cut(headers: &Headers, view: &BoundedReader<'_>) -> Result<(), Stop> {
     if !headers.segments.iter().any(|segment| segment.kind == PT_LOAD) {
-        return Err(Refusal::DamagedElf { reason: "it has no segment to load".into() }.into());
+        return Err(Rejection::DamagedElf { reason: "it has no segment to load".into() }.into());
     }
     let beyond = headers
         .segments
@@ -111,13 +111,13 @@ fn refuse_cut(headers: &Headers, view: &View<'_>) -> Result<(), Stop> {
     }
 }
 
-fn interpreter(headers: &Headers, view: &mut View<'_>) -> Result<Option<String>, Stop> {
+fn interpreter(headers: &Headers, view: &mut BoundedReader<'_>) -> Result<Option<String>, Stop> {
     let Some(segment) = headers.segment(PT_INTERP) else { return Ok(None) };
     let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_PATH);
     let bytes = view.read(segment.offset, length)?;
     let path = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match path {
-        [] => Err(Refusal::DamagedElf { reason: "the path of its dynamic linker is empty".into() }.into()),
+        [] => Err(Rejection::DamagedElf { reason: "the path of its dynamic linker is empty".into() }.into()),
         path => Ok(Some(text(path))),
     }
 }

@@ -1,6 +1,6 @@
 //! Owns the translation of an ELF header's machine and system to the words of platforms.
 
-use super::super::refusal::{Refusal, Stop};
+use super::super::rejection::{Rejection, Stop};
 use super::layout::Headers;
 use crate::image::Platform;
 
@@ -31,12 +31,12 @@ const LOONGARCH: (u16, [&str; 4]) = (258, ["", "", "loong64", ""]);
 /// Refuses programs of other systems and processors without a word.
 pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8]) -> Result<Platform, Stop> {
     if let Some(system) = foreign_system(headers.os_abi, interpreter, notes) {
-        return Err(Refusal::ForeignElf { system }.into());
+        return Err(Rejection::ForeignElf { system }.into());
     }
     let encoding = headers.encoding;
     let column = usize::from(encoding.wide) * 2 + usize::from(encoding.big);
     let unknown =
-        Refusal::UnknownProcessor { machine: headers.machine, bits: if encoding.wide { 64 } else { 32 } };
+        Rejection::UnknownProcessor { machine: headers.machine, bits: if encoding.wide { 64 } else { 32 } };
     ARCHITECTURES
         .iter()
         .chain([&LOONGARCH])
@@ -67,7 +67,7 @@ fn foreign_system(os_abi: u8, interpreter: Option<&str>, notes: &[u8]) -> Option
         (b"DragonFly\0", "DragonFly BSD"),
         (b"Android\0", "Android"),
     ] {
-        if super::super::view::holds(notes, owner) {
+        if super::super::bounded_reader::holds(notes, owner) {
             return Some(system);
         }
     }

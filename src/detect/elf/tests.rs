@@ -1,20 +1,20 @@
 use std::io::Cursor;
 
 use super::super::facts::{ExecutableFacts, GlibcVersion, Kind, Libc, Linkage};
-use super::super::{DetectError, DetectOptions, ElfNoProgram, Refusal, detect};
+use super::super::{DetectError, DetectOptions, ElfNoProgram, Rejection, detect};
 use super::sample::Elf;
 
 const SYMTAB: u32 = 2;
 const PROGBITS: u32 = 1;
 const DF_1_PIE: u64 = 0x0800_0000;
 
-fn look(name: &str, bytes: &[u8]) -> Result<ExecutableFacts, Refusal> {
+fn look(name: &str, bytes: &[u8]) -> Result<ExecutableFacts, Rejection> {
     match detect(name, bytes.len() as u64, Cursor::new(bytes), &DetectOptions::default()) {
         Ok(facts) => match facts.kind {
             Kind::Executable(facts) => Ok(facts),
             other => panic!("{other:?}"),
         },
-        Err(DetectError::Refused { refusal, .. }) => Err(refusal),
+        Err(DetectError::Refused { rejection, .. }) => Err(rejection),
         Err(error) => panic!("{error:?}"),
     }
 }
@@ -23,7 +23,7 @@ fn facts(elf: &Elf) -> ExecutableFacts {
     look("server", &elf.bytes()).expect("a program")
 }
 
-fn refusal(name: &str, elf: &Elf) -> Refusal {
+fn rejection(name: &str, elf: &Elf) -> Rejection {
     look(name, &elf.bytes()).expect_err("no program")
 }
 
@@ -86,20 +86,20 @@ fn static_programs() {
 
 #[test]
 fn libraries_are_no_programs() {
-    let library = Refusal::ElfNoProgram { what: ElfNoProgram::SharedLibrary };
+    let library = Rejection::ElfNoProgram { what: ElfNoProgram::SharedLibrary };
     let base = || Elf { interpreter: None, ..Elf::default() };
-    assert_eq!(refusal("libz.so.1.3", &base()), library);
-    assert_eq!(refusal("plugin", &Elf { entry: 0, ..base() }), library);
-    assert_eq!(refusal("plugin", &Elf { soname: Some("libz.so.1"), ..base() }), library);
-    assert_eq!(refusal("plugin", &Elf { needed: vec!["libc.so.6"], ..base() }), library);
+    assert_eq!(rejection("libz.so.1.3", &base()), library);
+    assert_eq!(rejection("plugin", &Elf { entry: 0, ..base() }), library);
+    assert_eq!(rejection("plugin", &Elf { soname: Some("libz.so.1"), ..base() }), library);
+    assert_eq!(rejection("plugin", &Elf { needed: vec!["libc.so.6"], ..base() }), library);
     // libc.so.6 can be started and says its version.
     assert!(look("libc.so.6", &Elf { soname: Some("libc.so.6"), ..Elf::default() }.bytes()).is_ok());
 }
 
 #[test]
 fn other_elf_files_are_named() {
-    let what = |elf: &Elf| match refusal("x", elf) {
-        Refusal::ElfNoProgram { what } => what,
+    let what = |elf: &Elf| match rejection("x", elf) {
+        Rejection::ElfNoProgram { what } => what,
         other => panic!("{other:?}"),
     };
     assert_eq!(what(&Elf { file_type: 1, ..Elf::default() }), ElfNoProgram::Relocatable);
@@ -135,13 +135,13 @@ fn platforms() {
         assert_eq!(facts.glibc, Some(GlibcVersion { major: 2, minor: 28 }), "{expected}");
     }
     let unknown = Elf { machine: 9999, ..Elf::default() };
-    assert_eq!(refusal("x", &unknown), Refusal::UnknownProcessor { machine: 9999, bits: 64 });
+    assert_eq!(rejection("x", &unknown), Rejection::UnknownProcessor { machine: 9999, bits: 64 });
 }
 
 #[test]
 fn programs_of_other_systems() {
-    let system = |elf: &Elf| match refusal("x", elf) {
-        Refusal::ForeignElf { system } => system,
+    let system = |elf: &Elf| match rejection("x", elf) {
+        Rejection::ForeignElf { system } => system,
         other => panic!("{other:?}"),
     };
     assert_eq!(system(&Elf { os_abi: 9, ..static_program() }), "FreeBSD");
@@ -208,7 +208,7 @@ fn cut_files_are_named_at_every_length() {
     assert!(look("x", &whole).is_ok());
     for length in 4..whole.len() {
         match look("x", &whole[..length]).expect_err("cut") {
-            Refusal::TruncatedElf { end, size, .. } => {
+            Rejection::TruncatedElf { end, size, .. } => {
                 assert_eq!(size, length as u64);
                 assert!(end > size && end <= whole.len() as u64, "{end} of {}", whole.len());
             }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::view::{View, holds, text};
+use super::super::bounded_reader::{BoundedReader, holds, text};
 use super::layout::{Headers, PT_LOAD};
 
 const LONGEST_COMMENT: usize = 64 * 1024;
@@ -13,14 +13,14 @@ const LONGEST_VERSION: usize = 64;
 const PF_W: u32 = 2;
 
 /// Names the toolchain: `go1.24.1`, `rustc 1.89.0`.
-pub(super) fn built_by(headers: &Headers, view: &mut View<'_>) -> io::Result<Option<String>> {
+pub(super) fn built_by(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Option<String>> {
     match go_version(headers, view)? {
         Some(version) => Ok(Some(version)),
         None => rust_version(headers, view),
     }
 }
 
-fn go_version(headers: &Headers, view: &mut View<'_>) -> io::Result<Option<String>> {
+fn go_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Option<String>> {
     let place = match headers.section(".go.buildinfo") {
         Some(section) => Some(section.offset),
         None if headers.sections.is_empty() => headers
@@ -56,7 +56,11 @@ fn counted_string(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Before Go 1.18: an address of a Go string (address, length).
-fn pointed_string(headers: &Headers, view: &mut View<'_>, information: &[u8]) -> io::Result<Option<Vec<u8>>> {
+fn pointed_string(
+    headers: &Headers,
+    view: &mut BoundedReader<'_>,
+    information: &[u8],
+) -> io::Result<Option<Vec<u8>>> {
     let encoding = headers.encoding;
     let word = encoding.word_size();
     let Some((at, _)) = encoding.word(information, 16).and_then(|address| headers.locate(address)) else {
@@ -72,7 +76,7 @@ fn pointed_string(headers: &Headers, view: &mut View<'_>, information: &[u8]) ->
     }
 }
 
-fn rust_version(headers: &Headers, view: &mut View<'_>) -> io::Result<Option<String>> {
+fn rust_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Option<String>> {
     let Some(section) = headers.section(".comment") else { return Ok(None) };
     let length = usize::try_from(section.size).unwrap_or(usize::MAX).min(LONGEST_COMMENT);
     let bytes = view.read(section.offset, length)?;
@@ -84,7 +88,7 @@ fn rust_version(headers: &Headers, view: &mut View<'_>) -> io::Result<Option<Str
 }
 
 /// Reads the owners of all notes, concatenated with their NUL.
-pub(super) fn note_owners(headers: &Headers, view: &mut View<'_>) -> io::Result<Vec<u8>> {
+pub(super) fn note_owners(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Vec<u8>> {
     const PT_NOTE: u32 = 4;
     const LONGEST_NOTES: usize = 4096;
     let mut owners = Vec::new();

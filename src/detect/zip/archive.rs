@@ -6,8 +6,8 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::super::refusal::{Refusal, Stop};
-use super::super::view::{View, holds, little_u16, little_u32, little_u64, text};
+use super::super::bounded_reader::{BoundedReader, holds, little_u16, little_u32, little_u64, text};
+use super::super::rejection::{Rejection, Stop};
 
 /// The first bytes of an archive that begins with a member.
 pub(in super::super) const MEMBER_MAGIC: &[u8] = b"PK\x03\x04";
@@ -52,7 +52,7 @@ struct End {
 }
 
 fn damaged(reason: impl Into<String>) -> Stop {
-    Refusal::DamagedZip { reason: reason.into() }.into()
+    Rejection::DamagedZip { reason: reason.into() }.into()
 }
 
 impl Directory {
@@ -60,12 +60,12 @@ impl Directory {
     ///
     /// # Errors
     /// Refuses what has no end record (cut short), is one of several volumes, or states a directory that cannot be.
-    pub(super) fn read(view: &mut View<'_>) -> Result<Self, Stop> {
+    pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         Self::read_bounded(view, LONGEST_DIRECTORY)
     }
 
     /// Reads the directory of an archive inside another; `None` if it is damaged or too large to be looked at.
-    pub(super) fn read_inner(view: &mut View<'_>) -> io::Result<Option<Self>> {
+    pub(super) fn read_inner(view: &mut BoundedReader<'_>) -> io::Result<Option<Self>> {
         match Self::read_bounded(view, LONGEST_INNER_DIRECTORY) {
             Ok(directory) => Ok(Some(directory)),
             Err(Stop::Refused(_)) => Ok(None),
@@ -73,8 +73,8 @@ impl Directory {
         }
     }
 
-    fn read_bounded(view: &mut View<'_>, longest: u64) -> Result<Self, Stop> {
-        let end = End::find(view)?.ok_or(Refusal::TruncatedZip)?;
+    fn read_bounded(view: &mut BoundedReader<'_>, longest: u64) -> Result<Self, Stop> {
+        let end = End::find(view)?.ok_or(Rejection::TruncatedZip)?;
         if end.count > MOST_ENTRIES || end.size > longest {
             let (count, size) = (end.count, end.size);
             return Err(damaged(format!(
@@ -102,7 +102,7 @@ impl Directory {
                 MEMBER_MAGIC,
             )
         {
-            return Err(Refusal::TruncatedZip.into());
+            return Err(Rejection::TruncatedZip.into());
         }
         let size = usize::try_from(end.size).map_err(|_| damaged("its directory is too large"))?;
         let bytes =
@@ -133,7 +133,7 @@ impl Directory {
 
 impl End {
     /// Finds the end record, backwards from the end of the file; `None` if there is none.
-    fn find(view: &mut View<'_>) -> Result<Option<Self>, Stop> {
+    fn find(view: &mut BoundedReader<'_>) -> Result<Option<Self>, Stop> {
         // Nearly no archive has a comment, so the last kilobyte is tried first.
         for length in [1024, END_SIZE + LONGEST_COMMENT] {
             let start = view.size().saturating_sub(length as u64);
@@ -153,7 +153,7 @@ impl End {
         Ok(None)
     }
 
-    fn parse(view: &mut View<'_>, record: &[u8], at: u64) -> Result<Self, Stop> {
+    fn parse(view: &mut BoundedReader<'_>, record: &[u8], at: u64) -> Result<Self, Stop> {
         let short = |offset| little_u16(record, offset).unwrap_or(u16::MAX);
         let long = |offset| little_u32(record, offset).unwrap_or(u32::MAX);
         let (this_volume, directory_volume) = (short(4), short(6));
@@ -162,13 +162,13 @@ impl End {
             return Ok(end);
         }
         if this_volume != 0 || directory_volume != 0 {
-            return Err(Refusal::SplitZip.into());
+            return Err(Rejection::SplitZip.into());
         }
         Ok(Self { count: short(10).into(), size: long(12).into(), offset: long(16).into(), at })
     }
 
     /// Reads the ZIP64 end record, which stands before the plain one.
-    fn parse_wide(view: &mut View<'_>, at: u64) -> Result<Option<Self>, Stop> {
+    fn parse_wide(view: &mut BoundedReader<'_>, at: u64) -> Result<Option<Self>, Stop> {
         let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE as u64) else { return Ok(None) };
         let locator = view.read(locator_at, LOCATOR64_SIZE)?;
         if !locator.starts_with(LOCATOR64_MAGIC) {
@@ -250,7 +250,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// Only those of the source.
-    pub(super) fn read(&self, view: &mut View<'_>, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, view: &mut BoundedReader<'_>, limit: usize) -> io::Result<Option<Vec<u8>>> {
         if self.is_encrypted() {
             return Ok(None);
         }
@@ -269,7 +269,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Views the content of a stored member; `None` if it is damaged or compressed.
-    pub(super) fn view<'v>(&self, view: &'v mut View<'_>) -> io::Result<Option<View<'v>>> {
+    pub(super) fn view<'v>(&self, view: &'v mut BoundedReader<'_>) -> io::Result<Option<BoundedReader<'v>>> {
         if !self.is_stored() {
             return Ok(None);
         }
@@ -278,7 +278,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Finds the content: the header before it repeats the name and has extra fields of its own length.
-    fn content_at(&self, view: &mut View<'_>) -> io::Result<Option<u64>> {
+    fn content_at(&self, view: &mut BoundedReader<'_>) -> io::Result<Option<u64>> {
         let header = view.read(self.header_at, MEMBER_HEADER_SIZE as usize)?;
         let (Some(name), Some(extra)) = (little_u16(&header, 26), little_u16(&header, 28)) else {
             return Ok(None);

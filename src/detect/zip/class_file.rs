@@ -1,6 +1,6 @@
 //! Owns what is read out of class files: the release they need and the names they refer to (JVMS §4).
 
-use super::super::view::{big_u16, big_u32};
+use super::super::bounded_reader::{big_u16, big_u32};
 
 const MAGIC: u32 = 0xcafe_babe;
 /// Class file version 45 is Java 1.1; the number of the release is 44 less.

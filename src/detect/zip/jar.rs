@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Seek};
 
+use super::super::bounded_reader::{BoundedReader, text};
 use super::super::facts::JarFacts;
-use super::super::refusal::Stop;
-use super::super::view::{View, text};
+use super::super::rejection::Stop;
 use super::archive::Directory;
 use super::class_file::ConstantPool;
 use super::manifest::Manifest;
@@ -12,7 +12,11 @@ use super::survey::Survey;
 use super::{Contents, sample, spring_boot};
 
 /// Reads the facts of a JAR that `main_class` starts.
-pub(super) fn detect(view: &mut View<'_>, contents: &Contents, main_class: String) -> io::Result<JarFacts> {
+pub(super) fn detect(
+    view: &mut BoundedReader<'_>,
+    contents: &Contents,
+    main_class: String,
+) -> io::Result<JarFacts> {
     let Contents { directory, survey, manifest, self_executing } = contents;
     let start_class = manifest.get("Start-Class").map(str::to_owned);
     let named: Vec<&str> =
@@ -76,7 +80,7 @@ pub fn class_path_jar<R: Read + Seek>(
     mut content: R,
     class: &str,
 ) -> io::Result<Option<ClassPathJar>> {
-    let mut view = View::new(&mut content, size);
+    let mut view = BoundedReader::new(&mut content, size);
     let contents = match Contents::read(&mut view, false) {
         Ok(contents) => contents,
         Err(Stop::Refused(_)) => return Ok(None),
@@ -97,7 +101,7 @@ fn library_names(directory: &Directory, survey: &Survey) -> Vec<String> {
 
 /// Finds some classes with a main method, for a JAR that names none.
 pub(super) fn main_class_candidates(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
     manifest: &Manifest,

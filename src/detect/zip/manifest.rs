@@ -1,6 +1,6 @@
 //! Owns the manifest of a JAR: the attributes of its main section (JAR File Specification, "JAR Manifest").
 
-use super::super::view::text;
+use super::super::bounded_reader::text;
 use percent_encoding::percent_decode_str;
 
 /// The main section of META-INF/MANIFEST.MF.

@@ -23,10 +23,10 @@ use archive::Directory;
 use manifest::Manifest;
 use survey::Survey;
 
-use super::defect::OtherZip;
+use super::bounded_reader::BoundedReader;
+use super::diagnosis::OtherZip;
 use super::facts::Kind;
-use super::refusal::{Refusal, Stop};
-use super::view::View;
+use super::rejection::{Rejection, Stop};
 
 /// Real manifests have some kilobytes, and some hundred with a long list of signatures.
 const LONGEST_MANIFEST: usize = 4 * 1024 * 1024;
@@ -53,11 +53,11 @@ pub(super) fn is_archive(head: &[u8]) -> bool {
 pub(super) fn detect(
     name: &str,
     head: &[u8],
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     main_class: Option<&str>,
 ) -> Result<Kind, Stop> {
     let contents = Contents::read(view, false).map_err(|stop| match stop {
-        Stop::Refused(Refusal::TruncatedZip) if head.starts_with(SPLIT_MAGIC) => Refusal::SplitZip.into(),
+        Stop::Refused(Rejection::TruncatedZip) if head.starts_with(SPLIT_MAGIC) => Rejection::SplitZip.into(),
         stop => stop,
     })?;
     decide(name, view, &contents, main_class)
@@ -71,15 +71,15 @@ pub(super) fn detect(
 pub(super) fn detect_behind(
     name: &str,
     is_script: bool,
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     main_class: Option<&str>,
 ) -> Result<Option<Kind>, Stop> {
     let named = has_ending(name, ".jar") || has_ending(name, ".war");
     let contents = match Contents::read(view, is_script) {
         Ok(contents) => contents,
         // What is named so and begins with a launch script is cut short; without one it never was an archive.
-        Err(Stop::Refused(refusal)) if named && (is_script || refusal != Refusal::TruncatedZip) => {
-            return Err(refusal.into());
+        Err(Stop::Refused(rejection)) if named && (is_script || rejection != Rejection::TruncatedZip) => {
+            return Err(rejection.into());
         }
         Err(Stop::Refused(_)) => return Ok(None),
         Err(stop) => return Err(stop),
@@ -92,16 +92,16 @@ pub(super) fn detect_behind(
 }
 
 impl Contents {
-    fn read(view: &mut View<'_>, self_executing: bool) -> Result<Self, Stop> {
+    fn read(view: &mut BoundedReader<'_>, self_executing: bool) -> Result<Self, Stop> {
         let directory = Directory::read(view)?;
         let survey = Survey::take(&directory);
         if survey.entries < directory.stated_count() {
             let (read, stated) = (survey.entries, directory.stated_count());
             let reason = format!("its directory states {stated} entries, but only {read} can be read");
-            return Err(Refusal::DamagedZip { reason }.into());
+            return Err(Rejection::DamagedZip { reason }.into());
         }
         if let Some(member) = survey.encrypted.clone() {
-            return Err(Refusal::EncryptedZip { member }.into());
+            return Err(Rejection::EncryptedZip { member }.into());
         }
         let manifest = match survey.manifest.and_then(|position| directory.entry(position)) {
             Some(entry) => {
@@ -109,7 +109,7 @@ impl Contents {
                     let name = entry.shown_name();
                     let reason =
                         format!("`{name}` cannot be read (Java reads members that are stored or deflated)");
-                    Refusal::DamagedZip { reason }
+                    Rejection::DamagedZip { reason }
                 };
                 Manifest::parse(&entry.read(view, LONGEST_MANIFEST)?.ok_or_else(unreadable)?)
             }
@@ -121,13 +121,14 @@ impl Contents {
 
 fn decide(
     name: &str,
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     contents: &Contents,
     main_class: Option<&str>,
 ) -> Result<Kind, Stop> {
     let survey = &contents.survey;
     let main_class = main_class.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned);
-    let jar = |view: &mut View<'_>, main_class| Ok(Kind::Jar(jar::detect(view, contents, main_class)?));
+    let jar =
+        |view: &mut BoundedReader<'_>, main_class| Ok(Kind::Jar(jar::detect(view, contents, main_class)?));
     match main_class {
         // Shaded JARs carry along descriptors of whatever was put into them; their name says what they are.
         Some(main_class) if has_ending(name, ".jar") => jar(view, main_class),
@@ -142,11 +143,11 @@ fn decide(
 }
 
 fn other(what: OtherZip) -> Stop {
-    Refusal::OtherZip { what }.into()
+    Rejection::OtherZip { what }.into()
 }
 
 /// Names an archive that nothing starts.
-fn refuse(name: &str, view: &mut View<'_>, contents: &Contents) -> io::Result<Stop> {
+fn refuse(name: &str, view: &mut BoundedReader<'_>, contents: &Contents) -> io::Result<Stop> {
     let Contents { directory, survey, manifest, .. } = contents;
     let what = if survey.files == 0 {
         OtherZip::Nothing
@@ -158,7 +159,7 @@ fn refuse(name: &str, view: &mut View<'_>, contents: &Contents) -> io::Result<St
         OtherZip::Wheel
     } else if !survey.classes.is_empty() {
         let candidates = jar::main_class_candidates(view, directory, survey, manifest)?;
-        return Ok(Refusal::LibraryJar { candidates }.into());
+        return Ok(Rejection::LibraryJar { candidates }.into());
     } else if survey.documentation {
         OtherZip::Javadoc
     } else if survey.sources > 0 {

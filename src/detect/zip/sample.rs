@@ -3,7 +3,7 @@
 
 use std::io::{self, Cursor};
 
-use super::super::view::View;
+use super::super::bounded_reader::BoundedReader;
 use super::archive::Directory;
 use super::class_file::{self, RELEASE_BYTES};
 use super::survey::Survey;
@@ -27,7 +27,7 @@ pub(super) fn spread(positions: &[u32], most: usize) -> impl Iterator<Item = u32
 /// Returns the highest release that a sample of the archive's own class files needs. Named classes, as main
 /// classes, are looked at in any case.
 pub(super) fn own_release(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
     named: &[&str],
@@ -42,7 +42,7 @@ pub(super) fn own_release(
 
 /// Returns the highest release that a few class files of a library need.
 pub(super) fn library_release(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
 ) -> io::Result<Option<u32>> {
@@ -51,7 +51,7 @@ pub(super) fn library_release(
 }
 
 fn highest_release(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     positions: impl Iterator<Item = u32>,
 ) -> io::Result<Option<u32>> {
@@ -107,10 +107,10 @@ impl Libraries {
     /// Opens one library and hands its content to `look`. Does nothing if it is damaged or the effort is used up.
     pub(super) fn open(
         &mut self,
-        view: &mut View<'_>,
+        view: &mut BoundedReader<'_>,
         directory: &Directory,
         position: u32,
-        look: &mut dyn FnMut(&mut View<'_>, &Directory, &Survey) -> io::Result<()>,
+        look: &mut dyn FnMut(&mut BoundedReader<'_>, &Directory, &Survey) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(entry) = directory.entry(position).filter(|_| self.left > 0) else { return Ok(()) };
         self.left -= 1;
@@ -126,13 +126,13 @@ impl Libraries {
         let Some(content) = entry.read(view, INFLATED_LIBRARY as usize)? else { return Ok(()) };
         self.inflatable -= (content.len() as u64).min(self.inflatable);
         let size = content.len() as u64;
-        look_inside(&mut View::new(&mut Cursor::new(content), size), look)
+        look_inside(&mut BoundedReader::new(&mut Cursor::new(content), size), look)
     }
 }
 
 fn look_inside(
-    view: &mut View<'_>,
-    look: &mut dyn FnMut(&mut View<'_>, &Directory, &Survey) -> io::Result<()>,
+    view: &mut BoundedReader<'_>,
+    look: &mut dyn FnMut(&mut BoundedReader<'_>, &Directory, &Survey) -> io::Result<()>,
 ) -> io::Result<()> {
     match Directory::read_inner(view)? {
         Some(directory) => {

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::super::bounded_reader::{BoundedReader, text};
 use super::super::facts::SpringBootFacts;
-use super::super::view::{View, text};
 use super::archive::Directory;
 use super::manifest::Manifest;
 use super::survey::Survey;
@@ -13,7 +13,7 @@ const MOST_LAYERS: usize = 127;
 
 /// Reads the marks; `None` for archives that Spring Boot did not make.
 pub(super) fn detect(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
     manifest: &Manifest,

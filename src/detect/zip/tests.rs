@@ -4,7 +4,7 @@ use ::zip::CompressionMethod;
 use ::zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::super::facts::{JarFacts, Kind, ServletApi, WarFacts};
-use super::super::{DetectError, DetectOptions, OtherZip, Refusal, detect};
+use super::super::{DetectError, DetectOptions, OtherZip, Rejection, detect};
 use super::class_file::class;
 
 /// Writes an archive; members whose names end with `.jar` are stored, as Spring Boot does.
@@ -30,16 +30,16 @@ fn archive_with(members: &[(&str, &[u8])], method: impl Fn(&str) -> CompressionM
     writer.finish().expect("finishes").into_inner()
 }
 
-fn look_with(name: &str, bytes: &[u8], main_class: Option<&str>) -> Result<Kind, Refusal> {
+fn look_with(name: &str, bytes: &[u8], main_class: Option<&str>) -> Result<Kind, Rejection> {
     let options = DetectOptions { main_class: main_class.map(str::to_owned) };
     match detect(name, bytes.len() as u64, Cursor::new(bytes), &options) {
         Ok(facts) => Ok(facts.kind),
-        Err(DetectError::Refused { refusal, .. }) => Err(refusal),
+        Err(DetectError::Refused { rejection, .. }) => Err(rejection),
         Err(error) => panic!("{error:?}"),
     }
 }
 
-fn look(name: &str, bytes: &[u8]) -> Result<Kind, Refusal> {
+fn look(name: &str, bytes: &[u8]) -> Result<Kind, Rejection> {
     look_with(name, bytes, None)
 }
 
@@ -57,8 +57,8 @@ fn war(members: &[(&str, &[u8])]) -> WarFacts {
     }
 }
 
-fn refusal(name: &str, members: &[(&str, &[u8])]) -> Refusal {
-    look(name, &archive(members)).expect_err("a refusal")
+fn rejection(name: &str, members: &[(&str, &[u8])]) -> Rejection {
+    look(name, &archive(members)).expect_err("a rejection")
 }
 
 const MANIFEST: &str = "META-INF/MANIFEST.MF";
@@ -145,7 +145,7 @@ fn a_spring_boot_jar() {
         for length in start + 30..whole.len() {
             assert_eq!(
                 look("app.jar", &whole[..length]),
-                Err(Refusal::TruncatedZip),
+                Err(Rejection::TruncatedZip),
                 "{length} of {}",
                 whole.len()
             );
@@ -236,8 +236,8 @@ fn an_executable_war_and_names() {
 
 #[test]
 fn other_archives_are_named() {
-    let what = |name: &str, members: &[(&str, &[u8])]| match refusal(name, members) {
-        Refusal::OtherZip { what } => what,
+    let what = |name: &str, members: &[(&str, &[u8])]| match rejection(name, members) {
+        Rejection::OtherZip { what } => what,
         other => panic!("{other:?}"),
     };
     assert_eq!(what("x.ear", &[("META-INF/application.xml", b""), ("shop.war", b"")]), OtherZip::Ear);
@@ -253,7 +253,7 @@ fn other_archives_are_named() {
 
 #[test]
 fn a_library_jar_lists_what_could_be_started() {
-    let refusal = refusal(
+    let rejection = rejection(
         "lib.jar",
         &[
             (MANIFEST, b"Manifest-Version: 1.0\n"),
@@ -261,8 +261,8 @@ fn a_library_jar_lists_what_could_be_started() {
             ("a/Tool.class", &class(8, &["main", "([Ljava/lang/String;)V"], &[])),
         ],
     );
-    assert_eq!(refusal, Refusal::LibraryJar { candidates: vec!["a.Tool".into()] });
-    let hints = refusal.hints();
+    assert_eq!(rejection, Rejection::LibraryJar { candidates: vec!["a.Tool".into()] });
+    let hints = rejection.hints();
     assert!(hints[0].contains("--main-class") && hints[1].contains("a.Tool"), "{hints:?}");
 }
 
@@ -280,7 +280,7 @@ fn what_stands_around_an_archive() {
     // A launcher that is no script, but named as a JAR.
     assert_eq!(java("app.jar", &[&b"\x90\x90launcher"[..], &whole].concat()), Some(17));
     let named_otherwise = [&b"MZ launcher"[..], &whole].concat();
-    assert!(matches!(look("app.exe", &named_otherwise), Err(Refusal::ForeignProgram { .. })));
+    assert!(matches!(look("app.exe", &named_otherwise), Err(Rejection::ForeignProgram { .. })));
     // A script stays one, whatever its name, if there is nothing else in the file.
     assert!(matches!(look("run", b"#!/bin/sh\necho PK\n"), Ok(Kind::Script(_))));
 }
@@ -289,23 +289,26 @@ fn what_stands_around_an_archive() {
 fn cut_and_damaged_archives() {
     let whole = archive(&[(MANIFEST, MAIN), ("com/example/Main.class", &class(17, &[], &[]))]);
     for length in [10, 100, whole.len() / 2, whole.len() - 1] {
-        assert_eq!(look("app.jar", &whole[..length]), Err(Refusal::TruncatedZip), "{length}");
+        assert_eq!(look("app.jar", &whole[..length]), Err(Rejection::TruncatedZip), "{length}");
     }
-    assert!(matches!(look("app.jar", &whole[40..]), Err(Refusal::DamagedZip { .. })), "the front is missing");
+    assert!(
+        matches!(look("app.jar", &whole[40..]), Err(Rejection::DamagedZip { .. })),
+        "the front is missing"
+    );
     let mut counted = whole.clone();
     let end = counted.len() - 22;
     counted[end + 10] = 200;
-    assert!(matches!(look("app.jar", &counted), Err(Refusal::DamagedZip { .. })));
+    assert!(matches!(look("app.jar", &counted), Err(Rejection::DamagedZip { .. })));
     let mut split = whole.clone();
     split[end + 4] = 3;
-    assert_eq!(look("app.jar", &split), Err(Refusal::SplitZip));
+    assert_eq!(look("app.jar", &split), Err(Rejection::SplitZip));
     let mut encrypted = whole.clone();
     let entry = encrypted.windows(4).position(|window| window == b"PK\x01\x02").expect("a directory");
     encrypted[entry + 8] |= 1;
-    assert_eq!(look("app.jar", &encrypted), Err(Refusal::EncryptedZip { member: MANIFEST.into() }));
+    assert_eq!(look("app.jar", &encrypted), Err(Rejection::EncryptedZip { member: MANIFEST.into() }));
     let mut method = whole;
     method[entry + 10] = 12;
-    let Err(Refusal::DamagedZip { reason }) = look("app.jar", &method) else { panic!("readable") };
+    let Err(Rejection::DamagedZip { reason }) = look("app.jar", &method) else { panic!("readable") };
     assert!(reason.contains(MANIFEST), "{reason}");
 }
 
@@ -322,7 +325,7 @@ fn absurd_numbers_are_refused_before_anything_is_allocated() {
     end.extend([1, 0, 0, 0]);
     end.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
     let bytes = [&b"PK\x03\x04"[..], &end].concat();
-    let Err(Refusal::DamagedZip { reason }) = look("app.jar", &bytes) else { panic!("accepted") };
+    let Err(Rejection::DamagedZip { reason }) = look("app.jar", &bytes) else { panic!("accepted") };
     assert!(reason.contains("believable"), "{reason}");
 }
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use super::super::bounded_reader::{BoundedReader, holds, text};
 use super::super::facts::{ServletApi, WarFacts};
-use super::super::view::{View, holds, text};
 use super::archive::Directory;
 use super::class_file::ConstantPool;
 use super::survey::Survey;
@@ -41,7 +41,7 @@ const TELLING: &[&str] = &[
 
 /// Reads the facts of a WAR.
 pub(super) fn detect(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     contents: &Contents,
     main_class: Option<String>,
 ) -> io::Result<WarFacts> {
@@ -138,7 +138,7 @@ fn package_name(api: ServletApi) -> &'static str {
 }
 
 fn ask_own_classes(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
 ) -> io::Result<Option<Verdict>> {
@@ -148,7 +148,7 @@ fn ask_own_classes(
 
 /// Counts the references of a sample of classes, those with telling names first.
 fn count_references(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
     most: usize,
@@ -202,7 +202,7 @@ fn is_telling(name: &[u8]) -> bool {
 /// Puts class references and everything else together.
 fn judge(
     by_classes: Option<Verdict>,
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
 ) -> io::Result<Option<Verdict>> {
@@ -229,7 +229,7 @@ fn judge(
 }
 
 fn ask_descriptor(
-    view: &mut View<'_>,
+    view: &mut BoundedReader<'_>,
     directory: &Directory,
     survey: &Survey,
 ) -> io::Result<Option<Verdict>> {
@@ -259,7 +259,11 @@ fn namespace(xml: &[u8]) -> Option<ServletApi> {
     }
 }
 
-fn ask_pages(view: &mut View<'_>, directory: &Directory, survey: &Survey) -> io::Result<Option<Verdict>> {
+fn ask_pages(
+    view: &mut BoundedReader<'_>,
+    directory: &Directory,
+    survey: &Survey,
+) -> io::Result<Option<Verdict>> {
     for entry in survey.pages.iter().filter_map(|position| directory.entry(*position)) {
         let Some(bytes) = entry.read(view, LONGEST_PAGE)? else { continue };
         let jakarta = holds(&bytes, b"jakarta.servlet.") || holds(&bytes, b"jakarta.tags.");

@@ -1,4 +1,4 @@
-//! Owns bounded reading: every byte this room looks at comes through a [`View`], which never reads past its end
+//! Owns bounded reading: every byte this room looks at comes through a [`BoundedReader`], which never reads past its end
 //! and never allocates more than the caller's own limit, whatever the file states.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,13 +9,13 @@ pub(super) trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
 
 /// A range of a source: the whole file, or a stored member of an archive.
-pub(super) struct View<'a> {
+pub(super) struct BoundedReader<'a> {
     source: &'a mut dyn Source,
     start: u64,
     size: u64,
 }
 
-impl<'a> View<'a> {
+impl<'a> BoundedReader<'a> {
     /// Views the first `size` bytes of a source.
     pub(super) fn new(source: &'a mut dyn Source, size: u64) -> Self {
         Self { source, start: 0, size }
@@ -52,10 +52,10 @@ impl<'a> View<'a> {
     }
 
     /// Views a part of this view; `None` if it does not lie inside.
-    pub(super) fn part(&mut self, offset: u64, size: u64) -> Option<View<'_>> {
+    pub(super) fn part(&mut self, offset: u64, size: u64) -> Option<BoundedReader<'_>> {
         let start = self.start.checked_add(offset)?;
         self.contains(offset, size).then_some(())?;
-        Some(View { source: &mut *self.source, start, size })
+        Some(BoundedReader { source: &mut *self.source, start, size })
     }
 
     /// Streams the bytes from `offset`, at most `count` and never past the view's end.
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn reads_stop_at_the_end_of_the_view() {
         let mut source = Cursor::new(b"0123456789".to_vec());
-        let mut whole = View::new(&mut source, 10);
+        let mut whole = BoundedReader::new(&mut source, 10);
         assert_eq!(whole.read(8, 100).expect("reads"), b"89");
         assert_eq!(whole.read(u64::MAX, 100).expect("reads"), b"");
         assert_eq!(whole.read_exact(8, 3).expect("reads"), None);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_file_shorter_than_stated_is_an_error() {
         let mut source = Cursor::new(b"0123".to_vec());
-        let error = View::new(&mut source, 10).read(0, 10).expect_err("short");
+        let error = BoundedReader::new(&mut source, 10).read(0, 10).expect_err("short");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 

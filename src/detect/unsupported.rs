@@ -2,24 +2,24 @@
 //!
 //! Knows files by their first bytes; must not refuse what could be packaged.
 
-use super::refusal::{Refusal, Stop};
+use super::bounded_reader::{BoundedReader, array, big_u32, holds, little_u16, little_u32, text};
+use super::rejection::{Rejection, Stop};
 use super::source_tree::container_image;
-use super::view::{View, array, big_u32, holds, little_u16, little_u32, text};
 
 /// What a server said may be shown up to this many characters.
 const LONGEST_QUOTE: usize = 80;
 
 /// Names what the file is. `head` is its beginning, up to 4 KiB.
-pub(super) fn refuse(name: &str, head: &[u8], view: &mut View<'_>) -> Stop {
-    if let Some(refusal) = program(head).or_else(|| class_file(head)).or_else(|| error_page(head)) {
-        return refusal.into();
+pub(super) fn refuse(name: &str, head: &[u8], view: &mut BoundedReader<'_>) -> Stop {
+    if let Some(rejection) = program(head).or_else(|| class_file(head)).or_else(|| error_page(head)) {
+        return rejection.into();
     }
     if holds(head.get(257..263).unwrap_or_default(), b"ustar") {
         return match tar_names(view) {
             Err(error) => error.into(),
             Ok(names) => match container_image(names.iter().map(String::as_str)) {
-                Some(format) => Refusal::ContainerImage { format }.into(),
-                None => Refusal::Archive { what: "a tar archive" }.into(),
+                Some(format) => Rejection::ContainerImage { format }.into(),
+                None => Rejection::Archive { what: "a tar archive" }.into(),
             },
         };
     }
@@ -27,9 +27,9 @@ pub(super) fn refuse(name: &str, head: &[u8], view: &mut View<'_>) -> Stop {
 }
 
 /// Names a program of another operating system.
-pub(super) fn program(head: &[u8]) -> Option<Refusal> {
+pub(super) fn program(head: &[u8]) -> Option<Rejection> {
     let what = match head.get(..4)? {
-        _ if head.starts_with(b"MZqFpD=") => return Some(Refusal::PortableExecutable),
+        _ if head.starts_with(b"MZqFpD=") => return Some(Rejection::PortableExecutable),
         [b'M', b'Z', ..] => windows_program(head),
         [0xfe, 0xed, 0xfa, 0xce | 0xcf] => "a macOS program (Mach-O)".to_owned(),
         [0xce | 0xcf, 0xfa, 0xed, 0xfe] => mac_program(head),
@@ -41,7 +41,7 @@ pub(super) fn program(head: &[u8]) -> Option<Refusal> {
         [0xbe | 0xbf, 0xba, 0xfe, 0xca] => "a macOS universal program (Mach-O)".to_owned(),
         _ => return None,
     };
-    Some(Refusal::ForeignProgram { what })
+    Some(Rejection::ForeignProgram { what })
 }
 
 fn windows_program(head: &[u8]) -> String {
@@ -74,13 +74,13 @@ fn mac_program(head: &[u8]) -> String {
     format!("a macOS program (Mach-O, {processor})")
 }
 
-fn class_file(head: &[u8]) -> Option<Refusal> {
+fn class_file(head: &[u8]) -> Option<Rejection> {
     let java = super::zip::class_file::release(head)?;
-    Some(Refusal::ClassFile { java })
+    Some(Rejection::ClassFile { java })
 }
 
 /// Recognises what servers send in place of a file: HTML, XML and JSON.
-fn error_page(head: &[u8]) -> Option<Refusal> {
+fn error_page(head: &[u8]) -> Option<Rejection> {
     let page = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head));
     let page = page.trim_start();
     let lower: String = page.chars().take(512).collect::<String>().to_ascii_lowercase();
@@ -97,7 +97,7 @@ fn error_page(head: &[u8]) -> Option<Refusal> {
         return None;
     };
     let says = content_of(page, element).unwrap_or(page);
-    Some(Refusal::ErrorPage { format, says: quote(says) })
+    Some(Rejection::ErrorPage { format, says: quote(says) })
 }
 
 fn is_json(beginning: &str) -> bool {
@@ -127,10 +127,10 @@ fn quote(says: &str) -> String {
 }
 
 /// Names files by their first bytes.
-fn signature(head: &[u8]) -> Option<Refusal> {
-    let archive = |what| Refusal::Archive { what };
-    let other = |what: &str| Refusal::Other { what: what.to_owned() };
-    let known: [(&[u8], Refusal); 29] = [
+fn signature(head: &[u8]) -> Option<Rejection> {
+    let archive = |what| Rejection::Archive { what };
+    let other = |what: &str| Rejection::Other { what: what.to_owned() };
+    let known: [(&[u8], Rejection); 29] = [
         (b"\x1f\x8b", archive("a gzip file")),
         (b"\xfd7zXZ\0", archive("an xz file")),
         (b"\x28\xb5\x2f\xfd", archive("a Zstandard file")),
@@ -139,11 +139,11 @@ fn signature(head: &[u8]) -> Option<Refusal> {
         (b"Rar!\x1a\x07", archive("a RAR archive")),
         (b"\x04\x22\x4d\x18", archive("an LZ4 file")),
         (b"MSCF", archive("a Windows cabinet")),
-        (b"xar!", Refusal::ForeignProgram { what: "a macOS installer package".into() }),
-        (b"\xd0\xcf\x11\xe0", Refusal::ForeignProgram { what: "a Windows installer (MSI)".into() }),
-        (b"!<arch>\ndebian-binary", Refusal::Package { format: "a Debian" }),
-        (b"\xed\xab\xee\xdb", Refusal::Package { format: "an RPM" }),
-        (b"hsqs", Refusal::Package { format: "a snap (squashfs)" }),
+        (b"xar!", Rejection::ForeignProgram { what: "a macOS installer package".into() }),
+        (b"\xd0\xcf\x11\xe0", Rejection::ForeignProgram { what: "a Windows installer (MSI)".into() }),
+        (b"!<arch>\ndebian-binary", Rejection::Package { format: "a Debian" }),
+        (b"\xed\xab\xee\xdb", Rejection::Package { format: "an RPM" }),
+        (b"hsqs", Rejection::Package { format: "a snap (squashfs)" }),
         (b"!<arch>\n", other("a static library (ar)")),
         (b"\0asm", other("a WebAssembly module")),
         (b"BC\xc0\xde", other("LLVM bitcode")),
@@ -164,15 +164,15 @@ fn signature(head: &[u8]) -> Option<Refusal> {
     if head.starts_with(b"version https://git-lfs.github.com/spec/") {
         return Some(git_lfs(head));
     }
-    known.into_iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, refusal)| refusal)
+    known.into_iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, rejection)| rejection)
 }
 
-fn git_lfs(head: &[u8]) -> Refusal {
+fn git_lfs(head: &[u8]) -> Rejection {
     let size = head.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"size "));
-    Refusal::GitLfsPointer { size: quote(&text(size.unwrap_or(b"unknown"))) }
+    Rejection::GitLfsPointer { size: quote(&text(size.unwrap_or(b"unknown"))) }
 }
 
-fn plain_text(name: &str, head: &[u8]) -> Option<Refusal> {
+fn plain_text(name: &str, head: &[u8]) -> Option<Rejection> {
     let name = name.to_ascii_lowercase();
     let marked = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
     let valid = match std::str::from_utf8(head) {
@@ -185,21 +185,21 @@ fn plain_text(name: &str, head: &[u8]) -> Option<Refusal> {
         return None;
     }
     match [".bat", ".cmd", ".ps1"].iter().any(|ending| name.ends_with(ending)) {
-        true => Some(Refusal::ForeignProgram { what: "a Windows script".into() }),
-        false => Some(Refusal::Text),
+        true => Some(Rejection::ForeignProgram { what: "a Windows script".into() }),
+        false => Some(Rejection::Text),
     }
 }
 
-fn unknown(head: &[u8]) -> Refusal {
+fn unknown(head: &[u8]) -> Rejection {
     if let Some(kind) = infer::get(head) {
-        return Refusal::Other { what: format!("a file of type {}", kind.mime_type()) };
+        return Rejection::Other { what: format!("a file of type {}", kind.mime_type()) };
     }
     let beginning: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Refusal::Unknown { beginning: beginning.join(" ") }
+    Rejection::Unknown { beginning: beginning.join(" ") }
 }
 
 /// Reads the top-level names of a tar archive, as far as its first hundreds of members tell.
-fn tar_names(view: &mut View<'_>) -> std::io::Result<Vec<String>> {
+fn tar_names(view: &mut BoundedReader<'_>) -> std::io::Result<Vec<String>> {
     const MOST_MEMBERS: usize = 512;
     let mut names = Vec::new();
     let mut at = 0u64;

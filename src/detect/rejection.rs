@@ -1,10 +1,10 @@
-//! Owns the refusal: what a file that cannot be packaged really is, and the way out.
+//! Owns the rejection: what a file that cannot be packaged really is, and the way out.
 //!
-//! Must not look into files; the modules that do say which refusal it is.
+//! Must not look into files; the modules that do say which rejection it is.
 
 use std::io;
 
-use super::defect::{ElfNoProgram, OtherZip, ScriptDefect};
+use super::diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 use crate::diagnostic::{Diagnostic, FailureKind};
 
 /// Why an artifact has no facts.
@@ -20,12 +20,12 @@ pub enum DetectError {
         source: io::Error,
     },
     /// It is nothing that can be packaged.
-    #[error("`{name}` is {refusal}")]
+    #[error("`{name}` is {rejection}")]
     Refused {
         /// The artifact's name.
         name: String,
         /// What it is instead.
-        refusal: Refusal,
+        rejection: Rejection,
     },
 }
 
@@ -43,7 +43,7 @@ impl Diagnostic for DetectError {
                 vec!["the file became shorter while it was read: wait until it is completely written".into()]
             }
             Self::Read { .. } => Vec::new(),
-            Self::Refused { refusal, .. } => refusal.hints(),
+            Self::Refused { rejection, .. } => rejection.hints(),
         }
     }
 }
@@ -51,7 +51,7 @@ impl Diagnostic for DetectError {
 /// What a file is that cannot be packaged. As text it completes the sentence "`name` is …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum Rejection {
     /// No bytes at all.
     #[error("empty (0 bytes)")]
     Empty,
@@ -191,7 +191,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl Rejection {
     /// What the user can do next.
     pub(super) fn hints(&self) -> Vec<String> {
         let hint = match self {
@@ -260,15 +260,15 @@ pub(super) enum Stop {
     /// The source cannot be read.
     Read(io::Error),
     /// It is nothing that can be packaged.
-    Refused(Refusal),
+    Refused(Rejection),
 }
 
 impl Stop {
     pub(super) fn named(self, name: &str) -> DetectError {
-        let name = super::view::text(name.as_bytes());
+        let name = super::bounded_reader::text(name.as_bytes());
         match self {
             Self::Read(source) => DetectError::Read { name, source },
-            Self::Refused(refusal) => DetectError::Refused { name, refusal },
+            Self::Refused(rejection) => DetectError::Refused { name, rejection },
         }
     }
 }
@@ -279,8 +279,8 @@ impl From<io::Error> for Stop {
     }
 }
 
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
     }
 }
