@@ -115,7 +115,7 @@ pub(super) async fn build(
     overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
     let replaced = removal::replaced(request, wanted, &prepared).await?;
-    let built = carry_out(request, wanted, prepared, plan, session).await;
+    let built = execute(request, wanted, prepared, plan, session).await;
     if let Some(replaced) = replaced.filter(|_| built.is_ok()) {
         replaced.remove(session).await;
     }
@@ -127,7 +127,7 @@ pub(super) async fn build(
     built
 }
 
-async fn carry_out(
+async fn execute(
     request: &Request,
     wanted: &SourceBuildRequest,
     prepared: PreparedSource,

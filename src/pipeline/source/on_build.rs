@@ -93,7 +93,7 @@ pub(super) fn decide(
         Some(_) => Some(Assemble::OfSources),
         None => place("assemble").map(Assemble::OfImage),
     };
-    let on_build = OnBuild::decide(&Given {
+    let on_build = OnBuild::plan(&Given {
         image: &base.name,
         config: &base.config,
         tree: &tree,

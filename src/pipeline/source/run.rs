@@ -23,7 +23,7 @@ use crate::session::Session;
 use crate::source_build::SourceBuildRequest;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
 use crate::source_build::incremental::{SaveError, SavedArtifacts};
-use crate::source_build::on_build::{OnBuild, OnBuildRun, carry_out};
+use crate::source_build::on_build::{OnBuild, OnBuildRun, execute};
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::store::BaseImage;
@@ -101,7 +101,7 @@ impl SourceWork<'_> {
         let kept = self.kept().await;
         let assembled = match &self.prepared.on_build {
             Some(on_build) => {
-                carry_out(engine, self.on_build_run(on_build, image, limits, caches), events).await?
+                execute(engine, self.on_build_run(on_build, image, limits, caches), events).await?
             }
             None => {
                 let saved = self.saved(kept.as_ref()).await;

@@ -4,7 +4,7 @@
 //! weighed (`parse-dockerfile`, `dockerfile-parser`): an instruction by itself is one line here, and what is hard in it,
 //! words and variables, they leave to whoever calls them. Must not know the sources.
 
-use super::words::{Variables, expand, split};
+use super::lexer::{Variables, expand, split};
 
 /// One instruction; variables are replaced where Docker replaces them.
 #[derive(Clone, Debug, PartialEq, Eq)]

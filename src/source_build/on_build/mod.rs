@@ -3,16 +3,16 @@
 //! A daemon keeps instructions as text for whoever builds on an image; S2I hands them to a `docker build`. Here they are
 //! carried out by b2i on any engine, so that the sandbox does it too, and what is not carried out exactly ends the build
 //! before anything runs. `instruction` and `words` read, `decide` turns all of them into steps and a config, `copy`
-//! finds what of the sources goes where, `carry_out` works on an engine.
+//! finds what of the sources goes where, `execute` works on an engine.
 
-mod carry_out;
 mod copy;
-mod decide;
+mod execute;
 mod instruction;
-mod words;
+mod lexer;
+mod plan;
 
-pub use carry_out::{OnBuildRun, carry_out};
-pub use decide::{Assemble, Given, entry_script};
+pub use execute::{OnBuildRun, execute};
+pub use plan::{Assemble, Given, entry_script};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImagePath};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::copy::{Wanted, joined, select};
 use super::instruction::{Command, Instruction, read};
-use super::words::Variables;
+use super::lexer::Variables;
 use super::{OnBuild, OnBuildError, RunStep, Step};
 use crate::image::{ConfigEdits, ImageConfig, ImagePath};
 use crate::source_build::source::{SourceTree, TreeEntryKind};
@@ -53,7 +53,7 @@ impl OnBuild {
     ///
     /// # Errors
     /// [`OnBuildError::Refused`] with the first instruction that is not carried out.
-    pub fn decide(given: &Given<'_>) -> Result<Self, OnBuildError> {
+    pub fn plan(given: &Given<'_>) -> Result<Self, OnBuildError> {
         let mut state = State::new(given);
         for instruction in given.config.list("OnBuild") {
             state.follow(&instruction).map_err(|reason| OnBuildError::Refused {
@@ -251,7 +251,7 @@ mod tests {
         }});
         let config = ImageConfig::parse(config.to_string().as_bytes()).expect("valid");
         let environment = [("WINS".to_owned(), "user".to_owned())];
-        OnBuild::decide(&Given {
+        OnBuild::plan(&Given {
             image: "team/builder:1",
             config: &config,
             tree,

@@ -41,7 +41,7 @@ pub struct OnBuildRun<'a> {
 ///
 /// # Errors
 /// [`RunError`]; the container is then removed.
-pub async fn carry_out<E: Engine>(
+pub async fn execute<E: Engine>(
     engine: &E,
     run: OnBuildRun<'_>,
     events: &Events,
