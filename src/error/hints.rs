@@ -75,7 +75,10 @@ fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
     hints.push(match archive {
         Some(path) => {
             let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
-            format!("the image is written; a daemon takes it with `{}`", crate::image::words::quote(&words))
+            format!(
+                "the image is written; a daemon takes it with `{}`",
+                crate::image::shell_words::quote(&words)
+            )
         }
         None => "the image is written; a daemon runs it with `--output docker --run`".into(),
     });

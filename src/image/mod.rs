@@ -11,8 +11,8 @@ pub mod manifest;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub mod shell_words;
 pub mod signal;
-pub mod words;
 
 pub use config::{ConfigEdits, ImageConfig};
 pub use descriptor::{DescribedPlatform, Descriptor};

@@ -11,7 +11,7 @@ use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::builder::{Selection, Template};
 use crate::detect::facts::Kind;
 use crate::image::ConfigEdits;
-use crate::image::words;
+use crate::image::shell_words;
 use crate::input::Origin;
 use crate::request::{ImageRequest, Request};
 
@@ -69,7 +69,7 @@ pub(super) fn apply_wanted(
         if wanted.env.iter().any(|(name, _)| name == ARGS) {
             return Err(PlanError::ArgsTwice);
         }
-        set_env(&mut edits.env, &[(ARGS.into(), words::quote(args))]);
+        set_env(&mut edits.env, &[(ARGS.into(), shell_words::quote(args))]);
     }
     edits.exposed_ports.extend(wanted.ports.clone());
     let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);

@@ -80,7 +80,7 @@ fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {
     let image = &stage.image;
     line("created", &image.edits.created);
     if let Some(entrypoint) = &image.edits.entrypoint {
-        line("entrypoint", &crate::image::words::quote(entrypoint));
+        line("entrypoint", &crate::image::shell_words::quote(entrypoint));
     }
     if let Some(cmd) = &image.later_cmd {
         let words: Vec<String> = cmd.iter().map(ToString::to_string).collect();

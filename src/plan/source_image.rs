@@ -13,7 +13,7 @@ use super::{
     SourceStage, Stage,
 };
 use crate::builder::Template;
-use crate::image::{ConfigEdits, ImagePath, words};
+use crate::image::{ConfigEdits, ImagePath, shell_words};
 use crate::request::Request;
 use crate::source_build::SourceBuildRequest;
 
@@ -128,7 +128,7 @@ fn planned_image(
     }
     edits.reset_on_build = true;
     edits.created = rfc3339(date)?;
-    edits.history = format!("b2i: {}", words::quote(&[&source.source.name]));
+    edits.history = format!("b2i: {}", shell_words::quote(&[&source.source.name]));
     set_env(&mut edits.env, &source.environment);
     edits.labels.extend(labels(request, source, wanted, &edits.created));
     let later_labels = vec![

@@ -2,7 +2,7 @@
 //! the memory that the launcher takes is enough.
 #![no_main]
 
-use b2i::image::words::{quote, split};
+use b2i::image::shell_words::{quote, split};
 use libfuzzer_sys::fuzz_target;
 
 mod system;

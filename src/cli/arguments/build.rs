@@ -191,7 +191,7 @@ fn entrypoint(text: &str) -> Result<Entrypoint, String> {
     let words = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|error| format!("not a JSON list of strings: {error}"))?
     } else {
-        crate::image::words::split(text).map_err(|error| error.to_string())?
+        crate::image::shell_words::split(text).map_err(|error| error.to_string())?
     };
     match words.first().map(String::as_str) {
         None | Some("") => Err("it names no program".into()),

@@ -10,7 +10,7 @@ use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::diagnostic::FailureKind;
-use crate::image::words;
+use crate::image::shell_words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
 use crate::request::Output;
 use crate::session::Session;
@@ -96,7 +96,7 @@ fn print_context(format: Format, written: &WrittenContext, context: &Context) ->
         command.extend(["-t".into(), tag.familiar()]);
     }
     command.push(directory.to_string_lossy().into_owned());
-    context.printer.note(&format!("Build it: {}", printable(&words::quote(&command))));
+    context.printer.note(&format!("Build it: {}", printable(&shell_words::quote(&command))));
     Ok(())
 }
 
@@ -118,10 +118,13 @@ fn next_step(built: &Built) -> Option<String> {
             command.extend(["-p".into(), format!("{number}:{published}")]);
         }
         command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
-        return Some(format!("Run it: {}", printable(&words::quote(&command))));
+        return Some(format!("Run it: {}", printable(&shell_words::quote(&command))));
     }
     let (path, program) = archive?;
-    Some(format!("Load it: {}", printable(&words::quote(&[program, "load", "-i", &path.to_string_lossy()]))))
+    Some(format!(
+        "Load it: {}",
+        printable(&shell_words::quote(&[program, "load", "-i", &path.to_string_lossy()]))
+    ))
 }
 
 /// Starts the result; b2i ends as the program ends.

@@ -50,7 +50,7 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             let files = create(name, base.as_ref(), directory, &session, &mut runtime)?;
             context.progress.finish();
             context.printer.data(&files)?;
-            let directory = crate::image::words::quote(&[directory.to_string_lossy()]);
+            let directory = crate::image::shell_words::quote(&[directory.to_string_lossy()]);
             context.printer.note(&format!("Build and test it: make -C {} test", printable(&directory)));
             Ok(())
         }
@@ -60,7 +60,7 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             let paths =
                 files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy())));
             context.printer.data(&paths.collect::<String>())?;
-            let directory = crate::image::words::quote(&[directory.to_string_lossy()]);
+            let directory = crate::image::shell_words::quote(&[directory.to_string_lossy()]);
             context
                 .printer
                 .note(&format!("Build it: docker build -t {} {directory}", name.replace(':', "-")));

@@ -16,7 +16,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::image::ImageReference;
-use crate::image::words;
+use crate::image::shell_words;
 use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
 
 /// A text that is not a value of the kind that is asked for.
@@ -192,10 +192,10 @@ impl fmt::Display for BuilderName {
 pub struct Words(pub Vec<String>);
 
 impl FromStr for Words {
-    type Err = words::UnclosedQuote;
+    type Err = shell_words::UnclosedQuote;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        words::split(text).map(Self)
+        shell_words::split(text).map(Self)
     }
 }
 

@@ -160,7 +160,7 @@ fn previous_build(
         line(out, &format!("USER {}", word("the user", &source.user)?));
     }
     // Half of what a script says that fails is nothing, and so is what is no tar: then the build begins anew.
-    let script = crate::image::words::quote(&[script.path.as_str()]);
+    let script = crate::image::shell_words::quote(&[script.path.as_str()]);
     let shell = format!(
         "mkdir {SAVED} && {{ {script} >{SAVED}.tar && tar -C {SAVED} -xf {SAVED}.tar || \
          {{ rm -rf {SAVED} && mkdir {SAVED}; }}; }}"
