@@ -3,7 +3,7 @@
 //! Sees the first bytes and the name only, so that an archive can be searched in one pass. Must not choose; the
 //! room of input compares the candidates.
 
-use super::{elf, foreign, script};
+use super::{elf, script, unsupported};
 
 /// A file that could be the artifact of the archive it lies in. Compares by [`Strength`] first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

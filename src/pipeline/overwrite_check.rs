@@ -18,7 +18,7 @@ pub(crate) fn check<'a>(
     request: &Request,
     outputs: impl IntoIterator<Item = &'a Output>,
 ) -> Result<(), Error> {
-    let read: Vec<PathBuf> = read_files(request).into_iter().map(place).collect();
+    let read: Vec<PathBuf> = read_files(request).into_iter().map(canonical_path).collect();
     for output in outputs {
         // A layout is added to what is in its directory, and replaces no file.
         if let Output::DockerArchive { path } | Output::OciArchive { path } = output

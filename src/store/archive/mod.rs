@@ -6,8 +6,8 @@
 //! Source: Docker image spec v1.2 "Combined Image JSON + Filesystem Changeset Format"; OCI image spec v1.1
 //! "image-layout.md".
 
-mod excerpt;
-mod forms;
+mod filter;
+mod format;
 mod source;
 pub(crate) mod tar_index;
 mod tar_writer;
@@ -21,8 +21,8 @@ use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::Digest;
 use crate::image::config::InvalidConfig;
 
-pub(crate) use excerpt::{Excerpt, TarEntry, entries as tar_entries};
-pub(crate) use forms::Form;
+pub(crate) use filter::{Excerpt, TarEntry, entries as tar_entries};
+pub(crate) use format::Form;
 pub use source::{DockerArchive, ReadArchiveError};
 pub use tar_index::InvalidTar;
 pub(crate) use tar_index::{Extent, TarIndex};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::forms::{NEW_LAYER, blob};
+use super::format::{NEW_LAYER, blob};
 use super::*;
 use crate::image::layer::WrittenLayer;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};

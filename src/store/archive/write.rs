@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::excerpt::Excerpt;
-use super::forms::{Archive, Form, NEW_LAYER};
+use super::filter::Excerpt;
+use super::format::{Archive, Form, NEW_LAYER};
 use super::{ArchiveError, LayerFile};
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::WrittenLayer;

@@ -13,7 +13,7 @@ mod directory;
 mod error;
 mod image;
 mod index;
-mod several;
+mod index_writer;
 mod source;
 mod store;
 
@@ -29,7 +29,9 @@ pub use copy::{CopyOptions, archive_layout, copy_to_layout};
 pub use directory::write_layout;
 pub use error::LayoutError;
 pub use image::LayoutImage;
-pub use several::{LayoutIndexImage, WrittenLayoutIndex, write_layout_index, write_layout_index_archive};
+pub use index_writer::{
+    LayoutIndexImage, WrittenLayoutIndex, write_layout_index, write_layout_index_archive,
+};
 pub use source::{Layout, LayoutReference};
 
 /// Annotation that names an image in a layout: its tag, as skopeo, umoci and BuildKit write it.

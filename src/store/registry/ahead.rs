@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::content::{Content, Uploaded};
 use super::error::RegistryError;
+use super::push::{Early, Target};
 use super::reader::Reader;
 use super::session::Session;
-use super::target::{Early, Target};
 use crate::store::LayerBlob;
 
 /// How often it is looked how fast the upload is.

@@ -17,10 +17,10 @@ use serde::Deserialize;
 use url::Url;
 use url::form_urlencoded;
 
-use super::answer::{BodyError, message, read_body};
 use super::challenge::Challenge;
 use super::error::{Identity, RequestError};
 use super::host::{Failed, Host, Payload};
+use super::response::{BodyError, message, read_body};
 use crate::network::{Retries, is_loopback, may_pass, retry_after, same_origin, shown_url};
 use crate::store::credentials::{Credentials, CredentialsError, find_credentials};
 

@@ -11,10 +11,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
 
-use super::answer::silent;
 use super::error::{RegistryError, RequestError};
 use super::repository::Repository;
 use super::request::{Answer, send};
+use super::response::silent;
 use crate::image::digest::DigestBuilder;
 use crate::image::{Descriptor, ManifestFormat};
 use crate::network::{Retries, describe, shown_url};

@@ -43,7 +43,7 @@ pub(super) fn parse(headers: &HeaderMap) -> Result<Challenge, String> {
             if scheme.eq_ignore_ascii_case("basic") {
                 found = Some(Challenge::Basic);
             }
-            schemes.push(super::answer::shown(&scheme));
+            schemes.push(super::response::shown(&scheme));
         }
     }
     found.ok_or_else(|| match schemes.as_slice() {

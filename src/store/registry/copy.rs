@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::Registries;
 use super::content::Progress;
 use super::error::RegistryError;
-use super::target::{Target, by_repository, elsewhere};
+use super::push::{Target, by_repository, elsewhere};
 use crate::events::Step;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Descriptor, Digest, ImageReference, Manifest};

@@ -15,9 +15,9 @@ use reqwest::{Client, Response};
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
-use super::answer::silent;
 use super::auth::Authority;
 use super::error::RequestError;
+use super::response::silent;
 use super::settings::{HostSettings, RegistrySettings};
 use crate::events::Events;
 use crate::network::{

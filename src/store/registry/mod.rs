@@ -7,7 +7,6 @@
 //! Source: OCI distribution spec v1.1; the distribution project's token authentication.
 
 mod ahead;
-mod answer;
 mod auth;
 mod blob;
 mod challenge;
@@ -17,14 +16,15 @@ mod error;
 mod host;
 mod index;
 mod login;
+mod push;
 mod reader;
 mod repository;
 mod request;
+mod response;
 mod session;
 mod settings;
 mod sink;
 mod source;
-mod target;
 mod upload;
 
 use std::collections::HashMap;

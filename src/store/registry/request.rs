@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use url::Url;
 
-use super::answer::{BodyError, message, read_body};
 use super::auth::{Authorization, Scope};
 use super::challenge;
 use super::error::{Identity, RequestError};
 use super::host::{Delivered, Failed, Host, Message, Payload};
+use super::response::{BodyError, message, read_body};
 use crate::network::{Retries, may_pass, retry_after, shown_url};
 
 /// How often a registry may say that it does not know who asks, for one request: once before it was shown anything,

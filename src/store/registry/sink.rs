@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Registries;
 use super::content::{Content, Progress, Uploaded};
 use super::error::RegistryError;
-use super::target::{Early, Target, by_repository, bytes, elsewhere};
+use super::push::{Early, Target, by_repository, bytes, elsewhere};
 use crate::events::Step;
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};

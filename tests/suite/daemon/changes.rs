@@ -57,7 +57,7 @@ async fn changed(setup: &Setup, daemon: &Daemon, network: Option<&str>) -> Vec<S
     let container = engine.create(spec).await.expect("created");
     let ended = container.run(&silent).await.expect("ran");
     assert_eq!(ended.exit_code, 0, "{:?}", ended.last_lines);
-    let Changes::Committed { image_id, diff_ids } = container.take_changes(&silent).await.expect("committed")
+    let Diff::Committed { image_id, diff_ids } = container.take_changes(&silent).await.expect("committed")
     else {
         panic!("the Docker engine commits");
     };

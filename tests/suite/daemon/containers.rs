@@ -28,7 +28,7 @@ async fn a_script_runs_and_its_changes_become_an_image_with_our_config() {
         assert_eq!(*seen.lock().expect("not poisoned"), [(ScriptStream::Stdout, "done".to_owned())]);
         let read = container.download(&path("/tmp/out/file"), 100).await.expect("read");
         assert_eq!(read.as_deref(), Some(&b"from the client"[..]));
-        let Changes::Committed { image_id, diff_ids } =
+        let Diff::Committed { image_id, diff_ids } =
             container.take_changes(&events).await.expect("committed")
         else {
             panic!("the Docker engine commits");
@@ -178,7 +178,7 @@ async fn what_a_killed_run_leaves_is_removed_and_nothing_else() {
         let platform = setup.daemon.info().platform.clone();
         let own = engine.create(setup.spec(&["/bin/echo"])).await.expect("created");
         own.run(&silent).await.expect("ran");
-        let Changes::Committed { image_id, .. } = own.take_changes(&silent).await.expect("committed") else {
+        let Diff::Committed { image_id, .. } = own.take_changes(&silent).await.expect("committed") else {
             panic!("the Docker engine commits");
         };
         let mut base = b2i::store::builtin::static_base(&platform);
