@@ -4,6 +4,8 @@
 
 use std::error::Error;
 
+use serde::Serialize;
+
 /// What kind of thing went wrong. The numbers behind them are in DESIGN §4.4 and belong to `cli/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -36,4 +38,13 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// Something that may turn out wrong, or has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::diagnostic::Warning;
+
 /// One step of the road, in the order in which steps happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,6 +126,11 @@ impl Events {
     /// Sends a warning.
     pub fn warning(&self, message: impl Into<String>, hint: Option<String>) {
         self.send(Event::Warning { message: message.into(), hint });
+    }
+
+    /// Sends a warning that a decision gave.
+    pub fn warn(&self, warning: &Warning) {
+        self.warning(warning.message.clone(), warning.hint.clone());
     }
 
     /// Announces a step and returns the handle through which it reports.

@@ -25,5 +25,6 @@ pub mod plan;
 pub mod request;
 pub mod session;
 pub mod source_build;
+pub mod sources;
 pub mod store;
 mod stream;

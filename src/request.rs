@@ -3,16 +3,23 @@
 //! Every front end — the command line today, others later — makes one of these and nothing else. Must not hold
 //! anything that was found out rather than asked.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use source::{
+    EnvironmentVariable, Injection, PreviousImage, RuntimeArtifactPlace, RuntimeRequest, ScriptsSource,
+    SecretFile, SourceBuildRequest, UidRange, VolumeRequest,
+};
+
+pub use crate::image::PullPolicy;
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource};
-use crate::source_build::SourceBuildRequest;
 
 /// One build.
 #[derive(Debug)]
@@ -181,17 +188,4 @@ impl std::fmt::Display for Output {
             Self::OciArchive { path } => write!(formatter, "oci-archive:{}", path.display()),
         }
     }
-}
-
-/// When images are pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PullPolicy {
-    /// Always ask the registry for a newer one.
-    Always,
-    /// Only when it is not there.
-    #[default]
-    Missing,
-    /// Never.
-    Never,
 }

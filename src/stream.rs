@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::TarStream;
+/// The bytes of a tar, as they come.
+pub type TarStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// Size of one piece, in bytes; at most [`PIECES`] of them wait.
 const PIECE: usize = 64 * 1024;

@@ -27,7 +27,7 @@ mod sample;
 pub use base::{Base, BaseAssumptions, BaseName};
 pub use catalog::{Catalog, CatalogSettings, parse_builder};
 pub use error::BuilderError;
-pub use metadata::{ArtifactKind, Metadata, ProducedKind, Product, SourceSection, Takes, Version};
+pub use metadata::{ArtifactKind, Metadata, Product, ProductKind, SourceSection, Takes, Version};
 pub use placement::Placement;
 pub use s2i_contract::S2iContract;
 pub use selection::source::{

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::failure::CliError;
-use crate::source_build::source::GitOptions;
+use crate::sources::GitOptions;
 
 /// The variables of the process.
 #[derive(Clone, Debug, Default)]

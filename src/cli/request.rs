@@ -13,7 +13,7 @@ use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
 use crate::input::InputSource;
 use crate::request::{ImageRequest, Limits, PullPolicy, Request};
-use crate::source_build::SourceLocation;
+use crate::sources::SourceLocation;
 
 /// What the options say that could also be configured.
 pub(super) fn configured(arguments: &BuildArguments) -> Result<ConfigFile, CliError> {

@@ -9,10 +9,8 @@ use super::input::network_options;
 use super::request::variable;
 use crate::config::Settings;
 use crate::input::InputOptions;
-use crate::request::PullPolicy;
-use crate::source_build::{
-    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation, SourceOptions,
-};
+use crate::request::{EnvironmentVariable, PreviousImage, PullPolicy, RuntimeRequest, SourceBuildRequest};
+use crate::sources::{SourceLocation, SourceOptions};
 
 /// Where the sources are, if it is sources that are to be built: by their form, or because an option says so.
 ///
@@ -89,7 +87,6 @@ pub(super) fn source_build(
     let typed = &arguments.source;
     Ok(SourceBuildRequest {
         location,
-        recorded_location: None,
         source: SourceOptions {
             context_directory: typed.context_dir.clone(),
             submodules: !typed.no_submodules,
@@ -101,10 +98,7 @@ pub(super) fn source_build(
         },
         builder: settings.build.source_builder.as_ref().map(|builder| builder.value.0.clone()),
         artifact: typed.artifact.clone(),
-        keep_builder: false,
         scripts: typed.scripts_url.clone(),
-        destination: None,
-        environment: Vec::new(),
         build_environment: build_environment(typed, environment)?,
         secrets: typed.secret.clone(),
         injections: typed.inject.clone(),
@@ -112,15 +106,11 @@ pub(super) fn source_build(
         incremental: typed.incremental.clone().map(|image| PreviousImage { image, pull, remove: false }),
         runtime: runtime(typed, pull)?,
         allowed_uids: typed.allowed_uids.clone().map(|ranges| ranges.0).unwrap_or_default(),
-        block_on_build: false,
         add_hosts: typed.add_host.clone(),
         drop_capabilities: typed.cap_drop.clone(),
-        display_name: None,
-        description: None,
-        callback: None,
-        use_caches: !typed.no_build_cache,
+        skip_caches: typed.no_build_cache,
         cache_key: typed.cache_key.clone(),
-        download_timeout: None,
+        ..SourceBuildRequest::default()
     })
 }
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::engine::{Capability, UnknownCapability};
 use crate::image::ImagePath;
-use crate::source_build::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
+use crate::request::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
 
 /// Ranges of user numbers: `5`, `1-`, `-1000`, `1-5,30-`.
 pub(super) fn uid_ranges(text: &str) -> Result<Vec<UidRange>, String> {
@@ -137,7 +137,7 @@ pub(super) fn scripts_source(text: &str) -> Result<ScriptsSource, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source_build::RuntimeArtifactPlace;
+    use crate::request::RuntimeArtifactPlace;
 
     #[test]
     fn ranges_have_open_ends() {

@@ -15,14 +15,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::capability::{Capability, UnknownCapability};
 use crate::events::Events;
 use crate::image::layer::Layer;
 use crate::image::{ImageConfig, ImagePath};
+pub use crate::stream::TarStream;
 
 /// What a container has to be given as a command although nothing is to run in it.
 pub const NO_COMMAND: &str = "/none";
@@ -102,9 +101,6 @@ pub struct ContainerLimits {
     /// How long the command may take.
     pub timeout: Option<Duration>,
 }
-
-/// A tar stream on its way into a container.
-pub type TarStream = BoxStream<'static, std::io::Result<Bytes>>;
 
 /// Where the streams of a program lead that is run for its own sake.
 pub struct ProgramStreams {

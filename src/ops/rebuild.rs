@@ -11,9 +11,11 @@ use crate::plan::{
     ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
     RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL,
 };
-use crate::request::{BuilderRequest, PullPolicy, Request};
+use crate::request::{
+    BuilderRequest, EnvironmentVariable, PullPolicy, Request, RuntimeRequest, ScriptsSource,
+};
 use crate::session::Session;
-use crate::source_build::{EnvironmentVariable, RuntimeRequest, ScriptsSource, SourceError, SourceLocation};
+use crate::sources::{SourceError, SourceLocation};
 
 /// S2I's labels of what an image was built from.
 const BUILT_BY: &str = "io.openshift.s2i.build.image";

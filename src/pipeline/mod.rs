@@ -35,7 +35,7 @@ use crate::input::{InputOptions, InputSource, Origin};
 use crate::plan::{AssemblyKind, EngineKind, Plan};
 use crate::request::{Output, Request};
 use crate::session::Session;
-use crate::source_build::SourceInfo;
+use crate::sources::SourceInfo;
 
 /// What was found out about an artifact.
 #[derive(Clone, Debug, Serialize)]

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::fs::canonical_path;
 use crate::input::InputSource;
 use crate::request::{Output, Request};
-use crate::source_build::SourceLocation;
+use crate::sources::SourceLocation;
 
 /// Compares where results go with what is read.
 ///

@@ -262,7 +262,7 @@ fn machine(daemon: Option<&Daemon>) -> Machine {
 /// Says what was decided.
 fn tell(plan: &Plan, step: RunningStep, session: &Session) {
     for warning in plan.all_warnings() {
-        session.events.warning(warning.message.clone(), warning.hint.clone());
+        session.events.warn(warning);
     }
     for stage in &plan.stages {
         tracing::debug!(

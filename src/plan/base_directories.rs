@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::error::PlanError;
-use super::{EntrySource, PlanWarning, PlannedEntry};
+use super::{EntrySource, PlannedEntry};
+use crate::diagnostic::Warning;
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
 use crate::input::{AddedDestination, AddedFile};
@@ -62,7 +63,7 @@ pub(super) fn refuse_links(added: &[AddedFile]) -> Result<(), PlanError> {
 }
 
 /// Names the directories of which nothing is known, if files are added to any.
-pub(super) fn warning(added: &[AddedFile]) -> Option<PlanWarning> {
+pub(super) fn warning(added: &[AddedFile]) -> Option<Warning> {
     let unknown = |directory: &ImagePath| {
         let known = OTHER_MODES.iter().any(|(path, _)| directory.as_str() == *path);
         let of_users = OF_USERS.iter().any(|path| directory.is_within(&absolute(path)));
@@ -74,7 +75,7 @@ pub(super) fn warning(added: &[AddedFile]) -> Option<PlanWarning> {
         return None;
     }
     let names: Vec<String> = names.into_iter().collect();
-    Some(PlanWarning {
+    Some(Warning {
         message: format!(
             "files are added to {}: a directory that the base has there becomes root's, with mode 0755",
             names.join(", ")

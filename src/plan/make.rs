@@ -5,12 +5,13 @@ use super::image::planned_image;
 use super::names::tags;
 use super::outputs::planned_outputs;
 use super::{
-    Assembly, BaseSource, Plan, PlanError, PlanWarning, PlannedArtifact, PlannedOutput, SCHEMA_VERSION,
-    Stage, Takes, base_directories,
+    Assembly, BaseSource, Plan, PlanError, PlannedArtifact, PlannedOutput, SCHEMA_VERSION, Stage, Takes,
+    base_directories,
 };
 use crate::builder::Selection;
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
+use crate::diagnostic::Warning;
 use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::Artifact;
@@ -91,11 +92,7 @@ fn stage(
     let mut warnings = Vec::new();
     let (builder, assembly, assembly_reason) = match decided.selection {
         Selection::Template(choice) => {
-            let warning = |warning: &crate::builder::Warning| PlanWarning {
-                message: warning.message.clone(),
-                hint: warning.hint.clone(),
-            };
-            warnings.extend(choice.warnings.iter().map(warning));
+            warnings.extend(choice.warnings.iter().cloned());
             assemble_template(request, decided, choice, outputs)?
         }
         Selection::Image(image) => assemble_image(request, decided, image, outputs)?,
@@ -106,7 +103,7 @@ fn stage(
     let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;
     let of_program = Limits { network, allow_root_sandbox, ..Limits::default() };
     if matches!(assembly, Assembly::Place { .. }) && request.limits != of_program {
-        warnings.push(PlanWarning {
+        warnings.push(Warning {
             message: "limits, network and user of `assemble` have no effect: b2i places the artifact itself"
                 .into(),
             hint: Some("Run the script with `--assemble docker`.".into()),
@@ -115,7 +112,7 @@ fn stage(
     if request.main_class.is_some() && !matches!(decided.facts.kind, Kind::Jar(_)) {
         let name = &decided.artifact.name;
         let message = format!("`--main-class` has no effect: `{name}` is no JAR");
-        warnings.push(PlanWarning { message, hint: None });
+        warnings.push(Warning { message, hint: None });
     }
     if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
         warnings.extend(base_directories::warning(&decided.artifact.added));
@@ -137,13 +134,13 @@ fn stage(
 }
 
 /// Options that say something about outputs that are not there.
-fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<PlanWarning> {
+fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<Warning> {
     if request.image.annotations.is_empty() || outputs.iter().any(|planned| planned.output.has_manifest()) {
         return Vec::new();
     }
     let message = "`--annotation` has no effect: a daemon and its archives keep no annotations".into();
     let hint = Some("Use `--label`, which every output keeps.".into());
-    vec![PlanWarning { message, hint }]
+    vec![Warning { message, hint }]
 }
 
 fn platform(request: &Request, decided: &Decided<'_>) -> Platform {

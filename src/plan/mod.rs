@@ -30,7 +30,7 @@ pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
 pub use source::{
     PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
-    PlannedSources, ProductKind, ScriptOrigin, SourceStage,
+    PlannedSources, ScriptOrigin, SourceStage,
 };
 pub use source_image::{
     ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
@@ -41,6 +41,7 @@ pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
 use crate::detect::Facts;
+use crate::diagnostic::Warning;
 use crate::image::layer::Owner;
 use crate::image::{ConfigEdits, ImagePath, ImageReference, Platform};
 use crate::input::Origin;
@@ -64,7 +65,7 @@ pub struct Plan {
     /// Where it goes.
     pub outputs: Vec<PlannedOutput>,
     /// What has no effect, or is less than was asked for.
-    pub warnings: Vec<PlanWarning>,
+    pub warnings: Vec<Warning>,
 }
 
 /// One artifact becoming one image, for one platform.
@@ -86,13 +87,13 @@ pub struct Stage {
     /// Date of files and image, in seconds since 1970.
     pub date: u64,
     /// What may turn out wrong with this image, or has no effect.
-    pub warnings: Vec<PlanWarning>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Plan {
     /// Everything that may turn out wrong or has no effect, each said once.
-    pub fn all_warnings(&self) -> Vec<&PlanWarning> {
-        let mut all: Vec<&PlanWarning> = Vec::new();
+    pub fn all_warnings(&self) -> Vec<&Warning> {
+        let mut all: Vec<&Warning> = Vec::new();
         for warning in self.warnings.iter().chain(self.stages.iter().flat_map(|stage| &stage.warnings)) {
             if !all.contains(&warning) {
                 all.push(warning);
@@ -339,13 +340,4 @@ impl PlannedImage {
         }
         edits
     }
-}
-
-/// Something that may turn out wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlanWarning {
-    /// One sentence.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
 }

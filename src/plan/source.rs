@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{EngineKind, PlanWarning, PlannedBuilder};
-use crate::builder::ProducedKind;
-use crate::detect::facts::Kind;
+use super::{EngineKind, PlannedBuilder};
+use crate::builder::ProductKind;
+use crate::diagnostic::Warning;
 use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference, Platform};
-use crate::request::Limits;
-use crate::source_build::{SourceInfo, VolumeRequest};
+use crate::request::{Limits, VolumeRequest};
+use crate::sources::SourceInfo;
 
 /// Sources becoming an artifact, or the assembled builder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ pub struct SourceStage {
     /// What comes of it.
     pub product: PlannedProduct,
     /// What may turn out wrong, or has no effect.
-    pub warnings: Vec<PlanWarning>,
+    pub warnings: Vec<Warning>,
 }
 
 /// The sources.
@@ -195,52 +195,4 @@ pub enum PlannedProduct {
     },
     /// The assembled builder is the image.
     Image,
-}
-
-/// The kind of artifact that comes of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProductKind {
-    /// A native executable, or a script.
-    Executable,
-    /// A JAR.
-    Jar,
-    /// A WAR.
-    War,
-    /// A JAR or a WAR, whichever comes out.
-    Java,
-}
-
-impl ProductKind {
-    /// Whether it is what was declared.
-    pub fn accepts(self, kind: &Kind) -> bool {
-        match (self, kind) {
-            (Self::Executable, Kind::Executable(_) | Kind::Script(_))
-            | (Self::Jar | Self::Java, Kind::Jar(_))
-            | (Self::War | Self::Java, Kind::War(_)) => true,
-            (Self::Executable | Self::Jar | Self::War | Self::Java, _) => false,
-        }
-    }
-}
-
-impl From<ProducedKind> for ProductKind {
-    fn from(kind: ProducedKind) -> Self {
-        match kind {
-            ProducedKind::Executable => Self::Executable,
-            ProducedKind::Jar => Self::Jar,
-            ProducedKind::War => Self::War,
-            ProducedKind::Java => Self::Java,
-        }
-    }
-}
-
-impl fmt::Display for ProductKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Executable => "an executable",
-            Self::Jar => "a JAR",
-            Self::War => "a WAR",
-            Self::Java => "a JAR or a WAR",
-        })
-    }
 }

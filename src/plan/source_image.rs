@@ -14,8 +14,7 @@ use super::{
 };
 use crate::builder::Template;
 use crate::image::{ConfigEdits, ImagePath, shell_words};
-use crate::request::Request;
-use crate::source_build::SourceBuildRequest;
+use crate::request::{Request, SourceBuildRequest};
 
 /// Label with the names of the variables that a later build of the same sources has to set again, empty if there are
 /// none: their values are in the image's environment.

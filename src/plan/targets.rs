@@ -5,9 +5,10 @@
 
 use super::names::enumerate;
 use super::outputs::{native, outputs};
-use super::{Machine, PlanError, PlanWarning};
+use super::{Machine, PlanError};
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
+use crate::diagnostic::Warning;
 use crate::image::Platform;
 use crate::request::{Output, Request};
 
@@ -37,7 +38,7 @@ pub struct Targets {
     /// Those that go somewhere, in the order in which they are named.
     pub kept: Vec<Target>,
     /// Says which were asked for and go nowhere.
-    pub warning: Option<PlanWarning>,
+    pub warning: Option<Warning>,
 }
 
 /// Finds out which images there will be.
@@ -147,14 +148,14 @@ fn keep_needed(
         format!("{places} keep one platform each: they get the image for {native_platform}, {runs}")
     };
     if single.len() < outputs.len() {
-        return Ok(Targets { kept: all, warning: Some(PlanWarning { message, hint: None }) });
+        return Ok(Targets { kept: all, warning: Some(Warning { message, hint: None }) });
     }
     let others = without(&platforms, |platform| platform == native_platform);
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
     let message = format!("{message}; none is made for {}", enumerate(&others));
     let hint = Some("Push with `--push`, or write to `oci:DIR` or `oci-archive:FILE`, to keep all.".into());
     let kept = vec![all.swap_remove(native)];
-    Ok(Targets { kept, warning: Some(PlanWarning { message, hint }) })
+    Ok(Targets { kept, warning: Some(Warning { message, hint }) })
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use super::container::{stage_spec, volumes};
 use super::ephemeral::EphemeralFile;
 use super::incremental::SavedArtifacts;
-use super::request::{EnvironmentVariable, VolumeRequest};
 use super::scripts::GivenScripts;
-use super::source::SourceTree;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step};
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::image::{ImageConfig, ImagePath};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
+use crate::request::{EnvironmentVariable, VolumeRequest};
+use crate::sources::SourceTree;
 
 /// What one assembly needs beside its plan.
 pub struct SourceRun<'a> {

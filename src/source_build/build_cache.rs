@@ -6,7 +6,7 @@
 
 use crate::image::{Digest, Platform};
 
-use super::source::SourceLocation;
+use crate::sources::SourceLocation;
 
 /// Whose caches are used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Owns what the containers of a source stage have in common: what each may use and see. Must not know what runs in them.
 
-use super::request::VolumeRequest;
 use crate::engine::{ContainerLimits, ContainerSpec, Mount, MountSource};
 use crate::plan::SourceStage;
+use crate::request::VolumeRequest;
 
 /// What a container of the stage is started with, whatever its image and its command.
 pub(super) fn stage_spec(stage: &SourceStage, limits: &ContainerLimits, lease: &str) -> ContainerSpec {

@@ -6,13 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::SecretFile;
 use crate::fs::FileStamp;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Owner};
 use crate::image::path::InvalidImagePath;
 use crate::input::FileContent;
 use crate::plan::PlannedInjection;
+use crate::request::SecretFile;
 
 /// Where secrets are.
 const SECRETS: &str = "/run/secrets";

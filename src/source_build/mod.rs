@@ -1,8 +1,6 @@
-//! The room of source builds: the S2I pre-step that makes an artifact, or for interpreted languages an image, out of
-//! a source tree.
+//! Owns the S2I pre-step: running the scripts of a source stage, and taking out what they made.
 //!
-//! `source/` fetches trees (directories, git, archives); `build_cache` says whose a kept directory is; `request` is
-//! what somebody asked for. Knows no front end and no store; engines are handed to it.
+//! Must not decide what a plan decides, nor know a front end or a store. Engines are handed in.
 
 pub mod assemble;
 pub mod assemble_runtime;
@@ -10,24 +8,12 @@ pub mod build_cache;
 mod container;
 pub mod container_files;
 mod directories;
-pub mod environment;
 pub mod ephemeral;
 pub mod incremental;
 pub mod on_build;
 pub mod produced;
-pub mod request;
 pub mod runtime_artifacts;
 pub mod scripts;
-mod selection;
-pub mod source;
 pub mod uids;
 
 pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};
-pub use request::{
-    EnvironmentVariable, Injection, PreviousImage, RuntimeArtifactPlace, RuntimeRequest, ScriptsSource,
-    SecretFile, SourceBuildRequest, UidRange, VolumeRequest,
-};
-pub use source::{
-    Commit, GitError, GitLocation, GitOptions, SourceError, SourceInfo, SourceLocation, SourceOptions,
-    SourceTree, TreeEntry, TreeEntryKind, fetch_source,
-};

@@ -9,8 +9,7 @@ use crate::builder::BuilderError;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin};
-
-use super::source::{SourceTree, TreeEntryKind};
+use crate::sources::{SourceTree, TreeEntryKind};
 
 /// Directories of the sources that may hold scripts, newest first.
 pub const SOURCE_SCRIPTS: [&str; 2] = [".s2i/bin", ".sti/bin"];

@@ -2,7 +2,7 @@
 //!
 //! With a list, a user has to be a number in it: what number a name stands for, only the image knows.
 
-use super::request::UidRange;
+use crate::request::UidRange;
 
 /// A user that is not allowed.
 #[derive(Debug, thiserror::Error)]

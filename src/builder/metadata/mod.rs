@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use artifacts::{ArtifactKind, ArtifactsSection, PlacementSection};
 pub use image::{DirectoryEntry, FileEntry, ImageSection, Mode};
-pub use source::{ProducedKind, Product, SourceCache, SourceSection};
+pub use source::{Product, ProductKind, SourceCache, SourceSection};
 pub use version::Version;
 
 use self::source::SourceDocument;

@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::image::relative_path;
 use super::version::name;
+use crate::detect::facts::Kind;
 use crate::image::ImagePath;
 
 /// What a template takes that builds sources, and what comes of them.
@@ -27,7 +28,7 @@ pub enum Product {
     /// An artifact, which is taken out of the assembled builder and packaged by its own facts.
     Artifact {
         /// What it has to be.
-        kind: ProducedKind,
+        kind: ProductKind,
         /// Where it is: files, or directories in which exactly one artifact is expected. Never empty.
         places: Vec<ImagePath>,
     },
@@ -36,9 +37,10 @@ pub enum Product {
 }
 
 /// The kind of artifact that comes of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProducedKind {
-    /// A native executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProductKind {
+    /// A native executable, or a script.
     Executable,
     /// A JAR.
     Jar,
@@ -48,7 +50,19 @@ pub enum ProducedKind {
     Java,
 }
 
-impl fmt::Display for ProducedKind {
+impl ProductKind {
+    /// Whether an artifact of `kind` is what was declared.
+    pub fn accepts(self, kind: &Kind) -> bool {
+        match (self, kind) {
+            (Self::Executable, Kind::Executable(_) | Kind::Script(_))
+            | (Self::Jar | Self::Java, Kind::Jar(_))
+            | (Self::War | Self::Java, Kind::War(_)) => true,
+            (Self::Executable | Self::Jar | Self::War | Self::Java, _) => false,
+        }
+    }
+}
+
+impl fmt::Display for ProductKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Executable => "an executable",
@@ -116,10 +130,10 @@ impl SourceDocument {
             true => Err(wrong("artifacts", format!("is empty, and {kind} has to be found somewhere"))),
         };
         let product = match self.produces {
-            Produces::Executable => artifact(ProducedKind::Executable)?,
-            Produces::Jar => artifact(ProducedKind::Jar)?,
-            Produces::War => artifact(ProducedKind::War)?,
-            Produces::Java => artifact(ProducedKind::Java)?,
+            Produces::Executable => artifact(ProductKind::Executable)?,
+            Produces::Jar => artifact(ProductKind::Jar)?,
+            Produces::War => artifact(ProductKind::War)?,
+            Produces::Java => artifact(ProductKind::Java)?,
             Produces::Image if self.artifacts.is_empty() => Product::Image,
             Produces::Image => {
                 return Err(wrong("artifacts", "is set, but the assembled builder is the image".into()));
@@ -155,10 +169,7 @@ mod tests {
         let section = parse(&sample::whole(sample::GOLANG)).expect("valid");
         assert_eq!(section.build_files, ["go.mod"]);
         let place = ImagePath::new("/opt/app-root/out").expect("valid");
-        assert_eq!(
-            section.product,
-            Product::Artifact { kind: ProducedKind::Executable, places: vec![place] }
-        );
+        assert_eq!(section.product, Product::Artifact { kind: ProductKind::Executable, places: vec![place] });
         assert_eq!(section.caches[0].name, "modules");
         assert_eq!(parse(&sample::whole(sample::NGINX)).expect("valid").product, Product::Image);
     }

@@ -10,14 +10,13 @@ pub mod source;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::base::Base;
 use super::catalog::{Catalog, versions};
 use super::error::BuilderError;
 use super::metadata::{ArtifactKind, ArtifactsSection, Takes, Version};
 use super::template::Template;
 use crate::detect::facts::{Facts, Kind};
+pub use crate::diagnostic::Warning;
 use crate::image::{ImageReference, Platform};
 use crate::request::BuilderRequest;
 
@@ -88,15 +87,6 @@ impl Choice {
     pub fn needs_launcher(&self) -> bool {
         self.base.assumptions.shell == Some(false) && self.template.has_text_scripts()
     }
-}
-
-/// Something that may turn out wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// One sentence.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
 }
 
 /// Chooses the builder.

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::config::values::BuilderName;
 use crate::engine::Capability;
 use crate::image::ImageReference;
-use crate::source_build::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
+use crate::request::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
 
 use crate::cli::source_values;
 

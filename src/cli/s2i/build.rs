@@ -17,9 +17,8 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
 use crate::pipeline::Built;
-use crate::request::{BuilderRequest, Request};
+use crate::request::{BuilderRequest, EnvironmentVariable, Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::{EnvironmentVariable, SourceBuildRequest};
 use crate::{ops, pipeline};
 
 /// Builds.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::failure::CliError;
 use crate::cli::input::read_text;
-use crate::source_build::EnvironmentVariable;
+use crate::request::EnvironmentVariable;
 
 /// Reads the variables, in the order of their lines.
 ///

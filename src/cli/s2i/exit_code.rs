@@ -7,8 +7,7 @@ use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::source_build::SourceError;
-use crate::source_build::source::GitError;
+use crate::sources::{GitError, SourceError};
 use crate::store::daemon::DaemonError;
 use crate::store::registry::RegistryError;
 

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::arguments::{BuildArguments, is_on};
 use crate::cli::failure::CliError;
-use crate::source_build::SourceLocation;
+use crate::sources::SourceLocation;
 
 /// Reads the source as s2i does. A repository on this machine is what is committed in it, unless `--copy` says that it
 /// is a directory like any other.

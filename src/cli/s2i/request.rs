@@ -11,8 +11,7 @@ use crate::cli::outputs;
 use crate::config::Settings;
 use crate::image::ImageReference;
 use crate::input::InputSource;
-use crate::request::{AssembleRequest, DEFAULT_NETWORK, ImageRequest, Limits, Request};
-use crate::source_build::SourceBuildRequest;
+use crate::request::{AssembleRequest, DEFAULT_NETWORK, ImageRequest, Limits, Request, SourceBuildRequest};
 
 /// Makes the request of `s2i build`.
 ///

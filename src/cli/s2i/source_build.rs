@@ -10,11 +10,10 @@ use crate::cli::source_values;
 use crate::config::Settings;
 use crate::image::{ImagePath, ImageReference};
 use crate::input::InputOptions;
-use crate::request::{BuilderRequest, PullPolicy};
-use crate::source_build::source::GitOptions;
-use crate::source_build::{
-    EnvironmentVariable, PreviousImage, RuntimeRequest, SourceBuildRequest, SourceLocation, SourceOptions,
+use crate::request::{
+    BuilderRequest, EnvironmentVariable, PreviousImage, PullPolicy, RuntimeRequest, SourceBuildRequest,
 };
+use crate::sources::{GitOptions, SourceOptions};
 
 /// A source build of which only the common flags say something.
 ///
@@ -34,32 +33,14 @@ pub(super) fn nothing(
         ..SourceOptions::default()
     };
     Ok(SourceBuildRequest {
-        location: SourceLocation::Nothing,
-        recorded_location: None,
         source,
-        builder: None,
-        artifact: None,
         keep_builder: true,
-        scripts: None,
         destination: destination(common)?,
-        environment: Vec::new(),
-        build_environment: Vec::new(),
-        secrets: Vec::new(),
-        injections: Vec::new(),
-        volumes: Vec::new(),
         incremental: incremental(common),
-        runtime: None,
-        allowed_uids: Vec::new(),
-        block_on_build: false,
-        add_hosts: Vec::new(),
-        drop_capabilities: Vec::new(),
-        display_name: None,
-        description: None,
         callback: callback(common)?,
         // s2i knows none: what a builder finds must not depend on who built before.
-        use_caches: false,
-        cache_key: None,
-        download_timeout: None,
+        skip_caches: true,
+        ..SourceBuildRequest::default()
     })
 }
 
@@ -103,7 +84,6 @@ pub(super) fn source_build(
             input: input.clone(),
         },
         builder: Some(BuilderRequest::Image(builder)),
-        artifact: None,
         keep_builder: true,
         scripts: scripts
             .map(source_values::scripts_source)
@@ -111,8 +91,6 @@ pub(super) fn source_build(
             .map_err(|error| typed("--scripts-url", error))?,
         destination: destination(common)?,
         environment: environment(arguments)?,
-        build_environment: Vec::new(),
-        secrets: Vec::new(),
         injections: injections.map_err(|error| typed("--inject", error))?,
         volumes: volumes.map_err(|error| typed("--volume", error))?,
         incremental: incremental(common),
@@ -122,16 +100,14 @@ pub(super) fn source_build(
             .transpose()
             .map_err(|error| typed("--allowed-uids", error))?
             .unwrap_or_default(),
-        block_on_build: false,
         add_hosts: hosts.map_err(|error| typed("--add-host", error))?,
         drop_capabilities: capabilities.map_err(|error| typed("--cap-drop", error))?,
         display_name: arguments.application_name.clone().filter(|name| !name.is_empty()),
         description: arguments.description.clone().filter(|text| !text.is_empty()),
         callback: callback(common)?,
         // s2i knows none: what a builder finds must not depend on who built before.
-        use_caches: false,
-        cache_key: None,
-        download_timeout: None,
+        skip_caches: true,
+        ..SourceBuildRequest::default()
     })
 }
 

@@ -5,14 +5,14 @@
 
 use super::prepare::PreparedSource;
 use crate::builder::selection::source::{DeclaredPackage, declared_package};
-use crate::builder::{ArtifactKind, Catalog, SourceSelection, Takes};
+use crate::builder::{ArtifactKind, Catalog, ProductKind, SourceSelection, Takes};
 use crate::detect::Facts;
 use crate::detect::facts::{ExecutableFacts, JarFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::error::Error;
 use crate::image::Platform;
 use crate::input::{Artifact, FileContent, Origin};
+use crate::plan::PlannedProduct;
 use crate::plan::dockerfile::DockerfileError;
-use crate::plan::{PlannedProduct, ProductKind};
 use crate::request::{BuilderRequest, Request};
 use crate::session::Session;
 

@@ -34,9 +34,8 @@ use crate::pipeline::overwrite_check;
 use crate::plan::{
     EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
 };
-use crate::request::{Output, Request};
+use crate::request::{Output, Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::SourceBuildRequest;
 
 /// Plans a source build. The image's own stage is there only if it does not depend on what comes of the sources.
 pub(super) async fn plan(

@@ -6,17 +6,16 @@
 
 use super::stage::Contract;
 use crate::builder::SourceSelection;
+use crate::diagnostic::Warning;
 use crate::error::Error;
 use crate::fs::Lease;
 use crate::image::ImagePath;
-use crate::plan::{PlanWarning, PlannedScript, PlannedScripts, ScriptOrigin};
-use crate::request::Request;
+use crate::plan::{PlannedScript, PlannedScripts, ScriptOrigin};
+use crate::request::{EnvironmentVariable, Request, SourceBuildRequest};
 use crate::source_build::on_build::{Assemble, Given, OnBuild, OnBuildError, entry_script};
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::uids::check_user;
-use crate::source_build::{
-    EnvironmentVariable, SourceBuildRequest, SourceTree, TreeEntry, TreeEntryKind, environment,
-};
+use crate::sources::{SourceTree, TreeEntry, TreeEntryKind, environment};
 use crate::store::cache::Memo;
 use crate::store::daemon::Daemon;
 use crate::store::{BaseImage, BaseLayers};
@@ -156,13 +155,13 @@ fn with_scripts(tree: &SourceTree, scripts: &GivenScripts) -> SourceTree {
 }
 
 /// What is asked for and means nothing where instructions are carried out.
-pub(super) fn warnings(request: &Request, wanted: &SourceBuildRequest) -> Vec<PlanWarning> {
+pub(super) fn warnings(request: &Request, wanted: &SourceBuildRequest) -> Vec<Warning> {
     let cases = [
         (wanted.incremental.is_some(), "nothing is taken over from the image before"),
         (wanted.destination.is_some(), "the destination has no effect"),
         (request.limits.assemble_user.is_some(), "the user of `assemble` has no effect"),
     ];
-    let warning = |(_, what): (bool, &str)| PlanWarning {
+    let warning = |(_, what): (bool, &str)| Warning {
         message: format!("{what}: the builder's ONBUILD instructions say what is done"),
         hint: None,
     };
@@ -170,9 +169,9 @@ pub(super) fn warnings(request: &Request, wanted: &SourceBuildRequest) -> Vec<Pl
 }
 
 /// The warning for instructions of a template's base.
-pub(super) fn left_out(base: &BaseImage) -> Option<PlanWarning> {
+pub(super) fn left_out(base: &BaseImage) -> Option<Warning> {
     let count = base.config.list("OnBuild").len();
-    (count > 0).then(|| PlanWarning {
+    (count > 0).then(|| Warning {
         message: format!(
             "the {count} ONBUILD instructions of `{}` are not carried out: the template's scripts are run",
             base.name

@@ -13,12 +13,12 @@ use crate::image::layer::Entry;
 use crate::input::InputSource;
 use crate::pipeline::prepare::{remove_abandoned, sandbox_works};
 use crate::plan::{EngineKind, PlanError, SourceStage};
-use crate::request::{AssembleRequest, Request};
+use crate::request::{AssembleRequest, Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
 use crate::source_build::on_build::OnBuild;
 use crate::source_build::scripts::GivenScripts;
-use crate::source_build::{SourceBuildRequest, SourceLocation, SourceTree, fetch_source};
+use crate::sources::{SourceLocation, SourceTree, fetch_source};
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
 
@@ -115,7 +115,7 @@ pub(super) async fn prepare(
     })?;
     let ephemeral = ephemeral_files(&wanted.secrets, &stage.injections)?;
     for warning in &stage.warnings {
-        session.events.warning(warning.message.clone(), warning.hint.clone());
+        session.events.warn(warning);
     }
     step.made(stage.builder.describe()).finish("builds the sources");
     Ok(PreparedSource {

@@ -7,9 +7,8 @@ use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::image::ImageReference;
 use crate::plan::Plan;
-use crate::request::{Output, Request};
+use crate::request::{Output, Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::SourceBuildRequest;
 use crate::store::daemon::{Daemon, Removal};
 
 /// A removal that is asked for where nothing can be removed.

@@ -10,6 +10,7 @@ use super::saved_artifacts::KeptArtifacts;
 use super::stage::{Decided, below};
 use crate::assemble::RunError;
 use crate::builder::S2iContract;
+use crate::diagnostic::Warning;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
@@ -19,13 +20,13 @@ use crate::image::{ImageConfig, ImagePath};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
 use crate::pipeline::stage::UsedContainer;
-use crate::plan::{EngineKind, PlanWarning, PlannedRuntime};
+use crate::plan::{EngineKind, PlannedRuntime};
+use crate::request::{RuntimeArtifactPlace, RuntimeRequest};
 use crate::source_build::assemble::AssembledSources;
 use crate::source_build::assemble_runtime::{RuntimeRun, assemble_runtime};
 use crate::source_build::incremental::SaveError;
 use crate::source_build::runtime_artifacts::{RuntimeArtifactError, RuntimeArtifacts};
 use crate::source_build::uids::check_user;
-use crate::source_build::{RuntimeArtifactPlace, RuntimeRequest};
 use crate::store::BaseImage;
 
 /// A runtime image that makes no result.
@@ -142,9 +143,9 @@ fn working_directory(config: &ImageConfig) -> Result<ImagePath, Error> {
 }
 
 /// What the runtime image asks for and does not get.
-pub(super) fn warning(image: &BaseImage) -> Option<PlanWarning> {
+pub(super) fn warning(image: &BaseImage) -> Option<Warning> {
     let count = image.config.list("OnBuild").len();
-    (count > 0).then(|| PlanWarning {
+    (count > 0).then(|| Warning {
         message: format!(
             "the {count} ONBUILD instructions of the runtime image are not carried out: it gets finished artifacts"
         ),

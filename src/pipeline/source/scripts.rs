@@ -11,9 +11,9 @@ use crate::input::{FileContent, HttpError, InputError, InputOptions, InputSource
 use crate::network::shown_url;
 use crate::pipeline::prepare::fetch;
 use crate::plan::ScriptOrigin;
+use crate::request::{ScriptsSource, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::scripts::{GivenScript, GivenScripts, NAMES};
-use crate::source_build::{ScriptsSource, SourceBuildRequest};
 
 /// Largest script, in bytes.
 const LIMIT: u64 = 1 << 20;

@@ -4,16 +4,17 @@ use super::base::base_source;
 use super::on_build::DecidedOnBuild;
 use super::prepare::Engine;
 use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
+use crate::diagnostic::Warning;
 use crate::error::Error;
 use crate::image::{ImagePath, ImageReference};
 use crate::plan::{
-    EngineKind, PlanWarning, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
+    EngineKind, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
     PlannedSources, SourceStage,
 };
-use crate::request::{DEFAULT_NETWORK, Request};
+use crate::request::{DEFAULT_NETWORK, Request, SourceBuildRequest};
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::uids::check_user;
-use crate::source_build::{SourceBuildRequest, SourceTree, environment};
+use crate::sources::{SourceTree, environment};
 use crate::store::BaseImage;
 
 /// What was found out before.
@@ -181,7 +182,7 @@ fn product(decided: &Decided<'_>, working_directory: &ImagePath) -> Result<Plann
         SourceSelection::Image(_) => None,
     };
     let (kind, places) = match declared {
-        Some(Product::Artifact { kind, places }) => (Some((*kind).into()), places.clone()),
+        Some(Product::Artifact { kind, places }) => (Some(*kind), places.clone()),
         Some(Product::Image) | None => (None, Vec::new()),
     };
     Ok(match &decided.wanted.artifact {
@@ -200,14 +201,14 @@ fn caches(decided: &Decided<'_>) -> Vec<PlannedCache> {
         name: cache.name.clone(),
         path: cache.path.clone(),
     };
-    choice.section.caches.iter().filter(|_| decided.wanted.use_caches).map(cache).collect()
+    choice.section.caches.iter().filter(|_| !decided.wanted.skip_caches).map(cache).collect()
 }
 
 fn injections(
     wanted: &SourceBuildRequest,
     working_directory: &ImagePath,
 ) -> Result<Vec<PlannedInjection>, Error> {
-    let injection = |injection: &crate::source_build::Injection| {
+    let injection = |injection: &crate::request::Injection| {
         let destination = match injection.destination.as_deref().filter(|path| !path.is_empty()) {
             Some(path) => below(working_directory, path, "`--inject`")?,
             None => working_directory.clone(),
@@ -217,7 +218,7 @@ fn injections(
     wanted.injections.iter().map(injection).collect()
 }
 
-fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
+fn warnings(decided: &Decided<'_>) -> Vec<Warning> {
     let mut warnings = template_warnings(decided);
     match decided.on_build {
         Some(_) => warnings.extend(super::on_build::warnings(decided.request, decided.wanted)),
@@ -229,22 +230,18 @@ fn warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
 }
 
 /// Says that what a daemon gives from a network of its own is this machine's in the sandbox.
-fn network_of_the_machine(decided: &Decided<'_>) -> Option<PlanWarning> {
+fn network_of_the_machine(decided: &Decided<'_>) -> Option<Warning> {
     let is_default = decided.request.limits.network.as_deref() == Some(DEFAULT_NETWORK);
-    (is_default && decided.engine.kind == EngineKind::Sandbox).then(|| PlanWarning {
+    (is_default && decided.engine.kind == EngineKind::Sandbox).then(|| Warning {
         message: "the scripts have the network of this machine, and reach what listens on its loopback"
             .into(),
         hint: Some("`--network none` gives them none".into()),
     })
 }
 
-fn template_warnings(decided: &Decided<'_>) -> Vec<PlanWarning> {
+fn template_warnings(decided: &Decided<'_>) -> Vec<Warning> {
     match decided.selection {
-        SourceSelection::Template(choice) => choice
-            .warnings
-            .iter()
-            .map(|warning| PlanWarning { message: warning.message.clone(), hint: warning.hint.clone() })
-            .collect(),
+        SourceSelection::Template(choice) => choice.warnings.clone(),
         SourceSelection::Image(_) => Vec::new(),
     }
 }

@@ -7,8 +7,8 @@ use std::io::Read;
 
 use crate::fs::lexical_path::normal;
 use crate::image::ImagePath;
-use crate::source_build::source::ignore::Glob;
-use crate::source_build::source::{SourceTree, TreeEntry, TreeEntryKind};
+use crate::sources::ignore::Glob;
+use crate::sources::{SourceTree, TreeEntry, TreeEntryKind};
 
 /// How much of a file is looked at to tell an archive.
 const HEAD: usize = 512;

@@ -9,7 +9,7 @@ use crate::events::{Events, Step as Progress};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::plan::SourceStage;
-use crate::source_build::EnvironmentVariable;
+use crate::request::EnvironmentVariable;
 use crate::source_build::assemble::AssembledSources;
 use crate::source_build::container::{stage_spec, volumes};
 use crate::source_build::directories::missing_directories;

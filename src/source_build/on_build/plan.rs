@@ -8,7 +8,7 @@ use super::instruction::{Command, Instruction, read};
 use super::lexer::Variables;
 use super::{OnBuild, OnBuildError, RunStep, Step};
 use crate::image::{ConfigEdits, ImageConfig, ImagePath};
-use crate::source_build::source::{SourceTree, TreeEntryKind};
+use crate::sources::{SourceTree, TreeEntryKind};
 
 /// The shell of images that name none.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -225,7 +225,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::source_build::source::{SourceInfo, TreeEntry};
+    use crate::sources::{SourceInfo, TreeEntry};
 
     fn tree(paths: &[(&str, u32)]) -> SourceTree {
         let mut entries: Vec<TreeEntry> = paths

@@ -17,7 +17,6 @@ use super::info::DaemonFlavour;
 use super::pull::{error_in, json_lines};
 use super::request::{ATTEMPTS, RawRequest, describe};
 use super::sink::PublishContext;
-use crate::engine::TarStream;
 use crate::events::RunningStep;
 use crate::image::ImageConfig;
 use crate::image::layer::WrittenLayer;
@@ -25,7 +24,7 @@ use crate::store::UnfinishedImage;
 use crate::store::archive::{
     ArchiveError, BaseFiles, Form, LayerFile, write_config_only, write_from_files, write_image,
 };
-use crate::stream::{StreamWriter, until_gone, writer_to_stream};
+use crate::stream::{StreamWriter, TarStream, until_gone, writer_to_stream};
 
 /// Why an archive was not taken.
 pub(super) enum LoadError {

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::connection::Daemon;
 use super::info::DaemonFlavour;
-use crate::engine::TarStream;
+use crate::stream::TarStream;
 
 /// How long one request may take, its body included, in seconds: uploads and commits of large images are slow.
 pub(super) const REQUEST_TIMEOUT: u64 = 6 * 3600;

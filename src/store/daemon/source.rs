@@ -14,8 +14,7 @@ use super::error::DaemonError;
 use super::info::DaemonFlavour;
 use super::request::describe;
 use crate::events::{Events, Step};
-use crate::image::{Digest, ImageConfig, ImageReference, Platform};
-use crate::request::PullPolicy;
+use crate::image::{Digest, ImageConfig, ImageReference, Platform, PullPolicy};
 use crate::store::{BaseImage, BaseLayers};
 
 /// Podman's own interface, in the oldest version that b2i works with.

@@ -11,10 +11,9 @@ use super::repository::{FetchedManifest, Repository};
 use super::request::send_and_read;
 use crate::events::Step;
 use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageManifest, ImageReference, Manifest, Platform,
+    Descriptor, Digest, ImageConfig, ImageManifest, ImageReference, Manifest, Platform, PullPolicy,
     manifest::MAXIMUM_MANIFEST,
 };
-use crate::request::PullPolicy;
 use crate::store::cache::KnownName;
 use crate::store::resolved::ResolvedImage;
 use crate::store::{BaseImage, BlobOrigin, BlobSource};

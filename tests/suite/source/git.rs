@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use b2i::source_build::{GitError, SourceError};
+use b2i::sources::{GitError, SourceError};
 
 use super::Fetcher;
 use super::git_server::{GitServer, Kind};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use b2i::events::Events;
 use b2i::fs::Lease;
-use b2i::source_build::{GitError, SourceError, SourceLocation, fetch_source};
+use b2i::sources::{GitError, SourceError, SourceLocation, fetch_source};
 
 use super::Fetcher;
 use super::git_server::{GitServer, Kind};

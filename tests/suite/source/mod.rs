@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use b2i::events::{Event, Events};
 use b2i::fs::Lease;
-use b2i::source_build::{
+use b2i::sources::{
     GitOptions, SourceError, SourceLocation, SourceOptions, SourceTree, TreeEntryKind, fetch_source,
 };
 

@@ -1,6 +1,6 @@
 //! git uses the network as b2i is told to: its authorities, its proxies, its limit on sizes.
 
-use b2i::source_build::{GitError, SourceError};
+use b2i::sources::{GitError, SourceError};
 
 use super::Fetcher;
 use super::git_server::{GitServer, Kind};

@@ -6,6 +6,7 @@
 mod pom;
 mod range;
 mod requirement;
+mod tree;
 mod version;
 
 use std::collections::BTreeMap;

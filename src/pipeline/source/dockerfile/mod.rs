@@ -23,9 +23,9 @@ use crate::plan::dockerfile::{
     UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile,
 };
 use crate::plan::{Assembly, KnownValues, Plan, PlannedProduct};
-use crate::request::Request;
+use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::{SourceBuildRequest, TreeEntryKind};
+use crate::sources::TreeEntryKind;
 use crate::store::{BaseImage, BaseLayers};
 
 /// Scripts that may come from outside of the builder.

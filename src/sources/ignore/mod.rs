@@ -16,7 +16,7 @@ use regex::Regex;
 use super::error::SourceError;
 use super::location::SourceOptions;
 use docker::DockerIgnore;
-pub(in crate::source_build) use glob::Glob;
+pub(crate) use glob::Glob;
 use s2i::S2iIgnore;
 
 /// S2I's file.

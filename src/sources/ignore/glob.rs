@@ -5,7 +5,7 @@
 
 /// A pattern for paths with `/` between their components.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source_build) struct Glob(Vec<Token>);
+pub(crate) struct Glob(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -24,7 +24,7 @@ impl Glob {
     ///
     /// # Errors
     /// A clause that says what is wrong with it.
-    pub(in crate::source_build) fn parse(pattern: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(pattern: &str) -> Result<Self, &'static str> {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars().peekable();
         while let Some(character) = characters.next() {
@@ -41,7 +41,7 @@ impl Glob {
     }
 
     /// Says whether the whole of `path` matches.
-    pub(in crate::source_build) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         let characters: Vec<char> = path.chars().collect();
         let (mut token, mut position) = (0, 0);
         // Where to go on if the last star has to take one character more.

@@ -1,5 +1,6 @@
-//! Owns what somebody asks of a source build, before anything is decided. Front ends make these; nothing found out
-//! rather than asked belongs here.
+//! Owns the part of a request that is about sources: where they are, what builds them, and what `assemble` sees.
+//!
+//! Must not hold anything that was found out rather than asked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
-use super::source::{SourceLocation, SourceOptions};
+use super::{BuilderRequest, PullPolicy};
 use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference};
-use crate::request::{BuilderRequest, PullPolicy};
+use crate::sources::{SourceLocation, SourceOptions};
 
 /// The pre-step: sources that a builder turns into an artifact or an image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SourceBuildRequest {
     /// Where the sources are.
     pub location: SourceLocation,
@@ -59,8 +60,8 @@ pub struct SourceBuildRequest {
     pub description: Option<String>,
     /// Where the end of the build is reported to.
     pub callback: Option<Url>,
-    /// Whether the per-project build caches that the template names are mounted.
-    pub use_caches: bool,
+    /// Whether the build caches that the template names are left out (`--no-build-cache`).
+    pub skip_caches: bool,
     /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
     pub cache_key: Option<String>,
     /// How long the download of one script may take; none means a minute.

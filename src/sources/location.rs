@@ -13,7 +13,7 @@ use crate::input::{InputOptions, InputSource};
 use crate::network::{shown_url, without_credentials};
 
 /// Where sources are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SourceLocation {
     /// A directory of this machine, as it is.
     Directory(PathBuf),
@@ -22,6 +22,7 @@ pub enum SourceLocation {
     /// An archive of sources: a file, a URL, or a tar on standard input.
     Archive(InputSource),
     /// No sources: the builder brings everything.
+    #[default]
     Nothing,
 }
 
@@ -109,7 +110,7 @@ impl SourceLocation {
     }
 
     /// The place, the same for every version of what is there; nothing if it is gone when it was read. Not for showing.
-    pub(in crate::source_build) fn identity(&self) -> Option<String> {
+    pub(crate) fn identity(&self) -> Option<String> {
         let real = |path: &Path| path.canonicalize().ok().map(|path| path.display().to_string());
         match self {
             Self::Directory(path) | Self::Archive(InputSource::File(path)) => real(path),

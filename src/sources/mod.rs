@@ -1,12 +1,13 @@
-//! Owns source trees: what somebody names as sources, and the tree that is fetched from there.
+//! Owns source trees: what names sources, the tree that is fetched from there, and the variables that it sets.
 //!
-//! Must not know builders, engines or images.
+//! Must not know builders, engines or plans.
 
 mod directory;
+pub mod environment;
 mod error;
 mod fetch;
 mod git;
-pub(in crate::source_build) mod ignore;
+pub(crate) mod ignore;
 mod location;
 mod tree;
 

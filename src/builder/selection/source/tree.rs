@@ -2,9 +2,8 @@
 
 use std::io::Read;
 
-use super::source::{SourceTree, TreeEntryKind};
-use crate::builder::SourceFiles;
-use crate::builder::selection::source::MAXIMUM_FILE;
+use super::{MAXIMUM_FILE, SourceFiles};
+use crate::sources::{SourceTree, TreeEntryKind};
 
 impl SourceFiles for SourceTree {
     fn top_level_names(&self) -> Vec<&str> {

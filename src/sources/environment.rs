@@ -1,7 +1,7 @@
 //! Owns the variables of a source build: `.s2i/environment` of the sources, and those that somebody asks for.
 
-use super::request::EnvironmentVariable;
-use super::source::{SourceError, SourceTree};
+use super::{SourceError, SourceTree};
+use crate::request::EnvironmentVariable;
 
 /// Files of the sources that set variables; the first that is there counts.
 const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
