@@ -28,3 +28,4 @@ pub mod source_build;
 pub mod sources;
 pub mod store;
 mod stream;
+pub mod transport;

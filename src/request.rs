@@ -6,7 +6,6 @@
 mod source;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -20,6 +19,7 @@ pub use crate::image::PullPolicy;
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource};
+use crate::transport::Transport;
 
 /// One build.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Request {
     /// Names for the result; none means `<artifact stem>:latest`.
     pub tags: Vec<ImageReference>,
     /// Where the result goes; none means the daemon, or an archive where there is none.
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<Transport>,
     /// Whether the result is started afterwards. The network of the limits is then the program's too, in the sandbox.
     pub run: bool,
     /// When images are pulled.
@@ -143,49 +143,4 @@ pub struct ImageRequest {
     pub stop_signal: Option<String>,
     /// Where a web application answers; `/` if nothing is said.
     pub context_path: Option<String>,
-}
-
-/// Where a result goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "to", rename_all = "kebab-case")]
-pub enum Output {
-    /// The daemon's image store.
-    Docker,
-    /// A file that `docker load` and `podman load` take.
-    DockerArchive {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The registries that the tags name.
-    Registry,
-    /// A directory with an OCI layout, which may hold other images already.
-    OciDirectory {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A tar with an OCI layout.
-    OciArchive {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl Output {
-    /// Whether it keeps manifests, with annotations and compressed layers.
-    pub fn has_manifest(&self) -> bool {
-        matches!(self, Self::Registry | Self::OciDirectory { .. } | Self::OciArchive { .. })
-    }
-}
-
-impl std::fmt::Display for Output {
-    /// As the user writes it.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Docker => formatter.write_str("docker"),
-            Self::Registry => formatter.write_str("registry"),
-            Self::DockerArchive { path } => write!(formatter, "docker-archive:{}", path.display()),
-            Self::OciDirectory { path } => write!(formatter, "oci:{}", path.display()),
-            Self::OciArchive { path } => write!(formatter, "oci-archive:{}", path.display()),
-        }
-    }
 }

@@ -9,13 +9,13 @@ use super::arguments::build::BuildArguments;
 use super::failure::CliError;
 use crate::fs::canonical_path;
 use crate::image::ImageReference;
-use crate::request::Output;
+use crate::transport::{InvalidTransport, Transport};
 
 /// Says where the result goes.
 ///
 /// # Errors
 /// A usage error for a place there is none of, or two results in one.
-pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Output>, CliError> {
+pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Transport>, CliError> {
     let mut files: HashSet<PathBuf> = HashSet::new();
     let written = &arguments.output;
     let read: Vec<PathBuf> =
@@ -41,7 +41,7 @@ pub(super) fn named_places(
     written: &[String],
     push: bool,
     tags: &[ImageReference],
-) -> Result<Vec<Output>, CliError> {
+) -> Result<Vec<Transport>, CliError> {
     places(written, push, tags, HashSet::new())
 }
 
@@ -50,46 +50,26 @@ fn places(
     push: bool,
     tags: &[ImageReference],
     mut files: HashSet<PathBuf>,
-) -> Result<Vec<Output>, CliError> {
+) -> Result<Vec<Transport>, CliError> {
     let mut outputs = Vec::new();
     if push {
-        outputs.push(Output::Registry);
+        outputs.push(Transport::Registry);
     }
     for text in written {
-        let output = output(text)?;
-        match &output {
-            Output::Docker | Output::Registry if outputs.contains(&output) => continue,
-            Output::Docker | Output::Registry => {}
-            Output::DockerArchive { path } | Output::OciArchive { path } | Output::OciDirectory { path } => {
-                once(&mut files, path, "--output")?;
-            }
+        let output: Transport = text
+            .parse()
+            .map_err(|error: InvalidTransport| CliError::usage(error.to_string()).with_hint(error.hint))?;
+        match output.path() {
+            Some(path) => once(&mut files, path, "--output")?,
+            None if outputs.contains(&output) => continue,
+            None => {}
         }
         outputs.push(output);
     }
-    if outputs.contains(&Output::Registry) {
+    if outputs.contains(&Transport::Registry) {
         check_pushable(tags)?;
     }
     Ok(outputs)
-}
-
-/// Reads one `--output`.
-fn output(text: &str) -> Result<Output, CliError> {
-    let with_path = text.split_once(':').filter(|(_, path)| !path.is_empty());
-    match (text, with_path) {
-        (_, Some(("docker-archive" | "oci-archive", "-"))) => Err(CliError::usage(format!(
-            "`{text}`: the standard output is for the result's name and digest"
-        ))
-        .with_hint(
-            "write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name",
-        )),
-        ("docker", _) => Ok(Output::Docker),
-        ("registry", _) => Ok(Output::Registry),
-        (_, Some(("docker-archive", path))) => Ok(Output::DockerArchive { path: path.into() }),
-        (_, Some(("oci-archive", path))) => Ok(Output::OciArchive { path: path.into() }),
-        (_, Some(("oci", path))) => Ok(Output::OciDirectory { path: path.into() }),
-        _ => Err(CliError::usage(format!("`{text}` is not a place that images are written to"))
-            .with_hint("write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE")),
-    }
 }
 
 /// Pushing needs names, and names that somebody may push to.

@@ -247,7 +247,8 @@ mod tests {
     use super::*;
     use crate::cli::arguments::{self, Cli, Command};
     use crate::config::{Sources, load};
-    use crate::request::{AssembleRequest, Output};
+    use crate::request::AssembleRequest;
+    use crate::transport::Transport;
 
     /// The request that `b2i build` makes of these arguments, variables and user's configuration.
     fn made(arguments: &[&str], environment: Environment, user: &str) -> Result<Request, CliError> {
@@ -320,7 +321,7 @@ mod tests {
             assert!(text.contains("registry.example/team/"), "{text}");
         }
         for name in ["user/app", "localhost:5000/app:1", "registry.example/app"] {
-            assert_eq!(valid(&["a", "--push", "-t", name], "").outputs, [Output::Registry], "{name}");
+            assert_eq!(valid(&["a", "--push", "-t", name], "").outputs, [Transport::Registry], "{name}");
         }
     }
 

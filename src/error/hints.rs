@@ -3,7 +3,7 @@
 use super::Error;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::sandbox::SandboxError;
-use crate::request::Output;
+use crate::transport::Transport;
 
 /// The ways out of an error.
 pub(crate) fn hints(error: &Error) -> Vec<String> {
@@ -63,13 +63,13 @@ pub(crate) fn hints(error: &Error) -> Vec<String> {
 }
 
 /// The settings that the sandbox needs, or else how to run on a daemon what was built.
-fn program_hints(error: &SandboxError, outputs: &[Output]) -> Vec<String> {
+fn program_hints(error: &SandboxError, outputs: &[Transport]) -> Vec<String> {
     if error.kind() != FailureKind::Engine {
         return error.hints();
     }
     let mut hints = error.hints_of_settings();
     let archive = outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some(path),
+        Transport::DockerArchive { path } => Some(path),
         _ => None,
     });
     hints.push(match archive {

@@ -16,7 +16,6 @@ use crate::input::InputError;
 use crate::pipeline::source::{RemovalError, RuntimeImageError};
 use crate::plan::PlanError;
 use crate::plan::dockerfile::DockerfileError;
-use crate::request::Output;
 use crate::source_build::ephemeral::EphemeralError;
 use crate::source_build::on_build::OnBuildError;
 use crate::source_build::produced::ProducedError;
@@ -28,6 +27,7 @@ use crate::store::credentials::CredentialsError;
 use crate::store::daemon::DaemonError;
 use crate::store::layout::LayoutError;
 use crate::store::registry::RegistryError;
+use crate::transport::Transport;
 
 /// Why something on the road failed.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ pub enum Error {
         /// Why.
         error: SandboxError,
         /// Where the image went.
-        outputs: Vec<Output>,
+        outputs: Vec<Transport>,
     },
     /// A network that the program which `--run` is to start cannot have. Nothing was built.
     #[error("`--run` starts the program in the sandbox, as no daemon gets the image: {0}")]

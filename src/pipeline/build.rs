@@ -13,11 +13,12 @@ use crate::error::Error;
 use crate::image::{Digest, Platform};
 use crate::input::Artifact;
 use crate::plan::{Assembly, SourceStage, Takes};
-use crate::request::{Output, Request};
+use crate::request::Request;
 use crate::session::Session;
 use crate::store::BaseImage;
 use crate::store::daemon::{Daemon, remove_leftovers};
 use crate::store::registry::Registries;
+use crate::transport::Transport;
 
 /// Builds an image, or one for each platform and an index of them.
 ///
@@ -36,7 +37,7 @@ pub async fn build(request: &Request, session: &Session) -> Result<Built, Error>
 /// Pushing needs the network that is forbidden, whether or not the registry has everything.
 fn check_offline(request: &Request) -> Result<(), Error> {
     match request.tags.first() {
-        Some(tag) if request.offline && request.outputs.contains(&Output::Registry) => {
+        Some(tag) if request.offline && request.outputs.contains(&Transport::Registry) => {
             Err(Error::OfflinePush { name: tag.familiar() })
         }
         _ => Ok(()),
@@ -113,8 +114,8 @@ pub(crate) struct Work<'a> {
 pub(crate) struct Told(Option<Digest>);
 
 impl Told {
-    pub(crate) fn tell(&mut self, output: &Output, written: Option<Digest>) {
-        if written.is_some() && (self.0.is_none() || *output == Output::Registry) {
+    pub(crate) fn tell(&mut self, output: &Transport, written: Option<Digest>) {
+        if written.is_some() && (self.0.is_none() || *output == Transport::Registry) {
             self.0 = written;
         }
     }

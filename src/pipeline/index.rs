@@ -11,7 +11,6 @@ use crate::events::Step;
 use crate::fs::AtomicFile;
 use crate::image::compression::{WrittenBlob, all_cores};
 use crate::image::{Digest, ImageConfig, ManifestFormat, Platform};
-use crate::request::Output;
 use crate::store::archive::LayerFile;
 use crate::store::layout::{
     Layout, LayoutImage, LayoutIndexImage, LayoutOptions, WrittenLayoutIndex, write_layout_index,
@@ -19,6 +18,7 @@ use crate::store::layout::{
 };
 use crate::store::registry::{IndexImage, PublishOptions};
 use crate::store::{CompressedLayer, UnfinishedImage};
+use crate::transport::Transport;
 
 /// What an output learned: the digests of the index and of each image's manifest.
 pub(crate) struct WrittenIndex {
@@ -43,19 +43,19 @@ impl Work<'_> {
     /// Writes all images and their index to one output.
     pub(crate) async fn write_index(
         &self,
-        output: &Output,
+        output: &Transport,
         assembled: &[Assembled<'_>],
         layers: &mut [CachedLayer<'_>],
     ) -> Result<WrittenIndex, Error> {
         let is_committed = |one: &Assembled<'_>| matches!(one.image, AssembledImage::Committed { .. });
         match output {
-            Output::Registry if assembled.iter().any(is_committed) => {
+            Transport::Registry if assembled.iter().any(is_committed) => {
                 self.push_by_layout(assembled, layers).await
             }
-            Output::Registry => self.push_index(assembled, layers).await,
-            Output::OciDirectory { path } => self.lay_out_index(assembled, layers, path, false).await,
-            Output::OciArchive { path } => self.lay_out_index(assembled, layers, path, true).await,
-            Output::Docker | Output::DockerArchive { .. } => {
+            Transport::Registry => self.push_index(assembled, layers).await,
+            Transport::OciDirectory { path } => self.lay_out_index(assembled, layers, path, false).await,
+            Transport::OciArchive { path } => self.lay_out_index(assembled, layers, path, true).await,
+            Transport::Docker | Transport::DockerArchive { .. } => {
                 unreachable!("the plan gives an index only to what keeps manifests")
             }
         }

@@ -33,9 +33,10 @@ use crate::events::Events;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::input::{InputOptions, InputSource, Origin};
 use crate::plan::{AssemblyKind, EngineKind, Plan};
-use crate::request::{Output, Request};
+use crate::request::Request;
 use crate::session::Session;
 use crate::sources::SourceInfo;
+use crate::transport::Transport;
 
 /// What was found out about an artifact.
 #[derive(Clone, Debug, Serialize)]
@@ -62,7 +63,7 @@ pub struct Built {
     /// Its names.
     pub tags: Vec<ImageReference>,
     /// Where it went.
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<Transport>,
     /// The command that people use with the daemon it went to: `docker` or `podman`.
     pub daemon: Option<String>,
     /// Ports of the image, such as `8080/tcp`.

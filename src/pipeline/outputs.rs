@@ -14,12 +14,12 @@ use crate::image::compression::{WrittenBlob, all_cores};
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, ImageConfig, ImageReference};
 use crate::plan::{PlannedOutput, Takes};
-use crate::request::Output;
 use crate::store::archive::{ArchiveError, LayerFile, unpack_for_archive, write_archive, write_from_files};
 use crate::store::daemon::{PublishContext, ResolveOptions};
 use crate::store::layout::{Layout, WrittenLayout};
 use crate::store::registry::PublishOptions;
 use crate::store::{BaseImage, BaseLayers, CompressedLayer, UnfinishedImage, WrittenImage};
+use crate::transport::Transport;
 
 /// What the outputs told.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Work<'_> {
         // Publishing a committed image in the daemon removes it, so the daemon comes last.
         let is_last = |planned: &&PlannedOutput| match planned.takes {
             Takes::Image { stage } => {
-                planned.output == Output::Docker
+                planned.output == Transport::Docker
                     && matches!(assembled[stage].image, AssembledImage::Committed { .. })
             }
             Takes::Index => false,
@@ -71,7 +71,11 @@ impl Work<'_> {
 
 impl Assembled<'_> {
     /// Writes the image to one output, and gives the digest of its manifest there.
-    async fn write(&self, output: &Output, layers: &mut [CachedLayer<'_>]) -> Result<Option<Digest>, Error> {
+    async fn write(
+        &self,
+        output: &Transport,
+        layers: &mut [CachedLayer<'_>],
+    ) -> Result<Option<Digest>, Error> {
         match &self.image {
             AssembledImage::Unfinished { image, layer } => {
                 let known = &mut layers[*layer];
@@ -98,7 +102,7 @@ impl Assembled<'_> {
         let AssembledImage::Committed { id, .. } = &self.image else { return Ok(()) };
         let here = Takes::Image { stage: self.stage.index };
         let mut outputs = self.stage.work.prepared.plan.outputs.iter();
-        if !outputs.any(|planned| planned.output == Output::Docker && planned.takes == here) {
+        if !outputs.any(|planned| planned.output == Transport::Docker && planned.takes == here) {
             self.stage.work.daemon()?.remove_image(id).await?;
         }
         Ok(())
@@ -108,43 +112,45 @@ impl Assembled<'_> {
 impl StageWork<'_> {
     async fn write_unfinished(
         &self,
-        output: &Output,
+        output: &Transport,
         image: &UnfinishedImage,
         known: &mut CachedLayer<'_>,
     ) -> Result<Placed, Error> {
         Ok(match output {
-            Output::Docker => self.publish(image, known).await?,
-            Output::DockerArchive { path } => self.write_archive(image, path).await?.into(),
-            Output::Registry => self.push(image, known).await?,
-            Output::OciDirectory { path } => self.write_layout(image, known, path, false).await?,
-            Output::OciArchive { path } => self.write_layout(image, known, path, true).await?,
+            Transport::Docker => self.publish(image, known).await?,
+            Transport::DockerArchive { path } => self.write_archive(image, path).await?.into(),
+            Transport::Registry => self.push(image, known).await?,
+            Transport::OciDirectory { path } => self.write_layout(image, known, path, false).await?,
+            Transport::OciArchive { path } => self.write_layout(image, known, path, true).await?,
         })
     }
 
     /// Writes what an engine committed in the daemon, with its final config.
     async fn write_committed(
         &self,
-        output: &Output,
+        output: &Transport,
         id: &str,
         config: &ImageConfig,
     ) -> Result<Option<Digest>, Error> {
         let files = match output {
-            Output::Docker => Vec::new(),
+            Transport::Docker => Vec::new(),
             _ => self.committed_files(id, config).await?,
         };
         let written = match output {
-            Output::Docker => {
+            Transport::Docker => {
                 let context = self.publish_context();
                 self.work.daemon()?.publish_committed(id, config, self.tags(), &context).await?;
                 return Ok(None);
             }
-            Output::DockerArchive { path } => {
+            Transport::DockerArchive { path } => {
                 self.write_committed_archive(config, files, path).await?;
                 return Ok(None);
             }
-            Output::OciDirectory { path } => self.write_committed_layout(config, files, path, false).await?,
-            Output::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
-            Output::Registry => self.push_committed(config, files).await?,
+            Transport::OciDirectory { path } => {
+                self.write_committed_layout(config, files, path, false).await?
+            }
+            Transport::OciArchive { path } => self.write_committed_layout(config, files, path, true).await?,
+            Transport::Registry => self.push_committed(config, files).await?,
         };
         Ok(Some(written.manifest.digest))
     }

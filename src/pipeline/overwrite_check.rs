@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::fs::canonical_path;
 use crate::input::InputSource;
-use crate::request::{Output, Request};
+use crate::request::Request;
 use crate::sources::SourceLocation;
+use crate::transport::Transport;
 
 /// Compares where results go with what is read.
 ///
@@ -16,14 +17,11 @@ use crate::sources::SourceLocation;
 /// [`Error::OwnInput`] for the first file that is both.
 pub(crate) fn check<'a>(
     request: &Request,
-    outputs: impl IntoIterator<Item = &'a Output>,
+    outputs: impl IntoIterator<Item = &'a Transport>,
 ) -> Result<(), Error> {
     let read: Vec<PathBuf> = read_files(request).into_iter().map(canonical_path).collect();
     for output in outputs {
-        // A layout is added to what is in its directory, and replaces no file.
-        if let Output::DockerArchive { path } | Output::OciArchive { path } = output
-            && read.contains(&canonical_path(path))
-        {
+        if let Some(path) = output.replaced_file().filter(|path| read.contains(&canonical_path(path))) {
             return Err(Error::OwnInput { path: path.display().to_string() });
         }
     }

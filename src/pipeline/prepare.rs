@@ -22,9 +22,10 @@ use crate::input::{AddedDestination, Artifact, InputOptions, InputSource};
 use crate::plan::{
     self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage, Target, Targets,
 };
-use crate::request::{AssembleRequest, Output, Request};
+use crate::request::{AssembleRequest, Request};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, remove_leftovers};
+use crate::transport::Transport;
 
 /// Everything that carrying out a plan needs.
 pub(crate) struct Prepared {
@@ -210,7 +211,7 @@ async fn prepare_given(
         (Ok(plan), _) => plan,
     };
     if purpose == Purpose::Building {
-        check_network(request, plan.outputs.iter().any(|planned| planned.output == Output::Docker))?;
+        check_network(request, plan.outputs.iter().any(|planned| planned.output == Transport::Docker))?;
     }
     plan.warnings.extend(targets.warning);
     if purpose == Purpose::Building {
@@ -299,7 +300,7 @@ fn examine(
 fn asks_daemon(request: &Request) -> bool {
     let outputs = &request.outputs;
     outputs.is_empty()
-        || outputs.iter().any(|output| matches!(output, Output::Docker | Output::DockerArchive { .. }))
+        || outputs.iter().any(|output| matches!(output, Transport::Docker | Transport::DockerArchive { .. }))
         || request.assemble == AssembleRequest::Docker
 }
 
@@ -310,7 +311,7 @@ fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
         Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
         Assembly::Place { .. } => {
             stage.builder.base_source == BaseSource::Registry
-                && !plan.outputs.iter().any(|planned| planned.output.has_manifest())
+                && !plan.outputs.iter().any(|planned| planned.output.accepts_index())
         }
     };
     request.outputs.is_empty() || plan.stages.iter().any(by_stage)

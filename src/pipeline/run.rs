@@ -10,8 +10,9 @@ use crate::engine::docker::{Program, ProgramOptions};
 use crate::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
 use crate::error::Error;
 use crate::fs::Lease;
-use crate::request::{Output, Request};
+use crate::request::Request;
 use crate::session::Session;
+use crate::transport::Transport;
 
 /// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
 pub struct RunStreams {
@@ -32,7 +33,7 @@ pub struct RunStreams {
 /// # Errors
 /// [`Error`] if it cannot be started.
 pub async fn run(built: &Built, streams: RunStreams, session: &Session) -> Result<i64, Error> {
-    if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.contains(&Output::Docker)) {
+    if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.contains(&Transport::Docker)) {
         let lease = session.lease()?;
         let run = run_in_sandbox(image, &built.ports, streams, &lease, session).await;
         return run.map_err(|error| Error::Program { error, outputs: built.outputs.clone() });

@@ -16,11 +16,11 @@ use crate::fs::Lease;
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
 use crate::image::{Descriptor, ImageReference, LayerCompression};
-use crate::request::Output;
 use crate::session::Session;
 use crate::store::archive::LayerFile;
 use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
+use crate::transport::Transport;
 
 impl StageWork<'_> {
     /// Makes the engine for containers of `base`.
@@ -36,7 +36,7 @@ impl Assembled<'_> {
     pub(crate) async fn runnable(&self, layers: &[CachedLayer<'_>]) -> Result<Option<RunnableImage>, Error> {
         let work = self.stage.work;
         let outputs = &work.prepared.plan.outputs;
-        if !work.request.run || outputs.iter().any(|planned| planned.output == Output::Docker) {
+        if !work.request.run || outputs.iter().any(|planned| planned.output == Transport::Docker) {
             return Ok(None);
         }
         let (config, below, new_layer) = match &self.image {

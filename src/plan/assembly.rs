@@ -8,7 +8,8 @@ use super::{
 use crate::builder::{BaseName, Choice, ImageChoice, Placement, TemplateOrigin};
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
-use crate::request::{AssembleRequest, Output, Request};
+use crate::request::{AssembleRequest, Request};
+use crate::transport::Transport;
 
 type Assembled = (PlannedBuilder, Assembly, String);
 
@@ -16,7 +17,7 @@ pub(super) fn assemble_template(
     request: &Request,
     decided: &Decided<'_>,
     choice: &Choice,
-    outputs: &[Output],
+    outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
     let template = &choice.template;
     let is_built_in = choice.base.image == BaseName::BuiltInStatic;
@@ -72,7 +73,7 @@ pub(super) fn assemble_image(
     request: &Request,
     decided: &Decided<'_>,
     image: &ImageChoice,
-    outputs: &[Output],
+    outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
     let name = image.reference.to_string();
     let shown = format!("the builder image `{}`", image.reference.familiar());
@@ -118,10 +119,10 @@ fn engine(request: &Request, decided: &Decided<'_>, builder: String) -> Result<E
 fn base_source(
     is_built_in: bool,
     engine: Option<EngineKind>,
-    outputs: &[Output],
+    outputs: &[Transport],
     decided: &Decided<'_>,
 ) -> BaseSource {
-    let needs_blobs = outputs.iter().any(Output::has_manifest);
+    let needs_blobs = outputs.iter().any(Transport::accepts_index);
     match engine {
         _ if is_built_in => BaseSource::BuiltIn,
         Some(EngineKind::Docker) => BaseSource::Daemon,

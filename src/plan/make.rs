@@ -15,7 +15,8 @@ use crate::diagnostic::Warning;
 use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::Artifact;
-use crate::request::{Limits, Output, Request};
+use crate::request::{Limits, Request};
+use crate::transport::Transport;
 
 /// The date of files and images where nothing else is asked for: 1980-01-01, the first day that zip archives know.
 pub(crate) const FIXED_DATE: u64 = 315_532_800;
@@ -74,7 +75,7 @@ pub fn make(
 }
 
 /// Where the image of one stage goes.
-fn taking(outputs: &[PlannedOutput], index: usize) -> Vec<Output> {
+fn taking(outputs: &[PlannedOutput], index: usize) -> Vec<Transport> {
     let takes = |planned: &&PlannedOutput| match planned.takes {
         Takes::Index => true,
         Takes::Image { stage } => stage == index,
@@ -86,7 +87,7 @@ fn stage(
     request: &Request,
     decided: &Decided<'_>,
     platform: Platform,
-    outputs: &[Output],
+    outputs: &[Transport],
 ) -> Result<Stage, PlanError> {
     let date = request.date.unwrap_or(FIXED_DATE);
     let mut warnings = Vec::new();
@@ -98,7 +99,7 @@ fn stage(
         Selection::Image(image) => assemble_image(request, decided, image, outputs)?,
     };
     // In the sandbox, these are also the program's that `--run` starts.
-    let in_sandbox = request.run && !outputs.contains(&Output::Docker);
+    let in_sandbox = request.run && !outputs.contains(&Transport::Docker);
     let network = request.limits.network.clone().filter(|_| in_sandbox);
     let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;
     let of_program = Limits { network, allow_root_sandbox, ..Limits::default() };
@@ -135,7 +136,7 @@ fn stage(
 
 /// Options that say something about outputs that are not there.
 fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<Warning> {
-    if request.image.annotations.is_empty() || outputs.iter().any(|planned| planned.output.has_manifest()) {
+    if request.image.annotations.is_empty() || outputs.iter().any(|planned| planned.output.accepts_index()) {
         return Vec::new();
     }
     let message = "`--annotation` has no effect: a daemon and its archives keep no annotations".into();

@@ -6,14 +6,15 @@ use serde::Serialize;
 use super::names::common_stem;
 use super::{Machine, PlanError};
 use crate::image::Platform;
-use crate::request::{Output, Request};
+use crate::request::Request;
+use crate::transport::Transport;
 
 /// A place, and what it gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlannedOutput {
     /// The place.
     #[serde(flatten)]
-    pub output: Output,
+    pub output: Transport,
     /// What of the images it gets.
     #[serde(flatten)]
     pub takes: Takes,
@@ -33,15 +34,15 @@ pub enum Takes {
 }
 
 /// The outputs as asked for, or the one that is there.
-pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> Vec<Output> {
+pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> Vec<Transport> {
     if !request.outputs.is_empty() {
         return request.outputs.clone();
     }
     if machine.daemon {
-        return vec![Output::Docker];
+        return vec![Transport::Docker];
     }
     let stem = common_stem(names).unwrap_or_else(|| "image".into());
-    vec![Output::DockerArchive { path: format!("{stem}.tar").into() }]
+    vec![Transport::DockerArchive { path: format!("{stem}.tar").into() }]
 }
 
 /// Decides what each output gets of images for `platforms`.
@@ -52,13 +53,13 @@ pub(super) fn planned_outputs(
     platforms: &[Platform],
 ) -> Result<Vec<PlannedOutput>, PlanError> {
     let outputs = outputs(request, machine, names);
-    if !machine.daemon && outputs.contains(&Output::Docker) {
+    if !machine.daemon && outputs.contains(&Transport::Docker) {
         return Err(PlanError::NoDaemon);
     }
     let planned = outputs.into_iter().map(|output| {
         let takes = match platforms {
             [_] => Takes::Image { stage: 0 },
-            _ if output.has_manifest() => Takes::Index,
+            _ if output.accepts_index() => Takes::Index,
             _ => Takes::Image { stage: native(&output, machine, platforms)? },
         };
         Ok(PlannedOutput { output, takes })
@@ -67,7 +68,11 @@ pub(super) fn planned_outputs(
 }
 
 /// The one of `platforms` that runs where an output without indexes is read.
-pub(super) fn native(output: &Output, machine: &Machine, platforms: &[Platform]) -> Result<usize, PlanError> {
+pub(super) fn native(
+    output: &Transport,
+    machine: &Machine,
+    platforms: &[Platform],
+) -> Result<usize, PlanError> {
     let found = platforms.iter().position(|platform| machine.native_platform.matches(platform));
     found.ok_or_else(|| PlanError::NoNativeImage {
         output: output.to_string(),

@@ -10,7 +10,8 @@ use crate::detect::Facts;
 use crate::detect::facts::Kind;
 use crate::diagnostic::Warning;
 use crate::image::Platform;
-use crate::request::{Output, Request};
+use crate::request::Request;
+use crate::transport::Transport;
 
 /// An artifact that was looked at.
 #[derive(Clone, Debug)]
@@ -135,7 +136,7 @@ fn keep_needed(
     }
     let names: Vec<&str> = artifacts.iter().map(|one| one.name).collect();
     let outputs = outputs(request, machine, &names);
-    let single: Vec<&Output> = outputs.iter().filter(|output| !output.has_manifest()).collect();
+    let single: Vec<&Transport> = outputs.iter().filter(|output| !output.accepts_index()).collect();
     let Some(first) = single.first() else { return Ok(Targets { kept: all, warning: None }) };
     let native = native(first, machine, &platforms)?;
     let runs = if machine.daemon { "what the daemon runs" } else { "what this machine runs" };
@@ -172,7 +173,7 @@ mod tests {
     }
 
     /// The targets of executables that are named by what they are built for, or why there are none.
-    fn targets_of(built: &[&str], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
+    fn targets_of(built: &[&str], asked: &[&str], outputs: &[Transport]) -> Result<Vec<String>, String> {
         let facts: Vec<Facts> = built.iter().map(|platform| built_for(platform)).collect();
         let artifacts: Vec<Input<'_>> =
             built.iter().zip(&facts).map(|(name, facts)| input(name, facts)).collect();
@@ -183,7 +184,7 @@ mod tests {
         Input { name, shown: name.to_owned(), facts }
     }
 
-    fn shown(artifacts: &[Input<'_>], asked: &[&str], outputs: &[Output]) -> Result<Vec<String>, String> {
+    fn shown(artifacts: &[Input<'_>], asked: &[&str], outputs: &[Transport]) -> Result<Vec<String>, String> {
         let platforms = asked.iter().map(|platform| platform.parse().expect("a platform")).collect();
         let request = Request { platforms, outputs: outputs.to_vec(), ..request() };
         let machine = Machine { daemon: true, sandbox: false, native_platform: Platform::linux("amd64") };
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn executables_say_what_they_are_for_and_the_request_what_they_do_not() {
-        let index = [Output::Registry];
+        let index = [Transport::Registry];
         let of = |built: &[&str], asked: &[&str]| targets_of(built, asked, &index);
         let two = ["linux/amd64", "linux/arm64"];
         assert_eq!(of(&two, &[]), Ok(vec!["0 linux/amd64".into(), "1 linux/arm64".into()]));
@@ -236,22 +237,22 @@ mod tests {
     #[test]
     fn what_runs_anywhere_goes_on_each_platform_that_is_asked_for() {
         let war = war();
-        let of = |asked: &[&str], outputs: &[Output]| shown(&[input("shop.war", &war)], asked, outputs);
-        let index = [Output::Registry];
+        let of = |asked: &[&str], outputs: &[Transport]| shown(&[input("shop.war", &war)], asked, outputs);
+        let index = [Transport::Registry];
         assert_eq!(of(&[], &index), Ok(vec!["0 -".into()]));
         assert_eq!(of(&["linux/arm64"], &index), Ok(vec!["0 linux/arm64".into()]));
         let two = ["linux/arm64", "linux/amd64"];
         assert_eq!(of(&two, &index), Ok(vec!["0 linux/arm64".into(), "0 linux/amd64".into()]));
         // A daemon keeps one; without another output no other is made.
-        let kept = of(&two, &[Output::Docker]).expect("targets");
+        let kept = of(&two, &[Transport::Docker]).expect("targets");
         assert_eq!(kept[0], "0 linux/amd64");
         assert!(kept[1].ends_with("none is made for linux/arm64"), "{kept:?}");
-        let both = of(&two, &[Output::Docker, Output::Registry]).expect("targets");
+        let both = of(&two, &[Transport::Docker, Transport::Registry]).expect("targets");
         assert_eq!(both.len(), 3, "{both:?}");
         let error =
-            of(&["linux/arm64", "linux/s390x"], &[Output::Docker]).expect_err("nothing for the daemon");
+            of(&["linux/arm64", "linux/s390x"], &[Transport::Docker]).expect_err("nothing for the daemon");
         assert!(error.contains("the daemon runs linux/amd64"), "{error}");
         // One foreign image goes where it is sent.
-        assert_eq!(of(&["linux/arm64"], &[Output::Docker]), Ok(vec!["0 linux/arm64".into()]));
+        assert_eq!(of(&["linux/arm64"], &[Transport::Docker]), Ok(vec!["0 linux/arm64".into()]));
     }
 }

@@ -11,7 +11,8 @@ use crate::image::layer::Owner;
 use crate::input::{
     AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
 };
-use crate::request::{AssembleRequest, ImageRequest, Output, PullPolicy, Request};
+use crate::request::{AssembleRequest, ImageRequest, PullPolicy, Request};
+use crate::transport::Transport;
 
 pub(super) fn request() -> Request {
     Request {
@@ -97,7 +98,7 @@ fn whole(request: &Request, artifact: &Artifact, facts: &Facts, daemon: bool) ->
     plan_with(&CatalogSettings::default(), request, artifact, facts, daemon)
 }
 
-fn only(plan: &Plan) -> &Output {
+fn only(plan: &Plan) -> &Transport {
     let [planned] = &plan.outputs[..] else { panic!("{:?}", plan.outputs) };
     assert_eq!(planned.takes, Takes::Image { stage: 0 });
     &planned.output
@@ -135,7 +136,7 @@ fn an_unchanged_template_is_placed_and_its_base_reset() {
     assert_eq!(stage.image.edits.cmd, Some(Vec::new()));
     assert_eq!(stage.image.edits.created, "1980-01-01T00:00:00Z");
     let plan = whole(&request(), &artifact("server"), &program(), true).expect("a plan");
-    assert_eq!(*only(&plan), Output::Docker);
+    assert_eq!(*only(&plan), Transport::Docker);
     assert_eq!(plan.tags[0].familiar(), "server:latest");
 }
 
@@ -192,11 +193,11 @@ fn a_war_gets_its_second_name() {
 #[test]
 fn without_a_daemon_the_result_is_an_archive_on_a_base_from_its_registry() {
     let server = whole(&request(), &artifact("server"), &program(), false).expect("a plan");
-    assert_eq!(*only(&server), Output::DockerArchive { path: "server.tar".into() });
+    assert_eq!(*only(&server), Transport::DockerArchive { path: "server.tar".into() });
     let stage = plan(&request(), &artifact("shop.war"), &war(), false).expect("a plan");
     assert_eq!(stage.builder.base_source, BaseSource::Registry);
     let mut asked = request();
-    asked.outputs = vec![Output::Docker];
+    asked.outputs = vec![Transport::Docker];
     let error = plan(&asked, &artifact("server"), &program(), false).expect_err("there is no daemon");
     assert!(matches!(error, PlanError::NoDaemon), "{error}");
 }

@@ -12,8 +12,8 @@ use crate::cli::runtime::Runtime;
 use crate::diagnostic::FailureKind;
 use crate::image::shell_words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
-use crate::request::Output;
 use crate::session::Session;
+use crate::transport::Transport;
 
 /// Builds, or prints the plan.
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
@@ -103,13 +103,13 @@ fn print_context(format: Format, written: &WrittenContext, context: &Context) ->
 /// What to type next.
 fn next_step(built: &Built) -> Option<String> {
     let archive = built.outputs.iter().find_map(|output| match output {
-        Output::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
+        Transport::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
         // Docker before 25 loads no layouts.
-        Output::OciArchive { path } => Some((path, "podman")),
-        Output::Docker | Output::Registry | Output::OciDirectory { .. } => None,
+        Transport::OciArchive { path } => Some((path, "podman")),
+        Transport::Docker | Transport::Registry | Transport::OciDirectory { .. } => None,
     });
     let outputs = &built.outputs;
-    if outputs.contains(&Output::Docker) || outputs.contains(&Output::Registry) {
+    if outputs.contains(&Transport::Docker) || outputs.contains(&Transport::Registry) {
         let daemon = built.daemon.clone().unwrap_or_else(|| "docker".into());
         let mut command = vec![daemon, "run".into(), "--rm".into()];
         for port in &built.ports {
@@ -163,7 +163,7 @@ mod tests {
     use crate::image::Digest;
     use crate::plan::AssemblyKind;
 
-    fn built(outputs: Vec<Output>, ports: &[&str]) -> Built {
+    fn built(outputs: Vec<Transport>, ports: &[&str]) -> Built {
         Built {
             image_id: Digest::of(b"x"),
             manifest_digest: None,
@@ -187,11 +187,11 @@ mod tests {
     fn says_what_to_type_next() {
         let next = |outputs, ports: &[&str]| next_step(&built(outputs, ports)).expect("there is something");
         assert_eq!(
-            next(vec![Output::Docker], &["8080/tcp", "53/udp"]),
+            next(vec![Transport::Docker], &["8080/tcp", "53/udp"]),
             "Run it: podman run --rm -p 8080:8080 -p 53:53/udp app:1.0"
         );
-        let archive = Output::DockerArchive { path: "my app.tar".into() };
+        let archive = Transport::DockerArchive { path: "my app.tar".into() };
         assert_eq!(next(vec![archive.clone()], &[]), "Load it: podman load -i 'my app.tar'");
-        assert_eq!(next(vec![archive, Output::Docker], &[]), "Run it: podman run --rm app:1.0");
+        assert_eq!(next(vec![archive, Transport::Docker], &[]), "Run it: podman run --rm app:1.0");
     }
 }

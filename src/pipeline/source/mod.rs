@@ -34,8 +34,9 @@ use crate::pipeline::overwrite_check;
 use crate::plan::{
     EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
 };
-use crate::request::{Output, Request, SourceBuildRequest};
+use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
+use crate::transport::Transport;
 
 /// Plans a source build. The image's own stage is there only if it does not depend on what comes of the sources.
 pub(super) async fn plan(
@@ -57,7 +58,7 @@ fn plan_to_carry_out(
     // Where an artifact's image goes is planned when it is there, by the same rule.
     let reaches_daemon = match request.outputs.as_slice() {
         [] => prepared.daemon.is_some(),
-        outputs => outputs.contains(&Output::Docker),
+        outputs => outputs.contains(&Transport::Docker),
     };
     check_network(request, reaches_daemon)?;
     Ok(plan)

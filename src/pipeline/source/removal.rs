@@ -7,9 +7,10 @@ use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::image::ImageReference;
 use crate::plan::Plan;
-use crate::request::{Output, Request, SourceBuildRequest};
+use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, Removal};
+use crate::transport::Transport;
 
 /// A removal that is asked for where nothing can be removed.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub(super) fn check(request: &Request, wanted: &SourceBuildRequest, plan: &Plan)
     if name(request, wanted).is_none() {
         return if is_asked(wanted) { Err(RemovalError::NoName) } else { Ok(()) };
     }
-    match plan.outputs.iter().any(|planned| planned.output == Output::Docker) {
+    match plan.outputs.iter().any(|planned| planned.output == Transport::Docker) {
         true => Ok(()),
         false => Err(RemovalError::NoDaemonOutput),
     }

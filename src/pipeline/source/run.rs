@@ -18,7 +18,7 @@ use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
 use crate::pipeline::stage::UsedContainer;
 use crate::plan::{EngineKind, Plan, PlannedProduct};
-use crate::request::{Output, Request, SourceBuildRequest};
+use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
 use crate::source_build::incremental::{SaveError, SavedArtifacts};
@@ -27,6 +27,7 @@ use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::store::BaseImage;
 use crate::store::daemon::{Daemon, remove_leftovers};
+use crate::transport::Transport;
 
 /// A source stage on its way.
 pub(super) struct SourceWork<'a> {
@@ -145,7 +146,7 @@ impl SourceWork<'_> {
             // Between its commands it was committed, and keeps what was below.
             && (self.prepared.on_build.is_none() || stage.runtime.is_some())
             && self.request.date.is_none()
-            && self.plan.outputs.iter().all(|planned| planned.output == Output::Docker)
+            && self.plan.outputs.iter().all(|planned| planned.output == Transport::Docker)
     }
 
     /// The config that a container on `base` takes over, if it may become the image.

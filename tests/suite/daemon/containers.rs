@@ -2,10 +2,10 @@
 
 use b2i::builder::CatalogSettings;
 use b2i::pipeline::{Built, RunStreams};
-use b2i::request::Output;
 use b2i::session::DaemonChoice;
 use b2i::session::Session;
 use b2i::store::registry::RegistrySettings;
+use b2i::transport::Transport;
 
 use super::*;
 
@@ -266,7 +266,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             image_id,
             manifest_digest: None,
             tags: vec![tag],
-            outputs: vec![Output::Docker],
+            outputs: vec![Transport::Docker],
             daemon: None,
             ports: Vec::new(),
             builder: String::new(),
