@@ -98,7 +98,7 @@ fn github_actions() {
     let outputs = project.path("outputs").display().to_string();
     let variables = [
         ("REGISTRY", registry.as_str()),
-        ("B2I_URL", &url),
+        ("DOWNLOAD_URL", &url),
         ("TOKEN", "secret"),
         ("GITHUB_ACTOR", "user"),
         ("GITHUB_REPOSITORY", "Team/Shop"),
@@ -125,7 +125,7 @@ fn gitlab_ci() {
     let (registry, url) = (project.registry.address.clone(), url_of_b2i());
     let image = format!("{registry}/team/shop");
     let variables = [
-        ("B2I_URL", url.as_str()),
+        ("DOWNLOAD_URL", url.as_str()),
         ("CI_REGISTRY", &registry),
         ("CI_REGISTRY_USER", "user"),
         ("CI_REGISTRY_PASSWORD", "secret"),
@@ -154,7 +154,7 @@ fn tekton() {
     let names = part("tekton.yaml", ".spec.steps[0].env[].name");
     assert_eq!(
         names.split_whitespace().collect::<Vec<_>>(),
-        ["ARTIFACT", "IMAGE", "B2I_URL", "DIGEST_FILE", "DOCKER_CONFIG", "HOME"]
+        ["ARTIFACT", "IMAGE", "DOWNLOAD_URL", "DIGEST_FILE", "DOCKER_CONFIG", "HOME"]
     );
     for put_in in ["$(params", "$(workspaces", "$(results"] {
         assert!(!script.contains(put_in), "values come as variables: {script}");
@@ -166,7 +166,7 @@ fn tekton() {
     let variables = [
         ("ARTIFACT", "target/app.jar"),
         ("IMAGE", &image),
-        ("B2I_URL", &url),
+        ("DOWNLOAD_URL", &url),
         ("DIGEST_FILE", &digest),
         ("DOCKER_CONFIG", &docker_config),
         ("HOME", &home),
