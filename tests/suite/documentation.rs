@@ -1,40 +1,59 @@
-//! What README and `docs/` say: their commands run as they are written, and no page or hint names a flag that is none.
+//! README and `docs/`: commands run as they are written, and every flag that is named exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::build::write_bases;
 use crate::environment::TestEnvironment;
+use crate::fault_server::{FaultServer, answer};
 use crate::registry::unique;
 use crate::s2i_command::{Ended, Place};
 
-/// Flags of other programs, and of programs that are packaged, of which pages and messages speak.
-const FOREIGN: [&str; 24] = [
+/// Flags of other programs, and of packaged programs, that pages and messages name.
+const FOREIGN: [&str; 40] = [
+    "--attach",
+    "--cap-add",
+    "--all-targets",
     "--assimilate",
+    "--batch-mode",
     "--bench",
     "--build-arg",
     "--check",
     "--chmod",
+    "--chown",
+    "--count",
     "--create",
+    "--environment-only",
+    "--fail",
     "--file",
     "--fix",
     "--flag",
     "--from",
     "--global",
+    "--lib",
+    "--location",
     "--locked",
     "--more",
+    "--mount",
     "--only-keep-debug",
     "--out",
     "--release",
     "--rm",
+    "--rounds",
     "--scope",
+    "--seed",
     "--server",
+    "--show-error",
+    "--silent",
     "--split-string",
+    "--stop",
     "--target",
+    "--test",
     "--user",
-    "--chown",
-    "--mount",
+    "--without",
 ];
 
 fn root() -> PathBuf {
@@ -45,7 +64,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).expect("the page is there")
 }
 
-/// The blocks of a page that a shell takes: of no language, or of the console, where `$` stands before what is typed.
+/// The blocks of a page that a shell runs: those without a language, and the `$` lines of `console` blocks.
 fn blocks(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     for (number, part) in page.split("\n```").enumerate() {
@@ -62,10 +81,19 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-/// A place in which the pages' names mean something. Images have other names there than other tests may have.
+/// The commands of README's table: what stands between backticks in its second column.
+fn table(page: &str) -> Vec<String> {
+    let section = page.split("## You have → you type\n").nth(1).expect("README has the table");
+    let rows = section.lines().take_while(|line| !line.starts_with("## "));
+    let cells = rows.filter_map(|row| row.strip_suffix('|')?.rsplit('|').next());
+    cells.filter_map(|cell| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned())).collect()
+}
+
+/// A directory in which the pages' names mean something. Images have other names there than other tests may have.
 struct Reader {
     place: Place,
     images: Vec<(&'static str, String)>,
+    texts: Vec<(&'static str, String)>,
 }
 
 impl Reader {
@@ -82,10 +110,22 @@ impl Reader {
         };
         copy(&root().join("examples/golang"), "shop");
         copy(&root().join("examples/golang"), "examples/golang");
-        copy(&environment.fixture("app/app.jar"), "app.jar");
         copy(&environment.fixture("app/lib"), "lib");
+        for name in ["app.jar", "quarkus-run.jar", "lib/app.jar"] {
+            copy(&environment.fixture("app/app.jar"), name);
+        }
         copy(&environment.fixture("standalone.jar"), "target/app.jar");
-        copy(&environment.fixture("shop-jakarta.war"), "shop.war");
+        copy(&environment.fixture("standalone.jar"), "shop.jar");
+        for name in ["shop.war", "app.war"] {
+            copy(&environment.fixture("shop-jakarta.war"), name);
+        }
+        copy(&environment.fixture("shell-program"), "job.sh");
+        for name in ["server", "greeter", "dist/app-linux-amd64"] {
+            copy(&environment.fixture("program"), name);
+        }
+        copy(&environment.fixture("program-arm64"), "dist/app-linux-arm64");
+        place.write("app/application.dat", "a\n");
+        place.write("quarkus/application.dat", "b\n");
         place.write("config/app.properties", "a=b\n");
         place.write("sources/app.sh", "#!/bin/sh\necho \"$GREETING\"\n");
         // Those of this reader alone: it removes them in the end, and another test may be reading then.
@@ -94,19 +134,32 @@ impl Reader {
         let images = [
             ("quay.example/builder:1", "builder:1"),
             ("team/builder", "team"),
+            ("kubesphere/s2i-binary:latest", "kubesphere:1"),
+            ("kubesphere/tomcat85-java8-runtime:latest", "kubesphere:2"),
             ("app:1", "app:1"),
             ("shop:1", "shop:1"),
             ("greeter:1", "greeter:1"),
+            ("server:1", "server:1"),
+            ("tool:1", "tool:1"),
+            ("job:1", "job:1"),
         ];
         let images: Vec<_> = images.into_iter().map(|(name, own)| (name, made(own))).collect();
         environment.docker().stdout(&["tag", &environment.image("s2i-sclorg:1"), &images[0].1]);
-        Self { place, images }
+        for (_, image) in &images[2..4] {
+            environment.docker().stdout(&["tag", &environment.image("s2i-kubesphere:1"), image]);
+        }
+        let texts = vec![("registry.example", environment.registry().to_owned())];
+        let reader = Self { place, images, texts };
+        let commit =
+            "git -c user.name=A -c user.email=a@host.example commit --quiet --allow-empty --message first";
+        reader.runs("a repository", &format!("git init --quiet && {commit}"));
+        reader
     }
 
-    /// Runs a block as it is written, but for the names of images.
+    /// Runs a block as it is written, but for the names of images and hosts.
     fn run(&self, block: &str) -> Ended {
         let mut text = block.to_owned();
-        for (name, own) in &self.images {
+        for (name, own) in self.texts.iter().chain(&self.images) {
             text = text.replace(name, own);
         }
         let base = format!("create --base {} ", TestEnvironment::get().image("glibc:12"));
@@ -115,9 +168,10 @@ impl Reader {
         Ended::of(command.args(["-e", "-c", &text]).output().expect("sh starts"))
     }
 
-    fn runs(&self, name: &str, block: &str) {
+    fn runs(&self, name: &str, block: &str) -> Ended {
         let ended = self.run(block);
         assert_eq!(ended.code, 0, "{name}:\n{block}\n{}{}", ended.stdout, ended.stderr);
+        ended
     }
 }
 
@@ -135,9 +189,15 @@ impl Drop for Reader {
 #[test]
 fn what_the_guides_tell_to_type_works() {
     let reader = Reader::new();
-    for (name, expected) in
-        [("docs/from-s2i.md", 1), ("docs/from-dockerfile.md", 3), ("docs/writing-a-builder.md", 1)]
-    {
+    for (name, expected) in [
+        ("docs/from-s2i.md", 1),
+        ("docs/from-dockerfile.md", 3),
+        ("docs/from-kubesphere.md", 1),
+        ("docs/writing-a-builder.md", 1),
+        ("docs/sources.md", 1),
+        ("docs/reproducible-builds.md", 1),
+        ("docs/air-gapped.md", 1),
+    ] {
         let blocks = blocks(&page(name));
         assert_eq!(blocks.len(), expected, "{name}: {blocks:?}");
         for block in blocks {
@@ -150,32 +210,117 @@ fn what_the_guides_tell_to_type_works() {
 fn what_readme_shows_is_what_happens() {
     let reader = Reader::new();
     let shown = page("README.md");
-    let mut tried = 0;
+    let (mut commands, mut lines) = (0, 0);
     for command in blocks(&shown).into_iter().filter(|block| block.starts_with("b2i ")) {
-        let is_here = ["app.jar", "shop.war", "examples/golang"]
-            .iter()
-            .any(|file| command.split(' ').any(|word| word == *file));
-        if !is_here || command.contains("registry.example") {
-            continue;
-        }
+        commands += 1;
         let ended = reader.run(&command);
         let said = format!("{}{}", ended.stdout, ended.stderr);
         // What depends neither on the bases nor on digests.
         let output = shown.split(&format!("$ {command}\n")).nth(1).expect("it is in the page");
         let output = output.split("```").next().unwrap_or_default();
         let is_fixed = |line: &&str| {
-            ["    Detected", "error:", "hint:", "  servlet", "  Java"]
+            ["    Detected", "error:", "hint:", "shop.jar:", "  main class", "  Java"]
                 .iter()
                 .any(|start| line.starts_with(start))
         };
         for line in output.lines().filter(is_fixed) {
             assert!(said.lines().any(|one| one == line), "{command} says no {line:?}:\n{said}");
-            tried += 1;
+            lines += 1;
         }
         let fails = output.contains("\nerror:");
         assert_eq!(ended.code != 0, fails, "{command}: {said}");
     }
-    assert!(tried >= 6, "only {tried} lines were compared");
+    assert!(commands == 4 && lines >= 8, "{commands} commands, {lines} lines");
+}
+
+#[test]
+fn what_readme_tells_to_type_works() {
+    let archive = std::fs::read(TestEnvironment::get().fixture("archives/tool.tar.gz")).expect("a fixture");
+    let digest = b2i::image::Digest::of(&archive).to_string();
+    let server = FaultServer::start(move |_, out| answer(out, "200 OK", &[], &archive));
+    let mut reader = Reader::new();
+    reader.texts.push(("https://host.example/tool.tar.gz", server.url("/tool.tar.gz")));
+    reader.texts.push(("DIGEST", digest));
+    let commands = table(&page("README.md"));
+    assert_eq!(commands.len(), 16, "{commands:?}");
+    for command in commands {
+        // A base for several platforms in a registry has tests of its own.
+        let plans = command.contains("shop.jar --platform");
+        reader.runs("README.md", &if plans { format!("{command} --dry-run") } else { command });
+    }
+    let report = reader.run("docker run --rm app:1 --print x");
+    assert!(report.stdout.contains("\"greeting\":\"hello b2i\""), "{}{}", report.stdout, report.stderr);
+}
+
+#[test]
+fn what_readme_answers_is_so() {
+    let reader = Reader::new();
+    let plan = |command: &str| -> Value {
+        let printed = reader.runs("README.md", &format!("{command} --dry-run --format json")).stdout;
+        let plan: Value = serde_json::from_str(&printed).expect("JSON");
+        plan["stages"][0].clone()
+    };
+    let usual = plan("b2i build ./server");
+    assert_eq!(usual["image"]["created"], "1980-01-01T00:00:00Z");
+    assert_eq!(usual["image"]["user"], "1001:0");
+    let other = plan("SOURCE_DATE_EPOCH=1700000000 b2i build ./server --user 4711 --health-cmd /check");
+    assert_eq!(other["image"]["created"], "2023-11-14T22:13:20Z");
+    assert_eq!(other["image"]["user"], "4711");
+    assert_eq!(other["image"]["healthCmd"], "/check");
+    let base = plan("b2i build shop.jar --builder java:21");
+    assert_eq!(base["builder"]["base"], "docker.io/library/eclipse-temurin:21-jre");
+}
+
+#[test]
+fn the_recording_shows_what_happens() {
+    let mut command = Command::new(root().join("docs/recording/record"));
+    let ended = command.arg("--check").env("B2I", env!("CARGO_BIN_EXE_b2i")).output().expect("it starts");
+    let said = [ended.stdout, ended.stderr].concat();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// The names of the fields of an object.
+fn fields(document: &Value) -> impl Iterator<Item = &String> {
+    document.as_object().into_iter().flat_map(|fields| fields.keys())
+}
+
+#[test]
+fn the_page_on_json_names_every_field() {
+    let reader = Reader::new();
+    let text = page("docs/reference/json.md");
+    let json = |text: &str| -> Value { serde_json::from_str(text).expect("JSON") };
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut add = |document: &Value| names.extend(fields(document).cloned());
+    let built = reader.runs("a build", "b2i build ./server -o oci:json --format json --progress json");
+    add(&json(&built.stdout));
+    add(&json(&built.stdout)["images"][0]);
+    built.stderr.lines().for_each(|line| add(&json(line)));
+    let failed = reader.run("b2i build missing --progress json");
+    failed.stderr.lines().for_each(|line| add(&json(line)));
+    let plan = json(&reader.runs("a plan", "b2i build ./server --dry-run --format json").stdout);
+    for part in [&plan, &plan["stages"][0], &plan["outputs"][0]] {
+        add(part);
+    }
+    for artifact in ["server", "job.sh", "shop.jar", "shop.war"] {
+        add(&json(&reader.runs("inspect", &format!("b2i inspect {artifact} --format json")).stdout));
+    }
+    add(&json(&reader.run("b2i doctor --format json").stdout)["findings"][0]);
+    names.retain(|name| !text.contains(&format!("`{name}`")));
+    assert_eq!(names, BTreeSet::new());
+}
+
+/// Every page that is written for people, by its name from the root.
+fn pages() -> Vec<String> {
+    let mut pages =
+        ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned).to_vec();
+    let listed = Command::new("find")
+        .args(["docs", "builder-images", "examples", "-name", "*.md"])
+        .current_dir(root())
+        .output();
+    let listed = String::from_utf8(listed.expect("find starts").stdout).expect("UTF-8");
+    pages.extend(listed.lines().map(str::to_owned));
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
 }
 
 /// All words that begin with `--` between backticks, or in a block.
@@ -218,11 +363,11 @@ fn no_page_and_no_hint_names_a_flag_that_is_none() {
             unknown.push(format!("{}: {flag}", file.strip_prefix(root()).unwrap_or(file).display()));
         }
     };
-    for name in ["README.md", "CHANGELOG.md", "builder-images/README.md"] {
+    for name in pages() {
         look(&root().join(name));
     }
     let listed = Command::new("find")
-        .args(["docs", "src", "-name", "*.md", "-o", "-name", "*.rs"])
+        .args(["src", "-name", "*.md", "-o", "-name", "*.rs"])
         .current_dir(root())
         .output();
     let listed = String::from_utf8(listed.expect("find starts").stdout).expect("UTF-8");

@@ -174,3 +174,31 @@ fn tekton() {
     ended(project.shell("sh", &script, &variables));
     assert_eq!(std::fs::read_to_string(&digest).expect("the result"), project.digest(&image));
 }
+
+#[test]
+fn the_steps_in_readme() {
+    let project = Project::new();
+    write_configuration(&project);
+    let (registry, url) = (project.registry.address.clone(), url_of_b2i());
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let readme = readme.expect("README is there");
+    let steps = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let path = project.path("steps.yml");
+    std::fs::write(&path, steps.expect("README has the steps")).expect("writes");
+    let query = ["--exit-status", "--raw-output", ".steps[].run // empty"];
+    let output = Command::new("yq").args(query).arg(&path).output().expect("yq can be started");
+    let script = ended(output);
+    // The artifact is there already, and GitHub's registry is the one of the tests.
+    let script = script.replace("mvn --batch-mode package\n", "").replace("ghcr.io", &registry);
+    assert_eq!(script.lines().count(), 3, "{script}");
+    let variables = [
+        ("DOWNLOAD_URL", url.as_str()),
+        ("TOKEN", "secret"),
+        ("GITHUB_ACTOR", "user"),
+        ("GITHUB_REPOSITORY", "Team/Shop"),
+        ("GITHUB_SHA", "01234567"),
+    ];
+    let printed = ended(project.shell("bash", &script, &variables));
+    let image = format!("{registry}/team/shop:01234567");
+    assert!(printed.contains(&format!("{image} {}\n", project.digest(&image))), "{printed}");
+}
