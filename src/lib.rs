@@ -1,31 +1,113 @@
 //! b2i turns a finished artifact — JAR, WAR, native executable — into a container image, without a Dockerfile.
 //!
+//! A [`Request`] says what to build, a [`Host`] what the machine is like. A [`Session`] is one run on that host: it
+//! builds, plans, inspects and copies, and cleans up when it is dropped. Progress arrives as [`events`].
+//!
 //! The pipeline goes in one direction: request → input → artifact → facts → builder → plan → assemble → finish → sinks.
-//! Each room below owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads the
-//! environment and never exits; only `cli` does.
+//! Each room owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads environment
+//! variables and never exits; only the program does.
+#![cfg_attr(
+    not(feature = "internals"),
+    expect(unreachable_pub, reason = "rooms are public to each other, and to the tests with `internals`")
+)]
+#![cfg_attr(
+    feature = "internals",
+    allow(missing_docs, reason = "the facade alone is documented item by item")
+)]
 
-pub mod assemble;
 mod blocking;
-pub mod builder;
+#[cfg(feature = "program")]
+#[doc(hidden)]
 pub mod cli;
-pub mod config;
-pub mod detect;
 pub mod diagnostic;
-pub mod engine;
 pub mod error;
 pub mod events;
-pub mod fs;
-pub mod image;
-pub mod input;
-pub mod launcher;
-pub mod network;
-pub mod ops;
-pub mod pipeline;
-pub mod plan;
+pub mod host;
 pub mod request;
 pub mod session;
-pub mod source_build;
-pub mod sources;
-pub mod store;
 mod stream;
 pub mod transport;
+
+// Behind the facade. Tests, fuzz targets and benches see these rooms; nobody else may.
+#[cfg(feature = "internals")]
+pub mod assemble;
+#[cfg(not(feature = "internals"))]
+mod assemble;
+#[cfg(feature = "internals")]
+pub mod builder;
+#[cfg(not(feature = "internals"))]
+mod builder;
+#[cfg(feature = "internals")]
+pub mod config;
+#[cfg(not(feature = "internals"))]
+mod config;
+#[cfg(feature = "internals")]
+pub mod detect;
+#[cfg(not(feature = "internals"))]
+mod detect;
+#[cfg(feature = "internals")]
+pub mod engine;
+#[cfg(not(feature = "internals"))]
+mod engine;
+#[cfg(feature = "internals")]
+pub mod fs;
+#[cfg(not(feature = "internals"))]
+mod fs;
+#[cfg(feature = "internals")]
+pub mod image;
+#[cfg(not(feature = "internals"))]
+mod image;
+#[cfg(feature = "internals")]
+pub mod input;
+#[cfg(not(feature = "internals"))]
+mod input;
+#[cfg(feature = "internals")]
+pub mod launcher;
+#[cfg(not(feature = "internals"))]
+mod launcher;
+#[cfg(feature = "internals")]
+pub mod network;
+#[cfg(not(feature = "internals"))]
+mod network;
+#[cfg(feature = "internals")]
+pub mod ops;
+#[cfg(not(feature = "internals"))]
+mod ops;
+#[cfg(feature = "internals")]
+pub mod pipeline;
+#[cfg(not(feature = "internals"))]
+mod pipeline;
+#[cfg(feature = "internals")]
+pub mod plan;
+#[cfg(not(feature = "internals"))]
+mod plan;
+#[cfg(feature = "internals")]
+pub mod source_build;
+#[cfg(not(feature = "internals"))]
+mod source_build;
+#[cfg(feature = "internals")]
+pub mod sources;
+#[cfg(not(feature = "internals"))]
+mod sources;
+#[cfg(feature = "internals")]
+pub mod store;
+#[cfg(not(feature = "internals"))]
+mod store;
+
+pub use diagnostic::{Diagnostic, FailureKind};
+pub use error::Error;
+pub use events::{Event, Events};
+pub use host::Host;
+pub use request::Request;
+pub use session::Session;
+
+/// Runs this process as a child of the sandbox, if it is one, and returns its exit code.
+///
+/// The sandbox starts [`Host::program`] again. So `main` of every program that builds in the sandbox calls this before
+/// anything else, above all before it starts a thread.
+pub fn sandbox_child() -> Option<std::process::ExitCode> {
+    #[cfg(target_os = "linux")]
+    return engine::sandbox::run_if_child(std::env::args_os());
+    #[cfg(not(target_os = "linux"))]
+    None
+}

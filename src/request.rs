@@ -22,12 +22,10 @@ use crate::input::{InputOptions, InputSource};
 use crate::transport::Transport;
 
 /// One build.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The artifact's place; not looked at if it is built from sources.
-    pub source: InputSource,
-    /// Where the same program for other platforms is: each becomes an image, and one index names them all.
-    pub other_sources: Vec<InputSource>,
+    /// The finished artifact, or one program built for several platforms. Empty if `source_build` is set.
+    pub artifacts: Vec<InputSource>,
     /// How to fetch them and what goes with each.
     pub input: InputOptions,
     /// The main class of a JAR that names none (`--main-class`).
@@ -54,8 +52,8 @@ pub struct Request {
     pub offline: bool,
     /// How layers are compressed, where they are.
     pub compression: Compression,
-    /// Whether what is known of unchanged files is believed.
-    pub use_memo: bool,
+    /// Whether remembered digests are ignored and every file is read again.
+    pub ignore_memo: bool,
     /// Date of the files and the image, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub date: Option<u64>,
     /// The sources that the artifact, or the image, is built from.

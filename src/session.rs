@@ -1,73 +1,108 @@
-//! Owns what a front end hands over of the machine: cache, daemon, catalog, and the lease of this run.
+//! Owns the session: one run with its events, its lease and the daemon that it found.
+//!
+//! Must not decide anything; `pipeline` and `ops` do the work.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::builder::CatalogSettings;
 use crate::error::Error;
 use crate::events::Events;
 use crate::fs::{AtomicDirectory, Lease};
+use crate::host::Host;
+use crate::image::Digest;
+use crate::ops::{self, CopyRequest};
+use crate::pipeline::{self, Built, Inspection, WrittenContext};
+use crate::plan::Plan;
+use crate::request::Request;
 use crate::store::cache::{ImageCache, Memo};
-use crate::store::daemon::{Daemon, DaemonSettings};
-use crate::store::registry::{Registries, RegistrySettings};
+use crate::store::daemon::Daemon;
+use crate::store::registry::Registries;
 
-/// What a front end knows of the machine and its configuration.
-#[derive(Clone)]
+/// One run on a [`Host`].
+///
+/// Its futures may be dropped at any time. Dropping the session removes every file of the run and releases its lease;
+/// [`Session::abort`] also removes what a daemon holds for it. A later run removes what neither could.
 pub struct Session {
-    /// The cache's directory; made when it is needed.
-    pub cache_directory: PathBuf,
-    /// Which daemon to use.
-    pub daemon: DaemonChoice,
-    /// How registries are reached.
-    pub registry: RegistrySettings,
-    /// What configuration changes in the catalog.
-    pub catalog: CatalogSettings,
-    /// b2i itself: the sandbox starts it again.
-    pub program: PathBuf,
-    /// Where events go.
-    pub events: Events,
-    /// Where the user stands: that directory and those above it are not replaced.
-    pub working_directory: Option<PathBuf>,
-    /// Gives standard input, for `-`.
-    pub stdin: fn() -> Box<dyn Read + Send>,
-    /// The lease of this run, once it is taken; it outlives a dropped future so that what was left behind is known.
-    lease: Arc<Mutex<Option<Arc<Lease>>>>,
-    /// The daemon, once it was found; it outlives a dropped future, too, with the calls it is still busy with.
-    found: Arc<Mutex<Option<Daemon>>>,
-}
-
-/// What decides which daemon is used.
-#[derive(Clone, Debug, Default)]
-pub struct DaemonChoice {
-    /// How it is found.
-    pub settings: DaemonSettings,
-    /// Where registries' credentials are looked for when the daemon pulls.
-    pub credential_files: Vec<PathBuf>,
+    pub(crate) host: Host,
+    pub(crate) events: Events,
+    /// Outlives a dropped future, so that its leftovers are known.
+    lease: Mutex<Option<Arc<Lease>>>,
+    /// Outlives a dropped future with the calls that the daemon is still busy with.
+    daemon: Mutex<Option<Daemon>>,
 }
 
 impl Session {
-    /// Puts together what a front end knows.
-    pub fn new(
-        cache_directory: PathBuf,
-        daemon: DaemonChoice,
-        registry: RegistrySettings,
-        catalog: CatalogSettings,
-        program: PathBuf,
-        events: Events,
-        stdin: fn() -> Box<dyn Read + Send>,
-    ) -> Self {
-        Self {
-            cache_directory,
-            daemon,
-            registry,
-            catalog,
-            program,
-            events,
-            working_directory: None,
-            stdin,
-            lease: Arc::default(),
-            found: Arc::default(),
+    pub(crate) fn new(host: Host, events: Events) -> Self {
+        Self { host, events, lease: Mutex::default(), daemon: Mutex::default() }
+    }
+
+    /// Builds an image, or one for each platform and an index of them, and writes it to the outputs of the request.
+    ///
+    /// # Errors
+    /// [`Error`] of the step that failed; the outputs then hold nothing half-made.
+    pub async fn build(&self, request: &Request) -> Result<Built, Error> {
+        pipeline::build(request, self).await
+    }
+
+    /// Plans a build and builds nothing.
+    ///
+    /// # Errors
+    /// [`Error`] if the request cannot be fulfilled.
+    pub async fn plan(&self, request: &Request) -> Result<Plan, Error> {
+        pipeline::plan(request, self).await
+    }
+
+    /// Fetches the artifact of a request and reads its facts.
+    ///
+    /// # Errors
+    /// [`Error`] if it cannot be fetched, or is not an artifact that b2i knows.
+    pub async fn inspect(&self, request: &Request) -> Result<Inspection, Error> {
+        pipeline::inspect(request, self).await
+    }
+
+    /// Copies an image and returns the digest of its manifest or index, or its ID where it has no manifest.
+    ///
+    /// # Errors
+    /// [`Error`] of reading or writing.
+    pub async fn copy(&self, request: &CopyRequest) -> Result<Digest, Error> {
+        ops::copy(request, self).await
+    }
+
+    /// Writes a plan as a Dockerfile with its build context to `directory`, and builds nothing.
+    ///
+    /// # Errors
+    /// [`Error`] of the step that failed; `directory` is then unchanged.
+    pub async fn write_dockerfile(
+        &self,
+        request: &Request,
+        directory: &Path,
+    ) -> Result<WrittenContext, Error> {
+        pipeline::write_dockerfile(request, directory, self).await
+    }
+
+    /// Removes what a dropped future left behind: in the daemon, within `limit`, and all files.
+    ///
+    /// If the daemon does not answer in time, the lease stays, and a later run removes the rest.
+    pub async fn abort(&self, limit: Duration) {
+        if let (Some(lease), Some(daemon)) = (self.taken_lease(), self.found_daemon()) {
+            // What the daemon was told to create last could appear after everything was removed.
+            let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
+            let leases = [lease.id().to_owned()];
+            let removal = crate::store::daemon::remove_leftovers(&daemon, &leases);
+            let removed = tokio::time::timeout(limit / 2, removal).await;
+            if !settled || !matches!(removed, Ok(Ok(()))) {
+                tracing::warn!(settled, ?removed, "the daemon may hold leftovers; a later run removes them");
+                self.keep_lease();
+            }
+        }
+        self.release();
+    }
+
+    /// Removes the files of the run, even if threads of it are still at work: they can create nothing more.
+    fn release(&self) {
+        if let Some(lease) = self.taken_lease() {
+            lease.release();
         }
     }
 
@@ -77,7 +112,7 @@ impl Session {
         if let Some(lease) = &*slot {
             return Ok(Arc::clone(lease));
         }
-        let lease = Arc::new(Lease::acquire(&self.cache_directory)?);
+        let lease = Arc::new(Lease::acquire(&self.host.cache_directory)?);
         *slot = Some(Arc::clone(&lease));
         Ok(lease)
     }
@@ -85,7 +120,7 @@ impl Session {
     /// Starts a directory that will be at `target`.
     pub(crate) fn new_directory(&self, target: &Path) -> Result<AtomicDirectory, Error> {
         let lease = self.lease()?;
-        AtomicDirectory::create(target, self.working_directory.as_deref(), &lease).map_err(Error::Output)
+        AtomicDirectory::create(target, self.host.working_directory.as_deref(), &lease).map_err(Error::Output)
     }
 
     /// What is known of earlier runs, or nothing if it is not to be used.
@@ -97,11 +132,11 @@ impl Session {
     pub(crate) fn registries(&self) -> Result<Registries, Error> {
         let lease = self.lease()?;
         let cache = ImageCache::open(lease.cache())?;
-        let registries = Registries::new(self.registry.clone(), self.events.clone());
+        let registries = Registries::new(self.host.registry.clone(), self.events.clone());
         Ok(registries.with_cache(cache, lease.temporary_directory().to_owned()))
     }
 
-    pub(crate) fn taken_lease(&self) -> Option<Arc<Lease>> {
+    fn taken_lease(&self) -> Option<Arc<Lease>> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -116,12 +151,45 @@ impl Session {
         if let Some(daemon) = self.found_daemon() {
             return Ok(Some(daemon));
         }
-        let daemon = Daemon::find(&self.daemon.settings).await?;
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&daemon);
+        let daemon = Daemon::find(&self.host.daemon.settings).await?;
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&daemon);
         Ok(daemon)
     }
 
     pub(crate) fn found_daemon(&self) -> Option<Daemon> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    /// A service spawns them on a runtime of several threads.
+    #[test]
+    fn futures_can_move_between_threads() {
+        let session = Host::new("unused").session(Events::silent());
+        let request = Request::default();
+        let copy = CopyRequest {
+            source: "oci:here".parse().expect("a layout"),
+            destination: "oci:there".parse().expect("a layout"),
+            platform: None,
+            offline: true,
+        };
+        is_send(&session);
+        is_send(&session.build(&request));
+        is_send(&session.copy(&copy));
+        is_send(&session.plan(&request));
+        is_send(&session.inspect(&request));
+        is_send(&session.write_dockerfile(&request, Path::new("unused")));
+        is_send(&session.abort(Duration::ZERO));
     }
 }

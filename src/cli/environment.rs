@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::failure::CliError;
-use crate::sources::GitOptions;
+use crate::host::Variables;
 
 /// The variables of the process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
-    variables: BTreeMap<OsString, OsString>,
+    variables: Variables,
 }
 
 /// The last second of the year 9999, the last that RFC 3339 can write.
@@ -25,19 +25,24 @@ impl Environment {
         Self { variables: std::env::vars_os().collect() }
     }
 
+    /// All variables.
+    pub(super) fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
     /// A variable's text, if it is set, not empty and UTF-8.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.variables.get(std::ffi::OsStr::new(name))?.to_str().filter(|text| !text.is_empty())
+        self.variables.text(name)
     }
 
     /// Whether a variable is set to something.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.variables.get(std::ffi::OsStr::new(name)).is_some_and(|value| !value.is_empty())
+        self.path(name).is_some()
     }
 
     /// A variable's path, if it is set and not empty.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.variables.get(std::ffi::OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+        self.variables.path(name)
     }
 
     /// A variable's text, which may be empty.
@@ -45,7 +50,7 @@ impl Environment {
     /// # Errors
     /// A usage error if it is not UTF-8.
     pub(super) fn exact(&self, name: &str) -> Result<Option<&str>, CliError> {
-        let Some(value) = self.variables.get(std::ffi::OsStr::new(name)) else { return Ok(None) };
+        let Some(value) = self.variables.get(name) else { return Ok(None) };
         value.to_str().map(Some).ok_or_else(|| CliError::usage(format!("the variable `{name}` is not UTF-8")))
     }
 
@@ -66,20 +71,14 @@ impl Environment {
         use crate::config::keys::{KEYS, OTHER_VARIABLES, nearest};
         let known: Vec<&'static str> =
             KEYS.iter().filter_map(|key| key.variable).chain(OTHER_VARIABLES).collect();
-        let names = self.variables.keys().filter_map(|name| name.to_str());
+        let names = self.variables.iter().filter_map(|(name, _)| name.to_str());
         let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
         unknown.filter_map(|name| Some((name.to_owned(), nearest(name, known.iter().copied())?))).collect()
     }
 
-    /// How git is started: with those variables that it needs, and no others.
-    pub(super) fn git_options(&self) -> GitOptions {
-        GitOptions::from_variables(self.variables.clone())
-    }
-
     /// The user's home directory.
     pub(super) fn home(&self) -> Option<PathBuf> {
-        let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-        self.path(name).filter(|path| path.is_absolute())
+        self.variables.home()
     }
 
     /// An XDG base directory, or its default below the home directory. A relative one is ignored, as the XDG Base
@@ -133,7 +132,7 @@ impl Environment {
 #[cfg(test)]
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+        Self { variables: variables.into_iter().collect() }
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let (pull, offline) = pulling(settings)?;
     let location = source::location(arguments)?;
-    let mut sources = match &location {
+    let sources = match &location {
         None => input::sources(&arguments.artifacts, &arguments.input)?,
         Some(location) => vec![downloaded(location)],
     };
@@ -77,12 +77,10 @@ pub(super) fn request(
     let source_build = location
         .map(|location| source::source_build(location, arguments, settings, &options, pull, environment))
         .transpose()?;
-    let other_sources = sources.split_off(1);
-    let source = sources.remove(0);
+    let artifacts = if source_build.is_some() { Vec::new() } else { sources };
     let builder = &arguments.builder;
     Ok(Request {
-        source,
-        other_sources,
+        artifacts,
         input: options,
         main_class: arguments.input.main_class.clone(),
         builder: settings.build.builder.as_ref().map(|builder| builder.value.0.clone()),
@@ -105,7 +103,7 @@ pub(super) fn request(
         pull,
         offline,
         compression: arguments.output.compression.unwrap_or_default(),
-        use_memo: !arguments.output.no_memo,
+        ignore_memo: arguments.output.no_memo,
         date: environment.source_date_epoch()?,
         source_build,
     })
@@ -304,7 +302,7 @@ mod tests {
             r#"labels: {"x": "1=2"}, annotations: {"y": ""}, ports: ["80/tcp", "53/udp"]"#,
             r#"user: Some("7:0"), entrypoint: Some(["/bin/run"]), health_cmd: Some("true"), stop_signal: Some("SIGQUIT"), context_path: Some("/shop")"#,
             r#"outputs: [Registry, Docker, DockerArchive { path: "out.tar" }, OciDirectory { path: "lay" }, OciArchive { path: "o.tar" }]"#,
-            r#"compression: Fixed(Method { codec: Zstd, level: 3 }), use_memo: false"#,
+            r#"compression: Fixed(Method { codec: Zstd, level: 3 }), ignore_memo: true"#,
             "date: Some(12)",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

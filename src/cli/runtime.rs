@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use super::failure::CliError;
 use super::signals::Signals;
 use crate::diagnostic::FailureKind;
-use crate::pipeline;
 use crate::session::Session;
 
 /// How long the clean-up after a signal may take. Docker sends SIGKILL ten seconds after SIGTERM.
@@ -46,12 +45,7 @@ impl Runtime {
             let stopped = tokio::select! {
                 // Finished work is finished, also when a signal comes at the same moment.
                 biased;
-                result = work => {
-                    if result.is_err() {
-                        pipeline::clean_up_files(session);
-                    }
-                    return result.map_err(Into::into);
-                }
+                result = work => return result.map_err(Into::into),
                 stopped = self.signals.end() => stopped,
             };
             clean_up(session).await;
@@ -87,7 +81,7 @@ impl Runtime {
 /// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
 async fn clean_up(session: &Session) {
     session.events.note("stopping and cleaning up; once more ends at once");
-    pipeline::clean_up_after_signal(session, CLEAN_UP_TIME).await;
+    session.abort(CLEAN_UP_TIME).await;
 }
 
 impl Drop for Runtime {
@@ -106,10 +100,8 @@ mod tests {
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;
-    use crate::builder::CatalogSettings;
     use crate::events::{Event, Events};
-    use crate::session::DaemonChoice;
-    use crate::store::registry::RegistrySettings;
+    use crate::host::Host;
 
     fn send(signal: Signal) {
         std::thread::spawn(move || {
@@ -128,17 +120,7 @@ mod tests {
                 seen.lock().expect("no thread panicked").push(message);
             }
         });
-        let stdin = || Box::new(std::io::empty()) as Box<dyn std::io::Read + Send>;
-        let (daemon, catalog) = (DaemonChoice::default(), CatalogSettings::default());
-        let session = Session::new(
-            "unused".into(),
-            daemon,
-            RegistrySettings::default(),
-            catalog,
-            "unused".into(),
-            events,
-            stdin,
-        );
+        let session = Host::new("unused").session(events);
         let mut runtime = Runtime::start().expect("starting");
 
         let finished: Result<u8, CliError> = runtime.run(&session, async { Ok::<_, CliError>(7) });

@@ -5,7 +5,6 @@ use super::arguments::input::TreatAsChoice;
 use super::arguments::source::SourceArguments;
 use super::environment::Environment;
 use super::failure::CliError;
-use super::input::network_options;
 use super::request::variable;
 use crate::config::Settings;
 use crate::input::InputOptions;
@@ -92,7 +91,6 @@ pub(super) fn source_build(
             submodules: !typed.no_submodules,
             exclude: typed.exclude.clone(),
             follow_links: typed.follow_links,
-            git: environment.git_options().with_network(&network_options(settings)),
             input: input.clone(),
             ..SourceOptions::default()
         },

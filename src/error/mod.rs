@@ -130,6 +130,9 @@ pub enum Error {
         /// The first name.
         name: String,
     },
+    /// A request without an artifact.
+    #[error("the request names no artifact")]
+    NoArtifact,
     /// A result that would replace what it is made of.
     #[error("`{path}` is to be written, and it is what is read")]
     OwnInput {

@@ -101,7 +101,7 @@ pub struct CheckOptions {
 /// # Errors
 /// [`Error`] if a configured template cannot be read.
 pub async fn list_builders(session: &Session) -> Result<Vec<BuilderSummary>, Error> {
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     Ok(catalog.templates().map(|template| summary(template)).collect())
 }
 
@@ -110,7 +110,7 @@ pub async fn list_builders(session: &Session) -> Result<Vec<BuilderSummary>, Err
 /// # Errors
 /// [`Error`] if there is none.
 pub async fn show_builder(name: &str, session: &Session) -> Result<BuilderDetails, Error> {
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     let (template, versions) = catalog.find(name)?;
     let metadata = &template.metadata;
     let mut details = Vec::new();
@@ -169,7 +169,7 @@ pub async fn check_builder(
     options: CheckOptions,
     session: &Session,
 ) -> Result<Vec<BaseCheck>, Error> {
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     let (_, versions) = catalog.find(name)?;
     let mut checks = Vec::new();
     for version in versions {
@@ -204,7 +204,7 @@ async fn check_base(
         platform: None,
         pull: options.pull,
         offline: options.offline,
-        credential_files: session.daemon.credential_files.clone(),
+        credential_files: session.host.daemon.credential_files.clone(),
     };
     let image = daemon.resolve(reference, &options, &session.events).await?;
     let BaseLayers::Daemon { image_id } = &image.layers else { return Ok(Vec::new()) };
@@ -218,7 +218,7 @@ async fn check_base(
 /// # Errors
 /// [`Error`] if there is no such builder or the directory is not empty.
 pub async fn export_builder(name: &str, directory: &Path, session: &Session) -> Result<Vec<String>, Error> {
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     let (template, _) = catalog.find(name)?;
     if directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::NotEmpty { directory: directory.display().to_string() });

@@ -37,7 +37,7 @@ pub struct CachePruned {
 /// # Errors
 /// [`Error`] if it cannot be read.
 pub async fn cache_info(session: &Session) -> Result<CacheInfo, Error> {
-    let directory = CacheDirectory::open(&session.cache_directory)?;
+    let directory = CacheDirectory::open(&session.host.cache_directory)?;
     let volumes = volumes(&BuildCacheStore::open(&directory)?, session).await;
     Ok(CacheInfo {
         directory: directory.root().to_owned(),
@@ -51,7 +51,7 @@ pub async fn cache_info(session: &Session) -> Result<CacheInfo, Error> {
 /// # Errors
 /// [`Error`] if the cache cannot be read, or the daemon was asked for and does not answer.
 pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Result<CachePruned, Error> {
-    let directory = CacheDirectory::open(&session.cache_directory)?;
+    let directory = CacheDirectory::open(&session.host.cache_directory)?;
     let daemon = if containers { Some(session.find_daemon().await?.ok_or(Error::NoDaemon)?) } else { None };
     // Without the daemon the leases stay: they are how its containers are recognised.
     let interrupted_runs = match &daemon {
@@ -61,7 +61,7 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     let store = BuildCacheStore::open(&directory)?;
     let Volumes { daemon, found } = volumes(&store, session).await;
     #[cfg(target_os = "linux")]
-    let program = session.program.clone();
+    let program = session.host.program.clone();
     let work = tokio::task::spawn_blocking(move || {
         let mut doomed = Vec::new();
         let pruned = cache::prune_with_volumes(&directory, keep, found, &mut |key| {

@@ -78,7 +78,7 @@ impl Finding {
 pub async fn doctor(registries: &[String], offline: bool, session: &Session) -> Result<Vec<Finding>, Error> {
     let mut findings = vec![daemon(session).await];
     findings.extend(sandbox(session).await);
-    findings.push(cache(&session.cache_directory));
+    findings.push(cache(&session.host.cache_directory));
     for registry in registries {
         findings.push(credentials(registry, offline, session).await);
     }
@@ -103,7 +103,7 @@ async fn daemon(session: &Session) -> Finding {
             Finding::new(subject, Health::Note, message).hint(hint)
         }
         Err(error) => {
-            let named = matches!(session.daemon.settings.candidates(), Ok(Candidates::Defaults(_)));
+            let named = matches!(session.host.daemon.settings.candidates(), Ok(Candidates::Defaults(_)));
             Finding::failed(subject, if named { Health::Note } else { Health::Problem }, &error)
         }
     }
@@ -120,7 +120,7 @@ async fn sandbox(session: &Session) -> Vec<Finding> {
         Err(error) => return vec![Finding::failed(subject, Health::Note, &error)],
     };
     let settings = SandboxSettings {
-        program: session.program.clone(),
+        program: session.host.program.clone(),
         cache: lease.cache().clone(),
         temporary: lease.temporary_directory().to_owned(),
         date: 0,
@@ -189,7 +189,7 @@ fn free_space(_path: &Path) -> Option<u64> {
 }
 
 async fn credentials(registry: &str, offline: bool, session: &Session) -> Finding {
-    let found = match first_with(registry, session.registry.credential_files.iter()).await {
+    let found = match first_with(registry, session.host.registry.credential_files.iter()).await {
         Ok(found) => found,
         Err(error) => return Finding::failed(registry, Health::Problem, &error),
     };
@@ -201,7 +201,7 @@ async fn credentials(registry: &str, offline: bool, session: &Session) -> Findin
         let message = format!("{place}; not asked, as the network is not used (`--offline`)");
         return Finding::new(registry, Health::Note, message);
     }
-    let registries = Registries::new(session.registry.clone(), session.events.clone());
+    let registries = Registries::new(session.host.registry.clone(), session.events.clone());
     match registries.check_login(registry, None).await {
         Ok(LoginAnswer::Accepted) if found.is_some() => {
             Finding::new(registry, Health::Ok, format!("takes the {place}"))
@@ -220,7 +220,7 @@ async fn credentials(registry: &str, offline: bool, session: &Session) -> Findin
 }
 
 fn proxies(session: &Session) -> Vec<Finding> {
-    let proxy = &session.registry.network.proxy;
+    let proxy = &session.host.registry.network.proxy;
     let mut findings = Vec::new();
     for (name, address) in [("http", &proxy.http), ("https", &proxy.https), ("others", &proxy.all)] {
         let Some(address) = address else { continue };
@@ -237,7 +237,7 @@ fn proxies(session: &Session) -> Vec<Finding> {
 }
 
 fn certificates(session: &Session) -> Vec<Finding> {
-    let settings = &session.registry;
+    let settings = &session.host.registry;
     let of_hosts = settings.hosts.values().flat_map(|host| &host.extra_ca);
     let mut findings: Vec<Finding> = Vec::new();
     for file in settings.network.extra_ca.iter().chain(of_hosts) {

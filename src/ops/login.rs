@@ -37,10 +37,10 @@ pub async fn log_in(
     file: &Path,
     session: &Session,
 ) -> Result<LoggedIn, Error> {
-    let registries = Registries::new(session.registry.clone(), session.events.clone());
+    let registries = Registries::new(session.host.registry.clone(), session.events.clone());
     let answer = registries.check_login(registry, Some(credentials)).await?;
     let kept = keep_credentials(registry, credentials, file).await?;
-    let files = &session.registry.credential_files;
+    let files = &session.host.registry.credential_files;
     let before = files.iter().take_while(|other| *other != file);
     let shadowed_by = first_with(registry, before).await?;
     Ok(LoggedIn { answer, kept, shadowed_by })
@@ -52,7 +52,7 @@ pub async fn log_in(
 /// [`Error`] if a file is not valid or cannot be written, or a helper does not work.
 pub async fn log_out(registry: &str, file: &Path, session: &Session) -> Result<LoggedOut, Error> {
     let found = forget_credentials(registry, file).await?;
-    let left = first_with(registry, session.registry.credential_files.iter()).await?;
+    let left = first_with(registry, session.host.registry.credential_files.iter()).await?;
     Ok(LoggedOut { found, left })
 }
 

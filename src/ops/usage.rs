@@ -39,7 +39,7 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
         return Ok(run(&engine, spec(&loaded), &base.name, &script, session).await?);
     }
     let settings = SandboxSettings {
-        program: session.program.clone(),
+        program: session.host.program.clone(),
         cache: lease.cache().clone(),
         temporary: lease.temporary_directory().to_owned(),
         date: 0,
@@ -93,7 +93,7 @@ pub(crate) async fn resolve(
         let options = registry::ResolveOptions { platform: None, pull, offline, pinned: None };
         return Ok(session.registries()?.resolve(image, &options).await?);
     };
-    let credential_files = session.daemon.credential_files.clone();
+    let credential_files = session.host.daemon.credential_files.clone();
     let options = ResolveOptions { platform: None, pull, offline, credential_files };
     Ok(daemon.resolve(image, &options, &session.events).await?)
 }

@@ -156,7 +156,7 @@ impl<'a> Work<'a> {
     }
 
     async fn build(&self, mut made: Option<MadeImage>) -> Result<BuildResult, Error> {
-        let memo = self.session.memo(self.request.use_memo)?;
+        let memo = self.session.memo(!self.request.ignore_memo)?;
         let mut layers = Vec::new();
         let stages = self.stages();
         let mut bases: Vec<BaseImage> = Vec::new();

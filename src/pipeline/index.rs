@@ -71,7 +71,7 @@ impl Work<'_> {
         for one in assembled {
             let AssembledImage::Unfinished { image, layer } = &one.image else { continue };
             let known = layers[*layer].blob(compression, image.manifest_format());
-            let memo = self.session.memo(self.request.use_memo)?;
+            let memo = self.session.memo(!self.request.ignore_memo)?;
             let known_base = CachedBase::find(memo, &image.base, compression, image.manifest_format());
             let options = PublishOptions {
                 known_base: known_base.blob.clone(),

@@ -17,8 +17,6 @@ mod script;
 pub(crate) mod source;
 mod stage;
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 pub use build::build;
@@ -31,7 +29,7 @@ use crate::detect::Facts;
 use crate::error::Error;
 use crate::events::Events;
 use crate::image::{Digest, ImageReference, Platform};
-use crate::input::{InputOptions, InputSource, Origin};
+use crate::input::Origin;
 use crate::plan::{AssemblyKind, EngineKind, Plan};
 use crate::request::Request;
 use crate::session::Session;
@@ -128,15 +126,11 @@ pub struct BuiltImage {
 ///
 /// # Errors
 /// [`Error`] if it cannot be had or is nothing that can be packaged.
-pub async fn inspect(
-    source: &InputSource,
-    options: &InputOptions,
-    main_class: Option<&str>,
-    session: &Session,
-) -> Result<Inspection, Error> {
+pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection, Error> {
     let lease = session.lease()?;
-    let artifact = prepare::fetch(source, options, &lease, session).await?;
-    let facts = prepare::facts(&artifact, main_class, &Events::silent())?;
+    let source = request.artifacts.first().ok_or(Error::NoArtifact)?;
+    let artifact = prepare::fetch(source, &request.input, &lease, session).await?;
+    let facts = prepare::facts(&artifact, request.main_class.as_deref(), &Events::silent())?;
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
 }
 
@@ -148,35 +142,5 @@ pub async fn plan(request: &Request, session: &Session) -> Result<Plan, Error> {
     match &request.source_build {
         Some(wanted) => source::plan(request, wanted, session).await,
         None => Ok(prepare::prepare(request, session).await?.plan),
-    }
-}
-
-/// Removes what the interrupted call left behind: in the daemon, in at most `limit`, and its files.
-///
-/// The lease is given up only if that worked; otherwise a later run finds it and tries again.
-pub async fn clean_up_after_signal(session: &Session, limit: Duration) {
-    // A daemon that was not found has nothing of this run.
-    if let (Some(lease), Some(daemon)) = (session.taken_lease(), session.found_daemon()) {
-        // What the daemon was asked to make last would otherwise be there after everything was removed.
-        let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
-        let leases = [lease.id().to_owned()];
-        let removing = crate::store::daemon::remove_leftovers(&daemon, &leases);
-        let removed = tokio::time::timeout(limit / 2, removing).await;
-        if !settled || !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!(
-                settled,
-                ?removed,
-                "something of this run may stay in the daemon; a later run removes it"
-            );
-            session.keep_lease();
-        }
-    }
-    clean_up_files(session);
-}
-
-/// Removes the files of a call that has ended, also if threads of it are still at work: they end with the process.
-pub fn clean_up_files(session: &Session) {
-    if let Some(lease) = session.taken_lease() {
-        lease.release();
     }
 }

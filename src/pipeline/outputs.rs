@@ -196,7 +196,7 @@ impl StageWork<'_> {
             platform: Some(self.stage.platform.clone()),
             pull: self.work.request.pull,
             offline: self.work.request.offline,
-            credential_files: self.work.session.daemon.credential_files.clone(),
+            credential_files: self.work.session.host.daemon.credential_files.clone(),
         };
         let reference = self.base_reference().ok_or(Error::NoDaemon)?;
         let reference = match image.base.manifest_digest {
@@ -220,7 +220,7 @@ impl StageWork<'_> {
     async fn push(&self, image: &UnfinishedImage, known: &mut CachedLayer<'_>) -> Result<Placed, Error> {
         let compression = self.work.request.compression;
         let format = image.manifest_format();
-        let memo = self.work.session.memo(self.work.request.use_memo)?;
+        let memo = self.work.session.memo(!self.work.request.ignore_memo)?;
         let known_base = CachedBase::find(memo, &image.base, compression, format);
         let options = PublishOptions {
             known_base: known_base.blob.clone(),

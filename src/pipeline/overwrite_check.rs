@@ -30,8 +30,7 @@ pub(crate) fn check<'a>(
 
 /// The files of this machine that a request names as its input.
 fn read_files(request: &Request) -> Vec<&Path> {
-    let mut sources: Vec<&InputSource> =
-        std::iter::once(&request.source).chain(&request.other_sources).collect();
+    let mut sources: Vec<&InputSource> = request.artifacts.iter().collect();
     if let Some(wanted) = &request.source_build
         && let SourceLocation::Archive(archive) = &wanted.location
     {

@@ -130,12 +130,12 @@ async fn prepare_given(
     purpose: Purpose,
 ) -> Result<Prepared, Error> {
     // The catalog is read first: a mistake in the configuration should not cost a download.
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
     // A daemon takes a while to say what it is, and which one there is matters to the plan only. If it does not
     // answer and the output is named, that is no error before the plan needs it.
     let finding = async {
-        if !asks_daemon(request) && abandoned(&session.cache_directory).is_empty() {
+        if !asks_daemon(request) && abandoned(&session.host.cache_directory).is_empty() {
             return Ok((Ok(None), None));
         }
         let found = match session.find_daemon().await {
@@ -161,7 +161,7 @@ async fn prepare_given(
             }
             None => {}
         }
-        for source in std::iter::once(&request.source).chain(&request.other_sources) {
+        for source in &request.artifacts {
             let artifact = fetch(source, &request.input, &lease, session).await?;
             examined.push(examine(source.to_string(), artifact, request, session)?);
         }
@@ -337,7 +337,7 @@ pub(crate) async fn fetch(
     session: &Session,
 ) -> Result<Artifact, Error> {
     let stdin: Box<dyn std::io::Read + Send> = match source {
-        InputSource::Stdin => (session.stdin)(),
+        InputSource::Stdin => (session.host.stdin)(),
         InputSource::File(_) | InputSource::Url(_) => Box::new(std::io::empty()),
     };
     Ok(crate::input::fetch(source, options, lease, stdin, &session.events).await?)
@@ -382,7 +382,7 @@ pub(crate) async fn remove_abandoned(
     if daemon_failed {
         return removed;
     }
-    for lease in abandoned(&session.cache_directory) {
+    for lease in abandoned(&session.host.cache_directory) {
         if let Some(daemon) = daemon
             && let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await
         {
@@ -391,7 +391,7 @@ pub(crate) async fn remove_abandoned(
         }
         #[cfg(target_os = "linux")]
         if let Err(error) =
-            crate::engine::sandbox::remove_abandoned(&session.program, lease.temporary_directory())
+            crate::engine::sandbox::remove_abandoned(&session.host.program, lease.temporary_directory())
         {
             tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
         }

@@ -92,7 +92,7 @@ pub(crate) fn sandbox_settings(
     allow_root: bool,
 ) -> SandboxSettings {
     SandboxSettings {
-        program: session.program.clone(),
+        program: session.host.program.clone(),
         cache: lease.cache().clone(),
         temporary: lease.temporary_directory().to_owned(),
         date,

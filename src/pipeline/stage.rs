@@ -114,7 +114,7 @@ impl<'a> StageWork<'a> {
             let options = registry::ResolveOptions { platform, pull, offline, pinned };
             return Ok(self.work.sources()?.resolve(reference, &options).await?);
         }
-        let credential_files = session.daemon.credential_files.clone();
+        let credential_files = session.host.daemon.credential_files.clone();
         let options = ResolveOptions { platform, pull, offline, credential_files };
         Ok(self.work.daemon()?.resolve(reference, &options, &session.events).await?)
     }

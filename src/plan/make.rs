@@ -146,7 +146,7 @@ fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<Warning> 
 
 fn platform(request: &Request, decided: &Decided<'_>) -> Platform {
     let native = &decided.machine.native_platform;
-    let is_free = request.platforms.is_empty() && request.other_sources.is_empty();
+    let is_free = request.platforms.is_empty() && request.artifacts.len() < 2;
     let chosen = match decided.selection {
         Selection::Template(choice) => choice.platform.as_ref(),
         // Hardly a builder is there for 32 bits, and what its script makes of such a program may run all the same.

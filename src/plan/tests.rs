@@ -6,35 +6,13 @@ use super::*;
 use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, parse_builder, select};
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::image::compression::Compression;
 use crate::image::layer::Owner;
-use crate::input::{
-    AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputOptions, InputSource,
-};
-use crate::request::{AssembleRequest, ImageRequest, PullPolicy, Request};
+use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputSource};
+use crate::request::{AssembleRequest, Request};
 use crate::transport::Transport;
 
 pub(super) fn request() -> Request {
-    Request {
-        source: InputSource::Stdin,
-        other_sources: Vec::new(),
-        input: InputOptions::default(),
-        main_class: None,
-        builder: None,
-        assemble: AssembleRequest::Auto,
-        limits: Limits::default(),
-        platforms: Vec::new(),
-        image: ImageRequest::default(),
-        tags: Vec::new(),
-        outputs: Vec::new(),
-        run: false,
-        pull: PullPolicy::Missing,
-        offline: false,
-        compression: Compression::Auto,
-        use_memo: true,
-        date: None,
-        source_build: None,
-    }
+    Request { artifacts: vec![InputSource::Stdin], ..Request::default() }
 }
 
 fn artifact(name: &str) -> Artifact {

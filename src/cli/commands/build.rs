@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
     let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     if arguments.output.dry_run {
-        let plan = runtime.run(&session, pipeline::plan(&request, &session))?;
+        let plan = runtime.run(&session, session.plan(&request))?;
         context.progress.finish();
         return match arguments.output.format {
             Format::Json => context.printer.json(&plan),
@@ -30,11 +30,11 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
         };
     }
     if let Some(directory) = &arguments.output.dockerfile {
-        let written = pipeline::write_dockerfile(&request, directory, &session);
+        let written = session.write_dockerfile(&request, directory);
         let written = runtime.run(&session, written)?;
         return print_context(arguments.output.format, &written, context);
     }
-    let built = runtime.run(&session, pipeline::build(&request, &session))?;
+    let built = runtime.run(&session, session.build(&request))?;
     context.progress.finish();
     write_files(arguments, &built)?;
     if arguments.output.run {

@@ -6,7 +6,7 @@ use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::ops::{self, CopyRequest, ImageLocation};
+use crate::ops::{CopyRequest, ImageLocation};
 
 /// Copies, and prints where to and which digest.
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
@@ -31,7 +31,7 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
         platform: platform.clone(),
         offline,
     };
-    let digest = Runtime::start()?.run(&session, ops::copy(&request, &session))?;
+    let digest = Runtime::start()?.run(&session, session.copy(&request))?;
     context.progress.finish();
     context.printer.data(&format!("{} {digest}", printable(&destination.to_string())))
 }

@@ -12,7 +12,7 @@ use crate::config::ConfigFile;
 use crate::detect::facts::{
     ExecutableFacts, Facts, JarFacts, Kind, Libc, Linkage, ServletApi, SpringBootFacts, WarFacts,
 };
-use crate::pipeline;
+use crate::request::Request;
 
 /// Fetches the artifact if needed and prints what it is.
 pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), CliError> {
@@ -20,17 +20,17 @@ pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Re
     input::configured(&arguments.input, &mut flags);
     let settings = context.settings(flags)?;
     let source = input::source(&arguments.artifact)?;
-    let options = input::options(
+    let input = input::options(
         &arguments.input,
         std::slice::from_ref(&source),
         false,
         &settings,
         &context.environment,
     )?;
+    let main_class = arguments.input.main_class.clone();
+    let request = Request { artifacts: vec![source], input, main_class, ..Request::default() };
     let session = context.session(&settings)?;
-    let main_class = arguments.input.main_class.as_deref();
-    let inspection =
-        Runtime::start()?.run(&session, pipeline::inspect(&source, &options, main_class, &session))?;
+    let inspection = Runtime::start()?.run(&session, session.inspect(&request))?;
     context.progress.finish();
     match arguments.format {
         Format::Json => context.printer.json(&inspection),

@@ -42,7 +42,7 @@ pub(super) fn build(
     if let Some(path) = &arguments.as_dockerfile {
         return write_dockerfile(path, &request, &session, context, &mut runtime);
     }
-    let built = runtime.run(&session, pipeline::build(&request, &session))?;
+    let built = runtime.run(&session, session.build(&request))?;
     context.progress.finish();
     if is_on(arguments.run) {
         return run_built(&built, &session, context, runtime);
@@ -165,7 +165,7 @@ pub(super) fn rebuild(
     let mut runtime = Runtime::start()?;
     let built = runtime.run(&session, async {
         let request = ops::read_build(&image, request, &session).await?;
-        pipeline::build(&request, &session).await
+        session.build(&request).await
     })?;
     context.progress.finish();
     tell(&built, context);

@@ -22,8 +22,8 @@ pub(super) fn session(
         return Err(CliError::usage("`--tls` asks for TLS that does not verify whom it speaks to")
             .with_hint("use `--tlsverify` with the daemon's certificate authority"));
     }
-    let mut session = context.session(settings)?;
-    let daemon = &mut session.daemon;
+    let mut host = context.host(settings)?;
+    let daemon = &mut host.daemon;
     if let Some(verify) = global.tlsverify {
         daemon.settings.tls_verify = verify;
     }
@@ -35,9 +35,9 @@ pub(super) fn session(
             return Err(CliError::usage(format!("there is no file `{}` (--dockercfg-path)", file.display())));
         }
         daemon.credential_files = vec![file.clone()];
-        session.registry.credential_files = vec![file.clone()];
+        host.registry.credential_files = vec![file.clone()];
     }
-    Ok(session)
+    Ok(host.session(context.progress.events()))
 }
 
 /// The directory of the files for TLS: Docker's names in one directory, of which s2i's flags name each by itself.

@@ -1,7 +1,5 @@
 //! Owns turning what was typed after `s2i build` and `s2i rebuild` into a request: names, limits, outputs.
 
-use std::path::PathBuf;
-
 use super::arguments::{BuildArguments, CommonArguments, RebuildArguments, is_on};
 use super::source_build::{self, nothing, pull_policy, reference};
 use crate::cli::context::Context;
@@ -10,8 +8,7 @@ use crate::cli::input::unasked_options;
 use crate::cli::outputs;
 use crate::config::Settings;
 use crate::image::ImageReference;
-use crate::input::InputSource;
-use crate::request::{AssembleRequest, DEFAULT_NETWORK, ImageRequest, Limits, Request, SourceBuildRequest};
+use crate::request::{AssembleRequest, DEFAULT_NETWORK, Limits, Request, SourceBuildRequest};
 
 /// Makes the request of `s2i build`.
 ///
@@ -31,13 +28,8 @@ pub(super) fn build(
     let tag = arguments.tag.as_deref().filter(|tag| !tag.is_empty());
     let tags: Vec<ImageReference> = tag.map(|tag| reference(tag, "tag")).transpose()?.into_iter().collect();
     let input = unasked_options(settings, &context.environment)?;
-    let source_build = source_build::source_build(
-        arguments,
-        source,
-        reference(builder, "builder image")?,
-        &input,
-        context.environment.git_options().with_network(&input.http.network),
-    )?;
+    let source_build =
+        source_build::source_build(arguments, source, reference(builder, "builder image")?, &input)?;
     say_what_has_no_effect(arguments, context);
     let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
     let request = Request {
@@ -62,34 +54,21 @@ pub(super) fn request(
     common: &CommonArguments,
     context: &Context,
 ) -> Result<Request, CliError> {
+    let platforms = &settings.build.platform;
     Ok(Request {
-        // The sources are in `source_build`; this is not looked at.
-        source: InputSource::File(PathBuf::new()),
         input: source_build.source.input.clone(),
-        main_class: None,
-        builder: None,
         assemble: match settings.build.assemble.value.0 {
             // A script decides what happens to sources.
             AssembleRequest::Place => AssembleRequest::Auto,
             engine => engine,
         },
         limits: limits(settings, None),
-        platforms: settings
-            .build
-            .platform
-            .as_ref()
-            .map_or_else(Vec::new, |all| all.value.as_slice().to_vec()),
-        other_sources: Vec::new(),
-        image: ImageRequest::default(),
-        tags: Vec::new(),
-        outputs: Vec::new(),
-        run: false,
+        platforms: platforms.as_ref().map_or_else(Vec::new, |all| all.value.as_slice().to_vec()),
         pull: pull_policy(common.pull_policy.as_deref()),
         offline: settings.network.offline.value,
-        compression: crate::image::compression::Compression::default(),
-        use_memo: true,
         date: context.environment.source_date_epoch()?,
         source_build: Some(source_build),
+        ..Request::default()
     })
 }
 

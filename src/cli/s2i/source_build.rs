@@ -13,7 +13,7 @@ use crate::input::InputOptions;
 use crate::request::{
     BuilderRequest, EnvironmentVariable, PreviousImage, PullPolicy, RuntimeRequest, SourceBuildRequest,
 };
-use crate::sources::{GitOptions, SourceOptions};
+use crate::sources::SourceOptions;
 
 /// A source build of which only the common flags say something.
 ///
@@ -25,13 +25,8 @@ pub(super) fn nothing(
     context: &Context,
 ) -> Result<SourceBuildRequest, CliError> {
     let input = unasked_options(settings, &context.environment)?;
-    let source = SourceOptions {
-        docker_ignore: false,
-        follow_links: true,
-        git: context.environment.git_options().with_network(&input.http.network),
-        input,
-        ..SourceOptions::default()
-    };
+    let source =
+        SourceOptions { docker_ignore: false, follow_links: true, input, ..SourceOptions::default() };
     Ok(SourceBuildRequest {
         source,
         keep_builder: true,
@@ -53,7 +48,6 @@ pub(super) fn source_build(
     source: &str,
     builder: ImageReference,
     input: &InputOptions,
-    git: GitOptions,
 ) -> Result<SourceBuildRequest, CliError> {
     let typed = |flag: &str, error: String| CliError::usage(format!("`{flag}` is wrong: {error}"));
     let list = |values: &[String]| -> Vec<String> {
@@ -80,8 +74,8 @@ pub(super) fn source_build(
             exclude: arguments.exclude.clone().filter(|exclude| !exclude.is_empty()),
             follow_links: !is_on(arguments.keep_symlinks),
             docker_ignore: false,
-            git,
             input: input.clone(),
+            ..SourceOptions::default()
         },
         builder: Some(BuilderRequest::Image(builder)),
         keep_builder: true,
@@ -199,7 +193,6 @@ pub(super) mod tests {
             arguments.source.as_deref().expect("a source"),
             builder,
             &InputOptions::default(),
-            GitOptions::default(),
         )
     }
 

@@ -49,7 +49,7 @@ impl Images<'_> {
                 Ok(self.session.registries()?.resolve(reference, &options).await?)
             }
             EngineKind::Docker => {
-                let credential_files = self.session.daemon.credential_files.clone();
+                let credential_files = self.session.host.daemon.credential_files.clone();
                 let options = ResolveOptions { platform, pull, offline, credential_files };
                 let daemon = self.daemon.ok_or(Error::NoDaemon)?;
                 Ok(daemon.resolve(reference, &options, &self.session.events).await?)

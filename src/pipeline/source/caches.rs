@@ -91,6 +91,6 @@ impl SourceWork<'_> {
 
     /// Removes what an interrupted removal left of a cache.
     pub(super) fn remove_cache(&self, path: &Path) -> Result<(), Error> {
-        Ok(crate::engine::sandbox::remove_directory(&self.session.program, path)?)
+        Ok(crate::engine::sandbox::remove_directory(&self.session.host.program, path)?)
     }
 }

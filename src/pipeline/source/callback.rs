@@ -35,7 +35,7 @@ pub(super) async fn tell(
     if offline {
         return warn("the network is not used (`--offline`)".to_owned());
     }
-    let client = match client(&session.registry.network, ClientSetup::default()) {
+    let client = match client(&session.host.registry.network, ClientSetup::default()) {
         Ok(client) => client,
         Err(error) => return warn(error.to_string()),
     };

@@ -61,7 +61,7 @@ fn named_kinds(request: &Request, session: &Session) -> Result<Named, Error> {
         None => Named::Nothing,
         Some(BuilderRequest::Image(_)) => Named::Image,
         Some(BuilderRequest::Template { name, .. }) => {
-            let catalog = Catalog::new(&session.catalog)?;
+            let catalog = Catalog::new(&session.host.catalog)?;
             match &catalog.template(name)?.metadata.takes {
                 Takes::Artifacts(section) => Named::Template(section.kinds.clone()),
                 // Choosing it is refused with the reason.

@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
 use crate::source_build::on_build::OnBuild;
 use crate::source_build::scripts::GivenScripts;
-use crate::sources::{SourceLocation, SourceTree, fetch_source};
+use crate::sources::{SourceLocation, SourceOptions, SourceTree, fetch_source};
 use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
 
@@ -54,7 +54,7 @@ pub(super) async fn prepare(
     wanted: &SourceBuildRequest,
     session: &Session,
 ) -> Result<PreparedSource, Error> {
-    let catalog = Catalog::new(&session.catalog)?;
+    let catalog = Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
     let finding = async {
         let found = session.find_daemon().await;
@@ -82,7 +82,7 @@ pub(super) async fn prepare(
         Some(reference) => images.find(reference, request.pull).await?,
         None => images.built_in(),
     };
-    let memo = session.memo(request.use_memo)?;
+    let memo = session.memo(!request.ignore_memo)?;
     let base = match &selection {
         SourceSelection::Image(_) => {
             on_build::with_instructions(base, daemon.as_ref(), &memo, &lease).await?
@@ -136,11 +136,11 @@ pub(super) async fn prepare(
 
 async fn fetch(wanted: &SourceBuildRequest, lease: &Lease, session: &Session) -> Result<SourceTree, Error> {
     let stdin: Box<dyn std::io::Read + Send> = match &wanted.location {
-        SourceLocation::Archive(InputSource::Stdin) => (session.stdin)(),
+        SourceLocation::Archive(InputSource::Stdin) => (session.host.stdin)(),
         _ => Box::new(std::io::empty()),
     };
-    let options = &wanted.source;
-    let fetched = fetch_source(&wanted.location, options, lease, stdin, &session.events);
+    let options = SourceOptions { git: session.host.git.clone(), ..wanted.source.clone() };
+    let fetched = fetch_source(&wanted.location, &options, lease, stdin, &session.events);
     Ok(fetched.await?)
 }
 

@@ -62,7 +62,7 @@ impl SourceWork<'_> {
     pub(super) fn sandbox_settings(&self) -> SandboxSettings {
         let prepared = self.prepared;
         SandboxSettings {
-            program: self.session.program.clone(),
+            program: self.session.host.program.clone(),
             cache: prepared.lease.cache().clone(),
             temporary: prepared.lease.temporary_directory().to_owned(),
             date: self.date(),

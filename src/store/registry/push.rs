@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use super::Registries;
 use super::content::{Content, ContentError, Progress, Uploaded};
@@ -101,16 +101,20 @@ impl Target<'_> {
 
     /// Names the tags that do not have `digest` yet.
     pub(super) async fn outdated(&self, digest: &Digest) -> Result<Vec<&str>, RegistryError> {
-        let asked = futures_util::stream::iter(self.tags.iter().copied()).map(|tag| async move {
-            // Who may not look may still be allowed to write; writing will tell.
-            let found = match self.repository.manifest_digest(tag).await {
-                Err(error) if error.is_refusal() => None,
-                found => found.map_err(|error| self.push(error))?,
-            };
-            Ok::<_, RegistryError>((tag, found == Some(*digest)))
-        });
-        let answers: Vec<_> = asked.buffered(PARALLEL).try_collect().await?;
-        Ok(answers.into_iter().filter(|(_, is_current)| !is_current).map(|(tag, _)| tag).collect())
+        // Boxed, and in a list: a future that borrows through a stream's closure cannot move between threads.
+        let checks: Vec<_> = self.tags.iter().map(|tag| self.is_outdated(tag, digest).boxed()).collect();
+        let answers: Vec<bool> = futures_util::stream::iter(checks).buffered(PARALLEL).try_collect().await?;
+        let outdated = self.tags.iter().zip(answers).filter(|(_, is_outdated)| *is_outdated);
+        Ok(outdated.map(|(tag, _)| *tag).collect())
+    }
+
+    async fn is_outdated(&self, tag: &str, digest: &Digest) -> Result<bool, RegistryError> {
+        // Who may not look may still be allowed to write; writing will tell.
+        let found = match self.repository.manifest_digest(tag).await {
+            Err(error) if error.is_refusal() => None,
+            found => found.map_err(|error| self.push(error))?,
+        };
+        Ok(found != Some(*digest))
     }
 
     /// Gets all of `blobs` into the repository, each once.
@@ -125,9 +129,9 @@ impl Target<'_> {
             }
             None => true,
         });
-        let placed =
-            futures_util::stream::iter(once).map(|content| async move { self.place(&content).await });
-        placed.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
+        let placements: Vec<_> = once.iter().map(|content| self.place(content).boxed()).collect();
+        let placements = futures_util::stream::iter(placements);
+        placements.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
         Ok(())
     }
 

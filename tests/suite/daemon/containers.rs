@@ -1,10 +1,7 @@
 //! Containers: what runs in them, what comes out of them, what is left of them.
 
-use b2i::builder::CatalogSettings;
+use b2i::host::{DaemonChoice, Host};
 use b2i::pipeline::{Built, RunStreams};
-use b2i::session::DaemonChoice;
-use b2i::session::Session;
-use b2i::store::registry::RegistrySettings;
 use b2i::transport::Transport;
 
 use super::*;
@@ -253,15 +250,8 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
             settings: DaemonSettings { host, ..DaemonSettings::default() },
             ..DaemonChoice::default()
         };
-        let session = Session::new(
-            cache.path().to_owned(),
-            choice,
-            RegistrySettings::default(),
-            CatalogSettings::default(),
-            "unused".into(),
-            Events::silent(),
-            || Box::new(io::empty()),
-        );
+        let host = Host { daemon: choice, ..Host::new(cache.path()) };
+        let session = host.session(Events::silent());
         let built = Built {
             image_id,
             manifest_digest: None,

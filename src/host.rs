@@ -1,0 +1,277 @@
+//! Owns the host: plain settings of the machine that b2i works on.
+//!
+//! Must not hold the state of a run, nor read environment variables; a front end hands them in.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::builder::{CatalogSettings, TemplateOrigin};
+use crate::config::values::ProxyUrl;
+use crate::config::{Origin, Setting, Settings, TemplateDirectory};
+use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::events::Events;
+use crate::network::{NetworkOptions, ProxySettings};
+use crate::session::Session;
+use crate::sources::GitOptions;
+use crate::store::daemon::DaemonSettings;
+use crate::store::registry::RegistrySettings;
+
+/// The settings of a machine. One host serves any number of sessions.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The directory of the cache; created when it is needed.
+    pub cache_directory: PathBuf,
+    /// Which daemon is used.
+    pub daemon: DaemonChoice,
+    /// How registries are reached.
+    pub registry: RegistrySettings,
+    /// Changes to the built-in catalog of builders.
+    pub catalog: CatalogSettings,
+    /// How git is started.
+    pub git: GitOptions,
+    /// The netrc file with passwords for downloads.
+    pub netrc: Option<PathBuf>,
+    /// The variables that `env:NAME` of a request refers to.
+    pub variables: Variables,
+    /// The program that the sandbox starts again; its `main` calls [`sandbox_child`](crate::sandbox_child) first.
+    pub program: PathBuf,
+    /// The user's working directory: neither it nor a directory above it is replaced.
+    pub working_directory: Option<PathBuf>,
+    /// Opens standard input for the artifact `-`.
+    pub stdin: fn() -> Box<dyn Read + Send>,
+}
+
+/// Which daemon is used.
+#[derive(Clone, Debug, Default)]
+pub struct DaemonChoice {
+    /// How it is found.
+    pub settings: DaemonSettings,
+    /// Files with the credentials that the daemon pulls with.
+    pub credential_files: Vec<PathBuf>,
+}
+
+/// Why settings make no host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// No directory is configured for the cache, and there is no default.
+    #[error("no directory for the cache: neither HOME nor XDG_CACHE_HOME is set")]
+    NoCache,
+    /// The directory of the cache cannot be made absolute.
+    #[error("`{}` cannot be the directory of the cache", .path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A template directory of a project is a link that leaves the project.
+    #[error("the template directory `{}` leaves the project: it is a link to `{}`", .path.display(), .target.display())]
+    TemplateLink {
+        /// The directory.
+        path: PathBuf,
+        /// Where the link leads.
+        target: PathBuf,
+    },
+}
+
+impl Diagnostic for HostError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoCache => "pass `--cache-dir DIR` or set B2I_CACHE_DIR",
+            Self::Cache { .. } => return Vec::new(),
+            Self::TemplateLink { .. } => {
+                "a project's file may name only its own directories; name others in your own configuration"
+            }
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+impl Host {
+    /// Creates a host with built-in settings: no credentials, and the daemon at its usual address.
+    pub fn new(cache_directory: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_directory: cache_directory.into(),
+            daemon: DaemonChoice::default(),
+            registry: RegistrySettings::default(),
+            catalog: CatalogSettings::default(),
+            git: GitOptions::default(),
+            netrc: None,
+            variables: Variables::default(),
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+            working_directory: std::env::current_dir().ok(),
+            stdin: || Box::new(std::io::stdin()),
+        }
+    }
+
+    /// Creates a host from merged configuration and the environment's variables.
+    ///
+    /// # Errors
+    /// [`HostError`] if no directory can be the cache's, or a project's template directory leaves the project.
+    pub fn from_settings(settings: &Settings, variables: Variables) -> Result<Self, HostError> {
+        let cache = settings.cache.directory.as_ref().ok_or(HostError::NoCache)?;
+        // Relative to the working directory of now, whatever happens later.
+        let cache_directory = std::path::absolute(&cache.value)
+            .map_err(|source| HostError::Cache { path: cache.value.clone(), source })?;
+        let daemon = daemon(settings, &variables);
+        let registry = RegistrySettings {
+            network: network(settings),
+            credential_files: daemon.credential_files.clone(),
+            hosts: settings.registry_hosts(),
+            chunk_size: settings.network.chunk_size.as_ref().map(|size| size.value.0),
+            ..RegistrySettings::default()
+        };
+        let git = GitOptions::from_variables(variables.0.clone()).with_network(&registry.network);
+        let netrc = variables.path("NETRC").or_else(|| {
+            let path = variables.home()?.join(".netrc");
+            path.is_file().then_some(path)
+        });
+        let catalog = catalog(settings)?;
+        Ok(Self { daemon, registry, catalog, git, netrc, variables, ..Self::new(cache_directory) })
+    }
+
+    /// Starts a run on this host. Every event of the run goes to `events`.
+    pub fn session(&self, events: Events) -> Session {
+        Session::new(self.clone(), events)
+    }
+}
+
+fn catalog(settings: &Settings) -> Result<CatalogSettings, HostError> {
+    let bases = settings.bases.iter();
+    // The catalog takes the weakest directory first, the settings name the strongest first.
+    let directories = settings.templates.directories.iter().rev();
+    Ok(CatalogSettings {
+        replaced_bases: bases.map(|(public, base)| (public.clone(), base.value.clone())).collect(),
+        template_directories: directories
+            .map(|directory| template_directory(&directory.value))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// A directory of templates, with how far it is trusted.
+///
+/// The configuration file of a project may name only directories below it, which is checked where the file is read. A
+/// symbolic link could still leave the project.
+fn template_directory(directory: &TemplateDirectory) -> Result<(PathBuf, TemplateOrigin), HostError> {
+    let path = directory.path.clone();
+    if directory.trusted {
+        return Ok((path.clone(), TemplateOrigin::Configured { directory: path }));
+    }
+    // A missing directory is reported by the catalog, with the reason.
+    if let (Ok(target), Ok(project)) = (path.canonicalize(), Path::new(".").canonicalize())
+        && !target.starts_with(&project)
+    {
+        return Err(HostError::TemplateLink { path, target });
+    }
+    Ok((path.clone(), TemplateOrigin::Project { directory: path }))
+}
+
+fn daemon(settings: &Settings, variables: &Variables) -> DaemonChoice {
+    let context = variables.text("DOCKER_CONTEXT").map(str::to_owned);
+    // DOCKER_CONTEXT is a variable, and a variable wins over a file.
+    let is_overruled = |origin: &Origin| context.is_some() && matches!(origin, Origin::File { .. });
+    let host = settings.docker.host.as_ref().filter(|host| !is_overruled(&host.origin));
+    let docker_config = variables.path("DOCKER_CONFIG").or_else(|| Some(variables.home()?.join(".docker")));
+    let settings = DaemonSettings {
+        host: host.map(|host| host.value.clone()),
+        host_origin: host.map(|host| host.origin.to_string()),
+        docker_context: context.filter(|_| host.is_none()),
+        docker_config_directory: docker_config.clone().unwrap_or_default(),
+        tls_verify: variables.path("DOCKER_TLS_VERIFY").is_some(),
+        cert_path: variables.path("DOCKER_CERT_PATH"),
+        runtime_directory: variables.path("XDG_RUNTIME_DIR"),
+        user_id: user_id(),
+        api_version: variables.text("DOCKER_API_VERSION").map(str::to_owned),
+    };
+    let podman = variables.path("XDG_RUNTIME_DIR").map(|runtime| runtime.join("containers/auth.json"));
+    let named = variables.path("REGISTRY_AUTH_FILE");
+    let docker = docker_config.map(|directory| directory.join("config.json"));
+    DaemonChoice { settings, credential_files: [named, podman, docker].into_iter().flatten().collect() }
+}
+
+fn network(settings: &Settings) -> NetworkOptions {
+    let network = &settings.network;
+    let proxies = &network.proxies;
+    let proxy = |setting: &Option<Setting<ProxyUrl>>| {
+        setting.as_ref().map(|setting| setting.value.secret().to_owned())
+    };
+    let default = NetworkOptions::default();
+    NetworkOptions {
+        proxy: ProxySettings {
+            http: proxy(&proxies.http),
+            https: proxy(&proxies.https),
+            all: proxy(&proxies.all),
+            no_proxy: proxies.none.as_ref().map(|setting| setting.value.clone()),
+        },
+        extra_ca: network.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
+        connect_timeout: network
+            .connect_timeout
+            .as_ref()
+            .map_or(default.connect_timeout, |setting| setting.value.0),
+        read_timeout: network.read_timeout.as_ref().map_or(default.read_timeout, |setting| setting.value.0),
+        retries: network.retries.as_ref().map_or(default.retries, |setting| setting.value),
+        retry_pause: default.retry_pause,
+    }
+}
+
+#[cfg(unix)]
+fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn user_id() -> u32 {
+    0
+}
+
+/// The variables of an environment. An empty variable counts as unset, as the XDG, Docker and `NO_COLOR` conventions
+/// have it.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<OsString, OsString>);
+
+impl Variables {
+    /// Returns the value of a variable, even if it is empty.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Returns all variables.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
+    }
+
+    /// Returns the text of a variable that is set and UTF-8.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.to_str().filter(|text| !text.is_empty())
+    }
+
+    /// Returns the path in a variable that is set.
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// Returns the user's home directory.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        self.path(name).filter(|path| path.is_absolute())
+    }
+}
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Variables {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// The names alone: a value may be a secret.
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
