@@ -67,9 +67,7 @@ fn recipe(name: &str) -> String {
 
 /// What `yq` finds in a recipe; it refuses what is not YAML.
 fn part(name: &str, filter: &str) -> String {
-    let output =
-        Command::new("yq").args(["--exit-status", "--raw-output", filter]).arg(recipe(name)).output();
-    ended(output.expect("yq can be started (tests/run installs it)"))
+    query(Path::new(&recipe(name)), filter)
 }
 
 /// Where the recipes get b2i from.
@@ -175,19 +173,28 @@ fn tekton() {
     assert_eq!(std::fs::read_to_string(&digest).expect("the result"), project.digest(&image));
 }
 
+/// Writes the first YAML block of a page into the project and returns its path.
+fn block(page: &str, project: &Project) -> PathBuf {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("the page is there");
+    let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let path = project.path("block.yml");
+    std::fs::write(&path, block.expect("the page has a block of YAML")).expect("writes");
+    path
+}
+
+/// What `yq` finds in a file.
+fn query(path: &Path, filter: &str) -> String {
+    let output = Command::new("yq").args(["--exit-status", "--raw-output", filter]).arg(path).output();
+    ended(output.expect("yq can be started (tests/run installs it)"))
+}
+
 #[test]
 fn the_steps_in_readme() {
     let project = Project::new();
     write_configuration(&project);
     let (registry, url) = (project.registry.address.clone(), url_of_b2i());
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.expect("README is there");
-    let steps = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
-    let path = project.path("steps.yml");
-    std::fs::write(&path, steps.expect("README has the steps")).expect("writes");
-    let query = ["--exit-status", "--raw-output", ".steps[].run // empty"];
-    let output = Command::new("yq").args(query).arg(&path).output().expect("yq can be started");
-    let script = ended(output);
+    let script = query(&block("README.md", &project), ".steps[].run // empty");
     // The artifact is there already, and GitHub's registry is the one of the tests.
     let script = script.replace("mvn --batch-mode package\n", "").replace("ghcr.io", &registry);
     assert_eq!(script.lines().count(), 3, "{script}");
@@ -201,4 +208,49 @@ fn the_steps_in_readme() {
     let printed = ended(project.shell("bash", &script, &variables));
     let image = format!("{registry}/team/shop:01234567");
     assert!(printed.contains(&format!("{image} {}\n", project.digest(&image))), "{printed}");
+}
+
+#[test]
+fn a_pod_without_rights() {
+    let project = Project::new();
+    write_configuration(&project);
+    let registry = project.registry.address.clone();
+    let login =
+        format!("printf secret | {} login {registry} -u user --password-stdin", env!("CARGO_BIN_EXE_b2i"));
+    let credentials = project.path("credentials").display().to_string();
+    ended(project.shell("sh", &login, &[("DOCKER_CONFIG", &credentials)]));
+    // Kubernetes lets the pod's user read a secret.
+    ended(project.shell("sh", "chmod -R a+rX . credentials", &[]));
+    let job = block("docs/kubernetes.md", &project);
+    let container = ".spec.template.spec.containers[0]";
+    let rights =
+        query(&job, &format!("{container}.securityContext | [.readOnlyRootFilesystem, .runAsUser] | @csv"));
+    assert_eq!(rights.trim(), "true,65532");
+    assert_eq!(query(&job, &format!("{container}.securityContext.capabilities.drop[]")).trim(), "ALL");
+    let mut arguments: Vec<String> = ["run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp"]
+        .into_iter()
+        .chain(["--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"])
+        .map(str::to_owned)
+        .collect();
+    let mounts = [
+        (env!("CARGO_BIN_EXE_b2i").to_owned(), "/usr/local/bin/b2i"),
+        (project.path("target").display().to_string(), "/artifact"),
+        (credentials, "/credentials"),
+        (project.path("config.toml").display().to_string(), "/config.toml"),
+    ];
+    for (from, to) in mounts {
+        arguments.extend(["--volume".into(), format!("{from}:{to}:ro")]);
+    }
+    let variables = query(&job, &format!("{container}.env[] | .name + \"=\" + .value"));
+    for variable in variables.lines().chain(["B2I_CONFIG=/config.toml"]) {
+        arguments.extend(["--env".into(), variable.into()]);
+    }
+    let environment = TestEnvironment::get();
+    arguments.push(environment.image("glibc:12"));
+    let command = query(&job, &format!("{container}.command[]"));
+    arguments.extend(command.lines().map(|word| word.replace("registry.example", &registry)));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let printed = environment.docker().stdout(&arguments);
+    let image = format!("{registry}/team/app:1");
+    assert_eq!(String::from_utf8_lossy(&printed), format!("{image} {}\n", project.digest(&image)));
 }
