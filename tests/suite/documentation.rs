@@ -323,6 +323,31 @@ fn pages() -> Vec<String> {
     pages
 }
 
+#[test]
+fn the_page_on_exit_codes_is_right() {
+    let reader = Reader::new();
+    let text = page("docs/reference/exit-codes.md");
+    for (command, row) in [
+        ("b2i build ./server -t docs:1 -o oci:codes", "| 0 | done |"),
+        ("b2i build ./server --nonsense", "| 2 | usage or configuration |"),
+        ("b2i build missing", "| 3 | input |"),
+        ("b2i build config/app.properties", "| 4 | artifact |"),
+        ("b2i build shop.jar --builder host.invalid/none:1 --offline", "| 5 | builder image |"),
+        ("b2i build ./server -o oci-archive:missing/archive.tar", "| 7 | image |"),
+        ("b2i build ./server -t 127.0.0.1:1/docs:1 --push", "| 8 | publishing |"),
+        ("DOCKER_HOST=unix:///missing.sock b2i build ./server", "| 9 | engine |"),
+    ] {
+        let ended = reader.run(command);
+        assert!(
+            row.starts_with(&format!("| {} |", ended.code)),
+            "{command}: {}: {}",
+            ended.code,
+            ended.stderr
+        );
+        assert!(text.contains(row), "{row}");
+    }
+}
+
 /// All words that begin with `--` between backticks, or in a block.
 fn flags(text: &str) -> BTreeSet<String> {
     let is_of_flag =
