@@ -43,6 +43,14 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     }
 }
 
+/// Runs `work` that is short, or ends by itself, on a thread for blocking work; a panic of it goes on here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Owns the places where images go: one type and one grammar for `--output`, plans and results.
+//! Owns the places where images are and go: one type and one grammar for `--output`, `copy`, plans and results.
 //!
 //! Must not open or write any of them.
 
@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
+
+use crate::image::reference::InvalidReference;
+use crate::image::{Digest, ImageReference};
+use crate::store::layout::LayoutReference;
 
 /// A kind of place, with its path if it is in the file system. The names of the image are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +46,14 @@ pub struct InvalidTransport {
     pub hint: &'static str,
 }
 
+impl InvalidTransport {
+    fn place(message: String) -> Self {
+        let hint =
+            "write NAME, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG]";
+        Self { message, hint }
+    }
+}
+
 impl Transport {
     /// Whether it keeps manifests, with annotations and compressed layers, and so also an index of several images.
     pub fn accepts_index(&self) -> bool {
@@ -64,8 +76,7 @@ impl Transport {
     }
 
     /// The transport of `scheme` at `path`.
-    fn at(scheme: &str, path: &str) -> Option<Self> {
-        let path = PathBuf::from(path);
+    fn at(scheme: &str, path: PathBuf) -> Option<Self> {
         match scheme {
             "docker-archive" => Some(Self::DockerArchive { path }),
             "oci" => Some(Self::OciDirectory { path }),
@@ -89,7 +100,7 @@ impl FromStr for Transport {
                     hint: "write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name",
                 });
             }
-            (_, Some((scheme, path))) if !path.is_empty() => Self::at(scheme, path),
+            (_, Some((scheme, path))) if !path.is_empty() => Self::at(scheme, path.into()),
             _ => None,
         }
         .ok_or_else(|| InvalidTransport {
@@ -113,6 +124,81 @@ impl fmt::Display for Transport {
     }
 }
 
+/// An image at a place, as `copy` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The place.
+    pub transport: Transport,
+    /// Its name; in a registry and in a daemon it has one.
+    name: Option<ImageReference>,
+    /// Its tag in a layout.
+    pub tag: Option<String>,
+    /// The digest of its manifest in a layout, or of the index it is in.
+    pub digest: Option<Digest>,
+}
+
+impl Location {
+    /// Its name, in a registry or in a daemon.
+    pub fn name(&self) -> Option<&ImageReference> {
+        self.name.as_ref()
+    }
+
+    /// Its place in a layout.
+    pub(crate) fn layout(&self) -> LayoutReference {
+        let path = self.transport.path().unwrap_or(Path::new("")).to_owned();
+        LayoutReference { path, tag: self.tag.clone(), digest: self.digest }
+    }
+
+    fn named(transport: Transport, name: &str) -> Result<Self, InvalidTransport> {
+        let name =
+            name.parse().map_err(|error: InvalidReference| InvalidTransport::place(error.to_string()))?;
+        Ok(Self { transport, name: Some(name), tag: None, digest: None })
+    }
+}
+
+impl FromStr for Location {
+    type Err = InvalidTransport;
+
+    /// Parses a registry's name, plain or behind `docker://`, `docker-daemon:NAME`, `docker-archive:FILE`,
+    /// `oci:DIRECTORY[:TAG|@DIGEST]` or `oci-archive:FILE[:TAG|@DIGEST]`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(rest) = text.strip_prefix("docker://") {
+            return Self::named(Transport::Registry, rest);
+        }
+        let (reference, scheme) = match text.split_once(':') {
+            Some(("docker-daemon", rest)) => return Self::named(Transport::Docker, rest),
+            Some(("docker-archive", "")) => {
+                return Err(InvalidTransport::place("`docker-archive:` names no file".into()));
+            }
+            Some((scheme @ "docker-archive", path)) => {
+                (LayoutReference { path: path.into(), tag: None, digest: None }, scheme)
+            }
+            Some((scheme @ ("oci" | "oci-archive"), rest)) => {
+                (rest.parse().map_err(InvalidTransport::place)?, scheme)
+            }
+            _ => return Self::named(Transport::Registry, text),
+        };
+        let LayoutReference { path, tag, digest } = reference;
+        let transport = Transport::at(scheme, path).expect("a scheme with a path");
+        Ok(Self { transport, name: None, tag, digest })
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.transport, &self.name) {
+            (Transport::Docker, Some(name)) => return write!(formatter, "docker-daemon:{}", name.familiar()),
+            (_, Some(name)) => return formatter.write_str(&name.familiar()),
+            (transport, None) => transport.fmt(formatter)?,
+        }
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(formatter, "@{digest}"),
+            (None, Some(tag)) => write!(formatter, ":{tag}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +211,25 @@ mod tests {
         for text in ["", "Docker", "docker:x", "oci", "oci:", "docker-archive:-", "oci-archive:-", "app.tar"]
         {
             text.parse::<Transport>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn locations_are_written_as_they_are_read() {
+        for text in [
+            "registry.example/team/app:1",
+            "docker-daemon:app:1",
+            "docker-archive:./app.tar",
+            "oci:./image",
+            "oci:./image:1.2",
+            "oci-archive:app.tar:1",
+        ] {
+            assert_eq!(text.parse::<Location>().expect("a place").to_string(), text);
+        }
+        let named: Location = "docker://registry.example/app:1".parse().expect("a place");
+        assert_eq!(named, "registry.example/app:1".parse().expect("a place"));
+        for text in ["", "oci:", "docker-archive:", "docker-daemon:", "docker://", "UPPER CASE"] {
+            text.parse::<Location>().expect_err(text);
         }
     }
 }

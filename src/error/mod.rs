@@ -8,10 +8,10 @@ use crate::detect::DetectError;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::sandbox::SandboxError;
 use crate::fs::FileError;
-use crate::image::Platform;
 use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
+use crate::image::{InvalidImage, Platform};
 use crate::input::InputError;
 use crate::pipeline::source::{RemovalError, RuntimeImageError};
 use crate::plan::PlanError;
@@ -332,6 +332,12 @@ impl Error {
             Self::Output(error) => error,
             _ => return None,
         })
+    }
+}
+
+impl From<InvalidImage> for Error {
+    fn from(error: InvalidImage) -> Self {
+        Self::Archive(error.into())
     }
 }
 

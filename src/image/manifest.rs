@@ -110,6 +110,12 @@ pub struct ImageManifest {
     pub config: Descriptor,
     /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
+    /// What it is, if it is no image: the media type of an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The manifest that it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
     /// Its annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -127,7 +133,9 @@ impl ImageManifest {
             ManifestFormat::Oci => annotations,
             ManifestFormat::Docker => BTreeMap::new(),
         };
-        Self { schema_version: 2, media_type: format.manifest().into(), config, layers, annotations }
+        let (artifact_type, subject) = (None, None);
+        let media_type = format.manifest().into();
+        Self { schema_version: 2, media_type, config, layers, artifact_type, subject, annotations }
     }
 
     /// The bytes that its digest is over; equal manifests give equal bytes.
@@ -161,12 +169,16 @@ pub struct ImageIndex {
 }
 
 impl ImageIndex {
-    /// Makes an index.
+    /// Makes an index. Docker's form has no annotations; there they are left out.
     pub fn new(
         format: ManifestFormat,
         manifests: Vec<Descriptor>,
         annotations: BTreeMap<String, String>,
     ) -> Self {
+        let annotations = match format {
+            ManifestFormat::Oci => annotations,
+            ManifestFormat::Docker => BTreeMap::new(),
+        };
         Self { schema_version: 2, media_type: format.index().into(), manifests, annotations }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! Knows nothing of where images are stored, how they were planned, or what an artifact is.
 
+pub mod blobs;
 pub mod compression;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
 pub mod layer;
+pub mod layer_source;
 pub mod manifest;
+pub mod model;
 pub mod path;
 pub mod platform;
 mod pull_policy;
@@ -15,10 +18,14 @@ pub mod reference;
 pub mod shell_words;
 pub mod signal;
 
+pub(crate) use blobs::BlockingBlobs;
+pub use blobs::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
 pub use config::{ConfigEdits, ImageConfig};
 pub use descriptor::{DescribedPlatform, Descriptor};
 pub use digest::{Digest, DigestBuilder, DigestReader, DigestWriter};
+pub use layer_source::{LayerFile, LayerSource, NewLayer};
 pub use manifest::{ImageIndex, ImageManifest, LayerCompression, Manifest, ManifestFormat};
+pub use model::{BaseImage, Config, FinishedConfig, Image, InvalidImage, ManifestTree};
 pub use path::ImagePath;
 pub use platform::Platform;
 pub use pull_policy::PullPolicy;

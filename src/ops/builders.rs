@@ -15,7 +15,6 @@ use crate::fs::FileError;
 use crate::image::ImageReference;
 use crate::request::PullPolicy;
 use crate::session::Session;
-use crate::store::BaseLayers;
 use crate::store::daemon::ResolveOptions;
 
 /// One builder of the catalog, as `b2i builders list` shows it.
@@ -207,7 +206,7 @@ async fn check_base(
         credential_files: session.host.daemon.credential_files.clone(),
     };
     let image = daemon.resolve(reference, &options, &session.events).await?;
-    let BaseLayers::Daemon { image_id } = &image.layers else { return Ok(Vec::new()) };
+    let Some(image_id) = &image.image_id else { return Ok(Vec::new()) };
     let mut seen = daemon.read_tree(image_id, lease.id(), observe).await??;
     seen.add_config(&image.config);
     Ok(check(&base.assumptions, &seen))

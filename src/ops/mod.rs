@@ -5,7 +5,6 @@
 pub(crate) mod builders;
 mod cache;
 mod copy;
-mod copy_image;
 mod doctor;
 mod login;
 mod rebuild;
@@ -16,7 +15,7 @@ pub use builders::{
     create_builder, export_builder, list_builders, show_builder,
 };
 pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
-pub use copy::{CopyRequest, ImageLocation, copy};
+pub use copy::{CopyRequest, copy};
 pub use doctor::{Finding, Health, doctor};
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
 pub use rebuild::read_build;

@@ -6,12 +6,12 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
 use crate::engine::{Container, ContainerSpec, Engine};
 use crate::error::Error;
-use crate::image::{ImagePath, ImageReference};
+use crate::image::{BaseImage, ImagePath, ImageReference};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, ResolveOptions};
-use crate::store::{BaseImage, registry};
+use crate::store::registry;
 
 /// Runs the script `usage` of a builder image; what it prints comes as events.
 ///

@@ -3,19 +3,17 @@
 
 use std::sync::OnceLock;
 
-use super::layer_memo::CachedLayer;
 use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::sandbox::RunnableImage;
 use super::source::MadeImage;
 use super::stage::{Assembled, AssembledImage, StageWork};
 use super::{Built, BuiltImage, BuiltSources, overwrite_check};
 use crate::error::Error;
-use crate::image::{Digest, Platform};
+use crate::image::{BaseImage, Digest, Platform};
 use crate::input::Artifact;
 use crate::plan::{Assembly, SourceStage, Takes};
 use crate::request::Request;
 use crate::session::Session;
-use crate::store::BaseImage;
 use crate::store::daemon::{Daemon, remove_leftovers};
 use crate::store::registry::Registries;
 use crate::transport::Transport;
@@ -157,7 +155,6 @@ impl<'a> Work<'a> {
 
     async fn build(&self, mut made: Option<MadeImage>) -> Result<BuildResult, Error> {
         let memo = self.session.memo(!self.request.ignore_memo)?;
-        let mut layers = Vec::new();
         let stages = self.stages();
         let mut bases: Vec<BaseImage> = Vec::new();
         for stage in &stages {
@@ -175,13 +172,13 @@ impl<'a> Work<'a> {
         let mut result = Ok(());
         for (stage, base) in stages.iter().zip(bases) {
             let done = match &stage.stage.assembly {
-                Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled, &mut layers),
+                Assembly::Place { entries } => stage.place(entries, base, &memo, &assembled),
                 Assembly::Sources => match made.take() {
-                    Some(made) => stage.of_sources(made, &mut layers).await,
+                    Some(made) => stage.of_sources(made).await,
                     None => Err(Error::NoOutput),
                 },
                 Assembly::Run(run) => {
-                    stage.run(run, base, &mut layers).await.map_err(|error| stage.explain(run.engine, error))
+                    stage.run(run, base).await.map_err(|error| stage.explain(run.engine, error))
                 }
             };
             match done {
@@ -193,7 +190,7 @@ impl<'a> Work<'a> {
             }
         }
         let result = match result {
-            Ok(()) => self.write_and_remove(&mut assembled, &mut layers).await,
+            Ok(()) => self.write_and_remove(&mut assembled).await,
             Err(error) => Err(error),
         };
         for one in &mut assembled {
@@ -205,11 +202,7 @@ impl<'a> Work<'a> {
 
     /// Writes everything; containers that are not needed for it are removed meanwhile, as that takes a daemon a
     /// while.
-    async fn write_and_remove(
-        &self,
-        assembled: &mut [Assembled<'_>],
-        layers: &mut [CachedLayer<'_>],
-    ) -> Result<BuildResult, Error> {
+    async fn write_and_remove(&self, assembled: &mut [Assembled<'_>]) -> Result<BuildResult, Error> {
         let unneeded: Vec<_> = assembled.iter_mut().filter_map(Assembled::take_unneeded).collect();
         let removing = async {
             for container in unneeded {
@@ -217,47 +210,40 @@ impl<'a> Work<'a> {
             }
             Ok::<_, Error>(())
         };
-        let (written, removed) = tokio::join!(self.write(assembled, layers), removing);
+        let (written, removed) = tokio::join!(self.write(assembled), removing);
         let told = written?;
         removed?;
         let mut images = Vec::new();
         for (one, manifest) in assembled.iter().zip(&told.images) {
-            images.push(self.built_image(one, layers, manifest.digest())?);
+            images.push(self.built_image(one, manifest.digest())?);
         }
-        let runnable = assembled[self.main_image()].runnable(layers).await?;
+        let runnable = assembled[self.main_image()].runnable().await?;
         Ok((images, told.index.digest(), runnable))
     }
 
-    fn built_image(
-        &self,
-        one: &Assembled<'_>,
-        layers: &[CachedLayer<'_>],
-        manifest_digest: Option<Digest>,
-    ) -> Result<BuiltImage, Error> {
+    fn built_image(&self, one: &Assembled<'_>, manifest_digest: Option<Digest>) -> Result<BuiltImage, Error> {
         let stage = one.stage;
-        let mut image_id = None;
-        let (config, layer) = match &one.image {
-            AssembledImage::Committed { config, .. } => (config.clone(), None),
+        let (config, image_id, layers) = match &one.image {
             AssembledImage::InContainer { config, id, .. } => {
-                image_id = id.get().copied();
-                (config.clone(), None)
+                (config.clone(), id.get().copied().unwrap_or_else(|| config.digest()), Vec::new())
             }
-            AssembledImage::Unfinished { image, layer } => {
-                let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
-                ((image.finish)(&written), Some(written))
+            AssembledImage::Image(image) => {
+                let written = image.written().ok_or(Error::NoOutput)?;
+                let finished = image.finish(&written)?;
+                (finished.config, finished.image_id, written)
             }
         };
-        let watched = layer.and_then(|layer| layer.watched);
+        let watched = layers.iter().find_map(|layer| layer.watched);
         let known = stage.image.artifact.as_ref().and_then(|artifact| artifact.sha256);
         Ok(BuiltImage {
             platform: stage.stage.platform.clone(),
-            image_id: image_id.unwrap_or_else(|| config.digest()),
+            image_id,
             manifest_digest,
             ports: config.exposed_ports(),
             artifact: stage.image.artifact.as_ref().map(|artifact| artifact.name.clone()),
             artifact_digest: one.artifact_digest.or(watched).or(known),
             builder: stage.stage.builder.name.clone(),
-            layer_digest: layer.map(|layer| layer.diff_id),
+            layer_digest: layers.last().map(|layer| layer.diff_id),
         })
     }
 

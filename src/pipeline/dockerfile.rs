@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::digest::DigestReader;
 use crate::image::layer::{EntryKind, Layer};
-use crate::image::{Digest, ImageReference, Platform};
+use crate::image::{BaseImage, Digest, ImageReference, Platform};
 use crate::plan::dockerfile::{
     BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE,
     SOURCE_DIRECTORY, render_dockerfile,
@@ -22,7 +22,6 @@ use crate::plan::dockerfile::{
 use crate::plan::{Assembly, AssemblyKind, KnownValues, PlannedSource};
 use crate::request::Request;
 use crate::session::Session;
-use crate::store::{BaseImage, BaseLayers};
 use serde::Serialize;
 
 /// The directory of everything that a source build uploads.
@@ -75,7 +74,7 @@ pub async fn write_dockerfile(
         base_digest: base.manifest_digest.map(|digest| digest.to_string()),
         ..KnownValues::default()
     };
-    if let BaseLayers::BuiltIn(layer) = &base.layers {
+    if let Some(layer) = base.built_in() {
         context.archive(layer, BASE_ARCHIVE).await?;
         files.push(BASE_ARCHIVE.into());
     }
@@ -131,9 +130,7 @@ pub(crate) fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
         // A name with a tag and a digest is one that older versions of buildah do not take.
         Some(digest) => format!("{}@{digest}", reference.name()),
         // Podman may have it under another full name that the short one finds.
-        None if reference.is_short() && matches!(base.layers, BaseLayers::Daemon { .. }) => {
-            reference.familiar()
-        }
+        None if reference.is_short() && base.image_id.is_some() => reference.familiar(),
         None => reference.to_string(),
     })
 }

@@ -1,31 +1,20 @@
-//! Owns what is known of a layer before it is written: from the memo, and back into it.
+//! Owns what is known of a placed layer before it is written: from the memo, and back into it.
 //!
 //! Must not decide anything by it: sinks ask their side whether it has what the digests name.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::prepare::PreparedImage;
 use crate::assemble;
 use crate::fs::Lease;
-use crate::image::compression::{Compression, WrittenBlob};
+use crate::image::Digest;
 use crate::image::layer::WrittenLayer;
-use crate::image::{Descriptor, Digest, ManifestFormat};
 use crate::input::FileContent;
 use crate::plan::PlannedEntry;
 use crate::store::cache::Memo;
-use crate::store::{BaseImage, BaseLayers};
 
-/// What is known of one layer.
+/// A layer that follows from what is placed, and its entry in the memo.
 pub(crate) struct CachedLayer<'a> {
-    /// None for a layer of which nothing can be known before it is there.
-    placed: Option<Placed<'a>>,
-    /// What was remembered or written.
-    pub(crate) layer: Option<WrittenLayer>,
-}
-
-/// A layer that follows from what is placed.
-struct Placed<'a> {
     memo: &'a Memo,
     image: &'a PreparedImage,
     entries: &'a [PlannedEntry],
@@ -33,14 +22,11 @@ struct Placed<'a> {
     lease: &'a Lease,
     /// When the artifact was not read yet.
     began: SystemTime,
+    /// What was remembered.
+    pub(crate) layer: Option<WrittenLayer>,
 }
 
 impl<'a> CachedLayer<'a> {
-    /// Nothing: a script makes the layer.
-    pub(crate) fn nothing() -> Self {
-        Self { placed: None, layer: None }
-    }
-
     /// Looks up what is known. Reads added files whose digest is not known; never the artifact.
     pub(crate) fn find(
         memo: &'a Memo,
@@ -49,50 +35,20 @@ impl<'a> CachedLayer<'a> {
         date: u64,
         lease: &'a Lease,
     ) -> Self {
-        let placed = Placed { memo, image, entries, date, lease, began: SystemTime::now() };
+        let mut cached = Self { memo, image, entries, date, lease, began: SystemTime::now(), layer: None };
         let artifact = image.artifact();
         let digest = artifact.sha256.or_else(|| memo.file(&artifact.content.stamp()?));
-        let recipe = digest.and_then(|digest| placed.recipe(digest));
-        let layer = recipe.and_then(|recipe| memo.get(&recipe));
-        tracing::debug!(known = layer.is_some(), "looked for the layer in the memo");
-        Self { placed: Some(placed), layer }
-    }
-
-    /// What is known of the layer as a blob.
-    pub(crate) fn blob(&self, compression: Compression, format: ManifestFormat) -> Option<WrittenBlob> {
-        let layer = self.layer?;
-        let descriptor = self.placed.as_ref()?.memo.get(&blob_key(&layer.diff_id, compression, format))?;
-        Some(WrittenBlob { layer, descriptor })
+        let recipe = digest.and_then(|digest| cached.recipe(digest));
+        cached.layer = recipe.and_then(|recipe| memo.get(&recipe));
+        tracing::debug!(known = cached.layer.is_some(), "looked for the layer in the memo");
+        cached
     }
 
     /// Remembers what was written.
-    pub(crate) fn remember(&mut self, layer: WrittenLayer) {
+    pub(crate) fn remember(&self, layer: WrittenLayer) {
         if self.layer == Some(layer) {
             return;
         }
-        self.layer = Some(layer);
-        if let Some(placed) = &self.placed {
-            placed.remember(layer);
-        }
-    }
-
-    /// Remembers the blob that was written.
-    pub(crate) fn remember_blob(
-        &mut self,
-        blob: &WrittenBlob,
-        compression: Compression,
-        format: ManifestFormat,
-    ) {
-        self.remember(blob.layer);
-        if let Some(placed) = &self.placed {
-            let key = blob_key(&blob.layer.diff_id, compression, format);
-            placed.memo.put(&key, &blob.descriptor, placed.lease.temporary_directory());
-        }
-    }
-}
-
-impl Placed<'_> {
-    fn remember(&self, layer: WrittenLayer) {
         let artifact = self.image.artifact();
         let Some(digest) = layer.watched.or(artifact.sha256) else { return };
         let temporary = self.lease.temporary_directory();
@@ -121,39 +77,5 @@ impl Placed<'_> {
             self.memo.put_file(&stamp, digest, began, self.lease.temporary_directory());
         }
         Ok(digest)
-    }
-}
-
-/// A blob depends on the tar and on how it is compressed; the format is in its media type.
-fn blob_key(diff_id: &Digest, compression: Compression, format: ManifestFormat) -> String {
-    format!("blob\n{diff_id}\n{}\n{format:?}", compression.memo_key())
-}
-
-/// What the layer of the built-in base is known to become, and what it became.
-pub(crate) struct CachedBase {
-    memo: Memo,
-    /// None for any other base: its layers are blobs already.
-    key: Option<String>,
-    pub(crate) blob: Option<Descriptor>,
-}
-
-impl CachedBase {
-    pub(crate) fn find(
-        memo: Memo,
-        base: &BaseImage,
-        compression: Compression,
-        format: ManifestFormat,
-    ) -> Self {
-        let is_built_in = matches!(base.layers, BaseLayers::BuiltIn(_));
-        let diff_id = base.config.diff_ids().ok().filter(|_| is_built_in);
-        let key = diff_id.and_then(|ids| Some(blob_key(ids.first()?, compression, format)));
-        let blob = key.as_ref().and_then(|key| memo.get(key));
-        Self { memo, key, blob }
-    }
-
-    pub(crate) fn remember(&self, blob: Option<&Descriptor>, temporary: &Path) {
-        if let (Some(key), Some(blob)) = (&self.key, blob.filter(|blob| self.blob.as_ref() != Some(*blob))) {
-            self.memo.put(key, blob, temporary);
-        }
     }
 }

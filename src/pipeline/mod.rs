@@ -5,9 +5,7 @@
 mod build;
 mod check_jar;
 mod dockerfile;
-mod index;
 mod layer_memo;
-mod layouts;
 pub(crate) mod outputs;
 mod overwrite_check;
 pub(crate) mod prepare;

@@ -8,17 +8,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::build::Work;
-use super::layer_memo::CachedLayer;
 use super::stage::{Assembled, AssembledImage, StageWork};
 use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
 use crate::error::Error;
 use crate::fs::Lease;
 use crate::image::compression::{DecompressionLimit, decompress};
 use crate::image::layer::{Content, Layer};
-use crate::image::{Descriptor, ImageReference, LayerCompression};
+use crate::image::{
+    BaseImage, BlobSource, BlockingBlobs, Descriptor, Digest, ImageReference, LayerCompression, LayerSource,
+};
 use crate::session::Session;
-use crate::store::archive::LayerFile;
-use crate::store::{BaseImage, BaseLayers, BlobSource, BlockingBlobs};
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
 use crate::transport::Transport;
 
@@ -33,37 +32,24 @@ impl StageWork<'_> {
 
 impl Assembled<'_> {
     /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.
-    pub(crate) async fn runnable(&self, layers: &[CachedLayer<'_>]) -> Result<Option<RunnableImage>, Error> {
+    pub(crate) async fn runnable(&self) -> Result<Option<RunnableImage>, Error> {
         let work = self.stage.work;
         let outputs = &work.prepared.plan.outputs;
         if !work.request.run || outputs.iter().any(|planned| planned.output == Transport::Docker) {
             return Ok(None);
         }
-        let (config, below, new_layer) = match &self.image {
-            AssembledImage::Unfinished { image, layer } => {
-                let written = layers[*layer].layer.ok_or(Error::NoOutput)?;
-                let below = match &image.base.layers {
-                    BaseLayers::Daemon { .. } => {
-                        self.stage.base_files(image).await?.into_iter().map(file_layer).collect()
-                    }
-                    _ => sandbox_image(&image.base)?.layers,
-                };
-                let tar = Arc::new(LayerTar(image.layer.clone()));
-                ((image.finish)(&written), below, ImageLayer { diff_id: written.diff_id, tar })
-            }
-            AssembledImage::InContainer { .. } => return Ok(None),
-            AssembledImage::Committed { id, config } => {
-                let files = self.stage.committed_files(id, config).await?;
-                let mut layers: Vec<ImageLayer> = files.into_iter().map(file_layer).collect();
-                let new_layer = layers.pop().ok_or(Error::NoOutput)?;
-                (config.clone(), layers, new_layer)
-            }
-        };
+        let AssembledImage::Image(image) = &self.image else { return Ok(None) };
+        let config = image.finish(&image.written().ok_or(Error::NoOutput)?)?;
+        let image = self.stage.with_files(image).await?;
+        let new = image.new.into_iter().map(LayerSource::New);
+        let sources = image.base.layers.into_iter().chain(new);
+        let mut layers = sandbox_layers(&config.diff_ids, sources);
+        let new_layer = layers.pop().ok_or(Error::NoOutput)?;
         let name = work.prepared.plan.tags.first();
-        let name = name.map_or_else(|| config.digest().to_string(), ImageReference::familiar);
+        let name = name.map_or_else(|| config.image_id.to_string(), ImageReference::familiar);
         let limits = &work.request.limits;
         Ok(Some(RunnableImage {
-            image: SandboxImage { name, config, layers: below },
+            image: SandboxImage { name, config: config.config, layers },
             new_layer,
             network: limits.network.clone(),
             allow_root: limits.allow_root_sandbox,
@@ -102,15 +88,22 @@ pub(crate) fn sandbox_settings(
 
 /// The image as the sandbox takes it.
 pub(crate) fn sandbox_image(base: &BaseImage) -> Result<SandboxImage, Error> {
-    let invalid = |source| Error::Config { base: base.name.clone(), source };
-    let diff_ids = base.config.diff_ids().map_err(invalid)?;
-    let tars = tars(&base.layers);
-    let layers = diff_ids.into_iter().zip(tars).map(|(diff_id, tar)| ImageLayer { diff_id, tar }).collect();
+    let layers = sandbox_layers(&base.diff_ids()?, base.layers.iter().cloned());
     Ok(SandboxImage { name: base.name.clone(), config: base.config.clone(), layers })
 }
 
-fn file_layer(file: LayerFile) -> ImageLayer {
-    ImageLayer { diff_id: file.diff_id, tar: Arc::new(FileTar(file.path)) }
+/// Layers as the tars in them; those of a daemon are not to be had.
+fn sandbox_layers(diff_ids: &[Digest], sources: impl Iterator<Item = LayerSource>) -> Vec<ImageLayer> {
+    let layer = |(diff_id, source): (&Digest, LayerSource)| {
+        let tar: Arc<dyn Content> = match source {
+            LayerSource::New(layer) => Arc::new(LayerTar(layer.layer().clone())),
+            LayerSource::Blob(blob, blobs) => Arc::new(BlobTar { blobs, blob }),
+            LayerSource::File(file) => Arc::new(FileTar(file.path)),
+            LayerSource::Daemon => return None,
+        };
+        Some(ImageLayer { diff_id: *diff_id, tar })
+    };
+    diff_ids.iter().zip(sources).filter_map(layer).collect()
 }
 
 /// The tar that a file is.
@@ -119,19 +112,6 @@ struct FileTar(PathBuf);
 impl Content for FileTar {
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(File::open(&self.0)?))
-    }
-}
-
-fn tars(layers: &BaseLayers) -> Vec<Arc<dyn Content>> {
-    match layers {
-        BaseLayers::Described(described) => {
-            let tar = |blob: &Descriptor| -> Arc<dyn Content> {
-                Arc::new(BlobTar { blobs: described.blobs.clone(), blob: blob.clone() })
-            };
-            described.descriptors.iter().map(tar).collect()
-        }
-        BaseLayers::BuiltIn(layer) => vec![Arc::new(LayerTar(layer.clone()))],
-        BaseLayers::Daemon { .. } | BaseLayers::Scratch => Vec::new(),
     }
 }
 
@@ -147,7 +127,7 @@ impl Content for BlobTar {
             let text = format!("`{}` is no layer that can be unpacked", self.blob.media_type);
             io::Error::new(io::ErrorKind::InvalidData, text)
         })?;
-        let blob = BlockingBlobs::new(self.blobs.clone())?.open(&self.blob).map_err(io::Error::other)?;
+        let blob = BlockingBlobs::new().open(&self.blobs, &self.blob).map_err(io::Error::other)?;
         decompress(compression, blob, DecompressionLimit::default())
     }
 }

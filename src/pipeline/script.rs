@@ -1,16 +1,14 @@
 //! Owns running a builder's script: on which engine, by which contract, and the image that the change becomes.
 
-use super::layer_memo::CachedLayer;
 use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
 use crate::assemble::{self, RunResult, ScriptRun, run_script};
 use crate::builder::S2iContract;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{ContainerLimits, Diff, Engine};
 use crate::error::Error;
-use crate::image::{ImagePath, Platform};
+use crate::image::{BaseImage, ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
-use crate::store::BaseImage;
 
 /// Where S2I puts the sources unless a label says otherwise.
 const DEFAULT_DESTINATION: &str = "/tmp";
@@ -28,12 +26,7 @@ impl<'a> StageWork<'a> {
     }
 
     /// Runs the script on `base`.
-    pub(crate) async fn run(
-        &'a self,
-        run: &PlannedRun,
-        base: BaseImage,
-        layers: &mut Vec<CachedLayer<'a>>,
-    ) -> Result<Assembled<'a>, Error> {
+    pub(crate) async fn run(&'a self, run: &PlannedRun, base: BaseImage) -> Result<Assembled<'a>, Error> {
         let contract = contract(run, &base)?;
         let user = user(&contract, &base);
         let events = &self.work.session.events;
@@ -54,7 +47,7 @@ impl<'a> StageWork<'a> {
                 let script = self.script_run(run, &base.name, &contract, &user);
                 let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
                 let container = UsedContainer::Sandbox(outcome.container);
-                self.finish_layer(base, &contract, outcome.result, container, layers).await
+                self.finish_layer(base, &contract, outcome.result, container).await
             }
         }
     }
@@ -114,7 +107,6 @@ impl<'a> StageWork<'a> {
         contract: &S2iContract,
         result: RunResult,
         container: UsedContainer,
-        layers: &mut Vec<CachedLayer<'a>>,
     ) -> Result<Assembled<'a>, Error> {
         let layer = match (self.check_unchanged(), &result.changes) {
             (Ok(()), Diff::Layer(layer)) => layer.clone(),
@@ -126,10 +118,8 @@ impl<'a> StageWork<'a> {
         };
         let values = self.values(&base, contract, &result);
         let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
-        layers.push(CachedLayer::nothing());
-        let image = self.unfinished(base, layer, values, result.labels);
-        let image = AssembledImage::Unfinished { image, layer: layers.len() - 1 };
-        Ok(Assembled { stage: self, image, artifact_digest, container: Some(container) })
+        let image = AssembledImage::Image(self.on_base(base, layer.into(), values, result.labels));
+        Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
     }
 
     /// Gives what the script left in the daemon its config.
@@ -151,8 +141,8 @@ impl<'a> StageWork<'a> {
         let edits = self.stage.image.resolve(&values);
         let config =
             assemble::finish(&base.config, &edits, &result.labels, &diff_ids[below.min(diff_ids.len())..]);
-        let image = AssembledImage::Committed { id: image_id, config };
-        Ok(Assembled { stage: self, image, artifact_digest, container: Some(container) })
+        let image = self.committed(image_id, config);
+        Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
     }
 }
 

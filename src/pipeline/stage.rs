@@ -1,6 +1,6 @@
 //! Owns one stage on its way: its base, and the image that is placed on it. Scripts are `script`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
 
@@ -13,14 +13,13 @@ use crate::engine::Container;
 use crate::engine::docker::{DockerContainer, PlannedCommit};
 use crate::engine::sandbox::SandboxContainer;
 use crate::error::Error;
-use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Digest, ImageConfig, ImageReference};
+use crate::image::layer::WrittenLayer;
+use crate::image::{BaseImage, Digest, Image, ImageConfig, ImageReference, LayerFile, NewLayer};
 use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
-use crate::store::archive::LayerFile;
 use crate::store::builtin::static_base;
 use crate::store::cache::Memo;
 use crate::store::daemon::ResolveOptions;
-use crate::store::{BaseImage, UnfinishedImage, registry};
+use crate::store::registry;
 
 /// One stage on its way.
 pub(crate) struct StageWork<'a> {
@@ -37,21 +36,18 @@ pub(crate) struct StageWork<'a> {
 pub(crate) struct Assembled<'a> {
     pub(crate) stage: &'a StageWork<'a>,
     pub(crate) image: AssembledImage,
+    /// What the memo gets of the layer. None if nothing can be known of it before it is there, or another stage has it.
+    pub(crate) memo: Option<CachedLayer<'a>>,
     /// The artifact's digest, if a script's run found it out.
     pub(crate) artifact_digest: Option<Digest>,
     pub(crate) container: Option<UsedContainer>,
 }
 
 /// What assembling gave.
+#[expect(clippy::large_enum_variant, reason = "there are as many as platforms, and most are images")]
 pub(crate) enum AssembledImage {
-    /// A layer on a base.
-    Unfinished {
-        image: UnfinishedImage,
-        /// Index into what is known of layers; images with the same layer have the same.
-        layer: usize,
-    },
-    /// What the daemon committed, and the config that it is to have.
-    Committed { id: String, config: ImageConfig },
+    /// An image that sinks take.
+    Image(Image),
     /// A container that the daemon commits as the image, which goes nowhere else.
     InContainer {
         commit: PlannedCommit,
@@ -81,9 +77,18 @@ impl UsedContainer {
 impl Assembled<'_> {
     /// Gives the container if the image does not need it any more.
     pub(crate) fn take_unneeded(&mut self) -> Option<UsedContainer> {
-        match self.image {
-            AssembledImage::Committed { .. } => self.container.take(),
-            AssembledImage::Unfinished { .. } | AssembledImage::InContainer { .. } => None,
+        match &self.image {
+            AssembledImage::Image(image) if image.new.is_empty() => self.container.take(),
+            AssembledImage::Image(_) | AssembledImage::InContainer { .. } => None,
+        }
+    }
+
+    /// Tells the memo what is known of the layer by now.
+    pub(crate) fn remember(&self) {
+        if let (AssembledImage::Image(image), Some(memo)) = (&self.image, &self.memo)
+            && let Some(written) = image.new.first().and_then(NewLayer::written)
+        {
+            memo.remember(written);
         }
     }
 
@@ -137,22 +142,22 @@ impl<'a> StageWork<'a> {
         base: BaseImage,
         memo: &'a Memo,
         before: &[Assembled<'_>],
-        layers: &mut Vec<CachedLayer<'a>>,
     ) -> Result<Assembled<'a>, Error> {
         let same = before.iter().find_map(|other| match (&other.stage.stage.assembly, &other.image) {
-            (Assembly::Place { entries: others }, AssembledImage::Unfinished { image, layer })
+            (Assembly::Place { entries: others }, AssembledImage::Image(image))
                 if others == entries && self.image.places_the_same(other.stage.image) =>
             {
-                Some((image.layer.clone(), *layer))
+                image.new.first().cloned()
             }
             _ => None,
         });
-        let (layer, index) = match same {
-            Some(same) => same,
+        let (layer, memo) = match same {
+            Some(same) => (same, None),
             None => {
                 let date = self.stage.date;
-                layers.push(CachedLayer::find(memo, self.image, entries, date, &self.work.prepared.lease));
-                (assemble::layer(entries, self.image.inputs(), date)?, layers.len() - 1)
+                let cached = CachedLayer::find(memo, self.image, entries, date, &self.work.prepared.lease);
+                let layer = assemble::layer(entries, self.image.inputs(), date)?;
+                (NewLayer::new(layer, cached.layer), Some(cached))
             }
         };
         let values = KnownValues {
@@ -160,30 +165,45 @@ impl<'a> StageWork<'a> {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: None,
         };
-        let image = self.unfinished(base, layer, values, Vec::new());
-        let image = AssembledImage::Unfinished { image, layer: index };
-        Ok(Assembled { stage: self, image, artifact_digest: None, container: None })
+        let image = AssembledImage::Image(self.on_base(base, layer, values, Vec::new()));
+        Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })
     }
 
     /// Puts together what sinks write; `labels` are those that a script left.
-    pub(crate) fn unfinished(
+    pub(crate) fn on_base(
         &self,
         base: BaseImage,
-        layer: Layer,
+        layer: NewLayer,
         values: KnownValues,
         labels: Vec<(String, String)>,
-    ) -> UnfinishedImage {
+    ) -> Image {
         let planned = self.stage.image.clone();
         let base_config = base.config.clone();
-        let finish = move |written: &WrittenLayer| {
+        let config = move |written: &[WrittenLayer]| {
             let mut values = values.clone();
-            if let Some(digest) = written.watched {
+            if let Some(digest) = written.iter().find_map(|layer| layer.watched) {
                 values.artifact_digest = Some(digest.to_string());
             }
-            assemble::finish(&base_config, &planned.resolve(&values), &labels, &[written.diff_id])
+            let ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id).collect();
+            assemble::finish(&base_config, &planned.resolve(&values), &labels, &ids)
         };
-        let annotations = self.stage.image.annotations.clone();
-        UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+        self.named(Image::new(base, vec![layer], config))
+    }
+
+    /// What the daemon committed under `image_id`, with the config that it is to have.
+    pub(crate) fn committed(&self, image_id: String, config: ImageConfig) -> AssembledImage {
+        let bytes = config.to_bytes();
+        let base = BaseImage::in_daemon(image_id.clone(), Some(image_id), config);
+        AssembledImage::Image(self.named(Image::unchanged(base, bytes)))
+    }
+
+    /// The image with what the plan says of its manifest. The base may know the variant that nobody asked for.
+    fn named(&self, mut image: Image) -> Image {
+        image.annotations.clone_from(&self.stage.image.annotations);
+        if self.stage.platform.variant.is_some() {
+            image.platform.clone_from(&self.stage.platform);
+        }
+        image
     }
 
     /// An artifact that was written to while it was read may be in the image half old and half new.

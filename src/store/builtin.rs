@@ -10,9 +10,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{BaseImage, BaseLayers};
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
-use crate::image::{ConfigEdits, ImageConfig, ImagePath, Platform};
+use crate::image::{BaseImage, ConfigEdits, ImageConfig, ImagePath, LayerSource, NewLayer, Platform};
 
 /// Name of the base, in plans and labels.
 pub const STATIC_BASE_NAME: &str = "b2i/static";
@@ -45,12 +44,8 @@ pub fn static_base(platform: &Platform) -> BaseImage {
         ..ConfigEdits::default()
     };
     config.apply(&edits, &[written.diff_id]);
-    BaseImage {
-        name: STATIC_BASE_NAME.into(),
-        manifest_digest: None,
-        config,
-        layers: BaseLayers::BuiltIn(layer),
-    }
+    let layer = NewLayer::new(layer, Some(written));
+    BaseImage::new(STATIC_BASE_NAME, config, vec![LayerSource::New(layer)])
 }
 
 fn entries() -> Vec<Entry> {
@@ -108,7 +103,7 @@ mod tests {
         assert_eq!(base.config, static_base(&platform).config);
         assert_eq!(base.config.platform(), platform);
         assert_eq!(base.config.env("SSL_CERT_FILE"), Some(CERTIFICATES));
-        let BaseLayers::BuiltIn(layer) = &base.layers else { panic!("built in") };
+        let layer = base.built_in().expect("built in");
         let written = layer.write_to(io::sink()).expect("written");
         assert_eq!(base.config.diff_ids().expect("valid"), [written.diff_id]);
         let temporary = layer.entries().iter().find(|entry| entry.path.as_str() == "/tmp").expect("there");

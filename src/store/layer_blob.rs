@@ -1,22 +1,26 @@
-//! Owns the point where a new layer becomes a blob: sinks take whatever writes one, compressed or not.
+//! Owns the point where a new layer becomes a blob, and the memory of what layers became: with it a blob that a sink has
+//! already is never made.
 //!
 //! Must not know where the bytes go.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::image::compression::{Compression, Method, write_layer};
+use super::cache::Memo;
+use crate::image::compression::{Compression, Method, WrittenBlob, all_cores, compress_tar, write_layer};
 use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Descriptor, LayerCompression, ManifestFormat};
+use crate::image::{Descriptor, ManifestFormat, NewLayer};
 
 /// Writes the blob of one layer, any number of times, with equal bytes.
 pub trait LayerBlob: Send + Sync {
-    /// Writes it, and says what was written: the layer, and the blob's media type, digest and size.
+    /// Writes it, and says what was written.
     ///
     /// # Errors
     /// Errors of `out` and of the layer's contents.
-    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)>;
+    fn write(&self, out: &mut dyn Write) -> io::Result<WrittenBlob>;
 
     /// The blob's size in bytes, where it is known before it is written.
     fn size(&self) -> Option<u64> {
@@ -24,30 +28,114 @@ pub trait LayerBlob: Send + Sync {
     }
 }
 
-/// Decides how a layer becomes a blob in a manifest of this format.
-pub type EncodeLayer = Arc<dyn Fn(&Layer, ManifestFormat) -> Arc<dyn LayerBlob> + Send + Sync>;
+/// Makes something else of every blob: tests watch them.
+type WrapBlob = Arc<dyn Fn(&Layer, Arc<dyn LayerBlob>) -> Arc<dyn LayerBlob> + Send + Sync>;
 
-/// A layer as its plain tar.
-#[derive(Clone, Debug)]
-pub struct UncompressedLayer {
-    layer: Layer,
-    format: ManifestFormat,
+/// How layers become blobs, and what is known of these before they are written. Clones share what they learn.
+#[derive(Clone)]
+pub struct LayerBlobs {
+    compression: Compression,
+    threads: NonZeroUsize,
+    wrap: Option<WrapBlob>,
+    /// What was written or found in the memo, by its key.
+    seen: Arc<Mutex<HashMap<String, Descriptor>>>,
+    /// The memo of earlier runs, and a directory on its file system.
+    memo: Option<(Memo, PathBuf)>,
 }
 
-impl UncompressedLayer {
-    /// Takes `layer` for a manifest of `format`.
-    pub fn new(layer: Layer, format: ManifestFormat) -> Self {
-        Self { layer, format }
+impl Default for LayerBlobs {
+    fn default() -> Self {
+        Self::new(Compression::Auto)
+    }
+}
+
+impl LayerBlobs {
+    /// Compresses as `compression` says on all cores, and knows nothing yet.
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, threads: all_cores(), wrap: None, seen: Arc::default(), memo: None }
     }
 
-    /// Leaves every layer uncompressed.
-    pub fn encode() -> EncodeLayer {
-        Arc::new(|layer, format| Arc::new(Self::new(layer.clone(), format)))
+    /// The same on this number of threads.
+    #[must_use]
+    pub fn on_threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// The same with what earlier runs have learned; `temporary` is a directory on the memo's file system.
+    #[must_use]
+    pub fn with_memo(self, memo: Memo, temporary: PathBuf) -> Self {
+        Self { memo: Some((memo, temporary)), ..self }
+    }
+
+    /// The same with every blob passed through `wrap`.
+    #[must_use]
+    pub fn wrapped(
+        self,
+        wrap: impl Fn(&Layer, Arc<dyn LayerBlob>) -> Arc<dyn LayerBlob> + Send + Sync + 'static,
+    ) -> Self {
+        Self { wrap: Some(Arc::new(wrap)), ..self }
+    }
+
+    /// The blob of a layer in a manifest of this format.
+    pub fn blob(&self, layer: &NewLayer, format: ManifestFormat) -> Arc<dyn LayerBlob> {
+        let layer = layer.layer();
+        let (compression, threads, method) = (self.compression, self.threads, OnceLock::new());
+        let blob = Arc::new(CompressedLayer { layer: layer.clone(), compression, format, threads, method });
+        match &self.wrap {
+            Some(wrap) => wrap(layer, blob),
+            None => blob,
+        }
+    }
+
+    /// What writing the blob of `layer` will yield; none if that is not computed yet.
+    pub fn known(&self, layer: &NewLayer, format: ManifestFormat) -> Option<WrittenBlob> {
+        let layer = layer.written()?;
+        let key = self.key(&layer, format);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(descriptor) = seen.get(&key) {
+            return Some(WrittenBlob { layer, descriptor: descriptor.clone() });
+        }
+        let descriptor: Descriptor = self.memo.as_ref()?.0.get(&key)?;
+        seen.insert(key, descriptor.clone());
+        Some(WrittenBlob { layer, descriptor })
+    }
+
+    /// Remembers what writing the blob of `layer` yielded.
+    pub fn remember(&self, layer: &NewLayer, format: ManifestFormat, written: &WrittenBlob) {
+        layer.remember(written.layer);
+        let key = self.key(&written.layer, format);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.get(&key) == Some(&written.descriptor) {
+            return;
+        }
+        if let Some((memo, temporary)) = &self.memo {
+            memo.put(&key, &written.descriptor, temporary);
+        }
+        seen.insert(key, written.descriptor.clone());
+    }
+
+    /// Writes the blob of a tar of `size` bytes, which is compressed as layers of bases are.
+    ///
+    /// # Errors
+    /// As [`compress_tar`].
+    pub fn write_tar(
+        &self,
+        tar: impl io::Read,
+        size: u64,
+        format: ManifestFormat,
+        out: impl Write,
+    ) -> io::Result<Descriptor> {
+        compress_tar(tar, size, self.compression.method_for_base(), format, self.threads, out)
+    }
+
+    /// A blob depends on the tar and on how it is compressed; the format is in its media type.
+    fn key(&self, layer: &WrittenLayer, format: ManifestFormat) -> String {
+        format!("blob\n{}\n{}\n{format:?}", layer.diff_id, self.compression.memo_key())
     }
 }
 
 /// A layer that is compressed on the way. The method is decided once, by the layer's bytes.
-pub struct CompressedLayer {
+struct CompressedLayer {
     layer: Layer,
     compression: Compression,
     format: ManifestFormat,
@@ -56,14 +144,6 @@ pub struct CompressedLayer {
 }
 
 impl CompressedLayer {
-    /// Compresses every layer as `compression` says, on `threads` threads.
-    pub fn encode(compression: Compression, threads: NonZeroUsize) -> EncodeLayer {
-        Arc::new(move |layer, format| {
-            let (layer, method) = (layer.clone(), OnceLock::new());
-            Arc::new(Self { layer, compression, format, threads, method })
-        })
-    }
-
     fn method(&self) -> io::Result<Method> {
         if let Some(method) = self.method.get() {
             return Ok(*method);
@@ -74,9 +154,8 @@ impl CompressedLayer {
 }
 
 impl LayerBlob for CompressedLayer {
-    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)> {
-        let written = write_layer(&self.layer, self.method()?, self.format, self.threads, out)?;
-        Ok((written.layer, written.descriptor))
+    fn write(&self, out: &mut dyn Write) -> io::Result<WrittenBlob> {
+        write_layer(&self.layer, self.method()?, self.format, self.threads, out)
     }
 
     /// Known for a plain tar; a layer that cannot be read says so when it is written.
@@ -85,24 +164,10 @@ impl LayerBlob for CompressedLayer {
     }
 }
 
-impl LayerBlob for UncompressedLayer {
-    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)> {
-        let written = self.layer.write_to(out)?;
-        // The blob is the tar, so one digest serves both.
-        let media_type = self.format.layer(LayerCompression::None);
-        Ok((written, Descriptor::new(media_type, written.diff_id, written.size)))
-    }
-
-    fn size(&self) -> Option<u64> {
-        Some(self.layer.size())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::image::Digest;
-    use crate::image::compression::all_cores;
     use crate::image::layer::{Entry, EntryKind, Owner};
 
     #[test]
@@ -112,14 +177,20 @@ mod tests {
         let path = crate::image::ImagePath::new("/a").expect("valid");
         let layer =
             Layer::new(vec![Entry { path, kind, mode: 0o755, owner: Owner::ROOT }], 0).expect("one file");
+        let layer = NewLayer::from(layer);
         for (text, is_known) in [("auto", false), ("none", true), ("zstd", false)] {
-            let encode = CompressedLayer::encode(text.parse().expect("valid"), all_cores());
-            let blob = encode(&layer, ManifestFormat::Docker);
+            let blobs = LayerBlobs::new(text.parse().expect("valid"));
+            assert_eq!(blobs.known(&layer, ManifestFormat::Docker), None, "not computed yet");
+            let blob = blobs.blob(&layer, ManifestFormat::Docker);
             let mut out = Vec::new();
-            let (written, descriptor) = blob.write(&mut out).expect("writes");
+            let written = blob.write(&mut out).expect("writes");
+            let descriptor = &written.descriptor;
             assert_eq!((descriptor.digest, descriptor.size), (Digest::of(&out), out.len() as u64));
-            assert_eq!(written.size, layer.size());
+            assert_eq!(written.layer.size, layer.layer().size());
             assert_eq!(blob.size(), is_known.then_some(descriptor.size), "{text}");
+            blobs.remember(&layer, ManifestFormat::Docker, &written);
+            assert_eq!(blobs.known(&layer.clone(), ManifestFormat::Docker), Some(written));
+            assert_eq!(blobs.known(&layer, ManifestFormat::Oci), None, "another media type");
         }
     }
 }

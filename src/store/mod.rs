@@ -3,7 +3,6 @@
 //! Knows images as configs and layers. Knows no plan, no artifact and no builder.
 
 pub mod archive;
-pub mod blobs;
 pub mod builtin;
 pub mod cache;
 pub mod credentials;
@@ -13,93 +12,68 @@ pub mod layout;
 pub mod registry;
 pub mod resolved;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::future::Future;
 
-pub(crate) use blobs::BlockingBlobs;
-pub use blobs::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
-pub use layer_blob::{CompressedLayer, EncodeLayer, LayerBlob, UncompressedLayer};
+pub use layer_blob::{LayerBlob, LayerBlobs};
 
-use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Descriptor, Digest, ImageConfig, ManifestFormat};
+use crate::image::layer::WrittenLayer;
+use crate::image::{Descriptor, Digest, Image, ImageReference, ManifestTree};
 
-/// A base image that was resolved: its config is known, its layers are opened only on demand.
-#[derive(Clone, Debug)]
-pub struct BaseImage {
-    /// Its name, in full, as the user or the catalog gave it.
-    pub name: String,
-    /// The digest of its manifest, where its source knows one.
-    pub manifest_digest: Option<Digest>,
-    /// Its config.
-    pub config: ImageConfig,
-    /// Where its layers are.
-    pub layers: BaseLayers,
+/// A place where images are written. Each transport has one; its tricks stay inside.
+pub trait Sink {
+    /// Its own error.
+    type Error;
+
+    /// Writes `content` under `names`, which come last: a name means what it meant before until everything is there.
+    /// `blobs` makes new layers into blobs, and is asked before a layer is made.
+    ///
+    /// # Errors
+    /// Errors of reading the layers and of the place.
+    fn write(
+        &self,
+        content: Content<'_>,
+        names: &[ImageReference],
+        blobs: &LayerBlobs,
+    ) -> impl Future<Output = Result<Written, Self::Error>> + Send;
 }
 
-/// Where the layers of a base image are.
-#[derive(Clone, Debug)]
-pub enum BaseLayers {
-    /// In the daemon, under this image ID.
-    Daemon {
-        /// The ID (`sha256:…`), which never moves, unlike the name.
-        image_id: String,
-    },
-    /// Blobs that a manifest describes: in a registry, in a layout, in the cache.
-    Described(DescribedLayers),
-    /// In this program.
-    BuiltIn(Layer),
-    /// Nowhere: the base is empty.
-    Scratch,
+/// What a sink writes.
+#[derive(Clone, Copy)]
+pub enum Content<'a> {
+    /// One image, or several for several platforms, which an index names. Where the sink keeps no index, it is one.
+    Images(&'a [Image]),
+    /// What is at another place, byte for byte where the sink can.
+    Tree(&'a ManifestTree),
 }
 
-/// The layers of a base whose manifest is known.
-#[derive(Clone)]
-pub struct DescribedLayers {
-    /// The manifest's layers, lowest first; as many as the config has diff IDs.
-    pub descriptors: Vec<Descriptor>,
-    /// Whose media types the base uses; what is built on it uses the same.
-    pub format: ManifestFormat,
-    /// Opens them where they are.
-    pub blobs: Arc<dyn BlobSource>,
-}
-
-impl std::fmt::Debug for DescribedLayers {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_list().entries(self.descriptors.iter().map(|layer| &layer.digest)).finish()
-    }
-}
-
-/// An image whose config is known only when its new layer has been written: the layer's digest and the artifact's
-/// stand in it. Sinks write the layer, then ask for the config, so that nothing is read twice.
-#[derive(Clone)]
-pub struct UnfinishedImage {
-    /// What it stands on.
-    pub base: BaseImage,
-    /// The layer that is added.
-    pub layer: Layer,
-    /// Annotations of the manifest, where the sink writes one.
-    pub annotations: BTreeMap<String, String>,
-    /// Makes the config; called with what writing the layer yielded.
-    pub finish: Arc<dyn Fn(&WrittenLayer) -> ImageConfig + Send + Sync>,
-}
-
-impl UnfinishedImage {
-    /// Whose media types its manifest uses: the base's, or OCI's on a base that has no manifest.
-    pub fn manifest_format(&self) -> ManifestFormat {
-        match &self.base.layers {
-            BaseLayers::Described(layers) => layers.format,
-            BaseLayers::Daemon { .. } | BaseLayers::BuiltIn(_) | BaseLayers::Scratch => ManifestFormat::Oci,
+impl Content<'_> {
+    /// The image, for a sink that keeps one.
+    pub(crate) fn single_image(&self) -> &Image {
+        match self {
+            Self::Images([image]) => image,
+            Self::Images(_) | Self::Tree(_) => unreachable!("a place that keeps one image is given one"),
         }
     }
 }
 
 /// What a sink has written.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What the names mean, where the sink keeps manifests: the image's, or the index.
+    pub root: Option<Descriptor>,
+    /// Each image, in their order; none for a tree.
+    pub images: Vec<WrittenImage>,
+}
+
+/// One image that a sink has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenImage {
     /// Digest of the config: the image's ID in daemons.
     pub image_id: Digest,
-    /// The layer that was added; none if the image was committed by an engine.
-    #[serde(skip)]
-    pub layer: Option<WrittenLayer>,
+    /// The new layers, lowest first.
+    pub layers: Vec<WrittenLayer>,
+    /// Its manifest, where the sink keeps one.
+    pub manifest: Option<Descriptor>,
+    /// What the manifest names: all layers, lowest first.
+    pub blobs: Vec<Descriptor>,
 }

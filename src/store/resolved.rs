@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::image::{Descriptor, Digest, ImageConfig, ImageManifest};
-
-use super::{BaseImage, BaseLayers, BlobSource, DescribedLayers};
+use crate::image::{
+    BaseImage, BlobSource, Descriptor, Digest, Image, ImageConfig, ImageManifest, LayerSource, ManifestTree,
+};
 
 /// An image whose manifest and config were read and verified; its layers are opened only on demand.
 #[derive(Clone)]
@@ -37,23 +37,26 @@ impl std::fmt::Debug for ResolvedImage {
 }
 
 impl ResolvedImage {
-    /// Its layers, and where they are.
-    pub fn layers(&self) -> DescribedLayers {
-        DescribedLayers {
+    /// As the base of a new image.
+    pub fn into_base(self) -> BaseImage {
+        let layer = |descriptor: &Descriptor| LayerSource::Blob(descriptor.clone(), self.blobs.clone());
+        let layers = self.manifest.layers.iter().map(layer).collect();
+        BaseImage {
+            manifest_digest: self.root,
             format: self.manifest.format(),
-            descriptors: self.manifest.layers.clone(),
-            blobs: self.blobs.clone(),
+            ..BaseImage::new(self.name, self.config, layers)
         }
     }
 
-    /// As the base of a new image.
-    pub fn into_base(self) -> BaseImage {
-        let layers = self.layers();
-        BaseImage {
-            name: self.name,
-            manifest_digest: self.root,
-            config: self.config,
-            layers: BaseLayers::Described(layers),
-        }
+    /// As it is, for a place that keeps one image: its config keeps every byte, and so the image its ID.
+    pub fn into_image(self) -> Image {
+        let (config, annotations) = (self.config_bytes.clone(), self.manifest.annotations.clone());
+        Image { annotations, ..Image::unchanged(self.into_base(), config) }
+    }
+
+    /// As it is, for a place that keeps manifests.
+    pub fn tree(&self) -> ManifestTree {
+        let (root, blobs, name) = (self.descriptor.clone(), self.blobs.clone(), self.name.clone());
+        ManifestTree { root, blobs, name, is_raw: false }
     }
 }

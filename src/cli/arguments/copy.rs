@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::image::Platform;
-use crate::ops::ImageLocation;
+use crate::transport::Location;
 
 /// Copy an image between registries, layouts, archives and the daemon
 ///
@@ -16,11 +16,11 @@ pub(in crate::cli) struct CopyArguments {
     /// Image: a registry's name, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or
     /// oci-archive:FILE[:TAG]
     #[arg(value_name = "SRC")]
-    pub(in crate::cli) source: ImageLocation,
+    pub(in crate::cli) source: Location,
     /// Where to: a registry's name, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or
     /// oci-archive:FILE[:TAG]
     #[arg(value_name = "DST")]
-    pub(in crate::cli) destination: ImageLocation,
+    pub(in crate::cli) destination: Location,
     /// Copy the image for this platform alone, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH")]
     pub(in crate::cli) platform: Option<Platform>,

@@ -6,7 +6,8 @@ use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::ops::{CopyRequest, ImageLocation};
+use crate::ops::CopyRequest;
+use crate::transport::Transport;
 
 /// Copies, and prints where to and which digest.
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
@@ -14,16 +15,12 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
     let session = context.session(&settings)?;
     let CopyArguments { source, destination, platform } = arguments;
     let offline = settings.network.offline.value;
-    match destination {
-        ImageLocation::Registry(_) if offline => {
-            let message =
-                format!("`{destination}` is in a registry, and the network is not used (`--offline`)");
-            return Err(CliError::usage(message));
-        }
-        ImageLocation::Registry(name) | ImageLocation::Daemon(name) if name.digest().is_some() => {
-            return Err(CliError::usage(format!("`{destination}` names a digest; a tag is what is written")));
-        }
-        _ => {}
+    if offline && destination.transport == Transport::Registry {
+        let message = format!("`{destination}` is in a registry, and the network is not used (`--offline`)");
+        return Err(CliError::usage(message));
+    }
+    if destination.name().is_some_and(|name| name.digest().is_some()) {
+        return Err(CliError::usage(format!("`{destination}` names a digest; a tag is what is written")));
     }
     let request = CopyRequest {
         source: source.clone(),

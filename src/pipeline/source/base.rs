@@ -1,13 +1,13 @@
 //! Owns finding the images of a source build: where its engine needs their layers.
 
 use crate::error::Error;
-use crate::image::{ImageReference, Platform};
+use crate::image::{BaseImage, ImageReference, Platform};
 use crate::plan::{BaseSource, EngineKind};
 use crate::request::{PullPolicy, Request};
 use crate::session::Session;
 use crate::store::builtin::static_base;
 use crate::store::daemon::{Daemon, ResolveOptions};
-use crate::store::{BaseImage, registry};
+use crate::store::registry;
 
 /// Where the engine needs the layers of an image.
 pub(super) fn base_source(engine: EngineKind) -> BaseSource {

@@ -6,10 +6,9 @@ use crate::assemble;
 use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
 use crate::engine::{Container, Diff};
 use crate::error::Error;
-use crate::pipeline::layer_memo::CachedLayer;
+use crate::image::BaseImage;
 use crate::pipeline::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
 use crate::plan::{KnownValues, PlannedRuntime};
-use crate::store::BaseImage;
 
 /// What a source stage left, to become an image.
 pub(crate) struct MadeImage {
@@ -25,11 +24,7 @@ pub(crate) struct MadeImage {
 
 impl<'a> StageWork<'a> {
     /// Gives what a source stage left its config.
-    pub(crate) async fn of_sources(
-        &'a self,
-        made: MadeImage,
-        layers: &mut Vec<CachedLayer<'a>>,
-    ) -> Result<Assembled<'a>, Error> {
+    pub(crate) async fn of_sources(&'a self, made: MadeImage) -> Result<Assembled<'a>, Error> {
         let MadeImage { base, changes, labels, container } = made;
         let values = KnownValues {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
@@ -44,6 +39,7 @@ impl<'a> StageWork<'a> {
                     return Ok(Assembled {
                         stage: self,
                         image,
+                        memo: None,
                         artifact_digest: None,
                         container: Some(container),
                     });
@@ -55,20 +51,17 @@ impl<'a> StageWork<'a> {
             }
         };
         let image = match changes {
-            Diff::Layer(layer) => {
-                layers.push(CachedLayer::nothing());
-                let image = self.unfinished(base, layer, values, labels);
-                AssembledImage::Unfinished { image, layer: layers.len() - 1 }
-            }
+            Diff::Layer(layer) => AssembledImage::Image(self.on_base(base, layer.into(), values, labels)),
             Diff::Committed { image_id, diff_ids } => {
                 let invalid = |source| Error::Config { base: base.name.clone(), source };
                 let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
                 let edits = self.stage.image.resolve(&values);
                 let config = assemble::finish(&base.config, &edits, &labels, &diff_ids[below..]);
-                AssembledImage::Committed { id: image_id, config }
+                self.committed(image_id, config)
             }
         };
-        Ok(Assembled { stage: self, image, artifact_digest: None, container: Some(container) })
+        let container = Some(container);
+        Ok(Assembled { stage: self, image, memo: None, artifact_digest: None, container })
     }
 }
 

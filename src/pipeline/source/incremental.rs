@@ -9,13 +9,13 @@ use crate::assemble::RunError;
 use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
 use crate::error::Error;
+use crate::image::BaseImage;
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
 use crate::plan::EngineKind;
 use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
 use crate::store::daemon::{DaemonError, PullCause};
 use crate::store::registry::RegistryError;
-use crate::store::{BaseImage, BaseLayers};
 
 impl SourceWork<'_> {
     /// What the build before saved, or nothing; an extended build has it in the cache.
@@ -76,8 +76,8 @@ impl SourceWork<'_> {
         let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
         let run = self.save_run();
         let events = &self.session.events;
-        match (prepared.stage.engine, &image.layers) {
-            (EngineKind::Docker, BaseLayers::Daemon { image_id }) => {
+        match (prepared.stage.engine, &image.image_id) {
+            (EngineKind::Docker, Some(image_id)) => {
                 let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
                 let directory = prepared.lease.temporary_directory().to_owned();
                 let engine = DockerEngine::new(daemon.clone(), directory);

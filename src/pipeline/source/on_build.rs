@@ -9,7 +9,7 @@ use crate::builder::SourceSelection;
 use crate::diagnostic::Warning;
 use crate::error::Error;
 use crate::fs::Lease;
-use crate::image::ImagePath;
+use crate::image::{BaseImage, ImagePath};
 use crate::plan::{PlannedScript, PlannedScripts, ScriptOrigin};
 use crate::request::{EnvironmentVariable, Request, SourceBuildRequest};
 use crate::source_build::on_build::{Assemble, Given, OnBuild, OnBuildError, entry_script};
@@ -18,7 +18,6 @@ use crate::source_build::uids::check_user;
 use crate::sources::{SourceTree, TreeEntry, TreeEntryKind, environment};
 use crate::store::cache::Memo;
 use crate::store::daemon::Daemon;
-use crate::store::{BaseImage, BaseLayers};
 
 /// The scripts that S2I puts among the sources.
 const SCRIPTS: [&str; 2] = ["assemble", "run"];
@@ -41,8 +40,7 @@ pub(super) async fn with_instructions(
     memo: &Memo,
     lease: &Lease,
 ) -> Result<BaseImage, Error> {
-    let (Some(daemon), BaseLayers::Daemon { image_id }) =
-        (daemon.filter(|daemon| daemon.leaves_fields_out()), &base.layers)
+    let (Some(daemon), Some(image_id)) = (daemon.filter(|daemon| daemon.leaves_fields_out()), &base.image_id)
     else {
         return Ok(base);
     };

@@ -8,8 +8,8 @@ use crate::builder::{BaseName, Catalog, SourceSelection, SourceSelectionRequest,
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
-use crate::image::ImageReference;
 use crate::image::layer::Entry;
+use crate::image::{BaseImage, ImageReference};
 use crate::input::InputSource;
 use crate::pipeline::prepare::{remove_abandoned, sandbox_works};
 use crate::plan::{EngineKind, PlanError, SourceStage};
@@ -19,7 +19,6 @@ use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
 use crate::source_build::on_build::OnBuild;
 use crate::source_build::scripts::GivenScripts;
 use crate::sources::{SourceLocation, SourceOptions, SourceTree, fetch_source};
-use crate::store::BaseImage;
 use crate::store::daemon::Daemon;
 
 /// Everything that carrying out a source stage needs.

@@ -11,8 +11,8 @@ use crate::engine::{Container, ContainerLimits, Engine};
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
-use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};
+use crate::image::{BaseImage, ImageConfig};
 use crate::input::{Artifact, FileContent, Origin};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
@@ -25,7 +25,6 @@ use crate::source_build::incremental::{SaveError, SavedArtifacts};
 use crate::source_build::on_build::{OnBuild, OnBuildRun, execute};
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
-use crate::store::BaseImage;
 use crate::store::daemon::{Daemon, remove_leftovers};
 use crate::transport::Transport;
 

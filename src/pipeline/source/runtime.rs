@@ -16,7 +16,7 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
 use crate::engine::{Container, Engine};
 use crate::error::Error;
-use crate::image::{ImageConfig, ImagePath};
+use crate::image::{BaseImage, ImageConfig, ImagePath};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
 use crate::pipeline::stage::UsedContainer;
@@ -27,7 +27,6 @@ use crate::source_build::assemble_runtime::{RuntimeRun, assemble_runtime};
 use crate::source_build::incremental::SaveError;
 use crate::source_build::runtime_artifacts::{RuntimeArtifactError, RuntimeArtifacts};
 use crate::source_build::uids::check_user;
-use crate::store::BaseImage;
 
 /// A runtime image that makes no result.
 #[derive(Debug, thiserror::Error)]

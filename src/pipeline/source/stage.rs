@@ -6,7 +6,7 @@ use super::prepare::Engine;
 use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
 use crate::diagnostic::Warning;
 use crate::error::Error;
-use crate::image::{ImagePath, ImageReference};
+use crate::image::{BaseImage, ImagePath, ImageReference};
 use crate::plan::{
     EngineKind, PlannedBuilder, PlannedCache, PlannedInjection, PlannedProduct, PlannedScripts,
     PlannedSources, SourceStage,
@@ -15,7 +15,6 @@ use crate::request::{DEFAULT_NETWORK, Request, SourceBuildRequest};
 use crate::source_build::scripts::GivenScripts;
 use crate::source_build::uids::check_user;
 use crate::sources::{SourceTree, environment};
-use crate::store::BaseImage;
 
 /// What was found out before.
 pub(super) struct Decided<'a> {

@@ -8,9 +8,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::LayerFile;
-use crate::image::DigestWriter;
 use crate::image::layer::WrittenLayer;
+use crate::image::{DigestWriter, LayerFile};
 
 const BLOCK: u64 = 512;
 

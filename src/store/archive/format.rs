@@ -9,13 +9,18 @@ use std::io::{self, Read, Write};
 
 use serde_json::json;
 
+use super::ArchiveError;
 use super::tar_writer::TarWriter;
-use super::{ArchiveError, LayerFile};
 use crate::image::layer::WrittenLayer;
-use crate::image::{Digest, ImageConfig, LayerCompression, ManifestFormat};
+use crate::image::{Digest, LayerCompression, LayerFile, ManifestFormat};
 
-/// Path of the new layer in the archive: its digest is not known when its header is written.
-pub(super) const NEW_LAYER: &str = "new/layer.tar";
+/// Path of a new layer in the archive: its digest is not known when its header is written.
+pub(super) fn new_layer(index: usize) -> String {
+    match index {
+        0 => "new/layer.tar".into(),
+        _ => format!("new-{}/layer.tar", index + 1),
+    }
+}
 
 const CONFIG_TYPE: &str = ManifestFormat::Docker.config();
 const LAYER_TYPE: &str = ManifestFormat::Docker.layer(LayerCompression::None);
@@ -72,98 +77,79 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// Writes the layers `ids` from their files, each once.
-    pub(super) fn files(
-        &mut self,
-        name: &str,
-        ids: &[Digest],
-        files: &[LayerFile],
-    ) -> Result<(), ArchiveError> {
-        for diff_id in ids.iter().collect::<BTreeSet<_>>() {
-            let file = files
-                .iter()
-                .find(|file| file.diff_id == *diff_id)
-                .ok_or_else(|| ArchiveError::MissingLayer { name: name.to_owned(), diff_id: *diff_id })?;
-            let failed =
-                |source| ArchiveError::BaseLayer { diff_id: *diff_id, path: file.path.clone(), source };
-            let opened = File::open(&file.path).map_err(failed)?;
-            let path = self.layer_path(diff_id);
-            self.tar.copy(&path, file.size, opened).map_err(failed)?;
-        }
-        Ok(())
+    /// Writes a layer that is in a file.
+    pub(super) fn file(&mut self, file: &LayerFile) -> Result<(), ArchiveError> {
+        let LayerFile { diff_id, path, size } = file;
+        let failed = |source| ArchiveError::BaseLayer { diff_id: *diff_id, path: path.clone(), source };
+        let opened = File::open(path).map_err(failed)?;
+        self.blob(diff_id, *size, opened).map_err(failed)
     }
 
-    pub(super) fn docker_end(
-        &mut self,
-        config: &ImageConfig,
+    /// Ends the archive of an image with this config and the layers `ids`, of which the last are `new`.
+    pub(super) fn end(
+        mut self,
+        config: &[u8],
         ids: &[Digest],
+        new: &[WrittenLayer],
         names: &[String],
-        new: Option<Digest>,
     ) -> Result<(), ArchiveError> {
-        self.docker_end_with(&config.to_bytes(), ids, names, new)
+        match self.form {
+            Form::Docker => self.docker_end(config, ids, new, names)?,
+            Form::Oci => self.oci_end(config, ids, new, names)?,
+        }
+        Ok(self.tar.end()?)
     }
 
-    /// As [`Archive::docker_end`], with the config's own bytes.
-    pub(super) fn docker_end_with(
+    fn docker_end(
         &mut self,
         config: &[u8],
         ids: &[Digest],
+        new: &[WrittenLayer],
         names: &[String],
-        new: Option<Digest>,
     ) -> Result<(), ArchiveError> {
         let config_path = format!("{}.json", Digest::of(config).hex());
         self.tar.file(&config_path, config)?;
-        let mut layers: Vec<String> = ids.iter().map(|id| self.layer_path(id)).collect();
-        if let (Some(_), Some(last)) = (new, layers.last_mut()) {
-            *last = NEW_LAYER.into();
-        }
+        let below = ids[..ids.len() - new.len()].iter().map(|id| self.layer_path(id));
+        let layers: Vec<String> = below.chain((0..new.len()).map(new_layer)).collect();
         let manifest = json!([{"Config": config_path, "RepoTags": names, "Layers": layers}]);
-        self.tar.file("manifest.json", manifest.to_string().as_bytes())?;
-        self.end()
+        Ok(self.tar.file("manifest.json", manifest.to_string().as_bytes())?)
     }
 
-    pub(super) fn oci_end(
+    fn oci_end(
         &mut self,
-        config: &ImageConfig,
+        config: &[u8],
         ids: &[Digest],
+        new: &[WrittenLayer],
         names: &[String],
-        new: Option<&WrittenLayer>,
     ) -> Result<(), ArchiveError> {
-        if let Some(new) = new {
-            self.tar.hard_link(&blob(&new.diff_id), NEW_LAYER)?;
+        let mut linked = BTreeSet::new();
+        for (index, layer) in new.iter().enumerate() {
+            if linked.insert(layer.diff_id) {
+                self.tar.hard_link(&blob(&layer.diff_id), &new_layer(index))?;
+            }
         }
-        let bytes = config.to_bytes();
-        let config_digest = Digest::of(&bytes);
-        self.tar.file(&blob(&config_digest), &bytes)?;
-        let layers: Vec<_> = ids
-            .iter()
-            .enumerate()
-            .map(|(index, id)| {
-                let new = new.filter(|_| index + 1 == ids.len());
-                // A daemon does not say how large its layers are; for layers that it has, the size is not read.
-                json!({"mediaType": LAYER_TYPE, "digest": id, "size": new.map_or(1, |new| new.size)})
-            })
+        let config_digest = Digest::of(config);
+        self.tar.file(&blob(&config_digest), config)?;
+        let below = ids.len() - new.len();
+        // A daemon does not say how large its layers are; for layers that it has, the size is not read.
+        let size = |index: usize| index.checked_sub(below).map_or(1, |index| new[index].size);
+        let layers = ids.iter().enumerate();
+        let layers: Vec<_> = layers
+            .map(|(index, id)| json!({"mediaType": LAYER_TYPE, "digest": id, "size": size(index)}))
             .collect();
-        let config = json!({"mediaType": CONFIG_TYPE, "digest": config_digest, "size": bytes.len()});
+        let config = json!({"mediaType": CONFIG_TYPE, "digest": config_digest, "size": config.len()});
         let manifest =
             json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers});
         let bytes = manifest.to_string().into_bytes();
         let digest = Digest::of(&bytes);
         self.tar.file(&blob(&digest), &bytes)?;
-        let manifests: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let annotations = json!({"org.opencontainers.image.ref.name": name});
-                json!({"mediaType": MANIFEST_TYPE, "digest": digest, "size": bytes.len(), "annotations": annotations})
-            })
-            .collect();
+        let entry = |name: &String| {
+            let annotations = json!({"org.opencontainers.image.ref.name": name});
+            json!({"mediaType": MANIFEST_TYPE, "digest": digest, "size": bytes.len(), "annotations": annotations})
+        };
+        let manifests: Vec<_> = names.iter().map(entry).collect();
         self.tar
             .file("index.json", json!({"schemaVersion": 2, "manifests": manifests}).to_string().as_bytes())?;
-        self.tar.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        self.end()
-    }
-
-    fn end(&mut self) -> Result<(), ArchiveError> {
-        Ok(self.tar.end()?)
+        Ok(self.tar.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?)
     }
 }

@@ -8,6 +8,7 @@
 
 mod filter;
 mod format;
+mod sink;
 mod source;
 pub(crate) mod tar_index;
 mod tar_writer;
@@ -16,30 +17,18 @@ mod write;
 use std::io;
 use std::path::PathBuf;
 
-use super::OpenBlobError;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::image::Digest;
-use crate::image::config::InvalidConfig;
+use crate::fs::FileError;
+use crate::image::{Digest, InvalidImage, OpenBlobError};
 
 pub(crate) use filter::{Excerpt, TarEntry, entries as tar_entries};
 pub(crate) use format::Form;
+pub use sink::ArchiveSink;
 pub use source::{DockerArchive, ReadArchiveError};
 pub use tar_index::InvalidTar;
 pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
-pub(crate) use write::{BaseFiles, write_config_only, write_excerpt, write_from_files, write_image};
-pub use write::{unpack_for_archive, unpack_resolved, write_archive, write_resolved};
-
-/// An uncompressed layer in a file, verified against its diff ID by whoever wrote the file.
-#[derive(Clone, Debug)]
-pub struct LayerFile {
-    /// Digest of the file's bytes.
-    pub diff_id: Digest,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size, in bytes.
-    pub size: u64,
-}
+pub(crate) use write::{BaseLayers, write_excerpt, write_image};
 
 /// An archive that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -81,30 +70,12 @@ pub enum ArchiveError {
         /// The layer.
         diff_id: Digest,
     },
-    /// The built-in base was written with another digest than its config says.
-    #[error("the built-in base layer has the digest {found}, but its config says {expected:?}")]
-    BuiltInLayer {
-        /// What was written.
-        found: Digest,
-        /// What the config says.
-        expected: Vec<Digest>,
-    },
-    /// The config that was made for the image does not list the layers that were written.
-    #[error("the image config lists the layers {found:?}, but {expected:?} were written")]
-    Layers {
-        /// What the config lists.
-        found: Vec<Digest>,
-        /// What was written.
-        expected: Vec<Digest>,
-    },
-    /// A config is not valid.
-    #[error("the config of the image `{name}` is not valid")]
-    Config {
-        /// The image.
-        name: String,
-        /// Why.
-        source: InvalidConfig,
-    },
+    /// The image is none.
+    #[error(transparent)]
+    Image(#[from] InvalidImage),
+    /// The file of the archive could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Diagnostic for ArchiveError {
@@ -114,14 +85,16 @@ impl Diagnostic for ArchiveError {
             Self::OpenBlob(error) => error.kind(),
             Self::ReadBlob { .. } => FailureKind::Builder,
             Self::Io(_) | Self::BaseLayer { .. } | Self::MissingLayer { .. } => FailureKind::Image,
-            Self::BuiltInLayer { .. } | Self::Layers { .. } => FailureKind::Unexpected,
-            Self::Config { .. } => FailureKind::Builder,
+            Self::Image(error) => error.kind(),
+            Self::File(FileError::Refused { .. }) => FailureKind::Usage,
+            Self::File(_) => FailureKind::Image,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
             Self::OpenBlob(error) => error.hints(),
+            Self::File(error) => error.hints(),
             _ => Vec::new(),
         }
     }

@@ -16,14 +16,13 @@ use serde::Deserialize;
 
 use super::tar_index::{Extent, InvalidTar, TarIndex};
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::image::blobs::{FileSection, file_stream, read_exactly_at};
 use crate::image::compression::{DecompressionLimit, decompress, sniff};
 use crate::image::{
-    Descriptor, Digest, DigestReader, ImageConfig, ImageManifest, ImageReference, LayerCompression,
-    ManifestFormat, Platform,
+    BlobSource, BlobStream, Descriptor, Digest, DigestReader, ImageConfig, ImageManifest, ImageReference,
+    LayerCompression, ManifestFormat, OpenBlobError, Platform,
 };
-use crate::store::blobs::{FileSection, file_stream, read_exactly_at};
 use crate::store::resolved::ResolvedImage;
-use crate::store::{BlobSource, BlobStream, OpenBlobError};
 
 const FORMAT: ManifestFormat = ManifestFormat::Docker;
 const MANIFEST: &str = "manifest.json";

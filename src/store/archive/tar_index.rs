@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
 use crate::fs::unpack::{link_stays_inside, member_path};
-use crate::store::blobs::read_exactly_at;
+use crate::image::blobs::read_exactly_at;
 
 /// Most entries of an archive that are read: an image has at most a few for each layer.
 const MAXIMUM_ENTRIES: usize = 10_000;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::format::{NEW_LAYER, blob};
+use super::format::{blob, new_layer};
 use super::*;
-use crate::image::layer::WrittenLayer;
-use crate::image::layer::{Entry, EntryKind, Layer, Owner};
-use crate::image::{ImageConfig, ImagePath, Platform};
-use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
+use crate::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
+use crate::image::{
+    BaseImage, Config, Digest, FinishedConfig, Image, ImageConfig, ImagePath, LayerFile, LayerSource,
+    NewLayer, Platform,
+};
 
 fn layer(bytes: &[u8]) -> Layer {
     let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes.to_vec()) };
@@ -19,17 +20,32 @@ fn layer(bytes: &[u8]) -> Layer {
     Layer::new(vec![Entry { path, kind, mode: 0o755, owner: Owner::ROOT }], 0).expect("consistent")
 }
 
-fn image(base_layers: BaseLayers, base_ids: &[Digest]) -> UnfinishedImage {
+fn image(base_layers: Vec<LayerSource>, base_ids: &[Digest]) -> Image {
+    image_of(base_layers, base_ids, vec![layer(b"program").into()])
+}
+
+fn image_of(base_layers: Vec<LayerSource>, base_ids: &[Digest], layers: Vec<NewLayer>) -> Image {
     let mut config = ImageConfig::empty(&Platform::linux("amd64"));
     config.apply(&crate::image::ConfigEdits::default(), base_ids);
-    let base =
-        BaseImage { name: "base".into(), manifest_digest: None, config: config.clone(), layers: base_layers };
-    let finish = move |written: &WrittenLayer| {
+    let base = BaseImage::new("base", config.clone(), base_layers);
+    let make = move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&crate::image::ConfigEdits::default(), &[written.diff_id]);
+        let ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id).collect();
+        config.apply(&crate::image::ConfigEdits::default(), &ids);
         config
     };
-    UnfinishedImage { base, layer: layer(b"program"), annotations: BTreeMap::new(), finish: Arc::new(finish) }
+    Image::new(base, layers, make)
+}
+
+/// Writes the whole archive.
+fn write(
+    image: &Image,
+    names: &[&str],
+    out: impl io::Write,
+) -> Result<(Vec<WrittenLayer>, FinishedConfig), ArchiveError> {
+    let directory = tempfile::tempdir().expect("directory");
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    write_image(image, BaseLayers::All(directory.path()), Form::Docker, &names, out)
 }
 
 fn read(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
@@ -57,10 +73,11 @@ fn a_whole_archive_holds_every_layer_under_its_name() {
     let directory = tempfile::tempdir().expect("directory");
     let file = base_file(&directory, b"the base's bytes");
     // The same layer twice is written once.
-    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[file.diff_id, file.diff_id]);
+    let mut image = image(vec![LayerSource::Daemon; 2], &[file.diff_id, file.diff_id]);
+    image.base = image.base.with_files(&[file]);
     let mut bytes = Vec::new();
-    let tags = ["app:1".parse().expect("valid"), "registry.example/app:2".parse().expect("valid")];
-    let written = write_archive(&image, std::slice::from_ref(&file), &tags, &mut bytes).expect("written");
+    let names = ["app:1", "registry.example/app:2"];
+    let (_, written) = write(&image, &names, &mut bytes).expect("written");
     let entries = read(&bytes);
     let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).expect("JSON");
     assert_eq!(manifest[0]["RepoTags"], json!(["app:1", "registry.example/app:2"]));
@@ -73,14 +90,14 @@ fn a_whole_archive_holds_every_layer_under_its_name() {
         assert_eq!(Digest::of(&entries[path.as_str().expect("text")]), id);
     }
     let mut again = Vec::new();
-    write_archive(&image, &[file], &tags, &mut again).expect("written");
+    write(&image, &names, &mut again).expect("written");
     assert_eq!(bytes, again);
 }
 
 #[test]
 fn a_base_layer_that_is_not_there_is_an_error() {
-    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[Digest::of(b"gone")]);
-    let error = write_archive(&image, &[], &[], io::sink()).expect_err("missing");
+    let image = image(vec![LayerSource::Daemon], &[Digest::of(b"gone")]);
+    let error = write(&image, &[], io::sink()).expect_err("missing");
     assert!(matches!(error, ArchiveError::MissingLayer { .. }), "{error}");
 }
 
@@ -89,34 +106,35 @@ fn a_truncated_base_layer_is_an_error() {
     let directory = tempfile::tempdir().expect("directory");
     let mut file = base_file(&directory, b"short");
     file.size = 6;
-    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[file.diff_id]);
-    let error = write_archive(&image, &[file], &[], io::sink()).expect_err("short");
+    let image = image(vec![LayerSource::File(file.clone())], &[file.diff_id]);
+    let error = write(&image, &[], io::sink()).expect_err("short");
     assert!(matches!(error, ArchiveError::BaseLayer { .. }), "{error}");
 }
 
 #[test]
 fn an_archive_without_its_base_names_the_base_layers_all_the_same() {
     let base = Digest::of(b"in the daemon");
-    let image = image(BaseLayers::Daemon { image_id: "x".into() }, &[base]);
+    let image = image(vec![LayerSource::Daemon], &[base]);
     let names = ["b2i.invalid/x:result".to_owned()];
     for form in [Form::Docker, Form::Oci] {
         let mut bytes = Vec::new();
         let (written, config) =
-            write_image(&image, BaseFiles::Absent, form, &names, &mut bytes).expect("written");
+            write_image(&image, BaseLayers::Absent, form, &names, &mut bytes).expect("written");
+        let written = written[0];
         let entries = read(&bytes);
-        assert_eq!(Digest::of(&entries[NEW_LAYER]), written.diff_id);
+        assert_eq!(Digest::of(&entries[&new_layer(0)]), written.diff_id);
         let ids = match form {
             Form::Docker => {
                 let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).expect("JSON");
-                assert_eq!(manifest[0]["Layers"], json!([format!("{}/layer.tar", base.hex()), NEW_LAYER]));
-                config.diff_ids().expect("valid")
+                assert_eq!(manifest[0]["Layers"], json!([format!("{}/layer.tar", base.hex()), new_layer(0)]));
+                config.diff_ids.clone()
             }
             Form::Oci => {
                 let index: Value = serde_json::from_slice(&entries["index.json"]).expect("JSON");
                 let digest: Digest =
                     serde_json::from_value(index["manifests"][0]["digest"].clone()).expect("one");
                 let manifest: Value = serde_json::from_slice(&entries[&blob(&digest)]).expect("JSON");
-                assert_eq!(entries[&blob(&written.diff_id)], NEW_LAYER.as_bytes());
+                assert_eq!(entries[&blob(&written.diff_id)], new_layer(0).as_bytes());
                 let layers = manifest["layers"].as_array().expect("list").iter();
                 layers.map(|layer| serde_json::from_value(layer["digest"].clone()).expect("one")).collect()
             }
@@ -130,17 +148,44 @@ fn a_built_in_base_always_goes_along_and_is_checked() {
     let base = layer(b"base");
     let diff_id = base.write_to(io::sink()).expect("written").diff_id;
     let mut bytes = Vec::new();
-    let image_of = |ids: &[Digest]| image(BaseLayers::BuiltIn(base.clone()), ids);
-    write_image(&image_of(&[diff_id]), BaseFiles::Absent, Form::Docker, &[], &mut bytes).expect("written");
+    let image_of = |ids: &[Digest]| image(vec![LayerSource::New(base.clone().into())], ids);
+    write_image(&image_of(&[diff_id]), BaseLayers::Absent, Form::Docker, &[], &mut bytes).expect("written");
     assert!(read(&bytes).contains_key(&format!("{}/layer.tar", diff_id.hex())));
-    let error = write_archive(&image_of(&[Digest::of(b"other")]), &[], &[], io::sink()).expect_err("differs");
-    assert!(matches!(error, ArchiveError::BuiltInLayer { .. }), "{error}");
+    let error = write(&image_of(&[Digest::of(b"other")]), &[], io::sink()).expect_err("differs");
+    assert!(matches!(error, ArchiveError::Image(InvalidImage::Layers { .. })), "{error}");
 }
 
 #[test]
 fn a_config_that_lists_other_layers_is_refused() {
-    let mut image = image(BaseLayers::Scratch, &[]);
-    image.finish = Arc::new(|_| ImageConfig::empty(&Platform::linux("amd64")));
-    let error = write_archive(&image, &[], &[], io::sink()).expect_err("inconsistent");
-    assert!(matches!(error, ArchiveError::Layers { .. }), "{error}");
+    let mut image = image(Vec::new(), &[]);
+    image.config = Config::After(Arc::new(|_| ImageConfig::empty(&Platform::linux("amd64"))));
+    let error = write(&image, &[], io::sink()).expect_err("inconsistent");
+    assert!(matches!(error, ArchiveError::Image(InvalidImage::Layers { .. })), "{error}");
+}
+
+#[test]
+fn an_archive_with_two_new_layers_names_both_in_order() {
+    let layers = [layer(b"one"), layer(b"two")];
+    let ids = layers.each_ref().map(|layer| layer.write_to(io::sink()).expect("written").diff_id);
+    let image = image_of(Vec::new(), &[], layers.map(NewLayer::from).to_vec());
+    for form in [Form::Docker, Form::Oci] {
+        let mut bytes = Vec::new();
+        let names = ["app:1".to_owned()];
+        let (written, config) =
+            write_image(&image, BaseLayers::Absent, form, &names, &mut bytes).expect("written");
+        assert_eq!(written.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), ids);
+        assert_eq!(config.diff_ids, ids);
+        let entries = read(&bytes);
+        for (index, id) in ids.iter().enumerate() {
+            assert_eq!(Digest::of(&entries[&new_layer(index)]), *id);
+        }
+        if form == Form::Docker {
+            let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).expect("JSON");
+            assert_eq!(manifest[0]["Layers"], json!([new_layer(0), new_layer(1)]));
+        } else {
+            assert!(
+                ids.iter().enumerate().all(|(index, id)| entries[&blob(id)] == new_layer(index).as_bytes())
+            );
+        }
+    }
 }

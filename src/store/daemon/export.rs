@@ -14,8 +14,7 @@ use serde::Deserialize;
 use super::connection::Daemon;
 use super::error::DaemonError;
 use super::request::RawRequest;
-use crate::image::{Digest, DigestReader};
-use crate::store::archive::LayerFile;
+use crate::image::{Digest, DigestReader, LayerFile};
 use crate::store::archive::tar_index::relative_to;
 use crate::stream::{pump, stream_to_reader};
 

@@ -3,7 +3,7 @@
 //!
 //! Must not decide which archive is sent; the sink does.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,10 @@ use super::error::DaemonError;
 use super::info::DaemonFlavour;
 use super::pull::{error_in, json_lines};
 use super::request::{ATTEMPTS, RawRequest, describe};
-use super::sink::PublishContext;
 use crate::events::RunningStep;
-use crate::image::ImageConfig;
 use crate::image::layer::WrittenLayer;
-use crate::store::UnfinishedImage;
-use crate::store::archive::{
-    ArchiveError, BaseFiles, Form, LayerFile, write_config_only, write_from_files, write_image,
-};
+use crate::image::{BaseImage, FinishedConfig, Image};
+use crate::store::archive::{ArchiveError, BaseLayers, Form, write_image};
 use crate::stream::{StreamWriter, TarStream, until_gone, writer_to_stream};
 
 /// Why an archive was not taken.
@@ -43,19 +39,21 @@ impl Daemon {
         }
     }
 
+    /// Sends an image: all of it, with layers that the daemon would not read unpacked into `unpacking`, or without the
+    /// layers of the base that the daemon has.
     pub(super) async fn send_image(
         &self,
-        image: &UnfinishedImage,
+        image: &Image,
         form: Form,
-        base_files: Option<Vec<LayerFile>>,
+        unpacking: Option<&Path>,
         name: &str,
         step: Option<&RunningStep>,
-    ) -> Result<(WrittenLayer, ImageConfig), LoadError> {
-        let base_files = base_files.map(Arc::new);
+    ) -> Result<(Vec<WrittenLayer>, FinishedConfig), LoadError> {
         let send = || {
-            let (image, names, base_files) = (image.clone(), vec![name.to_owned()], base_files.clone());
+            let (image, names, unpacking) =
+                (image.clone(), vec![name.to_owned()], unpacking.map(Path::to_owned));
             self.send(step, move |out| {
-                let base = base_files.as_ref().map_or(BaseFiles::Absent, |files| BaseFiles::All(files));
+                let base = unpacking.as_deref().map_or(BaseLayers::Absent, BaseLayers::All);
                 write_image(&image, base, form, &names, out)
             })
         };
@@ -71,25 +69,13 @@ impl Daemon {
         send().await
     }
 
-    pub(super) async fn load_config(&self, config: &ImageConfig, name: &str) -> Result<(), LoadError> {
-        let (config, form, names) = (config.clone(), self.partial_form(), vec![name.to_owned()]);
-        self.send(None, move |out| write_config_only(&config, form, &names, out)).await
-    }
-
-    /// Loads the layers of `committed` again, with another config.
-    pub(super) async fn load_rewritten(
-        &self,
-        committed: &str,
-        config: &ImageConfig,
-        name: &str,
-        context: &PublishContext,
-    ) -> Result<(), DaemonError> {
-        let wanted = config.diff_ids();
-        let wanted = wanted.map_err(|source| ArchiveError::Config { name: committed.to_owned(), source })?;
-        let files = self.layers(committed, &wanted, &context.spool_directory).await?;
-        let (config, names) = (config.clone(), vec![name.to_owned()]);
-        let sent = self.send(None, move |out| write_from_files(&config, &files, &names, out)).await;
-        sent.map_err(|error| self.load_error(error))
+    /// Sends a config and the names of its layers, all of which the daemon should have.
+    pub(super) async fn load_config(&self, config: &FinishedConfig, name: &str) -> Result<(), LoadError> {
+        let base = BaseImage::in_daemon(name, None, config.config.clone());
+        let image = Image::unchanged(base, config.bytes.clone());
+        let (form, names) = (self.partial_form(), vec![name.to_owned()]);
+        let write = move |out: &mut StreamWriter| write_image(&image, BaseLayers::Absent, form, &names, out);
+        self.send(None, write).await.map(drop)
     }
 
     /// Streams the archive that `write` writes into the daemon.

@@ -8,9 +8,7 @@
 //! Between loading and naming, the image carries a name of the run's lease, so that neither a clean-up of dangling
 //! images nor a killed run leaves it in a state that nobody recognises.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 
@@ -21,9 +19,9 @@ use super::load::LoadError;
 use super::request::{describe, traced};
 use crate::events::{Events, RunningStep, Step};
 use crate::image::layer::WrittenLayer;
-use crate::image::{Digest, ImageConfig, ImageReference};
+use crate::image::{BaseImage, Digest, FinishedConfig, Image, ImageReference, NewLayer};
 use crate::store::archive::{ArchiveError, Form};
-use crate::store::{BaseImage, BaseLayers, UnfinishedImage, WrittenImage};
+use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
 /// What publishing needs beside the image.
 #[derive(Clone)]
@@ -45,6 +43,9 @@ enum Sent {
     Everything,
 }
 
+/// The new layers, the config, and how they came in.
+type Loaded = (Vec<WrittenLayer>, FinishedConfig, Sent);
+
 impl Sent {
     fn summary(self) -> &'static str {
         match self {
@@ -56,74 +57,62 @@ impl Sent {
     }
 }
 
+/// The daemon, as a place to write to.
+pub struct DaemonSink {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// What publishing needs.
+    pub context: PublishContext,
+}
+
+impl Sink for DaemonSink {
+    type Error = DaemonError;
+
+    async fn write(
+        &self,
+        content: Content<'_>,
+        names: &[ImageReference],
+        _: &LayerBlobs,
+    ) -> Result<Written, DaemonError> {
+        let written = self.daemon.publish(content.single_image(), names, &self.context).await?;
+        Ok(Written { root: None, images: vec![written] })
+    }
+}
+
 impl Daemon {
-    /// Loads `image` into the daemon and gives it the names `tags`.
-    ///
-    /// `known` is what writing the layer is known to yield, from a memo; with it nothing is read if the daemon has
-    /// the image or its layers.
+    /// Loads `image` into the daemon and gives it the names `tags`. With all layers known, nothing is read if the daemon has
+    /// the image or its layers. What an engine committed under another ID is removed then.
     ///
     /// # Errors
     /// [`DaemonError::Publish`], [`DaemonError::NotLoaded`] and [`DaemonError::DiskFull`];
     /// [`DaemonError::Archive`] if the artifact cannot be read. No name is set after an error before naming.
     pub async fn publish(
         &self,
-        image: &UnfinishedImage,
-        known: Option<WrittenLayer>,
+        image: &Image,
         tags: &[ImageReference],
         context: &PublishContext,
     ) -> Result<WrittenImage, DaemonError> {
         let subject = tags.first().map_or_else(String::new, ImageReference::familiar);
-        let step = context.events.start(Step::Write, subject, Some(image.layer.size()));
+        let size = image.new.iter().map(|new| new.layer().size()).reduce(|one, other| one + other);
+        let step = context.events.start(Step::Write, subject, size);
         let loading = lease_name(&context.lease, LeaseName::Result);
         let result = async {
-            let (layer, config, sent) = self.load_image(image, known, &loading, context, &step).await?;
-            self.name(&config, &loading, tags).await?;
-            Ok::<_, DaemonError>((WrittenImage { image_id: config.digest(), layer: Some(layer) }, sent))
+            let loaded = self.load_image(image, &loading, context, &step).await?;
+            self.name_image(&self.id_or(&loading, &loaded.1), tags).await?;
+            Ok::<_, DaemonError>(loaded)
         }
         .await;
         self.unname(&loading).await;
-        let (written, sent) = result?;
-        tracing::debug!(image = %written.image_id, way = sent.summary(), "published");
-        step.finish(sent.summary());
-        Ok(written)
-    }
-
-    /// Gives a committed image its final config and the names `tags`, and removes the committed one.
-    ///
-    /// # Errors
-    /// As [`Daemon::publish`]; the committed image is then left to the lease's clean-up.
-    pub async fn publish_committed(
-        &self,
-        committed: &str,
-        config: &ImageConfig,
-        tags: &[ImageReference],
-        context: &PublishContext,
-    ) -> Result<WrittenImage, DaemonError> {
-        let subject = tags.first().map_or_else(String::new, ImageReference::familiar);
-        let step = context.events.start(Step::Write, subject, None);
-        let loading = lease_name(&context.lease, LeaseName::Result);
-        let result = async {
-            let sent = match self.load_config(config, &loading).await {
-                Ok(()) => Sent::Config,
-                Err(LoadError::Failed(error)) => return Err(error),
-                Err(LoadError::Refused(_)) => {
-                    self.load_rewritten(committed, config, &loading, context).await?;
-                    Sent::Everything
-                }
-            };
-            self.verify(config, &loading).await?;
-            self.name(config, &loading, tags).await?;
-            Ok::<_, DaemonError>(sent)
+        let (layers, FinishedConfig { image_id, .. }, sent) = result?;
+        tracing::debug!(image = %image_id, way = sent.summary(), "published");
+        for (new, layer) in image.new.iter().zip(&layers) {
+            new.remember(*layer);
         }
-        .await;
-        self.unname(&loading).await;
-        let sent = result?;
-        tracing::debug!(committed, image = %config.digest(), way = sent.summary(), "published what was committed");
-        if committed != config.digest().to_string() {
+        if let Some(committed) = image.committed_id().filter(|committed| *committed != image_id.to_string()) {
             self.remove_image(committed).await?;
         }
         step.finish(sent.summary());
-        Ok(WrittenImage { image_id: config.digest(), layer: None })
+        Ok(WrittenImage { image_id, layers, manifest: None, blobs: Vec::new() })
     }
 
     /// Makes sure that the daemon has the base, and gives the ID to start containers from.
@@ -133,85 +122,105 @@ impl Daemon {
     /// # Errors
     /// As [`Daemon::publish`].
     pub async fn ensure_loaded(&self, base: &BaseImage, lease: &str) -> Result<String, DaemonError> {
-        let layer = match &base.layers {
-            BaseLayers::Daemon { image_id } => return Ok(image_id.clone()),
-            BaseLayers::BuiltIn(layer) => layer.clone(),
-            BaseLayers::Described(_) | BaseLayers::Scratch => {
-                let reason = "it is not in the daemon, and b2i has no layers of it to load".into();
-                let address = self.info().address.clone();
-                return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
-            }
+        if let Some(image_id) = &base.image_id {
+            return Ok(image_id.clone());
+        }
+        let Some(layer) = base.built_in() else {
+            let reason = "it is not in the daemon, and b2i has no layers of it to load".into();
+            let address = self.info().address.clone();
+            return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
         };
         let name = lease_name(lease, LeaseName::Base);
         // The base's own layer is the new one, on nothing.
-        let config = base.config.clone();
-        let below = BaseImage {
-            layers: BaseLayers::Scratch,
-            config: ImageConfig::empty(&config.platform()),
-            ..base.clone()
-        };
-        let finish = {
-            let config = config.clone();
-            Arc::new(move |_: &WrittenLayer| config.clone())
-        };
-        let image = UnfinishedImage { base: below, layer, annotations: BTreeMap::new(), finish };
+        let below = BaseImage { name: base.name.clone(), ..BaseImage::scratch(&base.config.platform()) };
+        let new = vec![NewLayer::from(layer.clone())];
+        let image = Image { new, ..Image::unchanged(below, base.config.to_bytes()) };
         let loaded = self.send_image(&image, Form::Docker, None, &name, None).await;
-        loaded.map_err(|error| self.load_error(error))?;
+        let (_, config) = loaded.map_err(|error| self.load_error(error))?;
         self.verify(&config, &name).await?;
-        Ok(if self.info().containerd_store { name } else { config.digest().to_string() })
+        Ok(self.id_or(&name, &config))
+    }
+
+    /// What an image is found by: in containerd's store an ID is the digest of a manifest, so only the name is known there.
+    fn id_or(&self, name: &str, config: &FinishedConfig) -> String {
+        if self.info().containerd_store { name.to_owned() } else { config.image_id.to_string() }
     }
 
     /// Gets the image into the daemon and checks that it is there.
     async fn load_image(
         &self,
-        image: &UnfinishedImage,
-        known: Option<WrittenLayer>,
+        image: &Image,
         name: &str,
         context: &PublishContext,
         step: &RunningStep,
-    ) -> Result<(WrittenLayer, ImageConfig, Sent), DaemonError> {
-        if let Some(layer) = known {
-            let config = (image.finish)(&layer);
-            if self.inspect_image(&config.digest().to_string()).await?.is_some() {
-                return Ok((layer, config, Sent::Nothing));
-            }
-            match self.load_config(&config, name).await {
-                Ok(()) => {
-                    self.verify(&config, name).await?;
-                    return Ok((layer, config, Sent::Config));
-                }
-                Err(LoadError::Refused(_)) => {}
-                Err(LoadError::Failed(error)) => return Err(error),
-            }
+    ) -> Result<Loaded, DaemonError> {
+        if let Some((config, sent)) = self.load_known(image, name).await? {
+            return Ok((image.written().unwrap_or_default(), config, sent));
         }
-        let BaseLayers::Daemon { image_id } = &image.base.layers else {
-            let sent = self.send_image(image, Form::Docker, None, name, Some(step)).await;
-            let (layer, config) = sent.map_err(|error| self.load_error(error))?;
-            self.verify(&config, name).await?;
-            return Ok((layer, config, Sent::Everything));
+        let Some(image_id) = &image.base.image_id else {
+            return self.load_all(image, name, context, step).await;
         };
-        match self.send_image(image, self.partial_form(), None, name, Some(step)).await {
-            // A daemon that takes the archive but made something else of it gets everything too.
-            Ok((layer, config)) if self.verify(&config, name).await.is_ok() => {
-                return Ok((layer, config, Sent::NewLayer));
+        if !image.new.is_empty() {
+            match self.send_image(image, self.partial_form(), None, name, Some(step)).await {
+                // A daemon that takes the archive but made something else of it gets everything too.
+                Ok((layers, config)) if self.verify(&config, name).await.is_ok() => {
+                    return Ok((layers, config, Sent::NewLayer));
+                }
+                Ok(_) => tracing::debug!("the daemon made another image of the new layer alone; it gets all"),
+                Err(LoadError::Refused(reason)) if is_disk_full(&reason) => {
+                    return Err(self.load_error(LoadError::Refused(reason)));
+                }
+                Err(LoadError::Refused(reason)) => {
+                    tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
+                }
+                Err(error @ LoadError::Failed(_)) => return Err(self.load_error(error)),
             }
-            Ok(_) => tracing::debug!("the daemon made another image of the new layer alone; it gets all"),
-            Err(LoadError::Refused(reason)) if is_disk_full(&reason) => {
-                return Err(self.load_error(LoadError::Refused(reason)));
-            }
-            Err(LoadError::Refused(reason)) => {
-                tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
-            }
-            Err(error @ LoadError::Failed(_)) => return Err(self.load_error(error)),
         }
-        let wanted = image.base.config.diff_ids();
-        let wanted =
-            wanted.map_err(|source| ArchiveError::Config { name: image.base.name.clone(), source })?;
+        let wanted = image.base.diff_ids().map_err(ArchiveError::from)?;
         let files = self.layers(image_id, &wanted, &context.spool_directory).await?;
-        let sent = self.send_image(image, Form::Docker, Some(files), name, Some(step)).await;
-        let (layer, config) = sent.map_err(|error| self.load_error(error))?;
+        let base = image.base.clone().with_files(&files);
+        self.load_all(&Image { base, ..image.clone() }, name, context, step).await
+    }
+
+    /// Sends nothing, or the config alone, if everything else is known to be there.
+    async fn load_known(
+        &self,
+        image: &Image,
+        name: &str,
+    ) -> Result<Option<(FinishedConfig, Sent)>, DaemonError> {
+        let Some(layers) = image.written() else { return Ok(None) };
+        let config = image.finish(&layers).map_err(ArchiveError::from)?;
+        let by_id = !self.info().containerd_store;
+        if by_id && self.inspect_image(&config.image_id.to_string()).await?.is_some() {
+            return Ok(Some((config, Sent::Nothing)));
+        }
+        // The layers of an image from elsewhere are hardly here.
+        if image.new.is_empty() && image.base.image_id.is_none() {
+            return Ok(None);
+        }
+        match self.load_config(&config, name).await {
+            Ok(()) => {
+                self.verify(&config, name).await?;
+                Ok(Some((config, Sent::Config)))
+            }
+            Err(LoadError::Refused(_)) => Ok(None),
+            Err(LoadError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Sends the image with all its layers.
+    async fn load_all(
+        &self,
+        image: &Image,
+        name: &str,
+        context: &PublishContext,
+        step: &RunningStep,
+    ) -> Result<Loaded, DaemonError> {
+        let unpacking = Some(context.spool_directory.as_path());
+        let sent = self.send_image(image, Form::Docker, unpacking, name, Some(step)).await;
+        let (layers, config) = sent.map_err(|error| self.load_error(error))?;
         self.verify(&config, name).await?;
-        Ok((layer, config, Sent::Everything))
+        Ok((layers, config, Sent::Everything))
     }
 
     pub(super) fn load_error(&self, error: LoadError) -> DaemonError {
@@ -231,41 +240,22 @@ impl Daemon {
     }
 
     /// Checks that the daemon has exactly this image.
-    pub(super) async fn verify(&self, config: &ImageConfig, name: &str) -> Result<(), DaemonError> {
-        self.verify_as(config.digest(), config, name).await
-    }
-
-    /// As [`Daemon::verify`], for a config of which the bytes that the ID is made of are others than b2i's.
-    pub(super) async fn verify_as(
-        &self,
-        wanted: Digest,
-        config: &ImageConfig,
-        name: &str,
-    ) -> Result<(), DaemonError> {
+    pub(super) async fn verify(&self, config: &FinishedConfig, name: &str) -> Result<(), DaemonError> {
+        let wanted = config.image_id;
         let missing =
             |found: String| DaemonError::NotLoaded { address: self.info().address.clone(), wanted, found };
-        // In containerd's store an ID is the digest of a manifest, so the image is found by its name only.
-        let by = if self.info().containerd_store { name.to_owned() } else { wanted.to_string() };
-        let answer = self.inspect_image(&by).await?.ok_or_else(|| missing("does not have it".into()))?;
+        let answer = self
+            .inspect_image(&self.id_or(name, config))
+            .await?
+            .ok_or_else(|| missing("does not have it".into()))?;
         let layers: Option<Vec<Digest>> = serde_json::from_value(answer["RootFS"]["Layers"].clone()).ok();
-        if layers != config.diff_ids().ok() {
+        if layers.as_ref() != Some(&config.diff_ids) {
             return Err(missing("has other layers under its ID".into()));
         }
         match answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok()) {
             Some(id) if id == wanted || self.info().containerd_store => Ok(()),
             other => Err(missing(format!("gave it the ID {other:?}"))),
         }
-    }
-
-    async fn name(
-        &self,
-        config: &ImageConfig,
-        loading: &str,
-        tags: &[ImageReference],
-    ) -> Result<(), DaemonError> {
-        let image =
-            if self.info().containerd_store { loading.to_owned() } else { config.digest().to_string() };
-        self.name_image(&image, tags).await
     }
 
     /// Gives an image these names.

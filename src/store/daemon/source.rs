@@ -14,8 +14,7 @@ use super::error::DaemonError;
 use super::info::DaemonFlavour;
 use super::request::describe;
 use crate::events::{Events, Step};
-use crate::image::{Digest, ImageConfig, ImageReference, Platform, PullPolicy};
-use crate::store::{BaseImage, BaseLayers};
+use crate::image::{BaseImage, Digest, ImageConfig, ImageReference, Platform, PullPolicy};
 
 /// Podman's own interface, in the oldest version that b2i works with.
 const PODMAN_API: &str = "/v4.0.0/libpod";
@@ -92,10 +91,7 @@ impl Daemon {
     /// Errors of the connection; [`DaemonError::InvalidImage`].
     pub async fn id_of(&self, reference: &ImageReference) -> Result<Option<String>, DaemonError> {
         let found = self.look_up(reference).await?;
-        Ok(found.and_then(|image| match image.layers {
-            BaseLayers::Daemon { image_id } => Some(image_id),
-            _ => None,
-        }))
+        Ok(found.and_then(|image| image.image_id))
     }
 
     /// Looks an image up: by its name, on Podman by the name it gives to what was built or loaded there, and then,
@@ -151,11 +147,10 @@ impl Daemon {
             Err(error) => return Err(self.invalid(reference, error.to_string())),
         };
         let config = config_of(answer).map_err(|reason| self.invalid(reference, reason))?;
+        let manifest_digest = manifest_digest(reference, answer);
         Ok(BaseImage {
-            name: reference.to_string(),
-            manifest_digest: manifest_digest(reference, answer),
-            config,
-            layers: BaseLayers::Daemon { image_id },
+            manifest_digest,
+            ..BaseImage::in_daemon(reference.to_string(), Some(image_id), config)
         })
     }
 

@@ -14,8 +14,8 @@ use super::clean_up::{LEASE_LABEL, LeaseName, lease_name};
 use super::connection::Daemon;
 use super::error::DaemonError;
 use super::load::LoadError;
-use crate::image::{ConfigEdits, Digest, ImageConfig};
-use crate::store::archive::{Excerpt, Form, LayerFile, write_excerpt};
+use crate::image::{ConfigEdits, Digest, FinishedConfig, ImageConfig, LayerFile};
+use crate::store::archive::{ArchiveError, Excerpt, Form, write_excerpt};
 
 /// An image that a container was committed as. Only its layers count; its config is the daemon's.
 #[derive(Clone, Debug)]
@@ -70,6 +70,7 @@ impl Daemon {
         let name = lease_name(lease, LeaseName::TopLayer);
         let config = self.passing_config(lease, &[*top]);
         let alone = async {
+            let config = FinishedConfig::new(&name, config.to_bytes(), config).map_err(ArchiveError::from)?;
             match self.load_config(&config, &name).await {
                 Ok(()) => self.layers(&name, &[*top], directory).await,
                 Err(error) => Err(self.load_error(error)),
@@ -127,11 +128,8 @@ impl Daemon {
         };
         let config = config.map_err(|error| self.load_error(error))?;
         self.verify(&config, &name).await?;
-        let diff_ids = config.diff_ids();
-        let diff_ids = diff_ids
-            .map_err(|source| crate::store::archive::ArchiveError::Config { name: name.clone(), source })?;
-        let image_id = if self.info().containerd_store { name } else { config.digest().to_string() };
-        Ok(CommittedImage { image_id, diff_ids })
+        let image_id = if self.info().containerd_store { name } else { config.image_id.to_string() };
+        Ok(CommittedImage { image_id, diff_ids: config.diff_ids })
     }
 
     /// A config for an image that goes again before the run ends.

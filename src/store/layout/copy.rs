@@ -7,21 +7,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::directory::Directory;
+use super::image::FORMAT;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
 use crate::fs::{AtomicFile, FileError, Lease};
-use crate::image::compression::{Compression, all_cores, compress_tar};
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, LayerCompression, Manifest,
-    ManifestFormat, Platform,
+    BlockingBlobs, Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference,
+    LayerCompression, Manifest, ManifestFormat, ManifestTree, Platform,
 };
+use crate::store::LayerBlobs;
 use crate::store::archive::{ArchiveError, TarWriter};
-use crate::store::{BlobSource, BlockingBlobs};
-
-const FORMAT: ManifestFormat = ManifestFormat::Oci;
 
 /// How deep indexes may be within each other.
 const MAXIMUM_DEPTH: usize = 2;
@@ -32,43 +29,32 @@ const MAXIMUM_MANIFESTS: usize = 4096;
 /// Largest config that is looked at for its platform, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
-/// How an image is copied into a layout.
-#[derive(Clone, Debug)]
-pub struct CopyOptions {
-    /// How it is named in errors.
-    pub name: String,
-    /// The names that it gets.
-    pub tags: Vec<ImageReference>,
-    /// How layers are compressed that are not; none leaves them so.
-    pub compression: Option<Compression>,
-}
-
-/// Copies what `root` describes into the layout in `directory`, which is made if it does not exist or is empty; gives
-/// its manifest or index there. `blobs` opens manifests too.
+/// Copies `tree` into the layout in `directory`, which is made if it does not exist or is empty; gives its manifest or
+/// index there.
 ///
 /// Blocks, on a blocking thread of the runtime that reads the blobs.
 ///
 /// # Errors
 /// [`LayoutError`]; after one, the index is as it was before.
-pub fn copy_to_layout(
-    root: &Descriptor,
-    blobs: &Arc<dyn BlobSource>,
-    options: &CopyOptions,
+pub(super) fn copy_tree(
+    tree: &ManifestTree,
+    names: &[ImageReference],
+    encoder: &LayerBlobs,
     directory: &Path,
     lease: &Lease,
 ) -> Result<Descriptor, LayoutError> {
     let layout = Directory::open(directory, lease)?;
-    let blobs = BlockingBlobs::new(blobs.clone()).map_err(ArchiveError::Io)?;
-    let mut copy = Copy { layout, blobs, options, copied: HashMap::new() };
-    let (descriptor, platform) = copy.below(root, 0)?;
-    copy.layout.edit_index(|index| index.put(&descriptor, platform.as_ref(), &options.tags))?;
+    let mut copy = Copy { layout, reader: BlockingBlobs::new(), tree, encoder, copied: HashMap::new() };
+    let (descriptor, platform) = copy.below(&tree.root, 0)?;
+    copy.layout.edit_index(|index| index.put(&descriptor, platform.as_ref(), names))?;
     Ok(descriptor)
 }
 
 struct Copy<'a> {
     layout: Directory<'a>,
-    blobs: BlockingBlobs,
-    options: &'a CopyOptions,
+    reader: BlockingBlobs,
+    tree: &'a ManifestTree,
+    encoder: &'a LayerBlobs,
     /// Manifests that are there, by the digest they had at the source: an index may name one many times.
     copied: HashMap<Digest, (Descriptor, Option<Platform>)>,
 }
@@ -136,7 +122,7 @@ impl Copy<'_> {
     /// Copies a layer, and compresses it if it should be.
     fn layer(&self, layer: &Descriptor, format: ManifestFormat) -> Result<Descriptor, LayoutError> {
         let known = LayerCompression::of_media_type(&layer.media_type);
-        let (Some(compression), Some(LayerCompression::None)) = (self.options.compression, known) else {
+        if !self.tree.is_raw || known != Some(LayerCompression::None) {
             self.blob(layer)?;
             return Ok(match known {
                 // Docker's media type becomes OCI's.
@@ -145,11 +131,10 @@ impl Copy<'_> {
                 }
                 _ => layer.clone(),
             });
-        };
-        let mut reader = self.blobs.open(layer).map_err(ArchiveError::from)?;
+        }
+        let mut reader = self.open(layer)?;
         let mut out = self.layout.new_blob()?;
-        let (method, threads) = (compression.method_for_base(), all_cores());
-        let written = compress_tar(&mut reader, layer.size, method, FORMAT, threads, &mut out);
+        let written = self.encoder.write_tar(&mut reader, layer.size, FORMAT, &mut out);
         let written = written.map_err(|error| self.failed(layer, error))?;
         // To its end: a source says there whether these were the right bytes.
         io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(layer, error))?;
@@ -161,7 +146,7 @@ impl Copy<'_> {
         if self.layout.has(blob) {
             return Ok(());
         }
-        let mut reader = self.blobs.open(blob).map_err(ArchiveError::from)?;
+        let mut reader = self.open(blob)?;
         let mut out = self.layout.new_blob()?;
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -182,7 +167,7 @@ impl Copy<'_> {
         if blob.size > maximum {
             return Err(self.bad(blob, format!("it has {} bytes; at most {maximum} are read", blob.size)));
         }
-        let reader = self.blobs.open(blob).map_err(ArchiveError::from)?;
+        let reader = self.open(blob)?;
         let mut bytes = Vec::new();
         let read = reader.take(maximum + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.failed(blob, error))?;
@@ -193,12 +178,16 @@ impl Copy<'_> {
         Ok(bytes)
     }
 
+    fn open(&self, blob: &Descriptor) -> Result<impl Read + use<>, LayoutError> {
+        Ok(self.reader.open(&self.tree.blobs, blob).map_err(ArchiveError::from)?)
+    }
+
     fn bad(&self, blob: &Descriptor, reason: impl ToString) -> LayoutError {
         self.failed(blob, io::Error::new(io::ErrorKind::InvalidData, reason.to_string()))
     }
 
     fn failed(&self, blob: &Descriptor, source: io::Error) -> LayoutError {
-        ArchiveError::ReadBlob { name: self.options.name.clone(), digest: blob.digest, source }.into()
+        ArchiveError::ReadBlob { name: self.tree.name.clone(), digest: blob.digest, source }.into()
     }
 }
 
@@ -214,7 +203,7 @@ fn converted(manifest: ImageManifest, layers: Vec<Descriptor>) -> Vec<u8> {
 ///
 /// # Errors
 /// [`LayoutError`] if it cannot be read or the tar not be written.
-pub fn archive_layout(directory: &Path, out: &mut AtomicFile) -> Result<(), LayoutError> {
+pub(super) fn archive_layout(directory: &Path, out: &mut AtomicFile) -> Result<(), LayoutError> {
     let blobs = directory.join(BLOBS);
     let failed = |path: &Path| {
         let path = path.to_owned();

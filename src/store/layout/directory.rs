@@ -6,38 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::image::{LayoutImage, Piece, Pieces};
+use super::image::{Piece, Pieces};
 use super::index::IndexDocument;
-use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, LayoutOptions, WrittenLayout};
+use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
 use crate::fs::{AtomicFile, FileError, Lease};
-use crate::image::layer::WrittenLayer;
 use crate::image::manifest::MAXIMUM_MANIFEST;
-use crate::image::{Descriptor, Digest, DigestReader};
-use crate::store::archive::{ArchiveError, LayerFile};
+use crate::image::{Descriptor, Digest, DigestReader, LayerSource};
+use crate::store::WrittenImage;
+use crate::store::archive::ArchiveError;
 
 /// Layers of the base that are fetched at once.
 const FETCHED_AT_ONCE: usize = 4;
-
-/// Adds an image to the layout in `directory`, which is made if it does not exist or is empty. `base_files` are the
-/// layers of a base that is in a daemon. Blobs that are there already are verified and not written again.
-///
-/// Blocks; on a described base, call it on a blocking thread of the runtime that reads its blobs.
-///
-/// # Errors
-/// [`LayoutError`]; after one, the index is as it was before.
-pub fn write_layout<'a>(
-    image: impl Into<LayoutImage<'a>>,
-    base_files: &'a [LayerFile],
-    options: &'a LayoutOptions,
-    directory: &Path,
-    lease: &Lease,
-) -> Result<WrittenLayout, LayoutError> {
-    let layout = Directory::open(directory, lease)?;
-    let pieces = Pieces::new(image.into(), options)?;
-    let written = layout.store_image(&pieces, base_files, options)?;
-    layout.edit_index(|index| index.put(&written.manifest, Some(&pieces.platform()), &options.tags))?;
-    Ok(written)
-}
 
 /// A layout directory that is written to.
 pub(super) struct Directory<'a> {
@@ -72,18 +51,15 @@ impl<'a> Directory<'a> {
         Ok(layout)
     }
 
-    /// Stores all blobs of an image, its manifest among them; the index does not name it yet.
-    pub(super) fn store_image<'b>(
-        &self,
-        pieces: &Pieces<'b>,
-        base_files: &'b [LayerFile],
-        options: &LayoutOptions,
-    ) -> Result<WrittenLayout, LayoutError> {
-        let base = pieces.base(base_files)?;
+    /// Stores all blobs of an image, its manifest among them; the index does not name it yet. Blobs that are there already
+    /// are verified and not written again.
+    pub(super) fn store_image(&self, pieces: &Pieces<'_>) -> Result<WrittenImage, LayoutError> {
+        let base = pieces.base()?;
         let (base, new) = std::thread::scope(|scope| {
             let store_base = || self.store_base(pieces, &base);
             let beside = std::thread::Builder::new().spawn_scoped(scope, store_base);
-            let new = pieces.new_layer().map(|piece| self.store_new(pieces, piece, options)).transpose();
+            let new: Result<Vec<Piece>, LayoutError> =
+                pieces.new_layers().iter().map(|layer| self.store(pieces, layer)).collect();
             let base = match beside {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 // The system gives no thread: one after the other, then.
@@ -93,7 +69,7 @@ impl<'a> Directory<'a> {
         });
         let finished = pieces.finish(base?, new?)?;
         self.store_bytes(&finished.config, &finished.config_bytes)?;
-        self.store_bytes(&finished.written.manifest, &finished.manifest_bytes)?;
+        self.store_bytes(&finished.manifest, &finished.manifest_bytes)?;
         Ok(finished.written)
     }
 
@@ -139,15 +115,15 @@ impl<'a> Directory<'a> {
     }
 
     /// Stores the layers of the base, several at once: most of the time goes to waiting for where they come from.
-    fn store_base(&self, pieces: &Pieces<'_>, base: &[Piece<'_>]) -> Result<Vec<Descriptor>, LayoutError> {
-        let results: Vec<Mutex<Option<Result<Descriptor, LayoutError>>>> =
+    fn store_base(&self, pieces: &Pieces<'_>, base: &[&LayerSource]) -> Result<Vec<Piece>, LayoutError> {
+        let results: Vec<Mutex<Option<Result<Piece, LayoutError>>>> =
             base.iter().map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(piece) = base.get(index) else { return };
-                let stored = self.store(pieces, *piece).map(|(descriptor, _)| descriptor);
+                let Some(layer) = base.get(index) else { return };
+                let stored = self.store(pieces, layer);
                 if stored.is_err() {
                     // The others need not start.
                     next.store(base.len(), Ordering::Relaxed);
@@ -174,33 +150,18 @@ impl<'a> Directory<'a> {
         }
     }
 
-    fn store_new(
-        &self,
-        pieces: &Pieces<'_>,
-        piece: Piece<'_>,
-        options: &LayoutOptions,
-    ) -> Result<(Descriptor, WrittenLayer), LayoutError> {
-        let (descriptor, layer) = self.store(pieces, piece)?;
-        let known = options.known.as_ref().map(|known| known.layer);
-        Ok((descriptor, layer.or(known).expect("a layer that is not written is known")))
-    }
-
-    /// Stores a piece unless it is there.
-    fn store(
-        &self,
-        pieces: &Pieces<'_>,
-        piece: Piece<'_>,
-    ) -> Result<(Descriptor, Option<WrittenLayer>), LayoutError> {
-        if let Some(known) = pieces.known(piece).filter(|known| self.has(known)) {
-            return Ok((known, None));
+    /// Stores a layer unless it is there.
+    fn store(&self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<Piece, LayoutError> {
+        if let Some(known) = pieces.known(layer).filter(|known| self.has(&known.descriptor)) {
+            return Ok(known);
         }
         let mut out = self.new_blob()?;
-        let (descriptor, layer) = pieces.write(piece, &mut out).map_err(|error| match error {
+        let piece = pieces.write(layer, &mut out).map_err(|error| match error {
             ArchiveError::Io(error) => LayoutError::File(out.error(error)),
             other => other.into(),
         })?;
-        out.commit_as(&descriptor.digest.hex())?;
-        Ok((descriptor, layer))
+        out.commit_as(&piece.descriptor.digest.hex())?;
+        Ok(piece)
     }
 
     pub(super) fn store_bytes(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), LayoutError> {

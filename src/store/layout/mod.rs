@@ -13,25 +13,12 @@ mod directory;
 mod error;
 mod image;
 mod index;
-mod index_writer;
+mod sink;
 mod source;
 mod store;
 
-use std::num::NonZeroUsize;
-
-use crate::image::compression::{Compression, WrittenBlob, all_cores};
-use crate::image::{Descriptor, ImageReference};
-
-use super::WrittenImage;
-
-pub use archive::write_layout_archive;
-pub use copy::{CopyOptions, archive_layout, copy_to_layout};
-pub use directory::write_layout;
 pub use error::LayoutError;
-pub use image::LayoutImage;
-pub use index_writer::{
-    LayoutIndexImage, WrittenLayoutIndex, write_layout_index, write_layout_index_archive,
-};
+pub use sink::LayoutSink;
 pub use source::{Layout, LayoutReference};
 
 /// Annotation that names an image in a layout: its tag, as skopeo, umoci and BuildKit write it.
@@ -44,36 +31,6 @@ const LAYOUT_FILE: &str = "oci-layout";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
-
-/// How an image is written into a layout.
-#[derive(Clone, Debug)]
-pub struct LayoutOptions {
-    /// The names that it gets. One without a name can only be found by its digest.
-    pub tags: Vec<ImageReference>,
-    /// How layers that b2i makes are compressed; those of a described base go along as they are.
-    pub compression: Compression,
-    /// Threads that compress.
-    pub threads: NonZeroUsize,
-    /// The new layer's blob, if it was written before with the same compression: its bytes are made only if need be.
-    pub known: Option<WrittenBlob>,
-}
-
-impl Default for LayoutOptions {
-    fn default() -> Self {
-        Self { tags: Vec::new(), compression: Compression::Auto, threads: all_cores(), known: None }
-    }
-}
-
-/// What was written into a layout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrittenLayout {
-    /// The image, as every sink says it.
-    pub image: WrittenImage,
-    /// Its manifest.
-    pub manifest: Descriptor,
-    /// The new layer's blob, if one was made.
-    pub blob: Option<WrittenBlob>,
-}
 
 #[cfg(test)]
 mod tests;

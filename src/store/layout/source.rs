@@ -9,10 +9,9 @@ use super::store::Store;
 use super::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LayoutError, REF_NAME};
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, Manifest, ManifestFormat,
-    Platform,
+    BlobSource, Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, Manifest,
+    ManifestFormat, ManifestTree, Platform,
 };
-use crate::store::BlobSource;
 use crate::store::resolved::ResolvedImage;
 
 /// Largest config that is read, in bytes; labels may be long, but not that long.
@@ -133,6 +132,15 @@ impl Layout {
     /// [`LayoutError::NotFound`] if nothing or several things could be meant.
     pub fn root(&self, reference: &LayoutReference) -> Result<Descriptor, LayoutError> {
         self.choose(reference, None)
+    }
+
+    /// What `reference` means, with all its platforms: what copying needs.
+    ///
+    /// # Errors
+    /// As [`Layout::root`].
+    pub fn tree(&self, reference: &LayoutReference) -> Result<ManifestTree, LayoutError> {
+        let root = self.root(reference)?;
+        Ok(ManifestTree { name: self.name_of(&root), root, blobs: self.blobs(), is_raw: false })
     }
 
     /// Opens its blobs, and the manifests that its indexes name.

@@ -9,10 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{BLOBS, LayoutError};
-use crate::image::{Descriptor, Digest};
+use crate::image::blobs::{file_stream, read_exactly_at};
+use crate::image::{BlobSource, BlobStream, Descriptor, Digest, OpenBlobError};
 use crate::store::archive::{Extent, TarIndex};
-use crate::store::blobs::{file_stream, read_exactly_at};
-use crate::store::{BlobSource, BlobStream, OpenBlobError};
 
 /// The files of a layout.
 pub(super) struct Store {

@@ -16,9 +16,9 @@ use super::repository::Repository;
 use super::request::{Answer, send};
 use super::response::silent;
 use crate::image::digest::DigestBuilder;
+use crate::image::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
 use crate::image::{Descriptor, ManifestFormat};
 use crate::network::{Retries, describe, shown_url};
-use crate::store::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
 
 /// So much has to arrive between two cuts for the second to count as a first one, in bytes.
 const PROGRESS: u64 = 1 << 20;

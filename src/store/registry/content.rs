@@ -12,10 +12,12 @@ use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
 use super::host::Taken;
+use crate::blocking::blocking;
 use crate::events::RunningStep;
-use crate::image::Descriptor;
+use crate::image::compression::WrittenBlob;
 use crate::image::layer::WrittenLayer;
-use crate::store::{BlobSource, BlobStream, LayerBlob, OpenBlobError};
+use crate::image::{BlobSource, BlobStream, Descriptor, OpenBlobError};
+use crate::store::LayerBlob;
 use crate::stream::writer_to_stream;
 
 /// What a blob turned out to be.
@@ -24,6 +26,12 @@ pub(super) struct Uploaded {
     pub(super) descriptor: Descriptor,
     /// If it is a new layer.
     pub(super) layer: Option<WrittenLayer>,
+}
+
+impl From<WrittenBlob> for Uploaded {
+    fn from(written: WrittenBlob) -> Self {
+        Self { descriptor: written.descriptor, layer: Some(written.layer) }
+    }
 }
 
 /// Bytes to upload.
@@ -69,9 +77,8 @@ impl Content {
         match self {
             Self::Layer(blob, None) => {
                 let blob = blob.clone();
-                let written = tokio::task::spawn_blocking(move || blob.write(&mut io::sink())).await;
-                let (layer, descriptor) = joined(written).map_err(ContentError::Read)?;
-                Ok(Uploaded { descriptor, layer: Some(layer) })
+                let written = blocking(move || blob.write(&mut io::sink())).await;
+                written.map(Uploaded::from).map_err(ContentError::Read)
             }
             Self::Layer(_, Some(known)) => Ok(known.clone()),
             Self::Bytes(_, descriptor) | Self::Blob(_, descriptor) => {
@@ -93,9 +100,9 @@ impl Content {
                 let blob = blob.clone();
                 writer = Some(tokio::task::spawn_blocking(move || {
                     let mut out = Skipping { skip, inner: out };
-                    let (layer, descriptor) = blob.write(&mut out)?;
+                    let written = blob.write(&mut out)?;
                     out.inner.finish()?;
-                    Ok(Uploaded { descriptor, layer: Some(layer) })
+                    Ok(written.into())
                 }));
                 (stream, 0)
             }

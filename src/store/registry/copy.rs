@@ -7,29 +7,23 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use super::Registries;
-use super::content::Progress;
+use super::content::{Content, Progress};
 use super::error::RegistryError;
-use super::push::{Target, by_repository, elsewhere};
+use super::push::{Target, by_repository};
 use crate::events::Step;
 use crate::image::manifest::MAXIMUM_MANIFEST;
-use crate::image::{Descriptor, Digest, ImageReference, Manifest};
-use crate::store::BlobSource;
+use crate::image::{BlobSource, Descriptor, Digest, ImageReference, Manifest, ManifestTree};
 
 /// How deep indexes may be within each other.
 const MAXIMUM_DEPTH: usize = 2;
 
 impl Registries {
-    /// Copies what `root` describes, an image or an index with all its images, and gives it every one of `tags`.
-    /// `blobs` opens manifests too.
+    /// Copies an image, or an index with all its images, and gives it every one of `tags`.
     ///
     /// # Errors
     /// [`RegistryError`] of reading or publishing; tags are written last.
-    pub async fn copy(
-        &self,
-        root: &Descriptor,
-        blobs: &Arc<dyn BlobSource>,
-        tags: &[ImageReference],
-    ) -> Result<(), RegistryError> {
+    pub async fn copy(&self, tree: &ManifestTree, tags: &[ImageReference]) -> Result<(), RegistryError> {
+        let ManifestTree { root, blobs, .. } = tree;
         for group in by_repository(tags)? {
             let step = self.events().start(Step::Write, group.first.familiar(), None);
             let target = self.target(group, Progress::new(step.clone()))?;
@@ -68,7 +62,8 @@ impl Target<'_> {
                 _ if is_there => {}
                 Manifest::Image(manifest) => {
                     let all = [std::slice::from_ref(&manifest.config), &manifest.layers].concat();
-                    self.place_all(elsewhere(blobs, &all).collect()).await?;
+                    let content = |blob: &Descriptor| Content::Blob(blobs.clone(), blob.clone());
+                    self.place_all(all.iter().map(content).collect()).await?;
                 }
                 Manifest::Index(_) if depth >= MAXIMUM_DEPTH => {
                     let reason = format!("indexes are within each other, more than {MAXIMUM_DEPTH} deep");

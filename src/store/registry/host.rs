@@ -20,11 +20,11 @@ use super::error::RequestError;
 use super::response::silent;
 use super::settings::{HostSettings, RegistrySettings};
 use crate::events::Events;
+use crate::image::BlobStream;
 use crate::network::{
     ClientSetup, MAX_REDIRECTS, NetworkOptions, RefusedRedirect, SendError, client, is_loopback, same_origin,
     shown_url, target,
 };
-use crate::store::BlobStream;
 
 /// How many times longer than usual a registry may think over a finished upload: some copy or verify it then.
 const PATIENCE_AFTER_UPLOAD: u32 = 10;

@@ -6,7 +6,6 @@
 //!
 //! Source: OCI distribution spec v1.1; the distribution project's token authentication.
 
-mod ahead;
 mod auth;
 mod blob;
 mod challenge;
@@ -14,17 +13,15 @@ mod content;
 mod copy;
 mod error;
 mod host;
-mod index;
 mod login;
 mod push;
-mod reader;
 mod repository;
 mod request;
 mod response;
-mod session;
 mod settings;
 mod sink;
 mod source;
+mod speculative;
 mod upload;
 
 use std::collections::HashMap;
@@ -33,11 +30,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use error::{Identity, RegistryError, RequestError};
 use host::{Host, SharedClient};
-pub use index::{IndexImage, PublishedIndex};
 pub use login::LoginAnswer;
 pub use settings::{HostSettings, RegistrySettings};
-pub use sink::{PublishOptions, Published};
-pub use source::{RemoteImage, ResolveOptions};
+pub use sink::RegistrySink;
+pub use source::ResolveOptions;
 
 use super::cache::{ImageCache, KnownName};
 use crate::events::Events;

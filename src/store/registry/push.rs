@@ -2,7 +2,7 @@
 //! last, and what was published is read back.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::Registries;
 use super::content::{Content, ContentError, Progress, Uploaded};
 use super::error::{RegistryError, RequestError};
 use super::repository::{Mount, Repository};
-use super::session::Session;
+use super::speculative::Session;
 use super::upload::{SMALLEST_PIECE, UploadError};
 use crate::image::{Descriptor, Digest, ImageReference};
 
@@ -256,12 +256,4 @@ impl Target<'_> {
 pub(super) fn bytes(media_type: &str, bytes: Vec<u8>) -> Content {
     let descriptor = Descriptor::of(media_type, &bytes);
     Content::Bytes(bytes.into(), descriptor)
-}
-
-/// Blobs that are elsewhere.
-pub(super) fn elsewhere(
-    source: &Arc<dyn crate::store::BlobSource>,
-    descriptors: &[Descriptor],
-) -> impl Iterator<Item = Content> {
-    descriptors.iter().map(|descriptor| Content::Blob(source.clone(), descriptor.clone()))
 }

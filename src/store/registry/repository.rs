@@ -14,7 +14,7 @@ use super::auth::Scope;
 use super::error::RequestError;
 use super::host::Host;
 use super::request::{Call, send, send_and_read};
-use super::session::Session;
+use super::speculative::Session;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Digest, ManifestFormat};
 

@@ -1,60 +1,173 @@
-//! Owns registries as an image sink: the base's layers are mounted or passed on, the new layer is uploaded while it
-//! is made, and tags come last.
+//! Owns registries as an image sink: the base's layers are mounted or passed on, new layers are uploaded while they are
+//! made, and tags come last. Several images get there one after the other, by their digests, and then the index of them.
 //!
-//! With the layer's digest known (a memo), a tag that means the image already ends it after one question.
+//! With every layer's digest known (a memo), a tag that means the image or the index already ends it after one question.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 
 use super::Registries;
-use super::content::{Content, Progress, Uploaded};
+use super::content::{Content as Blob, Progress};
 use super::error::RegistryError;
-use super::push::{Early, Target, by_repository, bytes, elsewhere};
+use super::push::{Early, Target, by_repository, bytes};
+use crate::blocking::blocking;
 use crate::events::Step;
-use crate::image::layer::{Layer, WrittenLayer};
-use crate::image::{Descriptor, Digest, ImageManifest, ImageReference, ManifestFormat};
-use crate::store::{BaseLayers, EncodeLayer, LayerBlob, UncompressedLayer, UnfinishedImage};
+use crate::fs::Lease;
+use crate::image::compression::WrittenBlob;
+use crate::image::layer::WrittenLayer;
+use crate::image::{
+    DescribedPlatform, Descriptor, Image, ImageIndex, ImageReference, LayerSource, ManifestFormat,
+    ManifestTree, NewLayer,
+};
+use crate::store::layout::{Layout, LayoutSink};
+use crate::store::{Content, LayerBlob, LayerBlobs, Sink, Written, WrittenImage};
 
-/// Layers whose tar is at most this large, in bytes, are made in memory before they are sent: with the digest known
-/// beforehand a request is saved.
+/// Layers whose tars are together at most this large, in bytes, are made in memory before they are sent: with the digests
+/// known beforehand a request is saved.
 const MADE_IN_MEMORY: u64 = 4 << 20;
 
-/// How an image is published.
-#[derive(Clone)]
-pub struct PublishOptions {
-    /// How layers become blobs.
-    pub encode: EncodeLayer,
-    /// What writing the layer is known to yield, from a memo.
-    pub known: Option<(WrittenLayer, Descriptor)>,
-    /// What the layer of the built-in base is known to become, from a memo.
-    pub known_base: Option<Descriptor>,
+/// The registries that the names name, as a place to write to.
+pub struct RegistrySink {
+    /// How they are reached.
+    pub registries: Registries,
+    /// The lease of this run.
+    pub lease: Arc<Lease>,
 }
 
-impl Default for PublishOptions {
-    fn default() -> Self {
-        Self { encode: UncompressedLayer::encode(), known: None, known_base: None }
+impl Sink for RegistrySink {
+    type Error = RegistryError;
+
+    async fn write(
+        &self,
+        content: Content<'_>,
+        names: &[ImageReference],
+        blobs: &LayerBlobs,
+    ) -> Result<Written, RegistryError> {
+        let by_layout = match content {
+            Content::Images(images) => images.iter().any(|image| {
+                let layers = image.base.layers.iter();
+                layers.into_iter().any(|layer| matches!(layer, LayerSource::File(_) | LayerSource::Daemon))
+            }),
+            Content::Tree(tree) => tree.is_raw,
+        };
+        if by_layout {
+            return self.write_by_layout(content, names, blobs).await;
+        }
+        match content {
+            Content::Images(images) => self.registries.publish(images, names, blobs).await,
+            Content::Tree(tree) => {
+                self.registries.copy(tree, names).await?;
+                Ok(Written { root: Some(tree.root.clone()), images: Vec::new() })
+            }
+        }
     }
 }
 
-/// What was published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Digest of the config: the image's ID in daemons.
-    pub image_id: Digest,
-    /// The manifest, with its digest.
-    pub manifest: Descriptor,
-    /// The layer that was added.
-    pub layer: WrittenLayer,
-    /// The layer's blob.
-    pub blob: Descriptor,
-    /// What the layer of the built-in base became, if the image stands on it.
-    pub base: Option<Descriptor>,
+impl RegistrySink {
+    /// Pushes by way of a layout of its own: a daemon has neither manifests nor compressed layers.
+    async fn write_by_layout(
+        &self,
+        content: Content<'_>,
+        names: &[ImageReference],
+        blobs: &LayerBlobs,
+    ) -> Result<Written, RegistryError> {
+        let path = self.lease.temporary_directory().join("push");
+        let events = self.registries.events().clone();
+        let (lease, is_archive) = (self.lease.clone(), false);
+        let layout = LayoutSink { path: path.clone(), is_archive, lease, events };
+        let written = layout.write(content, &[], blobs).await?;
+        let root = written.root.clone().expect("a layout keeps manifests");
+        let blobs = blocking(move || Layout::open(&path)).await?.blobs();
+        let name = names.first().map_or_else(String::new, ImageReference::familiar);
+        self.registries.copy(&ManifestTree { root, blobs, name, is_raw: false }, names).await?;
+        Ok(written)
+    }
+}
+
+impl Registries {
+    /// Publishes one image, or several and an index of them, under every one of `names`, which may be in several
+    /// repositories.
+    ///
+    /// # Errors
+    /// [`RegistryError::Push`] and others of publishing, of reading the base's layers and the artifact. A tag whose
+    /// manifest was not written means what it meant before; one that was written has everything.
+    pub async fn publish(
+        &self,
+        images: &[Image],
+        names: &[ImageReference],
+        blobs: &LayerBlobs,
+    ) -> Result<Written, RegistryError> {
+        let mut result = None;
+        for group in by_repository(names)? {
+            let step = self.events().start(Step::Write, group.first.familiar(), None);
+            let target = self.target(group, Progress::new(step.clone()))?;
+            let (written, was_there) = match images {
+                [image] => {
+                    let publishing = Publishing::new(&target, image, blobs).await?;
+                    let (image, was_there) = publishing.run(Under::Tags).await?;
+                    (Written { root: image.manifest.clone(), images: vec![image] }, was_there)
+                }
+                _ => publish_index(&target, images, blobs).await?,
+            };
+            target.progress.finish(step, was_there);
+            result = Some(written);
+        }
+        result.ok_or(RegistryError::NoTag { image: String::new() })
+    }
+}
+
+/// Gets all images into one repository, unless one of the target's tags says that they are there, and then their index.
+async fn publish_index(
+    target: &Target<'_>,
+    images: &[Image],
+    blobs: &LayerBlobs,
+) -> Result<(Written, bool), RegistryError> {
+    if images.iter().all(|image| is_known(image, blobs)) {
+        let mut foreseen = Vec::new();
+        for image in images {
+            foreseen.extend(Publishing::new(target, image, blobs).await?.foreseen()?.map(|one| one.written));
+        }
+        let (root, index) = index_of(images, &foreseen);
+        let outdated = target.outdated(&root.digest).await?;
+        if outdated.len() < target.tags.len() {
+            target.publish_manifest(&outdated, &root, &index).await?;
+            return Ok((Written { root: Some(root), images: foreseen }, outdated.is_empty()));
+        }
+    }
+    let mut written = Vec::new();
+    for image in images {
+        written.push(Publishing::new(target, image, blobs).await?.run(Under::Digest).await?.0);
+    }
+    let (root, index) = index_of(images, &written);
+    target.publish_manifest(&target.tags, &root, &index).await?;
+    Ok((Written { root: Some(root), images: written }, false))
+}
+
+/// Whether every new layer's blob is known before it is made.
+fn is_known(image: &Image, blobs: &LayerBlobs) -> bool {
+    image.new.iter().all(|layer| blobs.known(layer, image.base.format).is_some())
+}
+
+/// The index of images that were written. Docker's own list of manifests holds Docker's manifests alone.
+fn index_of(images: &[Image], written: &[WrittenImage]) -> (Descriptor, Bytes) {
+    let is_docker = images.iter().all(|image| image.base.format == ManifestFormat::Docker);
+    let format = if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci };
+    let entry = |(image, written): (&Image, &WrittenImage)| Descriptor {
+        platform: Some(DescribedPlatform::from(&image.platform)),
+        ..written.manifest.clone().expect("a registry keeps manifests")
+    };
+    let entries = images.iter().zip(written).map(entry).collect();
+    let annotations = images.first().map(|image| image.annotations.clone()).unwrap_or_default();
+    let bytes = Bytes::from(ImageIndex::new(format, entries, annotations).to_bytes());
+    (Descriptor::of(format.index(), &bytes), bytes)
 }
 
 /// Under what an image is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Under {
+enum Under {
     /// The target's tags.
     Tags,
     /// Its digest alone: an index will name it.
@@ -62,82 +175,52 @@ pub(super) enum Under {
 }
 
 /// An image with everything known.
-pub(super) struct Finished {
-    config: Content,
-    config_digest: Digest,
+struct Finished {
+    config: Blob,
     manifest: Bytes,
-    pub(super) descriptor: Descriptor,
-    layer: WrittenLayer,
-    blob: Descriptor,
-    /// Of the built-in base.
-    base: Option<Descriptor>,
+    descriptor: Descriptor,
+    written: WrittenImage,
 }
 
 /// An image on its way to one repository.
-pub(super) struct Publishing<'a> {
+struct Publishing<'a> {
     target: &'a Target<'a>,
-    image: &'a UnfinishedImage,
-    options: &'a PublishOptions,
-    pub(super) format: ManifestFormat,
+    image: &'a Image,
+    blobs: &'a LayerBlobs,
+    format: ManifestFormat,
     /// The base's layers, lowest first; each one's digest is known.
-    base: Vec<Content>,
-}
-
-impl Registries {
-    /// Publishes `image` under every one of `tags`, which may be in several repositories.
-    ///
-    /// # Errors
-    /// [`RegistryError::Push`] and others of publishing, of reading the base's layers and the artifact. A tag whose
-    /// manifest was not written means what it meant before; one that was written has everything.
-    pub async fn publish(
-        &self,
-        image: &UnfinishedImage,
-        tags: &[ImageReference],
-        options: &PublishOptions,
-    ) -> Result<Published, RegistryError> {
-        let mut published = None;
-        let mut options = options.clone();
-        for group in by_repository(tags)? {
-            let step = self.events().start(Step::Write, group.first.familiar(), None);
-            let target = self.target(group, Progress::new(step.clone()))?;
-            let publishing = Publishing::new(&target, image, &options).await?;
-            let (done, was_there) = publishing.run(Under::Tags).await?;
-            target.progress.finish(step, was_there);
-            options.known = Some((done.layer, done.blob.clone()));
-            published = Some(done);
-        }
-        published.ok_or(RegistryError::NoTag { image: String::new() })
-    }
+    base: Vec<Blob>,
 }
 
 impl<'a> Publishing<'a> {
-    pub(super) async fn new(
+    async fn new(
         target: &'a Target<'a>,
-        image: &'a UnfinishedImage,
-        options: &'a PublishOptions,
+        image: &'a Image,
+        blobs: &'a LayerBlobs,
     ) -> Result<Self, RegistryError> {
-        let mut format = ManifestFormat::Oci;
-        let base = match &image.base.layers {
-            BaseLayers::Described(layers) => {
-                format = layers.format;
-                elsewhere(&layers.blobs, &layers.descriptors).collect()
-            }
-            BaseLayers::BuiltIn(layer) => vec![built_in(target, image, layer, options).await?],
-            BaseLayers::Scratch => Vec::new(),
-            BaseLayers::Daemon { .. } => {
-                let (image, base) = (target.image.clone(), image.base.name.clone());
-                return Err(RegistryError::BaseInDaemon { image, base });
-            }
-        };
-        Ok(Self { target, image, options, format, base })
+        let mut base = Vec::new();
+        for (diff_id, layer) in image.base.layers()? {
+            base.push(match layer {
+                LayerSource::Blob(descriptor, source) => Blob::Blob(source.clone(), descriptor.clone()),
+                LayerSource::New(layer) => {
+                    let (content, written) = prepared(target, layer, image.base.format, blobs).await?;
+                    image.base.check(&diff_id, &written)?;
+                    content
+                }
+                LayerSource::File(_) | LayerSource::Daemon => {
+                    let (image, base) = (target.image.clone(), image.base.name.clone());
+                    return Err(RegistryError::BaseInDaemon { image, base });
+                }
+            });
+        }
+        Ok(Self { target, image, blobs, format: image.base.format, base })
     }
 
     /// Publishes the image and says whether it was there.
-    pub(super) async fn run(&self, under: Under) -> Result<(Published, bool), RegistryError> {
+    async fn run(&self, under: Under) -> Result<(WrittenImage, bool), RegistryError> {
         let target = self.target;
         let mut outdated: Option<Vec<&str>> = None;
-        if let Some((layer, blob)) = &self.options.known {
-            let finished = self.finish(*layer, blob.clone())?;
+        if let Some(finished) = self.foreseen()? {
             let digest = finished.descriptor.digest;
             let (there, rest) = match under {
                 Under::Digest => {
@@ -152,129 +235,137 @@ impl<'a> Publishing<'a> {
             };
             if there {
                 target.publish_manifest(&rest, &finished.descriptor, &finished.manifest).await?;
-                return Ok((finished.published(), rest.is_empty()));
+                return Ok((finished.written, rest.is_empty()));
             }
             outdated = Some(rest);
         }
-        let (finished, ()) = tokio::try_join!(self.new_layer(), target.place_all(self.base.clone()))?;
+        let (finished, ()) = tokio::try_join!(self.new_layers(), target.place_all(self.base.clone()))?;
         let (digest, tags) =
             (finished.descriptor.digest.to_string(), outdated.unwrap_or(target.tags.clone()));
         let references = if under == Under::Digest { vec![digest.as_str()] } else { tags };
         target.publish_manifest(&references, &finished.descriptor, &finished.manifest).await?;
-        Ok((finished.published(), false))
+        Ok((finished.written, false))
     }
 
-    /// Uploads the new layer, and the config that follows from it.
-    async fn new_layer(&self) -> Result<Finished, RegistryError> {
+    /// Uploads the new layers, and the config that follows from them.
+    async fn new_layers(&self) -> Result<Finished, RegistryError> {
         let target = self.target;
-        let blob = (self.options.encode)(&self.image.layer, self.format);
-        if let Some((layer, descriptor)) = &self.options.known {
-            let finished = self.finish(*layer, descriptor.clone())?;
-            let known = Uploaded { descriptor: descriptor.clone(), layer: Some(*layer) };
-            let content = Content::Layer(blob, Some(known));
-            tokio::try_join!(target.place(&content), target.place(&finished.config))?;
+        if let Some(finished) = self.foreseen()? {
+            let known = self.image.new.iter().filter_map(|layer| {
+                let blob = self.blobs.blob(layer, self.format);
+                Some(Blob::Layer(blob, Some(self.blobs.known(layer, self.format)?.into())))
+            });
+            let contents: Vec<Blob> = known.collect();
+            let layers = try_join_all(contents.iter().map(|content| target.place(content).boxed()));
+            tokio::try_join!(layers, target.place(&finished.config))?;
             return Ok(finished);
         }
-        if self.image.layer.size() <= MADE_IN_MEMORY {
-            // Two uploads are needed whatever they turn out to be.
-            let made = in_memory(target, blob, self.image.layer.size());
-            let (made, one, other) = tokio::try_join!(made, target.begin(), target.begin())?;
-            let (layer, descriptor, bytes) = made;
-            let finished = self.finish(layer, descriptor.clone())?;
-            let content = Content::Bytes(bytes, descriptor);
-            let config = target.upload(&finished.config, Some(other));
-            tokio::try_join!(target.upload(&content, Some(one)), config)?;
-            return Ok(finished);
+        if self.image.new.iter().map(|layer| layer.layer().size()).sum::<u64>() <= MADE_IN_MEMORY {
+            return self.small_layers().await;
         }
-        let (uploaded, early) = target.upload_new(blob).await?;
-        let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
-            image: target.image.clone(),
-            source: std::io::Error::other("the layer was not written"),
-        })?;
-        target.note_placed(uploaded.descriptor.digest);
-        let finished = self.finish(layer, uploaded.descriptor)?;
+        let (mut written, mut early) = (Vec::new(), None);
+        for (index, layer) in self.image.new.iter().enumerate() {
+            let blob = self.blobs.blob(layer, self.format);
+            let uploaded = match self.blobs.known(layer, self.format) {
+                Some(known) => {
+                    target.place(&Blob::Layer(blob, Some(known.clone().into()))).await?;
+                    known
+                }
+                None => {
+                    let is_last = index + 1 == self.image.new.len();
+                    let (uploaded, following) = target.upload_new(blob, is_last).await?;
+                    early = following;
+                    let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
+                        image: target.image.clone(),
+                        source: std::io::Error::other("the layer was not written"),
+                    })?;
+                    WrittenBlob { layer, descriptor: uploaded.descriptor }
+                }
+            };
+            target.note_placed(uploaded.descriptor.digest);
+            written.push(uploaded);
+        }
+        let finished = self.finish(&written)?;
         target.upload(&finished.config, early.and_then(Early::session)).await?;
         Ok(finished)
     }
 
-    /// Makes config and manifest, if the layer is known.
-    pub(super) fn foreseen(&self) -> Result<Option<Finished>, RegistryError> {
-        let known = self.options.known.as_ref();
-        known.map(|(layer, blob)| self.finish(*layer, blob.clone())).transpose()
+    /// Makes the layers in memory while the uploads are begun, which are needed whatever the layers turn out to be.
+    async fn small_layers(&self) -> Result<Finished, RegistryError> {
+        let target = self.target;
+        let layers = self.image.new.iter();
+        let made =
+            try_join_all(layers.map(|layer| in_memory(target, layer, self.format, self.blobs).boxed()));
+        let begun = try_join_all(self.image.new.iter().map(|_| target.begin().boxed()));
+        let (made, begun, last) = tokio::try_join!(made, begun, target.begin())?;
+        let written: Vec<WrittenBlob> = made.iter().map(|(written, _)| written.clone()).collect();
+        let finished = self.finish(&written)?;
+        let contents: Vec<Blob> =
+            made.into_iter().map(|(written, bytes)| Blob::Bytes(bytes, written.descriptor)).collect();
+        let uploads =
+            contents.iter().zip(begun).map(|(content, begun)| target.upload(content, Some(begun)).boxed());
+        tokio::try_join!(try_join_all(uploads), target.upload(&finished.config, Some(last)))?;
+        Ok(finished)
+    }
+
+    /// Makes config and manifest, if every layer is known.
+    fn foreseen(&self) -> Result<Option<Finished>, RegistryError> {
+        let known = self.image.new.iter().map(|layer| self.blobs.known(layer, self.format));
+        let known: Option<Vec<WrittenBlob>> = known.collect();
+        known.map(|known| self.finish(&known)).transpose()
     }
 
     /// Makes config and manifest.
-    fn finish(&self, layer: WrittenLayer, blob: Descriptor) -> Result<Finished, RegistryError> {
-        let config = (self.image.finish)(&layer);
-        let image = || self.target.image.clone();
-        let invalid = |source| RegistryError::Config { image: image(), source };
-        let mut expected = self.image.base.config.diff_ids().map_err(invalid)?;
-        expected.push(layer.diff_id);
-        let found = config.diff_ids().map_err(invalid)?;
-        if found != expected {
-            return Err(RegistryError::Layers { image: image(), expected, found });
+    fn finish(&self, new: &[WrittenBlob]) -> Result<Finished, RegistryError> {
+        for (layer, written) in self.image.new.iter().zip(new) {
+            self.blobs.remember(layer, self.format, written);
         }
-        let config = config.to_bytes();
-        let config_descriptor = Descriptor::of(self.format.config(), &config);
-        let below = self.base.iter().filter_map(Content::known).map(|known| known.descriptor);
-        let layers = below.chain([blob.clone()]).collect();
-        let annotations = self.image.annotations.clone();
-        let manifest = ImageManifest::new(self.format, config_descriptor.clone(), layers, annotations);
-        let manifest = Bytes::from(manifest.to_bytes());
-        let is_built_in = matches!(self.image.base.layers, BaseLayers::BuiltIn(_));
-        let base = self.base.first().filter(|_| is_built_in).and_then(Content::known);
+        let layers: Vec<WrittenLayer> = new.iter().map(|written| written.layer).collect();
+        let finished = self.image.finish(&layers)?;
+        let config = Descriptor::of(self.format.config(), &finished.bytes);
+        let below = self.base.iter().filter_map(Blob::known).map(|known| known.descriptor);
+        let blobs: Vec<Descriptor> =
+            below.chain(new.iter().map(|written| written.descriptor.clone())).collect();
+        let (descriptor, manifest) = self.image.manifest(self.format, config, blobs.clone());
+        let (image_id, manifest_descriptor) = (finished.image_id, Some(descriptor.clone()));
         Ok(Finished {
-            base: base.map(|known| known.descriptor),
-            config: bytes(self.format.config(), config),
-            config_digest: config_descriptor.digest,
-            descriptor: Descriptor::of(self.format.manifest(), &manifest),
-            manifest,
-            layer,
-            blob,
+            config: bytes(self.format.config(), finished.bytes),
+            manifest: manifest.into(),
+            descriptor,
+            written: WrittenImage { image_id, layers, manifest: manifest_descriptor, blobs },
         })
     }
 }
 
-impl Finished {
-    pub(super) fn published(self) -> Published {
-        let Self { config_digest, descriptor, layer, blob, base, .. } = self;
-        Published { image_id: config_digest, manifest: descriptor, layer, blob, base }
-    }
-}
-
-/// The layer of the built-in base, as a blob whose digest is known. What is not remembered is made in memory, so that it is
-/// compressed once, whether it is there already or not.
-async fn built_in(
+/// A layer of the base that b2i makes, as a blob whose digest is known. What is not remembered is made in memory, so that
+/// it is compressed once, whether it is there already or not.
+async fn prepared(
     target: &Target<'_>,
-    image: &UnfinishedImage,
-    layer: &Layer,
-    options: &PublishOptions,
-) -> Result<Content, RegistryError> {
-    let blob = (options.encode)(layer, image.manifest_format());
-    if let Some(descriptor) = options.known_base.clone() {
-        let invalid = |source| RegistryError::Config { image: target.image.clone(), source };
-        let diff_id = image.base.config.diff_ids().map_err(invalid)?.first().copied();
-        let layer = diff_id.map(|diff_id| WrittenLayer { diff_id, size: layer.size(), watched: None });
-        return Ok(Content::Layer(blob, Some(Uploaded { descriptor, layer })));
+    layer: &NewLayer,
+    format: ManifestFormat,
+    blobs: &LayerBlobs,
+) -> Result<(Blob, WrittenLayer), RegistryError> {
+    if let Some(known) = blobs.known(layer, format) {
+        let written = known.layer;
+        return Ok((Blob::Layer(blobs.blob(layer, format), Some(known.into())), written));
     }
-    let (_, descriptor, bytes) = in_memory(target, blob, layer.size()).await?;
-    Ok(Content::Bytes(bytes, descriptor))
+    let (written, bytes) = in_memory(target, layer, format, blobs).await?;
+    blobs.remember(layer, format, &written);
+    Ok((Blob::Bytes(bytes, written.descriptor), written.layer))
 }
 
-/// Writes the blob of a layer whose tar is so large, in bytes, and small.
+/// Writes the blob of a small layer.
 async fn in_memory(
     target: &Target<'_>,
-    blob: Arc<dyn LayerBlob>,
-    size: u64,
-) -> Result<(WrittenLayer, Descriptor, Bytes), RegistryError> {
-    let capacity = usize::try_from(size).unwrap_or_default();
-    let written = tokio::task::spawn_blocking(move || {
+    layer: &NewLayer,
+    format: ManifestFormat,
+    blobs: &LayerBlobs,
+) -> Result<(WrittenBlob, Bytes), RegistryError> {
+    let capacity = usize::try_from(layer.layer().size()).unwrap_or_default();
+    let blob: Arc<dyn LayerBlob> = blobs.blob(layer, format);
+    let written = blocking(move || {
         let mut bytes = Vec::with_capacity(capacity);
-        blob.write(&mut bytes).map(|(layer, descriptor)| (layer, descriptor, Bytes::from(bytes)))
+        blob.write(&mut bytes).map(|written| (written, Bytes::from(bytes)))
     });
-    let written = match written.await {
-        Ok(written) => written,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    written.map_err(|source| RegistryError::Content { image: target.image.clone(), source })
+    written.await.map_err(|source| RegistryError::Content { image: target.image.clone(), source })
 }

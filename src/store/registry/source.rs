@@ -11,12 +11,11 @@ use super::repository::{FetchedManifest, Repository};
 use super::request::send_and_read;
 use crate::events::Step;
 use crate::image::{
-    Descriptor, Digest, ImageConfig, ImageManifest, ImageReference, Manifest, Platform, PullPolicy,
-    manifest::MAXIMUM_MANIFEST,
+    BaseImage, BlobOrigin, BlobSource, Descriptor, Digest, ImageConfig, ImageManifest, ImageReference,
+    Manifest, ManifestTree, Platform, PullPolicy, manifest::MAXIMUM_MANIFEST,
 };
 use crate::store::cache::KnownName;
 use crate::store::resolved::ResolvedImage;
-use crate::store::{BaseImage, BlobOrigin, BlobSource};
 
 /// Largest config that is read, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
@@ -32,17 +31,6 @@ pub struct ResolveOptions {
     pub offline: bool,
     /// What the name was found to mean before: a manifest or an index, which is taken whatever the name means by now.
     pub pinned: Option<Digest>,
-}
-
-/// An image or index as it is in its registry.
-#[derive(Clone)]
-pub struct RemoteImage {
-    /// Its manifest or index, by digest.
-    pub descriptor: Descriptor,
-    /// The bytes of that.
-    pub bytes: Vec<u8>,
-    /// Opens its blobs, and the manifests that an index names.
-    pub blobs: Arc<dyn BlobSource>,
 }
 
 /// A manifest, and where it was read.
@@ -137,7 +125,7 @@ impl Registries {
         &self,
         reference: &ImageReference,
         options: &ResolveOptions,
-    ) -> Result<RemoteImage, RegistryError> {
+    ) -> Result<ManifestTree, RegistryError> {
         let asked = Asked { reference, image: reference.familiar() };
         let Found { manifest, repository } = self.root(&asked, options).await?;
         let parsed = asked.parse(&manifest)?;
@@ -146,7 +134,8 @@ impl Registries {
             Manifest::Index(index) => &index.media_type,
         };
         let descriptor = Descriptor::new(media_type, manifest.digest, manifest.bytes.len() as u64);
-        Ok(RemoteImage { descriptor, bytes: manifest.bytes, blobs: self.blobs(reference, repository) })
+        let (blobs, name) = (self.blobs(reference, repository), asked.image);
+        Ok(ManifestTree { root: descriptor, blobs, name, is_raw: false })
     }
 
     fn blobs(&self, reference: &ImageReference, repository: Repository) -> Arc<dyn BlobSource> {

@@ -18,7 +18,7 @@ use super::error::RequestError;
 use super::host::{Failed, Payload};
 use super::repository::{Repository, stated_digest};
 use super::request::{Answer, Proof, send_stream};
-use super::session::Session;
+use super::speculative::Session;
 use crate::image::Digest;
 use crate::network::{MAX_REDIRECTS, RefusedRedirect, Retries, may_pass, retry_after, shown_url, target};
 

@@ -37,10 +37,9 @@ async fn a_script_runs_and_its_changes_become_an_image_with_our_config() {
             ConfigEdits { entrypoint: Some(vec!["/bin/cat".into(), "/tmp/out/file".into()]), ..edits() };
         config.apply(&edits, &diff_ids[diff_ids.len() - 1..]);
         let tag = setup.tag("committed");
-        let published = setup
-            .daemon
-            .publish_committed(&image_id, &config, std::slice::from_ref(&tag), &setup.context)
-            .await;
+        let committed = BaseImage::in_daemon(image_id.clone(), Some(image_id.clone()), config.clone());
+        let committed = Image::unchanged(committed, config.to_bytes());
+        let published = setup.daemon.publish(&committed, std::slice::from_ref(&tag), &setup.context).await;
         assert_eq!(published.expect("published").image_id, config.digest());
         container.remove().await.expect("removed");
         let found = inspect(&setup, &tag.to_string()).await;
@@ -206,11 +205,7 @@ async fn signals_reach_the_program() {
         let base = setup.resolve().await;
         let image = placed(&base, "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.1; done");
         let tag = setup.tag("signal");
-        setup
-            .daemon
-            .publish(&image, None, std::slice::from_ref(&tag), &setup.context)
-            .await
-            .expect("published");
+        setup.daemon.publish(&image, std::slice::from_ref(&tag), &setup.context).await.expect("published");
         let options = ProgramOptions { lease: setup.context.lease.clone(), ..ProgramOptions::default() };
         let program = Program::create(&setup.daemon, &tag.to_string(), options).await.expect("created");
         let handle = program.handle();
@@ -242,7 +237,7 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
         let base = setup.resolve().await;
         let image = placed(&base, "while :; do sleep 0.1; done");
         let tag = setup.tag("early");
-        let published = setup.daemon.publish(&image, None, std::slice::from_ref(&tag), &setup.context).await;
+        let published = setup.daemon.publish(&image, std::slice::from_ref(&tag), &setup.context).await;
         let image_id = published.expect("published").image_id;
         let cache = tempfile::tempdir().expect("a directory");
         let host = Some(setup.daemon.info().address.clone());

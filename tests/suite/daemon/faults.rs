@@ -1,6 +1,5 @@
 //! Daemons that fail in ways a real one is hard to bring to: a small server that does just that.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -13,9 +12,8 @@ use axum::response::{IntoResponse, Response};
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::events::Events;
 use b2i::image::layer::{Content, Entry, EntryKind, Layer, Owner, WrittenLayer};
-use b2i::image::{ConfigEdits, Digest, ImageConfig, ImagePath, ImageReference, Platform};
+use b2i::image::{BaseImage, ConfigEdits, Digest, Image, ImageConfig, ImagePath, ImageReference, Platform};
 use b2i::store::daemon::{Daemon, DaemonError, DaemonSettings, PublishContext};
-use b2i::store::{BaseImage, BaseLayers, UnfinishedImage};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -153,27 +151,22 @@ async fn serve(load: Load) -> (Daemon, Arc<Server>) {
     (Daemon::find(&settings).await.expect("it answers").expect("configured"), server)
 }
 
-fn image(size: u64, content: Arc<dyn Content>) -> UnfinishedImage {
+fn image(size: u64, content: Arc<dyn Content>) -> Image {
     let path = ImagePath::new("/opt/app").expect("valid");
     let entry = Entry { path, kind: EntryKind::File { size, content }, mode: 0o755, owner: Owner::ROOT };
     let mut config = ImageConfig::empty(&Platform::linux("amd64"));
     config.apply(&ConfigEdits::default(), &[Digest::of(BASE_LAYER)]);
-    let base = BaseImage {
-        name: "base".into(),
-        manifest_digest: None,
-        config: config.clone(),
-        layers: BaseLayers::Daemon { image_id: BASE_ID.into() },
-    };
-    let finish = move |written: &WrittenLayer| {
+    let base = BaseImage::in_daemon("base", Some(BASE_ID.into()), config.clone());
+    let make = move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&ConfigEdits::default(), &[written.diff_id]);
+        config.apply(&ConfigEdits::default(), &[written[0].diff_id]);
         config
     };
     let layer = Layer::new(vec![entry], 0).expect("consistent");
-    UnfinishedImage { base, layer, annotations: BTreeMap::new(), finish: Arc::new(finish) }
+    Image::new(base, vec![layer.into()], make)
 }
 
-async fn publish(load: Load, image: &UnfinishedImage) -> (Result<Digest, DaemonError>, Vec<String>) {
+async fn publish(load: Load, image: &Image) -> (Result<Digest, DaemonError>, Vec<String>) {
     let (daemon, server) = serve(load).await;
     let spool = tempfile::tempdir().expect("a directory");
     let context = PublishContext {
@@ -182,7 +175,7 @@ async fn publish(load: Load, image: &UnfinishedImage) -> (Result<Digest, DaemonE
         events: Events::silent(),
     };
     let tags: [ImageReference; 1] = ["app:1".parse().expect("a name")];
-    let result = daemon.publish(image, None, &tags, &context).await;
+    let result = daemon.publish(image, &tags, &context).await;
     let requests = server.seen.lock().expect("not poisoned").requests.clone();
     (result.map(|written| written.image_id), requests)
 }
@@ -191,7 +184,7 @@ fn has(requests: &[String], what: &str) -> usize {
     requests.iter().filter(|request| request.contains(what)).count()
 }
 
-fn small() -> UnfinishedImage {
+fn small() -> Image {
     image(7, Arc::new(b"program".to_vec()))
 }
 

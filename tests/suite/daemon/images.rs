@@ -1,5 +1,9 @@
 //! Images: resolving, publishing, exporting, archives.
 
+use b2i::fs::Lease;
+use b2i::store::archive::ArchiveSink;
+use b2i::store::{Content, LayerBlobs, Sink};
+
 use super::*;
 
 #[tokio::test]
@@ -15,15 +19,13 @@ async fn the_same_image_comes_out_of_both_daemons() {
         );
         let image = placed(&base, "echo \"got $APP and $@\"; cat; exit 3");
         let (one, two) = (setup.tag("one"), setup.tag("two"));
-        let published = setup.daemon.publish(&image, None, &[one.clone(), two.clone()], &setup.context).await;
+        let published = setup.daemon.publish(&image, &[one.clone(), two.clone()], &setup.context).await;
         let published = published.expect("published");
         let layers = std::fs::read_dir(setup.spool.path()).expect("readable").count();
         assert_eq!(layers, 0, "no layer of the base was exported");
         for tag in [&one, &two] {
             let found = inspect(&setup, &tag.to_string()).await;
-            assert!(
-                matches!(found.layers, BaseLayers::Daemon { image_id } if image_id == published.image_id.to_string())
-            );
+            assert!(found.image_id.as_deref() == Some(&*published.image_id.to_string()));
             assert_eq!(found.config.list("Entrypoint"), ["/bin/sh", "/opt/run"]);
         }
         let options =
@@ -32,15 +34,14 @@ async fn the_same_image_comes_out_of_both_daemons() {
         assert_eq!((code, text.as_str()), (3, "got a b and x  y $(z)\ninput"));
         // With what is known, nothing is read again: the layer's file is not there any more.
         let mut gone = image.clone();
-        gone.layer = Layer::new(vec![file("/opt/other", b"never read", 0o644)], 0).expect("consistent");
-        let again =
-            setup.daemon.publish(&gone, published.layer, &[one], &setup.context).await.expect("known");
+        let other = Layer::new(vec![file("/opt/other", b"never read", 0o644)], 0).expect("consistent");
+        gone.new = vec![NewLayer::new(other, published.layers.first().copied())];
+        let again = setup.daemon.publish(&gone, &[one], &setup.context).await.expect("known");
         assert_eq!(again, published);
         let relabelled = ConfigEdits { labels: [("new".to_owned(), "1".to_owned())].into(), ..edits() };
-        let image = on(base.layers.clone(), base.config.clone(), &base.name, gone.layer.clone(), relabelled);
+        let image = on(base.clone(), gone.new[0].clone(), relabelled);
         let third = setup.tag("three");
-        let other =
-            setup.daemon.publish(&image, published.layer, std::slice::from_ref(&third), &setup.context).await;
+        let other = setup.daemon.publish(&image, std::slice::from_ref(&third), &setup.context).await;
         assert_ne!(other.expect("only the config is new").image_id, published.image_id);
         assert_eq!(inspect(&setup, &third.to_string()).await.config.label("new"), Some("1"));
         results.push(published);
@@ -53,7 +54,7 @@ async fn the_same_image_comes_out_of_both_daemons() {
 async fn layers_come_out_as_they_are() {
     for setup in Setup::both().await {
         let base = setup.resolve().await;
-        let BaseLayers::Daemon { image_id } = &base.layers else { panic!("in the daemon") };
+        let image_id = base.image_id.as_ref().expect("in the daemon");
         let wanted = base.config.diff_ids().expect("valid");
         let files = setup.daemon.layers(image_id, &wanted, setup.spool.path()).await.expect("exported");
         assert_eq!(files.len(), wanted.len());
@@ -75,14 +76,18 @@ async fn an_archive_is_taken_by_the_daemons_own_client() {
     for mut setup in Setup::both().await {
         let base = setup.resolve().await;
         let image = placed(&base, "echo loaded");
-        let BaseLayers::Daemon { image_id } = &base.layers else { panic!("in the daemon") };
+        let image_id = base.image_id.as_ref().expect("in the daemon");
         let wanted = base.config.diff_ids().expect("valid");
         let files = setup.daemon.layers(image_id, &wanted, setup.spool.path()).await.expect("exported");
         let tag = setup.tag("archive");
         let archive = setup.spool.path().join("app.tar");
-        let out = std::fs::File::create(&archive).expect("created");
-        let written = b2i::store::archive::write_archive(&image, &files, std::slice::from_ref(&tag), out);
-        let written = written.expect("written");
+        let whole = Image { base: image.base.clone().with_files(&files), ..image };
+        let cache = tempfile::tempdir().expect("a directory");
+        let lease = Arc::new(Lease::acquire(cache.path()).expect("a lease"));
+        let sink = ArchiveSink { path: archive.clone(), lease, events: Events::silent() };
+        let content = Content::Images(std::slice::from_ref(&whole));
+        let written = sink.write(content, std::slice::from_ref(&tag), &LayerBlobs::default()).await;
+        let written = written.expect("written").images.remove(0);
         let info = setup.daemon.info();
         let loaded = client(info.flavour, &info.address)
             .arg("load")

@@ -8,7 +8,6 @@ mod containers;
 mod faults;
 mod images;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,13 +20,13 @@ use b2i::engine::docker::{DockerEngine, Program, ProgramOptions};
 use b2i::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine, TarStream};
 use b2i::events::{Event, Events, ScriptStream};
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
-use b2i::image::{ConfigEdits, Digest, ImageConfig, ImagePath, ImageReference, Platform};
+use b2i::image::{BaseImage, ConfigEdits, Digest, Image, ImagePath, ImageReference, NewLayer, Platform};
 use b2i::request::PullPolicy;
+use b2i::store::WrittenImage;
 use b2i::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, DaemonSettings, PublishContext, PullCause, ResolveOptions,
     remove_leftovers,
 };
-use b2i::store::{BaseImage, BaseLayers, UnfinishedImage, WrittenImage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
@@ -81,11 +80,7 @@ impl Setup {
         let base: ImageReference = base.parse().expect("a name");
         let setup = Self { daemon, context, spool, names: vec![base.familiar()], base };
         let image = busybox(&setup.daemon.info().platform, &setup.base.familiar());
-        setup
-            .daemon
-            .publish(&image, None, std::slice::from_ref(&setup.base), &setup.context)
-            .await
-            .expect("base");
+        setup.daemon.publish(&image, std::slice::from_ref(&setup.base), &setup.context).await.expect("base");
         setup
     }
 
@@ -169,7 +164,7 @@ fn client(flavour: DaemonFlavour, address: &str) -> std::process::Command {
 /// `owner` makes it an image of its own with a layer of its own. Under two names it would be one image, and Podman may
 /// remove an image with its last name at the very moment when another test gives it a new one; in the same way, it
 /// may remove a layer with the last image that has it just when another test loads an image with that layer.
-fn busybox(platform: &Platform, owner: &str) -> UnfinishedImage {
+fn busybox(platform: &Platform, owner: &str) -> Image {
     let path = std::env::var("B2I_TEST_BUSYBOX").unwrap_or_else(|_| "/bin/busybox".into());
     let program = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // The name of the dynamic loader stands at the beginning of an ELF file that needs one.
@@ -202,26 +197,17 @@ fn busybox(platform: &Platform, owner: &str) -> UnfinishedImage {
         history: "busybox".into(),
         ..ConfigEdits::default()
     };
-    on(BaseLayers::Scratch, ImageConfig::empty(platform), "scratch", layer, edits)
+    on(BaseImage::scratch(platform), layer, edits)
 }
 
-fn on(
-    layers: BaseLayers,
-    config: ImageConfig,
-    name: &str,
-    layer: Layer,
-    edits: ConfigEdits,
-) -> UnfinishedImage {
-    let finish = {
-        let config = config.clone();
-        move |written: &WrittenLayer| {
-            let mut config = config.clone();
-            config.apply(&edits, &[written.diff_id]);
-            config
-        }
+fn on(base: BaseImage, layer: impl Into<NewLayer>, edits: ConfigEdits) -> Image {
+    let config = base.config.clone();
+    let make = move |written: &[WrittenLayer]| {
+        let mut config = config.clone();
+        config.apply(&edits, &[written[0].diff_id]);
+        config
     };
-    let base = BaseImage { name: name.into(), manifest_digest: None, config, layers };
-    UnfinishedImage { base, layer, annotations: BTreeMap::new(), finish: Arc::new(finish) }
+    Image::new(base, vec![layer.into()], make)
 }
 
 fn edits() -> ConfigEdits {
@@ -236,9 +222,9 @@ fn edits() -> ConfigEdits {
     }
 }
 
-fn placed(base: &BaseImage, script: &str) -> UnfinishedImage {
+fn placed(base: &BaseImage, script: &str) -> Image {
     let layer = Layer::new(vec![file("/opt/run", script.as_bytes(), 0o755)], 0).expect("consistent");
-    on(base.layers.clone(), base.config.clone(), &base.name, layer, edits())
+    on(base.clone(), layer, edits())
 }
 
 /// What scripts printed, in order.

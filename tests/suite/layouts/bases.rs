@@ -41,7 +41,7 @@ fn what_docker_and_podman_save_is_read_in_place() {
         let source = format!("{}:1", place.at("oci", "layout"));
         let copied = place.at("dir", "copied");
         run("skopeo", &["copy", "--quiet", &source, &copied]);
-        assert_eq!(written.image.layer.map(|layer| layer.size), Some(image.layer.size()));
+        assert_eq!(written.layers.first().map(|layer| layer.size), Some(image.new[0].layer().size()));
     }
     let layout = saved("oci-archive");
     let reference: LayoutReference = layout.parse().expect("a path");

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use b2i::fs::{AtomicFile, Lease};
+use b2i::events::Events;
+use b2i::fs::Lease;
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
-use b2i::image::{ConfigEdits, ImageConfig, ImagePath, ImageReference, Platform};
-use b2i::store::layout::{
-    Layout, LayoutOptions, LayoutReference, WrittenLayout, write_layout, write_layout_archive,
+use b2i::image::{
+    BaseImage, ConfigEdits, Descriptor, Image, ImageConfig, ImagePath, ImageReference, LayerSource, Platform,
 };
-use b2i::store::{BaseImage, BaseLayers, UnfinishedImage};
+use b2i::store::layout::{Layout, LayoutReference, LayoutSink};
+use b2i::store::{Content, LayerBlobs, Sink, WrittenImage};
 
 use crate::environment::{Daemon, TestEnvironment};
 
@@ -27,13 +28,13 @@ const GREETING: &str = "hello from a layout";
 /// A directory for one test, and a lease for what it writes.
 struct Place {
     directory: tempfile::TempDir,
-    lease: Lease,
+    lease: Arc<Lease>,
 }
 
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let lease = Lease::acquire(&directory.path().join("cache")).expect("a lease");
+        let lease = Arc::new(Lease::acquire(&directory.path().join("cache")).expect("a lease"));
         Self { directory, lease }
     }
 
@@ -53,17 +54,18 @@ impl Place {
         path
     }
 
-    fn write(&self, image: &UnfinishedImage, tags: &[&str], name: &str) -> WrittenLayout {
-        let options = options(tags);
-        waiting(|| write_layout(image, &[], &options, &self.path(name), &self.lease)).expect("written")
+    fn write(&self, image: &Image, tags: &[&str], name: &str) -> WrittenImage {
+        self.write_to(image, tags, name, false)
     }
 
-    fn archive(&self, image: &UnfinishedImage, tags: &[&str], name: &str) -> WrittenLayout {
-        let options = options(tags);
-        let mut out = AtomicFile::create(&self.path(name), None, &self.lease).expect("created");
-        let written = waiting(|| write_layout_archive(image, &[], &options, &mut out)).expect("written");
-        out.commit().expect("committed");
-        written
+    fn archive(&self, image: &Image, tags: &[&str], name: &str) -> WrittenImage {
+        self.write_to(image, tags, name, true)
+    }
+
+    fn write_to(&self, image: &Image, tags: &[&str], name: &str, is_archive: bool) -> WrittenImage {
+        let (path, lease, events) = (self.path(name), self.lease.clone(), Events::silent());
+        let sink = LayoutSink { path, is_archive, lease, events };
+        written(&sink, image, tags)
     }
 
     /// A base that skopeo made of `b2i-test/musl:1`: a layout with its layers compressed as asked.
@@ -80,16 +82,21 @@ impl Place {
     }
 }
 
-/// Runs work that waits for blobs beside a runtime that reads them.
-fn waiting<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let _guard = runtime.enter();
-    work()
+/// Writes one image to a sink.
+fn written<S: Sink>(sink: &S, image: &Image, tags: &[&str]) -> WrittenImage
+where
+    S::Error: std::fmt::Debug,
+{
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let content = Content::Images(std::slice::from_ref(image));
+    let (names, blobs) = (references(tags), LayerBlobs::default());
+    let written = runtime.block_on(sink.write(content, &names, &blobs)).expect("written");
+    written.images.into_iter().next().expect("one image")
 }
 
-fn options(tags: &[&str]) -> LayoutOptions {
-    LayoutOptions { tags: references(tags), ..LayoutOptions::default() }
+/// The manifest in a layout.
+fn manifest(written: &WrittenImage) -> &Descriptor {
+    written.manifest.as_ref().expect("a layout keeps manifests")
 }
 
 fn references(tags: &[&str]) -> Vec<ImageReference> {
@@ -103,12 +110,12 @@ fn resolve(path: &Path, tag: &str) -> BaseImage {
 }
 
 /// An image that prints [`GREETING`] and its arguments.
-fn image_on(base: BaseImage) -> UnfinishedImage {
+fn image_on(base: BaseImage) -> Image {
     image_of(base, "anybody")
 }
 
 /// The same with a layer that is `owner`'s alone, for daemons, in which others remove theirs.
-fn image_of(base: BaseImage, owner: &str) -> UnfinishedImage {
+fn image_of(base: BaseImage, owner: &str) -> Image {
     let entry = |path: &str, bytes: Vec<u8>, mode| {
         let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes) };
         let path = ImagePath::new(path).expect("a path");
@@ -128,14 +135,14 @@ fn image_of(base: BaseImage, owner: &str) -> UnfinishedImage {
         ..ConfigEdits::default()
     };
     let config = base.config.clone();
-    let finish = move |written: &WrittenLayer| -> ImageConfig {
+    let make = move |written: &[WrittenLayer]| -> ImageConfig {
         let mut config = config.clone();
-        config.apply(&edits, &[written.diff_id]);
+        config.apply(&edits, &[written[0].diff_id]);
         config
     };
     let annotations = BTreeMap::from([("org.example.note".to_owned(), "kept".to_owned())]);
     let layer = Layer::new(entries, 315_532_800).expect("consistent");
-    UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+    Image { annotations, ..Image::new(base, vec![layer.into()], make) }
 }
 
 /// Runs a tool and gives what it printed.
@@ -165,5 +172,5 @@ fn greets(daemon: &Daemon, image: &str) {
 }
 
 fn is_described(base: &BaseImage) -> bool {
-    matches!(base.layers, BaseLayers::Described(_))
+    base.layers.iter().all(|layer| matches!(layer, LayerSource::Blob(..)))
 }

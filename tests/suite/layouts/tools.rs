@@ -15,10 +15,10 @@ fn skopeo_reads_layouts_and_archives_by_each_of_their_names() {
         for tag in ["1", "2"] {
             let source = format!("{}:{tag}", place.at(transport, name));
             let raw = run("skopeo", &["inspect", "--raw", &source]);
-            assert_eq!(Digest::of(raw.as_bytes()), written.manifest.digest, "{source}");
+            assert_eq!(Digest::of(raw.as_bytes()), manifest(&written).digest, "{source}");
             assert_eq!(json(&raw)["annotations"]["org.example.note"], "kept");
             let config = run("skopeo", &["inspect", "--config", "--raw", &source]);
-            assert_eq!(Digest::of(config.as_bytes()), written.image.image_id, "{source}");
+            assert_eq!(Digest::of(config.as_bytes()), written.image_id, "{source}");
         }
         // Copying reads and verifies every blob.
         let copied = place.at("dir", &format!("copy-of-{transport}"));
@@ -61,7 +61,7 @@ fn b2i_adds_to_a_layout_of_skopeo_and_skopeo_to_one_of_b2i() {
     let base = place.at("oci", "base-gzip");
     let written = place.write(&image, &["app:1"], "base-gzip");
     run("skopeo", &["copy", "--quiet", &format!("{base}:base"), &format!("{base}:again")]);
-    for (tag, digest) in [("1", Some(written.manifest.digest)), ("base", None), ("again", None)] {
+    for (tag, digest) in [("1", Some(manifest(&written).digest)), ("base", None), ("again", None)] {
         let raw = run("skopeo", &["inspect", "--raw", &format!("{base}:{tag}")]);
         assert!(digest.is_none_or(|digest| digest == Digest::of(raw.as_bytes())), "{tag}");
     }
@@ -71,6 +71,6 @@ fn b2i_adds_to_a_layout_of_skopeo_and_skopeo_to_one_of_b2i() {
     place.write(&image, &["app:1"], "base-gzip");
     assert_eq!(
         Digest::of(run("skopeo", &["inspect", "--raw", &replaced]).as_bytes()),
-        written.manifest.digest
+        manifest(&written).digest
     );
 }

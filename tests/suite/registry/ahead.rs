@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::image::layer::{Layer, WrittenLayer};
-use b2i::image::{Descriptor, ManifestFormat};
-use b2i::store::registry::{PublishOptions, RegistryError, RegistrySettings};
-use b2i::store::{EncodeLayer, LayerBlob, UncompressedLayer};
+use b2i::image::ManifestFormat;
+use b2i::image::compression::WrittenBlob;
+use b2i::store::registry::{RegistryError, RegistrySettings};
+use b2i::store::{LayerBlob, LayerBlobs};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
 use super::push::{large, tag};
-use super::{layer, noise, registries, settings, whole};
+use super::{blob, layer, noise, plain, publish, registries, settings, whole};
 
 /// How many readings of the layer were started and ended.
 #[derive(Default)]
@@ -44,7 +44,7 @@ struct Watched {
 }
 
 impl LayerBlob for Watched {
-    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<WrittenBlob> {
         let first = self.seen.started.fetch_add(1, Ordering::SeqCst) == 0;
         if first && self.endless {
             loop {
@@ -65,12 +65,9 @@ impl LayerBlob for Watched {
     }
 }
 
-fn watched(seen: &Arc<Readings>, endless: bool) -> PublishOptions {
-    let (seen, plain) = (seen.clone(), UncompressedLayer::encode());
-    let encode: EncodeLayer = Arc::new(move |layer: &Layer, format: ManifestFormat| {
-        Arc::new(Watched { layer: plain(layer, format), seen: seen.clone(), endless })
-    });
-    PublishOptions { encode, ..PublishOptions::default() }
+fn watched(seen: &Arc<Readings>, endless: bool) -> LayerBlobs {
+    let seen = seen.clone();
+    plain().wrapped(move |_, layer| Arc::new(Watched { layer, seen: seen.clone(), endless }))
 }
 
 /// A registry that begins the first upload of a push when this is so.
@@ -93,10 +90,10 @@ async fn a_registry_that_takes_its_time_gets_the_layer_in_one_request() {
     let seen = Arc::new(Readings::default());
     let registry = begins_when(&seen, |seen| wait_for(&seen.ended, 1));
     let tags = [tag(&registry, "app")];
-    let published = registries(at_once()).publish(&large(), &tags, &watched(&seen, false)).await;
+    let published = publish(&registries(at_once()), &large(), &tags, &watched(&seen, false)).await;
     let published = published.expect("published");
     registry.assert_sound();
-    assert!(registry.has_blob("app", &published.blob.digest));
+    assert!(registry.has_blob("app", &blob(&published).digest));
     let counts = [Kind::Begin, Kind::Patch, Kind::Put].map(|kind| registry.count(kind));
     assert_eq!(counts, [2, 0, 2], "{:?}", registry.kinds());
     assert_eq!(seen.ended.load(Ordering::SeqCst), 2, "read to know it and read to send it");
@@ -107,7 +104,7 @@ async fn what_is_not_read_when_the_registry_answers_is_read_by_the_upload_alone(
     let seen = Arc::new(Readings::default());
     let registry = begins_when(&seen, |seen| wait_for(&seen.started, 1));
     let tags = [tag(&registry, "app")];
-    registries(at_once()).publish(&large(), &tags, &watched(&seen, true)).await.expect("published");
+    publish(&registries(at_once()), &large(), &tags, &watched(&seen, true)).await.expect("published");
     registry.assert_sound();
     let counts = [Kind::Begin, Kind::Patch, Kind::Put].map(|kind| registry.count(kind));
     assert_eq!(counts, [2, 1, 2], "{:?}", registry.kinds());
@@ -131,7 +128,7 @@ fn takes_the_layer_late(second: Fault) -> FakeRegistry {
 async fn the_upload_of_the_config_is_begun_while_the_layer_is_sent() {
     let registry = takes_the_layer_late(Fault::None);
     let tags = [tag(&registry, "app")];
-    registries(settings()).publish(&large(), &tags, &PublishOptions::default()).await.expect("published");
+    publish(&registries(settings()), &large(), &tags, &plain()).await.expect("published");
     registry.assert_sound();
     assert_eq!(registry.count(Kind::Patch), 1, "{:?}", registry.kinds());
 }
@@ -140,7 +137,7 @@ async fn the_upload_of_the_config_is_begun_while_the_layer_is_sent() {
 async fn a_registry_that_begins_one_upload_at_a_time_is_asked_again() {
     let registry = takes_the_layer_late(Fault::Answer(403, Vec::new(), ""));
     let tags = [tag(&registry, "app")];
-    registries(settings()).publish(&large(), &tags, &PublishOptions::default()).await.expect("published");
+    publish(&registries(settings()), &large(), &tags, &plain()).await.expect("published");
     registry.assert_sound();
     assert_eq!(registry.count(Kind::Begin), 3, "{:?}", registry.kinds());
 }
@@ -149,7 +146,7 @@ async fn a_registry_that_begins_one_upload_at_a_time_is_asked_again() {
 struct Changing(Vec<Arc<dyn LayerBlob>>, AtomicU32);
 
 impl LayerBlob for Changing {
-    fn write(&self, out: &mut dyn Write) -> io::Result<(WrittenLayer, Descriptor)> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<WrittenBlob> {
         let nth = self.1.fetch_add(1, Ordering::SeqCst) as usize;
         self.0[nth.min(self.0.len() - 1)].write(out)
     }
@@ -157,19 +154,21 @@ impl LayerBlob for Changing {
 
 #[tokio::test]
 async fn what_changes_between_reading_and_sending_is_an_error_of_the_input() {
-    let (seen, plain) = (Arc::new(Readings::default()), UncompressedLayer::encode());
-    let encode: EncodeLayer = Arc::new({
+    let seen = Arc::new(Readings::default());
+    let blobs = plain().wrapped({
         let seen = seen.clone();
-        move |_: &Layer, format: ManifestFormat| {
-            let versions = [3, 4].map(|seed| plain(&layer("/large", noise(seed, 6 << 20), 0o644), format));
-            let layer = Arc::new(Changing(versions.to_vec(), AtomicU32::new(0)));
+        move |_, _| {
+            let version = |seed| {
+                let layer = layer("/large", noise(seed, 6 << 20), 0o644).into();
+                plain().blob(&layer, ManifestFormat::Oci)
+            };
+            let layer = Arc::new(Changing([3, 4].map(version).to_vec(), AtomicU32::new(0)));
             Arc::new(Watched { layer, seen: seen.clone(), endless: false })
         }
     });
-    let options = PublishOptions { encode, ..PublishOptions::default() };
     let registry = begins_when(&seen, |seen| wait_for(&seen.ended, 1));
     let tags = [tag(&registry, "app")];
-    let error = registries(at_once()).publish(&large(), &tags, &options).await.expect_err("it changed");
+    let error = publish(&registries(at_once()), &large(), &tags, &blobs).await.expect_err("it changed");
     assert!(matches!(&error, RegistryError::Content { .. }), "{}", whole(&error));
     assert_eq!(error.kind(), FailureKind::Input);
     assert_eq!(registry.manifest("app", "1"), None);

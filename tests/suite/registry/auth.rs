@@ -4,15 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::image::ImageReference;
-use b2i::store::UnfinishedImage;
-use b2i::store::registry::{
-    PublishOptions, Published, Registries, RegistryError, RegistrySettings, ResolveOptions,
-};
+use b2i::image::{Image, ImageReference};
+use b2i::store::WrittenImage;
+use b2i::store::registry::{Registries, RegistryError, RegistrySettings, ResolveOptions};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind};
 use super::{
-    layer, noise, on, reference, registries, scratch, settings, whole, with_credentials, with_password,
+    layer, manifest, noise, on, plain, reference, registries, scratch, settings, whole, with_credentials,
+    with_password,
 };
 
 const PASSWORD: &str = "user:secret";
@@ -25,12 +24,12 @@ fn tag(registry: &FakeRegistry, repository: &str) -> ImageReference {
     reference(&format!("{}/{repository}:1", registry.name()))
 }
 
-fn image() -> UnfinishedImage {
+fn image() -> Image {
     on(scratch(), layer("/new", noise(9, 6 << 20), 0o755))
 }
 
-async fn publish(registries: &Registries, tag: ImageReference) -> Result<Published, RegistryError> {
-    registries.publish(&image(), &[tag], &PublishOptions::default()).await
+async fn publish(registries: &Registries, tag: ImageReference) -> Result<WrittenImage, RegistryError> {
+    super::publish(registries, &image(), &[tag], &plain()).await
 }
 
 async fn resolve(registries: &Registries, tag: &ImageReference) -> Result<(), RegistryError> {
@@ -100,7 +99,7 @@ async fn a_mount_asks_for_both_repositories_and_does_without() {
         let base = registries.resolve(&tag(&registry, "base"), &ResolveOptions::default()).await;
         let image = on(base.expect("resolved"), layer("/app", noise(10, 1000), 0o755));
         let tags = [tag(&registry, "app")];
-        registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+        super::publish(&registries, &image, &tags, &plain()).await.expect("published");
         registry.assert_sound();
         assert_eq!(registry.count(Kind::Mount), mounts, "{closed:?}");
     }
@@ -166,7 +165,7 @@ async fn credentials_stay_behind_on_a_redirect() {
     let published = publish(&registries, tag(&registry, "base")).await.expect("published");
     let error = resolve(&registries, &tag(&registry, "base")).await.expect_err("the storage lacks it");
     assert!(whole(&error).contains("404"), "{}", whole(&error));
-    assert!(published.image_id != published.manifest.digest);
+    assert!(published.image_id != manifest(&published).digest);
     let log = storage.log();
     assert!(!log.is_empty() && log.iter().all(|seen| seen.authorization.is_none()), "{log:?}");
 }
@@ -253,7 +252,7 @@ async fn a_real_registry_behind_a_password_is_written_to_and_read() {
     let with = with_password(&registry.address, PASSWORD, directory.path());
     let published = publish(&registries(with.clone()), tag.clone()).await.expect("published");
     let read = registries(with).resolve(&tag, &ResolveOptions::default()).await.expect("resolved");
-    assert_eq!(read.manifest_digest, Some(published.manifest.digest));
+    assert_eq!(read.manifest_digest, Some(manifest(&published).digest));
     for settings in [settings(), with_password(&registry.address, "user:wrong", directory.path())] {
         let settings: RegistrySettings = settings;
         let error = publish(&registries(settings), tag.clone()).await.expect_err("refused");

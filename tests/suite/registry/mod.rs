@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use b2i::events::Events;
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
-use b2i::image::{ConfigEdits, ImageConfig, ImagePath, ImageReference, Platform};
+use b2i::image::{BaseImage, ConfigEdits, Descriptor, Image, ImagePath, ImageReference, NewLayer, Platform};
 use b2i::network::NetworkOptions;
-use b2i::store::registry::{Registries, RegistrySettings};
-use b2i::store::{BaseImage, BaseLayers, UnfinishedImage};
+use b2i::store::registry::{Registries, RegistryError, RegistrySettings};
+use b2i::store::{LayerBlobs, WrittenImage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -70,27 +70,48 @@ pub(crate) fn layer(path: &str, bytes: Vec<u8>, mode: u32) -> Layer {
 }
 
 /// `layer` on `base`, and nothing else.
-pub(crate) fn on(base: BaseImage, layer: Layer) -> UnfinishedImage {
+pub(crate) fn on(base: BaseImage, layer: impl Into<NewLayer>) -> Image {
     let below = base.config.clone();
-    let finish = move |written: &WrittenLayer| {
+    let make = move |written: &[WrittenLayer]| {
         let mut config = below.clone();
         let edits =
             ConfigEdits { created: CREATED.into(), history: "b2i test".into(), ..ConfigEdits::default() };
-        config.apply(&edits, &[written.diff_id]);
+        config.apply(&edits, &[written[0].diff_id]);
         config
     };
     let annotations = BTreeMap::from([("org.example.test".to_owned(), "yes".to_owned())]);
-    UnfinishedImage { base, layer, annotations, finish: Arc::new(finish) }
+    Image { annotations, ..Image::new(base, vec![layer.into()], make) }
 }
 
 /// Nothing, to build on.
 pub(crate) fn scratch() -> BaseImage {
-    BaseImage {
-        name: "scratch".into(),
-        manifest_digest: None,
-        config: ImageConfig::empty(&Platform::host()),
-        layers: BaseLayers::Scratch,
-    }
+    BaseImage::scratch(&Platform::host())
+}
+
+/// Makes plain blobs, of which nothing is known yet.
+pub(crate) fn plain() -> LayerBlobs {
+    LayerBlobs::new("none".parse().expect("valid"))
+}
+
+/// Publishes one image.
+pub(crate) async fn publish(
+    registries: &Registries,
+    image: &Image,
+    tags: &[ImageReference],
+    blobs: &LayerBlobs,
+) -> Result<WrittenImage, RegistryError> {
+    let written = registries.publish(std::slice::from_ref(image), tags, blobs).await?;
+    Ok(written.images.into_iter().next().expect("one image"))
+}
+
+/// The manifest of an image that was published.
+pub(crate) fn manifest(written: &WrittenImage) -> &Descriptor {
+    written.manifest.as_ref().expect("a registry keeps manifests")
+}
+
+/// The blob of its new layer.
+pub(crate) fn blob(written: &WrittenImage) -> &Descriptor {
+    written.blobs.last().expect("it has layers")
 }
 
 /// Settings with a credentials file in `directory` that has `password` (`user:password`) for `registry`.

@@ -3,15 +3,16 @@
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::events::Events;
 use b2i::fs::CacheDirectory;
-use b2i::image::{Descriptor, Digest, ImageReference, LayerCompression, ManifestFormat, Platform};
+use b2i::image::{
+    Descriptor, Digest, ImageReference, LayerCompression, LayerSource, ManifestFormat, Platform,
+};
 use b2i::request::PullPolicy;
 use b2i::store::cache::ImageCache;
-use b2i::store::registry::{HostSettings, PublishOptions, Registries, RegistryError, ResolveOptions};
-use b2i::store::{BaseLayers, DescribedLayers};
+use b2i::store::registry::{HostSettings, Registries, RegistryError, ResolveOptions};
 use futures_util::TryStreamExt;
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
-use super::{layer, noise, on, reference, registries, scratch, settings, whole};
+use super::{layer, noise, on, plain, reference, registries, scratch, settings, whole};
 
 const SIZE: usize = 5 << 20;
 
@@ -27,20 +28,25 @@ async fn filled(hook: impl Fn(&Seen) -> Fault + Send + Sync + 'static) -> FakeRe
     });
     let image = on(scratch(), layer("/base", noise(11, SIZE), 0o644));
     let registries = registries(settings());
-    registries.publish(&image, &[tag(&registry)], &PublishOptions::default()).await.expect("published");
+    super::publish(&registries, &image, &[tag(&registry)], &plain()).await.expect("published");
     registry.forget_log();
     registry
 }
 
-async fn layers(registry: &FakeRegistry) -> Result<DescribedLayers, RegistryError> {
-    let base = registries(settings()).resolve(&tag(registry), &ResolveOptions::default()).await?;
-    let BaseLayers::Described(layers) = base.layers else { panic!("described") };
-    Ok(layers)
+/// The one layer of the base.
+async fn layer_of_base(registries: &Registries, name: &ImageReference) -> Result<LayerSource, RegistryError> {
+    let base = registries.resolve(name, &ResolveOptions::default()).await?;
+    Ok(base.layers.into_iter().next().expect("it has a layer"))
+}
+
+async fn layers(registry: &FakeRegistry) -> Result<LayerSource, RegistryError> {
+    layer_of_base(&registries(settings()), &tag(registry)).await
 }
 
 /// Reads the one layer.
-async fn read(layers: &DescribedLayers) -> Result<Vec<u8>, String> {
-    let stream = layers.blobs.open(&layers.descriptors[0]).await.map_err(|error| whole(&error))?;
+async fn read(layer: &LayerSource) -> Result<Vec<u8>, String> {
+    let LayerSource::Blob(blob, source) = layer else { panic!("described, not {layer:?}") };
+    let stream = source.open(blob).await.map_err(|error| whole(&error))?;
     let pieces: Vec<_> = stream.try_collect().await.map_err(|error| error.to_string())?;
     Ok(pieces.concat())
 }
@@ -58,7 +64,8 @@ async fn a_layer_is_read_on_where_it_was_cut() {
     .await;
     let layers = layers(&registry).await.expect("resolved");
     let bytes = read(&layers).await.expect("read");
-    assert_eq!(Digest::of(&bytes), layers.descriptors[0].digest);
+    let LayerSource::Blob(blob, _) = &layers else { unreachable!() };
+    assert_eq!(Digest::of(&bytes), blob.digest);
     assert_eq!(registry.count(Kind::GetBlob), 6);
 }
 
@@ -173,11 +180,11 @@ async fn mirrors_are_asked_first_and_the_registry_when_they_have_nothing() {
     // Filled, it is enough.
     let root = registries.open(&name, &ResolveOptions::default()).await.expect("opened");
     let there = reference(&format!("{}/cache/base:1", mirror.name()));
-    registries.copy(&root.descriptor, &root.blobs, &[there]).await.expect("copied");
+    registries.copy(&root, &[there]).await.expect("copied");
     registry.forget_log();
-    let base = registries.resolve(&name, &ResolveOptions::default()).await.expect("resolved");
-    let BaseLayers::Described(layers) = base.layers else { panic!("described") };
+    let layers = layer_of_base(&registries, &name).await.expect("resolved");
     assert!(read(&layers).await.is_ok());
     assert_eq!(registry.log().len(), 0);
-    assert_eq!(layers.blobs.origin().expect("known").registry, registry.name());
+    let LayerSource::Blob(_, source) = &layers else { unreachable!() };
+    assert_eq!(source.origin().expect("known").registry, registry.name());
 }

@@ -5,20 +5,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::image::compression::{Compression, all_cores};
-use b2i::image::layer::WrittenLayer;
-use b2i::image::{Descriptor, ImageReference, Platform};
+use b2i::image::compression::WrittenBlob;
+use b2i::image::{BaseImage, Descriptor, Image, ImageReference, LayerSource, ManifestFormat, Platform};
 use b2i::store::builtin::static_base;
-use b2i::store::registry::{PublishOptions, Published, RegistryError, RegistrySettings, ResolveOptions};
-use b2i::store::{BaseImage, CompressedLayer, EncodeLayer, LayerBlob, UnfinishedImage};
+use b2i::store::registry::{RegistryError, RegistrySettings, ResolveOptions};
+use b2i::store::{LayerBlob, LayerBlobs, WrittenImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
-use super::{layer, noise, on, reference, registries, scratch, settings, whole};
+use super::{blob, layer, manifest, noise, on, plain, reference, registries, scratch, settings, whole};
 
 /// Larger than what is made in memory first.
 const LARGE: usize = 6 << 20;
 
-pub(super) fn large() -> UnfinishedImage {
+pub(super) fn large() -> Image {
     on(scratch(), layer("/large", noise(3, LARGE), 0o644))
 }
 
@@ -28,12 +27,12 @@ pub(super) fn tag(registry: &FakeRegistry, repository: &str) -> ImageReference {
 
 async fn publish(
     registry: &FakeRegistry,
-    image: &UnfinishedImage,
+    image: &Image,
     repository: &str,
     settings: RegistrySettings,
-) -> Result<Published, RegistryError> {
+) -> Result<WrittenImage, RegistryError> {
     let tags = [tag(registry, repository)];
-    registries(settings).publish(image, &tags, &PublishOptions::default()).await
+    super::publish(&registries(settings), image, &tags, &plain()).await
 }
 
 /// A base with one layer, as somebody else has published it.
@@ -60,7 +59,8 @@ async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
         registries.resolve(&tag(&registry, "base"), &ResolveOptions::default()).await.expect("resolved");
     let image = on(base, layer("/new", noise(5, 1 << 20), 0o755));
     let tags = [tag(&registry, "app")];
-    let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+    let blobs = plain();
+    let published = super::publish(&registries, &image, &tags, &blobs).await.expect("published");
     let kinds = registry.kinds();
     assert_eq!(kinds.len(), 9, "{kinds:?}");
     assert_eq!(kinds[..2], [Kind::GetManifest, Kind::GetBlob], "{kinds:?}");
@@ -68,11 +68,7 @@ async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
     registry.assert_sound();
 
     registry.forget_log();
-    let options = PublishOptions {
-        known: Some((published.layer, published.blob.clone())),
-        ..PublishOptions::default()
-    };
-    assert_eq!(registries.publish(&image, &tags, &options).await.expect("published"), published);
+    assert_eq!(super::publish(&registries, &image, &tags, &blobs).await.expect("published"), published);
     assert_eq!(registry.kinds(), [Kind::HeadManifest]);
 }
 
@@ -82,7 +78,7 @@ async fn base_layers_go_from_registry_to_registry() {
     let image = on(base(&from).await, layer("/new", noise(6, 1000), 0o755));
     let published = publish(&to, &image, "app", settings()).await.expect("published");
     to.assert_sound();
-    assert!(to.manifest("app", &published.manifest.digest.to_string()).is_some());
+    assert!(to.manifest("app", &manifest(&published).digest.to_string()).is_some());
     assert_eq!(from.count(Kind::GetBlob), 2, "config and layer, each once");
     // Again, with another layer: the base is there already.
     from.forget_log();
@@ -113,7 +109,7 @@ async fn a_push_survives_what_may_pass() {
             let published = result.unwrap_or_else(|error| panic!("{kind:?} {fault:?}: {}", whole(&error)));
             registry.assert_sound();
             assert!(registry.manifest("app", "1").is_some(), "{kind:?} {fault:?}");
-            assert!(registry.has_blob("app", &published.blob.digest));
+            assert!(registry.has_blob("app", &blob(&published).digest));
         }
     }
 }
@@ -276,13 +272,13 @@ async fn content_that_changes_is_an_error_of_the_input() {
     let registry = FakeRegistry::open();
     let tags = [tag(&registry, "app")];
     let registries = registries(settings());
-    let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+    let blobs = plain();
+    let published = super::publish(&registries, &image, &tags, &blobs).await.expect("published");
     let other = on(scratch(), layer("/large", noise(8, LARGE), 0o644));
-    let known = Some((published.layer, published.blob));
-    let options = PublishOptions { known, ..PublishOptions::default() };
+    other.new[0].remember(published.layers[0]);
     let elsewhere = FakeRegistry::open();
     let tags = [tag(&elsewhere, "app")];
-    let error = registries.publish(&other, &tags, &options).await.expect_err("it changed");
+    let error = super::publish(&registries, &other, &tags, &blobs).await.expect_err("it changed");
     assert_eq!(elsewhere.manifest("app", "1"), None);
     assert!(matches!(&error, RegistryError::Content { .. }), "{}", whole(&error));
     assert_eq!(error.kind(), FailureKind::Input);
@@ -292,7 +288,7 @@ async fn content_that_changes_is_an_error_of_the_input() {
 struct Counted(Arc<dyn LayerBlob>, Arc<AtomicU32>);
 
 impl LayerBlob for Counted {
-    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<(WrittenLayer, Descriptor)> {
+    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<WrittenBlob> {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.write(out)
     }
@@ -302,33 +298,36 @@ impl LayerBlob for Counted {
 async fn the_built_in_base_is_compressed_once_and_then_never_again() {
     let registry = FakeRegistry::open();
     let count = Arc::new(AtomicU32::new(0));
-    let compress = CompressedLayer::encode(Compression::Auto, all_cores());
-    let encode: EncodeLayer = Arc::new({
+    let blobs = LayerBlobs::default().wrapped({
         let count = count.clone();
-        move |layer, format| match layer.entries().iter().any(|entry| entry.path.as_str() == "/etc/passwd") {
-            true => Arc::new(Counted(compress(layer, format), count.clone())),
-            false => compress(layer, format),
+        move |layer, blob| match layer.entries().iter().any(|entry| entry.path.as_str() == "/etc/passwd") {
+            true => Arc::new(Counted(blob, count.clone())),
+            false => blob,
         }
     });
-    let mut options = PublishOptions { encode, ..PublishOptions::default() };
     let image = |number| on(static_base(&Platform::host()), layer("/new", noise(number, 9000), 0o755));
-    let push = async |number, options: &PublishOptions| {
+    let push = async |number, blobs: &LayerBlobs| {
         let tags = [tag(&registry, "app")];
-        registries(settings()).publish(&image(number), &tags, options).await.expect("published")
+        super::publish(&registries(settings()), &image(number), &tags, blobs).await.expect("published")
     };
-    let first = push(1, &options).await;
+    let first = push(1, &blobs).await;
     assert_eq!(count.swap(0, Ordering::Relaxed), 1, "also where it has to be uploaded");
-    options.known_base = first.base.clone();
-    let second = push(2, &options).await;
-    assert_eq!((count.load(Ordering::Relaxed), &second.base), (0, &first.base), "it is known, and there");
+    let second = push(2, &blobs).await;
+    assert_eq!(second.blobs[0], first.blobs[0]);
+    assert_eq!(count.load(Ordering::Relaxed), 0, "it is known, and there");
     registry.assert_sound();
     // Known, and not there: it is sent. Known wrongly: nothing is published.
     let other = FakeRegistry::open();
     let tags = [tag(&other, "app")];
-    registries(settings()).publish(&image(3), &tags, &options).await.expect("published");
+    super::publish(&registries(settings()), &image(3), &tags, &blobs).await.expect("published");
     other.assert_sound();
-    options.known_base = Some(Descriptor::of("application/vnd.oci.image.layer.v1.tar+gzip", b"another"));
+    let base = static_base(&Platform::host());
+    let [LayerSource::New(built_in)] = &base.layers[..] else { panic!("built in") };
+    let descriptor = Descriptor::of("application/vnd.oci.image.layer.v1.tar+gzip", b"another");
+    let wrong = WrittenBlob { layer: built_in.written().expect("known"), descriptor };
+    blobs.remember(built_in, ManifestFormat::Oci, &wrong);
     let tags = [tag(&other, "wrong")];
-    registries(settings()).publish(&image(4), &tags, &options).await.expect_err("the digest is another");
+    let result = super::publish(&registries(settings()), &image(4), &tags, &blobs).await;
+    result.expect_err("the digest is another");
     other.assert_sound();
 }

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use b2i::image::{Digest, Platform};
-use b2i::store::UnfinishedImage;
-use b2i::store::registry::{IndexImage, PublishOptions, Registries, RegistrySettings, ResolveOptions};
+use b2i::image::{Digest, Image, Platform};
+use b2i::store::registry::{Registries, RegistrySettings, ResolveOptions};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
-use super::{layer, noise, on, reference, registries, scratch, whole, with_password};
+use super::{layer, noise, on, plain, publish, reference, registries, scratch, whole, with_password};
 use crate::soak::Soak;
 
 const PASSWORD: &str = "user:secret";
@@ -133,7 +132,7 @@ async fn a_push_is_complete_or_fails_and_nothing_is_broken() {
     let below = on(scratch(), layer("/base", noise(20, 2 << 20), 0o644));
     let base_name = reference(&format!("{}/base:1", base.name()));
     let tags = std::slice::from_ref(&base_name);
-    registries(quiet()).publish(&below, tags, &PublishOptions::default()).await.expect("published");
+    publish(&registries(quiet()), &below, tags, &plain()).await.expect("published");
     for seed in soak.seeds() {
         base.forget_log();
         // Half of the bases come as they should.
@@ -191,15 +190,11 @@ impl Run {
             }
         };
         let size = if self.seed % 4 < 2 { 5 << 20 } else { 1 << 10 };
-        let image: UnfinishedImage = on(resolved, layer("/new", noise(self.seed, size), 0o755));
+        let image = on(resolved, layer("/new", noise(self.seed, size), 0o755));
         let tags = [reference(&format!("{}/app:1", self.registry.name()))];
-        let options = PublishOptions::default();
-        let result = if self.seed % 8 >= 6 {
-            let index = self.registries.publish_index(&self.images(&image), &tags, &BTreeMap::new()).await;
-            index.map(|written| written.index.digest)
-        } else {
-            self.registries.publish(&image, &tags, &options).await.map(|published| published.manifest.digest)
-        };
+        let images = if self.seed % 8 >= 6 { self.images(&image).to_vec() } else { vec![image] };
+        let written = self.registries.publish(&images, &tags, &plain()).await;
+        let result = written.map(|written| written.root.expect("a registry keeps manifests").digest);
         self.registry.assert_sound();
         match result {
             Ok(digest) => {
@@ -215,14 +210,15 @@ impl Run {
     }
 
     /// Two images of an index, which share the base and, every other time, the new layer.
-    fn images(&self, image: &UnfinishedImage) -> [IndexImage; 2] {
+    fn images(&self, image: &Image) -> [Image; 2] {
         let shares = self.seed % 8 == 6;
-        let other =
-            if shares { image.layer.clone() } else { layer("/new", noise(!self.seed, 1 << 10), 0o755) };
-        [("amd64", image.layer.clone()), ("arm64", other)].map(|(architecture, layer)| {
-            let image = UnfinishedImage { layer, ..image.clone() };
-            let options = PublishOptions::default();
-            IndexImage { image, platform: Platform::linux(architecture), options }
+        let other = match shares {
+            true => image.new[0].clone(),
+            false => layer("/new", noise(!self.seed, 1 << 10), 0o755).into(),
+        };
+        [("amd64", image.new[0].clone()), ("arm64", other)].map(|(architecture, layer)| {
+            let (new, platform) = (vec![layer], Platform::linux(architecture));
+            Image { new, platform, ..image.clone() }
         })
     }
 

@@ -1,12 +1,11 @@
 //! Against a real registry: what is published is what other programs pull.
 
-use b2i::image::{Digest, Platform};
+use b2i::image::{BaseImage, Descriptor, Digest, LayerSource, Platform};
 use b2i::request::PullPolicy;
-use b2i::store::BaseLayers;
 use b2i::store::builtin::static_base;
-use b2i::store::registry::{PublishOptions, RegistryError, ResolveOptions};
+use b2i::store::registry::{RegistryError, ResolveOptions};
 
-use super::{layer, noise, on, reference, registries, settings, unique};
+use super::{blob, layer, manifest, noise, on, plain, publish, reference, registries, settings, unique};
 use crate::environment::TestEnvironment;
 
 /// Pushes a base image with Docker, and gives its name.
@@ -19,18 +18,27 @@ fn pushed_base(environment: &TestEnvironment) -> String {
     name
 }
 
+fn descriptors(base: &BaseImage) -> Vec<Descriptor> {
+    let blob = |layer: &LayerSource| match layer {
+        LayerSource::Blob(blob, _) => blob.clone(),
+        other => panic!("described, not {other:?}"),
+    };
+    base.layers.iter().map(blob).collect()
+}
+
 #[tokio::test]
 async fn an_image_on_a_base_of_the_same_registry_runs() {
     let environment = TestEnvironment::get();
     let registries = registries(settings());
     let base = registries.resolve(&reference(&pushed_base(environment)), &ResolveOptions::default()).await;
     let base = base.expect("resolved");
-    let BaseLayers::Described(below) = base.layers.clone() else { panic!("described") };
+    let below = descriptors(&base);
     let script = b"#!/bin/sh\necho it runs\n".to_vec();
     let name = format!("{}/{}", environment.registry(), unique("result"));
     let tags = [reference(&format!("{name}:1")), reference(&format!("{name}:2"))];
     let image = on(base, layer("/hello", script, 0o755));
-    let published = registries.publish(&image, &tags, &PublishOptions::default()).await.expect("published");
+    let blobs = plain();
+    let published = publish(&registries, &image, &tags, &blobs).await.expect("published");
 
     for daemon in environment.daemons() {
         let _owned = daemon.adopted_image(&tags[0].familiar());
@@ -43,16 +51,12 @@ async fn an_image_on_a_base_of_the_same_registry_runs() {
     // Read back by itself: the same, under both tags; and a repeat changes nothing.
     for tag in &tags {
         let again = registries.resolve(tag, &ResolveOptions::default()).await.expect("resolved");
-        assert_eq!(again.manifest_digest, Some(published.manifest.digest));
-        let BaseLayers::Described(layers) = again.layers else { panic!("described") };
-        assert_eq!(layers.descriptors.last(), Some(&published.blob));
-        assert_eq!(layers.descriptors[..layers.descriptors.len() - 1], below.descriptors);
+        assert_eq!(again.manifest_digest, Some(manifest(&published).digest));
+        let layers = descriptors(&again);
+        assert_eq!(layers.last(), Some(blob(&published)));
+        assert_eq!(layers[..layers.len() - 1], below);
     }
-    let known = PublishOptions {
-        known: Some((published.layer, published.blob.clone())),
-        ..PublishOptions::default()
-    };
-    assert_eq!(registries.publish(&image, &tags, &known).await.expect("published"), published);
+    assert_eq!(publish(&registries, &image, &tags, &blobs).await.expect("published"), published);
 }
 
 #[tokio::test]
@@ -68,13 +72,12 @@ async fn large_layers_and_the_built_in_base_are_streamed() {
         };
         let tag = reference(&format!("{}/{}:1", environment.registry(), unique("large")));
         let tags = std::slice::from_ref(&tag);
-        let published =
-            registries.publish(&image, tags, &PublishOptions::default()).await.expect("published");
+        let published = publish(&registries, &image, tags, &plain()).await.expect("published");
         let copied = reference(&format!("{}/{}:1", environment.registry(), unique("copy")));
         let root = registries.open(&tag, &ResolveOptions::default()).await.expect("opened");
-        assert_eq!(root.descriptor.digest, published.manifest.digest);
+        assert_eq!(root.root.digest, manifest(&published).digest);
         let tags = std::slice::from_ref(&copied);
-        registries.copy(&root.descriptor, &root.blobs, tags).await.expect("copied");
+        registries.copy(&root, tags).await.expect("copied");
         let docker = environment.docker();
         let _owned = docker.adopted_image(&copied.familiar());
         docker.stdout(&["pull", &copied.familiar()]);

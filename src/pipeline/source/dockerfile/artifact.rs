@@ -6,7 +6,7 @@ use crate::assemble;
 use crate::builder::{S2iContract, Selection};
 use crate::error::Error;
 use crate::image::layer::Owner;
-use crate::image::{ImagePath, Platform};
+use crate::image::{BaseImage, ImagePath, Platform};
 use crate::pipeline::build::Work;
 use crate::pipeline::dockerfile::{from, write_archive, write_files};
 use crate::pipeline::prepare::{Prepared, PreparedImage, prepare_declared};
@@ -21,7 +21,6 @@ use crate::plan::dockerfile::{
 use crate::plan::{Assembly, EntrySource, KnownValues, Plan, PlannedSource, SourceStage};
 use crate::request::Request;
 use crate::session::Session;
-use crate::store::{BaseImage, BaseLayers};
 
 /// The label with the artifact's name, which is not known before it is built.
 const NAME_LABEL: &str = "io.b2i.artifact.name";
@@ -79,7 +78,7 @@ impl ArtifactImage {
     pub(super) async fn write(&self, directory: &Path) -> Result<Vec<String>, Error> {
         let (stage, image) = only(&self.prepared);
         let mut files = Vec::new();
-        if let BaseLayers::BuiltIn(layer) = &self.base.layers {
+        if let Some(layer) = self.base.built_in() {
             write_archive(layer, directory.join(BASE_ARCHIVE)).await?;
             files.push(BASE_ARCHIVE.to_owned());
         }

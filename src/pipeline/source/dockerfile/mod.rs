@@ -12,7 +12,7 @@ use super::whole_plan;
 use crate::error::Error;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError};
 use crate::image::layer::{EntryKind, Layer};
-use crate::image::{ImageReference, Platform};
+use crate::image::{BaseImage, ImageReference, Platform};
 use crate::pipeline::WrittenContext;
 use crate::pipeline::dockerfile::{
     DOCKERFILE, UPLOADS, check_replaceable, set_mode, write_archive, write_source,
@@ -26,7 +26,6 @@ use crate::plan::{Assembly, KnownValues, Plan, PlannedProduct};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::sources::TreeEntryKind;
-use crate::store::{BaseImage, BaseLayers};
 
 /// Scripts that may come from outside of the builder.
 const SCRIPTS: [&str; 4] = ["assemble", "run", "save-artifacts", "assemble-runtime"];
@@ -98,7 +97,7 @@ impl SourceContext<'_> {
     async fn write(&self, plan: &Plan, name: &str) -> Result<Vec<String>, Error> {
         let prepared = self.prepared;
         let mut files = vec![name.to_owned(), format!("{UPLOADS}/")];
-        if let BaseLayers::BuiltIn(layer) = &prepared.base.layers {
+        if let Some(layer) = prepared.base.built_in() {
             write_archive(layer, self.directory.join(BASE_ARCHIVE)).await?;
             files.push(BASE_ARCHIVE.into());
         }

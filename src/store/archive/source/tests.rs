@@ -5,11 +5,10 @@ use std::io::Write;
 use serde_json::json;
 
 use super::*;
-use crate::image::ConfigEdits;
 use crate::image::layer::WrittenLayer;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
-use crate::store::archive::{unpack_for_archive, write_archive};
-use crate::store::{BaseImage, BaseLayers, UnfinishedImage};
+use crate::image::{BaseImage, ConfigEdits, Image, LayerSource};
+use crate::store::archive::{BaseLayers, Form, write_image};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -123,14 +122,14 @@ fn layer(content: &[u8]) -> Layer {
     Layer::new(vec![Entry { path, kind, mode: 0o755, owner: Owner::ROOT }], 0).expect("consistent")
 }
 
-fn image_on(base: BaseImage) -> UnfinishedImage {
+fn image_on(base: BaseImage) -> Image {
     let config = base.config.clone();
-    let finish = move |written: &WrittenLayer| {
+    let finish = move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&ConfigEdits::default(), &[written.diff_id]);
+        config.apply(&ConfigEdits::default(), &[written[0].diff_id]);
         config
     };
-    UnfinishedImage { base, layer: layer(b"new"), annotations: Default::default(), finish: Arc::new(finish) }
+    Image::new(base, vec![layer(b"new").into()], finish)
 }
 
 /// An archive on an archive on an archive: its compressed layers go along as they are, those in zstd unpacked.
@@ -144,13 +143,16 @@ async fn an_archive_is_the_base_of_the_next_one() {
         [("1", &gzip(&one)), ("2", &packed), ("c", &base_config), ("manifest.json", manifest.as_bytes())];
     let (archive, directory) = open(&tar(&files)).expect("opens");
     let base = archive.resolve(None, &Platform::linux("amd64")).expect("finds it").into_base();
-    assert!(matches!(&base.layers, BaseLayers::Described(layers) if layers.format == ManifestFormat::Docker));
+    assert!(matches!(base.layers[..], [LayerSource::Blob(..), LayerSource::Blob(..)]));
+    assert_eq!(base.format, ManifestFormat::Docker);
     tokio::task::spawn_blocking(move || {
-        let unpacked = unpack_for_archive(&base, directory.path()).expect("unpacks");
-        assert_eq!(unpacked.iter().map(|file| file.diff_id).collect::<Vec<_>>(), [Digest::of(&two)]);
+        let names = ["next:1".to_owned()];
+        let write = |base: BaseImage, out: &mut dyn Write| {
+            let unpacking = BaseLayers::All(directory.path());
+            write_image(&image_on(base), unpacking, Form::Docker, &names, out)
+        };
         let mut bytes = Vec::new();
-        let tags: [ImageReference; 1] = ["next:1".parse().expect("valid")];
-        let written = write_archive(&image_on(base.clone()), &unpacked, &tags, &mut bytes).expect("writes");
+        let (_, written) = write(base.clone(), &mut bytes).expect("writes");
         let next = resolve(&bytes, Some("next:1")).expect("reads");
         assert_eq!(Digest::of(&next.config_bytes), written.image_id);
         let media_types: Vec<&str> =
@@ -158,13 +160,11 @@ async fn an_archive_is_the_base_of_the_next_one() {
         let [plain, gzip] = [LayerCompression::None, LayerCompression::Gzip].map(|found| FORMAT.layer(found));
         assert_eq!(media_types, [gzip, plain, plain]);
         // A layer that is damaged where it lies.
-        let BaseLayers::Described(layers) = &base.layers else { unreachable!() };
-        let mut damaged = base.clone();
-        if let BaseLayers::Described(found) = &mut damaged.layers {
-            found.descriptors[0].digest = Digest::of(b"");
+        let mut damaged = base;
+        if let Some(LayerSource::Blob(blob, _)) = damaged.layers.first_mut() {
+            blob.digest = Digest::of(b"");
         }
-        write_archive(&image_on(damaged), &unpacked, &tags, io::sink()).expect_err("no such blob");
-        assert_eq!(layers.descriptors.len(), 2);
+        write(damaged, &mut io::sink()).map(drop).expect_err("no such blob");
     })
     .await
     .expect("no panic");

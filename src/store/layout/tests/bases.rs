@@ -1,15 +1,16 @@
 //! Images on bases of each kind.
 
 use super::*;
+use crate::image::InvalidImage;
 
 /// An image on what another layout holds.
-fn on_layout(path: &Path, format: ManifestFormat, content: &[u8]) -> UnfinishedImage {
+fn on_layout(path: &Path, format: ManifestFormat, content: &[u8]) -> Image {
     let mut base = resolve(path, "").expect("finds").into_base();
-    if let BaseLayers::Described(layers) = &mut base.layers {
-        layers.format = format;
-        for layer in &mut layers.descriptors {
-            let compression = LayerCompression::of_media_type(&layer.media_type).expect("a layer");
-            layer.media_type = format.layer(compression).into();
+    base.format = format;
+    for layer in &mut base.layers {
+        if let LayerSource::Blob(blob, _) = layer {
+            let compression = LayerCompression::of_media_type(&blob.media_type).expect("a layer");
+            blob.media_type = format.layer(compression).into();
         }
     }
     image_on(base, content)
@@ -74,14 +75,15 @@ fn layers_from_a_daemon_are_compressed_on_the_way() {
     let tar = text(400_000);
     fs::write(place.path("base.tar"), &tar).expect("writes");
     let file = LayerFile { diff_id: Digest::of(&tar), path: place.path("base.tar"), size: tar.len() as u64 };
-    let image =
-        image_on(base(BaseLayers::Daemon { image_id: "x".into() }, &[file.diff_id, file.diff_id]), b"new");
+    let below = base(vec![LayerSource::Daemon; 2], &[file.diff_id, file.diff_id]);
+    let image = image_on(below.clone().with_files(&[file]), b"new");
     let path = place.path("layout");
-    write_layout(&image, &[file], &options(&["app:1"]), &path, &place.lease).expect("writes");
+    place.write(&image, "layout", &options(&["app:1"])).expect("writes");
     let resolved = resolve(&path, ":1").expect("whole");
     assert_eq!(resolved.manifest.layers.len(), 3);
     assert!(resolved.manifest.layers[0].size < 300_000, "compressed");
-    let error = write_layout(&image, &[], &options(&["app:1"]), &path, &place.lease).expect_err("no bytes");
+    let missing = image_on(below, b"new");
+    let error = place.write(&missing, "layout", &options(&["app:1"])).expect_err("no bytes");
     assert!(matches!(error, LayoutError::Image(ArchiveError::MissingLayer { .. })), "{error}");
 }
 
@@ -90,13 +92,13 @@ fn the_same_layer_twice_stands_in_an_archive_once() {
     let place = Place::new();
     let built_in = layer(b"same");
     let id = built_in.write_to(std::io::sink()).expect("writes").diff_id;
-    let image = image_on(base(BaseLayers::BuiltIn(built_in), &[id]), b"same");
+    let image = image_on(base(vec![LayerSource::New(built_in.into())], &[id]), b"same");
     let written = place.archive(&image, "archive.tar", &options(&["app:1"]));
     let resolved = resolve(&place.path("archive.tar"), ":1").expect("nothing is there twice");
     assert_eq!(resolved.manifest.layers, vec![blob_of(&written).clone().clone(), blob_of(&written).clone()]);
-    let other = image_on(base(BaseLayers::BuiltIn(layer(b"same")), &[Digest::of(b"")]), b"same");
+    let other = image_on(base(vec![LayerSource::New(layer(b"same").into())], &[Digest::of(b"")]), b"same");
     let error = place.write(&other, "layout", &options(&["app:1"])).expect_err("another base");
-    assert!(matches!(error, LayoutError::Image(ArchiveError::BuiltInLayer { .. })), "{error}");
+    assert!(matches!(error, LayoutError::Image(ArchiveError::Image(InvalidImage::Layers { .. }))), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,34 +112,33 @@ async fn copies_keep_every_byte_and_every_platform() {
     let index = Descriptor::of(ManifestFormat::Oci.index(), &inner);
     fs::write(place.path("from").join(BLOBS).join(index.digest.hex()), &inner).expect("writes");
     let blobs = Layout::open(&place.path("from")).expect("opens").blobs();
-    tokio::task::spawn_blocking(move || {
-        let options = CopyOptions { name: "app".into(), tags: options(&["copy:1"]).tags, compression: None };
-        let copy = |root: &Descriptor, directory: &Path| {
-            copy_to_layout(root, &blobs, &options, directory, &place.lease)
-        };
-        for root in [&one.manifest, &index] {
-            let name = &root.digest.hex()[..8];
-            let (directory, archive) = (place.path(name), place.path(&format!("{name}.tar")));
-            for _ in 0..2 {
-                assert_eq!(copy(root, &directory).expect("copies").digest, root.digest);
-            }
-            let mut out = AtomicFile::create(&archive, None, &place.lease).expect("creates");
-            archive_layout(&directory, &mut out).expect("copies");
-            out.commit().expect("commits");
-            assert_eq!(files(&directory), unpacked(&archive));
-            for path in [directory, archive] {
-                let copied = resolve(&path, ":1").expect("whole");
-                assert_eq!(copied.root, Some(root.digest));
-                assert_eq!(copied.descriptor.digest, one.manifest.digest);
-            }
+    let options = options(&["copy:1"]);
+    let copy = async |root: &Descriptor, name: &str| {
+        let (root, blobs, name_of) = (root.clone(), blobs.clone(), "app".to_owned());
+        let tree = ManifestTree { root, blobs, name: name_of, is_raw: false };
+        place.sink(name, false).write(Content::Tree(&tree), &options.tags, &options.blobs).await
+    };
+    for root in [&one.manifest, &index] {
+        let name = &root.digest.hex()[..8];
+        let (directory, archive) = (place.path(name), place.path(&format!("{name}.tar")));
+        for _ in 0..2 {
+            let copied = copy(root, name).await.expect("copies").root.expect("a manifest");
+            assert_eq!(copied.digest, root.digest);
         }
-        // What is not there, or more than it says.
-        fs::remove_file(place.path("from").join(BLOBS).join(one.image.image_id.hex())).expect("removes");
-        copy(&index, &place.path("new")).expect_err("not there");
-        assert!(!place.path("new").join(INDEX_FILE).exists());
-        let large = Descriptor { size: u64::MAX, ..index };
-        copy(&large, &place.path("new")).expect_err("too large");
-    })
-    .await
-    .expect("no panic");
+        let mut out = AtomicFile::create(&archive, None, &place.lease).expect("creates");
+        archive_layout(&directory, &mut out).expect("copies");
+        out.commit().expect("commits");
+        assert_eq!(files(&directory), unpacked(&archive));
+        for path in [directory, archive] {
+            let copied = resolve(&path, ":1").expect("whole");
+            assert_eq!(copied.root, Some(root.digest));
+            assert_eq!(copied.descriptor.digest, one.manifest.digest);
+        }
+    }
+    // What is not there, or more than it says.
+    fs::remove_file(place.path("from").join(BLOBS).join(one.image_id.hex())).expect("removes");
+    copy(&index, "new").await.expect_err("not there");
+    assert!(!place.path("new").join(INDEX_FILE).exists());
+    let large = Descriptor { size: u64::MAX, ..index };
+    copy(&large, "new").await.expect_err("too large");
 }

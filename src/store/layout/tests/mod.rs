@@ -11,23 +11,28 @@ use futures_util::StreamExt;
 mod bases;
 mod reading;
 
+use super::copy::archive_layout;
 use super::*;
+use crate::events::Events;
 use crate::fs::{AtomicFile, Lease};
 use crate::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
-use crate::image::{ConfigEdits, Digest, ImageConfig, ImagePath, LayerCompression, ManifestFormat, Platform};
-use crate::store::archive::{ArchiveError, LayerFile};
-use crate::store::{BaseImage, BaseLayers, BlobSource, UnfinishedImage};
+use crate::image::{
+    BaseImage, BlobSource, ConfigEdits, Descriptor, Digest, Image, ImageConfig, ImagePath, ImageReference,
+    LayerCompression, LayerFile, LayerSource, ManifestFormat, ManifestTree, NewLayer, Platform,
+};
+use crate::store::archive::ArchiveError;
+use crate::store::{Content, LayerBlobs, Sink, WrittenImage};
 
 struct Place {
     _cache: tempfile::TempDir,
-    lease: Lease,
+    lease: Arc<Lease>,
     directory: tempfile::TempDir,
 }
 
 impl Place {
     fn new() -> Self {
         let cache = tempfile::tempdir().expect("a directory");
-        let lease = Lease::acquire(cache.path()).expect("acquires");
+        let lease = Arc::new(Lease::acquire(cache.path()).expect("acquires"));
         Self { _cache: cache, lease, directory: tempfile::tempdir().expect("a directory") }
     }
 
@@ -35,20 +40,45 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    fn write(
-        &self,
-        image: &UnfinishedImage,
-        name: &str,
-        options: &LayoutOptions,
-    ) -> Result<WrittenLayout, LayoutError> {
-        write_layout(image, &[], options, &self.path(name), &self.lease)
+    fn sink(&self, name: &str, is_archive: bool) -> LayoutSink {
+        LayoutSink { path: self.path(name), is_archive, lease: self.lease.clone(), events: Events::silent() }
     }
 
-    fn archive(&self, image: &UnfinishedImage, name: &str, options: &LayoutOptions) -> WrittenLayout {
-        let mut out = AtomicFile::create(&self.path(name), None, &self.lease).expect("creates");
-        let written = write_layout_archive(image, &[], options, &mut out).expect("writes");
-        out.commit().expect("commits");
-        written
+    fn write(&self, image: &Image, name: &str, options: &Options) -> Result<WrittenLayout, LayoutError> {
+        let written = self.sink(name, false).write_images(
+            std::slice::from_ref(image),
+            &options.tags,
+            &options.blobs,
+        )?;
+        Ok(WrittenLayout::of(&written.images[0]))
+    }
+
+    fn archive(&self, image: &Image, name: &str, options: &Options) -> WrittenLayout {
+        let images = std::slice::from_ref(image);
+        let written = self.sink(name, true).write_images(images, &options.tags, &options.blobs);
+        WrittenLayout::of(&written.expect("writes").images[0])
+    }
+}
+
+/// Under which names, and by which memory of layers.
+struct Options {
+    tags: Vec<ImageReference>,
+    blobs: LayerBlobs,
+}
+
+/// The image that was written, and what tests look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct WrittenLayout {
+    image_id: Digest,
+    manifest: Descriptor,
+    blob: Descriptor,
+}
+
+impl WrittenLayout {
+    fn of(image: &WrittenImage) -> Self {
+        let manifest = image.manifest.clone().expect("a layout keeps manifests");
+        let blob = image.blobs.last().expect("a layer").clone();
+        Self { image_id: image.image_id, manifest, blob }
     }
 }
 
@@ -62,34 +92,39 @@ fn text(length: usize) -> Vec<u8> {
     (0..length / 8).flat_map(|number| format!("{:07} ", number * 7919 % 99_991).into_bytes()).collect()
 }
 
-fn image_on(base: BaseImage, content: &[u8]) -> UnfinishedImage {
+fn image_on(base: BaseImage, content: &[u8]) -> Image {
+    image_of(base, vec![layer(content).into()])
+}
+
+fn image_of(base: BaseImage, layers: Vec<NewLayer>) -> Image {
     let config = base.config.clone();
-    let finish = move |written: &WrittenLayer| {
+    let make = move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&ConfigEdits::default(), &[written.diff_id]);
+        let ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id).collect();
+        config.apply(&ConfigEdits::default(), &ids);
         config
     };
     let annotations = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-    UnfinishedImage { base, layer: layer(content), annotations, finish: Arc::new(finish) }
+    Image { annotations, ..Image::new(base, layers, make) }
 }
 
-fn base(layers: BaseLayers, ids: &[Digest]) -> BaseImage {
+fn base(layers: Vec<LayerSource>, ids: &[Digest]) -> BaseImage {
     let mut config = ImageConfig::empty(&Platform::linux("amd64"));
     config.apply(&ConfigEdits::default(), ids);
-    BaseImage { name: "base".into(), manifest_digest: None, config, layers }
+    BaseImage::new("base", config, layers)
 }
 
-fn image(content: &[u8]) -> UnfinishedImage {
-    image_on(base(BaseLayers::Scratch, &[]), content)
+fn image(content: &[u8]) -> Image {
+    image_on(base(Vec::new(), &[]), content)
 }
 
-fn options(tags: &[&str]) -> LayoutOptions {
+fn options(tags: &[&str]) -> Options {
     let tags = tags.iter().map(|tag| tag.parse().expect("valid")).collect();
-    LayoutOptions { tags, ..LayoutOptions::default() }
+    Options { tags, blobs: LayerBlobs::default() }
 }
 
 fn blob_of(written: &WrittenLayout) -> &Descriptor {
-    &written.blob.as_ref().expect("a layer was made").descriptor
+    &written.blob
 }
 
 /// All files of a layout by name.
@@ -151,7 +186,7 @@ async fn directory_and_archive_hold_the_same_image_and_give_it_back() {
             let resolved = resolve(&path, by).expect("finds");
             assert_eq!(resolved.descriptor.digest, written.manifest.digest, "{name}{by}");
             assert_eq!(resolved.manifest.annotations["a"], "b");
-            assert_eq!(Digest::of(&resolved.config_bytes), written.image.image_id);
+            assert_eq!(Digest::of(&resolved.config_bytes), written.image_id);
             let blob = &resolved.manifest.layers[0];
             assert_eq!(blob.media_type, ManifestFormat::Oci.layer(LayerCompression::Gzip));
             let bytes = read(&*resolved.blobs, blob).await.expect("reads");
@@ -169,18 +204,19 @@ fn equal_images_give_equal_layouts_whatever_the_number_of_threads() {
     let mut seen = Vec::new();
     for (number, threads) in [1, 2, 3, 8].into_iter().enumerate() {
         let threads = std::num::NonZeroUsize::new(threads).expect("not zero");
-        let options = LayoutOptions { threads, ..options(&["app:1"]) };
-        let (directory, archive) = (format!("layout{number}"), format!("archive{number}"));
-        place.write(&image, &directory, &options).expect("writes");
-        // The second time into a layout that has it.
-        let again = LayoutOptions {
-            known: place.write(&image, &directory, &options).expect("writes").blob,
-            ..options.clone()
+        let fresh = || {
+            let blobs = LayerBlobs::default().on_threads(threads);
+            Options { blobs, ..options(&["app:1"]) }
         };
+        let (directory, archive) = (format!("layout{number}"), format!("archive{number}"));
+        let again = fresh();
+        place.write(&image, &directory, &again).expect("writes");
+        // The second time into a layout that has it.
+        place.write(&image, &directory, &fresh()).expect("writes");
         place.write(&image, &directory, &again).expect("writes");
         place.archive(&image, &archive, &again);
         let known = fs::read(place.path(&archive)).expect("reads");
-        place.archive(&image, &archive, &options);
+        place.archive(&image, &archive, &fresh());
         assert!(fs::read(place.path(&archive)).expect("reads") == known);
         seen.push((files(&place.path(&directory)), known));
     }
@@ -239,15 +275,15 @@ fn images_are_added_to_a_layout_by_many_at_once() {
 fn what_lies_there_damaged_is_written_again() {
     let place = Place::new();
     let image = image(b"content");
-    let written = place.write(&image, "layout", &options(&["app:1"])).expect("writes");
+    let known = options(&["app:1"]);
+    let written = place.write(&image, "layout", &known).expect("writes");
     let before = files(&place.path("layout"));
-    for digest in [blob_of(&written).clone().digest, written.manifest.digest, written.image.image_id] {
+    for digest in [blob_of(&written).clone().digest, written.manifest.digest, written.image_id] {
         let path = place.path("layout").join(BLOBS).join(digest.hex());
         let damaged = fs::read(&path).expect("reads").iter().map(|byte| byte ^ 1).collect::<Vec<u8>>();
         fs::write(&path, damaged).expect("writes");
     }
     resolve(&place.path("layout"), "").expect_err("damaged");
-    let known = LayoutOptions { known: written.blob, ..options(&["app:1"]) };
     place.write(&image, "layout", &known).expect("writes");
     assert_eq!(files(&place.path("layout")), before);
     // Left by a writer that was stopped at once.
@@ -273,4 +309,30 @@ fn a_directory_with_something_else_in_it_is_left_alone() {
     let error = place.write(&image(b"x"), "layout", &options(&["app:1"])).expect_err("no index");
     assert!(error.to_string().contains("index.json"), "{error}");
     assert_eq!(fs::read(place.path("layout").join(INDEX_FILE)).expect("reads"), b"{}");
+}
+
+#[test]
+fn an_image_with_two_new_layers_has_both_in_order() {
+    let place = Place::new();
+    let below = layer(b"below");
+    let id = below.write_to(std::io::sink()).expect("writes").diff_id;
+    let base = || base(vec![LayerSource::New(below.clone().into())], &[id]);
+    let layers = [layer(&text(300_000)), layer(b"second")];
+    let ids = layers.each_ref().map(|layer| layer.write_to(std::io::sink()).expect("writes").diff_id);
+    let image = image_of(base(), layers.clone().map(NewLayer::from).to_vec());
+    let known = options(&["app:1"]);
+    let written = place.write(&image, "layout", &known).expect("writes");
+    assert_eq!(place.archive(&image, "known.tar", &known), written);
+    let again = image_of(base(), layers.map(NewLayer::from).to_vec());
+    assert_eq!(place.archive(&again, "layout.tar", &options(&["app:1"])), written);
+    assert!(
+        fs::read(place.path("layout.tar")).expect("reads")
+            == fs::read(place.path("known.tar")).expect("reads")
+    );
+    let resolved = resolve(&place.path("layout"), ":1").expect("whole");
+    assert_eq!(resolved.config.diff_ids().expect("valid"), [id, ids[0], ids[1]]);
+    assert_eq!(resolved.manifest.layers.len(), 3);
+    let computed: Vec<Digest> =
+        image.written().expect("computed").iter().map(|layer| layer.diff_id).collect();
+    assert_eq!(computed, ids);
 }

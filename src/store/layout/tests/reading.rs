@@ -1,6 +1,7 @@
 //! Reading: the right image, and none that is hostile.
 
 use super::*;
+use crate::image::Config;
 
 #[tokio::test]
 async fn hostile_layouts_are_refused() {
@@ -46,11 +47,11 @@ fn the_image_for_the_platform_is_found() {
     let (amd64, mut arm64) = (image(b"amd64"), image(b"arm64"));
     arm64.base.config = ImageConfig::empty(&Platform::linux("arm64"));
     let config = arm64.base.config.clone();
-    arm64.finish = Arc::new(move |written| {
+    arm64.config = Config::After(Arc::new(move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&ConfigEdits::default(), &[written.diff_id]);
+        config.apply(&ConfigEdits::default(), &[written[0].diff_id]);
         config
-    });
+    }));
     let one = place.write(&amd64, "layout", &options(&[])).expect("writes");
     let other = place.write(&arm64, "layout", &options(&[])).expect("writes");
     let layout = Layout::open(&place.path("layout")).expect("opens");

@@ -9,8 +9,8 @@ pub use request::{Identity, RequestError};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::config::InvalidConfig;
 use crate::image::manifest::InvalidManifest;
-use crate::image::{Digest, Platform};
-use crate::store::OpenBlobError;
+use crate::image::{Digest, InvalidImage, OpenBlobError, Platform};
+use crate::store::layout::LayoutError;
 
 /// An image that could not be read from a registry or written to it.
 #[derive(Debug, thiserror::Error)]
@@ -149,16 +149,12 @@ pub enum RegistryError {
         /// The name; empty if there is none at all.
         image: String,
     },
-    /// The config that was made for the image does not list the layers that were written.
-    #[error("the config of `{image}` lists the layers {found:?}, but {expected:?} were written")]
-    Layers {
-        /// The image.
-        image: String,
-        /// What was written.
-        expected: Vec<Digest>,
-        /// What the config lists.
-        found: Vec<Digest>,
-    },
+    /// The image is none.
+    #[error(transparent)]
+    Image(#[from] InvalidImage),
+    /// The layout on the way could not be written or read.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The registry took the manifest and then gives another one, or none.
     #[error("the registry took `{image}` as {expected}, but gives {} when asked for it", or_nothing(.found))]
     ReadBack {
@@ -203,7 +199,8 @@ impl Diagnostic for RegistryError {
             }
             Self::NoTag { .. } => FailureKind::Usage,
             Self::Content { .. } => FailureKind::Input,
-            Self::Layers { .. } => FailureKind::Unexpected,
+            Self::Image(error) => error.kind(),
+            Self::Layout(error) => error.kind(),
         }
     }
 
@@ -216,6 +213,7 @@ impl Diagnostic for RegistryError {
             Self::Offline { .. } => vec!["run once with the network allowed".into()],
             Self::Platform { .. } => vec!["choose another base, or another platform with `--platform`".into()],
             Self::BaseLayer { source, .. } => source.hints(),
+            Self::Layout(error) => error.hints(),
             Self::ReadBack { .. } => vec![
                 "something else may have pushed the same tag meanwhile; a registry that keeps changing it is broken".into(),
             ],

@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::runtime::Handle;
 
+use super::descriptor::Descriptor;
+use super::digest::DigestBuilder;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::image::{Descriptor, DigestBuilder};
 use crate::stream::{pump, stream_to_reader};
 
 /// The bytes of a blob. Before it ends well, digest and size were compared with the descriptor's: bytes that are not
@@ -41,29 +42,29 @@ pub struct BlobOrigin {
     pub repository: String,
 }
 
-/// Reads blobs on a thread that may wait.
-pub(crate) struct BlockingBlobs {
-    runtime: Handle,
-    blobs: Arc<dyn BlobSource>,
-}
+/// Reads blobs on a thread that may wait, through the runtime that it was made in.
+#[derive(Clone)]
+pub(crate) struct BlockingBlobs(Option<Handle>);
 
 impl BlockingBlobs {
-    /// Reads `blobs` through the runtime that this thread belongs to.
-    ///
-    /// # Errors
-    /// If it belongs to none.
-    pub(crate) fn new(blobs: Arc<dyn BlobSource>) -> io::Result<Self> {
-        Ok(Self { runtime: Handle::try_current().map_err(io::Error::other)?, blobs })
+    /// Remembers the runtime of this thread; threads that the caller starts belong to none.
+    pub(crate) fn new() -> Self {
+        Self(Handle::try_current().ok())
     }
 
     /// Opens a blob; must not be called on a thread that drives the runtime.
     ///
     /// # Errors
     /// As [`BlobSource::open`].
-    pub(crate) fn open(&self, blob: &Descriptor) -> Result<impl Read + Send + use<>, OpenBlobError> {
-        let stream = self.runtime.block_on(self.blobs.open(blob))?;
+    pub(crate) fn open(
+        &self,
+        blobs: &Arc<dyn BlobSource>,
+        blob: &Descriptor,
+    ) -> Result<impl Read + Send + use<>, OpenBlobError> {
+        let runtime = self.0.as_ref().expect("blobs are read beside a runtime");
+        let stream = runtime.block_on(blobs.open(blob))?;
         let (sender, reader) = stream_to_reader();
-        self.runtime.spawn(pump(stream, sender));
+        runtime.spawn(pump(stream, sender));
         Ok(reader)
     }
 }

@@ -1,0 +1,67 @@
+//! Owns archives for `docker load` as an image sink: one image, in one file, under its names.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::write::{BaseLayers, write_image};
+use super::{ArchiveError, Form};
+use crate::blocking::blocking;
+use crate::events::{Events, Step};
+use crate::fs::{AtomicFile, Lease, create_private_directory};
+use crate::image::{Image, ImageReference};
+use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
+
+/// One archive that is written.
+pub struct ArchiveSink {
+    /// The file; a pipe is written in one pass.
+    pub path: PathBuf,
+    /// The lease of this run.
+    pub lease: Arc<Lease>,
+    /// Where progress goes.
+    pub events: Events,
+}
+
+impl Sink for ArchiveSink {
+    type Error = ArchiveError;
+
+    async fn write(
+        &self,
+        content: Content<'_>,
+        names: &[ImageReference],
+        _: &LayerBlobs,
+    ) -> Result<Written, ArchiveError> {
+        let step = self.events.start(Step::Write, self.path.display().to_string(), None);
+        let image = content.single_image().clone();
+        let (path, lease) = (self.path.clone(), self.lease.clone());
+        let names = names.iter().map(ImageReference::familiar).collect::<Vec<_>>();
+        let written = blocking(move || {
+            let directory = lease.temporary_directory().join("archive");
+            create_private_directory(&directory)?;
+            // Opening a pipe waits for its reader.
+            let mut out = AtomicFile::create(&path, None, &lease)?;
+            let written = write_to(&image, &directory, &names, &mut out)?;
+            out.commit()?;
+            Ok::<_, ArchiveError>(written)
+        })
+        .await?;
+        step.sized(written.layers.iter().map(|layer| layer.size).sum()).finish("");
+        Ok(Written { root: None, images: vec![written] })
+    }
+}
+
+fn write_to(
+    image: &Image,
+    directory: &std::path::Path,
+    names: &[String],
+    out: &mut AtomicFile,
+) -> Result<WrittenImage, ArchiveError> {
+    let written = write_image(image, BaseLayers::All(directory), Form::Docker, names, &mut *out);
+    let (layers, config) = written.map_err(|error| match error {
+        ArchiveError::Io(error) => ArchiveError::File(out.error(error)),
+        other => other,
+    })?;
+    for (new, layer) in image.new.iter().zip(&layers) {
+        new.remember(*layer);
+    }
+    Ok(WrittenImage { image_id: config.image_id, layers, manifest: None, blobs: Vec::new() })
+}
