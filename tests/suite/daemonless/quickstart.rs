@@ -10,7 +10,7 @@ fn b2i() -> PathBuf {
     env!("CARGO_BIN_EXE_b2i").into()
 }
 
-/// Runs it in a directory without default sockets, after `prepare`; `set` sets its variables.
+/// Runs it without default sockets and without a network, after `prepare`; `set` sets its variables.
 fn quickstart(unshare: &[&str], prepare: &str, set: impl FnOnce(&mut Command)) -> Output {
     let cache = tempfile::tempdir().expect("a temporary directory can be made");
     let script = format!("mount -t tmpfs none /run && {prepare} exec \"$@\"");
@@ -18,7 +18,7 @@ fn quickstart(unshare: &[&str], prepare: &str, set: impl FnOnce(&mut Command)) -
     let mut command = Command::new("unshare");
     command
         .args(unshare)
-        .args(["--mount", "sh", "-c", &script, "sh"])
+        .args(["--mount", "--net", "sh", "-c", &script, "sh"])
         .arg(root.join("examples/quickstart"))
         .env("B2I_CACHE_DIR", cache.path())
         .env_remove("DOCKER_HOST")
