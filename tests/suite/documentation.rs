@@ -134,8 +134,8 @@ impl Reader {
         let images = [
             ("quay.example/builder:1", "builder:1"),
             ("team/builder", "team"),
-            ("kubesphere/s2i-binary:latest", "kubesphere:1"),
-            ("kubesphere/tomcat85-java8-runtime:latest", "kubesphere:2"),
+            ("kubespheredev/s2i-binary:latest", "kubesphere:1"),
+            ("kubespheredev/tomcat85-java8-centos7:latest", "kubesphere:2"),
             ("app:1", "app:1"),
             ("shop:1", "shop:1"),
             ("greeter:1", "greeter:1"),
