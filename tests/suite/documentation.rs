@@ -128,7 +128,7 @@ impl Reader {
         place.write("quarkus/application.dat", "b\n");
         place.write("config/app.properties", "a=b\n");
         place.write("sources/app.sh", "#!/bin/sh\necho \"$GREETING\"\n");
-        // Those of this reader alone: it removes them in the end, and another test may be reading then.
+        // Names of this reader alone: it removes the images in the end, while another test may still need its own.
         let pages = unique("pages");
         let made = |name: &str| format!("b2i-test-made/{pages}-{name}");
         let images = [
@@ -215,7 +215,7 @@ fn what_readme_shows_is_what_happens() {
         commands += 1;
         let ended = reader.run(&command);
         let said = format!("{}{}", ended.stdout, ended.stderr);
-        // What depends neither on the bases nor on digests.
+        // Lines that depend neither on the bases nor on digests.
         let output = shown.split(&format!("$ {command}\n")).nth(1).expect("it is in the page");
         let output = output.split("```").next().unwrap_or_default();
         let is_fixed = |line: &&str| {
@@ -348,7 +348,7 @@ fn the_page_on_exit_codes_is_right() {
     }
 }
 
-/// All words that begin with `--` between backticks, or in a block.
+/// The words that begin with `--`, between backticks or in a block.
 fn flags(text: &str) -> BTreeSet<String> {
     let is_of_flag =
         |character: char| character.is_ascii_lowercase() || character == '-' || character.is_ascii_digit();
@@ -369,7 +369,7 @@ fn flags(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_page_and_no_hint_names_a_flag_that_is_none() {
+fn every_flag_that_is_named_exists() {
     let place = Place::new();
     let mut known: BTreeSet<String> = FOREIGN.iter().map(|flag| (*flag).to_owned()).collect();
     for line in [&["b2i", "completions", "bash"][..], &["s2i", "completion", "bash"]] {
