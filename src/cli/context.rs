@@ -27,10 +27,10 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Decides how to talk; reads no file.
+    /// Selects colors and the display of progress; reads no file.
     ///
     /// # Errors
-    /// A usage error if `B2I_COLOR` or `B2I_PROGRESS` is none of its words.
+    /// A usage error if `B2I_COLOR` or `B2I_PROGRESS` is invalid.
     pub(super) fn new(global: GlobalArguments, environment: Environment) -> Result<Self, CliError> {
         let color: ColorWhen = choice(global.color, "B2I_COLOR", &environment)?;
         let style: ProgressChoice = choice(global.progress, "B2I_PROGRESS", &environment)?;
@@ -42,7 +42,7 @@ impl Context {
         Ok(Self { environment, printer, progress, global })
     }
 
-    /// Reads and merges the configuration; `command` is what the command's own flags say.
+    /// Reads and merges the configuration; `command` has the flags of the command.
     ///
     /// # Errors
     /// A usage error if a file or variable is wrong.
@@ -61,9 +61,9 @@ impl Context {
             system: cfg!(unix).then(|| PathBuf::from(SYSTEM_CONFIGURATION)),
             cache_directory: self.environment.cache_directory(),
         })?;
-        for (name, meant) in self.environment.misspelled() {
-            let message = format!("the variable `{name}` means nothing");
-            self.progress.events().warning(message, Some(format!("did you mean `{meant}`?")));
+        for (name, known) in self.environment.misspelled() {
+            let message = format!("unknown environment variable `{name}` (ignored)");
+            self.progress.events().warning(message, Some(format!("did you mean `{known}`?")));
         }
         Ok(settings)
     }
@@ -85,7 +85,7 @@ impl Context {
     }
 }
 
-/// What a flag says, or else its variable.
+/// The value of a flag, else of its variable, else the default.
 fn choice<C: clap::ValueEnum + Default>(
     flag: Option<C>,
     variable: &str,
@@ -98,7 +98,7 @@ fn choice<C: clap::ValueEnum + Default>(
             let names = C::value_variants().iter().filter_map(|choice| choice.to_possible_value());
             let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
             CliError::usage(format!(
-                "the variable `{variable}` is wrong: `{text}` is none of {}",
+                "the variable `{variable}` is wrong: `{text}` is not one of {}",
                 names.join(", ")
             ))
         }),

@@ -1,4 +1,6 @@
-//! Owns the log that `-v` and `-vv` switch on: what the rooms and the libraries under them trace.
+//! Owns the log of `-v` and `-vv`.
+//!
+//! Must not log the debug output of transport libraries: it contains headers, and headers carry credentials.
 
 use tracing_subscriber::EnvFilter;
 
@@ -6,7 +8,6 @@ use super::printer::Printer;
 
 /// Starts logging to the standard error; `verbosity` is at least 1.
 pub(super) fn start(verbosity: u8, printer: &Printer) {
-    // Never the transport libraries' own debug output: they print headers, and headers carry credentials.
     let filter =
         if verbosity == 1 { "warn,b2i=info" } else { "info,b2i=trace,hyper=warn,h2=warn,reqwest=warn" };
     let printer = printer.clone();
@@ -17,6 +18,6 @@ pub(super) fn start(verbosity: u8, printer: &Printer) {
         .with_writer(move || printer.error_stream())
         .without_time()
         .finish();
-    // Only fails if one was set before, and then it goes on.
+    // Fails only if a subscriber is set already, which then stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -1,4 +1,6 @@
-//! Owns writing the small files that a command is asked for: whole or not at all.
+//! Owns the write of a small file, such as `--iidfile`.
+//!
+//! Must not leave a partial file.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,9 +9,7 @@ use super::failure::CliError;
 use crate::diagnostic::FailureKind;
 use crate::fs::open_descriptor;
 
-/// Writes `content` to `path` by way of a temporary file beside it, so that a reader never sees half of it.
-///
-/// What is no regular file (`/dev/stdout`, a named pipe) is written to as it is.
+/// Writes `content` to a temporary file and renames it to `path`. Devices and pipes are written directly.
 ///
 /// # Errors
 /// A failure of class image that names the path.
@@ -17,7 +17,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::file(FailureKind::Image, format!("cannot write `{}`", path.display()), error)
     };
-    // What a process has open, as `/dev/stdout`: another file in its place would be read by nobody.
+    // An open descriptor, such as `/dev/stdout`: a new file in its place would have no reader.
     if let Some(mut file) = open_descriptor(path).map_err(failed)? {
         return file.write_all(content).map_err(failed);
     }
@@ -31,7 +31,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".b2i-");
     #[cfg(unix)]
-    // As any new file: the umask decides. A temporary file would be the owner's alone.
+    // The umask applies, as to any new file. The default of a temporary file is 0600.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(directory).map_err(failed)?;
     file.write_all(content).map_err(failed)?;
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replaces_whole_files_and_leaves_nothing_behind() {
+    fn files_are_replaced_as_a_whole() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("id");
         for content in ["one, long", "two"] {

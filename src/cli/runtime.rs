@@ -80,7 +80,7 @@ impl Runtime {
 
 /// Bounded: a daemon that does not answer must not keep the process; a later run removes the rest.
 async fn clean_up(session: &Session) {
-    session.events.note("stopping and cleaning up; once more ends at once");
+    session.events.note("stopping and cleaning up; interrupt again to exit at once");
     session.abort(CLEAN_UP_TIME).await;
 }
 
@@ -141,7 +141,7 @@ mod tests {
         });
         assert_eq!(stopped.expect_err("it was stopped").exit_code(), 143);
         let notes = notes.lock().expect("no thread panicked").clone();
-        assert_eq!(notes, ["dropped", "stopping and cleaning up; once more ends at once"]);
+        assert_eq!(notes, ["dropped", "stopping and cleaning up; interrupt again to exit at once"]);
 
         send(Signal::USR1);
         let name = runtime.run_with_signals(&session, |mut signals| async move {

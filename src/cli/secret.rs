@@ -1,44 +1,47 @@
-//! Owns asking for a user name and a password: on a terminal, the password without echo, or from standard input.
+//! Owns prompts for a user name and a password, the latter without echo, and the password from standard input.
 //!
-//! Must not keep or print what was typed.
+//! Must not store or print either. `rpassword` 7 was weighed: it leaves Ctrl-C to the terminal, which would end b2i while
+//! echo is off.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use super::failure::CliError;
 use super::printer::Printer;
 
-/// Longest password that is read, in bytes; some tokens have a few thousand.
+/// Longest password, in bytes; some tokens have a few thousand.
 const MAXIMUM: u64 = 64 << 10;
 
-/// Reads the password that standard input holds, without the line end behind it.
+/// Reads the password from standard input, without the line end behind it.
 ///
 /// # Errors
-/// A usage error if there is none, or none that can be one.
+/// A usage error if it is missing, too long or not UTF-8.
 pub(super) fn password_from_stdin() -> Result<String, CliError> {
     let mut bytes = Vec::new();
-    io::stdin().lock().take(MAXIMUM + 1).read_to_end(&mut bytes).map_err(|error| {
-        CliError::usage(format!("the password cannot be read from standard input: {error}"))
-    })?;
+    io::stdin()
+        .lock()
+        .take(MAXIMUM + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::usage(format!("cannot read the password from standard input: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| CliError::usage("the password on standard input is not UTF-8"))?;
     let password = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
     if password.is_empty() {
-        return Err(CliError::usage("there is no password on standard input"));
+        return Err(CliError::usage("standard input contains no password"));
     }
     if password.len() as u64 > MAXIMUM {
-        return Err(CliError::usage(format!("the password has more than {MAXIMUM} bytes")));
+        return Err(CliError::usage(format!("the password is longer than {MAXIMUM} bytes")));
     }
     Ok(password.to_owned())
 }
 
-/// Asks for a user name on the terminal.
+/// Prompts for a user name.
 ///
 /// # Errors
 /// A usage error if there is no terminal, or nothing was typed.
 pub(super) fn ask_user(printer: &Printer) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
-        return Err(CliError::usage("no user name was given, and there is no terminal to ask on")
-            .with_hint("give it with `-u USER`"));
+        return Err(CliError::usage("the user name is missing, and there is no terminal to prompt on")
+            .with_hint("pass it with `-u USER`"));
     }
     printer.prompt("User name: ");
     let mut line = String::new();
@@ -46,21 +49,21 @@ pub(super) fn ask_user(printer: &Printer) -> Result<String, CliError> {
         .lock()
         .take(MAXIMUM)
         .read_line(&mut line)
-        .map_err(|error| CliError::usage(format!("the user name cannot be read: {error}")))?;
+        .map_err(|error| CliError::usage(format!("cannot read the user name: {error}")))?;
     match line.trim() {
-        "" => Err(CliError::usage("no user name was given").with_hint("give it with `-u USER`")),
+        "" => Err(CliError::usage("the user name is empty").with_hint("pass it with `-u USER`")),
         name => Ok(name.to_owned()),
     }
 }
 
-/// Asks for a password on the terminal, without showing it.
+/// Prompts for a password without echo.
 ///
 /// # Errors
 /// A usage error if there is no terminal, or nothing was typed; [`CliError::Stopped`] after Ctrl-C.
 pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
     let without = || {
-        CliError::usage("no password was given, and there is no terminal to ask on")
-            .with_hint("hand it over with `--password-stdin`, such as from a file: `--password-stdin < FILE`")
+        CliError::usage("the password is missing, and there is no terminal to prompt on")
+            .with_hint("pass it with `--password-stdin`, for example `--password-stdin < FILE`")
     };
     if !io::stdin().is_terminal() {
         return Err(without());
@@ -68,10 +71,10 @@ pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
     #[cfg(unix)]
     {
         let typed = terminal::read_silently(|| printer.prompt("Password: "));
-        // The line end that was typed was not shown either.
+        // The line end was not echoed either.
         printer.prompt("\n");
         match typed? {
-            password if password.is_empty() => Err(CliError::usage("no password was given")),
+            password if password.is_empty() => Err(CliError::usage("the password is empty")),
             password => Ok(password),
         }
     }
@@ -92,7 +95,7 @@ mod terminal {
     const BACKSPACE: u8 = 8;
     const DELETE: u8 = 127;
 
-    /// Gives the terminal its ways back.
+    /// Restores the settings of the terminal.
     struct Restored(Termios);
 
     impl Drop for Restored {
@@ -101,14 +104,12 @@ mod terminal {
         }
     }
 
-    /// Reads a line byte by byte. Ctrl-C is read like any other: as a signal it would end b2i here and leave a
-    /// terminal behind that shows nothing.
-    ///
-    /// `prompt` asks: once the terminal is silent, so that nothing that is typed shows.
+    /// Reads a line byte by byte, after `prompt`, which runs when echo is off. Ctrl-C is read as a byte: as a signal it
+    /// would end b2i and leave a terminal without echo.
     pub(super) fn read_silently(prompt: impl FnOnce()) -> Result<String, CliError> {
         let failed = |error: io::Error| {
-            CliError::usage(format!("the password cannot be read from the terminal: {error}"))
-                .with_hint("hand it over with `--password-stdin`")
+            CliError::usage(format!("cannot read the password from the terminal: {error}"))
+                .with_hint("pass it with `--password-stdin`")
         };
         let before = tcgetattr(rustix::stdio::stdin()).map_err(|error| failed(error.into()))?;
         let mut silent = before.clone();

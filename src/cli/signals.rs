@@ -1,7 +1,7 @@
-//! Owns signals: the first asks a command to end, the next ends it at once; with `--run` they are handed on.
+//! Owns signals: the first one stops a command, the second one exits; with `--run` they are passed to the program.
 //!
-//! They are received by a thread of their own, so that they arrive even while the main thread computes. Commands
-//! that hold nothing that could stay behind do not use this and end as every program does.
+//! Must not depend on the main thread: a thread of its own receives signals while the main thread computes. Commands that
+//! leave nothing behind keep the default handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,32 +12,30 @@ use tokio::sync::mpsc;
 use super::failure::CliError;
 use crate::diagnostic::FailureKind;
 
-/// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signal {
-    /// Its name.
     pub(super) name: &'static str,
-    /// The exit code of a command that it ends; nothing for a signal that only programs know what to do with.
+    /// The exit code of a command that it stops; nothing for SIGUSR1 and SIGUSR2, which are only passed on.
     pub(super) exit_code: Option<u8>,
 }
 
-/// The signals of this process, from now on.
+/// The signals that this process receives.
 pub(super) struct Signals {
     receiver: mpsc::UnboundedReceiver<Signal>,
     is_relaying: Arc<AtomicBool>,
 }
 
-/// With `--run`: so many requests to end in a row end the program and b2i, in case the program ignores them.
+/// With `--run`: number of consecutive requests to stop after which b2i stops a program that ignores them.
 const PATIENCE: u32 = 3;
 
-/// Requests with more time between them are not in a row: some programs use Ctrl-C for things of their own.
+/// Longest time between consecutive requests: some programs use Ctrl-C for their own purposes.
 const IN_A_ROW: Duration = Duration::from_secs(3);
 
 impl Signals {
-    /// Starts listening.
+    /// Starts to listen.
     ///
     /// # Errors
-    /// An unexpected failure if the system gives no thread or no handler.
+    /// An unexpected failure if the system has no thread or handler left.
     pub(super) fn listen() -> Result<Self, CliError> {
         let failed = |error| CliError::file(FailureKind::Unexpected, "cannot listen to signals", error);
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -69,7 +67,7 @@ impl Signals {
         Ok(Self { receiver, is_relaying })
     }
 
-    /// Waits for a signal that asks for the end.
+    /// Waits for a signal that stops a command.
     pub(super) async fn end(&mut self) -> CliError {
         loop {
             match self.receiver.recv().await {
@@ -77,14 +75,14 @@ impl Signals {
                     return CliError::Stopped { code, signal: name };
                 }
                 Some(Signal { exit_code: None, .. }) => {}
-                // The thread is gone; nothing will ever come.
+                // The thread has ended: no signal will come.
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// Hands every signal on, by name, until it was asked for the end so often in a row that the program seems to
-    /// ignore it: then whoever called this should end it.
+    /// Passes every signal on, by name. Returns after [`PATIENCE`] consecutive requests to stop: the caller then stops the
+    /// program.
     pub(super) async fn relay_to(&mut self, sender: mpsc::UnboundedSender<&'static str>) -> CliError {
         self.is_relaying.store(true, Ordering::Release);
         let mut requests = Requests::default();
@@ -101,7 +99,7 @@ impl Signals {
     }
 }
 
-/// Counts requests to end that come in a row.
+/// Counts consecutive requests to stop.
 #[derive(Default)]
 struct Requests {
     number: u32,
@@ -119,15 +117,15 @@ impl Requests {
     }
 }
 
-/// Sends every signal on, and ends the process where the one who gets them does not.
+/// Sends every signal on, and exits if the receiver does not act on it.
 async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, is_relaying: &AtomicBool) {
     let mut building = 0;
     let mut running = Requests::default();
     loop {
         let signal = sources.next().await;
         if sender.send(signal).is_err() {
-            // The command has ended; what is left is to end the process.
-            end_at_once(signal);
+            // The command has ended; only the process is left.
+            exit_at_once(signal);
         }
         if signal.exit_code.is_none() {
             continue;
@@ -139,16 +137,16 @@ async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, i
             building > 1
         };
         if is_too_often {
-            end_at_once(signal);
+            exit_at_once(signal);
         }
     }
 }
 
 #[expect(
     clippy::exit,
-    reason = "the user asked again, or nobody else listens; what is left behind is removed by a later run"
+    reason = "the user asked twice, or nothing else listens; a later run removes leftovers"
 )]
-fn end_at_once(signal: Signal) {
+fn exit_at_once(signal: Signal) {
     if let Some(code) = signal.exit_code {
         std::process::exit(code.into());
     }
@@ -167,13 +165,13 @@ mod unix {
     pub(super) struct Sources {
         interrupt: Source,
         terminate: Source,
-        /// The terminal is gone; none if b2i was started to outlive it, as `nohup` starts programs.
+        /// The terminal is closed. Not handled if b2i was started to outlive it, as by `nohup`.
         hang_up: Option<Source>,
         quit: Source,
         user_1: Source,
         user_2: Source,
-        /// A file became larger than `ulimit -f` allows. Never waited for: with a handler, the write fails and says so,
-        /// where the signal would have ended b2i without a word and without a clean-up.
+        /// A file exceeds `ulimit -f`. Never awaited: with a handler installed, the write fails with an error instead of
+        /// killing b2i without clean-up.
         _file_size: Source,
     }
 
@@ -189,12 +187,12 @@ mod unix {
         })
     }
 
-    /// Whether the signal was ignored when b2i was started, which only Linux tells: elsewhere the system's way stays.
+    /// Whether SIGHUP was ignored when b2i was started. Only Linux tells; elsewhere, the default handler stays.
     fn ignores_hang_up() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        // The lowest bit is that of signal 1.
+        // The lowest bit is signal 1.
         mask.is_none_or(|mask| mask & 1 == 1)
     }
 
@@ -226,7 +224,7 @@ use other::{Sources, sources};
 mod other {
     use super::Signal;
 
-    /// Ctrl-C is all there is.
+    /// Only Ctrl-C.
     pub(super) struct Sources;
 
     pub(super) fn sources() -> std::io::Result<Sources> {

@@ -1,4 +1,6 @@
-//! Owns the display for programs: one JSON object a line, the events as they are, with a `schemaVersion`.
+//! Owns the display for programs: each event as one line of JSON, with a `schemaVersion`.
+//!
+//! Must not drop an event, except progress that comes too often.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,10 +12,9 @@ use crate::cli::printable::printable_json;
 use crate::cli::printer::versioned;
 use crate::events::{Event, Step};
 
-/// The least time between two reports of a step's progress.
+/// Shortest time between two progress lines of a step.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Writes JSON lines.
 pub(super) struct Json<W> {
     state: Mutex<State<W>>,
 }

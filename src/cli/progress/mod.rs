@@ -1,6 +1,6 @@
-//! Owns showing the stream of events: live on a terminal, as plain lines, as JSON lines, or not at all.
+//! Owns the display of events: live on a terminal, as plain lines, as JSON lines, or none.
 //!
-//! Must not change what happens; a reader that is gone is no failure of the build.
+//! Must not fail a build: a closed reader is ignored.
 
 mod json;
 mod plain;
@@ -17,16 +17,16 @@ use super::failure::CliError;
 use super::printer::Printer;
 use crate::events::{Event, Events};
 
-/// Shows events one way.
+/// One style of display.
 trait Renderer: Send + Sync {
     /// Shows one event. May be called from any thread.
     fn receive(&self, event: &Event);
 
-    /// Ends the display, so that other things can be written.
+    /// Ends the display, so that other text can follow.
     fn finish(&self) {}
 }
 
-/// The way in which a command's events and its error are shown.
+/// How the events and the error of a command are shown.
 #[derive(Clone)]
 pub(super) struct Progress {
     renderer: Option<Arc<dyn Renderer>>,
@@ -35,7 +35,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Chooses the way.
+    /// Selects the style.
     pub(super) fn new(
         choice: ProgressChoice,
         is_verbose: bool,
@@ -46,7 +46,7 @@ impl Progress {
             && std::io::stderr().is_terminal()
             && !environment.is_dumb_terminal()
             && !environment.is_ci()
-            // Log lines would run through the live display.
+            // Log lines would break the live display.
             && !is_verbose;
         let renderer: Option<Arc<dyn Renderer>> = if printer.is_quiet() {
             None
@@ -61,19 +61,19 @@ impl Progress {
         Self { renderer, is_finished: Arc::default(), is_json }
     }
 
-    /// The way in for events.
+    /// The receiver of events.
     pub(super) fn events(&self) -> Events {
         let Some(renderer) = self.renderer.clone() else { return Events::silent() };
         let is_finished = Arc::clone(&self.is_finished);
         Events::new(move |event| {
-            let is_said = matches!(event, Event::Note { .. } | Event::Warning { .. });
-            if is_said || !is_finished.load(Ordering::Acquire) {
+            let is_message = matches!(event, Event::Note { .. } | Event::Warning { .. });
+            if is_message || !is_finished.load(Ordering::Acquire) {
                 renderer.receive(&event);
             }
         })
     }
 
-    /// Ends the display; later steps are not shown. What is said while a program runs (`--run`) still is.
+    /// Ends the display of steps. Notes and warnings are still shown while a program runs (`--run`).
     pub(super) fn finish(&self) {
         if !self.is_finished.swap(true, Ordering::AcqRel)
             && let Some(renderer) = &self.renderer
@@ -82,12 +82,12 @@ impl Progress {
         }
     }
 
-    /// Whether the standard error carries JSON lines and nothing else.
+    /// Whether the standard error contains only JSON lines.
     pub(super) fn is_json(&self) -> bool {
         self.is_json
     }
 
-    /// Ends the display and shows why the command ended.
+    /// Ends the display and shows the error of the command.
     pub(super) fn fail(&self, error: &CliError, printer: &Printer) {
         self.finish();
         if self.is_json {

@@ -1,5 +1,6 @@
-//! Owns the plain display: one line for each finished step, for logs. A transfer that takes long says so from time
-//! to time, since CI systems end jobs that say nothing.
+//! Owns the plain display for logs: one line for each finished step.
+//!
+//! Must not be silent during a long transfer: CI systems end jobs without output.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -11,10 +12,9 @@ use super::{Renderer, wording};
 use crate::cli::printable::{printable, script_line};
 use crate::events::{Event, Step};
 
-/// How often a running step says how far it is.
+/// Time between two lines about a running transfer.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Writes lines.
 pub(super) struct Plain<W> {
     state: Mutex<State<W>>,
 }
@@ -27,7 +27,7 @@ struct State<W> {
 struct Running {
     step: Step,
     subject: String,
-    last_said: Instant,
+    last_line: Instant,
 }
 
 impl<W: Write> Plain<W> {
@@ -37,41 +37,47 @@ impl<W: Write> Plain<W> {
 }
 
 impl<W: Write> State<W> {
-    fn say(&mut self, line: &str) {
-        // Nobody reading the log is no reason to stop the build.
+    fn print(&mut self, line: &str) {
+        // A closed log must not stop the build.
         let _ = writeln!(self.stream, "{line}");
     }
 
     fn progress(&mut self, step: Step, bytes: u64, total_bytes: Option<u64>) {
         let Some(running) = self.running.as_mut().filter(|running| running.step == step) else { return };
-        if running.last_said.elapsed() < INTERVAL {
+        if running.last_line.elapsed() < INTERVAL {
             return;
         }
-        running.last_said = Instant::now();
+        running.last_line = Instant::now();
         let verb = wording::verb(wording::running(step), AnsiColor::Cyan);
         let total = total_bytes.map(|total| format!(" of {}", wording::size(total))).unwrap_or_default();
         let line = format!("{verb} {}, {}{total}", printable(&running.subject), wording::size(bytes));
-        self.say(&line);
+        self.print(&line);
     }
 }
 
 impl<W: Write + Send> Renderer for Plain<W> {
     fn receive(&self, event: &Event) {
-        // A panic of another thread while it wrote leaves nothing that could be wrong.
+        // A panic while another thread wrote leaves the state valid.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::StepStarted { step, subject, .. } => {
                 let (step, subject) = (*step, subject.clone());
-                state.running = Some(Running { step, subject, last_said: Instant::now() });
+                state.running = Some(Running { step, subject, last_line: Instant::now() });
             }
             Event::StepProgress { step, bytes, total_bytes } => state.progress(*step, *bytes, *total_bytes),
             Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
                 state.running = None;
-                state.say(&wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
+                state.print(&wording::finished_line(
+                    *step,
+                    subject,
+                    *bytes,
+                    remark.as_deref(),
+                    *milliseconds,
+                ));
             }
-            Event::ScriptOutput { line, .. } => state.say(&wording::script_line(&script_line(line))),
-            Event::Note { message } => state.say(&wording::note(message)),
-            Event::Warning { message, hint } => state.say(&wording::warning(message, hint.as_deref())),
+            Event::ScriptOutput { line, .. } => state.print(&wording::script_line(&script_line(line))),
+            Event::Note { message } => state.print(&wording::note(message)),
+            Event::Warning { message, hint } => state.print(&wording::warning(message, hint.as_deref())),
         }
     }
 }
@@ -82,7 +88,7 @@ mod tests {
     use crate::events::ScriptStream;
 
     #[test]
-    fn writes_a_line_for_what_is_done() {
+    fn finished_steps_are_lines() {
         let plain = Plain::new(Vec::new());
         for event in [
             Event::StepStarted { step: Step::Fetch, subject: "app.jar".into(), total_bytes: None },

@@ -1,5 +1,6 @@
-//! Owns the live display: a line for each running step, with a bar where bytes are moved, and the lines of the plain
-//! display above them.
+//! Owns the live display: a line for each running step, with a bar for transfers, below the lines of the plain display.
+//!
+//! Must not print a line that wraps: it could not be drawn over.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,7 +13,7 @@ use super::{Renderer, wording};
 use crate::cli::printable::{printable, script_line};
 use crate::events::{Event, Step};
 
-/// How often a spinner turns.
+/// Time between two frames of a spinner.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Draws on the standard error.
@@ -36,8 +37,8 @@ impl Terminal {
         if self.has_color { text } else { anstream::adapter::strip_str(&text).to_string() }
     }
 
-    /// Writes lines above the running steps.
-    fn say(&self, text: String) {
+    /// Prints lines above the running steps.
+    fn print(&self, text: String) {
         let _ = self.display.println(self.colored(text));
     }
 
@@ -81,11 +82,11 @@ impl Renderer for Terminal {
                     bar.finish_and_clear();
                     self.display.remove(&bar);
                 }
-                self.say(wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
+                self.print(wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
             }
-            Event::ScriptOutput { line, .. } => self.say(wording::script_line(&script_line(line))),
-            Event::Note { message } => self.say(wording::note(message)),
-            Event::Warning { message, hint } => self.say(wording::warning(message, hint.as_deref())),
+            Event::ScriptOutput { line, .. } => self.print(wording::script_line(&script_line(line))),
+            Event::Note { message } => self.print(wording::note(message)),
+            Event::Warning { message, hint } => self.print(wording::warning(message, hint.as_deref())),
         }
     }
 
@@ -97,12 +98,12 @@ impl Renderer for Terminal {
     }
 }
 
-/// A step that moves no bytes, or has not begun to.
+/// A step without a transfer.
 fn without_bytes() -> ProgressStyle {
     style("{prefix} {wide_msg} {spinner}")
 }
 
-/// A step that moves bytes, nobody knows how many.
+/// A transfer of unknown size.
 fn with_bytes() -> ProgressStyle {
     style(if is_narrow() {
         "{prefix} {wide_msg} {decimal_bytes} {spinner}"
@@ -111,7 +112,7 @@ fn with_bytes() -> ProgressStyle {
     })
 }
 
-/// A step that moves a known number of bytes.
+/// A transfer of known size.
 fn with_bar() -> ProgressStyle {
     style(if is_narrow() {
         "{prefix} {wide_msg} {percent}%"
@@ -120,13 +121,13 @@ fn with_bar() -> ProgressStyle {
     })
 }
 
-/// Whether a bar would leave no room for what it is about; a line that wraps cannot be drawn over.
+/// Whether the terminal is too narrow for a bar.
 fn is_narrow() -> bool {
     #[cfg(unix)]
     let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
     #[cfg(not(unix))]
     let columns = 0;
-    // A terminal that does not tell is taken for one of 80 columns.
+    // A terminal of unknown size counts as one of 80 columns.
     columns != 0 && columns < 76
 }
 

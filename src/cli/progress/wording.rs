@@ -1,14 +1,15 @@
-//! Owns the words for steps, sizes and times; the live display and the plain lines share them.
+//! Owns the words for steps, sizes and times, for the live display and the plain lines.
+//!
+//! Must not write to a stream.
 
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::printable::printable;
 use crate::events::Step;
 
-/// Columns of the verb, which stands right-aligned before each line.
+/// Columns of the verb, which is right-aligned.
 pub(super) const VERB_WIDTH: usize = 12;
 
-/// What is being done.
 pub(super) fn running(step: Step) -> &'static str {
     match step {
         Step::Fetch => "Fetching",
@@ -23,7 +24,6 @@ pub(super) fn running(step: Step) -> &'static str {
     }
 }
 
-/// What has been done.
 pub(super) fn finished(step: Step) -> &'static str {
     match step {
         Step::Fetch => "Fetched",
@@ -38,14 +38,14 @@ pub(super) fn finished(step: Step) -> &'static str {
     }
 }
 
-/// What a step works on, in a narrow line: of a URL the last component of its path, by which people know it.
+/// The subject of a step, short: for a URL, the last component of its path.
 pub(super) fn short(subject: &str) -> &str {
     let path =
         subject.split_once("://").map_or("", |(_, rest)| rest.split(['?', '#']).next().unwrap_or(rest));
     path.rsplit('/').find(|component| !component.is_empty()).unwrap_or(subject)
 }
 
-/// A verb in its columns, in colour.
+/// A verb in its columns, colored.
 pub(super) fn verb(text: &str, color: AnsiColor) -> String {
     let style = Style::new().bold().fg_color(Some(color.into()));
     format!("{style}{text:>VERB_WIDTH$}{style:#}")
@@ -63,18 +63,18 @@ pub(super) fn finished_line(
         bytes.map(size).into_iter().chain(remark.map(|remark| printable(remark).to_string())).collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
     let line = format!("{} {}{details}", verb(finished(step), AnsiColor::Green), printable(short(subject)));
-    // What took no time needs no time.
+    // Short times are noise.
     if milliseconds < 100 { line } else { format!("{line} {}", duration(milliseconds)) }
 }
 
-/// A line that a script printed, already made harmless.
+/// A line of a script; `line` is already printable.
 pub(super) fn script_line(line: &str) -> String {
     let style = Style::new().dimmed();
     let gap = if line.is_empty() { "" } else { " " };
     format!("{style}{:>VERB_WIDTH$}{gap}{line}{style:#}", "|")
 }
 
-/// A warning, with its way out on a second line.
+/// A warning, with its hint on a second line.
 pub(super) fn warning(message: &str, hint: Option<&str>) -> String {
     let first = format!("{} {}", verb("warning:", AnsiColor::Yellow), printable(message));
     match hint {
@@ -83,7 +83,6 @@ pub(super) fn warning(message: &str, hint: Option<&str>) -> String {
     }
 }
 
-/// A note.
 pub(super) fn note(message: &str) -> String {
     format!("{} {}", verb("note:", AnsiColor::Cyan), printable(message))
 }
@@ -102,7 +101,7 @@ pub(super) fn duration(milliseconds: u64) -> String {
 pub(in crate::cli) fn size(bytes: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut unit = None;
-    // Tenths of the unit, rounded; whole numbers, so that no size shows as `1000.0 kB`.
+    // Rounded tenths of the unit. Integers avoid `1000.0 kB`.
     let mut tenths = u128::from(bytes) * 10;
     for name in units {
         if (tenths + 5) / 10 < 1000 {
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_known_by_their_end() {
+    fn urls_are_shortened() {
         assert_eq!(short("https://host.example/rel/app.jar?x=/y"), "app.jar");
         assert_eq!(short("https://host.example/"), "host.example");
         assert_eq!(short("docker.io/library/debian:12"), "docker.io/library/debian:12");

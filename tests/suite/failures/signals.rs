@@ -225,7 +225,7 @@ fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     running.wait_until("the script", |_| gate.is_reached());
     let lease = lease_of(&command, &mut running);
     running.signal(Signal::INT);
-    running.wait_for("once more ends at once");
+    running.wait_for("interrupt again to exit at once");
     let from = Instant::now();
     running.signal(Signal::INT);
     let output = running.wait();
