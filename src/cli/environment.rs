@@ -1,7 +1,7 @@
-//! Owns the process's environment: captured once, asked for by meaning.
+//! Owns the environment of the process, the only place that reads variables.
 //!
-//! The only place that reads environment variables. An empty variable is the same as none, as the XDG, Docker and
-//! `NO_COLOR` conventions have it. Must not decide between a variable and anything else; `config/` does.
+//! Must not rank variables against other settings; `config/` does. An empty variable counts as unset, as in the conventions
+//! of XDG, Docker and `NO_COLOR`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,8 +16,28 @@ pub(super) struct Environment {
     variables: Variables,
 }
 
-/// The last second of the year 9999, the last that RFC 3339 can write.
+/// The last second of the year 9999, the latest date of RFC 3339.
 const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Variables of other tools that b2i reads, too.
+const FOREIGN_VARIABLES: [&str; 16] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "DOCKER_API_VERSION",
+    "REGISTRY_AUTH_FILE",
+    "NETRC",
+    "SOURCE_DATE_EPOCH",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+    "TERM",
+    "CI",
+];
 
 impl Environment {
     /// Captures the environment of this process.
@@ -25,27 +45,26 @@ impl Environment {
         Self { variables: std::env::vars_os().collect() }
     }
 
-    /// All variables.
     pub(super) fn variables(&self) -> &Variables {
         &self.variables
     }
 
-    /// A variable's text, if it is set, not empty and UTF-8.
+    /// The text of a variable that is set, not empty and UTF-8.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.variables.text(name)
     }
 
-    /// Whether a variable is set to something.
+    /// Whether a variable is set and not empty.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.path(name).is_some()
     }
 
-    /// A variable's path, if it is set and not empty.
+    /// The path in a variable that is set and not empty.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.variables.path(name)
     }
 
-    /// A variable's text, which may be empty.
+    /// The text of a variable, possibly empty.
     ///
     /// # Errors
     /// A usage error if it is not UTF-8.
@@ -54,46 +73,50 @@ impl Environment {
         value.to_str().map(Some).ok_or_else(|| CliError::usage(format!("the variable `{name}` is not UTF-8")))
     }
 
-    /// The variables that configuration may be in. What is not UTF-8 is kept recognisable, and so refused later.
+    /// The variables for the configuration. Bytes that are not UTF-8 are replaced, and rejected later.
     pub(super) fn for_configuration(&self) -> BTreeMap<String, String> {
         let text = |value: &OsString| value.to_string_lossy().into_owned();
         let mut variables: BTreeMap<_, _> =
             self.variables.iter().map(|(name, value)| (text(name), text(value))).collect();
-        // In a CGI program this is the client's `Proxy:` header and not the machine's proxy (CVE-2016-5385).
+        // In a CGI program, this is the `Proxy:` header of the client (CVE-2016-5385).
         if variables.contains_key("REQUEST_METHOD") {
             variables.remove("HTTP_PROXY");
         }
         variables
     }
 
-    /// `B2I_*` variables that mean nothing but nearly have the name of one that does, with that name.
-    pub(super) fn misspelled(&self) -> Vec<(String, &'static str)> {
-        use crate::config::keys::{KEYS, OTHER_VARIABLES, nearest};
-        let known: Vec<&'static str> =
-            KEYS.iter().filter_map(|key| key.variable).chain(OTHER_VARIABLES).collect();
-        let names = self.variables.iter().filter_map(|(name, _)| name.to_str());
-        let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
-        unknown.filter_map(|name| Some((name.to_owned(), nearest(name, known.iter().copied())?))).collect()
+    /// The variables that b2i reads, its own first.
+    pub(super) fn variable_names() -> impl Iterator<Item = &'static str> {
+        use crate::config::keys::{KEYS, OTHER_VARIABLES};
+        OTHER_VARIABLES.into_iter().chain(KEYS.iter().filter_map(|key| key.variable)).chain(FOREIGN_VARIABLES)
     }
 
-    /// The user's home directory.
+    /// Unknown `B2I_*` variables whose name is close to a known one, with that name. Others may be a service's: a
+    /// Kubernetes service named `b2i` sets `B2I_SERVICE_HOST`.
+    pub(super) fn misspelled(&self) -> Vec<(String, &'static str)> {
+        let known: Vec<&str> = Self::variable_names().collect();
+        let names = self.variables.iter().filter_map(|(name, _)| name.to_str());
+        let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
+        let nearest = |name| crate::config::keys::nearest(name, known.iter().copied());
+        unknown.filter_map(|name| Some((name.to_owned(), nearest(name)?))).collect()
+    }
+
     pub(super) fn home(&self) -> Option<PathBuf> {
         self.variables.home()
     }
 
-    /// An XDG base directory, or its default below the home directory. A relative one is ignored, as the XDG Base
-    /// Directory Specification demands.
+    /// An XDG base directory, or its default below the home directory. Relative paths are ignored, as the XDG Base
+    /// Directory Specification requires.
     fn base_directory(&self, name: &str, default: &str) -> Option<PathBuf> {
         let configured = self.path(name).filter(|path| path.is_absolute());
         configured.or_else(|| Some(self.home()?.join(default)))
     }
 
-    /// The user's configuration file.
     pub(super) fn user_configuration(&self) -> Option<PathBuf> {
         Some(self.base_directory("XDG_CONFIG_HOME", ".config")?.join("b2i/config.toml"))
     }
 
-    /// The cache's directory if nobody says another.
+    /// The default cache directory.
     pub(super) fn cache_directory(&self) -> Option<PathBuf> {
         Some(self.base_directory("XDG_CACHE_HOME", ".cache")?.join("b2i"))
     }
@@ -101,7 +124,7 @@ impl Environment {
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
     ///
     /// # Errors
-    /// A usage error if it is no such number: a date that is silently ignored would change the image.
+    /// A usage error if it is not such a number: to ignore it would change the image.
     pub(super) fn source_date_epoch(&self) -> Result<Option<u64>, CliError> {
         let Some(text) = self.exact("SOURCE_DATE_EPOCH")?.filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -118,7 +141,7 @@ impl Environment {
         }
     }
 
-    /// Whether this seems to be a CI job, whose log no live display should be written to.
+    /// Whether this is probably a CI job, whose log needs plain lines.
     pub(super) fn is_ci(&self) -> bool {
         self.text("CI").is_some_and(|value| !matches!(value, "false" | "0"))
     }

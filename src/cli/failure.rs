@@ -1,4 +1,6 @@
-//! Owns how a command ends other than well: the error with its causes and hints, and the exit code for it.
+//! Owns the errors of commands: message, causes, hints and exit code.
+//!
+//! Must not print.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,35 +13,29 @@ use crate::diagnostic::{Diagnostic, FailureKind};
 /// Why a command ended.
 #[derive(Debug)]
 pub(super) enum CliError {
-    /// Something went wrong.
     Failed {
-        /// Its class.
         kind: FailureKind,
-        /// What.
         error: anyhow::Error,
-        /// What to do next.
         hints: Vec<String>,
     },
-    /// A signal asked for the end.
+    /// A signal stopped the command.
     Stopped {
-        /// The exit code that tells so.
         code: u8,
-        /// The signal's name.
         signal: &'static str,
     },
-    /// Whoever read the standard output has read enough.
+    /// The reader of the standard output is closed.
     OutputClosed,
-    /// The program that `--run` started ended with this code.
+    /// The program that `--run` started exited with this code.
     Program(u8),
 }
 
 impl CliError {
-    /// The command line or the environment makes no sense.
+    /// An invalid command line or environment.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::failed(FailureKind::Usage, anyhow::Error::msg(message.into()))
     }
 
-    /// A file that the user named or that is to be written.
+    /// A failure with a cause, for example an I/O error of a file.
     pub(super) fn file(
         kind: FailureKind,
         message: impl Into<String>,
@@ -52,7 +48,7 @@ impl CliError {
         Self::Failed { kind, error, hints: Vec::new() }
     }
 
-    /// Adds what to do next.
+    /// Adds a hint: what to do next.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         if let Self::Failed { hints, .. } = &mut self {
             hints.push(hint.into());
@@ -60,7 +56,7 @@ impl CliError {
         self
     }
 
-    /// Turns a failure to write to the standard output into the end it means.
+    /// A failure to write to the standard output. A closed reader is not an error.
     pub(super) fn of_output(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             Self::OutputClosed
@@ -69,26 +65,15 @@ impl CliError {
         }
     }
 
-    /// The exit code (DESIGN §4.4).
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Failed { kind, .. } => match kind {
-                FailureKind::Unexpected => 1,
-                FailureKind::Usage => 2,
-                FailureKind::Input => 3,
-                FailureKind::Artifact => 4,
-                FailureKind::Builder => 5,
-                FailureKind::Assemble => 6,
-                FailureKind::Image => 7,
-                FailureKind::Publish => 8,
-                FailureKind::Engine => 9,
-            },
+            Self::Failed { kind, .. } => exit_code(*kind).0,
             Self::Stopped { code, .. } | Self::Program(code) => *code,
             Self::OutputClosed => 0,
         }
     }
 
-    /// Renders what is to be said about it; nothing if there is nothing to say.
+    /// The text for people; nothing if the command has said everything.
     pub(super) fn render(&self) -> Option<String> {
         let styles = Styles::new();
         match self {
@@ -118,7 +103,7 @@ impl CliError {
         }
     }
 
-    /// The same for programs, one JSON object.
+    /// The same as one JSON object.
     pub(super) fn to_json(&self) -> Option<Value> {
         let (messages, hints) = match self {
             Self::Failed { error, hints, .. } => (messages(error), hints.clone()),
@@ -137,14 +122,50 @@ impl CliError {
     }
 }
 
+/// The exit code of a class, and its meaning.
+const fn exit_code(kind: FailureKind) -> (u8, &'static str) {
+    match kind {
+        FailureKind::Unexpected => (1, "unexpected error"),
+        FailureKind::Usage => (2, "invalid command line or configuration"),
+        FailureKind::Input => (3, "the input cannot be fetched or read"),
+        FailureKind::Artifact => (4, "the input is not an artifact that can be packaged"),
+        FailureKind::Builder => (5, "the builder image or its base is missing or invalid"),
+        FailureKind::Assemble => (6, "the assemble script failed"),
+        FailureKind::Image => (7, "the image cannot be written"),
+        FailureKind::Publish => (8, "the image cannot be pushed"),
+        FailureKind::Engine => (9, "no engine or daemon is available"),
+    }
+}
+
+/// Every exit code with its meaning, as the help lists them.
+pub(super) fn exit_codes() -> impl Iterator<Item = (String, &'static str)> {
+    const KINDS: [FailureKind; 9] = [
+        FailureKind::Unexpected,
+        FailureKind::Usage,
+        FailureKind::Input,
+        FailureKind::Artifact,
+        FailureKind::Builder,
+        FailureKind::Assemble,
+        FailureKind::Image,
+        FailureKind::Publish,
+        FailureKind::Engine,
+    ];
+    let failures = KINDS.map(exit_code).map(|(code, meaning)| (code.to_string(), meaning));
+    let others = [
+        ("129, 130, 143", "stopped by SIGHUP, SIGINT or SIGTERM"),
+        ("--run", "the exit code of the program"),
+    ];
+    let others = others.map(|(code, meaning)| (code.to_owned(), meaning));
+    [("0".to_owned(), "success")].into_iter().chain(failures).chain(others)
+}
+
 impl<F: Diagnostic> From<F> for CliError {
     fn from(error: F) -> Self {
         Self::Failed { kind: error.kind(), hints: error.hints(), error: error.into() }
     }
 }
 
-/// The error's message and those of its causes. Many errors repeat their cause in their own message; a cause that
-/// has been said is left out.
+/// The messages of the error and its causes. Many errors repeat their cause, which is then omitted.
 fn messages(error: &anyhow::Error) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -156,7 +177,7 @@ fn messages(error: &anyhow::Error) -> Vec<String> {
     messages
 }
 
-/// The styles of errors. The printer removes them where there are to be no colours.
+/// The styles of errors. The printer removes them if there are no colors.
 struct Styles {
     error: anstyle::Style,
     hint: anstyle::Style,
@@ -214,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_message_causes_and_hints_once_and_harmless() {
+    fn message_causes_and_hints_are_shown_once_and_escaped() {
         let text = outer().render().expect("there is something to say");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text), @r"
         error: cannot fetch `app\u{1b}[2J.jar`: the server answered 503, expected 200
@@ -229,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_programs_the_same() {
+    fn json_has_the_same_content() {
         let json = outer().to_json().expect("there is something to say");
         assert_eq!(json["exitCode"], 3);
         assert_eq!(json["causes"], json!(["first line\nsecond line"]));
@@ -237,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_failure() {
+    fn a_closed_pipe_is_not_a_failure() {
         let error = CliError::of_output(std::io::ErrorKind::BrokenPipe.into());
         assert_eq!((error.exit_code(), error.render()), (0, None));
         assert_eq!(CliError::of_output(std::io::Error::other("disk full")).exit_code(), 1);

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::arguments::build::BuildArguments;
+use super::commands::build::BuildArguments;
 use super::failure::CliError;
 use crate::fs::canonical_path;
 use crate::image::ImageReference;

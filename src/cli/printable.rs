@@ -1,24 +1,30 @@
-//! Owns making text from elsewhere harmless to a terminal: names of files, messages of servers, output of scripts.
+//! Owns the escaping of foreign text for a terminal: file names, messages of servers, output of scripts.
 //!
-//! An escape sequence can retitle or clear a terminal, and in some answer on the user's behalf; a direction mark can
-//! make a name look like another.
+//! Must not let an escape sequence through: it can clear a terminal or type on the user's behalf. A direction mark can make
+//! one name look like another.
 
 use std::borrow::Cow;
+use std::path::Path;
 
-/// Whether a character acts on the terminal or on the order of the text instead of being shown.
-fn acts(character: char) -> bool {
+/// Whether a character controls the terminal or the direction of the text.
+fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows every character that acts as its escape, such as `\u{1b}` or `\n`.
+/// Replaces every control character by its escape, such as `\u{1b}` or `\n`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    escape(text, acts)
+    escape(text, is_control)
 }
 
-/// The same, but keeps line ends: for texts of several lines.
+/// The paths of files in a directory, one per line.
+pub(super) fn paths(directory: &Path, files: &[String]) -> String {
+    files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy()))).collect()
+}
+
+/// Like [`printable`], but keeps line ends.
 pub(super) fn printable_lines(text: &str) -> Cow<'_, str> {
-    escape(text, |character| character != '\n' && acts(character))
+    escape(text, |character| character != '\n' && is_control(character))
 }
 
 fn escape(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -31,20 +37,20 @@ fn escape(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
-/// Makes one line of a script's output harmless: colours and cursor movements are dropped, of a line that was
-/// overwritten by carriage returns only the last state is kept, tabs become spaces, anything else is escaped.
+/// Cleans one line of a script's output: removes colors and cursor movements, keeps the last text of a line that carriage
+/// returns overwrite, replaces tabs by spaces, and escapes the rest.
 pub(super) fn script_line(line: &str) -> String {
     let stripped = anstream::adapter::strip_str(line).to_string();
     let last = stripped.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
     printable(&last.replace('\t', "    ")).into_owned()
 }
 
-/// Makes a JSON text harmless without changing what it means.
+/// Escapes control characters in a JSON text, which stays equivalent.
 pub(super) fn printable_json(json: &str) -> String {
     let mut units = [0; 2];
     let escaped = |character: char| -> String {
-        // JSON has no raw line ends inside of strings, so those that are there belong to its layout.
-        if character == '\n' || !acts(character) {
+        // Strings in JSON have no raw line ends: these belong to the layout.
+        if character == '\n' || !is_control(character) {
             return character.to_string();
         }
         character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
@@ -57,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_what_would_act() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("плюс ä 日本 🎉"), "плюс ä 日本 🎉");
         assert_eq!(printable("a\u{1b}]0;x\u{7}b\nc"), r"a\u{1b}]0;x\u{7}b\nc");
         assert_eq!(printable("\u{9b}31m\u{202e}gpj.exe"), r"\u{9b}31m\u{202e}gpj.exe");
@@ -65,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_a_script_meant_to_show() {
+    fn script_lines_keep_their_visible_text() {
         assert_eq!(script_line("\u{1b}[32mok\u{1b}[0m\tdone"), "ok    done");
         assert_eq!(script_line(" 10%\r 50%\r100%\r"), "100%");
         assert_eq!(script_line("\u{1b}]0;title\u{7}x\u{8}\u{202e}\u{9b}"), r"x\u{202e}\u{9b}");

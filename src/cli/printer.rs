@@ -1,13 +1,13 @@
 //! Owns the two streams: data goes to the standard output, everything else to the standard error.
 //!
-//! The only place that writes to either, but for the live display.
+//! Must be the only writer to them, except for the live display.
 
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use super::arguments::ColorWhen;
+use super::arguments::{ColorWhen, Format};
 use super::environment::Environment;
 use super::failure::CliError;
 use super::printable::printable_json;
@@ -20,7 +20,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Decides about colours.
+    /// Decides whether the standard error has colors.
     pub(super) fn new(is_quiet: bool, color: ColorWhen, environment: &Environment) -> Self {
         let color = match color {
             ColorWhen::Always => true,
@@ -33,26 +33,26 @@ impl Printer {
         Self { is_quiet, error_color: if color { ColorChoice::Always } else { ColorChoice::Never } }
     }
 
-    /// Whether only results and errors are wanted.
+    /// Whether only results and errors are printed.
     pub(super) fn is_quiet(&self) -> bool {
         self.is_quiet
     }
 
-    /// Whether the standard error gets colours.
+    /// Whether the standard error has colors.
     pub(super) fn has_color(&self) -> bool {
         self.error_color == ColorChoice::Always
     }
 
-    /// The standard error, which drops styles where there are to be none. Whoever writes to it does not care
-    /// whether anybody still reads.
+    /// The standard error; it removes styles if there are no colors. Ignore errors of writing to it: a closed reader must
+    /// not stop a build.
     pub(super) fn error_stream(&self) -> AutoStream<io::Stderr> {
         AutoStream::new(io::stderr(), self.error_color)
     }
 
-    /// Writes a text to the standard output; it ends with a line end.
+    /// Writes a text to the standard output, with a line end at its end.
     ///
     /// # Errors
-    /// [`CliError::OutputClosed`] if nobody reads any more, or a failure.
+    /// [`CliError::OutputClosed`] if the reader is closed, or a failure.
     pub(super) fn data(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
@@ -62,7 +62,7 @@ impl Printer {
         written.and_then(|()| stdout.flush()).map_err(CliError::of_output)
     }
 
-    /// Writes a JSON document, with its `schemaVersion` first, to the standard output.
+    /// Writes a JSON document to the standard output, with `schemaVersion` as its first field.
     ///
     /// # Errors
     /// As [`Self::data`].
@@ -71,14 +71,30 @@ impl Printer {
         self.data(&printable_json(&text))
     }
 
-    /// Writes lines to the standard error, unless it is to be quiet.
+    /// Writes a result to the standard output, as `--format` says.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub(super) fn result(
+        &self,
+        format: Format,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), CliError> {
+        match format {
+            Format::Json => self.json(document),
+            Format::Text => self.data(&text()),
+        }
+    }
+
+    /// Writes lines to the standard error, unless `--quiet` is set.
     pub(super) fn note(&self, text: &str) {
         if !self.is_quiet {
             self.error(text);
         }
     }
 
-    /// Writes a question to the standard error; the answer is typed behind it.
+    /// Writes a prompt to the standard error, without a line end.
     pub(super) fn prompt(&self, text: &str) {
         let mut stream = self.error_stream();
         let _ = write!(stream, "{text}");
@@ -92,7 +108,7 @@ impl Printer {
     }
 }
 
-/// Puts `schemaVersion` before the fields of a document.
+/// Adds `schemaVersion` before the fields of a document.
 pub(super) fn versioned(document: &impl Serialize) -> serde_json::Value {
     let value = serde_json::to_value(document).expect("results are plain data with text keys");
     let mut fields = serde_json::Map::new();

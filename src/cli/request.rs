@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::arguments::build::BuildArguments;
+use super::commands::build::BuildArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use super::input::{self, read_text};
@@ -243,7 +243,8 @@ fn tags(arguments: &BuildArguments) -> Result<Vec<crate::image::ImageReference>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::arguments::{self, Cli, Command};
+    use crate::cli::arguments::{self, Cli};
+    use crate::cli::commands::Command;
     use crate::config::{Sources, load};
     use crate::request::AssembleRequest;
     use crate::transport::Transport;

@@ -1,8 +1,8 @@
 //! Owns turning what was typed about sources into what is asked of a source build, and telling sources from artifacts.
 
-use super::arguments::build::BuildArguments;
 use super::arguments::input::TreatAsChoice;
-use super::arguments::source::SourceArguments;
+use super::commands::build::BuildArguments;
+use super::commands::build::SourceArguments;
 use super::environment::Environment;
 use super::failure::CliError;
 use super::request::variable;

@@ -1,28 +1,23 @@
-//! Owns what can be typed: the command line's grammar and its help, one file a command.
+//! Owns the grammar of the whole command line, the global options, and the option groups that commands share.
 //!
-//! The doc comments of the fields are the help texts: imperative, no period. Must not act on anything;
-//! `cli/request.rs` and `cli/commands/` do.
+//! The doc comments of the fields are the help texts: a verb in the imperative first, at most 70 characters, no
+//! period. Must not act on anything; `cli/commands/` does.
 
-pub(super) mod build;
-pub(super) mod builders;
-pub(super) mod cache;
-pub(super) mod copy;
-pub(super) mod doctor;
 pub(super) mod input;
-pub(super) mod inspect;
-pub(super) mod login;
-pub(super) mod source;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use super::environment::Environment;
+use super::failure::exit_codes;
+use super::foreign_words;
 
-/// Turn a finished artifact into a container image, without a Dockerfile
+/// Turn an artifact into a container image, without a Dockerfile
 ///
-/// An artifact is a JAR, a WAR or a native executable, or an archive that holds one; a file or a URL.
+/// An artifact is a JAR, a WAR, an executable or an archive that contains one, in a file or at a URL. A source tree or a
+/// git repository is built first.
 #[derive(Debug, Parser)]
 #[command(
     name = "b2i",
@@ -32,8 +27,8 @@ use super::environment::Environment;
     disable_help_flag = true,
     disable_help_subcommand = true,
     disable_version_flag = true,
-    after_help = "Type `b2i COMMAND --help` for the options and examples of a command.",
-    after_long_help = AFTER_LONG_HELP
+    after_help = "Run `b2i COMMAND -h` for the options of a command.",
+    after_long_help = after_long_help()
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -42,137 +37,101 @@ pub(super) struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = GLOBAL_HEADING)]
     version: Option<bool>,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: super::commands::Command,
 }
 
 const GLOBAL_HEADING: &str = "Global options";
 
-/// Narrow enough for a manual page on a terminal of 80 columns.
-const AFTER_LONG_HELP: &str = "\
-Configuration:
-  A flag wins over a B2I_* variable, that over ./b2i.toml, that over
-  ~/.config/b2i/config.toml, that over /etc/b2i/config.toml.
-  `b2i config show` prints every value and where it comes from.
+/// Columns of the text below the help: a manual page indents it on a terminal of 80.
+const TEXT_WIDTH: usize = 72;
+
+/// Configuration, variables and exit codes, from their tables.
+fn after_long_help() -> String {
+    let mut text = "\
+Configuration, strongest first:
+  flags, B2I_* variables, ./b2i.toml, ~/.config/b2i/config.toml,
+  /etc/b2i/config.toml
+  `b2i config show` prints every value and its origin.
 
 Variables:
-  B2I_CONFIG B2I_COLOR B2I_PROGRESS B2I_BUILDER B2I_SOURCE_BUILDER B2I_ARGS
-  B2I_ASSEMBLE B2I_PULL B2I_PLATFORM B2I_DOCKER_HOST B2I_CACHE_DIR B2I_OFFLINE
-  B2I_CONNECT_TIMEOUT B2I_READ_TIMEOUT B2I_RETRIES B2I_MAX_SIZE B2I_CHUNK_SIZE
-  B2I_MEMORY B2I_CPUS B2I_PIDS_LIMIT B2I_TIMEOUT
-  DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG DOCKER_TLS_VERIFY
-  DOCKER_CERT_PATH http_proxy https_proxy all_proxy no_proxy NETRC
-  SOURCE_DATE_EPOCH NO_COLOR CLICOLOR_FORCE CI
-
-Exit codes:
-  0  done                               5  the builder image
-  1  unexpected                         6  the assemble script
-  2  usage or configuration             7  writing the image
-  3  the input was not fetched or read  8  publishing the image
-  4  nothing that can be packaged       9  no engine or daemon
-  129, 130, 143  hung up, interrupted,  --run: the program's own
-                 terminated
-
-Type `b2i COMMAND --help` for a command's options and examples.";
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    Build(Box<build::BuildArguments>),
-    Inspect(Box<inspect::InspectArguments>),
-    Builders(builders::BuildersArguments),
-    Copy(Box<copy::CopyArguments>),
-    Login(login::LoginArguments),
-    Logout(login::LogoutArguments),
-    Doctor(doctor::DoctorArguments),
-    Cache(cache::CacheArguments),
-    Config(ConfigArguments),
-    /// Build from sources with the command line of s2i
-    ///
-    /// The commands, flags and exit codes are those of Source-to-Image: `b2i s2i --help` lists them. The program
-    /// behaves the same when it is started under the name s2i.
-    #[command(disable_help_flag = true)]
-    S2i {
-        /// Command and flags of s2i
-        #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<OsString>,
-    },
-    /// Print a completion script for a shell
-    ///
-    /// For bash: b2i completions bash > ~/.local/share/bash-completion/completions/b2i
-    Completions {
-        /// Shell to complete in
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    ///
-    /// To read it: b2i man | man -l -
-    Man,
+ "
+    .to_owned();
+    let mut column = 1;
+    for variable in Environment::variable_names() {
+        if column + variable.len() >= TEXT_WIDTH {
+            text.push_str("\n ");
+            column = 1;
+        }
+        text.push(' ');
+        text.push_str(variable);
+        column += 1 + variable.len();
+    }
+    text.push_str("\n\nExit codes:\n");
+    for (code, meaning) in exit_codes() {
+        text.push_str(&format!("  {code:<13}  {meaning}\n"));
+    }
+    text.push_str("\nRun `b2i COMMAND --help` for the options and examples of a command.");
+    text
 }
 
-/// Show the configuration
-#[derive(Debug, Args)]
-pub(super) struct ConfigArguments {
-    #[command(subcommand)]
-    pub(super) command: ConfigCommand,
-}
-
-/// What can be done with the configuration.
-#[derive(Debug, Subcommand)]
-pub(super) enum ConfigCommand {
-    /// Print every value and where it comes from; passwords are left out
-    Show {
-        /// Print as text or JSON
-        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
-        format: Format,
-    },
-}
-
-/// Options that every command takes.
+/// Options of every command.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = GLOBAL_HEADING)]
 pub(super) struct GlobalArguments {
-    /// Print only the result, and errors
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Print more; twice for even more
+    /// Log more; -vv logs even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Use colours: auto, always or never [env: B2I_COLOR]
-    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    /// Use colors: auto, always or never [default: auto] [env: B2I_COLOR]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     pub(super) color: Option<ColorWhen>,
-    /// Show progress as a live display, plain lines or JSON lines: auto, plain or json [env: B2I_PROGRESS]
-    #[arg(long, global = true, value_enum, value_name = "STYLE", hide_possible_values = true)]
+    /// Show progress: auto (live on a terminal), plain lines or json lines [default: auto] [env: B2I_PROGRESS]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "STYLE",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     pub(super) progress: Option<ProgressChoice>,
-    /// Read this file instead of the user's configuration [env: B2I_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read FILE instead of ~/.config/b2i/config.toml [env: B2I_CONFIG]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub(super) config: Option<PathBuf>,
-    /// Keep downloads and known results here [env: B2I_CACHE_DIR]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Store downloads and remembered digests in DIR [default: ~/.cache/b2i] [env: B2I_CACHE_DIR]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(super) cache_dir: Option<PathBuf>,
-    /// Use no network; name what is missing [env: B2I_OFFLINE]
-    #[arg(long, global = true)]
+    /// Never use the network; fail and list what is missing [env: B2I_OFFLINE]
+    #[arg(long, global = true, hide_short_help = true)]
     pub(super) offline: bool,
-    /// Use the Docker or Podman daemon at this address [env: B2I_DOCKER_HOST, DOCKER_HOST]
-    #[arg(short = 'H', long, global = true, value_name = "URL")]
+    /// Use the Docker or Podman daemon at URL [env: B2I_DOCKER_HOST, DOCKER_HOST]
+    #[arg(short = 'H', long, global = true, value_name = "URL", hide_short_help = true)]
     pub(super) docker_host: Option<String>,
-    /// Print help; -h prints less than --help
+    /// Print help (-h: summary, --help: everything)
     #[arg(short, long, action = ArgAction::Help, global = true)]
     help: Option<bool>,
 }
 
-/// When colours are used.
+/// Values of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorWhen {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
-/// How progress is shown.
+/// Values of `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressChoice {
     /// Live on a terminal, else plain.
@@ -180,21 +139,19 @@ pub(super) enum ProgressChoice {
     Auto,
     /// One line for each finished step.
     Plain,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How results are printed.
+/// Values of `--format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
     #[default]
     Text,
-    /// For programs.
     Json,
 }
 
-/// The grammar, for help, completions and the manual page.
+/// The grammar, for help, completions and the manual pages.
 pub(super) fn command() -> clap::Command {
     Cli::command()
 }
@@ -204,50 +161,103 @@ pub(super) fn command() -> clap::Command {
 /// # Errors
 /// clap's error: a usage error, or a request for help or the version.
 pub(super) fn parse(arguments: Vec<OsString>, environment: &Environment) -> Result<Cli, clap::Error> {
-    let color = match color_before_parsing(&arguments, environment) {
-        ColorWhen::Auto => clap::ColorChoice::Auto,
-        ColorWhen::Always => clap::ColorChoice::Always,
-        ColorWhen::Never => clap::ColorChoice::Never,
-    };
-    let mut command = command().color(color);
-    let is_build = arguments.iter().any(|word| word == "build");
+    let mut command = command().color(color_before_parsing(&arguments, environment));
     let matches = command.try_get_matches_from_mut(with_help_command(arguments));
-    let matches = matches.map_err(|error| if is_build { with_tip_for_files(error) } else { error })?;
+    let matches = matches.map_err(foreign_words::with_hint)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// `b2i help`, `b2i help COMMAND`: what people type who know other programs, as `--help` says it.
+/// Turns `help COMMAND` into `COMMAND --help`. clap's own `help` would list itself among the commands of each command.
 pub(super) fn with_help_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments.get(1).is_some_and(|word| word == "help") {
         arguments.remove(1);
-        // Commands and their commands; what stands behind has no help of its own.
         arguments.push("--help".into());
     }
     arguments
 }
 
-/// clap advises to write what begins with a dash behind `--`; the arguments of the program stand there.
-fn with_tip_for_files(mut error: clap::Error) -> clap::Error {
-    use clap::error::{ContextKind, ContextValue, ErrorKind};
-    if error.kind() == ErrorKind::UnknownArgument && error.remove(ContextKind::Suggested).is_some() {
-        let tip = "a file whose name begins with a dash is written `./-NAME`";
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+/// The color of help and usage errors, which clap prints before `--color` is known.
+fn color_before_parsing<'a>(arguments: &'a [OsString], environment: &'a Environment) -> clap::ColorChoice {
+    let words = arguments.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let value = |(word, next): (&'a str, &'a str)| match word.strip_prefix("--color")? {
+        "" => Some(next),
+        value => value.strip_prefix('='),
+    };
+    let typed = words.clone().zip(words.skip(1).chain([""])).filter_map(value).last();
+    match typed.or_else(|| environment.text("B2I_COLOR")) {
+        Some("always") => clap::ColorChoice::Always,
+        Some("never") => clap::ColorChoice::Never,
+        _ => clap::ColorChoice::Auto,
     }
-    error
 }
 
-/// Looks for `--color` by eye: help and usage errors are printed by clap, which does not know it.
-fn color_before_parsing(arguments: &[OsString], environment: &Environment) -> ColorWhen {
-    let mut found = environment.text("B2I_COLOR").and_then(|text| ColorWhen::from_str(text, false).ok());
-    let mut before_dashes = arguments.iter().take_while(|argument| *argument != "--");
-    while let Some(argument) = before_dashes.next() {
-        let Some(argument) = argument.to_str() else { continue };
-        let value = match argument.strip_prefix("--color") {
-            Some("") => before_dashes.next().and_then(|value| value.to_str()),
-            Some(rest) => rest.strip_prefix('='),
-            None => continue,
-        };
-        found = value.and_then(|value| ColorWhen::from_str(value, false).ok()).or(found);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::s2i;
+    use crate::config::keys::KEYS;
+
+    /// Calls `check` with the path and the grammar of every command.
+    fn each_command(command: &clap::Command, path: &str, check: &mut impl FnMut(&str, &clap::Command)) {
+        let path = format!("{path} {}", command.get_name());
+        check(&path, command);
+        command.get_subcommands().for_each(|inner| each_command(inner, &path, check));
     }
-    found.unwrap_or_default()
+
+    /// The first line of a help text, without the notes in brackets at its end.
+    fn sentence(help: &clap::builder::StyledStr) -> String {
+        let help = help.to_string();
+        let mut text = help.trim();
+        while let Some((start, _)) = text.rsplit_once(" [").filter(|_| text.ends_with(']')) {
+            text = start;
+        }
+        text.to_owned()
+    }
+
+    #[test]
+    fn help_texts_are_one_short_sentence() {
+        for grammar in [command(), s2i::command()] {
+            each_command(&grammar, "", &mut |path, command| {
+                let own =
+                    command.get_arguments().map(|argument| (argument.get_id().as_str(), argument.get_help()));
+                for (name, help) in own.chain([("about", command.get_about())]) {
+                    let text = sentence(help.unwrap_or_else(|| panic!("{path}: {name} has no help")));
+                    assert!(text.chars().count() <= 70, "{path}: {name}: {text}");
+                    assert!(
+                        text.starts_with(char::is_uppercase) && !text.ends_with('.'),
+                        "{path}: {name}: {text}"
+                    );
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn help_names_the_variable_of_an_option() {
+        each_command(&command(), "", &mut |path, command| {
+            // Its `--platform` selects from an existing image.
+            if command.get_name() == "copy" {
+                return;
+            }
+            for argument in command.get_arguments() {
+                let flag = argument.get_long().map(|long| format!("--{long}"));
+                let key = KEYS.iter().find(|key| key.flag.is_some() && key.flag == flag.as_deref());
+                let Some(variable) = key.and_then(|key| key.variable) else { continue };
+                let help =
+                    argument.get_long_help().or(argument.get_help()).expect("it has a help").to_string();
+                assert!(help.contains(&format!("[env: {variable}")), "{path}: {flag:?}: {help}");
+            }
+        });
+    }
+
+    #[test]
+    fn variables_and_exit_codes_fit_a_manual_page() {
+        let text = after_long_help();
+        assert!(text.lines().all(|line| line.chars().count() <= 76), "{text}");
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        command().debug_assert();
+    }
 }

@@ -1,24 +1,85 @@
 //! Owns `b2i builders`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::builder::check::Finding;
 use crate::builder::scaffold::DEFAULT_BASE;
 use crate::cli::arguments::Format;
-use crate::cli::arguments::builders::{BuildersArguments, BuildersCommand};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::printable::printable;
+use crate::cli::printable::{paths, printable};
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
+use crate::config::values::PULL_CHOICES;
 use crate::diagnostic::FailureKind;
-use crate::image::ImageReference;
+use crate::image::{ImageReference, shell_words};
 use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
 use crate::session::Session;
+
+/// List, show, check, create and export builders
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BuildersArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: Option<BuildersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum BuildersCommand {
+    /// List available builders
+    List {
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+    /// Show the purpose, the versions and the base images of a builder
+    Show {
+        /// Show this builder, in every version or in one
+        #[arg(value_name = "NAME[:VERSION]")]
+        name: String,
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+    /// Compare a builder's base images with what b2i assumes of them
+    Check {
+        /// Check this builder, in every version or in one
+        #[arg(value_name = "NAME[:VERSION]")]
+        name: String,
+        /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
+        #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
+        pull: Option<String>,
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+    /// Create the files of a new builder image: Dockerfile, scripts and test
+    Create {
+        /// Name the builder image
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Write to this directory; create it if missing, never overwrite a file
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Use this base image [default: debian:12-slim]
+        #[arg(long, value_name = "IMAGE")]
+        base: Option<ImageReference>,
+    },
+    /// Write the Dockerfile and the scripts of a builder to a directory
+    Export {
+        /// Export this builder
+        #[arg(value_name = "NAME[:VERSION]")]
+        name: String,
+        /// Write to this directory; create it if missing
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
 
 /// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
@@ -33,43 +94,46 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
     match arguments.command.as_ref().unwrap_or(&default) {
         BuildersCommand::List { format } => {
             let builders = runtime.run(&session, ops::list_builders(&session))?;
-            print(context, *format, &Listing { builders: &builders }, || list(&builders))
+            context.progress.finish();
+            context.printer.result(*format, &json!({ "builders": builders }), || list(&builders))
         }
         BuildersCommand::Show { name, format } => {
             let details = runtime.run(&session, ops::show_builder(name, &session))?;
-            print(context, *format, &details, || show(&details))
+            context.progress.finish();
+            context.printer.result(*format, &details, || show(&details))
         }
         BuildersCommand::Check { name, format, .. } => {
             let (pull, offline) = request::pulling(&settings)?;
             let options = CheckOptions { pull, offline };
             let bases = runtime.run(&session, ops::check_builder(name, options, &session))?;
-            print(context, *format, &Checks { bases: &bases }, || check(&bases))?;
+            context.progress.finish();
+            context.printer.result(*format, &json!({ "bases": bases }), || check(&bases))?;
             verdict(name, &bases)
         }
         BuildersCommand::Create { name, directory, base } => {
             let files = create(name, base.as_ref(), directory, &session, &mut runtime)?;
             context.progress.finish();
             context.printer.data(&files)?;
-            let directory = crate::image::shell_words::quote(&[directory.to_string_lossy()]);
-            context.printer.note(&format!("Build and test it: make -C {} test", printable(&directory)));
+            context.printer.note(&format!("Build and test it: make -C {} test", quoted(directory)));
             Ok(())
         }
         BuildersCommand::Export { name, directory } => {
             let files = runtime.run(&session, ops::export_builder(name, directory, &session))?;
             context.progress.finish();
-            let paths =
-                files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy())));
-            context.printer.data(&paths.collect::<String>())?;
-            let directory = crate::image::shell_words::quote(&[directory.to_string_lossy()]);
-            context
-                .printer
-                .note(&format!("Build it: docker build -t {} {directory}", name.replace(':', "-")));
+            context.printer.data(&paths(directory, &files))?;
+            let (tag, directory) = (name.replace(':', "-"), quoted(directory));
+            context.printer.note(&format!("Build it: docker build -t {tag} {directory}"));
             Ok(())
         }
     }
 }
 
-/// Makes the files of a new builder image and gives their names, one a line.
+/// A directory as an argument in a shell.
+fn quoted(directory: &Path) -> String {
+    printable(&shell_words::quote(&[directory.to_string_lossy()])).into_owned()
+}
+
+/// Creates the files of a new builder image and returns their paths, one per line.
 pub(in crate::cli) fn create(
     name: &str,
     base: Option<&ImageReference>,
@@ -77,37 +141,13 @@ pub(in crate::cli) fn create(
     session: &Session,
     runtime: &mut Runtime,
 ) -> Result<String, CliError> {
-    let usual = || DEFAULT_BASE.parse().expect("the default base is an image's name");
-    let base = base.cloned().unwrap_or_else(usual);
+    let default = || DEFAULT_BASE.parse().expect("the default base is an image reference");
+    let base = base.cloned().unwrap_or_else(default);
     let files = runtime.run(session, ops::create_builder(name, &base, directory, session))?;
-    let line = |file: &String| format!("{}\n", printable(&directory.join(file).to_string_lossy()));
-    Ok(files.iter().map(line).collect())
+    Ok(paths(directory, &files))
 }
 
-#[derive(Serialize)]
-struct Listing<'a> {
-    builders: &'a [BuilderSummary],
-}
-
-#[derive(Serialize)]
-struct Checks<'a> {
-    bases: &'a [BaseCheck],
-}
-
-fn print(
-    context: &Context,
-    format: Format,
-    document: &impl Serialize,
-    text: impl FnOnce() -> String,
-) -> Result<(), CliError> {
-    context.progress.finish();
-    match format {
-        Format::Json => context.printer.json(document),
-        Format::Text => context.printer.data(&text()),
-    }
-}
-
-/// Those for artifacts, then those for sources, each under a heading.
+/// Builders for artifacts, then builders for sources, each group under a heading.
 fn list(builders: &[BuilderSummary]) -> String {
     let group = |takes: TakesSummary, heading: &str| {
         let group: Vec<&BuilderSummary> = builders.iter().filter(|one| one.takes == takes).collect();
@@ -115,7 +155,7 @@ fn list(builders: &[BuilderSummary]) -> String {
     };
     let groups = [
         group(TakesSummary::Artifacts, "for artifacts:"),
-        group(TakesSummary::Sources, "for sources, which it builds first:"),
+        group(TakesSummary::Sources, "for sources (built first):"),
     ];
     groups.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
@@ -163,7 +203,7 @@ fn check(bases: &[BaseCheck]) -> String {
     bases.iter().map(check_one).collect()
 }
 
-/// A line for each assumption, or one that says why there is none.
+/// A line for each assumption, or one for a base without assumptions.
 fn check_one(check: &BaseCheck) -> String {
     let base = printable(&check.base);
     let line = |finding: &Finding| {
@@ -178,7 +218,7 @@ fn check_one(check: &BaseCheck) -> String {
     match &check.outcome {
         BaseOutcome::Unavailable { reason } => format!("missing  {base}: {}\n", printable(reason)),
         BaseOutcome::Ok { findings } | BaseOutcome::Differs { findings } if findings.is_empty() => {
-            format!("ok       {base}: nothing is assumed of it\n")
+            format!("ok       {base}: no assumptions\n")
         }
         BaseOutcome::Ok { findings } | BaseOutcome::Differs { findings } => {
             findings.iter().map(line).collect()
@@ -186,9 +226,9 @@ fn check_one(check: &BaseCheck) -> String {
     }
 }
 
-/// The error of a check that found something wrong.
+/// The error of a failed check.
 fn verdict(name: &str, bases: &[BaseCheck]) -> Result<(), CliError> {
-    let number = |wanted: fn(&BaseOutcome) -> bool| bases.iter().filter(|one| wanted(&one.outcome)).count();
+    let number = |is: fn(&BaseOutcome) -> bool| bases.iter().filter(|base| is(&base.outcome)).count();
     let differ = number(|outcome| matches!(outcome, BaseOutcome::Differs { .. }));
     let missing = number(|outcome| matches!(outcome, BaseOutcome::Unavailable { .. }));
     let all = bases.len();
@@ -196,18 +236,18 @@ fn verdict(name: &str, bases: &[BaseCheck]) -> Result<(), CliError> {
     let mut hints = Vec::new();
     if differ > 0 {
         reasons.push(format!("{differ} of {all} differ"));
-        hints.push("a base of your own belongs into a template of your own: `b2i builders export`");
+        hints.push("to use your own base, export the builder and edit it: `b2i builders export NAME DIR`");
     }
     if missing > 0 {
-        reasons.push(format!("{missing} of {all} could not be had"));
-        hints.push("a mirror of a base is set in the configuration, under `[bases]`");
+        reasons.push(format!("{missing} of {all} are not available"));
+        hints.push("to use a mirror, set it under `[bases]` in the configuration");
     }
     if reasons.is_empty() {
         return Ok(());
     }
     let what = match differ {
         0 => format!("not every base of `{name}` could be checked"),
-        _ => format!("the bases of `{name}` are not as assumed"),
+        _ => format!("the bases of `{name}` differ from what b2i assumes"),
     };
     let error = CliError::file(FailureKind::Builder, what, reasons.join(", "));
     Err(hints.into_iter().fold(error, CliError::with_hint))
@@ -241,7 +281,7 @@ mod tests {
         binary  static  native executables
         java    21 17
 
-        for sources, which it builds first:
+        for sources (built first):
         golang  1.25  Go modules
         ");
         insta::assert_snapshot!(list(&builders[..1]), @r"
@@ -274,13 +314,13 @@ mod tests {
         missing  debian:11: it could not be pulled: no network
         ok       debian:10: glibc: 2.36
         wrong    debian:10: glibc: 2.36; found 2.31
-        ok       own:1: nothing is assumed of it
+        ok       own:1: no assumptions
         ");
-        let error = verdict("binary", &bases).expect_err("two are not as assumed").render();
+        let error = verdict("binary", &bases).expect_err("two differ").render();
         let error = error.expect("there is a message");
-        assert!(error.contains("1 of 4 differ, 1 of 4 could not be had"), "{error}");
+        assert!(error.contains("1 of 4 differ, 1 of 4 are not available"), "{error}");
         let error = verdict("binary", &bases[..2]).expect_err("one is missing").render();
-        assert!(error.expect("there is a message").contains("1 of 2 could not be had"));
+        assert!(error.expect("there is a message").contains("1 of 2 are not available"));
         assert!(verdict("binary", &bases[3..]).is_ok());
         assert_eq!(
             serde_json::to_value(&bases[1]).expect("written"),

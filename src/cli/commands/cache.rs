@@ -1,34 +1,61 @@
 //! Owns `b2i cache`.
 
+use clap::{Args, Subcommand};
+
 use crate::cli::arguments::Format;
-use crate::cli::arguments::cache::{CacheArguments, CacheCommand};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::progress::wording::size;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
+use crate::config::values::ByteSize;
 use crate::ops::{self, CacheInfo, CachePruned};
 
-/// Shows or prunes.
+/// Show or prune the cache
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CacheArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum CacheCommand {
+    /// Show the location of the cache and the size of its parts
+    Info {
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+    /// Remove entries that no build is using, oldest first
+    Prune {
+        /// Keep recently used entries up to this size, such as 2g [default: 0]
+        #[arg(long, value_name = "SIZE", default_value = "0", hide_default_value = true)]
+        keep: ByteSize,
+        /// Also clean up after interrupted runs, including in the daemon
+        #[arg(long)]
+        containers: bool,
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+}
+
 pub(in crate::cli) fn run(arguments: &CacheArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
-    let (format, json, text) = match &arguments.command {
+    match &arguments.command {
         CacheCommand::Info { format } => {
             let info = runtime.run(&session, ops::cache_info(&session))?;
-            (*format, serde_json::to_value(&info), describe(&info))
+            context.progress.finish();
+            context.printer.result(*format, &info, || describe(&info))
         }
         CacheCommand::Prune { keep, containers, format } => {
             let pruned = runtime.run(&session, ops::prune_cache(keep.0, *containers, &session))?;
-            (*format, serde_json::to_value(&pruned), describe_pruned(&pruned))
+            context.progress.finish();
+            context.printer.result(*format, &pruned, || describe_pruned(&pruned))
         }
-    };
-    context.progress.finish();
-    match format {
-        Format::Json => context.printer.json(&json.expect("plain data with text keys")),
-        Format::Text => context.printer.data(&text),
     }
 }
 
@@ -51,9 +78,8 @@ fn describe_pruned(pruned: &CachePruned) -> String {
         text.push_str(&format!("kept {} in use\n", count(pruned.cache.in_use)));
     }
     if pruned.interrupted_runs > 0 {
-        let runs =
-            if pruned.interrupted_runs == 1 { "1 run" } else { &format!("{} runs", pruned.interrupted_runs) };
-        text.push_str(&format!("cleaned up after {runs} that did not end well\n"));
+        let plural = if pruned.interrupted_runs == 1 { "" } else { "s" };
+        text.push_str(&format!("cleaned up after {} interrupted run{plural}\n", pruned.interrupted_runs));
     }
     text
 }
@@ -84,7 +110,7 @@ mod tests {
         insta::assert_snapshot!(describe_pruned(&CachePruned { cache, interrupted_runs: 1 }), @r"
         removed 2 entries, 1.0 kB
         kept 1 entry in use
-        cleaned up after 1 run that did not end well
+        cleaned up after 1 interrupted run
         ");
     }
 }

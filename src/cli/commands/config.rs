@@ -2,32 +2,47 @@
 
 use std::fmt::Write as _;
 
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::cli::arguments::{ConfigArguments, ConfigCommand, Format};
+use crate::cli::arguments::Format;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::config::{ConfigFile, Settings};
 
+/// Show the configuration
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ConfigArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ConfigCommand {
+    /// Print every value and its origin; passwords are masked
+    Show {
+        /// Print the result as text or json [default: text]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+        format: Format,
+    },
+}
+
 /// Runs `b2i config show`.
 pub(in crate::cli) fn run(arguments: &ConfigArguments, context: &Context) -> Result<(), CliError> {
     let ConfigCommand::Show { format } = &arguments.command;
     let settings = context.settings(ConfigFile::default())?;
-    match format {
-        Format::Json => context.printer.json(&settings),
-        Format::Text => context.printer.data(&text(&settings)),
-    }
+    context.printer.result(*format, &settings, || text(&settings))
 }
 
-/// Renders the settings as the file that would say the same, each line with its origin.
+/// Renders the settings as an equivalent configuration file; each line has its origin.
 fn text(settings: &Settings) -> String {
     let json = serde_json::to_value(settings).expect("settings are plain data with text keys");
     let mut lines = Vec::new();
     for (section, values) in json.as_object().into_iter().flatten() {
         collect(section, values, &mut lines);
     }
-    // Long lines have their origin right behind them, so that the others keep theirs near.
+    // Longer lines do not move the column of origins.
     const WIDEST: usize = 60;
     let widths = lines.iter().filter(|(_, comment)| comment.is_some()).map(|(line, _)| line.chars().count());
     let column = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
@@ -42,7 +57,7 @@ fn text(settings: &Settings) -> String {
     text
 }
 
-/// Adds the lines of one section; what is a section within it follows.
+/// Adds the lines of one section, then its subsections.
 fn collect(section: &str, values: &Value, lines: &mut Vec<(String, Option<String>)>) {
     if !lines.is_empty() {
         lines.push((String::new(), None));
@@ -98,7 +113,7 @@ fn origin(setting: &Value) -> String {
     printable(&origin).into_owned()
 }
 
-/// A key as TOML wants it.
+/// A key in TOML, quoted if needed.
 fn key(name: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { toml_text(name) }

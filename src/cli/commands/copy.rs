@@ -1,26 +1,49 @@
 //! Owns `b2i copy`.
 
-use crate::cli::arguments::copy::CopyArguments;
+use clap::Args;
+
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
+use crate::image::Platform;
 use crate::ops::CopyRequest;
-use crate::transport::Transport;
+use crate::transport::{Location, Transport};
 
-/// Copies, and prints where to and which digest.
+/// Copy an image between registries, layouts, archives and the daemon
+///
+/// Between registries, and from a layout to a registry, manifests are copied byte for byte and an index stays complete. An
+/// image from a daemon or a docker-archive keeps its config, and its layers are compressed. A daemon or a docker-archive
+/// receives the image for one platform, with its config and image ID.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: b2i copy docker-daemon:app:1 registry.example/team/app:1")]
+pub(in crate::cli) struct CopyArguments {
+    /// Copy from here: NAME in a registry, docker-daemon:NAME or a file
+    ///
+    /// Files are docker-archive:FILE, oci:DIR[:TAG] and oci-archive:FILE[:TAG].
+    #[arg(value_name = "SRC")]
+    pub(in crate::cli) source: Location,
+    /// Copy to here: the same forms as SRC
+    #[arg(value_name = "DST")]
+    pub(in crate::cli) destination: Location,
+    /// Copy only the image for this platform, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(in crate::cli) platform: Option<Platform>,
+}
+
+/// Copies, and prints the destination and the digest.
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
     let CopyArguments { source, destination, platform } = arguments;
     let offline = settings.network.offline.value;
     if offline && destination.transport == Transport::Registry {
-        let message = format!("`{destination}` is in a registry, and the network is not used (`--offline`)");
+        let message = format!("cannot copy to the registry `{destination}`: `--offline` is set");
         return Err(CliError::usage(message));
     }
     if destination.name().is_some_and(|name| name.digest().is_some()) {
-        return Err(CliError::usage(format!("`{destination}` names a digest; a tag is what is written")));
+        return Err(CliError::usage(format!("`{destination}` has a digest; a destination has a tag")));
     }
     let request = CopyRequest {
         source: source.clone(),

@@ -1,10 +1,10 @@
 //! Owns `b2i doctor`.
 
+use clap::Args;
 use serde_json::json;
 
 use super::login;
 use crate::cli::arguments::Format;
-use crate::cli::arguments::doctor::DoctorArguments;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
@@ -12,7 +12,22 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::ops::{self, Finding, Health};
 
-/// Looks at everything and prints what it found; ends with 1 if there is a problem.
+/// Check this machine and explain how to fix problems
+///
+/// b2i checks the daemon, the sandbox, the cache, proxies and certificates, and whether each HOST accepts the stored
+/// credentials. The exit code is 1 if there is a problem.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: b2i doctor registry.example")]
+pub(in crate::cli) struct DoctorArguments {
+    /// Check these registries too, such as registry.example:5000
+    #[arg(value_name = "HOST")]
+    pub(in crate::cli) hosts: Vec<String>,
+    /// Print the result as text or json [default: text]
+    #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+    pub(in crate::cli) format: Format,
+}
+
+/// Checks everything and prints the findings; fails with 1 if there is a problem.
 pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
@@ -20,13 +35,11 @@ pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Res
     let work = ops::doctor(&hosts, settings.network.offline.value, &session);
     let findings = Runtime::start()?.run(&session, work)?;
     context.progress.finish();
-    match arguments.format {
-        Format::Json => context.printer.json(&json!({ "findings": findings }))?,
-        Format::Text => context.printer.data(&describe(&findings))?,
-    }
-    let is_ill = findings.iter().any(|finding| finding.health == Health::Problem);
-    // What is wrong has been said.
-    if is_ill { Err(CliError::Program(1)) } else { Ok(()) }
+    let document = json!({ "findings": findings });
+    context.printer.result(arguments.format, &document, || describe(&findings))?;
+    let has_problem = findings.iter().any(|finding| finding.health == Health::Problem);
+    // The findings have been printed.
+    if has_problem { Err(CliError::Program(1)) } else { Ok(()) }
 }
 
 fn describe(findings: &[Finding]) -> String {

@@ -1,7 +1,11 @@
 //! Owns `b2i inspect`.
 
+use std::path::PathBuf;
+
+use clap::Args;
+
 use crate::cli::arguments::Format;
-use crate::cli::arguments::inspect::InspectArguments;
+use crate::cli::arguments::input::InputArguments;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::input;
@@ -14,7 +18,35 @@ use crate::detect::facts::{
 };
 use crate::request::Request;
 
-/// Fetches the artifact if needed and prints what it is.
+/// Show what an artifact is and what it needs
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct InspectArguments {
+    /// Inspect a JAR, WAR, executable or archive (path or URL)
+    ///
+    /// `-` reads standard input.
+    #[arg(value_name = "ARTIFACT")]
+    pub(in crate::cli) artifact: PathBuf,
+    #[command(flatten)]
+    pub(in crate::cli) input: InputArguments,
+    /// Print the result as text or json [default: text]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true,
+        help_heading = "Output options"
+    )]
+    pub(in crate::cli) format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  b2i inspect target/app.jar
+  b2i inspect https://host.example/tool-1.2.tar.gz --format json";
+
+/// Fetches the artifact if needed and prints its facts.
 pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), CliError> {
     let mut flags = ConfigFile::default();
     input::configured(&arguments.input, &mut flags);
@@ -32,13 +64,10 @@ pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Re
     let session = context.session(&settings)?;
     let inspection = Runtime::start()?.run(&session, session.inspect(&request))?;
     context.progress.finish();
-    match arguments.format {
-        Format::Json => context.printer.json(&inspection),
-        Format::Text => context.printer.data(&text(&inspection.name, &inspection.facts)),
-    }
+    context.printer.result(arguments.format, &inspection, || text(&inspection.name, &inspection.facts))
 }
 
-/// Names and values below each other.
+/// Rows of a table: name and value.
 #[derive(Default)]
 struct Rows(Vec<(&'static str, String)>);
 
@@ -58,7 +87,7 @@ impl Rows {
         }
     }
 
-    /// Like [`Self::list`], for lists of which the number says more than every name.
+    /// Adds the number of values and the first few of them.
     fn count<'a>(&mut self, name: &'static str, values: impl ExactSizeIterator<Item = &'a String>) {
         const SHOWN: usize = 5;
         let number = values.len();

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::arguments::login::{LoginArguments, LogoutArguments};
+use clap::Args;
+
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
@@ -14,30 +15,51 @@ use crate::ops;
 use crate::store::credentials::{Credentials, Kept};
 use crate::store::registry::LoginAnswer;
 
-/// Checks credentials and keeps them.
+/// Check registry credentials and store them
+///
+/// They are stored where Docker and Podman find them: in the file REGISTRY_AUTH_FILE, else in Docker's config.json, or in
+/// the credential helper that this file sets.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: b2i login registry.example -u me --password-stdin < token.txt")]
+pub(in crate::cli) struct LoginArguments {
+    /// Log in to this registry, such as registry.example:5000 or docker.io
+    pub(in crate::cli) host: String,
+    /// Log in as this user [default: prompt on the terminal]
+    #[arg(short, long, value_name = "USER")]
+    pub(in crate::cli) user: Option<String>,
+    /// Read the password from standard input [default: prompt]
+    #[arg(long)]
+    pub(in crate::cli) password_stdin: bool,
+}
+
+/// Remove the stored credentials of a registry
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LogoutArguments {
+    /// Log out of this registry, such as registry.example:5000 or docker.io
+    pub(in crate::cli) host: String,
+}
+
+/// Checks and stores credentials.
 pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
     let registry = registry(&arguments.host)?;
     let file = file(context)?;
     if settings.network.offline.value {
-        return Err(CliError::usage(
-            "logging in asks the registry, and the network is not used (`--offline`)",
-        ));
+        return Err(CliError::usage("login needs the network, but `--offline` is set"));
     }
     let username = match &arguments.user {
         Some(user) => user.clone(),
         None if arguments.password_stdin => {
-            return Err(
-                CliError::usage("`--password-stdin` needs the user name").with_hint("give it with `-u USER`")
-            );
+            return Err(CliError::usage("`--password-stdin` requires a user name")
+                .with_hint("pass it with `-u USER`"));
         }
         None => secret::ask_user(&context.printer)?,
     };
     // RFC 7617, section 2: the first colon ends the name.
     if username.is_empty() || username.contains(':') {
         return Err(CliError::usage(format!(
-            "`{username}` is no user name: it is empty or has a colon in it"
+            "`{username}` is not a valid user name: it is empty or contains a colon"
         )));
     }
     let password = match arguments.password_stdin {
@@ -53,31 +75,32 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
         Kept::Helper(helper) => (format!("`{}`", printable(helper)), None),
         Kept::File(path) => {
             let path = printable(&path.to_string_lossy()).to_string();
-            let message = format!("`{path}` holds the password in the clear: whoever reads the file has it");
+            let message =
+                format!("`{path}` stores the password unencrypted; anyone who can read the file can use it");
             (format!("`{path}`"), Some(message))
         }
     };
     if let Some(message) = hint {
-        let hint = "a credential helper keeps it elsewhere: name one under `credsStore` in the file";
+        let hint = "to store it elsewhere, set a credential helper as `credsStore` in the file";
         events.warning(message, Some(hint.into()));
     }
     if let Some(other) = &done.shadowed_by {
-        let message = format!("`{}` has other credentials for `{registry}` and comes first", other.display());
-        let hint = format!(
-            "name that file in REGISTRY_AUTH_FILE and log in again, or `b2i logout {registry}` there"
-        );
+        let message =
+            format!("`{}` has other credentials for `{registry}` and is read first", other.display());
+        let hint =
+            format!("set REGISTRY_AUTH_FILE to that file, then log in again or run `b2i logout {registry}`");
         events.warning(message, Some(hint));
     }
     if done.answer == LoginAnswer::NotAsked {
-        let message = format!("`{registry}` did not ask for credentials, so they are not checked");
+        let message = format!("`{registry}` did not request credentials, so they were not checked");
         events.warning(message, None);
     }
     context.progress.finish();
     let user = printable(&credentials.username).to_string();
-    context.printer.data(&format!("logged in to {registry} as {user}; kept in {place}"))
+    context.printer.data(&format!("logged in to {registry} as {user}; stored in {place}"))
 }
 
-/// Forgets credentials.
+/// Removes stored credentials.
 pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
@@ -87,23 +110,23 @@ pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) ->
     let done = runtime.run(&session, ops::log_out(&registry, &file, &session))?;
     if let Some(left) = &done.left {
         let message = format!("`{}` still has credentials for `{registry}`", left.display());
-        let hint = "name that file in REGISTRY_AUTH_FILE and log out again";
+        let hint = "set REGISTRY_AUTH_FILE to that file and log out again";
         context.progress.events().warning(message, Some(hint.into()));
     }
     context.progress.finish();
     context.printer.data(&match done.found {
         true => format!("logged out of {registry}"),
         false => {
-            format!("there were no credentials for {registry} in `{}`", printable(&file.to_string_lossy()))
+            format!("no credentials for {registry} in `{}`", printable(&file.to_string_lossy()))
         }
     })
 }
 
-/// The registry as image names have it.
+/// The registry, as it is written in image names.
 pub(super) fn registry(text: &str) -> Result<String, CliError> {
     let refused = || {
-        CliError::usage(format!("`{text}` is no name of a registry"))
-            .with_hint("give its host, and its port if it has one: registry.example:5000")
+        CliError::usage(format!("`{text}` is not a registry"))
+            .with_hint("pass a host, with a port if needed: registry.example:5000")
     };
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let host = host.strip_suffix('/').unwrap_or(host).to_ascii_lowercase();
@@ -111,14 +134,14 @@ pub(super) fn registry(text: &str) -> Result<String, CliError> {
         return Err(refused());
     }
     let reference: ImageReference = format!("{host}/name/name").parse().map_err(|_| refused())?;
-    // Without a dot or a port, Docker's rules take it for a part of a name on Docker Hub.
+    // Without a dot or a port, it is a part of a repository on Docker Hub.
     if reference.repository() != "name/name" {
         return Err(refused());
     }
     Ok(reference.registry().to_owned())
 }
 
-/// Where credentials are kept.
+/// The file that stores credentials.
 fn file(context: &Context) -> Result<PathBuf, CliError> {
     let environment = &context.environment;
     let docker = || {
@@ -127,9 +150,7 @@ fn file(context: &Context) -> Result<PathBuf, CliError> {
         Some(directory?.join("config.json"))
     };
     environment.path("REGISTRY_AUTH_FILE").or_else(docker).ok_or_else(|| {
-        CliError::usage(
-            "there is no place for credentials: neither REGISTRY_AUTH_FILE, DOCKER_CONFIG nor HOME is set",
-        )
+        CliError::usage("cannot store credentials: REGISTRY_AUTH_FILE, DOCKER_CONFIG and HOME are not set")
     })
 }
 

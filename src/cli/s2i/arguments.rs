@@ -1,15 +1,14 @@
-//! Owns what can be typed after `s2i`: the commands and flags of Source-to-Image 1.6, as people and scripts write
-//! them, and few of b2i's own.
+//! Owns the grammar of `s2i`: the commands and flags of Source-to-Image 1.6, and a few flags of b2i.
 //!
-//! pflag's habits are kept: flags anywhere, `-xVALUE`, `--flag=VALUE`, `--flag=false`, the last one wins. Must not act
-//! on anything. Source: Source-to-Image v1.6.3, docs/cli.md and its help texts.
+//! Must not act on anything. As with pflag, flags stand anywhere, `--flag=false` is valid, and the last one wins.
+//! Source: Source-to-Image v1.6.3, docs/cli.md and its help texts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// Marks flags that may be given alone or as `--flag=false`, and never take the next word.
+/// Marks switches: `--flag` or `--flag=false`, never with a separate value.
 const SWITCH: &str = "BOOL";
 
 /// Build images from sources with S2I builder images, as s2i does
@@ -20,7 +19,8 @@ const SWITCH: &str = "BOOL";
     disable_version_flag = true,
     args_override_self = true,
     max_term_width = 100,
-    after_help = "`b2i build` does more with less typing; docs/from-s2i.md says what differs."
+    after_help = SEE_ALSO,
+    after_long_help = after_long_help()
 )]
 pub(super) struct S2iCommandLine {
     #[command(flatten)]
@@ -29,50 +29,57 @@ pub(super) struct S2iCommandLine {
     pub(super) command: S2iCommand,
 }
 
+const SEE_ALSO: &str =
+    "`b2i build` does the same with fewer arguments; docs/from-s2i.md lists the differences.";
+
+fn after_long_help() -> String {
+    let codes = super::exit_code::MEANINGS.map(|(code, meaning)| format!("  {code:<3} {meaning}\n"));
+    format!("Exit codes:\n{}\n{SEE_ALSO}", codes.concat())
+}
+
 /// Flags of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global flags")]
 pub(super) struct S2iGlobalArguments {
-    /// Use the daemon at this address [env: DOCKER_HOST]
+    /// Use the daemon at URL [env: DOCKER_HOST]
     #[arg(short = 'U', long, global = true, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// Refused: b2i does not speak TLS without verifying the daemon's certificate
+    /// Fail: TLS without verification is not supported
     #[arg(long, global = true, value_name = SWITCH, value_parser = boolean)]
     pub(super) tls: Option<bool>,
     /// Verify the daemon's certificate [env: DOCKER_TLS_VERIFY]
     #[arg(long, global = true, value_name = SWITCH, value_parser = boolean)]
     pub(super) tlsverify: Option<bool>,
-    /// Take the client's certificate from this file, cert.pem
+    /// Read the client certificate from this file, named cert.pem
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) cert: Option<PathBuf>,
-    /// Take the client's key from this file, key.pem beside cert.pem
+    /// Read the client key from this file, key.pem beside cert.pem
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// Take the certificate authority from this file, ca.pem beside cert.pem
+    /// Read the certificate authority from this file, ca.pem beside cert.pem
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
-    /// Say more: 3 and above log, 5 logs everything
+    /// Log from level 3 on, everything at level 5 [default: 0]
     #[arg(long, global = true, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=5))]
     pub(super) loglevel: Option<u8>,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum S2iCommand {
     Build(Box<BuildArguments>),
-    /// Build an image again that s2i or b2i built
+    /// Build an image again from its recorded sources
     Rebuild(Box<RebuildArguments>),
-    /// Print how a builder image is used
+    /// Print the usage of a builder image
     Usage(Box<UsageArguments>),
-    /// Make the files of a new builder image
+    /// Create the files of a new builder image
     Create(CreateArguments),
-    /// Write a Dockerfile that builds with a builder image, without sources
+    /// Write a Dockerfile that builds with a builder image
     Generate(GenerateArguments),
     /// Print the version
     Version,
     /// Print a completion script for bash or zsh
     Completion {
-        /// Shell: bash or zsh
+        /// Print the script for bash or zsh
         #[arg(value_name = "SHELL")]
         shell: Option<String>,
     },
@@ -81,51 +88,51 @@ pub(super) enum S2iCommand {
 /// Build an image from sources
 #[derive(Debug, Args)]
 pub(super) struct BuildArguments {
-    /// Sources: a directory, or a git repository with `#ref` if wanted
+    /// Build this directory or git repository, with an optional `#ref`
     #[arg(value_name = "SOURCE")]
     pub(super) source: Option<String>,
-    /// Builder image
+    /// Use this builder image
     #[arg(value_name = "IMAGE")]
     pub(super) image: Option<String>,
-    /// Name of the result
+    /// Name the result
     #[arg(value_name = "TAG")]
     pub(super) tag: Option<String>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
-    /// Start the result
+    /// Run the result
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) run: Option<bool>,
-    /// Leave git submodules out
+    /// Skip git submodules
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) ignore_submodules: Option<bool>,
-    /// Set a variable of assemble and of the image [repeatable]
+    /// Set a variable for assemble and in the image [repeatable]
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) env: Vec<(String, String)>,
-    /// Set the variables in this file, one NAME=VALUE a line
+    /// Set the variables in FILE, one NAME=VALUE per line
     #[arg(short = 'E', long, value_name = "FILE")]
     pub(super) environment_file: Option<PathBuf>,
-    /// Take this branch, tag or commit; goes before the `#ref` of the source
+    /// Check out this branch, tag or commit; wins over `#ref`
     #[arg(short, long, value_name = "REF")]
     pub(super) r#ref: Option<String>,
-    /// Run assemble as this user
+    /// Run assemble as this user [default: the builder's]
     #[arg(long, value_name = "USER")]
     pub(super) assemble_user: Option<String>,
-    /// Run assemble-runtime as this user
+    /// Run assemble-runtime as this user [default: the runtime image's]
     #[arg(long, value_name = "USER")]
     pub(super) assemble_runtime_user: Option<String>,
-    /// Build this directory of the sources
+    /// Build this subdirectory of the sources
     #[arg(long, value_name = "DIR")]
     pub(super) context_dir: Option<String>,
-    /// Leave paths of the sources out that match
+    /// Exclude source paths that match this regular expression
     #[arg(long, value_name = "REGEX")]
     pub(super) exclude: Option<String>,
-    /// Has no effect: the builder's label says where its scripts are
+    /// Accept and ignore: the builder's label locates its scripts
     #[arg(long, value_name = "URL")]
     pub(super) image_scripts_url: Option<String>,
-    /// Take scripts from http(s)://, file:// or image:// first
+    /// Use the scripts at URL first: http(s)://, file:// or image://
     #[arg(short, long, visible_alias = "scripts", value_name = "URL")]
     pub(super) scripts_url: Option<String>,
-    /// Read flags from .s2ifile, and write them back
+    /// Read flags from .s2ifile and write them back
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) use_config: Option<bool>,
     /// Set the label io.k8s.display-name [default: the tag]
@@ -134,98 +141,98 @@ pub(super) struct BuildArguments {
     /// Set the label io.k8s.description
     #[arg(long, value_name = "TEXT")]
     pub(super) description: Option<String>,
-    /// Refuse builder and runtime images whose user is not among these: 5, 1-, -1000, 1-5,30-
+    /// Reject images whose user is not in RANGES, such as 1-5,30-
     #[arg(short = 'u', long, value_name = "RANGES")]
     pub(super) allowed_uids: Option<String>,
-    /// Let the files of a directory be there while assemble runs [repeatable]
+    /// Inject the files of a directory while assemble runs [repeatable]
     #[arg(short, long, value_name = "SRC[:DST]")]
     pub(super) inject: Vec<String>,
-    /// Mount a directory or volume for assemble [repeatable]
+    /// Mount a directory or volume while assemble runs [repeatable]
     #[arg(short, long, value_name = "SRC:DST[:ro]")]
     pub(super) volume: Vec<String>,
-    /// Take capabilities away from assemble [repeatable]
+    /// Drop capabilities of assemble [repeatable]
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
     pub(super) cap_drop: Vec<String>,
-    /// Take the directory as it is instead of the commit that is checked out
+    /// Build the files of the directory instead of the checked-out commit
     #[arg(short, long, value_name = SWITCH, value_parser = boolean)]
     pub(super) copy: Option<bool>,
-    /// Keep symbolic links instead of copying what they point to
+    /// Keep symbolic links instead of copying their targets
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) keep_symlinks: Option<bool>,
-    /// Put artifacts of the build into this image
+    /// Put the build result into this image
     #[arg(long, value_name = "IMAGE")]
     pub(super) runtime_image: Option<String>,
-    /// Take this path of the builder into the runtime image [repeatable]
+    /// Copy this path of the builder into the runtime image [repeatable]
     #[arg(short = 'a', long, value_name = "SRC[:DIR]")]
     pub(super) runtime_artifact: Vec<String>,
-    /// Give assemble this network; without a daemon host or none [default: the daemon's, or this machine's]
+    /// Connect assemble to this network; host or none in the sandbox [default: the daemon's or the host's]
     #[arg(long, value_name = "NETWORK")]
     pub(super) network: Option<String>,
-    /// Write a Dockerfile and what it needs instead of building
+    /// Write a Dockerfile and its build context to PATH; build nothing
     #[arg(long, value_name = "PATH")]
     pub(super) as_dockerfile: Option<PathBuf>,
-    /// Add a line to assemble's hosts file [repeatable]
+    /// Add a line to the hosts file of assemble [repeatable]
     #[arg(long, value_name = "HOST:ADDRESS")]
     pub(super) add_host: Vec<String>,
-    // Last: its heading holds for every flag that follows.
+    // Last: its heading applies to every flag that follows.
     #[command(flatten)]
     pub(super) output: OutputArguments,
 }
 
-/// Flags that `build`, `rebuild` and `usage` have.
+/// Flags of `build`, `rebuild` and `usage`.
 #[derive(Debug, Default, Args)]
 pub(super) struct CommonArguments {
-    /// Leave out what scripts print to their standard output
+    /// Hide the standard output of scripts
     #[arg(short, long, value_name = SWITCH, value_parser = boolean)]
     pub(super) quiet: Option<bool>,
-    /// Start from what save-artifacts gives of the image before
+    /// Restore what save-artifacts saved in the previous image
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) incremental: Option<bool>,
-    /// Remove the image before after an incremental build
+    /// Remove the previous image after an incremental build
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) rm: Option<bool>,
-    /// Report the end of the build there
+    /// Post the result of the build to URL
     #[arg(long, value_name = "URL")]
     pub(super) callback_url: Option<String>,
-    /// Pull the builder image: always, never or if-not-present
-    #[arg(short, long, value_name = "WHEN", value_parser = PULL_POLICIES)]
+    /// Pull the builder image: always, never or if-not-present [default: if-not-present]
+    #[arg(short, long, value_name = "WHEN", value_parser = PULL_POLICIES, hide_possible_values = true)]
     pub(super) pull_policy: Option<String>,
-    /// Pull the image before: always, never or if-not-present
-    #[arg(long, value_name = "WHEN", value_parser = PULL_POLICIES)]
+    /// Pull the previous image: always, never or if-not-present [default: if-not-present]
+    #[arg(long, value_name = "WHEN", value_parser = PULL_POLICIES, hide_possible_values = true)]
     pub(super) incremental_pull_policy: Option<String>,
-    /// Pull the runtime image: always, never or if-not-present
-    #[arg(long, value_name = "WHEN", value_parser = PULL_POLICIES)]
+    /// Pull the runtime image: always, never or if-not-present [default: if-not-present]
+    #[arg(long, value_name = "WHEN", value_parser = PULL_POLICIES, hide_possible_values = true)]
     pub(super) runtime_pull_policy: Option<String>,
-    /// Has no effect: b2i keeps no working directory
+    /// Accept and ignore: b2i has no working directory to keep
     #[arg(long, value_name = SWITCH, value_parser = boolean)]
     pub(super) save_temp_dir: Option<bool>,
-    /// Take credentials from this file alone [default: Docker's and Podman's files]
+    /// Read credentials only from FILE [default: Docker's and Podman's files]
     #[arg(long, value_name = "FILE")]
     pub(super) dockercfg_path: Option<PathBuf>,
-    /// Put sources, scripts and artifacts below this directory [default: the builder's label, or /tmp]
+    /// Put sources, scripts and artifacts below DIR [default: the builder's label, or /tmp]
     #[arg(short, long, visible_alias = "location", visible_short_alias = 'l', value_name = "DIR")]
     pub(super) destination: Option<String>,
 }
 
-/// What s2i does not have.
+/// Flags that s2i does not have.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "b2i's own flags")]
 pub(super) struct OutputArguments {
-    /// Write to docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE [repeatable] [default: docker, or an archive without it]
+    /// Write to docker, registry, or (oci|oci-archive|docker-archive):PATH [repeatable] [default: docker; without a
+    /// daemon, a docker-archive]
     #[arg(long, value_name = "WHERE")]
     pub(super) output: Vec<String>,
-    /// Push to the registry that the tag names
+    /// Push to the registry of the tag
     #[arg(long)]
     pub(super) push: bool,
 }
 
-/// What `rebuild` takes.
 #[derive(Debug, Args)]
 pub(super) struct RebuildArguments {
-    /// Image that was built
+    /// Rebuild this image
     #[arg(value_name = "IMAGE")]
     pub(super) image: String,
-    /// Name of the result [default: the image's]
+    /// Name the result [default: the name of IMAGE]
     #[arg(value_name = "NEW-TAG")]
     pub(super) tag: Option<String>,
     #[command(flatten)]
@@ -234,80 +241,76 @@ pub(super) struct RebuildArguments {
     pub(super) output: OutputArguments,
 }
 
-/// What `usage` takes.
 #[derive(Debug, Args)]
 pub(super) struct UsageArguments {
-    /// Builder image
+    /// Show the usage of this builder image
     #[arg(value_name = "IMAGE")]
     pub(super) image: String,
     #[command(flatten)]
     pub(super) common: CommonArguments,
 }
 
-/// What `create` takes.
 #[derive(Debug, Args)]
 pub(super) struct CreateArguments {
-    /// Name of the builder image
+    /// Name the builder image
     #[arg(value_name = "NAME")]
     pub(super) name: String,
-    /// Directory, made if it is not there
+    /// Write to this directory; create it if missing
     #[arg(value_name = "DIR")]
     pub(super) directory: PathBuf,
-    /// Base image of the builder (b2i's own flag)
+    /// Use this base image (b2i's own flag) [default: debian:12-slim]
     #[arg(long, value_name = "IMAGE")]
     pub(super) base: Option<String>,
 }
 
-/// What `generate` takes.
 #[derive(Debug, Args)]
 pub(super) struct GenerateArguments {
-    /// Builder image
+    /// Use this builder image
     #[arg(value_name = "IMAGE")]
     pub(super) image: String,
-    /// File to write
+    /// Write the Dockerfile to FILE
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// Has no effect: no script runs
+    /// Accept and ignore: no script runs
     #[arg(short, long, value_name = SWITCH, value_parser = boolean)]
     pub(super) quiet: Option<bool>,
-    /// Set a variable of assemble and of the image [repeatable]
+    /// Set a variable for assemble and in the image [repeatable]
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) env: Vec<(String, String)>,
-    /// Run assemble as this user
+    /// Run assemble as this user [default: the builder's]
     #[arg(long, value_name = "USER")]
     pub(super) assemble_user: Option<String>,
-    /// Has no effect: the Dockerfile has no second image
+    /// Accept and ignore: the Dockerfile has no runtime image
     #[arg(long, value_name = "USER")]
     pub(super) assemble_runtime_user: Option<String>,
 }
 
 const PULL_POLICIES: [&str; 3] = ["always", "never", "if-not-present"];
 
-/// The texts that Go's `strconv.ParseBool` takes.
+/// The texts that Go's `strconv.ParseBool` accepts.
 fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("write true or false".into()),
+        _ => Err("the value is not true or false".into()),
     }
 }
 
-/// `NAME=VALUE`; s2i takes blanks around the value away.
+/// `NAME=VALUE`; s2i trims the value.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
-        // The text is left out of the message: it may be a password.
-        _ => Err("write NAME=VALUE".into()),
+        // The message omits the text: it may be a password.
+        _ => Err("the variable is not NAME=VALUE".into()),
     }
 }
 
-/// A flag that was switched on.
 pub(super) fn is_on(flag: Option<bool>) -> bool {
     flag.unwrap_or(false)
 }
 
 /// The grammar, for help and completions.
-pub(super) fn command() -> clap::Command {
+pub(in crate::cli) fn command() -> clap::Command {
     with_switches(S2iCommandLine::command()).mut_subcommands(with_switches)
 }
 
@@ -322,7 +325,7 @@ fn with_switches(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Parses `arguments`, the program's name first; gives also what was typed, flag by flag.
+/// Parses `arguments`, the program's name first. The matches tell which flags were typed.
 ///
 /// # Errors
 /// clap's error: a usage error, or a request for help.
@@ -353,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_anywhere_and_are_written_as_s2i_writes_them() {
+    fn flags_stand_anywhere_and_have_the_forms_of_s2i() {
         let parsed = build("-e A=1 . -eB=2 --env=C=x,y builder:1 -c --incremental=true tag:1 -pnever -qc");
         assert_eq!(parsed.source.as_deref(), Some("."));
         assert_eq!((parsed.image.as_deref(), parsed.tag.as_deref()), (Some("builder:1"), Some("tag:1")));
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s2i_refuses_is_refused() {
+    fn what_s2i_rejects_is_rejected() {
         for arguments in ["-p x . b", "-e NOEQ . b", "--nonsense . b", "--copy=maybe . b", ". b t more"] {
             let words = ["s2i", "build"].into_iter().chain(arguments.split_whitespace()).map(Into::into);
             assert!(parse(words, "s2i").is_err(), "{arguments}");

@@ -1,4 +1,4 @@
-//! Owns `.s2ifile`, in which `s2i build --use-config` keeps what was typed, for the next call in the same directory.
+//! Owns `.s2ifile`, in which `s2i build --use-config` stores the command line for the next call in the same directory.
 //!
 //! Source: Source-to-Image v1.6.3, pkg/config: `{source, builderImage, tag, flags}`, variables as `env-0`, `env-1` ….
 
@@ -14,13 +14,13 @@ use crate::cli::failure::CliError;
 use crate::cli::input::read_text;
 use crate::cli::output_file;
 
-/// The file's names, the newer first; the newer is written.
+/// Names of the file. The first, newer one is written.
 const NAMES: [&str; 2] = [".s2ifile", ".stifile"];
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Kept {
+pub(super) struct SavedArguments {
     pub(super) source: String,
     pub(super) builder_image: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -29,29 +29,29 @@ pub(super) struct Kept {
     pub(super) flags: BTreeMap<String, String>,
 }
 
-impl Kept {
-    /// Reads the file of the working directory; nothing if there is none.
+impl SavedArguments {
+    /// Reads the file of the working directory, if there is one.
     ///
     /// # Errors
-    /// A usage error if it is there and is no such file.
+    /// A usage error if it is invalid.
     pub(super) fn read() -> Result<Option<Self>, CliError> {
         let Some(name) = NAMES.into_iter().find(|name| Path::new(name).exists()) else { return Ok(None) };
         let text = read_text(Path::new(name), "--use-config")?;
         serde_json::from_str(&text)
             .map(Some)
-            .map_err(|error| CliError::usage(format!("`{name}` is no configuration of s2i: {error}")))
+            .map_err(|error| CliError::usage(format!("`{name}` is not an s2i configuration: {error}")))
     }
 
     /// Writes the file.
     ///
     /// # Errors
-    /// A usage error if that fails.
+    /// A failure that names the file.
     pub(super) fn write(&self) -> Result<(), CliError> {
         let text = serde_json::to_string(self).expect("texts can be written");
         output_file::write(Path::new(NAMES[0]), format!("{text}\n").as_bytes())
     }
 
-    /// Collects what was typed.
+    /// The typed arguments.
     pub(super) fn of(matches: &clap::ArgMatches) -> Self {
         let text = |id: &str| matches.get_one::<String>(id).cloned().unwrap_or_default();
         let mut flags = BTreeMap::new();
@@ -73,7 +73,7 @@ impl Kept {
         Self { source: text("source"), builder_image: text("image"), tag: text("tag"), flags }
     }
 
-    /// The words that stand for what is kept and was not typed.
+    /// The saved flags that were not typed, as words.
     pub(super) fn words(&self, matches: &clap::ArgMatches) -> Vec<OsString> {
         let typed: Vec<String> = typed_flags(matches).map(|(_, name)| name).collect();
         let known = arguments::command();
@@ -95,20 +95,20 @@ impl Kept {
     }
 }
 
-/// Flags that may be given more than once.
+/// Flags that can be repeated.
 const REPEATED: [&str; 6] = ["env", "inject", "volume", "cap-drop", "runtime-artifact", "add-host"];
 
-/// What is between the values of one of them.
+/// Separates the values of a repeated flag.
 const SEPARATOR: &str = ";";
 
-/// The flags that were typed: what clap calls them, and their long names.
+/// The typed flags: their IDs and long names.
 fn typed_flags(matches: &clap::ArgMatches) -> impl Iterator<Item = (&str, String)> {
     matches
         .ids()
         .map(clap::Id::as_str)
         .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
         .filter(|id| !["source", "image", "tag"].contains(id))
-        // Groups have the names of types, and no values of their own.
+        // Groups are named after types and have no values.
         .filter(|id| id.starts_with(char::is_lowercase))
         .map(|id| (id, id.replace('_', "-")))
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_comes_back_but_for_what_is_typed_again() {
+    fn saved_flags_come_back_unless_they_are_typed_again() {
         let typed = matches(&[
             "-e",
             "A=1",
@@ -140,17 +140,17 @@ mod tests {
             "-n",
             "x y",
         ]);
-        let kept = Kept::of(&typed);
+        let saved = SavedArguments::of(&typed);
         assert_eq!(
-            (kept.source.as_str(), kept.builder_image.as_str(), kept.tag.as_str()),
+            (saved.source.as_str(), saved.builder_image.as_str(), saved.tag.as_str()),
             (".", "builder", "tag:1")
         );
-        let text = serde_json::to_string(&kept).expect("texts");
+        let text = serde_json::to_string(&saved).expect("texts");
         assert!(
             text.contains(r#""builderImage":"builder""#) && text.contains(r#""env-1":"B=x;y""#),
             "{text}"
         );
-        let again: Kept = serde_json::from_str(&text).expect("its own text");
+        let again: SavedArguments = serde_json::from_str(&text).expect("its own text");
         let words: Vec<String> = again
             .words(&matches(&["--use-config", "-n", "other"]))
             .iter()
@@ -160,9 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_there_are_not_mean_nothing() {
-        let kept: Kept = serde_json::from_str(r#"{"source":".","flags":{"context-dir":"a","other":"b"}}"#)
-            .expect("as s2i writes it");
-        assert_eq!(kept.words(&matches(&["--use-config"])), ["--context-dir=a"]);
+    fn unknown_saved_flags_are_ignored() {
+        let saved: SavedArguments =
+            serde_json::from_str(r#"{"source":".","flags":{"context-dir":"a","other":"b"}}"#)
+                .expect("as s2i writes it");
+        assert_eq!(saved.words(&matches(&["--use-config"])), ["--context-dir=a"]);
     }
 }

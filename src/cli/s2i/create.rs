@@ -8,7 +8,7 @@ use crate::cli::failure::CliError;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 
-/// Makes the files of a new builder image. Unlike s2i, it fails if there is something already.
+/// Creates the files of a new builder image. Unlike s2i, it fails if the directory is not empty.
 pub(super) fn create(arguments: &CreateArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;

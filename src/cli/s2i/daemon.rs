@@ -1,4 +1,4 @@
-//! Owns what s2i's global flags, and `--dockercfg-path`, say about the daemon and credentials.
+//! Owns s2i's flags about the daemon and its credentials: the global flags and `--dockercfg-path`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::cli::failure::CliError;
 use crate::config::Settings;
 use crate::session::Session;
 
-/// The session of every command that asks a daemon.
+/// The session of every command that uses a daemon.
 ///
 /// # Errors
-/// A usage error if a flag cannot be honoured.
+/// A usage error if a flag is not supported.
 pub(super) fn session(
     global: &S2iGlobalArguments,
     common: &CommonArguments,
@@ -19,8 +19,8 @@ pub(super) fn session(
     context: &Context,
 ) -> Result<Session, CliError> {
     if is_on(global.tls) {
-        return Err(CliError::usage("`--tls` asks for TLS that does not verify whom it speaks to")
-            .with_hint("use `--tlsverify` with the daemon's certificate authority"));
+        return Err(CliError::usage("`--tls` is not supported: it does not verify the daemon's certificate")
+            .with_hint("use `--tlsverify`, with the daemon's certificate authority in `--ca`"));
     }
     let mut host = context.host(settings)?;
     let daemon = &mut host.daemon;
@@ -32,7 +32,7 @@ pub(super) fn session(
     }
     if let Some(file) = &common.dockercfg_path {
         if !file.is_file() {
-            return Err(CliError::usage(format!("there is no file `{}` (--dockercfg-path)", file.display())));
+            return Err(CliError::usage(format!("file `{}` not found (--dockercfg-path)", file.display())));
         }
         daemon.credential_files = vec![file.clone()];
         host.registry.credential_files = vec![file.clone()];
@@ -40,7 +40,7 @@ pub(super) fn session(
     Ok(host.session(context.progress.events()))
 }
 
-/// The directory of the files for TLS: Docker's names in one directory, of which s2i's flags name each by itself.
+/// The directory of the TLS files. s2i has a flag for each file, Docker's client expects fixed names in one directory.
 fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError> {
     let named = [
         ("--ca", &global.ca, "ca.pem"),
@@ -54,9 +54,8 @@ fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let is_elsewhere = found.as_ref().is_some_and(|found| found != directory);
         if path.file_name().is_none_or(|file| file != name) || is_elsewhere {
-            return Err(CliError::usage(format!("`{flag} {}` cannot be used", path.display())).with_hint(
-                "b2i takes ca.pem, cert.pem and key.pem from one directory, as DOCKER_CERT_PATH does",
-            ));
+            return Err(CliError::usage(format!("`{flag} {}` is not supported", path.display()))
+                .with_hint("put ca.pem, cert.pem and key.pem into one directory, as for DOCKER_CERT_PATH"));
         }
         found = Some(directory.to_owned());
     }

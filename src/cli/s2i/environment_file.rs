@@ -9,7 +9,7 @@ use crate::request::EnvironmentVariable;
 /// Reads the variables, in the order of their lines.
 ///
 /// # Errors
-/// A usage error if the file cannot be read, or a line is none. (s2i goes on without the variables.)
+/// A usage error if the file cannot be read or a line is invalid. (s2i continues without the variables.)
 pub(super) fn read(path: &Path) -> Result<Vec<EnvironmentVariable>, CliError> {
     let text = read_text(path, "--environment-file")?;
     let mut variables = Vec::new();
@@ -22,7 +22,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<EnvironmentVariable>, CliError> {
         // The line is left out of the message: it may hold a password.
         let (name, value) = pair.ok_or_else(|| {
             let (line, path) = (number + 1, path.display());
-            CliError::usage(format!("line {line} of `{path}` is no variable")).with_hint("write NAME=VALUE")
+            CliError::usage(format!("line {line} of `{path}` is not a variable"))
+                .with_hint("write it as NAME=VALUE")
         })?;
         variables.push(EnvironmentVariable { name: name.trim().into(), value: value.trim().into() });
     }
@@ -47,7 +48,7 @@ mod tests {
         assert!(read(Path::new("/nonexistent/env")).is_err());
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), "A=1\nhunter2\n").expect("writes");
-        let text = read(file.path()).expect_err("no variable").render().expect("a message");
+        let text = read(file.path()).expect_err("not a variable").render().expect("a message");
         assert!(text.contains("line 2 of") && !text.contains("hunter2"), "{text}");
     }
 }

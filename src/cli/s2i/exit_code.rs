@@ -1,6 +1,6 @@
-//! Owns the exit codes of the s2i command line: s2i's own where a script may depend on them, and never 0 on an error.
+//! Owns the exit codes of the s2i command line: those of s2i where scripts may depend on them.
 //!
-//! Source: Source-to-Image v1.6.3, pkg/errors, and what its program does. Signals end with 128 + number, as everywhere.
+//! Must not map an error to 0. Source: Source-to-Image v1.6.3, pkg/errors. Signals exit with 128 + number.
 
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
@@ -11,18 +11,28 @@ use crate::sources::{GitError, SourceError};
 use crate::store::daemon::DaemonError;
 use crate::store::registry::RegistryError;
 
-/// Anything that has no code of its own.
+/// Every other error.
 const GENERAL: u8 = 1;
-/// `PullImage`: an image that could not be pulled.
+/// `PullImage`: an image cannot be pulled.
 const PULL: u8 = 2;
-/// `InstallRequired`: a script that has to be there is not.
+/// `InstallRequired`: a required script is missing.
 const SCRIPTS: u8 = 11;
 
-/// `UserNotAllowed`: an image's user is not among those allowed.
+/// `UserNotAllowed`: the user of an image is not allowed.
 const USER_NOT_ALLOWED: u8 = 15;
 
 /// `EmptyGitRepository`.
 const EMPTY_REPOSITORY: u8 = 16;
+
+/// Every exit code with its meaning, as the help lists them.
+pub(super) const MEANINGS: [(u8, &str); 6] = [
+    (0, "success"),
+    (GENERAL, "error"),
+    (PULL, "an image cannot be pulled"),
+    (SCRIPTS, "a required script is missing"),
+    (USER_NOT_ALLOWED, "the user of an image is not allowed"),
+    (EMPTY_REPOSITORY, "the git repository has no commits"),
+];
 
 /// The exit code of an error.
 pub(super) fn exit_code(error: &CliError) -> u8 {

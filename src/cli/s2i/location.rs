@@ -1,4 +1,4 @@
-//! Owns reading where the sources of `s2i build` are, as s2i does.
+//! Owns the parser of the source argument of `s2i build`.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,14 +6,13 @@ use super::arguments::{BuildArguments, is_on};
 use crate::cli::failure::CliError;
 use crate::sources::SourceLocation;
 
-/// Reads the source as s2i does. A repository on this machine is what is committed in it, unless `--copy` says that it
-/// is a directory like any other.
+/// Parses the source as s2i does. A local repository stands for its commits; with `--copy`, for its files.
 pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<SourceLocation, CliError> {
     if source.is_empty() {
         return Ok(SourceLocation::Nothing);
     }
     let wanted = arguments.r#ref.as_deref().filter(|reference| !reference.is_empty());
-    // `--ref` goes before `#ref`.
+    // `--ref` wins over `#ref`.
     let place = match (wanted, source.rsplit_once('#')) {
         (Some(_), Some((place, _))) if !Path::new(source).exists() => place,
         _ => source,
@@ -31,8 +30,10 @@ pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<Sourc
             wanted.or(Some("HEAD"))
         }
         SourceLocation::Directory(_) if is_copied && wanted.is_some() => {
-            return Err(CliError::usage("`--copy` takes a directory as it is, and `--ref` names a commit")
-                .with_hint("leave one of them out"));
+            return Err(CliError::usage(
+                "`--copy` conflicts with `--ref`: it copies the directory, not a commit",
+            )
+            .with_hint("omit one of them"));
         }
         _ => wanted,
     };
@@ -42,14 +43,14 @@ pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<Sourc
     })
 }
 
-/// The directory of a `file://` URL, if it is one with a repository in it: `--copy` takes its files.
+/// The directory of a `file://` URL of a repository: `--copy` copies its files.
 fn working_tree(repository: &str) -> Option<PathBuf> {
     let path = url::Url::parse(repository).ok().filter(|url| url.scheme() == "file")?.to_file_path().ok()?;
     path.join(".git").exists().then_some(path)
 }
 
-/// The place as the image's label says it, for `s2i rebuild`: a path below the directory in which s2i was called tells
-/// nothing of the machine. Nothing for other places.
+/// The source as the image's label records it, for `s2i rebuild`. A relative path below the working directory reveals
+/// nothing about the machine; other paths are not recorded.
 pub(super) fn recorded(source: &str) -> Option<String> {
     let place = match source.rsplit_once('#') {
         Some((place, _)) if !Path::new(source).exists() => place,

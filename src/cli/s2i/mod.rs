@@ -1,8 +1,8 @@
-//! The room of the command line that s2i's users know: `b2i s2i …`, and the program under the name `s2i` or `sti`.
+//! Owns the command line of s2i: `b2i s2i …`, and the program under the name `s2i` or `sti`. It makes the same `Request`
+//! as `b2i build`.
 //!
-//! What was typed becomes the same `Request` that `b2i build` makes. As with s2i, progress, script output and errors
-//! go to the standard error, and nothing to the standard output but what was asked for: a script that reads it sees
-//! what it has always seen. Errors never end with 0.
+//! Must not write anything to the standard output that s2i does not write: progress, script output and errors go to the
+//! standard error. Must not exit with 0 after an error.
 
 mod arguments;
 mod build;
@@ -19,18 +19,20 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(test)]
+pub(super) use arguments::command;
 use arguments::{S2iCommand, S2iGlobalArguments};
 
-use super::arguments::{ColorWhen, GlobalArguments, with_help_command};
+use super::arguments::{GlobalArguments, with_help_command};
+use super::commands::completions;
 use super::context::Context;
 use super::environment::Environment;
 use super::failure::CliError;
-use super::printer::Printer;
 
-/// The version whose command line this is; scripts read it out of `s2i version`.
+/// The version of this command line; scripts parse it from `s2i version`.
 const S2I_VERSION: &str = "1.6.3";
 
-/// How the program is called: under a name of its own, or as a command of b2i.
+/// The name under which the program was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CalledAs {
     /// `s2i`.
@@ -42,7 +44,7 @@ pub(super) enum CalledAs {
 }
 
 impl CalledAs {
-    /// Reads it out of the program's own name, if that is s2i's.
+    /// The name of the program, if it is one of s2i's.
     pub(super) fn from_program(name: &OsString) -> Option<Self> {
         match Path::new(name).file_stem()?.to_str()? {
             "s2i" => Some(Self::S2i),
@@ -60,7 +62,7 @@ impl CalledAs {
     }
 }
 
-/// Runs the program as s2i; `words` are those behind its name.
+/// Runs the program as s2i; `words` follow its name.
 pub(super) fn main(
     called: CalledAs,
     words: Vec<OsString>,
@@ -74,32 +76,17 @@ pub(super) fn main(
         Err(error) => return help_or_usage(&error),
     };
     let global = with_s2i_flags(global, &parsed.global);
-    let fallback = Printer::new(false, global.color.unwrap_or(ColorWhen::Auto), &environment);
-    let context = match Context::new(global, environment) {
-        Ok(context) => context,
-        Err(error) => {
-            fallback.error(&error.render().unwrap_or_default());
-            return ExitCode::from(exit_code::exit_code(&error));
+    let line = CommandLine { words: &words, matches: &matches, called };
+    super::execute(global, environment, exit_code::exit_code, |context| {
+        if called == CalledAs::Sti {
+            context.printer.note("`sti` is the old name of `s2i`; the result is the same");
         }
-    };
-    if called == CalledAs::Sti {
-        context.printer.note("`sti` is the old name of `s2i`; what is built is the same");
-    }
-    let typed = Typed { words: &words, matches: &matches, called };
-    match run(&parsed.command, &parsed.global, &typed, &context) {
-        Ok(()) => {
-            context.progress.finish();
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            context.progress.fail(&error, &context.printer);
-            ExitCode::from(exit_code::exit_code(&error))
-        }
-    }
+        run(&parsed.command, &parsed.global, &line, context)
+    })
 }
 
-/// The command line as it was typed.
-struct Typed<'a> {
+/// The command line, raw and parsed.
+struct CommandLine<'a> {
     words: &'a [OsString],
     matches: &'a clap::ArgMatches,
     called: CalledAs,
@@ -108,11 +95,11 @@ struct Typed<'a> {
 fn run(
     command: &S2iCommand,
     global: &S2iGlobalArguments,
-    typed: &Typed<'_>,
+    line: &CommandLine<'_>,
     context: &Context,
 ) -> Result<(), CliError> {
     match command {
-        S2iCommand::Build(arguments) => build::build(arguments, global, typed, context),
+        S2iCommand::Build(arguments) => build::build(arguments, global, line, context),
         S2iCommand::Rebuild(arguments) => build::rebuild(arguments, global, context),
         S2iCommand::Usage(arguments) => build::usage(arguments, global, context),
         S2iCommand::Generate(arguments) => build::generate(arguments, global, context),
@@ -121,11 +108,11 @@ fn run(
             let version = env!("CARGO_PKG_VERSION");
             context.printer.data(&format!("s2i v{S2I_VERSION} (b2i {version})"))
         }
-        S2iCommand::Completion { shell } => completion(shell.as_deref(), typed.called, context),
+        S2iCommand::Completion { shell } => completion(shell.as_deref(), line.called, context),
     }
 }
 
-/// Shows clap's answer: help goes to the standard output and is no error, everything else is one.
+/// Prints help to the standard output, a usage error to the standard error.
 fn help_or_usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     match error.kind() {
@@ -135,7 +122,7 @@ fn help_or_usage(error: &clap::Error) -> ExitCode {
         }
         // Without a command, s2i prints its help.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A reader that is gone has read enough.
+            // A closed reader has read enough.
             let _ = std::io::Write::write_all(&mut std::io::stdout(), error.to_string().as_bytes());
             ExitCode::SUCCESS
         }
@@ -147,7 +134,7 @@ fn help_or_usage(error: &clap::Error) -> ExitCode {
 }
 
 fn with_s2i_flags(mut global: GlobalArguments, typed: &S2iGlobalArguments) -> GlobalArguments {
-    // s2i logs from level 3 on; below it only adds lines about what it does, which b2i always prints.
+    // s2i logs from level 3 on. Below, it prints steps, which b2i always does.
     global.verbose = match typed.loglevel.unwrap_or(0) {
         0..3 => global.verbose,
         3 | 4 => global.verbose.max(1),
@@ -162,12 +149,10 @@ fn completion(shell: Option<&str>, called: CalledAs, context: &Context) -> Resul
         Some("bash") => clap_complete::Shell::Bash,
         Some("zsh") => clap_complete::Shell::Zsh,
         Some(other) => {
-            return Err(CliError::usage(format!("there is no completion for `{other}`"))
-                .with_hint("there is one for bash and one for zsh"));
+            return Err(CliError::usage(format!("completion for `{other}` is not supported"))
+                .with_hint("use bash or zsh"));
         }
-        None => return Err(CliError::usage("the shell is missing").with_hint("write bash or zsh")),
+        None => return Err(CliError::usage("the shell is missing").with_hint("use bash or zsh")),
     };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut arguments::command(), called.name(), &mut script);
-    context.printer.data(&String::from_utf8_lossy(&script))
+    context.printer.data(&completions::script(shell, arguments::command(), called.name())?)
 }

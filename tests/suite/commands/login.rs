@@ -48,9 +48,9 @@ fn who_logs_in_can_push_until_logging_out() {
 
     let said = ended(&mut home.login(&registry.address, "secret\n"), 0);
     let file = home.file();
-    let expected = format!("logged in to {} as user; kept in `{}`\n", registry.address, file.display());
+    let expected = format!("logged in to {} as user; stored in `{}`\n", registry.address, file.display());
     assert_eq!(said.stdout, expected);
-    assert!(said.stderr.contains("in the clear") && !said.stderr.contains("secret"), "{}", said.stderr);
+    assert!(said.stderr.contains("unencrypted") && !said.stderr.contains("secret"), "{}", said.stderr);
     assert_eq!(file.metadata().expect("there").permissions().mode() & 0o777, 0o600);
     ended(&mut push(&home, &registry.address), 0);
 
@@ -58,7 +58,7 @@ fn who_logs_in_can_push_until_logging_out() {
     assert_eq!(said.stdout, format!("logged out of {}\n", registry.address));
     ended(&mut push(&home, &registry.address), 8);
     let said = ended(&mut home.b2i(&["logout", &registry.address]), 0);
-    assert!(said.stdout.starts_with("there were no credentials for"), "{}", said.stdout);
+    assert!(said.stdout.starts_with("no credentials for"), "{}", said.stdout);
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn the_named_file_and_its_helper_are_honoured() {
     std::fs::write(&named, r#"{"credsStore":"b2itest"}"#).expect("written");
     let path = format!("{}:/usr/bin:/bin", directory.display());
     let said = ended(&mut login().env("PATH", &path), 0);
-    assert!(said.stdout.ends_with("kept in `docker-credential-b2itest`\n"), "{}", said.stdout);
-    assert!(!said.stderr.contains("in the clear"), "{}", said.stderr);
+    assert!(said.stdout.ends_with("stored in `docker-credential-b2itest`\n"), "{}", said.stdout);
+    assert!(!said.stderr.contains("unencrypted"), "{}", said.stderr);
     assert_eq!(read(&named), r#"{"credsStore":"b2itest"}"#);
     let kept: serde_json::Value = serde_json::from_str(&read(&directory.join("store.json"))).expect("JSON");
     assert_eq!((kept["Username"].as_str(), kept["Secret"].as_str()), (Some("user"), Some("secret")));
@@ -117,7 +117,7 @@ fn what_comes_first_and_differs_is_named() {
     std::fs::write(&named, text).expect("written");
     let runtime = home.0.path().join("run");
     let said = ended(&mut home.login(&registry.address, "secret").env("XDG_RUNTIME_DIR", &runtime), 0);
-    assert!(said.stderr.contains("comes first") && said.stderr.contains("auth.json"), "{}", said.stderr);
+    assert!(said.stderr.contains("is read first") && said.stderr.contains("auth.json"), "{}", said.stderr);
     let logout = home.b2i(&["logout", &registry.address]);
     let said = ended(&mut logout.env("XDG_RUNTIME_DIR", &runtime), 0);
     assert!(said.stderr.contains("still has credentials"), "{}", said.stderr);
@@ -131,8 +131,8 @@ fn what_makes_no_sense_is_a_usage_error() {
         (&["login", "r.example", "-u", "user"], "secret", "--password-stdin"),
         (&["login", "r.example", "--password-stdin"], "secret", "-u USER"),
         (&["login", "r.example", "-u", "user", "--password-stdin"], "\n", "no password"),
-        (&["login", "r.example", "-u", "us:er", "--password-stdin"], "secret", "no user name"),
-        (&["login", "r.example/team", "-u", "user", "--password-stdin"], "secret", "no name of a registry"),
+        (&["login", "r.example", "-u", "us:er", "--password-stdin"], "secret", "not a valid user name"),
+        (&["login", "r.example/team", "-u", "user", "--password-stdin"], "secret", "is not a registry"),
         (&["login", "r.example", "-u", "user", "--password-stdin", "--offline"], "secret", "--offline"),
     ] {
         let failed = ended(&mut home.b2i(arguments).stdin(input), 2);
@@ -185,5 +185,5 @@ fn a_password_that_is_typed_does_not_show() {
 fn a_registry_that_does_not_ask_is_said_so() {
     let home = Home::new();
     let said = ended(&mut home.login(TestEnvironment::get().registry(), "secret"), 0);
-    assert!(said.stderr.contains("did not ask for credentials"), "{}", said.stderr);
+    assert!(said.stderr.contains("did not request credentials"), "{}", said.stderr);
 }

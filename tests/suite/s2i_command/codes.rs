@@ -63,8 +63,8 @@ fn mistakes_never_end_with_zero() {
         (&["build", "--tls", ".", "b", "t"], "--tlsverify"),
         (&["build", "--dockercfg-path", "nowhere", ".", "b", "t"], "--dockercfg-path"),
         (&["build", "-u", "x", ".", "b", "t"], "no range of user numbers"),
-        (&["completion", "fish"], "bash and one for zsh"),
-        (&["completion"], "write bash or zsh"),
+        (&["completion", "fish"], "use bash or zsh"),
+        (&["completion"], "use bash or zsh"),
         (&["rebuild"], "IMAGE"),
     ];
     for (arguments, message) in cases {
@@ -207,7 +207,7 @@ fn no_clumsy_line_looks_like_a_success() {
     let broken = broken.args(["build", "--use-config"]).current_dir(place.work().join("not-json"));
     let ended = Ended::of(broken.output().expect("s2i starts"));
     assert_eq!(ended.code, 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains("no configuration of s2i"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is not an s2i configuration"), "{}", ended.stderr);
 }
 
 #[test]

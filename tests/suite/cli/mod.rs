@@ -1,5 +1,7 @@
 //! The command line as people and programs meet it: help, usage errors, configuration, generated texts.
 
+mod help;
+
 use std::io::Read;
 use std::process::Stdio;
 
@@ -11,238 +13,6 @@ use crate::support::Sandbox;
 fn version_is_printed_to_stdout() {
     let ended = Sandbox::new().run(&["--version"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, concat!("b2i ", env!("CARGO_PKG_VERSION"), "\n")));
-}
-
-#[test]
-fn short_help() {
-    let ended = Sandbox::new().run(&["-h"]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_snapshot!(ended.stdout, @r"
-    Turn a finished artifact into a container image, without a Dockerfile
-
-    Usage: b2i [OPTIONS] <COMMAND>
-
-    Commands:
-      build        Build an image from an artifact
-      inspect      Say what an artifact is and what it needs
-      builders     List, show, check, export and create builders
-      copy         Copy an image between registries, layouts, archives and the daemon
-      login        Check credentials with a registry and keep them
-      logout       Forget the credentials for a registry
-      doctor       Say what works here and how to mend what does not
-      cache        Show and prune the cache
-      config       Show the configuration
-      s2i          Build from sources with the command line of s2i
-      completions  Print a completion script for a shell
-      man          Print the manual page
-
-    Global options:
-      -q, --quiet              Print only the result, and errors
-      -v, --verbose...         Print more; twice for even more
-          --color <WHEN>       Use colours: auto, always or never [env: B2I_COLOR]
-          --progress <STYLE>   Show progress as a live display, plain lines or JSON lines: auto, plain
-                               or json [env: B2I_PROGRESS]
-          --config <FILE>      Read this file instead of the user's configuration [env: B2I_CONFIG]
-          --cache-dir <DIR>    Keep downloads and known results here [env: B2I_CACHE_DIR]
-          --offline            Use no network; name what is missing [env: B2I_OFFLINE]
-      -H, --docker-host <URL>  Use the Docker or Podman daemon at this address [env: B2I_DOCKER_HOST,
-                               DOCKER_HOST]
-      -h, --help               Print help; -h prints less than --help
-      -V, --version            Print the version
-
-    Type `b2i COMMAND --help` for the options and examples of a command.
-    ");
-}
-
-#[test]
-fn build_help() {
-    let ended = Sandbox::new().run(&["build", "-h"]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    assert_snapshot!(ended.stdout, @r#"
-    Build an image from an artifact
-
-    Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
-
-    Arguments:
-      <ARTIFACT>...  JAR, WAR, executable, or an archive that holds one: a file, an http(s) URL, or -
-                     for standard input
-      [ARGS]...      Default arguments of the program, kept in ARGS; `docker run -e ARGS=...` replaces
-                     them
-
-    Input options:
-          --add <SRC[:DEST]>         Add a file or directory beside the artifact, or at DEST
-                                     [repeatable]
-          --path <MEMBER>            Take this member of an archive
-          --keep-tree                Take the rest of the archive along
-          --as <KIND>                Treat an archive or directory as a finished artifact or a source
-                                     tree [possible values: artifact, source]
-          --sha256 <DIGEST>          Require this digest of the fetched bytes
-          --max-size <SIZE>          Stop when something fetched or unpacked is larger [default: 4GiB]
-                                     [env: B2I_MAX_SIZE]
-          --header-env <HEADER=VAR>  Send the value of a variable as a header to the artifact's host
-                                     [repeatable]
-          --header-file <FILE>       Send the headers in this file, one `Name: value` a line, to the
-                                     artifact's host
-          --bearer-env <VAR>         Send the value of a variable as bearer token to the artifact's host
-          --netrc-file <FILE>        Take passwords from this file [default: $NETRC or ~/.netrc]
-          --ca-file <FILE>           Believe the CA certificates (PEM) in this file, too [repeatable]
-          --main-class <CLASS>       Name the main class of a JAR whose manifest names none
-
-    Source options:
-          --source-builder <NAME|IMAGE>   Build the sources with this builder: a name such as golang, or
-                                          any image with S2I scripts [env: B2I_SOURCE_BUILDER]
-          --context-dir <DIR>             Build this directory of the sources
-          --ref <REF>                     Take this branch, tag or commit of the git repository
-          --artifact <PATH>               Take the artifact from this place in the builder; several
-                                          there are listed
-          --scripts-url <URL>             Take scripts from this place first: http(s)://, file:// or
-                                          image://
-          --build-env <NAME[=VALUE]>      Set a variable while the sources are built, and leave no trace
-                                          of it; without a value, take it from this environment
-                                          [repeatable]
-          --secret <id=NAME,src=FILE>     Let assemble read a file at /run/secrets/NAME, and leave no
-                                          trace of it [repeatable]
-          --incremental[=<IMAGE>]         Start from what the image before, or the named one, has saved
-          --runtime-image <IMAGE>         Put what was built into this image
-          --runtime-artifact <SRC[:DIR]>  Take this path of the builder into the runtime image
-                                          [repeatable]
-          --inject <SRC[:DST]>            Let the files of a directory be there while assemble runs
-                                          [repeatable]
-          --volume <SRC:DST[:ro]>         Mount a directory or volume while assemble runs [repeatable]
-          --allowed-uids <RANGES>         Refuse builders and runtime images whose user is not among
-                                          these: 5, 1-, -1000, 1-5,30-
-          --add-host <HOST:ADDRESS>       Add a line to assemble's hosts file [repeatable]
-          --cap-drop <CAPABILITY>         Take a capability away from assemble [repeatable]
-          --no-build-cache                Neither use nor fill the project's build caches
-          --cache-key <KEY>               Share build caches with all builds that name this key: each
-                                          can change what the others build
-          --follow-links                  Copy what links lead to that go out of the directory with the
-                                          sources
-          --exclude <REGEX>               Leave paths of the sources out that match
-          --no-submodules                 Leave git submodules out
-
-    Builder options:
-          --builder <NAME|IMAGE>  Use this builder: a name such as java:21, or any image with S2I
-                                  scripts [env: B2I_BUILDER]
-          --assemble <HOW>        Perform the assembly (place), run the script (docker, sandbox), or
-                                  choose (auto) [env: B2I_ASSEMBLE]
-          --pull <WHEN>           Pull images always, if missing, or never [default: missing] [env:
-                                  B2I_PULL]
-          --assemble-user <USER>  Run the script as this user
-          --allow-root            Let the script run as root if the builder's label asks for it
-          --allow-root-sandbox    Use the sandbox as real root where user namespaces are forbidden
-          --memory <SIZE>         Limit the script's memory [env: B2I_MEMORY]
-          --cpus <NUMBER>         Limit the script's processors, such as 1.5 [env: B2I_CPUS]
-          --pids-limit <NUMBER>   Limit the script's number of processes [env: B2I_PIDS_LIMIT]
-          --network <NETWORK>     Give the script this network of the daemon; in the sandbox only host,
-                                  also for --run [default: none]
-          --timeout <TIME>        Stop the script after this time, such as 30s or 5m [env: B2I_TIMEOUT]
-
-    Image options:
-      -t, --tag <NAME[:TAG]>         Name the image [repeatable] [default: the artifact's name]
-      -e, --env <NAME[=VALUE]>       Set an environment variable; without a value, take it from this
-                                     environment [repeatable]
-          --env-file <FILE>          Set the environment variables in this file, one NAME=VALUE a line
-                                     [repeatable]
-          --label <NAME=VALUE>       Set a label [repeatable]
-          --annotation <NAME=VALUE>  Set an annotation of the manifest, and of the index, where the
-                                     output has one [repeatable]
-          --port <PORT>              Expose a port, such as 8080 or 53/udp [repeatable]
-          --workdir <PATH>           Set the working directory
-          --user <USER>              Set the user, uid[:gid] or a name
-          --entrypoint <COMMAND>     Replace the entrypoint: a JSON list, or words with shell quoting
-          --health-cmd <COMMAND>     Check health with this shell command; an empty one switches the
-                                     base's check off
-          --stop-signal <SIGNAL>     Stop the program with this signal, such as SIGINT
-          --platform <OS/ARCH>       Build for this platform, such as linux/arm64, or for several with
-                                     commas between them [default: the artifact's] [env: B2I_PLATFORM]
-          --context-path <PATH>      Serve a web application at this path [default: /]
-
-    Output options:
-      -o, --output <WHERE>        Write to docker, registry, oci:DIR, oci-archive:FILE or
-                                  docker-archive:FILE [repeatable] [default: docker, or an archive
-                                  without it]
-          --push                  Push to the registries that the tags name; the same as `--output
-                                  registry`
-          --compression <HOW>     Compress the new layer: auto, gzip, zstd or none, with :LEVEL if
-                                  wanted [default: auto]
-          --no-memo               Read everything again, also files that look unchanged
-          --metadata-file <FILE>  Write what was built, as JSON, to this file
-          --iidfile <FILE>        Write the image's ID to this file
-          --chunk-size <SIZE>     Upload to registries in pieces of this size, for those that take no
-                                  large requests [env: B2I_CHUNK_SIZE]
-          --format <FORMAT>       Print the result as text or JSON [possible values: text, json]
-          --run                   Start the image when it is built, in the daemon if it went there, else
-                                  in the sandbox; b2i ends as the program ends
-          --dry-run               Print the plan and build nothing
-          --dockerfile <DIR>      Write a Dockerfile and what it needs to this directory, and build
-                                  nothing
-
-    Global options:
-      -q, --quiet              Print only the result, and errors
-      -v, --verbose...         Print more; twice for even more
-          --color <WHEN>       Use colours: auto, always or never [env: B2I_COLOR]
-          --progress <STYLE>   Show progress as a live display, plain lines or JSON lines: auto, plain
-                               or json [env: B2I_PROGRESS]
-          --config <FILE>      Read this file instead of the user's configuration [env: B2I_CONFIG]
-          --cache-dir <DIR>    Keep downloads and known results here [env: B2I_CACHE_DIR]
-          --offline            Use no network; name what is missing [env: B2I_OFFLINE]
-      -H, --docker-host <URL>  Use the Docker or Podman daemon at this address [env: B2I_DOCKER_HOST,
-                               DOCKER_HOST]
-      -h, --help               Print help; -h prints less than --help
-
-    Examples:
-      b2i build target/app.jar -t app:1.0
-      b2i build app.jar -t registry.example/team/app:1.2 --push
-      b2i build https://host.example/tool.tar.gz --sha256 DIGEST -t tool:1.2 -- --port 8080 "a b"
-      b2i build app.jar --add lib/ --add application.yml -t app:1
-      b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
-      b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
-      b2i build dist/app-linux-amd64 dist/app-linux-arm64 -t registry.example/app:1 --push
-      b2i build app.jar --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push
-      b2i build ./server --run -- --help
-      b2i build ./server --dry-run --format json
-    "#);
-}
-
-#[test]
-fn long_help_names_every_variable_and_exit_code() {
-    let ended = Sandbox::new().run(&["--help"]);
-    for key in b2i::config::keys::KEYS {
-        if let Some(variable) = key.variable {
-            assert!(ended.stdout.contains(variable), "{variable}");
-        }
-    }
-    for variable in b2i::config::keys::OTHER_VARIABLES {
-        assert!(ended.stdout.contains(variable), "{variable}");
-    }
-    assert!(ended.stdout.contains("130, 143"));
-}
-
-#[test]
-fn help_is_a_command_too() {
-    let sandbox = Sandbox::new();
-    for (typed, means) in [
-        (&["help"][..], &["--help"][..]),
-        (&["help", "build"], &["build", "--help"]),
-        (&["help", "cache", "prune"], &["cache", "prune", "--help"]),
-        (&["s2i", "help"], &["s2i", "--help"]),
-        (&["s2i", "help", "build"], &["s2i", "build", "--help"]),
-    ] {
-        let (typed_ended, ended) = (sandbox.run(typed), sandbox.run(means));
-        assert_eq!((typed_ended.code, typed_ended.stderr.as_str()), (0, ""), "{typed:?}");
-        assert_eq!(typed_ended.stdout, ended.stdout, "{typed:?}");
-    }
-    assert_eq!(sandbox.run(&["help", "nonsense"]).code, 2);
-}
-
-#[test]
-fn s2is_flags_are_not_called_b2is_own() {
-    let help = Sandbox::new().run(&["s2i", "build", "--help"]).stdout;
-    let own = help.split("b2i's own flags:").nth(1).expect("a heading");
-    let own = own.split("Global flags:").next().expect("a part");
-    let flags = own.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('-')));
-    assert_eq!(flags.collect::<Vec<_>>(), ["--output", "--push"], "{help}");
 }
 
 #[test]
@@ -278,6 +48,11 @@ fn usage_errors_say_what_to_do() {
             "app@sha256:0000000000000000000000000000000000000000000000000000000000000000",
         ],
         &["inspect", ""],
+        &["build", "app.jar", "--from", "debian:12"],
+        &["run", "app:1"],
+        &["target/app.jar"],
+        &["login", "registry"],
+        &["man", "nonsense"],
     ] {
         let ended = sandbox.run(arguments);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}: {}", ended.stderr);
@@ -296,13 +71,13 @@ fn usage_errors_say_what_to_do() {
 
     hint: write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name
 
-    error: invalid value '0:2147483648' for '--user <USER>': `2147483648` is larger than a user or group may be, which is 2147483647
+    error: invalid value '0:2147483648' for '--user <USER>': `2147483648` exceeds the largest user or group ID, 2147483647
 
     For more information, try '--help'.
 
     error: unexpected argument '-a' found
 
-      tip: a file whose name begins with a dash is written `./-NAME`
+      tip: write a file name that begins with a dash as `./-NAME`
 
     Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
 
@@ -343,6 +118,38 @@ fn usage_errors_say_what_to_do() {
     error: a value is required for '<ARTIFACT>' but none was supplied
 
     For more information, try '--help'.
+
+    error: unexpected argument '--from' found
+
+      tip: the builder sets the base image; replace it under `[bases]` in ~/.config/b2i/config.toml, or export the builder with `b2i builders export java my-java` and edit it
+
+    Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
+
+    For more information, try '--help'.
+
+    error: unrecognized subcommand 'run'
+
+      tip: build and run with `b2i build app.jar --run`; run an existing image with `docker run IMAGE`
+
+    Usage: b2i [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+
+    error: unrecognized subcommand 'target/app.jar'
+
+      tip: build an image with `b2i build target/app.jar`
+
+    Usage: b2i [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+
+    error: `registry` is not a registry
+
+    hint: pass a host, with a port if needed: registry.example:5000
+
+    error: unknown command `b2i nonsense`
+
+    hint: list the commands with `b2i --help`
     ");
 }
 
@@ -380,8 +187,8 @@ fn values_are_checked_where_they_are_typed() {
 fn variables_are_checked() {
     let sandbox = Sandbox::new();
     for (name, value, reason) in [
-        ("B2I_COLOR", "pink", "the variable `B2I_COLOR` is wrong: `pink` is none of auto, always, never"),
-        ("B2I_PROGRESS", "bar", "is none of auto, plain, json"),
+        ("B2I_COLOR", "pink", "the variable `B2I_COLOR` is wrong: `pink` is not one of auto, always, never"),
+        ("B2I_PROGRESS", "bar", "is not one of auto, plain, json"),
         ("B2I_OFFLINE", "maybe", "the variable `B2I_OFFLINE` is wrong"),
         ("B2I_CONFIG", "/missing.toml", "there is no configuration file `/missing.toml`"),
         (
@@ -569,6 +376,44 @@ fn completions_are_complete() {
     let output =
         assert_cmd::Command::new("bash").arg("-n").write_stdin(script).output().expect("bash starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn bash_completes_values() {
+    let script = Sandbox::new().run(&["completions", "bash"]).stdout;
+    for (flag, values) in [
+        ("--builder", &["java", "java:21", "tomcat"][..]),
+        ("--source-builder", &["golang", "maven"]),
+        ("--output", &["docker", "registry", "oci:", "oci-archive:", "docker-archive:"]),
+        ("--platform", &["linux/amd64", "linux/arm64"]),
+        ("--compression", &["auto", "gzip", "zstd", "none"]),
+        ("--pull", &["always", "missing", "never"]),
+        ("--assemble", &["auto", "place", "docker", "sandbox"]),
+    ] {
+        let call = format!("COMP_WORDS=(b2i build {flag} '')\nCOMP_CWORD=3\n_b2i b2i '' {flag}");
+        let text = format!("{script}\n{call}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n");
+        let output = assert_cmd::Command::new("bash").write_stdin(text).output().expect("bash starts");
+        let offered = String::from_utf8(output.stdout).expect("UTF-8");
+        for value in values {
+            assert!(offered.lines().any(|line| line == *value), "{flag} {value}: {offered}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run(&["man", "--directory", "pages/man1"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    for name in ["b2i", "b2i-build", "b2i-copy", "b2i-builders", "b2i-builders-check", "b2i-completions"] {
+        let path = format!("pages/man1/{name}.1");
+        assert!(ended.stdout.lines().any(|line| line == path), "{path}: {}", ended.stdout);
+        let page = std::fs::read_to_string(sandbox.project().join(&path)).expect("it is written");
+        assert!(page.contains(&format!("\n.TH {name} 1 ")), "{path}: {page}");
+    }
+    let printed = sandbox.run(&["man", "builders", "check"]).stdout;
+    let written = std::fs::read_to_string(sandbox.project().join("pages/man1/b2i-builders-check.1"));
+    assert_eq!(printed, written.expect("it is written"));
 }
 
 #[test]

@@ -1,11 +1,21 @@
 //! Owns `b2i build`.
 
+mod options;
+mod source_options;
+
+use std::path::PathBuf;
+
+use clap::{Arg, Args};
+
+use options::{BuilderArguments, ImageArguments, OutputArguments};
+pub(in crate::cli) use source_options::SourceArguments;
+
 use crate::cli::arguments::Format;
-use crate::cli::arguments::build::BuildArguments;
+use crate::cli::arguments::input::InputArguments;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::output_file;
-use crate::cli::printable::{printable, printable_lines};
+use crate::cli::printable::{paths, printable, printable_lines};
 use crate::cli::printer::versioned;
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
@@ -14,6 +24,84 @@ use crate::image::shell_words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
 use crate::session::Session;
 use crate::transport::Transport;
+
+/// Build an image from an artifact or from sources
+///
+/// b2i detects what the artifact is, selects a builder, places the artifact and writes the image to the daemon, a
+/// registry or a file. Sources, in a directory or a git repository, are built first.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]",
+    mut_args = in_summary,
+    after_help = SUMMARY_EXAMPLES,
+    after_long_help = EXAMPLES
+)]
+pub(in crate::cli) struct BuildArguments {
+    /// Package a JAR, WAR, executable, archive or source tree (path or URL)
+    ///
+    /// `-` reads standard input. Several artifacts must be one program built for several platforms; they become one
+    /// image index.
+    #[arg(value_name = "ARTIFACT", required = true)]
+    pub(in crate::cli) artifacts: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) image: ImageArguments,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArguments,
+    #[command(flatten)]
+    pub(in crate::cli) builder: BuilderArguments,
+    #[command(flatten)]
+    pub(in crate::cli) input: InputArguments,
+    #[command(flatten)]
+    pub(in crate::cli) source: SourceArguments,
+    /// Pass these arguments to the program (stored in the variable ARGS)
+    ///
+    /// They are defaults: `docker run -e ARGS=...` replaces them.
+    #[arg(last = true, value_name = "ARGS", help_heading = None::<&'static str>)]
+    pub(in crate::cli) args: Vec<String>,
+}
+
+/// The arguments that `-h` lists, so that it fits a screen; `--help` lists all.
+const SUMMARY: [&str; 15] = [
+    "artifacts",
+    "args",
+    "tag",
+    "env",
+    "port",
+    "label",
+    "platform",
+    "user",
+    "entrypoint",
+    "output",
+    "push",
+    "run",
+    "dry_run",
+    "builder",
+    "add",
+];
+
+fn in_summary(argument: Arg) -> Arg {
+    let is_listed = SUMMARY.contains(&argument.get_id().as_str());
+    argument.hide_short_help(!is_listed)
+}
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  b2i build target/app.jar -t app:1.0
+  b2i build app.jar -t registry.example/team/app:1.2 --push
+  b2i build ./server --run -- --port 8080";
+
+const EXAMPLES: &str = "\
+Examples:
+  b2i build target/app.jar -t app:1.0
+  b2i build app.jar -t registry.example/team/app:1.2 --push
+  b2i build https://host.example/tool.tar.gz --sha256 DIGEST -t tool:1.2 -- --port 8080 \"a b\"
+  b2i build app.jar --add lib/ --add application.yml -t app:1
+  b2i build shop.war -t shop:1 --port 8080 --env TZ=UTC --label team=web
+  b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
+  b2i build dist/app-linux-amd64 dist/app-linux-arm64 -t registry.example/app:1 --push
+  b2i build app.jar --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push
+  b2i build ./server --run -- --help
+  b2i build ./server --dry-run --format json";
 
 /// Builds, or prints the plan.
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
@@ -45,7 +133,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
 
 fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError> {
     if let Some(path) = &arguments.output.iidfile {
-        output_file::write(path, whole_id(built).to_string().as_bytes())?;
+        output_file::write(path, result_id(built).to_string().as_bytes())?;
     }
     if let Some(path) = &arguments.output.metadata_file {
         let text = serde_json::to_string_pretty(&versioned(built)).expect("a value can be written");
@@ -54,43 +142,41 @@ fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError
     Ok(())
 }
 
-/// What one digest names all that was built by: the index, or the one image's ID.
-fn whole_id(built: &Built) -> crate::image::Digest {
+/// The digest of everything that was built: the index digest, or the ID of the one image.
+fn result_id(built: &Built) -> crate::image::Digest {
     built.index_digest.unwrap_or(built.image_id)
 }
 
 fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliError> {
     match format {
         Format::Json => context.printer.json(built)?,
-        Format::Text if context.printer.is_quiet() => context.printer.data(&whole_id(built).to_string())?,
+        Format::Text if context.printer.is_quiet() => context.printer.data(&result_id(built).to_string())?,
         Format::Text => {
-            // Registries know an image by its manifest, daemons by its config.
+            // Registries identify an image by its manifest, daemons by its config.
             let digest = built.manifest_digest.unwrap_or(built.image_id);
             let lines = built.tags.iter().map(|tag| format!("{} {digest}\n", tag.familiar()));
             context.printer.data(&lines.collect::<String>())?;
         }
     }
-    tell_next_step(built, context);
+    print_next_step(built, context);
     Ok(())
 }
 
-/// Says what to type next.
-pub(in crate::cli) fn tell_next_step(built: &Built, context: &Context) {
+/// Prints the command to type next.
+pub(in crate::cli) fn print_next_step(built: &Built, context: &Context) {
     if let Some(next) = next_step(built).filter(|_| !context.progress.is_json()) {
         context.printer.note(&next);
     }
 }
 
-/// The files that were written, as `builders export` prints them.
+/// Prints the files of a build context, one per line, as `builders export` does.
 fn print_context(format: Format, written: &WrittenContext, context: &Context) -> Result<(), CliError> {
     context.progress.finish();
     if format == Format::Json {
         return context.printer.json(written);
     }
     let directory = &written.directory;
-    let paths =
-        written.files.iter().map(|file| format!("{}\n", printable(&directory.join(file).to_string_lossy())));
-    context.printer.data(&paths.collect::<String>())?;
+    context.printer.data(&paths(directory, &written.files))?;
     let mut command = vec!["docker".to_owned(), "build".into()];
     if let Some(tag) = written.tags.first() {
         command.extend(["-t".into(), tag.familiar()]);
@@ -100,7 +186,7 @@ fn print_context(format: Format, written: &WrittenContext, context: &Context) ->
     Ok(())
 }
 
-/// What to type next.
+/// The command to type next.
 fn next_step(built: &Built) -> Option<String> {
     let archive = built.outputs.iter().find_map(|output| match output {
         Transport::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
@@ -127,7 +213,7 @@ fn next_step(built: &Built) -> Option<String> {
     ))
 }
 
-/// Starts the result; b2i ends as the program ends.
+/// Runs the image; b2i exits as the program exits.
 pub(in crate::cli) fn run_built(
     built: &Built,
     session: &Session,
@@ -151,8 +237,8 @@ pub(in crate::cli) fn run_built(
         Ok(code) => Err(CliError::Program(code)),
         Err(_) => Err(CliError::file(
             FailureKind::Engine,
-            "the program ended in a way that cannot be handed on",
-            format!("its exit code is {code}, expected 0 to 255"),
+            "cannot pass on the exit code of the program",
+            format!("{code} is not between 0 and 255"),
         )),
     }
 }
@@ -184,8 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn says_what_to_type_next() {
-        let next = |outputs, ports: &[&str]| next_step(&built(outputs, ports)).expect("there is something");
+    fn the_summary_lists_arguments_that_exist() {
+        let command = BuildArguments::augment_args(clap::Command::new("build"));
+        for id in SUMMARY {
+            assert!(command.get_arguments().any(|argument| argument.get_id() == id), "{id}");
+        }
+    }
+
+    #[test]
+    fn prints_the_command_to_type_next() {
+        let next = |outputs, ports: &[&str]| next_step(&built(outputs, ports)).expect("a command");
         assert_eq!(
             next(vec![Transport::Docker], &["8080/tcp", "53/udp"]),
             "Run it: podman run --rm -p 8080:8080 -p 53:53/udp app:1.0"

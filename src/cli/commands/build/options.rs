@@ -1,0 +1,231 @@
+//! Owns the options of `b2i build` about the builder, the image and the output.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::cli::arguments::Format;
+use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
+use crate::image::compression::Compression;
+use crate::image::signal::stop_signal;
+use crate::image::{ImagePath, ImageReference, Platform};
+
+/// How `assemble` runs, and in which builder.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Builder options")]
+pub(in crate::cli) struct BuilderArguments {
+    /// Use this builder: a name such as java:21, or any S2I builder image
+    ///
+    /// [default: selected by the artifact] [env: B2I_BUILDER]
+    #[arg(long, value_name = "NAME|IMAGE")]
+    pub(in crate::cli) builder: Option<BuilderName>,
+    /// Place the files (place), or run assemble in docker or sandbox [default: auto] [env: B2I_ASSEMBLE]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ASSEMBLE_CHOICES), hide_possible_values = true)]
+    pub(in crate::cli) assemble: Option<String>,
+    /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
+    #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
+    pub(in crate::cli) pull: Option<String>,
+    /// Run assemble as this user [default: the builder's]
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(in crate::cli) assemble_user: Option<String>,
+    /// Allow assemble to run as root if the builder requires it
+    #[arg(long)]
+    pub(in crate::cli) allow_root: bool,
+    /// Run the sandbox as root where user namespaces are not available
+    #[arg(long)]
+    pub(in crate::cli) allow_root_sandbox: bool,
+    /// Limit the memory of assemble, such as 512m [default: no limit] [env: B2I_MEMORY]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) memory: Option<ByteSize>,
+    /// Limit the CPUs of assemble, such as 1.5 [default: no limit] [env: B2I_CPUS]
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::cli) cpus: Option<Cpus>,
+    /// Limit the number of processes of assemble [default: no limit] [env: B2I_PIDS_LIMIT]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) pids_limit: Option<u32>,
+    /// Connect assemble to a daemon network, or to `host` in the sandbox [default: none]
+    ///
+    /// In the sandbox, `--run` uses it too.
+    #[arg(long, value_name = "NETWORK", value_parser = not_empty)]
+    pub(in crate::cli) network: Option<String>,
+    /// Stop assemble after this time, such as 30s or 5m [default: no limit] [env: B2I_TIMEOUT]
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) timeout: Option<Period>,
+}
+
+/// The name and the configuration of the image.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Image options")]
+pub(in crate::cli) struct ImageArguments {
+    /// Name the image [repeatable] [default: the artifact's name]
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub(in crate::cli) tag: Vec<ImageReference>,
+    /// Set an environment variable; without VALUE, use the current one
+    ///
+    /// [repeatable]
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub(in crate::cli) env: Vec<String>,
+    /// Expose a port, such as 8080 or 53/udp [repeatable]
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::cli) port: Vec<Port>,
+    /// Set a label [repeatable]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(in crate::cli) label: Vec<(String, String)>,
+    /// Build for these platforms, such as linux/amd64,linux/arm64
+    ///
+    /// [default: the artifact's] [env: B2I_PLATFORM]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    pub(in crate::cli) platform: Vec<Platform>,
+    /// Set the user: a name or UID[:GID] [default: the builder's]
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(in crate::cli) user: Option<String>,
+    /// Replace the entrypoint: a JSON list, or words quoted as in a shell
+    #[arg(long, value_name = "COMMAND", value_parser = entrypoint)]
+    pub(in crate::cli) entrypoint: Option<Entrypoint>,
+    /// Set the variables in FILE, one NAME=VALUE per line [repeatable]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) env_file: Vec<PathBuf>,
+    /// Set an annotation of the manifest and, if there is one, the index [repeatable]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(in crate::cli) annotation: Vec<(String, String)>,
+    /// Set the working directory [default: the builder's]
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) workdir: Option<ImagePath>,
+    /// Check health with this shell command; "" removes the base's check
+    #[arg(long, value_name = "COMMAND")]
+    pub(in crate::cli) health_cmd: Option<String>,
+    /// Stop the program with this signal, such as SIGINT [default: the builder's]
+    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal)]
+    pub(in crate::cli) stop_signal: Option<String>,
+    /// Serve a web application at this path [default: /]
+    #[arg(long, value_name = "PATH", value_parser = context_path)]
+    pub(in crate::cli) context_path: Option<String>,
+}
+
+/// The places that the result is written to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output options")]
+pub(in crate::cli) struct OutputArguments {
+    /// Write to docker, registry, or (oci|oci-archive|docker-archive):PATH
+    ///
+    /// `docker` is the daemon; `registry` means the registries of the tags. [repeatable] [default: docker; without a
+    /// daemon, a docker-archive in the working directory]
+    #[arg(short, long, value_name = "WHERE")]
+    pub(in crate::cli) output: Vec<String>,
+    /// Push to the registries of the tags (same as --output registry)
+    #[arg(long)]
+    pub(in crate::cli) push: bool,
+    /// Run the image after the build; exit as the program exits
+    ///
+    /// It runs in the daemon if it was written there, else in the sandbox.
+    #[arg(long, conflicts_with_all = ["dry_run", "format"])]
+    pub(in crate::cli) run: bool,
+    /// Print the plan and build nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Print the result as text or json [default: text]
+    #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
+    pub(in crate::cli) format: Format,
+    /// Write the result as JSON to FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(in crate::cli) metadata_file: Option<PathBuf>,
+    /// Write the image ID to FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(in crate::cli) iidfile: Option<PathBuf>,
+    /// Write a Dockerfile and its build context to DIR; build nothing
+    ///
+    /// `docker build`, BuildKit and buildah make the same files from it. A directory that b2i wrote is replaced.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "run", "output", "push", "metadata_file", "iidfile"])]
+    pub(in crate::cli) dockerfile: Option<PathBuf>,
+    /// Compress the new layer: auto, gzip, zstd or none, with a :LEVEL [default: auto]
+    #[arg(long, value_name = "METHOD[:LEVEL]")]
+    pub(in crate::cli) compression: Option<Compression>,
+    /// Upload to registries in chunks of this size [default: no chunks] [env: B2I_CHUNK_SIZE]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) chunk_size: Option<ByteSize>,
+    /// Ignore remembered digests and re-read every file
+    #[arg(long)]
+    pub(in crate::cli) no_memo: bool,
+}
+
+/// A command as a list of words. A newtype, because clap treats a `Vec` as a repeatable option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Entrypoint(pub(in crate::cli) Vec<String>);
+
+fn entrypoint(text: &str) -> Result<Entrypoint, String> {
+    let words = if text.trim_start().starts_with('[') {
+        serde_json::from_str(text).map_err(|error| format!("not a JSON list of strings: {error}"))?
+    } else {
+        crate::image::shell_words::split(text).map_err(|error| error.to_string())?
+    };
+    match words.first().map(String::as_str) {
+        None | Some("") => Err("the program is missing".into()),
+        Some(_) if words.iter().any(|word| word.contains('\0')) => Err("it contains a NUL".into()),
+        Some(_) => Ok(Entrypoint(words)),
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    let is_bad = |character: char| character.is_whitespace() || character.is_control();
+    if text.is_empty() || text.contains(is_bad) {
+        return Err("the value is empty or contains spaces".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// The largest user or group ID with which Docker and Podman start a container.
+const MAX_ID: u64 = (1 << 31) - 1;
+
+fn user(text: &str) -> Result<String, String> {
+    let text = not_empty(text)?;
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let too_large = |part: &&str| part.parse::<u64>().map_or(true, |id| id > MAX_ID);
+    match text.splitn(2, ':').filter(is_number).find(too_large) {
+        Some(part) => Err(format!("`{part}` exceeds the largest user or group ID, {MAX_ID}")),
+        None => Ok(text),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("the name before `=` is missing".into()),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!("write `{text}=VALUE`")),
+    }
+}
+
+fn context_path(text: &str) -> Result<String, String> {
+    let is_bad =
+        |character: char| character.is_control() || character.is_whitespace() || "?#\\".contains(character);
+    if !text.starts_with('/')
+        || text.contains(is_bad)
+        || text.split('/').any(|part| matches!(part, "." | ".."))
+    {
+        return Err("it is not a path such as /shop".into());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entrypoints_are_json_or_words() {
+        let words = |text: &str| entrypoint(text).map(|entrypoint| entrypoint.0);
+        assert_eq!(words(r#"["/bin/a", "b c"]"#), Ok(vec!["/bin/a".into(), "b c".into()]));
+        assert_eq!(words("/bin/a 'b c'"), Ok(vec!["/bin/a".into(), "b c".into()]));
+        for text in ["", "[]", "['a']", "[1]", "'", "''", "[\"\"]"] {
+            assert!(entrypoint(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn context_paths_stay_paths() {
+        assert_eq!(context_path("/shop/eu"), Ok("/shop/eu".into()));
+        for text in ["", "shop", "/a b", "/../x", "/a?b"] {
+            assert!(context_path(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Owns the options of builds from sources.
+
+use clap::Args;
+
+use crate::config::values::BuilderName;
+use crate::engine::Capability;
+use crate::image::ImageReference;
+use crate::request::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
+
+use crate::cli::source_values;
+
+/// How sources become an artifact or an image.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source options")]
+pub(in crate::cli) struct SourceArguments {
+    /// Build sources with this builder, such as golang, or any S2I image [default: selected by the sources] [env:
+    /// B2I_SOURCE_BUILDER]
+    #[arg(long, value_name = "NAME|IMAGE")]
+    pub(in crate::cli) source_builder: Option<BuilderName>,
+    /// Build this subdirectory of the sources
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) context_dir: Option<String>,
+    /// Check out this branch, tag or commit of the git repository
+    #[arg(long = "ref", value_name = "REF")]
+    pub(in crate::cli) reference: Option<String>,
+    /// Package the file PATH of the builder; list and fail if several match
+    #[arg(id = "artifact_in_builder", long = "artifact", value_name = "PATH")]
+    pub(in crate::cli) artifact: Option<String>,
+    /// Use the S2I scripts at URL first: http(s)://, file:// or image://
+    #[arg(long, value_name = "URL", value_parser = source_values::scripts_source)]
+    pub(in crate::cli) scripts_url: Option<ScriptsSource>,
+    /// Set a variable for the source build only, not in the image [repeatable]
+    ///
+    /// Without VALUE, the current value is used.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(in crate::cli) build_env: Vec<String>,
+    /// Mount FILE at /run/secrets/NAME while assemble runs [repeatable]
+    #[arg(long, value_name = "id=NAME,src=FILE", value_parser = source_values::secret)]
+    pub(in crate::cli) secret: Vec<SecretFile>,
+    /// Restore what save-artifacts saved in the previous image, or in IMAGE
+    #[arg(long, value_name = "IMAGE", num_args = 0..=1, require_equals = true)]
+    pub(in crate::cli) incremental: Option<Option<ImageReference>>,
+    /// Put the build result into this image
+    #[arg(long, value_name = "IMAGE")]
+    pub(in crate::cli) runtime_image: Option<ImageReference>,
+    /// Copy this path of the builder into the runtime image [repeatable]
+    #[arg(long, value_name = "SRC[:DIR]", requires = "runtime_image")]
+    pub(in crate::cli) runtime_artifact: Vec<String>,
+    /// Inject the files of a directory while assemble runs [repeatable]
+    #[arg(long, value_name = "SRC[:DST]", value_parser = source_values::injection)]
+    pub(in crate::cli) inject: Vec<Injection>,
+    /// Mount a directory or volume while assemble runs [repeatable]
+    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = source_values::volume)]
+    pub(in crate::cli) volume: Vec<VolumeRequest>,
+    /// Reject builder and runtime images whose user is not in RANGES
+    ///
+    /// Ranges are written as 5, 1-, -1000 or 1-5,30-. [default: any user]
+    #[arg(long, value_name = "RANGES")]
+    pub(in crate::cli) allowed_uids: Option<UidRanges>,
+    /// Add a line to the hosts file of assemble [repeatable]
+    #[arg(long, value_name = "HOST:ADDRESS", value_parser = source_values::add_host)]
+    pub(in crate::cli) add_host: Vec<String>,
+    /// Drop a capability of assemble, such as NET_RAW, or ALL [repeatable]
+    #[arg(long, value_name = "CAPABILITY", value_parser = source_values::capability)]
+    pub(in crate::cli) cap_drop: Vec<Capability>,
+    /// Disable the build caches of the project
+    #[arg(long)]
+    pub(in crate::cli) no_build_cache: bool,
+    /// Share build caches with every build that uses the same KEY
+    ///
+    /// Each of these builds can change what the others build. [default: caches of the project alone]
+    #[arg(long, value_name = "KEY", value_parser = source_values::cache_key, conflicts_with = "no_build_cache")]
+    pub(in crate::cli) cache_key: Option<String>,
+    /// Follow symbolic links that leave the source directory
+    #[arg(long)]
+    pub(in crate::cli) follow_links: bool,
+    /// Exclude source paths that match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub(in crate::cli) exclude: Option<String>,
+    /// Skip git submodules
+    #[arg(long)]
+    pub(in crate::cli) no_submodules: bool,
+}
+
+/// Ranges of user IDs. A newtype, because clap treats a `Vec` as a repeatable option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct UidRanges(pub(in crate::cli) Vec<UidRange>);
+
+impl std::str::FromStr for UidRanges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        source_values::uid_ranges(text).map(Self)
+    }
+}
+
+impl SourceArguments {
+    /// The first option that is valid for sources only, as it is typed.
+    ///
+    /// The pattern names every field, so that a new option cannot be forgotten here.
+    pub(in crate::cli) fn first(&self) -> Option<&'static str> {
+        let Self {
+            source_builder,
+            context_dir,
+            reference,
+            artifact,
+            scripts_url,
+            build_env,
+            secret,
+            incremental,
+            runtime_image,
+            runtime_artifact,
+            inject,
+            volume,
+            allowed_uids,
+            add_host,
+            cap_drop,
+            no_build_cache,
+            cache_key,
+            follow_links,
+            exclude,
+            no_submodules,
+        } = self;
+        let typed = [
+            ("--source-builder", source_builder.is_some()),
+            ("--context-dir", context_dir.is_some()),
+            ("--ref", reference.is_some()),
+            ("--artifact", artifact.is_some()),
+            ("--scripts-url", scripts_url.is_some()),
+            ("--build-env", !build_env.is_empty()),
+            ("--secret", !secret.is_empty()),
+            ("--incremental", incremental.is_some()),
+            ("--runtime-image", runtime_image.is_some()),
+            ("--runtime-artifact", !runtime_artifact.is_empty()),
+            ("--inject", !inject.is_empty()),
+            ("--volume", !volume.is_empty()),
+            ("--allowed-uids", allowed_uids.is_some()),
+            ("--add-host", !add_host.is_empty()),
+            ("--cap-drop", !cap_drop.is_empty()),
+            ("--no-build-cache", *no_build_cache),
+            ("--cache-key", cache_key.is_some()),
+            ("--follow-links", *follow_links),
+            ("--exclude", exclude.is_some()),
+            ("--no-submodules", *no_submodules),
+        ];
+        typed.into_iter().find_map(|(flag, is_typed)| is_typed.then_some(flag))
+    }
+}
