@@ -26,6 +26,7 @@ pub mod host;
 pub mod request;
 pub mod session;
 mod stream;
+mod suggestion;
 pub mod transport;
 
 // Behind the facade. Tests, fuzz targets and benches see these rooms; nobody else may.

@@ -1,6 +1,6 @@
-//! Owns the catalog: all templates, built in, extended and overridden by configuration, and the bases they stand on.
+//! Owns the catalog: the built-in templates and bases, and those that the configuration adds or replaces.
 //!
-//! Finds by name; must not choose by facts (`selection/`).
+//! It finds by name. Must not choose by facts (`selection/`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,40 +10,40 @@ use super::base::{Base, BaseName, Bases};
 use super::error::BuilderError;
 use super::metadata::Version;
 use super::template::{Template, TemplateOrigin};
-use super::{built_in, folder, suggestion};
+use super::{built_in, folder};
 use crate::image::ImageReference;
 use crate::request::BuilderRequest;
+use crate::suggestion::nearest;
 
-/// What configuration changes about the catalog.
+/// The changes of the configuration to the catalog.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSettings {
-    /// Bases to use in the place of others: name of the public one (in full or as people write it) → image.
+    /// The replacement by the name of the public base, in full or in the short form.
     pub replaced_bases: BTreeMap<String, ImageReference>,
-    /// Further directories of template folders, or such folders themselves, weakest first: a template overrides an
-    /// earlier one of the same name.
+    /// Template folders, or directories of such folders, weakest first: a template overrides an earlier one of the same
+    /// name.
     pub template_directories: Vec<(PathBuf, TemplateOrigin)>,
 }
 
-/// All templates and bases.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     templates: BTreeMap<String, Arc<Template>>,
     bases: Bases,
-    /// By the full name of the base that is replaced.
+    /// By the full name of the public base.
     replaced: BTreeMap<String, ImageReference>,
 }
 
-/// Whether two names differ in their tags alone.
+/// Whether two names differ only in their tags.
 fn is_sibling(one: &str, other: &str) -> bool {
     let repository = |name: &str| name.rsplit_once(':').map(|(repository, _)| repository.to_owned());
     repository(one).is_some() && repository(one) == repository(other)
 }
 
 impl Catalog {
-    /// Makes the catalog of what is built in and what configuration adds and replaces.
+    /// Makes the catalog of the built-in templates and the changes in `settings`.
     ///
     /// # Errors
-    /// [`BuilderError`] if a configured template cannot be used or a replaced base is used by no template.
+    /// [`BuilderError`] if a template is not valid, or if no template uses a replaced base.
     pub fn new(settings: &CatalogSettings) -> Result<Self, BuilderError> {
         let mut templates = built_in::templates()?;
         for (directory, origin) in &settings.template_directories {
@@ -52,10 +52,10 @@ impl Catalog {
         Self::from_parts(templates, built_in::bases()?, &settings.replaced_bases)
     }
 
-    /// Makes a catalog of parts that are at hand; later templates override earlier ones of the same name.
+    /// Makes a catalog of its parts. A later template overrides an earlier one of the same name.
     ///
     /// # Errors
-    /// [`BuilderError::UnknownBase`] if a replaced base is used by no template.
+    /// [`BuilderError::UnknownBase`] if no template uses a replaced base.
     pub fn from_parts(
         templates: Vec<Template>,
         bases: Bases,
@@ -70,7 +70,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The full name of a base that some template uses or that is listed; `name` may be as people write it.
+    /// The full name of a base that is listed or that a template uses; `name` may be the short form.
     fn base_name(&self, name: &str) -> Result<String, BuilderError> {
         let versions = self.templates.values().flat_map(|template| &template.metadata.versions);
         let mut known: Vec<String> = versions.map(|version| version.base.to_string()).collect();
@@ -82,35 +82,35 @@ impl Catalog {
                 let full = full.unwrap_or_else(|_| name.to_owned());
                 known.sort();
                 known.dedup();
-                let nearest = suggestion::nearest(&full, known.iter().map(String::as_str)).map(Into::into);
+                let nearest = nearest(&full, known.iter().map(String::as_str)).map(Into::into);
                 let siblings = known.into_iter().filter(|base| is_sibling(base, &full)).collect();
                 Err(BuilderError::UnknownBase { name: name.to_owned(), nearest, siblings })
             }
         }
     }
 
-    /// All templates, sorted by name.
+    /// The templates, sorted by name.
     pub fn templates(&self) -> impl Iterator<Item = &Arc<Template>> {
         self.templates.values()
     }
 
-    /// The template of that name.
+    /// The template with this name.
     ///
     /// # Errors
-    /// [`BuilderError::UnknownTemplate`] listing what there is.
+    /// [`BuilderError::UnknownTemplate`] with the names of all templates.
     pub fn template(&self, name: &str) -> Result<&Arc<Template>, BuilderError> {
         self.templates.get(name).ok_or_else(|| {
             let known = self.templates.keys().map(String::as_str);
-            let nearest = suggestion::nearest(name, known.clone()).map(Into::into);
+            let nearest = nearest(name, known.clone()).map(Into::into);
             let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             BuilderError::UnknownTemplate { name: name.to_owned(), known, nearest }
         })
     }
 
-    /// Finds what `NAME` or `NAME:VERSION` names: the template and the versions meant, all of them without VERSION.
+    /// Finds the template and the versions of `NAME` or `NAME:VERSION`. Without VERSION it returns all versions.
     ///
     /// # Errors
-    /// [`BuilderError::UnknownTemplate`], [`BuilderError::UnknownVersion`], each listing what there is.
+    /// [`BuilderError::UnknownTemplate`], [`BuilderError::UnknownVersion`], each with all names.
     pub fn find(&self, text: &str) -> Result<(&Arc<Template>, Vec<&Version>), BuilderError> {
         let (name, version) = match text.split_once(':') {
             Some((name, version)) => (name, Some(version)),
@@ -120,7 +120,7 @@ impl Catalog {
         Ok((template, versions(template, version)?))
     }
 
-    /// The base of a version, after what configuration replaces.
+    /// The base of a version, after the replacements of the configuration.
     pub fn base(&self, version: &Version) -> Base {
         let assumptions = self.bases.get(&version.base).cloned().unwrap_or_default();
         match self.replaced.get(&version.base.to_string()) {
@@ -134,12 +134,12 @@ impl Catalog {
     }
 }
 
-/// The versions of `template` that `version` means, in the template's order: the one of that name; else all that begin
-/// with it (`10` means `10.1-jre17`, `debian` means `debian12`); else all with that C library (`musl`). All of them if
-/// none is named.
+/// The versions of `template` that `version` stands for, in the template's order: the one with this name; else all that
+/// begin with it (`10` stands for `10.1-jre17`, `debian` for `debian12`); else all with this C library (`musl`). Without
+/// `version` it returns all.
 ///
 /// # Errors
-/// [`BuilderError::UnknownVersion`] listing what there is.
+/// [`BuilderError::UnknownVersion`] with all names.
 pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec<&'a Version>, BuilderError> {
     let all = &template.metadata.versions;
     let Some(name) = version else { return Ok(all.iter().collect()) };
@@ -155,10 +155,10 @@ pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec
         return Ok(meant);
     }
     let known = all.iter().map(|version| version.version.as_str());
-    // Another number is no slip: who asks for `debian9` does not mean `debian11`.
+    // Another number is not a typing error: `debian9` does not stand for `debian11`.
     let letters = |text: &str| text.chars().filter(|one| one.is_alphabetic()).collect::<String>();
     let slips = known.clone().filter(|known| letters(known) != letters(name));
-    let nearest = suggestion::nearest(name, slips).map(Into::into);
+    let nearest = nearest(name, slips).map(Into::into);
     let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     Err(BuilderError::UnknownVersion {
         template: template.name().to_owned(),
@@ -168,7 +168,7 @@ pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec
     })
 }
 
-/// Says whether a version's name may be cut between `name` and `rest`: never inside a word or a number.
+/// Whether `name` may be a short form of `name` and `rest`: the cut must not be inside a word or a number.
 fn is_border(name: &str, rest: &str) -> bool {
     let word_before_number = name.ends_with(|last: char| last.is_ascii_alphabetic())
         && rest.starts_with(|first: char| first.is_ascii_digit());
@@ -178,11 +178,8 @@ fn is_border(name: &str, rest: &str) -> bool {
 /// Reads the value of `--builder`: a name without slash and digest is a template (`java`, `java:17`), anything else
 /// an image.
 ///
-/// What a text means must not depend on which templates there are; an image without a slash in its name is written
-/// in full (`docker.io/library/NAME`).
-///
-/// # Errors
-/// [`BuilderError::BuilderName`] if it is neither.
+/// The meaning must not depend on the templates in the catalog. So an image without a slash in its name is written in
+/// full (`docker.io/library/NAME`).
 pub fn parse_builder(text: &str) -> Result<BuilderRequest, BuilderError> {
     let invalid = |reason: String| BuilderError::BuilderName { text: text.to_owned(), reason };
     if text.contains(['/', '@']) {
@@ -232,7 +229,10 @@ mod tests {
     fn a_replaced_base_that_nobody_uses_names_those_of_its_repository() {
         let hints = |name: &str| sample::catalog().base_name(name).expect_err("nobody uses it").hints();
         let hint = &hints("docker.io/library/golang:1.25-windowsservercore")[0];
-        assert!(hint.starts_with("of that repository builders use `docker.io/library/golang:1."), "{hint}");
+        assert!(
+            hint.starts_with("builders use these bases of the repository: `docker.io/library/golang:1."),
+            "{hint}"
+        );
         assert!(hints("golang:1.24-bokworm")[0].starts_with("did you mean `docker.io/library/golang:1.24-"));
         assert_eq!(hints("elsewhere.example/golang:1").len(), 1);
     }
@@ -242,12 +242,12 @@ mod tests {
         let catalog = sample::catalog();
         let error = catalog.find("jaav").expect_err("unknown");
         let known = "`binary`, `golang`, `java`, `maven`, `nginx`, `nodejs`, `python`, `tomcat`";
-        assert_eq!(error.to_string(), format!("there is no builder `jaav`; there are {known}"));
+        assert_eq!(error.to_string(), format!("unknown builder `jaav`; the builders are {known}"));
         assert_eq!(error.hints()[0], "did you mean `java`?");
         assert_eq!(error.kind(), FailureKind::Usage);
         let error = catalog.find("java:27").expect_err("unknown");
         assert!(error.to_string().contains("no version `27`; it has `8`, `11`, `17`, `21`, `25`"), "{error}");
-        assert_eq!(error.hints(), ["`--builder java` leaves the choice of the version to b2i"]);
+        assert_eq!(error.hints(), ["pass `--builder java` to let b2i choose the version"]);
         let error = catalog.find("binary:debain12").expect_err("a slip");
         assert_eq!(error.hints()[0], "did you mean `binary:debian12`?");
         assert!(

@@ -1,8 +1,9 @@
-//! The room of builders: templates and the catalog of them, which one fits an artifact and why, what we assume of
-//! each public base image, and the contract of any S2I builder image.
+//! The room of builders: templates and their catalog, the selection for an artifact, the assumptions about public base
+//! images, and the contract of S2I builder images.
 //!
-//! Plain values in and out: it starts no container and talks to no registry or daemon. The only files it reads are
-//! template folders that configuration names.
+//! Must not start a container nor use a registry or daemon. It reads no files except template folders of the
+//! configuration.
+#![allow(missing_docs, reason = "private to the crate")]
 
 pub mod base;
 pub mod built_in;
@@ -17,7 +18,6 @@ pub mod placement;
 pub mod s2i_contract;
 pub mod scaffold;
 pub mod selection;
-mod suggestion;
 pub mod template;
 pub mod version;
 

@@ -88,7 +88,7 @@ impl Environment {
     /// The variables that b2i reads, its own first.
     pub(super) fn variable_names() -> impl Iterator<Item = &'static str> {
         use crate::config::keys::{KEYS, OTHER_VARIABLES};
-        OTHER_VARIABLES.into_iter().chain(KEYS.iter().filter_map(|key| key.variable)).chain(FOREIGN_VARIABLES)
+        OTHER_VARIABLES.into_iter().chain(KEYS.iter().flat_map(|key| key.variables.first().copied())).chain(FOREIGN_VARIABLES)
     }
 
     /// Unknown `B2I_*` variables whose name is close to a known one, with that name. Others may be a service's: a
@@ -97,7 +97,7 @@ impl Environment {
         let known: Vec<&str> = Self::variable_names().collect();
         let names = self.variables.iter().filter_map(|(name, _)| name.to_str());
         let unknown = names.filter(|name| name.starts_with("B2I_") && !known.contains(name));
-        let nearest = |name| crate::config::keys::nearest(name, known.iter().copied());
+        let nearest = |name| crate::suggestion::nearest(name, known.iter().copied());
         unknown.filter_map(|name| Some((name.to_owned(), nearest(name)?))).collect()
     }
 

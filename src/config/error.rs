@@ -1,4 +1,6 @@
-//! Owns the errors of configuration, with the place in the file that each is about.
+//! Owns the errors of configuration, each with its place in the file.
+//!
+//! Must not read files.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,13 +20,13 @@ pub struct Excerpt {
     content: String,
 }
 
-/// The longest part of a line that is shown, in characters.
+/// The longest part of a line in an excerpt, in characters.
 const SHOWN: usize = 100;
 
 impl Excerpt {
-    /// Finds the place of the bytes `span` of `text`.
+    /// Makes the excerpt for the bytes `span` of `text`.
     pub fn new(path: &Path, text: &str, span: Range<usize>) -> Box<Self> {
-        // The parser may point behind the end, or into a character.
+        // The parser may point past the end, or into the middle of a character.
         let boundary = |position: usize| {
             (0..=position.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
         };
@@ -46,7 +48,7 @@ impl Excerpt {
     }
 }
 
-/// The line, counted from 1, in which the byte `position` of `text` stands.
+/// The line of the byte `position` of `text`, counted from 1.
 pub(super) fn line_of(text: &str, position: usize) -> usize {
     text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
 }
@@ -65,64 +67,43 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// Why a configuration cannot be used.
+/// An error in a file or variable.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read.
     #[error("cannot read the configuration `{}`", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// What the system says.
         #[source]
         error: std::io::Error,
     },
-    /// The file that was asked for is not there.
-    #[error("there is no configuration file `{}`", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file is not TOML, or a value is of the wrong kind.
+    #[error("configuration file `{}` not found", path.display())]
+    Missing { path: PathBuf },
+    /// Not TOML, or a value of the wrong type.
     #[error("{message}\n{excerpt}")]
     Invalid {
-        /// What is wrong, one line.
+        /// One line.
         message: String,
-        /// Where.
         excerpt: Box<Excerpt>,
     },
-    /// A key that does not exist.
     #[error("unknown key `{name}`{}\n{excerpt}", within(section))]
     UnknownKey {
-        /// The key.
         name: String,
-        /// The section it stands in; empty at the top.
+        /// Empty at the top.
         section: String,
-        /// What was probably meant.
         suggestion: Option<String>,
-        /// What there is.
+        /// The keys of the section.
         known: Vec<&'static str>,
-        /// Where.
         excerpt: Box<Excerpt>,
     },
-    /// A key that a project's file may not set.
     #[error("a project's configuration may not set `{key}`: {reason}\n{excerpt}")]
     Refused {
-        /// The key with its section.
+        /// With its section.
         key: String,
-        /// Why not.
         reason: &'static str,
-        /// Where.
         excerpt: Box<Excerpt>,
     },
-    /// A variable whose value is of the wrong kind.
-    #[error("the variable `{name}` is wrong: {reason}")]
-    Variable {
-        /// The variable.
-        name: String,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("environment variable `{name}` is not valid: {reason}")]
+    Variable { name: String, reason: String },
 }
 
 fn within(section: &str) -> String {
@@ -139,14 +120,13 @@ impl Diagnostic for Error {
             Self::UnknownKey { suggestion: Some(suggestion), .. } => {
                 vec![format!("did you mean `{suggestion}`?")]
             }
-            Self::UnknownKey { known, .. } => vec![format!("known here: {}", known.join(", "))],
+            Self::UnknownKey { known, .. } => vec![format!("known keys: {}", known.join(", "))],
             Self::Refused { key, .. } => {
                 let flag = super::keys::key(key).and_then(|key| key.flag);
-                let flag =
-                    flag.map(|flag| format!(", or give `{flag}` on the command line")).unwrap_or_default();
+                let flag = flag.map(|flag| format!(", or pass `{flag}`")).unwrap_or_default();
                 vec![format!(
-                    "this file comes with the project and is not trusted with it; put `{key}` into your own \
-                     configuration (`~/.config/b2i/config.toml`){flag}"
+                    "a project's file is not trusted with it; set `{key}` in your own configuration \
+                     (`~/.config/b2i/config.toml`){flag}"
                 )]
             }
             Self::Read { .. } | Self::Missing { .. } | Self::Invalid { .. } | Self::Variable { .. } => {

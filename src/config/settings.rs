@@ -1,4 +1,4 @@
-//! Owns the settings after merging: each value with where it comes from.
+//! Owns what a merged setting is, its origin, and the registries as the registry client takes them.
 //!
 //! Must not know how levels merge; `levels` does.
 
@@ -9,36 +9,25 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::file::FileLevel;
-use super::registries::RegistryHost;
-use super::values::{
-    AssembleChoice, BuilderName, ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, PullChoice, Words,
-};
-use crate::image::ImageReference;
+use super::table::{RegistryHost, Settings};
+use crate::store::registry::HostSettings;
 
-/// Where a value comes from.
+/// The place that a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum Origin {
-    /// The command line.
     Flag {
-        /// The flag.
         flag: String,
     },
-    /// The environment.
     Variable {
-        /// The variable.
         variable: String,
     },
-    /// A file.
     File {
-        /// Which one.
         level: FileLevel,
-        /// Its path.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Counted from 1.
         line: usize,
     },
-    /// b2i itself.
     BuiltIn,
 }
 
@@ -53,13 +42,17 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and where it comes from.
+/// A value and its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting<T> {
-    /// The value.
     pub value: T,
-    /// Where it comes from.
     pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    pub(super) fn built_in(value: T) -> Self {
+        Self { value, origin: Origin::BuiltIn }
+    }
 }
 
 /// A directory of builder templates.
@@ -67,86 +60,19 @@ pub struct Setting<T> {
 pub struct TemplateDirectory {
     /// The directory.
     pub path: PathBuf,
-    /// Whether its templates may be placed; those of a project are always run.
+    /// Whether its templates may be placed. Those of a project are always run.
     pub trusted: bool,
 }
 
-/// Everything that can be configured, merged. What nobody set and has no default is nothing.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the fields are the keys of `ConfigFile`, documented there")]
-pub struct Settings {
-    pub build: BuildSettings,
-    pub bases: BTreeMap<String, Setting<ImageReference>>,
-    pub templates: TemplatesSettings,
-    pub docker: DockerSettings,
-    pub cache: CacheSettings,
-    pub network: NetworkSettings,
-    pub registries: BTreeMap<String, RegistryHost>,
-    pub limits: LimitsSettings,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `BuildSection`, documented there")]
-pub struct BuildSettings {
-    pub builder: Option<Setting<BuilderName>>,
-    #[serde(rename = "source-builder")]
-    pub source_builder: Option<Setting<BuilderName>>,
-    pub args: Option<Setting<Words>>,
-    pub env: BTreeMap<String, Setting<String>>,
-    pub labels: BTreeMap<String, Setting<String>>,
-    pub ports: Option<Setting<Vec<Port>>>,
-    pub assemble: Setting<AssembleChoice>,
-    pub pull: Setting<PullChoice>,
-    pub platform: Option<Setting<Platforms>>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `TemplatesSection`, documented there")]
-pub struct TemplatesSettings {
-    pub directories: Vec<Setting<TemplateDirectory>>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `DockerSection`, documented there")]
-pub struct DockerSettings {
-    pub host: Option<Setting<String>>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `CacheSection`, documented there")]
-pub struct CacheSettings {
-    pub directory: Option<Setting<PathBuf>>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the fields are the keys of `NetworkSection`, documented there")]
-pub struct NetworkSettings {
-    pub offline: Setting<bool>,
-    pub proxies: ProxiesSettings,
-    pub ca_files: Option<Setting<Vec<PathBuf>>>,
-    pub connect_timeout: Option<Setting<Period>>,
-    pub read_timeout: Option<Setting<Period>>,
-    pub retries: Option<Setting<u32>>,
-    pub chunk_size: Option<Setting<ByteSize>>,
-    pub max_size: Setting<ByteSize>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `ProxiesSection`, documented there")]
-pub struct ProxiesSettings {
-    pub http: Option<Setting<ProxyUrl>>,
-    pub https: Option<Setting<ProxyUrl>>,
-    pub all: Option<Setting<ProxyUrl>>,
-    pub none: Option<Setting<String>>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of `LimitsSection`, documented there")]
-pub struct LimitsSettings {
-    pub memory: Option<Setting<ByteSize>>,
-    pub cpus: Option<Setting<Cpus>>,
-    pub pids: Option<Setting<u32>>,
-    pub timeout: Option<Setting<Period>>,
+impl Settings {
+    /// The registries that have settings of their own, as the registry client takes them.
+    pub fn registry_hosts(&self) -> BTreeMap<String, HostSettings> {
+        let value = |host: &RegistryHost| HostSettings {
+            insecure: host.insecure.as_ref().is_some_and(|setting| setting.value),
+            extra_ca: host.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
+            mirrors: host.mirrors.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
+            chunk_size: host.chunk_size.as_ref().map(|setting| setting.value.0),
+        };
+        self.registries.iter().map(|(name, host)| (name.clone(), value(host))).collect()
+    }
 }

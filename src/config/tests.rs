@@ -70,7 +70,7 @@ fn every_key_of_the_table_is_taken_and_shown() {
     let (directory, user) = directory_with("config.toml", EVERYTHING);
     let settings = load(Sources { user: Some(user.clone()), ..Sources::default() }).expect("valid");
     let json = serde_json::to_value(&settings).expect("settings are plain data");
-    for key in keys::KEYS {
+    for key in keys::KEYS.iter() {
         let value = key.path.split('.').try_fold(&json, |value, name| value.get(name));
         let text = value.unwrap_or(&serde_json::Value::Null).to_string();
         assert!(text.contains(r#""level":"user""#), "{} is {text}", key.path);
@@ -140,7 +140,7 @@ fn unknown_keys_come_with_a_suggestion() {
     assert_eq!(hints, ["did you mean `insecure`?"]);
     let (message, hints) = error_of(FileLevel::User, "[network.proxies]\nftp_server_for_all = 'x'");
     assert!(message.starts_with("unknown key `ftp_server_for_all` in `[network.proxies]`"), "{message}");
-    assert_eq!(hints, ["known here: http, https, all, none"]);
+    assert_eq!(hints, ["known keys: http, https, all, none"]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_project_may_not_touch_the_machine() {
             "{message}"
         );
         assert!(message.contains("b2i.toml:"), "{message}");
-        assert!(hints[0].contains(&format!("put `{key}` into your own configuration")), "{hints:?}");
+        assert!(hints[0].contains(&format!("set `{key}` in your own configuration")), "{hints:?}");
         assert!(file::parse(FileLevel::User, Path::new("config.toml"), text).is_ok(), "{text}");
     }
 }
@@ -213,10 +213,18 @@ fn wrong_variables_are_named() {
         (
             "B2I_OFFLINE",
             "maybe",
-            "the variable `B2I_OFFLINE` is wrong: `maybe` is neither true (1) nor false (0)",
+            "environment variable `B2I_OFFLINE` is not valid: `maybe` is neither true (1) nor false (0)",
         ),
-        ("B2I_RETRIES", "-1", "the variable `B2I_RETRIES` is wrong: invalid digit found in string"),
-        ("HTTPS_PROXY", "http://", "the variable `HTTPS_PROXY` is wrong: not the address of a proxy"),
+        (
+            "B2I_RETRIES",
+            "-1",
+            "environment variable `B2I_RETRIES` is not valid: invalid digit found in string",
+        ),
+        (
+            "HTTPS_PROXY",
+            "http://",
+            "environment variable `HTTPS_PROXY` is not valid: not the address of a proxy",
+        ),
     ] {
         let variables = [(name.to_owned(), value.to_owned())].into();
         let error = load(Sources { variables, ..Sources::default() }).expect_err(name);

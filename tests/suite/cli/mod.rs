@@ -107,9 +107,9 @@ fn usage_errors_say_what_to_do() {
     hint: every user of this machine can read arguments: put both into ~/.netrc or --netrc-file
     hint: for a token use `--bearer-env VAR` or `--header-env NAME=VAR`
 
-    error: `ftp://host.example/a.jar` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`
+    error: `ftp://host.example/a.jar` is not a valid input: `ftp` is not one of `http`, `https` and `file`
 
-    hint: give a file, an http or https URL, or - for standard input
+    hint: pass a file, an http or https URL, or - for standard input
 
     error: `docker.io/library/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` names a digest, which follows from the image
 
@@ -194,7 +194,7 @@ fn variables_are_checked() {
         (
             "B2I_ARGS",
             "--key k3y '",
-            "the variable `B2I_ARGS` is wrong: the single quote at character 11 is not closed",
+            "environment variable `B2I_ARGS` is not valid: the single quote at character 11 is not closed",
         ),
         ("SOURCE_DATE_EPOCH", "today", "`today` is not a number of seconds since 1970"),
     ] {
@@ -239,7 +239,7 @@ fn a_projects_file_is_not_trusted() {
     5 | host = "tcp://evil.example:2375"
       | ^^^^
 
-    hint: this file comes with the project and is not trusted with it; put `docker.host` into your own configuration (`~/.config/b2i/config.toml`), or give `--docker-host` on the command line
+    hint: a project's file is not trusted with it; set `docker.host` in your own configuration (`~/.config/b2i/config.toml`), or pass `--docker-host`
     "#);
 }
 
@@ -354,7 +354,7 @@ fn color_follows_flag_and_conventions() {
 fn errors_are_json_lines_where_progress_is() {
     let ended = Sandbox::new().run(&["inspect", "ftp://host.example/x", "--progress", "json"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (2, ""));
-    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://host.example/x` is no input b2i understands: `ftp` is not one of `http`, `https` and `file`","causes":[],"hints":["give a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
+    assert_snapshot!(ended.stderr, @r#"{"schemaVersion":1,"event":"error","message":"`ftp://host.example/x` is not a valid input: `ftp` is not one of `http`, `https` and `file`","causes":[],"hints":["pass a file, an http or https URL, or - for standard input"],"exitCode":2}"#);
 }
 
 #[test]

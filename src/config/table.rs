@@ -1,0 +1,288 @@
+//! Owns the table of keys: a key's name, value, variables, flag, rule for project files, example and description stand
+//! here and nowhere else. The types of a file and of the merged settings, reading variables, merging, suggestions and
+//! `docs/configuration.md` come from it.
+//!
+//! Must not know how a value is parsed (`values`) or which level wins (`levels`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::error::Error;
+use super::keys::{Key, ProjectRule};
+use super::levels::Levels;
+use super::settings::{Setting, TemplateDirectory};
+use super::values::{
+    AssembleChoice, BuilderName, ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, PullChoice, Words,
+};
+use super::variables::VariableReader;
+use crate::image::ImageReference;
+use crate::image::reference::RepositoryPrefix;
+use crate::request::{AssembleRequest, PullPolicy};
+
+/// A section of a file.
+pub(super) trait Section {
+    /// Sets the values whose variables are set.
+    fn read_variables(&mut self, reader: &mut VariableReader<'_>) -> Result<(), Error>;
+
+    /// Adds the keys of this section and of those below.
+    fn keys(keys: &mut Vec<Key>);
+}
+
+/// One block for each section: the type in a file, the type after merging, the path of the section.
+///
+/// An entry is a field, its name in TOML, and a kind in brackets:
+/// `one T` (the highest level that sets it), `one T = default`, `entries T` (a map whose entries are merged),
+/// `directories` (collected from all levels), `section File Merged`, `each File Merged` (a section for each name).
+macro_rules! table {
+    (@file one $type:ty $(= $default:expr)?) => { Option<Spanned<$type>> };
+    (@file entries $type:ty) => { BTreeMap<String, Spanned<$type>> };
+    (@file directories) => { Option<Spanned<Vec<PathBuf>>> };
+    (@file section $file:ident $merged:ident) => { $file };
+    (@file each $file:ident $merged:ident) => { BTreeMap<String, $file> };
+
+    (@merged one $type:ty) => { Option<Setting<$type>> };
+    (@merged one $type:ty = $default:expr) => { Setting<$type> };
+    (@merged entries $type:ty) => { BTreeMap<String, Setting<$type>> };
+    (@merged directories) => { Vec<Setting<TemplateDirectory>> };
+    (@merged section $file:ident $merged:ident) => { $merged };
+    (@merged each $file:ident $merged:ident) => { BTreeMap<String, $merged> };
+
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, one $type:ty) => {
+        $levels.highest($path, &|file| $at(file)?.$field.as_ref())
+    };
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, one $type:ty = $default:expr) => {
+        $levels.highest($path, &|file| $at(file)?.$field.as_ref()).unwrap_or(Setting::built_in($default))
+    };
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, entries $type:ty) => {
+        $levels.entries($path, &|file| Some(&$at(file)?.$field))
+    };
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, directories) => {
+        $levels.directories($path, &|file| $at(file)?.$field.as_ref())
+    };
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, section $file:ident $merged:ident) => {
+        $merged::merge($levels, &|file| Some(&$at(file)?.$field))
+    };
+    (@merge $levels:ident $at:ident $path:expr, $field:ident, each $file:ident $merged:ident) => {{
+        let names = $levels.names(&|file| Some(&$at(file)?.$field));
+        let section = |name: &String| $merged::merge($levels, &|file| $at(file)?.$field.get(name));
+        names.into_iter().map(|name| (name.clone(), section(name))).collect()
+    }};
+
+    (@read $reader:ident $value:expr, $path:expr, [], section $file:ident $merged:ident) => {
+        $value.read_variables($reader)?
+    };
+    // A section may have no variable at all; its reader is used all the same.
+    (@read $reader:ident $value:expr, $path:expr, [], $($kind:tt)+) => { let _ = &$reader; };
+    (@read $reader:ident $value:expr, $path:expr, $variables:expr, one bool $(= $default:expr)?) => {
+        $value = $reader.switch($path, &$variables)?
+    };
+    (@read $reader:ident $value:expr, $path:expr, $variables:expr, one $type:ty $(= $default:expr)?) => {
+        $value = $reader.value($path, &$variables)?
+    };
+
+    (@key $keys:ident section $file:ident $merged:ident; $($rest:tt)*) => { $file::keys($keys) };
+    (@key $keys:ident $kind:ident $($type:ty $(= $default:expr)?)?; $($key:tt)*) => { $keys.push(Key { $($key)* }) };
+    (@key $keys:ident each $file:ident $merged:ident; $($key:tt)*) => { $keys.push(Key { $($key)* }) };
+
+    (@some) => { None };
+    (@some $value:expr) => { Some($value) };
+    (@text) => { "" };
+    (@text $value:expr) => { $value };
+
+    ($(
+        $(#[doc = $about:literal])*
+        $file:ident => $merged:ident, $section:literal {$(
+            $(#[doc = $text:literal])*
+            $field:ident $name:literal [$($kind:tt)+]
+                $(, env [$($variable:literal),+])? $(, flag $flag:literal)? $(, project $rule:expr)? $(, example $example:literal)?;
+        )*}
+    )*) => {$(
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+        pub struct $file {$(
+            $(#[doc = $text])*
+            pub $field: table!(@file $($kind)+),
+        )*}
+
+        $(#[doc = $about])*
+        ///
+        /// Merged from all levels.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub struct $merged {$(
+            $(#[doc = $text])*
+            pub $field: table!(@merged $($kind)+),
+        )*}
+
+        impl Section for $file {
+            fn read_variables(&mut self, reader: &mut VariableReader<'_>) -> Result<(), Error> {
+                $(table!(@read reader self.$field, concat!($section, $name), [$($($variable),+)?], $($kind)+);)*
+                Ok(())
+            }
+
+            fn keys(keys: &mut Vec<Key>) {
+                $(table!(@key keys $($kind)+;
+                    path: concat!($section, $name),
+                    variables: &[$($($variable),+)?],
+                    flag: table!(@some $($flag)?),
+                    project: table!(@text $($rule)?),
+                    #[cfg(test)] text: concat!($($text),*),
+                    #[cfg(test)] example: table!(@text $($example)?),
+                );)*
+            }
+        }
+
+        impl $merged {
+            /// Merges the section that `at` finds in each level.
+            pub(super) fn merge(levels: &Levels, at: &dyn Fn(&ConfigFile) -> Option<&$file>) -> Self {
+                Self {$(
+                    $field: table!(@merge levels at concat!($section, $name), $field, $($kind)+),
+                )*}
+            }
+        }
+    )*};
+}
+
+const ALLOWED: ProjectRule = ProjectRule::Allowed;
+const NETWORK: ProjectRule = ProjectRule::Refused("it decides which hosts are contacted and trusted");
+const LIMITS: ProjectRule = ProjectRule::Refused("it decides what of this machine `assemble` may use");
+
+table! {
+    /// The content of `b2i.toml`. A value in a file knows its place in the text.
+    ConfigFile => Settings, "" {
+        build "build" [section BuildSection BuildSettings];
+        /// Base images to use instead of the public ones, by the public name.
+        bases "bases" [entries ImageReference],
+            project ProjectRule::Refused("it replaces base images, and so decides which registries are trusted"),
+            example r#""docker.io/library/debian:12" = "mirror.example/debian:12""#;
+        templates "templates" [section TemplatesSection TemplatesSettings];
+        docker "docker" [section DockerSection DockerSettings];
+        cache "cache" [section CacheSection CacheSettings];
+        network "network" [section NetworkSection NetworkSettings];
+        /// Settings of single registries, by `host[:port]`.
+        registries "registries" [each RegistrySection RegistryHost], project NETWORK;
+        limits "limits" [section LimitsSection LimitsSettings];
+    }
+
+    /// `[build]`
+    BuildSection => BuildSettings, "build." {
+        /// Builder of artifacts: a template such as `java:21`, or an image with S2I scripts.
+        /// Without it, b2i chooses the template that fits the artifact.
+        builder "builder" [one BuilderName],
+            env ["B2I_BUILDER"], flag "--builder", project ALLOWED, example r#""java:21""#;
+        /// Builder of sources: a template, or an image with S2I scripts.
+        source_builder "source-builder" [one BuilderName],
+            env ["B2I_SOURCE_BUILDER"], flag "--source-builder", project ALLOWED, example r#""golang""#;
+        /// Default arguments of the program: a list, or one text with shell quoting.
+        args "args" [one Words], env ["B2I_ARGS"], flag "--", project ALLOWED, example r#"["--port", "8080"]"#;
+        /// Environment variables of the image.
+        env "env" [entries String], flag "--env",
+            project ProjectRule::Refused("it changes how every program in the image runs"),
+            example r#"{ TZ = "UTC" }"#;
+        /// Labels of the image.
+        labels "labels" [entries String], flag "--label", project ALLOWED, example r#"{ team = "web" }"#;
+        /// Ports that the image exposes: a number, with `/udp` or `/sctp` if it is not TCP.
+        ports "ports" [one Vec<Port>], flag "--port", project ALLOWED, example r#"["8080", "53/udp"]"#;
+        /// How the artifact gets into the image: `place` does the work of the script, `docker` and `sandbox` run the
+        /// script, `auto` chooses.
+        assemble "assemble" [one AssembleChoice = AssembleChoice(AssembleRequest::Auto)],
+            env ["B2I_ASSEMBLE"], flag "--assemble",
+            project ProjectRule::Refused("it decides whether scripts run on this machine"), example r#""docker""#;
+        /// When images are pulled: `always`, `missing` or `never`.
+        pull "pull" [one PullChoice = PullChoice(PullPolicy::Missing)],
+            env ["B2I_PULL"], flag "--pull", project NETWORK, example r#""never""#;
+        /// Platform of the image, or a list for an image of several platforms. Without it, the artifact's.
+        platform "platform" [one Platforms], env ["B2I_PLATFORM"], flag "--platform",
+            project ProjectRule::Refused("it follows from the artifact or from who builds"),
+            example r#""linux/arm64""#;
+    }
+
+    /// `[templates]`
+    TemplatesSection => TemplatesSettings, "templates." {
+        /// Builder templates, or directories of such templates, relative to the file. The directories of all files
+        /// are used. In a project's file they must lie in the project, and their scripts always run.
+        directories "directories" [directories], project ALLOWED, example r#"["templates"]"#;
+    }
+
+    /// `[docker]`
+    DockerSection => DockerSettings, "docker." {
+        /// Address of the Docker or Podman daemon. Without it, b2i uses Docker's context and the usual sockets.
+        host "host" [one String], env ["B2I_DOCKER_HOST", "DOCKER_HOST"], flag "--docker-host",
+            project ProjectRule::Refused("it decides which daemon gets the artifact"),
+            example r#""unix:///run/user/1000/podman/podman.sock""#;
+    }
+
+    /// `[cache]`
+    CacheSection => CacheSettings, "cache." {
+        /// Directory of the cache, relative to the file. Without it, `b2i` in `$XDG_CACHE_HOME`, or `~/.cache/b2i`.
+        directory "directory" [one PathBuf], env ["B2I_CACHE_DIR"], flag "--cache-dir",
+            project ProjectRule::Refused("it decides where files are written and which remembered results are trusted"),
+            example r#""/var/cache/b2i""#;
+    }
+
+    /// `[network]`
+    NetworkSection => NetworkSettings, "network." {
+        /// Whether b2i never uses the network, and fails if something is missing.
+        offline "offline" [one bool = false], env ["B2I_OFFLINE"], flag "--offline", project NETWORK, example "true";
+        proxies "proxies" [section ProxiesSection ProxiesSettings];
+        /// PEM files with CA certificates that are trusted besides the system's, relative to the file.
+        ca_files "ca-files" [one Vec<PathBuf>], flag "--ca-file", project NETWORK, example r#"["company-ca.pem"]"#;
+        /// Time limit for a connection to be made. Without it, 20 seconds.
+        connect_timeout "connect-timeout" [one Period], env ["B2I_CONNECT_TIMEOUT"], project NETWORK,
+            example r#""10s""#;
+        /// Longest time that a server may send nothing. Without it, 60 seconds.
+        read_timeout "read-timeout" [one Period], env ["B2I_READ_TIMEOUT"], project NETWORK, example r#""2m""#;
+        /// How often a request is retried after a failure that may pass. Without it, 4 times.
+        retries "retries" [one u32], env ["B2I_RETRIES"], project NETWORK, example "2";
+        /// Size of the pieces in which blobs are uploaded to registries. Without it, a blob is one piece.
+        chunk_size "chunk-size" [one ByteSize], env ["B2I_CHUNK_SIZE"], flag "--chunk-size", project NETWORK,
+            example r#""10MiB""#;
+        /// Largest size of anything that is downloaded or unpacked.
+        max_size "max-size" [one ByteSize = ByteSize(4 << 30)],
+            env ["B2I_MAX_SIZE"], flag "--max-size", project NETWORK, example r#""8GiB""#;
+    }
+
+    /// `[network.proxies]`
+    ProxiesSection => ProxiesSettings, "network.proxies." {
+        /// Proxy for `http` URLs.
+        http "http" [one ProxyUrl], env ["http_proxy", "HTTP_PROXY"], project NETWORK,
+            example r#""http://proxy.example:3128""#;
+        /// Proxy for `https` URLs.
+        https "https" [one ProxyUrl], env ["https_proxy", "HTTPS_PROXY"], project NETWORK,
+            example r#""http://proxy.example:3128""#;
+        /// Proxy for URLs that have no proxy of their own.
+        all "all" [one ProxyUrl], env ["all_proxy", "ALL_PROXY"], project NETWORK,
+            example r#""http://proxy.example:3128""#;
+        /// Hosts that are reached without a proxy, with commas between them.
+        none "none" [one String], env ["no_proxy", "NO_PROXY"], project NETWORK,
+            example r#""localhost,.internal.example""#;
+    }
+
+    /// `[registries."host:port"]`
+    RegistrySection => RegistryHost, "registries.\"HOST[:PORT]\"." {
+        /// Whether plain HTTP and certificates that cannot be verified are accepted.
+        insecure "insecure" [one bool], project NETWORK, example "true";
+        /// PEM files with CA certificates that are trusted for this registry, relative to the file.
+        ca_files "ca-files" [one Vec<PathBuf>], project NETWORK, example r#"["registry-ca.pem"]"#;
+        /// Registries to pull from first: `host[:port][/path]`.
+        mirrors "mirrors" [one Vec<RepositoryPrefix>], project NETWORK, example r#"["mirror.example/cache"]"#;
+        /// Size of the pieces in which blobs are uploaded to this registry. Without it, `network.chunk-size`.
+        chunk_size "chunk-size" [one ByteSize], project NETWORK, example r#""20MiB""#;
+    }
+
+    /// `[limits]`
+    LimitsSection => LimitsSettings, "limits." {
+        /// Memory of the `assemble` script.
+        memory "memory" [one ByteSize], env ["B2I_MEMORY"], flag "--memory", project LIMITS, example r#""2GiB""#;
+        /// Processors of the `assemble` script.
+        cpus "cpus" [one Cpus], env ["B2I_CPUS"], flag "--cpus", project LIMITS, example "1.5";
+        /// Largest number of processes of the `assemble` script.
+        pids "pids" [one u32], env ["B2I_PIDS_LIMIT"], flag "--pids-limit", project LIMITS, example "500";
+        /// Time after which the `assemble` script is stopped.
+        timeout "timeout" [one Period], env ["B2I_TIMEOUT"], flag "--timeout", project LIMITS, example r#""10m""#;
+    }
+}
