@@ -1,9 +1,11 @@
-//! Owns finding leases whose runs are gone, and removing what belongs to them.
+//! Owns finding leases of processes that ended without cleaning up, and removing their files.
 //!
 //! Must not touch anything that belongs to a locked lease or to another cache.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -12,10 +14,10 @@ use super::cache_directory::CacheDirectory;
 use super::error::FileError;
 use super::lease::{HEADER, LEASES, TEMPORARY, belongs_to, is_same_file, remove_all, remove_if_there};
 
-/// More than any run records; a longer file is not a lease.
+/// More than any run records. A longer file is not a lease.
 const MAX_LEASE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A lease whose run is gone. Holds the lock until it is dropped, so only one process cleans up.
+/// A lease whose process has ended. Holds the lock until it is dropped, so only one process cleans up.
 #[derive(Debug)]
 pub struct AbandonedLease {
     id: String,
@@ -26,32 +28,31 @@ pub struct AbandonedLease {
 }
 
 impl AbandonedLease {
-    /// The id that its containers carry.
+    /// The id in the label of its containers.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its directory for temporary files.
     pub fn temporary_directory(&self) -> &Path {
         &self.temporary
     }
 
-    /// Removes its temporary directory, its partial files and then the lease itself.
+    /// Removes the temporary directory, the partial files and then the lease itself.
     ///
     /// # Errors
-    /// [`FileError`] for the first thing that could not be removed; the lease then stays for another try.
+    /// [`FileError`] for the first path that could not be removed. The lease then stays, and a later run tries again.
     pub fn remove(self) -> Result<(), FileError> {
         remove_all(&self.temporary, &self.partial, &self.id)?;
         remove_if_there(&self.path)?;
-        tracing::debug!(id = self.id, files = self.partial.len(), "cleaned up after a run that is gone");
+        tracing::debug!(id = self.id, files = self.partial.len(), "cleaned up after an earlier run");
         Ok(())
     }
 }
 
-/// Finds the leases of the cache at `cache_root` whose runs are gone. Containers first, then
+/// Finds the abandoned leases of the cache at `cache_root`. Remove their containers first, then call
 /// [`AbandonedLease::remove`].
 ///
-/// Never fails: what cannot be read is left for a later run.
+/// Never fails: a later run tries again to read what cannot be read now.
 pub fn abandoned(cache_root: &Path) -> Vec<AbandonedLease> {
     let Ok(cache) = CacheDirectory::open(cache_root) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(cache.root().join(LEASES)) else { return Vec::new() };
@@ -71,7 +72,7 @@ fn lock_abandoned(cache: &CacheDirectory, id: String, path: PathBuf) -> Option<A
     }
     let mut file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
     file.try_lock().ok()?;
-    // Another process may have cleaned up between opening and locking, and the name may be somebody else's by now.
+    // Another process may have cleaned up between opening and locking. By now the name may be another lease's.
     if !is_same_file(&file, &path) {
         return None;
     }
@@ -87,8 +88,8 @@ fn lock_abandoned(cache: &CacheDirectory, id: String, path: PathBuf) -> Option<A
     })
 }
 
-/// Reads the recorded paths; nothing if the file has another format. A line without its end was cut by a kill
-/// before its file was made.
+/// Reads the recorded paths; `None` if the file has another format. A last line without its end was cut off by a kill
+/// before its file was created, so it is ignored.
 fn parse(text: &str, id: &str) -> Option<Vec<PathBuf>> {
     let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     match lines.next() {
@@ -100,9 +101,5 @@ fn parse(text: &str, id: &str) -> Option<Vec<PathBuf>> {
 }
 
 fn decode_path(line: &str) -> PathBuf {
-    let bytes: Vec<u8> = percent_decode_str(line).collect();
-    #[cfg(unix)]
-    return PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes));
-    #[cfg(not(unix))]
-    return PathBuf::from(String::from_utf8_lossy(&bytes).into_owned());
+    PathBuf::from(OsString::from_vec(percent_decode_str(line).collect()))
 }

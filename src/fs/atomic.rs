@@ -1,30 +1,31 @@
-//! Owns writing a file so that its name only ever shows the old bytes or all of the new ones.
+//! Owns atomic files: at any moment the name leads to the old bytes or to all of the new ones.
 //!
-//! Must not know what is written.
+//! Must not know what the bytes are.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::descriptor::open_descriptor;
 use super::error::FileError;
 use super::lease::Lease;
 
-/// A file under construction beside its target. Dropped without [`AtomicFile::commit`], it is removed.
+/// A file under construction next to its target. Dropping it without [`AtomicFile::commit`] removes it.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
     target: PathBuf,
-    /// The temporary name; nothing when the target is a pipe or device that is written directly.
+    /// The temporary name; `None` if the target is a pipe or device, which is written directly.
     partial: Option<PathBuf>,
     written: u64,
 }
 
 impl AtomicFile {
-    /// Starts writing `target` with mode `mode`, or what the umask leaves of 0666.
+    /// Starts writing `target` with `mode`, or with 0666 less the umask.
     ///
-    /// A symbolic link is followed and stays. An existing pipe or character device is written directly, and so is what a
-    /// process has open, such as `/dev/stdout` and `/dev/fd/3`.
+    /// A symbolic link is followed and stays. An existing pipe, a character device and a descriptor such as
+    /// `/dev/stdout` are written directly.
     ///
     /// # Errors
     /// [`FileError`] if the target is a directory, socket or block device, or the file cannot be created.
@@ -43,38 +44,34 @@ impl AtomicFile {
             file.map_err(|error| FileError::new("create", &target, error))
         })?;
         let created = Self { file, target, partial: Some(partial), written: 0 };
-        #[cfg(unix)]
         if let Some(mode) = mode {
-            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-            let result = created.file.set_permissions(permissions);
+            let result = created.file.set_permissions(PermissionsExt::from_mode(mode));
             result.map_err(|error| FileError::new("set the mode of", &created.target, error))?;
         }
-        #[cfg(not(unix))]
-        let _ = mode;
         Ok(created)
     }
 
-    /// Whether it is a file under construction, and not a pipe or device that gets each byte for good.
+    /// Whether written bytes can still be changed. Those of a pipe or device cannot.
     pub fn is_seekable(&self) -> bool {
         self.partial.is_some()
     }
 
-    /// How many bytes were written.
+    /// The number of bytes written.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Replaces bytes that were written, at `offset`; what is written next still goes to the end.
+    /// Replaces written bytes at `offset`. The next write still goes to the end.
     ///
     /// # Errors
-    /// Errors of the system; a pipe has nothing to go back to.
+    /// Errors of the system. A pipe or device cannot be rewritten.
     pub fn rewrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.write_all(bytes)?;
         self.file.seek(SeekFrom::Start(self.written)).map(drop)
     }
 
-    /// Takes back all bytes but the first `length`.
+    /// Removes all bytes after the first `length`.
     ///
     /// # Errors
     /// As [`AtomicFile::rewrite`].
@@ -85,10 +82,7 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// As [`AtomicFile::commit`], under another name in the same directory: one that depends on the bytes.
-    ///
-    /// # Errors
-    /// As [`AtomicFile::commit`].
+    /// As [`AtomicFile::commit`], under another name in the same directory, such as the digest of the bytes.
     pub fn commit_as(mut self, name: &str) -> Result<(), FileError> {
         self.target.set_file_name(name);
         self.commit()
@@ -99,25 +93,24 @@ impl AtomicFile {
         &self.file
     }
 
-    /// Makes sure that the bytes are on disk and gives the file its name.
+    /// Syncs the bytes to the disk and gives the file its name.
     ///
     /// # Errors
-    /// [`FileError`] if that fails; the target is then as it was before.
+    /// [`FileError`] if that fails. The target is then unchanged.
     pub fn commit(mut self) -> Result<(), FileError> {
         let Some(partial) = self.partial.clone() else { return Ok(()) };
         let failed = |action, error| FileError::new(action, &self.target, error).after(self.written);
         self.file.sync_all().map_err(|error| failed("write", error))?;
         fs::rename(&partial, &self.target).map_err(|error| failed("replace", error))?;
         self.partial = None;
-        // The name is in the directory; a file system that cannot sync one has done what it can.
-        #[cfg(unix)]
+        // The directory holds the name. Some file systems cannot sync a directory; that is not an error.
         if let Some(Ok(directory)) = self.target.parent().map(File::open) {
             drop(directory.sync_all());
         }
         Ok(())
     }
 
-    /// Turns an error of [`Write`] into one that names the target.
+    /// Adds the target to an error of [`Write`].
     pub fn error(&self, error: io::Error) -> FileError {
         FileError::new("write", &self.target, error).after(self.written)
     }
@@ -143,7 +136,7 @@ impl Drop for AtomicFile {
     }
 }
 
-/// Follows a symbolic link to what is written in the end, so that the link itself stays.
+/// Resolves a symbolic link, so that its target is replaced and not the link.
 fn resolve(target: &Path) -> Result<PathBuf, FileError> {
     if target.file_name().is_none() {
         return Err(refused(target, "is not the name of a file", None));
@@ -158,24 +151,20 @@ fn resolve(target: &Path) -> Result<PathBuf, FileError> {
     }
 }
 
-/// Opens what is written in place: a pipe or a character device. Nothing for a regular file or a free name.
+/// Opens a pipe or character device, which is written directly; `None` for a regular file or a free name.
 fn open_special(target: &Path) -> Result<Option<File>, FileError> {
     let Ok(metadata) = fs::metadata(target) else { return Ok(None) };
     if metadata.is_dir() {
-        let hint = "name a file in it, for example by appending `/image.tar`";
+        let hint = "pass a file in it, for example by appending `/image.tar`";
         return Err(refused(target, "is a directory and is not replaced by a file", Some(hint)));
     }
     if metadata.is_file() {
         return Ok(None);
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = metadata.file_type();
-        if kind.is_fifo() || kind.is_char_device() {
-            let file = OpenOptions::new().write(true).open(target);
-            return file.map(Some).map_err(|error| FileError::new("open", target, error));
-        }
+    let kind = metadata.file_type();
+    if kind.is_fifo() || kind.is_char_device() {
+        let file = OpenOptions::new().write(true).open(target);
+        return file.map(Some).map_err(|error| FileError::new("open", target, error));
     }
     Err(refused(target, "is neither a regular file nor a pipe and is not written to", None))
 }
@@ -184,9 +173,9 @@ fn refused(path: &Path, reason: &str, hint: Option<&str>) -> FileError {
     FileError::Refused { path: path.to_owned(), reason: reason.to_owned(), hint: hint.map(str::to_owned) }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::fs::sample::{names, with_lease};

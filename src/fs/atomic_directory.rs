@@ -1,6 +1,6 @@
-//! Owns writing a directory so that its name only ever shows the old tree or all of the new one.
+//! Owns atomic directories: at any moment the name leads to the old tree or to all of the new one.
 //!
-//! Must not know what is written, and not decide whether what is there may go.
+//! Must not know what the files are, nor decide whether an existing directory may be replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::error::FileError;
 use super::lease::{Lease, remove_if_there};
 
-/// A directory under construction beside its target. Dropped without [`AtomicDirectory::commit`], it is removed.
+/// A directory under construction next to its target. Dropping it without [`AtomicDirectory::commit`] removes it.
 #[derive(Debug)]
 pub struct AtomicDirectory {
     target: PathBuf,
@@ -16,11 +16,10 @@ pub struct AtomicDirectory {
 }
 
 impl AtomicDirectory {
-    /// Starts a directory that will be at `target`; those above it are made. A symbolic link is followed and stays.
-    /// `working_directory` is where the caller's user stands.
+    /// Starts a directory for `target` and creates its parents. A symbolic link is followed and stays.
     ///
     /// # Errors
-    /// [`FileError`] if the target is no directory or the working directory, or nothing can be made beside it.
+    /// [`FileError`] if the target is not a directory, contains the working directory, or its parent is not writable.
     pub fn create(target: &Path, working_directory: Option<&Path>, lease: &Lease) -> Result<Self, FileError> {
         let target = resolve(target, working_directory)?;
         if let Some(parent) = target.parent() {
@@ -33,35 +32,35 @@ impl AtomicDirectory {
         Ok(Self { target, partial })
     }
 
-    /// Where to write.
+    /// The directory to write to.
     pub fn path(&self) -> &Path {
         &self.partial
     }
 
-    /// Gives the directory its name; a directory that has it goes.
+    /// Gives the directory its name and removes the directory that had it.
     ///
     /// # Errors
-    /// [`FileError`] if that fails; the target is then as it was before.
+    /// [`FileError`] if that fails. The target is then unchanged.
     pub fn commit(self) -> Result<(), FileError> {
         if let Ok(old) = fs::metadata(&self.target) {
-            // Whom the old one let in may read the new one.
+            // Whoever could read the old directory can read the new one.
             fs::set_permissions(&self.partial, old.permissions())
                 .map_err(|error| FileError::new("set the mode of", &self.target, error))?;
         }
         let is_filled = self.target.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         let renamed = match is_filled {
             true => exchange(&self.partial, &self.target),
-            // An empty directory is replaced as a file would be.
+            // `rename` replaces an empty directory, like a file.
             false => fs::rename(&self.partial, &self.target),
         };
         renamed.map_err(|error| FileError::new("replace", &self.target, error))
-        // What is dropped now has the temporary name: nothing, or the old tree.
+        // `drop` removes what has the temporary name now: nothing, or the old tree.
     }
 }
 
 impl Drop for AtomicDirectory {
     fn drop(&mut self) {
-        // What cannot be removed is the lease's, and a later run tries again.
+        // The lease lists it, so a later run tries again.
         drop(remove_if_there(&self.partial));
     }
 }
@@ -72,7 +71,7 @@ fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
     Ok(renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE)?)
 }
 
-/// Where names cannot be exchanged at once, there is a moment without the directory, never one with half of it.
+/// Outside of Linux names cannot be exchanged at once: for a moment there is no directory, but never half of one.
 #[cfg(not(target_os = "linux"))]
 fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
     let mut aside = new.as_os_str().to_owned();
@@ -96,16 +95,16 @@ fn resolve(target: &Path, working_directory: Option<&Path>) -> Result<PathBuf, F
         Err(error) => return Err(FileError::new("look at", target, error)),
     };
     if resolved.exists() && !resolved.is_dir() {
-        return Err(refused("is not a directory", "name a directory, or one that does not exist yet"));
+        return Err(refused("is not a directory", "pass a directory, or a path that does not exist yet"));
     }
-    // Replacing it would leave whoever stands in it in a directory without a name.
+    // Replacing it would leave the user's shell in a directory without a name.
     if working_directory.is_some_and(|current| current.starts_with(&resolved)) {
-        return Err(refused("is the working directory, or above it", "name a directory in it"));
+        return Err(refused("is the working directory or above it", "pass a directory in it"));
     }
     Ok(resolved)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::fs::sample::{names, with_lease};

@@ -1,30 +1,31 @@
-//! Owns the cache directory: that it exists, belongs to one user, and that formats do not mix.
+//! Owns the cache directory: its creation, its owner, and a directory for each part.
 //!
-//! Must not know what its parts hold. Each part is a directory whose name ends in the version of its format
-//! (`downloads-v1`): another version of b2i that stores another format uses another directory, so an older or newer
-//! format is never read by mistake. `leases` and `tmp` have no version; see [`super::lease`].
+//! The name of a part ends in the version of its format (`downloads-v1`). A b2i with another format uses another
+//! directory, so no version reads a format it does not know. `leases` and `tmp` have no version; see [`super::lease`].
+//! Must not know the content of a part.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::error::FileError;
 
-/// Tells backup programs to leave the directory out (the Cache Directory Tagging Specification).
+/// Tells backup programs to skip the directory (Cache Directory Tagging Specification).
 const CACHEDIR_TAG: &str =
     "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of b2i; safe to delete.\n";
 
-/// A cache directory that was checked to belong to this user alone.
+/// A cache directory that only this user can write to.
 #[derive(Clone, Debug)]
 pub struct CacheDirectory {
     root: PathBuf,
 }
 
 impl CacheDirectory {
-    /// Opens the cache at `root`, creating it (mode 0700) if it is not there.
+    /// Opens the cache at `root`, or creates it with mode 0700.
     ///
     /// # Errors
-    /// [`FileError`] if it cannot be created, is no directory, belongs to another user, or can be written by others.
+    /// [`FileError`] if it cannot be created, is not a directory, belongs to another user, or is writable by others.
     pub fn open(root: &Path) -> Result<Self, FileError> {
         let root = std::path::absolute(root).map_err(|error| FileError::new("resolve", root, error))?;
         create_private_directory(&root).map_err(not_the_cache)?;
@@ -39,22 +40,18 @@ impl CacheDirectory {
         Ok(Self { root })
     }
 
-    /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns the directory of the part `name` in format `version`, creating it if it is not there.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be created.
+    /// The directory of the part `name` in format `version`. Creates it if it does not exist.
     pub fn part(&self, name: &str, version: u32) -> Result<PathBuf, FileError> {
         let path = self.root.join(format!("{name}-v{version}"));
         create_private_directory(&path)?;
         Ok(path)
     }
 
-    /// Returns the directory `name` that every version shares, creating it if it is not there.
+    /// The directory `name` that every version shares. Creates it if it does not exist.
     pub(super) fn shared(&self, name: &str) -> Result<PathBuf, FileError> {
         let path = self.root.join(name);
         create_private_directory(&path)?;
@@ -62,31 +59,29 @@ impl CacheDirectory {
     }
 }
 
-/// Creates `path` and its missing parents; what it creates only this user can enter.
+/// Creates `path` and its missing parents with mode 0700.
 pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| FileError::new("create the directory", path, error))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| FileError::new("create the directory", path, error))
 }
 
-/// A home directory that this user cannot write to is no fault of the disk, and there is a way out.
+/// Adds a hint: a home directory that the user cannot write to is a matter of settings, not a defect of the disk.
 fn not_the_cache(error: FileError) -> FileError {
     match error {
         FileError::System { path, source, .. } => FileError::Refused {
             path,
             reason: format!("cannot be the cache: it cannot be created: {source}"),
-            hint: Some("name another place with `--cache-dir DIR` or B2I_CACHE_DIR".to_owned()),
+            hint: Some("pass another directory with `--cache-dir DIR` or B2I_CACHE_DIR".to_owned()),
         },
         other => other,
     }
 }
 
-/// Refuses a directory that another user owns or may write to: they could put false bytes into it.
-#[cfg(unix)]
+/// Refuses a directory that another user owns or may write to, because that user could put false bytes into it.
 fn check_owner(root: &Path) -> Result<(), FileError> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(root).map_err(|error| FileError::new("look at", root, error))?;
     let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
     let refuse = |reason: String, hint: &str| FileError::Refused {
@@ -104,19 +99,13 @@ fn check_owner(root: &Path) -> Result<(), FileError> {
     if mode & 0o022 != 0 {
         return Err(refuse(
             format!("cannot be the cache: others may write to it (mode {mode:04o})"),
-            "run `chmod 700` on it after checking what is in it, or delete it",
+            "check its content and run `chmod 700` on it, or delete it",
         ));
     }
     Ok(())
 }
 
-/// Other systems give the directory the rights of the user's profile.
-#[cfg(not(unix))]
-fn check_owner(_root: &Path) -> Result<(), FileError> {
-    Ok(())
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,23 +1,19 @@
-//! Owns writing to what is open already: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`.
+//! Owns writing to an open file by its descriptor's path: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`.
 //!
-//! Whoever opened it reads or keeps that very file, so that no other one may take its place.
+//! The process that opened the file reads or keeps this very file. Must not replace it with another one.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Opens the file that `path` names by a number, for bytes behind those that are there; nothing for any other path.
-///
-/// # Errors
-/// Errors of the system.
+/// Opens the file for appending if `path` names a descriptor; `None` for any other path.
 #[cfg(target_os = "linux")]
 pub fn open_descriptor(path: &Path) -> io::Result<Option<File>> {
     use std::os::fd::AsFd;
 
     let Some(entry) = entry(path) else { return Ok(None) };
     let own = Path::new("/proc").join(std::process::id().to_string()).join("fd");
-    // The streams themselves, whose position moves with what is written: another opening would have one of its own,
-    // and what is printed later would go over it.
+    // The stream itself. A second opening would have a position of its own, and later output would overwrite it.
     let stream = match entry.strip_prefix(own).ok().and_then(Path::to_str) {
         Some("1") => io::stdout().as_fd().try_clone_to_owned()?,
         Some("2") => io::stderr().as_fd().try_clone_to_owned()?,
@@ -26,11 +22,11 @@ pub fn open_descriptor(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(File::from(stream)))
 }
 
-/// The entry in a process's table of open files that the path is, or that it links to.
+/// The entry in a process's table of open files that `path` is or links to.
 #[cfg(target_os = "linux")]
 fn entry(path: &Path) -> Option<std::path::PathBuf> {
     let mut path = path.to_owned();
-    // As many links as the kernel follows.
+    // The kernel follows as many links.
     for _ in 0..40 {
         let directory = path.parent()?.canonicalize().ok()?;
         if directory.starts_with("/proc") && directory.ends_with("fd") {
@@ -41,7 +37,7 @@ fn entry(path: &Path) -> Option<std::path::PathBuf> {
     None
 }
 
-/// Elsewhere such names are devices, which are written to as they are.
+/// Outside of Linux such names are devices, which are written to directly.
 #[cfg(not(target_os = "linux"))]
 pub fn open_descriptor(_path: &Path) -> io::Result<Option<File>> {
     Ok(None)

@@ -1,40 +1,36 @@
-//! Owns the error of this room: which operation on which path failed, and why.
+//! Owns the error of this room: the operation, the path and the cause.
+//!
+//! Must not know what the file is for.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// An operation on the file system that failed, or that was refused.
+/// An operation on the file system that failed or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system said no.
     #[error("cannot {action} `{}`: {source}", path.display())]
     System {
-        /// What was tried, as an infinitive: `create`, `write to`.
+        /// An infinitive: `create`, `write to`.
         action: &'static str,
-        /// On what.
         path: PathBuf,
-        /// The system's answer.
         #[source]
         source: io::Error,
     },
-    /// The file system is full (or the user's quota used up).
+    /// The file system is full, or the user's quota is used up.
     #[error("no space left in `{}`{}", directory.display(), needed(*.bytes))]
     Full {
-        /// The directory that was written to.
         directory: PathBuf,
-        /// How many bytes had been written or were to be written, if that is known.
+        /// The bytes written before, if known.
         bytes: Option<u64>,
     },
-    /// b2i refuses to do it.
+    /// b2i refuses the operation.
     #[error("`{}` {reason}", path.display())]
     Refused {
-        /// What it is about.
         path: PathBuf,
-        /// Why, a clause that follows the path.
+        /// A clause that follows the path.
         reason: String,
-        /// The way out.
         hint: Option<String>,
     },
 }
@@ -44,7 +40,7 @@ fn needed(bytes: Option<u64>) -> String {
 }
 
 impl FileError {
-    /// Describes `source`, met while doing `action` on `path`; a full file system becomes [`FileError::Full`].
+    /// Makes the error of `action` on `path`. A full file system becomes [`FileError::Full`].
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -55,7 +51,7 @@ impl FileError {
         }
     }
 
-    /// Says after how many bytes the file system was full; other errors stay as they are.
+    /// Adds the number of bytes written before the file system was full. Other errors stay the same.
     #[must_use]
     pub fn after(self, written: u64) -> Self {
         match self {
@@ -83,7 +79,7 @@ impl Diagnostic for FileError {
             }
             Self::Refused { hint, .. } => hint.iter().cloned().collect(),
             Self::System { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
-                vec!["raise the limit of this process's files (`ulimit -f`)".into()]
+                vec!["raise the limit on the size of files (`ulimit -f`)".into()]
             }
             Self::System { .. } => Vec::new(),
         }

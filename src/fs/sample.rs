@@ -1,4 +1,6 @@
-//! Owns what tests of this room need: a lease with a directory to write to, and what is in one.
+//! Owns the parts that tests of this room share: a lease with a directory to write to, and a directory's names.
+//!
+//! Must not be compiled outside of tests.
 
 use std::fs;
 use std::path::Path;

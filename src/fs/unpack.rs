@@ -1,8 +1,8 @@
 //! Owns confined unpacking: members of an archive become files below one directory and nowhere else.
 //!
-//! Two fences, one behind the other: names and links are checked here, and every path is opened through a directory
-//! handle (cap-std) that cannot leave the directory. Must not know archive formats; modes, owners and times of the
-//! members are not taken over.
+//! There are two checks. Names and links are checked here, and every path is opened through a directory handle
+//! (cap-std) that cannot leave the directory. Modes, owners and times of the members are ignored. Must not know archive
+//! formats.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,56 +11,40 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::error::FileError;
-use super::file_name::cut;
+use super::path::cut;
 
 const MAX_PATH_BYTES: usize = 4096;
 const MAX_NAME_BYTES: usize = 255;
 const MAX_DEPTH: usize = 128;
 
-/// How much may be unpacked.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeLimits {
-    /// How many members, of any kind.
+    /// Members of any kind.
     pub entries: u64,
-    /// How many bytes in all files together.
+    /// Bytes of all files together.
     pub bytes: u64,
 }
 
 /// A member that was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// It could lead out of the directory, or is nothing that belongs into one.
+    /// The member could lead out of the directory, or is not a file, directory or link.
     #[error("member `{}` is refused: {reason}", member.escape_debug())]
-    Refused {
-        /// Its name.
-        member: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// There are more members than allowed.
+    Refused { member: String, reason: &'static str },
     #[error("it has more than {limit} members")]
-    TooMany {
-        /// The limit.
-        limit: u64,
-    },
-    /// There are more bytes than allowed.
+    TooMany { limit: u64 },
     #[error("it unpacks to more than {limit} bytes (member `{}`)", member.escape_debug())]
     TooLarge {
-        /// The member at which the limit was reached.
+        /// The member that exceeds the limit.
         member: String,
-        /// The limit in bytes.
         limit: u64,
     },
-    /// Its bytes could not be read.
     #[error("cannot read member `{}`: {source}", member.escape_debug())]
     Read {
-        /// Its name.
         member: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It could not be written.
     #[error(transparent)]
     Write(#[from] FileError),
 }
@@ -69,10 +53,10 @@ fn refused(member: &str, reason: &'static str) -> UnpackError {
     UnpackError::Refused { member: member.to_owned(), reason }
 }
 
-/// Returns the name of a member in normal form: relative, `/` between its parts, no `.`; empty for the root itself.
+/// The name of a member in normal form: relative, `/` between its parts, no `.`; empty for the root itself.
 ///
 /// # Errors
-/// [`UnpackError::Refused`] if it is absolute, has `..` or NUL in it, or is longer or deeper than file systems allow.
+/// [`UnpackError::Refused`] if it is absolute, contains `..` or NUL, or is longer or deeper than file systems allow.
 pub fn member_path(name: &str) -> Result<String, UnpackError> {
     let shown = cut(name, 200);
     if name.len() > MAX_PATH_BYTES {
@@ -97,9 +81,9 @@ pub fn member_path(name: &str) -> Result<String, UnpackError> {
     Ok(parts.join("/"))
 }
 
-/// Says whether a symbolic link at `link` (normal, relative to a tree) with this target stays inside the tree.
+/// Whether a symbolic link at `link` (normal, relative to a tree) with this target stays inside the tree.
 ///
-/// `..` may only stand at the beginning: behind the name of another link it would lead somewhere else than it seems.
+/// `..` is allowed only at the beginning. After the name of another link it would lead elsewhere than it seems.
 pub fn link_stays_inside(link: &str, target: &str) -> bool {
     if target.is_empty() || target.starts_with('/') || target.contains('\0') || target.len() > MAX_PATH_BYTES
     {
@@ -120,70 +104,55 @@ pub struct TreeWriter {
     limits: TreeLimits,
     entries: u64,
     bytes: u64,
-    /// The directory made or checked last; members of one directory mostly follow each other.
-    known: String,
+    /// The directory that was created or checked last. Members of one directory mostly follow each other.
+    last_directory: String,
 }
 
 impl TreeWriter {
-    /// Writes into the existing, empty directory `directory`.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be opened.
+    /// Makes a writer for an existing, empty directory.
     pub fn new(directory: &Path, limits: TreeLimits) -> Result<Self, FileError> {
         let root = Dir::open_ambient_dir(directory, ambient_authority())
             .map_err(|error| FileError::new("open", directory, error))?;
-        Ok(Self { root, shown: directory.to_owned(), limits, entries: 0, bytes: 0, known: String::new() })
+        Ok(Self {
+            root,
+            shown: directory.to_owned(),
+            limits,
+            entries: 0,
+            bytes: 0,
+            last_directory: String::new(),
+        })
     }
 
-    /// Makes a directory; one that is there already stays.
-    ///
-    /// # Errors
-    /// [`UnpackError`], as for every member.
+    /// Creates a directory, or keeps one that exists.
     pub fn directory(&mut self, name: &str) -> Result<(), UnpackError> {
         let path = self.admit(name)?;
         self.make_directories(name, &path)
     }
 
-    /// Writes a file and returns its size in bytes. Its mode says whether it is `executable`, and nothing else.
-    ///
-    /// # Errors
-    /// [`UnpackError`], as for every member.
+    /// Writes a file and returns its size in bytes.
     pub fn file(&mut self, name: &str, content: &mut dyn Read, executable: bool) -> Result<u64, UnpackError> {
         let path = self.admit_below_root(name)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let mut file =
             self.root.open_with(&path, &options).map_err(|error| self.not_created(name, &path, error))?;
-        #[cfg(unix)]
         if executable {
             let mode = <cap_std::fs::Permissions as cap_std::fs::PermissionsExt>::from_mode(0o700);
             file.set_permissions(mode).map_err(|error| self.failed("set the mode of", &path, error))?;
         }
-        #[cfg(not(unix))]
-        let _ = executable;
         self.copy(name, content, &mut file)
     }
 
-    /// Makes a symbolic link.
-    ///
-    /// # Errors
-    /// [`UnpackError`], as for every member, and for a target outside the tree.
+    /// Creates a symbolic link whose target is in the tree.
     pub fn symlink(&mut self, name: &str, target: &str) -> Result<(), UnpackError> {
         let path = self.admit_below_root(name)?;
         if !link_stays_inside(&path, target) {
             return Err(refused(name, "it is a link that points outside"));
         }
-        #[cfg(not(windows))]
-        let made = self.root.symlink(target, &path);
-        #[cfg(windows)]
-        let made = self.root.symlink_file(target, &path);
-        made.map_err(|error| self.not_created(name, &path, error))
+        self.root.symlink(target, &path).map_err(|error| self.not_created(name, &path, error))
     }
 
-    /// Makes a second name for a regular file that was written before.
-    ///
-    /// # Errors
-    /// [`UnpackError`], as for every member, and if there is no such file.
+    /// Creates a second name for a regular file that was written before.
     pub fn hard_link(&mut self, name: &str, original: &str) -> Result<(), UnpackError> {
         let path = self.admit_below_root(name)?;
         let original =
@@ -218,9 +187,9 @@ impl TreeWriter {
         Ok(path)
     }
 
-    /// Makes `path` and what leads to it; every part has to be a real directory, not a link to one.
+    /// Creates `path` and its parents. Each of them must be a real directory, not a link to one.
     fn make_directories(&mut self, member: &str, path: &str) -> Result<(), UnpackError> {
-        if path.is_empty() || path == self.known {
+        if path.is_empty() || path == self.last_directory {
             return Ok(());
         }
         let ends = path.match_indices('/').map(|(index, _)| index).chain([path.len()]);
@@ -234,7 +203,7 @@ impl TreeWriter {
                 Err(error) => return Err(self.failed("create", directory, error)),
             }
         }
-        path.clone_into(&mut self.known);
+        path.clone_into(&mut self.last_directory);
         Ok(())
     }
 
@@ -245,7 +214,7 @@ impl TreeWriter {
     fn check_directory(&self, member: &str, directory: &str) -> Result<(), UnpackError> {
         match self.root.symlink_metadata(directory) {
             Ok(metadata) if metadata.is_dir() => Ok(()),
-            Ok(_) => Err(refused(member, "an earlier member that is no directory stands in its way")),
+            Ok(_) => Err(refused(member, "an earlier member at one of its parents is not a directory")),
             Err(error) => Err(self.failed("look at", directory, error)),
         }
     }
@@ -288,7 +257,7 @@ impl TreeWriter {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::SourceError;
 use crate::detect::{BuildFile, source_tree};
-use crate::fs::lexical_path::link_target;
+use crate::fs::path::link_target;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 

@@ -1,14 +1,15 @@
-//! Owns leases: what a run has to clean up. How a later run does it for one that was killed is `abandoned`'s.
+//! Owns leases: the record of what a run has to clean up. `abandoned` cleans up after a run that was killed.
 //!
-//! A run locks `<cache>/leases/<id>` for as long as it lives; the system drops the lock with the process, however it
-//! ends. So a lease file that can be locked belongs to nobody: its temporary directory `<cache>/tmp/<id>` and the
-//! partial files it lists may go. Containers carry the id as a label; removing them is their engine's part. Must not
-//! touch anything that belongs to a locked lease or to another cache.
+//! A run locks `<cache>/leases/<id>` as long as it lives. The system drops the lock with the process, however it ends.
+//! So a lease file that can be locked has no run: its temporary directory `<cache>/tmp/<id>` and the partial files that
+//! it lists may be removed. Containers have the id as a label, and their engine removes them. Must not touch anything
+//! that belongs to a locked lease or to another cache.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::BuildHasher;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::fs::cache_directory::{CacheDirectory, create_private_directory};
 use crate::fs::error::FileError;
-use crate::fs::file_name::cut;
+use crate::fs::path::cut;
 
 pub(super) const HEADER: &str = "b2i lease 1";
 pub(super) const LEASES: &str = "leases";
@@ -37,16 +38,16 @@ pub struct Lease {
 
 #[derive(Debug)]
 struct State {
-    /// Whether the lease's file outlives the run.
+    /// Whether the lease file outlives the run.
     is_left: bool,
-    /// Whether the run gives everything back: what is still at work may create nothing more.
+    /// Whether the run has ended. A thread that still works may not create anything more.
     is_released: bool,
     file: File,
     partial: Vec<PathBuf>,
 }
 
 impl Lease {
-    /// Takes a new lease in the cache at `cache_root`, which is created if need be.
+    /// Takes a new lease in the cache at `cache_root`, which is created if it does not exist.
     ///
     /// # Errors
     /// [`FileError`] if the cache cannot be used or its file system has no locks.
@@ -73,33 +74,32 @@ impl Lease {
         Ok(lease)
     }
 
-    /// The id: 16 hexadecimal digits. Partial files and containers of this run carry it.
+    /// 16 hexadecimal digits. They are part of the names of partial files and a label of containers.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The cache this lease belongs to.
     pub fn cache(&self) -> &CacheDirectory {
         &self.cache
     }
 
-    /// A directory for temporary files, on the same file system as the cache. Removed with the lease.
+    /// A directory for temporary files, on the file system of the cache. It is removed with the lease.
     pub fn temporary_directory(&self) -> &Path {
         &self.temporary
     }
 
-    /// Returns the name for a partial file that will become `target`: in the same directory, with the lease's id.
+    /// The path of the partial file for `target`: in the same directory, with the lease's id in its name.
     pub fn partial_path(&self, target: &Path) -> PathBuf {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // File systems allow 255 bytes; the rest of the name takes 34.
-        let kept = cut(&name, 200);
-        target.with_file_name(format!(".{kept}{}", partial_suffix(&self.id)))
+        let name = cut(&name, 200);
+        target.with_file_name(format!(".{name}{}", partial_suffix(&self.id)))
     }
 
-    /// Creates `path`, which [`Lease::partial_path`] named, outside the cache: it is recorded first, and `make` makes it.
+    /// Creates a path of [`Lease::partial_path`], outside the cache: records it, then calls `make`.
     ///
     /// # Errors
-    /// [`FileError`] if `path` does not carry the lease's id, the lease is released, the record cannot be written, or
+    /// [`FileError`] if `path` does not contain the lease's id, the lease is released, the record cannot be written, or
     /// `make` fails.
     pub fn create<T>(
         &self,
@@ -109,13 +109,13 @@ impl Lease {
         let path = std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))?;
         let refused = |path, reason: &str| FileError::Refused { path, reason: reason.to_owned(), hint: None };
         if !belongs_to(&path, &self.id) {
-            return Err(refused(path, "does not carry the lease's id, so it could not be cleaned up safely"));
+            return Err(refused(path, "does not contain the lease's id, so it cannot be cleaned up safely"));
         }
         let line = format!("{}\n", percent_encode(path.as_os_str().as_encoded_bytes(), ESCAPED));
-        // Held until it is made: what is recorded is there or will never be when the lease is released.
+        // Locked until `make` returns. When the lease is released, each recorded path exists or never will.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if state.is_released {
-            return Err(refused(path, "is not made any more: the run has ended"));
+            return Err(refused(path, "is not created: the run has ended"));
         }
         state
             .file
@@ -125,20 +125,20 @@ impl Lease {
         make()
     }
 
-    /// Leaves the lease's file behind, without a run that holds it: a daemon may still have something of this run,
-    /// and a later run finds it by the file. Temporary and partial files go all the same.
+    /// Leaves the lease file behind, without a lock. A daemon may still have a container of this run, and a later run
+    /// finds it through the file. Temporary and partial files are removed anyway.
     pub fn leave(&self) {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_left = true;
     }
 
-    /// Removes what is the lease's, and the lease, as its end does: threads that nobody waits for may have it until the
-    /// process ends.
+    /// Removes the lease and everything that belongs to it. Dropping does the same, but a detached thread may keep the
+    /// lease from being dropped until the process ends.
     pub fn release(&self) {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if std::mem::replace(&mut state.is_released, true) {
             return;
         }
-        // The lease file goes last: whatever could not be removed is found by a later run.
+        // The lease file goes last, so that a later run finds whatever could not be removed.
         if remove_all(&self.temporary, &state.partial, &self.id).is_ok() && !state.is_left {
             drop(fs::remove_file(&self.path));
         }
@@ -155,13 +155,13 @@ fn partial_suffix(id: &str) -> String {
     format!(".b2i-{id}.partial")
 }
 
-/// Says whether `path` is a partial file of the lease `id`: nothing else is ever removed outside the cache.
+/// Whether `path` is a partial file of the lease `id`. Nothing else is ever removed outside the cache.
 pub(super) fn belongs_to(path: &Path, id: &str) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') && name.ends_with(&partial_suffix(id))
 }
 
-/// Creates and locks the lease file; nothing if the name is taken, or a cleaning process was faster with the lock.
+/// Creates and locks the lease file; `None` if the name is taken, or if a process that cleans up was faster.
 fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
     let mut file = match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
         Ok(file) => file,
@@ -186,19 +186,12 @@ fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
     Ok(Some(file))
 }
 
-#[cfg(unix)]
 pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => identity(open) == identity(named),
         _ => false,
     }
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 pub(super) fn remove_all(temporary: &Path, partial: &[PathBuf], id: &str) -> Result<(), FileError> {
@@ -208,8 +201,8 @@ pub(super) fn remove_all(temporary: &Path, partial: &[PathBuf], id: &str) -> Res
     remove_if_there(temporary)
 }
 
-/// Removes a file, or a directory with what is in it. A thread of this process that is about to stop may still
-/// write into the directory; so a directory that is not empty after all is tried again.
+/// Removes a file or a whole directory. A thread of this process that is about to stop may still write into the
+/// directory, so a directory that is not empty is tried again.
 pub(super) fn remove_if_there(path: &Path) -> Result<(), FileError> {
     let mut tries = 0;
     loop {

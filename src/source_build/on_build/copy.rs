@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::fs::lexical_path::normal;
+use crate::fs::path::lexical_path;
 use crate::image::ImagePath;
 use crate::sources::ignore::Glob;
 use crate::sources::{SourceTree, TreeEntry, TreeEntryKind};
@@ -103,7 +103,7 @@ pub(super) fn select(
 
 /// The path below the root of the sources; empty for the root.
 fn below_root(source: &str) -> Result<String, String> {
-    normal(source).ok_or_else(|| format!("`{source}` leads out of the sources"))
+    lexical_path(source).ok_or_else(|| format!("`{source}` leads out of the sources"))
 }
 
 /// The entry of this path, or all that match it as a pattern; what a link leads to counts for the link.

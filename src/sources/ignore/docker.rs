@@ -7,7 +7,7 @@
 use regex::Regex;
 
 use super::{InvalidLine, lines};
-use crate::fs::lexical_path::normal;
+use crate::fs::path::lexical_path;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl DockerIgnore {
                 return Err(invalid("there is nothing behind the `!`"));
             }
             // A pattern that leads out, or means the root itself, matches nothing in it.
-            let Some(pattern) = normal(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
+            let Some(pattern) = lexical_path(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
             let matcher = compile(&pattern).map_err(|reason| invalid(&reason))?;
             let literal = pattern.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned();
             patterns.push(Pattern { brings_back, matcher, literal });

@@ -5,7 +5,7 @@
 
 use super::glob::Glob;
 use super::{InvalidLine, lines};
-use crate::fs::lexical_path::normal;
+use crate::fs::path::lexical_path;
 
 /// The patterns of one file.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl S2iIgnore {
                 None => (false, line),
             };
             // A pattern that leads out, or means the root itself, matches nothing in it.
-            let Some(pattern) = normal(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
+            let Some(pattern) = lexical_path(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
             let glob = Glob::parse(&pattern).map_err(|reason| InvalidLine {
                 number,
                 reason: format!("`{pattern}` is no valid pattern: {reason}"),
