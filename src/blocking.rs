@@ -1,4 +1,4 @@
-//! Owns running blocking work on a thread of its own, and ending it when nobody waits for it any more.
+//! Owns running blocking work on another thread, and stopping it when its future is dropped.
 //!
 //! Must not know what the work is.
 
@@ -6,26 +6,25 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Tells work on another thread that nobody waits for its result any more.
+/// Tells work on another thread that its future was dropped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Fails if the work should end.
+    /// Fails if the work should stop.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
 }
 
-/// The event loop ended before the work did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stopped;
+/// Runs `work` on a thread for blocking work. A panic in it becomes a panic of the caller.
+pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    run_stoppable(|_| work()).await
+}
 
-/// Runs `work` on a thread for blocking work. When the future is dropped, the work ends at its next check; so a
-/// stopped run does not go on writing behind the back of its cleaning up.
-pub(crate) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce(&Stop) -> T + Send + 'static,
-) -> Result<T, Stopped> {
+/// Runs `work` as [`run_blocking`] does. When the future is dropped, the work stops at its next check, so that it does
+/// not write files while the run cleans up.
+pub(crate) async fn run_stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) -> T + Send + 'static) -> T {
     struct StopOnDrop(Stop);
     impl Drop for StopOnDrop {
         fn drop(&mut self) {
@@ -37,9 +36,10 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     let outcome = tokio::task::spawn_blocking(move || work(&stop)).await;
     drop(guard);
     match outcome {
-        Ok(result) => Ok(result),
+        Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Stopped),
+        // Only a runtime that shuts down cancels the work, and it drops this future, too.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -58,9 +58,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_ends() {
+    async fn work_stops_with_its_future() {
         let (ended, wait) = std::sync::mpsc::channel();
-        let work = run_blocking(move |stop| {
+        let work = run_stoppable(move |stop| {
             while stop.check().is_ok() {
                 std::thread::yield_now();
             }

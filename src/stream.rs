@@ -1,6 +1,6 @@
 //! Owns the two bridges between blocking readers and writers and asynchronous byte streams.
 //!
-//! Both hold a bounded number of bytes, whatever passes through. Must not know what the bytes mean.
+//! Each buffers a bounded number of bytes. Must not know what the bytes mean.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use tokio::sync::{mpsc, oneshot};
 /// The bytes of a tar, as they come.
 pub type TarStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// Size of one piece, in bytes; at most [`PIECES`] of them wait.
+/// Size of one piece, in bytes. At most [`PIECES`] of them are buffered.
 const PIECE: usize = 64 * 1024;
 const PIECES: usize = 4;
 
-/// Makes a writer for a blocking thread and the stream that gives what was written.
+/// Makes a writer for a blocking thread and the stream of the written bytes.
 ///
-/// The stream ends well only after [`StreamWriter::finish`]; a writer that is dropped before ends it with an error,
-/// so that no half of an archive looks whole.
+/// Dropping the writer before [`StreamWriter::finish`] ends the stream with an error, so that half an archive never
+/// looks whole.
 pub(crate) fn writer_to_stream() -> (StreamWriter, TarStream) {
     let (sender, receiver) = mpsc::channel(PIECES);
     let finished = Arc::new(AtomicBool::new(false));
@@ -42,13 +42,13 @@ pub(crate) fn writer_to_stream() -> (StreamWriter, TarStream) {
     (writer, stream.boxed())
 }
 
-/// The same stream until the other end of `gone` is dropped; then it ends with an error.
+/// The same stream, which ends with an error when the other end of `gone` is dropped.
 pub(crate) fn until_gone(stream: TarStream, gone: oneshot::Receiver<()>) -> TarStream {
     let pieces = futures_util::stream::unfold(Some((stream, gone)), |state| async move {
         let (mut stream, mut gone) = state?;
         tokio::select! {
             biased;
-            _ = &mut gone => Some((Err(io::Error::other("nobody waits for the archive any more")), None)),
+            _ = &mut gone => Some((Err(io::Error::other("the reader of the archive is gone")), None)),
             piece = stream.next() => piece.map(|piece| (piece, Some((stream, gone)))),
         }
     });
@@ -64,19 +64,19 @@ pub(crate) struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// A counter of the bytes that were handed on so far.
+    /// The number of bytes sent so far.
     pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         self.written.clone()
     }
 
-    /// Hands the rest on and ends the stream well.
+    /// Sends the rest and ends the stream without an error.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.hand_on()?;
+        self.send()?;
         self.finished.store(true, Ordering::Release);
         Ok(())
     }
 
-    fn hand_on(&mut self) -> io::Result<()> {
+    fn send(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -93,18 +93,18 @@ impl Write for StreamWriter {
         let count = bytes.len().min(PIECE - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..count]);
         if self.buffer.len() == PIECE {
-            self.hand_on()?;
+            self.send()?;
         }
         Ok(count)
     }
 
-    /// Does nothing: pieces go out when they are full, and [`Self::finish`] sends the last one.
+    /// Does nothing: a piece is sent when it is full, and [`Self::finish`] sends the last one.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Makes the sending half for an asynchronous task and the reader for a blocking thread.
+/// Makes a sender for an asynchronous task and a reader for a blocking thread.
 pub(crate) fn stream_to_reader() -> (mpsc::Sender<io::Result<Bytes>>, StreamReader) {
     let (sender, receiver) = mpsc::channel(PIECES);
     (sender, StreamReader { receiver, piece: Bytes::new() })
@@ -130,7 +130,7 @@ impl Read for StreamReader {
     }
 }
 
-/// Sends everything that `stream` gives until it ends or nobody reads any more.
+/// Sends everything from `stream` until it ends or the reader is dropped.
 pub(crate) async fn pump<E: std::error::Error + Send + Sync + 'static>(
     mut stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
     sender: mpsc::Sender<io::Result<Bytes>>,

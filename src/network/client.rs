@@ -1,6 +1,6 @@
-//! Owns setting up an HTTP client: TLS roots, proxies, time limits.
+//! Owns the setup of an HTTP client: TLS roots, proxies, time limits.
 //!
-//! The environment is not read here; proxy settings are handed in.
+//! Must not read the environment: proxy settings are passed in.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,16 +13,12 @@ use super::{NetworkOptions, describe};
 
 const MAX_CA_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Proxies, as `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` state them.
+/// Proxies in the form of `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 #[derive(Clone, Default)]
 pub struct ProxySettings {
-    /// For http URLs.
     pub http: Option<String>,
-    /// For https URLs.
     pub https: Option<String>,
-    /// For those that have none of their own.
     pub all: Option<String>,
-    /// Hosts that are reached directly.
     pub no_proxy: Option<String>,
 }
 
@@ -40,19 +36,17 @@ impl std::fmt::Debug for ProxySettings {
     }
 }
 
-/// Settings that no client can be made from: which, and why.
+/// Settings that are not valid for a client.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ClientError(String);
 
-/// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientSetup {
-    /// Whether servers have to prove who they are. Not for hosts of which the user said that they cannot.
+    /// Whether certificates are checked. They are not for hosts that the user configured as insecure.
     pub(crate) verified: bool,
-    /// Whether proxies are used.
     pub(crate) proxied: bool,
-    /// Whether the client itself watches how long a server is silent. It cannot tell a long upload from silence.
+    /// Whether the client enforces the read timeout. It must not for uploads, during which the server sends nothing.
     pub(crate) limits_silence: bool,
 }
 
@@ -64,9 +58,9 @@ impl Default for ClientSetup {
 
 /// Builds a client.
 ///
-/// Redirects are not followed by it, because only its user knows which credentials belong to which host.
+/// It does not follow redirects, because only the caller knows which credentials belong to which host.
 pub(crate) fn client(options: &NetworkOptions, setup: ClientSetup) -> Result<Client, ClientError> {
-    // A process has one TLS provider; if another part was faster, it chose the same.
+    // A process has one TLS provider. If another part of b2i was faster, it chose the same.
     drop(rustls::crypto::ring::default_provider().install_default());
     if !setup.verified {
         let client = builder(options, setup)?.tls_danger_accept_invalid_certs(true).build();
@@ -77,7 +71,7 @@ pub(crate) fn client(options: &NetworkOptions, setup: ClientSetup) -> Result<Cli
     let client = match (system_only, certificates.is_empty()) {
         (Ok(client), true) => Ok(client),
         (Ok(_), false) => builder(options, setup)?.tls_certs_merge(certificates).build(),
-        // A system without any certificates, such as a minimal container.
+        // A system without certificates, such as a minimal container.
         (Err(_), _) => builder(options, setup)?
             .tls_certs_merge(built_in_certificates())
             .tls_certs_merge(certificates)
@@ -102,11 +96,11 @@ fn builder(options: &NetworkOptions, setup: ClientSetup) -> Result<ClientBuilder
     }
     let ProxySettings { http, https, all, no_proxy } = &options.proxy;
     let no_proxy = no_proxy.as_deref().and_then(NoProxy::from_string);
-    // The first that fits counts.
+    // The first proxy that applies to a URL wins.
     let settings = [("http", http), ("https", https), ("all", all)];
     for (name, value) in settings {
         let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else { continue };
-        // The value may hold a password and is not shown.
+        // The message leaves the value out, because it may contain a password.
         let proxy = match name {
             "http" => Proxy::http(value),
             "https" => Proxy::https(value),
@@ -130,7 +124,7 @@ fn extra_certificates(paths: &[impl AsRef<Path>]) -> Result<Vec<Certificate>, Cl
         read.map_err(|error| failed(error.to_string()))?;
         let found = Certificate::from_pem_bundle(&bytes).map_err(|error| failed(describe(&error)))?;
         if found.is_empty() {
-            return Err(failed("it holds no certificate in PEM form".to_owned()));
+            return Err(failed("it contains no certificate in PEM form".to_owned()));
         }
         certificates.extend(found);
     }

@@ -1,7 +1,8 @@
-//! The room of the network: what every HTTP client of b2i shares, whatever it talks to.
+//! The room of the network: the parts that all HTTP clients of b2i share.
 //!
-//! Setting clients up (TLS roots, proxies, time limits), where redirects may lead, how often to try again, and how
-//! URLs and errors may be shown. Must not know what is fetched, nor any credentials.
+//! Client setup (TLS roots, proxies, time limits), redirects, retries, and URLs and errors as they may be shown. Must
+//! not know what is fetched, nor any credentials.
+#![allow(missing_docs, reason = "private to the crate")]
 
 mod client;
 mod redirect;
@@ -21,20 +22,17 @@ pub(crate) use retry::{Retries, may_pass, retry_after};
 pub use send::UntrustedConnection;
 pub(crate) use send::{SendError, tries};
 
-/// How the network is used.
 #[derive(Clone, Debug)]
 pub struct NetworkOptions {
-    /// Proxies.
     pub proxy: ProxySettings,
-    /// Files with certificates (PEM) that are trusted besides the system's.
+    /// PEM files with CA certificates that are trusted besides the system's.
     pub extra_ca: Vec<PathBuf>,
-    /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long the server may be silent.
+    /// The longest time that the server may send nothing.
     pub read_timeout: Duration,
-    /// How often a failure that may pass is tried again.
+    /// The number of retries after failures that may pass.
     pub retries: u32,
-    /// The pause before the first of these tries; it doubles from one to the next.
+    /// The pause before the first retry. Each later pause is twice as long as the one before.
     pub retry_pause: Duration,
 }
 
@@ -51,23 +49,23 @@ impl Default for NetworkOptions {
     }
 }
 
-/// Returns `url` as it may be shown: without user name, password, query and fragment.
+/// `url` as it may be shown: without user name, password, query and fragment.
 pub(crate) fn shown_url(url: &Url) -> String {
     let mut shown = without_credentials(url);
     shown.set_query(None);
     shown.to_string()
 }
 
-/// Returns `url` without user name, password and fragment.
+/// `url` without user name, password and fragment.
 pub(crate) fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
-    // This fails only for a URL without a host, which has neither.
+    // It fails only for a URL without a host, which has neither.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
 }
 
-/// Says whether `url` leads to this machine.
+/// Whether the host of `url` is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
@@ -77,7 +75,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Joins an error with what caused it, each said once.
+/// The messages of an error and its causes, each one once.
 pub(crate) fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -91,7 +89,7 @@ pub(crate) fn describe(error: &dyn Error) -> String {
     text
 }
 
-/// Says whether TLS itself failed; a certificate that is not trusted now will not be a second later.
+/// Whether TLS failed. A retry does not help: a certificate that is not trusted now will not be trusted in a second.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = source {

@@ -1,4 +1,6 @@
-//! Owns the decision whether and how a redirect is followed.
+//! Owns the decision whether a redirect is followed.
+//!
+//! Must not send a request.
 
 use http::HeaderMap;
 use http::header::LOCATION;
@@ -6,43 +8,41 @@ use url::Url;
 
 use super::shown_url;
 
-/// How many redirects are followed.
+/// The number of redirects that are followed.
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// A redirect that is not followed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the redirect of `{url}` is not followed: {reason}")]
 pub struct RefusedRedirect {
-    /// Where it came from.
     pub(crate) url: String,
-    /// Why.
     pub(crate) reason: String,
 }
 
-/// Returns where the `Location` of `current`'s answer leads.
+/// The target in the headers of the response from `current`.
 pub(crate) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, RefusedRedirect> {
     let refuse = |reason: String| RefusedRedirect { url: shown_url(current), reason };
-    let location = headers.get(LOCATION).ok_or_else(|| refuse("it does not say where to".to_owned()))?;
-    let location = std::str::from_utf8(location.as_bytes())
-        .map_err(|_| refuse("where it leads to is not UTF-8".to_owned()))?;
+    let location = headers.get(LOCATION).ok_or_else(|| refuse("it has no target".to_owned()))?;
+    let location =
+        std::str::from_utf8(location.as_bytes()).map_err(|_| refuse("its target is not UTF-8".to_owned()))?;
     let mut next =
-        current.join(location).map_err(|error| refuse(format!("it does not lead to a URL: {error}")))?;
+        current.join(location).map_err(|error| refuse(format!("its target is not a URL: {error}")))?;
     match (current.scheme(), next.scheme()) {
         ("https", "http") => {
-            return Err(refuse(format!("it leads from https to unprotected http (`{}`)", shown_url(&next))));
+            return Err(refuse(format!("it leads from https to unencrypted http (`{}`)", shown_url(&next))));
         }
         (_, "http" | "https") if next.has_host() => {}
-        (_, other) => return Err(refuse(format!("it leads to a URL with the scheme `{other}`"))),
+        (_, other) => return Err(refuse(format!("its target has the scheme `{other}`"))),
     }
-    // Credentials in a redirect are the server's wish, not the user's.
+    // Credentials in a redirect come from the server, not from the user.
     if next.set_username("").and_then(|()| next.set_password(None)).is_err() {
-        return Err(refuse("it leads to a URL without a host".to_owned()));
+        return Err(refuse("its target has no host".to_owned()));
     }
     next.set_fragment(None);
     Ok(next)
 }
 
-/// Says whether both have the same scheme, host and port.
+/// Whether both have the same scheme, host and port.
 pub(crate) fn same_origin(one: &Url, two: &Url) -> bool {
     one.scheme() == two.scheme()
         && one.host() == two.host()

@@ -1,4 +1,6 @@
-//! Owns how often and after which pause something is tried again.
+//! Owns retries: how many, and the pauses between them.
+//!
+//! Must not know what is retried.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -8,10 +10,9 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
-/// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// The tries of one transfer.
+/// The attempts of one transfer.
 pub(crate) struct Retries {
     allowed: u32,
     first_pause: Duration,
@@ -24,14 +25,16 @@ impl Retries {
         Self { allowed, first_pause, failures: 0, attempts: 1 }
     }
 
-    /// Bytes have arrived: the next failure is the first again.
+    /// Counts failures from zero again, since bytes have arrived.
     pub(crate) fn made_progress(&mut self) {
         self.failures = 0;
     }
 
-    /// Returns the pause before the next try, or nothing if it was the last one. Each pause is twice as long as the
-    /// one before, less a random part, so that many clients do not come back together.
-    pub(crate) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    /// The pause before the next attempt, at least as long as `server` demands; `None` if that was the last one.
+    ///
+    /// Each pause is twice as long as the one before, less a random part, so that many clients do not come back at the
+    /// same time.
+    pub(crate) fn next(&mut self, server: Option<Duration>) -> Option<Duration> {
         if self.failures >= self.allowed {
             return None;
         }
@@ -41,16 +44,16 @@ impl Retries {
         let share =
             f64::from(u16::try_from(RandomState::new().hash_one(self.attempts) & 0xffff).unwrap_or(0));
         let pause = pause.mul_f64(0.5 + share / f64::from(u16::MAX) / 2.0);
-        Some(asked.map_or(pause, |asked| asked.max(pause)).min(MAX_PAUSE))
+        Some(server.map_or(pause, |server| server.max(pause)).min(MAX_PAUSE))
     }
 }
 
-/// Says whether a failure with this status may pass by itself.
+/// Whether a retry may help after this status.
 pub(crate) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=599)
 }
 
-/// Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+/// The pause in `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {

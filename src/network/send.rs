@@ -1,33 +1,31 @@
-//! Owns what it means that a request could not be sent, or its answer did not begin.
+//! Owns the error of a request that got no response.
 //!
-//! Must not decide whether to try again, nor know what was asked for.
+//! Must not decide whether to retry, nor know what was requested.
 
 use url::Url;
 
 use super::{describe, is_tls, shown_url};
 
-/// The server's certificate is not trusted, or there is no TLS there. The URL is shown without query.
+/// A server whose certificate is not trusted, or that does not speak TLS.
 #[derive(Debug, thiserror::Error)]
 #[error("no trusted connection to `{url}`: {reason}")]
 pub struct UntrustedConnection {
-    /// The URL.
+    /// Without query.
     pub url: String,
-    /// Why.
     pub reason: String,
 }
 
-/// A request without an answer.
+/// A request without a response.
 pub(crate) enum SendError {
-    /// Nothing was sent to somebody who is not trusted. Trying again does not help.
+    /// Nothing was sent. A retry does not help.
     Untrusted(UntrustedConnection),
-    /// It is no request that could be sent. Trying again does not help.
+    /// The request is not valid. A retry does not help.
     Unsendable(String),
-    /// The connection failed or was cut; that may pass.
+    /// The connection failed or was closed. A retry may help.
     Cut(String),
 }
 
 impl SendError {
-    /// What the client's error for a request to `url` means.
     pub(crate) fn new(url: &Url, error: reqwest::Error) -> Self {
         let error = error.without_url();
         let reason = describe(&error);
@@ -41,7 +39,7 @@ impl SendError {
     }
 }
 
-/// The end of a message about something that was tried so often.
+/// The end of a message about a request that was sent `attempts` times.
 pub(crate) fn tries(attempts: u32) -> String {
     if attempts > 1 { format!(" (tried {attempts} times)") } else { String::new() }
 }

@@ -9,7 +9,7 @@ use super::git::{CheckedOut, GitFetch};
 use super::ignore::exclude;
 use super::location::{SourceLocation, SourceOptions};
 use super::tree::{SourceInfo, SourceTree, TreeEntry};
-use crate::blocking::{Stopped, run_blocking};
+use crate::blocking::run_stoppable;
 use crate::detect::{DetectOptions, detect};
 use crate::events::{Events, Step};
 use crate::fs::Lease;
@@ -106,13 +106,13 @@ async fn walked(
     events: &Events,
 ) -> Result<Vec<TreeEntry>, SourceError> {
     let (root, options, events) = (root.to_owned(), options.clone(), events.clone());
-    let work = run_blocking(move |stop| {
+    let work = run_stoppable(move |stop| {
         let request = WalkRequest { root: &root, shown: &shown, is_own, options: &options };
         let entries = walk(&request, &events, stop)?;
         warn_of_docker_ignore(&root, &options, &entries, &events);
         Ok(entries)
     });
-    work.await.unwrap_or_else(|Stopped| Err(SourceError::Stopped))
+    work.await
 }
 
 fn counted(entries: &[TreeEntry]) -> String {

@@ -50,7 +50,7 @@ impl Content for TreeFile {
             let message = format!("`{}` was changed while b2i was working with it", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        Ok(Box::new(FileContent::found(file, &path, self.stamp).reader()))
+        Ok(Box::new(FileContent::with_stamp(file, &path, self.stamp).reader()))
     }
 }
 
