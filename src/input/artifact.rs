@@ -1,4 +1,6 @@
-//! Owns the artifact: one finished file with its name and origin, and the files the user adds to it.
+//! Owns the artifact: one finished file with its name and origin, and the files that the user adds to it.
+//!
+//! Must not know what kind of program it is.
 
 use std::fs::File;
 use std::io;
@@ -13,55 +15,48 @@ use crate::image::Digest;
 /// One finished file, open for reading.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// Its name: one path component, made safe, valid UTF-8.
+    /// One safe path component in UTF-8.
     pub name: String,
-    /// Its size in bytes when it was opened.
+    /// In bytes, when it was opened.
     pub size: u64,
-    /// Its digest, where fetching it computed one (downloads, members of archives, standard input).
+    /// Known for downloads, members of archives, standard input, and with `--sha256`.
     pub sha256: Option<Digest>,
-    /// Where it came from.
     pub origin: Origin,
-    /// Where its bytes can be read; a temporary file is removed with the last clone of this.
     pub content: FileContent,
-    /// Files that go with it, sorted by destination.
+    /// Sorted by destination.
     pub added: Vec<AddedFile>,
 }
 
-/// Where an artifact came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum Origin {
-    /// A file of this machine.
     File {
-        /// The path as the user gave it.
+        /// As the user wrote it.
         path: PathBuf,
     },
-    /// Standard input.
     Stdin,
-    /// A download.
     Url {
-        /// The URL without user name, password, query and fragment.
+        /// Without user name, password, query and fragment.
         url: String,
     },
-    /// A source build.
     Sources {
-        /// Where the sources are that others can fetch too; without user name, password and query.
+        /// A location that others can fetch, too; without user name, password and query.
         location: Option<String>,
     },
 }
 
-/// A file whose bytes can be read any number of times, by independent readers.
+/// A file that any number of independent readers can read.
 ///
-/// The artifact's handle is opened once: what was inspected is what is packaged, even if the name is given to another
-/// file meanwhile. Added files can be thousands, more than a process may have open; those are opened when they are
-/// read, and refused if they are no longer the file that was found. Readers use positioned reads and do not disturb
-/// each other.
+/// The artifact is opened once. So b2i packages the file that it inspected, even if the path now leads to another file.
+/// Added files may be more than a process may open. They are opened when they are read, and refused if their stamp has
+/// changed. Readers use positioned reads and do not disturb each other.
 #[derive(Clone, Debug)]
 pub struct FileContent {
     source: Source,
     path: PathBuf,
-    /// What the file looked like when it was found; nothing for files that only b2i writes.
+    /// The stamp of the file when it was opened or listed; `None` for files that only b2i writes.
     stamp: Option<FileStamp>,
+    /// Removes a temporary file with the last clone.
     _temporary: Option<Arc<tempfile::TempPath>>,
 }
 
@@ -72,14 +67,14 @@ enum Source {
 }
 
 impl FileContent {
-    /// Wraps an open file that stays where it is and that others may write to.
+    /// Wraps an open file that others may write to.
     pub fn new(file: File, path: &Path) -> Self {
         let stamp = file.metadata().ok().map(|metadata| FileStamp::of(&metadata));
         Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp, _temporary: None }
     }
 
-    /// Wraps an open file that looked like `stamp` when it was found.
-    pub fn found(file: File, path: &Path, stamp: FileStamp) -> Self {
+    /// Wraps an open file that had `stamp` when it was listed.
+    pub fn with_stamp(file: File, path: &Path, stamp: FileStamp) -> Self {
         Self {
             source: Source::Open(Arc::new(file)),
             path: path.to_owned(),
@@ -88,12 +83,12 @@ impl FileContent {
         }
     }
 
-    /// Wraps an open file that only b2i writes to (in its cache), and that is complete.
+    /// Wraps a complete file that only b2i writes, in its cache.
     pub fn private(file: File, path: &Path) -> Self {
         Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp: None, _temporary: None }
     }
 
-    /// Stands for the file at `path` that looked like `stamp`; it is opened when it is read.
+    /// The file at `path`, which had `stamp` when it was listed. It is opened when it is read.
     pub fn by_name(path: &Path, stamp: FileStamp) -> Self {
         Self { source: Source::ByName, path: path.to_owned(), stamp: Some(stamp), _temporary: None }
     }
@@ -109,10 +104,10 @@ impl FileContent {
         }
     }
 
-    /// The open file. For an added file each call opens it anew.
+    /// The open file. Each call opens an added file again.
     ///
     /// # Errors
-    /// What opening it gives; for an added file also if it is another file now, or was written to.
+    /// Errors of the system; for an added file also if its stamp has changed.
     pub fn file(&self) -> io::Result<Arc<File>> {
         if let Source::Open(file) = &self.source {
             return Ok(Arc::clone(file));
@@ -124,21 +119,18 @@ impl FileContent {
         Ok(Arc::new(file))
     }
 
-    /// The path it was found at, for messages.
+    /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file looked like when it was found; nothing for files that only b2i writes.
+    /// Its stamp when it was opened or listed; `None` for files that only b2i writes.
     pub fn stamp(&self) -> Option<FileStamp> {
         self.stamp
     }
 
-    /// Says whether the file was written to since it was found. Ask after reading it: then what was read was one
-    /// state of the file.
-    ///
-    /// # Errors
-    /// What the system gives when asked.
+    /// Whether the file has changed since it was opened or listed. Call it after reading: if it has not, all bytes are
+    /// of one state of the file.
     pub fn changed(&self) -> io::Result<bool> {
         let Some(stamp) = self.stamp else { return Ok(false) };
         let metadata = match &self.source {
@@ -154,8 +146,7 @@ impl FileContent {
     }
 }
 
-/// Whether the bytes of an open file were written to. What becomes of its name does not matter, so the time of the
-/// last change of attributes doesn't either.
+/// Whether an open file was written to. Renaming or removing it does not matter, so the change time does not either.
 fn is_written_to(file: &File, stamp: Option<FileStamp>) -> io::Result<bool> {
     let Some(stamp) = stamp else { return Ok(false) };
     let now = FileStamp::of(&file.metadata()?);
@@ -163,12 +154,12 @@ fn is_written_to(file: &File, stamp: Option<FileStamp>) -> io::Result<bool> {
 }
 
 fn changed_error(path: &Path) -> io::Error {
-    let message = format!("`{}` was changed while b2i was working with it", path.display());
+    let message = format!("`{}` was changed while b2i was reading it", path.display());
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// Reads a [`FileContent`] from its own position. A file that was written to since it was found ends with an error
-/// ([`io::ErrorKind::InvalidData`]).
+/// Reads a [`FileContent`] from its own position. If the file was written to, the last read fails with
+/// [`io::ErrorKind::InvalidData`].
 #[derive(Debug)]
 pub struct ContentReader {
     content: FileContent,
@@ -189,11 +180,8 @@ impl io::Read for ContentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (position, stamp) = (self.position, self.content.stamp);
         let file = self.file()?;
-        #[cfg(unix)]
         let count = std::os::unix::fs::FileExt::read_at(file, buffer, position)?;
-        #[cfg(windows)]
-        let count = std::os::windows::fs::FileExt::seek_read(file, buffer, position)?;
-        // Asked at the end, so that whoever has read the whole file knows that it was one state of it.
+        // Checked at the end, so that whoever reads the whole file knows that all bytes are of one state.
         if count == 0 && !buffer.is_empty() && is_written_to(file, stamp)? {
             return Err(changed_error(&self.content.path));
         }
@@ -216,53 +204,43 @@ impl io::Seek for ContentReader {
     }
 }
 
-/// A file or directory that the user adds to the artifact, or that an archive held beside it.
+/// A file or directory that the user adds to the artifact, or another member of its archive.
 #[derive(Clone, Debug)]
 pub struct AddedFile {
-    /// Where it goes.
     pub destination: AddedDestination,
-    /// What it is.
     pub content: AddedContent,
 }
 
-/// Where an added file goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AddedDestination {
-    /// Relative to the directory of the artifact; normal, no `..`, `/` as separator.
+    /// Relative to the artifact's directory, in normal form: `/` between the parts, no `..`.
     Beside(String),
-    /// Anywhere in the image.
     Absolute(crate::image::ImagePath),
 }
 
-/// What an added file is. Modes are not here: they follow from the content, never from the client's disk.
+/// The content of an added file. Modes follow from it, never from the user's disk.
 #[derive(Clone, Debug)]
 pub enum AddedContent {
-    /// A directory.
     Directory,
-    /// A regular file.
     File {
-        /// Its bytes.
         content: FileContent,
-        /// Its size in bytes.
         size: u64,
-        /// Whether it is a program (ELF) or a script (`#!`), and so gets an executable mode.
+        /// Whether it is a program (ELF) or a script (`#!`), which gets an executable mode.
         executable: bool,
     },
-    /// A symbolic link that stays inside the tree it came from; its target, relative.
+    /// A symbolic link with a relative target in the same tree.
     Symlink {
-        /// The target.
         target: String,
     },
 }
 
 impl crate::image::layer::Content for FileContent {
-    /// Opens it for reading from the start.
     fn open(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
         Ok(Box::new(self.reader()))
     }
 
-    /// Jumps there without reading what is before.
+    /// Seeks to `offset` without reading the bytes before.
     fn open_at(&self, offset: u64) -> io::Result<Box<dyn io::Read + Send + '_>> {
         let mut reader = self.reader();
         io::Seek::seek(&mut reader, io::SeekFrom::Start(offset))?;

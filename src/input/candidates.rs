@@ -1,13 +1,13 @@
-//! Owns what only an archive can tell about a candidate: which files merely accompany the product.
+//! Owns the choice among the files of an archive: scripts in some directories only accompany the program.
 //!
-//! What a file is tells [`crate::detect`]; must not judge that, nor whether it can be packaged.
+//! Must not judge what a file is, nor whether it can be packaged; [`crate::detect`] does.
 
 use crate::detect::{Candidate, CandidateKind, is_artifact_candidate};
 
-/// How many first bytes of a file are looked at.
+/// The number of bytes at the beginning of a file that decide.
 pub(super) const HEAD_BYTES: usize = 4096;
 
-/// Directories whose scripts belong to the product but are not it. In lower case.
+/// Directories whose scripts are not the program. In lower case.
 const BESIDE: &[&str] = &[
     "autocomplete",
     "bash-completion",
@@ -31,21 +31,21 @@ const BESIDE: &[&str] = &[
     "zsh",
 ];
 
-/// Says whether the member `path` that begins with `head` could be the artifact, and how much speaks for it.
+/// The candidate that the member `path` with the beginning `head` is; `None` if it cannot be the artifact.
 pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Candidate> {
     let lower = path.to_ascii_lowercase();
     let (directories, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    // What macOS's `tar` and `zip` add to each file, and debug information split off a program.
+    // Metadata that macOS's `tar` and `zip` add to each file, and separate debug information.
     if name.starts_with("._") || path.split('/').any(|part| part == "__MACOSX") || name.ends_with(".debug") {
         return None;
     }
-    let found = is_artifact_candidate(head, path)?;
+    let candidate = is_artifact_candidate(head, path)?;
     let is_completion = [".bash", ".zsh", ".fish", ".ps1"].iter().any(|suffix| name.ends_with(suffix));
     let accompanies = is_completion || directories.split('/').any(|part| BESIDE.contains(&part));
-    (found.kind != CandidateKind::Script || !accompanies).then_some(found)
+    (candidate.kind != CandidateKind::Script || !accompanies).then_some(candidate)
 }
 
-/// Says whether a file of this name is meant as a Java archive, although it is a zip like any other.
+/// Whether a zip with this name is meant as a Java archive.
 pub(super) fn is_java_archive_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     [".jar", ".war", ".ear"].iter().any(|suffix| lower.ends_with(suffix))

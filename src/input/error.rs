@@ -1,4 +1,6 @@
-//! Owns the error of this room.
+//! Owns the error of this room. `shown` is a path, a URL without credentials, or `standard input`.
+//!
+//! Must not know what an artifact is.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,95 +12,60 @@ use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::FileError;
 use crate::image::Digest;
 
-/// Why there is no artifact.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// The text names no input.
-    #[error("`{text}` is no input b2i understands: {reason}")]
+    #[error("`{text}` is not a valid input: {reason}")]
     InvalidSource {
-        /// The text, without credentials.
+        /// Without credentials.
         text: String,
-        /// Why.
         reason: String,
     },
-    /// It could not be opened or read.
     #[error("cannot read `{shown}`: {source}")]
     Read {
-        /// The path, or `standard input`.
         shown: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It is a directory, socket, device …
     #[error("`{}` is {what}, not a file", path.display())]
     NotAFile {
-        /// The path.
         path: PathBuf,
-        /// What it is, with its article.
+        /// With its article: `a directory`, `a pipe`.
         what: &'static str,
     },
-    /// It is a source tree.
-    #[error("`{shown}` is a source tree: `{build_file}` in its root says that {build_system} builds it")]
+    #[error("`{shown}` is a source tree: its root contains `{build_file}`, which is built by {build_system}")]
     SourceTree {
-        /// The directory or archive.
         shown: String,
-        /// The file that told.
         build_file: String,
-        /// What builds it.
         build_system: &'static str,
-        /// Whether it is an archive, in which an artifact could be looked for all the same.
+        /// Whether it is an archive, which may contain an artifact, too.
         archive: bool,
     },
-    /// `--as source`.
-    #[error("`{shown}` is to be taken as sources, and what they become is known when they are built")]
-    SourceBuild {
-        /// The input.
-        shown: String,
-    },
-    /// It was written to while it was read.
+    /// An operation that needs an artifact, with `--as source`.
+    #[error("`{shown}` is treated as sources, so its artifact is unknown before it is built")]
+    SourceBuild { shown: String },
     #[error("`{}` changed while it was being read", path.display())]
-    Changed {
-        /// The path.
-        path: PathBuf,
-    },
-    /// It is larger than allowed.
+    Changed { path: PathBuf },
     #[error("`{shown}` is larger than the limit of {limit} bytes{}", stated(*.size))]
     TooLarge {
-        /// The path, URL or `standard input`.
         shown: String,
-        /// Its size in bytes, if it is known.
+        /// In bytes, if known.
         size: Option<u64>,
-        /// The limit in bytes.
+        /// In bytes.
         limit: u64,
     },
-    /// Its bytes are not those that were asked for.
     #[error(
         "`{shown}` has another SHA-256 digest than expected:\n  expected {expected}\n  actual   {actual}"
     )]
-    DigestMismatch {
-        /// The path, URL or `standard input`.
-        shown: String,
-        /// The digest that was asked for.
-        expected: Digest,
-        /// The digest of what came.
-        actual: Digest,
-    },
-    /// Downloading failed.
+    DigestMismatch { shown: String, expected: Digest, actual: Digest },
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The artifact was not found in the archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// A file to add is missing or cannot be added.
     #[error(transparent)]
     Add(#[from] AddError),
-    /// A temporary file or the cache could not be written.
+    /// A temporary file or the cache cannot be written.
     #[error(transparent)]
     Write(#[from] FileError),
-    /// The work was stopped before its end.
-    #[error("fetching the input was stopped")]
-    Stopped,
 }
 
 fn stated(size: Option<u64>) -> String {
@@ -106,7 +73,7 @@ fn stated(size: Option<u64>) -> String {
 }
 
 impl InputError {
-    /// Describes `source`, met while reading the file `path`.
+    /// Makes the error of reading the file `path`.
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
         Self::Read { shown: path.display().to_string(), source }
     }
@@ -121,8 +88,7 @@ impl Diagnostic for InputError {
             | Self::Changed { .. }
             | Self::TooLarge { .. }
             | Self::DigestMismatch { .. }
-            | Self::Write(_)
-            | Self::Stopped => FailureKind::Input,
+            | Self::Write(_) => FailureKind::Input,
             Self::SourceTree { .. } | Self::SourceBuild { .. } => FailureKind::Artifact,
             Self::Http(error) => error.kind(),
             Self::Archive(error) => error.kind(),
@@ -132,29 +98,29 @@ impl Diagnostic for InputError {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::InvalidSource { .. } => "give a file, an http or https URL, or - for standard input",
+            Self::InvalidSource { .. } => "pass a file, an http or https URL, or - for standard input",
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => {
-                    "check the path; build the artifact first if it is a build's result"
+                    "check the path; if a build makes the artifact, run the build first"
                 }
-                io::ErrorKind::PermissionDenied => "make it readable for the user that runs b2i",
+                io::ErrorKind::PermissionDenied => "make it readable for the user who runs b2i",
                 _ => return Vec::new(),
             },
             Self::NotAFile { what: "a directory", .. } => {
-                "name the artifact in it; further files come along with `--add`"
+                "pass the artifact in it; add other files with `--add`"
             }
             Self::NotAFile { what: "a pipe", .. } => "read it as standard input: `b2i build - < PIPE`",
             Self::SourceTree { archive: true, .. } => {
-                "`b2i build --as source` builds it; `--as artifact` looks for a finished artifact in it"
+                "pass `--as source` to build it, or `--as artifact` to find a finished artifact in it"
             }
             Self::SourceTree { .. } => {
-                "`b2i build`, with nothing beside it, builds it; else name the file that its own tools made"
+                "`b2i build` builds it if it is the only input; else pass the file that its own tools made"
             }
-            Self::SourceBuild { .. } => "`b2i build --as source` builds it",
-            Self::Changed { .. } => "wait until whatever writes it has finished, then try again",
+            Self::SourceBuild { .. } => "build it with `b2i build --as source`",
+            Self::Changed { .. } => "wait until the program that writes it has finished, then try again",
             Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
             Self::DigestMismatch { .. } => {
-                "check the digest against the publisher's; the file may have been replaced or damaged"
+                "compare the digest with the publisher's; the file may have been replaced or damaged"
             }
             Self::Http(error) => return error.hints(),
             Self::Archive(error) => return error.hints(),

@@ -1,23 +1,27 @@
 //! Owns input from this machine: a file by its path, and standard input.
+//!
+//! Must not look into an archive.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::artifact::FileContent;
 use super::error::InputError;
 use super::name::{FALLBACK, safe_name};
-use super::spool::{Progress, SpoolError, Stop, spool};
-use super::{Fetched, InputOptions};
+use super::spool::{Progress, SpoolError, SpoolFile, spool};
+use super::{InputFile, InputOptions};
+use crate::blocking::Stop;
 use crate::detect::source_tree;
 use crate::image::Digest;
 use crate::image::digest::DigestBuilder;
 
-/// Entries of a directory that are looked at for a build file.
+/// The limit of directory entries that are searched for a build file.
 const MAX_DIRECTORY_ENTRIES: usize = 10_000;
 
-/// Opens the regular file at `path`, once.
-pub(super) fn open(path: &Path, options: &InputOptions, stop: &Stop) -> Result<Fetched, InputError> {
+/// Opens the regular file at `path`.
+pub(super) fn open(path: &Path, options: &InputOptions, stop: &Stop) -> Result<InputFile, InputError> {
     let file = open_without_waiting(path).map_err(|error| InputError::read(path, error))?;
     let metadata = file.metadata().map_err(|error| InputError::read(path, error))?;
     if metadata.is_dir() {
@@ -41,7 +45,7 @@ pub(super) fn open(path: &Path, options: &InputOptions, stop: &Stop) -> Result<F
         sha256 = Some(actual);
     }
     let name = path.file_name().and_then(|name| safe_name(&name.to_string_lossy()));
-    Ok(Fetched { name: name.unwrap_or_else(|| FALLBACK.to_owned()), size, sha256, content })
+    Ok(InputFile { name: name.unwrap_or_else(|| FALLBACK.to_owned()), size, sha256, content })
 }
 
 /// Reads standard input to its end into a temporary file.
@@ -51,47 +55,35 @@ pub(super) fn spool_stdin(
     directory: &Path,
     mut progress: Progress,
     stop: &Stop,
-) -> Result<Fetched, InputError> {
+) -> Result<InputFile, InputError> {
     let shown = || "standard input".to_owned();
-    let spooled = spool(stdin, directory, options.max_size, |bytes| {
+    let file = spool(stdin, directory, options.max_size, |bytes| {
         progress.report(bytes, None);
         stop.check()
     });
-    let spooled = spooled.map_err(|error| match error {
+    let SpoolFile { file, digest, size } = file.map_err(|error| match error {
         SpoolError::Read(source) => InputError::Read { shown: shown(), source },
         SpoolError::Write(error) => InputError::Write(error),
         SpoolError::TooLarge => InputError::TooLarge { shown: shown(), size: None, limit: options.max_size },
     })?;
-    if let Some(expected) = options.sha256.filter(|expected| *expected != spooled.digest) {
-        return Err(InputError::DigestMismatch { shown: shown(), expected, actual: spooled.digest });
+    if let Some(expected) = options.sha256.filter(|expected| *expected != digest) {
+        return Err(InputError::DigestMismatch { shown: shown(), expected, actual: digest });
     }
-    Ok(Fetched {
-        name: FALLBACK.to_owned(),
-        size: spooled.size,
-        sha256: Some(spooled.digest),
-        content: FileContent::temporary(spooled.file),
-    })
+    let content = FileContent::temporary(file);
+    Ok(InputFile { name: FALLBACK.to_owned(), size, sha256: Some(digest), content })
 }
 
-/// Opens `path` without waiting for a writer if it is a pipe.
+/// Opens `path`. If it is a pipe, it does not wait for a writer.
 fn open_without_waiting(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
-    }
-    #[cfg(unix)]
-    return options.open(path).map_err(|error| match error.raw_os_error() {
-        // What opening a socket gives; the system's own words are no help.
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    file.map_err(|error| match error.raw_os_error() {
+        // The error for a socket. The system's message would be "no such device or address".
         Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => {
             std::io::Error::other("it is a socket or a device, not a file")
         }
         _ => error,
-    });
-    #[cfg(not(unix))]
-    options.open(path)
+    })
 }
 
 fn digest(content: &FileContent, path: &Path, stop: &Stop) -> Result<Digest, InputError> {
@@ -129,9 +121,7 @@ fn directory(path: &Path) -> InputError {
     }
 }
 
-#[cfg(unix)]
 fn special(metadata: &Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
     let kind = metadata.file_type();
     if kind.is_fifo() {
         "a pipe"
@@ -140,9 +130,4 @@ fn special(metadata: &Metadata) -> &'static str {
     } else {
         "a device"
     }
-}
-
-#[cfg(not(unix))]
-fn special(_metadata: &Metadata) -> &'static str {
-    "something else"
 }

@@ -1,8 +1,8 @@
-//! The room of input: from what the user named to an artifact in an open file.
+//! The room of input: from the user's text to an artifact in an open file.
 //!
-//! The main road is [`fetch`]: a file, standard input or a URL is opened or downloaded, the one artifact is found in
-//! it if it is an archive, and the files that the user adds are gathered. Never reads the environment; what it needs
-//! from there comes with [`InputOptions`].
+//! [`fetch`] opens or downloads a file, finds the artifact in it if it is an archive, and collects the files that the
+//! user adds. Must not read the environment: its values are in [`InputOptions`].
+#![allow(missing_docs, reason = "private to the crate")]
 
 pub mod add;
 pub mod archive;
@@ -24,22 +24,23 @@ pub use error::InputError;
 pub use http::{HttpError, HttpOptions, Secret};
 pub use source::InputSource;
 
+use crate::blocking::run_stoppable;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::Lease;
 use crate::image::Digest;
 pub(crate) use archive::UnpackedTree;
-use spool::{Progress, run_blocking};
+use spool::Progress;
 
-/// The name under which every artifact is placed; nothing added may take it.
+/// The name of every artifact in the image. No added file may have it.
 pub const ARTIFACT_NAME: &str = "binary";
 
-/// How many bytes an input may have unless the user says otherwise: 4 GiB.
+/// The default limit of an input, in bytes: 4 GiB.
 pub const DEFAULT_MAX_SIZE: u64 = 4 * 1024 * 1024 * 1024;
 
-/// What an input with both natures is to be taken as (`--as`).
+/// The kind of an input that could be both (`--as`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TreatAs {
-    /// A finished artifact, or an archive that holds one.
+    /// A finished artifact, or an archive that contains one.
     Artifact,
     /// A source tree.
     Source,
@@ -56,22 +57,18 @@ impl TreatAs {
     }
 }
 
-/// What the user said about the input.
 #[derive(Clone, Debug)]
 pub struct InputOptions {
-    /// The digest that the fetched bytes (the archive, not what is in it) must have.
+    /// The expected digest of the input, which may be an archive.
     pub sha256: Option<Digest>,
-    /// How many bytes the input, and what is unpacked from it, may have.
+    /// The limit of bytes, for the input and for its unpacked members.
     pub max_size: u64,
-    /// Which member of an archive is the artifact (`--path`).
+    /// The artifact's path in an archive (`--path`).
     pub member_path: Option<String>,
-    /// Whether the rest of an archive comes along (`--keep-tree`).
+    /// Whether the other members of an archive become added files (`--keep-tree`).
     pub keep_tree: bool,
-    /// What it is to be taken as.
     pub treat_as: Option<TreatAs>,
-    /// Files to add.
     pub added: Vec<AddRequest>,
-    /// How to download.
     pub http: HttpOptions,
     /// Whether the network must not be used.
     pub offline: bool,
@@ -92,8 +89,8 @@ impl Default for InputOptions {
     }
 }
 
-/// One file, before it was asked whether it is an archive.
-struct Fetched {
+/// The file of an input: the artifact, or an archive.
+struct InputFile {
     name: String,
     size: u64,
     sha256: Option<Digest>,
@@ -102,12 +99,12 @@ struct Fetched {
 
 /// Fetches `source` and finds the artifact in it.
 ///
-/// Temporary files live in the lease's directory, downloads in its cache. `stdin` is read only for
-/// [`InputSource::Stdin`]. Dropping the future stops the work; a read that waits for standard input ends with the
+/// Temporary files are in the lease's directory, downloads in its cache. `stdin` is read only for
+/// [`InputSource::Stdin`]. Dropping the future stops the work. A read that waits for standard input ends with the
 /// process.
 ///
 /// # Errors
-/// [`InputError`]; whatever was begun is removed.
+/// [`InputError`]. Partial files are removed.
 pub async fn fetch(
     source: &InputSource,
     options: &InputOptions,
@@ -119,25 +116,25 @@ pub async fn fetch(
     if options.treat_as == Some(TreatAs::Source) {
         return Err(InputError::SourceBuild { shown });
     }
-    // A file of this machine is opened, not fetched: a step without work is no news.
+    // A local file is only opened, which is not worth a step.
     let reports = if matches!(source, InputSource::File(_)) { Events::silent() } else { events.clone() };
     let step = reports.start(Step::Fetch, shown.clone(), None);
-    let fetched = fetch_file(source, options, lease, stdin, events, &step).await?;
+    let file = fetch_file(source, options, lease, stdin, events, &step).await?;
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
-    let found = run_blocking(move |stop| {
-        let archive::Found { artifact, tree } =
-            archive::find_artifact(fetched, &shown, &options, &directory, stop)?;
+    let search = run_stoppable(move |stop| {
+        let archive::Contents { artifact, tree } =
+            archive::find_artifact(file, &shown, &options, &directory, stop)?;
         let mut added = tree;
         added.extend(add::resolve(&options.added, stop)?);
         Ok::<_, InputError>((artifact, add::merge(added)?))
     });
-    let (artifact, added) = found.await?;
+    let (artifact, added) = search.await?;
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
-    let Fetched { name, size, sha256, content } = artifact;
+    let InputFile { name, size, sha256, content } = artifact;
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
 }
 
-/// Fetches the one file that `source` names, whatever is in it.
+/// Fetches the file of `source`.
 async fn fetch_file(
     source: &InputSource,
     options: &InputOptions,
@@ -145,42 +142,30 @@ async fn fetch_file(
     mut stdin: impl Read + Send + 'static,
     events: &Events,
     step: &RunningStep,
-) -> Result<Fetched, InputError> {
+) -> Result<InputFile, InputError> {
     let progress = Progress::new(step.clone());
     let options = options.clone();
     match source {
         InputSource::Url(url) => http::fetch(url, &options, lease, events, progress).await,
         InputSource::File(path) => {
             let path = path.clone();
-            run_blocking(move |stop| file::open(&path, &options, stop)).await
+            run_stoppable(move |stop| file::open(&path, &options, stop)).await
         }
         InputSource::Stdin => {
             let directory = lease.temporary_directory().to_owned();
-            run_blocking(move |stop| file::spool_stdin(&mut stdin, &options, &directory, progress, stop))
+            run_stoppable(move |stop| file::spool_stdin(&mut stdin, &options, &directory, progress, stop))
                 .await
         }
     }
 }
 
-/// An archive of sources, unpacked; or what is no archive.
+/// An unpacked archive of sources, or a file that is not an archive.
 pub(crate) enum SourceArchive {
-    /// It is an archive.
     Unpacked(UnpackedTree),
-    /// It is something else.
-    Other {
-        /// Its name.
-        name: String,
-        /// Its size in bytes.
-        size: u64,
-        /// Its bytes.
-        content: FileContent,
-    },
+    Other { name: String, size: u64, content: FileContent },
 }
 
-/// Fetches `source` and unpacks all of it below the lease's directory, where it stays until the lease goes.
-///
-/// # Errors
-/// [`InputError`]; whatever was begun goes with the lease.
+/// Fetches `source` and unpacks all of it below the lease's directory. The files are removed with the lease.
 pub(crate) async fn fetch_source_archive(
     source: &InputSource,
     options: &InputOptions,
@@ -190,25 +175,25 @@ pub(crate) async fn fetch_source_archive(
     step: &RunningStep,
 ) -> Result<SourceArchive, InputError> {
     let shown = source.to_string();
-    let fetched = fetch_file(source, options, lease, stdin, events, step).await?;
+    let file = fetch_file(source, options, lease, stdin, events, step).await?;
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
-    let unpacked = run_blocking(move |stop| {
-        let found = archive::unpack_sources(&fetched, &shown, &options, &directory, stop)?;
-        Ok::<_, InputError>(match found {
+    run_stoppable(move |stop| {
+        let tree = archive::unpack_sources(&file, &shown, &options, &directory, stop)?;
+        Ok(match tree {
             Some(tree) => SourceArchive::Unpacked(tree),
-            None => SourceArchive::Other { name: fetched.name, size: fetched.size, content: fetched.content },
+            None => SourceArchive::Other { name: file.name, size: file.size, content: file.content },
         })
-    });
-    unpacked.await
+    })
+    .await
 }
 
-/// Gathers the files that go with an artifact which is there already.
+/// Collects the files to add to an artifact that was fetched or built before.
 ///
 /// # Errors
-/// [`InputError`] if one is missing or two want one place.
+/// [`InputError`] if one is missing or two have one destination.
 pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
     let requests = requests.to_vec();
-    run_blocking(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
+    run_stoppable(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
-//! Owns making file names safe: what comes out is one path component that can stand in a label, a tag or a path.
+//! Owns safe file names: one path component that is valid in a label, a tag and a path.
+//!
+//! Must not know where a name comes from.
 
-use crate::fs::file_name::cut;
+use crate::fs::path::cut;
 
-/// What an artifact is called when nothing better is known.
+/// The name of an artifact without a name.
 pub(super) const FALLBACK: &str = "artifact";
 
-/// File systems allow no longer ones.
+/// The limit of file systems.
 const MAX_BYTES: usize = 255;
 
-/// Makes `name` safe: only what follows the last separator, no control characters, no leading dots or dashes, at
-/// most 255 bytes. Letters of every script are kept. Nothing if nothing is left.
+/// Makes `name` safe: the part after the last separator, without control characters and leading dots or dashes, at most
+/// 255 bytes. Letters of every script stay. `None` if no character is left.
 pub(crate) fn safe_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|character| !is_unsafe(*character)).collect();
@@ -17,7 +19,7 @@ pub(crate) fn safe_name(name: &str) -> Option<String> {
     (!trimmed.is_empty()).then(|| shorten(trimmed))
 }
 
-/// Control characters, and those that turn the direction of text around and so hide an extension.
+/// Whether it is a control character, or one that changes the direction of text and so can hide an extension.
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,6 @@
-//! Owns what the user names as input: a path, `-`, or a URL.
+//! Owns the source of an input as the user writes it: a path, `-`, or a URL.
+//!
+//! Must not open it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,12 +11,10 @@ use super::artifact::Origin;
 use super::error::InputError;
 use crate::network::shown_url;
 
-/// Where the input comes from. Shown without user name, password and query.
+/// The source of an input. Its text has no user name, password and query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSource {
-    /// A file of this machine.
     File(PathBuf),
-    /// Standard input.
     Stdin,
     /// An http or https URL.
     Url(Url),
@@ -24,7 +24,7 @@ impl InputSource {
     /// Parses `-`, an `http://`, `https://` or `file://` URL, or a path.
     ///
     /// # Errors
-    /// [`InputError::InvalidSource`] for an empty text, a URL that cannot be parsed, or another scheme.
+    /// [`InputError::InvalidSource`] for an empty text, a URL that is not valid, or another scheme.
     pub fn parse(text: &str) -> Result<Self, InputError> {
         if text == "-" {
             return Ok(Self::Stdin);
@@ -37,22 +37,21 @@ impl InputSource {
         let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
             return Ok(Self::File(PathBuf::from(text)));
         };
-        // What cannot be parsed may hold credentials at any place; only its scheme is shown.
+        // A URL that is not valid may contain credentials anywhere, so only its scheme is shown.
         let hidden = format!("{scheme}://…");
         let url = Url::parse(text).map_err(|error| invalid(&hidden, error.to_string()))?;
         match url.scheme() {
             "http" | "https" if url.has_host() => Ok(Self::Url(url)),
-            "file" => url
-                .to_file_path()
-                .map(Self::File)
-                .map_err(|()| invalid(text, "a file URL names no other host: `file:///path`".to_owned())),
+            "file" => url.to_file_path().map(Self::File).map_err(|()| {
+                invalid(text, "a file URL cannot have a host; write `file:///path`".to_owned())
+            }),
             other => {
                 Err(invalid(&shown_url(&url), format!("`{other}` is not one of `http`, `https` and `file`")))
             }
         }
     }
 
-    /// What is recorded of it.
+    /// The origin to record.
     pub(super) fn origin(&self) -> Origin {
         match self {
             Self::File(path) => Origin::File { path: path.clone() },

@@ -1,4 +1,4 @@
-//! Owns copying a stream into a temporary file while hashing, and reporting how far it is.
+//! Owns copying a stream into a temporary file, with its digest and progress reports.
 //!
 //! Must not know where the stream comes from.
 
@@ -6,9 +6,6 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::error::InputError;
-pub(super) use crate::blocking::Stop;
-use crate::blocking::{self, Stopped};
 use crate::events::RunningStep;
 use crate::fs::FileError;
 use crate::image::Digest;
@@ -16,22 +13,7 @@ use crate::image::digest::DigestBuilder;
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Runs `work` on a thread for blocking work; it ends when the future is dropped.
-pub(super) async fn run_blocking<T, E>(
-    work: impl FnOnce(&Stop) -> Result<T, E> + Send + 'static,
-) -> Result<T, InputError>
-where
-    T: Send + 'static,
-    E: Send + 'static,
-    InputError: From<E>,
-{
-    match blocking::run_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(Stopped) => Err(InputError::Stopped),
-    }
-}
-
-/// Reports progress often enough for the eye and not more often.
+/// Reports progress, at most every 50 milliseconds.
 pub(super) struct Progress {
     step: RunningStep,
     reported: Instant,
@@ -44,7 +26,7 @@ impl Progress {
         Self { step, reported: Instant::now() }
     }
 
-    /// Reports that `bytes` of `total` have arrived, if the last report is old enough.
+    /// Reports that `bytes` of `total` have arrived, unless the last report is too recent.
     pub(super) fn report(&mut self, bytes: u64, total: Option<u64>) {
         if self.reported.elapsed() >= Self::INTERVAL {
             self.step.progress(bytes, total);
@@ -54,26 +36,26 @@ impl Progress {
 }
 
 /// A complete copy of a stream.
-pub(super) struct Spooled {
+pub(super) struct SpoolFile {
     pub(super) file: tempfile::NamedTempFile,
     pub(super) digest: Digest,
     pub(super) size: u64,
 }
 
-/// Why a stream was not copied.
 pub(super) enum SpoolError {
     Read(io::Error),
     Write(FileError),
     TooLarge,
 }
 
-/// Copies `stream` into a temporary file in `directory`, at most `limit` bytes.
+/// Copies at most `limit` bytes of `stream` into a temporary file in `directory`. `passed` gets the number of bytes so
+/// far and may stop the copy.
 pub(super) fn spool(
     stream: &mut dyn Read,
     directory: &Path,
     limit: u64,
     mut passed: impl FnMut(u64) -> io::Result<()>,
-) -> Result<Spooled, SpoolError> {
+) -> Result<SpoolFile, SpoolError> {
     let mut file = tempfile::NamedTempFile::new_in(directory)
         .map_err(|error| SpoolError::Write(FileError::new("create a file in", directory, error)))?;
     let mut digest = DigestBuilder::new();
@@ -95,7 +77,7 @@ pub(super) fn spool(
         passed(digest.length()).map_err(SpoolError::Read)?;
     }
     let size = digest.length();
-    Ok(Spooled { file, digest: digest.finish(), size })
+    Ok(SpoolFile { file, digest: digest.finish(), size })
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! Owns what a JAR's `Class-Path` means for the files that come along with it: which are missing, and whether a class
-//! is among them.
+//! Owns a JAR's `Class-Path` and the files added to it: which entries are missing, and where a class is.
+//!
+//! Must not decide what follows from that.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
 use crate::detect::class_path_jar;
-use crate::fs::lexical_path::normal;
+use crate::fs::path::lexical_path;
 
-/// Returns the entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
+/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
 ///
-/// Entries with a scheme or an absolute path are not ours to bring. One that leads above the JAR's directory cannot
-/// be matched by anything beside it, and is missing. An entry that ends with `/` is a directory (JAR File
-/// Specification, "Class-Path attribute").
+/// Entries with a scheme or an absolute path are ignored. An entry above the JAR's directory is missing, since no added
+/// file can be there. An entry that ends with `/` is a directory (JAR File Specification, "Class-Path attribute").
 pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<String> {
     let mut files = BTreeSet::new();
     let mut directories = BTreeSet::from([String::new()]);
@@ -20,7 +20,7 @@ pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<Str
         let AddedDestination::Beside(path) = &file.destination else { continue };
         match file.content {
             AddedContent::Directory => drop(directories.insert(path.clone())),
-            // What a link points to is in the tree; either kind may be meant.
+            // The target is in the tree, and may be a file or a directory.
             AddedContent::Symlink { .. } => {
                 files.insert(path.clone());
                 directories.insert(path.clone());
@@ -30,32 +30,27 @@ pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<Str
         directories.extend(path.match_indices('/').map(|(end, _)| path[..end].to_owned()));
     }
     let is_missing = |entry: &&String| {
-        let Some(path) = normal(entry) else { return true };
-        let known = if entry.ends_with('/') { &directories } else { &files };
-        !known.contains(&path)
+        let Some(path) = lexical_path(entry) else { return true };
+        let paths = if entry.ends_with('/') { &directories } else { &files };
+        !paths.contains(&path)
     };
     class_path.iter().filter(|entry| is_ours(entry)).filter(is_missing).cloned().collect()
 }
 
-/// Most JARs that are looked into for one class.
+/// The limit of JARs that are searched for one class.
 const MOST_JARS: usize = 4096;
 
-/// What a search along a class path found.
+/// The result of a search along a class path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClassSearch {
-    /// The class is there.
     Found,
-    /// It is nowhere, and everything was looked at.
     Absent,
-    /// It may be in what cannot be looked at: the base image, what a link leads to, a JAR that is not readable.
+    /// It may be at a place that cannot be searched: the base image, the target of a link, a JAR that is not readable.
     Unknown,
 }
 
-/// Looks for `class` along `class_path` of a JAR, in the files that stand beside it, as Java does: the JARs, their own
-/// class paths, and directories.
-///
-/// # Errors
-/// An error of reading one of the files.
+/// Searches the added files for `class` along a JAR's `class_path`, as Java does: in JARs, along their own class paths,
+/// and in directories.
 pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io::Result<ClassSearch> {
     let mut queue: VecDeque<(String, String)> =
         class_path.iter().map(|entry| (String::new(), entry.clone())).collect();
@@ -67,7 +62,7 @@ pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io
             unknown = true;
             continue;
         }
-        let Some(path) = normal(&format!("{below}/{entry}")) else { continue };
+        let Some(path) = lexical_path(&format!("{below}/{entry}")) else { continue };
         if entry.ends_with('/') {
             let class = if path.is_empty() { file.clone() } else { format!("{path}/{file}") };
             match beside(added, &class) {
@@ -84,7 +79,7 @@ pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io
                 class_path_jar(*size, content.reader(), class)?
             }
             Some(_) => None,
-            // What a JAR names and nobody brings is not looked for by Java either, unless a link leads to it.
+            // Java ignores an entry that does not exist. With links among the files it may exist.
             None if has_link(added) => None,
             None => continue,
         };
@@ -100,10 +95,9 @@ pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io
     Ok(if unknown { ClassSearch::Unknown } else { ClassSearch::Absent })
 }
 
-/// What stands at a path beside the artifact.
-fn beside<'a>(added: &'a [AddedFile], wanted: &str) -> Option<&'a AddedContent> {
-    let is_it =
-        |file: &&AddedFile| matches!(&file.destination, AddedDestination::Beside(path) if path == wanted);
+/// The added file at a path relative to the artifact's directory.
+fn beside<'a>(added: &'a [AddedFile], path: &str) -> Option<&'a AddedContent> {
+    let is_it = |file: &&AddedFile| matches!(&file.destination, AddedDestination::Beside(at) if at == path);
     added.iter().find(is_it).map(|file| &file.content)
 }
 

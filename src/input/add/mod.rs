@@ -1,8 +1,10 @@
-//! Files that the user adds to the artifact (`--add SRC[:DEST]`): where each goes, and that no two go to one place.
+//! Owns the files that the user adds to the artifact (`--add SRC[:DEST]`), and their destinations.
+//!
+//! Must not allow two files at one destination.
 
 mod class_path;
 mod error;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 pub(super) mod walk;
 
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::ARTIFACT_NAME;
 use super::artifact::{AddedContent, AddedDestination, AddedFile};
-use super::spool::Stop;
+use crate::blocking::Stop;
 use crate::fs::unpack::member_path;
 use crate::image::ImagePath;
 pub use class_path::{ClassSearch, find_class, missing_class_path};
@@ -20,35 +22,32 @@ pub use error::AddError;
 /// A file or directory to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddRequest {
-    /// What to add.
     pub source: PathBuf,
-    /// Where to: absolute, or relative to the directory of the artifact; with a trailing `/`, into that directory.
-    /// Without it, beside the artifact under its own name.
+    /// Absolute, or relative to the artifact's directory. With a trailing `/`, the source keeps its name in it. Without
+    /// a destination, the source is placed next to the artifact.
     pub destination: Option<String>,
 }
 
 impl AddRequest {
-    /// Parses `SRC` or `SRC:DEST`. The last colon separates; a SRC with a colon in its name needs one at its end.
+    /// Parses `SRC` or `SRC:DEST`, separated by the last colon. A SRC with a colon in its name needs another at its end.
     ///
     /// # Errors
     /// [`AddError::Usage`] if SRC is empty.
     pub fn parse(text: &str) -> Result<Self, AddError> {
         let usage = |reason| AddError::Usage { text: text.to_owned(), reason };
         let (source, destination) = match text.rsplit_once(':') {
-            // `C:\lib`.
-            Some((drive, _)) if cfg!(windows) && drive.len() == 1 => (text, None),
             Some((source, "")) => (source, None),
             Some((source, destination)) => (source, Some(destination.to_owned())),
             None => (text, None),
         };
         if source.is_empty() {
-            return Err(usage("it names no file"));
+            return Err(usage("SRC is empty"));
         }
         Ok(Self { source: PathBuf::from(source), destination })
     }
 }
 
-/// Finds what `requests` name, and says where each file goes.
+/// Finds the files of `requests`, each with its destination.
 pub(super) fn resolve(requests: &[AddRequest], stop: &Stop) -> Result<Vec<AddedFile>, AddError> {
     let mut added = Vec::new();
     for request in requests {
@@ -59,7 +58,7 @@ pub(super) fn resolve(requests: &[AddRequest], stop: &Stop) -> Result<Vec<AddedF
 
 fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) -> Result<(), AddError> {
     let source = &request.source;
-    // What the user names may be a link; links below it stay links.
+    // A link that the user passes is followed. Links below it stay links.
     let metadata =
         std::fs::metadata(source).map_err(|error| AddError::Read { path: source.clone(), source: error })?;
     let content = walk::content(source, &metadata)?;
@@ -69,7 +68,7 @@ fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) ->
             let text = request.destination.clone().unwrap_or_default();
             return Err(AddError::Usage {
                 text,
-                reason: "a file needs a name there; end it with `/` to keep its own",
+                reason: "a file needs a name; append `/` to keep its own name",
             });
         }
         added.push(AddedFile { destination: target, content });
@@ -85,7 +84,7 @@ fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) ->
     Ok(())
 }
 
-/// Where the file or directory itself goes.
+/// The destination of the file or directory itself.
 fn destination(request: &AddRequest) -> Result<AddedDestination, AddError> {
     let own_name = || own_name(&request.source);
     let Some(text) = &request.destination else { return Ok(AddedDestination::Beside(own_name()?)) };
@@ -110,7 +109,7 @@ fn destination(request: &AddRequest) -> Result<AddedDestination, AddError> {
 fn own_name(source: &Path) -> Result<String, AddError> {
     let name = source.file_name().ok_or_else(|| AddError::Usage {
         text: source.display().to_string(),
-        reason: "it has no name of its own; say where it goes: `SRC:DEST`",
+        reason: "it has no file name; pass a destination: `SRC:DEST`",
     })?;
     name.to_str().map(str::to_owned).ok_or_else(|| AddError::NotUtf8 { path: source.to_owned() })
 }
@@ -130,8 +129,8 @@ fn below(target: &AddedDestination, path: &str) -> Result<AddedDestination, AddE
     })
 }
 
-/// Sorts `files` by destination and refuses two for one place. A directory may be named more than once. Those beside the
-/// artifact come with their files: who makes them by chance would make them root's.
+/// Sorts `files` by destination and refuses two at one destination. A directory may occur more than once. Directories
+/// next to the artifact are listed with their files, because a missing one would be created with root as its owner.
 pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
     let mut merged: BTreeMap<AddedDestination, AddedContent> = BTreeMap::new();
     for AddedFile { destination, content } in files {
@@ -146,7 +145,7 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
             Some(_) => return Err(AddError::Twice { destination: shown(&destination) }),
         }
     }
-    let mut above = BTreeSet::new();
+    let mut parents = BTreeSet::new();
     for destination in merged.keys() {
         let mut parent = parent(destination);
         while let Some(directory) = parent {
@@ -155,11 +154,11 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
             }
             parent = self::parent(&directory);
             if matches!(directory, AddedDestination::Beside(_)) {
-                above.insert(directory);
+                parents.insert(directory);
             }
         }
     }
-    for directory in above {
+    for directory in parents {
         merged.entry(directory).or_insert(AddedContent::Directory);
     }
     Ok(merged.into_iter().map(|(destination, content)| AddedFile { destination, content }).collect())

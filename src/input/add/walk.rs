@@ -1,6 +1,6 @@
-//! Owns walking a directory whose files come along with the artifact.
+//! Owns listing a directory whose files are added to the artifact: sorted, without following links.
 //!
-//! Sorted, without following links, the same on every machine: what a file's mode is on this disk does not matter.
+//! Must not depend on modes, which differ from disk to disk.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,27 +8,26 @@ use std::io::Read;
 use std::path::Path;
 
 use super::super::artifact::{AddedContent, FileContent};
-use super::super::spool::Stop;
 use super::AddError;
+use crate::blocking::Stop;
 use crate::fs::FileStamp;
 use crate::fs::unpack::link_stays_inside;
 
-/// More files than an artifact brings along.
+/// More files than any artifact needs.
 const MAX_FILES: usize = 200_000;
 const MAX_DEPTH: usize = 128;
 
-/// Something found below a directory.
-pub(in crate::input) struct Walked {
-    /// Its path from the directory, `/` between the parts.
+pub(in crate::input) struct DirectoryEntry {
+    /// Relative to the listed directory, `/` between the parts.
     pub(in crate::input) path: String,
     pub(in crate::input) content: AddedContent,
 }
 
-/// Lists what is below `root`, a directory before what is in it, names in byte order.
-pub(in crate::input) fn walk(root: &Path, stop: &Stop) -> Result<Vec<Walked>, AddError> {
-    let mut found = Vec::new();
-    walk_directory(root, root, "", stop, &mut found)?;
-    Ok(found)
+/// Lists everything below `root`: a directory before its entries, names in byte order.
+pub(in crate::input) fn walk(root: &Path, stop: &Stop) -> Result<Vec<DirectoryEntry>, AddError> {
+    let mut list = Vec::new();
+    walk_directory(root, root, "", stop, &mut list)?;
+    Ok(list)
 }
 
 fn walk_directory(
@@ -36,7 +35,7 @@ fn walk_directory(
     directory: &Path,
     prefix: &str,
     stop: &Stop,
-    found: &mut Vec<Walked>,
+    list: &mut Vec<DirectoryEntry>,
 ) -> Result<(), AddError> {
     let failed = |source| AddError::Read { path: directory.to_owned(), source };
     let entries = fs::read_dir(directory).map_err(failed)?;
@@ -48,7 +47,7 @@ fn walk_directory(
         let path = directory.join(&name);
         let Some(name) = name.to_str() else { return Err(AddError::NotUtf8 { path }) };
         let relative = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-        if found.len() >= MAX_FILES || relative.matches('/').count() >= MAX_DEPTH {
+        if list.len() >= MAX_FILES || relative.matches('/').count() >= MAX_DEPTH {
             return Err(AddError::TooMany { path: root.to_owned(), files: MAX_FILES, depth: MAX_DEPTH });
         }
         let metadata = fs::symlink_metadata(&path);
@@ -56,9 +55,9 @@ fn walk_directory(
         let content =
             if metadata.is_symlink() { link(&path, &relative)? } else { content(&path, &metadata)? };
         let is_directory = matches!(content, AddedContent::Directory);
-        found.push(Walked { path: relative.clone(), content });
+        list.push(DirectoryEntry { path: relative.clone(), content });
         if is_directory {
-            walk_directory(root, &path, &relative, stop, found)?;
+            walk_directory(root, &path, &relative, stop, list)?;
         }
     }
     Ok(())
@@ -73,7 +72,7 @@ fn link(path: &Path, relative: &str) -> Result<AddedContent, AddError> {
     Ok(AddedContent::Symlink { target: target.to_owned() })
 }
 
-/// Looks at a file or directory: whether it is a program tells its first bytes, not its mode.
+/// Reads the type of a file. The first bytes decide whether it is executable, not the mode.
 pub(super) fn content(path: &Path, metadata: &fs::Metadata) -> Result<AddedContent, AddError> {
     if metadata.is_dir() {
         return Ok(AddedContent::Directory);

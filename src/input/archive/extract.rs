@@ -1,77 +1,75 @@
-//! Owns the second pass over an archive: taking one member out of it into a temporary file.
+//! Owns the second pass over an archive: copying one member into a temporary file.
+//!
+//! Must not choose the member.
 
 use std::path::Path;
 
-use super::super::spool::{SpoolError, Spooled, spool};
+use super::super::spool::{SpoolError, SpoolFile, spool};
 use super::error::ArchiveError;
 use super::members::{Archive, Flow, MemberKind};
-use crate::fs::lexical_path::link_target;
+use crate::fs::path::link_target;
 use crate::fs::unpack::{UnpackError, member_path};
 
-/// Links from one member to the next that are followed.
+/// The longest chain of links from one member to another.
 const MAX_LINKS: usize = 8;
 
-/// What stands at a path.
-enum Found {
-    File(Spooled),
+/// The entry at a path.
+enum Entry {
+    File(SpoolFile),
     Link(String),
     Other(&'static str),
-    Nothing,
+    Missing,
 }
 
-/// Takes the member `path` out; links inside the archive are followed. Nothing if there is no such file, with the
-/// reason.
+/// Copies the member `path`. Links inside the archive are followed. The inner error says why there is no such file.
 pub(super) fn extract(
     archive: &Archive,
     path: &str,
     directory: &Path,
-) -> Result<Result<Spooled, String>, ArchiveError> {
-    let mut wanted = path.to_owned();
+) -> Result<Result<SpoolFile, String>, ArchiveError> {
+    let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
-        match find(archive, &wanted, directory)? {
-            Found::File(spooled) => return Ok(Ok(spooled)),
-            Found::Link(target) => wanted = target,
-            Found::Other(what) => return Ok(Err(format!("`{}` is {what}", wanted.escape_debug()))),
-            Found::Nothing => return Ok(Err(format!("there is no `{}`", wanted.escape_debug()))),
+        match find(archive, &path, directory)? {
+            Entry::File(file) => return Ok(Ok(file)),
+            Entry::Link(target) => path = target,
+            Entry::Other(what) => return Ok(Err(format!("`{}` is {what}", path.escape_debug()))),
+            Entry::Missing => return Ok(Err(format!("there is no `{}`", path.escape_debug()))),
         }
     }
-    Ok(Err("it is a link that leads to more links than are followed".to_owned()))
+    Ok(Err(format!("it is a link to a chain of more than {MAX_LINKS} links")))
 }
 
-fn find(archive: &Archive, wanted: &str, directory: &Path) -> Result<Found, ArchiveError> {
-    let mut found = Found::Nothing;
+fn find(archive: &Archive, path: &str, directory: &Path) -> Result<Entry, ArchiveError> {
+    const LINK_OUTSIDE: Entry = Entry::Other("a link that points outside");
+    let mut entry = Entry::Missing;
     archive.visit(&mut |member, reader| {
-        if member.path != wanted {
-            let is_parent = wanted.is_empty()
-                || member.path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'));
-            if is_parent && matches!(found, Found::Nothing) {
-                found = Found::Other("a directory");
+        if member.path != path {
+            let is_parent =
+                path.is_empty() || member.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+            if is_parent && matches!(entry, Entry::Missing) {
+                entry = Entry::Other("a directory");
             }
             return Ok(Flow::Continue);
         }
-        found = match &member.kind {
+        entry = match &member.kind {
             MemberKind::File => {
-                let spooled = spool(reader, directory, archive.max_bytes, |_| archive.stop.check());
-                Found::File(spooled.map_err(|error| spool_error(archive, wanted, error))?)
+                let file = spool(reader, directory, archive.max_bytes, |_| archive.stop.check());
+                Entry::File(file.map_err(|error| spool_error(archive, path, error))?)
             }
-            MemberKind::Directory => Found::Other("a directory"),
-            MemberKind::Special(what) => Found::Other(what),
-            MemberKind::HardLink(target) => {
-                member_path(target).map_or(Found::Other("a link that points outside"), Found::Link)
-            }
-            MemberKind::Symlink(target) => {
-                link_target(wanted, target).map_or(Found::Other("a link that points outside"), Found::Link)
-            }
+            MemberKind::Directory => Entry::Other("a directory"),
+            MemberKind::Special(what) => Entry::Other(what),
+            MemberKind::HardLink(target) => member_path(target).map_or(LINK_OUTSIDE, Entry::Link),
+            MemberKind::Symlink(target) => link_target(path, target).map_or(LINK_OUTSIDE, Entry::Link),
         };
-        if let Found::File(spooled) = &found {
-            check_size(archive, wanted, member.size, spooled.size)?;
+        if let Entry::File(file) = &entry {
+            check_size(archive, path, member.size, file.size)?;
         }
         Ok(Flow::Stop)
     })?;
-    Ok(found)
+    Ok(entry)
 }
 
-/// A reader that ends early gives no error by itself.
+/// Compares the size of a member with the stated one: a reader that ends early gives no error by itself.
 pub(super) fn check_size(
     archive: &Archive,
     path: &str,

@@ -1,6 +1,6 @@
-//! Owns recognising archive formats by content and opening their decompressors.
+//! Owns recognising archive formats by their content, and opening decompressors.
 //!
-//! Names decide only where the content does not: a tar without the magic that old programs did not write.
+//! Must not decide by a name, unless the content is ambiguous: an empty tar is only zeros.
 
 use std::io::{self, BufReader, Read};
 
@@ -10,36 +10,31 @@ use super::error::ArchiveError;
 use super::zip;
 
 const BLOCK: usize = 512;
-/// An .xz may ask for a dictionary of 4 GiB; the highest preset of `xz` takes 65 MiB.
+/// An .xz file may demand a dictionary of 4 GiB. The highest preset of `xz` takes 65 MiB.
 const XZ_MEMORY: u64 = 256 * 1024 * 1024;
 
-/// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::input) enum Compression {
-    /// Not at all.
     None,
     /// RFC 1952.
     Gzip,
-    /// The .xz file format.
     Xz,
     /// RFC 8878.
     Zstd,
-    /// bzip2.
     Bzip2,
 }
 
-/// What an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::input) enum Format {
-    /// A zip that is no Java archive.
+    /// A zip that is not a Java archive.
     Zip,
-    /// A tar, perhaps compressed.
+    /// A tar, compressed or not.
     Tar(Compression),
     /// One compressed file.
     Single(Compression),
 }
 
-/// Recognises an archive; nothing if the file is to be taken as it is.
+/// Recognises an archive; `None` if the file itself is the artifact.
 pub(in crate::input) fn recognise(
     content: &FileContent,
     name: &str,
@@ -56,7 +51,7 @@ pub(in crate::input) fn recognise(
             lower.ends_with(".tar") && head.len() == BLOCK && head.iter().all(|byte| *byte == 0);
         return Ok((is_tar(&head) || is_empty_tar).then_some(Format::Tar(Compression::None)));
     };
-    // A cut or damaged stream is reported when it is unpacked, by whoever unpacks it.
+    // A truncated or damaged stream is reported when it is unpacked.
     let inner = decompress(content, compression).and_then(read_head).unwrap_or_default();
     let named_tar = tar_stem(name).is_some();
     Ok(Some(if is_tar(&inner) || (named_tar && inner.iter().all(|byte| *byte == 0)) {
@@ -66,7 +61,7 @@ pub(in crate::input) fn recognise(
     }))
 }
 
-/// Says whether a member that begins with `head` is itself an archive.
+/// Whether a member that begins with `head` is itself an archive.
 pub(in crate::input) fn is_archive_head(path: &str, head: &[u8]) -> bool {
     let is_zip = head.starts_with(b"PK\x03\x04") && !is_java_archive_name(path);
     is_zip || is_tar(head) || compression(head).is_some()
@@ -96,7 +91,7 @@ pub(super) fn single_name(name: &str) -> String {
     if stem.is_empty() { name.to_owned() } else { stem.to_owned() }
 }
 
-/// The name of an archive without what says how it is packed.
+/// The name of an archive without `.tar.gz` or another extension of archives.
 pub(super) fn stem(name: &str) -> &str {
     let without = |suffix: &str| {
         let start = name.len().checked_sub(suffix.len())?;
@@ -133,8 +128,7 @@ fn compression(head: &[u8]) -> Option<Compression> {
     }
 }
 
-/// Says whether `head` is the header of a tar member: its checksum is right. (The magic alone would not do: old
-/// programs wrote none.)
+/// Whether `head` is the header of a tar member, by its checksum. Old programs wrote no magic number.
 fn is_tar(head: &[u8]) -> bool {
     let Some(header) = head.get(..BLOCK) else { return false };
     let field = &header[148..156];

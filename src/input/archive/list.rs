@@ -1,6 +1,6 @@
-//! Owns the first pass over an archive: which members could be the artifact, and what else there is.
+//! Owns the first pass over an archive: the members that could be the artifact, and a summary of the others.
 //!
-//! Keeps only what it needs to decide and to explain; its memory does not grow with the archive.
+//! Must not use memory in proportion to the archive.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -15,7 +15,6 @@ use crate::fs::unpack::UnpackError;
 const MAX_NAMES: usize = 10_000;
 const MAX_SHOWN: usize = 10;
 
-/// What an archive holds.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     artifacts: Candidates,
@@ -23,6 +22,7 @@ pub(super) struct Listing {
     scripts: Candidates,
     first_files: Vec<String>,
     files: u64,
+    /// A program of another system, and the system.
     foreign: Option<(String, &'static str)>,
     nested: Option<String>,
     root: Root,
@@ -60,7 +60,7 @@ impl Root {
             self.names.insert(first.to_owned());
         }
         if rest.is_empty() && !is_directory {
-            // A file in the root: there is no directory around everything.
+            // With a file in the root, no directory contains everything.
             self.names.insert(String::new());
         }
         let below = rest.split('/').next().unwrap_or_default();
@@ -69,14 +69,14 @@ impl Root {
         }
     }
 
-    /// The one directory around everything.
+    /// The one directory that contains everything.
     fn common(&self) -> Option<&str> {
         if self.names.len() == 1 { self.names.first().map(String::as_str) } else { None }
     }
 }
 
 impl Listing {
-    /// Goes through `archive` once.
+    /// Reads `archive` once.
     pub(super) fn of(archive: &Archive) -> Result<Self, ArchiveError> {
         let mut listing = Self::default();
         archive.visit(&mut |member, reader| {
@@ -118,7 +118,7 @@ impl Listing {
                 return Ok(());
             }
         };
-        if candidates.first.iter().any(|(known, _)| known == path) {
+        if candidates.first.iter().any(|(earlier, _)| earlier == path) {
             let reason = "an earlier member has the same name";
             let refused = UnpackError::Refused { member: path.to_owned(), reason };
             return Err(ArchiveError::member(&archive.shown, refused));
@@ -127,12 +127,12 @@ impl Listing {
         Ok(())
     }
 
-    /// The one directory that holds everything, if the archive is packed that way.
+    /// The one directory that contains everything, if there is one.
     pub(super) fn common_root(&self) -> Option<&str> {
         self.root.common()
     }
 
-    /// The names that stand where a source tree has its build file.
+    /// The names in the directory where a source tree has its build file.
     pub(super) fn top_level_names(&self) -> impl Iterator<Item = &str> {
         let names = if self.root.common().is_some() { &self.root.names_below } else { &self.root.names };
         names.iter().map(String::as_str)
@@ -142,7 +142,7 @@ impl Listing {
     pub(super) fn choose(&self, shown: &str) -> Result<&str, ArchiveError> {
         let strongest_first = [&self.artifacts, &self.companions, &self.scripts];
         let present = strongest_first.into_iter().find(|candidates| candidates.total > 0);
-        let Some(candidates) = present else { return Err(self.nothing(shown)) };
+        let Some(candidates) = present else { return Err(self.no_artifact(shown)) };
         match candidates.first.as_slice() {
             [(path, _)] => Ok(path),
             several => Err(ArchiveError::Several {
@@ -153,34 +153,34 @@ impl Listing {
         }
     }
 
-    /// Says what the archive holds, for an error.
+    /// The content of the archive, for an error.
     pub(super) fn inside(&self) -> String {
         let shown: Vec<String> =
             self.first_files.iter().map(|path| format!("`{}`", path.escape_debug())).collect();
         let more = self.files.saturating_sub(shown.len() as u64);
         match (shown.is_empty(), more) {
-            (true, _) => "it holds no files".to_owned(),
-            (false, 0) => format!("it holds {}", shown.join(", ")),
-            (false, more) => format!("it holds {} and {more} more", shown.join(", ")),
+            (true, _) => "it contains no files".to_owned(),
+            (false, 0) => format!("it contains {}", shown.join(", ")),
+            (false, more) => format!("it contains {} and {more} more", shown.join(", ")),
         }
     }
 
-    fn nothing(&self, shown: &str) -> ArchiveError {
+    fn no_artifact(&self, shown: &str) -> ArchiveError {
         let (reason, hint) = if let Some((path, system)) = &self.foreign {
             let reason = format!("`{}` is a {system} program", path.escape_debug());
-            (reason, Some("use the archive that is published for Linux".to_owned()))
+            (reason, Some("use the archive for Linux".to_owned()))
         } else if let Some(path) = &self.nested {
             let reason =
-                format!("it holds another archive, `{}`; b2i looks into one only", path.escape_debug());
-            (reason, Some("unpack the outer one and give b2i the inner one".to_owned()))
+                format!("it contains another archive, `{}`, which is not unpacked", path.escape_debug());
+            (reason, Some("unpack the outer archive and pass the inner one".to_owned()))
         } else {
-            (self.inside(), Some("choose a file with `--path` if one of them is the artifact".to_owned()))
+            (self.inside(), Some("if one of the files is the artifact, pass it with `--path`".to_owned()))
         };
         ArchiveError::Nothing { shown: shown.to_owned(), reason, hint }
     }
 }
 
-/// The system that a program of another system is for.
+/// The system of a program that is not for Linux.
 fn system(head: &[u8]) -> &'static str {
     if head.starts_with(b"MZ") { "Windows" } else { "macOS" }
 }

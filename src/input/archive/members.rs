@@ -1,27 +1,28 @@
-//! Owns going through the members of an archive, the same way whatever its format: one after the other, within
-//! limits, their names checked and in normal form.
+//! Owns visiting the members of an archive of any format: in order, within limits, with checked names in normal form.
+//!
+//! Must not know what a member is for.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::artifact::FileContent;
-use super::super::spool::Stop;
+use super::super::{InputFile, InputOptions};
 use super::error::ArchiveError;
 use super::format::{Format, decompress};
 use super::{tar, zip};
+use crate::blocking::Stop;
 
 /// More members than any real archive has.
 const MAX_MEMBERS: u64 = 1_000_000;
 
-/// An archive that was recognised.
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
     pub(super) content: FileContent,
     pub(super) format: Format,
-    /// How it is named in messages.
+    /// Its name in messages.
     pub(super) shown: String,
-    /// How many bytes it may unpack to.
+    /// The limit of unpacked bytes.
     pub(super) max_bytes: u64,
     pub(super) stop: Stop,
 }
@@ -32,13 +33,12 @@ pub(super) struct Member {
     /// Its name in normal form; empty for the root itself.
     pub(super) path: String,
     pub(super) kind: MemberKind,
-    /// Its size in bytes as the archive states it.
+    /// In bytes, as the archive states it.
     pub(super) size: u64,
-    /// Whether its owner may execute it; nothing if the archive has no modes.
+    /// Whether its owner may execute it; `None` if the archive has no modes.
     pub(super) executable: Option<bool>,
 }
 
-/// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MemberKind {
     File,
@@ -50,18 +50,28 @@ pub(super) enum MemberKind {
     Special(&'static str),
 }
 
-/// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Continue,
     Stop,
 }
 
-/// What is called for each member, with a reader of its bytes.
+/// A function that gets each member and a reader of its bytes.
 pub(super) type Visitor<'a> = &'a mut dyn FnMut(&Member, &mut dyn Read) -> Result<Flow, ArchiveError>;
 
 impl Archive {
-    /// Goes through the members.
+    pub(super) fn new(
+        file: &InputFile,
+        format: Format,
+        shown: &str,
+        options: &InputOptions,
+        stop: &Stop,
+    ) -> Self {
+        let (content, shown) = (file.content.clone(), shown.to_owned());
+        Self { content, format, shown, max_bytes: options.max_size, stop: stop.clone() }
+    }
+
+    /// Visits the members in order.
     pub(super) fn visit(&self, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
         let budget = Budget::new(self.max_bytes);
         let mut members = 0;
@@ -77,14 +87,14 @@ impl Archive {
             Format::Zip => zip::visit(self, &budget, &mut count),
             Format::Single(_) => Ok(()),
         };
-        // The limit is met deep inside a decoder, which reports it in its own words.
+        // The limit is reached deep inside a decoder, which reports it in its own words.
         if budget.exhausted() { Err(self.too_large()) } else { result }
     }
 
     /// Opens the bytes of a single-file archive.
     pub(super) fn open(&self) -> Result<Box<dyn Read>, ArchiveError> {
         let Format::Single(compression) = self.format else {
-            return Err(ArchiveError::unreadable(&self.shown, "it is no single file"));
+            return Err(ArchiveError::unreadable(&self.shown, "it is not a single file"));
         };
         decompress(&self.content, compression).map_err(|error| self.read_error(&error))
     }
@@ -98,7 +108,7 @@ impl Archive {
     }
 }
 
-/// How many decompressed bytes may still be read, over all members.
+/// The number of decompressed bytes that may still be read, for all members together.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: Arc<AtomicU64>,
@@ -114,13 +124,13 @@ impl Budget {
         self.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Reads `inner` at the cost of this budget.
+    /// Wraps `inner` so that its bytes count.
     pub(super) fn reader<R: Read>(&self, inner: R, stop: &Stop) -> BudgetReader<R> {
         BudgetReader { inner, budget: self.clone(), stop: stop.clone() }
     }
 }
 
-/// Fails when its budget is used up, or when nobody waits any more.
+/// Fails when the budget is used up, or when the work should stop.
 pub(super) struct BudgetReader<R> {
     inner: R,
     budget: Budget,

@@ -1,13 +1,12 @@
-//! Archives: recognised by content, listed once, and the one artifact taken out.
+//! Owns finding the artifact in an archive: recognise the archive by its content, list it, extract one member.
 //!
-//! Nothing is unpacked to disk but what was chosen; with `--keep-tree` that is everything.
+//! Must not unpack anything else to the disk, except with `--keep-tree`.
 
 mod error;
 mod extract;
 mod format;
 mod list;
 mod members;
-mod sources;
 mod tar;
 mod tree;
 mod zip;
@@ -19,55 +18,48 @@ use std::path::Path;
 
 use super::artifact::{AddedFile, FileContent};
 use super::name::{FALLBACK, safe_name};
-use super::spool::{Spooled, Stop, spool};
-use super::{Fetched, InputError, InputOptions};
+use super::spool::{SpoolFile, spool};
+use super::{InputError, InputFile, InputOptions};
+use crate::blocking::Stop;
 use crate::detect::source_tree;
 use crate::fs::unpack::member_path;
 pub use error::ArchiveError;
 use format::Format;
 use list::Listing;
 use members::Archive;
-pub(crate) use sources::UnpackedTree;
-pub(super) use sources::unpack_sources;
+pub(crate) use tree::UnpackedTree;
+pub(super) use tree::unpack_sources;
 
-/// The artifact, and what came along with it.
-pub(super) struct Found {
-    pub(super) artifact: Fetched,
+/// The artifact, and the other files of its archive with `--keep-tree`.
+pub(super) struct Contents {
+    pub(super) artifact: InputFile,
     pub(super) tree: Vec<AddedFile>,
 }
 
-/// Looks for the artifact in what was fetched. What is no archive is the artifact itself.
+/// Finds the artifact in `file`. A file that is not an archive is the artifact itself.
 ///
-/// `shown` names the input in messages; `directory` is where temporary files go.
+/// `shown` is the name of the input in messages. Temporary files go to `directory`.
 pub(super) fn find_artifact(
-    fetched: Fetched,
+    file: InputFile,
     shown: &str,
     options: &InputOptions,
     directory: &Path,
     stop: &Stop,
-) -> Result<Found, InputError> {
-    let Some(format) = format::recognise(&fetched.content, &fetched.name, shown)? else {
-        for (given, option) in [(options.member_path.is_some(), "--path"), (options.keep_tree, "--keep-tree")]
-        {
-            if given {
-                return Err(ArchiveError::NotAnArchive { shown: shown.to_owned(), option }.into());
-            }
-        }
-        return Ok(Found { artifact: fetched, tree: Vec::new() });
+) -> Result<Contents, InputError> {
+    let Some(format) = format::recognise(&file.content, &file.name, shown)? else {
+        let archive_options = [("--path", options.member_path.is_some()), ("--keep-tree", options.keep_tree)];
+        return match archive_options.into_iter().find(|(_, is_set)| *is_set) {
+            Some((option, _)) => Err(ArchiveError::NotAnArchive { shown: shown.to_owned(), option }.into()),
+            None => Ok(Contents { artifact: file, tree: Vec::new() }),
+        };
     };
-    let archive = Archive {
-        content: fetched.content.clone(),
-        format,
-        shown: shown.to_owned(),
-        max_bytes: options.max_size,
-        stop: stop.clone(),
-    };
-    let found = match format {
-        Format::Single(_) => single_file(&archive, &fetched.name, directory)?,
+    let archive = Archive::new(&file, format, shown, options, stop);
+    let contents = match format {
+        Format::Single(_) => single_file(&archive, &file.name, directory)?,
         Format::Tar(_) | Format::Zip => in_archive(&archive, options, directory)?,
     };
-    check_unchanged(&fetched.content)?;
-    Ok(found)
+    check_unchanged(&file.content)?;
+    Ok(contents)
 }
 
 /// Refuses an archive that was written to while it was read.
@@ -79,18 +71,18 @@ fn check_unchanged(content: &FileContent) -> Result<(), InputError> {
     Ok(())
 }
 
-fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Found, ArchiveError> {
-    let spooled = spool(&mut archive.open()?, directory, archive.max_bytes, |_| archive.stop.check());
-    let spooled = spooled.map_err(|error| extract::spool_error(archive, "", error))?;
-    Ok(Found { artifact: fetched(&format::single_name(name), spooled), tree: Vec::new() })
+fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Contents, ArchiveError> {
+    let file = spool(&mut archive.open()?, directory, archive.max_bytes, |_| archive.stop.check());
+    let file = file.map_err(|error| extract::spool_error(archive, "", error))?;
+    Ok(Contents { artifact: input_file(&format::single_name(name), file), tree: Vec::new() })
 }
 
-fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Result<Found, InputError> {
+fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Result<Contents, InputError> {
     let listing = Listing::of(archive)?;
     if options.treat_as.is_none() && options.member_path.is_none() {
         refuse_source_tree(archive, &listing)?;
     }
-    let chosen = match &options.member_path {
+    let choice = match &options.member_path {
         Some(path) => member_path(path).map_err(|error| ArchiveError::NoSuchMember {
             shown: archive.shown.clone(),
             path: path.clone(),
@@ -100,14 +92,14 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
     };
     let missing = |reason| ArchiveError::NoSuchMember {
         shown: archive.shown.clone(),
-        path: chosen.clone(),
+        path: choice.clone(),
         reason: format!("{reason}; {}", listing.inside()),
     };
     if options.keep_tree {
-        return Ok(tree::unpack(archive, &listing, &chosen, directory)?.map_err(missing)?);
+        return Ok(tree::unpack(archive, &listing, &choice, directory)?.map_err(missing)?);
     }
-    let spooled = extract::extract(archive, &chosen, directory)?.map_err(missing)?;
-    Ok(Found { artifact: fetched(&chosen, spooled), tree: Vec::new() })
+    let file = extract::extract(archive, &choice, directory)?.map_err(missing)?;
+    Ok(Contents { artifact: input_file(&choice, file), tree: Vec::new() })
 }
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {
@@ -120,11 +112,7 @@ fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputE
     })
 }
 
-fn fetched(path: &str, spooled: Spooled) -> Fetched {
-    Fetched {
-        name: safe_name(path).unwrap_or_else(|| FALLBACK.to_owned()),
-        size: spooled.size,
-        sha256: Some(spooled.digest),
-        content: FileContent::temporary(spooled.file),
-    }
+fn input_file(path: &str, SpoolFile { file, digest, size }: SpoolFile) -> InputFile {
+    let name = safe_name(path).unwrap_or_else(|| FALLBACK.to_owned());
+    InputFile { name, size, sha256: Some(digest), content: FileContent::temporary(file) }
 }

@@ -1,6 +1,7 @@
-//! Owns going through a tar: POSIX ustar and pax (IEEE 1003.1-2024, `pax`), GNU long names.
+//! Owns visiting the members of a tar: POSIX ustar and pax (IEEE 1003.1-2024, `pax`), GNU long names.
 //!
-//! The crate reads the headers; the extensions are read here, because they may be of any size in a hostile file.
+//! The `tar` crate reads the headers. Extensions are read here, because in a hostile file they may have any size. Must
+//! not use more memory than the limit of an extension.
 
 use std::io::Read;
 
@@ -11,10 +12,10 @@ use super::format::{Compression, decompress};
 use super::members::{Archive, Budget, Flow, Member, MemberKind, Visitor};
 use crate::fs::unpack::{UnpackError, member_path};
 
-/// More than a header with names needs.
+/// More than an extension with names needs.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// Goes through the members.
+/// Visits the members in order.
 pub(super) fn visit(
     archive: &Archive,
     compression: Compression,
@@ -23,7 +24,7 @@ pub(super) fn visit(
 ) -> Result<(), ArchiveError> {
     let failed = |error| archive.read_error(&error);
     if compression == Compression::None {
-        // Seeking over what is not wanted; what is read is bounded by the file itself.
+        // Members that the visitor does not read are skipped by seeking. The size of the file bounds the rest.
         let length = archive.content.file().and_then(|file| file.metadata()).map_err(failed)?.len();
         let mut tar = Tar::new(archive.content.reader());
         let entries = tar.entries_with_seek().map_err(failed)?.raw(true);
@@ -33,13 +34,13 @@ pub(super) fn visit(
     let mut tar = Tar::new(budget.reader(stream, &archive.stop));
     let flow = walk(archive, tar.entries().map_err(failed)?.raw(true), None, visitor)?;
     if flow == Flow::Continue {
-        // What follows the last member holds the checksum of the whole.
+        // The end of the stream holds the checksum of everything.
         std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(failed)?;
     }
     Ok(())
 }
 
-/// What extension headers say about the member that follows them.
+/// The extension headers of the member that follows them.
 #[derive(Default)]
 struct Extensions {
     name: Option<Vec<u8>>,
@@ -60,7 +61,10 @@ fn walk<R: Read>(
         let mut entry = entry.map_err(|error| archive.read_error(&error))?;
         let end = entry.raw_file_position().checked_add(entry.size());
         if length.is_some_and(|length| end.is_none_or(|end| end > length)) {
-            return Err(ArchiveError::unreadable(&archive.shown, "it is cut off in the middle of a member"));
+            return Err(ArchiveError::unreadable(
+                &archive.shown,
+                "it is truncated in the middle of a member",
+            ));
         }
         if read_extension(archive, &mut entry, &mut extensions)? {
             continue;
@@ -73,7 +77,7 @@ fn walk<R: Read>(
     Ok(Flow::Continue)
 }
 
-/// Reads `entry` if it is an extension header, and says whether it was.
+/// Reads `entry` if it is an extension header, and returns whether it is.
 fn read_extension<R: Read>(
     archive: &Archive,
     entry: &mut Entry<'_, R>,
@@ -147,7 +151,7 @@ fn member<R: Read>(
         EntryType::Char | EntryType::Block => MemberKind::Special("a device"),
         EntryType::Fifo => MemberKind::Special("a pipe"),
         EntryType::GNUSparse => MemberKind::Special("a sparse file"),
-        _ => MemberKind::Special("of an unknown type"),
+        _ => MemberKind::Special("an entry of an unknown type"),
     };
     let path =
         member_path(&text(name.clone())?).map_err(|error| ArchiveError::member(&archive.shown, error))?;

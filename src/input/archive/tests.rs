@@ -98,11 +98,11 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 struct Run {
     directory: tempfile::TempDir,
-    result: Result<Found, InputError>,
+    result: Result<Contents, InputError>,
 }
 
 impl Run {
-    fn found(&self) -> &Found {
+    fn found(&self) -> &Contents {
         self.result.as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -133,7 +133,7 @@ fn run(name: &str, bytes: &[u8], options: &InputOptions) -> Run {
     let directory = tempfile::tempdir().expect("temporary directory");
     let mut file = tempfile::NamedTempFile::new().expect("temporary file");
     file.write_all(bytes).expect("writes");
-    let fetched = Fetched {
+    let fetched = InputFile {
         name: name.to_owned(),
         size: bytes.len() as u64,
         sha256: None,
@@ -283,11 +283,11 @@ fn a_script_counts_when_there_is_nothing_better() {
 fn says_what_is_inside_when_there_is_no_artifact() {
     let empty = vec![0; 1024];
     for (name, bytes, part) in [
-        ("t.tar", tar_of(&[File("a.txt", b"x"), File("b.txt", b"y")]), "it holds `a.txt`, `b.txt`"),
+        ("t.tar", tar_of(&[File("a.txt", b"x"), File("b.txt", b"y")]), "it contains `a.txt`, `b.txt`"),
         ("t.tar", tar_of(&[File("tool.exe", b"MZ\x90\0\x03")]), "`tool.exe` is a Windows program"),
         ("t.tgz", gzip(&tar_of(&[File("in.tar.gz", &gzip(b"x"))])), "another archive, `in.tar.gz`"),
-        ("t.zip", zip_of(&[]), "it holds no files"),
-        ("t.tar", empty, "it holds no files"),
+        ("t.zip", zip_of(&[]), "it contains no files"),
+        ("t.tar", empty, "it contains no files"),
     ] {
         let run = find(name, &bytes);
         assert_eq!(run.error().kind(), FailureKind::Artifact);
@@ -308,7 +308,7 @@ fn a_source_tree_is_said_to_be_one() {
         );
         let options =
             InputOptions { treat_as: Some(super::super::TreatAs::Artifact), ..InputOptions::default() };
-        assert!(run("src.tar", &archive, &options).text().contains("holds no artifact"));
+        assert!(run("src.tar", &archive, &options).text().contains("contains no artifact"));
     }
     let nested = tar_of(&[File("a/x/pom.xml", b""), File("tool", &program())]);
     assert_eq!(find("t.tar", &nested).found().artifact.name, "tool");
@@ -372,7 +372,7 @@ fn hostile_members_are_refused_by_name() {
         (
             vec![tool(), Directory("d/"), Link(symlink, "l", "d"), File("l/evil", b"x")],
             "l/evil",
-            "stands in its way",
+            "at one of its parents is not a directory",
         ),
         (vec![tool(), Link(tar::EntryType::Link, "evil", "../../etc/passwd")], "evil", "points outside"),
         (vec![tool(), Link(tar::EntryType::Char, "evil", "")], "evil", "a device"),
@@ -435,7 +435,7 @@ fn damage_is_noticed_wherever_it_is() {
         }
     }
     let cut = find("t.tar", &tar[..tar.len() / 2]);
-    assert!(cut.text().contains("cut off"), "{}", cut.text());
+    assert!(cut.text().contains("truncated"), "{}", cut.text());
     let mut flipped = zip.clone();
     flipped[8000] ^= 0xff;
     assert_eq!(find("t.zip", &flipped).error().kind(), FailureKind::Input);
@@ -497,7 +497,7 @@ fn a_zip_that_states_absurd_numbers_is_refused_before_it_is_read() {
     let mut zip = zip_of(&[("tool", &program())]);
     let end = zip.len() - 22;
     zip[end + 12..end + 16].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(find("t.zip", &zip).text().contains("table of contents has 4294967295 bytes"));
+    assert!(find("t.zip", &zip).text().contains("central directory has 4294967295 bytes"));
 }
 
 proptest::proptest! {

@@ -1,8 +1,8 @@
-//! Owns `--keep-tree`: the whole archive is unpacked, and all but the artifact becomes added files.
+//! Owns unpacking a whole archive: for `--keep-tree`, and as a source tree.
 //!
-//! Layout: the artifact becomes `binary`, as always; every other member keeps its path beside it, counted from the
-//! root of the archive, or from the one directory that holds everything (`tool-1.2/`). So what the program finds by
-//! paths from the root of its release is still there. A link to the artifact is turned to `binary`.
+//! With `--keep-tree` the artifact becomes `binary`, and every other member an added file. Its path starts at the root
+//! of the archive, or at the one directory that contains everything (`tool-1.2/`), so the program still finds the files
+//! of its release by relative paths. A link to the artifact becomes a link to `binary`. Must not know archive formats.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,49 +11,90 @@ use std::path::{Path, PathBuf};
 use super::super::add::walk;
 use super::super::artifact::{AddedContent, AddedDestination, AddedFile, FileContent};
 use super::super::name::{FALLBACK, safe_name};
-use super::super::{ARTIFACT_NAME, Fetched};
-use super::Found;
+use super::super::{ARTIFACT_NAME, InputError, InputFile, InputOptions};
 use super::error::ArchiveError;
 use super::extract::check_size;
+use super::format::{self, Format};
 use super::list::Listing;
 use super::members::{Archive, Flow, Member, MemberKind};
-use crate::fs::lexical_path::link_target;
+use super::{Contents, check_unchanged};
+use crate::blocking::Stop;
+use crate::fs::path::link_target;
 use crate::fs::unpack::UnpackError;
 use crate::fs::{FileError, TreeLimits, TreeWriter};
 use crate::image::digest::DigestReader;
 
-/// More files than a release has.
+/// More files than any release has.
 const MAX_FILES: u64 = 200_000;
 const MAX_LINKS: usize = 8;
 
-/// Unpacks everything below `directory`. The inner error says why `chosen` is no file.
+/// Unpacks everything below `directory`. The inner error says why the member `choice` is not a file.
 pub(super) fn unpack(
     archive: &Archive,
     listing: &Listing,
-    chosen: &str,
+    choice: &str,
     directory: &Path,
-) -> Result<Result<Found, String>, ArchiveError> {
+) -> Result<Result<Contents, String>, ArchiveError> {
     let root = directory_in(directory)?;
     write_members(archive, &root)?;
-    let Some(chosen) = resolve(&root, chosen) else {
-        return Ok(Err(format!("there is no file `{}`", chosen.escape_debug())));
+    let Some(path) = resolve(&root, choice) else {
+        return Ok(Err(format!("there is no file `{}`", choice.escape_debug())));
     };
-    let artifact = open_artifact(&root.join(&chosen), &chosen)?;
+    let artifact = open_artifact(&root.join(&path), &path)?;
     let common = listing.common_root().filter(|common| root.join(common).is_dir());
     let top = common.map_or_else(|| root.clone(), |common| root.join(common));
-    let chosen = common.and_then(|common| chosen.strip_prefix(common)).unwrap_or(&chosen);
-    let tree = added_files(archive, &top, chosen.trim_start_matches('/'))?;
-    Ok(Ok(Found { artifact, tree }))
+    let path = common.and_then(|common| path.strip_prefix(common)).unwrap_or(&path);
+    let tree = added_files(archive, &top, path.trim_start_matches('/'))?;
+    Ok(Ok(Contents { artifact, tree }))
 }
 
-/// Makes a directory in `directory` that stays until the lease goes: files are read much later.
-pub(super) fn directory_in(directory: &Path) -> Result<PathBuf, FileError> {
+/// An unpacked source tree.
+pub(crate) struct UnpackedTree {
+    /// The archive's name without `.tar.gz` or another extension of archives.
+    pub(crate) name: String,
+    /// The root of the archive, or the one directory in it that contains everything.
+    pub(crate) directory: PathBuf,
+    /// The name of that directory.
+    pub(crate) top: Option<String>,
+}
+
+/// Unpacks `file` below `directory`; `None` if it is not an archive, or a Java archive.
+pub(in crate::input) fn unpack_sources(
+    file: &InputFile,
+    shown: &str,
+    options: &InputOptions,
+    directory: &Path,
+    stop: &Stop,
+) -> Result<Option<UnpackedTree>, InputError> {
+    let format = match format::recognise(&file.content, &file.name, shown)? {
+        Some(format @ (Format::Tar(_) | Format::Zip)) => format,
+        Some(Format::Single(_)) | None => return Ok(None),
+    };
+    let archive = Archive::new(file, format, shown, options, stop);
+    let root = directory_in(directory)?;
+    write_members(&archive, &root)?;
+    check_unchanged(&file.content)?;
+    let top = top_directory(&root).map_err(|error| FileError::new("read", &root, error))?;
+    let directory = top.as_ref().map_or_else(|| root.clone(), |top| root.join(top));
+    Ok(Some(UnpackedTree { name: format::stem(&file.name).to_owned(), directory, top }))
+}
+
+/// The name of the one directory that contains everything, as in archives of releases.
+fn top_directory(root: &Path) -> std::io::Result<Option<String>> {
+    let mut entries = std::fs::read_dir(root)?;
+    let (Some(first), None) = (entries.next().transpose()?, entries.next()) else { return Ok(None) };
+    let is_directory = first.file_type()?.is_dir();
+    Ok(first.file_name().into_string().ok().filter(|_| is_directory))
+}
+
+/// Creates a directory in `directory`. It stays until the lease is released, because its files are read later.
+fn directory_in(directory: &Path) -> Result<PathBuf, FileError> {
     let root = tempfile::Builder::new().prefix("tree-").disable_cleanup(true).tempdir_in(directory);
     Ok(root.map_err(|error| FileError::new("create a directory in", directory, error))?.keep())
 }
 
 /// Writes every member below `root`.
-pub(super) fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
+fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
     let limits = TreeLimits { entries: MAX_FILES, bytes: archive.max_bytes };
     let mut writer = TreeWriter::new(root, limits)?;
     archive.visit(&mut |member, reader| {
@@ -62,7 +103,7 @@ pub(super) fn write_members(archive: &Archive, root: &Path) -> Result<(), Archiv
             MemberKind::Symlink(target) => writer.symlink(&member.path, target),
             MemberKind::HardLink(original) => writer.hard_link(&member.path, original),
             MemberKind::Special(_) => {
-                let reason = "it is a device, a pipe or of a type that cannot be packaged";
+                let reason = "it is a device, a pipe or another type that cannot be packaged";
                 Err(UnpackError::Refused { member: member.path.clone(), reason })
             }
             MemberKind::File => match write_file(&mut writer, member, reader) {
@@ -77,8 +118,8 @@ pub(super) fn write_members(archive: &Archive, root: &Path) -> Result<(), Archiv
     })
 }
 
-/// Writes a file, executable if the archive says so; one that says nothing of modes has programs and scripts by
-/// their first bytes.
+/// Writes a file, with the archive's executable bit. If the archive has no modes, programs and scripts are executable,
+/// recognised by their first bytes.
 fn write_file(writer: &mut TreeWriter, member: &Member, reader: &mut dyn Read) -> Result<u64, UnpackError> {
     if let Some(executable) = member.executable {
         return writer.file(&member.path, reader, executable);
@@ -104,20 +145,20 @@ fn resolve(root: &Path, path: &str) -> Option<String> {
     None
 }
 
-fn open_artifact(path: &Path, member: &str) -> Result<Fetched, ArchiveError> {
+fn open_artifact(path: &Path, member: &str) -> Result<InputFile, ArchiveError> {
     let failed = |error| FileError::new("read", path, error);
     let content = FileContent::private(File::open(path).map_err(failed)?, path);
     let mut reader = DigestReader::new(content.reader());
     std::io::copy(&mut reader, &mut std::io::sink()).map_err(failed)?;
     let (digest, size) = reader.finish();
     let name = safe_name(member).unwrap_or_else(|| FALLBACK.to_owned());
-    Ok(Fetched { name, size, sha256: Some(digest), content })
+    Ok(InputFile { name, size, sha256: Some(digest), content })
 }
 
 fn added_files(archive: &Archive, top: &Path, artifact: &str) -> Result<Vec<AddedFile>, ArchiveError> {
-    let walked = walk::walk(top, &archive.stop)
+    let entries = walk::walk(top, &archive.stop)
         .map_err(|error| ArchiveError::unreadable(&archive.shown, error.to_string()))?;
-    let files = walked.into_iter().filter(|file| file.path != artifact).map(|file| {
+    let files = entries.into_iter().filter(|file| file.path != artifact).map(|file| {
         let content = match file.content {
             AddedContent::Symlink { target } => {
                 AddedContent::Symlink { target: redirect(&file.path, target, artifact) }
@@ -129,7 +170,7 @@ fn added_files(archive: &Archive, top: &Path, artifact: &str) -> Result<Vec<Adde
     Ok(files.collect())
 }
 
-/// Turns a link to the artifact to where the artifact will be.
+/// The new target of a link: `binary` in place of the artifact.
 fn redirect(link: &str, target: String, artifact: &str) -> String {
     if link_target(link, &target).as_deref() != Some(artifact) {
         return target;

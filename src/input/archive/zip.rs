@@ -1,4 +1,6 @@
-//! Owns going through a zip (PKWARE APPNOTE 6.3), and telling one from a Java archive.
+//! Owns visiting the members of a zip (PKWARE APPNOTE 6.3), and the difference between a zip and a Java archive.
+//!
+//! Must not read a central directory that is larger than its limits.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -10,15 +12,15 @@ use super::error::ArchiveError;
 use super::members::{Archive, Budget, Flow, Member, MemberKind, Visitor};
 use crate::fs::unpack::{UnpackError, member_path};
 
-/// The central directory is held in memory; these bound it.
+/// Limits of the central directory, which is kept in memory.
 const MAX_ENTRIES: u64 = 250_000;
 const MAX_DIRECTORY_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_LINK_BYTES: u64 = 4096;
 
 type Zip = ZipArchive<BufReader<ContentReader>>;
 
-/// Says whether the zip is one to look into. A Java archive is not, and neither is one that cannot be read:
-/// detection says what is wrong with it.
+/// Whether the artifact is in the zip. A Java archive is the artifact itself. So is a zip that cannot be read: detection
+/// reports the reason.
 pub(super) fn is_plain_archive(content: &FileContent, shown: &str) -> Result<bool, ArchiveError> {
     check_size(content, shown)?;
     let Ok(zip) = ZipArchive::new(BufReader::new(content.reader())) else { return Ok(false) };
@@ -30,7 +32,7 @@ pub(super) fn is_plain_archive(content: &FileContent, shown: &str) -> Result<boo
     Ok(!is_java)
 }
 
-/// Goes through the members.
+/// Visits the members in order.
 pub(super) fn visit(archive: &Archive, budget: &Budget, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
     check_size(&archive.content, &archive.shown)?;
     let mut zip = ZipArchive::new(BufReader::new(archive.content.reader()))
@@ -54,16 +56,16 @@ fn visit_entry(
     budget: &Budget,
     visitor: Visitor<'_>,
 ) -> Result<Flow, ArchiveError> {
-    let known = zip.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
-    let file = zip.by_index(index).map_err(|error| failed(archive, known, error))?;
-    // Many programs write UTF-8 without saying so.
+    let listed = zip.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
+    let file = zip.by_index(index).map_err(|error| failed(archive, listed, error))?;
+    // Many programs write UTF-8 without its flag.
     let name = match std::str::from_utf8(file.name_raw()) {
         Ok(name) => name.to_owned(),
         Err(_) => file.name().map_err(|error| failed(archive, None, error))?.into_owned(),
     };
     let path = member_path(&name).map_err(|error| ArchiveError::member(&archive.shown, error))?;
     let (size, mode, is_directory) = (file.size(), file.unix_mode(), name.ends_with('/'));
-    // For other systems the crate makes modes up.
+    // For other systems the crate invents modes.
     let has_modes = file.system() == System::Unix;
     let executable = mode.filter(|mode| has_modes && mode & 0o777 != 0).map(|mode| mode & 0o100 != 0);
     let mut reader = budget.reader(file, &archive.stop);
@@ -100,7 +102,7 @@ fn failed(archive: &Archive, member: Option<String>, error: ZipError) -> Archive
     }
 }
 
-/// Refuses a central directory that is too large to be held in memory, before it is read.
+/// Refuses a central directory that is too large for the memory, before it is read.
 fn check_size(content: &FileContent, shown: &str) -> Result<(), ArchiveError> {
     let stated = stated_size(&mut content.reader()).map_err(|error| ArchiveError::read(shown, &error))?;
     match stated {
@@ -108,13 +110,13 @@ fn check_size(content: &FileContent, shown: &str) -> Result<(), ArchiveError> {
             Err(ArchiveError::TooMany { shown: shown.to_owned(), limit: MAX_ENTRIES })
         }
         Some((_, bytes)) if bytes > MAX_DIRECTORY_BYTES => {
-            Err(ArchiveError::unreadable(shown, format!("its table of contents has {bytes} bytes")))
+            Err(ArchiveError::unreadable(shown, format!("its central directory has {bytes} bytes")))
         }
         _ => Ok(()),
     }
 }
 
-/// Reads from the end record how many entries and bytes the central directory has (APPNOTE 4.3.14 to 4.3.16).
+/// The number of entries and bytes of the central directory, from the end record (APPNOTE 4.3.14 to 4.3.16).
 fn stated_size(reader: &mut ContentReader) -> io::Result<Option<(u64, u64)>> {
     const END: usize = 22;
     const LOCATOR: usize = 20;

@@ -1,6 +1,6 @@
-//! Owns the credentials of a download: which there are, and to whom they may go.
+//! Owns the credentials of a download.
 //!
-//! They go to the scheme, host and port of the URL that the user gave, and nowhere else.
+//! Must not send them to another scheme, host or port than those of the user's URL.
 
 use std::fmt;
 
@@ -20,12 +20,11 @@ use super::netrc;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps `value`.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value, for sending it.
+    /// The value, to be sent and not shown.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -37,15 +36,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The headers that authenticate, bound to one origin.
+/// The headers that authenticate to one origin.
 pub(super) struct Credentials {
     headers: HeaderMap,
     authenticated: bool,
 }
 
 impl Credentials {
-    /// Gathers them for `url`. For `Authorization`, a header of the user's counts more than a bearer token, that more
-    /// than the URL's user name, that more than netrc.
+    /// Collects the headers for `url`. Precedence of `Authorization`: a header of the user, the bearer token, the user
+    /// name in the URL, netrc.
     pub(super) fn gather(url: &Url, options: &HttpOptions) -> Result<Self, HttpError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &options.headers {
@@ -69,7 +68,6 @@ impl Credentials {
         if trusted { self.headers.clone() } else { HeaderMap::new() }
     }
 
-    /// Says whether there are any.
     pub(super) fn any(&self) -> bool {
         self.authenticated
     }

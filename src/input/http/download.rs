@@ -1,6 +1,6 @@
-//! Owns one download from the first request to the last byte: tries, resumes, limits.
+//! Owns one download from the first request to the last byte: retries, resuming, limits.
 //!
-//! Must not know the cache; it gets what is known of an earlier download, and gives back a complete file.
+//! Must not use the cache: it gets the entry of an earlier download, and returns a complete file.
 
 use std::path::Path;
 
@@ -24,53 +24,49 @@ use crate::image::Digest;
 use crate::network::{Retries, describe, shown_url};
 use crate::store::cache::DownloadEntry;
 
-/// So much has to arrive between two failures for the second to count as a first one.
+/// If as many bytes arrive between two failures, retries are counted from zero again.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
 
-/// What to download, and how.
 pub(super) struct Download<'a> {
     pub(super) client: &'a Client,
     pub(super) url: &'a Url,
     pub(super) credentials: &'a Credentials,
     pub(super) options: &'a HttpOptions,
     pub(super) max_size: u64,
-    /// Whether the digest is known, so that a cut is noticed whatever the server says.
+    /// Whether a digest is expected, which detects a truncated file even if the server sends no length.
     pub(super) digest_known: bool,
     pub(super) events: &'a Events,
 }
 
-/// How a download ended.
 pub(super) enum Outcome {
-    /// What is known of it is still right.
+    /// The file of the earlier download is still valid.
     Unchanged,
-    /// It is there.
     Complete(Box<Complete>),
 }
 
-/// A complete download.
 pub(super) struct Complete {
     pub(super) file: tempfile::NamedTempFile,
     pub(super) entry: DownloadEntry,
-    /// Whether the server allows to keep it.
-    pub(super) keep: bool,
+    /// Whether the server allows caching it.
+    pub(super) cacheable: bool,
 }
 
-/// What the headers of the first complete answer told.
+/// The headers of the first complete response.
 #[derive(Default)]
 struct Description {
     name: String,
     etag: Option<String>,
     last_modified: Option<String>,
-    keep: bool,
-    /// Whether the end of the bytes can be told from a cut.
+    cacheable: bool,
+    /// Whether a truncated body is detected.
     framed: bool,
 }
 
 impl Download<'_> {
-    /// Downloads into a file in `directory`, unless it is unchanged since `known`.
+    /// Downloads into a file in `directory`, unless the file is the same as in the download of `entry`.
     pub(super) async fn run(
         &self,
-        known: Option<&DownloadEntry>,
+        entry: Option<&DownloadEntry>,
         directory: &Path,
         progress: &mut Progress,
     ) -> Result<Outcome, InputError> {
@@ -79,13 +75,13 @@ impl Download<'_> {
         let mut retries = Retries::new(self.options.network.retries, self.options.network.retry_pause);
         let mut most = 0;
         loop {
-            let (reason, after) = match self.attempt(known, &mut partial, &mut description, progress).await {
+            let (reason, after) = match self.attempt(entry, &mut partial, &mut description, progress).await {
                 Ok(true) => return Ok(Outcome::Unchanged),
                 Ok(false) => break,
                 Err(Failed::Final(error)) => return Err(error),
                 Err(Failed::Passing { reason, after }) => (reason, after),
             };
-            // Counted from the most there ever was: a server that makes b2i begin again and again gives no progress.
+            // Compared with the most bytes so far: a server that makes b2i start over and over makes no progress.
             if partial.received() >= PROGRESS_BYTES.saturating_add(most) {
                 most = partial.received();
                 retries.made_progress();
@@ -97,27 +93,27 @@ impl Download<'_> {
                 Reason::Status { status, .. } => format!("the server answered {status}"),
                 Reason::Transfer(reason) => reason.clone(),
             };
-            self.events.note(format!("{what}; trying again in {:.1} s", pause.as_secs_f64()));
+            self.events.note(format!("{what}; retrying in {:.1} s", pause.as_secs_f64()));
             tokio::time::sleep(pause).await;
         }
         let (file, digest, size) = partial.finish();
-        let Description { name, etag, last_modified, keep, .. } = description;
+        let Description { name, etag, last_modified, cacheable, .. } = description;
         let entry = DownloadEntry { digest, size, name, etag, last_modified };
-        Ok(Outcome::Complete(Box::new(Complete { file, entry, keep })))
+        Ok(Outcome::Complete(Box::new(Complete { file, entry, cacheable })))
     }
 
-    /// Tries once. Says whether it is unchanged since `known`; otherwise it is complete.
+    /// Sends one request. Returns whether the file is unchanged; if not, the download is complete.
     async fn attempt(
         &self,
-        known: Option<&DownloadEntry>,
+        entry: Option<&DownloadEntry>,
         partial: &mut Partial,
         description: &mut Description,
         progress: &mut Progress,
     ) -> Result<bool, Failed> {
         let mut headers = partial.range();
-        let conditional = known.filter(|_| partial.received() == 0);
-        if let Some(known) = conditional {
-            add_conditions(&mut headers, known);
+        let conditional = entry.filter(|_| partial.received() == 0);
+        if let Some(entry) = conditional {
+            add_conditions(&mut headers, entry);
         }
         let Answer { response, url } = get(self.client, self.url, &headers, self.credentials).await?;
         let length = content_length(response.headers());
@@ -130,17 +126,17 @@ impl Download<'_> {
                 }
             }
             StatusCode::OK => {
-                // Also when a part was asked for: the server does not know parts, or it is another version.
+                // Also after a range request: the server does not support ranges, or has another version.
                 partial.restart()?;
                 partial.begin(response.headers(), length);
                 *description = self.describe(&response, &url, length);
             }
             StatusCode::RANGE_NOT_SATISFIABLE if headers.contains_key(http::header::RANGE) => {
                 partial.restart()?;
-                return Err(Failed::passing("the server has not as many bytes as before"));
+                return Err(Failed::passing("the server has fewer bytes than before"));
             }
             status => {
-                let reason = format!("status {status} does not fit what was asked for");
+                let reason = format!("status {status} does not match the request");
                 return Err(HttpError::Answer { url: shown_url(&url), reason, hint: None }.into());
             }
         }
@@ -163,7 +159,7 @@ impl Download<'_> {
             name: name(headers, self.url, url),
             etag: text(ETAG),
             last_modified: text(LAST_MODIFIED),
-            keep: !no_store,
+            cacheable: !no_store,
             framed: length.is_some() || framed_by_protocol,
         }
     }
@@ -206,12 +202,12 @@ impl Download<'_> {
             Some(total) if partial.received() < total => Err(Failed::passing("the connection ended early")),
             Some(total) if partial.received() > total => {
                 partial.restart()?;
-                Err(Failed::passing(format!("more bytes came than the {total} that were announced")))
+                Err(Failed::passing(format!("the server sent more than the announced {total} bytes")))
             }
             None if !description.framed && !self.digest_known => Err(HttpError::Answer {
                 url: shown_url(self.url),
-                reason: "the server does not say how long it is, so a cut would not be noticed".to_owned(),
-                hint: Some("give its digest with `--sha256`"),
+                reason: "the server sends no length, so a truncated file would not be detected".to_owned(),
+                hint: Some("pass its digest with `--sha256`"),
             }
             .into()),
             _ => Ok(()),
@@ -235,23 +231,23 @@ impl Download<'_> {
     }
 }
 
-fn add_conditions(headers: &mut HeaderMap, known: &DownloadEntry) {
+fn add_conditions(headers: &mut HeaderMap, entry: &DownloadEntry) {
     let mut add = |name: HeaderName, value: &Option<String>| {
         if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_str) {
             headers.insert(name, value);
         }
     };
-    add(IF_NONE_MATCH, &known.etag);
-    add(IF_MODIFIED_SINCE, &known.last_modified);
+    add(IF_NONE_MATCH, &entry.etag);
+    add(IF_MODIFIED_SINCE, &entry.last_modified);
 }
 
-/// `Content-Length`, strictly digits.
+/// The value of `Content-Length`. Anything but digits is ignored.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Says whether the bytes of `entry` are those with `digest`.
+/// Whether `entry` has the expected digest.
 pub(super) fn is(entry: &DownloadEntry, digest: Option<Digest>) -> bool {
     digest.is_none_or(|digest| digest == entry.digest)
 }

@@ -1,4 +1,6 @@
-//! Downloads: fetched once while hashing, kept in the cache by digest, and asked for again only when they changed.
+//! Owns downloads: hashed on arrival, cached by digest, and downloaded again only if they have changed.
+//!
+//! Must not send credentials to another host than the user's.
 
 mod credentials;
 mod download;
@@ -13,8 +15,9 @@ use url::Url;
 
 use super::artifact::FileContent;
 use super::name::FALLBACK;
-use super::spool::{Progress, run_blocking};
-use super::{Fetched, InputError, InputOptions};
+use super::spool::Progress;
+use super::{InputError, InputFile, InputOptions};
+use crate::blocking::run_blocking;
 use crate::events::Events;
 use crate::fs::Lease;
 use crate::image::Digest;
@@ -25,20 +28,18 @@ pub use credentials::Secret;
 use download::{Complete, Download, Outcome};
 pub use error::HttpError;
 
-/// How to download.
 #[derive(Clone, Default)]
 pub struct HttpOptions {
-    /// Headers that go to the host of the URL only; their values count as secrets.
+    /// Headers for the host of the URL only. Their values are treated as secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// A bearer token, likewise.
+    /// A bearer token for the host of the URL only.
     pub bearer: Option<Secret>,
     /// The text of the netrc file.
     pub netrc: Option<Secret>,
-    /// Proxies, certificates, time limits and retries.
     pub network: NetworkOptions,
 }
 
-/// The values of headers may be secrets, whether or not they are marked so.
+/// Leaves out the values of headers, which may be secrets.
 impl std::fmt::Debug for HttpOptions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -52,27 +53,27 @@ impl std::fmt::Debug for HttpOptions {
     }
 }
 
-/// Fetches `url`, from the cache if it is there and unchanged.
+/// Fetches `url`, from the cache if it has not changed.
 pub(super) async fn fetch(
     url: &Url,
     options: &InputOptions,
     lease: &Lease,
     events: &Events,
     mut progress: Progress,
-) -> Result<Fetched, InputError> {
+) -> Result<InputFile, InputError> {
     let cache = DownloadCache::open(lease.cache())?;
     let key = key(url, &options.http);
-    let mut known = cache.lookup(&key);
-    tracing::debug!(url = shown_url(url), kept = known.is_some(), "looked the download up in the cache");
-    if let Some(kept) = without_network(&cache, url, known.as_ref(), options).await? {
-        events.note(format!("`{}` is taken from the cache", shown_url(url)));
-        return Ok(kept);
+    let mut entry = cache.lookup(&key);
+    tracing::debug!(url = shown_url(url), cached = entry.is_some(), "looked up the download in the cache");
+    if let Some(file) = without_network(&cache, url, entry.as_ref(), options).await? {
+        events.note(format!("using the cached `{}`", shown_url(url)));
+        return Ok(file);
     }
     if options.offline {
         return Err(HttpError::Offline { url: shown_url(url) }.into());
     }
-    // With another digest wanted, that it is unchanged would be of no use.
-    known = known.filter(|known| download::is(known, options.sha256));
+    // If another digest is expected, an unchanged file would not help.
+    entry = entry.filter(|entry| download::is(entry, options.sha256));
     let client = network::client(&options.http.network, ClientSetup::default()).map_err(HttpError::from)?;
     let credentials = Credentials::gather(url, &options.http)?;
     warn_if_unprotected(url, &credentials, events);
@@ -86,58 +87,57 @@ pub(super) async fn fetch(
         events,
     };
     loop {
-        match download.run(known.as_ref(), lease.temporary_directory(), &mut progress).await? {
+        match download.run(entry.as_ref(), lease.temporary_directory(), &mut progress).await? {
             Outcome::Complete(complete) => {
                 return complete_download(*complete, url, &key, &cache, options, lease);
             }
             Outcome::Unchanged => {
-                let entry = known.take();
-                if let Some(entry) = entry
-                    && let Some(kept) = open_kept(&cache, entry.digest, entry.name, url, options).await?
+                if let Some(entry) = entry.take()
+                    && let Some(file) = open_cached(&cache, entry.digest, entry.name, url, options).await?
                 {
-                    events.note(format!("`{}` has not changed and is taken from the cache", shown_url(url)));
-                    return Ok(kept);
+                    events.note(format!("using the cached `{}`: it has not changed", shown_url(url)));
+                    return Ok(file);
                 }
-                // The bytes were damaged; without an entry everything is fetched.
+                // The cached bytes are damaged. Without an entry, the next attempt downloads all of them.
                 cache.forget(&key);
             }
         }
     }
 }
 
-/// Finds what needs no request: bytes with the digest that was asked for, or whatever is there when offline.
+/// Finds a file that needs no request: one with the expected digest or, offline, any cached one.
 async fn without_network(
     cache: &DownloadCache,
     url: &Url,
-    known: Option<&DownloadEntry>,
+    entry: Option<&DownloadEntry>,
     options: &InputOptions,
-) -> Result<Option<Fetched>, InputError> {
-    let name = known.map(|known| known.name.clone());
+) -> Result<Option<InputFile>, InputError> {
+    let name = entry.map(|entry| entry.name.clone());
     let name = name.or_else(|| name::from_path(url)).unwrap_or_else(|| FALLBACK.to_owned());
-    let digest = match (options.sha256, known) {
+    let digest = match (options.sha256, entry) {
         (Some(digest), _) => digest,
-        (None, Some(known)) if options.offline => known.digest,
+        (None, Some(entry)) if options.offline => entry.digest,
         _ => return Ok(None),
     };
-    open_kept(cache, digest, name, url, options).await
+    open_cached(cache, digest, name, url, options).await
 }
 
-/// Opens bytes from the cache; nothing if they are not there or damaged.
-async fn open_kept(
+/// Opens a file in the cache; `None` if it is missing or damaged.
+async fn open_cached(
     cache: &DownloadCache,
     digest: Digest,
     name: String,
     url: &Url,
     options: &InputOptions,
-) -> Result<Option<Fetched>, InputError> {
+) -> Result<Option<InputFile>, InputError> {
     let (cache, shown, limit) = (cache.clone(), shown_url(url), options.max_size);
-    run_blocking(move |_| {
+    run_blocking(move || {
         let Some((file, path)) = cache.open_blob(&digest) else { return Ok(None) };
         let size = file.metadata().map_err(|error| InputError::read(&path, error))?.len();
         if size > limit {
             return Err(InputError::TooLarge { shown, size: Some(size), limit });
         }
-        Ok(Some(Fetched { name, size, sha256: Some(digest), content: FileContent::private(file, &path) }))
+        Ok(Some(InputFile { name, size, sha256: Some(digest), content: FileContent::private(file, &path) }))
     })
     .await
 }
@@ -149,13 +149,13 @@ fn complete_download(
     cache: &DownloadCache,
     options: &InputOptions,
     lease: &Lease,
-) -> Result<Fetched, InputError> {
-    let Complete { file, entry, keep } = complete;
+) -> Result<InputFile, InputError> {
+    let Complete { file, entry, cacheable } = complete;
     if let Some(expected) = options.sha256.filter(|expected| *expected != entry.digest) {
         let shown = shown_url(url);
         return Err(InputError::DigestMismatch { shown, expected, actual: entry.digest });
     }
-    let content = if keep {
+    let content = if cacheable {
         let (file, path) = cache.keep(file, &entry.digest)?;
         cache.remember(key, &entry, lease.temporary_directory())?;
         FileContent::private(file, &path)
@@ -163,12 +163,12 @@ fn complete_download(
         FileContent::temporary(file)
     };
     let DownloadEntry { digest, size, name, .. } = entry;
-    tracing::debug!(url = shown_url(url), size, %digest, kept = keep, "downloaded");
-    Ok(Fetched { name, size, sha256: Some(digest), content })
+    tracing::debug!(url = shown_url(url), size, %digest, cacheable, "downloaded");
+    Ok(InputFile { name, size, sha256: Some(digest), content })
 }
 
-/// Names a download in the cache: its URL, and what the client says it accepts, for that may give other bytes.
-/// Credentials are no part of it: the cache belongs to one user, and the server is asked each time.
+/// The key of a download in the cache: its URL, and `Accept`, with which the server may send other bytes. Credentials are
+/// not in it, because the cache belongs to one user and every use sends a request to the server.
 fn key(url: &Url, options: &HttpOptions) -> String {
     let mut key = without_credentials(url).to_string();
     for (_, value) in options.headers.iter().filter(|(name, _)| *name == http::header::ACCEPT) {
@@ -180,7 +180,7 @@ fn key(url: &Url, options: &HttpOptions) -> String {
 
 fn warn_if_unprotected(url: &Url, credentials: &Credentials, events: &Events) {
     if url.scheme() == "http" && credentials.any() && !is_loopback(url) {
-        let message = format!("credentials for `{}` go over an unprotected connection", shown_url(url));
+        let message = format!("credentials for `{}` are sent over an unencrypted connection", shown_url(url));
         events.warning(message, Some("use an https URL".to_owned()));
     }
 }

@@ -1,4 +1,6 @@
-//! Owns finding the name of a download: `Content-Disposition` (RFC 6266), else the URL's path.
+//! Owns the name of a download: from `Content-Disposition` (RFC 6266), else from the path of the URL.
+//!
+//! Must not return a name that is not safe.
 
 use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
@@ -7,12 +9,12 @@ use url::Url;
 
 use super::super::name::{FALLBACK, safe_name};
 
-/// Names what was asked for as `asked` and delivered by `delivered` with these headers.
-pub(super) fn name(headers: &HeaderMap, asked: &Url, delivered: &Url) -> String {
+/// The name of the file at `request`, whose response came from `response` after redirects.
+pub(super) fn name(headers: &HeaderMap, request: &Url, response: &Url) -> String {
     let disposition = headers.get(CONTENT_DISPOSITION).and_then(|value| from_disposition(value.as_bytes()));
     disposition
-        .or_else(|| from_path(asked))
-        .or_else(|| from_path(delivered))
+        .or_else(|| from_path(request))
+        .or_else(|| from_path(response))
         .unwrap_or_else(|| FALLBACK.to_owned())
 }
 
@@ -22,11 +24,11 @@ pub(super) fn from_path(url: &Url) -> Option<String> {
     safe_name(&percent_decode_str(last).decode_utf8_lossy())
 }
 
-/// `filename*` counts more than `filename`.
+/// `filename*` has precedence over `filename`.
 fn from_disposition(value: &[u8]) -> Option<String> {
     let text = match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
-        // What RFC 9110 calls opaque is ISO 8859-1 in old servers.
+        // Old servers send ISO 8859-1.
         Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
     };
     let mut plain = None;
@@ -45,17 +47,17 @@ fn from_disposition(value: &[u8]) -> Option<String> {
 /// The parameters after the disposition type, values unquoted.
 fn parameters(text: &str) -> Vec<(String, String)> {
     let mut rest = text.split_once(';').map_or("", |(_, rest)| rest);
-    let mut found = Vec::new();
+    let mut parameters = Vec::new();
     while let Some((name, after)) = rest.split_once('=') {
         let name = name.trim_matches(|character: char| character == ';' || character.is_whitespace());
         let (value, left) = value(after.trim_start());
-        found.push((name.to_owned(), value));
+        parameters.push((name.to_owned(), value));
         rest = left;
     }
-    found
+    parameters
 }
 
-/// Reads a token or a quoted string (RFC 9110, section 5.6.4), and returns what follows it.
+/// Reads a token or a quoted string (RFC 9110, section 5.6.4). Returns it and the rest.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let (token, rest) = text.split_once(';').unwrap_or((text, ""));

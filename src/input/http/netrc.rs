@@ -1,7 +1,9 @@
 //! Owns reading netrc files: `machine`, `default`, `login`, `password`, `account`, `macdef` (GNU inetutils, "The
-//! .netrc file"), with quoted values and comments as curl reads them.
+//! .netrc file"), with quoted values and comments as in curl. Must not fail: unknown tokens are skipped.
+//!
+//! `rust-netrc` 0.1 was weighed: it takes the last entry of a host and not the first, and fails at an unknown token.
 
-/// Returns login and password for `host`, or those of `default`.
+/// Login and password for `host`, else those of `default`.
 pub(super) fn lookup(text: &str, host: &str) -> Option<(String, String)> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let mut tokens = Tokens { rest: text };
@@ -9,9 +11,9 @@ pub(super) fn lookup(text: &str, host: &str) -> Option<(String, String)> {
     while let Some(token) = tokens.next() {
         match token.as_str() {
             "machine" | "default" => {
-                // `default` has to be the last entry; the first one that fits counts.
-                if let Some(found) = current.take().and_then(Entry::complete) {
-                    return Some(found);
+                // The first matching entry wins; `default` is the last one.
+                if let Some(entry) = current.take().and_then(Entry::complete) {
+                    return Some(entry);
                 }
                 let fits = token == "default" || tokens.next()?.eq_ignore_ascii_case(host);
                 current = fits.then(Entry::default);
@@ -73,7 +75,7 @@ impl Iterator for Tokens<'_> {
 }
 
 impl Tokens<'_> {
-    /// Reads up to the closing quote; `length` is the length of what follows the opening one.
+    /// Reads up to the closing quote. `length` is the length of the rest after the opening one.
     fn quoted(&mut self, length: usize) -> String {
         let text = &self.rest[self.rest.len() - length..];
         let mut value = String::new();

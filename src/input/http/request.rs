@@ -1,4 +1,6 @@
-//! Owns one request with its redirects, and telling failures that may pass from those that will not.
+//! Owns one request with its redirects, and the difference between failures that may pass and those that will not.
+//!
+//! Must not retry.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +18,19 @@ use crate::network::{
     without_credentials,
 };
 
-/// Why a try failed.
+/// A failed request.
 pub(super) enum Failed {
-    /// Trying again may help.
+    /// A retry may help.
     Passing {
-        /// What happened.
         reason: Reason,
-        /// How long the server asks to wait.
+        /// The pause that the server demands.
         after: Option<Duration>,
     },
-    /// Trying again will not help.
+    /// A retry does not help.
     Final(InputError),
 }
 
-/// What happened in a try that may be repeated.
+/// The cause of a failure that may pass.
 pub(super) enum Reason {
     Status { url: String, status: StatusCode, authenticated: bool },
     Transfer(String),
@@ -47,20 +48,20 @@ impl<E: Into<InputError>> From<E> for Failed {
     }
 }
 
-/// The last answer of a request, and where it came from.
+/// The last response to a request, and its URL.
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) url: Url,
 }
 
-/// Asks for `url` with `headers`, following redirects; `credentials` go along until one leads elsewhere.
+/// Requests `url` with `headers` and follows redirects. `credentials` are sent until a redirect leads to another origin.
 pub(super) async fn get(
     client: &Client,
     url: &Url,
     headers: &HeaderMap,
     credentials: &Credentials,
 ) -> Result<Answer, Failed> {
-    // Credentials in the URL are sent as a header, by us, or not at all.
+    // Credentials in the URL become a header of `credentials`.
     let mut current = without_credentials(url);
     let first = current.clone();
     let mut trusted = true;
@@ -69,7 +70,7 @@ pub(super) async fn get(
         for (name, value) in headers {
             all.insert(name.clone(), value.clone());
         }
-        // What is hashed, measured and resumed are the bytes of the file, not a compressed form of them.
+        // Digest, size and ranges refer to the bytes of the file, not to a compressed form.
         all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let started = Instant::now();
         let response = client.get(current.clone()).headers(all).send().await;
@@ -78,9 +79,9 @@ pub(super) async fn get(
             url = shown_url(&current),
             status = response.status().as_u16(),
             milliseconds = started.elapsed().as_millis(),
-            // Whether, never which: credentials stay with the host they belong to.
+            // Only whether credentials were sent, never which.
             trusted,
-            "asked for the download"
+            "requested the download"
         );
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => {
@@ -94,7 +95,7 @@ pub(super) async fn get(
             _ => return Err(status_error(&current, &response, trusted && credentials.any())),
         }
     }
-    let reason = format!("there are more than {MAX_REDIRECTS} of them");
+    let reason = format!("there are more than {MAX_REDIRECTS} redirects");
     Err(HttpError::from(RefusedRedirect { url: shown_url(&first), reason }).into())
 }
 
@@ -108,7 +109,7 @@ fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
         Some(encoding) => {
             let encoding = String::from_utf8_lossy(encoding);
             let reason = format!(
-                "it is compressed (`Content-Encoding: {}`), although that was not asked for",
+                "it is compressed (`Content-Encoding: {}`), which was not requested",
                 encoding.escape_debug()
             );
             Err(refused(url, &reason))

@@ -1,4 +1,6 @@
-//! Owns what has arrived of a download, and whether a later answer continues it.
+//! Owns the bytes of a download that have arrived, and the check whether a later response continues them.
+//!
+//! Must not send a request.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,18 +12,18 @@ use crate::fs::FileError;
 use crate::image::Digest;
 use crate::image::digest::DigestBuilder;
 
-/// Part of a download, on disk, hashed as it came.
+/// The first part of a download, on disk, with its digest.
 pub(super) struct Partial {
     file: tempfile::NamedTempFile,
     directory: PathBuf,
     digest: DigestBuilder,
-    /// How many bytes there are in all, if the server said so.
+    /// The size of the whole, if the server sent it.
     pub(super) total: Option<u64>,
-    /// What identifies this version of the resource exactly.
+    /// The strong validator of this version.
     validator: Option<HeaderValue>,
 }
 
-/// Why an answer does not continue what there is.
+/// The reason why a response does not continue the download.
 pub(super) type Mismatch = &'static str;
 
 impl Partial {
@@ -37,12 +39,12 @@ impl Partial {
         })
     }
 
-    /// How many bytes there are.
+    /// The number of bytes that have arrived.
     pub(super) fn received(&self) -> u64 {
         self.digest.length()
     }
 
-    /// Throws away what there is.
+    /// Removes all bytes.
     pub(super) fn restart(&mut self) -> Result<(), FileError> {
         let file = self.file.as_file_mut();
         let result = file.set_len(0).and_then(|()| file.rewind());
@@ -53,13 +55,13 @@ impl Partial {
         Ok(())
     }
 
-    /// Remembers what a complete answer says about itself.
+    /// Records the headers of a complete response.
     pub(super) fn begin(&mut self, headers: &HeaderMap, total: Option<u64>) {
         self.total = total;
         self.validator = validator(headers).cloned();
     }
 
-    /// The headers that ask for the rest; empty if the whole has to be asked for.
+    /// The headers that request the rest; empty to request everything.
     pub(super) fn range(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let (Some(validator), 1..) = (&self.validator, self.received())
@@ -71,16 +73,16 @@ impl Partial {
         headers
     }
 
-    /// Checks that a partial answer (206) continues exactly what there is, and notes the total if it was not known.
+    /// Checks that a partial response (206) starts at the next byte of the same version. Records the total size.
     pub(super) fn continues(&mut self, headers: &HeaderMap, length: Option<u64>) -> Result<(), Mismatch> {
         let range = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).and_then(parse_range);
-        let range = range.ok_or("the answer does not say which part it is")?;
+        let range = range.ok_or("the response does not state its range")?;
         if range.start != self.received() {
-            return Err("the answer is another part than was asked for");
+            return Err("the response has another range than the request");
         }
         let expected = range.end.checked_sub(range.start).and_then(|length| length.checked_add(1));
         if expected.is_none() || length.is_some_and(|length| Some(length) != expected) {
-            return Err("the answer's length and range disagree");
+            return Err("length and range of the response disagree");
         }
         match (self.total, range.total) {
             (Some(known), Some(total)) if known != total => return Err("its length changed"),
@@ -88,12 +90,11 @@ impl Partial {
             _ => {}
         }
         match validator(headers) {
-            Some(now) if self.validator.as_ref() != Some(now) => Err("it was replaced by another version"),
+            Some(now) if self.validator.as_ref() != Some(now) => Err("the server has another version now"),
             _ => Ok(()),
         }
     }
 
-    /// Adds bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.digest.update(bytes);
         self.file
@@ -101,14 +102,15 @@ impl Partial {
             .map_err(|error| FileError::new("write to", &self.directory, error).after(self.digest.length()))
     }
 
-    /// The complete file, its digest and its size in bytes.
+    /// The file, its digest and its size in bytes.
     pub(super) fn finish(self) -> (tempfile::NamedTempFile, Digest, u64) {
         let size = self.digest.length();
         (self.file, self.digest.finish(), size)
     }
 }
 
-/// What identifies a version byte for byte: a strong ETag, or a date if there is no ETag (RFC 9110, section 13.1.5).
+/// The validator that identifies a version byte for byte: a strong ETag, or a date if there is no ETag (RFC 9110,
+/// section 13.1.5).
 fn validator(headers: &HeaderMap) -> Option<&HeaderValue> {
     match headers.get(ETAG) {
         Some(etag) if etag.as_bytes().starts_with(b"\"") => Some(etag),

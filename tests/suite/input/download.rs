@@ -276,11 +276,7 @@ fn a_busy_server_is_asked_again_when_it_says() {
     let fetcher = Fetcher::new();
     assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), body(10));
     assert!(started.elapsed() >= Duration::from_secs(1));
-    assert!(
-        fetcher.notes()[0].contains("429 Too Many Requests; trying again in 1.0 s"),
-        "{:?}",
-        fetcher.notes()
-    );
+    assert!(fetcher.notes()[0].contains("429 Too Many Requests; retrying in 1.0 s"), "{:?}", fetcher.notes());
 
     let server = FaultServer::start(|_, to| answer(to, "500 Internal Server Error", &[], b""));
     let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
@@ -323,7 +319,7 @@ fn an_answer_that_was_not_asked_for_is_refused() {
         });
         let fetcher = Fetcher::new();
         let error = fetcher.fetch(&server.url("/a")).err().expect("fails");
-        assert!(error.to_string().contains("does not fit what was asked for"), "{error}");
+        assert!(error.to_string().contains("does not match the request"), "{error}");
         assert!(fetcher.kept().is_empty());
     }
 }
@@ -448,7 +444,7 @@ fn a_certificate_has_to_be_trusted() {
     fetcher.options.http.network.extra_ca = vec!["tests/suite/fixtures/tls/ca.pem".into()];
     assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), b"protected");
     let error = fetcher.fetch(&server.url("/down")).err().expect("fails");
-    assert!(error.to_string().contains("unprotected http"), "{error}");
+    assert!(error.to_string().contains("unencrypted http"), "{error}");
 }
 
 #[test]
