@@ -1,7 +1,7 @@
-//! Owns what we assume of base images: the types of `builder-images/bases.toml` and the look-up in it.
+//! Owns the assumptions about base images: the types of `builder-images/bases.toml` and the look-up in it.
 //!
-//! Assumptions are what selection decides by, without the image at hand; `check.rs` compares them with the real
-//! image. Must not decide anything.
+//! Selection decides by assumptions, without the image. `check.rs` compares them with the real image. Must not decide
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +14,7 @@ use super::version::DottedVersion;
 use crate::detect::facts::GlibcVersion;
 use crate::image::{ImagePath, ImageReference, Platform};
 
-/// How `builder.toml` and `bases.toml` name the base that is built into b2i.
+/// The name of the built-in base in `builder.toml` and `bases.toml`.
 const BUILT_IN_STATIC: &str = "builtin:static";
 
 /// The name of a base.
@@ -22,7 +22,6 @@ const BUILT_IN_STATIC: &str = "builtin:static";
 pub enum BaseName {
     /// The static base that is built into b2i: users, `/tmp`, CA certificates, the launcher.
     BuiltInStatic,
-    /// An image.
     Image(ImageReference),
 }
 
@@ -43,7 +42,7 @@ impl FromStr for BaseName {
             return Ok(Self::BuiltInStatic);
         }
         if let Some(name) = text.strip_prefix("builtin:") {
-            return Err(format!("there is no built-in base `{name}`, only `{BUILT_IN_STATIC}`"));
+            return Err(format!("`{name}` is not a built-in base; the only one is `{BUILT_IN_STATIC}`"));
         }
         text.parse()
             .map(Self::Image)
@@ -63,15 +62,14 @@ impl<'de> Deserialize<'de> for BaseName {
     }
 }
 
-/// Which C library a base has.
+/// The C library of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseLibc {
-    /// None: static programs only.
+    /// Only static programs run.
     None,
     /// The GNU C library.
     Glibc,
-    /// musl.
     Musl,
 }
 
@@ -85,7 +83,7 @@ impl fmt::Display for BaseLibc {
     }
 }
 
-/// A program of a base that sources are built or served with.
+/// A program of a base that builds or serves sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
@@ -95,9 +93,7 @@ pub enum Tool {
     Maven,
     /// Node.js.
     Node,
-    /// Python.
     Python,
-    /// nginx.
     Nginx,
 }
 
@@ -114,39 +110,32 @@ impl Tool {
     }
 }
 
-/// What we assume of a base; a field that is not set is not known and decides nothing.
+/// The assumptions about a base. A field that is not set is unknown and decides nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct BaseAssumptions {
-    /// Whether `/bin/sh` is there.
+    /// Whether `/bin/sh` exists.
     pub shell: Option<bool>,
-    /// Further programs that scripts may name as interpreter, such as `bash`, in `/bin` or `/usr/bin`.
+    /// Other interpreters in `/bin` or `/usr/bin`, such as `bash`.
     pub interpreters: BTreeSet<String>,
-    /// The C library.
     pub libc: Option<BaseLibc>,
-    /// The version of the GNU C library.
     #[serde(with = "glibc_version")]
     pub glibc: Option<GlibcVersion>,
-    /// Sonames of libraries it has beside its C library.
+    /// Sonames of libraries other than the C library.
     pub libraries: Option<BTreeSet<String>>,
     /// The Java release.
     pub java: Option<u32>,
-    /// Where Java is.
     pub java_home: Option<ImagePath>,
-    /// The version of Tomcat.
     pub tomcat: Option<DottedVersion>,
-    /// Where Tomcat is.
     pub tomcat_home: Option<ImagePath>,
-    /// The tools it has, and their versions.
     pub tools: BTreeMap<Tool, DottedVersion>,
-    /// The user of its config; empty or `root` is root.
+    /// The user in its config; empty or `root` is root.
     pub user: Option<String>,
-    /// The platforms it is published for.
     pub platforms: Option<Vec<Platform>>,
 }
 
 impl BaseAssumptions {
-    /// Says whether it is published for `platform`; yes if that is not known.
+    /// Whether it is published for `platform`; true if that is unknown.
     pub fn offers(&self, platform: &Platform) -> bool {
         self.platforms.as_ref().is_none_or(|offered| offered.iter().any(|one| one.matches(platform)))
     }
@@ -177,7 +166,7 @@ pub(super) mod glibc_version {
     }
 }
 
-/// All assumptions, by the full name of the base.
+/// The assumptions by the full name of the base.
 #[derive(Clone, Debug, Default)]
 pub struct Bases(BTreeMap<String, BaseAssumptions>);
 
@@ -185,7 +174,7 @@ impl Bases {
     /// Parses `bases.toml`; `file` is its name in messages.
     ///
     /// # Errors
-    /// [`BuilderError::Malformed`] with the line and key; a key has to be a full name or `builtin:static`.
+    /// [`BuilderError::Malformed`] with the line and key. A key is a full name or `builtin:static`.
     pub fn parse(file: &str, text: &str) -> Result<Self, BuilderError> {
         let bases: BTreeMap<String, BaseAssumptions> =
             toml::from_str(text).map_err(|error| toml_error(file, text, &error))?;
@@ -201,7 +190,7 @@ impl Bases {
         Ok(Self(bases))
     }
 
-    /// What is assumed of `name`, if it is listed.
+    /// The assumptions about `name`, if it is listed.
     pub fn get(&self, name: &BaseName) -> Option<&BaseAssumptions> {
         self.0.get(&name.to_string())
     }
@@ -212,15 +201,14 @@ impl Bases {
     }
 }
 
-/// A base as it will be used.
+/// A base after the replacements of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Base {
-    /// The image that is used.
     pub image: BaseName,
-    /// The base of the template that configuration replaced by `image`, if it did.
+    /// The base of the template, if the configuration replaces it by `image`.
     pub replaces: Option<BaseName>,
-    /// What is assumed of it; a replacement inherits what is assumed of the replaced one.
+    /// A replacement inherits the assumptions about the base that it replaces.
     pub assumptions: BaseAssumptions,
 }
 
@@ -256,7 +244,7 @@ mod tests {
             ("[\"docker.io/library/a:1\"]\nglibc = \"x\"", "line 2"),
             ("[\"docker.io/library/a:1\"]\nglib = \"2.3\"", "unknown field `glib`"),
             ("[\"a:1\"]\n", "write `docker.io/library/a:1`"),
-            ("[\"builtin:other\"]\n", "no built-in base `other`"),
+            ("[\"builtin:other\"]\n", "`other` is not a built-in base"),
         ] {
             let error = Bases::parse("bases.toml", text).expect_err(text).to_string();
             assert!(error.contains(needle) && error.contains("bases.toml"), "{error}");

@@ -1,6 +1,7 @@
-//! Owns the templates that are built into the program: the bytes of `builder-images/`.
+//! Owns the built-in templates: the bytes of `builder-images/`.
 //!
-//! A file that is added to a template there is added to its list here; a test compares the two.
+//! A file that is added to a template there must be added to its list here; a test compares the two. Must not read files
+//! at run time.
 
 use std::sync::Arc;
 
@@ -8,14 +9,13 @@ use super::base::Bases;
 use super::error::BuilderError;
 use super::template::{SCRIPTS_FOLDER, Template, TemplateOrigin};
 
-/// Names the files of one template and embeds their bytes.
+/// Embeds the files of one template.
 macro_rules! template_files {
     ($name:literal: $($path:literal),+ $(,)?) => {
         ($name, &[$(($path, include_bytes!(concat!("../../builder-images/", $name, "/", $path)).as_slice())),+])
     };
 }
 
-/// A template's name and its files.
 type Embedded = (&'static str, &'static [(&'static str, &'static [u8])]);
 
 const TEMPLATES: [Embedded; 8] = [
@@ -46,10 +46,7 @@ const TEMPLATES: [Embedded; 8] = [
 
 const BASES: &str = include_str!("../../builder-images/bases.toml");
 
-/// Returns the built-in templates.
-///
-/// # Errors
-/// None that a released program can give: a test parses them all.
+/// The built-in templates. In a released program it cannot fail: a test parses all of them.
 pub fn templates() -> Result<Vec<Template>, BuilderError> {
     let template = |(name, files): &Embedded| {
         let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), Arc::new(bytes.to_vec())));
@@ -58,17 +55,14 @@ pub fn templates() -> Result<Vec<Template>, BuilderError> {
     TEMPLATES.iter().map(template).collect()
 }
 
-/// The script of the template `binary` that the static assemble/run program does the same as.
+/// The script of the template `binary` that the launcher stands for.
 pub(super) fn launcher_script(name: &str) -> Option<&'static [u8]> {
     let (_, files) = TEMPLATES.iter().find(|(template, _)| *template == "binary")?;
     let path = format!("{SCRIPTS_FOLDER}/{name}");
     files.iter().find(|(file, _)| *file == path).map(|(_, bytes)| *bytes)
 }
 
-/// Returns what is assumed of the bases of the built-in templates.
-///
-/// # Errors
-/// None that a released program can give: a test parses it.
+/// The assumptions about the bases of the built-in templates. In a released program it cannot fail: a test parses them.
 pub fn bases() -> Result<Bases, BuilderError> {
     Bases::parse("builder-images/bases.toml", BASES)
 }

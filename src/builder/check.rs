@@ -1,27 +1,25 @@
-//! Owns the comparison of what we assume of a base with what was seen in the real image (`b2i builders check`).
+//! Owns the comparison of the assumptions about a base with the real image (`b2i builders check`).
 //!
-//! Pure. Must not gather anything (`observe`).
+//! Must not read the image (`observe`).
 
 use serde::Serialize;
 
 use super::base::BaseAssumptions;
 use super::observe::Observations;
 
-/// One assumption, compared.
+/// The comparison of one assumption.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What is compared: a key of `bases.toml`.
+    /// A key of `bases.toml`.
     pub property: &'static str,
-    /// What is assumed.
     pub expected: String,
-    /// What was found.
     pub found: String,
-    /// Whether programs that were chosen by the assumption run on what was found.
+    /// Whether every program that fits the assumption runs on the image.
     pub agrees: bool,
 }
 
-/// Compares every assumption that is stated, in the order of `bases.toml`'s keys.
+/// Compares every assumption that is set, in the order of the keys of `bases.toml`.
 pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     if let Some(shell) = assumed.shell {
@@ -35,7 +33,7 @@ pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
         findings.equal("libc", libc, seen.libc(), |libc| libc.to_string());
     }
     if let Some(glibc) = assumed.glibc {
-        // A newer one runs everything that the assumed one runs.
+        // A newer glibc runs everything that the assumed one runs.
         let found = seen.glibc.map(|version| version.to_string());
         findings.add("glibc", glibc.to_string(), found, seen.glibc.is_some_and(|found| found >= glibc));
     }
@@ -99,7 +97,7 @@ fn tomcat(assumed: &BaseAssumptions, seen: &Observations, findings: &mut Finding
     }
 }
 
-/// Root has many names in a config.
+/// The same name for all spellings of root in a config.
 fn user(name: &str) -> &str {
     match name {
         "" | "0" | "root" | "0:0" | "root:root" | "root:0" | "0:root" => "root",

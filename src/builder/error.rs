@@ -1,210 +1,92 @@
-//! Owns the errors of the room: what is wrong with a template, the catalog, a choice or a builder image.
+//! Owns the errors of the room: templates, the catalog, the selection and the contract of builder images.
+//!
+//! Must not know where a template comes from.
 
 use super::image_metadata::IMAGE_METADATA_PATH;
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// What can go wrong in this room.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BuilderError {
-    /// A metadata file is no TOML or has another shape.
+    /// A metadata file is not TOML, or a value has the wrong type.
     #[error("`{file}` line {line}: {message}, at `{text}`")]
     Malformed {
-        /// The file.
         file: String,
-        /// The line, from 1.
+        /// Counted from 1.
         line: usize,
-        /// What is wrong.
         message: String,
-        /// The line's text.
+        /// The text of the line.
         text: String,
     },
-    /// A value of a metadata file cannot be.
+    /// A value of a metadata file is not valid.
     #[error("`{file}`: `{key}` {reason}")]
-    Invalid {
-        /// The file.
-        file: String,
-        /// The key.
-        key: String,
-        /// What is wrong with its value.
-        reason: String,
-    },
-    /// A file of a template folder cannot be used.
+    Invalid { file: String, key: String, reason: String },
     #[error("the builder template's file `{file}` {reason}")]
-    TemplateFile {
-        /// The file.
-        file: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The text is no name of a builder.
-    #[error("`{text}` names no builder: {reason}")]
-    BuilderName {
-        /// What was given.
-        text: String,
-        /// Why not.
-        reason: String,
-    },
-    /// No template has this name.
-    #[error("there is no builder `{name}`; there are {known}")]
-    UnknownTemplate {
-        /// The name.
-        name: String,
-        /// All names.
-        known: String,
-        /// The nearest of them.
-        nearest: Option<String>,
-    },
-    /// The template has no such version.
+    TemplateFile { file: String, reason: String },
+    #[error("`{text}` is not a valid name of a builder: {reason}")]
+    BuilderName { text: String, reason: String },
+    #[error("unknown builder `{name}`; the builders are {known}")]
+    UnknownTemplate { name: String, known: String, nearest: Option<String> },
     #[error("the builder `{template}` has no version `{version}`; it has {known}")]
-    UnknownVersion {
-        /// The template.
-        template: String,
-        /// The version.
-        version: String,
-        /// All versions.
-        known: String,
-        /// The nearest of them.
-        nearest: Option<String>,
-    },
-    /// Configuration replaces a base that no template uses.
+    UnknownVersion { template: String, version: String, known: String, nearest: Option<String> },
     #[error("configuration replaces the base `{name}`, but no builder uses it")]
     UnknownBase {
-        /// The base.
         name: String,
-        /// The nearest base that is used.
         nearest: Option<String>,
-        /// The bases of the same repository that are used.
+        /// The bases of the same repository that builders use.
         siblings: Vec<String>,
     },
-    /// The requested platform is not the one the executable was built for.
-    #[error("`{artifact}` is built for {built_for}, and {requested} was asked for")]
-    PlatformContradicts {
-        /// The artifact.
-        artifact: String,
-        /// Its platform.
-        built_for: String,
-        /// The requested platform.
-        requested: String,
-    },
-    /// The template takes another kind of artifact.
+    #[error("`{artifact}` is built for {built_for}, not for {requested}")]
+    PlatformContradicts { artifact: String, built_for: String, requested: String },
     #[error("the builder `{template}` takes {takes}, and `{artifact}` is {is}")]
-    WrongKind {
-        /// The template.
-        template: String,
-        /// The kinds it takes.
-        takes: String,
-        /// The artifact.
-        artifact: String,
-        /// What the artifact is.
-        is: String,
-        /// What to do.
-        hint: String,
-    },
-    /// The template takes sources and no artifacts.
-    #[error("the builder `{template}` takes {takes}, and no finished artifacts")]
-    TakesSources {
-        /// The template.
-        template: String,
-        /// What it takes, in words.
-        takes: String,
-    },
-    /// The template takes artifacts and no sources.
-    #[error("the builder `{template}` takes {takes}, and no sources")]
+    WrongKind { template: String, takes: String, artifact: String, is: String, hint: String },
+    #[error("the builder `{template}` takes {takes}, not finished artifacts")]
+    TakesSources { template: String, takes: String },
+    #[error("the builder `{template}` takes {takes}, not sources")]
     TakesArtifacts {
-        /// The template.
         template: String,
-        /// What it takes, in words.
         takes: String,
         /// The templates that take sources.
         known: String,
     },
-    /// Nothing in a source tree says by what it is built, or there is no template for what does.
+    /// A source tree without a build file, or with one that no template takes.
     #[error("no builder of the catalog fits the sources `{source_name}`: {reason}")]
-    NoSourceBuilder {
-        /// The sources.
-        source_name: String,
-        /// Why not.
-        reason: String,
-        /// What to do, the nearest first.
-        hints: Vec<String>,
-    },
-    /// None of the versions that may be chosen builds what the project asks for.
+    NoSourceBuilder { source_name: String, reason: String, hints: Vec<String> },
+    /// No version of the template builds the release that the project requires.
     #[error("the builder `{template}` cannot build `{source_name}`: {reason}")]
     NoSourceVersion {
-        /// The template, with the version if one was asked for.
+        /// With the version, if the user named one.
         template: String,
-        /// The sources.
         source_name: String,
-        /// Why not.
         reason: String,
-        /// What to do.
         hint: String,
     },
-    /// No base of the catalog can run the artifact, whatever the version.
+    /// No base of the catalog can run the artifact.
     #[error("no builder of the catalog can run `{artifact}`: {reason}")]
-    CannotRun {
-        /// The artifact.
-        artifact: String,
-        /// Why not.
-        reason: String,
-        /// What to do.
-        hint: String,
-    },
-    /// None of the versions that may be chosen can run the artifact.
+    CannotRun { artifact: String, reason: String, hint: String },
+    /// No version of the template can run the artifact.
     #[error("the builder `{template}` cannot run `{artifact}`: {reasons}")]
     NothingFits {
-        /// The template, with the version if one was asked for.
+        /// With the version, if the user named one.
         template: String,
-        /// The artifact.
         artifact: String,
-        /// Each version with what keeps it from running.
+        /// Each version with its reason.
         reasons: String,
-        /// What to do.
         hint: String,
     },
-    /// The context path cannot be.
-    #[error("`{path}` is no context path: {reason}")]
-    ContextPath {
-        /// The context path.
-        path: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The template has no use for a context path.
-    #[error("the builder `{template}` has no context path, and `{path}` was asked for")]
-    NoContextPath {
-        /// The template.
-        template: String,
-        /// The context path.
-        path: String,
-    },
-    /// The image has no S2I scripts.
+    #[error("`{path}` is not a context path: {reason}")]
+    ContextPath { path: String, reason: String },
+    #[error("the builder `{template}` has no context path, so `{path}` does not apply")]
+    NoContextPath { template: String, path: String },
     #[error(
-        "`{image}` is no builder image: it has neither a label `io.openshift.s2i.scripts-url` nor one of its older names"
+        "`{image}` is not a builder image: it has neither a label `io.openshift.s2i.scripts-url` nor one of its older names"
     )]
-    NoScripts {
-        /// The image.
-        image: String,
-    },
-    /// A label or variable of the builder image says what cannot be followed.
+    NoScripts { image: String },
+    /// A label or variable of the builder image is refused.
     #[error("the builder image `{image}` sets `{name}` to `{value}`, {reason}")]
-    Contract {
-        /// The image.
-        image: String,
-        /// The label or variable.
-        name: String,
-        /// Its value.
-        value: String,
-        /// Why it cannot be followed.
-        reason: String,
-        /// What to do.
-        hint: Option<String>,
-    },
-    /// `image_metadata.json` of the builder cannot be used.
-    #[error("the script `assemble` left a `{IMAGE_METADATA_PATH}` that cannot be used: {0}")]
+    Contract { image: String, name: String, value: String, reason: String, hint: Option<String> },
+    #[error("the script `assemble` wrote a `{IMAGE_METADATA_PATH}` that is not valid: {0}")]
     ImageMetadata(String),
-    /// The content of a base image cannot be looked through.
-    #[error("the file system of the image cannot be looked through: {0}")]
+    #[error("cannot read the file system of the image: {0}")]
     Observation(String),
 }
 
@@ -228,11 +110,11 @@ impl Diagnostic for BuilderError {
         match self {
             Self::UnknownTemplate { name, nearest, .. } => {
                 let image =
-                    format!("for an image of that name, write it in full: `docker.io/library/{name}`");
+                    format!("write an image with this name in full: `docker.io/library/{name}`");
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([image]).collect()
             }
             Self::UnknownVersion { template, nearest, .. } => {
-                let any = format!("`--builder {template}` leaves the choice of the version to b2i");
+                let any = format!("pass `--builder {template}` to let b2i choose the version");
                 nearest
                     .iter()
                     .map(|nearest| format!("did you mean `{template}:{nearest}`?"))
@@ -240,11 +122,11 @@ impl Diagnostic for BuilderError {
                     .collect()
             }
             Self::UnknownBase { nearest, siblings, .. } => {
-                let list = "`b2i builders show NAME` lists the bases of a builder".to_owned();
+                let list = "list the bases of a builder with `b2i builders show NAME`".to_owned();
                 let near = match (nearest, siblings.is_empty()) {
                     (Some(nearest), _) => Some(format!("did you mean `{nearest}`?")),
                     (None, false) => {
-                        Some(format!("of that repository builders use `{}`", siblings.join("`, `")))
+                        Some(format!("builders use these bases of the repository: `{}`", siblings.join("`, `")))
                     }
                     (None, true) => None,
                 };
@@ -252,57 +134,57 @@ impl Diagnostic for BuilderError {
             }
             Self::TakesSources { template, .. } => vec![
                 format!(
-                    "give the sources, and let it build them: `b2i build DIRECTORY --source-builder {template}`"
+                    "build sources with it: `b2i build DIRECTORY --source-builder {template}`"
                 ),
-                "leave out `--builder`: what an artifact needs is chosen by itself".to_owned(),
+                "omit `--builder`: b2i chooses a builder that fits the artifact".to_owned(),
             ],
             Self::TakesArtifacts { known, .. } => vec![
-                format!("builders for sources are {known}"),
-                "leave out `--source-builder`: it is chosen by the build file".to_owned(),
+                format!("builders for sources: {known}"),
+                "omit `--source-builder`: b2i chooses a builder by the build file".to_owned(),
             ],
             Self::NoSourceBuilder { hints, .. } => hints.clone(),
             Self::NoSourceVersion { hint, .. } => vec![hint.clone()],
             Self::PlatformContradicts { requested, .. } => {
-                vec![format!("leave out `--platform`, or package the program that is built for {requested}")]
+                vec![format!("omit `--platform`, or pass the program for {requested}")]
             }
             Self::WrongKind { hint, .. } | Self::CannotRun { hint, .. } | Self::NothingFits { hint, .. } => {
                 vec![hint.clone()]
             }
             Self::ContextPath { .. } => {
-                vec!["write it as it stands in the URL, such as `/` or `/shop`".to_owned()]
+                vec!["pass the path in the URL, such as `/` or `/shop`".to_owned()]
             }
             Self::NoContextPath { .. } => {
-                vec!["leave out `--context-path`; it is for WARs on Tomcat".to_owned()]
+                vec!["omit `--context-path`; it is for WARs on Tomcat".to_owned()]
             }
             Self::NoScripts { .. } => vec![
-                "`b2i builders` lists the builders that come with b2i".to_owned(),
-                "an S2I builder image names its scripts in the label `io.openshift.s2i.scripts-url`"
+                "list the built-in builders with `b2i builders`".to_owned(),
+                "an S2I builder image has the location of its scripts in the label `io.openshift.s2i.scripts-url`"
                     .to_owned(),
             ],
             Self::Contract { hint: Some(hint), .. } => vec![hint.clone()],
             Self::Contract { name, .. } => vec![
                 format!("correct `{name}` in the builder image (a `LABEL` or `ENV` of its Dockerfile)"),
-                "`b2i builders` lists the builders that come with b2i".to_owned(),
+                "list the built-in builders with `b2i builders`".to_owned(),
             ],
             Self::ImageMetadata(_) => {
-                vec![r#"it has to be JSON of the form {"labels": [{"name": "value"}]}"#.to_owned()]
+                vec![r#"write JSON of the form {"labels": [{"name": "value"}]}"#.to_owned()]
             }
             _ => Vec::new(),
         }
     }
 }
 
-/// Makes a text of a stranger fit for a message: a terminal obeys control characters, and nobody reads a megabyte.
+/// Makes untrusted text safe to show: without control characters, which a terminal would obey, and not too long.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 200;
-    let mut kept: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    let mut shown: String = text.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
     if text.chars().nth(LONGEST).is_some() {
-        kept.push('…');
+        shown.push('…');
     }
-    kept
+    shown
 }
 
-/// Turns an error of the TOML parser into one that names file, line and key.
+/// Adds the file and the line to an error of the TOML parser.
 pub(super) fn toml_error(file: &str, text: &str, error: &toml::de::Error) -> BuilderError {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
     let line = text.get(..start).unwrap_or_default().matches('\n').count();

@@ -1,7 +1,7 @@
-//! Owns reading a template's folder from disk.
+//! Owns reading a template's folder from the disk.
 //!
-//! The folder may come with a cloned repository: nothing outside it is read, whatever links it holds, and sizes and
-//! counts are limited. Must not judge what the files say.
+//! The folder may come with a cloned repository. Links cannot lead out of it, and sizes and counts are limited. Must not
+//! judge the content of the files.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,22 +21,22 @@ use super::template::{
 /// Largest file of a template, in bytes.
 const MAXIMUM_FILE: u64 = 1 << 20;
 
-/// Largest sum of a template's files, in bytes.
+/// Largest total of a template's files, in bytes.
 const MAXIMUM_TOTAL: u64 = 8 << 20;
 
 /// Largest number of files that a template's metadata may name.
 const MAXIMUM_FILES: usize = 200;
 
-/// Files that belong to a template although nothing names them.
+/// Files of a template that its metadata does not name.
 const UNNAMED_FILES: [&str; 1] = ["Dockerfile"];
 
 /// Largest number of folders in a directory of templates.
 const MAXIMUM_FOLDERS: usize = 200;
 
-/// Reads the templates in the folders of `directory`, in the order of their names; or the one that it is itself.
+/// Reads the templates in the folders of `directory`, in the order of their names, or `directory` as one template.
 ///
 /// # Errors
-/// [`BuilderError`] if it holds none, or for the first that cannot be used.
+/// [`BuilderError`] if it contains no template, or for the first that is not valid.
 pub fn load_all(directory: &Path, origin: &TemplateOrigin) -> Result<Vec<Template>, BuilderError> {
     if directory.join(METADATA_FILE).exists() {
         return Ok(vec![load(directory, origin.clone())?]);
@@ -54,12 +54,12 @@ pub fn load_all(directory: &Path, origin: &TemplateOrigin) -> Result<Vec<Templat
             folders.push(entry.path());
         }
         if folders.len() > MAXIMUM_FOLDERS {
-            return Err(refused(format!("holds more than the {MAXIMUM_FOLDERS} templates allowed")));
+            return Err(refused(format!("contains more than the {MAXIMUM_FOLDERS} templates allowed")));
         }
     }
     if folders.is_empty() {
         return Err(refused(format!(
-            "is no template and holds none: no `{METADATA_FILE}` in it or its folders"
+            "is not a template and contains none: no `{METADATA_FILE}` in it or its folders"
         )));
     }
     folders.sort();
@@ -101,7 +101,7 @@ impl FolderReader<'_> {
         BuilderError::TemplateFile { file: format!("{}/{path}", self.shown), reason }
     }
 
-    /// The files that the metadata names; they are known only after it was read.
+    /// The files that the metadata names.
     fn named_files(&self) -> Result<Vec<String>, BuilderError> {
         let file = format!("{}/{METADATA_FILE}", self.shown);
         let bytes = self.files.get(METADATA_FILE).map(|bytes| bytes.as_slice()).unwrap_or_default();
@@ -119,7 +119,7 @@ impl FolderReader<'_> {
         if self.files.contains_key(path) {
             return Ok(());
         }
-        // Asked before it is opened: opening a pipe would wait for somebody to write to it.
+        // Checked before it is opened: opening a pipe would block until something writes to it.
         match self.folder.metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -181,7 +181,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let origin = TemplateOrigin::Configured { directory: directory.path().to_owned() };
         let error = load_all(directory.path(), &origin).expect_err("none").to_string();
-        assert!(error.contains("is no template and holds none"), "{error}");
+        assert!(error.contains("is not a template and contains none"), "{error}");
         fs::create_dir(directory.path().join("notes")).expect("made");
         fs::rename(folder().keep(), directory.path().join("b")).expect("moved");
         fs::rename(folder().keep(), directory.path().join("a")).expect("moved");

@@ -1,25 +1,24 @@
-//! Owns the format of `/tmp/.s2i/image_metadata.json`, by which an `assemble` script asks for labels.
+//! Owns the format of `/tmp/.s2i/image_metadata.json`, in which an `assemble` script sets labels.
 //!
-//! The caller sets these labels only where neither b2i nor the user set one. Source: S2I, "builder image contract".
+//! Must not know the labels of b2i and of the user, which have precedence. Source: S2I, "builder image contract".
 
 use serde_json::{Map, Value};
 
 use super::error::{BuilderError, shown};
 
-/// Where the file is in the container.
 pub const IMAGE_METADATA_PATH: &str = "/tmp/.s2i/image_metadata.json";
 
-/// Largest file that is read, in bytes: every label character may be escaped (`\u0041`), and white space is free.
+/// Largest file, in bytes: every character of a label may be escaped (`\u0041`), and white space does not count.
 pub const IMAGE_METADATA_LIMIT: u64 = 128 << 10;
 
-/// Largest sum of the lengths of all names and values, in bytes, as in S2I.
+/// Largest total of all names and values, in bytes, as in S2I.
 const MAXIMUM_LABELS: usize = 10 << 10;
 
-/// Reads the labels in their order; a later one of the same name stands for an earlier one.
+/// Reads the labels in their order. A later one replaces an earlier one of the same name.
 ///
 /// # Errors
-/// [`BuilderError::ImageMetadata`] if it is no JSON of the shape `{"labels": [{"name": "value"}, …]}`, a value is no
-/// text, or the labels are larger than S2I allows.
+/// [`BuilderError::ImageMetadata`] if it is not JSON of the form `{"labels": [{"name": "value"}, …]}`, a value is not a
+/// string, or the labels are larger than S2I allows.
 pub fn parse_image_metadata(bytes: &[u8]) -> Result<Vec<(String, String)>, BuilderError> {
     let invalid = |reason: String| BuilderError::ImageMetadata(reason);
     if bytes.len() as u64 > IMAGE_METADATA_LIMIT {
@@ -34,10 +33,10 @@ pub fn parse_image_metadata(bytes: &[u8]) -> Result<Vec<(String, String)>, Build
     let mut size = 0;
     for (name, value) in listed.into_iter().flatten().flatten() {
         let Value::String(value) = value else {
-            return Err(invalid(format!("the label `{}` has a value that is no text", shown(&name))));
+            return Err(invalid(format!("the label `{}` has a value that is not a string", shown(&name))));
         };
         if name.is_empty() || name.contains('\0') || value.contains('\0') {
-            return Err(invalid(format!("`{}` is no label", shown(&name))));
+            return Err(invalid(format!("`{}` is not a valid label", shown(&name))));
         }
         size += name.len() + value.len();
         if size > MAXIMUM_LABELS {

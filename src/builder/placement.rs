@@ -10,40 +10,37 @@ use super::template::Template;
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
 
-/// What stands for the name that a context path gives a web application.
+/// The variable for the file name that follows from the context path.
 const CONTEXT: &str = "${CONTEXT}";
 
-/// Longest context path, in bytes; a file name of `.war` and this fits every file system.
+/// Longest context path, in bytes. With `.war` it fits as a file name on every file system.
 const MAXIMUM_CONTEXT_PATH: usize = 200;
 
-/// Where an artifact and what goes with it are placed.
+/// The paths, owner and modes of an artifact and its added files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
-    /// Where the artifact goes.
     pub artifact: ImagePath,
-    /// Where files that go with it go.
+    /// The directory of added files.
     pub beside: ImagePath,
-    /// Further names of the artifact, in the same layer.
+    /// Other names of the artifact, in the same layer.
     pub hard_links: Vec<ImagePath>,
-    /// Who owns all of it.
     pub owner: Owner,
-    /// Mode of the artifact.
     pub artifact_mode: u32,
-    /// Mode of files that go with it.
+    /// Of added files.
     pub file_mode: u32,
-    /// Mode of programs and scripts that go with it.
+    /// Of added programs and scripts.
     pub executable_mode: u32,
-    /// Mode of directories that go with it.
+    /// Of added directories.
     pub directory_mode: u32,
 }
 
 impl Template {
-    /// Returns where this template places an artifact; `context_path` is `/` if nothing is said.
+    /// The placement of an artifact by this template. The default of `context_path` is `/`.
     ///
     /// # Errors
-    /// [`BuilderError::ContextPath`] if it is none, [`BuilderError::NoContextPath`] if the template has no use for it,
-    /// [`BuilderError::TakesSources`] if it takes no artifacts.
+    /// [`BuilderError::ContextPath`] if it is not valid, [`BuilderError::NoContextPath`] if the template has none,
+    /// [`BuilderError::TakesSources`] if the template takes no artifacts.
     pub fn placement(&self, context_path: Option<&str>) -> Result<Placement, BuilderError> {
         let Takes::Artifacts(ArtifactsSection { placement: section, .. }) = &self.metadata.takes else {
             let template = self.metadata.name.clone();
@@ -69,7 +66,7 @@ impl Template {
     }
 }
 
-/// Where a web application answers, such as `/` or `/shop/admin`.
+/// The URL path of a web application, such as `/` or `/shop/admin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextPath(String);
 
@@ -95,18 +92,18 @@ impl ContextPath {
         for level in levels.split('/') {
             match level {
                 "" => return Err(invalid("it has an empty level")),
-                "." | ".." => return Err(invalid("it has `.` or `..` in it")),
+                "." | ".." => return Err(invalid("it contains `.` or `..`")),
                 _ if !level.bytes().all(allowed) => {
-                    return Err(invalid("only letters, digits, `-`, `.`, `_` and `~` are allowed in it"));
+                    return Err(invalid("it may contain only letters, digits, `-`, `.`, `_` and `~`"));
                 }
                 _ => {}
             }
         }
         if levels == "ROOT" {
-            return Err(invalid("Tomcat takes `ROOT` for the name of `/`"));
+            return Err(invalid("`ROOT` is Tomcat's name of `/`"));
         }
         if matches!(levels, "META-INF" | "WEB-INF") {
-            return Err(invalid("Tomcat never serves an application of that name"));
+            return Err(invalid("Tomcat never serves an application with this name"));
         }
         Ok(Self(levels.to_owned()))
     }
@@ -117,7 +114,7 @@ impl ContextPath {
     }
 }
 
-/// A path in an image with a place for the name that a context path gives.
+/// A path in an image that may contain `${CONTEXT}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkPattern(ImagePath);
 
@@ -145,9 +142,11 @@ impl<'de> Deserialize<'de> for LinkPattern {
         let rest = path.as_str().replace(CONTEXT, "");
         if let Some((_, variable)) = rest.split_once("${") {
             let name = variable.split('}').next().unwrap_or_default();
-            return Err(D::Error::custom(format!("`${{{name}}}` is not known here, only `{CONTEXT}`")));
+            return Err(D::Error::custom(format!(
+                "`${{{name}}}` is not a known variable; only `{CONTEXT}` is"
+            )));
         }
-        // Two halves that are harmless alone must not become `..` around the name.
+        // The parts around the name must not become `..` with it.
         ImagePath::new(&path.as_str().replace(CONTEXT, "a")).map_err(D::Error::custom)?;
         Ok(Self(path))
     }

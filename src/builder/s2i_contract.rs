@@ -1,14 +1,14 @@
-//! Owns the S2I contract of any builder image, as its config states it.
+//! Owns the S2I contract of a builder image, read from its config.
 //!
-//! The image is not trusted: labels can name places inside the image and users, and nothing else. Source: the S2I
-//! builder image contract (labels `io.openshift.s2i.*`, before that `io.s2i.*` and the variables `STI_*`).
+//! Must not trust the image: labels may name paths in the image and users, and nothing else. Source: the S2I builder
+//! image contract (labels `io.openshift.s2i.*`, before that `io.s2i.*` and the variables `STI_*`).
 
 use serde::Serialize;
 
 use super::error::{BuilderError, shown};
 use crate::image::{ImageConfig, ImagePath};
 
-/// Labels that name where the scripts are, newest first.
+/// Labels with the location of the scripts, newest first.
 const SCRIPTS_LABELS: [&str; 2] = ["io.openshift.s2i.scripts-url", "io.s2i.scripts-url"];
 const SCRIPTS_VARIABLE: &str = "STI_SCRIPTS_URL";
 const DESTINATION_LABELS: [&str; 2] = ["io.openshift.s2i.destination", "io.s2i.destination"];
@@ -17,7 +17,7 @@ const ASSEMBLE_USER_LABEL: &str = "io.openshift.s2i.assemble-user";
 const ASSEMBLE_RUNTIME_USER_LABEL: &str = "io.openshift.s2i.assemble-runtime-user";
 const INPUT_FILES_LABEL: &str = "io.openshift.s2i.assemble-input-files";
 
-/// Every label that is part of the contract. An image that becomes another builder keeps none of them.
+/// Every label of the contract. A builder image that b2i makes from another image keeps none of them.
 pub const CONTRACT_LABELS: [&str; 6] = [
     SCRIPTS_LABELS[0],
     SCRIPTS_LABELS[1],
@@ -27,13 +27,12 @@ pub const CONTRACT_LABELS: [&str; 6] = [
     INPUT_FILES_LABEL,
 ];
 
-/// The variables that stood for labels before there were any.
+/// The variables of the contract before there were labels.
 pub const CONTRACT_VARIABLES: [&str; 2] = [SCRIPTS_VARIABLE, DESTINATION_VARIABLE];
 
-/// Where files go that nothing else is said about.
 const DEFAULT_DESTINATION: &str = "/tmp";
 
-/// Longest value that is looked at or shown, in bytes.
+/// Longest value, in bytes.
 const MAXIMUM_VALUE: usize = 4096;
 
 /// The contract of one builder image.
@@ -42,26 +41,25 @@ const MAXIMUM_VALUE: usize = 4096;
 pub struct S2iContract {
     /// The directory of the scripts in the image.
     pub scripts: ImagePath,
-    /// Where `src`, `scripts` and `artifacts` are put for `assemble`.
+    /// The directory to which `src`, `scripts` and `artifacts` are uploaded.
     pub destination: ImagePath,
     /// The user that runs `assemble`, if it is not the image's own.
     pub assemble_user: Option<String>,
-    /// What a runtime image takes from a build (`from` or `from:to`), as the label lists it; not checked here, so that
-    /// a label that a build does not use cannot keep it from working.
+    /// The files that a runtime image takes from a build (`from` or `from:to`). They are not checked here, because many
+    /// builds do not use them.
     pub assemble_input_files: Vec<String>,
-    /// `ONBUILD` triggers; S2I scripts take their place, they never run here.
+    /// `ONBUILD` triggers. They never run if there are S2I scripts.
     pub on_build: Vec<String>,
 }
 
 impl S2iContract {
-    /// Reads the contract of `image` out of its config.
+    /// Reads the contract of `image` from its config.
     ///
-    /// `assemble_user` is the user that the request names: it goes before the label. `allow_root` says whether a label
-    /// may name root.
+    /// `assemble_user` comes from the request and has precedence over the label. `allow_root` is whether a label may
+    /// name root.
     ///
     /// # Errors
-    /// [`BuilderError::NoScripts`] if it is no builder image, [`BuilderError::Contract`] naming the label, its value
-    /// and why it is refused.
+    /// [`BuilderError::NoScripts`] if it is not a builder image, [`BuilderError::Contract`] if a label is refused.
     pub fn read(
         image: &str,
         config: &ImageConfig,
@@ -86,19 +84,19 @@ impl S2iContract {
         })
     }
 
-    /// The directory of the scripts in `image`, as its labels name it; nothing if they name none.
+    /// The directory of the scripts in `image` by its labels; `None` without such a label.
     ///
     /// # Errors
-    /// [`BuilderError::Contract`] if it is no place in the image.
+    /// [`BuilderError::Contract`] if it is not a path in the image.
     pub fn scripts_of(image: &str, config: &ImageConfig) -> Result<Option<ImagePath>, BuilderError> {
         let source = Source { image, config };
         source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE).map(|stated| stated.scripts()).transpose()
     }
 
-    /// Where `src`, `scripts` and `artifacts` are put for the scripts of `image`.
+    /// The directory in `image` to which `src`, `scripts` and `artifacts` are uploaded.
     ///
     /// # Errors
-    /// [`BuilderError::Contract`] if its label names no such place.
+    /// [`BuilderError::Contract`] if its label is not a path in the image.
     pub fn destination_of(image: &str, config: &ImageConfig) -> Result<ImagePath, BuilderError> {
         match (Source { image, config }).first(&DESTINATION_LABELS, DESTINATION_VARIABLE) {
             Some(stated) => stated.path(stated.value),
@@ -106,10 +104,10 @@ impl S2iContract {
         }
     }
 
-    /// The user that runs `assemble` in `image`: the one that is asked for, its label's, its own; empty means root.
+    /// The user that runs `assemble` in `image`: the user of the request, of the label, of the image. Empty means root.
     ///
     /// # Errors
-    /// [`BuilderError::Contract`] if its label names nobody, or root and that is not allowed.
+    /// [`BuilderError::Contract`] if its label is not a user, or is root and that is not allowed.
     pub fn user_of(
         image: &str,
         config: &ImageConfig,
@@ -119,10 +117,7 @@ impl S2iContract {
         (Source { image, config }).user(ASSEMBLE_USER_LABEL, asked, allow_root)
     }
 
-    /// The user that runs `assemble-runtime` in the runtime image `image`, by the same rule.
-    ///
-    /// # Errors
-    /// As [`Self::user_of`].
+    /// The user that runs `assemble-runtime` in the runtime image, by the same rule.
     pub fn runtime_user_of(
         image: &str,
         config: &ImageConfig,
@@ -132,18 +127,18 @@ impl S2iContract {
         (Source { image, config }).user(ASSEMBLE_RUNTIME_USER_LABEL, asked, allow_root)
     }
 
-    /// What the runtime image `image` takes from a build, as its label lists it.
+    /// The files that the runtime image takes from a build, by its label.
     pub fn input_files_of(image: &str, config: &ImageConfig) -> Vec<String> {
         (Source { image, config }).input_files()
     }
 
-    /// The error of an entry of that list.
+    /// The error for an entry of this list.
     pub fn invalid_input_file(image: &str, config: &ImageConfig, reason: &str) -> BuilderError {
         let value = config.label(INPUT_FILES_LABEL);
         Stated { image, name: INPUT_FILES_LABEL, value: value.unwrap_or_default() }.refused(reason, None)
     }
 
-    /// The place of one script.
+    /// The path of one script.
     pub fn script(&self, name: &str) -> ImagePath {
         self.scripts.join(name).expect("script names are plain words")
     }
@@ -155,7 +150,7 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A label with something in it; S2I takes an empty one for none.
+    /// A label that is not empty. S2I ignores an empty one.
     fn label(&self, name: &'static str) -> Option<Stated<'a>> {
         self.stated(name, self.config.label(name))
     }
@@ -170,7 +165,7 @@ impl<'a> Source<'a> {
         label.or_else(|| self.stated(variable, self.config.env(variable)))
     }
 
-    /// The user that is asked for, the label's, the image's own; empty means root.
+    /// The user of the request, of the label, of the image. Empty means root.
     fn user(
         &self,
         label: &'static str,
@@ -211,7 +206,7 @@ impl Stated<'_> {
 
     fn path(&self, path: &str) -> Result<ImagePath, BuilderError> {
         if path.len() > MAXIMUM_VALUE || path.chars().any(char::is_control) {
-            return Err(self.refused("which is no path", None));
+            return Err(self.refused("which is not a path", None));
         }
         if path.split('/').any(|component| component == ".") || path.trim() != path {
             return Err(self.refused("which is not a normal path", None));
@@ -224,7 +219,7 @@ impl Stated<'_> {
         Ok(path)
     }
 
-    /// `image:///usr/libexec/s2i`: from the image itself only `image://` is believed.
+    /// `image:///usr/libexec/s2i`. A label of the image may only have the scheme `image`.
     fn scripts(&self) -> Result<ImagePath, BuilderError> {
         let value = self.value.trim();
         if let Some(path) = value.strip_prefix("image://") {
@@ -233,8 +228,8 @@ impl Stated<'_> {
         let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
             Some("http" | "https" | "file") => Err(self.refused(
-                "and b2i runs no scripts from elsewhere because an image says so",
-                Some("scripts from a URL are for source builds, where the user names it: `--scripts-url`"),
+                "and an image may not make b2i run scripts from elsewhere",
+                Some("for a source build, pass the URL of the scripts with `--scripts-url`"),
             )),
             _ => Err(self.refused("which is not of the form `image:///DIRECTORY`", None)),
         }
@@ -248,23 +243,23 @@ impl Stated<'_> {
             None => (value, None),
         };
         if !is_account(user) || !group.is_none_or(is_account) {
-            return Err(self.refused("which is no user (expected `UID`, `UID:GID` or names)", None));
+            return Err(self.refused("which is not a user (expected `UID`, `UID:GID` or names)", None));
         }
         let root = user == "root" || user.bytes().all(|byte| byte == b'0');
         if root && !allow_root {
             return Err(self.refused(
                 "but a label may not make `assemble` run as root",
-                Some("`--allow-root` allows it, `--assemble-user UID` names another user"),
+                Some("allow it with `--allow-root`, or pass another user with `--assemble-user UID`"),
             ));
         }
         Ok(value.to_owned())
     }
 }
 
-/// A number that the kernel takes for an account, or a name as useradd(8) makes them.
+/// Whether it is a valid number of an account, or a name as useradd(8) makes them.
 fn is_account(text: &str) -> bool {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Larger ones are cut to 32 bits by some engines, and 2³² would be root.
+        // Some engines cut larger numbers to 32 bits, and 2³² would be root.
         return text.parse::<i32>().is_ok();
     }
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -328,7 +323,7 @@ mod tests {
     fn an_image_without_scripts_is_no_builder() {
         let error = read(&[("io.openshift.s2i.destination", "/opt")], &[]).expect_err("no builder");
         assert_eq!(error.kind(), FailureKind::Builder);
-        assert!(error.to_string().contains("`team/builder:1` is no builder image"), "{error}");
+        assert!(error.to_string().contains("`team/builder:1` is not a builder image"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Owns builder templates: metadata, scripts and files of one folder of `builder-images/`, in memory.
+//! Owns builder templates: metadata, scripts and files of one folder, in memory.
 //!
-//! Must not read the folder (`folder.rs`, `built_in.rs`) and must not choose (`selection/`).
+//! Must not read the folder (`folder.rs`, `built_in.rs`) nor choose (`selection/`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,65 +17,58 @@ use crate::image::{Digest, DigestBuilder, ImagePath};
 /// The file that describes a template.
 pub const METADATA_FILE: &str = "builder.toml";
 
-/// Where the scripts stand in a template's folder.
+/// The directory of the scripts in a template's folder.
 pub const SCRIPTS_FOLDER: &str = "s2i/bin";
 
-/// Scripts that every template has to have.
+/// Scripts that every template must have.
 pub const REQUIRED_SCRIPTS: [&str; 2] = ["assemble", "run"];
 
 /// Scripts that a template may have.
 pub const OPTIONAL_SCRIPTS: [&str; 2] = ["usage", "save-artifacts"];
 
-/// The scripts that the static assemble/run program stands for, on a base without a shell.
+/// The scripts that the launcher replaces on a base without a shell.
 const LAUNCHER_SCRIPTS: [&str; 3] = ["assemble", "run", "usage"];
 
-/// Where a template came from; it decides how far it is trusted.
+/// The origin of a template, which decides whether it is trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum TemplateOrigin {
-    /// It is built into b2i.
     BuiltIn,
-    /// The user's or the machine's configuration names its folder.
+    /// From the user's or the machine's configuration.
     Configured {
-        /// The folder.
         directory: PathBuf,
     },
-    /// The configuration of a project names its folder; it came with a cloned repository and is not trusted.
+    /// From the configuration of a project. It comes with a cloned repository and is not trusted.
     Project {
-        /// The folder.
         directory: PathBuf,
     },
 }
 
-/// The bytes of a template's files, by their path in its folder.
+/// A template's files by their path in its folder.
 pub type TemplateFiles = BTreeMap<String, Arc<Vec<u8>>>;
 
-/// One builder template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// What its `builder.toml` says.
     pub metadata: Metadata,
-    /// Where it came from.
     pub origin: TemplateOrigin,
     files: TemplateFiles,
 }
 
-/// A file of a template's folder, as it is exported.
+/// A file of an exported template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemplateFile<'a> {
-    /// Its path in the folder.
+    /// Relative to the folder.
     pub path: &'a str,
-    /// Its bytes.
     pub bytes: &'a [u8],
     /// Whether it is a script.
     pub executable: bool,
 }
 
 impl Template {
-    /// Makes a template of the files of its folder; `shown` is the folder's name in messages.
+    /// Makes a template of the files of its folder. `shown` is the folder's name in messages.
     ///
     /// # Errors
-    /// [`BuilderError`] if a file it needs is not there or its metadata cannot be used.
+    /// [`BuilderError`] if a file is missing or not valid.
     pub fn from_files(
         shown: &str,
         origin: TemplateOrigin,
@@ -91,17 +84,20 @@ impl Template {
         for script in REQUIRED_SCRIPTS {
             let path = format!("{SCRIPTS_FOLDER}/{script}");
             let script = files.get(&path).ok_or_else(|| missing(&path, "does not exist"))?;
-            // The kernel answers an unknown format with "exec format error", long after this could be said.
+            // Otherwise the kernel reports "exec format error" much later.
             if !script.starts_with(b"#!") && !script.starts_with(b"\x7fELF") {
                 return Err(missing(
                     &path,
-                    "is neither a script (its first line does not start with `#!`) nor a program",
+                    "is neither a script (its first line does not begin with `#!`) nor a program",
                 ));
             }
             if script.starts_with(b"#!")
                 && script.split(|byte| *byte == b'\n').next().is_some_and(|l| l.ends_with(b"\r"))
             {
-                return Err(missing(&path, "has Windows line ends, with which no interpreter is found"));
+                return Err(missing(
+                    &path,
+                    "has Windows line endings, with which the kernel finds no interpreter",
+                ));
             }
         }
         for file in &metadata.image.files {
@@ -114,7 +110,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Finds contradictions between directories, files and scripts before a layer is made of them.
+    /// Finds contradictions between directories, files and scripts before they become a layer.
     fn check_entries(&self, shown: &str) -> Result<(), BuilderError> {
         let placed = self.metadata.artifacts().map(|section| Entry {
             path: section.placement.artifact.clone(),
@@ -131,43 +127,42 @@ impl Template {
         Ok(())
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.metadata.name
     }
 
-    /// Says whether b2i may perform its placement instead of running its `assemble`.
+    /// Whether b2i may use its placement instead of running its `assemble`.
     ///
-    /// Only for what is built in: the equality of placement and script is proved by tests for these bytes and no
-    /// others. Any template from a folder is run, also one that was exported and not changed; and so is any that
-    /// builds sources.
+    /// Only a built-in template may be placed: tests prove that placement and script give the same layer for these bytes
+    /// and no others. The scripts of a template from a folder run, even if it was exported and not changed. So do those
+    /// of a template that builds sources.
     pub fn may_be_placed(&self) -> bool {
         self.origin == TemplateOrigin::BuiltIn && self.metadata.artifacts().is_some()
     }
 
-    /// Says whether it can stand on a base without a shell: its scripts are programs, or the static assemble/run
-    /// program stands for them, because they are what is built in.
+    /// Whether it works on a base without a shell: its scripts are programs, or the launcher replaces them.
     pub fn works_without_shell(&self) -> bool {
         !self.has_text_scripts() || self.launcher_fits()
     }
 
-    /// Says whether `assemble` or `run` is a script that needs an interpreter.
+    /// Whether `assemble` or `run` is a script that needs an interpreter.
     pub fn has_text_scripts(&self) -> bool {
         REQUIRED_SCRIPTS.iter().any(|name| self.script(name).is_some_and(|bytes| bytes.starts_with(b"#!")))
     }
 
-    /// The launcher behaves as the scripts of the built-in templates for artifacts do, and as no others.
+    /// Whether the launcher behaves like its scripts: those of the built-in templates for artifacts, or copies of the
+    /// scripts of `binary`.
     fn launcher_fits(&self) -> bool {
         let same = |name: &&str| self.script(name) == built_in::launcher_script(name);
         self.may_be_placed() || REQUIRED_SCRIPTS.iter().all(same)
     }
 
-    /// The version of that very name.
+    /// The version with exactly this name.
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.metadata.versions.iter().find(|version| version.version == name)
     }
 
-    /// All its files, sorted by path: what `b2i builders export` writes.
+    /// The files that `b2i builders export` writes, sorted by path.
     pub fn files(&self) -> impl Iterator<Item = TemplateFile<'_>> {
         self.files.iter().map(|(path, bytes)| TemplateFile {
             path,
@@ -176,12 +171,11 @@ impl Template {
         })
     }
 
-    /// The bytes of one script.
     pub fn script(&self, name: &str) -> Option<&[u8]> {
         self.files.get(&format!("{SCRIPTS_FOLDER}/{name}")).map(|bytes| bytes.as_slice())
     }
 
-    /// The digest of all its files: names, lengths and bytes, in the order of the names.
+    /// The digest of all files: names, lengths and bytes, in the order of the names.
     pub fn digest(&self) -> Digest {
         let mut digest = DigestBuilder::new();
         for (path, bytes) in &self.files {
@@ -193,10 +187,9 @@ impl Template {
         digest.finish()
     }
 
-    /// What makes a base into the builder image: directories, scripts (0755 0:0) and files.
+    /// The entries that make a base into the builder image: directories, scripts (0755 0:0) and files.
     ///
-    /// `launcher` is the static assemble/run program for a base without a shell; it stands at the place of each
-    /// script and acts by its name.
+    /// `launcher` is for a base without a shell. It replaces each script and acts by its own name.
     pub fn image_entries(&self, launcher: Option<&'static [u8]>) -> Vec<Entry> {
         let image = &self.metadata.image;
         let scripts = &self.metadata.scripts_directory;
@@ -362,7 +355,7 @@ mod tests {
             refused(&|files| drop(files.insert(name.into(), Arc::new(bytes.to_vec()))))
         };
         assert!(replace("s2i/bin/run", b"exec x").contains("neither a script"));
-        assert!(replace("s2i/bin/run", b"#!/bin/sh\r\nexec x").contains("Windows line ends"));
+        assert!(replace("s2i/bin/run", b"#!/bin/sh\r\nexec x").contains("Windows line endings"));
         let clash = sample::TOMCAT.replace("/opt/app-root/tomcat/conf/server.xml", "/usr/libexec/s2i/run");
         let error =
             refused(&|files| drop(files.insert("builder.toml".into(), Arc::new(clash.clone().into()))));

@@ -11,18 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DottedVersion(Vec<u32>);
 
-/// A text that is no dotted version.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a version (expected numbers with dots between them, such as `10.1`)")]
 pub struct InvalidVersion(String);
 
 impl DottedVersion {
-    /// Its numbers.
     pub fn numbers(&self) -> &[u32] {
         &self.0
     }
 
-    /// Says whether `other` is this version or one of its patches: `10.1` covers `10.1.18`, not `10.10`.
+    /// Whether `other` is this version or one of its patches: `10.1` covers `10.1.18`, not `10.10`.
     pub fn covers(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }

@@ -1,4 +1,4 @@
-//! Owns what a template says that takes finished artifacts: which kinds, and where they are placed.
+//! Owns the metadata of a template for finished artifacts: their kinds and their placement.
 //!
 //! Must not place anything (`placement.rs`).
 
@@ -8,13 +8,12 @@ use crate::builder::placement::LinkPattern;
 use crate::detect::facts::Kind;
 use crate::image::ImagePath;
 
-/// A kind of artifact, as templates name it.
+/// A kind of artifact in `builder.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactKind {
     /// A native executable.
     Executable,
-    /// A script.
     Script,
     /// A runnable JAR.
     Jar,
@@ -23,7 +22,7 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
-    /// The word for several of them in messages.
+    /// The plural in messages.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Executable => "executables",
@@ -33,7 +32,7 @@ impl ArtifactKind {
         }
     }
 
-    /// The word for one of them, with its article.
+    /// The singular with its article.
     pub fn singular(self) -> &'static str {
         match self {
             Self::Executable => "an executable",
@@ -55,7 +54,7 @@ impl From<&Kind> for ArtifactKind {
     }
 }
 
-/// What a template takes that takes finished artifacts, and where they go.
+/// The kinds of artifacts that a template takes, and their placement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactsSection {
     /// The kinds of artifacts; never empty.
@@ -66,7 +65,7 @@ pub struct ArtifactsSection {
 
 impl ArtifactsSection {
     /// # Errors
-    /// The key and what is wrong with it.
+    /// The key and the reason.
     pub(super) fn new(
         kinds: Vec<ArtifactKind>,
         placement: PlacementSection,
@@ -88,15 +87,14 @@ impl ArtifactsSection {
     }
 }
 
-/// `[placement]`: where the artifact goes.
+/// `[placement]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PlacementSection {
-    /// Where the artifact goes.
     pub artifact: ImagePath,
-    /// Where files that go with it go.
+    /// The directory of added files.
     pub beside: ImagePath,
-    /// Further names of the artifact.
+    /// Other names of the artifact.
     #[serde(default)]
     pub hard_links: Vec<LinkPattern>,
 }

@@ -1,4 +1,6 @@
-//! Owns `[image]`: what makes a base into the builder image.
+//! Owns `[image]` of `builder.toml`: the settings and files that make a base into the builder image.
+//!
+//! Must not read files.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,64 +10,52 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
 
-/// `[image]`: what makes a base into the builder image.
+/// `[image]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageSection {
-    /// The user, numeric, so that what is placed can be owned by it.
+    /// Numeric, so that it can own the placed files.
     #[serde(deserialize_with = "owner", serialize_with = "as_text")]
     pub user: Owner,
-    /// The working directory.
     pub working_directory: ImagePath,
-    /// The entrypoint.
     pub entrypoint: Vec<String>,
-    /// Environment variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Ports that the program listens on, such as `8080/tcp`.
+    /// Ports of the program, such as `8080/tcp`.
     #[serde(default)]
     pub ports: Vec<String>,
-    /// The directories that the template owns.
+    /// Directories of the template.
     #[serde(default)]
     pub directories: Vec<DirectoryEntry>,
-    /// Files beside the scripts.
+    /// Files other than the scripts.
     #[serde(default)]
     pub files: Vec<FileEntry>,
 }
 
-/// A directory that the template owns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DirectoryEntry {
-    /// Where it is.
     pub path: ImagePath,
-    /// Its mode.
     pub mode: Mode,
-    /// Who owns it.
     #[serde(deserialize_with = "owner", serialize_with = "as_text")]
     pub owner: Owner,
 }
 
-/// A file that the template brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FileEntry {
-    /// Its path in the template's folder.
+    /// Relative to the template's folder.
     #[serde(deserialize_with = "relative_path")]
     pub source: String,
-    /// Where it goes.
     pub path: ImagePath,
-    /// Its mode.
     pub mode: Mode,
-    /// Who owns it.
     #[serde(deserialize_with = "owner", serialize_with = "as_text")]
     pub owner: Owner,
 }
 
-/// Permission bits, written as octal digits (`"0775"`).
+/// Permission bits in octal digits (`"0775"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(pub u32);
 
@@ -94,7 +84,7 @@ impl<'de> Deserialize<'de> for Mode {
     }
 }
 
-/// Reads `uid:gid`; both are numbers, because names mean different users in different bases.
+/// Reads `uid:gid`. Both are numbers, because names may stand for different users in different bases.
 fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Owner, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = |part: &str| {

@@ -1,6 +1,6 @@
-//! Owns the format of `builder.toml`: what a template says about itself.
+//! Owns the format of `builder.toml`, the metadata of a template.
 //!
-//! Every value is checked when it is parsed, so that an error names its line. Must not read files.
+//! Every value is checked when it is parsed, so that an error has its line. Must not read files.
 
 mod artifacts;
 mod image;
@@ -22,33 +22,29 @@ use crate::image::ImagePath;
 /// Largest number of versions a template may list.
 const MAXIMUM_VERSIONS: usize = 200;
 
-/// What `builder.toml` says.
+/// The content of `builder.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The template's name: lower-case letters, digits, `-`, `_`, `.`.
+    /// Lower-case letters, digits, `-`, `_`, `.`.
     pub name: String,
-    /// One sentence about it.
+    /// One sentence.
     pub description: String,
-    /// What it makes images of.
     pub takes: Takes,
-    /// Where its scripts stand in the image.
+    /// The directory of its scripts in the image.
     pub scripts_directory: ImagePath,
-    /// What makes a base into this builder image.
     pub image: ImageSection,
-    /// Its versions, newest last.
+    /// Newest last.
     pub versions: Vec<Version>,
 }
 
-/// What a template makes images of.
+/// The input of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Takes {
-    /// Finished artifacts.
     Artifacts(ArtifactsSection),
-    /// Sources.
     Sources(SourceSection),
 }
 
-/// `builder.toml` as it is written: with `kinds` and `[placement]`, or with `[source]`.
+/// The text of `builder.toml`: with `kinds` and `[placement]`, or with `[source]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Document {
@@ -77,7 +73,6 @@ impl Metadata {
         })
     }
 
-    /// What it says about artifacts, if it takes them.
     pub fn artifacts(&self) -> Option<&ArtifactsSection> {
         match &self.takes {
             Takes::Artifacts(section) => Some(section),
@@ -85,7 +80,6 @@ impl Metadata {
         }
     }
 
-    /// What it says about sources, if it takes them.
     pub fn source(&self) -> Option<&SourceSection> {
         match &self.takes {
             Takes::Artifacts(_) => None,
@@ -95,7 +89,7 @@ impl Metadata {
 }
 
 impl Takes {
-    /// In words, for lists and messages: `JARs`, or ``sources with `go.mod` ``.
+    /// The text for lists and messages: `JARs`, or ``sources with `go.mod` ``.
     pub fn words(&self) -> String {
         match self {
             Self::Artifacts(section) => {
@@ -114,18 +108,18 @@ impl Document {
     fn metadata(self) -> Result<Metadata, (String, String)> {
         let wrong = |key: &str, reason: String| Err((key.to_owned(), reason));
         if shown(&self.description) != self.description {
-            return wrong("description", "is longer than 200 characters or not plain text".into());
+            return wrong("description", "is longer than 200 characters or is not plain text".into());
         }
         if self.versions.is_empty() || self.versions.len() > MAXIMUM_VERSIONS {
-            return wrong("versions", format!("has to list 1 to {MAXIMUM_VERSIONS} versions"));
+            return wrong("versions", format!("must contain 1 to {MAXIMUM_VERSIONS} versions"));
         }
         for (index, version) in self.versions.iter().enumerate() {
             if self.versions[..index].iter().any(|earlier| earlier.version == version.version) {
-                return wrong("versions", format!("lists `{}` twice", version.version));
+                return wrong("versions", format!("contains `{}` twice", version.version));
             }
         }
         if let Some(name) = self.image.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return wrong("image.env", format!("has `{name}`, which is no variable name"));
+            return wrong("image.env", format!("contains `{name}`, which is not a valid name of a variable"));
         }
         let takes = match (self.kinds, self.placement, self.source) {
             (Some(kinds), Some(placement), None) => {
@@ -135,17 +129,18 @@ impl Document {
             (Some(_), _, Some(_)) => {
                 return wrong(
                     "source",
-                    "stands beside `kinds`: a template takes artifacts or sources".into(),
+                    "is not allowed with `kinds`: a template takes artifacts or sources".into(),
                 );
             }
             (None, Some(_), Some(_)) => {
-                let reason = "stands beside `placement`: what is built of sources is not placed";
+                let reason = "is not allowed with `placement`: what is built from sources is not placed";
                 return wrong("source", reason.into());
             }
-            (Some(_), None, None) => return wrong("placement", "is missing beside `kinds`".into()),
-            (None, Some(_), None) => return wrong("kinds", "is missing beside `placement`".into()),
+            (Some(_), None, None) => return wrong("placement", "is required with `kinds`".into()),
+            (None, Some(_), None) => return wrong("kinds", "is required with `placement`".into()),
             (None, None, None) => {
-                let reason = "and `placement` are missing, or `source`: it has to say what it takes";
+                let reason =
+                    "and `placement`, or `source`, are missing: a template takes artifacts or sources";
                 return wrong("kinds", reason.into());
             }
         };

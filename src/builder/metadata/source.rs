@@ -1,6 +1,6 @@
-//! Owns `[source]`: what a template says that takes sources: which, what comes of them, and what is worth keeping.
+//! Owns `[source]` of `builder.toml`: the build files, the product and the caches of a template for sources.
 //!
-//! Must not choose by it (`selection/source`) and must not build.
+//! Must not choose a template (`selection/source`) nor build.
 
 use std::fmt;
 
@@ -11,42 +11,38 @@ use super::version::name;
 use crate::detect::facts::Kind;
 use crate::image::ImagePath;
 
-/// What a template takes that builds sources, and what comes of them.
+/// The build files, product and caches of a template for sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSection {
-    /// Files that choose it, by their path below the source root; those that say most first.
+    /// The files that choose it, relative to the source root, most specific first.
     pub build_files: Vec<String>,
-    /// What `assemble` makes.
     pub product: Product,
-    /// Directories whose content the next build is faster with.
+    /// Directories whose content makes the next build faster.
     pub caches: Vec<SourceCache>,
 }
 
-/// What comes of sources.
+/// The result of a source build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Product {
-    /// An artifact, which is taken out of the assembled builder and packaged by its own facts.
+    /// An artifact, which is copied from the builder container and packaged by its own facts.
     Artifact {
-        /// What it has to be.
         kind: ProductKind,
-        /// Where it is: files, or directories in which exactly one artifact is expected. Never empty.
+        /// Files, or directories with exactly one artifact. Never empty.
         places: Vec<ImagePath>,
     },
-    /// The assembled builder itself is the image.
+    /// The builder container becomes the image.
     Image,
 }
 
-/// The kind of artifact that comes of sources.
+/// The kind of artifact that a source build makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProductKind {
     /// A native executable, or a script.
     Executable,
-    /// A JAR.
     Jar,
-    /// A WAR.
     War,
-    /// A JAR or a WAR, whichever comes out.
+    /// A JAR or a WAR.
     Java,
 }
 
@@ -73,18 +69,18 @@ impl fmt::Display for ProductKind {
     }
 }
 
-/// A directory that is kept from build to build.
+/// A directory that stays from build to build.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceCache {
-    /// Its name among those of the template.
+    /// Unique in the template.
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// Where it is in the builder.
+    /// Its path in the builder container.
     pub path: ImagePath,
 }
 
-/// What `produces` may say.
+/// The values of `produces`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Produces {
@@ -95,7 +91,7 @@ enum Produces {
     Image,
 }
 
-/// `[source]` as it is written.
+/// The text of `[source]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SourceDocument {
@@ -116,18 +112,18 @@ fn build_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
 }
 
 impl SourceDocument {
-    /// Checks it, and makes of it what cannot contradict itself.
+    /// Checks it and makes it into a section without contradictions.
     ///
     /// # Errors
-    /// The key and what is wrong with it.
+    /// The key and the reason.
     pub(super) fn section(self) -> Result<SourceSection, (String, String)> {
         let wrong = |key: &str, reason: String| (format!("source.{key}"), reason);
         if self.build_files.is_empty() {
-            return Err(wrong("build-files", "names no file that would choose the template".into()));
+            return Err(wrong("build-files", "must contain a file that chooses the template".into()));
         }
         let artifact = |kind| match self.artifacts.is_empty() {
             false => Ok(Product::Artifact { kind, places: self.artifacts.clone() }),
-            true => Err(wrong("artifacts", format!("is empty, and {kind} has to be found somewhere"))),
+            true => Err(wrong("artifacts", format!("must contain a path of {kind}"))),
         };
         let product = match self.produces {
             Produces::Executable => artifact(ProductKind::Executable)?,
@@ -136,13 +132,16 @@ impl SourceDocument {
             Produces::Java => artifact(ProductKind::Java)?,
             Produces::Image if self.artifacts.is_empty() => Product::Image,
             Produces::Image => {
-                return Err(wrong("artifacts", "is set, but the assembled builder is the image".into()));
+                return Err(wrong(
+                    "artifacts",
+                    "is not allowed, because the builder container becomes the image".into(),
+                ));
             }
         };
         for (index, cache) in self.caches.iter().enumerate() {
             let earlier = &self.caches[..index];
             if earlier.iter().any(|one| one.name == cache.name || one.path == cache.path) {
-                return Err(wrong("caches", format!("lists `{}` or `{}` twice", cache.name, cache.path)));
+                return Err(wrong("caches", format!("contains `{}` or `{}` twice", cache.name, cache.path)));
             }
         }
         let build_files = self.build_files.into_iter().map(|file| file.0).collect();
@@ -180,17 +179,25 @@ mod tests {
         for (from, to, needle) in [
             ("build-files = [\"go.mod\"]", "build-files = []", "`source.build-files`"),
             ("build-files = [\"go.mod\"]", "build-files = [\"../go.mod\"]", "`../go.mod` is not a relative"),
-            ("artifacts = [\"/opt/app-root/out\"]", "artifacts = []", "`source.artifacts` is empty"),
-            ("produces = \"executable\"", "produces = \"image\"", "`source.artifacts` is set"),
+            (
+                "artifacts = [\"/opt/app-root/out\"]",
+                "artifacts = []",
+                "`source.artifacts` must contain a path",
+            ),
+            ("produces = \"executable\"", "produces = \"image\"", "`source.artifacts` is not allowed"),
             ("produces = \"executable\"", "produces = \"ear\"", "produces = \"ear\""),
-            ("name = \"golang\"", "name = \"golang\"\nkinds = [\"jar\"]", "`source` stands beside `kinds`"),
+            (
+                "name = \"golang\"",
+                "name = \"golang\"\nkinds = [\"jar\"]",
+                "`source` is not allowed with `kinds`",
+            ),
             (
                 "[source]",
                 "[placement]\nartifact = \"/a\"\nbeside = \"/b\"\n[source]",
-                "`source` stands beside `placement`",
+                "`source` is not allowed with `placement`",
             ),
             ("name = \"modules\"", "name = \"Modules\"", "`Modules` is not a name"),
-            ("name = \"build\"", "name = \"modules\"", "`source.caches` lists `modules`"),
+            ("name = \"build\"", "name = \"modules\"", "`source.caches` contains `modules`"),
         ] {
             assert!(golang.contains(from), "{from}");
             let error = parse(&golang.replacen(from, to, 1)).expect_err(to);

@@ -1,4 +1,6 @@
-//! Owns `[[versions]]`: one version of a template and its base.
+//! Owns `[[versions]]` of `builder.toml`: one version of a template and its base.
+//!
+//! Must not know the assumptions about the base.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -6,23 +8,21 @@ use crate::builder::base::{BaseLibc, BaseName, glibc_version};
 use crate::builder::version::DottedVersion;
 use crate::detect::facts::{GlibcVersion, ServletApi};
 
-/// One version of a template. What it does not say itself is taken from what is assumed of its base.
+/// One version of a template. A field that is not set comes from the assumptions about its base.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Version {
-    /// Its name.
+    /// The name of the version.
     #[serde(deserialize_with = "name")]
     pub version: String,
-    /// Its base.
     pub base: BaseName,
     /// The Java release it runs.
     pub level: Option<u32>,
-    /// The release of the language's tools, of a template that builds sources: Go, Node.js, Python.
+    /// The release of Go, Node.js or Python, of a template that builds sources.
     pub release: Option<DottedVersion>,
     /// The servlet API of its Tomcat.
     #[serde(default, deserialize_with = "servlet_api")]
     pub servlet_api: Option<ServletApi>,
-    /// Its Tomcat.
     pub tomcat: Option<DottedVersion>,
     /// Its C library.
     pub libc: Option<BaseLibc>,

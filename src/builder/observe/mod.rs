@@ -1,7 +1,7 @@
-//! Owns looking through a real image's file system for what `check.rs` compares.
+//! Owns the observations in a real image's file system, which `check.rs` compares with the assumptions.
 //!
-//! Reads a tar of the whole file system (as `docker export` gives it) once, front to back. The image is hostile:
-//! no length that it states is allocated, names are counted, archives inside are bounded. Judges nothing.
+//! It reads a tar of the whole file system (from `docker export`) once, front to back. The image is hostile: no stated
+//! length is allocated, names are counted, archives inside are bounded. Must not judge.
 
 mod tools;
 
@@ -14,7 +14,7 @@ use super::version::DottedVersion;
 use crate::detect::facts::GlibcVersion;
 use crate::image::{ImageConfig, ImagePath, Platform};
 
-/// Largest sum of all names that are kept, in bytes.
+/// Largest total of all stored names, in bytes.
 const MAXIMUM_NAMES: usize = 16 << 20;
 
 /// Largest long name or extended header, in bytes.
@@ -23,32 +23,31 @@ const MAXIMUM_EXTENSION: u64 = 1 << 20;
 /// Largest `release` or `ServerInfo.properties`, in bytes.
 const MAXIMUM_PROPERTIES: u64 = 64 << 10;
 
-/// Largest `catalina.jar`, in bytes; real ones have 2 MB.
+/// Largest `catalina.jar`, in bytes. Real ones have 2 MB.
 const MAXIMUM_JAR: u64 = 4 << 20;
 
-/// How much of a C library is searched for its version, in bytes; real ones have 2 MB.
+/// The part of a C library that is searched for its version, in bytes. Real ones have 2 MB.
 const MAXIMUM_LIBRARY: u64 = 32 << 20;
 
-/// Symbolic links that are followed in one path, as Linux does (path_resolution(7)).
+/// Symbolic links that are followed in one path, as in Linux (path_resolution(7)).
 const MAXIMUM_LINKS: usize = 40;
 
-/// Where the program folders are that `programs` is about.
+/// The directories of `programs`.
 const PROGRAM_FOLDERS: [&str; 2] = ["bin", "usr/bin"];
 
-/// Where the dynamic linker looks by default, beside their multi-arch folders.
+/// The default directories of the dynamic linker, without their multi-arch directories.
 const LIBRARY_FOLDERS: [&str; 6] =
     ["lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "usr/local/lib64"];
 
-/// What was seen in an image.
+/// The observations in an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observations {
-    /// The platform of its config.
+    /// From its config.
     pub platform: Option<Platform>,
-    /// The user of its config; empty is root.
+    /// From its config; empty is root.
     pub user: Option<String>,
-    /// Names of shared libraries where the dynamic linker looks by default.
+    /// Names of shared libraries in the default directories of the dynamic linker.
     pub libraries: BTreeSet<String>,
-    /// The version of its GNU C library.
     pub glibc: Option<GlibcVersion>,
     /// Regular files in program folders, by path.
     programs: BTreeSet<String>,
@@ -56,16 +55,16 @@ pub struct Observations {
     java: BTreeMap<String, u32>,
     /// Tomcat versions, by the path of `catalina.jar`.
     tomcat: BTreeMap<String, DottedVersion>,
-    /// Tools for sources, in the version that is found first in the order of paths.
+    /// Tools for sources, in the first version by path.
     tools: BTreeMap<Tool, DottedVersion>,
     /// Symbolic links and their targets.
     links: BTreeMap<String, String>,
 }
 
-/// Looks through a tar of a whole file system.
+/// Reads a tar of a whole file system.
 ///
 /// # Errors
-/// [`BuilderError::Observation`] if it is cut off, no tar, or larger in its names than any real image.
+/// [`BuilderError::Observation`] if it is truncated, is not a tar, or has more names than any real image.
 pub fn observe(tar: impl Read) -> Result<Observations, BuilderError> {
     let mut collector = Collector { seen: Observations::default(), names: 0 };
     collector.read(tar).map_err(|error| BuilderError::Observation(error.to_string()))?;
@@ -73,23 +72,22 @@ pub fn observe(tar: impl Read) -> Result<Observations, BuilderError> {
 }
 
 impl Observations {
-    /// Adds what the image's config says.
+    /// Adds the observations in the image's config.
     pub fn add_config(&mut self, config: &ImageConfig) {
         self.platform = Some(config.platform());
         self.user = Some(config.user().to_owned());
-        // The one tool whose files do not tell; all official images state it.
+        // The files of Node.js do not state its version. All official images set this variable.
         if let Some(version) = config.env("NODE_VERSION").and_then(|version| version.parse().ok()) {
             self.tools.insert(Tool::Node, version);
         }
     }
 
-    /// Says whether a program of that name is in `/bin` or `/usr/bin`.
+    /// Whether a program with this name is in `/bin` or `/usr/bin`.
     pub fn has_program(&self, name: &str) -> bool {
         let found = |folder: &&str| self.programs.contains(&self.resolve(&format!("{folder}/{name}")));
         PROGRAM_FOLDERS.iter().any(found)
     }
 
-    /// The C library that programs find.
     pub fn libc(&self) -> BaseLibc {
         let musl = self.libraries.iter().any(|name| name.starts_with("ld-musl-"));
         if self.libraries.contains("libc.so.6") {
@@ -106,7 +104,6 @@ impl Observations {
         self.java.get(&self.resolve(&format!("{}/release", home.relative()))).copied()
     }
 
-    /// Every Java release that was found.
     pub fn java_releases(&self) -> BTreeSet<u32> {
         self.java.values().copied().collect()
     }
@@ -116,17 +113,16 @@ impl Observations {
         self.tomcat.get(&self.resolve(&format!("{}/lib/catalina.jar", home.relative())))
     }
 
-    /// Every Tomcat version that was found.
     pub fn tomcat_versions(&self) -> BTreeSet<&DottedVersion> {
         self.tomcat.values().collect()
     }
 
-    /// The version of a tool, if it is there.
+    /// The version of a tool, if it exists.
     pub fn tool(&self, tool: Tool) -> Option<&DottedVersion> {
         self.tools.get(&tool)
     }
 
-    /// Follows the symbolic links in a path; what cannot be followed stays as it is.
+    /// Follows the symbolic links in a path. A link that cannot be followed stays.
     fn resolve(&self, path: &str) -> String {
         let mut rest: Vec<String> = path.split('/').rev().map(Into::into).collect();
         let mut real: Vec<String> = Vec::new();
@@ -158,12 +154,12 @@ impl Observations {
 
 struct Collector {
     seen: Observations,
-    /// Bytes of all names kept so far.
+    /// Bytes of all stored names.
     names: usize,
 }
 
 impl Collector {
-    /// Reads raw entries: the reader's own handling of long names allocates whatever they state.
+    /// Reads raw entries, because the crate's handling of long names allocates any stated length.
     fn read(&mut self, tar: impl Read) -> io::Result<()> {
         let mut archive = tar::Archive::new(tar);
         let mut long_path: Option<Vec<u8>> = None;
@@ -180,7 +176,7 @@ impl Collector {
                         match record.key_bytes() {
                             b"path" => long_path = Some(record.value_bytes().to_vec()),
                             b"linkpath" => long_target = Some(record.value_bytes().to_vec()),
-                            b"size" => return Err(io::Error::other("it holds a file of 8 GiB or more")),
+                            b"size" => return Err(io::Error::other("it contains a file of 8 GiB or more")),
                             _ => {}
                         }
                     }
@@ -224,7 +220,7 @@ impl Collector {
         Ok(())
     }
 
-    /// `has_content` is false for a second name of a file that came before.
+    /// `has_content` is false for another name of an earlier file.
     fn file(&mut self, path: String, has_content: bool, content: &mut impl Read) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if let Some((tool, version)) = tools::seen(folder, name, has_content, content)? {
@@ -235,7 +231,7 @@ impl Collector {
             self.seen.programs.insert(path);
         } else if has_content && is_library_folder(folder) && is_c_library(name) {
             let found = glibc_version(content.take(MAXIMUM_LIBRARY))?;
-            // Of several (for other word sizes) the oldest is what one can rely on.
+            // If there are several (for other word sizes), only the oldest version is certain.
             self.seen.glibc = [self.seen.glibc, found].into_iter().flatten().min();
         } else if has_content && name == "release" {
             if let Some(release) = java_release(&bounded(content, MAXIMUM_PROPERTIES)?) {
@@ -243,7 +239,7 @@ impl Collector {
                 self.seen.java.insert(path, release);
             }
         } else if has_content
-            // Distributions put a version into the name and link to it.
+            // Distributions have the version in the name and a link to it.
             && name.contains("catalina")
             && name.ends_with(".jar")
             && let Some(version) = tomcat_version(bounded(content, MAXIMUM_JAR)?)
@@ -255,10 +251,10 @@ impl Collector {
     }
 
     fn count(&mut self, name: &str) -> io::Result<()> {
-        // What a map entry costs beside its text.
+        // The size of a map entry without its text.
         self.names += name.len() + 64;
         if self.names > MAXIMUM_NAMES {
-            return Err(io::Error::other("it holds more names than any real image"));
+            return Err(io::Error::other("it has more names than any real image"));
         }
         Ok(())
     }
@@ -267,7 +263,7 @@ impl Collector {
 fn extension(entry: &mut impl Read) -> io::Result<Vec<u8>> {
     let bytes = bounded(entry, MAXIMUM_EXTENSION + 1)?;
     if bytes.len() as u64 > MAXIMUM_EXTENSION {
-        return Err(io::Error::other("it holds an extended header of more than 1 MiB"));
+        return Err(io::Error::other("it contains an extended header of more than 1 MiB"));
     }
     Ok(bytes)
 }
@@ -278,7 +274,7 @@ fn bounded(content: &mut impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Makes a path relative and normal; nothing if it is not UTF-8 or climbs.
+/// Makes a path relative and normal; `None` if it is not UTF-8 or contains `..`.
 fn normal(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?.trim_end_matches('\0');
     if path.len() > 4096 || path.contains('\0') {
@@ -301,15 +297,15 @@ fn is_library(name: &str) -> bool {
     name.ends_with(".so") || name.contains(".so.")
 }
 
-/// `libc.so.6`, or in older distributions the file that it links to (`libc-2.31.so`).
+/// Whether it is `libc.so.6` or, in older distributions, the target of that link (`libc-2.31.so`).
 fn is_c_library(name: &str) -> bool {
     name == "libc.so.6" || (name.starts_with("libc-2.") && name.ends_with(".so"))
 }
 
-/// Finds "GNU C Library (…) stable release version 2.36", which glibc prints when it is started as a program.
+/// Finds "GNU C Library (…) stable release version 2.36", which glibc prints when it runs as a program.
 fn glibc_version(mut library: impl Read) -> io::Result<Option<GlibcVersion>> {
     const NAME: &[u8] = b"GNU C Library";
-    /// How far behind the name the version may stand.
+    /// The longest distance between name and version, in bytes.
     const REACH: usize = 256;
     let mut window = Vec::with_capacity((64 << 10) + REACH);
     loop {
@@ -326,7 +322,7 @@ fn glibc_version(mut library: impl Read) -> io::Result<Option<GlibcVersion>> {
         if at_end {
             return Ok(None);
         }
-        // The text may lie across the border of two reads.
+        // The text may begin in one read and end in the next.
         window.drain(..window.len().saturating_sub(REACH));
     }
 }
@@ -337,7 +333,7 @@ fn version_behind(text: &str, mark: &str) -> Option<GlibcVersion> {
     rest[..end].trim_end_matches('.').parse().ok()
 }
 
-/// Reads `JAVA_VERSION="17.0.9"` (before Java 9: `"1.8.0_392"`) out of a `release` file.
+/// Reads `JAVA_VERSION="17.0.9"` (before Java 9: `"1.8.0_392"`) in a `release` file.
 fn java_release(release: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(release).ok()?;
     let version = text.lines().find_map(|line| line.trim().strip_prefix("JAVA_VERSION="))?.trim_matches('"');
@@ -346,7 +342,7 @@ fn java_release(release: &[u8]) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Reads `server.number=10.1.18.0` out of a `catalina.jar`.
+/// Reads `server.number=10.1.18.0` in a `catalina.jar`.
 fn tomcat_version(jar: Vec<u8>) -> Option<DottedVersion> {
     let mut jar = zip::ZipArchive::new(Cursor::new(jar)).ok()?;
     let mut file = jar.by_name("org/apache/catalina/util/ServerInfo.properties").ok()?;

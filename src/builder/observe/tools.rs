@@ -1,4 +1,6 @@
-//! Owns telling the tools for sources, and their versions, by the files of an image.
+//! Owns recognising the tools for sources, and their versions, by the files of an image.
+//!
+//! Must not read a whole large file.
 
 use std::io::{self, Read};
 
@@ -6,13 +8,12 @@ use super::super::base::Tool;
 use super::super::version::DottedVersion;
 use super::bounded;
 
-/// How much of nginx is searched for its version, in bytes; real ones have 2 MB.
+/// The part of nginx that is searched for its version, in bytes. Real ones have 2 MB.
 const MAXIMUM_PROGRAM: u64 = 32 << 20;
 
-/// Where programs are.
 const PROGRAM_FOLDERS: [&str; 5] = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin"];
 
-/// Says which tool a file belongs to, if it tells; `content` is read only of small files and of nginx.
+/// The tool and version that a file states. `content` is read only for small files and for nginx.
 pub(super) fn seen(
     folder: &str,
     name: &str,

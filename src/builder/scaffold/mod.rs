@@ -1,25 +1,23 @@
-//! Owns the files of a new builder image: what somebody starts from who writes one, ready to be built and tested.
+//! Owns the files of a new builder image (`b2i builders create`), ready to be built and tested.
 //!
-//! Must not write them anywhere.
+//! Must not write them to the disk.
 
 use super::error::BuilderError;
 use crate::image::ImageReference;
 
-/// The base that a new builder stands on if nothing else is said: small, and everybody's.
+/// The default base of a new builder.
 pub const DEFAULT_BASE: &str = "docker.io/library/debian:12-slim";
 
 /// One file of a new builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScaffoldFile {
-    /// Its path below the builder's directory.
+    /// Relative to the builder's directory.
     pub path: &'static str,
-    /// Its text.
     pub text: String,
-    /// Whether it is started.
     pub executable: bool,
 }
 
-/// Path, text with `{{NAME}}` and `{{BASE}}` in it, and whether it is started.
+/// Path, text with `{{NAME}}` and `{{BASE}}`, and whether it is executable.
 const FILES: [(&str, &str, bool); 9] = [
     ("Dockerfile", include_str!("files/Dockerfile"), false),
     ("Makefile", include_str!("files/Makefile"), false),
@@ -42,9 +40,9 @@ pub fn scaffold(name: &str, base: &ImageReference) -> Result<Vec<ScaffoldFile>, 
         .parse()
         .map_err(|error: crate::image::reference::InvalidReference| invalid(error.to_string()))?;
     if reference.digest().is_some() {
-        return Err(invalid("a digest follows from the image and does not name it".into()));
+        return Err(invalid("a digest is not a name: it follows from the content of the image".into()));
     }
-    // The name as typed goes into scripts: only what a reference may hold, so nothing a shell would read otherwise.
+    // The name goes into scripts as it was typed. A reference contains no character that is special in a shell.
     Ok(FILES
         .into_iter()
         .map(|(path, text, executable)| ScaffoldFile {

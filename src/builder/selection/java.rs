@@ -1,4 +1,6 @@
-//! Owns the choice among Java releases and Tomcats.
+//! Owns the choice among Java releases and Tomcat versions.
+//!
+//! Must not look at an image.
 
 use std::cmp::Reverse;
 
@@ -7,7 +9,7 @@ use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{ArtifactKind, Version};
 use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
 
-/// The Java release for an archive that tells nothing, because it holds no class file.
+/// The Java release for an archive without class files.
 const USUAL_LEVEL: u32 = 21;
 
 /// Chooses the lowest release that runs the JAR.
@@ -17,29 +19,29 @@ pub(super) fn jar<'a, 'b>(search: &'b Search<'a>, facts: &JarFacts) -> Result<Pi
 
 fn runtime<'a, 'b>(search: &'b Search<'a>, level: Option<u32>) -> Result<Picked<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|candidate| level_obstacle(candidate, level))?;
-    // Stable: of equal releases the one listed first.
+    // The sort is stable: among equal releases, the first in the list wins.
     fitting.sort_by_key(|candidate| rank(level, candidate.level()));
     let candidate = fitting[0];
     let mut warnings = Vec::new();
     let has = candidate.level();
     let reason = match (level, has) {
         (Some(level), Some(has)) if search.candidates.len() > 1 => {
-            format!("its classes need Java {level}, and {has} is the lowest release offered that runs them")
+            format!("its classes need Java {level}, and {has} is the lowest release that runs them")
         }
         (Some(level), Some(has)) => format!("its classes need Java {level}, and this has {has}"),
         (None, Some(has)) => {
-            format!("it holds no class file that tells its Java release, so Java {has} is taken")
+            format!("it contains no class file that states its Java release, so it gets Java {has}")
         }
         (_, None) => {
             warnings.push(unknown("Java release", candidate.version));
-            "nothing is known about its Java release".to_owned()
+            "its Java release is unknown".to_owned()
         }
     };
     Ok(Picked { candidate, reason, warnings })
 }
 
-/// Orders releases: the lowest that is enough first. If nothing is needed, the usual one or the next above it, else
-/// the newest below it. What is not known goes last.
+/// Orders releases: the lowest that is enough first. Without a requirement: the usual one, the next above it, then the
+/// newest below it. Unknown releases are last.
 fn rank(needed: Option<u32>, has: Option<u32>) -> (bool, u32, Reverse<u32>) {
     match has {
         Some(has) if needed.is_some() || has >= USUAL_LEVEL => (false, has, Reverse(0)),
@@ -49,8 +51,10 @@ fn rank(needed: Option<u32>, has: Option<u32>) -> (bool, u32, Reverse<u32>) {
 }
 
 fn unknown(what: &str, version: &Version) -> Warning {
-    let message =
-        format!("the {what} of the builder's version `{}` is not known and not checked", version.version);
+    let message = format!(
+        "the {what} of the builder's version `{}` is unknown, so it was not checked",
+        version.version
+    );
     Warning { message, hint: None }
 }
 
@@ -59,8 +63,8 @@ fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<Strin
     (has < needed).then(|| format!("its classes need Java {needed}, and this has {has}"))
 }
 
-/// Chooses the Tomcat for the WAR's servlet API on a Java release that runs it; or a plain Java for a WAR that starts
-/// by itself, if the user asked for such a builder.
+/// Chooses the Tomcat for the WAR's servlet API on a Java release that runs it; or Java alone for a WAR with a
+/// Main-Class, if the user names such a builder.
 pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
     if !search.artifacts.kinds.contains(&ArtifactKind::War) {
         let mut picked = runtime(search, facts.java)?;
@@ -73,7 +77,7 @@ pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Pi
         api_obstacle(candidate, api).or_else(|| level_obstacle(candidate, facts.java))
     })?;
     fitting.sort_by_key(|candidate| {
-        // Without a known API the newer name is the better guess, and there the lowest Tomcat.
+        // If the API is unknown, `jakarta` is the better guess, with the lowest Tomcat.
         let guessed = api.is_none() && candidate.version.servlet_api != Some(ServletApi::Jakarta);
         (guessed, candidate.version.tomcat.clone(), rank(facts.java, candidate.level()))
     });
@@ -113,7 +117,7 @@ fn server(candidate: &Candidate<'_>) -> String {
 
 fn war_reason(facts: &WarFacts, candidate: &Candidate<'_>) -> String {
     let api = match facts.servlet_api {
-        None => "nothing in it tells its servlet API".to_owned(),
+        None => "it does not state its servlet API".to_owned(),
         Some(api) => {
             let evidence =
                 facts.servlet_evidence.as_ref().map(|why| format!(" ({})", shown(why))).unwrap_or_default();
@@ -122,13 +126,13 @@ fn war_reason(facts: &WarFacts, candidate: &Candidate<'_>) -> String {
     };
     let needs = facts.java.map(|level| format!(" and needs Java {level}")).unwrap_or_default();
     let has = candidate.level().map(|level| format!(" on Java {level}")).unwrap_or_default();
-    format!("{api}{needs}, so {}{has} is taken", server(candidate))
+    format!("{api}{needs}, so it gets {}{has}", server(candidate))
 }
 
-/// Says that the servlet API was guessed, and what the other guess would be.
+/// The warning that the servlet API is a guess, with the other one as a hint.
 fn undecided(search: &Search<'_>, facts: &WarFacts, candidate: &Candidate<'_>) -> Warning {
     let message = format!(
-        "nothing in `{}` tells whether it is written for `javax.servlet` or `jakarta.servlet`; {} was taken",
+        "`{}` does not state whether it is written for `javax.servlet` or `jakarta.servlet`; using {}",
         search.request.artifact,
         server(candidate)
     );

@@ -1,7 +1,7 @@
-//! Owns the choice of a builder: by facts, or as the user names it, with the reason in words.
+//! Owns the choice of a builder: by facts, or by the user's name, with the reason in words.
 //!
-//! What can be seen to be impossible is an error or a warning here, before anything is built. Pure: the catalog and
-//! the facts decide, no image is looked at.
+//! An impossible choice is an error or a warning here, before anything is built. Must not look at an image: the catalog
+//! and the facts decide.
 
 mod java;
 mod native;
@@ -20,43 +20,38 @@ pub use crate::diagnostic::Warning;
 use crate::image::{ImageReference, Platform};
 use crate::request::BuilderRequest;
 
-/// What a builder is chosen for.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectionRequest<'a> {
     /// The artifact's name, for messages.
     pub artifact: &'a str,
-    /// What is known about it.
     pub facts: &'a Facts,
-    /// The builder, if the user names one.
+    /// `--builder`
     pub builder: Option<&'a BuilderRequest>,
-    /// The platform, if the user names one.
+    /// `--platform`
     pub platform: Option<&'a Platform>,
-    /// The file names of what goes with the artifact: a library that is added is not missing.
+    /// The file names of added files: an added library is not missing.
     pub added: &'a BTreeSet<String>,
 }
 
-/// The builder that was chosen.
+/// The choice of a builder.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// A template of the catalog on a base.
     Template(Box<Choice>),
     /// An image that the user names.
     Image(Box<ImageChoice>),
 }
 
-/// An image that the user names; nothing is known of it, nothing was checked.
+/// An image that the user names. b2i knows nothing about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageChoice {
-    /// The image.
     pub reference: ImageReference,
-    /// The platform, if the artifact or the user decides it.
+    /// From the artifact or from the user.
     pub platform: Option<Platform>,
-    /// Why, in words.
     pub reason: String,
 }
 
 impl Selection {
-    /// Whether b2i knows what `assemble` would do, and may do it itself.
+    /// Whether b2i may do the work of `assemble` itself.
     pub fn may_be_placed(&self) -> bool {
         match self {
             Self::Template(choice) => choice.template.may_be_placed(),
@@ -65,25 +60,21 @@ impl Selection {
     }
 }
 
-/// A template of the catalog, in one version, on a base.
+/// A version of a template.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// The template.
     pub template: Arc<Template>,
-    /// Its version.
     pub version: Version,
-    /// The base of that version.
+    /// The base of the version.
     pub base: Base,
-    /// The platform, if the artifact or the user decides it.
+    /// From the artifact or from the user.
     pub platform: Option<Platform>,
-    /// Why, in words.
     pub reason: String,
-    /// What may turn out wrong.
     pub warnings: Vec<Warning>,
 }
 
 impl Choice {
-    /// Says whether the static assemble/run program takes the place of the scripts: the base has no shell for them.
+    /// Whether the launcher replaces the scripts, because the base has no shell.
     pub fn needs_launcher(&self) -> bool {
         self.base.assumptions.shell == Some(false) && self.template.has_text_scripts()
     }
@@ -92,12 +83,12 @@ impl Choice {
 /// Chooses the builder.
 ///
 /// # Errors
-/// [`BuilderError`] if the name is not known, or nothing that may be chosen can run the artifact.
+/// [`BuilderError`] if the name is unknown, or no version can run the artifact.
 pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selection, BuilderError> {
     let platform = platform(request)?;
     let (template, version, explicit) = match request.builder {
         Some(BuilderRequest::Image(reference)) => {
-            let reason = format!("`{}` was asked for; b2i checks nothing about it", reference.familiar());
+            let reason = format!("`{}` was requested; b2i does not check it", reference.familiar());
             let choice = ImageChoice { reference: reference.clone(), platform, reason };
             return Ok(Selection::Image(Box::new(choice)));
         }
@@ -132,8 +123,8 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
     Ok(Selection::Template(Box::new(search.choice(picked))))
 }
 
-/// The template that is chosen for an artifact when the user names none. Configuration changes it by bringing one of
-/// the same name; a template of another name is chosen only by its name.
+/// The template for an artifact if the user names none. The configuration can replace it by one of the same name. A
+/// template of another name is used only if the user names it.
 fn usual_template(facts: &Facts) -> &'static str {
     match facts.kind {
         Kind::Executable(_) | Kind::Script(_) => "binary",
@@ -150,13 +141,13 @@ fn platform(request: &SelectionRequest<'_>) -> Result<Option<Platform>, BuilderE
             built_for: facts.platform.to_string(),
             requested: requested.to_string(),
         }),
-        // The user may know the variant that the file does not tell.
+        // The user may know the variant, which the file does not state.
         Some(requested) if facts.platform.variant.is_none() => Ok(Some(requested.clone())),
         _ => Ok(Some(facts.platform.clone())),
     }
 }
 
-/// A WAR that starts by its own Main-Class is also what a template for JARs takes.
+/// Checks that the template takes the artifact. A template for JARs also takes a WAR with a Main-Class.
 fn check_kind(
     template: &Template,
     artifacts: &ArtifactsSection,
@@ -180,7 +171,7 @@ fn check_kind(
         takes: words,
         artifact: request.artifact.to_owned(),
         is,
-        hint: format!("leave out `--builder`: `{}` is chosen by itself", usual_template(request.facts)),
+        hint: format!("omit `--builder`: b2i chooses `{}`", usual_template(request.facts)),
     })
 }
 
@@ -201,18 +192,17 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// The candidate that won, why, and what may turn out wrong with it.
+/// The chosen candidate, with reason and warnings.
 struct Picked<'a, 'b> {
     candidate: &'b Candidate<'a>,
     reason: String,
     warnings: Vec<Warning>,
 }
 
-/// Everything that a choice among versions looks at.
+/// The input of a choice among versions.
 struct Search<'a> {
     request: &'a SelectionRequest<'a>,
     template: &'a Arc<Template>,
-    /// What the template says about artifacts.
     artifacts: &'a ArtifactsSection,
     asked_version: Option<&'a str>,
     platform: Option<Platform>,
@@ -220,15 +210,15 @@ struct Search<'a> {
     explicit: bool,
     /// The versions that may be chosen, in the template's order.
     candidates: Vec<Candidate<'a>>,
-    /// All versions, to say which would do.
+    /// All versions, for hints.
     others: Vec<Candidate<'a>>,
 }
 
 impl<'a> Search<'a> {
-    /// Returns the candidates for which `obstacle` finds nothing, in order.
+    /// The candidates for which `obstacle` finds nothing, in order.
     ///
     /// # Errors
-    /// [`BuilderError::NothingFits`] with what stands against each, and the versions that were not asked for but do.
+    /// [`BuilderError::NothingFits`] with the obstacle of each, and a version that was not requested but fits.
     fn fitting(
         &self,
         obstacle: impl Fn(&Candidate<'_>) -> Option<String>,
@@ -251,9 +241,13 @@ impl<'a> Search<'a> {
         let better = self.others.iter().find(|one| obstacle(one).is_none());
         let hint = match better {
             Some(better) if self.asked_version.is_some() => {
-                format!("`--builder {}:{}` can run it", self.template.name(), better.version.version)
+                format!(
+                    "pass `--builder {}:{}`, which can run it",
+                    self.template.name(),
+                    better.version.version
+                )
             }
-            _ => "name an image with S2I scripts that can run it: `--builder IMAGE`".to_owned(),
+            _ => "pass an image with S2I scripts that can run it: `--builder IMAGE`".to_owned(),
         };
         let version = self.asked_version.map(|version| format!(":{version}")).unwrap_or_default();
         Err(BuilderError::NothingFits {
@@ -264,10 +258,10 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// What stands against a base whatever the artifact needs of it.
+    /// The obstacle in a base that does not depend on the artifact's needs.
     fn base_obstacle(&self, candidate: &Candidate<'_>) -> Option<String> {
         if candidate.base.assumptions.shell == Some(false) && !self.template.works_without_shell() {
-            return Some("its base has no shell, and the template's scripts need one".to_owned());
+            return Some("its base has no shell, which the template's scripts need".to_owned());
         }
         let platform = self.platform.as_ref()?;
         if candidate.base.assumptions.offers(platform) {
@@ -275,16 +269,16 @@ impl<'a> Search<'a> {
         }
         let offered = candidate.base.assumptions.platforms.iter().flatten();
         let offered = offered.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Some(format!("{platform} is needed, and its base is published only for {offered}"))
+        Some(format!("its base is published for {offered}, not for {platform}"))
     }
 
-    /// Puts "asked for" before the reason when the user named the builder.
+    /// Adds that the user named the builder.
     fn reason(&self, reason: String) -> String {
         if !self.explicit {
             return reason;
         }
         let version = self.asked_version.map(|version| format!(":{version}")).unwrap_or_default();
-        format!("`{}{version}` was asked for; {reason}", self.template.name())
+        format!("`{}{version}` was requested; {reason}", self.template.name())
     }
 
     fn choice(&self, picked: Picked<'_, '_>) -> Choice {

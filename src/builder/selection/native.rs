@@ -1,4 +1,6 @@
 //! Owns the choice among bases for native executables and scripts.
+//!
+//! Must not look at an image.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +9,7 @@ use crate::builder::base::BaseLibc;
 use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, ScriptFacts};
 
-/// Libraries that belong to the GNU C library (glibc manual, "Installed libraries"), without what follows `.so`.
+/// Libraries of the GNU C library (glibc manual, "Installed libraries"), without the part after `.so`.
 const GLIBC_LIBRARIES: [&str; 15] = [
     "libc",
     "libm",
@@ -26,7 +28,7 @@ const GLIBC_LIBRARIES: [&str; 15] = [
     "libc_malloc_debug",
 ];
 
-/// Interpreters that every POSIX shell at `/bin/sh` stands for.
+/// The interpreter that every base with a shell has.
 const SHELL: &str = "sh";
 
 impl Candidate<'_> {
@@ -55,16 +57,16 @@ pub(super) fn executable<'a, 'b>(
             Err(BuilderError::CannotRun {
                 artifact: search.request.artifact.to_owned(),
                 reason: format!(
-                    "it asks for the dynamic linker `{interpreter}`, which is neither that of glibc nor of musl"
+                    "it needs the dynamic linker `{interpreter}`, which is neither that of glibc nor of musl"
                 ),
-                hint: "name an image that has it and S2I scripts: `--builder IMAGE`, or link the program statically"
+                hint: "pass an image that has it and S2I scripts: `--builder IMAGE`, or link the program statically"
                     .into(),
             })
         }
     }
 }
 
-/// A static executable runs on any base of its platform; the one with the least in it is listed as having no libc.
+/// A static executable runs on any base of its platform. The smallest base is the one without a C library.
 fn fixed<'a, 'b>(search: &'b Search<'a>, facts: &ExecutableFacts) -> Result<Picked<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|_| None)?;
     fitting.sort_by_key(|candidate| (candidate.libc() != Some(BaseLibc::None), candidate.glibc()));
@@ -73,7 +75,7 @@ fn fixed<'a, 'b>(search: &'b Search<'a>, facts: &ExecutableFacts) -> Result<Pick
     let smallest = search.candidates.iter().find(|candidate| candidate.libc() == Some(BaseLibc::None));
     let reason = match smallest.and_then(|smallest| search.base_obstacle(smallest)) {
         _ if candidate.libc() == Some(BaseLibc::None) => {
-            format!("the executable is {word} and needs nothing of its base")
+            format!("the executable is {word} and needs nothing from its base")
         }
         Some(obstacle) => {
             format!("the executable is {word} and runs on any base; the static one: {obstacle}")
@@ -89,12 +91,12 @@ fn dynamic<'a, 'b>(
     libc: BaseLibc,
 ) -> Result<Picked<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|candidate| libc_obstacle(candidate, libc, facts.glibc))?;
-    // What is known to fit goes before what is not known; then the lowest version, then the order of the list.
+    // Bases that are known to fit are first, then the lowest version, then the order of the list.
     fitting.sort_by_key(|candidate| {
         (candidate.libc().is_none(), candidate.glibc().is_none(), candidate.glibc())
     });
     let lowest = fitting[0];
-    // A somewhat newer base that has every library beats the lowest one that lacks some.
+    // A newer base with every library is better than the lowest one without some.
     let complete = fitting.iter().find(|candidate| missing(candidate, facts, search).is_empty());
     let candidate = complete.copied().unwrap_or(lowest);
     let mut reason = libc_reason(candidate, libc, facts.glibc);
@@ -124,19 +126,20 @@ fn libc_reason(candidate: &Candidate<'_>, libc: BaseLibc, glibc: Option<GlibcVer
     let name = &candidate.version.version;
     match (libc, glibc, candidate.glibc()) {
         _ if candidate.libc().is_none() => {
-            format!("the executable needs {libc}, and nothing is known about the C library of `{name}`")
+            format!("the executable needs {libc}, and the C library of `{name}` is unknown")
         }
         (BaseLibc::Glibc, Some(needed), Some(has)) => {
             format!("the executable needs glibc {needed}, and `{name}` has {has}")
         }
         (_, Some(needed), None) if libc == BaseLibc::Glibc => {
-            format!("the executable needs glibc {needed}, and `{name}` has one of unknown version")
+            format!("the executable needs glibc {needed}, and the version in `{name}` is unknown")
         }
         _ => format!("the executable is linked against {libc}, and `{name}` has it"),
     }
 }
 
-/// The libraries that the program needs and neither the base nor what is added brings; none if the base is unknown.
+/// The libraries that the program needs, and that neither the base nor the added files have; none if the libraries of
+/// the base are unknown.
 fn missing<'f>(candidate: &Candidate<'_>, facts: &'f ExecutableFacts, search: &Search<'_>) -> Vec<&'f str> {
     let Some(present) = &candidate.base.assumptions.libraries else { return Vec::new() };
     let absent = |name: &&str| {
@@ -176,11 +179,9 @@ fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &Exec
             .collect::<Vec<_>>()
             .join(" ");
         let hint = if looks_beside {
-            format!("the program looks beside itself: `{add}`")
+            format!("add them; the program searches its own directory: `{add}`")
         } else {
-            format!(
-                "bring the libraries along, `{add} --env LD_LIBRARY_PATH={beside}`, or choose another base"
-            )
+            format!("add the libraries with `{add} --env LD_LIBRARY_PATH={beside}`, or choose another base")
         };
         warnings.push(Warning { message, hint: Some(hint) });
     }
@@ -188,17 +189,17 @@ fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &Exec
     let added: Vec<&str> = added.into_iter().filter(|name| search.request.added.contains(*name)).collect();
     if !added.is_empty() && facts.run_path.is_empty() {
         let message = format!(
-            "{} is added, but `{}` names no place of its own where the dynamic linker would look for it",
+            "{} is added, but `{}` has no run path by which the dynamic linker would find it",
             listed(&added),
             search.request.artifact
         );
-        let hint = format!("if it lies beside the program: `--env LD_LIBRARY_PATH={beside}`");
+        let hint = format!("if it is next to the program, pass `--env LD_LIBRARY_PATH={beside}`");
         warnings.push(Warning { message, hint: Some(hint) });
     }
     warnings
 }
 
-/// Lists up to ten names; a file may name thousands.
+/// Lists up to ten names. A file may have thousands.
 fn listed(names: &[&str]) -> String {
     let shown = names.iter().take(10).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
     if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
@@ -215,7 +216,7 @@ pub(super) fn script<'a, 'b>(
         let assumed = &candidate.base.assumptions;
         match program {
             SHELL => assumed.shell,
-            // Nothing is assumed of an unlisted base, which may well have it.
+            // An unlisted base, about which nothing is known, may have it.
             _ if assumed == &Default::default() => None,
             _ => Some(assumed.interpreters.contains(program)),
         }
@@ -226,14 +227,14 @@ pub(super) fn script<'a, 'b>(
             reason: format!(
                 "it is a script for `{shown_program}` (`{shown_interpreter}`), which no base is known to have"
             ),
-            hint: format!("name an image that has `{shown_program}` and S2I scripts: `--builder IMAGE`"),
+            hint: format!("pass an image that has `{shown_program}` and S2I scripts: `--builder IMAGE`"),
         });
     }
     let mut fitting = search.fitting(|candidate| {
         (has(candidate) == Some(false))
             .then(|| format!("the script needs `{shown_program}`, which this base is not known to have"))
     })?;
-    // Scripts call the usual tools: the newest base with glibc, as the most common one, goes first.
+    // Scripts call common tools, so the newest base with glibc is first.
     fitting.reverse();
     fitting.sort_by_key(|candidate| (has(candidate).is_none(), candidate.libc() != Some(BaseLibc::Glibc)));
     let candidate = fitting[0];
@@ -241,7 +242,7 @@ pub(super) fn script<'a, 'b>(
     let mut warnings = Vec::new();
     if has(candidate).is_none() {
         let message =
-            format!("whether the base `{}` has `{shown_program}` is not known", candidate.base.image);
+            format!("it is unknown whether the base `{}` has `{shown_program}`", candidate.base.image);
         warnings.push(Warning { message, hint: None });
     }
     let usual = ["/bin/", "/usr/bin/"].iter().any(|folder| {
@@ -249,10 +250,12 @@ pub(super) fn script<'a, 'b>(
     });
     if !usual {
         let message = format!(
-            "the script names `{shown_interpreter}`; the base is only known to have `{shown_program}` in `/bin` or `/usr/bin`"
+            "the script needs `{shown_interpreter}`; the base is only known to have `{shown_program}` in `/bin` or `/usr/bin`"
         );
-        warnings
-            .push(Warning { message, hint: Some(format!("begin it with `#!/usr/bin/env {shown_program}`")) });
+        warnings.push(Warning {
+            message,
+            hint: Some(format!("change its first line to `#!/usr/bin/env {shown_program}`")),
+        });
     }
     Ok(Picked { candidate, reason, warnings })
 }

@@ -1,7 +1,7 @@
-//! Owns the choice of the template that builds sources: by what lies in the source root, or as the user names it, and
-//! of its version by what the project asks for; with the reason in words.
+//! Owns the choice of the template that builds sources: by the files in the source root, or by the user's name; and of
+//! its version by the project's requirement. Each choice has a reason in words.
 //!
-//! Pure: it asks for names and small files of the tree, and looks at no image.
+//! It reads names and small files of the tree. Must not look at an image.
 
 mod pom;
 mod range;
@@ -24,75 +24,66 @@ use crate::detect::{build_file_order, source_tree};
 use crate::image::Platform;
 use crate::request::BuilderRequest;
 
-/// Largest file of a source tree that is read for the choice, in bytes.
+/// The largest file of a source tree that is read, in bytes.
 pub const MAXIMUM_FILE: u64 = 1 << 20;
 
-/// What a choice looks at in a source tree.
+/// The files of a source tree, for the choice.
 pub trait SourceFiles {
-    /// The names at the top.
     fn top_level_names(&self) -> Vec<&str>;
 
     /// Whether there is a regular file at `path`.
     fn has_file(&self, path: &str) -> bool;
 
-    /// The regular file at `path`; none if there is none, it cannot be read, or has more than [`MAXIMUM_FILE`] bytes.
+    /// The regular file at `path`; `None` if it does not exist, cannot be read, or is larger than [`MAXIMUM_FILE`].
     fn read(&self, path: &str) -> Option<Vec<u8>>;
 }
 
-/// What a source builder is chosen for.
 #[derive(Clone, Copy)]
 pub struct SourceSelectionRequest<'a> {
     /// The name of the sources, for messages.
     pub name: &'a str,
-    /// The sources.
     pub files: &'a dyn SourceFiles,
-    /// The builder, if the user names one (`--source-builder`).
+    /// `--source-builder`
     pub builder: Option<&'a BuilderRequest>,
-    /// The platform, if the user names one.
+    /// `--platform`
     pub platform: Option<&'a Platform>,
 }
 
-/// The source builder that was chosen.
+/// The choice of a source builder.
 #[derive(Clone, Debug)]
 pub enum SourceSelection {
-    /// A template of the catalog on a base.
     Template(Box<SourceChoice>),
     /// An image that the user names.
     Image(Box<ImageChoice>),
 }
 
-/// A template that builds sources, in one version, on a base.
+/// A version of a template that builds sources.
 #[derive(Clone, Debug)]
 pub struct SourceChoice {
-    /// The template.
     pub template: Arc<Template>,
-    /// What it says about sources.
     pub section: SourceSection,
-    /// Its version.
     pub version: Version,
-    /// The base of that version.
+    /// The base of the version.
     pub base: Base,
-    /// The platform, if the user names one.
+    /// `--platform`
     pub platform: Option<Platform>,
-    /// The file of the sources that chose the template; none if the user named it and none of its files is there.
+    /// The build file that decided; `None` if the user named the template and the sources have none of its files.
     pub build_file: Option<String>,
-    /// Why, in words.
     pub reason: String,
-    /// What may turn out wrong.
     pub warnings: Vec<Warning>,
 }
 
 /// Chooses the builder of sources.
 ///
 /// # Errors
-/// [`BuilderError`] if the name is not known, nothing at the top says how it is built, or no version will do.
+/// [`BuilderError`] if the name is unknown, the source root has no build file, or no version meets the requirement.
 pub fn select_source(
     catalog: &Catalog,
     request: &SourceSelectionRequest<'_>,
 ) -> Result<SourceSelection, BuilderError> {
-    let (found, asked_version) = match request.builder {
+    let (choice, asked_version) = match request.builder {
         Some(BuilderRequest::Image(reference)) => {
-            let reason = format!("`{}` was asked for; b2i checks nothing about it", reference.familiar());
+            let reason = format!("`{}` was requested; b2i does not check it", reference.familiar());
             let platform = request.platform.cloned();
             let choice = ImageChoice { reference: reference.clone(), platform, reason };
             return Ok(SourceSelection::Image(Box::new(choice)));
@@ -103,30 +94,30 @@ pub fn select_source(
         None => (by_build_file(catalog, request)?, None),
     };
     let explicit = request.builder.is_some();
-    let picked = version::pick(catalog, request, &found, asked_version)?;
-    let asked = version::asked_name(found.template, asked_version);
+    let picked = version::pick(catalog, request, &choice, asked_version)?;
+    let asked = version::asked_name(choice.template, asked_version);
     let mut reasons = Vec::new();
     if explicit {
-        reasons.push(format!("`{asked}` was asked for"));
+        reasons.push(format!("`{asked}` was requested"));
     }
-    reasons.extend(found.reason);
+    reasons.extend(choice.reason);
     reasons.extend(picked.reason);
-    let mut warnings = found.warnings;
+    let mut warnings = choice.warnings;
     warnings.extend(picked.warnings);
     Ok(SourceSelection::Template(Box::new(SourceChoice {
-        template: Arc::clone(found.template),
-        section: found.section.clone(),
+        template: Arc::clone(choice.template),
+        section: choice.section.clone(),
         version: picked.version.clone(),
         base: catalog.base(picked.version),
         platform: request.platform.cloned(),
-        build_file: found.build_file,
+        build_file: choice.build_file,
         reason: reasons.join("; "),
         warnings,
     })))
 }
 
-/// A template, and what led to it.
-struct Found<'a> {
+/// A template, with the build file and the reason that decided.
+struct TemplateChoice<'a> {
     template: &'a Arc<Template>,
     section: &'a SourceSection,
     build_file: Option<String>,
@@ -139,7 +130,7 @@ fn named<'a>(
     catalog: &'a Catalog,
     request: &SourceSelectionRequest<'_>,
     name: &str,
-) -> Result<Found<'a>, BuilderError> {
+) -> Result<TemplateChoice<'a>, BuilderError> {
     let template = catalog.template(name)?;
     let section = match &template.metadata.takes {
         Takes::Sources(section) => section,
@@ -162,43 +153,48 @@ fn named<'a>(
         );
         warnings.push(Warning { message, hint: None });
     }
-    Ok(Found { template, section, build_file, reason: None, warnings })
+    Ok(TemplateChoice { template, section, build_file, reason: None, warnings })
 }
 
-/// The template for the build file that says most, of those that are there.
+/// The template for the most specific build file.
 fn by_build_file<'a>(
     catalog: &'a Catalog,
     request: &SourceSelectionRequest<'_>,
-) -> Result<Found<'a>, BuilderError> {
-    let mut fitting: BTreeMap<(usize, usize, &str), Found<'a>> = BTreeMap::new();
+) -> Result<TemplateChoice<'a>, BuilderError> {
+    let mut fitting: BTreeMap<(usize, usize, &str), TemplateChoice<'a>> = BTreeMap::new();
     for template in catalog.templates() {
         let Some(section) = template.metadata.source() else { continue };
         let present = section.build_files.iter().enumerate().filter(|(_, file)| request.files.has_file(file));
-        // A file that is no build file to others, such as index.html, says least.
+        // A file that is not a build file for other tools, such as index.html, is the least specific.
         let Some((order, build_file)) = present
             .map(|(own, file)| ((build_file_order(file).unwrap_or(usize::MAX), own), file.clone()))
             .min()
         else {
             continue;
         };
-        let found =
-            Found { template, section, build_file: Some(build_file), reason: None, warnings: Vec::new() };
-        fitting.insert((order.0, order.1, template.name()), found);
+        let choice = TemplateChoice {
+            template,
+            section,
+            build_file: Some(build_file),
+            reason: None,
+            warnings: Vec::new(),
+        };
+        fitting.insert((order.0, order.1, template.name()), choice);
     }
     let names = request.files.top_level_names();
-    let telling = source_tree(names.iter().copied().filter(|name| request.files.has_file(name)));
+    let build_file = source_tree(names.iter().copied().filter(|name| request.files.has_file(name)));
     let mut fitting = fitting.into_values();
     let best = fitting.next();
-    let says_more = |found: &Found<'_>, file: &str| {
-        let own = found.build_file.as_deref().and_then(build_file_order);
+    let is_more_specific = |file: &str, choice: &TemplateChoice<'_>| {
+        let own = choice.build_file.as_deref().and_then(build_file_order);
         build_file_order(file).unwrap_or(usize::MAX - 1) < own.unwrap_or(usize::MAX)
     };
-    match (best, telling) {
-        (Some(best), Some(other)) if says_more(&best, &other.name) => {
+    match (best, build_file) {
+        (Some(best), Some(other)) if is_more_specific(&other.name, &best) => {
             let (name, word) = (shown(&other.name), other.system.word());
             let reason = format!("`{name}` makes it a {word} project, and no builder takes those");
             let hint = format!(
-                "`--source-builder {}` builds it by its `{}` all the same",
+                "pass `--source-builder {}` to build it by its `{}` anyway",
                 best.template.name(),
                 best.build_file.as_deref().unwrap_or_default()
             );
@@ -209,7 +205,7 @@ fn by_build_file<'a>(
             let others: Vec<String> = fitting
                 .map(|other| {
                     let file = other.build_file.unwrap_or_default();
-                    format!("`{file}` says less, `--source-builder {}` builds by it", other.template.name())
+                    format!("`{file}` is less specific: `--source-builder {}`", other.template.name())
                 })
                 .collect();
             let beside = others.iter().map(|other| format!(" ({other})")).collect::<String>();
@@ -222,10 +218,10 @@ fn by_build_file<'a>(
             Err(nothing_fits(catalog, request, reason, None))
         }
         (None, None) => {
-            let reason = "no file in it says how it is built".to_owned();
-            let finished =
-                "if an artifact is in it, name that file, and what belongs to it with `--add`".to_owned();
-            Err(nothing_fits(catalog, request, reason, Some(finished)))
+            let reason = "it has no build file that b2i knows".to_owned();
+            let hint =
+                "if it contains an artifact, pass that file, and its other files with `--add`".to_owned();
+            Err(nothing_fits(catalog, request, reason, Some(hint)))
         }
     }
 }
@@ -236,14 +232,13 @@ fn nothing_fits(
     reason: String,
     first_hint: Option<String>,
 ) -> BuilderError {
-    let list =
-        format!("builders for sources: {}; `--source-builder NAME` takes one", known(catalog).join(", "));
-    let image = "any other S2I builder image: `--source-builder IMAGE`".to_owned();
+    let list = format!("choose a builder with `--source-builder NAME`: {}", known(catalog).join(", "));
+    let image = "or use any S2I builder image: `--source-builder IMAGE`".to_owned();
     let hints = first_hint.into_iter().chain([list, image]).collect();
     BuilderError::NoSourceBuilder { source_name: shown(request.name), reason, hints }
 }
 
-/// The templates that take sources, and which.
+/// The templates that take sources, each with a build file.
 fn known(catalog: &Catalog) -> Vec<String> {
     let templates = catalog.templates().filter_map(|template| Some((template, template.metadata.source()?)));
     let words = |(template, section): (&Arc<Template>, &SourceSection)| {
@@ -253,7 +248,7 @@ fn known(catalog: &Catalog) -> Vec<String> {
     templates.map(words).collect()
 }
 
-/// For tests: paths and their bytes.
+/// Paths and their bytes, for tests.
 #[cfg(test)]
 impl SourceFiles for BTreeMap<String, Vec<u8>> {
     fn top_level_names(&self) -> Vec<&str> {

@@ -1,31 +1,30 @@
-//! Owns what a `pom.xml` says of what Maven will make: a JAR or a WAR, and for which servlet API.
+//! Owns reading the package from a `pom.xml`: a JAR or a WAR, and the servlet API.
 //!
-//! Reads what is plain; of the parent and of profiles nothing is known. Must not choose.
+//! Must not guess: values from the parent and from profiles are unknown.
 
 use super::SourceFiles;
 use super::requirement::{child, text};
 use crate::detect::facts::ServletApi;
 
-/// The first version of `jakarta.servlet-api` whose packages are called `jakarta` too.
+/// The first version of `jakarta.servlet-api` with packages named `jakarta`.
 const FIRST_JAKARTA_SERVLET: u32 = 5;
 
-/// The same of `jakarta.jakartaee-api`, and of Spring Boot's use of it.
+/// The same for `jakarta.jakartaee-api`, and for Spring Boot, which uses it.
 const FIRST_JAKARTA_PLATFORM: u32 = 9;
 const FIRST_JAKARTA_SPRING: u32 = 3;
 
-/// What Maven will make of a project.
+/// The package that Maven makes from a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeclaredPackage {
-    /// Whether it is a WAR and not a JAR.
     pub is_war: bool,
-    /// The servlet API that the dependencies name.
+    /// From the dependencies.
     pub servlet_api: Option<ServletApi>,
 }
 
-/// Reads the root's `pom.xml`; none if there is none, or it is no XML.
+/// Reads the `pom.xml` of the root; `None` if it does not exist or is not XML.
 pub fn declared_package(files: &dyn SourceFiles) -> Option<DeclaredPackage> {
     let pom = text(files, "pom.xml")?;
-    // Document types are refused by default, so nothing in it can expand.
+    // The parser refuses document types by default, so entities cannot expand.
     let document = roxmltree::Document::parse(&pom).ok()?;
     let project = document.root_element();
     let of = |node: roxmltree::Node<'_, '_>, name: &str| {
@@ -33,7 +32,7 @@ pub fn declared_package(files: &dyn SourceFiles) -> Option<DeclaredPackage> {
     };
     let is_war = of(project, "packaging").as_deref() == Some("war");
     let properties = child(project, "properties");
-    // The major number, also if a property has it.
+    // The major number, directly or from a property.
     let major = |node: roxmltree::Node<'_, '_>| {
         let version = of(node, "version")?;
         let property = version.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));

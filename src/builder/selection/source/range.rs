@@ -1,9 +1,10 @@
-//! Owns ranges of releases as projects write them: npm's (`>=18 <21 || ^22`) and Python's (`>=3.9,<3.13`, `~=3.10`).
+//! Owns ranges of releases: npm's (`>=18 <21 || ^22`) and Python's (`>=3.9,<3.13`, `~=3.10`).
 //!
-//! A release that is offered is a line (`22`, `3.12`), and its base is at the line's newest patch; so a line is in a
-//! range if its newest patch is. What is not understood is said to be so and never guessed.
+//! A builder has a line of releases (`22`, `3.12`), and its base has the newest patch of it. So a line is in a range if
+//! its newest patch is. Must not guess what it does not understand. `node-semver` 2.2 and `pep440_rs` 0.7 were weighed:
+//! they compare full versions, and the newest patch of a line is not known here.
 
-/// A range: any of the alternatives, each of comparisons that all hold.
+/// Alternatives, each a list of comparisons that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range(Vec<Vec<Comparison>>);
 
@@ -19,39 +20,39 @@ enum Operator {
     Above,
     AtMost,
     Below,
-    /// npm's `^20.1`: that or later, of the same first number.
+    /// npm's `^20.1`: this or later, with the same first number.
     Caret,
-    /// Python's `~=3.10`: that or later, with all but the last number the same.
+    /// Python's `~=3.10`: this or later, with the same numbers except the last.
     Compatible,
     /// `20.x`, `=20.1`, `~20.1`, `==3.11.*`: the line itself.
     Line,
-    /// `!=3.11.2`: the newest patch is hardly the one that is meant.
+    /// `!=3.11.2`: it hardly excludes the newest patch.
     Except,
 }
 
-/// How a line's newest patch stands to a bound.
+/// The relation of a line's newest patch to a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Below,
-    /// The bound names the line or several lines.
+    /// The bound is the line or contains it.
     Within,
-    /// The bound names a patch of the line, and so an earlier one.
+    /// The bound is a patch of the line, and so an earlier one.
     Later,
     Above,
 }
 
 impl Range {
-    /// Reads a range; none if it is not understood.
+    /// Parses a range; `None` if it is not understood.
     pub(super) fn parse(text: &str) -> Option<Self> {
         text.split("||").map(alternative).collect::<Option<Vec<_>>>().map(Self)
     }
 
-    /// Says whether the newest patch of a line is in it.
+    /// Whether the newest patch of a line is in the range.
     pub(super) fn admits(&self, line: &[u32]) -> bool {
         self.0.iter().any(|all| all.iter().all(|comparison| comparison.admits(line)))
     }
 
-    /// The lowest bound that it sets from below, if it does.
+    /// The lowest lower bound.
     pub(super) fn floor(&self) -> Option<&[u32]> {
         let all = self.0.iter().flatten();
         let below =

@@ -1,25 +1,22 @@
-//! Owns what a project says about the release that builds it: `go.mod`, `pom.xml`, `.nvmrc`, `package.json`,
-//! `.python-version`, `pyproject.toml` and the like.
+//! Owns a project's requirement for the release that builds it: `go.mod`, `pom.xml`, `.nvmrc`, `package.json`,
+//! `.python-version`, `pyproject.toml` and similar files.
 //!
-//! Reads what is plain; what is not is reported as not understood. Sources are hostile: each file is bounded, parsed
-//! as data and never run. Must not choose.
+//! Sources are hostile: each file is bounded, parsed as data and never run. Must not choose, nor guess what it does not
+//! understand.
 
 use super::SourceFiles;
 use super::range::{Range, numbers};
 use crate::builder::error::shown;
 
-/// What a project asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Requirement {
-    /// The file that says so.
     pub(super) file: &'static str,
-    /// What it says, fit for a message.
+    /// Its text, safe for a message.
     pub(super) text: String,
-    /// What that means.
     pub(super) wants: Wants,
 }
 
-/// What a requirement means for the choice.
+/// The meaning of a requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wants {
     /// This release or a later one.
@@ -28,7 +25,7 @@ pub(super) enum Wants {
     Within(Range),
     /// The newest release.
     Newest,
-    /// Nothing that is understood.
+    /// A text that b2i does not understand.
     Unclear,
 }
 
@@ -38,7 +35,7 @@ impl Requirement {
     }
 }
 
-/// Reads what the project asks for, by the build files of the template that was chosen.
+/// Reads the project's requirement for a template with these build files.
 pub(super) fn read(build_files: &[String], files: &dyn SourceFiles) -> Option<Requirement> {
     let takes = |name: &str| build_files.iter().any(|file| file == name);
     if takes("go.mod") {
@@ -62,7 +59,7 @@ fn at_least(text: &str) -> Option<Wants> {
     numbers(text).filter(|numbers| !numbers.is_empty()).map(Wants::AtLeast)
 }
 
-/// `go 1.22` in `go.mod`: the oldest Go that may build the module. `toolchain` is only a proposal.
+/// `go 1.22` in `go.mod`: the oldest Go that builds the module. `toolchain` is only a recommendation.
 fn go(files: &dyn SourceFiles) -> Option<Requirement> {
     let module = text(files, "go.mod")?;
     let mut lines = module.lines().map(|line| line.split("//").next().unwrap_or_default());
@@ -73,7 +70,7 @@ fn go(files: &dyn SourceFiles) -> Option<Requirement> {
     Some(Requirement::new("go.mod", &format!("go {version}"), at_least(version)))
 }
 
-/// `.nvmrc` and `.node-version` name what the developers use, `engines.node` what is enough.
+/// `.nvmrc` and `.node-version` have the release of the developers, `engines.node` those that are enough.
 fn node(files: &dyn SourceFiles) -> Option<Requirement> {
     for file in [".nvmrc", ".node-version"] {
         let Some(text) = text(files, file) else { continue };
@@ -129,13 +126,13 @@ fn python(files: &dyn SourceFiles) -> Option<Requirement> {
     Some(Requirement::new("Pipfile", &format!("python_version {version}"), at_least(version)))
 }
 
-/// `--release` is known since Java 9; older releases of Java are built with a later one then.
+/// `--release` exists since Java 9. Code for an older Java is built with a later one.
 const FIRST_WITH_RELEASE: u32 = 9;
 
-/// The properties of `pom.xml`, and what its compiler plugin says; of the parent and of profiles nothing is known.
+/// The properties of `pom.xml` and its compiler plugin. Values from the parent and from profiles are unknown.
 fn maven(files: &dyn SourceFiles) -> Option<Requirement> {
     let pom = text(files, "pom.xml")?;
-    // Document types are refused by default, so nothing in it can expand.
+    // The parser refuses document types by default, so entities cannot expand.
     let document = roxmltree::Document::parse(&pom).ok()?;
     let project = document.root_element();
     let properties = child(project, "properties");
@@ -166,7 +163,7 @@ fn maven(files: &dyn SourceFiles) -> Option<Requirement> {
     Some(Requirement::new("pom.xml", &format!("{key} {value}"), wants))
 }
 
-/// The child element of that name, in whatever namespace: many files name none.
+/// The child element with this name in any namespace, because many files have none.
 pub(super) fn child<'a, 'input>(
     node: roxmltree::Node<'a, 'input>,
     name: &str,

@@ -31,12 +31,12 @@ fn the_build_file_chooses_and_the_project_says_which_version() {
         (
             &[("go.mod", "module a\ngo 1.22\n")][..],
             "golang:1.24",
-            "it has `go.mod`; `go.mod` says `go 1.22`, and 1.24 is the lowest offered that will do",
+            "it has `go.mod`; `go.mod` says `go 1.22`, and 1.24 is the lowest version that meets it",
         ),
         (
             &[("go.mod", "module a\ngo 1.25.1\n")],
             "golang:1.25",
-            "it has `go.mod`; `go.mod` says `go 1.25.1`, and 1.25 is the lowest offered that will do",
+            "it has `go.mod`; `go.mod` says `go 1.25.1`, and 1.25 is the lowest version that meets it",
         ),
         (
             &[("go.mod", "module a\n")],
@@ -46,13 +46,13 @@ fn the_build_file_chooses_and_the_project_says_which_version() {
         (
             &[("pom.xml", "<project><properties><java.version>11</java.version></properties></project>")],
             "maven:3.9-jdk17",
-            "it has `pom.xml`; `pom.xml` says `java.version 11`, and 3.9-jdk17 is the lowest offered that will do",
+            "it has `pom.xml`; `pom.xml` says `java.version 11`, and 3.9-jdk17 is the lowest version that meets it",
         ),
         (
             &[("package.json", r#"{"engines":{"node":"^22 || ^24"}}"#), ("index.js", "")],
             "nodejs:22",
-            "it has `package.json`; `package.json` says `engines.node ^22 || ^24`, and 22 is the lowest offered \
-             that will do",
+            "it has `package.json`; `package.json` says `engines.node ^22 || ^24`, and 22 is the lowest version \
+             that meets it",
         ),
         (
             &[("package.json", "{}"), (".nvmrc", "lts/*")],
@@ -62,7 +62,7 @@ fn the_build_file_chooses_and_the_project_says_which_version() {
         (
             &[("requirements.txt", "flask"), (".python-version", "3.9")],
             "python:3.11",
-            "it has `requirements.txt`; `.python-version` says `3.9`, and 3.11 is the lowest offered that will do",
+            "it has `requirements.txt`; `.python-version` says `3.9`, and 3.11 is the lowest version that meets it",
         ),
         (&[("public/index.html", "")], "nginx:1.28", "it has `public/index.html`"),
         (&[("index.html", ""), ("style.css", "")], "nginx:1.28", "it has `index.html`"),
@@ -77,7 +77,7 @@ fn of_several_build_files_the_most_telling_wins() {
     assert_eq!(name, "golang:1.24");
     assert!(
         reason.starts_with(
-            "it has `go.mod` (`package.json` says less, `--source-builder nodejs` builds by it) (`index.html` says less"
+            "it has `go.mod` (`package.json` is less specific: `--source-builder nodejs`) (`index.html` is less specific"
         ),
         "{reason}"
     );
@@ -93,15 +93,15 @@ fn what_no_builder_takes_is_an_error_that_says_which_there_are() {
     let error = choose(&[("README.md", "")], None).expect_err("nothing fits");
     assert_eq!(
         error.to_string(),
-        "no builder of the catalog fits the sources `shop`: no file in it says how it is built"
+        "no builder of the catalog fits the sources `shop`: it has no build file that b2i knows"
     );
     assert_eq!(
         error.hints(),
         [
-            "if an artifact is in it, name that file, and what belongs to it with `--add`",
-            "builders for sources: `golang` (go.mod), `maven` (pom.xml), `nginx` (index.html), `nodejs` \
-             (package.json), `python` (pyproject.toml); `--source-builder NAME` takes one",
-            "any other S2I builder image: `--source-builder IMAGE`"
+            "if it contains an artifact, pass that file, and its other files with `--add`",
+            "choose a builder with `--source-builder NAME`: `golang` (go.mod), `maven` (pom.xml), `nginx` (index.html), `nodejs` \
+             (package.json), `python` (pyproject.toml)",
+            "or use any S2I builder image: `--source-builder IMAGE`"
         ]
     );
     assert_eq!(error.kind(), FailureKind::Builder);
@@ -110,7 +110,7 @@ fn what_no_builder_takes_is_an_error_that_says_which_there_are() {
     // The front end of a Rust program is not the program.
     let error = choose(&[("Cargo.toml", ""), ("package.json", "{}")], None).expect_err("nothing fits");
     assert!(error.to_string().contains("`Cargo.toml` makes it a Cargo project"), "{error}");
-    assert_eq!(error.hints()[0], "`--source-builder nodejs` builds it by its `package.json` all the same");
+    assert_eq!(error.hints()[0], "pass `--source-builder nodejs` to build it by its `package.json` anyway");
     let error =
         choose(&[("Makefile", ""), ("main.c", ""), ("index.html", "")], None).expect_err("nothing fits");
     assert!(error.to_string().contains("make project"), "{error}");
@@ -125,30 +125,30 @@ fn versions_that_will_not_do_are_said() {
         error.to_string(),
         "the builder `golang` cannot build `shop`: `go.mod` says `go 1.30`, and it has 1.24, 1.25"
     );
-    assert!(error.hints()[0].starts_with("`--source-builder golang:1.25` takes the newest"));
+    assert!(error.hints()[0].starts_with("pass `--source-builder golang:1.25` to use the newest"));
     let choice = choose(&[("go.mod", "go 1.30")], Some("golang:1.25")).expect("asked for");
     assert_eq!(choice.warnings[0].message, "`go.mod` says `go 1.30`, and the builder's version is 1.25");
     let choice = choose(&[("package.json", r#"{"engines":{"node":"^18"}}"#)], None).expect("the next");
     assert_eq!(choice.version.version, "20");
     assert_eq!(
         choice.warnings[0].message,
-        "`package.json` says `engines.node ^18`, which is not offered (20, 22, 24); 20 is taken"
+        "`package.json` says `engines.node ^18`, which no version has (20, 22, 24); using 20"
     );
     assert!(choose(&[("package.json", r#"{"engines":{"node":">=26"}}"#)], None).is_err());
     let choice = choose(&[("package.json", "{}"), (".nvmrc", "system")], None).expect("not understood");
-    assert!(choice.warnings[0].message.contains("`system`, which is not understood; 24 is taken"));
+    assert!(choice.warnings[0].message.contains("`system`, which b2i does not understand; using 24"));
 }
 
 #[test]
 fn a_named_builder_is_taken_and_its_kind_checked() {
-    assert_eq!(chosen(&[("go.mod", "go 1.20")], Some("golang:1.25")).1, "`golang:1.25` was asked for");
+    assert_eq!(chosen(&[("go.mod", "go 1.20")], Some("golang:1.25")).1, "`golang:1.25` was requested");
     let choice = choose(&[("main.go", "")], Some("golang")).expect("named");
     assert_eq!(
         choice.warnings[0].message,
         "the builder `golang` takes sources with `go.mod`, and `shop` has none of these"
     );
     let error = choose(&[("go.mod", "")], Some("java")).expect_err("takes JARs");
-    assert_eq!(error.to_string(), "the builder `java` takes JARs, and no sources");
+    assert_eq!(error.to_string(), "the builder `java` takes JARs, not sources");
     assert_eq!(error.kind(), FailureKind::Usage);
     assert!(choose(&[("go.mod", "")], Some("golan")).is_err());
     let files = tree(&[("go.mod", "")]);

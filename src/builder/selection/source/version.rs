@@ -1,34 +1,36 @@
-//! Owns the choice among the versions of a template that builds sources: the lowest that is enough for what the
-//! project asks for, else the newest.
+//! Owns the choice among the versions of a template for sources: the lowest that meets the project's requirement, else
+//! the newest.
+//!
+//! Must not read the project's files.
 
 use super::requirement::{self, Requirement, Wants};
-use super::{Found, SourceSelectionRequest};
+use super::{SourceSelectionRequest, TemplateChoice};
 use crate::builder::catalog::{Catalog, versions};
 use crate::builder::error::BuilderError;
 use crate::builder::metadata::Version;
 use crate::builder::selection::Warning;
 use crate::builder::template::Template;
 
-/// The version that won, why, and what may turn out wrong with it.
+/// The chosen version, with reason and warnings.
 pub(super) struct Picked<'a> {
     pub(super) version: &'a Version,
     pub(super) reason: Option<String>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// `NAME` or `NAME:VERSION`, as it was asked for.
+/// `NAME` or `NAME:VERSION` of the request.
 pub(super) fn asked_name(template: &Template, version: Option<&str>) -> String {
     format!("{}{}", template.name(), version.map(|version| format!(":{version}")).unwrap_or_default())
 }
 
-/// Chooses among the versions that `asked` means, all without it.
+/// Chooses among the versions that `asked` stands for, or all of them.
 pub(super) fn pick<'a>(
     catalog: &Catalog,
     request: &SourceSelectionRequest<'_>,
-    found: &Found<'a>,
+    choice: &TemplateChoice<'a>,
     asked: Option<&str>,
 ) -> Result<Picked<'a>, BuilderError> {
-    let template = found.template;
+    let template = choice.template;
     let offered = |version: &&Version| {
         let base = catalog.base(version).assumptions;
         request.platform.is_none_or(|platform| base.offers(platform))
@@ -43,10 +45,10 @@ pub(super) fn pick<'a>(
     };
     let Some(newest) = usable.last() else {
         let platform = request.platform.map(ToString::to_string).unwrap_or_default();
-        let reason = format!("none of its bases is published for {platform}");
-        return Err(refused(reason, "name a builder image that is: `--source-builder IMAGE`".into()));
+        let reason = format!("no base of it is published for {platform}");
+        return Err(refused(reason, "pass a builder image for it: `--source-builder IMAGE`".into()));
     };
-    let Some(required) = requirement::read(&found.section.build_files, request.files) else {
+    let Some(required) = requirement::read(&choice.section.build_files, request.files) else {
         let one = meant.len() == 1;
         let reason = format!("the project names no version, and {} is the newest", newest.version);
         return Ok(Picked { version: newest, reason: (!one).then_some(reason), warnings: Vec::new() });
@@ -57,13 +59,13 @@ pub(super) fn pick<'a>(
     among(&usable, newest, &required).map_err(|reason| {
         let (name, newest) = (template.name(), &newest.version);
         let hint = format!(
-            "`--source-builder {name}:{newest}` takes the newest all the same, `--source-builder IMAGE` any other"
+            "pass `--source-builder {name}:{newest}` to use the newest anyway, or another builder with `--source-builder IMAGE`"
         );
         refused(reason, hint)
     })
 }
 
-/// The only version there is to choose; what the project asks for may be something else.
+/// The only version to choose from. The project may require another one.
 fn the_one<'a>(version: &'a Version, required: &Requirement) -> Picked<'a> {
     let enough = line(version).is_none_or(|line| required.wants.admits(&line));
     let warning = || Warning {
@@ -82,17 +84,17 @@ fn among<'a>(
     match &required.wants {
         Wants::Newest => return picked(newest, format!("{required} and {} is that", newest.version), vec![]),
         Wants::Unclear => {
-            let message = format!("{required} which is not understood; {} is taken", newest.version);
+            let message = format!("{required} which b2i does not understand; using {}", newest.version);
             return picked(newest, format!("{} is the newest", newest.version), vec![warning(message)]);
         }
         Wants::AtLeast(_) | Wants::Within(_) => {}
     }
     let mut known: Vec<(Vec<u32>, &Version)> =
         usable.iter().filter_map(|version| Some((line(version)?, *version))).collect();
-    // Stable: of equal releases the one listed first.
+    // The sort is stable: among equal releases, the first in the list wins.
     known.sort_by(|left, right| left.0.cmp(&right.0));
     if let Some((_, version)) = known.iter().find(|(line, _)| required.wants.admits(line)) {
-        let reason = format!("{required} and {} is the lowest offered that will do", version.version);
+        let reason = format!("{required} and {} is the lowest version that meets it", version.version);
         return picked(version, reason, vec![]);
     }
     let floor = match &required.wants {
@@ -102,10 +104,10 @@ fn among<'a>(
     match known.iter().find(|(line, _)| line.as_slice() >= floor) {
         Some((_, version)) => {
             let message =
-                format!("{required} which is not offered ({}); {} is taken", listed(usable), version.version);
+                format!("{required} which no version has ({}); using {}", listed(usable), version.version);
             picked(
                 version,
-                format!("{} comes next to what is asked for", version.version),
+                format!("{} is nearest to the requirement", version.version),
                 vec![warning(message)],
             )
         }
@@ -121,7 +123,7 @@ fn listed(versions: &[&Version]) -> String {
     versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The release that a version has: of the language, or of Java.
+/// The release of a version: of the language, or of Java.
 fn line(version: &Version) -> Option<Vec<u32>> {
     version
         .release
@@ -131,10 +133,10 @@ fn line(version: &Version) -> Option<Vec<u32>> {
 }
 
 impl Wants {
-    /// Says whether a line of releases is what is wanted.
+    /// Whether a line of releases meets the requirement.
     fn admits(&self, line: &[u32]) -> bool {
         match self {
-            // The line's base is at its newest patch.
+            // The base has the newest patch of the line.
             Self::AtLeast(release) => line >= &release[..release.len().min(line.len())],
             Self::Within(range) => range.admits(line),
             Self::Newest | Self::Unclear => true,
