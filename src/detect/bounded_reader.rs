@@ -46,7 +46,7 @@ impl<'a> BoundedReader<'a> {
         }
     }
 
-    /// Says whether `count` bytes from `offset` lie inside the view.
+    /// Whether `count` bytes from `offset` lie inside the view.
     pub(super) fn contains(&self, offset: u64, count: u64) -> bool {
         offset.checked_add(count).is_some_and(|end| end <= self.size)
     }
@@ -77,7 +77,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Says whether `bytes` hold `needle` anywhere.
+/// Whether `bytes` hold `needle` anywhere.
 pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }

@@ -33,13 +33,10 @@ pub enum Strength {
 pub enum CandidateKind {
     /// PE or Mach-O.
     ForeignProgram,
-    /// `#!`.
     Script,
     /// ELF.
     Executable,
-    /// `*.jar`.
     Jar,
-    /// `*.war`.
     War,
 }
 
@@ -56,7 +53,7 @@ impl CandidateKind {
     }
 }
 
-/// Says whether a file could be an artifact, from its first bytes (4 KiB, or all if it is shorter) and its path
+/// Whether a file could be an artifact, from its first bytes (4 KiB, or all if it is shorter) and its path
 /// inside the archive (`/` as separator). `None`: it is something else, such as documentation or a library.
 pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
     let path = name.to_ascii_lowercase();

@@ -41,7 +41,6 @@ pub enum OtherZip {
     /// Python wheel.
     #[error("a Python package (wheel)")]
     Wheel,
-    /// Nothing in it.
     #[error("an empty ZIP archive")]
     Nothing,
     /// No class and no web application.

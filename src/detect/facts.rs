@@ -13,7 +13,6 @@ use crate::image::Platform;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
-    /// Size in bytes.
     pub size: u64,
     /// What it is, with what that kind of thing is known by.
     #[serde(flatten)]
@@ -102,7 +101,6 @@ pub enum Linkage {
 pub enum Libc {
     /// The GNU C library.
     Glibc,
-    /// musl.
     Musl,
     /// Something else; the interpreter's path tells more.
     Other,

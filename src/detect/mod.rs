@@ -3,6 +3,7 @@
 //! Pure: reads the bytes it is given and nothing else. Input is hostile here; every size and offset that a file
 //! states is checked before it is believed, and every read has a limit of its own. Only headers, directories and
 //! samples are read, never a whole file.
+#![allow(missing_docs, reason = "private to the crate")]
 
 mod bounded_reader;
 mod candidate;

@@ -96,10 +96,7 @@ pub enum Rejection {
     },
     /// An ELF file that contradicts itself.
     #[error("a damaged ELF file: {reason}")]
-    DamagedElf {
-        /// What is wrong.
-        reason: String,
-    },
+    DamagedElf { reason: String },
     /// One Java class.
     #[error("a single Java class file (Java {java}), not a JAR")]
     ClassFile {
@@ -114,10 +111,7 @@ pub enum Rejection {
     },
     /// A JAR or ZIP of a kind that cannot be started.
     #[error("{what}")]
-    OtherZip {
-        /// What it is.
-        what: OtherZip,
-    },
+    OtherZip { what: OtherZip },
     /// A ZIP archive whose end is missing.
     #[error("a ZIP archive (JAR, WAR) that was cut short: its central directory, at the end, is missing")]
     TruncatedZip,
@@ -132,10 +126,7 @@ pub enum Rejection {
     SplitZip,
     /// A ZIP archive that contradicts itself.
     #[error("a damaged ZIP archive (JAR, WAR): {reason}")]
-    DamagedZip {
-        /// What is wrong.
-        reason: String,
-    },
+    DamagedZip { reason: String },
     /// What a server sent instead of the file.
     #[error("{format}, not an artifact; it says: {says}")]
     ErrorPage {
@@ -150,7 +141,6 @@ pub enum Rejection {
         /// The size that the pointer states, as it states it.
         size: String,
     },
-    /// A container image.
     #[error("a container image archive already ({format})")]
     ContainerImage {
         /// `docker save` or OCI layout.

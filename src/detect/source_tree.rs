@@ -8,7 +8,6 @@
 pub enum BuildSystem {
     /// Apache Maven.
     Maven,
-    /// Gradle.
     Gradle,
     /// sbt (Scala).
     Sbt,
@@ -22,7 +21,6 @@ pub enum BuildSystem {
     Go,
     /// npm, Yarn, pnpm (Node.js).
     Npm,
-    /// Deno.
     Deno,
     /// Python packages.
     Python,
@@ -30,23 +28,18 @@ pub enum BuildSystem {
     Bundler,
     /// Composer (PHP).
     Composer,
-    /// .NET.
     DotNet,
     /// Mix (Elixir).
     Mix,
     /// Swift packages.
     Swift,
-    /// Zig.
     Zig,
-    /// Bazel.
     Bazel,
     /// CMake.
     CMake,
-    /// Meson.
     Meson,
     /// GNU Autotools.
     Autotools,
-    /// make.
     Make,
 }
 
@@ -130,7 +123,7 @@ pub fn build_file_order(name: &str) -> Option<usize> {
     BUILD_FILES.iter().position(|(file, _)| *file == name)
 }
 
-/// Says whether the names at the top of a directory or archive are those of a source tree, and of which build
+/// Whether the names at the top of a directory or archive are those of a source tree, and of which build
 /// tool. Directories may be given with or without a trailing `/`. If several build files are there, the most
 /// telling one is returned, so the order of the names does not matter.
 pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option<BuildFile> {
@@ -157,7 +150,7 @@ pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option
     })
 }
 
-/// Says whether the names at the top of a directory or archive are those of a container image, and in which
+/// Whether the names at the top of a directory or archive are those of a container image, and in which
 /// format: the OCI image layout or what `docker save` writes.
 pub fn container_image<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     let (mut layout, mut index, mut manifest, mut layers) = (false, false, false, false);

@@ -63,7 +63,7 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
     })
 }
 
-/// Says whether the first bytes of a file are those of a program that may be the artifact of an archive: ELF of a
+/// Whether the first bytes of a file are those of a program that may be the artifact of an archive: ELF of a
 /// type that can be started. Libraries have this type too; the name and [`detect`] tell them apart.
 pub(super) fn may_be_program(head: &[u8]) -> bool {
     let number = match head.get(5) {
@@ -73,7 +73,7 @@ pub(super) fn may_be_program(head: &[u8]) -> bool {
     head.starts_with(MAGIC) && matches!(number, Some(ET_EXEC | ET_DYN))
 }
 
-/// Says whether a file name is that of a shared library: `libz.so`, `libz.so.1.2`.
+/// Whether a file name is that of a shared library: `libz.so`, `libz.so.1.2`.
 pub(super) fn is_library_name(name: &str) -> bool {
     let Some((stem, version)) = name.rsplit('/').next().unwrap_or(name).split_once(".so") else {
         return false;

@@ -11,7 +11,7 @@ const LAST_VERSION: u16 = 200;
 /// The bytes needed for [`release`].
 pub(super) const RELEASE_BYTES: usize = 8;
 
-/// Returns the lowest Java release that loads the class: 8 for version 52, 21 for 65.
+/// The lowest Java release that loads the class: 8 for version 52, 21 for 65.
 pub(in super::super) fn release(bytes: &[u8]) -> Option<u32> {
     (big_u32(bytes, 0)? == MAGIC).then_some(())?;
     let version = big_u16(bytes, 6)?;
@@ -47,7 +47,7 @@ impl<'a> ConstantPool<'a> {
         Some(Self { names: named.map(|(_, text)| text).collect() })
     }
 
-    /// Says whether the class refers to a class of the package, given as `javax/servlet/`: by its name or in a
+    /// Whether the class refers to a class of the package, given as `javax/servlet/`: by its name or in a
     /// descriptor (`(Ljavax/servlet/http/HttpServletRequest;)V`).
     pub(super) fn refers_to(&self, package: &[u8]) -> bool {
         self.names.iter().any(|name| {
@@ -56,13 +56,13 @@ impl<'a> ConstantPool<'a> {
         })
     }
 
-    /// Says whether there are names as of `main(String[])`.
+    /// Whether there are names as of `main(String[])`.
     pub(super) fn may_have_main_method(&self) -> bool {
         [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|wanted| self.names.contains(wanted))
     }
 }
 
-/// Returns the bytes and pool slots that the constant at `at` takes (JVMS §4.4).
+/// The bytes and pool slots that the constant at `at` takes (JVMS §4.4).
 fn constant_size(bytes: &[u8], at: usize) -> Option<(usize, u16)> {
     Some(match bytes.get(at)? {
         1 => (3 + usize::from(big_u16(bytes, at + 1)?), 1),

@@ -46,7 +46,7 @@ fn is_multi_release(manifest: &Manifest) -> bool {
     manifest.get("Multi-Release").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// Says whether there is a class file of this name, for whatever release.
+/// Whether there is a class file of this name, for whatever release.
 fn has_class(directory: &Directory, multi_release: bool, class: &str) -> bool {
     let file = format!("{}.class", class.trim().replace('.', "/"));
     directory.entries().any(|entry| {

@@ -24,7 +24,7 @@ pub(super) fn spread(positions: &[u32], most: usize) -> impl Iterator<Item = u32
     positions.iter().copied().step_by(step)
 }
 
-/// Returns the highest release that a sample of the archive's own class files needs. Named classes, as main
+/// The highest release that a sample of the archive's own class files needs. Named classes, as main
 /// classes, are looked at in any case.
 pub(super) fn own_release(
     view: &mut BoundedReader<'_>,
@@ -40,7 +40,7 @@ pub(super) fn own_release(
     highest_release(view, directory, chosen.into_iter())
 }
 
-/// Returns the highest release that a few class files of a library need.
+/// The highest release that a few class files of a library need.
 pub(super) fn library_release(
     view: &mut BoundedReader<'_>,
     directory: &Directory,
