@@ -3,7 +3,6 @@
 //!
 //! Must not start a container nor use a registry or daemon. It reads no files except template folders of the
 //! configuration.
-#![allow(missing_docs, reason = "private to the crate")]
 
 pub mod base;
 pub mod built_in;

@@ -2,7 +2,6 @@
 //!
 //! Precedence: flag, `B2I_*` variable, the project's `b2i.toml` (working directory only, not trusted), the user's
 //! file, the machine's file, built in. Must not read the environment or print; `cli/` does.
-#![allow(missing_docs, reason = "private to the crate")]
 
 pub mod error;
 pub mod file;

@@ -1,5 +1,6 @@
-//! Owns bounded reading: every byte this room looks at comes through a [`BoundedReader`], which never reads past its end
-//! and never allocates more than the caller's own limit, whatever the file states.
+//! Owns bounded reading: this room reads every byte through a [`BoundedReader`].
+//!
+//! Must not read past its end, nor allocate more than the caller's limit, whatever the file states.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -16,7 +17,7 @@ pub(super) struct BoundedReader<'a> {
 }
 
 impl<'a> BoundedReader<'a> {
-    /// Views the first `size` bytes of a source.
+    /// The first `size` bytes of a source.
     pub(super) fn new(source: &'a mut dyn Source, size: u64) -> Self {
         Self { source, start: 0, size }
     }
@@ -26,7 +27,7 @@ impl<'a> BoundedReader<'a> {
         self.size
     }
 
-    /// Reads `limit` bytes from `offset`, fewer only where the view ends.
+    /// Reads `limit` bytes from `offset`, or fewer at the end.
     pub(super) fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         let available = self.size.saturating_sub(offset);
         let count = usize::try_from(available).unwrap_or(usize::MAX).min(limit);
@@ -38,7 +39,7 @@ impl<'a> BoundedReader<'a> {
         Ok(bytes)
     }
 
-    /// Reads exactly `count` bytes from `offset`; `None` if they do not all lie inside the view.
+    /// Reads exactly `count` bytes from `offset`; `None` if there are not as many.
     pub(super) fn read_exact(&mut self, offset: u64, count: usize) -> io::Result<Option<Vec<u8>>> {
         match self.contains(offset, count as u64) {
             true => self.read(offset, count).map(Some),
@@ -46,19 +47,19 @@ impl<'a> BoundedReader<'a> {
         }
     }
 
-    /// Whether `count` bytes from `offset` lie inside the view.
+    /// Whether there are `count` bytes from `offset`.
     pub(super) fn contains(&self, offset: u64, count: u64) -> bool {
         offset.checked_add(count).is_some_and(|end| end <= self.size)
     }
 
-    /// Views a part of this view; `None` if it does not lie inside.
+    /// A part of this range; `None` if it is not inside.
     pub(super) fn part(&mut self, offset: u64, size: u64) -> Option<BoundedReader<'_>> {
         let start = self.start.checked_add(offset)?;
         self.contains(offset, size).then_some(())?;
         Some(BoundedReader { source: &mut *self.source, start, size })
     }
 
-    /// Streams the bytes from `offset`, at most `count` and never past the view's end.
+    /// Streams at most `count` bytes from `offset`, never past the end.
     pub(super) fn stream(&mut self, offset: u64, count: u64) -> io::Result<impl Read + '_> {
         let count = count.min(self.size.saturating_sub(offset));
         self.source.seek(SeekFrom::Start(self.start.saturating_add(offset)))?;
@@ -66,8 +67,8 @@ impl<'a> BoundedReader<'a> {
     }
 }
 
-/// Turns bytes of a file into text that may be shown: control characters, which could steer a terminal, and what
-/// is not UTF-8 are replaced, and what is absurdly long is cut.
+/// Makes bytes of a file into text that is safe to show: control characters, which a terminal would obey, and bytes that
+/// are not UTF-8 are replaced, and a long text is cut.
 pub(super) fn text(bytes: &[u8]) -> String {
     const LONGEST: usize = 4096;
     let bytes = &bytes[..bytes.len().min(LONGEST)];
@@ -77,7 +78,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Whether `bytes` hold `needle` anywhere.
+/// Whether `bytes` contain `needle`.
 pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
@@ -107,7 +108,7 @@ pub(super) fn big_u32(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_be_bytes(array(bytes, offset)?))
 }
 
-/// Copies `N` bytes out; `None` past the end.
+/// Copies `N` bytes; `None` past the end.
 pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..offset.checked_add(N)?)?.try_into().ok()
 }

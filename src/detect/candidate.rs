@@ -1,34 +1,31 @@
-//! Owns the first look at a member of an archive: could this be the artifact that the archive was made for?
+//! Owns the first check of an archive's member: whether it could be the artifact.
 //!
-//! Sees the first bytes and the name only, so that an archive can be searched in one pass. Must not choose; the
-//! room of input compares the candidates.
+//! It needs only the first bytes and the name, so that an archive is searched in one pass. Must not choose: the room of
+//! input compares the candidates.
 
 use super::{elf, script, unsupported};
 
-/// A file that could be the artifact of the archive it lies in. Compares by [`Strength`] first.
+/// A file that could be the artifact of its archive. Compares by [`Strength`] first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Candidate {
-    /// How much speaks for it.
     pub strength: Strength,
-    /// What it looks like.
     pub kind: CandidateKind,
 }
 
-/// How much speaks for a candidate, weakest first. The artifact of an archive is the only candidate of the
-/// strongest kind present; several of that kind have to be chosen from by the user.
+/// The strength of the evidence for a candidate, weakest first. The artifact is the only candidate of the highest
+/// strength in its archive. If there are several, the user must choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strength {
-    /// A program of another system: never the artifact, but worth naming if nothing else is found.
+    /// A program of another system: never the artifact, but worth a message if there is no other candidate.
     Foreign,
-    /// A script: often an installer or a completion beside the program.
+    /// A script, often an installer or a completion next to the program.
     Script,
-    /// Goes with the artifact: a JAR in a directory of libraries, `-sources`, `-javadoc`, `-plain`.
+    /// A JAR that belongs to the artifact: in a directory of libraries, or `-sources`, `-javadoc`, `-plain`.
     Companion,
     /// A program, a JAR or a WAR.
     Artifact,
 }
 
-/// What a candidate looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CandidateKind {
     /// PE or Mach-O.
@@ -41,7 +38,7 @@ pub enum CandidateKind {
 }
 
 impl CandidateKind {
-    /// The word for it in messages.
+    /// The name in messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::ForeignProgram => "program of another system",
@@ -53,8 +50,8 @@ impl CandidateKind {
     }
 }
 
-/// Whether a file could be an artifact, from its first bytes (4 KiB, or all if it is shorter) and its path
-/// inside the archive (`/` as separator). `None`: it is something else, such as documentation or a library.
+/// The candidate that a file is, by its first bytes (4 KiB, or all if it is shorter) and its path in the archive (`/` as
+/// separator); `None` for other files, such as documentation or libraries.
 pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
     let path = name.to_ascii_lowercase();
     let (strength, kind) = if path.ends_with(".jar") && may_hold_zip(head) {
@@ -73,7 +70,7 @@ pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
     Some(Candidate { strength, kind })
 }
 
-/// A ZIP archive, or the script that a self-executing one begins with.
+/// Whether it is a ZIP archive, or the script at the beginning of a self-executing one.
 fn may_hold_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(script::MAGIC)
 }

@@ -1,6 +1,8 @@
-//! Owns what in particular is wrong with an ELF file, an archive or a script, in words and with the way out.
+//! Owns the diagnosis of an ELF file, an archive or a script that cannot be packaged, each with a hint.
+//!
+//! Must not read files.
 
-/// ELF files that are no programs.
+/// ELF files that are not programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElfNoProgram {
     /// `lib*.so`.
@@ -12,12 +14,12 @@ pub enum ElfNoProgram {
     /// A memory image of a crashed process.
     #[error("a core dump")]
     CoreDump,
-    /// What `objcopy --only-keep-debug` leaves.
+    /// From `objcopy --only-keep-debug`.
     #[error("a file of debugging information only")]
     DebugFile,
 }
 
-/// ZIP archives that are no runnable JAR or WAR.
+/// ZIP archives that are neither runnable JARs nor WARs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OtherZip {
     /// Jakarta EE application.
@@ -44,40 +46,42 @@ pub enum OtherZip {
     #[error("an empty ZIP archive")]
     Nothing,
     /// No class and no web application.
-    #[error("a ZIP archive that is no JAR or WAR (no class, no manifest with a Main-Class, no WEB-INF)")]
+    #[error(
+        "a ZIP archive that is neither a JAR nor a WAR (no class, no manifest with a Main-Class, no WEB-INF)"
+    )]
     Plain,
 }
 
-/// What keeps the kernel from starting a script.
+/// The reason why the kernel cannot start a script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptDefect {
-    /// `#!/bin/sh\r\n`: the kernel looks for a program named `sh\r`.
-    #[error("its first line ends with CR LF (Windows line ends)")]
+    /// `#!/bin/sh\r\n`: the kernel searches for a program named `sh\r`.
+    #[error("its first line ends with CR LF (Windows line endings)")]
     CarriageReturn,
-    /// The kernel looks at the very first two bytes.
-    #[error("a byte order mark stands before its `#!`")]
+    /// The kernel checks the first two bytes.
+    #[error("it has a byte order mark before its `#!`")]
     ByteOrderMark,
-    /// `#!` and nothing more.
-    #[error("its `#!` line names no interpreter")]
+    /// `#!` alone.
+    #[error("its `#!` line has no interpreter")]
     NoInterpreter,
     /// `#!python3`.
-    #[error("its `#!` line names `{0}`, which is no absolute path")]
+    #[error("its `#!` line has the interpreter `{0}`, which is not an absolute path")]
     RelativeInterpreter(String),
     /// `#!/usr/bin/env`.
     #[error("its `#!` line calls `env` without a program")]
     NoProgram,
-    /// `#!/usr/bin/env python3 -u`: the kernel hands over one argument, `python3 -u`.
-    #[error("its `#!` line makes `env` look for one program named `{0}`")]
+    /// `#!/usr/bin/env python3 -u`: the kernel passes one argument, `python3 -u`.
+    #[error("its `#!` line makes `env` search for one program named `{0}`")]
     UnsplitArguments(String),
 }
 
 impl ElfNoProgram {
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::SharedLibrary => "give b2i the program that uses the library, and the library with `--add`",
-            Self::Relocatable => "link it to a program first",
-            Self::CoreDump => "give b2i the program that crashed, not its memory image",
-            Self::DebugFile => "give b2i the program that the information belongs to",
+            Self::SharedLibrary => "pass the program that uses the library, and the library with `--add`",
+            Self::Relocatable => "link it into a program first",
+            Self::CoreDump => "pass the program that crashed, not its memory image",
+            Self::DebugFile => "pass the program that the information belongs to",
         }
     }
 }
@@ -85,17 +89,15 @@ impl ElfNoProgram {
 impl OtherZip {
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::Ear => {
-                "give b2i the WAR inside, or use a builder image of an application server with `--builder`"
-            }
-            Self::ResourceAdapter => "use a builder image of an application server with `--builder`",
-            Self::Sources => "take the JAR without `-sources`, or build the source tree",
-            Self::Javadoc => "take the JAR without `-javadoc`",
+            Self::Ear => "pass the WAR in it, or a builder image of an application server with `--builder`",
+            Self::ResourceAdapter => "pass a builder image of an application server with `--builder`",
+            Self::Sources => "pass the JAR without `-sources`, or build the source tree",
+            Self::Javadoc => "pass the JAR without `-javadoc`",
             Self::Apk | Self::Aar => "Android applications do not run in Linux containers",
             Self::Wheel => "build it as a source tree, or package a script or a zipapp that starts it",
-            Self::Nothing => "build the archive again: nothing was put into it",
+            Self::Nothing => "build the archive again: it contains no file",
             Self::Plain => {
-                "give b2i the artifact inside; a JAR needs META-INF/MANIFEST.MF with a Main-Class, a WAR needs WEB-INF/"
+                "pass the artifact in it; a JAR needs META-INF/MANIFEST.MF with a Main-Class, a WAR needs WEB-INF/"
             }
         }
     }
@@ -104,12 +106,12 @@ impl OtherZip {
 impl ScriptDefect {
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::CarriageReturn => "convert its line ends: `sed -i 's/\\r$//' FILE`",
+            Self::CarriageReturn => "convert its line endings: `sed -i 's/\\r$//' FILE`",
             Self::ByteOrderMark => "remove the mark: `sed -i '1s/^\\xEF\\xBB\\xBF//' FILE`",
             Self::NoInterpreter | Self::RelativeInterpreter(_) => {
                 "write the interpreter's full path: `#!/bin/sh`, `#!/usr/bin/env python3`"
             }
-            Self::NoProgram => "name the program: `#!/usr/bin/env python3`",
+            Self::NoProgram => "add the program: `#!/usr/bin/env python3`",
             Self::UnsplitArguments(_) => "let env split the line: `#!/usr/bin/env -S PROGRAM ARGUMENTS`",
         }
     }

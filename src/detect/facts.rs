@@ -1,6 +1,6 @@
-//! Owns the facts: what can be known about an artifact from its bytes.
+//! Owns the facts: everything that the bytes of an artifact tell.
 //!
-//! Plain data, serialised as `b2i inspect --format json` shows it. Must not decide anything.
+//! Plain data, serialised as in `b2i inspect --format json`. Must not decide anything.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,13 +14,12 @@ use crate::image::Platform;
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     pub size: u64,
-    /// What it is, with what that kind of thing is known by.
     #[serde(flatten)]
     pub kind: Kind,
 }
 
 impl Facts {
-    /// Says in one line what it is, as people would.
+    /// A description in one line.
     pub fn describe(&self) -> String {
         let java = |java: Option<u32>| java.map(|java| format!(" for Java {java}")).unwrap_or_default();
         match &self.kind {
@@ -57,13 +56,13 @@ impl Facts {
     }
 }
 
-/// What an artifact can be.
+/// The kind of an artifact, with the facts about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Kind {
     /// A native executable (ELF).
     Executable(ExecutableFacts),
-    /// A text file that names its interpreter in its first line.
+    /// A text file with its interpreter in the first line.
     Script(ScriptFacts),
     /// A runnable JAR.
     Jar(JarFacts),
@@ -72,7 +71,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it in messages.
+    /// The name in messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Executable(_) => "executable",
@@ -83,7 +82,6 @@ impl Kind {
     }
 }
 
-/// How an executable is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Linkage {
@@ -95,14 +93,14 @@ pub enum Linkage {
     Dynamic,
 }
 
-/// Which C library a dynamic executable was linked against.
+/// The C library of a dynamic executable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Libc {
     /// The GNU C library.
     Glibc,
     Musl,
-    /// Something else; the interpreter's path tells more.
+    /// Another one; see the interpreter's path.
     Other,
 }
 
@@ -124,7 +122,7 @@ impl fmt::Display for GlibcVersion {
 impl std::str::FromStr for GlibcVersion {
     type Err = ();
 
-    /// Parses `2.36` and `2.2.5` (the third number never decides anything).
+    /// Parses `2.36` and `2.2.5`. The third number is ignored.
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut numbers = text.split('.').map(|number| number.parse().map_err(|_| ()));
         let major = numbers.next().ok_or(())??;
@@ -139,77 +137,71 @@ impl Serialize for GlibcVersion {
     }
 }
 
-/// What is known about a native executable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutableFacts {
-    /// Operating system and architecture it runs on.
     pub platform: Platform,
-    /// How it is linked.
     pub linkage: Linkage,
-    /// The dynamic linker it asks for.
+    /// Its dynamic linker.
     pub interpreter: Option<String>,
-    /// The C library, if it is linked dynamically.
+    /// `None` if it is linked statically.
     pub libc: Option<Libc>,
-    /// The highest `GLIBC_x.y` symbol version it needs.
+    /// The highest `GLIBC_x.y` symbol version that it needs.
     pub glibc: Option<GlibcVersion>,
-    /// The shared libraries it names as needed, in its order.
+    /// The shared libraries that it needs, in its order.
     pub libraries: Vec<String>,
-    /// Where it searches libraries itself (RPATH and RUNPATH).
+    /// RPATH and RUNPATH.
     pub run_path: Vec<String>,
-    /// The toolchain that left its mark: `go1.24.1`, `rustc 1.89.0`.
+    /// The toolchain: `go1.24.1`, `rustc 1.89.0`.
     pub built_by: Option<String>,
-    /// Whether it is compressed by UPX, which hides what it needs: it looks static even if it is not.
+    /// Whether it is compressed by UPX, which hides its libraries: it looks static even if it is not.
     pub packed: bool,
     /// Whether its symbol table was removed.
     pub stripped: bool,
 }
 
-/// What is known about a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptFacts {
-    /// The interpreter's path, as the first line names it.
+    /// The path in the first line.
     pub interpreter: String,
-    /// The program that runs it, after `/usr/bin/env`: `sh`, `python3`.
+    /// The program that runs it: `sh`, or the one that `/usr/bin/env` starts.
     pub program: String,
 }
 
-/// Spring Boot's marks in an archive.
+/// The marks of Spring Boot in an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SpringBootFacts {
     /// `Spring-Boot-Version` of the manifest.
     pub version: Option<String>,
-    /// The layers that `layers.idx` names, in its order; empty without one.
+    /// The layers of `layers.idx`, in its order; empty without this file.
     pub layers: Vec<String>,
 }
 
-/// What is known about a runnable JAR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JarFacts {
-    /// `Main-Class` of the manifest, or what the user named instead.
+    /// `Main-Class` of the manifest, or `--main-class`.
     pub main_class: String,
-    /// Whether the class file of the main class is in the JAR itself; it may be in a library of its class path.
+    /// Whether the JAR contains the main class. If not, it may be in a library of its class path.
     pub has_main_class: bool,
-    /// `Start-Class` of the manifest (the application's own main class behind a launcher).
+    /// `Start-Class` of the manifest: the application's main class, which Spring Boot's launcher starts.
     pub start_class: Option<String>,
-    /// Lowest Java release that runs it (8, 11, 17 …), if class files were found.
+    /// Lowest Java release that runs it (8, 11, 17 …), if it contains class files.
     pub java: Option<u32>,
     /// `Multi-Release: true`.
     pub multi_release: bool,
-    /// Spring Boot's marks.
     pub spring_boot: Option<SpringBootFacts>,
     /// `Class-Path` of the manifest: relative URLs, decoded, in order.
     pub class_path: Vec<String>,
-    /// Libraries inside (`*.jar`), sorted.
+    /// Libraries in it (`*.jar`), sorted.
     pub libraries: Vec<String>,
-    /// Whether a script is put before the archive, so that the file runs by itself.
+    /// Whether the file begins with a launch script.
     pub self_executing: bool,
 }
 
-/// Which servlet API a web application was written for.
+/// The servlet API of a web application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServletApi {
@@ -219,24 +211,22 @@ pub enum ServletApi {
     Jakarta,
 }
 
-/// What is known about a web application archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
-    /// The servlet API, if the descriptor or the classes tell.
+    /// From the classes or the descriptor.
     pub servlet_api: Option<ServletApi>,
-    /// What told it, one clause.
+    /// The evidence for the servlet API, one clause.
     pub servlet_evidence: Option<String>,
-    /// Lowest Java release that runs it, if class files were found.
+    /// Lowest Java release that runs it, if it contains class files.
     pub java: Option<u32>,
-    /// `Main-Class`: `java -jar` starts it too.
+    /// `Main-Class`, with which `java -jar` starts it.
     pub main_class: Option<String>,
     /// `Start-Class` of the manifest.
     pub start_class: Option<String>,
-    /// Spring Boot's marks.
     pub spring_boot: Option<SpringBootFacts>,
     /// Libraries in `WEB-INF/lib`, sorted, without the path.
     pub libraries: BTreeSet<String>,
-    /// Whether a script is put before the archive, so that the file runs by itself.
+    /// Whether the file begins with a launch script.
     pub self_executing: bool,
 }

@@ -1,9 +1,7 @@
 //! The room of detection: artifact in, facts out.
 //!
-//! Pure: reads the bytes it is given and nothing else. Input is hostile here; every size and offset that a file
-//! states is checked before it is believed, and every read has a limit of its own. Only headers, directories and
-//! samples are read, never a whole file.
-#![allow(missing_docs, reason = "private to the crate")]
+//! It reads the given bytes and nothing else. Input is hostile: every size and offset in a file is checked before it is
+//! used, and every read has a limit. Must not read a whole file, only headers, directories and samples.
 
 mod bounded_reader;
 mod candidate;
@@ -31,22 +29,21 @@ use bounded_reader::BoundedReader;
 use facts::Kind;
 use rejection::Stop;
 
-/// How much of the beginning is looked at to tell what a file is.
+/// The number of bytes at the beginning that decide the kind.
 const HEAD: usize = 4096;
 
-/// What the user said about the artifact.
 #[derive(Clone, Debug, Default)]
 pub struct DetectOptions {
-    /// The class to start, which outranks the manifest and makes a library JAR runnable.
+    /// `--main-class`: has precedence over the manifest, and makes a library JAR runnable.
     pub main_class: Option<String>,
 }
 
-/// Reads the facts of an artifact of `size` bytes. The name tells JARs, WARs and libraries apart where the content
-/// leaves it open.
+/// Reads the facts of an artifact of `size` bytes. If the content is ambiguous, the name decides between JAR, WAR and
+/// library.
 ///
 /// # Errors
-/// [`DetectError::Refused`] names what the file is if it cannot be packaged; [`DetectError::Read`] is an error of
-/// `content`, also if it has fewer bytes than `size`.
+/// [`DetectError::Refused`] if the file cannot be packaged; [`DetectError::Read`] for an error of `content`, also if it
+/// has fewer than `size` bytes.
 pub fn detect<R: Read + Seek>(
     name: &str,
     size: u64,
@@ -71,7 +68,7 @@ fn kind(name: &str, view: &mut BoundedReader<'_>, options: &DetectOptions) -> Re
         return zip::detect(name, &head, view, main_class);
     }
     let is_script = head.starts_with(script::MAGIC);
-    // Java finds an archive from its end, so that a launch script may stand before it.
+    // Java finds an archive from its end, so the file may begin with a launch script.
     if (is_script || zip::has_ending(name, ".jar") || zip::has_ending(name, ".war"))
         && let Some(kind) = zip::detect_behind(name, is_script, view, main_class)?
     {

@@ -1,32 +1,22 @@
-//! Owns the rejection: what a file that cannot be packaged really is, and the way out.
+//! Owns the rejection: what a file that cannot be packaged is, with a hint.
 //!
-//! Must not look into files; the modules that do say which rejection it is.
+//! Must not read files.
 
 use std::io;
 
 use super::diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// Why an artifact has no facts.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// The bytes could not be read.
     #[error("cannot read `{name}`")]
     Read {
-        /// The artifact's name.
         name: String,
-        /// What the reader said.
         #[source]
         source: io::Error,
     },
-    /// It is nothing that can be packaged.
     #[error("`{name}` is {rejection}")]
-    Refused {
-        /// The artifact's name.
-        name: String,
-        /// What it is instead.
-        rejection: Rejection,
-    },
+    Refused { name: String, rejection: Rejection },
 }
 
 impl Diagnostic for DetectError {
@@ -40,7 +30,7 @@ impl Diagnostic for DetectError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
-                vec!["the file became shorter while it was read: wait until it is completely written".into()]
+                vec!["the file became shorter while it was read: wait until the program that writes it has finished".into()]
             }
             Self::Read { .. } => Vec::new(),
             Self::Refused { rejection, .. } => rejection.hints(),
@@ -48,11 +38,10 @@ impl Diagnostic for DetectError {
     }
 }
 
-/// What a file is that cannot be packaged. As text it completes the sentence "`name` is …".
+/// The kind of a file that cannot be packaged. Its text completes the sentence "`name` is …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No bytes at all.
     #[error("empty (0 bytes)")]
     Empty,
     /// A program of another operating system, not in ELF.
@@ -61,8 +50,8 @@ pub enum Rejection {
         /// `a Windows program (PE, x86-64)`.
         what: String,
     },
-    /// A shell script, Windows and Linux program in one, made by Cosmopolitan.
-    #[error("an Actually Portable Executable, which is no ELF file yet")]
+    /// A shell script, Windows program and Linux program in one file, made by Cosmopolitan.
+    #[error("an Actually Portable Executable, which is not an ELF file yet")]
     PortableExecutable,
     /// An ELF program of another operating system.
     #[error("a program for {system} (ELF), not for Linux")]
@@ -70,26 +59,21 @@ pub enum Rejection {
         /// `FreeBSD`.
         system: &'static str,
     },
-    /// An ELF file for a processor that no platform name is known for.
-    #[error("an ELF file for a processor that is not known here (e_machine {machine}, {bits} bits)")]
+    /// An ELF file for a processor without a platform name.
+    #[error("an ELF file for an unknown processor (e_machine {machine}, {bits} bits)")]
     UnknownProcessor {
         /// `e_machine`.
         machine: u16,
         /// 32 or 64.
         bits: u8,
     },
-    /// ELF, but nothing that can be started.
     #[error("{what} (ELF), not a program")]
-    ElfNoProgram {
-        /// What it is instead.
-        what: ElfNoProgram,
-    },
-    /// An ELF file that ends too early.
-    #[error("an ELF file that was cut short: its {part} ends at byte {end}, the file has {size}")]
+    ElfNoProgram { what: ElfNoProgram },
+    #[error("a truncated ELF file: its {part} ends at byte {end}, the file has {size}")]
     TruncatedElf {
-        /// What lies beyond the end.
+        /// The part beyond the end.
         part: &'static str,
-        /// Where it should end.
+        /// The offset of its end.
         end: u64,
         /// The size of the file.
         size: u64,
@@ -97,25 +81,21 @@ pub enum Rejection {
     /// An ELF file that contradicts itself.
     #[error("a damaged ELF file: {reason}")]
     DamagedElf { reason: String },
-    /// One Java class.
     #[error("a single Java class file (Java {java}), not a JAR")]
     ClassFile {
         /// The Java release it needs.
         java: u32,
     },
-    /// A JAR that names no main class.
-    #[error("a library JAR: its manifest names no Main-Class")]
+    #[error("a library JAR: its manifest has no Main-Class")]
     LibraryJar {
-        /// Classes inside that have a main method; not complete.
+        /// Some classes in it with a main method.
         candidates: Vec<String>,
     },
     /// A JAR or ZIP of a kind that cannot be started.
     #[error("{what}")]
     OtherZip { what: OtherZip },
-    /// A ZIP archive whose end is missing.
-    #[error("a ZIP archive (JAR, WAR) that was cut short: its central directory, at the end, is missing")]
+    #[error("a truncated ZIP archive (JAR, WAR): its central directory, at the end, is missing")]
     TruncatedZip,
-    /// A ZIP archive with encrypted members.
     #[error("an encrypted ZIP archive (`{member}` is encrypted)")]
     EncryptedZip {
         /// The first encrypted member.
@@ -127,21 +107,21 @@ pub enum Rejection {
     /// A ZIP archive that contradicts itself.
     #[error("a damaged ZIP archive (JAR, WAR): {reason}")]
     DamagedZip { reason: String },
-    /// What a server sent instead of the file.
-    #[error("{format}, not an artifact; it says: {says}")]
+    /// A page that a server sent instead of the file.
+    #[error("{format}, not an artifact; it begins: {says}")]
     ErrorPage {
         /// `an HTML page`.
         format: &'static str,
         /// Its title or beginning.
         says: String,
     },
-    /// What Git keeps in place of a large file.
+    /// Git has it in place of a large file.
     #[error("a Git LFS pointer (of {size} bytes), not the file itself")]
     GitLfsPointer {
-        /// The size that the pointer states, as it states it.
+        /// As the pointer states it.
         size: String,
     },
-    #[error("a container image archive already ({format})")]
+    #[error("already a container image ({format})")]
     ContainerImage {
         /// `docker save` or OCI layout.
         format: &'static str,
@@ -153,28 +133,22 @@ pub enum Rejection {
         format: &'static str,
     },
     /// An archive or compressed file.
-    #[error("{what}; the artifact has to be taken out of it first")]
+    #[error("{what}; unpack the artifact first")]
     Archive {
         /// `a gzip file`.
         what: &'static str,
     },
-    /// A script that the kernel would not start as it is.
     #[error("a script that cannot be started: {defect}")]
-    BrokenScript {
-        /// What is wrong with its first line.
-        defect: ScriptDefect,
-    },
-    /// Text without a first line that says what runs it.
+    BrokenScript { defect: ScriptDefect },
     #[error("plain text without a `#!` line")]
     Text,
-    /// Known, but nothing to package.
+    /// A known type that is not an artifact.
     #[error("{what}, not an artifact that can be packaged")]
     Other {
         /// `a WebAssembly module`.
         what: String,
     },
-    /// Nothing that is known here.
-    #[error("of no known kind (it begins with the bytes {beginning})")]
+    #[error("of an unknown type (it begins with the bytes {beginning})")]
     Unknown {
         /// The first bytes in hexadecimal.
         beginning: String,
@@ -182,12 +156,11 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// What the user can do next.
     pub(super) fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Empty => "build or download the file again: nothing was written to it",
+            Self::Empty => "build or download the file again: it has no content",
             Self::ForeignProgram { .. } | Self::ForeignElf { .. } => {
-                "build it for Linux (Go: `GOOS=linux go build`; Rust: `cargo build --target x86_64-unknown-linux-musl`), or take the Linux download"
+                "build it for Linux (Go: `GOOS=linux go build`; Rust: `cargo build --target x86_64-unknown-linux-musl`), or download the version for Linux"
             }
             Self::PortableExecutable => "make it an ELF file: `sh ./FILE --assimilate`",
             Self::UnknownProcessor { .. } => {
@@ -195,7 +168,7 @@ impl Rejection {
             }
             Self::ElfNoProgram { what } => return vec![what.hint().into()],
             Self::TruncatedElf { .. } | Self::DamagedElf { .. } => {
-                "build or download the file again; `--sha256` makes sure that a download is complete"
+                "build or download the file again; `--sha256` detects an incomplete download"
             }
             Self::ClassFile { .. } => {
                 "pack the classes into a JAR with a main class: `jar --create --file app.jar --main-class MAIN -C classes .`"
@@ -203,26 +176,26 @@ impl Rejection {
             Self::LibraryJar { candidates } => return library_hints(candidates),
             Self::OtherZip { what } => return vec![what.hint().into()],
             Self::TruncatedZip | Self::DamagedZip { .. } => {
-                "build or download the file again; `--sha256` makes sure that a download is complete"
+                "build or download the file again; `--sha256` detects an incomplete download"
             }
             Self::EncryptedZip { .. } => {
-                "unpack it with its password and pack it again without one: Java cannot read encrypted archives"
+                "unpack it with its password and pack it again without: Java cannot read encrypted archives"
             }
-            Self::SplitZip => "put the parts together first: `zip --fix split.zip --out whole.zip`",
+            Self::SplitZip => "join the parts first: `zip --fix split.zip --out whole.zip`",
             Self::ErrorPage { .. } => {
-                "if it was downloaded, a server sent this in place of the file: check the URL and whether it needs credentials"
+                "if it was downloaded, the server sent it instead of the file: check the URL and whether it needs credentials"
             }
             Self::GitLfsPointer { .. } => "fetch the file itself: `git lfs pull`",
             Self::ContainerImage { .. } => {
-                "load it with `docker load` or copy it with `skopeo copy`; give b2i the artifact, not an image"
+                "load it with `docker load` or copy it with `skopeo copy`; b2i needs the artifact"
             }
             Self::Package { .. } => {
-                "unpack the package and give b2i the program inside, with `--add` for the files it needs"
+                "unpack the package and pass the program in it, with `--add` for the files that it needs"
             }
-            Self::Archive { .. } => "unpack it and give b2i the artifact inside",
+            Self::Archive { .. } => "unpack it and pass the artifact in it",
             Self::BrokenScript { defect } => return vec![defect.hint().into()],
             Self::Text => {
-                "a script needs a first line such as `#!/bin/sh`; a source tree is given as its directory"
+                "a script needs a first line such as `#!/bin/sh`; for a source tree, pass its directory"
             }
             Self::Other { .. } | Self::Unknown { .. } => {
                 "b2i packages executables (ELF), scripts, runnable JARs and WARs"
@@ -233,7 +206,7 @@ impl Rejection {
 }
 
 fn library_hints(candidates: &[String]) -> Vec<String> {
-    let mut hints = vec!["name the class to start with `--main-class CLASS`".to_owned()];
+    let mut hints = vec!["pass the class to start with `--main-class CLASS`".to_owned()];
     match candidates {
         [] => hints.push(
             "use the build's runnable JAR (Spring Boot: the one without `-plain`; Maven Shade, Gradle Shadow: the `-all` one)"
@@ -244,12 +217,10 @@ fn library_hints(candidates: &[String]) -> Vec<String> {
     hints
 }
 
-/// What ends a detection early, before the artifact's name is put to it.
+/// The end of a detection, before the artifact's name is added.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The source cannot be read.
     Read(io::Error),
-    /// It is nothing that can be packaged.
     Refused(Rejection),
 }
 

@@ -1,4 +1,6 @@
-//! Owns scripts: what the first line says about the program that runs them, read as Linux and `env` read it.
+//! Owns scripts: the program in the first line, read like Linux and `env` read it.
+//!
+//! Must not read more than the first line.
 
 use super::bounded_reader::text;
 use super::diagnosis::ScriptDefect;
@@ -9,13 +11,13 @@ use super::rejection::Rejection;
 pub(super) const MAGIC: &[u8] = b"#!";
 /// A byte order mark before them, which the kernel does not skip.
 pub(super) const MARKED_MAGIC: &[u8] = b"\xef\xbb\xbf#!";
-/// The kernel reads this much of a script (BINPRM_BUF_SIZE).
+/// The number of bytes that the kernel reads (BINPRM_BUF_SIZE).
 const LONGEST_LINE: usize = 256;
 
 /// Reads the facts of a script from its beginning.
 ///
 /// # Errors
-/// Refuses first lines that the kernel or `env` would not get a program from.
+/// A first line without a program for the kernel or for `env`.
 pub(super) fn detect(head: &[u8]) -> Result<ScriptFacts, Rejection> {
     read_first_line(head).map_err(|defect| Rejection::BrokenScript { defect })
 }
@@ -45,8 +47,8 @@ fn read_first_line(head: &[u8]) -> Result<ScriptFacts, ScriptDefect> {
     Ok(ScriptFacts { interpreter: interpreter.to_owned(), program })
 }
 
-/// Finds the program that `env` starts. The kernel hands over everything behind the interpreter as one argument;
-/// only `-S` makes `env` split it.
+/// Finds the program that `env` starts. The kernel passes everything after the interpreter as one argument, and only
+/// `-S` makes `env` split it.
 fn env_program(argument: &str) -> Result<String, ScriptDefect> {
     if argument.is_empty() {
         return Err(ScriptDefect::NoProgram);
@@ -61,7 +63,7 @@ fn env_program(argument: &str) -> Result<String, ScriptDefect> {
     let mut words = split.split([' ', '\t']).filter(|word| !word.is_empty());
     while let Some(word) = words.next() {
         match word {
-            // Options of env that take the next word.
+            // Options of `env` with a value.
             "-u" | "--unset" | "-C" | "--chdir" => drop(words.next()),
             option if option.starts_with('-') => {}
             assignment if assignment.contains('=') => {}
@@ -71,7 +73,7 @@ fn env_program(argument: &str) -> Result<String, ScriptDefect> {
     Err(ScriptDefect::NoProgram)
 }
 
-/// Returns what follows `-S`, `-vS`, `-iS` or `--split-string=`.
+/// The text after `-S`, `-vS`, `-iS` or `--split-string=`.
 fn split_option(argument: &str) -> Option<&str> {
     if let Some(rest) = argument.strip_prefix("--split-string") {
         return rest.strip_prefix(['=', ' ']);

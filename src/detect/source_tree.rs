@@ -1,6 +1,6 @@
-//! Owns what the names at the top of a directory or archive tell: a source tree, or a container image.
+//! Owns recognising a source tree or a container image by the names at the top of a directory or archive.
 //!
-//! Pure over names; must not look into files.
+//! Must not read files.
 
 /// A build tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub enum BuildSystem {
 }
 
 impl BuildSystem {
-    /// Its name in messages.
+    /// The name in messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Maven => "Maven",
@@ -75,14 +75,12 @@ impl BuildSystem {
 /// The file that makes a tree a source tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildFile {
-    /// Its name, as it stands at the top.
     pub name: String,
-    /// The tool it belongs to.
     pub system: BuildSystem,
 }
 
-/// Build files, those that say most first: a Go project may have a package.json for its front end, and a
-/// Makefile stands beside anything.
+/// Build files, most specific first: a Go project may have a package.json for its front end, and any project may have a
+/// Makefile.
 const BUILD_FILES: &[(&str, BuildSystem)] = &[
     ("pom.xml", BuildSystem::Maven),
     ("build.gradle", BuildSystem::Gradle),
@@ -114,18 +112,17 @@ const BUILD_FILES: &[(&str, BuildSystem)] = &[
 ];
 const PROJECT_ENDINGS: &[&str] = &[".csproj", ".fsproj", ".vbproj", ".sln", ".slnx"];
 const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
-/// A Makefile alone is not enough: finished programs are delivered with one for `make install`.
+/// A Makefile alone is not enough: archives of finished programs have one for `make install`.
 const BESIDE_A_MAKEFILE: &[&str] =
     &[".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".go", ".rs", ".hs", ".ml", ".nim", ".f90", ".s"];
 
-/// Where a build file stands among those that are known, by its name; what says most comes first.
+/// The position of a build file in the list, most specific first.
 pub fn build_file_order(name: &str) -> Option<usize> {
     BUILD_FILES.iter().position(|(file, _)| *file == name)
 }
 
-/// Whether the names at the top of a directory or archive are those of a source tree, and of which build
-/// tool. Directories may be given with or without a trailing `/`. If several build files are there, the most
-/// telling one is returned, so the order of the names does not matter.
+/// The most specific build file among the names at the top of a directory or archive. Names of directories may end with
+/// `/`. The order of the names does not matter.
 pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option<BuildFile> {
     let (mut best, mut makefile, mut sources): (Option<(usize, &str)>, Option<&str>, bool) =
         (None, None, false);
@@ -150,8 +147,8 @@ pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option
     })
 }
 
-/// Whether the names at the top of a directory or archive are those of a container image, and in which
-/// format: the OCI image layout or what `docker save` writes.
+/// The format of a container image, by the names at the top of a directory or archive: an OCI image layout or an archive
+/// of `docker save`.
 pub fn container_image<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     let (mut layout, mut index, mut manifest, mut layers) = (false, false, false, false);
     for name in top_level_names {

@@ -1,15 +1,16 @@
-//! Owns the naming of what is no artifact: programs of other systems, archives, packages, error pages, text.
+//! Owns recognising files that are not artifacts, by their first bytes: programs of other systems, archives, packages,
+//! error pages, text.
 //!
-//! Knows files by their first bytes; must not refuse what could be packaged.
+//! Must not refuse a file that could be packaged.
 
 use super::bounded_reader::{BoundedReader, array, big_u32, holds, little_u16, little_u32, text};
 use super::rejection::{Rejection, Stop};
 use super::source_tree::container_image;
 
-/// What a server said may be shown up to this many characters.
+/// The longest quotation from an error page, in characters.
 const LONGEST_QUOTE: usize = 80;
 
-/// Names what the file is. `head` is its beginning, up to 4 KiB.
+/// The rejection of a file. `head` is its beginning, up to 4 KiB.
 pub(super) fn refuse(name: &str, head: &[u8], view: &mut BoundedReader<'_>) -> Stop {
     if let Some(rejection) = program(head).or_else(|| class_file(head)).or_else(|| error_page(head)) {
         return rejection.into();
@@ -26,15 +27,15 @@ pub(super) fn refuse(name: &str, head: &[u8], view: &mut BoundedReader<'_>) -> S
     signature(head).or_else(|| plain_text(name, head)).unwrap_or_else(|| unknown(head)).into()
 }
 
-/// Names a program of another operating system.
+/// Recognises a program of another operating system.
 pub(super) fn program(head: &[u8]) -> Option<Rejection> {
     let what = match head.get(..4)? {
         _ if head.starts_with(b"MZqFpD=") => return Some(Rejection::PortableExecutable),
         [b'M', b'Z', ..] => windows_program(head),
         [0xfe, 0xed, 0xfa, 0xce | 0xcf] => "a macOS program (Mach-O)".to_owned(),
         [0xce | 0xcf, 0xfa, 0xed, 0xfe] => mac_program(head),
-        // Universal binaries have the same first bytes as class files; what follows is their number of
-        // architectures, or a class file version, which is never below 45.
+        // Universal binaries have the same first bytes as class files. The next number is the number of architectures, or
+        // the version of a class file, which is never below 45.
         [0xca, 0xfe, 0xba, 0xbe | 0xbf] if big_u32(head, 4)? < 45 => {
             "a macOS universal program (Mach-O)".to_owned()
         }
@@ -79,7 +80,7 @@ fn class_file(head: &[u8]) -> Option<Rejection> {
     Some(Rejection::ClassFile { java })
 }
 
-/// Recognises what servers send in place of a file: HTML, XML and JSON.
+/// Recognises pages that servers send instead of a file: HTML, XML and JSON.
 fn error_page(head: &[u8]) -> Option<Rejection> {
     let page = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head));
     let page = page.trim_start();
@@ -107,7 +108,7 @@ fn is_json(beginning: &str) -> bool {
 
 fn content_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
     (!element.is_empty()).then_some(())?;
-    // ASCII case folding keeps every position.
+    // Changing the case of ASCII keeps every position.
     let folded = page.to_ascii_lowercase();
     let element = element.to_ascii_lowercase();
     let start = folded.find(&format!("<{element}"))?;
@@ -126,7 +127,7 @@ fn quote(says: &str) -> String {
     }
 }
 
-/// Names files by their first bytes.
+/// Recognises files by their first bytes.
 fn signature(head: &[u8]) -> Option<Rejection> {
     let archive = |what| Rejection::Archive { what };
     let other = |what: &str| Rejection::Other { what: what.to_owned() };
@@ -177,7 +178,7 @@ fn plain_text(name: &str, head: &[u8]) -> Option<Rejection> {
     let marked = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
     let valid = match std::str::from_utf8(head) {
         Ok(_) => true,
-        // The head may end inside a character.
+        // The head may end in the middle of a character.
         Err(error) => error.error_len().is_none(),
     };
     let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b);
@@ -198,7 +199,7 @@ fn unknown(head: &[u8]) -> Rejection {
     Rejection::Unknown { beginning: beginning.join(" ") }
 }
 
-/// Reads the top-level names of a tar archive, as far as its first hundreds of members tell.
+/// Reads the top-level names among the first members of a tar archive.
 fn tar_names(view: &mut BoundedReader<'_>) -> std::io::Result<Vec<String>> {
     const MOST_MEMBERS: usize = 512;
     let mut names = Vec::new();

@@ -1,7 +1,6 @@
 //! The room of the file system: the cache directory, leases, atomic writes and confined unpacking.
 //!
 //! Must not know artifacts, images or networks.
-#![allow(missing_docs, reason = "private to the crate")]
 
 mod abandoned;
 pub mod atomic;

@@ -1,12 +1,13 @@
-//! Owns the quoting rules of argument lists written as one text: `ARGS`, `--entrypoint`, `args` of the configuration.
+//! Owns the quoting rules of argument lists in one text: `ARGS`, `--entrypoint`, `args` of the configuration.
 //!
 //! The rules are those of POSIX.1-2017, Shell Command Language 2.2 "Quoting", and nothing beyond them: no
 //! parameter, command or pathname expansion, no comments, no operators. Every `run` script and the launcher split
-//! `ARGS` by the same rules. Must not know what the words are for.
+//! `ARGS` by the same rules. Must not know what the words are for. `shell-words` 1.1 was weighed: it skips comments,
+//! accepts a lone backslash at the end, and its errors have no position.
 
-/// A text in which a quotation was opened and not closed, or which ends in a lone backslash.
+/// A quotation that is not closed, or a lone backslash at the end.
 ///
-/// Says where, and nothing of the text: arguments may be secrets.
+/// It states the position and leaves the text out, because arguments may be secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} at character {position} {wrong}")]
 pub struct UnclosedQuote {
@@ -20,7 +21,7 @@ pub struct UnclosedQuote {
 ///
 /// Within single quotes everything is literal. Within double quotes a backslash escapes `$`, `` ` ``, `"`, `\` and
 /// the newline, and is itself elsewhere. Outside quotes it escapes any character. An escaped newline vanishes.
-/// `''` and `""` are a word without characters.
+/// `''` and `""` are empty words.
 ///
 /// # Errors
 /// [`UnclosedQuote`] if the text ends inside quotes or after an unquoted backslash.
@@ -53,7 +54,7 @@ pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
                 Some('\n') => {}
                 Some(escaped) => word.get_or_insert_default().push(escaped),
                 None => {
-                    let wrong = "is the last one; nothing follows that it could escape";
+                    let wrong = "is the last one and escapes nothing";
                     return Err(UnclosedQuote { what: "backslash", wrong, position: position() });
                 }
             },
@@ -64,7 +65,7 @@ pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
     Ok(words)
 }
 
-/// Reads up to the closing double quote; nothing if there is none.
+/// Reads up to the closing double quote; `None` if there is none.
 fn double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
     loop {
         match characters.next()? {
@@ -79,14 +80,14 @@ fn double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) -> Opt
     }
 }
 
-/// Joins `words` to a text that [`split`] and every POSIX shell read as exactly these words.
+/// Joins `words` to a text that [`split`] and every POSIX shell split into exactly these words.
 pub fn quote<W: AsRef<str>>(words: &[W]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| quote_word(word.as_ref())).collect();
     quoted.join(" ")
 }
 
 fn quote_word(word: &str) -> String {
-    // `~` and `=` are left out on purpose: a shell expands `~`, and `a=b` as the first word is an assignment.
+    // Without `~`, which a shell expands, and without `=`, because `a=b` as the first word is an assignment.
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:,@%+".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -130,7 +131,7 @@ mod tests {
             ("a 'b", "the single quote at character 3 is not closed"),
             ("--password 'ä' \"hunter2", "the double quote at character 16 is not closed"),
             (r#""\""#, "the double quote at character 1 is not closed"),
-            (r"a\", "the backslash at character 2 is the last one; nothing follows that it could escape"),
+            (r"a\", "the backslash at character 2 is the last one and escapes nothing"),
         ] {
             assert_eq!(split(text).expect_err(text).to_string(), message);
         }

@@ -1,30 +1,29 @@
-//! Owns the names of signals, as an image's `StopSignal` has them.
+//! Owns the names of signals in an image's `StopSignal`.
 //!
-//! Source: the signals of Linux by the names that `docker run --stop-signal` takes (moby's `signal.ParseSignal`).
+//! Must not accept a name that Docker or Podman rejects. Source: the signals of Linux by the names of
+//! `docker run --stop-signal` (moby's `signal.ParseSignal`).
 
-/// Every name without number in it, without `SIG`.
+/// The names without a number, without `SIG`.
 const NAMES: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
     "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
 ];
 
-/// How far the real-time signals go from each end, as Docker counts them.
+/// The largest distances of real-time signals from each end, as in Docker.
 const AFTER_RTMIN: u8 = 15;
 const BEFORE_RTMAX: u8 = 14;
 
 /// Highest number of a signal.
 const HIGHEST: u8 = 64;
 
-/// A text that names no signal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no signal: write a name, such as SIGINT, TERM or RTMIN+3, or a number from 1 to {HIGHEST}")]
+#[error(
+    "`{0}` is not a signal (write a name, such as SIGINT, TERM or RTMIN+3, or a number from 1 to {HIGHEST})"
+)]
 pub struct UnknownSignal(String);
 
-/// Reads a signal, and gives it as it stands in a config: `SIGTERM` for `SIGTERM`, `TERM` and `term`; a number stays.
-///
-/// # Errors
-/// [`UnknownSignal`] if neither Docker nor Podman would take it.
+/// Reads a signal and returns its name in a config: `SIGTERM` for `SIGTERM`, `TERM` and `term`. A number stays.
 pub fn stop_signal(text: &str) -> Result<String, UnknownSignal> {
     let unknown = || UnknownSignal(text.to_owned());
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -35,7 +34,7 @@ pub fn stop_signal(text: &str) -> Result<String, UnknownSignal> {
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let counted = |start: &str, most: u8| {
         let digits = name.strip_prefix(start)?;
-        // As it is written in Docker's table, where `RTMIN+03` is not.
+        // Docker's table has no `RTMIN+03`.
         let number = digits.parse::<u8>().ok().filter(|number| number.to_string() == digits)?;
         (1..=most).contains(&number).then_some(())
     };

@@ -2,7 +2,6 @@
 //!
 //! [`fetch`] opens or downloads a file, finds the artifact in it if it is an archive, and collects the files that the
 //! user adds. Must not read the environment: its values are in [`InputOptions`].
-#![allow(missing_docs, reason = "private to the crate")]
 
 pub mod add;
 pub mod archive;

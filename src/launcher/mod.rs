@@ -1,16 +1,15 @@
-//! Owns the launcher: one static program that stands at `assemble`, `run` and `usage` on base images without a
-//! shell and acts by the name it is started with, as the scripts of the template `binary` do.
+//! Owns the launcher: one static program that replaces `assemble`, `run` and `usage` on base images without a shell. It
+//! acts by its name, like the scripts of the template `binary`.
 //!
-//! Its source, `program/`, is no part of this crate; `build.sh` makes the two ELF files from it, and a test
-//! (`tests/suite/scripts/launcher.rs`) rebuilds them byte for byte. This room only hands them out.
+//! Its source, `program/`, is not part of this crate. `build.sh` makes the two ELF files from it, and a test
+//! (`tests/suite/scripts/launcher.rs`) rebuilds them byte for byte. Must not change the bytes.
 
 use crate::image::Platform;
 
 const AMD64: &[u8] = include_bytes!("launcher-amd64");
 const ARM64: &[u8] = include_bytes!("launcher-arm64");
 
-/// Gives the launcher's ELF file for a platform, or none if there is none: only Linux on amd64 and arm64 has
-/// one. Processor variants make no difference, it uses the instructions that all of them have.
+/// The launcher's ELF file for a platform: Linux on amd64 or arm64. It runs on every variant of these processors.
 pub fn for_platform(platform: &Platform) -> Option<&'static [u8]> {
     match (platform.os.as_str(), platform.architecture.as_str()) {
         ("linux", "amd64") => Some(AMD64),

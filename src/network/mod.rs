@@ -2,7 +2,6 @@
 //!
 //! Client setup (TLS roots, proxies, time limits), redirects, retries, and URLs and errors as they may be shown. Must
 //! not know what is fetched, nor any credentials.
-#![allow(missing_docs, reason = "private to the crate")]
 
 mod client;
 mod redirect;

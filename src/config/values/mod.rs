@@ -1,7 +1,7 @@
-//! Owns the values that people write in a shape of their own: quantities, choices, ports, builders, argument lists,
-//! proxies. Configuration files, `B2I_*` variables and flags share them.
+//! Owns values with their own syntax: quantities, choices, ports, builders, argument lists, proxies. Configuration
+//! files, `B2I_*` variables and flags share them.
 //!
-//! Must not know which key or flag a value stands behind.
+//! Must not know the key or flag of a value.
 
 mod platforms;
 mod quantities;
@@ -19,12 +19,12 @@ use crate::image::ImageReference;
 use crate::image::shell_words;
 use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
 
-/// A text that is not a value of the kind that is asked for.
+/// A text that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(String);
 
-/// Implements serde by way of `FromStr` and `Display`.
+/// Implements serde with `FromStr` and `Display`.
 macro_rules! as_text {
     ($($type:ty),*) => {$(
         impl Serialize for $type {
@@ -43,7 +43,7 @@ macro_rules! as_text {
 
 as_text!(ByteSize, Period, AssembleChoice, PullChoice, Port, BuilderName, ProxyUrl);
 
-/// How the artifact gets into the image: `auto`, `place`, `docker` or `sandbox`.
+/// `auto`, `place`, `docker` or `sandbox`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AssembleChoice(pub AssembleRequest);
 
@@ -75,7 +75,7 @@ impl fmt::Display for AssembleChoice {
     }
 }
 
-/// When images are pulled: `always`, `missing` or `never`.
+/// `always`, `missing` or `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PullChoice(pub PullPolicy);
 
@@ -105,7 +105,7 @@ impl fmt::Display for PullChoice {
     }
 }
 
-/// A port with its protocol, such as `8080/tcp`; `tcp` may be left out.
+/// A port with its protocol, such as `8080/tcp`. The default protocol is `tcp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     /// 1 to 65535.
@@ -141,10 +141,9 @@ impl fmt::Display for Port {
     }
 }
 
-/// A builder by its name: `java`, `java:21`, or any image reference, which has a `/` or a `@` in it.
+/// A builder by its name: `java`, `java:21`, or any image reference, which contains `/` or `@`.
 ///
-/// The text alone decides between the two, so that a template that is added later never changes what an existing
-/// command line means.
+/// The text alone decides between the two, so that a new template never changes the meaning of a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuilderName(pub BuilderRequest);
 
@@ -186,7 +185,7 @@ impl fmt::Display for BuilderName {
     }
 }
 
-/// An argument list: a list of texts, or one text that is split by the quoting rules of [`words`].
+/// An argument list: a list of texts, or one text that is split by the rules of [`shell_words`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Words(pub Vec<String>);
@@ -225,12 +224,12 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
-/// The address of a proxy. May hold a password, so that it is shown without one.
+/// The address of a proxy. Its text leaves the password out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(String);
 
 impl ProxyUrl {
-    /// Returns the address with its password, for making the connection.
+    /// The address with its password, for the connection.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -240,7 +239,7 @@ impl FromStr for ProxyUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The text is left out of the message: it may hold a password.
+        // The message leaves the text out, because it may contain a password.
         let invalid =
             || InvalidValue("not the address of a proxy (write `http://proxy.example:3128`)".into());
         let complete = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };

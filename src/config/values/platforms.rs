@@ -1,4 +1,6 @@
 //! Owns a list of platforms: one, several with commas between them, or (in files) a list.
+//!
+//! Must not know which platforms a builder has.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +11,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::image::Platform;
 use crate::image::platform::InvalidPlatform;
 
-/// One or several platforms, each once, in the order in which they were named.
+/// One or several platforms, each once, in the user's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platforms(Vec<Platform>);
 
 impl Platforms {
-    /// Makes a list; none if there is nothing in it.
+    /// Makes a list; `None` if it is empty.
     pub fn of(platforms: impl IntoIterator<Item = Platform>) -> Option<Self> {
         let mut once = Vec::new();
         for platform in platforms {
@@ -25,7 +27,6 @@ impl Platforms {
         (!once.is_empty()).then_some(Self(once))
     }
 
-    /// The platforms.
     pub fn as_slice(&self) -> &[Platform] {
         &self.0
     }
@@ -48,7 +49,7 @@ impl fmt::Display for Platforms {
 }
 
 impl Serialize for Platforms {
-    /// As a text, which is what one platform has always been.
+    /// As a text, which is compatible with a single platform.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

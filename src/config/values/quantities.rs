@@ -1,4 +1,7 @@
 //! Owns quantities with a unit: sizes, time spans, processors.
+//!
+//! Must not guess a unit. `bytesize` 2 and `humantime` 2 were weighed: with them `512m` is not 512 MiB as in Docker, and
+//! `5 minutes` is a valid time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +14,8 @@ use super::InvalidValue;
 
 /// A size in bytes.
 ///
-/// Written as a number and a unit: `B`, `kB`, `MB`, `GB`, `TB` are powers of 1000, `KiB`, `MiB`, `GiB`, `TiB` and the
-/// single letters `k`, `m`, `g`, `t` (as Docker has them) powers of 1024. Case does not matter.
+/// A number and a unit: `B`, `kB`, `MB`, `GB`, `TB` are powers of 1000; `KiB`, `MiB`, `GiB`, `TiB` and the single letters
+/// `k`, `m`, `g`, `t` are powers of 1024, as in Docker. Case does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
@@ -58,7 +61,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// A time span, written as numbers and units: `30s`, `5m`, `1h30m`, `500ms`.
+/// A time span: numbers with units, such as `30s`, `5m`, `1h30m`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(pub Duration);
 
@@ -98,7 +101,7 @@ impl fmt::Display for Period {
     }
 }
 
-/// Processor time, in billionths of one processor; written `2` or `0.5`.
+/// Processor time, in billionths of one processor. Its text is `2` or `0.5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpus(pub u64);
 
@@ -132,7 +135,7 @@ impl Serialize for Cpus {
 }
 
 impl<'de> Deserialize<'de> for Cpus {
-    /// Takes `2`, `0.5` and `"0.5"`.
+    /// Reads `2`, `0.5` and `"0.5"`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CpusVisitor;
         impl Visitor<'_> for CpusVisitor {
@@ -165,7 +168,7 @@ fn split_number(text: &str) -> (&str, &str) {
     (number, rest.trim_start_matches(' '))
 }
 
-/// `number` times `factor`, rounded down; nothing if it is no decimal number or too large.
+/// `number` times `factor`, rounded down; `None` if it is not a decimal number or is too large.
 fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

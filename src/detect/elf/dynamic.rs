@@ -1,5 +1,7 @@
-//! Owns the dynamic section: what a program needs from the system's libraries. It is there in stripped files too,
-//! because the dynamic linker reads it. Must not decide what the needs mean for a base image.
+//! Owns the dynamic section: the libraries and versions that a program needs. Stripped files have it, too, because the
+//! dynamic linker reads it.
+//!
+//! Must not decide what follows for a base image.
 
 use std::io;
 
@@ -23,23 +25,22 @@ const DT_VERNEED: u64 = 0x6fff_fffe;
 const DF_1_PIE: u64 = 0x0800_0000;
 const VER_FLG_WEAK: u16 = 2;
 
-/// What the dynamic section says.
 #[derive(Debug, Default)]
 pub(super) struct Dynamic {
     /// Needed libraries, in order.
     pub(super) libraries: Vec<String>,
     /// RPATH and RUNPATH, split.
     pub(super) run_path: Vec<String>,
-    /// It has a name as a library.
+    /// Whether it has a soname, like a library.
     pub(super) named: bool,
-    /// The linker marked it as a program.
+    /// Whether the linker marked it as a program.
     pub(super) marked_program: bool,
-    /// The highest glibc version needed.
+    /// The highest required version.
     pub(super) glibc: Option<GlibcVersion>,
 }
 
 impl Dynamic {
-    /// Reads the dynamic section; an empty answer without one.
+    /// Reads the dynamic section. Without one, everything is empty.
     pub(super) fn read(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Self> {
         let mut dynamic = Self::default();
         let Some(segment) = headers.segment(PT_DYNAMIC) else { return Ok(dynamic) };
@@ -79,7 +80,7 @@ impl Dynamic {
 /// Reads a NUL-terminated string of the dynamic string table.
 fn string(view: &mut BoundedReader<'_>, table: u64, offset: u64) -> io::Result<Vec<u8>> {
     let at = table.saturating_add(offset);
-    // Nearly all are short; the long ones cost a second read.
+    // Nearly all strings are short. A long one needs a second read.
     for limit in [128, LONGEST_STRING] {
         let mut bytes = view.read(at, limit)?;
         if let Some(length) = bytes.iter().position(|byte| *byte == 0) {
@@ -107,7 +108,7 @@ fn highest_glibc(
     Ok(highest)
 }
 
-/// Collects the string offsets of the needed versions. Chains only lead forward, so that they end.
+/// Collects the string offsets of the required versions. Chains only lead forward, so they end.
 fn version_names(headers: &Headers, bytes: &[u8]) -> Vec<u64> {
     let encoding = headers.encoding;
     let field = |at: usize, offset: usize| encoding.u32(bytes, at.checked_add(offset)?);
@@ -117,13 +118,13 @@ fn version_names(headers: &Headers, bytes: &[u8]) -> Vec<u64> {
     while let Some(at) = need {
         let mut auxiliary = forward(field(at, 8), at);
         while let Some(at) = auxiliary {
-            // Chains may share their ends, so the steps are counted, not the bytes.
+            // Chains may share their ends, so steps are counted and not bytes.
             steps += 1;
             let (Some(hash_and_flags), Some(name)) = (bytes.get(at..), field(at, 8)) else { break };
             if steps > MOST_VERSIONS {
                 return names;
             }
-            // The dynamic linker starts a program although a weak version is missing.
+            // The dynamic linker starts a program even if a weak version is missing.
             if encoding.u16(hash_and_flags, 4).is_some_and(|flags| flags & VER_FLG_WEAK == 0) {
                 names.push(u64::from(name));
             }
@@ -143,7 +144,7 @@ fn forward(skip: Option<u32>, from: usize) -> Option<usize> {
 fn glibc_version(name: &[u8]) -> Option<GlibcVersion> {
     let version = std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?;
     match version {
-        // Packed relative relocations: a mark instead of a number, understood since 2.36.
+        // Packed relative relocations: a mark instead of a number, which glibc knows since 2.36.
         "ABI_DT_RELR" => Some(GlibcVersion { major: 2, minor: 36 }),
         number => number.parse().ok(),
     }

@@ -1,19 +1,21 @@
 //! Owns the layout of ELF files: headers, segments and sections as plain values, for both word sizes and both
 //! byte orders (System V ABI, chapters 4 and 5). Must not interpret them.
+//!
+//! `object` 0.40 was weighed: it reads a file through a cache without limits, and its errors have neither offset nor size.
 
 use super::super::bounded_reader::{BoundedReader, array, text};
 use super::super::rejection::{Rejection, Stop};
 
-/// The kernel loads no program whose program headers take more than this many bytes.
+/// The limit of the kernel for program headers, in bytes.
 const MOST_SEGMENT_HEADERS: usize = 64 * 1024;
-/// Programs have some dozens of sections; with more than this they are not looked at.
+/// Programs have some dozens of sections. More than this are ignored.
 const MOST_SECTIONS: u16 = 4096;
 const LONGEST_SECTION_NAMES: usize = 256 * 1024;
 
 pub(super) const PT_LOAD: u32 = 1;
 pub(super) const SHT_NOBITS: u32 = 8;
 
-/// How numbers are written in one file.
+/// The encoding of numbers in one file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoding {
     /// 64-bit words.
@@ -76,11 +78,11 @@ pub(super) struct Headers {
     pub(super) machine: u16,
     pub(super) entry: u64,
     pub(super) segments: Vec<Segment>,
-    /// Empty where the section table was removed.
+    /// Empty if the section table was removed.
     pub(super) sections: Vec<Section>,
 }
 
-/// Where the file header says that the tables are.
+/// The tables by the file header.
 struct Tables {
     segments_at: u64,
     segment_size: u16,
@@ -99,7 +101,7 @@ impl Headers {
     /// Reads all headers.
     ///
     /// # Errors
-    /// Refuses files whose header tables contradict the specification or lie beyond the end of the file.
+    /// A file whose tables contradict the specification or are beyond the end of the file.
     pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         let header = view.read(0, 64)?;
         let (Some(&class), Some(&order)) = (header.get(4), header.get(5)) else {
@@ -141,7 +143,7 @@ impl Headers {
         self.segments.iter().find(|segment| segment.kind == kind)
     }
 
-    /// Says where in the file the byte lies that is loaded at `address`, and how many follow in its segment.
+    /// The offset in the file of the byte at `address` in memory, and the number of bytes from there in its segment.
     pub(super) fn locate(&self, address: u64) -> Option<(u64, u64)> {
         self.segments.iter().filter(|segment| segment.kind == PT_LOAD).find_map(|segment| {
             let inside = address.checked_sub(segment.address)?;
@@ -204,7 +206,7 @@ fn read_segments(
 }
 
 fn parse_segment(header: &[u8], encoding: Encoding) -> Option<Segment> {
-    // The flags moved to the front in the 64-bit form, to keep the words aligned.
+    // In the 64-bit form the flags are at the front, to keep the words aligned.
     let (flags_at, words_at) = if encoding.wide { (4, 8) } else { (24, 4) };
     let word = encoding.word_size();
     Some(Segment {
@@ -226,7 +228,7 @@ fn read_sections(
     if tables.sections_at == 0 || count == 0 || usize::from(tables.section_size) != expected {
         return Ok(Vec::new());
     }
-    // The table stands at the end of nearly every file: without it the file is not whole.
+    // The table is at the end of nearly every file. Without it the file is truncated.
     let length = usize::from(count) * expected;
     let end = tables.sections_at.saturating_add(length as u64);
     if !view.contains(tables.sections_at, length as u64) {
@@ -259,7 +261,7 @@ fn parse_section(header: &[u8], encoding: Encoding) -> Option<(u32, Section)> {
     Some((encoding.u32(header, 0)?, section))
 }
 
-/// Reads the NUL-terminated text at `offset`; section names are short, so at most 64 bytes of it.
+/// Reads the NUL-terminated text at `offset`, at most 64 bytes. Section names are short.
 fn string_at(bytes: &[u8], offset: usize) -> Option<String> {
     let rest = bytes.get(offset..)?;
     let rest = &rest[..rest.len().min(64)];

@@ -1,7 +1,7 @@
-//! Owns what is known about native executables: which ELF files are programs, and the facts of those.
+//! Owns native executables: which ELF files are programs, and their facts.
 //!
-//! Reads headers and a few small sections, never the code. The structures come from the System V ABI (gABI) and
-//! the Linux Standard Base; every offset and size is checked against the file before it is used.
+//! The structures come from the System V ABI (gABI) and the Linux Standard Base. Every offset and size is checked before
+//! it is used. Must not read code, only headers and a few small sections.
 
 mod dynamic;
 mod layout;
@@ -30,14 +30,14 @@ const ET_DYN: u16 = 3;
 const ET_CORE: u16 = 4;
 const PT_INTERP: u32 = 3;
 const SHT_SYMTAB: u32 = 2;
-/// UPX puts its mark behind the program headers.
+/// The mark of UPX follows the program headers.
 const UPX_SEARCH: usize = 1024;
 const LONGEST_PATH: usize = 4096;
 
 /// Reads the facts of an executable.
 ///
 /// # Errors
-/// Refuses libraries, object files, core dumps, programs of other systems, and files that are cut or damaged.
+/// Libraries, object files, core dumps, programs of other systems, and truncated or damaged files are refused.
 pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<ExecutableFacts, Stop> {
     let headers = Headers::read(view)?;
     refuse_by_type(&headers)?;
@@ -63,8 +63,8 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
     })
 }
 
-/// Whether the first bytes of a file are those of a program that may be the artifact of an archive: ELF of a
-/// type that can be started. Libraries have this type too; the name and [`detect`] tell them apart.
+/// Whether a file with this beginning may be a program: ELF of a type that can be started. Libraries have this type,
+/// too; the name and [`detect`] distinguish them.
 pub(super) fn may_be_program(head: &[u8]) -> bool {
     let number = match head.get(5) {
         Some(2) => super::bounded_reader::big_u16(head, 16),
@@ -122,10 +122,10 @@ fn interpreter(headers: &Headers, view: &mut BoundedReader<'_>) -> Result<Option
     }
 }
 
-/// Tells programs from libraries, which have the same ELF type when programs are position independent.
+/// Distinguishes programs from libraries. Position independent programs have the ELF type of libraries.
 ///
-/// Linkers mark programs with DF_1_PIE since about 2017. Without the mark a file is a library if it has a library's
-/// name, inside or outside, or needs others without naming the dynamic linker that would load them.
+/// Linkers mark programs with DF_1_PIE since about 2017. Without the mark a file is a library if its file name or soname
+/// is a library's, or if it needs libraries but no dynamic linker.
 fn linkage(name: &str, headers: &Headers, interpreter: Option<&str>, dynamic: &Dynamic) -> Option<Linkage> {
     match (headers.file_type, interpreter) {
         (_, Some(_)) => Some(Linkage::Dynamic),

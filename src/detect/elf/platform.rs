@@ -1,11 +1,13 @@
-//! Owns the translation of an ELF header's machine and system to the words of platforms.
+//! Owns the platform of an ELF file, by the machine and the system in its header.
+//!
+//! Must not guess a platform.
 
 use super::super::rejection::{Rejection, Stop};
 use super::layout::Headers;
 use crate::image::Platform;
 
-/// `e_machine` numbers (System V ABI, gABI registry) with the architecture in Go's words:
-/// (32-bit little, 32-bit big, 64-bit little, 64-bit big); empty where there is no such word.
+/// `e_machine` numbers (System V ABI, gABI registry) with Go's name of the architecture:
+/// (32-bit little, 32-bit big, 64-bit little, 64-bit big); empty without such a name.
 const ARCHITECTURES: [(u16, [&str; 4]); 13] = [
     (2, ["", "sparc", "", ""]),
     (3, ["386", "", "", ""]),
@@ -17,18 +19,18 @@ const ARCHITECTURES: [(u16, [&str; 4]); 13] = [
     (22, ["", "s390", "", "s390x"]),
     (40, ["arm", "armbe", "", ""]),
     (43, ["", "", "", "sparc64"]),
-    // The 32-bit form is the x32 ABI, which has a word of its own.
+    // The 32-bit form is the x32 ABI, which has its own name.
     (62, ["amd64p32", "", "amd64", ""]),
     (183, ["", "", "arm64", "arm64be"]),
     (243, ["riscv", "", "riscv64", ""]),
 ];
-/// LoongArch came after the table's dense part.
+/// LoongArch has a number outside of the table.
 const LOONGARCH: (u16, [&str; 4]) = (258, ["", "", "loong64", ""]);
 
-/// Names the platform that the program runs on.
+/// The platform that the program runs on.
 ///
 /// # Errors
-/// Refuses programs of other systems and processors without a word.
+/// Programs of other systems and for processors without a name are refused.
 pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8]) -> Result<Platform, Stop> {
     if let Some(system) = foreign_system(headers.os_abi, interpreter, notes) {
         return Err(Rejection::ForeignElf { system }.into());
@@ -47,8 +49,8 @@ pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8
         .ok_or_else(|| unknown.into())
 }
 
-/// Names the system that is not Linux: by the ABI byte, by the notes that the BSDs put into each program, or by
-/// the path of the dynamic linker. The ABI byte alone is not enough, as most systems leave it at 0.
+/// The system if it is not Linux: by the ABI byte, by the notes that the BSDs have in each program, or by the path of
+/// the dynamic linker. The ABI byte alone is not enough, because most systems leave it at 0.
 fn foreign_system(os_abi: u8, interpreter: Option<&str>, notes: &[u8]) -> Option<&'static str> {
     match os_abi {
         1 => return Some("HP-UX"),

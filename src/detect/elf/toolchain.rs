@@ -1,4 +1,6 @@
-//! Owns the marks that toolchains leave in programs: Go's build information and the compiler's comment.
+//! Owns the marks of toolchains in programs: Go's build information and the compiler's comment.
+//!
+//! Must not search a whole file.
 
 use std::io;
 
@@ -6,13 +8,13 @@ use super::super::bounded_reader::{BoundedReader, holds, text};
 use super::layout::{Headers, PT_LOAD};
 
 const LONGEST_COMMENT: usize = 64 * 1024;
-/// Go itself looks this far into the first writable segment (debug/buildinfo).
+/// Go itself searches as many bytes of the first writable segment (debug/buildinfo).
 const GO_SEARCH: usize = 64 * 1024;
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
 const LONGEST_VERSION: usize = 64;
 const PF_W: u32 = 2;
 
-/// Names the toolchain: `go1.24.1`, `rustc 1.89.0`.
+/// The toolchain: `go1.24.1`, `rustc 1.89.0`.
 pub(super) fn built_by(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Option<String>> {
     match go_version(headers, view)? {
         Some(version) => Ok(Some(version)),
@@ -42,7 +44,7 @@ fn go_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Opt
         // Since Go 1.18: a length as varint and the text, after the 32 bytes of the header.
         _ => information.get(32..).and_then(counted_string).map(<[u8]>::to_vec),
     };
-    // Development versions have more after the first word: `devel go1.25-abc Mon …`.
+    // Development versions have several words: `devel go1.25-abc Mon …`.
     Ok(version
         .filter(|version| holds(version, b"go1") || version.starts_with(b"devel"))
         .map(|bytes| text(&bytes)))
@@ -87,7 +89,7 @@ fn rust_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<O
     Ok(version)
 }
 
-/// Reads the owners of all notes, concatenated with their NUL.
+/// The owners of all notes, concatenated with their NUL.
 pub(super) fn note_owners(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Vec<u8>> {
     const PT_NOTE: u32 = 4;
     const LONGEST_NOTES: usize = 4096;

@@ -1,8 +1,7 @@
 //! Owns reading ZIP archives: the central directory in one bounded read, members one by one (APPNOTE.TXT 6.3).
 //!
-//! Looks at nothing but the end, the directory and the members that are asked for, and allocates nothing for an
-//! entry, so that archives of hundreds of megabytes with tens of thousands of entries are read in milliseconds.
-//! Must not know what a JAR is.
+//! It reads only the end, the directory and requested members, and allocates nothing for an entry. So an archive of
+//! hundreds of megabytes with tens of thousands of entries takes milliseconds. Must not know what a JAR is.
 
 use std::io::{self, BufReader, Read};
 
@@ -22,10 +21,10 @@ const LOCATOR64_SIZE: usize = 20;
 const ENTRY_SIZE: usize = 46;
 const MEMBER_HEADER_SIZE: u64 = 30;
 const LONGEST_COMMENT: usize = 65_535;
-/// Ten times what the largest real archives have.
+/// Ten times as many as in the largest real archives.
 const MOST_ENTRIES: u64 = 1_000_000;
 const LONGEST_DIRECTORY: u64 = 64 * 1024 * 1024;
-/// Libraries inside an archive are many, so that less is read of each.
+/// The same for a library in an archive. There are many, so less of each is read.
 const LONGEST_INNER_DIRECTORY: u64 = 2 * 1024 * 1024;
 
 /// Launch scripts before an archive have about 10 KB.
@@ -37,17 +36,17 @@ const DEFLATED: u16 = 8;
 /// The central directory of an archive.
 pub(super) struct Directory {
     bytes: Vec<u8>,
-    /// What has to be added to the offsets that entries state, because something was put before the archive.
+    /// The number of bytes before the archive, which is added to stated offsets.
     shift: u64,
     count: u64,
 }
 
-/// What the end of the archive says about its directory.
+/// The end record of the archive.
 struct End {
     count: u64,
     size: u64,
     offset: u64,
-    /// Where the records of the end begin, which is where the directory ends.
+    /// The offset of the end records, at which the directory ends.
     at: u64,
 }
 
@@ -59,12 +58,12 @@ impl Directory {
     /// Reads the directory.
     ///
     /// # Errors
-    /// Refuses what has no end record (cut short), is one of several volumes, or states a directory that cannot be.
+    /// An archive without an end record (truncated), of several volumes, or with an impossible directory is refused.
     pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         Self::read_bounded(view, LONGEST_DIRECTORY)
     }
 
-    /// Reads the directory of an archive inside another; `None` if it is damaged or too large to be looked at.
+    /// Reads the directory of an archive in another one; `None` if it is damaged or too large.
     pub(super) fn read_inner(view: &mut BoundedReader<'_>) -> io::Result<Option<Self>> {
         match Self::read_bounded(view, LONGEST_INNER_DIRECTORY) {
             Ok(directory) => Ok(Some(directory)),
@@ -77,9 +76,7 @@ impl Directory {
         let end = End::find(view)?.ok_or(Rejection::TruncatedZip)?;
         if end.count > MOST_ENTRIES || end.size > longest {
             let (count, size) = (end.count, end.size);
-            return Err(damaged(format!(
-                "it states {count} entries in {size} bytes, more than is believable"
-            )));
+            return Err(damaged(format!("it states {count} entries in {size} bytes, which is impossible")));
         }
         if end.count * ENTRY_SIZE as u64 > end.size {
             let (count, size) = (end.count, end.size);
@@ -89,13 +86,13 @@ impl Directory {
             end.at.checked_sub(end.size).ok_or_else(|| damaged("its directory begins before the file"))?;
         let start = match view.read(start, ENTRY_MAGIC.len())? {
             magic if magic == ENTRY_MAGIC || end.count == 0 => start,
-            // Something stands between directory and end: believe the stated offset.
+            // There are other bytes between directory and end: use the stated offset.
             _ => end.offset,
         };
-        let shift = start.checked_sub(end.offset).ok_or_else(|| {
-            damaged("its beginning is missing: the directory states a later place than it is at")
-        })?;
-        // A cut file may end with that of an archive stored in it: then a member stands before what was found.
+        let shift = start
+            .checked_sub(end.offset)
+            .ok_or_else(|| damaged("its beginning is missing: the directory is before its stated offset"))?;
+        // A truncated file may end with the end of an archive stored in it. Then a member begins before that archive.
         if shift > 0
             && holds(
                 &view.read(0, usize::try_from(shift).unwrap_or(LONGEST_SCRIPT).min(LONGEST_SCRIPT))?,
@@ -106,16 +103,16 @@ impl Directory {
         }
         let size = usize::try_from(end.size).map_err(|_| damaged("its directory is too large"))?;
         let bytes =
-            view.read_exact(start, size)?.ok_or_else(|| damaged("its directory ends behind the file"))?;
+            view.read_exact(start, size)?.ok_or_else(|| damaged("its directory ends after the file"))?;
         Ok(Self { bytes, shift, count: end.count })
     }
 
-    /// How many entries it says it has.
+    /// The stated number of entries.
     pub(super) fn stated_count(&self) -> u64 {
         self.count
     }
 
-    /// Iterates over the entries, until their end or the first that is damaged.
+    /// Iterates over the entries, up to the first that is damaged.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut position = 0u32;
         (0..self.count).map_while(move |_| {
@@ -125,16 +122,16 @@ impl Directory {
         })
     }
 
-    /// The entry at a position that an [`Entry`] of this directory stated.
+    /// The entry at the position of an [`Entry`] of this directory.
     pub(super) fn entry(&self, position: u32) -> Option<Entry<'_>> {
         Entry::parse(&self.bytes, position, self.shift)
     }
 }
 
 impl End {
-    /// Finds the end record, backwards from the end of the file; `None` if there is none.
+    /// Finds the end record, backwards from the end of the file.
     fn find(view: &mut BoundedReader<'_>) -> Result<Option<Self>, Stop> {
-        // Nearly no archive has a comment, so the last kilobyte is tried first.
+        // Archives hardly ever have a comment, so the last kilobyte is tried first.
         for length in [1024, END_SIZE + LONGEST_COMMENT] {
             let start = view.size().saturating_sub(length as u64);
             let tail = view.read(start, length)?;
@@ -167,7 +164,7 @@ impl End {
         Ok(Self { count: short(10).into(), size: long(12).into(), offset: long(16).into(), at })
     }
 
-    /// Reads the ZIP64 end record, which stands before the plain one.
+    /// Reads the ZIP64 end record, which is before the plain one.
     fn parse_wide(view: &mut BoundedReader<'_>, at: u64) -> Result<Option<Self>, Stop> {
         let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE as u64) else { return Ok(None) };
         let locator = view.read(locator_at, LOCATOR64_SIZE)?;
@@ -175,7 +172,7 @@ impl End {
             return Ok(None);
         }
         let stated = little_u64(&locator, 8);
-        // Where something was put before the archive, the stated place is wrong and the usual one right.
+        // If there are other bytes before the archive, the stated offset is wrong and the usual one is right.
         for at in [locator_at.checked_sub(END64_SIZE as u64), stated].into_iter().flatten() {
             let record = view.read(at, END64_SIZE)?;
             let field = |offset| little_u64(&record, offset);
@@ -185,18 +182,18 @@ impl End {
                 return Ok(Some(Self { count, size, offset, at }));
             }
         }
-        Err(damaged("its ZIP64 end record is not where it is said to be"))
+        Err(damaged("its ZIP64 end record is not at the stated offset"))
     }
 }
 
 /// One entry of the central directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
-    /// The path inside, as bytes of whatever encoding.
+    /// The path in the archive, in any encoding.
     pub(super) name: &'a [u8],
-    /// Uncompressed size in bytes, as stated.
+    /// The stated uncompressed size in bytes.
     pub(super) size: u64,
-    /// Where it stands in the directory.
+    /// The offset in the directory.
     pub(super) position: u32,
     next: u32,
     flags: u16,
@@ -235,7 +232,7 @@ impl<'a> Entry<'a> {
         self.flags & 1 != 0
     }
 
-    /// Whether its content stands in the archive as it is.
+    /// Whether its content is not compressed.
     pub(super) fn is_stored(&self) -> bool {
         self.method == STORED && !self.is_encrypted() && self.size == self.compressed
     }
@@ -245,11 +242,8 @@ impl<'a> Entry<'a> {
         text(self.name)
     }
 
-    /// Reads the first `limit` bytes of the content; `None` if they are not readable by Java: damaged, encrypted,
-    /// or packed by another method than Deflate.
-    ///
-    /// # Errors
-    /// Only those of the source.
+    /// Reads the first `limit` bytes of the content; `None` if Java cannot read them: damaged, encrypted, or compressed by
+    /// another method than Deflate.
     pub(super) fn read(&self, view: &mut BoundedReader<'_>, limit: usize) -> io::Result<Option<Vec<u8>>> {
         if self.is_encrypted() {
             return Ok(None);
@@ -259,7 +253,7 @@ impl<'a> Entry<'a> {
         match self.method {
             STORED => view.read_exact(content_at, wanted as usize),
             DEFLATED => {
-                // A few hundred bytes tell a class file's version; a whole file is worth a larger buffer.
+                // The version of a class file needs a few bytes, a whole file a larger buffer.
                 let buffer = if limit <= 64 { 512 } else { 16 * 1024 };
                 let compressed = BufReader::with_capacity(buffer, view.stream(content_at, self.compressed)?);
                 inflate(compressed, wanted)
@@ -268,7 +262,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Views the content of a stored member; `None` if it is damaged or compressed.
+    /// The content of a stored member; `None` if it is damaged or compressed.
     pub(super) fn view<'v>(&self, view: &'v mut BoundedReader<'_>) -> io::Result<Option<BoundedReader<'v>>> {
         if !self.is_stored() {
             return Ok(None);
@@ -277,7 +271,7 @@ impl<'a> Entry<'a> {
         Ok(view.part(content_at, self.size))
     }
 
-    /// Finds the content: the header before it repeats the name and has extra fields of its own length.
+    /// Finds the content, which follows a header with the name and extra fields.
     fn content_at(&self, view: &mut BoundedReader<'_>) -> io::Result<Option<u64>> {
         let header = view.read(self.header_at, MEMBER_HEADER_SIZE as usize)?;
         let (Some(name), Some(extra)) = (little_u16(&header, 26), little_u16(&header, 28)) else {
@@ -288,12 +282,12 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Inflates at most `wanted` bytes. What the archive states wrongly is no error of the source.
+/// Inflates at most `wanted` bytes. Only an error of the source is an error.
 fn inflate(compressed: impl io::BufRead, wanted: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
     match flate2::bufread::DeflateDecoder::new(compressed).take(wanted).read_to_end(&mut content) {
         Ok(_) => Ok(Some(content)),
-        // The decoder's own words; a source that ends early ends the stream without an error.
+        // Errors of the decoder. A source that ends early ends the stream without an error.
         Err(error)
             if matches!(
                 error.kind(),
@@ -306,7 +300,7 @@ fn inflate(compressed: impl io::BufRead, wanted: u64) -> io::Result<Option<Vec<u
     }
 }
 
-/// Takes the sizes that do not fit into 32 bits from the ZIP64 extra field: those that are saturated, in this order.
+/// Reads sizes that do not fit into 32 bits from the ZIP64 extra field: the saturated ones, in this order.
 fn widen(sizes: &mut [u64; 3], mut extra: &[u8]) {
     const ZIP64: u16 = 1;
     while let (Some(kind), Some(length)) = (little_u16(extra, 0), little_u16(extra, 2)) {

@@ -1,14 +1,16 @@
-//! Owns what is read out of class files: the release they need and the names they refer to (JVMS §4).
+//! Owns reading class files: the release that they need and the names that they refer to (JVMS §4).
+//!
+//! Must not trust a length.
 
 use super::super::bounded_reader::{big_u16, big_u32};
 
 const MAGIC: u32 = 0xcafe_babe;
-/// Class file version 45 is Java 1.1; the number of the release is 44 less.
+/// Class file version 45 is Java 1.1. The release is the version less 44.
 const FIRST_VERSION: u16 = 45;
-/// No version in sight is higher, so such a number is not believed.
+/// A higher version is an error: none is in sight.
 const LAST_VERSION: u16 = 200;
 
-/// The bytes needed for [`release`].
+/// The number of bytes that [`release`] needs.
 pub(super) const RELEASE_BYTES: usize = 8;
 
 /// The lowest Java release that loads the class: 8 for version 52, 21 for 65.
@@ -25,7 +27,7 @@ pub(super) struct ConstantPool<'a> {
 }
 
 impl<'a> ConstantPool<'a> {
-    /// Parses the pool; `None` for what is no class file, and what there is of one that ends early.
+    /// Parses the pool, or the first part of one that ends early; `None` if it is not a class file.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         release(bytes)?;
         let count = big_u16(bytes, 8)?;
@@ -47,8 +49,8 @@ impl<'a> ConstantPool<'a> {
         Some(Self { names: named.map(|(_, text)| text).collect() })
     }
 
-    /// Whether the class refers to a class of the package, given as `javax/servlet/`: by its name or in a
-    /// descriptor (`(Ljavax/servlet/http/HttpServletRequest;)V`).
+    /// Whether the class refers to a package such as `javax/servlet/`: by a class's name or in a descriptor
+    /// (`(Ljavax/servlet/http/HttpServletRequest;)V`).
     pub(super) fn refers_to(&self, package: &[u8]) -> bool {
         self.names.iter().any(|name| {
             name.starts_with(package)
@@ -56,7 +58,7 @@ impl<'a> ConstantPool<'a> {
         })
     }
 
-    /// Whether there are names as of `main(String[])`.
+    /// Whether it has the names of `main(String[])`.
     pub(super) fn may_have_main_method(&self) -> bool {
         [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|wanted| self.names.contains(wanted))
     }

@@ -1,4 +1,6 @@
-//! Owns what is known about runnable JARs, and which classes of a library JAR could be started.
+//! Owns the facts of runnable JARs, and the classes of a library JAR that could be started.
+//!
+//! Must not run or load a class.
 
 use std::io::{self, Read, Seek};
 
@@ -46,7 +48,7 @@ fn is_multi_release(manifest: &Manifest) -> bool {
     manifest.get("Multi-Release").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// Whether there is a class file of this name, for whatever release.
+/// Whether there is a class file with this name, for any release.
 fn has_class(directory: &Directory, multi_release: bool, class: &str) -> bool {
     let file = format!("{}.class", class.trim().replace('.', "/"));
     directory.entries().any(|entry| {
@@ -55,26 +57,22 @@ fn has_class(directory: &Directory, multi_release: bool, class: &str) -> bool {
     })
 }
 
-/// The name of a class that is there for newer releases only: `META-INF/versions/<release>/<name>`.
+/// The name of a class for newer releases only: `META-INF/versions/<release>/<name>`.
 fn of_a_release(name: &[u8]) -> Option<&[u8]> {
     let versioned = name.strip_prefix(b"META-INF/versions/")?;
     let end = versioned.iter().position(|byte| *byte == b'/')?;
     versioned[..end].iter().all(u8::is_ascii_digit).then_some(&versioned[end + 1..])
 }
 
-/// What a JAR on a class path tells about one class.
+/// The result of searching a JAR on a class path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassPathJar {
-    /// Whether the class is in it.
     pub has_class: bool,
-    /// Its own `Class-Path`, which Java follows too: relative URLs, decoded, in order.
+    /// Its own `Class-Path`, which Java follows, too: relative URLs, decoded, in order.
     pub class_path: Vec<String>,
 }
 
-/// Looks for `class` in a JAR of `size` bytes; nothing if it cannot be read as one.
-///
-/// # Errors
-/// An error of `content`.
+/// Searches for `class` in a JAR of `size` bytes; `None` if it is not a valid JAR.
 pub fn class_path_jar<R: Read + Seek>(
     size: u64,
     mut content: R,
@@ -99,7 +97,7 @@ fn library_names(directory: &Directory, survey: &Survey) -> Vec<String> {
     names
 }
 
-/// Finds some classes with a main method, for a JAR that names none.
+/// Finds some classes with a main method, for a JAR without a Main-Class.
 pub(super) fn main_class_candidates(
     view: &mut BoundedReader<'_>,
     directory: &Directory,
@@ -109,7 +107,7 @@ pub(super) fn main_class_candidates(
     const MOST_CANDIDATES: usize = 5;
     const MOST_LOOKED_AT: usize = 256;
     const LONGEST_CLASS: usize = 128 * 1024;
-    // Spring Boot's plugin leaves this even where it does not repackage.
+    // Spring Boot's plugin writes it even if it does not repackage.
     let mut candidates: Vec<String> = manifest.get("Start-Class").map(str::to_owned).into_iter().collect();
     for position in sample::spread(&survey.classes, MOST_LOOKED_AT) {
         if candidates.len() >= MOST_CANDIDATES {

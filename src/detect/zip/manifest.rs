@@ -1,4 +1,6 @@
 //! Owns the manifest of a JAR: the attributes of its main section (JAR File Specification, "JAR Manifest").
+//!
+//! Must not fail: lines that are not attributes are skipped.
 
 use super::super::bounded_reader::text;
 use percent_encoding::percent_decode_str;
@@ -10,7 +12,7 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Parses the main section. Lines that are no attributes are skipped, as the launcher only reads those it knows.
+    /// Parses the main section. Other lines are skipped, as in Java's launcher.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut lines: Vec<Vec<u8>> = Vec::new();
@@ -19,8 +21,8 @@ impl Manifest {
                 // An empty line ends the main section.
                 (None, Some(_)) => break,
                 (None, None) => {}
-                // Lines have at most 72 bytes, so longer values go on behind a space: in the middle of a word, or
-                // of a character. So they are joined as bytes.
+                // A line has at most 72 bytes. A longer value continues after a space, in the middle of a word or even of
+                // a character, so lines are joined as bytes.
                 (Some(b' '), Some(last)) => last.extend_from_slice(&line[1..]),
                 _ => lines.push(line.to_vec()),
             }
@@ -34,13 +36,13 @@ impl Manifest {
         Self { attributes: attributes.collect() }
     }
 
-    /// Returns a value without the blanks around it; names are compared without case. Of several the last holds.
+    /// A value without surrounding white space. Names are compared without case, and the last one wins.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.attributes.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// Returns `Class-Path` split at blanks and percent-decoded. URLs with a scheme stay as they are.
+    /// `Class-Path`, split at white space and percent-decoded. URLs with a scheme are not decoded.
     pub(super) fn class_path(&self) -> Vec<String> {
         let entries = self.get("Class-Path").unwrap_or_default().split(' ').filter(|entry| !entry.is_empty());
         entries
@@ -52,12 +54,12 @@ impl Manifest {
     }
 }
 
-/// As [`text`], for values of any length: a class path may be long, and the manifest is bounded where it is read.
+/// As [`text`], without a limit: a class path may be long, and the manifest is bounded when it is read.
 fn sanitised(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|character| !character.is_control()).collect()
 }
 
-/// `file:`, `http:`; a single letter is the drive of a Windows path, which means nothing here, but is no scheme.
+/// Whether it begins with a scheme such as `file:`. A single letter is the drive of a Windows path.
 fn has_scheme(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| {
         scheme.len() > 1

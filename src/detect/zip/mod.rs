@@ -1,6 +1,6 @@
-//! Owns what is known about ZIP archives: which are runnable JARs or WARs, and what the others are.
+//! Owns ZIP archives: which are runnable JARs or WARs, and what the others are.
 //!
-//! Reads the central directory and a bounded sample of members, never the whole file.
+//! Must not read the whole file, only the central directory and a bounded sample of members.
 
 mod archive;
 pub(super) mod class_file;
@@ -28,12 +28,12 @@ use super::diagnosis::OtherZip;
 use super::facts::Kind;
 use super::rejection::{Rejection, Stop};
 
-/// Real manifests have some kilobytes, and some hundred with a long list of signatures.
+/// Real manifests have some kilobytes, or some hundred with many signatures.
 const LONGEST_MANIFEST: usize = 4 * 1024 * 1024;
 const EMPTY_MAGIC: &[u8] = b"PK\x05\x06";
 const SPLIT_MAGIC: &[u8] = b"PK\x07\x08";
 
-/// What was read of an archive before anything is decided.
+/// The parts of an archive that decide its kind.
 struct Contents {
     directory: Directory,
     survey: Survey,
@@ -41,15 +41,15 @@ struct Contents {
     self_executing: bool,
 }
 
-/// Whether a file begins as ZIP archives do, with nothing before them.
+/// Whether a file begins with a ZIP archive.
 pub(super) fn is_archive(head: &[u8]) -> bool {
     [MEMBER_MAGIC, EMPTY_MAGIC, SPLIT_MAGIC].iter().any(|magic| head.starts_with(magic))
 }
 
-/// Reads the facts of a file that begins as an archive.
+/// Reads the facts of a file that begins with an archive.
 ///
 /// # Errors
-/// Refuses what is damaged, encrypted, or neither a WAR nor a JAR that can be started.
+/// An archive that is damaged, encrypted, or neither a WAR nor a runnable JAR is refused.
 pub(super) fn detect(
     name: &str,
     head: &[u8],
@@ -63,11 +63,10 @@ pub(super) fn detect(
     decide(name, view, &contents, main_class)
 }
 
-/// Reads the facts of a JAR or WAR behind something else, as a launch script; `None` if there is none and the file
-/// is what its beginning says.
+/// Reads the facts of a JAR or WAR after other bytes, such as a launch script; `None` if there is none.
 ///
 /// # Errors
-/// As [`detect`], if the file is named as a JAR or WAR.
+/// As [`detect`], if the file has the name of a JAR or WAR.
 pub(super) fn detect_behind(
     name: &str,
     is_script: bool,
@@ -77,7 +76,7 @@ pub(super) fn detect_behind(
     let named = has_ending(name, ".jar") || has_ending(name, ".war");
     let contents = match Contents::read(view, is_script) {
         Ok(contents) => contents,
-        // What is named so and begins with a launch script is cut short; without one it never was an archive.
+        // A file with such a name and a launch script is truncated. Without a launch script it is not an archive.
         Err(Stop::Refused(rejection)) if named && (is_script || rejection != Rejection::TruncatedZip) => {
             return Err(rejection.into());
         }
@@ -130,7 +129,7 @@ fn decide(
     let jar =
         |view: &mut BoundedReader<'_>, main_class| Ok(Kind::Jar(jar::detect(view, contents, main_class)?));
     match main_class {
-        // Shaded JARs carry along descriptors of whatever was put into them; their name says what they are.
+        // Shaded JARs contain descriptors of their parts, so the name decides.
         Some(main_class) if has_ending(name, ".jar") => jar(view, main_class),
         _ if survey.enterprise || has_ending(name, ".ear") => Err(other(OtherZip::Ear)),
         _ if survey.resource_adapter => Err(other(OtherZip::ResourceAdapter)),
@@ -146,7 +145,7 @@ fn other(what: OtherZip) -> Stop {
     Rejection::OtherZip { what }.into()
 }
 
-/// Names an archive that nothing starts.
+/// The rejection of an archive that cannot be started.
 fn refuse(name: &str, view: &mut BoundedReader<'_>, contents: &Contents) -> io::Result<Stop> {
     let Contents { directory, survey, manifest, .. } = contents;
     let what = if survey.files == 0 {

@@ -1,4 +1,6 @@
-//! Owns Spring Boot's marks in an archive: its version and the layers of its index ("Executable JAR format").
+//! Owns the marks of Spring Boot in an archive: its version and the layers of its index ("Executable JAR format").
+//!
+//! Must not read the libraries.
 
 use std::io;
 
@@ -11,7 +13,7 @@ use super::survey::Survey;
 const LONGEST_INDEX: usize = 1024 * 1024;
 const MOST_LAYERS: usize = 127;
 
-/// Reads the marks; `None` for archives that Spring Boot did not make.
+/// Reads the marks; `None` for other archives.
 pub(super) fn detect(
     view: &mut BoundedReader<'_>,
     directory: &Directory,
@@ -34,7 +36,7 @@ pub(super) fn detect(
     Ok(Some(SpringBootFacts { version, layers }))
 }
 
-/// Reads the names: lines such as `- "dependencies":` that are not indented; what belongs to them is.
+/// Reads the names: lines such as `- "dependencies":` without indentation.
 fn layer_names(index: &[u8]) -> Vec<String> {
     let names = index.split(|byte| *byte == b'\n').filter_map(|line| {
         let name = line.trim_ascii_end().strip_prefix(b"- \"")?.strip_suffix(b"\":")?;

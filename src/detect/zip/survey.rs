@@ -1,18 +1,18 @@
-//! Owns the one pass over an archive's directory: what is in it, by names alone.
+//! Owns the pass over an archive's directory: its content by names alone.
 //!
-//! Keeps positions, not copies, so that a hundred thousand entries cost some hundred kilobytes.
+//! It stores positions, so that a hundred thousand entries take some hundred kilobytes. Must not read members.
 
 use super::archive::{Directory, Entry};
 
-/// More JSPs and tag libraries than this add nothing to what they tell.
+/// More JSPs and tag libraries add no evidence.
 const MOST_PAGES: usize = 16;
 
-/// What the names in an archive tell. Positions are those of [`Directory::entry`].
+/// A summary of the names in an archive. Positions are those of [`Directory::entry`].
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Entries, directories included.
     pub(super) entries: u64,
-    /// Entries that are no directories.
+    /// Entries that are not directories.
     pub(super) files: u64,
     /// The first encrypted member.
     pub(super) encrypted: Option<String>,
@@ -20,9 +20,9 @@ pub(super) struct Survey {
     pub(super) manifest: Option<u32>,
     /// WEB-INF/web.xml.
     pub(super) web_descriptor: Option<u32>,
-    /// There is a WEB-INF directory.
+    /// Whether there is a WEB-INF directory.
     pub(super) web: bool,
-    /// There is a BOOT-INF directory.
+    /// Whether there is a BOOT-INF directory.
     pub(super) boot: bool,
     /// META-INF/application.xml.
     pub(super) enterprise: bool,
@@ -38,9 +38,9 @@ pub(super) struct Survey {
     pub(super) python_main: bool,
     /// Source files of the JVM's languages.
     pub(super) sources: u64,
-    /// index.html with the lists that javadoc makes.
+    /// index.html with the lists of javadoc.
     pub(super) documentation: bool,
-    /// It defines the servlet API itself.
+    /// Whether it defines the servlet API itself.
     pub(super) defines_servlet: bool,
     /// Service files of the servlet API: (javax, jakarta).
     pub(super) servlet_services: (bool, bool),
@@ -55,7 +55,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Goes over all entries.
+    /// Reads all entries.
     pub(super) fn take(directory: &Directory) -> Self {
         let mut survey = Self::default();
         let mut last_package: &[u8] = b"\0";
@@ -87,7 +87,7 @@ impl Survey {
         survey
     }
 
-    /// Takes note of a file that is no class.
+    /// Adds a file that is not a class.
     fn note(&mut self, entry: &Entry<'_>) {
         let name = entry.name;
         match name {
@@ -109,7 +109,7 @@ impl Survey {
         if ends_with(name, b".jar") {
             self.libraries.push(entry.position);
         } else if name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF") {
-            // The launcher takes the first, whatever its case.
+            // The launcher uses the first one, in any case.
             self.manifest = self.manifest.or(Some(entry.position));
         } else if [&b".java"[..], b".kt", b".scala", b".groovy"].iter().any(|ending| ends_with(name, ending))
         {
@@ -131,8 +131,8 @@ impl Survey {
     }
 }
 
-/// Class files that the JVM loads whatever its version. Module descriptors are read since Java 9 only, and those
-/// below META-INF/versions by newer releases only; nothing else in META-INF is loaded at all.
+/// Whether every JVM loads the class file. Only Java 9 and later reads module descriptors, and only newer releases read
+/// META-INF/versions. Nothing else in META-INF is loaded.
 fn counts_as_class(name: &[u8]) -> bool {
     name.ends_with(b".class")
         && !name.starts_with(b"META-INF/")

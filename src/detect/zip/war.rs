@@ -1,8 +1,8 @@
-//! Owns what is known about web applications, above all for which servlet API they were written.
+//! Owns the facts of web applications, above all their servlet API.
 //!
 //! The evidence, best first: references in the application's own classes, in its libraries, service files, the
-//! descriptor's namespace, JSPs and tag libraries. Class references outrank the descriptor, because they decide
-//! whether the application loads; where the two disagree, the evidence says so.
+//! descriptor's namespace, JSPs and tag libraries. Class references have precedence over the descriptor, because they
+//! decide whether the application loads. If the two disagree, the evidence states it. Must not read every class.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,11 +19,11 @@ const LONGEST_DESCRIPTOR: usize = 256 * 1024;
 const LONGEST_PAGE: usize = 64 * 1024;
 const MOST_CLASSES: usize = 96;
 const CLASSES_A_LIBRARY: usize = 16;
-/// Libraries asked for their API: enough for a verdict, and few enough for the time it takes.
+/// The limit of libraries that are searched: enough for a verdict, and fast.
 const MOST_LIBRARIES: usize = 12;
 const ENOUGH_VOTES: usize = 3;
 
-/// Words in names of classes and libraries that have to do with servlets more often than others.
+/// Words in names of classes and libraries that often use servlets.
 const TELLING: &[&str] = &[
     "servlet",
     "filter",
@@ -58,7 +58,7 @@ pub(super) fn detect(
         let wanted = verdict.is_none() && turn < MOST_LIBRARIES && votes.total() < ENOUGH_VOTES;
         opened.open(view, directory, position, &mut |view, inner, survey| {
             java = java.max(sample::library_release(view, inner, survey)?);
-            // The API itself, packed by mistake, says nothing about the application.
+            // The API itself, packed by mistake, is no evidence.
             if wanted && !survey.defines_servlet {
                 let name = directory.entry(position).map(|entry| file_name(entry.name)).unwrap_or_default();
                 votes.count(count_references(view, inner, survey, CLASSES_A_LIBRARY)?.majority(), name);
@@ -80,10 +80,10 @@ pub(super) fn detect(
     })
 }
 
-/// What was found, and what told it.
+/// The API and its evidence.
 type Verdict = (ServletApi, String);
 
-/// What some classes or libraries refer to, with one of each for the evidence.
+/// The references of some classes or libraries.
 #[derive(Default)]
 struct Votes {
     javax: Vec<String>,
@@ -103,7 +103,7 @@ impl Votes {
         self.javax.len() + self.jakarta.len()
     }
 
-    /// The API with more votes; none if there are no votes or as many for both.
+    /// The API with more votes; `None` if both have as many.
     fn majority(&self) -> Option<ServletApi> {
         match self.javax.len().cmp(&self.jakarta.len()) {
             std::cmp::Ordering::Less => Some(ServletApi::Jakarta),
@@ -146,7 +146,7 @@ fn ask_own_classes(
     Ok(votes.verdict("class"))
 }
 
-/// Counts the references of a sample of classes, those with telling names first.
+/// Counts the references of a sample of classes, those with likely names first.
 fn count_references(
     view: &mut BoundedReader<'_>,
     directory: &Directory,
@@ -168,7 +168,7 @@ fn count_references(
     Ok(votes)
 }
 
-/// Chooses classes: half by telling names, half spread. Launcher classes outside WEB-INF are not the application's.
+/// Chooses classes: half by likely names, half spread. Launcher classes outside WEB-INF are not the application's.
 fn sample_classes(directory: &Directory, survey: &Survey, most: usize) -> Vec<u32> {
     let own = survey.classes.iter().copied().filter(|position| {
         !survey.web || directory.entry(*position).is_some_and(|entry| entry.name.starts_with(b"WEB-INF/"))
@@ -194,12 +194,12 @@ fn telling_first(directory: &Directory, mut libraries: Vec<u32>) -> impl Iterato
 }
 
 fn is_telling(name: &[u8]) -> bool {
-    // The directory WEB-INF would make every name one.
+    // Without WEB-INF, which contains the word `web`.
     let name = name.strip_prefix(b"WEB-INF/").unwrap_or(name).to_ascii_lowercase();
     TELLING.iter().any(|word| holds(&name, word.as_bytes()))
 }
 
-/// Puts class references and everything else together.
+/// Combines all evidence.
 fn judge(
     by_classes: Option<Verdict>,
     view: &mut BoundedReader<'_>,
@@ -241,7 +241,7 @@ fn ask_descriptor(
         .map(|api| (api, format!("the namespace of WEB-INF/web.xml is of {}", package_name(api)))))
 }
 
-/// Tells the API by the XML namespace or document type of descriptors.
+/// The API by the XML namespace or document type of a descriptor.
 fn namespace(xml: &[u8]) -> Option<ServletApi> {
     let javax = [
         &b"http://java.sun.com/xml/ns/"[..],
