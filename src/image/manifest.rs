@@ -3,8 +3,9 @@
 //! Reads OCI's and Docker's forms and writes either; the bytes of a manifest that was read are kept as they were,
 //! because its digest is over these. Must not know where a manifest came from.
 //!
-//! Source: OCI image spec v1.1 "manifest.md", "image-index.md"; Docker image manifest version 2,
-//! schema 2.
+//! Source: OCI image spec v1.1 "manifest.md", "image-index.md"; Docker image manifest version 2, schema 2. `oci-spec` 0.10
+//! was weighed: its annotations and labels are a `HashMap`, so the same image would have another digest each time, and it
+//! drops unknown fields.
 
 use std::collections::BTreeMap;
 

@@ -84,16 +84,6 @@ impl ImageCache {
         }
     }
 
-    /// Keeps a complete, verified file under its digest by renaming it; it has to be on the cache's file system.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be renamed.
-    pub fn keep_file(&self, file: tempfile::NamedTempFile, digest: &Digest) -> Result<(), FileError> {
-        file.persist(self.path(digest))
-            .map(drop)
-            .map_err(|error| FileError::new("write to", &self.blobs, error.error))
-    }
-
     /// Drops a blob that turned out to be wrong.
     pub fn forget(&self, digest: &Digest) {
         drop(fs::remove_file(self.path(digest)));
