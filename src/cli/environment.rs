@@ -88,7 +88,10 @@ impl Environment {
     /// The variables that b2i reads, its own first.
     pub(super) fn variable_names() -> impl Iterator<Item = &'static str> {
         use crate::config::keys::{KEYS, OTHER_VARIABLES};
-        OTHER_VARIABLES.into_iter().chain(KEYS.iter().flat_map(|key| key.variables.first().copied())).chain(FOREIGN_VARIABLES)
+        OTHER_VARIABLES
+            .into_iter()
+            .chain(KEYS.iter().flat_map(|key| key.variables.first().copied()))
+            .chain(FOREIGN_VARIABLES)
     }
 
     /// Unknown `B2I_*` variables whose name is close to a known one, with that name. Others may be a service's: a

@@ -32,7 +32,7 @@ pub enum InputError {
         /// With its article: `a directory`, `a pipe`.
         what: &'static str,
     },
-    #[error("`{shown}` is a source tree: its root contains `{build_file}`, which is built by {build_system}")]
+    #[error("`{shown}` is a source tree: its root contains `{build_file}`, the build file of {build_system}")]
     SourceTree {
         shown: String,
         build_file: String,

@@ -242,7 +242,7 @@ mod tests {
             for argument in command.get_arguments() {
                 let flag = argument.get_long().map(|long| format!("--{long}"));
                 let key = KEYS.iter().find(|key| key.flag.is_some() && key.flag == flag.as_deref());
-                let Some(variable) = key.and_then(|key| key.variable) else { continue };
+                let Some(variable) = key.and_then(|key| key.variables.first()) else { continue };
                 let help =
                     argument.get_long_help().or(argument.get_help()).expect("it has a help").to_string();
                 assert!(help.contains(&format!("[env: {variable}")), "{path}: {flag:?}: {help}");

@@ -64,7 +64,7 @@ impl ArchiveError {
     /// Makes the error of a decoder or of the file.
     pub(super) fn read(shown: &str, error: &io::Error) -> Self {
         let reason = match error.kind() {
-            io::ErrorKind::UnexpectedEof => format!("it is cut off ({error})"),
+            io::ErrorKind::UnexpectedEof => format!("it is truncated ({error})"),
             _ => error.to_string(),
         };
         Self::unreadable(shown, reason)

@@ -80,7 +80,7 @@ pub(super) fn check_size(
         return Ok(());
     }
     let path = path.escape_debug();
-    let reason = format!("member `{path}` is cut off: it has {actual} bytes and should have {stated}");
+    let reason = format!("member `{path}` is truncated: it has {actual} bytes and should have {stated}");
     Err(ArchiveError::unreadable(&archive.shown, reason))
 }
 

@@ -148,8 +148,8 @@ fn build_help() {
 #[test]
 fn long_help_names_every_variable_and_exit_code() {
     let ended = Sandbox::new().run(&["--help"]);
-    for key in b2i::config::keys::KEYS {
-        if let Some(variable) = key.variable {
+    for key in b2i::config::keys::KEYS.iter() {
+        if let Some(variable) = key.variables.first() {
             assert!(ended.stdout.contains(variable), "{variable}");
         }
     }

@@ -189,7 +189,7 @@ fn variables_are_checked() {
     for (name, value, reason) in [
         ("B2I_COLOR", "pink", "the variable `B2I_COLOR` is wrong: `pink` is not one of auto, always, never"),
         ("B2I_PROGRESS", "bar", "is not one of auto, plain, json"),
-        ("B2I_OFFLINE", "maybe", "the variable `B2I_OFFLINE` is wrong"),
+        ("B2I_OFFLINE", "maybe", "environment variable `B2I_OFFLINE` is not valid"),
         ("B2I_CONFIG", "/missing.toml", "there is no configuration file `/missing.toml`"),
         (
             "B2I_ARGS",

@@ -54,7 +54,7 @@ fn what_is_not_a_file_is_named() {
     let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("binds");
     symlink("nowhere", path("dangling")).expect("links");
     for (name, kind, part) in [
-        (path("source"), FailureKind::Artifact, "is a source tree: `pom.xml`"),
+        (path("source"), FailureKind::Artifact, "is a source tree: its root contains `pom.xml`"),
         (path("directory"), FailureKind::Input, "is a directory, not a file"),
         (path("pipe"), FailureKind::Input, "is a pipe, not a file"),
         (path("socket"), FailureKind::Input, "it is a socket"),
