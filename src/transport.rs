@@ -20,19 +20,19 @@ pub enum Transport {
     Docker,
     /// A file that `docker load` and `podman load` take.
     DockerArchive {
-        #[expect(missing_docs, reason = "the variant says what is at the path")]
+        /// The file.
         path: PathBuf,
     },
     /// The registries that the image's names name.
     Registry,
     /// A directory with an OCI layout, which may hold other images already.
     OciDirectory {
-        #[expect(missing_docs, reason = "the variant says what is at the path")]
+        /// The directory.
         path: PathBuf,
     },
     /// A tar with an OCI layout.
     OciArchive {
-        #[expect(missing_docs, reason = "the variant says what is at the path")]
+        /// The file.
         path: PathBuf,
     },
 }

@@ -111,8 +111,8 @@ async fn daemon(session: &Session) -> Finding {
 
 #[cfg(target_os = "linux")]
 async fn sandbox(session: &Session) -> Vec<Finding> {
+    use crate::blocking::blocking;
     use crate::engine::sandbox::{SandboxSettings, probe};
-    use crate::pipeline::outputs::blocking;
 
     let subject = "sandbox";
     let lease = match session.lease() {
@@ -126,7 +126,7 @@ async fn sandbox(session: &Session) -> Vec<Finding> {
         date: 0,
         allow_root: false,
     };
-    let support = match blocking(move || Ok(probe(&settings)?)).await {
+    let support = match blocking(move || probe(&settings)).await {
         Ok(support) => support,
         Err(error) => return vec![Finding::failed(subject, Health::Note, &error)],
     };

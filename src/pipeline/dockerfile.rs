@@ -5,11 +5,11 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::build::Work;
-use super::outputs::blocking;
 use super::prepare::{PreparedImage, prepare_rendering};
 use super::script::contract;
 use super::stage::StageWork;
 use crate::assemble;
+use crate::blocking::blocking;
 use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::digest::DigestReader;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::build::{Told, Work};
 use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
-use crate::blocking;
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::{Lease, create_private_directory};
@@ -209,11 +208,4 @@ impl StageWork<'_> {
         create_private_directory(&directory)?;
         Ok(self.work.daemon()?.layers(image_id, &base.diff_ids()?, &directory).await?)
     }
-}
-
-/// Runs file work beside the event loop.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    blocking::blocking(work).await
 }

@@ -56,6 +56,7 @@ impl LayerBlobs {
     }
 
     /// The same on this number of threads.
+    #[cfg(feature = "internals")]
     #[must_use]
     pub fn on_threads(self, threads: NonZeroUsize) -> Self {
         Self { threads, ..self }
@@ -68,6 +69,7 @@ impl LayerBlobs {
     }
 
     /// The same with every blob passed through `wrap`.
+    #[cfg(feature = "internals")]
     #[must_use]
     pub fn wrapped(
         self,

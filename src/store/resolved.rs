@@ -18,9 +18,7 @@ pub struct ResolvedImage {
     pub root: Option<Digest>,
     /// Describes the manifest.
     pub descriptor: Descriptor,
-    /// The manifest, as it was: its digest is over these bytes.
-    pub manifest_bytes: Vec<u8>,
-    /// The same, read.
+    /// The manifest, read.
     pub manifest: ImageManifest,
     /// The config, as it was.
     pub config_bytes: Vec<u8>,

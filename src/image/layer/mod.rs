@@ -124,11 +124,6 @@ impl Layer {
         self
     }
 
-    /// Whether `other` is a copy of this layer, so that writing it yields the same.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.entries, &other.entries) && self.date == other.date && self.watched == other.watched
-    }
-
     /// The entries, in the order in which they are written.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

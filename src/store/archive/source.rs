@@ -229,13 +229,12 @@ impl DockerArchive {
         let manifest_bytes = manifest.to_bytes();
         let descriptor = Descriptor::of(FORMAT.manifest(), &manifest_bytes);
         blobs.documents.insert(config_descriptor.digest, config_bytes.clone().into());
-        blobs.documents.insert(descriptor.digest, manifest_bytes.clone().into());
+        blobs.documents.insert(descriptor.digest, manifest_bytes.into());
         let name = image.names.iter().flatten().next().cloned();
         Ok(ResolvedImage {
             name: name.unwrap_or_else(|| config_descriptor.digest.to_string()),
             root: None,
             descriptor,
-            manifest_bytes,
             manifest,
             config_bytes,
             config,

@@ -118,7 +118,7 @@ impl Layout {
             let announced = Some(descriptor.media_type.as_str()).filter(|text| !text.is_empty());
             match Manifest::parse(&bytes, announced).map_err(invalid)? {
                 Manifest::Image(manifest) => {
-                    return self.image(&root, descriptor, bytes, *manifest);
+                    return self.image(&root, descriptor, *manifest);
                 }
                 Manifest::Index(index) => descriptor = self.for_platform(&index, platform)?.clone(),
             }
@@ -126,20 +126,12 @@ impl Layout {
         Err(self.store.unreadable(format!("its indexes are nested more than {MAXIMUM_DEPTH} deep"), None))
     }
 
-    /// Describes what `reference` means, an image or an index with all its images, for who copies it.
-    ///
-    /// # Errors
-    /// [`LayoutError::NotFound`] if nothing or several things could be meant.
-    pub fn root(&self, reference: &LayoutReference) -> Result<Descriptor, LayoutError> {
-        self.choose(reference, None)
-    }
-
     /// What `reference` means, with all its platforms: what copying needs.
     ///
     /// # Errors
-    /// As [`Layout::root`].
+    /// [`LayoutError::NotFound`] if nothing or several things could be meant.
     pub fn tree(&self, reference: &LayoutReference) -> Result<ManifestTree, LayoutError> {
-        let root = self.root(reference)?;
+        let root = self.choose(reference, None)?;
         Ok(ManifestTree { name: self.name_of(&root), root, blobs: self.blobs(), is_raw: false })
     }
 
@@ -230,7 +222,6 @@ impl Layout {
         &self,
         root: &Descriptor,
         descriptor: Descriptor,
-        manifest_bytes: Vec<u8>,
         manifest: ImageManifest,
     ) -> Result<ResolvedImage, LayoutError> {
         let config_bytes = self.store.read_blob(&manifest.config, MAXIMUM_CONFIG)?;
@@ -255,7 +246,6 @@ impl Layout {
             name: self.name_of(root),
             root: Some(root.digest),
             descriptor,
-            manifest_bytes,
             manifest,
             config_bytes,
             config,

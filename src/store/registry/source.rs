@@ -109,7 +109,6 @@ impl Registries {
             name: asked.image.clone(),
             root: Some(root_digest),
             descriptor: Descriptor::new(&image.manifest.media_type, image.digest, size),
-            manifest_bytes: image.bytes,
             manifest: image.manifest,
             config_bytes,
             config,

@@ -9,6 +9,7 @@ use artifact::ArtifactImage;
 
 use super::prepare::{PreparedSource, base_reference, prepare};
 use super::whole_plan;
+use crate::blocking::blocking;
 use crate::error::Error;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError};
 use crate::image::layer::{EntryKind, Layer};
@@ -17,7 +18,6 @@ use crate::pipeline::WrittenContext;
 use crate::pipeline::dockerfile::{
     DOCKERFILE, UPLOADS, check_replaceable, set_mode, write_archive, write_source,
 };
-use crate::pipeline::outputs::blocking;
 use crate::plan::dockerfile::{
     BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, RuntimeInputs, SourceInputs,
     UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile,

@@ -76,7 +76,7 @@ async fn plain_and_compressed_layers_are_found_and_verified() {
         assert_eq!(read(&image, &image.manifest.layers[0]).await, Ok(one.clone()));
         assert_eq!(read(&image, &image.manifest.layers[1]).await, Ok(packed.clone()));
         assert_eq!(read(&image, &image.manifest.config).await, Ok(config.clone()));
-        assert_eq!(read(&image, &image.descriptor).await, Ok(image.manifest_bytes.clone()));
+        assert_eq!(read(&image, &image.descriptor).await, Ok(image.manifest.to_bytes()));
         assert_eq!((image.name.as_str(), image.root), ("app:1", None));
     }
     let error = resolve(&bytes, Some("app:2")).expect_err("no such name");
