@@ -6,7 +6,7 @@ use std::error::Error;
 
 use serde::Serialize;
 
-/// What kind of thing went wrong. The numbers behind them are in DESIGN §4.4 and belong to `cli/`.
+/// What kind of thing went wrong; `docs/reference/exit-codes.md` has the exit codes, which `cli/` owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// A defect of b2i or of the system under it.

@@ -15,7 +15,7 @@ use crate::image::shell_words;
 use crate::input::Origin;
 use crate::request::{ImageRequest, Request};
 
-/// The variable whose words `run` puts before the container's own arguments (DESIGN §4.1).
+/// Default arguments: `run` puts these words before the arguments of the container.
 const ARGS: &str = "ARGS";
 
 /// The variable by which `run` starts another class than the JAR's own; S2I's builders for Java have the same.
