@@ -1,4 +1,4 @@
-//! README and `docs/`: commands run as they are written, and every flag that is named exists.
+//! README and `docs/`: commands run as they are written, links lead somewhere, and every flag that is named exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -346,6 +346,23 @@ fn the_page_on_exit_codes_is_right() {
         );
         assert!(text.contains(row), "{row}");
     }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for name in pages() {
+        let text = page(&name);
+        let here = root().join(&name);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let path = target.split('#').next().unwrap_or(target);
+            if !here.parent().expect("a page is in a directory").join(path).exists() {
+                broken.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert_eq!(broken, [""; 0]);
 }
 
 /// The words that begin with `--`, between backticks or in a block.
