@@ -25,6 +25,16 @@ pub enum BaseName {
     Image(ImageReference),
 }
 
+impl BaseName {
+    /// The image; none for the built-in base.
+    pub fn reference(&self) -> Option<&ImageReference> {
+        match self {
+            Self::BuiltInStatic => None,
+            Self::Image(reference) => Some(reference),
+        }
+    }
+}
+
 impl fmt::Display for BaseName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -43,8 +43,6 @@ pub(crate) fn hints(error: &Error) -> Vec<String> {
             "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
         ],
         Error::NoNamedScripts { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
-        Error::UserNotAllowed(_) => vec!["run `assemble` as another with `--assemble-user UID`, or allow the user".into()],
-        Error::OtherProduct { .. } => vec!["`--artifact PATH` names another file of the builder".into()],
         Error::NotBuilt { .. } => vec!["only images that s2i or b2i built from sources have it".into()],
         Error::NotOfSources { .. } => vec!["build it with `b2i build`, from the artifact or its sources".into()],
         Error::SourcesElsewhere { .. } => vec![

@@ -10,17 +10,15 @@ use crate::engine::sandbox::SandboxError;
 use crate::fs::FileError;
 use crate::image::config::InvalidConfig;
 use crate::image::layer::InvalidLayer;
-use crate::image::path::InvalidImagePath;
 use crate::image::{InvalidImage, Platform};
 use crate::input::InputError;
-use crate::pipeline::source::{RemovalError, RuntimeImageError};
-use crate::plan::PlanError;
+use crate::pipeline::source::RemovalError;
 use crate::plan::dockerfile::DockerfileError;
+use crate::plan::{PlanError, SourcePlanError};
 use crate::source_build::ephemeral::EphemeralError;
 use crate::source_build::on_build::OnBuildError;
 use crate::source_build::produced::ProducedError;
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
-use crate::source_build::uids::UserNotAllowed;
 use crate::sources::{SourceError, environment::EnvironmentError};
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
@@ -44,6 +42,9 @@ pub enum Error {
     /// Planning.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Planning what becomes of sources.
+    #[error(transparent)]
+    SourcePlan(SourcePlanError),
     /// Rendering the plan as a Dockerfile.
     #[error(transparent)]
     Dockerfile(#[from] DockerfileError),
@@ -157,39 +158,9 @@ pub enum Error {
         /// The base.
         base: String,
     },
-    /// What was built of sources is not what was declared.
-    #[error(
-        "the source builder `{builder}` declares that it makes {declared}, and `{artifact}` is another: {found}"
-    )]
-    OtherProduct {
-        /// The source builder.
-        builder: String,
-        /// What it declares.
-        declared: String,
-        /// The artifact's name.
-        artifact: String,
-        /// What it is.
-        found: String,
-    },
-    /// A place in the builder that is none.
-    #[error("{what} names no place in the builder")]
-    SourcePlace {
-        /// What names it.
-        what: &'static str,
-        /// Why.
-        source: InvalidImagePath,
-    },
     /// The variables of the sources.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// A builder with ONBUILD instructions, where these are refused.
-    #[error("the builder image `{image}` has {count} ONBUILD instructions, and these are refused")]
-    OnBuildBlocked {
-        /// The image.
-        image: String,
-        /// How many.
-        count: usize,
-    },
     /// An ONBUILD instruction that is not carried out.
     #[error(transparent)]
     OnBuild(#[from] OnBuildError),
@@ -215,9 +186,6 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A user that is not allowed.
-    #[error(transparent)]
-    UserNotAllowed(#[from] UserNotAllowed),
     /// A file that is to be there while `assemble` runs.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
@@ -258,9 +226,6 @@ pub enum Error {
     /// Taking what a runtime image gets out of the sandbox.
     #[error(transparent)]
     RuntimeArtifactInSandbox(#[from] RuntimeArtifactError<SandboxError>),
-    /// A runtime image that makes no result.
-    #[error(transparent)]
-    RuntimeImage(#[from] RuntimeImageError),
     /// An image that says nothing of how it was built.
     #[error("`{image}` cannot be built again: it has no label `{label}`")]
     NotBuilt {
@@ -310,6 +275,7 @@ impl Error {
             Self::Detect(error) => error,
             Self::Builder(error) => error,
             Self::Plan(error) => error,
+            Self::SourcePlan(error) => error,
             Self::Dockerfile(error) => error,
             Self::Daemon(error) => error,
             Self::Registry(error) => error,
@@ -326,7 +292,6 @@ impl Error {
             Self::ProducedInSandbox(error) => error,
             Self::RuntimeArtifact(error) => error,
             Self::RuntimeArtifactInSandbox(error) => error,
-            Self::RuntimeImage(error) => error,
             Self::OnBuild(error) => error,
             Self::Removal(error) => error,
             Self::Output(error) => error,
@@ -354,16 +319,13 @@ impl Diagnostic for Error {
             Self::ForeignScript { source, .. } => source.kind(),
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
             Self::NoOutput => FailureKind::Unexpected,
-            Self::ClassPath { .. } | Self::MainClass { .. } | Self::OtherProduct { .. } => {
-                FailureKind::Artifact
-            }
+            Self::ClassPath { .. } | Self::MainClass { .. } => FailureKind::Artifact,
             Self::Environment(_)
             | Self::Ephemeral(_)
             | Self::NoNamedScripts { .. }
             | Self::SourcesElsewhere { .. }
             | Self::ScriptsTimeout { .. }
             | Self::ScriptTooLarge { .. } => FailureKind::Input,
-            Self::UserNotAllowed(_) | Self::OnBuildBlocked { .. } => FailureKind::Builder,
             Self::NoDaemon => FailureKind::Engine,
             _ => FailureKind::Usage,
         }
@@ -371,5 +333,15 @@ impl Diagnostic for Error {
 
     fn hints(&self) -> Vec<String> {
         hints::hints(self)
+    }
+}
+
+impl From<SourcePlanError> for Error {
+    fn from(error: SourcePlanError) -> Self {
+        match error {
+            // One kind of error has one variant, whoever found it.
+            SourcePlanError::Builder(error) => Self::Builder(error),
+            error => Self::SourcePlan(error),
+        }
     }
 }

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::fs::CacheDirectory;
-use crate::pipeline::prepare::remove_abandoned;
 use crate::session::Session;
 use crate::store::cache::{self, BuildCacheStore, PartUsage, Pruned, VolumeUsage};
 use crate::store::daemon::{CacheVolume, Daemon, cache_volumes, remove_cache_volume};
@@ -55,7 +54,7 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     let daemon = if containers { Some(session.find_daemon().await?.ok_or(Error::NoDaemon)?) } else { None };
     // Without the daemon the leases stay: they are how its containers are recognised.
     let interrupted_runs = match &daemon {
-        Some(daemon) => remove_abandoned(session, Some(daemon), false).await,
+        Some(daemon) => session.remove_abandoned(Some(daemon)).await,
         None => 0,
     };
     let store = BuildCacheStore::open(&directory)?;

@@ -112,20 +112,15 @@ async fn daemon(session: &Session) -> Finding {
 #[cfg(target_os = "linux")]
 async fn sandbox(session: &Session) -> Vec<Finding> {
     use crate::blocking::blocking;
-    use crate::engine::sandbox::{SandboxSettings, probe};
+    use crate::engine::sandbox::probe;
+    use crate::pipeline::sandbox::sandbox_settings;
 
     let subject = "sandbox";
     let lease = match session.lease() {
         Ok(lease) => lease,
         Err(error) => return vec![Finding::failed(subject, Health::Note, &error)],
     };
-    let settings = SandboxSettings {
-        program: session.host.program.clone(),
-        cache: lease.cache().clone(),
-        temporary: lease.temporary_directory().to_owned(),
-        date: 0,
-        allow_root: false,
-    };
+    let settings = sandbox_settings(session, &lease, 0, false);
     let support = match blocking(move || probe(&settings)).await {
         Ok(support) => support,
         Err(error) => return vec![Finding::failed(subject, Health::Note, &error)],

@@ -3,15 +3,16 @@
 use crate::assemble::RunError;
 use crate::builder::{BuilderError, S2iContract};
 use crate::engine::docker::DockerEngine;
-use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
+use crate::engine::sandbox::SandboxEngine;
 use crate::engine::{Container, ContainerSpec, Engine};
 use crate::error::Error;
 use crate::image::{BaseImage, ImagePath, ImageReference};
-use crate::pipeline::sandbox::sandbox_image;
+use crate::pipeline::base::{BaseQuery, BaseResolver};
+use crate::pipeline::sandbox::{sandbox_image, sandbox_settings};
+use crate::plan::BaseSource;
 use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::session::Session;
-use crate::store::daemon::{Daemon, ResolveOptions};
-use crate::store::registry;
+use crate::store::daemon::Daemon;
 
 /// Runs the script `usage` of a builder image; what it prints comes as events.
 ///
@@ -38,13 +39,7 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
         let loaded = daemon.ensure_loaded(&base, lease.id()).await?;
         return Ok(run(&engine, spec(&loaded), &base.name, &script, session).await?);
     }
-    let settings = SandboxSettings {
-        program: session.host.program.clone(),
-        cache: lease.cache().clone(),
-        temporary: lease.temporary_directory().to_owned(),
-        date: 0,
-        allow_root: request.limits.allow_root_sandbox,
-    };
+    let settings = sandbox_settings(session, &lease, 0, request.limits.allow_root_sandbox);
     let engine = SandboxEngine::new(settings, sandbox_image(&base)?, session.events.clone());
     Ok(run(&engine, spec(&base.name), &base.name, &script, session).await?)
 }
@@ -82,18 +77,15 @@ async fn run_in<C: Container>(
     }
 }
 
+/// Finds an image in the daemon, or where there is none in its registry.
 pub(crate) async fn resolve(
-    image: &ImageReference,
+    reference: &ImageReference,
     pull: PullPolicy,
     offline: bool,
     daemon: Option<&Daemon>,
     session: &Session,
 ) -> Result<BaseImage, Error> {
-    let Some(daemon) = daemon else {
-        let options = registry::ResolveOptions { platform: None, pull, offline, pinned: None };
-        return Ok(session.registries()?.resolve(image, &options).await?);
-    };
-    let credential_files = session.host.daemon.credential_files.clone();
-    let options = ResolveOptions { platform: None, pull, offline, credential_files };
-    Ok(daemon.resolve(image, &options, &session.events).await?)
+    let source = if daemon.is_some() { BaseSource::Daemon } else { BaseSource::Registry };
+    let query = BaseQuery { reference, platform: None, pull, pinned: None };
+    BaseResolver::new(session, daemon, offline).resolve(source, query).await
 }

@@ -1,8 +1,7 @@
 //! Owns the second half of the road: each stage is assembled, then the outputs get what they take. How a stage is
 //! assembled is `stage` and `script`, where results go `outputs` and `index`.
 
-use std::sync::OnceLock;
-
+use super::base::BaseResolver;
 use super::prepare::{Prepared, prepare, prepare_artifact};
 use super::sandbox::RunnableImage;
 use super::source::MadeImage;
@@ -15,7 +14,6 @@ use crate::plan::{Assembly, SourceStage, Takes};
 use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::{Daemon, remove_leftovers};
-use crate::store::registry::Registries;
 use crate::transport::Transport;
 
 /// Builds an image, or one for each platform and an index of them.
@@ -102,8 +100,7 @@ pub(crate) struct Work<'a> {
     pub(crate) request: &'a Request,
     pub(crate) session: &'a Session,
     pub(crate) prepared: &'a Prepared,
-    /// The registries that bases come from.
-    sources: OnceLock<Registries>,
+    pub(crate) bases: BaseResolver<'a>,
 }
 
 /// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
@@ -125,20 +122,12 @@ impl Told {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(request: &'a Request, session: &'a Session, prepared: &'a Prepared) -> Self {
-        Self { request, session, prepared, sources: OnceLock::new() }
+        let bases = BaseResolver::new(session, prepared.daemon.as_ref(), request.offline);
+        Self { request, session, prepared, bases }
     }
 
     pub(crate) fn daemon(&self) -> Result<&'a Daemon, Error> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
-    }
-
-    /// The registries that bases come from: one connection and one token for all stages.
-    pub(crate) fn sources(&self) -> Result<&Registries, Error> {
-        if let Some(registries) = self.sources.get() {
-            return Ok(registries);
-        }
-        let registries = self.session.registries()?;
-        Ok(self.sources.get_or_init(|| registries))
     }
 
     /// The stage whose image is told of where there is room for one: the daemon's, else this machine's, else the

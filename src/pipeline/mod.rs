@@ -2,10 +2,12 @@
 //!
 //! Must not decide anything, print, read the environment or exit; [`Session`] carries what it needs of the machine.
 
+pub(crate) mod base;
 mod build;
 mod check_jar;
 mod dockerfile;
 mod layer_memo;
+mod machine;
 pub(crate) mod outputs;
 mod overwrite_check;
 pub(crate) mod prepare;

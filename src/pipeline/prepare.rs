@@ -1,30 +1,26 @@
-//! Owns the first half of the road: input, artifact, facts, builder, plan. Nothing is built here.
+//! Owns the first half of the pipeline: input, artifact, facts, builder, plan. Must not build or decide anything.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::check_jar::check_jar;
+use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
-use super::sandbox::sandbox_settings;
-use super::source::check_declared;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::{DetectOptions, Facts, detect};
-use crate::engine::sandbox::probe;
 use crate::error::Error;
 use crate::events::{Events, RunningStep, Step};
-use crate::fs::{Lease, abandoned};
+use crate::fs::Lease;
 use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::{AddedDestination, Artifact, InputOptions, InputSource};
-use crate::plan::{
-    self, Assembly, BaseSource, Decided, EngineKind, Machine, Plan, SourceStage, Stage, Target, Targets,
-};
+use crate::plan::{self, ImageFacts, Plan, SourceStage, Target, Targets, looks_for_daemon, would_use_daemon};
 use crate::request::{AssembleRequest, Request};
 use crate::session::Session;
-use crate::store::daemon::{Daemon, remove_leftovers};
+use crate::store::daemon::Daemon;
 use crate::transport::Transport;
 
 /// Everything that carrying out a plan needs.
@@ -76,23 +72,18 @@ struct Examined {
     facts: Facts,
 }
 
-/// What a plan is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// To be carried out here.
-    Building,
-    /// To be written down: whoever builds runs the script.
-    Rendering,
-}
-
-/// Fetches the artifact and plans its image.
+/// Fetches the artifacts and plans their images, to be built here.
 pub(crate) async fn prepare(request: &Request, session: &Session) -> Result<Prepared, Error> {
-    prepare_given(request, None, session, Purpose::Building).await
+    let (search, examined) = look_at_all(request, session).await?;
+    let prepared = plan_images(request, examined, search, session, SandboxUse::IfItWorks).await?;
+    check_build(request, &prepared.plan)?;
+    Ok(prepared)
 }
 
-/// As [`prepare`], for a plan that is not carried out here.
+/// Fetches the artifacts and plans their images, to be written down: whoever builds runs the script.
 pub(crate) async fn prepare_rendering(request: &Request, session: &Session) -> Result<Prepared, Error> {
-    prepare_given(request, None, session, Purpose::Rendering).await
+    let (search, examined) = look_at_all(request, session).await?;
+    plan_images(request, examined, search, session, SandboxUse::Elsewhere).await
 }
 
 /// Plans the image of an artifact that was built from sources.
@@ -102,7 +93,12 @@ pub(crate) async fn prepare_artifact(
     source: &SourceStage,
     session: &Session,
 ) -> Result<Prepared, Error> {
-    prepare_given(request, Some(Given::Built(artifact, source)), session, Purpose::Building).await
+    let examined = examine(artifact.name.clone(), artifact, request, session)?;
+    source.check(&examined.artifact.name, &examined.facts)?;
+    let search = search_daemon(request, session).await?;
+    let prepared = plan_images(request, vec![examined], search, session, SandboxUse::IfItWorks).await?;
+    check_build(request, &prepared.plan)?;
+    Ok(prepared)
 }
 
 /// Plans the image of an artifact that is not built yet, by what is declared of it; not to be carried out.
@@ -112,78 +108,80 @@ pub(crate) async fn prepare_declared(
     facts: Facts,
     session: &Session,
 ) -> Result<Prepared, Error> {
-    prepare_given(request, Some(Given::Declared(artifact, facts)), session, Purpose::Rendering).await
+    let source = artifact.name.clone();
+    let examined = vec![Examined { source, artifact: Arc::new(artifact), facts }];
+    let search = search_daemon(request, session).await?;
+    plan_images(request, examined, search, session, SandboxUse::Elsewhere).await
 }
 
-/// An artifact that is not where the request says.
-enum Given<'a> {
-    /// It was built from sources.
-    Built(Artifact, &'a SourceStage),
-    /// It will be.
-    Declared(Artifact, Facts),
+/// Refuses a plan that cannot be carried out here.
+fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
+    check_network(request, plan.outputs.iter().any(|planned| planned.output == Transport::Docker))?;
+    overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))
 }
 
-async fn prepare_given(
-    request: &Request,
-    given: Option<Given<'_>>,
-    session: &Session,
-    purpose: Purpose,
-) -> Result<Prepared, Error> {
+/// Where a script would run in the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SandboxUse {
+    /// On this machine, if the sandbox works here.
+    IfItWorks,
+    /// On another machine.
+    Elsewhere,
+}
+
+/// Looks for the daemon where one may be used or cleaned up.
+async fn search_daemon(request: &Request, session: &Session) -> Result<DaemonSearch, Error> {
+    if !looks_for_daemon(request) && !session.has_abandoned() {
+        return Ok(DaemonSearch::default());
+    }
+    let mut search = session.search_daemon().await;
+    // Somebody named a daemon, or one should listen where daemons do: an archive is not what they want.
+    match search.failure.take_if(|_| request.outputs.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(search),
+    }
+}
+
+/// Fetches the artifacts and reads their facts. A daemon takes a while to say what it is: it is looked for meanwhile.
+async fn look_at_all(request: &Request, session: &Session) -> Result<(DaemonSearch, Vec<Examined>), Error> {
     // The catalog is read first: a mistake in the configuration should not cost a download.
-    let catalog = Catalog::new(&session.host.catalog)?;
+    Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
-    // A daemon takes a while to say what it is, and which one there is matters to the plan only. If it does not
-    // answer and the output is named, that is no error before the plan needs it.
-    let finding = async {
-        if !asks_daemon(request) && abandoned(&session.host.cache_directory).is_empty() {
-            return Ok((Ok(None), None));
-        }
-        let found = match session.find_daemon().await {
-            // Somebody named a daemon, or one should listen where daemons do: an archive is not what they want.
-            Err(error) if request.outputs.is_empty() => return Err(error),
-            found => found,
-        };
-        let daemon = found.as_ref().ok().cloned().flatten();
-        remove_abandoned(session, daemon.as_ref(), found.is_err()).await;
-        Ok::<_, Error>((found, daemon))
-    };
     let reading = async {
         let mut examined = Vec::new();
-        match given {
-            Some(Given::Built(artifact, source)) => {
-                let made = examine(artifact.name.clone(), artifact, request, session)?;
-                check_declared(source, &made.artifact.name, &made.facts)?;
-                return Ok(vec![made]);
-            }
-            Some(Given::Declared(artifact, facts)) => {
-                let source = artifact.name.clone();
-                return Ok(vec![Examined { source, artifact: Arc::new(artifact), facts }]);
-            }
-            None => {}
-        }
         for source in &request.artifacts {
             let artifact = fetch(source, &request.input, &lease, session).await?;
             examined.push(examine(source.to_string(), artifact, request, session)?);
         }
         Ok(examined)
     };
-    let ((mut found, mut daemon), examined) = tokio::try_join!(finding, reading)?;
+    tokio::try_join!(search_daemon(request, session), reading)
+}
+
+/// Plans the images of artifacts that were looked at.
+async fn plan_images(
+    request: &Request,
+    examined: Vec<Examined>,
+    mut search: DaemonSearch,
+    session: &Session,
+    sandbox_use: SandboxUse,
+) -> Result<Prepared, Error> {
+    let catalog = Catalog::new(&session.host.catalog)?;
+    let lease = session.lease()?;
     let names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
     let step = session.events.start(Step::Plan, names.join(", "), None);
-    let mut machine = machine(daemon.as_ref());
+    let mut machine = search.machine(false);
     let targets = plan::targets(request, &inputs(&examined, &names), &machine)?;
     for Examined { artifact, facts, .. } in &examined {
         check_jar(request, artifact, facts)?;
     }
     let selections = selections(&catalog, request, &examined, &targets)?;
     if request.assemble == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed) {
-        found = session.find_daemon().await;
-        daemon = found.as_ref().ok().cloned().flatten();
-        machine = Machine {
-            sandbox: daemon.is_none()
-                && (purpose == Purpose::Rendering || sandbox_works(session, &lease, request).await),
-            ..self::machine(daemon.as_ref())
-        };
+        search = session.find_daemon().await.into();
+        let allow_root = request.limits.allow_root_sandbox;
+        let sandbox = search.daemon.is_none()
+            && (sandbox_use == SandboxUse::Elsewhere || session.has_sandbox(&lease, allow_root).await);
+        machine = search.machine(sandbox);
     }
     let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
     let prepared_image = |(examined, selection): (&Examined, Selection)| PreparedImage {
@@ -192,9 +190,9 @@ async fn prepare_given(
         selection,
     };
     let images: Vec<PreparedImage> = kept.clone().zip(selections).map(prepared_image).collect();
-    let decided: Vec<Decided<'_>> = kept
+    let facts: Vec<ImageFacts<'_>> = kept
         .zip(&images)
-        .map(|(examined, image)| Decided {
+        .map(|(examined, image)| ImageFacts {
             artifact: image.artifact(),
             facts: &examined.facts,
             selection: &image.selection,
@@ -202,23 +200,11 @@ async fn prepare_given(
             machine: &machine,
         })
         .collect();
-    let mut plan = match (plan::make(request, &names, &decided, &machine), found) {
-        // Why the daemon does not answer says more than that it doesn't.
-        (Err(error), Err(reason)) if error.needs_daemon() => return Err(reason),
-        (Err(error), _) => return Err(error.into()),
-        // Only where there is no daemon does something else take its place, not where one does not answer.
-        (Ok(plan), Err(reason)) if would_use_daemon(request, &plan) => return Err(reason),
-        (Ok(plan), _) => plan,
-    };
-    if purpose == Purpose::Building {
-        check_network(request, plan.outputs.iter().any(|planned| planned.output == Transport::Docker))?;
-    }
+    let made = plan::make(request, &names, &facts, &machine);
+    let mut plan = search.settle(made, |plan| would_use_daemon(request, plan))?;
     plan.warnings.extend(targets.warning);
-    if purpose == Purpose::Building {
-        overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))?;
-    }
     tell(&plan, step, session);
-    Ok(Prepared { lease, daemon, plan, images })
+    Ok(Prepared { lease, daemon: search.daemon, plan, images })
 }
 
 /// What planning is to know of the artifacts.
@@ -254,13 +240,7 @@ fn selections(
     targets.kept.iter().map(select_one).collect()
 }
 
-/// What there is to work with, before the sandbox is asked.
-fn machine(daemon: Option<&Daemon>) -> Machine {
-    let native_platform = daemon.map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
-    Machine { daemon: daemon.is_some(), sandbox: false, native_platform }
-}
-
-/// Says what was decided.
+/// Sends the warnings and the images of a plan as events.
 fn tell(plan: &Plan, step: RunningStep, session: &Session) {
     for warning in plan.all_warnings() {
         session.events.warn(warning);
@@ -294,40 +274,6 @@ fn examine(
 ) -> Result<Examined, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
     Ok(Examined { source, artifact: Arc::new(artifact), facts })
-}
-
-/// Whether it is clear before anything is known of the artifact that a daemon is needed, or preferred.
-fn asks_daemon(request: &Request) -> bool {
-    let outputs = &request.outputs;
-    outputs.is_empty()
-        || outputs.iter().any(|output| matches!(output, Transport::Docker | Transport::DockerArchive { .. }))
-        || request.assemble == AssembleRequest::Docker
-}
-
-/// Whether the plan would be another one if a daemon answered.
-fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
-    let by_stage = |stage: &Stage| match &stage.assembly {
-        Assembly::Sources => false,
-        Assembly::Run(run) => run.engine == EngineKind::Sandbox && request.assemble == AssembleRequest::Auto,
-        Assembly::Place { .. } => {
-            stage.builder.base_source == BaseSource::Registry
-                && !plan.outputs.iter().any(|planned| planned.output.accepts_index())
-        }
-    };
-    request.outputs.is_empty() || plan.stages.iter().any(by_stage)
-}
-
-/// Whether a script can run without a daemon here.
-pub(crate) async fn sandbox_works(session: &Session, lease: &Lease, request: &Request) -> bool {
-    let settings = sandbox_settings(session, lease, 0, request.limits.allow_root_sandbox);
-    match tokio::task::spawn_blocking(move || probe(&settings)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "the sandbox does not work here");
-            false
-        }
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }
 
 pub(crate) async fn fetch(
@@ -368,37 +314,4 @@ fn template_entries(selection: &Selection, native_platform: &Platform) -> Vec<En
     let platform = choice.platform.as_ref().unwrap_or(native_platform);
     let launcher = choice.needs_launcher().then(|| crate::launcher::for_platform(platform)).flatten();
     choice.template.image_entries(launcher)
-}
-
-/// Removes what runs that are gone left behind. What cannot be removed now is left to the next run; it must never
-/// keep this one from working. Says after how many runs it cleaned up.
-pub(crate) async fn remove_abandoned(
-    session: &Session,
-    daemon: Option<&Daemon>,
-    daemon_failed: bool,
-) -> usize {
-    // A daemon that is configured and does not answer may still hold containers of those runs.
-    let mut removed = 0;
-    if daemon_failed {
-        return removed;
-    }
-    for lease in abandoned(&session.host.cache_directory) {
-        if let Some(daemon) = daemon
-            && let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await
-        {
-            tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
-            continue;
-        }
-        #[cfg(target_os = "linux")]
-        if let Err(error) =
-            crate::engine::sandbox::remove_abandoned(&session.host.program, lease.temporary_directory())
-        {
-            tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
-        }
-        match lease.remove() {
-            Ok(()) => removed += 1,
-            Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),
-        }
-    }
-    removed
 }

@@ -4,22 +4,20 @@ use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
 
+use super::base::BaseQuery;
 use super::build::Work;
 use super::layer_memo::CachedLayer;
 use super::prepare::PreparedImage;
 use crate::assemble;
-use crate::builder::{BaseName, Selection};
 use crate::engine::Container;
 use crate::engine::docker::{DockerContainer, PlannedCommit};
 use crate::engine::sandbox::SandboxContainer;
 use crate::error::Error;
 use crate::image::layer::WrittenLayer;
 use crate::image::{BaseImage, Digest, Image, ImageConfig, ImageReference, LayerFile, NewLayer};
-use crate::plan::{Assembly, BaseSource, KnownValues, PlannedEntry, Stage};
+use crate::plan::{Assembly, KnownValues, PlannedEntry, Stage};
 use crate::store::builtin::static_base;
 use crate::store::cache::Memo;
-use crate::store::daemon::ResolveOptions;
-use crate::store::registry;
 
 /// One stage on its way.
 pub(crate) struct StageWork<'a> {
@@ -108,31 +106,21 @@ impl<'a> StageWork<'a> {
     /// Resolves the base; `others` are those of the stages before.
     pub(crate) async fn base(&self, others: &[BaseImage]) -> Result<BaseImage, Error> {
         let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
-        let platform = Some(self.stage.platform.clone());
-        let (request, session) = (self.work.request, self.work.session);
-        let (pull, offline) = (request.pull, request.offline);
-        if self.stage.builder.base_source == BaseSource::Registry {
-            // What a name means may change meanwhile; all platforms are to be of one index, which is asked for once.
-            let name = reference.familiar();
-            let same = others.iter().find(|other| other.name == name);
-            let pinned = same.and_then(|other| other.manifest_digest);
-            let options = registry::ResolveOptions { platform, pull, offline, pinned };
-            return Ok(self.work.sources()?.resolve(reference, &options).await?);
-        }
-        let credential_files = session.host.daemon.credential_files.clone();
-        let options = ResolveOptions { platform, pull, offline, credential_files };
-        Ok(self.work.daemon()?.resolve(reference, &options, &session.events).await?)
+        // What a name means may change meanwhile: all platforms are of one index.
+        let name = reference.familiar();
+        let same = others.iter().find(|other| other.name == name);
+        let query = BaseQuery {
+            reference,
+            platform: Some(self.stage.platform.clone()),
+            pull: self.work.request.pull,
+            pinned: same.and_then(|other| other.manifest_digest),
+        };
+        self.work.bases.resolve(self.stage.builder.base_source, query).await
     }
 
     /// The base's name; none for the built-in one.
     pub(crate) fn base_reference(&self) -> Option<&ImageReference> {
-        match &self.image.selection {
-            Selection::Template(choice) => match &choice.base.image {
-                BaseName::BuiltInStatic => None,
-                BaseName::Image(reference) => Some(reference),
-            },
-            Selection::Image(choice) => Some(&choice.reference),
-        }
+        self.image.selection.base_reference()
     }
 
     /// Performs the placement: one layer, one config. Where a stage before places the same, the layer is the same.

@@ -1,10 +1,10 @@
-//! Owns the decision how the artifact gets into its image: placed or by the script, on which engine, on a base from
-//! where.
+//! Owns the decision how the artifact gets into its image: placed, or by the script.
+//!
+//! Must not choose engines; `engine` does.
 
-use super::make::Decided;
-use super::{
-    Assembly, BaseSource, EngineKind, PlanError, PlannedBuilder, PlannedRun, base_directories, placement,
-};
+use super::engine::{base_source, choose_engine};
+use super::make::ImageFacts;
+use super::{Assembly, PlanError, PlannedBuilder, PlannedRun, base_directories, placement};
 use crate::builder::{BaseName, Choice, ImageChoice, Placement, TemplateOrigin};
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
@@ -15,7 +15,7 @@ type Assembled = (PlannedBuilder, Assembly, String);
 
 pub(super) fn assemble_template(
     request: &Request,
-    decided: &Decided<'_>,
+    image: &ImageFacts<'_>,
     choice: &Choice,
     outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
@@ -24,7 +24,7 @@ pub(super) fn assemble_template(
     let mut builder = PlannedBuilder {
         name: format!("{}:{}", template.name(), choice.version.version),
         base: choice.base.image.to_string(),
-        base_source: base_source(is_built_in, None, outputs, decided),
+        base_source: base_source(is_built_in, None, outputs, image.machine),
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
@@ -34,9 +34,9 @@ pub(super) fn assemble_template(
         return Err(PlanError::ProjectRoot { builder: builder.name });
     }
     let shown = format!("the template `{}`", builder.name);
-    let added = &decided.artifact.added;
+    let added = &image.artifact.added;
     let placement = template.placement(request.image.context_path.as_deref())?;
-    let mut entries = placement::template_entries(decided.template_entries);
+    let mut entries = placement::template_entries(image.template_entries);
     let place = match request.assemble {
         AssembleRequest::Place if !template.may_be_placed() => {
             let reason =
@@ -54,14 +54,14 @@ pub(super) fn assemble_template(
         entries.extend(placement::placed(&placement, added)?);
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }
-    let engine = engine(request, decided, shown)?;
-    builder.base_source = base_source(is_built_in, Some(engine), outputs, decided);
+    let engine = choose_engine(request.assemble, image.machine, || shown)?.kind;
+    builder.base_source = base_source(is_built_in, Some(engine), outputs, image.machine);
     entries.extend(placement::absolute(&placement, added));
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries,
-        sources: placement::sources(&decided.artifact.name, &placement, added),
-        environment: script_environment(request, decided),
+        sources: placement::sources(&image.artifact.name, &placement, added),
+        environment: script_environment(request, image),
         limits: request.limits.clone(),
         scripts: Some(template.metadata.scripts_directory.clone()),
         user: Some(template.metadata.image.user.to_string()),
@@ -71,25 +71,25 @@ pub(super) fn assemble_template(
 
 pub(super) fn assemble_image(
     request: &Request,
-    decided: &Decided<'_>,
-    image: &ImageChoice,
+    image: &ImageFacts<'_>,
+    choice: &ImageChoice,
     outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
-    let name = image.reference.to_string();
-    let shown = format!("the builder image `{}`", image.reference.familiar());
+    let name = choice.reference.to_string();
+    let shown = format!("the builder image `{}`", choice.reference.familiar());
     if request.assemble == AssembleRequest::Place {
         let reason = "what its script does is not known without running it";
         return Err(PlanError::NotPlaceable { builder: shown, reason });
     }
-    let engine = engine(request, decided, shown)?;
-    let added = &decided.artifact.added;
+    let engine = choose_engine(request.assemble, image.machine, || shown)?.kind;
+    let added = &image.artifact.added;
     // A builder image has no declared placement; only modes and the owner of files beside it matter here.
     let placement = undeclared_placement();
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries: placement::absolute(&placement, added),
-        sources: placement::sources(&decided.artifact.name, &placement, added),
-        environment: script_environment(request, decided),
+        sources: placement::sources(&image.artifact.name, &placement, added),
+        environment: script_environment(request, image),
         limits: request.limits.clone(),
         scripts: None,
         user: None,
@@ -97,39 +97,11 @@ pub(super) fn assemble_image(
     let builder = PlannedBuilder {
         name: name.clone(),
         base: name,
-        base_source: base_source(false, Some(engine), outputs, decided),
+        base_source: base_source(false, Some(engine), outputs, image.machine),
         template_digest: None,
-        reason: image.reason.clone(),
+        reason: choice.reason.clone(),
     };
     Ok((builder, assembly, run_reason(request, "a builder image's script has to run")))
-}
-
-/// Chooses what runs the script: what is asked for, else a daemon that answers, else the sandbox.
-fn engine(request: &Request, decided: &Decided<'_>, builder: String) -> Result<EngineKind, PlanError> {
-    match request.assemble {
-        AssembleRequest::Sandbox => Ok(EngineKind::Sandbox),
-        _ if decided.machine.daemon => Ok(EngineKind::Docker),
-        AssembleRequest::Docker => Err(PlanError::NoDaemonToRun { builder }),
-        AssembleRequest::Auto | AssembleRequest::Place if decided.machine.sandbox => Ok(EngineKind::Sandbox),
-        AssembleRequest::Auto | AssembleRequest::Place => Err(PlanError::NoEngine { builder }),
-    }
-}
-
-/// Chooses where the base comes from: where its layers are needed. A manifest needs them as a registry has them.
-fn base_source(
-    is_built_in: bool,
-    engine: Option<EngineKind>,
-    outputs: &[Transport],
-    decided: &Decided<'_>,
-) -> BaseSource {
-    let needs_blobs = outputs.iter().any(Transport::accepts_index);
-    match engine {
-        _ if is_built_in => BaseSource::BuiltIn,
-        Some(EngineKind::Docker) => BaseSource::Daemon,
-        Some(EngineKind::Sandbox) => BaseSource::Registry,
-        None if decided.machine.daemon && !needs_blobs => BaseSource::Daemon,
-        None => BaseSource::Registry,
-    }
 }
 
 fn undeclared_placement() -> Placement {
@@ -156,9 +128,9 @@ fn run_reason(request: &Request, otherwise: &str) -> String {
 
 /// What the script sees beside the image's own environment: the user's variables, as S2I has it, and which of
 /// several files is the artifact.
-fn script_environment(request: &Request, decided: &Decided<'_>) -> Vec<(String, String)> {
+fn script_environment(request: &Request, image: &ImageFacts<'_>) -> Vec<(String, String)> {
     let mut environment = request.image.env.clone();
-    environment.push(("B2I_ARTIFACT".into(), decided.artifact.name.clone()));
+    environment.push(("B2I_ARTIFACT".into(), image.artifact.name.clone()));
     if let Some(context) = &request.image.context_path {
         environment.push(("B2I_CONTEXT_PATH".into(), context.clone()));
     }

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::make::Decided;
+use super::make::ImageFacts;
 use super::names::stem;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::builder::{Selection, Template};
 use crate::detect::facts::Kind;
 use crate::image::ConfigEdits;
+use crate::image::config::set_env;
 use crate::image::shell_words;
 use crate::input::Origin;
 use crate::request::{ImageRequest, Request};
@@ -23,11 +24,11 @@ const MAIN_CLASS: &str = "JAVA_MAIN_CLASS";
 
 pub(super) fn planned_image(
     request: &Request,
-    decided: &Decided<'_>,
+    image: &ImageFacts<'_>,
     date: u64,
 ) -> Result<PlannedImage, PlanError> {
     let wanted = &request.image;
-    let (mut edits, base_name, later_cmd, resets) = match decided.selection {
+    let (mut edits, base_name, later_cmd, resets) = match image.selection {
         Selection::Template(choice) => {
             let edits = template_edits(&choice.template);
             // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
@@ -48,9 +49,9 @@ pub(super) fn planned_image(
     later_labels.push(("io.b2i.artifact.digest".into(), PlannedText::Later(Placeholder::ArtifactDigest, "")));
     edits.reset_on_build = true;
     edits.created = rfc3339(date)?;
-    edits.history = format!("b2i: {}", decided.artifact.name);
-    edits.labels.extend(generated_labels(decided, &edits.created));
-    if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &decided.facts.kind) {
+    edits.history = format!("b2i: {}", image.artifact.name);
+    edits.labels.extend(generated_labels(image, &edits.created));
+    if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
     }
     let later_cmd = apply_wanted(wanted, &mut edits, later_cmd)?;
@@ -105,23 +106,23 @@ pub(super) fn template_edits(template: &Template) -> ConfigEdits {
     }
 }
 
-fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, String> {
-    let stem = stem(&decided.artifact.name).to_owned();
+fn generated_labels(image: &ImageFacts<'_>, created: &str) -> BTreeMap<String, String> {
+    let stem = stem(&image.artifact.name).to_owned();
     let mut labels = BTreeMap::from([
-        ("io.openshift.s2i.build.image".to_owned(), build_image(decided)),
+        ("io.openshift.s2i.build.image".to_owned(), build_image(image)),
         ("io.k8s.display-name".to_owned(), stem.clone()),
         ("org.opencontainers.image.created".to_owned(), created.to_owned()),
         ("org.opencontainers.image.title".to_owned(), stem),
-        ("io.b2i.artifact.name".to_owned(), decided.artifact.name.clone()),
+        ("io.b2i.artifact.name".to_owned(), image.artifact.name.clone()),
     ]);
     // A path names the machine that builds; S2I's source-location is kept for what others can fetch too.
-    let location = match &decided.artifact.origin {
+    let location = match &image.artifact.origin {
         Origin::Url { url } | Origin::Sources { location: Some(url) } => {
             labels.insert("org.opencontainers.image.source".into(), url.clone());
             url.clone()
         }
         Origin::File { .. } | Origin::Stdin | Origin::Sources { location: None } => {
-            decided.artifact.name.clone()
+            image.artifact.name.clone()
         }
     };
     labels.insert("io.openshift.s2i.build.source-location".into(), location);
@@ -129,20 +130,10 @@ fn generated_labels(decided: &Decided<'_>, created: &str) -> BTreeMap<String, St
 }
 
 /// The builder image, as S2I's label names it; a template on a base is one that was never built.
-fn build_image(decided: &Decided<'_>) -> String {
-    match decided.selection {
+fn build_image(image: &ImageFacts<'_>) -> String {
+    match image.selection {
         Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
         Selection::Image(image) => image.reference.recorded(),
-    }
-}
-
-/// Sets variables; a name that is there already keeps its place and gets the new value.
-pub(super) fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
-    for (name, value) in values {
-        match env.iter_mut().find(|(old, _)| old == name) {
-            Some((_, old)) => old.clone_from(value),
-            None => env.push((name.clone(), value.clone())),
-        }
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Machine {
 
 /// What was found out, before planning, for one image.
 #[derive(Debug)]
-pub struct Decided<'a> {
+pub struct ImageFacts<'a> {
     /// The artifact.
     pub artifact: &'a Artifact,
     /// What it is.
@@ -55,14 +55,14 @@ pub struct Decided<'a> {
 pub fn make(
     request: &Request,
     names: &[&str],
-    images: &[Decided<'_>],
+    images: &[ImageFacts<'_>],
     machine: &Machine,
 ) -> Result<Plan, PlanError> {
     let platforms: Vec<Platform> = images.iter().map(|image| platform(request, image)).collect();
     let outputs = planned_outputs(request, machine, names, &platforms)?;
     let mut stages = Vec::new();
-    for (index, (decided, platform)) in images.iter().zip(platforms).enumerate() {
-        stages.push(stage(request, decided, platform, &taking(&outputs, index))?);
+    for (index, (image, platform)) in images.iter().zip(platforms).enumerate() {
+        stages.push(stage(request, image, platform, &taking(&outputs, index))?);
     }
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
@@ -85,18 +85,18 @@ fn taking(outputs: &[PlannedOutput], index: usize) -> Vec<Transport> {
 
 fn stage(
     request: &Request,
-    decided: &Decided<'_>,
+    image: &ImageFacts<'_>,
     platform: Platform,
     outputs: &[Transport],
 ) -> Result<Stage, PlanError> {
     let date = request.date.unwrap_or(FIXED_DATE);
     let mut warnings = Vec::new();
-    let (builder, assembly, assembly_reason) = match decided.selection {
+    let (builder, assembly, assembly_reason) = match image.selection {
         Selection::Template(choice) => {
             warnings.extend(choice.warnings.iter().cloned());
-            assemble_template(request, decided, choice, outputs)?
+            assemble_template(request, image, choice, outputs)?
         }
-        Selection::Image(image) => assemble_image(request, decided, image, outputs)?,
+        Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
     };
     // In the sandbox, these are also the program's that `--run` starts.
     let in_sandbox = request.run && !outputs.contains(&Transport::Docker);
@@ -110,25 +110,25 @@ fn stage(
             hint: Some("Run the script with `--assemble docker`.".into()),
         });
     }
-    if request.main_class.is_some() && !matches!(decided.facts.kind, Kind::Jar(_)) {
-        let name = &decided.artifact.name;
+    if request.main_class.is_some() && !matches!(image.facts.kind, Kind::Jar(_)) {
+        let name = &image.artifact.name;
         let message = format!("`--main-class` has no effect: `{name}` is no JAR");
         warnings.push(Warning { message, hint: None });
     }
     if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
-        warnings.extend(base_directories::warning(&decided.artifact.added));
+        warnings.extend(base_directories::warning(&image.artifact.added));
     }
     Ok(Stage {
         artifact: Some(PlannedArtifact {
-            name: decided.artifact.name.clone(),
-            origin: decided.artifact.origin.clone(),
-            facts: decided.facts.clone(),
+            name: image.artifact.name.clone(),
+            origin: image.artifact.origin.clone(),
+            facts: image.facts.clone(),
         }),
         builder,
         platform,
         assembly,
         assembly_reason,
-        image: planned_image(request, decided, date)?,
+        image: planned_image(request, image, date)?,
         date,
         warnings,
     })
@@ -144,10 +144,10 @@ fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<Warning> 
     vec![Warning { message, hint }]
 }
 
-fn platform(request: &Request, decided: &Decided<'_>) -> Platform {
-    let native = &decided.machine.native_platform;
+fn platform(request: &Request, image: &ImageFacts<'_>) -> Platform {
+    let native = &image.machine.native_platform;
     let is_free = request.platforms.is_empty() && request.artifacts.len() < 2;
-    let chosen = match decided.selection {
+    let chosen = match image.selection {
         Selection::Template(choice) => choice.platform.as_ref(),
         // Hardly a builder is there for 32 bits, and what its script makes of such a program may run all the same.
         Selection::Image(choice) => {

@@ -6,6 +6,7 @@
 mod assembly;
 mod base_directories;
 pub mod dockerfile;
+mod engine;
 mod error;
 mod image;
 mod make;
@@ -15,7 +16,6 @@ mod placement;
 mod render;
 mod render_source;
 mod source;
-mod source_image;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -23,19 +23,22 @@ mod value;
 
 use serde::Serialize;
 
+pub use engine::{
+    EngineChoice, choose_engine, commits_container, depends_on_machine, engine_source, looks_for_daemon,
+    would_use_daemon,
+};
 pub use error::PlanError;
 pub(crate) use make::FIXED_DATE;
-pub use make::{Decided, Machine, make};
+pub use make::{ImageFacts, Machine, make};
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
 pub use source::{
-    PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript, PlannedScripts,
-    PlannedSources, ScriptOrigin, SourceStage,
-};
-pub use source_image::{
-    ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
-    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL, SourceImage,
-    make_of_sources,
+    ASSEMBLE_USER_LABEL, BuilderImage, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
+    OnBuildFacts, PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript,
+    PlannedScripts, PlannedSources, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL,
+    SCRIPTS_LABEL, ScriptOrigin, SourceFacts, SourceImage, SourcePlanError, SourceStage, UserNotAllowed,
+    describe_source_builder, follows_on_build, make_of_sources, make_source_stage, on_build_assemble,
+    variables,
 };
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};

@@ -96,7 +96,7 @@ fn plan_with(
     };
     let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
     let decided =
-        Decided { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
+        ImageFacts { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
     make(request, &[&artifact.name], &[decided], &machine)
 }
 

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use super::container::{stage_spec, volumes};
 use super::ephemeral::EphemeralFile;
 use super::incremental::SavedArtifacts;
-use super::scripts::GivenScripts;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::{Events, Step};
@@ -17,6 +16,7 @@ use crate::image::{ImageConfig, ImagePath};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
 use crate::request::{EnvironmentVariable, VolumeRequest};
 use crate::sources::SourceTree;
+use crate::sources::scripts::ScriptFiles;
 
 /// What one assembly needs beside its plan.
 pub struct SourceRun<'a> {
@@ -31,7 +31,7 @@ pub struct SourceRun<'a> {
     /// The sources.
     pub tree: &'a SourceTree,
     /// The scripts from outside.
-    pub scripts: &'a GivenScripts,
+    pub scripts: &'a ScriptFiles,
     /// Variables that the template gives its image.
     pub template_environment: &'a [(String, String)],
     /// Variables that leave no trace.

@@ -8,13 +8,13 @@ use super::assemble::AssembledSources;
 use super::container::stage_spec;
 use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
-use super::scripts::GivenScripts;
 use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, NO_COMMAND};
 use crate::events::{Events, Step};
 use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
+use crate::sources::scripts::ScriptFiles;
 
 /// What the second half needs beside its plan.
 pub struct RuntimeRun<'a> {
@@ -27,7 +27,7 @@ pub struct RuntimeRun<'a> {
     /// What was taken out of the builder.
     pub artifacts: &'a RuntimeArtifacts,
     /// The scripts from outside.
-    pub scripts: &'a GivenScripts,
+    pub scripts: &'a ScriptFiles,
     /// What the script may use.
     pub limits: ContainerLimits,
     /// The runtime image's config, if the container may become the image itself.

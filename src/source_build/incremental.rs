@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::container::{stage_spec, volumes};
 use super::container_files::{ContainerFiles, OutwardLinks};
-use super::scripts::GivenScripts;
 use crate::assemble::{RunError, resolve_owner, upload};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
@@ -18,6 +17,7 @@ use crate::events::Events;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
+use crate::sources::scripts::ScriptFiles;
 
 /// What an earlier build saved.
 #[derive(Clone, Default)]
@@ -109,7 +109,7 @@ pub struct SaveRun<'a> {
     /// The source stage.
     pub stage: &'a SourceStage,
     /// The scripts from outside.
-    pub scripts: &'a GivenScripts,
+    pub scripts: &'a ScriptFiles,
     /// What it may use.
     pub limits: ContainerLimits,
     /// Directory for what it prints.

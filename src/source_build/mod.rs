@@ -13,7 +13,5 @@ pub mod incremental;
 pub mod on_build;
 pub mod produced;
 pub mod runtime_artifacts;
-pub mod scripts;
-pub mod uids;
 
 pub use build_cache::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};

@@ -1,7 +1,7 @@
-//! Owns the variables of a source build: `.s2i/environment` of the sources, and those that somebody asks for.
+//! Owns the variables that sources set, in `.s2i/environment`. Must not know what else sets variables.
 
 use super::{SourceError, SourceTree};
-use crate::request::EnvironmentVariable;
+use crate::image::config::set_env;
 
 /// Files of the sources that set variables; the first that is there counts.
 const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
@@ -34,7 +34,7 @@ pub enum EnvironmentError {
 ///
 /// # Errors
 /// [`EnvironmentError`] if the file cannot be read or a line is no variable.
-pub fn of_sources(tree: &SourceTree) -> Result<Vec<EnvironmentVariable>, EnvironmentError> {
+pub fn of_sources(tree: &SourceTree) -> Result<Vec<(String, String)>, EnvironmentError> {
     for file in FILES {
         let Some(bytes) = tree.read(file, LIMIT)? else { continue };
         let text = String::from_utf8(bytes).map_err(|_| EnvironmentError::NotText(file))?;
@@ -44,7 +44,7 @@ pub fn of_sources(tree: &SourceTree) -> Result<Vec<EnvironmentVariable>, Environ
 }
 
 /// Lines `NAME=VALUE`, trimmed, without quoting; `#` begins a comment. A later line of the same name wins.
-fn parse(text: &str) -> Result<Vec<EnvironmentVariable>, (usize, &'static str)> {
+fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)> {
     let mut variables = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in text.lines().enumerate() {
@@ -58,17 +58,9 @@ fn parse(text: &str) -> Result<Vec<EnvironmentVariable>, (usize, &'static str)> 
         if name.is_empty() || name.contains(char::is_whitespace) || line.contains('\0') {
             return Err((number + 1, "it has no name of a variable before the `=`"));
         }
-        set(&mut variables, EnvironmentVariable { name: name.to_owned(), value: value.to_owned() });
+        set_env(&mut variables, &[(name.to_owned(), value.to_owned())]);
     }
     Ok(variables)
-}
-
-/// Sets a variable; one of the same name keeps its place and gets the value.
-pub fn set(variables: &mut Vec<EnvironmentVariable>, variable: EnvironmentVariable) {
-    match variables.iter_mut().find(|known| known.name == variable.name) {
-        Some(known) => known.value = variable.value,
-        None => variables.push(variable),
-    }
 }
 
 #[cfg(test)]
@@ -80,7 +72,7 @@ mod tests {
         let text = "# comment\n A = 1 \n\nB=x=y # kept\nA=2\n  #C=1\nD=\n";
         let variables = parse(text).expect("valid");
         let pairs: Vec<(&str, &str)> =
-            variables.iter().map(|variable| (variable.name.as_str(), variable.value.as_str())).collect();
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(pairs, [("A", "2"), ("B", "x=y # kept"), ("D", "")]);
         for (text, line) in [("A=1\nnothing", 2), ("=1", 1), ("A B=1", 1), ("A=\0", 1)] {
             assert_eq!(parse(text).expect_err(text).0, line, "{text:?}");

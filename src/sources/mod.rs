@@ -9,6 +9,7 @@ mod fetch;
 mod git;
 pub(crate) mod ignore;
 mod location;
+pub mod scripts;
 mod tree;
 
 pub use error::SourceError;

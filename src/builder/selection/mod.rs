@@ -51,6 +51,14 @@ pub struct ImageChoice {
 }
 
 impl Selection {
+    /// The template's base, or the builder image; none for the built-in base.
+    pub fn base_reference(&self) -> Option<&ImageReference> {
+        match self {
+            Self::Template(choice) => choice.base.image.reference(),
+            Self::Image(choice) => Some(&choice.reference),
+        }
+    }
+
     /// Whether b2i may do the work of `assemble` itself.
     pub fn may_be_placed(&self) -> bool {
         match self {

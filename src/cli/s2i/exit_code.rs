@@ -7,6 +7,7 @@ use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::plan::SourcePlanError;
 use crate::sources::{GitError, SourceError};
 use crate::store::daemon::DaemonError;
 use crate::store::registry::RegistryError;
@@ -51,7 +52,7 @@ fn of_error(error: &Error) -> u8 {
         Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
         Error::Run(error) => of_run(error, of_daemon),
         Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
-        Error::UserNotAllowed(_) => USER_NOT_ALLOWED,
+        Error::SourcePlan(SourcePlanError::UserNotAllowed(_)) => USER_NOT_ALLOWED,
         _ => GENERAL,
     }
 }

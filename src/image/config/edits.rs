@@ -8,6 +8,16 @@ use serde_json::{Map, Value, json};
 use super::{ImageConfig, OF_CONTAINERS, array, object};
 use crate::image::Digest;
 
+/// Sets variables; a name that is there already keeps its place and gets the new value.
+pub fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
+    for (name, value) in values {
+        match env.iter_mut().find(|(old, _)| old == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => env.push((name.clone(), value.clone())),
+        }
+    }
+}
+
 /// What a build changes in its base's config. Everything not named here is inherited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

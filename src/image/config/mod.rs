@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use edits::ConfigEdits;
+pub use edits::{ConfigEdits, set_env};
 
 use super::digest::Digest;
 use super::platform::Platform;

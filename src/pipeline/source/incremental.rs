@@ -2,7 +2,6 @@
 //!
 //! Whatever is wrong with it, the build goes on without it, as S2I's does, and says so.
 
-use super::base::Images;
 use super::run::SourceWork;
 use super::saved_artifacts::KeptArtifacts;
 use crate::assemble::RunError;
@@ -10,9 +9,10 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
 use crate::error::Error;
 use crate::image::BaseImage;
+use crate::pipeline::base::{BaseQuery, BaseResolver};
 use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
-use crate::plan::EngineKind;
+use crate::plan::{EngineKind, engine_source};
 use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
 use crate::store::daemon::{DaemonError, PullCause};
 use crate::store::registry::RegistryError;
@@ -33,15 +33,13 @@ impl SourceWork<'_> {
         else {
             return SavedArtifacts::default();
         };
-        let images = Images {
-            engine: self.prepared.stage.engine,
-            daemon: self.prepared.daemon.as_ref(),
-            platform: Some(self.prepared.stage.platform.clone()),
-            request: self.request,
-            session: self.session,
-        };
+        let prepared = self.prepared;
+        let stage = &prepared.stage;
+        let bases = BaseResolver::new(self.session, prepared.daemon.as_ref(), self.request.offline);
+        let platform = Some(stage.platform.clone());
+        let query = BaseQuery { reference: name, platform, pull: previous.pull, pinned: None };
         let shown = format!("`{}`", name.familiar());
-        let saved = match images.find(name, previous.pull).await {
+        let saved = match bases.resolve(engine_source(stage.engine), query).await {
             Ok(image) => self.saved_of(&image).await,
             Err(error) => Err(error),
         };

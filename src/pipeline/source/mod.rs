@@ -1,6 +1,5 @@
 //! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
 
-mod base;
 mod caches;
 mod callback;
 mod declared;
@@ -14,26 +13,21 @@ mod run;
 mod runtime;
 mod saved_artifacts;
 mod scripts;
-mod stage;
 
 pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
 pub(crate) use removal::RemovalError;
-pub(crate) use runtime::RuntimeImageError;
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};
 use super::prepare::{Prepared, PreparedImage};
 use super::run::check_network;
 use crate::builder::SourceSelection;
-use crate::detect::Facts;
 use crate::error::Error;
 use crate::input::Artifact;
 use crate::pipeline::overwrite_check;
-use crate::plan::{
-    EngineKind, Machine, Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, SourceStage, make_of_sources,
-};
+use crate::plan::{Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, make_of_sources};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::transport::Transport;
@@ -80,11 +74,6 @@ fn whole_plan(
             warnings: Vec::new(),
         });
     }
-    let machine = Machine {
-        daemon: prepared.daemon.is_some(),
-        sandbox: stage.engine == EngineKind::Sandbox,
-        native_platform: stage.platform.clone(),
-    };
     let (template, base) = match (&prepared.selection, &stage.runtime) {
         (_, Some(runtime)) => (None, runtime.image.to_string()),
         (SourceSelection::Template(choice), None) => {
@@ -97,7 +86,7 @@ fn whole_plan(
     // With a runtime image, the instructions were for another one.
     let on_build = prepared.on_build.as_ref().filter(|_| stage.runtime.is_none());
     let on_build = on_build.map(|on_build| &on_build.edits);
-    let image = SourceImage { source: stage, template, base, on_build, machine: &machine };
+    let image = SourceImage { source: stage, template, base, on_build, machine: &prepared.machine };
     let plan = make_of_sources(request, wanted, &image)?;
     removal::check(request, wanted, &plan)?;
     Ok(plan)
@@ -174,19 +163,4 @@ async fn finish(
 enum Made {
     Artifact(Box<Artifact>),
     Image(Box<MadeImage>),
-}
-
-/// Compares what was built with what was declared.
-pub(super) fn check_declared(stage: &SourceStage, artifact: &str, facts: &Facts) -> Result<(), Error> {
-    match &stage.product {
-        PlannedProduct::Artifact { kind: Some(declared), .. } if !declared.accepts(&facts.kind) => {
-            Err(Error::OtherProduct {
-                builder: stage.builder.name.clone(),
-                declared: declared.to_string(),
-                artifact: artifact.to_owned(),
-                found: facts.describe(),
-            })
-        }
-        _ => Ok(()),
-    }
 }

@@ -2,31 +2,38 @@
 
 use std::sync::Arc;
 
-use super::base::Images;
-use super::{on_build, scripts, stage};
-use crate::builder::{BaseName, Catalog, SourceSelection, SourceSelectionRequest, select_source};
+use super::{on_build, scripts};
+use crate::builder::{Catalog, SourceSelection, SourceSelectionRequest, select_source};
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::layer::Entry;
-use crate::image::{BaseImage, ImageReference};
+use crate::image::{BaseImage, Platform};
 use crate::input::InputSource;
-use crate::pipeline::prepare::{remove_abandoned, sandbox_works};
-use crate::plan::{EngineKind, PlanError, SourceStage};
-use crate::request::{AssembleRequest, Request, SourceBuildRequest};
+use crate::pipeline::base::{BaseQuery, BaseResolver};
+use crate::pipeline::machine::DaemonSearch;
+use crate::plan::{
+    self, BuilderImage, EngineChoice, EngineKind, Machine, OnBuildFacts, SourceFacts, SourceStage,
+    choose_engine, depends_on_machine, describe_source_builder, engine_source,
+};
+use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
-use crate::source_build::on_build::OnBuild;
-use crate::source_build::scripts::GivenScripts;
+use crate::source_build::on_build::{OnBuild, entry_script};
+use crate::sources::environment::of_sources;
+use crate::sources::scripts::ScriptFiles;
 use crate::sources::{SourceLocation, SourceOptions, SourceTree, fetch_source};
+use crate::store::builtin::static_base;
 use crate::store::daemon::Daemon;
 
 /// Everything that carrying out a source stage needs.
 pub(super) struct PreparedSource {
     pub(super) lease: Arc<Lease>,
     pub(super) daemon: Option<Daemon>,
+    /// What this machine has.
+    pub(super) machine: Machine,
     pub(super) tree: SourceTree,
-    pub(super) scripts: GivenScripts,
+    pub(super) scripts: ScriptFiles,
     pub(super) selection: SourceSelection,
     pub(super) template_entries: Vec<Entry>,
     /// Files that are there only while `assemble` runs.
@@ -42,12 +49,6 @@ pub(super) struct PreparedSource {
     pub(super) stage: SourceStage,
 }
 
-/// The engine, and why it.
-pub(super) struct Engine {
-    pub(super) kind: EngineKind,
-    pub(super) reason: &'static str,
-}
-
 pub(super) async fn prepare(
     request: &Request,
     wanted: &SourceBuildRequest,
@@ -55,15 +56,10 @@ pub(super) async fn prepare(
 ) -> Result<PreparedSource, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
-    let finding = async {
-        let found = session.find_daemon().await;
-        let daemon = found.as_ref().ok().cloned().flatten();
-        remove_abandoned(session, daemon.as_ref(), found.is_err()).await;
-        Ok::<_, Error>((found, daemon))
-    };
+    let searching = async { Ok::<_, Error>(session.search_daemon().await) };
     let fetching = fetch(wanted, &lease, session);
     let naming = scripts::named(wanted, &lease, session);
-    let ((found, daemon), mut tree, named) = tokio::try_join!(finding, fetching, naming)?;
+    let (mut search, mut tree, named) = tokio::try_join!(searching, fetching, naming)?;
     let step = session.events.start(Step::Plan, tree.name.clone(), None);
     let selection = select_source(
         &catalog,
@@ -74,52 +70,50 @@ pub(super) async fn prepare(
             platform: request.platforms.first(),
         },
     )?;
-    let engine = engine(request, &selection, found, daemon.as_ref(), &lease, session).await?;
-    let platform = request.platforms.first().cloned();
-    let images = Images { engine: engine.kind, daemon: daemon.as_ref(), platform, request, session };
-    let base = match base_reference(&selection) {
-        Some(reference) => images.find(reference, request.pull).await?,
-        None => images.built_in(),
-    };
-    let memo = session.memo(!request.ignore_memo)?;
-    let base = match &selection {
-        SourceSelection::Image(_) => {
-            on_build::with_instructions(base, daemon.as_ref(), &memo, &lease).await?
+    let (engine, machine) = engine(request, &selection, &mut search, &lease, session).await?;
+    let daemon = search.daemon;
+    let images =
+        SourceImages::find(request, wanted, &selection, engine.kind, daemon.as_ref(), session).await?;
+    let SourceImages { base, runtime } = images;
+    let scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
+    let variables = of_sources(&tree)?;
+    let builder = BuilderImage { name: &base.name, config: &base.config };
+    let all_sources = on_build::with_scripts(&tree, &scripts);
+    let on_build = match plan::follows_on_build(wanted, &selection, &builder)? {
+        true => {
+            let variables = plan::variables(wanted, &variables);
+            Some(on_build::interpret(&base, &all_sources, &variables, &scripts)?)
         }
-        SourceSelection::Template(_) => base,
+        false => None,
     };
-    let runtime = match &wanted.runtime {
-        Some(runtime) => Some(images.find(&runtime.image, runtime.pull).await?),
-        None => None,
-    };
-    let (template_entries, template_environment) = match &selection {
-        SourceSelection::Template(choice) => {
-            let environment = choice.template.metadata.image.env.clone().into_iter().collect();
-            (choice.template.image_entries(None), environment)
-        }
-        SourceSelection::Image(_) => (Vec::new(), Vec::new()),
-    };
-    let scripts = GivenScripts { of_sources: GivenScripts::take_from(&mut tree), ..named };
-    let on_build = on_build::decide(request, wanted, &selection, &base, &tree, &scripts)?;
-    let stage = stage::make(&stage::Decided {
+    let stage = plan::make_source_stage(&SourceFacts {
         request,
         wanted,
         tree: &tree,
+        variables: &variables,
         selection: &selection,
-        base: &base,
-        runtime: runtime.as_ref(),
-        on_build: on_build.as_ref(),
+        builder,
+        runtime: runtime.as_ref().map(|image| BuilderImage { name: &image.name, config: &image.config }),
+        on_build: on_build.as_ref().map(|on_build| OnBuildFacts {
+            directory: &on_build.directory,
+            users: &on_build.users,
+            edits: &on_build.edits,
+            entry_script: entry_script(&all_sources),
+        }),
         scripts: &scripts,
-        engine: &engine,
+        engine,
+        machine: &machine,
     })?;
     let ephemeral = ephemeral_files(&wanted.secrets, &stage.injections)?;
     for warning in &stage.warnings {
         session.events.warn(warning);
     }
     step.made(stage.builder.describe()).finish("builds the sources");
+    let (template_entries, template_environment) = of_template(&selection);
     Ok(PreparedSource {
         lease,
         daemon,
+        machine,
         tree,
         scripts,
         template_entries,
@@ -127,10 +121,82 @@ pub(super) async fn prepare(
         ephemeral,
         base,
         runtime,
-        on_build: on_build.map(|decided| decided.on_build),
+        on_build,
         stage,
         selection,
     })
+}
+
+/// The files and variables that a template gives its image.
+fn of_template(selection: &SourceSelection) -> (Vec<Entry>, Vec<(String, String)>) {
+    match selection {
+        SourceSelection::Template(choice) => {
+            let environment = choice.template.metadata.image.env.clone().into_iter().collect();
+            (choice.template.image_entries(None), environment)
+        }
+        SourceSelection::Image(_) => (Vec::new(), Vec::new()),
+    }
+}
+
+/// The images that a source stage works on.
+struct SourceImages {
+    base: BaseImage,
+    runtime: Option<BaseImage>,
+}
+
+impl SourceImages {
+    async fn find(
+        request: &Request,
+        wanted: &SourceBuildRequest,
+        selection: &SourceSelection,
+        engine: EngineKind,
+        daemon: Option<&Daemon>,
+        session: &Session,
+    ) -> Result<Self, Error> {
+        let native = match daemon.filter(|_| engine == EngineKind::Docker) {
+            Some(daemon) => daemon.info().platform.clone(),
+            None => Platform::host(),
+        };
+        let platform = request.platforms.first().cloned().unwrap_or(native);
+        let bases = BaseResolver::new(session, daemon, request.offline);
+        let find = async |reference, pull| {
+            let query = BaseQuery { reference, platform: Some(platform.clone()), pull, pinned: None };
+            bases.resolve(engine_source(engine), query).await
+        };
+        let base = match selection.base_reference() {
+            Some(reference) => find(reference, request.pull).await?,
+            None => static_base(&platform),
+        };
+        let base = match selection {
+            SourceSelection::Image(_) => {
+                let (memo, lease) = (session.memo(!request.ignore_memo)?, session.lease()?);
+                on_build::with_instructions(base, daemon, &memo, &lease).await?
+            }
+            SourceSelection::Template(_) => base,
+        };
+        let runtime = match &wanted.runtime {
+            Some(runtime) => Some(find(&runtime.image, runtime.pull).await?),
+            None => None,
+        };
+        Ok(Self { base, runtime })
+    }
+}
+
+/// Has the engine of the scripts chosen, after trying the sandbox if that may take a daemon's place.
+async fn engine(
+    request: &Request,
+    selection: &SourceSelection,
+    search: &mut DaemonSearch,
+    lease: &Lease,
+    session: &Session,
+) -> Result<(EngineChoice, Machine), Error> {
+    let requested = request.assemble;
+    let may_replace = search.daemon.is_none() && search.failure.is_none() && depends_on_machine(requested);
+    let sandbox = may_replace && session.has_sandbox(lease, request.limits.allow_root_sandbox).await;
+    let machine = search.machine(sandbox);
+    let choice = choose_engine(requested, &machine, || describe_source_builder(selection));
+    let choice = search.settle(choice, |choice| choice.replaces_daemon(requested))?;
+    Ok((choice, machine))
 }
 
 async fn fetch(wanted: &SourceBuildRequest, lease: &Lease, session: &Session) -> Result<SourceTree, Error> {
@@ -141,45 +207,4 @@ async fn fetch(wanted: &SourceBuildRequest, lease: &Lease, session: &Session) ->
     let options = SourceOptions { git: session.host.git.clone(), ..wanted.source.clone() };
     let fetched = fetch_source(&wanted.location, &options, lease, stdin, &session.events);
     Ok(fetched.await?)
-}
-
-/// The image that the builder stands on, or is; nothing for the built-in base.
-pub(super) fn base_reference(selection: &SourceSelection) -> Option<&ImageReference> {
-    match selection {
-        SourceSelection::Template(choice) => match &choice.base.image {
-            BaseName::BuiltInStatic => None,
-            BaseName::Image(reference) => Some(reference),
-        },
-        SourceSelection::Image(choice) => Some(&choice.reference),
-    }
-}
-
-/// Chooses what runs the scripts: what is asked for, else a daemon that answers, else the sandbox.
-async fn engine(
-    request: &Request,
-    selection: &SourceSelection,
-    found: Result<Option<Daemon>, Error>,
-    daemon: Option<&Daemon>,
-    lease: &Lease,
-    session: &Session,
-) -> Result<Engine, Error> {
-    let shown = || match selection {
-        SourceSelection::Template(choice) => {
-            format!("the template `{}:{}`", choice.template.name(), choice.version.version)
-        }
-        SourceSelection::Image(image) => format!("the builder image `{}`", image.reference.familiar()),
-    };
-    let asked = |kind, reason| Ok(Engine { kind, reason });
-    match request.assemble {
-        AssembleRequest::Sandbox => asked(EngineKind::Sandbox, "asked for with `--assemble sandbox`"),
-        AssembleRequest::Docker if daemon.is_some() => {
-            asked(EngineKind::Docker, "asked for with `--assemble docker`")
-        }
-        _ if daemon.is_some() => asked(EngineKind::Docker, "a daemon answers"),
-        // Why the daemon does not answer says more than that it doesn't.
-        _ if found.is_err() => Err(found.err().unwrap_or(Error::NoDaemon)),
-        AssembleRequest::Docker => Err(PlanError::NoDaemonToRun { builder: shown() }.into()),
-        _ if sandbox_works(session, lease, request).await => asked(EngineKind::Sandbox, "there is no daemon"),
-        _ => Err(PlanError::NoEngine { builder: shown() }.into()),
-    }
 }

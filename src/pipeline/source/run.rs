@@ -14,10 +14,10 @@ use crate::fs::Lease;
 use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::image::{BaseImage, ImageConfig};
 use crate::input::{Artifact, FileContent, Origin};
-use crate::pipeline::sandbox::sandbox_image;
+use crate::pipeline::sandbox::{sandbox_image, sandbox_settings};
 use crate::pipeline::script::container_limits;
 use crate::pipeline::stage::UsedContainer;
-use crate::plan::{EngineKind, Plan, PlannedProduct};
+use crate::plan::{EngineKind, Plan, PlannedProduct, commits_container};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
@@ -26,7 +26,6 @@ use crate::source_build::on_build::{OnBuild, OnBuildRun, execute};
 use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::store::daemon::{Daemon, remove_leftovers};
-use crate::transport::Transport;
 
 /// A source stage on its way.
 pub(super) struct SourceWork<'a> {
@@ -59,14 +58,8 @@ impl SourceWork<'_> {
     }
 
     pub(super) fn sandbox_settings(&self) -> SandboxSettings {
-        let prepared = self.prepared;
-        SandboxSettings {
-            program: self.session.host.program.clone(),
-            cache: prepared.lease.cache().clone(),
-            temporary: prepared.lease.temporary_directory().to_owned(),
-            date: self.date(),
-            allow_root: prepared.stage.limits.allow_root_sandbox,
-        }
+        let allow_root = self.prepared.stage.limits.allow_root_sandbox;
+        sandbox_settings(self.session, &self.prepared.lease, self.date(), allow_root)
     }
 
     fn sandbox(&self) -> Result<SandboxEngine, Error> {
@@ -136,21 +129,14 @@ impl SourceWork<'_> {
         Layer::new(entries, self.date()).ok().filter(|layer| !layer.entries().is_empty())
     }
 
-    /// Whether the container itself may become the image: the daemon that it is in is where the image goes, and nowhere
-    /// else, and nobody asks for a date, which a commit writes by the daemon's clock.
-    pub(super) fn may_become_image(&self) -> bool {
-        let stage = &self.prepared.stage;
-        stage.engine == EngineKind::Docker
-            && stage.product == PlannedProduct::Image
-            // Between its commands it was committed, and keeps what was below.
-            && (self.prepared.on_build.is_none() || stage.runtime.is_some())
-            && self.request.date.is_none()
-            && self.plan.outputs.iter().all(|planned| planned.output == Transport::Docker)
+    /// Whether the container itself becomes the image.
+    pub(super) fn commits_container(&self) -> bool {
+        commits_container(self.request, &self.prepared.stage, &self.plan.outputs)
     }
 
     /// The config that a container on `base` takes over, if it may become the image.
     pub(super) fn commit_config(&self, base: &BaseImage) -> Option<ImageConfig> {
-        self.may_become_image().then(|| base.config.clone())
+        self.commits_container().then(|| base.config.clone())
     }
 
     /// Takes the change of a container that stands on `base`, unless it may become the image itself.
@@ -164,7 +150,7 @@ impl SourceWork<'_> {
         Error: From<C::Error>,
     {
         let AssembledSources { container, labels } = assembled;
-        let taken = match self.may_become_image() {
+        let taken = match self.commits_container() {
             true => Ok(None),
             false => container.take_changes(&self.session.events).await.map(Some),
         };

@@ -10,10 +10,9 @@ use crate::fs::Lease;
 use crate::input::{FileContent, HttpError, InputError, InputOptions, InputSource, TreatAs};
 use crate::network::shown_url;
 use crate::pipeline::prepare::fetch;
-use crate::plan::ScriptOrigin;
 use crate::request::{ScriptsSource, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::scripts::{GivenScript, GivenScripts, NAMES};
+use crate::sources::scripts::{NAMES, ScriptFile, ScriptFiles, ScriptOrigin};
 
 /// Largest script, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -27,13 +26,13 @@ pub(super) async fn named(
     wanted: &SourceBuildRequest,
     lease: &Lease,
     session: &Session,
-) -> Result<GivenScripts, Error> {
-    let Some(place) = &wanted.scripts else { return Ok(GivenScripts::default()) };
+) -> Result<ScriptFiles, Error> {
+    let Some(place) = &wanted.scripts else { return Ok(ScriptFiles::default()) };
     let mut named = Vec::new();
     for name in NAMES.into_iter().chain(["assemble-runtime"]) {
         let source = match place {
             ScriptsSource::Image(directory) => {
-                return Ok(GivenScripts { directory: Some(directory.clone()), ..GivenScripts::default() });
+                return Ok(ScriptFiles { directory: Some(directory.clone()), ..ScriptFiles::default() });
             }
             ScriptsSource::Directory(directory) => InputSource::File(directory.join(name)),
             ScriptsSource::Url(url) => InputSource::Url(below(url, name)),
@@ -44,7 +43,7 @@ pub(super) async fn named(
             InputSource::Stdin => continue,
         };
         if let Some((size, content)) = script(&source, wanted, lease, session).await? {
-            named.push(GivenScript { name: name.to_owned(), origin, size, content: Arc::new(content) });
+            named.push(ScriptFile { name: name.to_owned(), origin, size, content: Arc::new(content) });
         }
     }
     if named.is_empty() {
@@ -55,7 +54,7 @@ pub(super) async fn named(
         };
         return Err(Error::NoNamedScripts { place });
     }
-    Ok(GivenScripts { named, ..GivenScripts::default() })
+    Ok(ScriptFiles { named, ..ScriptFiles::default() })
 }
 
 /// The URL of one script: the path of the directory may end in `/` or not.

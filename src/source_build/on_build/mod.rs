@@ -67,15 +67,6 @@ pub enum OnBuildError {
         /// Why.
         reason: String,
     },
-    /// Nothing starts the result.
-    #[error(
-        "nothing starts the result: the sources have no executable `run`, `start`, `exec` or `execute` at their top, and the \
-         builder image `{image}` has no command"
-    )]
-    NothingStarts {
-        /// The image.
-        image: String,
-    },
 }
 
 impl Diagnostic for OnBuildError {
@@ -84,11 +75,6 @@ impl Diagnostic for OnBuildError {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![match self {
-            Self::Refused { .. } => {
-                "build with `docker build` and a Dockerfile that stands on the image".into()
-            }
-            Self::NothingStarts { .. } => "put an executable script `run` at the top of the sources".into(),
-        }]
+        vec!["build with `docker build` and a Dockerfile that stands on the image".into()]
     }
 }

@@ -67,20 +67,6 @@ impl OnBuild {
         let edits = ConfigEdits { env: state.environment.into_iter().collect(), ..state.edits };
         Ok(Self { steps: state.steps, edits, users, directory: state.directory })
     }
-
-    /// Whether something starts the result.
-    pub fn starts(&self, base: &ImageConfig) -> bool {
-        let has = |edit: &Option<Vec<String>>, field: &str| match edit {
-            Some(words) => !words.is_empty(),
-            None => !base.list(field).is_empty(),
-        };
-        has(&self.edits.entrypoint, "Entrypoint") || has(&self.edits.cmd, "Cmd")
-    }
-
-    /// The user in the end, if one is named.
-    pub fn user(&self) -> Option<&str> {
-        self.users.last().map(String::as_str)
-    }
 }
 
 /// What a later instruction sees of the earlier ones.
@@ -308,7 +294,7 @@ mod tests {
             "the command below was for another entrypoint"
         );
         assert_eq!(
-            (on_build.users.as_slice(), on_build.user()),
+            (on_build.users.as_slice(), on_build.users.last().map(String::as_str)),
             (&["1001:0".to_owned()][..], Some("1001:0"))
         );
     }

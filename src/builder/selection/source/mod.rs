@@ -21,7 +21,7 @@ use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{SourceSection, Takes, Version};
 use crate::builder::template::Template;
 use crate::detect::{build_file_order, source_tree};
-use crate::image::Platform;
+use crate::image::{ImageReference, Platform};
 use crate::request::BuilderRequest;
 
 /// The largest file of a source tree that is read, in bytes.
@@ -55,6 +55,16 @@ pub enum SourceSelection {
     Template(Box<SourceChoice>),
     /// An image that the user names.
     Image(Box<ImageChoice>),
+}
+
+impl SourceSelection {
+    /// The template's base, or the builder image; none for the built-in base.
+    pub fn base_reference(&self) -> Option<&ImageReference> {
+        match self {
+            Self::Template(choice) => choice.base.image.reference(),
+            Self::Image(choice) => Some(&choice.reference),
+        }
+    }
 }
 
 /// A version of a template that builds sources.

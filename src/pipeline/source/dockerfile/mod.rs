@@ -7,7 +7,7 @@ mod artifact;
 
 use artifact::ArtifactImage;
 
-use super::prepare::{PreparedSource, base_reference, prepare};
+use super::prepare::{PreparedSource, prepare};
 use super::whole_plan;
 use crate::blocking::blocking;
 use crate::error::Error;
@@ -138,7 +138,7 @@ impl SourceContext<'_> {
         let wanted = &prepared.stage.runtime;
         let inputs = SourceInputs {
             builder: DockerfileInputs {
-                from: base_reference(&prepared.selection).map(|reference| from(reference, base)),
+                from: prepared.selection.base_reference().map(|reference| from(reference, base)),
                 base: &base.config,
                 known: &known,
                 contract: None,
@@ -181,7 +181,7 @@ impl SourceContext<'_> {
     /// Writes the scripts from outside of the builder; says whether there are any.
     async fn write_scripts(&self) -> Result<bool, Error> {
         let given: Vec<_> =
-            SCRIPTS.iter().filter_map(|name| self.prepared.scripts.given(name)).cloned().collect();
+            SCRIPTS.iter().filter_map(|name| self.prepared.scripts.file(name)).cloned().collect();
         let directory = self.directory.join(UPLOADED_SCRIPTS);
         blocking(move || {
             if given.is_empty() {

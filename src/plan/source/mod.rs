@@ -1,9 +1,16 @@
 //! Owns what a plan says of its source stage: the S2I step in front, by which sources become an artifact or an image.
 //!
-//! Values of secrets and of variables that must not stay are not here: a plan is printed and compared. Whoever carries
-//! it out takes them from the request.
+//! Must not hold the values of secrets or of variables that leave no trace: a plan is printed and compared. Whoever
+//! carries it out takes them from the request.
 
-use std::fmt;
+mod error;
+mod image;
+mod on_build;
+mod runtime;
+mod scripts;
+mod stage;
+mod users;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -15,6 +22,17 @@ use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::request::{Limits, VolumeRequest};
 use crate::sources::SourceInfo;
+pub use crate::sources::scripts::ScriptOrigin;
+
+pub use error::SourcePlanError;
+pub use image::{
+    ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
+    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL, SourceImage,
+    make_of_sources,
+};
+pub use on_build::{OnBuildFacts, follows_on_build, on_build_assemble};
+pub use stage::{BuilderImage, SourceFacts, describe_source_builder, make_source_stage, variables};
+pub use users::UserNotAllowed;
 
 /// Sources becoming an artifact, or the assembled builder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,40 +123,6 @@ pub struct PlannedScript {
     /// Where it comes from.
     #[serde(flatten)]
     pub origin: ScriptOrigin,
-}
-
-/// Where a script comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "from", rename_all = "kebab-case")]
-pub enum ScriptOrigin {
-    /// A download.
-    Url {
-        /// The URL without user name, password and query.
-        url: String,
-    },
-    /// A file of this machine.
-    File {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// The sources themselves.
-    Sources {
-        /// Its path in them.
-        path: String,
-    },
-    /// The builder image.
-    Image,
-}
-
-impl fmt::Display for ScriptOrigin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url { url } => formatter.write_str(url),
-            Self::File { path } => write!(formatter, "{}", path.display()),
-            Self::Sources { path } => write!(formatter, "{path} of the sources"),
-            Self::Image => formatter.write_str("the builder image"),
-        }
-    }
 }
 
 /// A directory whose files are there while `assemble` runs.

@@ -20,7 +20,7 @@ pub struct UserNotAllowed {
 ///
 /// # Errors
 /// [`UserNotAllowed`].
-pub fn check_user(allowed: &[UidRange], user: &str, image: &str) -> Result<(), UserNotAllowed> {
+pub(super) fn check_user(allowed: &[UidRange], user: &str, image: &str) -> Result<(), UserNotAllowed> {
     let number = user.split_once(':').map_or(user, |(user, _)| user);
     let number = number.parse::<u32>().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()));
     let is_in = |range: &UidRange, number: u32| {

@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use super::image::{apply_wanted, rfc3339, set_env, template_edits};
-use super::names::tags;
-use super::outputs::planned_outputs;
-use super::{
-    Assembly, FIXED_DATE, Machine, Placeholder, Plan, PlanError, PlannedImage, PlannedText, SCHEMA_VERSION,
-    SourceStage, Stage,
-};
+use super::SourceStage;
 use crate::builder::Template;
+use crate::image::config::set_env;
 use crate::image::{ConfigEdits, ImagePath, shell_words};
+use crate::plan::image::{apply_wanted, rfc3339, template_edits};
+use crate::plan::names::tags;
+use crate::plan::outputs::planned_outputs;
+use crate::plan::{
+    Assembly, FIXED_DATE, Machine, Placeholder, Plan, PlanError, PlannedImage, PlannedText, SCHEMA_VERSION,
+    Stage,
+};
 use crate::request::{Request, SourceBuildRequest};
 
 /// Label with the names of the variables that a later build of the same sources has to set again, empty if there are

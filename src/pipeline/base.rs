@@ -1,0 +1,63 @@
+//! Owns finding images to build on: in the daemon, or in a registry, with one connection and one token for all.
+//!
+//! Must not choose between them; the plan does.
+
+use std::sync::OnceLock;
+
+use crate::error::Error;
+use crate::image::{BaseImage, Digest, ImageReference, Platform, PullPolicy};
+use crate::plan::BaseSource;
+use crate::session::Session;
+use crate::store::daemon::{Daemon, ResolveOptions};
+use crate::store::registry;
+use crate::store::registry::Registries;
+
+/// An image to be found.
+pub(crate) struct BaseQuery<'a> {
+    pub(crate) reference: &'a ImageReference,
+    /// None means the one that the daemon has, or this machine's.
+    pub(crate) platform: Option<Platform>,
+    pub(crate) pull: PullPolicy,
+    /// The index that the platform is taken from, if an earlier query found it.
+    pub(crate) pinned: Option<Digest>,
+}
+
+/// Finds the images of one run.
+pub(crate) struct BaseResolver<'a> {
+    session: &'a Session,
+    daemon: Option<&'a Daemon>,
+    offline: bool,
+    registries: OnceLock<Registries>,
+}
+
+impl<'a> BaseResolver<'a> {
+    pub(crate) fn new(session: &'a Session, daemon: Option<&'a Daemon>, offline: bool) -> Self {
+        Self { session, daemon, offline, registries: OnceLock::new() }
+    }
+
+    /// Finds an image; pulls it if the policy says so.
+    pub(crate) async fn resolve(&self, source: BaseSource, query: BaseQuery<'_>) -> Result<BaseImage, Error> {
+        let BaseQuery { reference, platform, pull, pinned } = query;
+        let offline = self.offline;
+        match source {
+            BaseSource::Daemon => {
+                let credential_files = self.session.host.daemon.credential_files.clone();
+                let options = ResolveOptions { platform, pull, offline, credential_files };
+                let daemon = self.daemon.ok_or(Error::NoDaemon)?;
+                Ok(daemon.resolve(reference, &options, &self.session.events).await?)
+            }
+            BaseSource::Registry | BaseSource::BuiltIn => {
+                let options = registry::ResolveOptions { platform, pull, offline, pinned };
+                Ok(self.registries()?.resolve(reference, &options).await?)
+            }
+        }
+    }
+
+    fn registries(&self) -> Result<&Registries, Error> {
+        if let Some(registries) = self.registries.get() {
+            return Ok(registries);
+        }
+        let registries = self.session.registries()?;
+        Ok(self.registries.get_or_init(|| registries))
+    }
+}

@@ -1,0 +1,113 @@
+//! Owns what a run finds on its machine: the daemon, a sandbox that works, and what interrupted runs left behind.
+//!
+//! Must not decide what is used of it.
+
+use crate::engine::sandbox::probe;
+use crate::error::Error;
+use crate::fs::{Lease, abandoned};
+use crate::image::Platform;
+use crate::pipeline::sandbox::sandbox_settings;
+use crate::plan::{Machine, PlanError};
+use crate::session::Session;
+use crate::store::daemon::{Daemon, remove_leftovers};
+
+/// The outcome of looking for a daemon: it is there, there is none, or it does not answer.
+#[derive(Default)]
+pub(crate) struct DaemonSearch {
+    pub(crate) daemon: Option<Daemon>,
+    /// Why it does not answer.
+    pub(crate) failure: Option<Error>,
+}
+
+impl From<Result<Option<Daemon>, Error>> for DaemonSearch {
+    fn from(found: Result<Option<Daemon>, Error>) -> Self {
+        match found {
+            Ok(daemon) => Self { daemon, failure: None },
+            Err(error) => Self { daemon: None, failure: Some(error) },
+        }
+    }
+}
+
+impl DaemonSearch {
+    /// What a plan has to work with; `sandbox` says whether the sandbox may take a daemon's place.
+    pub(crate) fn machine(&self, sandbox: bool) -> Machine {
+        let native = self.daemon.as_ref().map(|daemon| daemon.info().platform.clone());
+        Machine {
+            daemon: self.daemon.is_some(),
+            sandbox,
+            native_platform: native.unwrap_or_else(Platform::host),
+        }
+    }
+
+    /// Gives a decision, unless a daemon that does not answer would have changed it: why it doesn't says more than
+    /// that it doesn't. Only where there is no daemon does something else take its place.
+    pub(crate) fn settle<T>(
+        &mut self,
+        decision: Result<T, PlanError>,
+        would_use: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Error> {
+        let depends = match &decision {
+            Err(error) => error.needs_daemon(),
+            Ok(decision) => would_use(decision),
+        };
+        match self.failure.take_if(|_| depends) {
+            Some(reason) => Err(reason),
+            None => Ok(decision?),
+        }
+    }
+}
+
+impl Session {
+    /// Looks for the daemon, and removes what interrupted runs left in it and in the cache.
+    pub(crate) async fn search_daemon(&self) -> DaemonSearch {
+        let search = DaemonSearch::from(self.find_daemon().await);
+        // A daemon that does not answer may still hold containers of those runs.
+        if search.failure.is_none() {
+            self.remove_abandoned(search.daemon.as_ref()).await;
+        }
+        search
+    }
+
+    /// Whether interrupted runs left something behind.
+    pub(crate) fn has_abandoned(&self) -> bool {
+        !abandoned(&self.host.cache_directory).is_empty()
+    }
+
+    /// Removes what interrupted runs left behind and counts those runs. What cannot be removed is left to the next
+    /// run: it must never keep this one from working.
+    pub(crate) async fn remove_abandoned(&self, daemon: Option<&Daemon>) -> usize {
+        let mut removed = 0;
+        for lease in abandoned(&self.host.cache_directory) {
+            if let Some(daemon) = daemon
+                && let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await
+            {
+                tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
+                continue;
+            }
+            #[cfg(target_os = "linux")]
+            if let Err(error) =
+                crate::engine::sandbox::remove_abandoned(&self.host.program, lease.temporary_directory())
+            {
+                tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
+            }
+            match lease.remove() {
+                Ok(()) => removed += 1,
+                Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),
+            }
+        }
+        removed
+    }
+
+    /// Whether the sandbox works here.
+    pub(crate) async fn has_sandbox(&self, lease: &Lease, allow_root: bool) -> bool {
+        let settings = sandbox_settings(self, lease, 0, allow_root);
+        match tokio::task::spawn_blocking(move || probe(&settings)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the sandbox does not work here");
+                false
+            }
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+}
