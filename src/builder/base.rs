@@ -222,6 +222,14 @@ pub struct Base {
     pub assumptions: BaseAssumptions,
 }
 
+impl Base {
+    /// The name that an image records. A replacement is a mirror as a rule: which one this machine uses is not the
+    /// image's to tell.
+    pub fn recorded(&self) -> &BaseName {
+        self.replaces.as_ref().unwrap_or(&self.image)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,8 +47,7 @@ pub(crate) async fn build_artifact(
     source: &SourceStage,
     session: &Session,
 ) -> Result<Built, Error> {
-    let mut prepared = prepare_artifact(request, artifact, source, session).await?;
-    prepared.plan.source = Some(source.clone());
+    let prepared = prepare_artifact(request, artifact, source, session).await?;
     build_prepared(request, prepared, None, session).await
 }
 

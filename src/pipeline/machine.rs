@@ -2,6 +2,7 @@
 //!
 //! Must not decide what is used of it.
 
+use crate::blocking::blocking;
 use crate::engine::sandbox::probe;
 use crate::error::Error;
 use crate::fs::{Lease, abandoned};
@@ -101,13 +102,12 @@ impl Session {
     /// Whether the sandbox works here.
     pub(crate) async fn has_sandbox(&self, lease: &Lease, allow_root: bool) -> bool {
         let settings = sandbox_settings(self, lease, 0, allow_root);
-        match tokio::task::spawn_blocking(move || probe(&settings)).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(error)) => {
+        match blocking(move || probe(&settings)).await {
+            Ok(_) => true,
+            Err(error) => {
                 tracing::debug!(%error, "the sandbox does not work here");
                 false
             }
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 }

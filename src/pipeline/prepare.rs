@@ -8,6 +8,7 @@ use super::check_jar::check_jar;
 use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
+use super::source::DeclaredArtifact;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::{DetectOptions, Facts, detect};
@@ -17,8 +18,11 @@ use crate::fs::Lease;
 use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::{AddedDestination, Artifact, InputOptions, InputSource};
-use crate::plan::{self, ImageFacts, Plan, SourceStage, Target, Targets, looks_for_daemon, would_use_daemon};
-use crate::request::{AssembleRequest, Request};
+use crate::plan::{
+    self, ImageFacts, Plan, PlanError, SourceStage, Target, Targets, looks_for_daemon, needs_some_engine,
+    would_use_daemon,
+};
+use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::Daemon;
 use crate::transport::Transport;
@@ -70,20 +74,31 @@ struct Examined {
     source: String,
     artifact: Arc<Artifact>,
     facts: Facts,
+    /// Whether sources are still to become it.
+    is_declared: bool,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be carried out here.
+    Build,
+    /// To be shown before an artifact is built from sources.
+    Preview,
+    /// To be written down as a Dockerfile: whoever builds runs the script.
+    Dockerfile,
 }
 
 /// Fetches the artifacts and plans their images, to be built here.
 pub(crate) async fn prepare(request: &Request, session: &Session) -> Result<Prepared, Error> {
     let (search, examined) = look_at_all(request, session).await?;
-    let prepared = plan_images(request, examined, search, session, SandboxUse::IfItWorks).await?;
-    check_build(request, &prepared.plan)?;
-    Ok(prepared)
+    plan_and_tell(request, examined, search, session, Purpose::Build).await
 }
 
-/// Fetches the artifacts and plans their images, to be written down: whoever builds runs the script.
+/// Fetches the artifacts and plans their images, to be written down.
 pub(crate) async fn prepare_rendering(request: &Request, session: &Session) -> Result<Prepared, Error> {
     let (search, examined) = look_at_all(request, session).await?;
-    plan_images(request, examined, search, session, SandboxUse::Elsewhere).await
+    plan_and_tell(request, examined, search, session, Purpose::Dockerfile).await
 }
 
 /// Plans the image of an artifact that was built from sources.
@@ -96,37 +111,62 @@ pub(crate) async fn prepare_artifact(
     let examined = examine(artifact.name.clone(), artifact, request, session)?;
     source.check(&examined.artifact.name, &examined.facts)?;
     let search = search_daemon(request, session).await?;
-    let prepared = plan_images(request, vec![examined], search, session, SandboxUse::IfItWorks).await?;
-    check_build(request, &prepared.plan)?;
+    let mut prepared = plan_and_tell(request, vec![examined], search, session, Purpose::Build).await?;
+    prepared.plan.source = Some(source.clone());
     Ok(prepared)
 }
 
-/// Plans the image of an artifact that is not built yet, by what is declared of it; not to be carried out.
+/// Plans the image of an artifact by what is declared of it, to be written down.
 pub(crate) async fn prepare_declared(
     request: &Request,
-    artifact: Artifact,
-    facts: Facts,
+    declared: DeclaredArtifact,
     session: &Session,
 ) -> Result<Prepared, Error> {
-    let source = artifact.name.clone();
-    let examined = vec![Examined { source, artifact: Arc::new(artifact), facts }];
     let search = search_daemon(request, session).await?;
-    plan_images(request, examined, search, session, SandboxUse::Elsewhere).await
+    plan_and_tell(request, vec![declared.into()], search, session, Purpose::Dockerfile).await
+}
+
+/// Plans the image of an artifact that is not built yet, to be shown. Where its facts are not declared, or no builder
+/// takes them as declared, the plan says so.
+pub(crate) async fn preview(
+    request: &Request,
+    declared: Result<DeclaredArtifact, String>,
+    source: &SourceStage,
+    session: &Session,
+) -> Result<Plan, Error> {
+    let mut search = search_daemon(request, session).await?;
+    let reason = match declared {
+        Err(reason) => reason,
+        Ok(declared) => {
+            let examined = vec![declared.into()];
+            match plan_images(request, &examined, &mut search, session, Purpose::Preview).await {
+                // The artifact itself may be for an older Java, say, than its builder.
+                Err(Error::Builder(error)) => error.to_string(),
+                // A JAR or a script, as which it may come out, is for any platform.
+                Err(Error::Plan(error @ PlanError::MissingExecutables { .. })) => error.to_string(),
+                planned => {
+                    let (mut plan, _) = planned?;
+                    plan.source = Some(source.clone());
+                    return Ok(plan);
+                }
+            }
+        }
+    };
+    let plan = plan::make_unplanned(request, source.clone(), &search.machine(false), reason);
+    search.settle(plan, |_| request.outputs.is_empty())
 }
 
 /// Refuses a plan that cannot be carried out here.
-fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
+pub(crate) fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
     check_network(request, plan.outputs.iter().any(|planned| planned.output == Transport::Docker))?;
     overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))
 }
 
-/// Where a script would run in the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SandboxUse {
-    /// On this machine, if the sandbox works here.
-    IfItWorks,
-    /// On another machine.
-    Elsewhere,
+impl From<DeclaredArtifact> for Examined {
+    fn from(declared: DeclaredArtifact) -> Self {
+        let DeclaredArtifact { artifact, facts } = declared;
+        Self { source: artifact.name.clone(), artifact: Arc::new(artifact), facts, is_declared: true }
+    }
 }
 
 /// Looks for the daemon where one may be used or cleaned up.
@@ -158,29 +198,45 @@ async fn look_at_all(request: &Request, session: &Session) -> Result<(DaemonSear
     tokio::try_join!(search_daemon(request, session), reading)
 }
 
-/// Plans the images of artifacts that were looked at.
-async fn plan_images(
+/// Plans the images of artifacts that were looked at, as a step.
+async fn plan_and_tell(
     request: &Request,
     examined: Vec<Examined>,
     mut search: DaemonSearch,
     session: &Session,
-    sandbox_use: SandboxUse,
+    purpose: Purpose,
 ) -> Result<Prepared, Error> {
-    let catalog = Catalog::new(&session.host.catalog)?;
-    let lease = session.lease()?;
     let names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
     let step = session.events.start(Step::Plan, names.join(", "), None);
+    let (plan, images) = plan_images(request, &examined, &mut search, session, purpose).await?;
+    if purpose == Purpose::Build {
+        check_build(request, &plan)?;
+    }
+    tell(&plan, step, session);
+    Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images })
+}
+
+/// Plans the images of artifacts that were looked at.
+async fn plan_images(
+    request: &Request,
+    examined: &[Examined],
+    search: &mut DaemonSearch,
+    session: &Session,
+    purpose: Purpose,
+) -> Result<(Plan, Vec<PreparedImage>), Error> {
+    let catalog = Catalog::new(&session.host.catalog)?;
+    let mut names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
     let mut machine = search.machine(false);
-    let targets = plan::targets(request, &inputs(&examined, &names), &machine)?;
-    for Examined { artifact, facts, .. } in &examined {
+    let targets = plan::targets(request, &inputs(examined, &names), &machine)?;
+    for Examined { artifact, facts, .. } in examined {
         check_jar(request, artifact, facts)?;
     }
-    let selections = selections(&catalog, request, &examined, &targets)?;
-    if request.assemble == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed) {
-        search = session.find_daemon().await.into();
-        let allow_root = request.limits.allow_root_sandbox;
+    let selections = selections(&catalog, request, examined, &targets)?;
+    if needs_some_engine(request.assemble, &selections) {
+        *search = session.find_daemon().await.into();
+        let (lease, allow_root) = (session.lease()?, request.limits.allow_root_sandbox);
         let sandbox = search.daemon.is_none()
-            && (sandbox_use == SandboxUse::Elsewhere || session.has_sandbox(&lease, allow_root).await);
+            && (purpose == Purpose::Dockerfile || session.has_sandbox(&lease, allow_root).await);
         machine = search.machine(sandbox);
     }
     let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
@@ -195,16 +251,19 @@ async fn plan_images(
         .map(|(examined, image)| ImageFacts {
             artifact: image.artifact(),
             facts: &examined.facts,
+            is_declared: examined.is_declared,
             selection: &image.selection,
             template_entries: &image.template_entries,
             machine: &machine,
         })
         .collect();
+    if purpose == Purpose::Preview {
+        names.clear();
+    }
     let made = plan::make(request, &names, &facts, &machine);
     let mut plan = search.settle(made, |plan| would_use_daemon(request, plan))?;
     plan.warnings.extend(targets.warning);
-    tell(&plan, step, session);
-    Ok(Prepared { lease, daemon: search.daemon, plan, images })
+    Ok((plan, images))
 }
 
 /// What planning is to know of the artifacts.
@@ -241,9 +300,12 @@ fn selections(
 }
 
 /// Sends the warnings and the images of a plan as events.
-fn tell(plan: &Plan, step: RunningStep, session: &Session) {
+pub(crate) fn tell(plan: &Plan, step: RunningStep, session: &Session) {
     for warning in plan.all_warnings() {
         session.events.warn(warning);
+    }
+    if plan.unplanned.is_some() {
+        step.clone().finish("its image is planned after the build");
     }
     for stage in &plan.stages {
         tracing::debug!(
@@ -273,7 +335,7 @@ fn examine(
     session: &Session,
 ) -> Result<Examined, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
-    Ok(Examined { source, artifact: Arc::new(artifact), facts })
+    Ok(Examined { source, artifact: Arc::new(artifact), facts, is_declared: false })
 }
 
 pub(crate) async fn fetch(

@@ -97,6 +97,7 @@ impl<'a> StageWork<'a> {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: Some(contract.scripts.to_string()),
+            ..KnownValues::default()
         }
     }
 

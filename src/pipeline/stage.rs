@@ -151,7 +151,7 @@ impl<'a> StageWork<'a> {
         let values = KnownValues {
             artifact_digest: self.image.artifact().sha256.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            builder_scripts: None,
+            ..KnownValues::default()
         };
         let image = AssembledImage::Image(self.on_base(base, layer, values, Vec::new()));
         Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })

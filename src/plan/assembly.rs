@@ -60,7 +60,7 @@ pub(super) fn assemble_template(
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries,
-        sources: placement::sources(&image.artifact.name, &placement, added),
+        sources: placement::sources(&image.name().to_string(), &placement, added),
         environment: script_environment(request, image),
         limits: request.limits.clone(),
         scripts: Some(template.metadata.scripts_directory.clone()),
@@ -88,7 +88,7 @@ pub(super) fn assemble_image(
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries: placement::absolute(&placement, added),
-        sources: placement::sources(&image.artifact.name, &placement, added),
+        sources: placement::sources(&image.name().to_string(), &placement, added),
         environment: script_environment(request, image),
         limits: request.limits.clone(),
         scripts: None,
@@ -130,7 +130,7 @@ fn run_reason(request: &Request, otherwise: &str) -> String {
 /// several files is the artifact.
 fn script_environment(request: &Request, image: &ImageFacts<'_>) -> Vec<(String, String)> {
     let mut environment = request.image.env.clone();
-    environment.push(("B2I_ARTIFACT".into(), image.artifact.name.clone()));
+    environment.push(("B2I_ARTIFACT".into(), image.name().to_string()));
     if let Some(context) = &request.image.context_path {
         environment.push(("B2I_CONTEXT_PATH".into(), context.clone()));
     }

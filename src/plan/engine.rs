@@ -7,6 +7,8 @@ use super::{
     Assembly, BaseSource, EngineKind, Machine, Plan, PlanError, PlannedOutput, PlannedProduct, SourceStage,
     Stage,
 };
+use crate::builder::Selection;
+use crate::image::Platform;
 use crate::request::{AssembleRequest, Request};
 use crate::transport::Transport;
 
@@ -54,6 +56,19 @@ impl EngineChoice {
 /// Whether the choice of an engine depends on what this machine has.
 pub fn depends_on_machine(requested: AssembleRequest) -> bool {
     matches!(requested, AssembleRequest::Auto | AssembleRequest::Place)
+}
+
+/// Whether the images of artifacts need an engine that the request leaves open.
+pub fn needs_some_engine(requested: AssembleRequest, selections: &[Selection]) -> bool {
+    requested == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed)
+}
+
+/// The platform that an engine runs by itself.
+pub fn native_platform(engine: EngineKind, machine: &Machine) -> Platform {
+    match engine {
+        EngineKind::Docker => machine.native_platform.clone(),
+        EngineKind::Sandbox => Platform::host(),
+    }
 }
 
 /// Chooses where a base comes from: from where its layers are needed. A manifest needs them as a registry has them.
@@ -116,7 +131,6 @@ pub fn commits_container(request: &Request, stage: &SourceStage, outputs: &[Plan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Platform;
 
     #[test]
     fn the_requested_engine_then_a_daemon_then_the_sandbox() {

@@ -1,11 +1,9 @@
 //! Owns what the plan says of the image's config: environment, labels, user, entrypoint, and what is reset.
 //!
-//! Order of strength for labels: the user's, then those b2i generates, then the template's, then the base's.
+//! Must not make the labels that b2i gives; `labels` does.
 
-use std::collections::BTreeMap;
-
+use super::labels::{LabelFacts, Labels};
 use super::make::ImageFacts;
-use super::names::stem;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::builder::{Selection, Template};
@@ -31,9 +29,7 @@ pub(super) fn planned_image(
     let (mut edits, base_name, later_cmd, resets) = match image.selection {
         Selection::Template(choice) => {
             let edits = template_edits(&choice.template);
-            // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
-            let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
-            (edits, base.to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
+            (edits, choice.base.recorded().to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
         }
         Selection::Image(image) => {
             // S2I keeps the entrypoint of the builder image and makes `run` its command.
@@ -41,21 +37,34 @@ pub(super) fn planned_image(
             (ConfigEdits::default(), image.reference.recorded(), Some(run), vec!["Cmd", "OnBuild"])
         }
     };
-    let mut later_labels = vec![("org.opencontainers.image.base.name".to_owned(), base_name.into())];
-    later_labels.push((
-        "org.opencontainers.image.base.digest".into(),
-        PlannedText::Later(Placeholder::BaseDigest, ""),
-    ));
-    later_labels.push(("io.b2i.artifact.digest".into(), PlannedText::Later(Placeholder::ArtifactDigest, "")));
     edits.reset_on_build = true;
     edits.created = rfc3339(date)?;
-    edits.history = format!("b2i: {}", image.artifact.name);
-    edits.labels.extend(generated_labels(image, &edits.created));
+    let later_history = match image.name() {
+        PlannedText::Known(name) => {
+            edits.history = history(&name);
+            None
+        }
+        later => Some(later),
+    };
+    let labels = labels(image, base_name, &edits.created);
+    edits.labels.extend(labels.known);
+    if image.is_declared {
+        // They are stronger than the template's, also if they are known later.
+        edits.labels.retain(|name, _| {
+            !labels.later.iter().any(|(later, text)| later == name && text.is_of_artifact())
+        });
+    }
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
     }
     let later_cmd = apply_wanted(wanted, &mut edits, later_cmd)?;
-    Ok(PlannedImage { edits, later_labels, later_cmd, annotations: wanted.annotations.clone(), resets })
+    let annotations = wanted.annotations.clone();
+    Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
+}
+
+/// The line of the image's history.
+pub(super) fn history(artifact: &str) -> String {
+    format!("b2i: {artifact}")
 }
 
 /// Applies what the user wants of the config; gives the command that is known only later, if it is kept.
@@ -106,35 +115,28 @@ pub(super) fn template_edits(template: &Template) -> ConfigEdits {
     }
 }
 
-fn generated_labels(image: &ImageFacts<'_>, created: &str) -> BTreeMap<String, String> {
-    let stem = stem(&image.artifact.name).to_owned();
-    let mut labels = BTreeMap::from([
-        ("io.openshift.s2i.build.image".to_owned(), build_image(image)),
-        ("io.k8s.display-name".to_owned(), stem.clone()),
-        ("org.opencontainers.image.created".to_owned(), created.to_owned()),
-        ("org.opencontainers.image.title".to_owned(), stem),
-        ("io.b2i.artifact.name".to_owned(), image.artifact.name.clone()),
-    ]);
-    // A path names the machine that builds; S2I's source-location is kept for what others can fetch too.
-    let location = match &image.artifact.origin {
-        Origin::Url { url } | Origin::Sources { location: Some(url) } => {
-            labels.insert("org.opencontainers.image.source".into(), url.clone());
-            url.clone()
-        }
-        Origin::File { .. } | Origin::Stdin | Origin::Sources { location: None } => {
-            image.artifact.name.clone()
-        }
-    };
-    labels.insert("io.openshift.s2i.build.source-location".into(), location);
-    labels
-}
-
-/// The builder image, as S2I's label names it; a template on a base is one that was never built.
-fn build_image(image: &ImageFacts<'_>) -> String {
-    match image.selection {
+/// The labels of every image, and those of the artifact.
+fn labels(image: &ImageFacts<'_>, base: String, created: &str) -> Labels {
+    let builder = match image.selection {
         Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
-        Selection::Image(image) => image.reference.recorded(),
-    }
+        Selection::Image(choice) => choice.reference.recorded(),
+    };
+    let url = match &image.artifact.origin {
+        Origin::Url { url } | Origin::Sources { location: Some(url) } => Some(url.as_str()),
+        Origin::File { .. } | Origin::Stdin | Origin::Sources { location: None } => None,
+    };
+    let mut labels = Labels::new(LabelFacts {
+        builder,
+        base,
+        title: image.stem(),
+        display_name: None,
+        url,
+        location: url.map_or_else(|| image.name(), Into::into),
+        created,
+    });
+    labels.set("io.b2i.artifact.digest", Placeholder::ArtifactDigest);
+    labels.set("io.b2i.artifact.name", image.name());
+    labels
 }
 
 pub(super) fn rfc3339(date: u64) -> Result<String, PlanError> {

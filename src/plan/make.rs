@@ -2,18 +2,18 @@
 
 use super::assembly::{assemble_image, assemble_template};
 use super::image::planned_image;
-use super::names::tags;
+use super::names::{stem, tags};
 use super::outputs::planned_outputs;
 use super::{
-    Assembly, BaseSource, Plan, PlanError, PlannedArtifact, PlannedOutput, SCHEMA_VERSION, Stage, Takes,
-    base_directories,
+    Assembly, BaseSource, Placeholder, Plan, PlanError, PlannedArtifact, PlannedFacts, PlannedOutput,
+    PlannedText, SCHEMA_VERSION, SourceStage, Stage, Takes, base_directories,
 };
 use crate::builder::Selection;
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
 use crate::diagnostic::Warning;
-use crate::image::Platform;
 use crate::image::layer::Entry;
+use crate::image::{ImageReference, Platform};
 use crate::input::Artifact;
 use crate::request::{Limits, Request};
 use crate::transport::Transport;
@@ -39,6 +39,8 @@ pub struct ImageFacts<'a> {
     pub artifact: &'a Artifact,
     /// What it is.
     pub facts: &'a Facts,
+    /// Whether sources are still to become it: its facts are declared, and its name is not known.
+    pub is_declared: bool,
     /// The builder that fits.
     pub selection: &'a Selection,
     /// What makes the base into the template's builder image; empty for a builder image.
@@ -47,8 +49,26 @@ pub struct ImageFacts<'a> {
     pub machine: &'a Machine,
 }
 
+impl ImageFacts<'_> {
+    /// The artifact's file name.
+    pub(super) fn name(&self) -> PlannedText {
+        match self.is_declared {
+            true => Placeholder::ArtifactName.into(),
+            false => self.artifact.name.as_str().into(),
+        }
+    }
+
+    /// The artifact's name without the ending that says what it is.
+    pub(super) fn stem(&self) -> PlannedText {
+        match self.is_declared {
+            true => Placeholder::ArtifactStem.into(),
+            false => stem(&self.artifact.name).into(),
+        }
+    }
+}
+
 /// Decides everything: a stage for each of `images`, and where they go. `names` are those of all artifacts, also of
-/// such that become no image.
+/// such that become no image; none means that they are not known yet.
 ///
 /// # Errors
 /// [`PlanError`] if the request contradicts itself, the artifacts, or what is there to work with.
@@ -64,14 +84,54 @@ pub fn make(
     for (index, (image, platform)) in images.iter().zip(platforms).enumerate() {
         stages.push(stage(request, image, platform, &taking(&outputs, index))?);
     }
+    let (tags, later_tag) = tags_or_later(request, names)?;
+    let warnings = without_effect(request, &outputs);
     Ok(Plan {
         schema_version: SCHEMA_VERSION,
         source: None,
         stages,
-        tags: tags(request, names)?,
-        warnings: without_effect(request, &outputs),
+        tags,
+        later_tag,
         outputs,
+        unplanned: None,
+        warnings,
     })
+}
+
+/// Plans where the image of an artifact goes whose stage cannot be planned before the artifact is built, and why not.
+///
+/// # Errors
+/// [`PlanError`] if the outputs cannot be written.
+pub fn make_unplanned(
+    request: &Request,
+    source: SourceStage,
+    machine: &Machine,
+    reason: String,
+) -> Result<Plan, PlanError> {
+    let outputs = planned_outputs(request, machine, &[], std::slice::from_ref(&source.platform))?;
+    let (tags, later_tag) = tags_or_later(request, &[])?;
+    let warnings = without_effect(request, &outputs);
+    Ok(Plan {
+        schema_version: SCHEMA_VERSION,
+        source: Some(source),
+        stages: Vec::new(),
+        tags,
+        later_tag,
+        outputs,
+        unplanned: Some(reason),
+        warnings,
+    })
+}
+
+/// The names of the result, or the one that is made of an artifact's name once that is known.
+fn tags_or_later(
+    request: &Request,
+    names: &[&str],
+) -> Result<(Vec<ImageReference>, Option<PlannedText>), PlanError> {
+    match request.tags.is_empty() && names.is_empty() {
+        true => Ok((Vec::new(), Some(PlannedText::Later(Placeholder::ArtifactStem, ":latest")))),
+        false => Ok((tags(request, names)?, None)),
+    }
 }
 
 /// Where the image of one stage goes.
@@ -111,8 +171,7 @@ fn stage(
         });
     }
     if request.main_class.is_some() && !matches!(image.facts.kind, Kind::Jar(_)) {
-        let name = &image.artifact.name;
-        let message = format!("`--main-class` has no effect: `{name}` is no JAR");
+        let message = format!("`--main-class` has no effect: `{}` is no JAR", image.name());
         warnings.push(Warning { message, hint: None });
     }
     if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
@@ -120,9 +179,14 @@ fn stage(
     }
     Ok(Stage {
         artifact: Some(PlannedArtifact {
-            name: image.artifact.name.clone(),
+            name: image.name(),
             origin: image.artifact.origin.clone(),
-            facts: image.facts.clone(),
+            facts: match image.is_declared {
+                true => {
+                    PlannedFacts::Declared { declared: image.facts.describe(), facts: image.facts.clone() }
+                }
+                false => PlannedFacts::Read(image.facts.clone()),
+            },
         }),
         builder,
         platform,

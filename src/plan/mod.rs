@@ -9,6 +9,7 @@ pub mod dockerfile;
 mod engine;
 mod error;
 mod image;
+mod labels;
 mod make;
 mod names;
 mod outputs;
@@ -25,20 +26,22 @@ use serde::Serialize;
 
 pub use engine::{
     EngineChoice, choose_engine, commits_container, depends_on_machine, engine_source, looks_for_daemon,
-    would_use_daemon,
+    native_platform, needs_some_engine, would_use_daemon,
 };
 pub use error::PlanError;
+pub use labels::{
+    ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
+    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL,
+};
 pub(crate) use make::FIXED_DATE;
-pub use make::{ImageFacts, Machine, make};
+pub use make::{ImageFacts, Machine, make, make_unplanned};
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
 pub use source::{
-    ASSEMBLE_USER_LABEL, BuilderImage, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
-    OnBuildFacts, PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime, PlannedScript,
-    PlannedScripts, PlannedSources, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL,
-    SCRIPTS_LABEL, ScriptOrigin, SourceFacts, SourceImage, SourcePlanError, SourceStage, UserNotAllowed,
-    describe_source_builder, follows_on_build, make_of_sources, make_source_stage, on_build_assemble,
-    variables,
+    BuilderImage, OnBuildFacts, PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime,
+    PlannedScript, PlannedScripts, PlannedSources, ScriptOrigin, SourceFacts, SourceImage, SourcePlanError,
+    SourceStage, UserNotAllowed, describe_source_builder, follows_on_build, make_of_sources,
+    make_source_stage, on_build_assemble, variables,
 };
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
@@ -65,8 +68,14 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Names of the result: of the one image, or of the index of all.
     pub tags: Vec<ImageReference>,
+    /// The name of the result, if it is made of an artifact's that is not built yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_tag: Option<PlannedText>,
     /// Where it goes.
     pub outputs: Vec<PlannedOutput>,
+    /// Why there is no stage yet, one clause: the artifact is not built, and what it will be is not declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unplanned: Option<String>,
     /// What has no effect, or is less than was asked for.
     pub warnings: Vec<Warning>,
 }
@@ -110,12 +119,38 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedArtifact {
-    /// Its name.
-    pub name: String,
+    /// Its file name.
+    pub name: PlannedText,
     /// Where it comes from.
     pub origin: Origin,
     /// What it is.
-    pub facts: Facts,
+    pub facts: PlannedFacts,
+}
+
+/// What an artifact is, by how it is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum PlannedFacts {
+    /// Read out of it.
+    Read(Facts),
+    /// Declared by its source builder. It is not built yet, and is compared when it is.
+    Declared {
+        /// The facts in one clause; those that are not declared are left out.
+        declared: String,
+        /// The facts that the plan goes by.
+        #[serde(skip)]
+        facts: Facts,
+    },
+}
+
+impl std::ops::Deref for PlannedFacts {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        match self {
+            Self::Read(facts) | Self::Declared { facts, .. } => facts,
+        }
+    }
 }
 
 /// The builder that was chosen.
@@ -319,6 +354,9 @@ pub struct PlannedImage {
     /// Everything that is known by now. `cmd` and the labels below are put in later.
     #[serde(flatten)]
     pub edits: ConfigEdits,
+    /// The artifact in the image's history, if its name is known only later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_history: Option<PlannedText>,
     /// Labels with values that are known only later.
     pub later_labels: Vec<(String, PlannedText)>,
     /// The command of a builder image, known only with its labels.
@@ -333,6 +371,9 @@ impl PlannedImage {
     /// Makes the edits, now that the values are known.
     pub fn resolve(&self, known: &KnownValues) -> ConfigEdits {
         let mut edits = self.edits.clone();
+        if let Some(artifact) = self.later_history.as_ref().and_then(|artifact| artifact.resolve(known)) {
+            edits.history = image::history(&artifact);
+        }
         for (name, value) in &self.later_labels {
             if let Some(value) = value.resolve(known) {
                 edits.labels.entry(name.clone()).or_insert(value);

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::names::common_stem;
-use super::{Machine, PlanError};
+use super::{Machine, Placeholder, PlanError, PlannedText};
 use crate::image::Platform;
 use crate::request::Request;
 use crate::transport::Transport;
@@ -41,7 +41,11 @@ pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> V
     if machine.daemon {
         return vec![Transport::Docker];
     }
-    let stem = common_stem(names).unwrap_or_else(|| "image".into());
+    let stem = match names {
+        // A plan that is shown before the artifact is built; it is made again when the name is known.
+        [] => PlannedText::from(Placeholder::ArtifactStem).to_string(),
+        names => common_stem(names).unwrap_or_else(|| "image".into()),
+    };
     vec![Transport::DockerArchive { path: format!("{stem}.tar").into() }]
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Assembly, EntrySource, Plan, PlannedEntry, Stage, Takes};
+use super::{Assembly, EntrySource, Plan, PlannedEntry, PlannedFacts, Stage, Takes};
 use crate::input::Origin;
 
 /// Renders `plan` as lines of text, without colour, each ended by a line feed.
@@ -18,8 +18,14 @@ pub fn render_text(plan: &Plan) -> String {
         }
     }
     let mut line = |name: &str, value: &str| line(&mut text, name, value);
+    if let Some(reason) = &plan.unplanned {
+        line("image", &format!("planned after the build: {reason}"));
+    }
     for tag in &plan.tags {
         line("tag", &tag.familiar());
+    }
+    if let Some(tag) = &plan.later_tag {
+        line("tag", &tag.to_string());
     }
     for planned in &plan.outputs {
         let platform = |stage: usize| plan.stages.get(stage).map(|stage| &stage.platform);
@@ -50,7 +56,11 @@ fn stage_lines(stage: &Stage, text: &mut String) {
             Origin::Url { url } => url.clone(),
             Origin::Sources { .. } => "the sources".into(),
         };
-        line("artifact", &format!("{} ({}) from {origin}", artifact.name, artifact.facts.kind.word()));
+        let facts = match &artifact.facts {
+            PlannedFacts::Read(facts) => facts.kind.word().to_owned(),
+            PlannedFacts::Declared { declared, .. } => format!("declared as {declared}"),
+        };
+        line("artifact", &format!("{} ({facts}) from {origin}", artifact.name));
     }
     line("builder", &format!("{} — {}", stage.builder.name, stage.builder.reason));
     line("base", &stage.builder.base);

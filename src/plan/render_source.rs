@@ -98,7 +98,6 @@ fn product(stage: &SourceStage, line: &mut impl FnMut(&str, &str)) {
             let kind = kind.map_or("an artifact".to_owned(), |kind| kind.to_string());
             let places: Vec<&str> = places.iter().map(|place| place.as_str()).collect();
             line("makes", &format!("{kind} in {}", places.join(", ")));
-            line("", "what it is, and so its image, is known when it is built");
         }
     }
 }

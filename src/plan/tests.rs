@@ -89,15 +89,60 @@ fn plan_with(
     facts: &Facts,
     daemon: bool,
 ) -> Result<Plan, PlanError> {
+    let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
+    plan_on(&machine, settings, request, artifact, facts, false)
+}
+
+fn plan_on(
+    machine: &Machine,
+    settings: &CatalogSettings,
+    request: &Request,
+    artifact: &Artifact,
+    facts: &Facts,
+    is_declared: bool,
+) -> Result<Plan, PlanError> {
     let selection = selection(settings, request, artifact, facts);
-    let entries = match &selection {
+    let template_entries = match &selection {
         Selection::Template(choice) => choice.template.image_entries(None),
         Selection::Image(_) => Vec::new(),
     };
-    let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
-    let decided =
-        ImageFacts { artifact, facts, selection: &selection, template_entries: &entries, machine: &machine };
-    make(request, &[&artifact.name], &[decided], &machine)
+    let names: &[&str] = if is_declared { &[] } else { &[&artifact.name] };
+    let (selection, template_entries) = (&selection, &template_entries[..]);
+    let image = ImageFacts { artifact, facts, is_declared, selection, template_entries, machine };
+    make(request, names, &[image], machine)
+}
+
+#[test]
+fn a_declared_artifact_makes_the_image_that_it_makes_when_it_is_built() {
+    let settings = CatalogSettings::default();
+    let (mut built, facts) = (artifact("shop.bin"), program());
+    for (origin, daemon, output) in [
+        (Origin::Sources { location: None }, true, "docker"),
+        (
+            Origin::Sources { location: Some("https://git.example/shop".into()) },
+            false,
+            "docker-archive:<artifact.stem>.tar",
+        ),
+    ] {
+        built.origin = origin;
+        let machine = Machine { daemon, sandbox: false, native_platform: Platform::linux("amd64") };
+        let of = |is_declared| plan_on(&machine, &settings, &request(), &built, &facts, is_declared);
+        let (declared, known) = (of(true).expect("a plan"), of(false).expect("a plan"));
+        let values = KnownValues { artifact_name: Some("shop.bin".into()), ..KnownValues::default() };
+        let (early, late) = (&declared.stages[0], &known.stages[0]);
+        assert_eq!(early.image.resolve(&values), late.image.resolve(&values));
+        assert_eq!((&early.builder, &early.assembly), (&late.builder, &late.assembly));
+        assert_eq!(declared.tags, []);
+        let text = render_text(&declared);
+        for line in [
+            "artifact    <artifact.name> (declared as static executable for linux/amd64) from the sources",
+            "label       io.b2i.artifact.name=<artifact.name>",
+            "tag         <artifact.stem>:latest",
+            &format!("output      {output}"),
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+        }
+    }
 }
 
 fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {

@@ -7,10 +7,16 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::names::stem;
+
 /// What is known only later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placeholder {
+    /// The artifact's file name, if sources become it.
+    ArtifactName,
+    /// The artifact's name without the ending that says what it is.
+    ArtifactStem,
     /// Digest of the artifact's bytes.
     ArtifactDigest,
     /// Digest of the base's manifest; what names it is left out where the base has none.
@@ -23,6 +29,8 @@ impl Placeholder {
     /// The name it is shown by.
     pub fn name(self) -> &'static str {
         match self {
+            Self::ArtifactName => "artifact.name",
+            Self::ArtifactStem => "artifact.stem",
             Self::ArtifactDigest => "artifact.digest",
             Self::BaseDigest => "base.digest",
             Self::BuilderScripts => "builder.scripts",
@@ -42,6 +50,8 @@ pub enum PlannedText {
 /// What the placeholders stand for, once it is known.
 #[derive(Clone, Debug, Default)]
 pub struct KnownValues {
+    /// For [`Placeholder::ArtifactName`] and [`Placeholder::ArtifactStem`].
+    pub artifact_name: Option<String>,
     /// For [`Placeholder::ArtifactDigest`].
     pub artifact_digest: Option<String>,
     /// For [`Placeholder::BaseDigest`].
@@ -51,17 +61,24 @@ pub struct KnownValues {
 }
 
 impl PlannedText {
+    /// Whether it begins with the name of an artifact that is not built yet.
+    pub fn is_of_artifact(&self) -> bool {
+        matches!(self, Self::Later(Placeholder::ArtifactName | Placeholder::ArtifactStem, _))
+    }
+
     /// Puts in what is known; nothing if the value turned out not to exist.
     pub fn resolve(&self, known: &KnownValues) -> Option<String> {
         match self {
             Self::Known(text) => Some(text.clone()),
             Self::Later(placeholder, suffix) => {
                 let value = match placeholder {
-                    Placeholder::ArtifactDigest => &known.artifact_digest,
-                    Placeholder::BaseDigest => &known.base_digest,
-                    Placeholder::BuilderScripts => &known.builder_scripts,
+                    Placeholder::ArtifactName => known.artifact_name.as_deref(),
+                    Placeholder::ArtifactStem => known.artifact_name.as_deref().map(stem),
+                    Placeholder::ArtifactDigest => known.artifact_digest.as_deref(),
+                    Placeholder::BaseDigest => known.base_digest.as_deref(),
+                    Placeholder::BuilderScripts => known.builder_scripts.as_deref(),
                 };
-                value.as_ref().map(|value| format!("{value}{suffix}"))
+                value.map(|value| format!("{value}{suffix}"))
             }
         }
     }
@@ -76,6 +93,12 @@ impl From<&str> for PlannedText {
 impl From<String> for PlannedText {
     fn from(text: String) -> Self {
         Self::Known(text)
+    }
+}
+
+impl From<Placeholder> for PlannedText {
+    fn from(placeholder: Placeholder) -> Self {
+        Self::Later(placeholder, "")
     }
 }
 

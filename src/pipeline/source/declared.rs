@@ -1,5 +1,4 @@
-//! Owns what is taken for granted of an artifact that sources will become: whoever writes a Dockerfile has to name its
-//! base before it is built.
+//! Owns what is declared of an artifact that sources will become: its image is planned before it is built.
 //!
 //! The builder that the user names says most, then what the source builder declares, then what the project says.
 
@@ -9,41 +8,42 @@ use crate::builder::{ArtifactKind, Catalog, ProductKind, SourceSelection, Takes}
 use crate::detect::Facts;
 use crate::detect::facts::{ExecutableFacts, JarFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::error::Error;
+use crate::fs::FileError;
 use crate::image::Platform;
 use crate::input::{Artifact, FileContent, Origin};
 use crate::plan::PlannedProduct;
-use crate::plan::dockerfile::DockerfileError;
 use crate::request::{BuilderRequest, Request};
 use crate::session::Session;
 
-/// The artifact as it is declared, without its bytes, and what it is.
+/// An artifact that is not built yet, without its bytes, and what is declared of it.
+pub(crate) struct DeclaredArtifact {
+    pub(crate) artifact: Artifact,
+    pub(crate) facts: Facts,
+}
+
+/// What is declared of the artifact of a source stage; nothing, with the path that it will be at, if nothing tells its
+/// kind.
 pub(super) async fn declared(
     request: &Request,
     prepared: &PreparedSource,
     session: &Session,
-) -> Result<(Artifact, Facts), Error> {
+) -> Result<Result<DeclaredArtifact, String>, Error> {
     let PlannedProduct::Artifact { kind, places } = &prepared.stage.product else {
         unreachable!("only an artifact is declared")
     };
     let place = places.first().map(ToString::to_string).unwrap_or_default();
     let named = named_kinds(request, session)?;
     let package = declared_package(&prepared.tree);
-    let product = product(*kind, &named, package, &place);
-    let product = product.ok_or(DockerfileError::UnknownArtifact { artifact: place })?;
+    let Some(product) = product(*kind, &named, package, &place) else { return Ok(Err(place)) };
     let known = Known {
         platform: prepared.stage.platform.clone(),
         level: level(request, prepared),
         servlet_api: package.and_then(|package| package.servlet_api),
     };
-    // Nobody reads it: a plan of it is written down, and not carried out.
-    let empty = tempfile::NamedTempFile::new_in(prepared.lease.temporary_directory());
-    let empty = empty.map_err(|source| {
-        Error::Output(crate::fs::FileError::new(
-            "create a file in",
-            prepared.lease.temporary_directory(),
-            source,
-        ))
-    })?;
+    // Nobody reads it: its plan is shown or written down, and not carried out.
+    let directory = prepared.lease.temporary_directory();
+    let empty = tempfile::NamedTempFile::new_in(directory)
+        .map_err(|source| Error::Output(FileError::new("create a file in", directory, source)))?;
     let artifact = Artifact {
         name: prepared.tree.name.clone(),
         size: 0,
@@ -52,7 +52,7 @@ pub(super) async fn declared(
         content: FileContent::temporary(empty),
         added: crate::input::added(&request.input.added).await?,
     };
-    Ok((artifact, Facts { size: 0, kind: known.facts(product) }))
+    Ok(Ok(DeclaredArtifact { artifact, facts: Facts { size: 0, kind: known.facts(product) } }))
 }
 
 /// What the builder takes that the user names; empty if none is named, or an image, which takes anything.

@@ -1,4 +1,4 @@
-//! Owns the road of source builds: sources to an artifact, which then takes the road of every artifact, or to an image.
+//! Owns the pipeline of source builds: sources to an image, or to an artifact, which then goes the way of every artifact.
 
 mod caches;
 mod callback;
@@ -14,6 +14,8 @@ mod runtime;
 mod saved_artifacts;
 mod scripts;
 
+pub(crate) use declared::DeclaredArtifact;
+use declared::declared;
 pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
@@ -21,72 +23,56 @@ pub(crate) use removal::RemovalError;
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};
-use super::prepare::{Prepared, PreparedImage};
-use super::run::check_network;
-use crate::builder::SourceSelection;
+use super::prepare::{Prepared, PreparedImage, check_build, preview, tell};
 use crate::error::Error;
+use crate::events::Step;
 use crate::input::Artifact;
-use crate::pipeline::overwrite_check;
-use crate::plan::{Plan, PlannedProduct, SCHEMA_VERSION, SourceImage, make_of_sources};
+use crate::plan::{Plan, PlannedProduct, SourceImage, make_of_sources};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::transport::Transport;
 
-/// Plans a source build. The image's own stage is there only if it does not depend on what comes of the sources.
+/// Plans a source build. The stage of an artifact's image is planned by what is declared of the artifact.
 pub(super) async fn plan(
     request: &Request,
     wanted: &SourceBuildRequest,
     session: &Session,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(request, wanted, session).await?;
-    plan_to_carry_out(request, wanted, &prepared)
-}
-
-/// The plan, if its program could be started too: whoever writes it down starts none.
-fn plan_to_carry_out(
-    request: &Request,
-    wanted: &SourceBuildRequest,
-    prepared: &PreparedSource,
-) -> Result<Plan, Error> {
-    let plan = whole_plan(request, wanted, prepared)?;
-    // Where an artifact's image goes is planned when it is there, by the same rule.
-    let reaches_daemon = match request.outputs.as_slice() {
-        [] => prepared.daemon.is_some(),
-        outputs => outputs.contains(&Transport::Docker),
-    };
-    check_network(request, reaches_daemon)?;
+    let plan = whole_plan(request, wanted, &prepared, session).await?;
+    check_build(request, &plan)?;
+    if let PlannedProduct::Artifact { .. } = prepared.stage.product {
+        let step = session.events.start(Step::Plan, prepared.tree.name.clone(), None);
+        tell(&plan, step, session);
+    }
     Ok(plan)
 }
 
-fn whole_plan(
+async fn whole_plan(
+    request: &Request,
+    wanted: &SourceBuildRequest,
+    prepared: &PreparedSource,
+    session: &Session,
+) -> Result<Plan, Error> {
+    if let PlannedProduct::Artifact { .. } = prepared.stage.product {
+        let unknown = |path| format!("nothing declares what `{path}` is");
+        let declared = declared(request, prepared, session).await?.map_err(unknown);
+        return preview(request, declared, &prepared.stage, session).await;
+    }
+    image_plan(request, wanted, prepared)
+}
+
+/// The plan of an image that is what a source stage leaves.
+fn image_plan(
     request: &Request,
     wanted: &SourceBuildRequest,
     prepared: &PreparedSource,
 ) -> Result<Plan, Error> {
-    let stage = &prepared.stage;
-    if let PlannedProduct::Artifact { .. } = stage.product {
-        return Ok(Plan {
-            schema_version: SCHEMA_VERSION,
-            source: Some(stage.clone()),
-            stages: Vec::new(),
-            tags: request.tags.clone(),
-            outputs: Vec::new(),
-            warnings: Vec::new(),
-        });
-    }
-    let (template, base) = match (&prepared.selection, &stage.runtime) {
-        (_, Some(runtime)) => (None, runtime.image.to_string()),
-        (SourceSelection::Template(choice), None) => {
-            // A replacement is a mirror as a rule: which one this machine uses is not the image's to tell.
-            let base = choice.base.replaces.as_ref().unwrap_or(&choice.base.image);
-            (Some(&*choice.template), base.to_string())
-        }
-        (SourceSelection::Image(image), None) => (None, image.reference.recorded()),
+    let image = SourceImage {
+        source: &prepared.stage,
+        selection: &prepared.selection,
+        on_build: prepared.on_build.as_ref().map(|on_build| &on_build.edits),
+        machine: &prepared.machine,
     };
-    // With a runtime image, the instructions were for another one.
-    let on_build = prepared.on_build.as_ref().filter(|_| stage.runtime.is_none());
-    let on_build = on_build.map(|on_build| &on_build.edits);
-    let image = SourceImage { source: stage, template, base, on_build, machine: &prepared.machine };
     let plan = make_of_sources(request, wanted, &image)?;
     removal::check(request, wanted, &plan)?;
     Ok(plan)
@@ -100,8 +86,8 @@ pub(super) async fn build(
 ) -> Result<Built, Error> {
     let prepared = prepare::prepare(request, wanted, session).await?;
     // What contradicts itself should not cost a build.
-    let plan = plan_to_carry_out(request, wanted, &prepared)?;
-    overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))?;
+    let plan = whole_plan(request, wanted, &prepared, session).await?;
+    check_build(request, &plan)?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
     let replaced = removal::replaced(request, wanted, &prepared).await?;
     let built = execute(request, wanted, prepared, plan, session).await;

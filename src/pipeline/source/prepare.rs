@@ -7,14 +7,14 @@ use crate::builder::{Catalog, SourceSelection, SourceSelectionRequest, select_so
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
+use crate::image::BaseImage;
 use crate::image::layer::Entry;
-use crate::image::{BaseImage, Platform};
 use crate::input::InputSource;
 use crate::pipeline::base::{BaseQuery, BaseResolver};
 use crate::pipeline::machine::DaemonSearch;
 use crate::plan::{
     self, BuilderImage, EngineChoice, EngineKind, Machine, OnBuildFacts, SourceFacts, SourceStage,
-    choose_engine, depends_on_machine, describe_source_builder, engine_source,
+    choose_engine, depends_on_machine, describe_source_builder, engine_source, native_platform,
 };
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
@@ -73,7 +73,8 @@ pub(super) async fn prepare(
     let (engine, machine) = engine(request, &selection, &mut search, &lease, session).await?;
     let daemon = search.daemon;
     let images =
-        SourceImages::find(request, wanted, &selection, engine.kind, daemon.as_ref(), session).await?;
+        SourceImages::find(request, wanted, &selection, (engine.kind, &machine), daemon.as_ref(), session)
+            .await?;
     let SourceImages { base, runtime } = images;
     let scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
     let variables = of_sources(&tree)?;
@@ -149,15 +150,12 @@ impl SourceImages {
         request: &Request,
         wanted: &SourceBuildRequest,
         selection: &SourceSelection,
-        engine: EngineKind,
+        (engine, machine): (EngineKind, &Machine),
         daemon: Option<&Daemon>,
         session: &Session,
     ) -> Result<Self, Error> {
-        let native = match daemon.filter(|_| engine == EngineKind::Docker) {
-            Some(daemon) => daemon.info().platform.clone(),
-            None => Platform::host(),
-        };
-        let platform = request.platforms.first().cloned().unwrap_or(native);
+        let platform = request.platforms.first().cloned();
+        let platform = platform.unwrap_or_else(|| native_platform(engine, machine));
         let bases = BaseResolver::new(session, daemon, request.offline);
         let find = async |reference, pull| {
             let query = BaseQuery { reference, platform: Some(platform.clone()), pull, pinned: None };

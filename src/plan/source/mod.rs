@@ -25,11 +25,7 @@ use crate::sources::SourceInfo;
 pub use crate::sources::scripts::ScriptOrigin;
 
 pub use error::SourcePlanError;
-pub use image::{
-    ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
-    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL, SourceImage,
-    make_of_sources,
-};
+pub use image::{SourceImage, make_of_sources};
 pub use on_build::{OnBuildFacts, follows_on_build, on_build_assemble};
 pub use stage::{BuilderImage, SourceFacts, describe_source_builder, make_source_stage, variables};
 pub use users::UserNotAllowed;

@@ -1,6 +1,8 @@
 //! Sources become an artifact, which then makes the very image that it makes when it is given.
 
-use super::{Place, Sources, assert_built, b2i_build, everywhere};
+use serde_json::{Value, json};
+
+use super::{Image, Place, Sources, assert_built, b2i_build, everywhere};
 use crate::environment::B2iCommand;
 use crate::failures::assert_clean;
 
@@ -111,6 +113,49 @@ fn a_plan_runs_nothing() {
         assert_eq!(plan["source"]["product"]["makes"], "artifact", "{plan}");
         assert_eq!(plan["source"]["scripts"]["assemble"]["from"], "sources");
         assert_eq!(plan["stages"], serde_json::json!([]));
+        let reason = "nothing declares what `/opt/app-root/src/out` is";
+        assert_eq!(plan["unplanned"], reason, "{plan}");
+    });
+}
+
+#[test]
+fn a_plan_shows_the_image_that_is_built() {
+    let sources = Sources::new().with_script(".s2i/bin/assemble", MAKES);
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let arguments = ["--artifact", "out/app", "--builder", "binary"];
+        let mut command = b2i_build(place, builder, &sources).args(arguments);
+        command = command.args(["--dry-run", "--format", "json"]);
+        let output = command.run();
+        assert_built(place, &command, &output);
+        let plan: Value = serde_json::from_str(&output.stdout).expect("JSON");
+        assert_eq!(plan["laterTag"], json!({"placeholder": "artifact.stem", "suffix": ":latest"}));
+        assert_eq!(plan["outputs"].as_array().map(Vec::len), Some(1), "{plan}");
+        let stage = &plan["stages"][0];
+        assert_eq!(stage["artifact"]["name"], json!({"placeholder": "artifact.name"}), "{plan}");
+        assert_eq!(stage["artifact"]["facts"], json!({"declared": "static executable for linux/amd64"}));
+        assert_eq!(stage["assembly"]["by"], "place", "{plan}");
+
+        let config = Image::build(place, builder, &sources, &arguments).config();
+        let image = &stage["image"];
+        for (field, planned) in [("Entrypoint", "entrypoint"), ("User", "user"), ("WorkingDir", "workingDir")]
+        {
+            assert_eq!(config[field], image[planned], "{}: {field}", place.name());
+        }
+        let later: Vec<(&str, &Value)> = image["laterLabels"]
+            .as_array()
+            .expect("labels")
+            .iter()
+            .map(|label| (label[0].as_str().expect("a name"), &label[1]["placeholder"]))
+            .collect();
+        for (name, value) in config["Labels"].as_object().expect("labels") {
+            let placeholder =
+                later.iter().find(|(other, _)| other == name).map(|(_, placeholder)| *placeholder);
+            match placeholder.map(|placeholder| placeholder.as_str()) {
+                None => assert_eq!(*value, image["labels"][name], "{}: {name}", place.name()),
+                Some(Some("artifact.name" | "artifact.stem")) => assert_eq!(value, "app", "{name}"),
+                Some(_) => {}
+            }
+        }
     });
 }
 

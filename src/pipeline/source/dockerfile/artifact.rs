@@ -15,8 +15,8 @@ use crate::pipeline::source::declared::declared;
 use crate::pipeline::source::prepare::PreparedSource;
 use crate::pipeline::stage::StageWork;
 use crate::plan::dockerfile::{
-    ArtifactInputs, BASE_ARCHIVE, DockerfileInputs, ROOT_ARCHIVE, SOURCE_DIRECTORY, SourceInputs,
-    declared_entries, render_artifact_dockerfile,
+    ArtifactInputs, BASE_ARCHIVE, DockerfileError, DockerfileInputs, ROOT_ARCHIVE, SOURCE_DIRECTORY,
+    SourceInputs, declared_entries, render_artifact_dockerfile,
 };
 use crate::plan::{Assembly, EntrySource, KnownValues, Plan, PlannedSource, SourceStage};
 use crate::request::Request;
@@ -44,10 +44,11 @@ impl ArtifactImage {
         source: &PreparedSource,
         session: &Session,
     ) -> Result<Self, Error> {
-        let (artifact, facts) = declared(request, source, session).await?;
-        let mut prepared = prepare_declared(request, artifact, facts, session).await?;
+        let declared = declared(request, source, session).await?;
+        let declared = declared.map_err(|artifact| DockerfileError::UnknownArtifact { artifact })?;
+        let mut prepared = prepare_declared(request, declared, session).await?;
         for stage in &mut prepared.plan.stages {
-            stage.image.edits.labels.remove(NAME_LABEL);
+            stage.image.later_labels.retain(|(name, _)| name != NAME_LABEL);
         }
         let (base, from) = {
             let all = Work::new(request, session, &prepared);
@@ -112,6 +113,8 @@ impl ArtifactImage {
     ) -> Result<String, Error> {
         let (stage, _) = only(&self.prepared);
         let known = KnownValues {
+            // The image is called after its sources.
+            artifact_name: Some(source.source.name.clone()),
             base_digest: self.base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: Some(self.contract.scripts.to_string()),
             ..KnownValues::default()

@@ -7,8 +7,8 @@ mod artifact;
 
 use artifact::ArtifactImage;
 
+use super::image_plan;
 use super::prepare::{PreparedSource, prepare};
-use super::whole_plan;
 use crate::blocking::blocking;
 use crate::error::Error;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError};
@@ -52,12 +52,14 @@ pub async fn write_dockerfile(
     };
     check()?;
     let prepared = prepare(request, wanted, session).await?;
-    let image = match &prepared.stage.product {
-        PlannedProduct::Artifact { .. } => Some(ArtifactImage::prepare(request, &prepared, session).await?),
-        PlannedProduct::Image => None,
+    let (image, own_plan) = match &prepared.stage.product {
+        PlannedProduct::Artifact { .. } => {
+            (Some(ArtifactImage::prepare(request, &prepared, session).await?), None)
+        }
+        PlannedProduct::Image => (None, Some(image_plan(request, wanted, &prepared)?)),
     };
-    let own_plan = whole_plan(request, wanted, &prepared)?;
-    let plan = image.as_ref().map_or(&own_plan, ArtifactImage::plan);
+    let plan = image.as_ref().map(ArtifactImage::plan).or(own_plan.as_ref());
+    let plan = plan.expect("the product is an artifact or an image");
     let lease = prepared.lease.clone();
     // What is written first becomes the directory, or its parts do.
     let assembled = match is_among_others {
