@@ -186,24 +186,34 @@ impl Program {
         Ok(code)
     }
 
-    /// Tells where the published ports can be reached.
+    /// Notes the address of each published port.
     async fn note_ports(&self, events: &Events) {
         let (daemon, id) = (&self.handle.daemon, &self.handle.id);
         // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
         let answer = daemon.get_json(format!("/containers/{id}/json")).await;
-        for line in published(&answer.unwrap_or_default()) {
+        for line in published(&answer.unwrap_or_default(), &host(&daemon.info().address)) {
             events.note(line);
         }
     }
 }
 
-/// A line for each port of a container that is published on the daemon's host.
-fn published(answer: &Value) -> Vec<String> {
+/// The host name of a daemon; `localhost` for one behind a socket.
+fn host(address: &str) -> String {
+    let url = url::Url::parse(address).ok();
+    let host = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
+    host.unwrap_or("localhost").to_owned()
+}
+
+/// A line for each published port of a container.
+fn published(answer: &Value, host: &str) -> Vec<String> {
     let ports = answer["NetworkSettings"]["Ports"].as_object().into_iter().flatten();
     let line = |(port, bindings): (&String, &Value)| {
         // One address for each port: IPv4 and IPv6 are bound to the same number.
-        let host = bindings.as_array()?.iter().find_map(|binding| binding["HostPort"].as_str())?;
-        Some(format!("port {port} of the program is port {host} of the daemon's host"))
+        let number = bindings.as_array()?.iter().find_map(|binding| binding["HostPort"].as_str())?;
+        Some(match port.split_once('/') {
+            Some((port, "tcp")) => format!("listening on http://{host}:{number} (container port {port})"),
+            _ => format!("listening on {host}:{number} (container port {port})"),
+        })
     };
     let mut lines: Vec<String> = ports.filter_map(line).collect();
     lines.sort();
@@ -244,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn published_ports_are_told_whatever_the_state_is_called() {
+    fn published_ports_are_noted_in_every_state() {
         let ports = json!({
             "8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
             "53/udp": [{"HostIp": "0.0.0.0", "HostPort": "1053"}],
@@ -252,12 +262,13 @@ mod tests {
         });
         let answer = json!({"State": {"Status": "stopped"}, "NetworkSettings": {"Ports": ports}});
         assert_eq!(
-            published(&answer),
+            published(&answer, &host("unix:///var/run/docker.sock")),
             [
-                "port 53/udp of the program is port 1053 of the daemon's host",
-                "port 8080/tcp of the program is port 32768 of the daemon's host"
+                "listening on http://localhost:32768 (container port 8080)",
+                "listening on localhost:1053 (container port 53/udp)"
             ]
         );
-        assert!(published(&Value::Null).is_empty());
+        assert!(published(&Value::Null, "localhost").is_empty());
+        assert_eq!(host("tcp://docker.example:2376"), "docker.example");
     }
 }
