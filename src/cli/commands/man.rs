@@ -25,6 +25,9 @@ pub(in crate::cli) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
+/// The name of the program, whose page has the global options.
+const PROGRAM: &str = "b2i";
+
 /// Prints or writes pages.
 pub(in crate::cli) fn run(arguments: &ManArguments, printer: &Printer) -> Result<(), CliError> {
     let mut root = arguments::command();
@@ -72,21 +75,15 @@ fn write_pages(command: &Command, directory: &Path, paths: &mut String) -> Resul
 
 /// The page of one command, which refers to the pages of its own commands.
 fn command_page(command: &Command) -> std::io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    let man = Man::new(without_global_options(command)).section("1").manual("b2i manual");
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
+    let (man, mut page) = begin(command)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
+    let is_program = command.get_name() == PROGRAM;
     if command.get_after_help().is_some() {
-        let heading = if command.get_name() == "b2i" { ".SH NOTES" } else { ".SH EXAMPLES" };
-        page.extend(text_section(&man, heading)?);
+        page.extend(text_section(&man, if is_program { ".SH NOTES" } else { ".SH EXAMPLES" })?);
     }
-    if command.get_name() != "b2i" {
+    if !is_program {
         page.extend_from_slice(
             b".SH SEE ALSO\nb2i(1) has the global options, the variables and the exit codes\n",
         );
@@ -96,18 +93,24 @@ fn command_page(command: &Command) -> std::io::Result<Vec<u8>> {
 
 /// One page with the sections of every command.
 fn whole_page(root: &Command) -> std::io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    let man = Man::new(root.clone()).section("1").manual("b2i manual");
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
+    let (man, mut page) = begin(root)?;
     for command in root.get_subcommands() {
         command_sections(command, &mut page)?;
     }
     page.extend(text_section(&man, ".SH NOTES")?);
     Ok(page)
+}
+
+/// A page from its title to the options.
+fn begin(command: &Command) -> std::io::Result<(Man, Vec<u8>)> {
+    let man = Man::new(without_global_options(command)).section("1").manual("b2i manual");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    Ok((man, page))
 }
 
 /// The text below the help, line by line as it is written there.
@@ -138,7 +141,7 @@ fn command_sections(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()
 
 /// The global options stand once, with the program.
 fn without_global_options(command: &Command) -> Command {
-    let is_program = command.get_name() == "b2i";
+    let is_program = command.get_name() == PROGRAM;
     command.clone().mut_args(|argument| {
         let is_hidden = !is_program && argument.is_global_set();
         argument.hide(is_hidden)
