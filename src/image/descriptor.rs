@@ -23,7 +23,6 @@ pub struct Descriptor {
     pub media_type: String,
     /// Digest of its bytes.
     pub digest: Digest,
-    /// Its size, in bytes.
     pub size: u64,
     /// In an index: what it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,9 +41,7 @@ impl fmt::Debug for LayerSource {
 pub struct LayerFile {
     /// Digest of the file's bytes.
     pub diff_id: Digest,
-    /// The file.
     pub path: PathBuf,
-    /// Its size, in bytes.
     pub size: u64,
 }
 

@@ -107,9 +107,7 @@ pub struct ImageManifest {
     /// Its media type.
     #[serde(default)]
     pub media_type: String,
-    /// Its config.
     pub config: Descriptor,
-    /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
     /// What it is, if it is no image: the media type of an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,6 @@ pub struct BaseImage {
     pub name: String,
     /// The digest of its manifest, where its source knows one.
     pub manifest_digest: Option<Digest>,
-    /// Its config.
     pub config: ImageConfig,
     /// Its layers, lowest first; as many as the config has diff IDs.
     pub layers: Vec<LayerSource>,
@@ -111,7 +110,6 @@ pub struct Image {
     pub base: BaseImage,
     /// The layers that are added, lowest first.
     pub new: Vec<NewLayer>,
-    /// Its config.
     pub config: Config,
     /// The platform that an index names it for.
     pub platform: Platform,
@@ -163,12 +161,7 @@ impl FinishedConfig {
 pub enum InvalidImage {
     /// A config is not valid.
     #[error("the config of the image `{name}` is not valid")]
-    Config {
-        /// The image.
-        name: String,
-        /// Why.
-        source: InvalidConfig,
-    },
+    Config { name: String, source: InvalidConfig },
     /// The config does not list the layers that were written.
     #[error("the image config lists the layers {found:?}, but {expected:?} were written")]
     Layers {
@@ -180,7 +173,6 @@ pub enum InvalidImage {
     /// The config and the manifest disagree.
     #[error("the config of the image `{name}` lists {listed} layers, but it has {layers}")]
     Count {
-        /// The image.
         name: String,
         /// How many the config lists.
         listed: usize,

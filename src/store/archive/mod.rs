@@ -41,35 +41,21 @@ pub enum ArchiveError {
     Content(#[source] io::Error),
     /// A layer of the base could not be read.
     #[error("reading the base layer {diff_id} from `{}` failed", path.display())]
-    BaseLayer {
-        /// Its diff ID.
-        diff_id: Digest,
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    BaseLayer { diff_id: Digest, path: PathBuf, source: io::Error },
     /// A layer of the base could not be opened where it is.
     #[error("a layer of the base could not be opened")]
     OpenBlob(#[from] OpenBlobError),
     /// A layer of the base could not be read where it is.
     #[error("reading the layer {digest} of the base `{name}` failed")]
     ReadBlob {
-        /// The base.
         name: String,
         /// Digest of the blob.
         digest: Digest,
-        /// Why.
         source: io::Error,
     },
     /// A layer of the base is not among the files.
     #[error("the base `{name}` has the layer {diff_id}, but its bytes are not at hand")]
-    MissingLayer {
-        /// The base.
-        name: String,
-        /// The layer.
-        diff_id: Digest,
-    },
+    MissingLayer { name: String, diff_id: Digest },
     /// The image is none.
     #[error(transparent)]
     Image(#[from] InvalidImage),

@@ -38,32 +38,16 @@ const MAXIMUM_LAYERS: usize = 1024;
 pub enum ReadArchiveError {
     /// The file.
     #[error("`{}` cannot be read", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// Its tar.
     #[error("`{}` is not read as an image archive: {source}", path.display())]
-    Tar {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: InvalidTar,
-    },
+    Tar { path: PathBuf, source: InvalidTar },
     /// What is in it.
     #[error("`{}` is not read as an image archive: {reason}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Why, a clause.
-        reason: String,
-    },
+    Invalid { path: PathBuf, reason: String },
     /// No image has the name, or more than one could be meant.
     #[error("the archive `{}` has {found}", path.display())]
     NotFound {
-        /// The file.
         path: PathBuf,
         /// `no image that …`
         found: String,
@@ -73,7 +57,6 @@ pub enum ReadArchiveError {
     /// A blob that is not one of the image's.
     #[error("the archive `{}` has no blob {digest}", path.display())]
     Blob {
-        /// The file.
         path: PathBuf,
         /// What was asked for.
         digest: Digest,

@@ -54,7 +54,6 @@ pub enum InvalidTar {
     /// A member that b2i does not believe.
     #[error("its entry `{name}` {reason}")]
     Member {
-        /// Its name.
         name: String,
         /// What is wrong with it, a clause that follows the name.
         reason: String,

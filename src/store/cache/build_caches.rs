@@ -34,7 +34,6 @@ pub struct BuildCacheStore {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildCacheDescription {
-    /// The template.
     pub template: String,
     /// The cache's name among those of the template.
     pub name: String,

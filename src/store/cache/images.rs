@@ -30,7 +30,6 @@ pub struct ImageCache {
 pub struct KnownName {
     /// The digest of the manifest or index.
     pub digest: Digest,
-    /// Its media type.
     pub media_type: String,
 }
 

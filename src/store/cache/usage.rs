@@ -34,7 +34,6 @@ const BUILD_CACHES: &str = "build-caches";
 /// A build cache in a daemon's volume.
 #[derive(Clone, Debug)]
 pub struct VolumeUsage {
-    /// Its key.
     pub key: String,
     /// What it takes, in bytes.
     pub bytes: u64,

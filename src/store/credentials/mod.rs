@@ -55,7 +55,6 @@ pub enum CredentialsError {
     /// A file is there but cannot be read, or has a wrong shape.
     #[error("the credentials file `{}` {reason}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -67,7 +66,6 @@ pub enum CredentialsError {
         helper: String,
         /// The file that names it.
         path: PathBuf,
-        /// The registry.
         registry: String,
         /// What is wrong.
         reason: String,

@@ -21,7 +21,6 @@ pub struct DaemonSettings {
     pub host: Option<String>,
     /// Who named it, for messages: `flag --docker-host`, `variable DOCKER_HOST`.
     pub host_origin: Option<String>,
-    /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub docker_config_directory: PathBuf,
@@ -89,7 +88,6 @@ impl std::fmt::Display for Endpoint {
 pub enum Candidates {
     /// Somebody named this one: it must answer.
     Configured {
-        /// The address.
         endpoint: Endpoint,
         /// Who named it, for messages.
         origin: String,

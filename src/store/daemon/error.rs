@@ -21,7 +21,6 @@ pub enum DaemonError {
         host: String,
         /// Where it was given.
         origin: String,
-        /// Why not.
         reason: String,
     },
     /// The chosen docker context cannot be read.
@@ -36,14 +35,10 @@ pub enum DaemonError {
     },
     /// A volume has the name of a build cache and is none of this cache directory.
     #[error("the volume `{name}` is not b2i's, or belongs to another cache directory")]
-    ForeignVolume {
-        /// Its name.
-        name: String,
-    },
+    ForeignVolume { name: String },
     /// Nothing answers there.
     #[error("the daemon at {address} ({origin}) does not answer: {reason}")]
     Unreachable {
-        /// The address.
         address: String,
         /// Where the address came from.
         origin: String,
@@ -52,14 +47,10 @@ pub enum DaemonError {
     },
     /// The socket is there, and this user may not use it.
     #[error("no permission to use the daemon at {address}")]
-    PermissionDenied {
-        /// The address.
-        address: String,
-    },
+    PermissionDenied { address: String },
     /// The daemon answered a request with an error, or the connection broke.
     #[error("the daemon at {address} could not {action}: {reason}")]
     Request {
-        /// The address.
         address: String,
         /// What it was asked to do.
         action: String,
@@ -71,9 +62,7 @@ pub enum DaemonError {
     /// The image is not in the daemon, and pulling it is not allowed.
     #[error("the image `{name}` is not in the daemon at {address}, and it is not pulled: {reason}")]
     ImageMissing {
-        /// The image.
         name: String,
-        /// The address.
         address: String,
         /// Which option forbids it.
         reason: &'static str,
@@ -81,7 +70,6 @@ pub enum DaemonError {
     /// The daemon could not pull the image.
     #[error("the image `{name}` could not be pulled: {reason}")]
     Pull {
-        /// The image.
         name: String,
         /// What kind of refusal it was.
         cause: PullCause,
@@ -91,9 +79,7 @@ pub enum DaemonError {
     /// The image is for another platform.
     #[error("the image `{name}` is for {found}, but {wanted} is asked for")]
     WrongPlatform {
-        /// The image.
         name: String,
-        /// Its platform.
         found: Box<Platform>,
         /// The platform that is asked for.
         wanted: Box<Platform>,
@@ -101,9 +87,7 @@ pub enum DaemonError {
     /// What the daemon says of an image contradicts itself.
     #[error("the daemon at {address} gives no usable answer about the image `{name}`: {reason}")]
     InvalidImage {
-        /// The image.
         name: String,
-        /// The address.
         address: String,
         /// What is wrong with the answer.
         reason: String,
@@ -111,9 +95,7 @@ pub enum DaemonError {
     /// A layer that the daemon exported has the wrong bytes, or is not in the export.
     #[error("the daemon at {address} exported `{name}` without the layer {wanted}: {reason}")]
     Export {
-        /// The image.
         name: String,
-        /// The address.
         address: String,
         /// Diff ID of the layer.
         wanted: Digest,
@@ -131,7 +113,6 @@ pub enum DaemonError {
     File {
         /// What was done to it.
         action: &'static str,
-        /// The file.
         path: PathBuf,
         /// Why it failed.
         source: std::io::Error,
@@ -139,7 +120,6 @@ pub enum DaemonError {
     /// The daemon took the image but has not got it now, or has something else under its ID.
     #[error("the daemon at {address} took the image {wanted}, but {found}")]
     NotLoaded {
-        /// The address.
         address: String,
         /// ID of the image.
         wanted: Digest,
@@ -149,7 +129,6 @@ pub enum DaemonError {
     /// The daemon's disk is full.
     #[error("the daemon at {address} could not {action}: its disk is full ({reason})")]
     DiskFull {
-        /// The address.
         address: String,
         /// What it was asked to do.
         action: String,
@@ -159,7 +138,6 @@ pub enum DaemonError {
     /// Publishing failed.
     #[error("the daemon at {address} could not {action}: {reason}")]
     Publish {
-        /// The address.
         address: String,
         /// What it was asked to do.
         action: String,
@@ -169,7 +147,6 @@ pub enum DaemonError {
     /// A limit was asked for that the daemon cannot enforce.
     #[error("the daemon at {address} cannot enforce the {limit} limit: {reason}")]
     LimitNotEnforced {
-        /// The address.
         address: String,
         /// Which limit.
         limit: &'static str,
@@ -186,16 +163,10 @@ pub enum DaemonError {
     },
     /// The network that was asked for is not there.
     #[error("the daemon at {address} has no network `{network}`")]
-    NoNetwork {
-        /// The address.
-        address: String,
-        /// Its name.
-        network: String,
-    },
+    NoNetwork { address: String, network: String },
     /// A directory or file that was to be mounted is not there.
     #[error("the machine of the daemon at {address} has no `{path}` that could be mounted")]
     NoMountSource {
-        /// The address.
         address: String,
         /// The directory or file.
         path: String,
@@ -203,9 +174,7 @@ pub enum DaemonError {
     /// The container's command could not be started.
     #[error("`{command}` could not be started in the image `{image}`: {reason}")]
     Start {
-        /// The command.
         command: String,
-        /// The image.
         image: String,
         /// What the daemon said.
         reason: String,
@@ -213,7 +182,6 @@ pub enum DaemonError {
     /// The command took longer than it was allowed to and was killed.
     #[error("`{command}` was killed because it ran longer than {}{}", seconds(*limit), tail(last_lines))]
     TimedOut {
-        /// The command.
         command: String,
         /// How long it was allowed to run.
         limit: Duration,
@@ -223,7 +191,6 @@ pub enum DaemonError {
     /// A file that is taken out of a container is not a regular file.
     #[error("`{path}` in the container is {found}, not a regular file")]
     NotAFile {
-        /// The path.
         path: String,
         /// What it is.
         found: &'static str,
@@ -231,9 +198,7 @@ pub enum DaemonError {
     /// A file that is taken out of a container is too large.
     #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
     TooLarge {
-        /// The path.
         path: String,
-        /// Its size, in bytes.
         size: u64,
         /// The largest allowed size, in bytes.
         limit: u64,

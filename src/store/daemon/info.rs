@@ -32,7 +32,6 @@ impl DaemonFlavour {
 pub struct DaemonInfo {
     /// Which program it is.
     pub flavour: DaemonFlavour,
-    /// Its version.
     pub version: String,
     /// The API version that is spoken with it, such as `1.41`.
     pub api_version: String,

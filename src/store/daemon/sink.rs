@@ -59,7 +59,6 @@ impl Sent {
 
 /// The daemon, as a place to write to.
 pub struct DaemonSink {
-    /// The daemon.
     pub daemon: Daemon,
     /// What publishing needs.
     pub context: PublishContext,

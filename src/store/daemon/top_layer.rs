@@ -20,7 +20,6 @@ use crate::store::archive::{ArchiveError, Excerpt, Form, write_excerpt};
 /// An image that a container was committed as. Only its layers count; its config is the daemon's.
 #[derive(Clone, Debug)]
 pub(crate) struct CommittedImage {
-    /// Its ID.
     pub(crate) image_id: String,
     /// The digests of its uncompressed layers, lowest first.
     pub(crate) diff_ids: Vec<Digest>,

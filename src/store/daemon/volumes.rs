@@ -20,7 +20,6 @@ const PREFIX: &str = "b2i-cache-";
 /// A build cache in a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheVolume {
-    /// Its key.
     pub key: String,
     /// What it takes, in bytes; nothing if the daemon does not say.
     pub bytes: Option<u64>,

@@ -20,34 +20,22 @@ pub enum LayoutError {
     File(#[from] FileError),
     /// What is there is something else.
     #[error("`{}` is no OCI layout that an image can be added to: {reason}", path.display())]
-    NotALayout {
-        /// The directory.
-        path: PathBuf,
-        /// Why, a clause.
-        reason: String,
-    },
+    NotALayout { path: PathBuf, reason: String },
     /// Nothing that can be read.
     #[error("`{}` is not read as an OCI layout: {reason}", path.display())]
     Unreadable {
         /// The directory or file.
         path: PathBuf,
-        /// Why, a clause.
         reason: String,
         /// The system's error, if it was that.
         source: Option<io::Error>,
     },
     /// The archive's tar.
     #[error("`{}` is not read as an OCI archive: {source}", path.display())]
-    Tar {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: InvalidTar,
-    },
+    Tar { path: PathBuf, source: InvalidTar },
     /// No image has the name, or more than one could be meant.
     #[error("the layout `{}` has {found} that {wanted}", path.display())]
     NotFound {
-        /// The layout.
         path: PathBuf,
         /// What was asked for, a clause.
         wanted: String,
@@ -59,23 +47,14 @@ pub enum LayoutError {
     /// A blob that is missing, of another size, or other bytes.
     #[error("the blob {digest} of the layout `{}` {reason}", path.display())]
     Blob {
-        /// Its digest.
         digest: Digest,
-        /// The layout.
         path: PathBuf,
         /// A clause that follows.
         reason: String,
     },
     /// A manifest that b2i does not read.
     #[error("the manifest {digest} of the layout `{}` is not read: {source}", path.display())]
-    Manifest {
-        /// Its digest.
-        digest: Digest,
-        /// The layout.
-        path: PathBuf,
-        /// Why.
-        source: InvalidManifest,
-    },
+    Manifest { digest: Digest, path: PathBuf, source: InvalidManifest },
 }
 
 impl Diagnostic for LayoutError {

@@ -102,7 +102,6 @@ pub(super) struct Delivered {
 pub(super) enum Failed {
     /// Trying again may help.
     Passing {
-        /// The URL.
         url: String,
         /// What happened.
         reason: String,

@@ -96,7 +96,6 @@ impl Answer {
 pub(super) enum BodyFailed {
     /// It was cut; the whole request may be sent again.
     Cut {
-        /// The URL.
         url: String,
         /// What happened.
         reason: String,

@@ -17,62 +17,30 @@ use crate::store::layout::LayoutError;
 pub enum RegistryError {
     /// It could not be read.
     #[error("cannot read `{image}` from its registry")]
-    Pull {
-        /// The image.
-        image: String,
-        /// Its registry.
-        registry: String,
-        /// Why.
-        source: RequestError,
-    },
+    Pull { image: String, registry: String, source: RequestError },
     /// It is not there.
     #[error("there is no `{image}` in the registry `{registry}`")]
-    Missing {
-        /// The image.
-        image: String,
-        /// Its registry.
-        registry: String,
-        /// What the registry said.
-        source: RequestError,
-    },
+    Missing { image: String, registry: String, source: RequestError },
     /// It would have to be asked for, and that is forbidden.
     #[error("`{image}` is not in the cache, and {reason}")]
     Offline {
-        /// The image.
         image: String,
         /// What forbids it.
         reason: &'static str,
     },
     /// What its name leads to is no image.
     #[error("`{image}` cannot be used")]
-    Manifest {
-        /// The image.
-        image: String,
-        /// Why.
-        source: InvalidManifest,
-    },
+    Manifest { image: String, source: InvalidManifest },
     /// Its config is none.
     #[error("the config of `{image}` cannot be used")]
-    Config {
-        /// The image.
-        image: String,
-        /// Why.
-        source: InvalidConfig,
-    },
+    Config { image: String, source: InvalidConfig },
     /// Something in it contradicts something else.
     #[error("`{image}` cannot be used: {reason}")]
-    Invalid {
-        /// The image.
-        image: String,
-        /// What.
-        reason: String,
-    },
+    Invalid { image: String, reason: String },
     /// The bytes are not those that were named.
     #[error("{what} of `{image}` should have the digest {expected}, but its bytes have {found}")]
     Digest {
-        /// The image.
         image: String,
-        /// What of it.
         what: &'static str,
         /// Digest that was named.
         expected: Digest,
@@ -82,7 +50,6 @@ pub enum RegistryError {
     /// It is for other platforms.
     #[error("`{image}` is not for {wanted}; it is for {}", list(.available))]
     Platform {
-        /// The image.
         image: String,
         /// The platform that was wanted.
         wanted: Box<Platform>,
@@ -91,58 +58,22 @@ pub enum RegistryError {
     },
     /// Its registry does not take the credentials, or could not be asked.
     #[error("cannot log in to `{registry}`")]
-    Login {
-        /// The registry.
-        registry: String,
-        /// Why.
-        source: RequestError,
-    },
+    Login { registry: String, source: RequestError },
     /// It could not be written.
     #[error("cannot publish `{image}`")]
-    Push {
-        /// The image.
-        image: String,
-        /// Its registry.
-        registry: String,
-        /// Why.
-        source: RequestError,
-    },
+    Push { image: String, registry: String, source: RequestError },
     /// The files of the image could not be read while they were uploaded.
     #[error("the files of `{image}` could not be read")]
-    Content {
-        /// The image.
-        image: String,
-        /// Why.
-        source: io::Error,
-    },
+    Content { image: String, source: io::Error },
     /// A layer of the base could not be read.
     #[error("`{image}` cannot be published: its base's layer {digest} could not be read")]
-    BaseLayer {
-        /// The image.
-        image: String,
-        /// The layer.
-        digest: Digest,
-        /// Why.
-        source: OpenBlobError,
-    },
+    BaseLayer { image: String, digest: Digest, source: OpenBlobError },
     /// The same, while its bytes were on their way.
     #[error("`{image}` cannot be published: reading the blob {digest} failed")]
-    BaseBytes {
-        /// The image.
-        image: String,
-        /// The blob.
-        digest: Digest,
-        /// Why.
-        source: io::Error,
-    },
+    BaseBytes { image: String, digest: Digest, source: io::Error },
     /// The base's layers are not where they can be read.
     #[error("`{image}` cannot be published: the layers of its base `{base}` are in a daemon only")]
-    BaseInDaemon {
-        /// The image.
-        image: String,
-        /// The base.
-        base: String,
-    },
+    BaseInDaemon { image: String, base: String },
     /// A name that nothing can be published under.
     #[error("`{image}` names no tag that could be published")]
     NoTag {
@@ -158,7 +89,6 @@ pub enum RegistryError {
     /// The registry took the manifest and then gives another one, or none.
     #[error("the registry took `{image}` as {expected}, but gives {} when asked for it", or_nothing(.found))]
     ReadBack {
-        /// The image.
         image: String,
         /// Digest of what was published.
         expected: Digest,

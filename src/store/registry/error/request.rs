@@ -39,11 +39,8 @@ pub enum RequestError {
     /// The registry said no.
     #[error("the registry answered {status} to {method} `{url}`, asked {identity}{}{}", message(.said), tries(*.attempts))]
     Status {
-        /// The method.
         method: Method,
-        /// The URL.
         url: String,
-        /// The status.
         status: StatusCode,
         /// The registry's own code and message.
         said: Option<String>,
@@ -55,7 +52,6 @@ pub enum RequestError {
     /// The registry does not believe what it was shown, however often.
     #[error("the registry `{registry}` does not let b2i in, asked {identity}{}", message(.said))]
     Unauthorized {
-        /// The registry.
         registry: String,
         /// The registry's own code and message.
         said: Option<String>,
@@ -65,7 +61,6 @@ pub enum RequestError {
     /// The registry's token service gives no token.
     #[error("`{realm}`, which gives out tokens for the registry `{registry}`, {reason}, asked {identity}")]
     Token {
-        /// The registry.
         registry: String,
         /// The token service.
         realm: String,
@@ -78,16 +73,10 @@ pub enum RequestError {
     },
     /// The registry asks for a proof that b2i does not give.
     #[error("the registry `{registry}` asks for credentials in a way that b2i does not follow: {reason}")]
-    Challenge {
-        /// The registry.
-        registry: String,
-        /// Why.
-        reason: String,
-    },
+    Challenge { registry: String, reason: String },
     /// The connection failed or was cut.
     #[error("cannot reach `{url}`: {reason}{}", tries(*.attempts))]
     Transfer {
-        /// The URL.
         url: String,
         /// What happened last.
         reason: String,
@@ -102,12 +91,7 @@ pub enum RequestError {
     Redirect(#[from] RefusedRedirect),
     /// The answer makes no sense.
     #[error("the answer of `{url}` cannot be used: {reason}")]
-    Answer {
-        /// The URL.
-        url: String,
-        /// Why.
-        reason: String,
-    },
+    Answer { url: String, reason: String },
 }
 
 fn message(said: &Option<String>) -> String {
