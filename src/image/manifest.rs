@@ -215,13 +215,11 @@ pub enum Manifest {
 /// Bytes that are no manifest which b2i understands.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidManifest {
-    /// No JSON, or not of this shape.
     #[error("it is no image manifest: {0}")]
     Shape(String),
     /// Schema 1, an artifact, something newer.
     #[error("its media type is `{0}`, which b2i does not read")]
     MediaType(String),
-    /// The header and the manifest disagree.
     #[error("it was announced as `{announced}`, but says `{found}` of itself")]
     Announced {
         /// What the header said.
@@ -229,7 +227,6 @@ pub enum InvalidManifest {
         /// What the manifest says.
         found: String,
     },
-    /// Absurdly many layers or images.
     #[error("it lists {0} entries; at most {MAXIMUM_ENTRIES} are read")]
     TooMany(usize),
 }

@@ -159,10 +159,8 @@ impl FinishedConfig {
 /// Parts that make no image.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidImage {
-    /// A config is not valid.
     #[error("the config of the image `{name}` is not valid")]
     Config { name: String, source: InvalidConfig },
-    /// The config does not list the layers that were written.
     #[error("the image config lists the layers {found:?}, but {expected:?} were written")]
     Layers {
         /// What the config lists.
@@ -170,7 +168,6 @@ pub enum InvalidImage {
         /// What was written.
         expected: Vec<Digest>,
     },
-    /// The config and the manifest disagree.
     #[error("the config of the image `{name}` lists {listed} layers, but it has {layers}")]
     Count {
         name: String,

@@ -79,10 +79,8 @@ pub enum InvalidCompression {
         "`{0}` is no compression: it is `auto`, `gzip`, `zstd` or `none`, the middle two with `:LEVEL` if wanted"
     )]
     Unknown(String),
-    /// A level where there is none.
     #[error("`{0}` takes no level; `gzip:LEVEL` and `zstd:LEVEL` do")]
     NoLevel(String),
-    /// A level that does not exist.
     #[error("`{level}` is no level of {name}: it is a number from {first} to {last}")]
     Level {
         /// The method.

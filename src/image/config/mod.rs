@@ -22,10 +22,8 @@ pub struct ImageConfig(Map<String, Value>);
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
-    /// It is not JSON, or not an object.
     #[error("the image config is not a JSON object")]
     NotAnObject(#[from] serde_json::Error),
-    /// A field has a shape the specification does not allow.
     #[error("the image config's `{0}` has an unexpected shape")]
     Field(&'static str),
 }

@@ -60,13 +60,10 @@ pub struct WrittenLayer {
 /// Entries that make no layer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidLayer {
-    /// Two entries have the same path.
     #[error("two files would be placed at `{0}`")]
     Duplicate(ImagePath),
-    /// A file's path is used as a directory by another entry.
     #[error("`{0}` is a file, and `{1}` would be placed below it")]
     BelowFile(ImagePath, ImagePath),
-    /// A hard link names no file of this layer.
     #[error("the hard link `{0}` points to `{1}`, which is no file of this layer")]
     DanglingLink(ImagePath, ImagePath),
 }

@@ -33,19 +33,14 @@ pub(crate) use write::{BaseLayers, write_excerpt, write_image};
 /// An archive that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Reading the artifact or writing the archive failed.
     #[error("writing the image archive failed")]
     Io(#[from] io::Error),
-    /// A file of the new layer is not what it was when it was found.
     #[error("the files of the image could not be read")]
     Content(#[source] io::Error),
-    /// A layer of the base could not be read.
     #[error("reading the base layer {diff_id} from `{}` failed", path.display())]
     BaseLayer { diff_id: Digest, path: PathBuf, source: io::Error },
-    /// A layer of the base could not be opened where it is.
     #[error("a layer of the base could not be opened")]
     OpenBlob(#[from] OpenBlobError),
-    /// A layer of the base could not be read where it is.
     #[error("reading the layer {digest} of the base `{name}` failed")]
     ReadBlob {
         name: String,
@@ -53,7 +48,6 @@ pub enum ArchiveError {
         digest: Digest,
         source: io::Error,
     },
-    /// A layer of the base is not among the files.
     #[error("the base `{name}` has the layer {diff_id}, but its bytes are not at hand")]
     MissingLayer { name: String, diff_id: Digest },
     /// The image is none.

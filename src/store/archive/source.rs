@@ -36,16 +36,12 @@ const MAXIMUM_LAYERS: usize = 1024;
 /// An archive, or an image in it, that is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadArchiveError {
-    /// The file.
     #[error("`{}` cannot be read", path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// Its tar.
     #[error("`{}` is not read as an image archive: {source}", path.display())]
     Tar { path: PathBuf, source: InvalidTar },
-    /// What is in it.
     #[error("`{}` is not read as an image archive: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
-    /// No image has the name, or more than one could be meant.
     #[error("the archive `{}` has {found}", path.display())]
     NotFound {
         path: PathBuf,
@@ -54,7 +50,6 @@ pub enum ReadArchiveError {
         /// The names that it has.
         names: Vec<String>,
     },
-    /// A blob that is not one of the image's.
     #[error("the archive `{}` has no blob {digest}", path.display())]
     Blob {
         path: PathBuf,

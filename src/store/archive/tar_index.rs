@@ -45,13 +45,10 @@ enum Member {
 /// An archive that is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTar {
-    /// The system, or the tar's headers.
     #[error("it cannot be read as a tar")]
     Io(#[from] io::Error),
-    /// Too many members.
     #[error("it has more than {MAXIMUM_ENTRIES} entries")]
     TooMany,
-    /// A member that b2i does not believe.
     #[error("its entry `{name}` {reason}")]
     Member {
         name: String,

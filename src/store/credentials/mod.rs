@@ -52,14 +52,12 @@ impl fmt::Debug for Credentials {
 /// Credentials that could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// A file is there but cannot be read, or has a wrong shape.
     #[error("the credentials file `{}` {reason}", path.display())]
     File {
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// A helper is configured and does not work.
     #[error("the credential helper `{helper}`, which `{}` names for `{registry}`, {reason}", path.display())]
     Helper {
         /// The helper's program.

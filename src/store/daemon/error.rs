@@ -14,7 +14,6 @@ use crate::store::credentials::CredentialsError;
 /// What went wrong between b2i and a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The configured address makes no sense, or names a transport that b2i does not speak.
     #[error("the daemon address `{host}` ({origin}) cannot be used: {reason}")]
     InvalidHost {
         /// The address, as it was given.
@@ -23,7 +22,6 @@ pub enum DaemonError {
         origin: String,
         reason: String,
     },
-    /// The chosen docker context cannot be read.
     #[error("the docker context `{name}` cannot be used: `{}` {reason}", path.display())]
     Context {
         /// The context.
@@ -33,10 +31,8 @@ pub enum DaemonError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A volume has the name of a build cache and is none of this cache directory.
     #[error("the volume `{name}` is not b2i's, or belongs to another cache directory")]
     ForeignVolume { name: String },
-    /// Nothing answers there.
     #[error("the daemon at {address} ({origin}) does not answer: {reason}")]
     Unreachable {
         address: String,
@@ -45,10 +41,8 @@ pub enum DaemonError {
         /// What happened instead.
         reason: String,
     },
-    /// The socket is there, and this user may not use it.
     #[error("no permission to use the daemon at {address}")]
     PermissionDenied { address: String },
-    /// The daemon answered a request with an error, or the connection broke.
     #[error("the daemon at {address} could not {action}: {reason}")]
     Request {
         address: String,
@@ -59,7 +53,6 @@ pub enum DaemonError {
         /// What it said.
         reason: String,
     },
-    /// The image is not in the daemon, and pulling it is not allowed.
     #[error("the image `{name}` is not in the daemon at {address}, and it is not pulled: {reason}")]
     ImageMissing {
         name: String,
@@ -67,7 +60,6 @@ pub enum DaemonError {
         /// Which option forbids it.
         reason: &'static str,
     },
-    /// The daemon could not pull the image.
     #[error("the image `{name}` could not be pulled: {reason}")]
     Pull {
         name: String,
@@ -76,7 +68,6 @@ pub enum DaemonError {
         /// What the daemon said.
         reason: String,
     },
-    /// The image is for another platform.
     #[error("the image `{name}` is for {found}, but {wanted} is asked for")]
     WrongPlatform {
         name: String,
@@ -84,7 +75,6 @@ pub enum DaemonError {
         /// The platform that is asked for.
         wanted: Box<Platform>,
     },
-    /// What the daemon says of an image contradicts itself.
     #[error("the daemon at {address} gives no usable answer about the image `{name}`: {reason}")]
     InvalidImage {
         name: String,
@@ -92,7 +82,6 @@ pub enum DaemonError {
         /// What is wrong with the answer.
         reason: String,
     },
-    /// A layer that the daemon exported has the wrong bytes, or is not in the export.
     #[error("the daemon at {address} exported `{name}` without the layer {wanted}: {reason}")]
     Export {
         name: String,
@@ -108,7 +97,6 @@ pub enum DaemonError {
     /// The credentials of a registry could not be found out.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// A file of this machine could not be read or written.
     #[error("{action} `{}` failed", path.display())]
     File {
         /// What was done to it.
@@ -117,7 +105,6 @@ pub enum DaemonError {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// The daemon took the image but has not got it now, or has something else under its ID.
     #[error("the daemon at {address} took the image {wanted}, but {found}")]
     NotLoaded {
         address: String,
@@ -126,7 +113,6 @@ pub enum DaemonError {
         /// What is there instead.
         found: String,
     },
-    /// The daemon's disk is full.
     #[error("the daemon at {address} could not {action}: its disk is full ({reason})")]
     DiskFull {
         address: String,
@@ -135,7 +121,6 @@ pub enum DaemonError {
         /// What it said.
         reason: String,
     },
-    /// Publishing failed.
     #[error("the daemon at {address} could not {action}: {reason}")]
     Publish {
         address: String,
@@ -144,7 +129,6 @@ pub enum DaemonError {
         /// What it said.
         reason: String,
     },
-    /// A limit was asked for that the daemon cannot enforce.
     #[error("the daemon at {address} cannot enforce the {limit} limit: {reason}")]
     LimitNotEnforced {
         address: String,
@@ -153,7 +137,6 @@ pub enum DaemonError {
         /// What it said.
         reason: String,
     },
-    /// A limit is out of the range that the daemon takes.
     #[error("the {limit} limit cannot be set: {reason}")]
     LimitOutOfRange {
         /// Which limit.
@@ -161,17 +144,14 @@ pub enum DaemonError {
         /// What was asked for, and what may be.
         reason: String,
     },
-    /// The network that was asked for is not there.
     #[error("the daemon at {address} has no network `{network}`")]
     NoNetwork { address: String, network: String },
-    /// A directory or file that was to be mounted is not there.
     #[error("the machine of the daemon at {address} has no `{path}` that could be mounted")]
     NoMountSource {
         address: String,
         /// The directory or file.
         path: String,
     },
-    /// The container's command could not be started.
     #[error("`{command}` could not be started in the image `{image}`: {reason}")]
     Start {
         command: String,
@@ -179,7 +159,6 @@ pub enum DaemonError {
         /// What the daemon said.
         reason: String,
     },
-    /// The command took longer than it was allowed to and was killed.
     #[error("`{command}` was killed because it ran longer than {}{}", seconds(*limit), tail(last_lines))]
     TimedOut {
         command: String,
@@ -188,14 +167,12 @@ pub enum DaemonError {
         /// The last lines it printed, oldest first.
         last_lines: Vec<String>,
     },
-    /// A file that is taken out of a container is not a regular file.
     #[error("`{path}` in the container is {found}, not a regular file")]
     NotAFile {
         path: String,
         /// What it is.
         found: &'static str,
     },
-    /// A file that is taken out of a container is too large.
     #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
     TooLarge {
         path: String,

@@ -18,10 +18,8 @@ pub enum LayoutError {
     /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What is there is something else.
     #[error("`{}` is no OCI layout that an image can be added to: {reason}", path.display())]
     NotALayout { path: PathBuf, reason: String },
-    /// Nothing that can be read.
     #[error("`{}` is not read as an OCI layout: {reason}", path.display())]
     Unreadable {
         /// The directory or file.
@@ -30,10 +28,8 @@ pub enum LayoutError {
         /// The system's error, if it was that.
         source: Option<io::Error>,
     },
-    /// The archive's tar.
     #[error("`{}` is not read as an OCI archive: {source}", path.display())]
     Tar { path: PathBuf, source: InvalidTar },
-    /// No image has the name, or more than one could be meant.
     #[error("the layout `{}` has {found} that {wanted}", path.display())]
     NotFound {
         path: PathBuf,
@@ -44,7 +40,6 @@ pub enum LayoutError {
         /// The names that it has.
         names: Vec<String>,
     },
-    /// A blob that is missing, of another size, or other bytes.
     #[error("the blob {digest} of the layout `{}` {reason}", path.display())]
     Blob {
         digest: Digest,
@@ -52,7 +47,6 @@ pub enum LayoutError {
         /// A clause that follows.
         reason: String,
     },
-    /// A manifest that b2i does not read.
     #[error("the manifest {digest} of the layout `{}` is not read: {source}", path.display())]
     Manifest { digest: Digest, path: PathBuf, source: InvalidManifest },
 }

@@ -15,29 +15,22 @@ use crate::store::layout::LayoutError;
 /// An image that could not be read from a registry or written to it.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// It could not be read.
     #[error("cannot read `{image}` from its registry")]
     Pull { image: String, registry: String, source: RequestError },
-    /// It is not there.
     #[error("there is no `{image}` in the registry `{registry}`")]
     Missing { image: String, registry: String, source: RequestError },
-    /// It would have to be asked for, and that is forbidden.
     #[error("`{image}` is not in the cache, and {reason}")]
     Offline {
         image: String,
         /// What forbids it.
         reason: &'static str,
     },
-    /// What its name leads to is no image.
     #[error("`{image}` cannot be used")]
     Manifest { image: String, source: InvalidManifest },
-    /// Its config is none.
     #[error("the config of `{image}` cannot be used")]
     Config { image: String, source: InvalidConfig },
-    /// Something in it contradicts something else.
     #[error("`{image}` cannot be used: {reason}")]
     Invalid { image: String, reason: String },
-    /// The bytes are not those that were named.
     #[error("{what} of `{image}` should have the digest {expected}, but its bytes have {found}")]
     Digest {
         image: String,
@@ -47,7 +40,6 @@ pub enum RegistryError {
         /// Digest of what came.
         found: Digest,
     },
-    /// It is for other platforms.
     #[error("`{image}` is not for {wanted}; it is for {}", list(.available))]
     Platform {
         image: String,
@@ -56,25 +48,19 @@ pub enum RegistryError {
         /// Those that there are.
         available: Vec<Platform>,
     },
-    /// Its registry does not take the credentials, or could not be asked.
     #[error("cannot log in to `{registry}`")]
     Login { registry: String, source: RequestError },
-    /// It could not be written.
     #[error("cannot publish `{image}`")]
     Push { image: String, registry: String, source: RequestError },
-    /// The files of the image could not be read while they were uploaded.
     #[error("the files of `{image}` could not be read")]
     Content { image: String, source: io::Error },
-    /// A layer of the base could not be read.
     #[error("`{image}` cannot be published: its base's layer {digest} could not be read")]
     BaseLayer { image: String, digest: Digest, source: OpenBlobError },
     /// The same, while its bytes were on their way.
     #[error("`{image}` cannot be published: reading the blob {digest} failed")]
     BaseBytes { image: String, digest: Digest, source: io::Error },
-    /// The base's layers are not where they can be read.
     #[error("`{image}` cannot be published: the layers of its base `{base}` are in a daemon only")]
     BaseInDaemon { image: String, base: String },
-    /// A name that nothing can be published under.
     #[error("`{image}` names no tag that could be published")]
     NoTag {
         /// The name; empty if there is none at all.
@@ -86,7 +72,6 @@ pub enum RegistryError {
     /// The layout on the way could not be written or read.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The registry took the manifest and then gives another one, or none.
     #[error("the registry took `{image}` as {expected}, but gives {} when asked for it", or_nothing(.found))]
     ReadBack {
         image: String,

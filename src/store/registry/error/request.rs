@@ -30,13 +30,11 @@ impl std::fmt::Display for Identity {
 /// A request that did not end as it should. URLs are shown without query.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// No client can be made from the settings.
     #[error("cannot set up the connection: {0}")]
     Client(#[from] ClientError),
     /// The credentials cannot be found out.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// The registry said no.
     #[error("the registry answered {status} to {method} `{url}`, asked {identity}{}{}", message(.said), tries(*.attempts))]
     Status {
         method: Method,
@@ -49,7 +47,6 @@ pub enum RequestError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// The registry does not believe what it was shown, however often.
     #[error("the registry `{registry}` does not let b2i in, asked {identity}{}", message(.said))]
     Unauthorized {
         registry: String,
@@ -58,7 +55,6 @@ pub enum RequestError {
         /// Whether it knew who asked.
         identity: Identity,
     },
-    /// The registry's token service gives no token.
     #[error("`{realm}`, which gives out tokens for the registry `{registry}`, {reason}, asked {identity}")]
     Token {
         registry: String,
@@ -71,10 +67,8 @@ pub enum RequestError {
         /// Whether it knew who asked.
         identity: Identity,
     },
-    /// The registry asks for a proof that b2i does not give.
     #[error("the registry `{registry}` asks for credentials in a way that b2i does not follow: {reason}")]
     Challenge { registry: String, reason: String },
-    /// The connection failed or was cut.
     #[error("cannot reach `{url}`: {reason}{}", tries(*.attempts))]
     Transfer {
         url: String,
@@ -89,7 +83,6 @@ pub enum RequestError {
     /// A redirect is not followed.
     #[error(transparent)]
     Redirect(#[from] RefusedRedirect),
-    /// The answer makes no sense.
     #[error("the answer of `{url}` cannot be used: {reason}")]
     Answer { url: String, reason: String },
 }
