@@ -17,12 +17,13 @@ impl Stop {
     }
 }
 
-/// Runs `work` on a thread for blocking work. A panic in it becomes a panic of the caller.
-pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs `work`, which is short or ends by itself, on a thread for blocking work. A panic in it becomes a panic of the
+/// caller.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     run_stoppable(|_| work()).await
 }
 
-/// Runs `work` as [`run_blocking`] does. When the future is dropped, the work stops at its next check, so that it does
+/// Runs `work` as [`blocking`] does. When the future is dropped, the work stops at its next check, so that it does
 /// not write files while the run cleans up.
 pub(crate) async fn run_stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) -> T + Send + 'static) -> T {
     struct StopOnDrop(Stop);
@@ -40,14 +41,6 @@ pub(crate) async fn run_stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) ->
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // Only a runtime that shuts down cancels the work, and it drops this future, too.
         Err(_) => std::future::pending().await,
-    }
-}
-
-/// Runs `work` that is short, or ends by itself, on a thread for blocking work; a panic of it goes on here.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::descriptor::Descriptor;
 use super::digest::DigestBuilder;
+use crate::blocking::blocking;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::stream::{pump, stream_to_reader};
 
@@ -81,7 +82,7 @@ pub(crate) fn file_stream(file: Arc<File>, start: u64, length: u64, blob: &Descr
                 let end = state.check(&blob);
                 return end.err().map(|error| (Err(error), None));
             }
-            match tokio::task::spawn_blocking(|| state.read()).await.map_err(io::Error::other).flatten() {
+            match blocking(|| state.read()).await {
                 Ok((piece, state)) => Some((Ok(piece), Some(state))),
                 Err(error) => Some((Err(error), None)),
             }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::error::Error;
 use crate::fs::CacheDirectory;
 use crate::session::Session;
@@ -61,7 +62,7 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     let Volumes { daemon, found } = volumes(&store, session).await;
     #[cfg(target_os = "linux")]
     let program = session.host.program.clone();
-    let work = tokio::task::spawn_blocking(move || {
+    let work = blocking(move || {
         let mut doomed = Vec::new();
         let pruned = cache::prune_with_volumes(&directory, keep, found, &mut |key| {
             // Held until the volume is gone, so that no build begins to use it meanwhile.
@@ -74,11 +75,7 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
         }
         pruned.map(|pruned| (pruned, doomed))
     });
-    let (mut cache, doomed) = match work.await {
-        Ok(pruned) => pruned?,
-        // It is never aborted and does not panic by design; if it does, the panic goes on here.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
+    let (mut cache, doomed) = work.await?;
     for (key, _held) in doomed {
         let Some(daemon) = &daemon else { continue };
         if !remove_cache_volume(daemon, &key).await? {

@@ -17,7 +17,7 @@ use super::artifact::FileContent;
 use super::name::FALLBACK;
 use super::spool::Progress;
 use super::{InputError, InputFile, InputOptions};
-use crate::blocking::run_blocking;
+use crate::blocking::blocking;
 use crate::events::Events;
 use crate::fs::Lease;
 use crate::image::Digest;
@@ -131,7 +131,7 @@ async fn open_cached(
     options: &InputOptions,
 ) -> Result<Option<InputFile>, InputError> {
     let (cache, shown, limit) = (cache.clone(), shown_url(url), options.max_size);
-    run_blocking(move || {
+    blocking(move || {
         let Some((file, path)) = cache.open_blob(&digest) else { return Ok(None) };
         let size = file.metadata().map_err(|error| InputError::read(&path, error))?.len();
         if size > limit {

@@ -14,6 +14,7 @@ use super::clean_up::{LEASE_LABEL, LeaseName, lease_name};
 use super::connection::Daemon;
 use super::error::DaemonError;
 use super::load::LoadError;
+use crate::blocking::blocking;
 use crate::image::{ConfigEdits, Digest, FinishedConfig, ImageConfig, LayerFile};
 use crate::store::archive::{ArchiveError, Excerpt, Form, write_excerpt};
 
@@ -43,9 +44,7 @@ impl Daemon {
         let Some((top, below)) = committed.diff_ids.split_last() else { return Ok(committed) };
         let layer = self.top_layer(&committed, top, lease, directory).await?;
         let (path, size) = (layer.path.clone(), layer.size);
-        let read =
-            tokio::task::spawn_blocking(move || choose(&File::open(&layer.path)?).map(|out| (layer, out)));
-        let read = read.await.map_err(io::Error::other).flatten();
+        let read = blocking(move || choose(&File::open(&layer.path)?).map(|out| (layer, out))).await;
         let failed = |source| DaemonError::File { action: "reading the layer in", path, source };
         let (layer, left_out) = read.map_err(failed)?;
         if left_out.is_empty() {
