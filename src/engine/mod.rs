@@ -1,23 +1,28 @@
 //! The room of engines: starting a container from a builder image and working with it.
 //!
-//! The trait is what `assemble/` works with; `docker` and, on Linux, `sandbox` implement it. Knows no plan and no
-//! artifact.
+//! [`Engine`] and [`Container`] are what `assemble/` works with; `docker` and `sandbox` implement them. Knows no plan and
+//! no artifact.
 
 mod capability;
 pub mod docker;
 mod ephemeral;
+mod error;
 mod output;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 
+use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::capability::{Capability, UnknownCapability};
+use self::docker::PlannedCommit;
+pub use self::error::EngineError;
 use crate::events::Events;
 use crate::image::layer::Layer;
 use crate::image::{ImageConfig, ImagePath};
@@ -138,54 +143,70 @@ pub enum Diff {
     Layer(Layer),
 }
 
-/// Starts containers.
-#[expect(async_fn_in_trait, reason = "engines are used by static dispatch inside this crate")]
-pub trait Engine {
-    /// What it gives for a started container.
-    type Container: Container;
-    /// Its error.
-    type Error: crate::diagnostic::Diagnostic;
-
+/// Starts containers. Futures are boxed, so that a step works with any engine without knowing its type.
+pub trait Engine: Send + Sync {
     /// Refuses limits and a network of which is known beforehand that a container cannot have them.
-    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), Self::Error>;
+    fn check<'a>(
+        &'a self,
+        limits: &'a ContainerLimits,
+        network: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Creates a container; nothing runs in it yet.
-    async fn create(&self, spec: ContainerSpec) -> Result<Self::Container, Self::Error>;
+    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>>;
+
+    /// Names the owners that files of this engine's containers have: a build cache is of no use to an engine that
+    /// names them otherwise.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the engine does not work here.
+    fn file_owners(&self) -> Result<String, EngineError>;
 }
 
 /// A container of an engine. Dropping it without [`Container::remove`] leaves it to the lease's clean-up.
-#[expect(async_fn_in_trait, reason = "engines are used by static dispatch inside this crate")]
-pub trait Container {
-    /// Its engine's error.
-    type Error: crate::diagnostic::Diagnostic;
-
+pub trait Container: fmt::Debug + Send + Sync {
     /// Unpacks a tar below `directory`, with the owners and modes that the tar names.
-    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), Self::Error>;
+    fn upload<'a>(
+        &'a self,
+        directory: &'a ImagePath,
+        tar: TarStream,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// Says whether there is a file of this name; a link counts whatever it leads to.
-    async fn has(&self, path: &ImagePath) -> Result<bool, Self::Error>;
+    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>>;
 
     /// Runs the command to its end and sends what it prints as events, line by line.
-    async fn run(&self, events: &Events) -> Result<ExitStatus, Self::Error>;
+    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>>;
 
     /// Reads one file; nothing if it is not there. Larger than `limit` bytes is an error.
-    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, Self::Error>;
+    fn download<'a>(
+        &'a self,
+        path: &'a ImagePath,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>>;
 
     /// Gives what is at `path` as a tar whose entries begin with the last part of the path; nothing if it is not there.
     ///
     /// Links are entries, never followed; neither names nor sizes are to be trusted.
-    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, Self::Error>;
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>>;
 
     /// Takes what changed since the image it was created from.
-    async fn take_changes(&self, events: &Events) -> Result<Diff, Self::Error>;
+    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>>;
+
+    /// The commit that makes this container an image with exactly `config`, if the engine can do that in one call.
+    fn planned_commit(&self, _config: &ImageConfig) -> Option<PlannedCommit> {
+        None
+    }
 
     /// Gives a container that begins as this one ended, for one more command.
     ///
     /// Limits, network, mounts and hosts of `spec` have to be those of this container, its image is not looked at.
-    async fn restart(self, spec: ContainerSpec, events: &Events) -> Result<Self, Self::Error>
-    where
-        Self: Sized;
+    fn restart<'a>(
+        self: Box<Self>,
+        spec: ContainerSpec,
+        events: &'a Events,
+    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>>;
 
     /// Stops and removes it with its volumes.
-    async fn remove(self) -> Result<(), Self::Error>;
+    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>>;
 }

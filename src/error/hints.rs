@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::engine::sandbox::SandboxError;
+use crate::engine::EngineError;
 use crate::transport::Transport;
 
 /// The ways out of an error.
@@ -61,11 +61,14 @@ pub(crate) fn hints(error: &Error) -> Vec<String> {
 }
 
 /// The settings that the sandbox needs, or else how to run on a daemon what was built.
-fn program_hints(error: &SandboxError, outputs: &[Transport]) -> Vec<String> {
+fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
     if error.kind() != FailureKind::Engine {
         return error.hints();
     }
-    let mut hints = error.hints_of_settings();
+    let mut hints = match error {
+        EngineError::Sandbox(error) => error.hints_of_settings(),
+        error => error.hints(),
+    };
     let archive = outputs.iter().find_map(|output| match output {
         Transport::DockerArchive { path } => Some(path),
         _ => None,

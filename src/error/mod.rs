@@ -6,6 +6,7 @@ use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::detect::DetectError;
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::engine::EngineError;
 use crate::engine::sandbox::SandboxError;
 use crate::fs::FileError;
 use crate::image::config::InvalidConfig;
@@ -16,6 +17,7 @@ use crate::pipeline::source::RemovalError;
 use crate::plan::dockerfile::DockerfileError;
 use crate::plan::{PlanError, SourcePlanError};
 use crate::source_build::ephemeral::EphemeralError;
+use crate::source_build::incremental::SaveError;
 use crate::source_build::on_build::OnBuildError;
 use crate::source_build::produced::ProducedError;
 use crate::source_build::runtime_artifacts::RuntimeArtifactError;
@@ -57,15 +59,12 @@ pub enum Error {
     /// Keeping credentials, or finding them.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// Running the script on the daemon.
+    /// An engine.
     #[error(transparent)]
-    Run(#[from] RunError<DaemonError>),
-    /// The sandbox.
+    Engine(#[from] EngineError),
+    /// Running a script.
     #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-    /// Running the script in the sandbox.
-    #[error(transparent)]
-    RunInSandbox(#[from] RunError<SandboxError>),
+    Run(#[from] RunError),
     /// The cache, a lease or an output file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -118,7 +117,7 @@ pub enum Error {
     #[error("{error}")]
     Program {
         /// Why.
-        error: SandboxError,
+        error: EngineError,
         /// Where the image went.
         outputs: Vec<Transport>,
     },
@@ -178,14 +177,9 @@ pub enum Error {
         "in the sandbox, `save-artifacts` would see the secrets and injected files that are for `assemble` alone"
     )]
     SavesSecrets,
-    /// What an earlier result saved is no archive that can be taken over.
-    #[error("what `{script}` printed cannot be taken over")]
-    SavedArchive {
-        /// The script.
-        script: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// Running `save-artifacts`.
+    #[error(transparent)]
+    Save(#[from] SaveError),
     /// A file that is to be there while `assemble` runs.
     #[error(transparent)]
     Ephemeral(#[from] EphemeralError),
@@ -214,18 +208,12 @@ pub enum Error {
     /// Fetching the sources.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Taking the artifact out of a container of the daemon.
+    /// Taking the artifact out of a container.
     #[error(transparent)]
-    Produced(#[from] ProducedError<DaemonError>),
-    /// Taking the artifact out of the sandbox.
+    Produced(#[from] ProducedError),
+    /// Taking what a runtime image gets out of a container.
     #[error(transparent)]
-    ProducedInSandbox(#[from] ProducedError<SandboxError>),
-    /// Taking what a runtime image gets out of a container of the daemon.
-    #[error(transparent)]
-    RuntimeArtifact(#[from] RuntimeArtifactError<DaemonError>),
-    /// Taking what a runtime image gets out of the sandbox.
-    #[error(transparent)]
-    RuntimeArtifactInSandbox(#[from] RuntimeArtifactError<SandboxError>),
+    RuntimeArtifact(#[from] RuntimeArtifactError),
     /// An image that says nothing of how it was built.
     #[error("`{image}` cannot be built again: it has no label `{label}`")]
     NotBuilt {
@@ -268,6 +256,12 @@ pub enum Error {
     NoDaemon,
 }
 
+impl From<SandboxError> for Error {
+    fn from(error: SandboxError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
 impl Error {
     fn failure(&self) -> Option<&dyn Diagnostic> {
         Some(match self {
@@ -281,17 +275,15 @@ impl Error {
             Self::Registry(error) => error,
             Self::Credentials(error) => error,
             Self::Run(error) => error,
-            Self::Sandbox(error) | Self::Program { error, .. } => error,
-            Self::RunInSandbox(error) => error,
+            Self::Engine(error) | Self::Program { error, .. } => error,
+            Self::Save(error) => error,
             Self::File(error) => error,
             Self::Archive(error) => error,
             Self::ReadArchive(error) => error,
             Self::Layout(error) => error,
             Self::Source(error) => error,
             Self::Produced(error) => error,
-            Self::ProducedInSandbox(error) => error,
             Self::RuntimeArtifact(error) => error,
-            Self::RuntimeArtifactInSandbox(error) => error,
             Self::OnBuild(error) => error,
             Self::Removal(error) => error,
             Self::Output(error) => error,

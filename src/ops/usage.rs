@@ -1,15 +1,13 @@
 //! Owns what is asked of an image that is a builder: how it is used.
 
-use crate::assemble::RunError;
+use crate::assemble::{ContainerRun, RunError};
 use crate::builder::{BuilderError, S2iContract};
-use crate::engine::docker::DockerEngine;
-use crate::engine::sandbox::SandboxEngine;
-use crate::engine::{Container, ContainerSpec, Engine};
+use crate::engine::ContainerSpec;
 use crate::error::Error;
-use crate::image::{BaseImage, ImagePath, ImageReference};
+use crate::image::{BaseImage, ImageReference};
 use crate::pipeline::base::{BaseQuery, BaseResolver};
-use crate::pipeline::sandbox::{sandbox_image, sandbox_settings};
-use crate::plan::BaseSource;
+use crate::pipeline::engine::Engines;
+use crate::plan::{BaseSource, EngineKind};
 use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::session::Session;
 use crate::store::daemon::Daemon;
@@ -28,53 +26,23 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
     let directory = S2iContract::scripts_of(&base.name, &base.config)?;
     let directory = directory.ok_or_else(|| BuilderError::NoScripts { image: base.name.clone() })?;
     let script = directory.join("usage").expect("an absolute, normal path with one name more");
-    let spec = |image: &str| ContainerSpec {
-        image: image.to_owned(),
+    let kind = if daemon.is_some() { EngineKind::Docker } else { EngineKind::Sandbox };
+    let allow_root = request.limits.allow_root_sandbox;
+    let engines = Engines { session, lease: &lease, daemon: daemon.as_ref(), date: 0, allow_root };
+    let ready = engines.ready(kind, &base).await?;
+    let spec = ContainerSpec {
+        image: ready.image,
         command: vec![script.to_string()],
         lease: lease.id().to_owned(),
         ..ContainerSpec::default()
     };
-    if let Some(daemon) = &daemon {
-        let engine = DockerEngine::new(daemon.clone(), lease.temporary_directory().to_owned());
-        let loaded = daemon.ensure_loaded(&base, lease.id()).await?;
-        return Ok(run(&engine, spec(&loaded), &base.name, &script, session).await?);
-    }
-    let settings = sandbox_settings(session, &lease, 0, request.limits.allow_root_sandbox);
-    let engine = SandboxEngine::new(settings, sandbox_image(&base)?, session.events.clone());
-    Ok(run(&engine, spec(&base.name), &base.name, &script, session).await?)
-}
-
-async fn run<E: Engine>(
-    engine: &E,
-    spec: ContainerSpec,
-    image: &str,
-    script: &ImagePath,
-    session: &Session,
-) -> Result<(), RunError<E::Error>>
-where
-    E::Container: Container<Error = E::Error>,
-{
-    let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let ended = run_in(&container, image, script, session).await;
-    let removed = container.remove().await;
-    ended?;
-    removed.map_err(RunError::Engine)
-}
-
-async fn run_in<C: Container>(
-    container: &C,
-    image: &str,
-    script: &ImagePath,
-    session: &Session,
-) -> Result<(), RunError<C::Error>> {
-    if !container.has(script).await.map_err(RunError::Engine)? {
-        return Err(RunError::NoScript { builder: image.to_owned(), script: script.clone() });
-    }
-    let ended = container.run(&session.events).await.map_err(RunError::Engine)?;
-    match ended.exit_code {
-        0 => Ok(()),
-        _ => Err(RunError::Script { script: script.clone(), ended }),
-    }
+    let container = ContainerRun::create(&*ready.engine, spec, &base.name, 0, &session.events).await?;
+    let ended = async {
+        container.require(&script).await?;
+        container.run(|ended| RunError::Script { script: script.clone(), ended }).await
+    };
+    let ended = ended.await;
+    Ok(container.remove(ended).await?)
 }
 
 /// Finds an image in the daemon, or where there is none in its registry.

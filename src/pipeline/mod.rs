@@ -6,6 +6,7 @@ pub(crate) mod base;
 mod build;
 mod check_jar;
 mod dockerfile;
+pub(crate) mod engine;
 mod layer_memo;
 mod machine;
 pub(crate) mod outputs;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::build::{Told, Work};
-use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
+use super::stage::{Assembled, AssembledImage, StageWork};
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::{Lease, create_private_directory};
@@ -154,16 +154,12 @@ impl Assembled<'_> {
 
     /// Commits the container in the daemon, as the image.
     async fn commit_as_image(&self) -> Result<(), Error> {
-        let (AssembledImage::InContainer { commit, id, .. }, Some(UsedContainer::Docker(container))) =
-            (&self.image, &self.container)
-        else {
-            return Err(Error::NoOutput);
-        };
+        let AssembledImage::InContainer { commit, id, .. } = &self.image else { return Err(Error::NoOutput) };
         let work = self.stage.work;
         let tags = &work.prepared.plan.tags;
         let subject = tags.first().map_or_else(String::new, ImageReference::familiar);
         let step = work.session.events.start(Step::Write, subject, None);
-        let committed = container.commit_as(commit, tags, &self.stage.stage.image.edits.history).await?;
+        let committed = commit.commit(tags, &self.stage.stage.image.edits.history).await?;
         step.finish("committed by the daemon");
         id.get_or_init(|| committed);
         Ok(())

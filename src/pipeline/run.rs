@@ -5,9 +5,9 @@ use tokio::sync::mpsc;
 
 use super::Built;
 use super::sandbox::{RunnableImage, sandbox_settings};
-use crate::engine::ProgramStreams;
 use crate::engine::docker::{Program, ProgramOptions};
-use crate::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
+use crate::engine::sandbox::{SandboxEngine, SandboxProgram, SandboxProgramOptions};
+use crate::engine::{EngineError, ProgramStreams};
 use crate::error::Error;
 use crate::fs::Lease;
 use crate::request::Request;
@@ -77,7 +77,7 @@ async fn run_in_sandbox(
     streams: RunStreams,
     lease: &Lease,
     session: &Session,
-) -> Result<i64, SandboxError> {
+) -> Result<i64, EngineError> {
     let RunnableImage { image, new_layer, network, allow_root } = runnable;
     let events = &session.events;
     // The date is of what a script leaves; what a program leaves is thrown away.

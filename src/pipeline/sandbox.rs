@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::build::Work;
-use super::stage::{Assembled, AssembledImage, StageWork};
-use crate::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
+use super::stage::{Assembled, AssembledImage};
+use crate::engine::sandbox::{ImageLayer, SandboxImage, SandboxSettings};
 use crate::error::Error;
 use crate::fs::Lease;
 use crate::image::compression::{DecompressionLimit, decompress};
@@ -20,15 +19,6 @@ use crate::image::{
 use crate::session::Session;
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
 use crate::transport::Transport;
-
-impl StageWork<'_> {
-    /// Makes the engine for containers of `base`.
-    pub(crate) fn sandbox(&self, base: &BaseImage, allow_root: bool) -> Result<SandboxEngine, Error> {
-        let Work { session, prepared, .. } = self.work;
-        let settings = sandbox_settings(session, &prepared.lease, self.stage.date, allow_root);
-        Ok(SandboxEngine::new(settings, sandbox_image(base)?, session.events.clone()))
-    }
-}
 
 impl Assembled<'_> {
     /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.

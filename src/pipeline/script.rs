@@ -1,10 +1,11 @@
 //! Owns running a builder's script: on which engine, by which contract, and the image that the change becomes.
 
-use super::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
-use crate::assemble::{self, RunResult, ScriptRun, run_script};
+use super::build::Work;
+use super::engine::{Engines, ReadyEngine};
+use super::stage::{Assembled, StageWork};
+use crate::assemble::{RunOutcome, ScriptRun, run_script};
 use crate::builder::S2iContract;
-use crate::engine::docker::DockerEngine;
-use crate::engine::{ContainerLimits, Diff, Engine};
+use crate::engine::{ContainerLimits, Engine};
 use crate::error::Error;
 use crate::image::{BaseImage, ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
@@ -14,12 +15,17 @@ use crate::request::Limits;
 const DEFAULT_DESTINATION: &str = "/tmp";
 
 impl<'a> StageWork<'a> {
+    fn engines(&self, allow_root: bool) -> Engines<'a> {
+        let Work { session, prepared, .. } = self.work;
+        let (lease, daemon) = (&prepared.lease, prepared.daemon.as_ref());
+        Engines { session, lease, daemon, date: self.stage.date, allow_root }
+    }
+
     /// Refuses what the daemon cannot do for a script, before a base is pulled for it. The sandbox depends on the base.
     pub(crate) async fn check_engine(&self) -> Result<(), Error> {
         let Assembly::Run(run) = &self.stage.assembly else { return Ok(()) };
         if run.engine == EngineKind::Docker {
-            let temporary = self.work.prepared.lease.temporary_directory().to_owned();
-            let engine = DockerEngine::new(self.work.daemon()?.clone(), temporary);
+            let engine = self.engines(run.limits.allow_root_sandbox).docker()?;
             engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
         }
         Ok(())
@@ -28,28 +34,25 @@ impl<'a> StageWork<'a> {
     /// Runs the script on `base`.
     pub(crate) async fn run(&'a self, run: &PlannedRun, base: BaseImage) -> Result<Assembled<'a>, Error> {
         let contract = contract(run, &base)?;
-        let user = user(&contract, &base);
-        let events = &self.work.session.events;
-        match run.engine {
-            EngineKind::Docker => {
-                let daemon = self.work.daemon()?;
-                let temporary = self.work.prepared.lease.temporary_directory().to_owned();
-                let engine = DockerEngine::new(daemon.clone(), temporary);
-                let image = daemon.ensure_loaded(&base, self.work.prepared.lease.id()).await?;
-                let script = self.script_run(run, &image, &contract, &user);
-                let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
-                let container = UsedContainer::Docker(outcome.container);
-                self.finish_commit(&base, &contract, outcome.result, container)
-            }
-            EngineKind::Sandbox => {
-                let engine = self.sandbox(&base, run.limits.allow_root_sandbox)?;
-                engine.check(&container_limits(&run.limits), run.limits.network.as_deref()).await?;
-                let script = self.script_run(run, &base.name, &contract, &user);
-                let outcome = run_script(&engine, script, self.image.inputs(), events).await?;
-                let container = UsedContainer::Sandbox(outcome.container);
-                self.finish_layer(base, &contract, outcome.result, container).await
-            }
+        let user = contract.assemble_user.clone().unwrap_or_else(|| base.config.user().to_owned());
+        let ReadyEngine { engine, image } =
+            self.engines(run.limits.allow_root_sandbox).ready(run.engine, &base).await?;
+        let script = self.script_run(run, &image, &contract, &user);
+        let RunOutcome { changes, labels, artifact_digest, container } =
+            run_script(&*engine, script, self.image.inputs(), &self.work.session.events).await?;
+        if let Err(error) = self.check_unchanged() {
+            container.remove().await?;
+            return Err(error);
         }
+        let artifact_digest = artifact_digest.or(self.image.artifact().sha256);
+        let values = KnownValues {
+            artifact_digest: artifact_digest.map(|digest| digest.to_string()),
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            builder_scripts: Some(contract.scripts.to_string()),
+            ..KnownValues::default()
+        };
+        let image = self.changed(base, changes, values, labels)?;
+        Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
     }
 
     /// Says of a script that failed that it was one for another platform.
@@ -60,7 +63,7 @@ impl<'a> StageWork<'a> {
         };
         let platform = self.stage.platform.clone();
         match error {
-            Error::Run(_) | Error::RunInSandbox(_) if !native.matches(&platform) => {
+            Error::Run(_) if !native.matches(&platform) => {
                 Error::ForeignScript { platform, native, source: Box::new(error) }
             }
             other => other,
@@ -90,61 +93,6 @@ impl<'a> StageWork<'a> {
             lease: self.work.prepared.lease.id(),
         }
     }
-
-    fn values(&self, base: &BaseImage, contract: &S2iContract, result: &RunResult) -> KnownValues {
-        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
-        KnownValues {
-            artifact_digest: artifact_digest.map(|digest| digest.to_string()),
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            builder_scripts: Some(contract.scripts.to_string()),
-            ..KnownValues::default()
-        }
-    }
-
-    /// Gives the layer that the script made its config.
-    async fn finish_layer(
-        &'a self,
-        base: BaseImage,
-        contract: &S2iContract,
-        result: RunResult,
-        container: UsedContainer,
-    ) -> Result<Assembled<'a>, Error> {
-        let layer = match (self.check_unchanged(), &result.changes) {
-            (Ok(()), Diff::Layer(layer)) => layer.clone(),
-            (Ok(()), Diff::Committed { .. }) => unreachable!("the sandbox gives a layer"),
-            (Err(error), _) => {
-                container.remove().await?;
-                return Err(error);
-            }
-        };
-        let values = self.values(&base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
-        let image = AssembledImage::Image(self.on_base(base, layer.into(), values, result.labels));
-        Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
-    }
-
-    /// Gives what the script left in the daemon its config.
-    fn finish_commit(
-        &'a self,
-        base: &BaseImage,
-        contract: &S2iContract,
-        result: RunResult,
-        container: UsedContainer,
-    ) -> Result<Assembled<'a>, Error> {
-        self.check_unchanged()?;
-        let values = self.values(base, contract, &result);
-        let artifact_digest = result.artifact_digest.or(self.image.artifact().sha256);
-        let Diff::Committed { image_id, diff_ids } = result.changes else {
-            unreachable!("the Docker engine commits")
-        };
-        let invalid = |source| Error::Config { base: base.name.clone(), source };
-        let below = base.config.diff_ids().map_err(invalid)?.len();
-        let edits = self.stage.image.resolve(&values);
-        let config =
-            assemble::finish(&base.config, &edits, &result.labels, &diff_ids[below.min(diff_ids.len())..]);
-        let image = self.committed(image_id, config);
-        Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
-    }
 }
 
 pub(crate) fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract, Error> {
@@ -160,10 +108,6 @@ pub(crate) fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract
         },
         None => S2iContract::read(&base.name, &base.config, asked, run.limits.allow_root)?,
     })
-}
-
-fn user(contract: &S2iContract, base: &BaseImage) -> String {
-    contract.assemble_user.clone().unwrap_or_else(|| base.config.user().to_owned())
 }
 
 pub(crate) fn container_limits(limits: &Limits) -> ContainerLimits {

@@ -9,9 +9,8 @@ use super::build::Work;
 use super::layer_memo::CachedLayer;
 use super::prepare::PreparedImage;
 use crate::assemble;
-use crate::engine::Container;
-use crate::engine::docker::{DockerContainer, PlannedCommit};
-use crate::engine::sandbox::SandboxContainer;
+use crate::engine::docker::PlannedCommit;
+use crate::engine::{Container, Diff};
 use crate::error::Error;
 use crate::image::layer::WrittenLayer;
 use crate::image::{BaseImage, Digest, Image, ImageConfig, ImageReference, LayerFile, NewLayer};
@@ -38,7 +37,7 @@ pub(crate) struct Assembled<'a> {
     pub(crate) memo: Option<CachedLayer<'a>>,
     /// The artifact's digest, if a script's run found it out.
     pub(crate) artifact_digest: Option<Digest>,
-    pub(crate) container: Option<UsedContainer>,
+    pub(crate) container: Option<Box<dyn Container>>,
 }
 
 /// What assembling gave.
@@ -56,25 +55,9 @@ pub(crate) enum AssembledImage {
     },
 }
 
-/// A container in which a script ran.
-pub(crate) enum UsedContainer {
-    Docker(DockerContainer),
-    Sandbox(SandboxContainer),
-}
-
-impl UsedContainer {
-    pub(crate) async fn remove(self) -> Result<(), Error> {
-        match self {
-            Self::Docker(container) => container.remove().await?,
-            Self::Sandbox(container) => container.remove().await?,
-        }
-        Ok(())
-    }
-}
-
 impl Assembled<'_> {
     /// Gives the container if the image does not need it any more.
-    pub(crate) fn take_unneeded(&mut self) -> Option<UsedContainer> {
+    pub(crate) fn take_unneeded(&mut self) -> Option<Box<dyn Container>> {
         match &self.image {
             AssembledImage::Image(image) if image.new.is_empty() => self.container.take(),
             AssembledImage::Image(_) | AssembledImage::InContainer { .. } => None,
@@ -91,10 +74,10 @@ impl Assembled<'_> {
     }
 
     pub(crate) async fn remove_container(&mut self) -> Result<(), Error> {
-        match self.container.take() {
-            Some(container) => container.remove().await,
-            None => Ok(()),
+        if let Some(container) = self.container.take() {
+            container.remove().await?;
         }
+        Ok(())
     }
 }
 
@@ -155,6 +138,26 @@ impl<'a> StageWork<'a> {
         };
         let image = AssembledImage::Image(self.on_base(base, layer, values, Vec::new()));
         Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })
+    }
+
+    /// Gives what scripts changed on `base` its config; `labels` are those that they left.
+    pub(crate) fn changed(
+        &self,
+        base: BaseImage,
+        changes: Diff,
+        values: KnownValues,
+        labels: Vec<(String, String)>,
+    ) -> Result<AssembledImage, Error> {
+        match changes {
+            Diff::Layer(layer) => Ok(AssembledImage::Image(self.on_base(base, layer.into(), values, labels))),
+            Diff::Committed { image_id, diff_ids } => {
+                let invalid = |source| Error::Config { base: base.name.clone(), source };
+                let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
+                let edits = self.stage.image.resolve(&values);
+                let config = assemble::finish(&base.config, &edits, &labels, &diff_ids[below..]);
+                Ok(self.committed(image_id, config))
+            }
+        }
     }
 
     /// Puts together what sinks write; `labels` are those that a script left.

@@ -1,19 +1,19 @@
 //! Owns one assembly of sources: the builder's `assemble` on an engine, as S2I runs it.
 //!
 //! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
-//! says about labels. Works over any engine and knows none. What becomes of the container is the caller's.
+//! says about labels. Works with any engine. What becomes of the container is the caller's.
 
 use std::collections::BTreeSet;
 
 use super::container::{stage_spec, volumes};
-use super::ephemeral::EphemeralFile;
+use super::ephemeral::{EphemeralFile, missing_entries};
 use super::incremental::SavedArtifacts;
-use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount};
-use crate::events::{Events, Step};
+use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::engine::{ContainerLimits, ContainerSpec, Engine, Mount};
+use crate::events::Events;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::image::{ImageConfig, ImagePath};
-use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
+use crate::plan::{PlannedScript, SourceStage};
 use crate::request::{EnvironmentVariable, VolumeRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
@@ -54,27 +54,15 @@ pub struct SourceRun<'a> {
     pub lease: &'a str,
 }
 
-/// An assembly that ended well.
-#[derive(Debug)]
-pub struct AssembledSources<C> {
-    /// The container, as the script left it.
-    pub container: C,
-    /// Labels that the script left in `image_metadata.json`.
-    pub labels: Vec<(String, String)>,
-}
-
 /// Assembles.
 ///
 /// # Errors
 /// [`RunError`]; the container is then removed.
-pub async fn assemble<E: Engine>(
-    engine: &E,
+pub async fn assemble(
+    engine: &dyn Engine,
     run: SourceRun<'_>,
     events: &Events,
-) -> Result<AssembledSources<E::Container>, RunError<E::Error>>
-where
-    E::Container: Container<Error = E::Error>,
-{
+) -> Result<AssembledContainer, RunError> {
     let stage = run.stage;
     let spec = ContainerSpec {
         image: run.image.to_owned(),
@@ -87,10 +75,15 @@ where
         commit_config: run.commit_config.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
     };
-    let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let outcome = assemble_in(&container, &run, events).await;
-    let (container, labels) = kept_if_well(container, outcome).await?;
-    Ok(AssembledSources { container, labels })
+    let container = ContainerRun::create(engine, spec, &stage.builder.name, run.date, events).await?;
+    let labels = async {
+        let owner = container.owner(&stage.user).await?;
+        let ephemeral = missing_entries(run.ephemeral, &container, owner).await?;
+        container.upload(entries(&run, owner, ephemeral)?, &stage.source.name).await?;
+        container.assemble(&run.assemble.path).await
+    };
+    let labels = labels.await;
+    container.keep_assembled(labels).await
 }
 
 /// A later variable wins over an earlier one of the same name.
@@ -104,45 +97,6 @@ fn environment(run: &SourceRun<'_>) -> Vec<(String, String)> {
     environment
 }
 
-async fn assemble_in<C: Container>(
-    container: &C,
-    run: &SourceRun<'_>,
-    events: &Events,
-) -> Result<Vec<(String, String)>, RunError<C::Error>> {
-    let stage = run.stage;
-    let owner = resolve_owner(container, &stage.user, &stage.builder.name).await?;
-    let mut missing = Vec::new();
-    for file in run.ephemeral {
-        if !file.is_directory() || !container.has(&file.path).await.map_err(RunError::Engine)? {
-            missing.push(file.entry(owner));
-        }
-    }
-    let files = files(run, owner, missing)?;
-    upload(container, files, &stage.source.name, events).await?;
-    let script = &run.assemble.path;
-    let step = events.start(Step::Assemble, script.to_string(), None);
-    let ended = match container.run(events).await {
-        Ok(ended) => ended,
-        // Asked only now: a script that is there, as nearly always, needs no question.
-        Err(error) if run.assemble.origin == ScriptOrigin::Image && !is_there(container, script).await => {
-            tracing::debug!(%error, "the script did not start");
-            return Err(RunError::NoScript { builder: stage.builder.name.clone(), script: script.clone() });
-        }
-        Err(error) => return Err(RunError::Engine(error)),
-    };
-    if ended.exit_code != 0 {
-        return Err(RunError::Script { script: script.clone(), ended });
-    }
-    let labels = left_labels(container).await?;
-    step.made(format!("by {script}")).finish("");
-    Ok(labels)
-}
-
-/// An engine that cannot say counts as one that has it: then its own error is told.
-async fn is_there<C: Container>(container: &C, script: &ImagePath) -> bool {
-    container.has(script).await.unwrap_or(true)
-}
-
 /// Where volumes are mounted, and the directories above: an engine makes those that are not there. (The places of build
 /// caches are the template's own directories.)
 fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
@@ -152,17 +106,12 @@ fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
 }
 
 /// What is uploaded.
-fn files<E: crate::diagnostic::Diagnostic>(
-    run: &SourceRun<'_>,
-    owner: Owner,
-    ephemeral: Vec<Entry>,
-) -> Result<Layer, RunError<E>> {
+fn entries(run: &SourceRun<'_>, owner: Owner, ephemeral: Vec<Entry>) -> Result<Vec<Entry>, RunError> {
     let destination = &run.stage.destination;
     let mut entries = run.template.to_vec();
     entries.extend(ephemeral);
-    let source = destination.join("src")?;
-    entries.extend(run.tree.layer_entries(&source, owner));
+    entries.extend(run.tree.layer_entries(&destination.join("src")?, owner));
     entries.extend(run.saved.entries(&destination.join("artifacts")?, owner));
     entries.extend(run.scripts.entries(&["assemble", "run"], destination, owner));
-    Ok(Layer::new(entries, run.date)?)
+    Ok(entries)
 }

@@ -2,17 +2,15 @@
 //! do there is done by `assemble-runtime`, if there is one.
 //!
 //! S2I calls the script whether it is there or not. Here a runtime image needs none: artifacts at the right place are
-//! often all that a server's or an interpreter's image wants. Works over any engine and knows none.
+//! often all that a server's or an interpreter's image wants. Works with any engine.
 
-use super::assemble::AssembledSources;
 use super::container::stage_spec;
-use super::directories::missing_directories;
 use super::runtime_artifacts::RuntimeArtifacts;
-use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, NO_COMMAND};
-use crate::events::{Events, Step};
+use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::engine::{ContainerLimits, ContainerSpec, Engine, NO_COMMAND};
+use crate::events::Events;
 use crate::image::ImageConfig;
-use crate::image::layer::{Entry, EntryKind, Layer};
+use crate::image::layer::{Entry, EntryKind};
 use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
 use crate::sources::scripts::ScriptFiles;
 
@@ -42,14 +40,11 @@ pub struct RuntimeRun<'a> {
 ///
 /// # Errors
 /// [`RunError`]; the container is then removed.
-pub async fn assemble_runtime<E: Engine>(
-    engine: &E,
+pub async fn assemble_runtime(
+    engine: &dyn Engine,
     run: RuntimeRun<'_>,
     events: &Events,
-) -> Result<AssembledSources<E::Container>, RunError<E::Error>>
-where
-    E::Container: Container<Error = E::Error>,
-{
+) -> Result<AssembledContainer, RunError> {
     let (stage, runtime) = (run.stage, run.runtime);
     let script = runtime.assemble.as_ref().map(|script| script.path.to_string());
     let spec = ContainerSpec {
@@ -60,36 +55,32 @@ where
         commit_config: run.commit_config.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
     };
-    let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let outcome = fill(&container, &run, events).await;
-    let (container, labels) = kept_if_well(container, outcome).await?;
-    Ok(AssembledSources { container, labels })
+    let name = runtime.image.familiar();
+    let container = ContainerRun::create(engine, spec, &name, run.date, events).await?;
+    let labels = fill(&container, &run, &name).await;
+    container.keep_assembled(labels).await
 }
 
-async fn fill<C: Container>(
-    container: &C,
+async fn fill(
+    container: &ContainerRun<'_>,
     run: &RuntimeRun<'_>,
-    events: &Events,
-) -> Result<Vec<(String, String)>, RunError<C::Error>> {
+    name: &str,
+) -> Result<Vec<(String, String)>, RunError> {
     let runtime = run.runtime;
-    let name = runtime.image.familiar();
-    let owner = resolve_owner(container, &runtime.user, &name).await?;
+    let owner = container.owner(&runtime.user).await?;
     // Directories that the image has stay as they are.
     let targets = runtime.artifacts.iter().map(|(_, directory)| directory.clone());
-    let mut entries = missing_directories(container, targets, owner).await?;
+    let mut entries = container.missing_directories(targets, owner).await?;
     entries.extend(run.artifacts.entries(owner));
     entries.extend(run.scripts.entries(&["assemble-runtime", "run"], &runtime.destination, owner));
-    let entries = without_repeated_directories(entries);
-    upload(container, Layer::new(entries, run.date)?, &name, events).await?;
+    container.upload(without_repeated_directories(entries), name).await?;
     let labels = match &runtime.assemble {
-        Some(script) if is_there(container, script).await? => run_script(container, script, events).await?,
+        Some(script) if is_there(container, script).await? => container.assemble(&script.path).await?,
         _ => Vec::new(),
     };
     // Only now: the script may make it.
-    if let Some(script) = &runtime.run
-        && !is_there(container, script).await?
-    {
-        return Err(RunError::NoScript { builder: name, script: script.path.clone() });
+    if let Some(script) = runtime.run.as_ref().filter(|script| script.origin == ScriptOrigin::Image) {
+        container.require(&script.path).await?;
     }
     Ok(labels)
 }
@@ -102,24 +93,9 @@ fn without_repeated_directories(mut entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// A script from outside was uploaded.
-async fn is_there<C: Container>(container: &C, script: &PlannedScript) -> Result<bool, RunError<C::Error>> {
+async fn is_there(container: &ContainerRun<'_>, script: &PlannedScript) -> Result<bool, RunError> {
     match script.origin {
-        ScriptOrigin::Image => container.has(&script.path).await.map_err(RunError::Engine),
+        ScriptOrigin::Image => container.has(&script.path).await,
         _ => Ok(true),
     }
-}
-
-async fn run_script<C: Container>(
-    container: &C,
-    script: &PlannedScript,
-    events: &Events,
-) -> Result<Vec<(String, String)>, RunError<C::Error>> {
-    let step = events.start(Step::Assemble, script.path.to_string(), None);
-    let ended = container.run(events).await.map_err(RunError::Engine)?;
-    if ended.exit_code != 0 {
-        return Err(RunError::Script { script: script.path.clone(), ended });
-    }
-    let labels = left_labels(container).await?;
-    step.made(format!("by {}", script.path)).finish("");
-    Ok(labels)
 }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::assemble::{ContainerRun, RunError};
 use crate::fs::FileStamp;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Owner};
@@ -45,18 +46,6 @@ pub struct EphemeralFile {
     mode: u32,
 }
 
-impl EphemeralFile {
-    /// As an entry of what is uploaded.
-    pub fn entry(&self, owner: Owner) -> Entry {
-        Entry { path: self.path.clone(), kind: self.kind.clone(), mode: self.mode, owner }
-    }
-
-    /// Whether it is a directory, which is uploaded only if the builder lacks it.
-    pub fn is_directory(&self) -> bool {
-        matches!(self.kind, EntryKind::Directory)
-    }
-}
-
 /// Finds all of them.
 ///
 /// # Errors
@@ -80,6 +69,21 @@ pub fn ephemeral_files(
     files.sort_by(|one, two| one.path.cmp(&two.path));
     files.dedup_by(|one, two| one.path == two.path);
     Ok(files)
+}
+
+/// The entries to upload for `files`: a directory only if the container lacks it.
+pub(super) async fn missing_entries(
+    files: &[EphemeralFile],
+    container: &ContainerRun<'_>,
+    owner: Owner,
+) -> Result<Vec<Entry>, RunError> {
+    let mut entries = Vec::new();
+    for EphemeralFile { path, kind, mode } in files {
+        if !matches!(kind, EntryKind::Directory) || !container.has(path).await? {
+            entries.push(Entry { path: path.clone(), kind: kind.clone(), mode: *mode, owner });
+        }
+    }
+    Ok(entries)
 }
 
 /// The directory and those above it.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use super::container::{stage_spec, volumes};
 use super::container_files::{ContainerFiles, OutwardLinks};
-use crate::assemble::{RunError, resolve_owner, upload};
-use crate::diagnostic::Diagnostic;
+use crate::assemble::{ContainerRun, RunError};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
 use crate::image::ImagePath;
-use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::layer::{Entry, EntryKind, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
 use crate::sources::scripts::ScriptFiles;
 
@@ -25,10 +25,10 @@ pub struct SavedArtifacts(ContainerFiles);
 
 /// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError<E: Diagnostic> {
+pub enum SaveError {
     /// The script did not end well.
     #[error(transparent)]
-    Run(#[from] RunError<E>),
+    Run(#[from] RunError),
     /// What it printed is no archive that can be taken over.
     #[error("what `{script}` printed cannot be taken over")]
     Archive {
@@ -40,67 +40,19 @@ pub enum SaveError<E: Diagnostic> {
     },
 }
 
-/// Runs `save-artifacts` in `image`, an earlier result.
-///
-/// # Errors
-/// [`SaveError`]; the container is removed in any case.
-pub async fn save_artifacts<E: Engine>(
-    engine: &E,
-    image: &str,
-    script: &PlannedScript,
-    run: &SaveRun<'_>,
-    events: &Events,
-) -> Result<SavedArtifacts, SaveError<E::Error>>
-where
-    E::Container: Container<Error = E::Error>,
-{
-    let archive = |source| SaveError::Archive { script: script.path.clone(), source };
-    let file = Arc::new(tempfile::tempfile_in(run.directory).map_err(archive)?);
-    let spec = ContainerSpec { image: image.to_owned(), ..spec(run, script, &file) };
-    let container = engine.create(spec).await.map_err(RunError::Engine)?;
-    let saved = run_in(&container, script, run, events).await;
-    let removed = container.remove().await;
-    saved?;
-    removed.map_err(RunError::Engine)?;
-    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&file));
-    read.await.map_err(io::Error::other).flatten().map_err(archive)
-}
+impl Diagnostic for SaveError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Run(error) => error.kind(),
+            Self::Archive { .. } => FailureKind::Assemble,
+        }
+    }
 
-/// Runs `save-artifacts` in a container that goes on where `assemble` ended, and gives the file with what it printed,
-/// which is a valid archive. It is started in `directory`, the image's own, which Podman does not commit. The container is
-/// removed in any case.
-///
-/// # Errors
-/// [`SaveError`].
-pub async fn save_after<C: Container>(
-    container: C,
-    script: &PlannedScript,
-    directory: Option<&ImagePath>,
-    run: &SaveRun<'_>,
-    events: &Events,
-) -> Result<Arc<File>, SaveError<C::Error>> {
-    let archive = |source| SaveError::Archive { script: script.path.clone(), source };
-    let file = Arc::new(tempfile::tempfile_in(run.directory).map_err(archive)?);
-    let spec = ContainerSpec { directory: directory.cloned(), ..spec(run, script, &file) };
-    let container = container.restart(spec, events).await.map_err(RunError::Engine)?;
-    let saved = run_in(&container, script, run, events).await;
-    let removed = container.remove().await;
-    saved?;
-    removed.map_err(RunError::Engine)?;
-    let printed = file.clone();
-    let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&printed));
-    read.await.map_err(io::Error::other).flatten().map_err(archive)?;
-    Ok(file)
-}
-
-fn spec(run: &SaveRun<'_>, script: &PlannedScript, printed: &Arc<File>) -> ContainerSpec {
-    ContainerSpec {
-        command: vec![script.path.to_string()],
-        environment: run.stage.environment.clone(),
-        user: Some(run.stage.user.clone()),
-        mounts: volumes(run.stage).collect(),
-        stdout: Some(printed.clone()),
-        ..stage_spec(run.stage, &run.limits, run.lease)
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Run(error) => error.hints(),
+            Self::Archive { .. } => Vec::new(),
+        }
     }
 }
 
@@ -120,21 +72,80 @@ pub struct SaveRun<'a> {
     pub lease: &'a str,
 }
 
-async fn run_in<C: Container>(
-    container: &C,
+/// Runs `save-artifacts` in `image`, an earlier result.
+///
+/// # Errors
+/// [`SaveError`]; the container is removed in any case.
+pub async fn save_artifacts(
+    engine: &dyn Engine,
+    image: &str,
     script: &PlannedScript,
     run: &SaveRun<'_>,
     events: &Events,
-) -> Result<(), RunError<C::Error>> {
-    if script.origin != ScriptOrigin::Image {
-        let owner = resolve_owner(container, &run.stage.user, &run.stage.builder.name).await?;
-        let entries = run.scripts.entries(&["save-artifacts"], &run.stage.destination, owner);
-        upload(container, Layer::new(entries, run.date)?, "save-artifacts", events).await?;
+) -> Result<SavedArtifacts, SaveError> {
+    let file = run.file(script)?;
+    let spec = ContainerSpec { image: image.to_owned(), ..run.spec(script, &file) };
+    let container = ContainerRun::create(engine, spec, &run.stage.builder.name, run.date, events).await?;
+    run.save(container, script, file).await
+}
+
+/// Runs `save-artifacts` in a container that goes on where `assemble` ended, and gives the file with what it printed,
+/// which is a valid archive. It is started in `directory`, the image's own, which Podman does not commit. The container is
+/// removed in any case.
+///
+/// # Errors
+/// [`SaveError`].
+pub async fn save_after(
+    container: Box<dyn Container>,
+    script: &PlannedScript,
+    directory: Option<&ImagePath>,
+    run: &SaveRun<'_>,
+    events: &Events,
+) -> Result<Arc<File>, SaveError> {
+    let file = run.file(script)?;
+    let spec = ContainerSpec { directory: directory.cloned(), ..run.spec(script, &file) };
+    let container = ContainerRun::restart(container, spec, &run.stage.builder.name, run.date, events).await?;
+    run.save(container, script, file.clone()).await?;
+    Ok(file)
+}
+
+impl SaveRun<'_> {
+    /// The file that gets what the script prints.
+    fn file(&self, script: &PlannedScript) -> Result<Arc<File>, SaveError> {
+        let file = tempfile::tempfile_in(self.directory);
+        file.map(Arc::new).map_err(|source| SaveError::Archive { script: script.path.clone(), source })
     }
-    let ended = container.run(events).await.map_err(RunError::Engine)?;
-    match ended.exit_code {
-        0 => Ok(()),
-        _ => Err(RunError::Script { script: script.path.clone(), ended }),
+
+    fn spec(&self, script: &PlannedScript, printed: &Arc<File>) -> ContainerSpec {
+        ContainerSpec {
+            command: vec![script.path.to_string()],
+            environment: self.stage.environment.clone(),
+            user: Some(self.stage.user.clone()),
+            mounts: volumes(self.stage).collect(),
+            stdout: Some(printed.clone()),
+            ..stage_spec(self.stage, &self.limits, self.lease)
+        }
+    }
+
+    async fn save(
+        &self,
+        container: ContainerRun<'_>,
+        script: &PlannedScript,
+        printed: Arc<File>,
+    ) -> Result<SavedArtifacts, SaveError> {
+        let saved = async {
+            if script.origin != ScriptOrigin::Image {
+                let owner = container.owner(&self.stage.user).await?;
+                let entries = self.scripts.entries(&["save-artifacts"], &self.stage.destination, owner);
+                container.upload(entries, "save-artifacts").await?;
+            }
+            container.run(|ended| RunError::Script { script: script.path.clone(), ended }).await
+        };
+        let saved = saved.await;
+        container.remove(saved).await?;
+        let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&printed));
+        let read = read.await.map_err(io::Error::other).flatten();
+        read.map_err(|source| SaveError::Archive { script: script.path.clone(), source })
     }
 }
 

@@ -7,7 +7,6 @@ pub mod assemble_runtime;
 pub mod build_cache;
 mod container;
 pub mod container_files;
-mod directories;
 pub mod ephemeral;
 pub mod incremental;
 pub mod on_build;

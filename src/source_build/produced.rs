@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::engine::Container;
+use crate::engine::{Container, EngineError};
 use crate::image::digest::DigestBuilder;
 use crate::image::{Digest, ImagePath};
 use crate::stream::{pump, stream_to_reader};
@@ -38,10 +38,10 @@ pub struct ProducedFile {
 
 /// Why there is no artifact.
 #[derive(Debug, thiserror::Error)]
-pub enum ProducedError<E: Diagnostic> {
+pub enum ProducedError {
     /// The engine failed.
     #[error(transparent)]
-    Engine(E),
+    Engine(#[from] EngineError),
     /// Nothing is where an artifact is expected.
     #[error("`assemble` left no artifact in {}", places.join(" or "))]
     Nothing {
@@ -98,7 +98,7 @@ fn listed(files: &[String]) -> String {
     files.iter().take(MAXIMUM_LISTED).map(|file| format!("\n  {file}")).collect()
 }
 
-impl<E: Diagnostic> Diagnostic for ProducedError<E> {
+impl Diagnostic for ProducedError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
@@ -127,12 +127,12 @@ impl<E: Diagnostic> Diagnostic for ProducedError<E> {
 ///
 /// # Errors
 /// [`ProducedError`].
-pub async fn take_artifact<C: Container>(
-    container: &C,
+pub async fn take_artifact(
+    container: &dyn Container,
     places: &[ImagePath],
     limit: u64,
     directory: &Path,
-) -> Result<ProducedFile, ProducedError<C::Error>> {
+) -> Result<ProducedFile, ProducedError> {
     let mut candidates = Vec::new();
     for place in places {
         candidates.extend(look(container, place, limit, directory).await?);
@@ -202,15 +202,13 @@ pub(super) fn followed(parent: &ImagePath, target: &str) -> Option<ImagePath> {
     ImagePath::new(&format!("/{}", parts.join("/"))).ok()
 }
 
-async fn look<C: Container>(
-    container: &C,
+async fn look(
+    container: &dyn Container,
     place: &ImagePath,
     limit: u64,
     directory: &Path,
-) -> Result<Vec<Candidate>, ProducedError<C::Error>> {
-    let Some(stream) = container.archive(place).await.map_err(ProducedError::Engine)? else {
-        return Ok(Vec::new());
-    };
+) -> Result<Vec<Candidate>, ProducedError> {
+    let Some(stream) = container.archive(place).await? else { return Ok(Vec::new()) };
     let reading = Reading { place: place.clone(), limit, directory: directory.to_owned() };
     let (sender, reader) = stream_to_reader();
     let read = tokio::task::spawn_blocking(move || reading.candidates(reader));
@@ -227,7 +225,7 @@ enum Fault {
 }
 
 impl Fault {
-    fn of<E: Diagnostic>(self, place: &ImagePath, limit: u64, directory: &Path) -> ProducedError<E> {
+    fn of(self, place: &ImagePath, limit: u64, directory: &Path) -> ProducedError {
         let path = place.to_string();
         match self {
             Self::Read(source) => ProducedError::Read { path, source },

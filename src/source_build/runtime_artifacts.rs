@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::container_files::{ContainerFiles, OutwardLinks};
 use super::produced::followed;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::engine::Container;
+use crate::engine::{Container, EngineError};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Owner};
 use crate::stream::{pump, stream_to_reader};
@@ -32,10 +32,10 @@ struct RuntimeArtifact {
 
 /// Why the runtime image does not get its artifacts.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeArtifactError<E: Diagnostic> {
+pub enum RuntimeArtifactError {
     /// The engine failed.
     #[error(transparent)]
-    Engine(E),
+    Engine(#[from] EngineError),
     /// It is not there.
     #[error("`assemble` left nothing at `{path}`, which the runtime image is to get")]
     Missing {
@@ -76,7 +76,7 @@ pub enum RuntimeArtifactError<E: Diagnostic> {
     },
 }
 
-impl<E: Diagnostic> Diagnostic for RuntimeArtifactError<E> {
+impl Diagnostic for RuntimeArtifactError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Engine(error) => error.kind(),
@@ -108,12 +108,12 @@ impl RuntimeArtifacts {
     ///
     /// # Errors
     /// [`RuntimeArtifactError`].
-    pub async fn take<C: Container>(
-        container: &C,
+    pub async fn take(
+        container: &dyn Container,
         places: &[(ImagePath, ImagePath)],
         limit: u64,
         directory: &Path,
-    ) -> Result<Self, RuntimeArtifactError<C::Error>> {
+    ) -> Result<Self, RuntimeArtifactError> {
         let mut taken = Vec::new();
         for (place, target) in places {
             let files = take_one(container, place, limit, directory).await?;
@@ -128,17 +128,16 @@ impl RuntimeArtifacts {
     }
 }
 
-async fn take_one<C: Container>(
-    container: &C,
+async fn take_one(
+    container: &dyn Container,
     place: &ImagePath,
     limit: u64,
     directory: &Path,
-) -> Result<ContainerFiles, RuntimeArtifactError<C::Error>> {
+) -> Result<ContainerFiles, RuntimeArtifactError> {
     let shown = || place.to_string();
     let mut path = place.clone();
     for _ in 0..=MAXIMUM_LINKS {
-        let spooled = spool(container, &path, limit, directory).await;
-        let file = spooled.map_err(|fault| fault.of(place, limit))?;
+        let file = spool(container, &path, place, limit, directory).await?;
         let file = file.ok_or_else(|| RuntimeArtifactError::Missing { path: shown() })?;
         let reading = tokio::task::spawn_blocking(move || ContainerFiles::read(&file, OutwardLinks::Kept));
         let files = reading.await.map_err(io::Error::other).flatten();
@@ -157,48 +156,28 @@ async fn take_one<C: Container>(
     Err(RuntimeArtifactError::Circle { path: shown() })
 }
 
-/// Why one place could not be spooled.
-enum Fault<E> {
-    Engine(E),
-    TooLarge,
-    Read(io::Error),
-    Write(io::Error),
-}
-
-impl<E: Diagnostic> Fault<E> {
-    fn of(self, place: &ImagePath, limit: u64) -> RuntimeArtifactError<E> {
-        let path = place.to_string();
-        match self {
-            Self::Engine(error) => RuntimeArtifactError::Engine(error),
-            Self::TooLarge => RuntimeArtifactError::TooLarge { path, limit },
-            Self::Read(source) => RuntimeArtifactError::Read { path, source },
-            Self::Write(source) => RuntimeArtifactError::Write { path, source },
-        }
-    }
-}
-
-/// Copies the archive of one place to a file; nothing if nothing is there.
-async fn spool<C: Container>(
-    container: &C,
+/// Copies the archive of one place to a file; nothing if nothing is there. `place` is what the user named.
+async fn spool(
+    container: &dyn Container,
     path: &ImagePath,
+    place: &ImagePath,
     limit: u64,
     directory: &Path,
-) -> Result<Option<Arc<File>>, Fault<C::Error>> {
-    let Some(stream) = container.archive(path).await.map_err(Fault::Engine)? else { return Ok(None) };
-    let file = tempfile::tempfile_in(directory).map_err(Fault::Write)?;
+) -> Result<Option<Arc<File>>, RuntimeArtifactError> {
+    let Some(stream) = container.archive(path).await? else { return Ok(None) };
+    let shown = place.to_string();
+    let file = tempfile::tempfile_in(directory);
+    let file = file.map_err(|source| RuntimeArtifactError::Write { path: shown.clone(), source })?;
     let (sender, reader) = stream_to_reader();
-    let copying = tokio::task::spawn_blocking(move || copy(reader, file, limit));
+    let copying = tokio::task::spawn_blocking(move || copy(reader, file, &shown, limit));
     let (copied, ()) = tokio::join!(copying, pump(stream, sender));
-    match copied.unwrap_or_else(|panic| Err(Fault::Read(io::Error::other(panic)))) {
-        Ok(file) => Ok(Some(Arc::new(file))),
-        Err(Fault::TooLarge) => Err(Fault::TooLarge),
-        Err(Fault::Read(error)) => Err(Fault::Read(error)),
-        Err(Fault::Write(error)) => Err(Fault::Write(error)),
-        Err(Fault::Engine(never)) => match never {},
-    }
+    let failed =
+        |panic| RuntimeArtifactError::Read { path: place.to_string(), source: io::Error::other(panic) };
+    copied.map_err(failed).flatten().map(|file| Some(Arc::new(file)))
 }
 
-fn copy(mut reader: impl Read, mut file: File, limit: u64) -> Result<File, Fault<std::convert::Infallible>> {
+fn copy(mut reader: impl Read, mut file: File, path: &str, limit: u64) -> Result<File, RuntimeArtifactError> {
+    let path = || path.to_owned();
     let mut buffer = vec![0; 128 * 1024];
     let mut copied: u64 = 0;
     loop {
@@ -206,12 +185,13 @@ fn copy(mut reader: impl Read, mut file: File, limit: u64) -> Result<File, Fault
             Ok(0) => return Ok(file),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Fault::Read(error)),
+            Err(source) => return Err(RuntimeArtifactError::Read { path: path(), source }),
         };
         copied += count as u64;
         if copied > limit {
-            return Err(Fault::TooLarge);
+            return Err(RuntimeArtifactError::TooLarge { path: path(), limit });
         }
-        file.write_all(&buffer[..count]).map_err(Fault::Write)?;
+        let written = file.write_all(&buffer[..count]);
+        written.map_err(|source| RuntimeArtifactError::Write { path: path(), source })?;
     }
 }

@@ -5,7 +5,7 @@
 use crate::assemble::RunError;
 use crate::builder::BuilderError;
 use crate::cli::failure::CliError;
-use crate::diagnostic::Diagnostic;
+use crate::engine::EngineError;
 use crate::error::Error;
 use crate::plan::SourcePlanError;
 use crate::sources::{GitError, SourceError};
@@ -50,17 +50,10 @@ fn of_error(error: &Error) -> u8 {
         Error::Registry(error) => of_registry(error),
         Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
         Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
-        Error::Run(error) => of_run(error, of_daemon),
-        Error::RunInSandbox(error) => of_run(error, |_| GENERAL),
+        Error::Engine(EngineError::Docker(error))
+        | Error::Run(RunError::Engine(EngineError::Docker(error))) => of_daemon(error),
+        Error::Run(RunError::NoScript { .. }) => SCRIPTS,
         Error::SourcePlan(SourcePlanError::UserNotAllowed(_)) => USER_NOT_ALLOWED,
-        _ => GENERAL,
-    }
-}
-
-fn of_run<E: Diagnostic>(error: &RunError<E>, of_engine: impl Fn(&E) -> u8) -> u8 {
-    match error {
-        RunError::NoScript { .. } => SCRIPTS,
-        RunError::Engine(error) => of_engine(error),
         _ => GENERAL,
     }
 }

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::container::DockerContainer;
-use crate::engine::Container;
 use crate::image::ImagePath;
 use crate::store::daemon::DaemonError;
 
@@ -69,7 +68,7 @@ impl DockerContainer {
             };
             let directory = ImagePath::new("/etc").expect("absolute and normal");
             let tar = stream::once(async move { Ok(Bytes::from(archive(header, name, &bytes)?)) });
-            self.upload(&directory, tar.boxed()).await?;
+            self.upload_tar(&directory, tar.boxed()).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Owns committing a container as a finished image: in one call of the daemon's, with its config and its first name.
 //!
 //! A daemon merges the config that it is given with the container's: what the container has and the config leaves out
-//! comes back. So only a config that keeps everything can be committed; [`DockerContainer::planned_commit`] decides,
+//! comes back. So only a config that keeps everything can be committed; [`PlannedCommit::of`] decides,
 //! and whoever gets none has the change committed and the config loaded (`store/daemon/sink`).
 //!
 //! Source: Docker 20.10, `daemon/commit.go`, `merge`.
@@ -14,9 +14,15 @@ use super::container::DockerContainer;
 use crate::image::{Digest, ImageConfig, ImageReference};
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, traced};
 
-/// A config that a container can be committed with.
+/// A container that has ended, with a config that it can be committed with.
 #[derive(Clone, Debug)]
-pub struct PlannedCommit(Box<ContainerConfig>);
+pub struct PlannedCommit {
+    daemon: Daemon,
+    container: String,
+    /// The image that the container was created from, for messages.
+    image: String,
+    config: Box<ContainerConfig>,
+}
 
 /// Whether containers of this daemon can be committed as finished images at all.
 ///
@@ -26,11 +32,11 @@ pub(super) fn commits_finished(daemon: &Daemon) -> bool {
     daemon.info().flavour == DaemonFlavour::Docker && !daemon.info().containerd_store
 }
 
-impl DockerContainer {
+impl PlannedCommit {
     /// The commit that gives exactly `config`, if there is one.
-    pub fn planned_commit(&self, config: &ImageConfig) -> Option<PlannedCommit> {
-        let spec = self.spec();
-        let base = spec.commit_config.as_ref().filter(|_| commits_finished(self.daemon()))?;
+    pub(super) fn of(container: &DockerContainer, config: &ImageConfig) -> Option<Self> {
+        let (spec, daemon) = (container.spec(), container.daemon());
+        let base = spec.commit_config.as_ref().filter(|_| commits_finished(daemon))?;
         let user = spec.user.as_deref().unwrap_or_default();
         // Files that go again are taken out of the layer, directories where something is mounted come into one of their
         // own, and an empty user would become the container's.
@@ -48,39 +54,41 @@ impl DockerContainer {
         let mut wanted: ContainerConfig = serde_json::from_value(Value::Object(fields)).ok()?;
         // The container's entrypoint is `assemble`: a list that is absent would become that one. Its command is empty.
         wanted.entrypoint.get_or_insert_default();
-        Some(PlannedCommit(Box::new(wanted)))
+        Some(Self {
+            daemon: daemon.clone(),
+            container: container.id().to_owned(),
+            image: spec.image.clone(),
+            config: Box::new(wanted),
+        })
     }
 
-    /// Commits it under these names, of which there is at least one, and gives the image's ID. `history` says what made
-    /// the layer.
+    /// Commits the container under these names, of which there is at least one, and gives the image's ID. `history` says
+    /// what made the layer.
     ///
     /// # Errors
     /// [`DaemonError::Request`] if the daemon refuses, [`DaemonError::InvalidImage`] if it names no ID.
-    pub async fn commit_as(
-        &self,
-        commit: &PlannedCommit,
-        names: &[ImageReference],
-        history: &str,
-    ) -> Result<Digest, DaemonError> {
+    pub async fn commit(&self, names: &[ImageReference], history: &str) -> Result<Digest, DaemonError> {
         let (first, others) = names.split_first().expect("a plan has a name for each image of a daemon");
         let options = CommitContainerOptionsBuilder::default()
-            .container(self.id())
+            .container(&self.container)
             .repo(&first.name())
             .tag(first.tag().unwrap_or("latest"))
             .comment(history)
             // It has ended.
             .pause(false)
             .build();
-        let (client, config) = (self.daemon().client().clone(), commit.0.clone());
+        let (client, config) = (self.daemon.client().clone(), self.config.clone());
         let call =
             async move { traced("commit a container", client.commit_container(options, *config)).await };
-        let committed = self.daemon().finish(call).await.map_err(|error| self.error("commit", &error))?.id;
+        let failed =
+            |error| self.daemon.request_error(format!("commit the container of {}", self.image), &error);
+        let committed = self.daemon.finish(call).await.map_err(failed)?.id;
         let id = committed.parse::<Digest>().map_err(|error| DaemonError::InvalidImage {
             name: first.familiar(),
-            address: self.daemon().info().address.clone(),
+            address: self.daemon.info().address.clone(),
             reason: format!("it was committed under an ID that is none: {error}"),
         })?;
-        self.daemon().name_image(&id.to_string(), others).await?;
+        self.daemon.name_image(&id.to_string(), others).await?;
         tracing::debug!(image = %id, "committed the container as the image");
         Ok(id)
     }

@@ -13,15 +13,17 @@ use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, StartContainerOptions,
     UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
 use super::DockerEngine;
+use super::commit::PlannedCommit;
 use super::download::{DownloadFault, is_absent, read_one_file};
 use super::mount_points::Places;
 use crate::engine::output::Output;
-use crate::engine::{Container, ContainerSpec, Diff, Engine, ExitStatus, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, TarStream};
 use crate::events::{Events, ScriptStream, Step};
-use crate::image::{Digest, ImagePath};
+use crate::image::{Digest, ImageConfig, ImagePath};
 use crate::store::daemon::{
     CommittedImage, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
 };
@@ -81,7 +83,7 @@ impl DockerContainer {
     }
 
     /// Starts the container and gives what it prints.
-    async fn start(&self) -> Result<Attached, DaemonError> {
+    async fn start(&self) -> Result<Attached, EngineError> {
         // Attached before the start: `logs` of Docker 20.10 loses a last line without line end.
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.daemon.client().attach_container(&self.id, Some(options)).await;
@@ -97,7 +99,7 @@ impl DockerContainer {
 
     /// The same. How long the daemon takes is not the command's time, but a command with a time limit is not waited for
     /// without end either.
-    async fn start_in_time(&self) -> Result<Attached, DaemonError> {
+    async fn start_in_time(&self) -> Result<Attached, EngineError> {
         let Some(limit) = self.spec.limits.timeout else { return self.start().await };
         match tokio::time::timeout(limit.max(START_TIME), self.start()).await {
             Ok(attached) => attached,
@@ -108,8 +110,8 @@ impl DockerContainer {
         }
     }
 
-    fn timed_out(&self, limit: Duration, last_lines: Vec<String>) -> DaemonError {
-        DaemonError::TimedOut { command: self.spec.command.join(" "), limit, last_lines }
+    fn timed_out(&self, limit: Duration, last_lines: Vec<String>) -> EngineError {
+        EngineError::TimedOut { command: self.spec.command.join(" "), limit, last_lines }
     }
 
     /// Hands on what a started container prints until it has ended, and gives its exit code.
@@ -136,10 +138,15 @@ impl DockerContainer {
     pub(super) async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
         // Go's `fs.ModeSymlink`.
         const SYMBOLIC_LINK: u32 = 1 << 27;
+        Ok(self.file_mode(path).await?.is_some_and(|mode| mode & SYMBOLIC_LINK != 0))
+    }
+
+    /// The file's mode as Go writes it; nothing if there is no such file.
+    pub(super) async fn file_mode(&self, path: &ImagePath) -> Result<Option<u32>, DaemonError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
         match self.daemon.client().get_container_archive_info(&self.id, Some(options)).await {
-            Ok(stat) => Ok(stat.file_mode & SYMBOLIC_LINK != 0),
-            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Ok(stat) => Ok(Some(stat.file_mode)),
+            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(self.error(&format!("look for `{path}` in"), &error)),
         }
     }
@@ -239,25 +246,22 @@ pub(super) fn start_error(
     command: &[String],
     image: &str,
     error: &BollardError,
-) -> DaemonError {
-    let BollardError::DockerResponseServerError { message, .. } = error else {
-        return daemon.request_error(format!("start a container of {image}"), error);
-    };
+) -> EngineError {
+    let failed = || daemon.request_error(format!("start a container of {image}"), error).into();
+    let BollardError::DockerResponseServerError { message, .. } = error else { return failed() };
     let lower = message.to_ascii_lowercase();
     let of_command =
         ["executable file not found", "no such file or directory", "permission denied", "exec format"];
     // Podman and Docker name the program in these; a message about a mount or a cgroup does not say `exec`.
     if lower.contains("exec") && of_command.iter().any(|word| lower.contains(word)) {
         let command = command.first().cloned().unwrap_or_else(|| "the image's command".into());
-        return DaemonError::Start { command, image: image.to_owned(), reason: message.trim().to_owned() };
+        return EngineError::Start { command, image: image.to_owned(), reason: message.trim().to_owned() };
     }
-    daemon.request_error(format!("start a container of {image}"), error)
+    failed()
 }
 
-impl Container for DockerContainer {
-    type Error = DaemonError;
-
-    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), DaemonError> {
+impl DockerContainer {
+    pub(super) async fn upload_tar(&self, directory: &ImagePath, tar: TarStream) -> Result<(), DaemonError> {
         let options = UploadToContainerOptionsBuilder::default().path(directory.as_str()).build();
         let body = bollard::body_try_stream(tar);
         let upload = self.daemon.client().upload_to_container(&self.id, Some(options), body);
@@ -265,16 +269,7 @@ impl Container for DockerContainer {
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
-    async fn has(&self, path: &ImagePath) -> Result<bool, DaemonError> {
-        let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
-        match self.daemon.client().get_container_archive_info(&self.id, Some(options)).await {
-            Ok(_) => Ok(true),
-            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(self.error(&format!("look for `{path}` in"), &error)),
-        }
-    }
-
-    async fn run(&self, events: &Events) -> Result<ExitStatus, DaemonError> {
+    async fn run_command(&self, events: &Events) -> Result<ExitStatus, EngineError> {
         let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
         let accounts = if podman { Some(self.accounts().await?) } else { None };
         if podman {
@@ -307,19 +302,19 @@ impl Container for DockerContainer {
         Ok(ExitStatus { exit_code, out_of_memory, last_lines })
     }
 
-    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, DaemonError> {
+    async fn read_file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
         if self.daemon.info().flavour == DaemonFlavour::Podman && self.is_link(path).await? {
-            return Err(DaemonError::NotAFile { path: path.to_string(), found: "a link" });
+            return Err(EngineError::NotAFile { path: path.to_string(), found: "a link".into() });
         }
         let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
         let stream = self.daemon.client().download_from_container(&self.id, Some(options));
         read_one_file(stream, path.as_str(), limit).await.map_err(|fault| match fault {
-            DownloadFault::Daemon(error) => self.error(&format!("read `{path}` in"), &error),
+            DownloadFault::Daemon(error) => self.error(&format!("read `{path}` in"), &error).into(),
             DownloadFault::File(error) => error,
         })
     }
 
-    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, DaemonError> {
+    async fn read_archive(&self, path: &ImagePath) -> Result<Option<TarStream>, EngineError> {
         let query = percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
         let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
         let mut stream = self.daemon.raw(request);
@@ -327,7 +322,7 @@ impl Container for DockerContainer {
         match stream.next().await {
             None => Ok(None),
             Some(Err(error)) if is_absent(&error) => Ok(None),
-            Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error)),
+            Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error).into()),
             Some(Ok(first)) => {
                 let rest = stream.map(|piece| piece.map_err(std::io::Error::other));
                 Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
@@ -335,7 +330,8 @@ impl Container for DockerContainer {
         }
     }
 
-    async fn take_changes(&self, events: &Events) -> Result<Diff, DaemonError> {
+    /// Commits it without what is the daemon's own or was there for the command alone.
+    async fn commit_changes(&self, events: &Events) -> Result<CommittedImage, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let committed = self.committed().await?;
         let committed = match self.podmans_places.get() {
@@ -345,20 +341,68 @@ impl Container for DockerContainer {
         let committed = self.without_ephemeral(committed).await?;
         let committed = self.with_places(committed).await?;
         step.finish("");
-        Ok(Diff::Committed { image_id: committed.image_id, diff_ids: committed.diff_ids })
+        Ok(committed)
+    }
+}
+
+impl Container for DockerContainer {
+    fn upload<'a>(
+        &'a self,
+        directory: &'a ImagePath,
+        tar: TarStream,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move { Ok(self.upload_tar(directory, tar).await?) })
+    }
+
+    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move { Ok(self.file_mode(path).await?.is_some()) })
+    }
+
+    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>> {
+        Box::pin(self.run_command(events))
+    }
+
+    fn download<'a>(
+        &'a self,
+        path: &'a ImagePath,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>> {
+        Box::pin(self.read_file(path, limit))
+    }
+
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>> {
+        Box::pin(self.read_archive(path))
+    }
+
+    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>> {
+        Box::pin(async move {
+            let CommittedImage { image_id, diff_ids } = self.commit_changes(events).await?;
+            Ok(Diff::Committed { image_id, diff_ids })
+        })
+    }
+
+    fn planned_commit(&self, config: &ImageConfig) -> Option<PlannedCommit> {
+        PlannedCommit::of(self, config)
     }
 
     /// In a container of what this one is committed as; that image goes with the lease.
-    async fn restart(self, spec: ContainerSpec, events: &Events) -> Result<Self, DaemonError> {
-        let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
-        let taken = self.take_changes(events).await;
-        let removed = self.remove().await;
-        let Diff::Committed { image_id, .. } = taken? else { unreachable!("this engine commits") };
-        removed?;
-        engine.create(ContainerSpec { image: image_id, ..spec }).await
+    fn restart<'a>(
+        self: Box<Self>,
+        spec: ContainerSpec,
+        events: &'a Events,
+    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>> {
+        Box::pin(async move {
+            let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
+            let committed = self.commit_changes(events).await;
+            let removed = self.remove().await;
+            let image = committed?.image_id;
+            removed?;
+            let container = engine.create_container(ContainerSpec { image, ..spec }).await?;
+            Ok(Box::new(container) as Box<dyn Container>)
+        })
     }
 
-    async fn remove(self) -> Result<(), DaemonError> {
-        remove_container(&self.daemon, &self.id).await
+    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>> {
+        Box::pin(async move { Ok(remove_container(&self.daemon, &self.id).await?) })
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use bollard::errors::Error as BollardError;
 use futures_util::{Stream, StreamExt};
 
-use crate::store::daemon::DaemonError;
+use crate::engine::EngineError;
 use crate::stream::{pump, stream_to_reader};
 
 /// Whether an error says that the container has no such file.
@@ -24,8 +24,8 @@ pub(super) fn is_absent(error: &BollardError) -> bool {
 pub(super) enum DownloadFault {
     /// The daemon did not send it.
     Daemon(BollardError),
-    /// It is none that is read.
-    File(DaemonError),
+    /// It is not a regular file, or too large.
+    File(EngineError),
 }
 
 /// Reads the one regular file of an archive.
@@ -63,7 +63,9 @@ fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, Down
     let mut entries = archive.entries().map_err(broken)?;
     let entry = entries.next().ok_or_else(|| broken(std::io::Error::other("the archive is empty")))?;
     let entry = entry.map_err(broken)?;
-    let not_a_file = |found| DownloadFault::File(DaemonError::NotAFile { path: path.to_owned(), found });
+    let not_a_file = |found: &str| {
+        DownloadFault::File(EngineError::NotAFile { path: path.to_owned(), found: found.to_owned() })
+    };
     match entry.header().entry_type() {
         tar::EntryType::Regular | tar::EntryType::Continuous => {}
         tar::EntryType::Directory => return Err(not_a_file("a directory")),
@@ -72,7 +74,7 @@ fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, Down
     }
     let size = entry.size();
     if size > limit {
-        return Err(DownloadFault::File(DaemonError::TooLarge { path: path.to_owned(), size, limit }));
+        return Err(DownloadFault::File(EngineError::TooLarge { path: path.to_owned(), size, limit }));
     }
     let mut bytes = Vec::new();
     entry.take(limit).read_to_end(&mut bytes).map_err(broken)?;

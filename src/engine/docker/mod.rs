@@ -20,13 +20,14 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, MountType, MountVolumeOptions, ResourcesUlimits,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
+use futures_util::future::BoxFuture;
 
 pub use commit::PlannedCommit;
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions};
 
 use super::capability::{Capability, kept};
-use super::{ContainerLimits, ContainerSpec, Engine, Mount, MountSource};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, Mount, MountSource};
 use crate::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
 };
@@ -156,18 +157,39 @@ fn environment(variables: &[(String, String)]) -> Vec<String> {
 }
 
 impl Engine for DockerEngine {
-    type Container = DockerContainer;
-    type Error = DaemonError;
-
-    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), DaemonError> {
-        limits::check_limits(&self.daemon, limits).await?;
-        match network {
-            Some(network) => limits::check_network(&self.daemon, network).await,
-            None => Ok(()),
-        }
+    fn check<'a>(
+        &'a self,
+        limits: &'a ContainerLimits,
+        network: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            limits::check_limits(&self.daemon, limits).await?;
+            if let Some(network) = network {
+                limits::check_network(&self.daemon, network).await?;
+            }
+            Ok(())
+        })
     }
 
-    async fn create(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
+    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
+        Box::pin(async move {
+            let container: Box<dyn Container> = Box::new(self.create_container(spec).await?);
+            Ok(container)
+        })
+    }
+
+    fn file_owners(&self) -> Result<String, EngineError> {
+        Ok("daemon".to_owned())
+    }
+}
+
+impl DockerEngine {
+    /// Creates a container; nothing runs in it yet.
+    ///
+    /// # Errors
+    /// [`DaemonError::LimitNotEnforced`] and the like for what cannot be had, [`DaemonError::Request`] if the daemon
+    /// refuses.
+    pub async fn create_container(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
         limits::check_limits(&self.daemon, &spec.limits).await?;
         // The command stands in the entrypoint: an empty list there resets the image's on Docker, but not on Podman.
         let (program, arguments) = spec

@@ -12,7 +12,6 @@ use std::io;
 use std::ops::Range;
 
 use super::container::DockerContainer;
-use crate::engine::Container;
 use crate::image::ImagePath;
 use crate::store::archive::{TarEntry, tar_entries};
 use crate::store::daemon::{CommittedImage, DaemonError};
@@ -42,7 +41,7 @@ impl DockerContainer {
         let mut missing = Vec::new();
         for parent in PARENTS {
             let path = ImagePath::new(&format!("/{parent}")).expect("absolute and normal");
-            if !self.has(&path).await? {
+            if self.file_mode(&path).await?.is_none() {
                 missing.push(parent);
             }
         }

@@ -6,10 +6,10 @@
 
 use super::DockerEngine;
 use super::container::DockerContainer;
-use crate::engine::{Container, ContainerSpec, Engine, NO_COMMAND};
+use crate::engine::{ContainerSpec, NO_COMMAND};
 use crate::image::ImagePath;
 use crate::image::layer::Layer;
-use crate::store::daemon::{CommittedImage, DaemonError};
+use crate::store::daemon::{CommittedImage, DaemonError, remove_container};
 
 impl DockerContainer {
     /// The same image with the directories that are to be where something was mounted. The one below goes with the lease.
@@ -24,9 +24,9 @@ impl DockerContainer {
             lease: self.lease().to_owned(),
             ..ContainerSpec::default()
         };
-        let container = engine.create(spec).await?;
+        let container = engine.create_container(spec).await?;
         let filled = fill(&container, places).await;
-        let removed = container.remove().await;
+        let removed = remove_container(self.daemon(), container.id()).await;
         let filled = filled?;
         removed?;
         Ok(filled)
@@ -39,6 +39,6 @@ async fn fill(container: &DockerContainer, places: &Layer) -> Result<CommittedIm
     places.write_undigested(&mut tar).expect("a Vec can be written to");
     let stream = futures_util::stream::iter([Ok(tar.into())]);
     let root = ImagePath::new("/").expect("absolute and normal");
-    container.upload(&root, Box::pin(stream)).await?;
+    container.upload_tar(&root, Box::pin(stream)).await?;
     container.committed().await
 }

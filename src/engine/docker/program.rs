@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::container::{start_error, wait};
 use super::{environment, ulimits};
-use crate::engine::ProgramStreams;
+use crate::engine::{EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, remove_container};
 
@@ -138,8 +138,8 @@ impl Program {
     /// Runs it to its end, removes the container and gives the program's exit code.
     ///
     /// # Errors
-    /// [`DaemonError::Start`] if it cannot be started; [`DaemonError::Request`] if the connection breaks.
-    pub async fn run(self, streams: ProgramStreams, events: &Events) -> Result<i64, DaemonError> {
+    /// [`EngineError::Start`] if it cannot be started; [`DaemonError::Request`] if the connection breaks.
+    pub async fn run(self, streams: ProgramStreams, events: &Events) -> Result<i64, EngineError> {
         let code = self.run_to_end(streams, events).await;
         let removed = self.handle.remove().await;
         let code = code?;
@@ -147,7 +147,7 @@ impl Program {
         Ok(code)
     }
 
-    async fn run_to_end(&self, streams: ProgramStreams, events: &Events) -> Result<i64, DaemonError> {
+    async fn run_to_end(&self, streams: ProgramStreams, events: &Events) -> Result<i64, EngineError> {
         let (daemon, id) = (&self.handle.daemon, &self.handle.id);
         let step = events.start(Step::Run, self.image.clone(), None);
         let options = AttachContainerOptionsBuilder::default()

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 
 use super::changes::{Left, layer};
 use super::error::SandboxError;
@@ -22,7 +23,7 @@ use super::{environment, working_directory};
 use crate::engine::capability::{Capability, kept};
 use crate::engine::ephemeral::left_out;
 use crate::engine::output::Output;
-use crate::engine::{Container, ContainerSpec, Diff, ExitStatus, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
@@ -88,10 +89,10 @@ impl SandboxContainer {
     }
 
     /// Asks the child on a blocking thread.
-    pub(super) async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
         &self,
-        ask: impl FnOnce(&Supervisor) -> Result<T, SandboxError> + Send + 'static,
-    ) -> Result<T, SandboxError> {
+        ask: impl FnOnce(&Supervisor) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let supervisor = self.supervisor.clone();
         let mut waiting = Waiting { supervisor: supervisor.clone(), is_done: false };
         let asked = tokio::task::spawn_blocking(move || {
@@ -100,7 +101,8 @@ impl SandboxContainer {
         });
         let result = asked.await;
         waiting.is_done = true;
-        result.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "answer", reason: panic.to_string() }))
+        let lost = |reason: String| SandboxError::Lost { action: "answer", reason };
+        result.unwrap_or_else(|panic| Err(lost(panic.to_string()).into()))
     }
 
     pub(super) fn command(&self) -> Command {
@@ -127,7 +129,7 @@ impl SandboxContainer {
     }
 
     /// Sorts how the command ended.
-    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<ExitStatus, SandboxError> {
+    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<ExitStatus, EngineError> {
         let image = self.spec.image.clone();
         match answer {
             Answer::Exited(exit_code) => {
@@ -136,17 +138,17 @@ impl SandboxContainer {
             }
             Answer::TimedOut => {
                 let limit = self.spec.limits.timeout.unwrap_or(TIMEOUT);
-                Err(SandboxError::TimedOut { command: self.spec.command.join(" "), limit, last_lines })
+                Err(EngineError::TimedOut { command: self.spec.command.join(" "), limit, last_lines })
             }
             Answer::NotStarted(errno) => {
                 let command = self.spec.command.first().cloned().unwrap_or_default();
                 let reason = std::io::Error::from_raw_os_error(errno).to_string();
-                Err(SandboxError::Start { command, image, reason })
+                Err(EngineError::Start { command, image, reason })
             }
             Answer::UnknownUser(name) => {
-                Err(SandboxError::UnknownUser { image, name, user: self.user.clone() })
+                Err(SandboxError::UnknownUser { image, name, user: self.user.clone() }.into())
             }
-            answer => Err(unexpected("run the command", &answer)),
+            answer => Err(unexpected("run the command", &answer).into()),
         }
     }
 }
@@ -163,10 +165,8 @@ fn directory(entry: &Entry) -> Change {
     }
 }
 
-impl Container for SandboxContainer {
-    type Error = SandboxError;
-
-    async fn upload(&self, directory: &ImagePath, tar: TarStream) -> Result<(), SandboxError> {
+impl SandboxContainer {
+    async fn unpack(&self, directory: &ImagePath, tar: TarStream) -> Result<(), SandboxError> {
         let (sender, mut reader) = stream_to_reader();
         let directory = directory.to_string();
         let asked = self.ask(move |supervisor| {
@@ -187,7 +187,7 @@ impl Container for SandboxContainer {
         asked
     }
 
-    async fn has(&self, path: &ImagePath) -> Result<bool, SandboxError> {
+    async fn has_file(&self, path: &ImagePath) -> Result<bool, SandboxError> {
         let path = path.to_string();
         self.ask(move |supervisor| {
             let action = "look for a file";
@@ -200,10 +200,10 @@ impl Container for SandboxContainer {
         .await
     }
 
-    async fn run(&self, events: &Events) -> Result<ExitStatus, SandboxError> {
+    async fn run_command(&self, events: &Events) -> Result<ExitStatus, EngineError> {
         let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
         let (answer, last_lines) = self
-            .ask(move |supervisor| {
+            .ask::<_, SandboxError>(move |supervisor| {
                 let action = "run the command";
                 supervisor.send(&Request::Run(Box::new(command)), action)?;
                 let mut output = Output::new(&events).to(stdout);
@@ -219,23 +219,23 @@ impl Container for SandboxContainer {
         self.ended(answer, last_lines)
     }
 
-    async fn download(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, SandboxError> {
+    async fn read_file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
         let path = path.to_string();
         self.ask(move |supervisor| {
             let action = "read a file";
             supervisor.send(&Request::Download { path: path.clone(), limit }, action)?;
             match supervisor.answer(action)? {
                 Answer::Absent => return Ok(None),
-                Answer::NotAFile(found) => return Err(SandboxError::NotAFile { path, found }),
-                Answer::TooLarge(size) => return Err(SandboxError::TooLarge { path, size, limit }),
+                Answer::NotAFile(found) => return Err(EngineError::NotAFile { path, found }),
+                Answer::TooLarge(size) => return Err(EngineError::TooLarge { path, size, limit }),
                 Answer::File => {}
-                answer => return Err(unexpected(action, &answer)),
+                answer => return Err(unexpected(action, &answer).into()),
             }
             let mut bytes = Vec::new();
             while let (FrameKind::Data, piece) = supervisor.frame(action)? {
                 bytes.extend_from_slice(&piece);
                 if bytes.len() as u64 > limit {
-                    return Err(SandboxError::TooLarge { path, size: bytes.len() as u64, limit });
+                    return Err(EngineError::TooLarge { path, size: bytes.len() as u64, limit });
                 }
             }
             Ok(Some(bytes))
@@ -243,7 +243,7 @@ impl Container for SandboxContainer {
         .await
     }
 
-    async fn archive(&self, path: &ImagePath) -> Result<Option<TarStream>, SandboxError> {
+    async fn read_archive(&self, path: &ImagePath) -> Result<Option<TarStream>, SandboxError> {
         let (path, supervisor) = (path.to_string(), self.supervisor.clone());
         let (answered, answer) = tokio::sync::oneshot::channel();
         let (pieces, mut received) = tokio::sync::mpsc::channel(PIECES);
@@ -287,17 +287,7 @@ impl Container for SandboxContainer {
         }
     }
 
-    /// In the same container: everything that was made in it is where it is.
-    async fn restart(mut self, spec: ContainerSpec, _: &Events) -> Result<Self, SandboxError> {
-        self.environment = environment(&self.config, &spec.environment);
-        self.user = spec.user.clone().unwrap_or_else(|| self.config.user().to_owned());
-        self.working_directory = working_directory(&self.config, &spec);
-        let before = std::mem::replace(&mut self.spec, spec);
-        self.spec.ephemeral.extend(before.ephemeral);
-        Ok(self)
-    }
-
-    async fn take_changes(&self, events: &Events) -> Result<Diff, SandboxError> {
+    async fn change_layer(&self, events: &Events) -> Result<Layer, SandboxError> {
         let step = events.start(Step::Commit, "the container", None);
         let changes = self.ask(|supervisor| {
             let action = "tell what changed";
@@ -340,12 +330,65 @@ impl Container for SandboxContainer {
         let layer = layer(changes, left, self.date)?;
         self.is_taken.store(true, Ordering::Release);
         step.finish("");
-        Ok(Diff::Layer(layer))
+        Ok(layer)
+    }
+}
+
+impl Container for SandboxContainer {
+    fn upload<'a>(
+        &'a self,
+        directory: &'a ImagePath,
+        tar: TarStream,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move { Ok(self.unpack(directory, tar).await?) })
     }
 
-    async fn remove(self) -> Result<(), SandboxError> {
-        // Ending the child takes as long as it removes files.
-        let removed = tokio::task::spawn_blocking(move || drop(self));
-        removed.await.map_err(|panic| SandboxError::Lost { action: "end", reason: panic.to_string() })
+    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move { Ok(self.has_file(path).await?) })
+    }
+
+    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>> {
+        Box::pin(self.run_command(events))
+    }
+
+    fn download<'a>(
+        &'a self,
+        path: &'a ImagePath,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>> {
+        Box::pin(self.read_file(path, limit))
+    }
+
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>> {
+        Box::pin(async move { Ok(self.read_archive(path).await?) })
+    }
+
+    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>> {
+        Box::pin(async move { Ok(Diff::Layer(self.change_layer(events).await?)) })
+    }
+
+    /// In the same container: everything that was made in it is where it is.
+    fn restart<'a>(
+        mut self: Box<Self>,
+        spec: ContainerSpec,
+        _: &'a Events,
+    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>> {
+        Box::pin(async move {
+            self.environment = environment(&self.config, &spec.environment);
+            self.user = spec.user.clone().unwrap_or_else(|| self.config.user().to_owned());
+            self.working_directory = working_directory(&self.config, &spec);
+            let before = std::mem::replace(&mut self.spec, spec);
+            self.spec.ephemeral.extend(before.ephemeral);
+            Ok(self as Box<dyn Container>)
+        })
+    }
+
+    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>> {
+        Box::pin(async move {
+            // Ending the child takes as long as it removes files.
+            let removed = tokio::task::spawn_blocking(move || drop(self));
+            let lost = |reason: String| SandboxError::Lost { action: "end", reason };
+            Ok(removed.await.map_err(|panic| lost(panic.to_string()))?)
+        })
     }
 }

@@ -3,7 +3,6 @@
 //! Must not decide what happens after an error.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::protocol::{Fault, FaultKind};
 use crate::diagnostic::{Diagnostic, FailureKind};
@@ -79,16 +78,6 @@ pub enum SandboxError {
         /// Why it failed.
         reason: String,
     },
-    /// The command is not there or cannot be started.
-    #[error("the command `{command}` of the image `{image}` could not be started: {reason}")]
-    Start {
-        /// The command.
-        command: String,
-        /// The image.
-        image: String,
-        /// Why.
-        reason: String,
-    },
     /// The image names nothing to start.
     #[error("the image `{image}` names no program: it has neither entrypoint nor command")]
     NoProgram {
@@ -104,34 +93,6 @@ pub enum SandboxError {
         name: String,
         /// What was asked for.
         user: String,
-    },
-    /// The command took longer than allowed.
-    #[error("`{command}` was killed because it ran longer than {} s{}", limit.as_secs_f64(), tail(last_lines))]
-    TimedOut {
-        /// The command.
-        command: String,
-        /// The limit.
-        limit: Duration,
-        /// The last lines it printed.
-        last_lines: Vec<String>,
-    },
-    /// Not a regular file.
-    #[error("`{path}` in the container is {found}, not a regular file")]
-    NotAFile {
-        /// Where.
-        path: String,
-        /// What it is.
-        found: String,
-    },
-    /// Larger than allowed.
-    #[error("`{path}` in the container has {size} bytes; at most {limit} are read")]
-    TooLarge {
-        /// Where.
-        path: String,
-        /// Its size.
-        size: u64,
-        /// The limit.
-        limit: u64,
     },
     /// What the command left makes no layer.
     #[error("what the command left cannot become a layer: cannot {action}: {reason}")]
@@ -213,11 +174,6 @@ impl SandboxError {
 const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
                             no container";
 
-/// Whether the kernel's answer was that the file is no program that it can start.
-fn is_no_program(reason: &str) -> bool {
-    reason == std::io::Error::from_raw_os_error(libc::ENOEXEC).to_string()
-}
-
 /// What may be behind a kernel that makes no namespaces: each setting is looked at where it stands.
 fn namespace_hints(errno: Option<i32>) -> Vec<String> {
     let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
@@ -269,13 +225,6 @@ fn mount_hint(errno: Option<i32>) -> Option<&'static str> {
     (errno == Some(libc::ENOSYS)).then_some("mounts in the sandbox need Linux 5.12")
 }
 
-fn tail(last_lines: &[String]) -> String {
-    if last_lines.is_empty() {
-        return String::new();
-    }
-    format!("; its last lines:\n  {}", last_lines.join("\n  "))
-}
-
 impl Diagnostic for SandboxError {
     fn kind(&self) -> FailureKind {
         match self {
@@ -288,15 +237,9 @@ impl Diagnostic for SandboxError {
             | Self::Other { .. } => FailureKind::Engine,
             Self::WrongLayer { .. }
             | Self::Unpack { .. }
-            | Self::Start { .. }
             | Self::NoProgram { .. }
             | Self::UnknownUser { .. } => FailureKind::Builder,
-            Self::TimedOut { .. }
-            | Self::NotAFile { .. }
-            | Self::TooLarge { .. }
-            | Self::Result { .. }
-            | Self::Layer(_)
-            | Self::Path(_) => FailureKind::Assemble,
+            Self::Result { .. } | Self::Layer(_) | Self::Path(_) => FailureKind::Assemble,
             Self::Mount { .. } | Self::NoNetwork { .. } => FailureKind::Usage,
             Self::File(error) => error.kind(),
         }
@@ -324,15 +267,17 @@ impl Diagnostic for SandboxError {
                     .into(),
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
-            Self::Start { reason, .. } if is_no_program(reason) => vec![
-                "this machine runs no such program: one for another platform needs emulation by the kernel (binfmt_misc; \
-                 install `qemu-user-static`), a script a first line such as `#!/bin/sh`"
-                    .into(),
-            ],
-            Self::TimedOut { .. } => vec!["give it more time with `--timeout`".into()],
             Self::Mount { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             Self::File(error) => error.hints(),
-            _ => Vec::new(),
+            Self::WrongLayer { .. }
+            | Self::Unpack { .. }
+            | Self::NoProgram { .. }
+            | Self::Result { .. }
+            | Self::Layer(_)
+            | Self::Path(_)
+            | Self::Spawn { .. }
+            | Self::Lost { .. }
+            | Self::Other { .. } => Vec::new(),
         }
     }
 }

@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
+
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use child::fuzzing;
@@ -38,7 +40,7 @@ use self::mapping::Mapping;
 use self::mounts::Mounting;
 use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
 use self::supervisor::Supervisor;
-use super::{ContainerLimits, ContainerSpec, Engine};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError};
 use crate::diagnostic::Diagnostic;
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
@@ -106,6 +108,17 @@ impl SandboxEngine {
     }
 
     /// Creates a container; `new_layer` is unpacked for it alone, on the image's layers.
+    async fn create_container(
+        &self,
+        spec: ContainerSpec,
+        new_layer: Option<ImageLayer>,
+    ) -> Result<SandboxContainer, SandboxError> {
+        let engine = self.clone();
+        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, new_layer.as_ref()));
+        let lost = |reason: String| SandboxError::Lost { action: "start", reason };
+        created.await.unwrap_or_else(|panic| Err(lost(panic.to_string())))
+    }
+
     fn create_blocking(
         &self,
         spec: ContainerSpec,
@@ -155,14 +168,6 @@ impl SandboxEngine {
         })
     }
 
-    /// A short name of what files look like on disk that a container here makes: those made with other ids are of no use.
-    ///
-    /// # Errors
-    /// [`SandboxError`] if no sandbox works here.
-    pub fn ids(&self) -> Result<String, SandboxError> {
-        Ok(self.mapping()?.key())
-    }
-
     /// The mapping that works here; asked for once, and what is to be said of it told once.
     fn mapping(&self) -> Result<Mapping, SandboxError> {
         let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,19 +184,27 @@ impl SandboxEngine {
 }
 
 impl Engine for SandboxEngine {
-    type Container = SandboxContainer;
-    type Error = SandboxError;
-
-    async fn check(&self, limits: &ContainerLimits, network: Option<&str>) -> Result<(), SandboxError> {
-        check_network(network)?;
-        let mapping = self.mapping()?;
-        control_group(limits, &mapping).map(drop)
+    fn check<'a>(
+        &'a self,
+        limits: &'a ContainerLimits,
+        network: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            check_network(network)?;
+            control_group(limits, &self.mapping()?)?;
+            Ok(())
+        })
     }
 
-    async fn create(&self, spec: ContainerSpec) -> Result<SandboxContainer, SandboxError> {
-        let engine = self.clone();
-        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, None)).await;
-        created.unwrap_or_else(|panic| Err(SandboxError::Lost { action: "start", reason: panic.to_string() }))
+    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
+        Box::pin(async move {
+            let container: Box<dyn Container> = Box::new(self.create_container(spec, None).await?);
+            Ok(container)
+        })
+    }
+
+    fn file_owners(&self) -> Result<String, EngineError> {
+        Ok(format!("sandbox {}", self.mapping()?.key()))
     }
 }
 

@@ -14,7 +14,7 @@ use super::container::SandboxContainer;
 use super::error::SandboxError;
 use super::protocol::{Answer, Command, Request, Streams};
 use super::{ImageLayer, SandboxEngine};
-use crate::engine::{ContainerLimits, ContainerSpec, ProgramStreams};
+use crate::engine::{Container, ContainerSpec, EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 
 /// Bytes that are pumped at once.
@@ -54,24 +54,11 @@ impl SandboxProgram {
         let spec = ContainerSpec {
             image: engine.image.name.clone(),
             command,
-            environment: Vec::new(),
-            user: None,
-            limits: ContainerLimits::default(),
             network: options.network,
-            add_hosts: Vec::new(),
-            drop_capabilities: Vec::new(),
-            mounts: Vec::new(),
-            directory: None,
-            ephemeral: Vec::new(),
-            places: None,
-            stdout: None,
-            commit_config: None,
             lease: options.lease,
+            ..ContainerSpec::default()
         };
-        let engine = engine.clone();
-        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, Some(&new_layer)));
-        let lost = |reason: String| SandboxError::Lost { action: "start", reason };
-        let container = created.await.unwrap_or_else(|panic| Err(lost(panic.to_string())))?;
+        let container = engine.create_container(spec, Some(new_layer)).await?;
         // What bounds a script is not for a program: Docker bounds none either.
         let command = Command {
             processes: None,
@@ -86,17 +73,17 @@ impl SandboxProgram {
     /// program are kept for it.
     ///
     /// # Errors
-    /// [`SandboxError`] if it cannot be started, or the container is lost.
+    /// [`EngineError::Start`] if it cannot be started, [`SandboxError::Lost`] if the container is lost.
     pub async fn run(
         self,
         streams: ProgramStreams,
         signals: mpsc::UnboundedReceiver<&'static str>,
         events: &Events,
-    ) -> Result<i64, SandboxError> {
+    ) -> Result<i64, EngineError> {
         let Self { container, command } = self;
         let step = events.start(Step::Run, container.spec.image.clone(), None);
         let code = run_to_end(&container, command, streams, signals).await;
-        let removed = crate::engine::Container::remove(container).await;
+        let removed = Box::new(container).remove().await;
         let code = code?;
         removed?;
         step.finish(format!("ended with exit code {code}"));
@@ -109,9 +96,9 @@ async fn run_to_end(
     command: Command,
     streams: ProgramStreams,
     signals: mpsc::UnboundedReceiver<&'static str>,
-) -> Result<i64, SandboxError> {
+) -> Result<i64, EngineError> {
     let (tell, told) = oneshot::channel();
-    let asked = container.ask(move |supervisor| {
+    let asked = container.ask::<_, SandboxError>(move |supervisor| {
         let action = "run the program";
         supervisor.send(&Request::Run(Box::new(command)), action)?;
         match supervisor.answer(action)? {

@@ -5,23 +5,12 @@
 use std::path::Path;
 
 use super::run::SourceWork;
-use crate::engine::{Mount, MountSource};
+use crate::engine::{Engine, Mount, MountSource};
 use crate::error::Error;
-use crate::plan::PlannedCache;
+use crate::plan::{EngineKind, PlannedCache};
 use crate::source_build::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIdentity};
 use crate::store::cache::{BuildCacheDescription, BuildCacheStore, HeldCache};
-use crate::store::daemon::{Daemon, ensure_cache_volume};
-
-/// Where the engine keeps files.
-pub(super) enum CachePlace<'a> {
-    /// In volumes of a daemon.
-    Daemon(&'a Daemon),
-    /// In directories of b2i's cache, whose files have ids by this name.
-    Directories {
-        /// The name of the ids.
-        ids: String,
-    },
-}
+use crate::store::daemon::ensure_cache_volume;
 
 /// The caches of one stage, this build's alone.
 #[derive(Default)]
@@ -33,23 +22,20 @@ pub(super) struct StageCaches {
 
 impl SourceWork<'_> {
     /// Takes the caches that the plan names; waits while another build has one.
-    pub(super) async fn caches(&self, place: CachePlace<'_>) -> Result<StageCaches, Error> {
+    pub(super) async fn caches(&self, engine: &dyn Engine) -> Result<StageCaches, Error> {
         let stage = &self.prepared.stage;
         if stage.caches.is_empty() {
             return Ok(StageCaches::default());
         }
         let Some(scope) = self.cache_scope() else { return Ok(StageCaches::default()) };
         let template = stage.builder.name.split(':').next().unwrap_or_default();
-        let engine = match &place {
-            CachePlace::Daemon(_) => "daemon".to_owned(),
-            CachePlace::Directories { ids } => format!("sandbox {ids}"),
-        };
+        let file_owners = engine.file_owners()?;
         let owner = BuildCacheOwner {
             scope: &scope,
             template,
             user: &stage.user,
             platform: &stage.platform,
-            engine: &engine,
+            engine: &file_owners,
         };
         let keys = stage.caches.iter().map(|cache| (BuildCacheKey::new(&owner, &cache.name), cache));
         let mut keys: Vec<(BuildCacheKey, &PlannedCache)> = keys.collect();
@@ -60,11 +46,11 @@ impl SourceWork<'_> {
         for (key, cache) in keys {
             let shown = format!("build cache `{}` of {scope}", cache.name);
             let held = store.take(key.as_str(), &shown, &self.session.events).await?;
-            let source = match &place {
-                CachePlace::Daemon(daemon) => {
+            let source = match self.prepared.daemon.as_ref().filter(|_| stage.engine == EngineKind::Docker) {
+                Some(daemon) => {
                     MountSource::Volume(ensure_cache_volume(daemon, &store.owner()?, key.as_str()).await?)
                 }
-                CachePlace::Directories { .. } => {
+                None => {
                     let description =
                         BuildCacheDescription { template: template.to_owned(), name: cache.name.clone() };
                     MountSource::BuildCache(held.tree(&description, |path| self.remove_cache(path))?)

@@ -7,7 +7,7 @@ use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
 use crate::engine::{Container, Diff};
 use crate::error::Error;
 use crate::image::BaseImage;
-use crate::pipeline::stage::{Assembled, AssembledImage, StageWork, UsedContainer};
+use crate::pipeline::stage::{Assembled, AssembledImage, StageWork};
 use crate::plan::{KnownValues, PlannedRuntime};
 
 /// What a source stage left, to become an image.
@@ -19,7 +19,7 @@ pub(crate) struct MadeImage {
     /// Labels that the script left.
     pub(super) labels: Vec<(String, String)>,
     /// The container that the change may still be in.
-    pub(super) container: UsedContainer,
+    pub(super) container: Box<dyn Container>,
 }
 
 impl<'a> StageWork<'a> {
@@ -30,34 +30,17 @@ impl<'a> StageWork<'a> {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
         };
-        let changes = match (changes, &container) {
-            (Some(changes), _) => changes,
-            (None, UsedContainer::Docker(docker)) => {
-                let config = assemble::finish(&base.config, &self.stage.image.resolve(&values), &labels, &[]);
-                if let Some(commit) = docker.planned_commit(&config) {
-                    let image = AssembledImage::InContainer { commit, config, id: OnceLock::new() };
-                    return Ok(Assembled {
-                        stage: self,
-                        image,
-                        memo: None,
-                        artifact_digest: None,
-                        container: Some(container),
-                    });
-                }
-                docker.take_changes(&self.work.session.events).await?
-            }
-            (None, UsedContainer::Sandbox(sandbox)) => {
-                sandbox.take_changes(&self.work.session.events).await?
-            }
-        };
         let image = match changes {
-            Diff::Layer(layer) => AssembledImage::Image(self.on_base(base, layer.into(), values, labels)),
-            Diff::Committed { image_id, diff_ids } => {
-                let invalid = |source| Error::Config { base: base.name.clone(), source };
-                let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
-                let edits = self.stage.image.resolve(&values);
-                let config = assemble::finish(&base.config, &edits, &labels, &diff_ids[below..]);
-                self.committed(image_id, config)
+            Some(changes) => self.changed(base, changes, values, labels)?,
+            None => {
+                let config = assemble::finish(&base.config, &self.stage.image.resolve(&values), &labels, &[]);
+                match container.planned_commit(&config) {
+                    Some(commit) => AssembledImage::InContainer { commit, config, id: OnceLock::new() },
+                    None => {
+                        let changes = container.take_changes(&self.work.session.events).await?;
+                        self.changed(base, changes, values, labels)?
+                    }
+                }
             }
         };
         let container = Some(container);

@@ -4,16 +4,12 @@
 
 use super::run::SourceWork;
 use super::saved_artifacts::KeptArtifacts;
-use crate::assemble::RunError;
-use crate::engine::docker::DockerEngine;
-use crate::engine::sandbox::SandboxEngine;
 use crate::error::Error;
 use crate::image::BaseImage;
 use crate::pipeline::base::{BaseQuery, BaseResolver};
-use crate::pipeline::sandbox::sandbox_image;
 use crate::pipeline::script::container_limits;
-use crate::plan::{EngineKind, engine_source};
-use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
+use crate::plan::engine_source;
+use crate::source_build::incremental::{SaveRun, SavedArtifacts, save_artifacts};
 use crate::store::daemon::{DaemonError, PullCause};
 use crate::store::registry::RegistryError;
 
@@ -72,22 +68,9 @@ impl SourceWork<'_> {
         let prepared = self.prepared;
         let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
         let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
-        let run = self.save_run();
-        let events = &self.session.events;
-        match (prepared.stage.engine, &image.image_id) {
-            (EngineKind::Docker, Some(image_id)) => {
-                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
-                let directory = prepared.lease.temporary_directory().to_owned();
-                let engine = DockerEngine::new(daemon.clone(), directory);
-                Ok(save_artifacts(&engine, image_id, script, &run, events).await?)
-            }
-            (EngineKind::Docker, _) => Err(Error::NoDaemon),
-            (EngineKind::Sandbox, _) => {
-                let engine =
-                    SandboxEngine::new(self.sandbox_settings(), sandbox_image(image)?, events.clone());
-                Ok(save_artifacts(&engine, &image.name, script, &run, events).await?)
-            }
-        }
+        let ready = self.engines().ready(prepared.stage.engine, image).await?;
+        let (engine, run) = (&*ready.engine, self.save_run());
+        Ok(save_artifacts(engine, &ready.image, script, &run, &self.session.events).await?)
     }
 }
 
@@ -109,18 +92,4 @@ pub(super) fn whole(error: &Error) -> String {
         source = cause.source();
     }
     text
-}
-
-impl<E: crate::diagnostic::Diagnostic> From<SaveError<E>> for Error
-where
-    Self: From<RunError<E>>,
-{
-    fn from(error: SaveError<E>) -> Self {
-        match error {
-            SaveError::Run(error) => error.into(),
-            SaveError::Archive { script, source } => {
-                Self::SavedArchive { script: script.to_string(), source }
-            }
-        }
-    }
 }

@@ -1,30 +1,26 @@
 //! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
 
 use super::Made;
-use super::caches::{CachePlace, StageCaches};
+use super::caches::StageCaches;
 use super::image::MadeImage;
 use super::prepare::PreparedSource;
-use crate::assemble::RunError;
-use crate::engine::docker::DockerEngine;
-use crate::engine::sandbox::{SandboxEngine, SandboxSettings};
-use crate::engine::{Container, ContainerLimits, Engine};
+use crate::assemble::AssembledContainer;
+use crate::engine::{Container, ContainerLimits};
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::layer::{Entry, EntryKind, Layer};
 use crate::image::{BaseImage, ImageConfig};
 use crate::input::{Artifact, FileContent, Origin};
-use crate::pipeline::sandbox::{sandbox_image, sandbox_settings};
+use crate::pipeline::engine::Engines;
 use crate::pipeline::script::container_limits;
-use crate::pipeline::stage::UsedContainer;
-use crate::plan::{EngineKind, Plan, PlannedProduct, commits_container};
+use crate::plan::{Plan, PlannedProduct, commits_container};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
-use crate::source_build::assemble::{AssembledSources, SourceRun, assemble};
-use crate::source_build::incremental::{SaveError, SavedArtifacts};
+use crate::source_build::assemble::{SourceRun, assemble};
+use crate::source_build::incremental::SavedArtifacts;
 use crate::source_build::on_build::{OnBuild, OnBuildRun, execute};
-use crate::source_build::produced::{ProducedError, ProducedFile, take_artifact};
-use crate::source_build::runtime_artifacts::RuntimeArtifactError;
+use crate::source_build::produced::{ProducedFile, take_artifact};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
 /// A source stage on its way.
@@ -37,55 +33,21 @@ pub(super) struct SourceWork<'a> {
 }
 
 impl SourceWork<'_> {
-    /// Assembles, and takes the artifact or the change out.
-    pub(super) async fn run(&self) -> Result<Made, Error> {
-        let prepared = self.prepared;
-        match prepared.stage.engine {
-            EngineKind::Docker => {
-                let daemon = prepared.daemon.as_ref().ok_or(Error::NoDaemon)?;
-                let engine =
-                    DockerEngine::new(daemon.clone(), prepared.lease.temporary_directory().to_owned());
-                let image = daemon.ensure_loaded(&prepared.base, prepared.lease.id()).await?;
-                let caches = self.caches(CachePlace::Daemon(daemon)).await?;
-                self.run_on(&engine, &image, &caches, UsedContainer::Docker).await
-            }
-            EngineKind::Sandbox => {
-                let engine = self.sandbox()?;
-                let caches = self.caches(CachePlace::Directories { ids: engine.ids()? }).await?;
-                self.run_on(&engine, &prepared.base.name, &caches, UsedContainer::Sandbox).await
-            }
-        }
-    }
-
-    pub(super) fn sandbox_settings(&self) -> SandboxSettings {
-        let allow_root = self.prepared.stage.limits.allow_root_sandbox;
-        sandbox_settings(self.session, &self.prepared.lease, self.date(), allow_root)
-    }
-
-    fn sandbox(&self) -> Result<SandboxEngine, Error> {
-        let image = sandbox_image(&self.prepared.base)?;
-        Ok(SandboxEngine::new(self.sandbox_settings(), image, self.session.events.clone()))
+    pub(super) fn engines(&self) -> Engines<'_> {
+        let PreparedSource { lease, daemon, stage, .. } = self.prepared;
+        let (session, allow_root) = (self.session, stage.limits.allow_root_sandbox);
+        Engines { session, lease, daemon: daemon.as_ref(), date: self.date(), allow_root }
     }
 
     pub(super) fn date(&self) -> u64 {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
-    async fn run_on<E: Engine>(
-        &self,
-        engine: &E,
-        image: &str,
-        caches: &StageCaches,
-        used: impl FnOnce(E::Container) -> UsedContainer,
-    ) -> Result<Made, Error>
-    where
-        E::Container: Container<Error = E::Error>,
-        Error: From<RunError<E::Error>>
-            + From<E::Error>
-            + From<ProducedError<E::Error>>
-            + From<RuntimeArtifactError<E::Error>>
-            + From<SaveError<E::Error>>,
-    {
+    /// Assembles, and takes the artifact or the change out.
+    pub(super) async fn run(&self) -> Result<Made, Error> {
+        let ready = self.engines().ready(self.prepared.stage.engine, &self.prepared.base).await?;
+        let (engine, image) = (&*ready.engine, &ready.image);
+        let caches = self.caches(engine).await?;
         let stage = &self.prepared.stage;
         let events = &self.session.events;
         let limits = container_limits(&stage.limits);
@@ -93,11 +55,11 @@ impl SourceWork<'_> {
         let kept = self.kept().await;
         let assembled = match &self.prepared.on_build {
             Some(on_build) => {
-                execute(engine, self.on_build_run(on_build, image, limits, caches), events).await?
+                execute(engine, self.on_build_run(on_build, image, limits, &caches), events).await?
             }
             None => {
                 let saved = self.saved(kept.as_ref()).await;
-                assemble(engine, self.source_run(image, limits, caches, &saved), events).await?
+                assemble(engine, self.source_run(image, limits, &caches, &saved), events).await?
             }
         };
         if let Some(runtime) = &stage.runtime {
@@ -105,10 +67,10 @@ impl SourceWork<'_> {
         }
         if stage.product == PlannedProduct::Image {
             let base = self.prepared.base.clone();
-            return Ok(Made::Image(Box::new(self.made(base, assembled, used).await?)));
+            return Ok(Made::Image(Box::new(self.made(base, assembled).await?)));
         }
         let container = assembled.container;
-        let taken = self.take(&container).await;
+        let taken = self.take(&*container).await;
         let removed = container.remove().await;
         let artifact = taken?;
         removed?;
@@ -140,22 +102,18 @@ impl SourceWork<'_> {
     }
 
     /// Takes the change of a container that stands on `base`, unless it may become the image itself.
-    pub(super) async fn made<C: Container>(
+    pub(super) async fn made(
         &self,
         base: BaseImage,
-        assembled: AssembledSources<C>,
-        used: impl FnOnce(C) -> UsedContainer,
-    ) -> Result<MadeImage, Error>
-    where
-        Error: From<C::Error>,
-    {
-        let AssembledSources { container, labels } = assembled;
+        assembled: AssembledContainer,
+    ) -> Result<MadeImage, Error> {
+        let AssembledContainer { container, labels } = assembled;
         let taken = match self.commits_container() {
             true => Ok(None),
             false => container.take_changes(&self.session.events).await.map(Some),
         };
         match taken {
-            Ok(changes) => Ok(MadeImage { base, changes, labels, container: used(container) }),
+            Ok(changes) => Ok(MadeImage { base, changes, labels, container }),
             Err(error) => {
                 // The error of taking is the one to report; the lease's clean-up removes what is left.
                 let _ = container.remove().await;
@@ -214,10 +172,7 @@ impl SourceWork<'_> {
     }
 
     /// Copies the artifact out of the assembled container.
-    async fn take<C: Container>(&self, container: &C) -> Result<Artifact, Error>
-    where
-        Error: From<ProducedError<C::Error>>,
-    {
+    async fn take(&self, container: &dyn Container) -> Result<Artifact, Error> {
         let PlannedProduct::Artifact { places, .. } = &self.prepared.stage.product else {
             unreachable!("images are not taken out")
         };

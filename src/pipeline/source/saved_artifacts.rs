@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use super::incremental::whole;
 use super::run::SourceWork;
-use crate::diagnostic::Diagnostic;
 use crate::engine::Container;
 use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::ImagePath;
 use crate::plan::{EngineKind, PlannedScript};
-use crate::source_build::incremental::{SaveError, SavedArtifacts, save_after};
+use crate::source_build::incremental::{SavedArtifacts, save_after};
 use crate::source_build::{BuildCacheKey, BuildCacheOwner};
 use crate::store::cache::{BuildCacheDescription, BuildCacheStore, HeldCache};
 
@@ -70,11 +69,7 @@ impl SourceWork<'_> {
     }
 
     /// Lets `save-artifacts` print into the cache; the container is gone then.
-    pub(super) async fn keep<C: Container>(&self, container: C, kept: &KeptArtifacts)
-    where
-        Error: From<SaveError<C::Error>>,
-        C::Error: Diagnostic,
-    {
+    pub(super) async fn keep(&self, container: Box<dyn Container>, kept: &KeptArtifacts) {
         if let Err(error) = self.try_keep(container, kept).await {
             let message = format!("nothing is kept for the next build: {}", whole(&error));
             self.session.events.warning(message, None);
@@ -91,10 +86,7 @@ impl SourceWork<'_> {
         prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)
     }
 
-    async fn try_keep<C: Container>(&self, container: C, kept: &KeptArtifacts) -> Result<(), Error>
-    where
-        Error: From<SaveError<C::Error>>,
-    {
+    async fn try_keep(&self, container: Box<dyn Container>, kept: &KeptArtifacts) -> Result<(), Error> {
         let script = match self.script_that_may_save() {
             Ok(script) => script,
             Err(error) => {

@@ -1,19 +1,17 @@
 //! Owns carrying the steps out on an engine: files are uploaded, commands run one after the other, each in what the one
-//! before left. Works over any engine and knows none.
+//! before left. Works with any engine.
 
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
-use crate::assemble::{RunError, kept_if_well, left_labels, resolve_owner, upload};
-use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine, Mount, NO_COMMAND};
-use crate::events::{Events, Step as Progress};
+use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::engine::{ContainerLimits, ContainerSpec, Engine, Mount, NO_COMMAND};
+use crate::events::Events;
 use crate::image::ImagePath;
-use crate::image::layer::{Entry, Layer, Owner};
+use crate::image::layer::{Entry, Owner};
 use crate::plan::SourceStage;
 use crate::request::EnvironmentVariable;
-use crate::source_build::assemble::AssembledSources;
 use crate::source_build::container::{stage_spec, volumes};
-use crate::source_build::directories::missing_directories;
-use crate::source_build::ephemeral::EphemeralFile;
+use crate::source_build::ephemeral::{EphemeralFile, missing_entries};
 
 /// What carrying out needs beside the steps.
 pub struct OnBuildRun<'a> {
@@ -41,19 +39,16 @@ pub struct OnBuildRun<'a> {
 ///
 /// # Errors
 /// [`RunError`]; the container is then removed.
-pub async fn execute<E: Engine>(
-    engine: &E,
+pub async fn execute(
+    engine: &dyn Engine,
     run: OnBuildRun<'_>,
     events: &Events,
-) -> Result<AssembledSources<E::Container>, RunError<E::Error>>
-where
-    E::Container: Container<Error = E::Error>,
-{
-    let container = engine.create(run.spec(run.next_command(0))).await.map_err(RunError::Engine)?;
+) -> Result<AssembledContainer, RunError> {
+    let (spec, image) = (run.spec(run.next_command(0)), &run.stage.builder.name);
+    let container = ContainerRun::create(engine, spec, image, run.date, events).await?;
     let container = all_steps(container, &run, events).await?;
-    let outcome = ending(&container, &run).await;
-    let (container, labels) = kept_if_well(container, outcome).await?;
-    Ok(AssembledSources { container, labels })
+    let labels = labels(&container, &run).await;
+    container.keep_assembled(labels).await
 }
 
 impl OnBuildRun<'_> {
@@ -84,38 +79,32 @@ impl OnBuildRun<'_> {
     }
 }
 
-async fn all_steps<C: Container>(
-    mut container: C,
+async fn all_steps<'a>(
+    mut container: ContainerRun<'a>,
     run: &OnBuildRun<'_>,
-    events: &Events,
-) -> Result<C, RunError<C::Error>> {
+    events: &'a Events,
+) -> Result<ContainerRun<'a>, RunError> {
     let mut has_run = false;
     for step in &run.on_build.steps {
         if let Step::Run(command) = step {
             if has_run {
-                container =
-                    container.restart(run.spec(Some(command)), events).await.map_err(RunError::Engine)?;
+                let (spec, image) = (run.spec(Some(command)), &run.stage.builder.name);
+                container = ContainerRun::restart(container.container, spec, image, run.date, events).await?;
             }
             has_run = true;
         }
         let done = match step {
-            Step::Copy(copy) => copy_into(&container, copy, run, events).await,
-            Step::Directory(path) => make_directory(&container, path, run, events).await,
-            Step::Run(command) => run_command(&container, command, run, events).await,
+            Step::Copy(copy) => copy_into(&container, copy).await,
+            Step::Directory(path) => make_directory(&container, path).await,
+            Step::Run(command) => run_command(&container, command, run).await,
         };
-        (container, ()) = kept_if_well(container, done).await?;
+        (container, ()) = container.keep(done).await?;
     }
     Ok(container)
 }
 
-async fn copy_into<C: Container>(
-    container: &C,
-    copy: &CopyStep,
-    run: &OnBuildRun<'_>,
-    events: &Events,
-) -> Result<(), RunError<C::Error>> {
-    let owner =
-        resolve_owner(container, copy.owner.as_deref().unwrap_or_default(), &run.stage.builder.name).await?;
+async fn copy_into(container: &ContainerRun<'_>, copy: &CopyStep) -> Result<(), RunError> {
+    let owner = container.owner(copy.owner.as_deref().unwrap_or_default()).await?;
     let destination = &copy.destination;
     let into = match &copy.only_file {
         Some(name) if is_directory(container, destination).await? => Some(destination.join(name)?),
@@ -125,7 +114,7 @@ async fn copy_into<C: Container>(
         (Some(_), None) => destination.parent().unwrap_or_else(|| destination.clone()),
         _ => destination.clone(),
     };
-    let mut entries = missing_directories(container, [directory], owner).await?;
+    let mut entries = container.missing_directories([directory], owner).await?;
     for (path, entry) in &copy.entries {
         let path = match (path.is_empty(), &into) {
             (true, Some(into)) => into.clone(),
@@ -134,15 +123,15 @@ async fn copy_into<C: Container>(
         };
         entries.push(Entry { path, kind: entry.kind.clone().into(), mode: entry.mode, owner });
     }
-    upload(container, Layer::new(entries, run.date)?, &copy.shown, events).await.map(drop)
+    container.upload(entries, &copy.shown).await
 }
 
 /// Whether a directory is there: of a link, Docker tells the link and Podman what it leads to.
-async fn is_directory<C: Container>(container: &C, path: &ImagePath) -> Result<bool, RunError<C::Error>> {
-    if !container.has(path).await.map_err(RunError::Engine)? {
+async fn is_directory(container: &ContainerRun<'_>, path: &ImagePath) -> Result<bool, RunError> {
+    if !container.has(path).await? {
         return Ok(false);
     }
-    let Some(stream) = container.archive(path).await.map_err(RunError::Engine)? else { return Ok(false) };
+    let Some(stream) = container.container.archive(path).await? else { return Ok(false) };
     let (sender, reader) = crate::stream::stream_to_reader();
     let reading = tokio::task::spawn_blocking(move || {
         let mut archive = tar::Archive::new(reader);
@@ -153,76 +142,50 @@ async fn is_directory<C: Container>(container: &C, path: &ImagePath) -> Result<b
     read.map_err(std::io::Error::other).flatten().map_err(RunError::Read)
 }
 
-async fn make_directory<C: Container>(
-    container: &C,
-    path: &ImagePath,
-    run: &OnBuildRun<'_>,
-    events: &Events,
-) -> Result<(), RunError<C::Error>> {
-    let entries = missing_directories(container, [path.clone()], Owner::ROOT).await?;
-    if entries.is_empty() {
-        return Ok(());
+async fn make_directory(container: &ContainerRun<'_>, path: &ImagePath) -> Result<(), RunError> {
+    let entries = container.missing_directories([path.clone()], Owner::ROOT).await?;
+    match entries.is_empty() {
+        true => Ok(()),
+        false => container.upload(entries, path.as_str()).await,
     }
-    upload(container, Layer::new(entries, run.date)?, path.as_str(), events).await.map(drop)
 }
 
-async fn run_command<C: Container>(
-    container: &C,
+async fn run_command(
+    container: &ContainerRun<'_>,
     command: &RunStep,
     run: &OnBuildRun<'_>,
-    events: &Events,
-) -> Result<(), RunError<C::Error>> {
+) -> Result<(), RunError> {
     if let Some(script) = &command.script {
         require(container, script, run).await?;
     }
-    upload_ephemeral(container, command, run, events).await?;
-    let step = events.start(Progress::Assemble, command.shown.clone(), None);
-    let ended = container.run(events).await.map_err(RunError::Engine)?;
-    if ended.exit_code != 0 {
-        return Err(RunError::Command { command: command.shown.clone(), ended });
+    if !run.ephemeral.is_empty() {
+        // They belong to whoever runs the command, and are there for each anew.
+        let owner = container.owner(&command.user).await?;
+        let entries = missing_entries(run.ephemeral, container, owner).await?;
+        container.upload(entries, "files of the build alone").await?;
     }
-    step.made(format!("by {}", command.shown)).finish("");
-    Ok(())
-}
-
-/// They belong to whoever runs the command, and are there for each anew.
-async fn upload_ephemeral<C: Container>(
-    container: &C,
-    command: &RunStep,
-    run: &OnBuildRun<'_>,
-    events: &Events,
-) -> Result<(), RunError<C::Error>> {
-    if run.ephemeral.is_empty() {
-        return Ok(());
-    }
-    let owner = resolve_owner(container, &command.user, &run.stage.builder.name).await?;
-    let mut entries = Vec::new();
-    for file in run.ephemeral {
-        if !file.is_directory() || !container.has(&file.path).await.map_err(RunError::Engine)? {
-            entries.push(file.entry(owner));
-        }
-    }
-    upload(container, Layer::new(entries, run.date)?, "files of the build alone", events).await.map(drop)
+    let failed = |ended| RunError::Command { command: command.shown.clone(), ended };
+    container.run_step(&command.shown, failed).await
 }
 
 /// What the commands say about labels, if the script is there that starts the result.
-async fn ending<C: Container>(
-    container: &C,
+async fn labels(
+    container: &ContainerRun<'_>,
     run: &OnBuildRun<'_>,
-) -> Result<Vec<(String, String)>, RunError<C::Error>> {
+) -> Result<Vec<(String, String)>, RunError> {
     if let Some(script) = &run.stage.scripts.run {
         require(container, &script.path, run).await?;
     }
-    left_labels(container).await
+    container.labels().await
 }
 
-async fn require<C: Container>(
-    container: &C,
+async fn require(
+    container: &ContainerRun<'_>,
     script: &ImagePath,
     run: &OnBuildRun<'_>,
-) -> Result<(), RunError<C::Error>> {
-    if container.has(script).await.map_err(RunError::Engine)? {
-        return Ok(());
+) -> Result<(), RunError> {
+    match container.has(script).await? {
+        true => Ok(()),
+        false => Err(RunError::NotCopied { builder: run.stage.builder.name.clone(), script: script.clone() }),
     }
-    Err(RunError::NotCopied { builder: run.stage.builder.name.clone(), script: script.clone() })
 }

@@ -3,7 +3,6 @@
 //! Must not decide what happens after an error; it says what failed, where, why, and what the user can do.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::pull_cause::PullCause;
 use crate::diagnostic::{Diagnostic, FailureKind};
@@ -152,51 +151,6 @@ pub enum DaemonError {
         /// The directory or file.
         path: String,
     },
-    #[error("`{command}` could not be started in the image `{image}`: {reason}")]
-    Start {
-        command: String,
-        image: String,
-        /// What the daemon said.
-        reason: String,
-    },
-    #[error("`{command}` was killed because it ran longer than {}{}", seconds(*limit), tail(last_lines))]
-    TimedOut {
-        command: String,
-        /// How long it was allowed to run.
-        limit: Duration,
-        /// The last lines it printed, oldest first.
-        last_lines: Vec<String>,
-    },
-    #[error("`{path}` in the container is {found}, not a regular file")]
-    NotAFile {
-        path: String,
-        /// What it is.
-        found: &'static str,
-    },
-    #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
-    TooLarge {
-        path: String,
-        size: u64,
-        /// The largest allowed size, in bytes.
-        limit: u64,
-    },
-}
-
-fn tail(last_lines: &[String]) -> String {
-    if last_lines.is_empty() {
-        return String::new();
-    }
-    format!("; its last lines:\n  {}", last_lines.join("\n  "))
-}
-
-fn seconds(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{} ms", duration.as_millis())
-    } else if duration.subsec_nanos() == 0 {
-        format!("{} s", duration.as_secs())
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
 }
 
 impl Diagnostic for DaemonError {
@@ -216,15 +170,11 @@ impl Diagnostic for DaemonError {
             | Self::Pull { .. }
             | Self::WrongPlatform { .. }
             | Self::InvalidImage { .. }
-            | Self::Export { .. }
-            | Self::Start { .. }
-            | Self::NotAFile { .. }
-            | Self::TooLarge { .. } => FailureKind::Builder,
+            | Self::Export { .. } => FailureKind::Builder,
             Self::Credentials(error) => error.kind(),
             Self::Archive(error) => error.kind(),
             Self::File { .. } => FailureKind::Image,
             Self::NotLoaded { .. } | Self::DiskFull { .. } | Self::Publish { .. } => FailureKind::Publish,
-            Self::TimedOut { .. } => FailureKind::Assemble,
         }
     }
 
@@ -275,10 +225,6 @@ impl Diagnostic for DaemonError {
                 "`--volume` takes a directory or file of the machine that the daemon runs on, or a volume's name",
             ),
             Self::NoNetwork { .. } => one("`docker network ls` lists the networks that there are"),
-            Self::Start { .. } => {
-                one("the file, or the interpreter that its first line names, is missing or not executable")
-            }
-            Self::TimedOut { .. } => one("allow it more time with `--timeout`"),
             Self::Credentials(error) => error.hints(),
             Self::Archive(error) => error.hints(),
             _ => Vec::new(),
@@ -290,15 +236,4 @@ impl Diagnostic for DaemonError {
 pub(super) fn is_disk_full(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.contains("no space left on device") || message.contains("disk quota exceeded")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_below_a_second_are_not_nothing() {
-        let times = [1, 999, 1000, 1500, 300_000].map(Duration::from_millis).map(seconds);
-        assert_eq!(times, ["1 ms", "999 ms", "1 s", "1.5 s", "300 s"]);
-    }
 }

@@ -106,7 +106,7 @@ async fn a_script_that_takes_too_long_is_killed() {
         spec.limits.timeout = Some(Duration::from_secs(3));
         let error = setup.run(spec).await.expect_err("too long");
         assert_eq!(error.kind(), FailureKind::Assemble);
-        let DaemonError::TimedOut { last_lines, .. } = &error else { panic!("{error}") };
+        let EngineError::TimedOut { last_lines, .. } = &error else { panic!("{error}") };
         assert_eq!(last_lines[..], ["begun"]);
         setup.clean_up().await;
     }
@@ -122,7 +122,9 @@ async fn limits_hold() {
         match setup.run(spec).await {
             Ok((ended, _)) => assert_ne!(ended.exit_code, 0, "200 MB fit into 32 MiB"),
             // A daemon that cannot enforce it must say so instead.
-            Err(error) => assert!(matches!(error, DaemonError::LimitNotEnforced { .. }), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, EngineError::Docker(DaemonError::LimitNotEnforced { .. })), "{error}")
+            }
         }
         setup.clean_up().await;
     }
@@ -149,10 +151,10 @@ async fn only_regular_files_up_to_the_limit_are_downloaded() {
             Some(&b"12345"[..])
         );
         let error = container.download(&path("/tmp/five"), 4).await.expect_err("too large");
-        assert!(matches!(error, DaemonError::TooLarge { size: 5, limit: 4, .. }), "{error}");
+        assert!(matches!(error, EngineError::TooLarge { size: 5, limit: 4, .. }), "{error}");
         for (at, word) in [("/tmp", "a directory"), ("/bin/cat", "a link")] {
             let error = container.download(&path(at), 100).await.expect_err(at);
-            assert!(matches!(error, DaemonError::NotAFile { found, .. } if found == word), "{error}");
+            assert!(matches!(&error, EngineError::NotAFile { found, .. } if found == word), "{error}");
         }
         assert_eq!(container.download(&path("/tmp/absent"), 100).await.expect("absent"), None);
         assert_eq!(container.download(&path("/absent/file"), 100).await.expect("absent"), None);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::ProgramStreams;
 use b2i::engine::docker::{DockerEngine, Program, ProgramOptions};
-use b2i::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine, TarStream};
+use b2i::engine::{ContainerLimits, ContainerSpec, Diff, Engine, EngineError, TarStream};
 use b2i::events::{Event, Events, ScriptStream};
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
 use b2i::image::{BaseImage, ConfigEdits, Digest, Image, ImagePath, ImageReference, NewLayer, Platform};
@@ -122,7 +122,7 @@ impl Setup {
     async fn run(
         &self,
         spec: ContainerSpec,
-    ) -> Result<(b2i::engine::ExitStatus, Vec<(ScriptStream, String)>), DaemonError> {
+    ) -> Result<(b2i::engine::ExitStatus, Vec<(ScriptStream, String)>), EngineError> {
         let container = self.engine().create(spec).await?;
         let (events, seen) = recorder();
         let ended = container.run(&events).await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use b2i::engine::{Container, ContainerSpec, Diff, Engine};
+use b2i::engine::{ContainerSpec, Diff, Engine};
 
 use super::escapes::program;
 use super::{Setup, Tar, as_everybody, base};

@@ -1,7 +1,7 @@
 //! What a command changed, as a layer.
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::engine::{Container, ContainerSpec, Engine};
+use b2i::engine::{ContainerSpec, Engine};
 
 use super::escapes::program;
 use super::{Setup, Tar, Who, as_everybody, found};

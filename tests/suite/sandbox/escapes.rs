@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use super::{Setup, Tar, as_everybody};
-use b2i::engine::{Container, ContainerSpec, Engine};
+use b2i::engine::{ContainerSpec, Engine};
 
 /// Calls the system call whose number and arguments it is given, and prints the error number, or 0. Texts are those that
 /// begin with `/`, and what follows a `@`.

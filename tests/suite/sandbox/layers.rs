@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, remove_pruned};
-use b2i::engine::{Container, Engine};
+use b2i::engine::{Engine, EngineError};
 use b2i::image::layer::Content;
 use b2i::image::{Digest, ImageConfig, Platform};
 
@@ -194,7 +194,10 @@ fn wrong_and_cut_layers_leave_nothing() {
             let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
             let error = engine.create(setup.spec("")).await.expect_err("refused");
             assert!(
-                matches!(error, SandboxError::WrongLayer { .. } | SandboxError::Unpack { .. }),
+                matches!(
+                    error,
+                    EngineError::Sandbox(SandboxError::WrongLayer { .. } | SandboxError::Unpack { .. })
+                ),
                 "{error}"
             );
             let cache = setup.settings.cache.root().join("layers-v1");

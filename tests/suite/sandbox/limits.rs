@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use b2i::engine::{ContainerLimits, ContainerSpec, Engine};
 
 use b2i::engine::sandbox::remove_abandoned;
 use b2i::fs::abandoned;

@@ -22,8 +22,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, SandboxSettings};
-use b2i::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine, ExitStatus};
+use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
+use b2i::engine::{ContainerLimits, ContainerSpec, Diff, Engine, EngineError, ExitStatus};
 use b2i::events::{Event, Events};
 use b2i::fs::lease::Lease;
 use b2i::image::{Digest, ImageConfig, ImagePath, Platform};
@@ -250,7 +250,7 @@ impl Setup {
     pub(super) async fn run_spec(
         &self,
         spec: ContainerSpec,
-    ) -> Result<(ExitStatus, Vec<String>), SandboxError> {
+    ) -> Result<(ExitStatus, Vec<String>), EngineError> {
         let container = self.engine(Vec::new()).create(spec).await?;
         let before = self.lines().len();
         let ended = container.run(&self.events()).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use b2i::engine::{Container, ContainerSpec, Diff, Engine, Mount, MountSource};
+use b2i::engine::{ContainerSpec, Diff, Engine, Mount, MountSource};
 use b2i::events::Event;
 use futures_util::StreamExt;
 

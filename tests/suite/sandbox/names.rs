@@ -1,6 +1,6 @@
 //! What names are looked up in: the hosts file of every container, and with the host's network the host's settings.
 
-use b2i::engine::{Container, ContainerSpec, Engine};
+use b2i::engine::{ContainerSpec, Engine};
 
 use super::{Setup, Tar, as_everybody, found};
 

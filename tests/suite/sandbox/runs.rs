@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::engine::sandbox::{SandboxError, SandboxSettings, probe};
-use b2i::engine::{Container, ContainerLimits, ContainerSpec, Engine};
+use b2i::engine::sandbox::{SandboxSettings, probe};
+use b2i::engine::{ContainerLimits, ContainerSpec, Engine, EngineError};
 
 use super::{Setup, Tar, Who, as_everybody, is_running, path};
 
@@ -136,7 +136,7 @@ fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
         let mut spec = setup.spec(script);
         spec.limits.timeout = Some(Duration::from_secs(3));
         let error = setup.run_spec(spec).await.expect_err("too long");
-        let SandboxError::TimedOut { last_lines, .. } = &error else { panic!("{error}") };
+        let EngineError::TimedOut { last_lines, .. } = &error else { panic!("{error}") };
         assert_eq!(last_lines[..], ["begun"]);
         // What goes on in the background ends with the command too, and does not keep it.
         let (ended, _) = setup.run("sleep 3000 & exit 3", "app").await;

@@ -1,0 +1,211 @@
+//! Owns the work in one container, from its creation until it is kept or removed: owners, uploads, the command, the
+//! labels that it leaves.
+//!
+//! Must not know what is uploaded and why; works with any engine.
+
+use std::collections::BTreeSet;
+
+use super::error::RunError;
+use super::upload::upload;
+use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
+use crate::engine::{Container, ContainerSpec, Engine, ExitStatus};
+use crate::events::{Events, Step};
+use crate::image::layer::{Entry, EntryKind, Layer, Owner};
+use crate::image::{Digest, ImagePath};
+
+/// A container in use.
+pub(crate) struct ContainerRun<'a> {
+    pub(crate) container: Box<dyn Container>,
+    /// Name of its image in errors.
+    image: String,
+    /// Date of uploaded files, in seconds since 1970.
+    date: u64,
+    events: &'a Events,
+}
+
+/// A container in which scripts ended well, as they left it.
+#[derive(Debug)]
+pub struct AssembledContainer {
+    /// The container; the caller removes it.
+    pub container: Box<dyn Container>,
+    /// Labels that the scripts left in `image_metadata.json`.
+    pub labels: Vec<(String, String)>,
+}
+
+impl<'a> ContainerRun<'a> {
+    pub(crate) async fn create(
+        engine: &dyn Engine,
+        spec: ContainerSpec,
+        image: &str,
+        date: u64,
+        events: &'a Events,
+    ) -> Result<Self, RunError> {
+        let container = engine.create(spec).await?;
+        Ok(Self { container, image: image.to_owned(), date, events })
+    }
+
+    /// Goes on in a container that begins as `container` ended.
+    pub(crate) async fn restart(
+        container: Box<dyn Container>,
+        spec: ContainerSpec,
+        image: &str,
+        date: u64,
+        events: &'a Events,
+    ) -> Result<Self, RunError> {
+        let container = container.restart(spec, events).await?;
+        Ok(Self { container, image: image.to_owned(), date, events })
+    }
+
+    pub(crate) async fn has(&self, path: &ImagePath) -> Result<bool, RunError> {
+        Ok(self.container.has(path).await?)
+    }
+
+    /// An error unless the script is there.
+    pub(crate) async fn require(&self, script: &ImagePath) -> Result<(), RunError> {
+        match self.has(script).await? {
+            true => Ok(()),
+            false => Err(self.no_script(script)),
+        }
+    }
+
+    fn no_script(&self, script: &ImagePath) -> RunError {
+        RunError::NoScript { builder: self.image.clone(), script: script.clone() }
+    }
+
+    /// The numbers of `USER[:GROUP]`: as given, or looked up in the image's own passwd file.
+    pub(crate) async fn owner(&self, user: &str) -> Result<Owner, RunError> {
+        let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
+        if name.is_empty() {
+            return Ok(Owner::ROOT);
+        }
+        let group_number = group.and_then(|group| group.parse().ok());
+        if let Ok(uid) = name.parse() {
+            // A number without a passwd entry belongs to group 0, as containers have it.
+            return Ok(Owner { uid, gid: group_number.unwrap_or(0) });
+        }
+        if name == "root" {
+            return Ok(Owner { uid: 0, gid: group_number.unwrap_or(0) });
+        }
+        let passwd = ImagePath::new("/etc/passwd")?;
+        let unknown = || RunError::UnknownUser { builder: self.image.clone(), user: user.to_owned() };
+        let bytes = match self.container.download(&passwd, 1 << 20).await {
+            Ok(bytes) => bytes.unwrap_or_default(),
+            // Podman looks the container's user up before it copies anything out of it.
+            Err(error) if error.to_string().contains("unknown user") => return Err(unknown()),
+            Err(error) => return Err(error.into()),
+        };
+        let owner = passwd_owner(&String::from_utf8_lossy(&bytes), name).ok_or_else(unknown)?;
+        Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
+    }
+
+    /// Entries for those of `wanted`, and of the directories above them, that are not there.
+    pub(crate) async fn missing_directories(
+        &self,
+        wanted: impl IntoIterator<Item = ImagePath>,
+        owner: Owner,
+    ) -> Result<Vec<Entry>, RunError> {
+        let with_parents = |path| std::iter::successors(Some(path), ImagePath::parent);
+        let paths: BTreeSet<ImagePath> =
+            wanted.into_iter().flat_map(with_parents).filter(|path| path.as_str() != "/").collect();
+        let mut missing = Vec::new();
+        for path in paths {
+            if !self.has(&path).await? {
+                missing.push(Entry { path, kind: EntryKind::Directory, mode: 0o755, owner });
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Unpacks `entries` in the container; `subject` names them in events.
+    pub(crate) async fn upload(&self, entries: Vec<Entry>, subject: &str) -> Result<(), RunError> {
+        self.upload_layer(Layer::new(entries, self.date)?, subject).await.map(drop)
+    }
+
+    /// As [`Self::upload`]; gives the digest of the file that the layer watches.
+    pub(crate) async fn upload_layer(&self, files: Layer, subject: &str) -> Result<Option<Digest>, RunError> {
+        upload(&*self.container, files, subject, self.events).await
+    }
+
+    /// Runs the container's command to its end; `failed` makes the error of an exit code other than zero.
+    pub(crate) async fn run(&self, failed: impl FnOnce(ExitStatus) -> RunError) -> Result<(), RunError> {
+        let ended = self.container.run(self.events).await?;
+        match ended.exit_code {
+            0 => Ok(()),
+            _ => Err(failed(ended)),
+        }
+    }
+
+    /// Runs the container's command as a step of its own, which the events call `shown`.
+    pub(crate) async fn run_step(
+        &self,
+        shown: &str,
+        failed: impl FnOnce(ExitStatus) -> RunError,
+    ) -> Result<(), RunError> {
+        let step = self.events.start(Step::Assemble, shown, None);
+        self.run(failed).await?;
+        step.made(format!("by {shown}")).finish("");
+        Ok(())
+    }
+
+    /// Runs the container's command, which is the script `script`, and reads the labels that it left.
+    pub(crate) async fn assemble(&self, script: &ImagePath) -> Result<Vec<(String, String)>, RunError> {
+        let failed = |ended| RunError::Script { script: script.clone(), ended };
+        match self.run_step(script.as_str(), failed).await {
+            Ok(()) => self.labels().await,
+            // Asked only now: a script that is there, as nearly always, needs no question. An engine that cannot say
+            // counts as one that has it, so that its first error is reported.
+            Err(RunError::Engine(error)) if !self.container.has(script).await.unwrap_or(true) => {
+                tracing::debug!(%error, "the script did not start");
+                Err(self.no_script(script))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The labels in `image_metadata.json`, in their order; none without the file.
+    pub(crate) async fn labels(&self) -> Result<Vec<(String, String)>, RunError> {
+        let path = ImagePath::new(IMAGE_METADATA_PATH)?;
+        match self.container.download(&path, IMAGE_METADATA_LIMIT).await? {
+            Some(bytes) => Ok(parse_image_metadata(&bytes)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives itself back with the value; after an error the container is removed.
+    pub(crate) async fn keep<T>(self, outcome: Result<T, RunError>) -> Result<(Self, T), RunError> {
+        match outcome {
+            Ok(value) => Ok((self, value)),
+            Err(error) => {
+                // The error of the run is the one to report; the lease's clean-up removes what is left.
+                let _ = self.container.remove().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`Self::keep`], with the labels of an assembly.
+    pub(crate) async fn keep_assembled(
+        self,
+        labels: Result<Vec<(String, String)>, RunError>,
+    ) -> Result<AssembledContainer, RunError> {
+        let (run, labels) = self.keep(labels).await?;
+        Ok(AssembledContainer { container: run.container, labels })
+    }
+
+    /// Removes the container, whatever came of it.
+    pub(crate) async fn remove<T>(self, outcome: Result<T, RunError>) -> Result<T, RunError> {
+        let removed = self.container.remove().await;
+        let value = outcome?;
+        removed?;
+        Ok(value)
+    }
+}
+
+/// The numbers of `name` in the text of a passwd file.
+fn passwd_owner(text: &str, name: &str) -> Option<Owner> {
+    text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+        (fields[0] == name).then_some(Owner { uid, gid })
+    })
+}

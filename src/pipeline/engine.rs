@@ -1,0 +1,55 @@
+//! Owns getting an engine ready for containers of one image: a daemon that has the image, or a sandbox on its layers.
+//!
+//! Must not decide which engine it is; the plan does.
+
+use super::sandbox::{sandbox_image, sandbox_settings};
+use crate::engine::Engine;
+use crate::engine::docker::DockerEngine;
+use crate::engine::sandbox::SandboxEngine;
+use crate::error::Error;
+use crate::fs::Lease;
+use crate::image::BaseImage;
+use crate::plan::EngineKind;
+use crate::session::Session;
+use crate::store::daemon::Daemon;
+
+/// What engines of one run share.
+pub(crate) struct Engines<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) lease: &'a Lease,
+    pub(crate) daemon: Option<&'a Daemon>,
+    /// Date of files that the sandbox's scripts leave, in seconds since 1970.
+    pub(crate) date: u64,
+    /// Whether the sandbox may run as real root.
+    pub(crate) allow_root: bool,
+}
+
+/// An engine whose store has an image.
+pub(crate) struct ReadyEngine {
+    pub(crate) engine: Box<dyn Engine>,
+    /// The image, as the engine knows it.
+    pub(crate) image: String,
+}
+
+impl Engines<'_> {
+    pub(crate) fn docker(&self) -> Result<DockerEngine, Error> {
+        let daemon = self.daemon.ok_or(Error::NoDaemon)?;
+        Ok(DockerEngine::new(daemon.clone(), self.lease.temporary_directory().to_owned()))
+    }
+
+    /// Makes the engine ready for containers of `base`, which a daemon may have to load first.
+    pub(crate) async fn ready(&self, kind: EngineKind, base: &BaseImage) -> Result<ReadyEngine, Error> {
+        Ok(match kind {
+            EngineKind::Docker => {
+                let engine = Box::new(self.docker()?);
+                let daemon = self.daemon.ok_or(Error::NoDaemon)?;
+                ReadyEngine { engine, image: daemon.ensure_loaded(base, self.lease.id()).await? }
+            }
+            EngineKind::Sandbox => {
+                let settings = sandbox_settings(self.session, self.lease, self.date, self.allow_root);
+                let engine = SandboxEngine::new(settings, sandbox_image(base)?, self.session.events.clone());
+                ReadyEngine { engine: Box::new(engine), image: base.name.clone() }
+            }
+        })
+    }
+}
