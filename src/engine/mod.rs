@@ -8,8 +8,12 @@ pub mod docker;
 mod ephemeral;
 mod error;
 mod output;
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "sandbox", target_os = "linux"))]
 pub mod sandbox;
+#[cfg(not(all(feature = "sandbox", target_os = "linux")))]
+#[path = "without_sandbox.rs"]
+pub mod sandbox;
+mod sandbox_settings;
 
 use std::fmt;
 use std::fs::File;

@@ -60,7 +60,6 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     };
     let store = BuildCacheStore::open(&directory)?;
     let Volumes { daemon, found } = volumes(&store, session).await;
-    #[cfg(target_os = "linux")]
     let program = session.host.program.clone();
     let work = blocking(move || {
         let mut doomed = Vec::new();
@@ -69,7 +68,6 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
             let held = store.take_to_remove(key);
             held.map(|held| doomed.push((key.to_owned(), held))).is_some()
         });
-        #[cfg(target_os = "linux")]
         if let Err(error) = remove_of_other_ids(&program, &directory, &store) {
             tracing::warn!(%error, "some files of unpacked layers or build caches were not removed");
         }
@@ -87,7 +85,6 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
 }
 
 /// Removes what pruning had to leave, because it belongs to ids that only a user namespace has rights over.
-#[cfg(target_os = "linux")]
 fn remove_of_other_ids(
     program: &std::path::Path,
     directory: &CacheDirectory,

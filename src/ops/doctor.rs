@@ -109,7 +109,6 @@ async fn daemon(session: &Session) -> Finding {
     }
 }
 
-#[cfg(target_os = "linux")]
 async fn sandbox(session: &Session) -> Vec<Finding> {
     use crate::blocking::blocking;
     use crate::engine::sandbox::probe;
@@ -135,11 +134,6 @@ async fn sandbox(session: &Session) -> Vec<Finding> {
         findings.push(Finding::new(subject, Health::Note, message));
     }
     findings
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn sandbox(_surroundings: &Session) -> Vec<Finding> {
-    vec![Finding::new("sandbox", Health::Note, "there is one on Linux alone")]
 }
 
 fn cache(path: &Path) -> Finding {

@@ -85,7 +85,6 @@ impl Session {
                 tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
                 continue;
             }
-            #[cfg(target_os = "linux")]
             if let Err(error) =
                 crate::engine::sandbox::remove_abandoned(&self.host.program, lease.temporary_directory())
             {

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::diagnosis::{ALTERNATIVES, mount_hint, namespace_hints, overlay_hints};
 use super::protocol::{Fault, FaultKind};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::error::FileError;
@@ -168,61 +169,6 @@ impl SandboxError {
     pub fn hints_of_settings(&self) -> Vec<String> {
         self.hints().into_iter().filter(|hint| hint != ALTERNATIVES).collect()
     }
-}
-
-/// The alternatives to a sandbox, for every hint that says it is not there.
-const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
-                            no container";
-
-/// What may be behind a kernel that makes no namespaces: each setting is looked at where it stands.
-fn namespace_hints(errno: Option<i32>) -> Vec<String> {
-    let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
-    let mut hints = Vec::new();
-    if errno == Some(libc::ENOSYS) {
-        hints.push("the sandbox needs Linux 5.12".to_owned());
-    }
-    if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        hints.push("allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1`".to_owned());
-    }
-    if is("/proc/sys/user/max_user_namespaces", "0") || errno == Some(libc::ENOSPC) {
-        hints.push("allow more user namespaces: `sysctl user.max_user_namespaces=10000`".to_owned());
-    }
-    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        hints.push(
-            "AppArmor takes the rights out of user namespaces: give b2i a profile with `userns,`, or \
-             `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
-                .to_owned(),
-        );
-    }
-    if hints.is_empty() {
-        hints.push(
-            "inside of a container, its runtime has to allow user namespaces and an unmasked /proc (seccomp profile, \
-             `procMount: Unmasked`)"
-                .to_owned(),
-        );
-    }
-    hints.push(ALTERNATIVES.to_owned());
-    hints
-}
-
-fn overlay_hints(errno: Option<i32>) -> Vec<String> {
-    let mut hints = Vec::new();
-    if matches!(errno, Some(libc::EPERM | libc::EACCES | libc::ENODEV)) {
-        hints.push("the sandbox needs Linux 5.12 and the module `overlay`".to_owned());
-        hints.extend(namespace_hints(None).into_iter().filter(|hint| hint != ALTERNATIVES));
-    } else {
-        hints.push(
-            "put b2i's cache on a file system that overlayfs can write to, such as ext4, xfs or tmpfs \
-             (not overlay, NFS or FUSE), with `--cache-dir`"
-                .to_owned(),
-        );
-    }
-    hints.push(ALTERNATIVES.to_owned());
-    hints
-}
-
-fn mount_hint(errno: Option<i32>) -> Option<&'static str> {
-    (errno == Some(libc::ENOSYS)).then_some("mounts in the sandbox need Linux 5.12")
 }
 
 impl Diagnostic for SandboxError {

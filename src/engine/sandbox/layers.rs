@@ -8,39 +8,22 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::SandboxSettings;
 use super::error::SandboxError;
 use super::mapping::Mapping;
 use super::protocol::{Answer, Purpose, Request, RootEntry};
 use super::supervisor::{Supervisor, unexpected};
+use super::{ImageLayer, SandboxSettings};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
-use crate::image::layer::Content;
-use crate::image::{Digest, DigestReader};
+use crate::image::DigestReader;
 
 /// Version of the form in which layers are kept.
 const FORMAT: u32 = 1;
-
-/// One layer of an image: its name and where its bytes are.
-#[derive(Clone)]
-pub struct ImageLayer {
-    /// Digest of the uncompressed tar. It is compared with the bytes.
-    pub diff_id: Digest,
-    /// The uncompressed tar; it is opened only if the layer was not unpacked before.
-    pub tar: Arc<dyn Content>,
-}
-
-impl std::fmt::Debug for ImageLayer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.diff_id)
-    }
-}
 
 /// A layer that is unpacked, and stays so while this value lives.
 #[derive(Debug)]

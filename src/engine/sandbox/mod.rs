@@ -9,6 +9,7 @@ mod child;
 mod container;
 mod descriptors;
 mod detached;
+mod diagnosis;
 mod error;
 mod hosts;
 mod layers;
@@ -31,8 +32,11 @@ pub use child::fuzzing;
 pub use child::{CHILD_ARGUMENT, run_if_child};
 pub use container::SandboxContainer;
 pub use error::SandboxError;
-pub use layers::ImageLayer;
-pub use program::{SandboxProgram, SandboxProgramOptions};
+pub use program::SandboxProgram;
+
+pub use super::sandbox_settings::{
+    ImageLayer, SandboxImage, SandboxProgramOptions, SandboxSettings, SandboxSupport,
+};
 
 use self::layers::Unpacking;
 use self::limits::ControlGroup;
@@ -51,45 +55,6 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Name of a container's own layer in its directory.
 const NEW_LAYER: &str = "new";
-
-/// Where the sandbox works and what it is allowed.
-#[derive(Clone, Debug)]
-pub struct SandboxSettings {
-    /// b2i itself, to be started as the child; `/proc/self/exe` outside of tests.
-    pub program: PathBuf,
-    /// The cache, for unpacked layers.
-    pub cache: CacheDirectory,
-    /// The directory for temporary files of this run's lease, on the same file system.
-    pub temporary: PathBuf,
-    /// Date of the files of the change, in seconds since 1970.
-    pub date: u64,
-    /// Whether real root without a user namespace may be used where root can map no ids.
-    pub allow_root: bool,
-}
-
-/// The image to start containers from.
-#[derive(Clone, Debug)]
-pub struct SandboxImage {
-    /// Its name, for messages.
-    pub name: String,
-    /// Its config.
-    pub config: ImageConfig,
-    /// Its layers, lowest first.
-    pub layers: Vec<ImageLayer>,
-}
-
-/// How well the sandbox works here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SandboxSupport {
-    /// Who its users are, in words.
-    pub users: String,
-    /// Whether files can have any owner inside; without it all belong to the command's user.
-    pub has_owners: bool,
-    /// The limits that cannot be enforced, and why; none if all can.
-    pub missing_limits: Option<(&'static str, String)>,
-    /// What is worth knowing beside that: why it is not as good as it could be.
-    pub remark: Option<String>,
-}
 
 /// Runs containers in user namespaces.
 #[derive(Clone)]

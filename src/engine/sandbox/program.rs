@@ -13,21 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::container::SandboxContainer;
 use super::error::SandboxError;
 use super::protocol::{Answer, Command, Request, Streams};
-use super::{ImageLayer, SandboxEngine};
+use super::{ImageLayer, SandboxEngine, SandboxProgramOptions};
 use crate::engine::{Container, ContainerSpec, EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 
 /// Bytes that are pumped at once.
 const PIECE: usize = 64 * 1024;
-
-/// How a finished image is run.
-#[derive(Clone, Debug, Default)]
-pub struct SandboxProgramOptions {
-    /// `host`, or none.
-    pub network: Option<String>,
-    /// The lease of this run.
-    pub lease: String,
-}
 
 /// A container of a finished image that was created and not started.
 #[derive(Debug)]

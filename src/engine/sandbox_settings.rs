@@ -1,0 +1,74 @@
+//! Owns what a sandbox is made from: where it works, the image of its containers, how a program runs in it.
+//!
+//! Plain values, so that they exist in a build without the sandbox. Must not touch the machine.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::fs::cache_directory::CacheDirectory;
+use crate::image::layer::Content;
+use crate::image::{Digest, ImageConfig};
+
+/// Where the sandbox works and what it is allowed.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// b2i itself, to be started as the child; `/proc/self/exe` outside of tests.
+    pub program: PathBuf,
+    /// The cache, for unpacked layers.
+    pub cache: CacheDirectory,
+    /// The directory for temporary files of this run's lease, on the same file system.
+    pub temporary: PathBuf,
+    /// Date of the files of the change, in seconds since 1970.
+    pub date: u64,
+    /// Whether real root without a user namespace may be used where root can map no ids.
+    pub allow_root: bool,
+}
+
+/// The image to start containers from.
+#[derive(Clone, Debug)]
+pub struct SandboxImage {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<ImageLayer>,
+}
+
+/// One layer of an image: its name and where its bytes are.
+#[derive(Clone)]
+pub struct ImageLayer {
+    /// Digest of the uncompressed tar. It is compared with the bytes.
+    pub diff_id: Digest,
+    /// The uncompressed tar; it is opened only if the layer was not unpacked before.
+    pub tar: Arc<dyn Content>,
+}
+
+impl fmt::Debug for ImageLayer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.diff_id)
+    }
+}
+
+/// How well the sandbox works here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSupport {
+    /// Who its users are, in words.
+    pub users: String,
+    /// Whether files can have any owner inside; without it all belong to the command's user.
+    pub has_owners: bool,
+    /// The limits that cannot be enforced, and why; none if all can.
+    pub missing_limits: Option<(&'static str, String)>,
+    /// What is worth knowing beside that: why it is not as good as it could be.
+    pub remark: Option<String>,
+}
+
+/// How a finished image is run.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxProgramOptions {
+    /// `host`, or none.
+    pub network: Option<String>,
+    /// The lease of this run.
+    pub lease: String,
+}

@@ -1,0 +1,148 @@
+//! Owns what stands for the sandbox in a build without it: every use is an error that says so.
+//!
+//! It has the names of `sandbox`, so that no caller asks how b2i was built.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+pub use super::sandbox_settings::{
+    ImageLayer, SandboxImage, SandboxProgramOptions, SandboxSettings, SandboxSupport,
+};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, ProgramStreams};
+use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::events::Events;
+use crate::fs::cache_directory::CacheDirectory;
+
+/// The sandbox is not part of this build.
+#[derive(Debug, thiserror::Error)]
+#[error("this build of b2i has no sandbox")]
+pub struct SandboxError;
+
+impl SandboxError {
+    /// The hints without the alternatives for a script.
+    pub fn hints_of_settings(&self) -> Vec<String> {
+        vec!["the sandbox needs Linux, and b2i built with the feature `sandbox`".into()]
+    }
+}
+
+impl Diagnostic for SandboxError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Engine
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let mut hints = self.hints_of_settings();
+        hints.push("assemble on a daemon with `--assemble docker`".into());
+        hints
+    }
+}
+
+/// An engine that creates no container.
+#[derive(Clone, Debug)]
+pub struct SandboxEngine;
+
+impl SandboxEngine {
+    /// Makes the engine.
+    pub fn new(_: SandboxSettings, _: SandboxImage, _: Events) -> Self {
+        Self
+    }
+}
+
+impl Engine for SandboxEngine {
+    fn check<'a>(
+        &'a self,
+        _: &'a ContainerLimits,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async { Err(SandboxError.into()) })
+    }
+
+    fn create(&self, _: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
+        Box::pin(async { Err(SandboxError.into()) })
+    }
+
+    fn file_owners(&self) -> Result<String, EngineError> {
+        Err(SandboxError.into())
+    }
+}
+
+/// A program that never starts.
+#[derive(Debug)]
+pub struct SandboxProgram(Infallible);
+
+impl SandboxProgram {
+    /// Creates no container.
+    ///
+    /// # Errors
+    /// Always [`SandboxError`].
+    pub async fn create(
+        _: &SandboxEngine,
+        _: ImageLayer,
+        _: SandboxProgramOptions,
+    ) -> Result<Self, SandboxError> {
+        Err(SandboxError)
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(
+        self,
+        _: ProgramStreams,
+        _: mpsc::UnboundedReceiver<&'static str>,
+        _: &Events,
+    ) -> Result<i64, EngineError> {
+        match self.0 {}
+    }
+}
+
+/// Runs nothing: this program is never the sandbox's child.
+pub fn run_if_child(_: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    None
+}
+
+/// Refuses whatever network it is: there is no sandbox to have it.
+///
+/// # Errors
+/// Always [`SandboxError`].
+pub fn check_network(_: Option<&str>) -> Result<(), SandboxError> {
+    Err(SandboxError)
+}
+
+/// Says that the sandbox does not work here.
+///
+/// # Errors
+/// Always [`SandboxError`].
+pub fn probe(_: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
+    Err(SandboxError)
+}
+
+/// Leaves nothing to do: only a sandbox makes files of other ids.
+///
+/// # Errors
+/// None.
+pub fn remove_abandoned(_: &Path, _: &Path) -> Result<(), SandboxError> {
+    Ok(())
+}
+
+/// Leaves nothing to do.
+///
+/// # Errors
+/// None.
+pub fn remove_pruned(_: &Path, _: &CacheDirectory) -> Result<(), SandboxError> {
+    Ok(())
+}
+
+/// Leaves nothing to do.
+///
+/// # Errors
+/// None.
+pub fn remove_directory(_: &Path, _: &Path) -> Result<(), SandboxError> {
+    Ok(())
+}
