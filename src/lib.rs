@@ -107,8 +107,5 @@ pub use session::Session;
 /// The sandbox starts [`Host::program`] again. So `main` of every program that builds in the sandbox calls this before
 /// anything else, above all before it starts a thread.
 pub fn sandbox_child() -> Option<std::process::ExitCode> {
-    #[cfg(target_os = "linux")]
-    return engine::sandbox::run_if_child(std::env::args_os());
-    #[cfg(not(target_os = "linux"))]
-    None
+    engine::sandbox::run_if_child(std::env::args_os())
 }

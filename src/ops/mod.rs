@@ -18,5 +18,5 @@ pub use cache::{CacheInfo, CachePruned, cache_info, prune_cache};
 pub use copy::{CopyRequest, copy};
 pub use doctor::{Finding, Health, doctor};
 pub use login::{LoggedIn, LoggedOut, log_in, log_out};
-pub use rebuild::read_build;
+pub use rebuild::{RebuildError, read_build};
 pub use usage::show_usage;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use super::usage::resolve;
 use crate::builder::BuilderError;
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
 use crate::plan::{
@@ -73,13 +74,63 @@ struct BuiltImage<'a> {
     config: &'a ImageConfig,
 }
 
+/// An image that cannot be built again.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// It says nothing of how it was built.
+    #[error("`{image}` cannot be built again: it has no label `{label}`")]
+    NotBuilt {
+        /// The image.
+        image: String,
+        /// The label that is missing.
+        label: &'static str,
+    },
+    /// It was made of an artifact, whose sources are not known.
+    #[error("`{image}` cannot be built again: it was made of the artifact `{artifact}`, not of sources")]
+    NotOfSources {
+        /// The image.
+        image: String,
+        /// The artifact's name.
+        artifact: String,
+    },
+    /// Its sources are not here.
+    #[error("`{image}` was built from sources that it calls `{place}`, and here is nothing of that name")]
+    SourcesElsewhere {
+        /// The image.
+        image: String,
+        /// What it calls them.
+        place: String,
+    },
+}
+
+impl Diagnostic for RebuildError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotBuilt { .. } | Self::NotOfSources { .. } => FailureKind::Usage,
+            Self::SourcesElsewhere { .. } => FailureKind::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![match self {
+            Self::NotBuilt { .. } => "only images that s2i or b2i built from sources have it".into(),
+            Self::NotOfSources { .. } => "build it with `b2i build`, from the artifact or its sources".into(),
+            Self::SourcesElsewhere { .. } => {
+                "an image keeps no path of the machine that built it: rebuild in the directory \
+                                              that they are in, or name them to `s2i build`"
+                    .into()
+            }
+        }]
+    }
+}
+
 impl BuiltImage<'_> {
     fn text(&self, label: &str) -> Option<String> {
         self.config.label(label).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     fn needed(&self, label: &'static str) -> Result<String, Error> {
-        self.text(label).ok_or_else(|| Error::NotBuilt { image: self.image.familiar(), label })
+        self.text(label).ok_or_else(|| RebuildError::NotBuilt { image: self.image.familiar(), label }.into())
     }
 
     fn path(&self, label: &str) -> Option<ImagePath> {
@@ -94,7 +145,7 @@ impl BuiltImage<'_> {
     fn builder(&self) -> Result<BuilderRequest, Error> {
         let name = self.needed(BUILT_BY)?;
         if let Some(artifact) = self.text(ARTIFACT_LABEL).filter(|_| !self.is_ours()) {
-            return Err(Error::NotOfSources { image: self.image.familiar(), artifact });
+            return Err(RebuildError::NotOfSources { image: self.image.familiar(), artifact }.into());
         }
         let wrong = |reason: String| BuilderError::BuilderName { text: name.clone(), reason };
         let reference: ImageReference = name
@@ -113,9 +164,10 @@ impl BuiltImage<'_> {
     fn location(&self, place: &str) -> Result<SourceLocation, Error> {
         let location = SourceLocation::parse(place).map_err(|error| match error {
             SourceError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
-                Error::SourcesElsewhere { image: self.image.familiar(), place: place.to_owned() }
+                RebuildError::SourcesElsewhere { image: self.image.familiar(), place: place.to_owned() }
+                    .into()
             }
-            error => error.into(),
+            error => Error::from(error),
         })?;
         Ok(match self.text(REFERENCE) {
             Some(reference) => location.with_reference(&reference)?,

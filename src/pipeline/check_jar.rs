@@ -2,9 +2,53 @@
 
 use crate::detect::facts::Kind;
 use crate::detect::{DetectError, Facts};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::input::{Artifact, ClassSearch, find_class, missing_class_path};
 use crate::request::{BuilderRequest, Request};
+
+/// A JAR that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum JarError {
+    /// Its manifest names libraries that are not there.
+    #[error("`{name}` needs JARs beside it that are not there: {}", missing.join(", "))]
+    ClassPath {
+        /// The JAR.
+        name: String,
+        /// What its manifest names.
+        missing: Vec<String>,
+    },
+    /// The main class is nowhere.
+    #[error("`{name}` cannot be started: its main class `{class}` is neither in it nor on its Class-Path")]
+    MainClass {
+        /// The JAR.
+        name: String,
+        /// The class.
+        class: String,
+    },
+}
+
+impl Diagnostic for JarError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Artifact
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::ClassPath { missing, .. } => {
+                let directory = missing.first().and_then(|path| path.split_once('/')).map(|(top, _)| top);
+                vec![match directory {
+                    Some(directory) => format!("bring them along with `--add {directory}/`"),
+                    None => "bring them along with `--add FILE`".into(),
+                }]
+            }
+            Self::MainClass { .. } => vec![
+                "name the class to start with `--main-class`".into(),
+                "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
+            ],
+        }
+    }
+}
 
 /// Checks what a JAR needs beside it; other artifacts need nothing.
 ///
@@ -18,7 +62,11 @@ pub(crate) fn check_jar(request: &Request, artifact: &Artifact, facts: &Facts) -
 fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
     let missing = missing_class_path(&jar.class_path, &artifact.added);
-    if missing.is_empty() { Ok(()) } else { Err(Error::ClassPath { name: artifact.name.clone(), missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(JarError::ClassPath { name: artifact.name.clone(), missing }.into())
+    }
 }
 
 /// Refuses a JAR whose main class is in none of the files that Java would look for it in.
@@ -41,7 +89,7 @@ fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Re
     match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
         ClassSearch::Found | ClassSearch::Unknown => Ok(()),
         ClassSearch::Absent => {
-            Err(Error::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() })
+            Err(JarError::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() }.into())
         }
     }
 }

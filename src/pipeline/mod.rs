@@ -21,6 +21,7 @@ mod stage;
 use serde::Serialize;
 
 pub use build::build;
+pub(crate) use check_jar::JarError;
 pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use run::{RunStreams, run};
 pub use sandbox::RunnableImage;

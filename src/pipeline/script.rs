@@ -63,8 +63,8 @@ impl<'a> StageWork<'a> {
         };
         let platform = self.stage.platform.clone();
         match error {
-            Error::Run(_) if !native.matches(&platform) => {
-                Error::ForeignScript { platform, native, source: Box::new(error) }
+            Error::Run(source) if !native.matches(&platform) => {
+                Error::ForeignScript { platform, native, source }
             }
             other => other,
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::assemble::{ContainerRun, RunError};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::FileStamp;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Owner};
@@ -35,6 +36,12 @@ pub enum EphemeralError {
     /// Its name makes no path in the container.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
+}
+
+impl Diagnostic for EphemeralError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
 }
 
 /// One such file or directory; who owns it is known only in the container.

@@ -29,6 +29,17 @@ pub enum SaveError {
     /// The script did not end well.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The image has no such script.
+    #[error("`{image}` has no script `save-artifacts`")]
+    NoScript {
+        /// The image.
+        image: String,
+    },
+    /// Files for `assemble` alone would be seen.
+    #[error(
+        "in the sandbox, `save-artifacts` would see the secrets and injected files that are for `assemble` alone"
+    )]
+    SeesSecrets,
     /// What it printed is no archive that can be taken over.
     #[error("what `{script}` printed cannot be taken over")]
     Archive {
@@ -44,6 +55,7 @@ impl Diagnostic for SaveError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Run(error) => error.kind(),
+            Self::NoScript { .. } | Self::SeesSecrets => FailureKind::Usage,
             Self::Archive { .. } => FailureKind::Assemble,
         }
     }
@@ -51,7 +63,7 @@ impl Diagnostic for SaveError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Run(error) => error.hints(),
-            Self::Archive { .. } => Vec::new(),
+            Self::NoScript { .. } | Self::SeesSecrets | Self::Archive { .. } => Vec::new(),
         }
     }
 }

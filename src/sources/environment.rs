@@ -1,6 +1,7 @@
 //! Owns the variables that sources set, in `.s2i/environment`. Must not know what else sets variables.
 
 use super::{SourceError, SourceTree};
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::config::set_env;
 
 /// Files of the sources that set variables; the first that is there counts.
@@ -28,6 +29,12 @@ pub enum EnvironmentError {
     /// It is no text.
     #[error("`{0}` of the sources is not UTF-8 text")]
     NotText(&'static str),
+}
+
+impl Diagnostic for EnvironmentError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
 }
 
 /// Reads the variables of the sources.

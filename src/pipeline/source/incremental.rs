@@ -9,7 +9,7 @@ use crate::image::BaseImage;
 use crate::pipeline::base::{BaseQuery, BaseResolver};
 use crate::pipeline::script::container_limits;
 use crate::plan::engine_source;
-use crate::source_build::incremental::{SaveRun, SavedArtifacts, save_artifacts};
+use crate::source_build::incremental::{SaveError, SaveRun, SavedArtifacts, save_artifacts};
 use crate::store::daemon::{DaemonError, PullCause};
 use crate::store::registry::RegistryError;
 
@@ -66,7 +66,7 @@ impl SourceWork<'_> {
 
     async fn saved_of(&self, image: &BaseImage) -> Result<SavedArtifacts, Error> {
         let prepared = self.prepared;
-        let missing = || Error::NoSaveArtifacts { image: image.name.clone() };
+        let missing = || SaveError::NoScript { image: image.name.clone() };
         let script = prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)?;
         let ready = self.engines().ready(prepared.stage.engine, image).await?;
         let (engine, run) = (&*ready.engine, self.save_run());

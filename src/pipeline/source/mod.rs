@@ -20,6 +20,7 @@ pub use dockerfile::write_dockerfile;
 pub(super) use image::MadeImage;
 use prepare::PreparedSource;
 pub(crate) use removal::RemovalError;
+pub(crate) use scripts::ScriptsError;
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};

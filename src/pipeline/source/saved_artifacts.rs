@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::ImagePath;
 use crate::plan::{EngineKind, PlannedScript};
-use crate::source_build::incremental::{SavedArtifacts, save_after};
+use crate::source_build::incremental::{SaveError, SavedArtifacts, save_after};
 use crate::source_build::{BuildCacheKey, BuildCacheOwner};
 use crate::store::cache::{BuildCacheDescription, BuildCacheStore, HeldCache};
 
@@ -76,13 +76,13 @@ impl SourceWork<'_> {
         }
     }
 
-    fn script_that_may_save(&self) -> Result<&PlannedScript, Error> {
+    fn script_that_may_save(&self) -> Result<&PlannedScript, SaveError> {
         let prepared = self.prepared;
         // There it is the same container, with the same files.
         if prepared.stage.engine == EngineKind::Sandbox && !prepared.ephemeral.is_empty() {
-            return Err(Error::SavesSecrets);
+            return Err(SaveError::SeesSecrets);
         }
-        let missing = || Error::NoSaveArtifacts { image: prepared.stage.builder.name.clone() };
+        let missing = || SaveError::NoScript { image: prepared.stage.builder.name.clone() };
         prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)
     }
 
@@ -92,7 +92,7 @@ impl SourceWork<'_> {
             Err(error) => {
                 // The lease's clean-up removes what cannot be removed now.
                 let _ = container.remove().await;
-                return Err(error);
+                return Err(error.into());
             }
         };
         let directory = ImagePath::new(self.prepared.base.config.working_dir()).ok();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::fs::Lease;
 use crate::input::{FileContent, HttpError, InputError, InputOptions, InputSource, TreatAs};
@@ -20,6 +21,46 @@ const LIMIT: u64 = 1 << 20;
 /// How long one script may take to come, unless another time is asked for: a server that sends a byte now and then is
 /// never silent for long.
 const TIME: Duration = Duration::from_secs(60);
+
+/// Scripts that did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptsError {
+    /// The place has none of them.
+    #[error("`{place}` has none of the scripts `assemble`, `run` and `save-artifacts`")]
+    NoneNamed {
+        /// The place.
+        place: String,
+    },
+    /// A script took too long to come.
+    #[error("the script `{place}` did not come within {seconds} s")]
+    Timeout {
+        /// Where from.
+        place: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A script is too large.
+    #[error("`{place}` is larger than a script may be, which is {limit} bytes")]
+    TooLarge {
+        /// Where it is.
+        place: String,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl Diagnostic for ScriptsError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Input
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoneNamed { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
+            Self::Timeout { .. } | Self::TooLarge { .. } => Vec::new(),
+        }
+    }
+}
 
 /// Gets the scripts that `--scripts-url` names.
 pub(super) async fn named(
@@ -52,7 +93,7 @@ pub(super) async fn named(
             ScriptsSource::Directory(directory) => directory.display().to_string(),
             ScriptsSource::Image(directory) => directory.to_string(),
         };
-        return Err(Error::NoNamedScripts { place });
+        return Err(ScriptsError::NoneNamed { place }.into());
     }
     Ok(ScriptFiles { named, ..ScriptFiles::default() })
 }
@@ -83,7 +124,7 @@ async fn script(
     let limit = wanted.download_timeout.unwrap_or(TIME);
     let fetched = tokio::time::timeout(limit, fetching)
         .await
-        .map_err(|_| Error::ScriptsTimeout { place: source.to_string(), seconds: limit.as_secs() })?;
+        .map_err(|_| ScriptsError::Timeout { place: source.to_string(), seconds: limit.as_secs() })?;
     match fetched {
         Ok(artifact) => Ok(Some((artifact.size, artifact.content))),
         Err(Error::Input(InputError::Http(HttpError::Status { status, .. })))
@@ -97,7 +138,7 @@ async fn script(
             Ok(None)
         }
         Err(Error::Input(InputError::TooLarge { .. })) => {
-            Err(Error::ScriptTooLarge { place: source.to_string(), limit: LIMIT })
+            Err(ScriptsError::TooLarge { place: source.to_string(), limit: LIMIT }.into())
         }
         Err(error) => Err(error),
     }

@@ -1,0 +1,109 @@
+//! Owns the kind of each error and the way out of it; a step's own error knows both itself.
+
+use super::Error;
+use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::engine::EngineError;
+use crate::fs::FileError;
+use crate::transport::Transport;
+
+impl Diagnostic for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Step(error) => error.0.kind(),
+            Self::Input(error) => error.kind(),
+            Self::Builder(error) => error.kind(),
+            Self::Source(error) => error.kind(),
+            Self::Plan(error) => error.kind(),
+            Self::SourcePlan(error) => error.kind(),
+            Self::Daemon(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
+            Self::Engine(error) | Self::Program { error, .. } => error.kind(),
+            Self::Run(error) | Self::ForeignScript { source: error, .. } => error.kind(),
+            // The same errors of the cache are about this machine, not about the image.
+            Self::Output(FileError::System { .. } | FileError::Full { .. }) => FailureKind::Image,
+            Self::Output(error) => error.kind(),
+            Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
+            Self::NoDaemon => FailureKind::Engine,
+            Self::NoOutput => FailureKind::Unexpected,
+            Self::Layer(_)
+            | Self::NothingToCheck { .. }
+            | Self::NoArtifact
+            | Self::NotEmpty { .. }
+            | Self::OwnInput { .. }
+            | Self::Destination { .. }
+            | Self::OfflinePush { .. }
+            | Self::ProgramNetwork(_) => FailureKind::Usage,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let one = |hint: &str| vec![hint.to_owned()];
+        match self {
+            Self::Step(error) => error.0.hints(),
+            Self::Input(error) => error.hints(),
+            Self::Builder(error) => error.hints(),
+            Self::Source(error) => error.hints(),
+            Self::Plan(error) => error.hints(),
+            Self::SourcePlan(error) => error.hints(),
+            Self::Daemon(error) => error.hints(),
+            Self::Registry(error) => error.hints(),
+            Self::Engine(error) => error.hints(),
+            Self::Run(error) => error.hints(),
+            Self::Output(error) => error.hints(),
+            Self::Program { error, outputs } => program_hints(error, outputs),
+            Self::ForeignScript { platform, source, .. } => {
+                let architecture = &platform.architecture;
+                let emulation = format!(
+                    "it needs emulation of {architecture} by the kernel (binfmt_misc): install `qemu-user-static`, or build \
+                     on a machine for {platform}"
+                );
+                [vec![emulation], source.hints()].concat()
+            }
+            Self::Layer(_) => one("give one of them another destination: `--add SRC:DEST`"),
+            Self::OtherBase { .. } => one("pull the image into the daemon again: `--pull always`"),
+            Self::NotEmpty { .. } => one("name a directory that does not exist yet"),
+            Self::OwnInput { .. } => one("name another file: `--output docker-archive:FILE`"),
+            Self::Destination { .. } => one(
+                "copy to a registry's name, `docker-daemon:NAME`, `docker-archive:FILE`, `oci:DIR[:TAG]` or \
+                 `oci-archive:FILE[:TAG]`; an image of the daemon gets another name with `docker tag`",
+            ),
+            Self::OfflinePush { .. } => {
+                one("write to `oci:DIR` now, and `b2i copy` it when there is a network")
+            }
+            Self::ProgramNetwork(_) => vec![
+                "`--network host` gives the program this machine's network".into(),
+                "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
+            ],
+            Self::NoDaemon => one("start Docker or Podman, or name its socket with DOCKER_HOST"),
+            Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoArtifact | Self::NoOutput => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The settings that the sandbox needs, or else how to run on a daemon what was built.
+fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
+    if error.kind() != FailureKind::Engine {
+        return error.hints();
+    }
+    let mut hints = match error {
+        EngineError::Sandbox(error) => error.hints_of_settings(),
+        error => error.hints(),
+    };
+    let archive = outputs.iter().find_map(|output| match output {
+        Transport::DockerArchive { path } => Some(path),
+        _ => None,
+    });
+    hints.push(match archive {
+        Some(path) => {
+            let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
+            format!(
+                "the image is written; a daemon takes it with `{}`",
+                crate::image::shell_words::quote(&words)
+            )
+        }
+        None => "the image is written; a daemon runs it with `--output docker --run`".into(),
+    });
+    hints
+}

@@ -1,0 +1,70 @@
+//! Owns the errors of steps that nobody matches on: each keeps its words, its kind and its hints.
+//!
+//! Must not add anything to them.
+
+use std::{error, fmt};
+
+use super::Error;
+use crate::detect::DetectError;
+use crate::diagnostic::Diagnostic;
+use crate::fs::FileError;
+use crate::ops::RebuildError;
+use crate::pipeline::JarError;
+use crate::pipeline::source::{RemovalError, ScriptsError};
+use crate::plan::dockerfile::DockerfileError;
+use crate::source_build::ephemeral::EphemeralError;
+use crate::source_build::incremental::SaveError;
+use crate::source_build::on_build::OnBuildError;
+use crate::source_build::produced::ProducedError;
+use crate::source_build::runtime_artifacts::RuntimeArtifactError;
+use crate::sources::environment::EnvironmentError;
+use crate::store::archive::{ArchiveError, ReadArchiveError};
+use crate::store::credentials::CredentialsError;
+use crate::store::layout::LayoutError;
+
+/// The error of one step.
+#[derive(Debug)]
+pub struct StepError(pub(super) Box<dyn Diagnostic>);
+
+impl fmt::Display for StepError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl error::Error for StepError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// `From` for each: one for all `Diagnostic`s would overlap with that of the error itself.
+macro_rules! steps {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Step(StepError(Box::new(error)))
+            }
+        })*
+    };
+}
+
+steps!(
+    ArchiveError,
+    CredentialsError,
+    DetectError,
+    DockerfileError,
+    EnvironmentError,
+    EphemeralError,
+    FileError,
+    JarError,
+    LayoutError,
+    OnBuildError,
+    ProducedError,
+    ReadArchiveError,
+    RebuildError,
+    RemovalError,
+    RuntimeArtifactError,
+    SaveError,
+    ScriptsError,
+);
