@@ -8,7 +8,15 @@
 //! variables and never exits; only the program does.
 #![cfg_attr(
     not(feature = "internals"),
-    expect(unreachable_pub, reason = "rooms are public to each other, and to the tests with `internals`")
+    expect(
+        unreachable_pub,
+        unused_imports,
+        reason = "rooms are public to each other, and to the tests with `internals`"
+    )
+)]
+#![cfg_attr(
+    not(any(feature = "program", feature = "internals")),
+    expect(dead_code, reason = "some rooms serve the commands of the program alone")
 )]
 #![cfg_attr(
     feature = "internals",

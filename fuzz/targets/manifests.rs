@@ -53,7 +53,7 @@ fn check_config(mut config: ImageConfig) {
     let contract = S2iContract::read("image", &config, None, false);
     if let Ok(contract) = contract {
         assert_ne!(contract.assemble_user.as_deref(), Some("root"));
-        let _ = contract.script("assemble");
+        let _ = contract.scripts.join("assemble");
     }
     let _ = (config.platform(), config.labels(), config.env("PATH"), config.exposed_ports());
     let _ = (config.user(), config.working_dir(), config.list("Entrypoint"), config.list("OnBuild"));

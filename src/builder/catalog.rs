@@ -12,7 +12,6 @@ use super::metadata::Version;
 use super::template::{Template, TemplateOrigin};
 use super::{built_in, folder};
 use crate::image::ImageReference;
-use crate::request::BuilderRequest;
 use crate::suggestion::nearest;
 
 /// The changes of the configuration to the catalog.
@@ -175,32 +174,6 @@ fn is_border(name: &str, rest: &str) -> bool {
     !name.is_empty() && (rest.starts_with(['.', '-']) || word_before_number)
 }
 
-/// Reads the value of `--builder`: a name without slash and digest is a template (`java`, `java:17`), anything else
-/// an image.
-///
-/// The meaning must not depend on the templates in the catalog. So an image without a slash in its name is written in
-/// full (`docker.io/library/NAME`).
-pub fn parse_builder(text: &str) -> Result<BuilderRequest, BuilderError> {
-    let invalid = |reason: String| BuilderError::BuilderName { text: text.to_owned(), reason };
-    if text.contains(['/', '@']) {
-        return text
-            .parse()
-            .map(BuilderRequest::Image)
-            .map_err(|error: crate::image::reference::InvalidReference| invalid(error.to_string()));
-    }
-    let (name, version) = match text.split_once(':') {
-        Some((name, version)) => (name, Some(version)),
-        None => (text, None),
-    };
-    let word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if !word(name) || !version.is_none_or(word) {
-        return Err(invalid("expected `NAME`, `NAME:VERSION` or an image".into()));
-    }
-    Ok(BuilderRequest::Template { name: name.to_owned(), version: version.map(Into::into) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -283,20 +256,5 @@ mod tests {
         let templates = vec![sample::template(sample::JAVA), sample::template(&other)];
         let catalog = Catalog::from_parts(templates, Bases::default(), &BTreeMap::new()).expect("valid");
         assert_eq!(catalog.template("java").expect("there").metadata.description, "Runs our JARs");
-    }
-
-    #[test]
-    fn tells_templates_from_images() {
-        let template = |name: &str, version: Option<&str>| BuilderRequest::Template {
-            name: name.into(),
-            version: version.map(Into::into),
-        };
-        assert_eq!(parse_builder("java"), Ok(template("java", None)));
-        assert_eq!(parse_builder("tomcat:10.1"), Ok(template("tomcat", Some("10.1"))));
-        assert!(matches!(parse_builder("any/s2i-builder:3"), Ok(BuilderRequest::Image(_))));
-        assert!(matches!(parse_builder("docker.io/library/java:17"), Ok(BuilderRequest::Image(_))));
-        for text in ["", ":", "java:", ":17", "a b", "java:1:2", "https://host/x", "/", "Team/App"] {
-            assert!(matches!(parse_builder(text), Err(BuilderError::BuilderName { .. })), "{text}");
-        }
     }
 }

@@ -24,7 +24,7 @@ pub mod version;
 mod sample;
 
 pub use base::{Base, BaseAssumptions, BaseName};
-pub use catalog::{Catalog, CatalogSettings, parse_builder};
+pub use catalog::{Catalog, CatalogSettings};
 pub use error::BuilderError;
 pub use metadata::{ArtifactKind, Metadata, Product, ProductKind, SourceSection, Takes, Version};
 pub use placement::Placement;

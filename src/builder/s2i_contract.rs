@@ -137,11 +137,6 @@ impl S2iContract {
         let value = config.label(INPUT_FILES_LABEL);
         Stated { image, name: INPUT_FILES_LABEL, value: value.unwrap_or_default() }.refused(reason, None)
     }
-
-    /// The path of one script.
-    pub fn script(&self, name: &str) -> ImagePath {
-        self.scripts.join(name).expect("script names are plain words")
-    }
 }
 
 struct Source<'a> {
@@ -314,7 +309,7 @@ mod tests {
         assert_eq!(contract.assemble_user.as_deref(), Some("1001:0"));
         assert_eq!(contract.assemble_input_files, ["/opt/app-root/app:lib", "/deployments"]);
         assert_eq!(contract.on_build, ["RUN make"]);
-        assert_eq!(contract.script("run").as_str(), "/usr/libexec/s2i/run");
+        assert_eq!(contract.scripts.as_str(), "/usr/libexec/s2i");
         let contract = read(&[SCRIPTS], &[]).expect("valid");
         assert_eq!((contract.destination.as_str(), contract.assemble_user), ("/tmp", None));
     }

@@ -98,7 +98,7 @@ fn choice<C: clap::ValueEnum + Default>(
             let names = C::value_variants().iter().filter_map(|choice| choice.to_possible_value());
             let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
             CliError::usage(format!(
-                "the variable `{variable}` is wrong: `{text}` is not one of {}",
+                "environment variable `{variable}` is not valid: `{text}` is not one of {}",
                 names.join(", ")
             ))
         }),

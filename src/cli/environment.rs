@@ -70,7 +70,10 @@ impl Environment {
     /// A usage error if it is not UTF-8.
     pub(super) fn exact(&self, name: &str) -> Result<Option<&str>, CliError> {
         let Some(value) = self.variables.get(name) else { return Ok(None) };
-        value.to_str().map(Some).ok_or_else(|| CliError::usage(format!("the variable `{name}` is not UTF-8")))
+        value
+            .to_str()
+            .map(Some)
+            .ok_or_else(|| CliError::usage(format!("environment variable `{name}` is not UTF-8")))
     }
 
     /// The variables for the configuration. Bytes that are not UTF-8 are replaced, and rejected later.
@@ -136,7 +139,7 @@ impl Environment {
         match text.parse() {
             Ok(seconds) if is_number && seconds <= LAST_SECOND => Ok(Some(seconds)),
             _ => Err(CliError::usage(format!(
-                "the variable `SOURCE_DATE_EPOCH` is wrong: `{text}` is not a number of seconds since 1970"
+                "environment variable `SOURCE_DATE_EPOCH` is not valid: `{text}` is not a number of seconds since 1970"
             ))
             .with_hint(
                 "set it to the date of the last commit: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",

@@ -37,19 +37,6 @@ pub enum CandidateKind {
     War,
 }
 
-impl CandidateKind {
-    /// The name in messages.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::ForeignProgram => "program of another system",
-            Self::Script => "script",
-            Self::Executable => "executable",
-            Self::Jar => "JAR",
-            Self::War => "WAR",
-        }
-    }
-}
-
 /// The candidate that a file is, by its first bytes (4 KiB, or all if it is shorter) and its path in the archive (`/` as
 /// separator); `None` for other files, such as documentation or libraries.
 pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {

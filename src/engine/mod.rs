@@ -144,6 +144,10 @@ pub enum Diff {
     },
     /// The change itself. Its contents are read when it is written, from what the container left; they go with the last
     /// copy of the layer.
+    #[cfg_attr(
+        not(any(all(feature = "sandbox", target_os = "linux"), feature = "internals")),
+        expect(dead_code, reason = "the sandbox alone makes one")
+    )]
     Layer(Layer),
 }
 

@@ -2,6 +2,11 @@
 //!
 //! Plain values, so that they exist in a build without the sandbox. Must not touch the machine.
 
+#![cfg_attr(
+    not(any(all(feature = "sandbox", target_os = "linux"), feature = "internals")),
+    expect(dead_code, reason = "the sandbox alone reads them")
+)]
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -88,11 +88,6 @@ impl AtomicFile {
         self.commit()
     }
 
-    /// The open file, for positioned writes.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Syncs the bytes to the disk and gives the file its name.
     ///
     /// # Errors

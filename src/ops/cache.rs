@@ -63,7 +63,7 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     let program = session.host.program.clone();
     let work = blocking(move || {
         let mut doomed = Vec::new();
-        let pruned = cache::prune_with_volumes(&directory, keep, found, &mut |key| {
+        let pruned = cache::prune(&directory, keep, found, &mut |key| {
             // Held until the volume is gone, so that no build begins to use it meanwhile.
             let held = store.take_to_remove(key);
             held.map(|held| doomed.push((key.to_owned(), held))).is_some()

@@ -1,6 +1,6 @@
-//! Owns looking at what works here: daemon, sandbox, registries, cache, proxies and certificates.
+//! Owns the check of this machine: daemon, sandbox, registries, cache, proxies and certificates.
 //!
-//! Diff nothing that stays, and shows no secret.
+//! Must not change anything that stays, or show a secret.
 
 use std::io::Write;
 use std::path::Path;

@@ -3,16 +3,22 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, parse_builder, select};
+use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, select};
+use crate::config::values::BuilderName;
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::layer::Owner;
 use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputSource};
-use crate::request::{AssembleRequest, Request};
+use crate::request::{AssembleRequest, BuilderRequest, Request};
 use crate::transport::Transport;
 
 pub(super) fn request() -> Request {
     Request { artifacts: vec![InputSource::Stdin], ..Request::default() }
+}
+
+/// The builder that `--builder` names.
+fn builder(name: &str) -> BuilderRequest {
+    name.parse::<BuilderName>().expect("the name of a builder").0
 }
 
 fn artifact(name: &str) -> Artifact {
@@ -170,8 +176,7 @@ fn a_mirror_of_this_machine_is_not_in_the_image() {
         replaced_bases: [("docker.io/library/tomcat:10.1-jre17".to_owned(), mirror)].into(),
         ..CatalogSettings::default()
     };
-    let request =
-        Request { builder: Some(parse_builder("tomcat:10.1-jre17").expect("a builder")), ..request() };
+    let request = Request { builder: Some(builder("tomcat:10.1-jre17")), ..request() };
     let plan = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
     let stage = &plan.stages[0];
     assert_eq!(stage.builder.base, "mirror.example/tomcat:10");
@@ -228,7 +233,7 @@ fn without_a_daemon_the_result_is_an_archive_on_a_base_from_its_registry() {
 #[test]
 fn a_builder_image_runs_and_keeps_its_entrypoint() {
     let mut asked = request();
-    asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
+    asked.builder = Some(builder("any.example/s2i-builder:3"));
     let stage = plan(&asked, &artifact("server"), &program(), true).expect("a plan");
     let Assembly::Run(run) = &stage.assembly else { panic!("{:?}", stage.assembly) };
     assert_eq!((run.engine, &run.scripts, &run.user), (EngineKind::Docker, &None, &None));
@@ -244,7 +249,7 @@ fn a_builder_image_runs_and_keeps_its_entrypoint() {
 #[test]
 fn a_builder_images_platform_is_the_programs_unless_this_machine_runs_it_too() {
     let mut asked = request();
-    asked.builder = Some(parse_builder("any.example/s2i-builder:3").expect("an image"));
+    asked.builder = Some(builder("any.example/s2i-builder:3"));
     let platform_of = |built_for: &str, asked: &Request| {
         let mut facts = program();
         let Kind::Executable(executable) = &mut facts.kind else { panic!("an executable") };

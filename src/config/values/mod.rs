@@ -296,7 +296,9 @@ mod tests {
         };
         assert_eq!("java".parse(), Ok(BuilderName(template("java", None))));
         assert_eq!("java:21".parse(), Ok(BuilderName(template("java", Some("21")))));
-        for id in ["647ee435af48", &format!("sha256:{}", "a".repeat(64))] {
+        assert_eq!("tomcat:10.1".parse(), Ok(BuilderName(template("tomcat", Some("10.1")))));
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for id in ["647ee435af48", &digest, "docker.io/library/java:17"] {
             let image = id.parse::<BuilderName>().expect("valid");
             assert!(matches!(image.0, BuilderRequest::Image(_)), "{id}");
         }
@@ -304,7 +306,19 @@ mod tests {
         assert!(
             matches!(&image.0, BuilderRequest::Image(reference) if reference.repository() == "any/s2i-builder")
         );
-        for text in ["", ":21", "java:", "-x", "a b", "Any/Builder"] {
+        for text in [
+            "",
+            ":",
+            ":21",
+            "java:",
+            "-x",
+            "a b",
+            "Any/Builder",
+            "java:1:2",
+            "https://host/x",
+            "/",
+            "Team/App",
+        ] {
             assert!(text.parse::<BuilderName>().is_err(), "{text}");
         }
     }

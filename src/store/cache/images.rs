@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::cache_directory::create_private_directory;
 use crate::fs::{CacheDirectory, FileError};
-use crate::image::{Descriptor, Digest};
+use crate::image::Digest;
 
 const VERSION: u32 = 1;
 const MAXIMUM_NAME_ENTRY: u64 = 16 * 1024;
@@ -61,13 +61,6 @@ impl ImageCache {
         Some(bytes)
     }
 
-    /// Opens a blob that has the described size. Whoever reads it to its end verifies it, and calls
-    /// [`ImageCache::forget`] if it is wrong.
-    pub fn open_blob(&self, blob: &Descriptor) -> Option<File> {
-        let file = self.open_file(&blob.digest)?;
-        (file.metadata().ok()?.len() == blob.size).then_some(file)
-    }
-
     /// Keeps `bytes` under their digest; `temporary` is a directory on the cache's file system.
     ///
     /// Never fails: what is not kept is fetched again.
@@ -81,11 +74,6 @@ impl ImageCache {
         if let Err(error) = write() {
             tracing::debug!(%error, "a blob was not kept");
         }
-    }
-
-    /// Drops a blob that turned out to be wrong.
-    pub fn forget(&self, digest: &Digest) {
-        drop(fs::remove_file(self.path(digest)));
     }
 
     /// Returns what `name` meant when it was last asked for.
@@ -144,9 +132,6 @@ mod tests {
         cache.keep(b"config", root.path());
         assert_eq!(cache.read(&digest, 6).as_deref(), Some(&b"config"[..]));
         assert_eq!(cache.read(&digest, 5), None, "more than was asked for");
-        let blob = Descriptor::of("config", b"config");
-        assert!(cache.open_blob(&blob).is_some());
-        assert!(cache.open_blob(&Descriptor { size: 7, ..blob }).is_none());
         fs::write(cache.path(&digest), "cinfog").expect("writes");
         assert_eq!(cache.read(&digest, 100), None);
         assert!(!cache.path(&digest).exists(), "wrong bytes do not stay");

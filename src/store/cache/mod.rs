@@ -13,4 +13,4 @@ pub use build_caches::{BuildCacheDescription, BuildCacheStore, HeldCache};
 pub use downloads::{DownloadCache, DownloadEntry};
 pub use images::{ImageCache, KnownName};
 pub use memo::Memo;
-pub use usage::{PartUsage, Pruned, VolumeUsage, prune, prune_with_volumes, usage, usage_with_volumes};
+pub use usage::{PartUsage, Pruned, VolumeUsage, prune, usage, usage_with_volumes};

@@ -114,18 +114,11 @@ pub fn usage_with_volumes(
 
 /// Removes what was used longest ago, until at most `limit` bytes are left; 0 removes everything that is not in use.
 ///
-/// # Errors
-/// [`FileError`] if a directory cannot be read. What cannot be removed stays and is counted as in use.
-pub fn prune(cache: &CacheDirectory, limit: u64) -> Result<Pruned, FileError> {
-    prune_with_volumes(cache, limit, Vec::new(), &mut |_| false)
-}
-
-/// The same with the build caches in a daemon: `remove_volume` removes one of `volumes` by its key and says whether it
-/// is gone.
+/// `volumes` are the build caches in a daemon; `remove_volume` removes one by its key and returns whether it is gone.
 ///
 /// # Errors
-/// As [`prune`].
-pub fn prune_with_volumes(
+/// [`FileError`] if a directory cannot be read. What cannot be removed stays and counts as in use.
+pub fn prune(
     cache: &CacheDirectory,
     limit: u64,
     volumes: Vec<VolumeUsage>,
@@ -297,15 +290,15 @@ mod tests {
         let of_images = |parts: Vec<PartUsage>| parts.into_iter().find(|part| part.name == "images");
         let size = of_images(usage(&cache).expect("reads")).expect("there").bytes / 3;
         assert!(size >= 8192);
-        let pruned = prune(&cache, 2 * size).expect("prunes");
+        let pruned = prune(&cache, 2 * size, Vec::new(), &mut |_| false).expect("prunes");
         assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 0 });
         assert!(!old.exists() && used.exists() && new.exists());
-        let pruned = prune(&cache, 0).expect("prunes");
+        let pruned = prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes");
         assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 1 });
         assert!(used.exists() && !new.exists());
         // Not only closed: a process that another test is just starting has the file too, until it is its program.
         holder.unlock().expect("unlocks");
-        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
+        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").entries, 1);
         assert_eq!(of_images(usage(&cache).expect("reads")).expect("there").entries, 0);
     }
 
@@ -317,9 +310,9 @@ mod tests {
         fs::write(layer.join("etc/file"), vec![1; 8192]).expect("writes");
         let lock = File::create(cache.root().join("layers-v1/abc.lock")).expect("creates");
         lock.lock_shared().expect("locks");
-        assert_eq!(prune(&cache, 0).expect("prunes").in_use, 1);
+        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").in_use, 1);
         lock.unlock().expect("unlocks");
-        assert_eq!(prune(&cache, 0).expect("prunes").entries, 1);
+        assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").entries, 1);
         assert!(!layer.exists());
     }
 
@@ -355,7 +348,7 @@ mod tests {
         assert_eq!(part.entries, 3);
         assert!(part.bytes >= 2_008_192, "{}", part.bytes);
         let mut asked = Vec::new();
-        let pruned = prune_with_volumes(&cache, 1_000_000, volumes, &mut |key| {
+        let pruned = prune(&cache, 1_000_000, volumes, &mut |key| {
             asked.push(key.to_owned());
             true
         });

@@ -187,10 +187,14 @@ fn values_are_checked_where_they_are_typed() {
 fn variables_are_checked() {
     let sandbox = Sandbox::new();
     for (name, value, reason) in [
-        ("B2I_COLOR", "pink", "the variable `B2I_COLOR` is wrong: `pink` is not one of auto, always, never"),
+        (
+            "B2I_COLOR",
+            "pink",
+            "environment variable `B2I_COLOR` is not valid: `pink` is not one of auto, always, never",
+        ),
         ("B2I_PROGRESS", "bar", "is not one of auto, plain, json"),
         ("B2I_OFFLINE", "maybe", "environment variable `B2I_OFFLINE` is not valid"),
-        ("B2I_CONFIG", "/missing.toml", "there is no configuration file `/missing.toml`"),
+        ("B2I_CONFIG", "/missing.toml", "configuration file `/missing.toml` not found"),
         (
             "B2I_ARGS",
             "--key k3y '",

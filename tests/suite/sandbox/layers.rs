@@ -225,13 +225,14 @@ fn pruned_layers_are_unpacked_again_however_little_was_removed() {
             };
             assert_eq!(lines_on(&setup, layers(), "cat /d/f /d/e/g").await, ["fg"]);
             let used = setup.engine(layers()).create(setup.spec("")).await.expect("created");
-            let kept = b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            let kept = b2i::store::cache::prune(&setup.settings.cache, 0, Vec::new(), &mut |_| false)
+                .expect("pruned");
             assert!(kept.in_use >= 2, "{kept:?}");
             used.remove().await.expect("removed");
             // Of what belongs to other ids, b2i's user can remove only some.
-            b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            b2i::store::cache::prune(&setup.settings.cache, 0, Vec::new(), &mut |_| false).expect("pruned");
             assert_eq!(lines_on(&setup, layers(), "cat /d/f /d/e/g").await, ["fg"]);
-            b2i::store::cache::prune(&setup.settings.cache, 0).expect("pruned");
+            b2i::store::cache::prune(&setup.settings.cache, 0, Vec::new(), &mut |_| false).expect("pruned");
             remove_pruned(&setup.settings.program, &setup.settings.cache).expect("removed");
             let left =
                 std::fs::read_dir(setup.settings.cache.root().join("layers-v1")).expect("lists").flatten();

@@ -77,6 +77,7 @@ pub struct SourceChoice {
     pub base: Base,
     /// `--platform`
     pub platform: Option<Platform>,
+    #[cfg(test)]
     /// The build file that decided; `None` if the user named the template and the sources have none of its files.
     pub build_file: Option<String>,
     pub reason: String,
@@ -120,6 +121,7 @@ pub fn select_source(
         version: picked.version.clone(),
         base: catalog.base(picked.version),
         platform: request.platform.cloned(),
+        #[cfg(test)]
         build_file: choice.build_file,
         reason: reasons.join("; "),
         warnings,
