@@ -13,7 +13,7 @@ use crate::registry::unique;
 use crate::s2i_command::{Ended, Place};
 
 /// Flags of other programs, and of packaged programs, that pages and messages name.
-const FOREIGN: [&str; 40] = [
+const FOREIGN: [&str; 41] = [
     "--attach",
     "--cap-add",
     "--all-targets",
@@ -38,6 +38,7 @@ const FOREIGN: [&str; 40] = [
     "--locked",
     "--more",
     "--mount",
+    "--no-default-features",
     "--only-keep-debug",
     "--out",
     "--release",
