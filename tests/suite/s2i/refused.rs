@@ -6,7 +6,7 @@ use super::{everywhere, try_build};
 fn labels_that_cannot_be_followed_are_named_with_their_value() {
     everywhere(|place| {
         for (tag, words) in [
-            ("no-labels", &["no builder image", "io.openshift.s2i.scripts-url"][..]),
+            ("no-labels", &["is not a builder image", "io.openshift.s2i.scripts-url"][..]),
             (
                 "http-scripts-url",
                 &["io.openshift.s2i.scripts-url", "`http://127.0.0.1:9/scripts`", "--scripts-url"],

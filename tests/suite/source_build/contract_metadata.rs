@@ -47,7 +47,7 @@ fn what_is_no_list_of_labels_is_an_error_and_makes_no_image() {
         ("no JSON", leaving("labels=1"), "image_metadata.json"),
         ("a number", leaving(r#"{"labels": [{"count": 1}]}"#), "`count`"),
         ("no list", leaving(r#"{"labels": {"a": "b"}}"#), "list"),
-        ("no name", leaving(r#"{"labels": [{"": "b"}]}"#), "no label"),
+        ("no name", leaving(r#"{"labels": [{"": "b"}]}"#), "not a valid label"),
         ("too many", leaving(&too_many), "10240"),
         ("too large", assembled_by(&format!("head -c 200000 /dev/zero > {FILE}")), "131072"),
         ("a directory", assembled_by(&format!("mkdir {FILE}")), "directory"),
