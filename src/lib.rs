@@ -35,6 +35,7 @@ pub mod request;
 pub mod session;
 mod stream;
 mod suggestion;
+mod text;
 pub mod transport;
 
 // Behind the facade. Tests, fuzz targets and benches see these rooms; nobody else may.

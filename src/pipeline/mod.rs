@@ -33,7 +33,7 @@ use crate::events::Events;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::input::Origin;
 use crate::plan::{AssemblyKind, EngineKind, Plan};
-use crate::request::Request;
+use crate::request::{Request, RequestError};
 use crate::session::Session;
 use crate::sources::SourceInfo;
 use crate::transport::Transport;
@@ -130,7 +130,7 @@ pub struct BuiltImage {
 /// [`Error`] if it cannot be had or is nothing that can be packaged.
 pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection, Error> {
     let lease = session.lease()?;
-    let source = request.artifacts.first().ok_or(Error::NoArtifact)?;
+    let source = request.artifacts.first().ok_or(RequestError::NoInput)?;
     let artifact = prepare::fetch(source, &request.input, &lease, session).await?;
     let facts = prepare::facts(&artifact, request.main_class.as_deref(), &Events::silent())?;
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
