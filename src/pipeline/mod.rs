@@ -18,7 +18,7 @@ mod script;
 pub(crate) mod source;
 mod stage;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use check_jar::JarError;
@@ -39,7 +39,7 @@ use crate::sources::SourceInfo;
 use crate::transport::Transport;
 
 /// What was found out about an artifact.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// Its name.
@@ -52,7 +52,7 @@ pub struct Inspection {
 }
 
 /// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
@@ -90,7 +90,7 @@ pub struct Built {
 }
 
 /// The sources of a build, and what built them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltSources {
     /// Where they came from.
@@ -103,7 +103,7 @@ pub struct BuiltSources {
 }
 
 /// The image for one platform.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltImage {
     /// The platform.
