@@ -211,6 +211,9 @@ pub(super) fn variable(text: &str, environment: &Environment) -> Result<(String,
 }
 
 #[cfg(test)]
+mod table;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::arguments::{self, Cli};
@@ -220,7 +223,11 @@ mod tests {
     use crate::transport::Transport;
 
     /// The request that `b2i build` makes of these arguments, variables and user's configuration.
-    fn made(arguments: &[&str], environment: Environment, user: &str) -> Result<Request, CliError> {
+    pub(super) fn parsed(
+        arguments: &[&str],
+        environment: Environment,
+        user: &str,
+    ) -> Result<Request, CliError> {
         let line = ["b2i", "build"].iter().chain(arguments).map(Into::into).collect();
         let parsed =
             arguments::parse(line, &environment).map_err(|error| CliError::usage(error.to_string()))?;
@@ -239,7 +246,7 @@ mod tests {
     }
 
     fn valid(arguments: &[&str], user: &str) -> Request {
-        made(arguments, Environment::default(), user).expect("valid")
+        parsed(arguments, Environment::default(), user).expect("valid")
     }
 
     #[test]
@@ -262,7 +269,7 @@ mod tests {
             -o docker-archive:out.tar --push -o registry -o oci:lay -o oci-archive:o.tar --compression zstd:3 --no-memo";
         let arguments: Vec<&str> = arguments.split_whitespace().chain(["--", "--port", "a b"]).collect();
         let environment = Environment::from([("SOURCE_DATE_EPOCH", "12")]);
-        let request = made(&arguments, environment, "").expect("valid");
+        let request = parsed(&arguments, environment, "").expect("valid");
         let text = format!("{request:?}");
         for part in [
             r#"builder: Some(Template { name: "java", version: Some("21") })"#,
@@ -287,7 +294,7 @@ mod tests {
     #[test]
     fn pushing_needs_a_name_that_one_may_push_to() {
         for arguments in [&["a", "--push"][..], &["a", "--push", "-t", "app:1"], &["a", "-o", "registry"]] {
-            let error = made(arguments, Environment::default(), "").expect_err("no place to push to");
+            let error = parsed(arguments, Environment::default(), "").expect_err("no place to push to");
             let text = error.render().expect("there is a message");
             assert!(text.contains("registry.example/team/"), "{text}");
         }
@@ -306,7 +313,7 @@ mod tests {
         let arguments =
             ["a", "-e", "B=typed", "--env-file", path, "-e", "EMPTY", "-e", "NOT_SET", "-e", "C=1=2"];
         let request =
-            made(&arguments, environment, "[build.env]\nA = 'config'\nB = 'config'").expect("valid");
+            parsed(&arguments, environment, "[build.env]\nA = 'config'\nB = 'config'").expect("valid");
         let pairs: Vec<String> =
             request.image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
@@ -332,7 +339,7 @@ mod tests {
     #[test]
     fn secrets_are_not_in_messages() {
         for arguments in [&["a", "-e", "B AD=hunter2"][..], &["a", "-e", "=hunter2"]] {
-            let error = made(arguments, Environment::default(), "").expect_err("a bad name");
+            let error = parsed(arguments, Environment::default(), "").expect_err("a bad name");
             assert!(!error.render().expect("there is a message").contains("hunter2"));
         }
     }

@@ -70,9 +70,7 @@ impl Diagnostic for Error {
                 "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
             ],
             Self::NoDaemon => one("start Docker or Podman, or name its socket with DOCKER_HOST"),
-            Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoOutput => {
-                Vec::new()
-            }
+            Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoOutput => Vec::new(),
         }
     }
 }

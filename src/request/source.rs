@@ -70,7 +70,7 @@ pub struct SourceBuildRequest {
     /// The second image of an extended build.
     pub runtime: Option<RuntimeRequest>,
     /// Users that the builder and the runtime image may have; empty means any.
-    #[serde(with = "text")]
+    #[serde(with = "text", skip_serializing_if = "UidRanges::allows_every_user")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub allowed_uids: UidRanges,
     /// Whether builders with ONBUILD instructions are refused.
@@ -271,6 +271,12 @@ pub struct UidRange {
 /// Ranges of user numbers: `5`, `1-`, `-1000`, `1-5,30-`. An empty list allows every user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UidRanges(pub Vec<UidRange>);
+
+impl UidRanges {
+    fn allows_every_user(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl Deref for UidRanges {
     type Target = [UidRange];
