@@ -21,6 +21,7 @@ mod s2i;
 mod secret;
 mod signals;
 mod source;
+mod source_values;
 
 use std::process::ExitCode;
 
