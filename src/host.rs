@@ -195,7 +195,8 @@ fn daemon(settings: &Settings, variables: &Variables) -> DaemonChoice {
     DaemonChoice { settings, credential_files: [named, podman, docker].into_iter().flatten().collect() }
 }
 
-fn network(settings: &Settings) -> NetworkOptions {
+/// The network options of every client.
+pub(crate) fn network(settings: &Settings) -> NetworkOptions {
     let network = &settings.network;
     let proxies = &network.proxies;
     let proxy = |setting: &Option<Setting<ProxyUrl>>| {

@@ -12,8 +12,8 @@ use super::environment::Environment;
 use super::failure::CliError;
 use crate::config::{ConfigFile, Settings, unplaced};
 use crate::diagnostic::FailureKind;
+use crate::host;
 use crate::input::{AddRequest, HttpOptions, InputOptions, InputSource, Secret};
-use crate::network::{NetworkOptions, ProxySettings};
 
 /// The largest file with headers, passwords or variables that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
@@ -99,7 +99,7 @@ pub(super) fn unasked_options(
         max_size: settings.network.max_size.value.0,
         http: HttpOptions {
             netrc: netrc(None, environment)?.map(Secret::new),
-            network: network_options(settings),
+            network: host::network(settings),
             ..HttpOptions::default()
         },
         offline: settings.network.offline.value,
@@ -153,34 +153,8 @@ fn http_options(
         headers,
         bearer,
         netrc: netrc(arguments.netrc_file.as_deref(), environment)?.map(Secret::new),
-        network: network_options(settings),
+        network: host::network(settings),
     })
-}
-
-/// How the network is used, by every client.
-pub(super) fn network_options(settings: &Settings) -> NetworkOptions {
-    let network = &settings.network;
-    let proxies = &network.proxies;
-    let proxy = |setting: &Option<crate::config::Setting<crate::config::values::ProxyUrl>>| {
-        setting.as_ref().map(|setting| setting.value.secret().to_owned())
-    };
-    let usual = NetworkOptions::default();
-    NetworkOptions {
-        proxy: ProxySettings {
-            http: proxy(&proxies.http),
-            https: proxy(&proxies.https),
-            all: proxy(&proxies.all),
-            no_proxy: proxies.none.as_ref().map(|setting| setting.value.clone()),
-        },
-        extra_ca: network.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
-        connect_timeout: network
-            .connect_timeout
-            .as_ref()
-            .map_or(usual.connect_timeout, |setting| setting.value.0),
-        read_timeout: network.read_timeout.as_ref().map_or(usual.read_timeout, |setting| setting.value.0),
-        retries: network.retries.as_ref().map_or(usual.retries, |setting| setting.value),
-        retry_pause: usual.retry_pause,
-    }
 }
 
 /// The value of a variable that a flag names.
