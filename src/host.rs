@@ -2,10 +2,15 @@
 //!
 //! Must not hold the state of a run, nor read environment variables; a front end hands them in.
 
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+pub use secrets::SecretError;
+pub(crate) use secrets::read_small_file;
 
 use crate::builder::{CatalogSettings, TemplateOrigin};
 use crate::config::values::ProxyUrl;

@@ -3,6 +3,34 @@
 //! A [`Request`] says what to build, a [`Host`] what the machine is like. A [`Session`] is one run on that host: it
 //! builds, plans, inspects and copies, and cleans up when it is dropped. Progress arrives as [`events`].
 //!
+//! ```
+//! use b2i::request::{ImageRequest, InputSource, Request, Transport};
+//! use b2i::{Events, Host};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let (program, cache) = (directory.path().join("app"), directory.path().join("cache"));
+//! # std::fs::copy("src/launcher/launcher-amd64", &program)?;
+//! # let layout = directory.path().join("layout");
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let request = Request {
+//!     artifacts: vec![InputSource::File(program)],
+//!     tags: vec!["app:1.0".parse()?],
+//!     outputs: vec![Transport::OciDirectory { path: layout.clone() }],
+//!     image: ImageRequest { ports: vec!["8080".parse()?], ..ImageRequest::default() },
+//!     ..Request::default()
+//! };
+//! let session = Host::new(cache).session(Events::new(|event| println!("{event:?}")));
+//! let built = session.build(&request).await?;
+//! println!("built {} with the builder {}", built.image_id, built.builder);
+//! assert!(layout.join("index.json").is_file());
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! The same request as JSON is read by [`Request::from_json`]. Secrets are named in it, never written.
+//!
 //! The pipeline goes in one direction: request → input → artifact → facts → builder → plan → assemble → finish → sinks.
 //! Each room owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads environment
 //! variables and never exits; only the program does.
@@ -35,6 +63,7 @@ pub mod request;
 pub mod session;
 mod stream;
 mod suggestion;
+mod text;
 pub mod transport;
 
 // Behind the facade. Tests, fuzz targets and benches see these rooms; nobody else may.
@@ -103,10 +132,15 @@ pub mod store;
 #[cfg(not(feature = "internals"))]
 mod store;
 
+pub use config::{Settings, Sources, load as load_settings};
 pub use diagnostic::{Diagnostic, FailureKind};
 pub use error::Error;
 pub use events::{Event, Events};
-pub use host::Host;
+pub use host::{Host, Variables};
+pub use image::{Digest, ImagePath, ImageReference, Platform};
+pub use ops::CopyRequest;
+pub use pipeline::{Built, BuiltImage, BuiltSources, Inspection, WrittenContext};
+pub use plan::Plan;
 pub use request::Request;
 pub use session::Session;
 

@@ -14,7 +14,7 @@ use crate::image::Digest;
 use crate::ops::{self, CopyRequest};
 use crate::pipeline::{self, Built, Inspection, WrittenContext};
 use crate::plan::Plan;
-use crate::request::Request;
+use crate::request::{EnvironmentVariable, Request, SecretVariable};
 use crate::store::cache::{ImageCache, Memo};
 use crate::store::daemon::Daemon;
 use crate::store::registry::Registries;
@@ -42,7 +42,7 @@ impl Session {
     /// # Errors
     /// [`Error`] of the step that failed; the outputs then hold nothing half-made.
     pub async fn build(&self, request: &Request) -> Result<Built, Error> {
-        pipeline::build(request, self).await
+        pipeline::build(&self.accept(request)?, self).await
     }
 
     /// Plans a build and builds nothing.
@@ -50,7 +50,7 @@ impl Session {
     /// # Errors
     /// [`Error`] if the request cannot be fulfilled.
     pub async fn plan(&self, request: &Request) -> Result<Plan, Error> {
-        pipeline::plan(request, self).await
+        pipeline::plan(&self.accept(request)?, self).await
     }
 
     /// Fetches the artifact of a request and reads its facts.
@@ -58,7 +58,7 @@ impl Session {
     /// # Errors
     /// [`Error`] if it cannot be fetched, or is not an artifact that b2i knows.
     pub async fn inspect(&self, request: &Request) -> Result<Inspection, Error> {
-        pipeline::inspect(request, self).await
+        pipeline::inspect(&self.accept(request)?, self).await
     }
 
     /// Copies an image and returns the digest of its manifest or index, or its ID where it has no manifest.
@@ -78,7 +78,7 @@ impl Session {
         request: &Request,
         directory: &Path,
     ) -> Result<WrittenContext, Error> {
-        pipeline::write_dockerfile(request, directory, self).await
+        pipeline::write_dockerfile(&self.accept(request)?, directory, self).await
     }
 
     /// Removes what a dropped future left behind: in the daemon, within `limit`, and all files.
@@ -104,6 +104,24 @@ impl Session {
         if let Some(lease) = self.taken_lease() {
             lease.release();
         }
+    }
+
+    /// Checks a request and fills in what this host knows: secrets, network, git.
+    pub(crate) fn accept(&self, request: &Request) -> Result<Request, Error> {
+        request.validate()?;
+        let mut request = request.clone().without_repetitions();
+        request.input.http = self.host.http_options(&request.input.download)?;
+        request.input.offline = request.offline;
+        if let Some(sources) = &mut request.source_build {
+            sources.source.git = self.host.git.clone();
+            sources.source.input = request.input.clone();
+            for SecretVariable { name, value } in std::mem::take(&mut sources.build_secrets) {
+                let value = self.host.secret(&value, &format!("`--build-env {name}`"))?;
+                sources.build_environment.retain(|known| known.name != name);
+                sources.build_environment.push(EnvironmentVariable { name, value });
+            }
+        }
+        Ok(request)
     }
 
     /// The lease of this run, taken at the first call.

@@ -21,7 +21,6 @@ mod s2i;
 mod secret;
 mod signals;
 mod source;
-mod source_values;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use super::commands::build::BuildArguments;
 use super::failure::CliError;
 use crate::fs::canonical_path;
-use crate::image::ImageReference;
 use crate::transport::{InvalidTransport, Transport};
 
 /// Says where the result goes.
@@ -30,65 +29,25 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Transport>, CliE
         check_directory(path, flag)?;
         once(&mut files, path, flag)?;
     }
-    places(&written.output, written.push, &arguments.image.tag, files)
-}
-
-/// The places that `--output` and `--push` name.
-///
-/// # Errors
-/// As [`outputs`].
-pub(super) fn named_places(
-    written: &[String],
-    push: bool,
-    tags: &[ImageReference],
-) -> Result<Vec<Transport>, CliError> {
-    places(written, push, tags, HashSet::new())
-}
-
-fn places(
-    written: &[String],
-    push: bool,
-    tags: &[ImageReference],
-    mut files: HashSet<PathBuf>,
-) -> Result<Vec<Transport>, CliError> {
-    let mut outputs = Vec::new();
-    if push {
-        outputs.push(Transport::Registry);
-    }
-    for text in written {
-        let output: Transport = text
-            .parse()
-            .map_err(|error: InvalidTransport| CliError::usage(error.to_string()).with_hint(error.hint))?;
-        match output.path() {
-            Some(path) => once(&mut files, path, "--output")?,
-            None if outputs.contains(&output) => continue,
-            None => {}
+    let outputs = transports(&written.output, written.push)?;
+    for path in outputs.iter().filter_map(Transport::path) {
+        if files.contains(&canonical_path(path)) {
+            return Err(CliError::usage(format!("`{}` is to be written twice (--output)", path.display())));
         }
-        outputs.push(output);
-    }
-    if outputs.contains(&Transport::Registry) {
-        check_pushable(tags)?;
     }
     Ok(outputs)
 }
 
-/// Pushing needs names, and names that somebody may push to.
-fn check_pushable(tags: &[ImageReference]) -> Result<(), CliError> {
-    if tags.is_empty() {
-        return Err(CliError::usage("pushing needs a name that says where to")
-            .with_hint("name registry, repository and tag: `--tag registry.example/team/app:1.0`"));
-    }
-    match tags.iter().find(|tag| tag.registry() == "docker.io" && tag.repository().starts_with("library/")) {
-        None => Ok(()),
-        Some(tag) => Err(CliError::usage(format!(
-            "`{}` names no registry; it would go to Docker Hub's own images",
-            tag.familiar()
-        ))
-        .with_hint(format!(
-            "write `registry.example/team/{0}`, or `USER/{0}` for Docker Hub",
-            tag.familiar()
-        ))),
-    }
+/// The outputs that `--push` and `--output` name.
+///
+/// # Errors
+/// A usage error for a text that is not an output.
+pub(super) fn transports(written: &[String], push: bool) -> Result<Vec<Transport>, CliError> {
+    let written = written.iter().map(|text| {
+        text.parse()
+            .map_err(|error: InvalidTransport| CliError::usage(error.to_string()).with_hint(error.hint))
+    });
+    push.then_some(Ok(Transport::Registry)).into_iter().chain(written).collect()
 }
 
 /// A file that nothing can make should not be found out when the image is published.

@@ -1,7 +1,6 @@
 //! Owns turning what was typed, and what is configured, into a request.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::commands::build::BuildArguments;
 use super::environment::Environment;
@@ -12,7 +11,7 @@ use super::source;
 use crate::config::values::{InvalidValue, Platforms};
 use crate::config::{ConfigFile, Setting, Settings, unplaced};
 use crate::input::InputSource;
-use crate::request::{ImageRequest, Limits, PullPolicy, Request};
+use crate::request::{ImageRequest, Limits, PullPolicy, Request, check_variable};
 use crate::sources::SourceLocation;
 
 /// What the options say that could also be configured.
@@ -66,27 +65,32 @@ pub(super) fn request(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<Request, CliError> {
-    let (pull, offline) = pulling(settings)?;
+    let (pull, offline) = (settings.build.pull.value.0, settings.network.offline.value);
     let location = source::location(arguments)?;
-    let sources = match &location {
-        None => input::sources(&arguments.artifacts, &arguments.input)?,
-        Some(location) => vec![downloaded(location)],
+    let artifacts: Vec<InputSource> = match &location {
+        Some(_) => Vec::new(),
+        None => {
+            arguments.artifacts.iter().map(|artifact| input::source(artifact)).collect::<Result<_, _>>()?
+        }
     };
-    let in_repository = matches!(location, Some(SourceLocation::Git(_)));
-    let options = input::options(&arguments.input, &sources, in_repository, settings, environment)?;
+    let has_network = match &location {
+        Some(SourceLocation::Archive(source)) => matches!(source, InputSource::Url(_)),
+        Some(location) => matches!(location, SourceLocation::Git(_)),
+        None => artifacts.iter().any(|artifact| matches!(artifact, InputSource::Url(_))),
+    };
+    let input = input::options(&arguments.input, has_network, settings)?;
     let source_build = location
-        .map(|location| source::source_build(location, arguments, settings, &options, pull, environment))
+        .map(|location| source::source_build(location, arguments, settings, environment))
         .transpose()?;
-    let artifacts = if source_build.is_some() { Vec::new() } else { sources };
     let builder = &arguments.builder;
     Ok(Request {
         artifacts,
-        input: options,
+        input,
         main_class: arguments.input.main_class.clone(),
         builder: settings.build.builder.as_ref().map(|builder| builder.value.0.clone()),
         assemble: settings.build.assemble.value.0,
         limits: Limits {
-            assemble_user: builder.assemble_user.clone(),
+            assemble_user: builder.assemble_user.as_ref().map(ToString::to_string),
             allow_root: builder.allow_root,
             allow_root_sandbox: builder.allow_root_sandbox,
             memory: value(&settings.limits.memory).map(|size| size.0),
@@ -97,7 +101,7 @@ pub(super) fn request(
         },
         platforms: value(&settings.build.platform).map_or_else(Vec::new, |all| all.as_slice().to_vec()),
         image: image(arguments, settings, environment)?,
-        tags: tags(arguments)?,
+        tags: arguments.image.tag.clone(),
         outputs: outputs(arguments)?,
         run: arguments.output.run,
         pull,
@@ -106,16 +110,8 @@ pub(super) fn request(
         ignore_memo: arguments.output.no_memo,
         date: environment.source_date_epoch()?,
         source_build,
+        ..Request::default()
     })
-}
-
-/// What is fetched of sources as artifacts are; the options of downloads are theirs then.
-fn downloaded(location: &SourceLocation) -> InputSource {
-    match location {
-        SourceLocation::Archive(source) => source.clone(),
-        SourceLocation::Directory(path) => InputSource::File(path.clone()),
-        SourceLocation::Git(_) | SourceLocation::Nothing => InputSource::File(PathBuf::new()),
-    }
 }
 
 fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {
@@ -130,13 +126,6 @@ fn image(
     let typed = &arguments.image;
     let env = variables(arguments, settings, environment)?;
     let sets_args = env.iter().any(|(name, _)| name == "ARGS");
-    if sets_args && !arguments.args.is_empty() {
-        return Err(CliError::usage("`--env ARGS` and arguments after `--` say the same thing twice")
-            .with_hint("keep the arguments after `--`; b2i puts them into ARGS, quoted"));
-    }
-    if let Some(word) = arguments.args.iter().find(|word| word.contains('\0')) {
-        return Err(CliError::usage(format!("the argument `{word}` contains a NUL")));
-    }
     // What was typed wins over what is configured: `--env ARGS` too.
     let configured = || value(&settings.build.args).map(|words| words.0).filter(|_| !sets_args);
     let args = Some(arguments.args.clone()).filter(|args| !args.is_empty()).or_else(configured);
@@ -153,7 +142,7 @@ fn image(
             .map(|(name, setting)| (name.clone(), setting.value.clone()))
             .collect(),
         annotations,
-        ports: ports.iter().map(ToString::to_string).collect(),
+        ports,
         working_dir: typed.workdir.clone(),
         user: typed.user.clone(),
         entrypoint: typed.entrypoint.clone().map(|entrypoint| entrypoint.0),
@@ -187,9 +176,12 @@ fn variables(
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (name, value) = variable(line, environment).map_err(|reason| {
+            let wrong = |reason: String| {
                 CliError::usage(format!("line {} of `{}` is wrong: {reason}", number + 1, path.display()))
-            })?;
+            };
+            let (name, value) = variable(line, environment).map_err(wrong)?;
+            let checked = check_variable(&name, value.as_deref().unwrap_or_default());
+            checked.map_err(|error| wrong(error.to_string()))?;
             if let Some(value) = value {
                 set(&name, &value);
             }
@@ -215,30 +207,11 @@ pub(super) fn variable(text: &str, environment: &Environment) -> Result<(String,
             Err(_) => return Err(format!("the variable `{text}` is not UTF-8")),
         },
     };
-    // The value is left out of the message: it may be a password.
-    if name.is_empty() || name.contains(|character: char| character.is_whitespace() || character.is_control())
-    {
-        return Err(format!("`{name}` cannot be the name of an environment variable"));
-    }
-    if value.as_ref().is_some_and(|value| value.contains('\0')) {
-        return Err(format!("the value of `{name}` contains a NUL"));
-    }
     Ok((name.to_owned(), value))
 }
 
-fn tags(arguments: &BuildArguments) -> Result<Vec<crate::image::ImageReference>, CliError> {
-    let mut tags = Vec::new();
-    for tag in &arguments.image.tag {
-        if tag.digest().is_some() {
-            return Err(CliError::usage(format!("`{tag}` names a digest, which follows from the image"))
-                .with_hint("give a name and a tag: `--tag app:1.0`"));
-        }
-        if !tags.contains(tag) {
-            tags.push(tag.clone());
-        }
-    }
-    Ok(tags)
-}
+#[cfg(test)]
+mod table;
 
 #[cfg(test)]
 mod tests {
@@ -250,7 +223,11 @@ mod tests {
     use crate::transport::Transport;
 
     /// The request that `b2i build` makes of these arguments, variables and user's configuration.
-    fn made(arguments: &[&str], environment: Environment, user: &str) -> Result<Request, CliError> {
+    pub(super) fn parsed(
+        arguments: &[&str],
+        environment: Environment,
+        user: &str,
+    ) -> Result<Request, CliError> {
         let line = ["b2i", "build"].iter().chain(arguments).map(Into::into).collect();
         let parsed =
             arguments::parse(line, &environment).map_err(|error| CliError::usage(error.to_string()))?;
@@ -263,11 +240,13 @@ mod tests {
             user: Some(file.path().to_owned()),
             ..Sources::default()
         })?;
-        request(&build, &settings, &environment)
+        let request = request(&build, &settings, &environment)?;
+        request.validate()?;
+        Ok(request.without_repetitions())
     }
 
     fn valid(arguments: &[&str], user: &str) -> Request {
-        made(arguments, Environment::default(), user).expect("valid")
+        parsed(arguments, Environment::default(), user).expect("valid")
     }
 
     #[test]
@@ -290,7 +269,7 @@ mod tests {
             -o docker-archive:out.tar --push -o registry -o oci:lay -o oci-archive:o.tar --compression zstd:3 --no-memo";
         let arguments: Vec<&str> = arguments.split_whitespace().chain(["--", "--port", "a b"]).collect();
         let environment = Environment::from([("SOURCE_DATE_EPOCH", "12")]);
-        let request = made(&arguments, environment, "").expect("valid");
+        let request = parsed(&arguments, environment, "").expect("valid");
         let text = format!("{request:?}");
         for part in [
             r#"builder: Some(Template { name: "java", version: Some("21") })"#,
@@ -300,8 +279,8 @@ mod tests {
             r#"max_size: 1000, member_path: Some("bin/app"), keep_tree: true, treat_as: Some(Artifact)"#,
             r#"AddRequest { source: "lib", destination: Some("/opt/lib") }"#,
             r#"args: Some(["--port", "a b"])"#,
-            r#"labels: {"x": "1=2"}, annotations: {"y": ""}, ports: ["80/tcp", "53/udp"]"#,
-            r#"user: Some("7:0"), entrypoint: Some(["/bin/run"]), health_cmd: Some("true"), stop_signal: Some("SIGQUIT"), context_path: Some("/shop")"#,
+            r#"labels: {"x": "1=2"}, annotations: {"y": ""}, ports: [Port { number: 80, protocol: "tcp" }, Port { number: 53, protocol: "udp" }]"#,
+            r#"user: Some(User("7:0")), entrypoint: Some(["/bin/run"]), health_cmd: Some("true"), stop_signal: Some(StopSignal("SIGQUIT")), context_path: Some(ContextPath("/shop"))"#,
             r#"outputs: [Registry, Docker, DockerArchive { path: "out.tar" }, OciDirectory { path: "lay" }, OciArchive { path: "o.tar" }]"#,
             r#"compression: Fixed(Method { codec: Zstd, level: 3 }), ignore_memo: true"#,
             "date: Some(12)",
@@ -315,7 +294,7 @@ mod tests {
     #[test]
     fn pushing_needs_a_name_that_one_may_push_to() {
         for arguments in [&["a", "--push"][..], &["a", "--push", "-t", "app:1"], &["a", "-o", "registry"]] {
-            let error = made(arguments, Environment::default(), "").expect_err("no place to push to");
+            let error = parsed(arguments, Environment::default(), "").expect_err("no place to push to");
             let text = error.render().expect("there is a message");
             assert!(text.contains("registry.example/team/"), "{text}");
         }
@@ -334,7 +313,7 @@ mod tests {
         let arguments =
             ["a", "-e", "B=typed", "--env-file", path, "-e", "EMPTY", "-e", "NOT_SET", "-e", "C=1=2"];
         let request =
-            made(&arguments, environment, "[build.env]\nA = 'config'\nB = 'config'").expect("valid");
+            parsed(&arguments, environment, "[build.env]\nA = 'config'\nB = 'config'").expect("valid");
         let pairs: Vec<String> =
             request.image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
@@ -353,14 +332,14 @@ mod tests {
         let request = valid(&["a", "-e", "ARGS=x"], user);
         assert_eq!((request.image.args, request.image.env.len()), (None, 1));
         let image = valid(&["a", "--port", "2", "--label", "a=typed"], user).image;
-        assert_eq!(image.ports, ["2/tcp"]);
+        assert_eq!(image.ports, ["2/tcp".parse().expect("a port")]);
         assert_eq!(image.labels, [("a".into(), "typed".into()), ("b".into(), "config".into())].into());
     }
 
     #[test]
     fn secrets_are_not_in_messages() {
         for arguments in [&["a", "-e", "B AD=hunter2"][..], &["a", "-e", "=hunter2"]] {
-            let error = made(arguments, Environment::default(), "").expect_err("a bad name");
+            let error = parsed(arguments, Environment::default(), "").expect_err("a bad name");
             assert!(!error.render().expect("there is a message").contains("hunter2"));
         }
     }

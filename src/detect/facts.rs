@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::image::Platform;
 
 /// Everything that was read out of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     pub size: u64,
@@ -57,7 +57,7 @@ impl Facts {
 }
 
 /// The kind of an artifact, with the facts about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Kind {
     /// A native executable (ELF).
@@ -82,7 +82,7 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Linkage {
     /// No interpreter, fixed address.
@@ -94,7 +94,7 @@ pub enum Linkage {
 }
 
 /// The C library of a dynamic executable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Libc {
     /// The GNU C library.
@@ -137,7 +137,14 @@ impl Serialize for GlibcVersion {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+impl<'de> Deserialize<'de> for GlibcVersion {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom(format!("`{text}` is not a version such as 2.34")))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutableFacts {
     pub platform: Platform,
@@ -160,7 +167,7 @@ pub struct ExecutableFacts {
     pub stripped: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptFacts {
     /// The path in the first line.
@@ -170,7 +177,7 @@ pub struct ScriptFacts {
 }
 
 /// The marks of Spring Boot in an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SpringBootFacts {
     /// `Spring-Boot-Version` of the manifest.
@@ -179,7 +186,7 @@ pub struct SpringBootFacts {
     pub layers: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JarFacts {
     /// `Main-Class` of the manifest, or `--main-class`.
@@ -202,7 +209,7 @@ pub struct JarFacts {
 }
 
 /// The servlet API of a web application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServletApi {
     /// `javax.servlet`: Tomcat up to 9.
@@ -211,7 +218,7 @@ pub enum ServletApi {
     Jakarta,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
     /// From the classes or the descriptor.

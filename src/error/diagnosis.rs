@@ -27,11 +27,9 @@ impl Diagnostic for Error {
             Self::NoOutput => FailureKind::Unexpected,
             Self::Layer(_)
             | Self::NothingToCheck { .. }
-            | Self::NoArtifact
             | Self::NotEmpty { .. }
             | Self::OwnInput { .. }
             | Self::Destination { .. }
-            | Self::OfflinePush { .. }
             | Self::ProgramNetwork(_) => FailureKind::Usage,
         }
     }
@@ -67,17 +65,12 @@ impl Diagnostic for Error {
                 "copy to a registry's name, `docker-daemon:NAME`, `docker-archive:FILE`, `oci:DIR[:TAG]` or \
                  `oci-archive:FILE[:TAG]`; an image of the daemon gets another name with `docker tag`",
             ),
-            Self::OfflinePush { .. } => {
-                one("write to `oci:DIR` now, and `b2i copy` it when there is a network")
-            }
             Self::ProgramNetwork(_) => vec![
                 "`--network host` gives the program this machine's network".into(),
                 "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
             ],
             Self::NoDaemon => one("start Docker or Podman, or name its socket with DOCKER_HOST"),
-            Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoArtifact | Self::NoOutput => {
-                Vec::new()
-            }
+            Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoOutput => Vec::new(),
         }
     }
 }

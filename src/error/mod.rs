@@ -98,9 +98,6 @@ pub enum Error {
         /// The directory.
         directory: String,
     },
-    /// A request without an artifact.
-    #[error("the request names no artifact")]
-    NoArtifact,
     /// A result that would replace what it is made of.
     #[error("`{path}` is to be written, and it is what is read")]
     OwnInput {
@@ -112,12 +109,6 @@ pub enum Error {
     Destination {
         /// The place.
         place: String,
-    },
-    /// A push without network.
-    #[error("`{name}` is in a registry, and the network is not used (`--offline`)")]
-    OfflinePush {
-        /// The first name.
-        name: String,
     },
     /// A plan without outputs.
     #[error("the plan has no output")]

@@ -8,10 +8,12 @@ use super::Error;
 use crate::detect::DetectError;
 use crate::diagnostic::Diagnostic;
 use crate::fs::FileError;
+use crate::host::SecretError;
 use crate::ops::RebuildError;
 use crate::pipeline::JarError;
 use crate::pipeline::source::{RemovalError, ScriptsError};
 use crate::plan::dockerfile::DockerfileError;
+use crate::request::RequestError;
 use crate::source_build::ephemeral::EphemeralError;
 use crate::source_build::incremental::SaveError;
 use crate::source_build::on_build::OnBuildError;
@@ -64,7 +66,9 @@ steps!(
     ReadArchiveError,
     RebuildError,
     RemovalError,
+    RequestError,
     RuntimeArtifactError,
     SaveError,
     ScriptsError,
+    SecretError,
 );

@@ -1,5 +1,8 @@
 //! Owns when an image is pulled. Must not know who pulls it.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Serialize;
 
 /// When an image is pulled.
@@ -13,4 +16,27 @@ pub enum PullPolicy {
     Missing,
     /// Never.
     Never,
+}
+
+impl FromStr for PullPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "always" => Ok(Self::Always),
+            "missing" => Ok(Self::Missing),
+            "never" => Ok(Self::Never),
+            _ => Err(format!("`{text}` is none of always, missing, never")),
+        }
+    }
+}
+
+impl fmt::Display for PullPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Always => "always",
+            Self::Missing => "missing",
+            Self::Never => "never",
+        })
+    }
 }

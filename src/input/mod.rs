@@ -11,6 +11,7 @@ mod error;
 mod file;
 pub mod http;
 pub(crate) mod name;
+mod secret;
 mod source;
 mod spool;
 
@@ -21,12 +22,17 @@ pub use archive::ArchiveError;
 pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;
 pub use http::{HttpError, HttpOptions, Secret};
+pub use secret::{DownloadRequest, HeaderRequest, SecretReference};
 pub use source::InputSource;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::blocking::run_stoppable;
+use crate::config::values::ByteSize;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::Lease;
 use crate::image::Digest;
+use crate::text;
 pub(crate) use archive::UnpackedTree;
 use spool::Progress;
 
@@ -37,7 +43,9 @@ pub const ARTIFACT_NAME: &str = "binary";
 pub const DEFAULT_MAX_SIZE: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The kind of an input that could be both (`--as`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum TreatAs {
     /// A finished artifact, or an archive that contains one.
     Artifact,
@@ -56,20 +64,36 @@ impl TreatAs {
     }
 }
 
-#[derive(Clone, Debug)]
+/// How inputs are fetched, and what is added to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputOptions {
     /// The expected digest of the input, which may be an archive.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub sha256: Option<Digest>,
     /// The limit of bytes, for the input and for its unpacked members.
+    #[serde(deserialize_with = "max_size")]
     pub max_size: u64,
     /// The artifact's path in an archive (`--path`).
     pub member_path: Option<String>,
     /// Whether the other members of an archive become added files (`--keep-tree`).
     pub keep_tree: bool,
+    /// The kind of an input that could be both.
     pub treat_as: Option<TreatAs>,
+    /// Files to add.
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub added: Vec<AddRequest>,
+    /// What downloads send.
+    pub download: DownloadRequest,
+    /// How to download; the session fills it in.
+    #[serde(skip)]
+    #[doc(hidden)]
     pub http: HttpOptions,
-    /// Whether the network must not be used.
+    /// Whether the network must not be used; the session fills it in.
+    #[serde(skip)]
+    #[doc(hidden)]
     pub offline: bool,
 }
 
@@ -82,10 +106,16 @@ impl Default for InputOptions {
             keep_tree: false,
             treat_as: None,
             added: Vec::new(),
+            download: DownloadRequest::default(),
             http: HttpOptions::default(),
             offline: false,
         }
     }
+}
+
+fn max_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = text::quantity(deserializer, |size: ByteSize| size.0)?;
+    Ok(size.unwrap_or(DEFAULT_MAX_SIZE))
 }
 
 /// The file of an input: the artifact, or an archive.

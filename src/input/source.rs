@@ -5,6 +5,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use super::artifact::Origin;
@@ -68,6 +71,29 @@ impl fmt::Display for InputSource {
             Self::Stdin => formatter.write_str("standard input"),
             Self::Url(url) => formatter.write_str(&shown_url(url)),
         }
+    }
+}
+
+/// As it is parsed. Unlike what is shown, a URL keeps its query.
+impl Serialize for InputSource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let path = match self {
+            Self::Stdin => return serializer.serialize_str("-"),
+            Self::Url(url) => return serializer.collect_str(url),
+            Self::File(path) => path,
+        };
+        let text = path.to_str().ok_or_else(|| S::Error::custom("the path is not UTF-8"))?;
+        match Self::parse(text) {
+            Ok(Self::File(_)) => serializer.serialize_str(text),
+            // Without the dot it would name something else.
+            _ => serializer.collect_str(&format_args!("./{text}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InputSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

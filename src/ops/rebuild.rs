@@ -201,7 +201,7 @@ impl BuiltImage<'_> {
         let artifacts = self.text(RUNTIME_ARTIFACTS_LABEL).unwrap_or_default();
         let places = artifacts.split(';').filter_map(|place| place.parse().ok());
         let assemble_user = self.text(RUNTIME_USER_LABEL);
-        Some(RuntimeRequest { image, pull, artifacts: places.collect(), assemble_user })
+        Some(RuntimeRequest { image, pull: Some(pull), artifacts: places.collect(), assemble_user })
     }
 }
 

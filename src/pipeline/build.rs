@@ -23,21 +23,10 @@ use crate::transport::Transport;
 pub async fn build(request: &Request, session: &Session) -> Result<Built, Error> {
     // Before anything is fetched or built; an output that nobody named is looked at when it is planned.
     overwrite_check::check(request, &request.outputs)?;
-    check_offline(request)?;
     if let Some(wanted) = &request.source_build {
         return super::source::build(request, wanted, session).await;
     }
     build_prepared(request, prepare(request, session).await?, None, session).await
-}
-
-/// Pushing needs the network that is forbidden, whether or not the registry has everything.
-fn check_offline(request: &Request) -> Result<(), Error> {
-    match request.tags.first() {
-        Some(tag) if request.offline && request.outputs.contains(&Transport::Registry) => {
-            Err(Error::OfflinePush { name: tag.familiar() })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Builds the image of an artifact that was built from sources.

@@ -22,7 +22,7 @@ use crate::plan::dockerfile::{
 use crate::plan::{Assembly, AssemblyKind, KnownValues, PlannedSource};
 use crate::request::Request;
 use crate::session::Session;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The directory of everything that a source build uploads.
 pub(crate) const UPLOADS: &str = "upload";
@@ -30,7 +30,7 @@ pub(crate) const UPLOADS: &str = "upload";
 pub(crate) const DOCKERFILE: &str = "Dockerfile";
 
 /// A build context that was written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WrittenContext {
     /// Where it is.

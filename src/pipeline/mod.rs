@@ -18,7 +18,7 @@ mod script;
 pub(crate) mod source;
 mod stage;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use check_jar::JarError;
@@ -33,13 +33,13 @@ use crate::events::Events;
 use crate::image::{Digest, ImageReference, Platform};
 use crate::input::Origin;
 use crate::plan::{AssemblyKind, EngineKind, Plan};
-use crate::request::Request;
+use crate::request::{Request, RequestError};
 use crate::session::Session;
 use crate::sources::SourceInfo;
 use crate::transport::Transport;
 
 /// What was found out about an artifact.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// Its name.
@@ -52,7 +52,7 @@ pub struct Inspection {
 }
 
 /// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
@@ -90,7 +90,7 @@ pub struct Built {
 }
 
 /// The sources of a build, and what built them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltSources {
     /// Where they came from.
@@ -103,7 +103,7 @@ pub struct BuiltSources {
 }
 
 /// The image for one platform.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltImage {
     /// The platform.
@@ -130,7 +130,7 @@ pub struct BuiltImage {
 /// [`Error`] if it cannot be had or is nothing that can be packaged.
 pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection, Error> {
     let lease = session.lease()?;
-    let source = request.artifacts.first().ok_or(Error::NoArtifact)?;
+    let source = request.artifacts.first().ok_or(RequestError::NoInput)?;
     let artifact = prepare::fetch(source, &request.input, &lease, session).await?;
     let facts = prepare::facts(&artifact, request.main_class.as_deref(), &Events::silent())?;
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })

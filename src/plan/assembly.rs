@@ -132,7 +132,7 @@ fn script_environment(request: &Request, image: &ImageFacts<'_>) -> Vec<(String,
     let mut environment = request.image.env.clone();
     environment.push(("B2I_ARTIFACT".into(), image.name().to_string()));
     if let Some(context) = &request.image.context_path {
-        environment.push(("B2I_CONTEXT_PATH".into(), context.clone()));
+        environment.push(("B2I_CONTEXT_PATH".into(), context.to_string()));
     }
     environment
 }

@@ -81,12 +81,12 @@ pub(super) fn apply_wanted(
         }
         set_env(&mut edits.env, &[(ARGS.into(), shell_words::quote(args))]);
     }
-    edits.exposed_ports.extend(wanted.ports.clone());
+    edits.exposed_ports.extend(wanted.ports.iter().map(ToString::to_string));
     let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);
     edits.working_dir = working_dir.or(edits.working_dir.take());
-    edits.user = wanted.user.clone().or(edits.user.take());
+    edits.user = wanted.user.as_ref().map(ToString::to_string).or(edits.user.take());
     edits.health_cmd = wanted.health_cmd.clone().or(edits.health_cmd.take());
-    edits.stop_signal = wanted.stop_signal.clone().or(edits.stop_signal.take());
+    edits.stop_signal = wanted.stop_signal.as_ref().map(ToString::to_string).or(edits.stop_signal.take());
     Ok(match &wanted.entrypoint {
         Some(entrypoint) => {
             edits.entrypoint = Some(entrypoint.clone());

@@ -22,7 +22,7 @@ mod targets;
 mod tests;
 mod value;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use engine::{
     EngineChoice, choose_engine, commits_container, depends_on_machine, engine_source, looks_for_daemon,
@@ -182,7 +182,7 @@ pub enum BaseSource {
 }
 
 /// What runs an `assemble` script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
     /// A container of the daemon.
@@ -252,7 +252,7 @@ pub struct PlannedRun {
 }
 
 /// The two ways of [`Assembly`], without what they need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AssemblyKind {
     /// b2i performs the placement.

@@ -211,7 +211,7 @@ fn a_value_of_several_lines_is_one_line_of_text() {
 #[test]
 fn a_war_gets_its_second_name() {
     let mut request = request();
-    request.image.context_path = Some("/shop".into());
+    request.image.context_path = Some("/shop".parse().expect("a path"));
     let stage = plan(&request, &artifact("shop.war"), &war(), true).expect("a plan");
     let link = entry(&stage, "/opt/app-root/tomcat/webapps/shop.war");
     let target = entry(&stage, "/opt/app-root/bin/binary").path.clone();

@@ -2,79 +2,121 @@
 //!
 //! Must not hold anything that was found out rather than asked.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{BuilderRequest, PullPolicy};
 use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference};
+use crate::input::SecretReference;
 use crate::sources::{SourceLocation, SourceOptions};
+use crate::text;
 
 /// The pre-step: sources that a builder turns into an artifact or an image.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceBuildRequest {
     /// Where the sources are.
+    #[serde(skip_serializing_if = "SourceLocation::is_nothing")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub location: SourceLocation,
     /// What the result's label says of sources that nobody else can fetch; none means their name.
     pub recorded_location: Option<String>,
     /// How they are fetched.
     pub source: SourceOptions,
     /// The source builder (`--source-builder`); none means the template that fits what lies in the source root.
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub builder: Option<BuilderRequest>,
     /// The artifact's path in the assembled container (`--artifact`), where the template's own is not meant.
     pub artifact: Option<String>,
     /// Whether the assembled builder is the image, whatever the template declares: `b2i s2i build`.
     pub keep_builder: bool,
     /// First-choice place of scripts (`--scripts-url`).
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub scripts: Option<ScriptsSource>,
     /// Where the builder expects `src`, `scripts` and `artifacts`; none means its label, or `/tmp`.
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub destination: Option<ImagePath>,
     /// Variables of `assemble` that stay in the image (`-e`, `-E`), in order; a later one wins.
     pub environment: Vec<EnvironmentVariable>,
     /// Variables of `assemble` that leave no trace in the image (`--build-env`).
     pub build_environment: Vec<EnvironmentVariable>,
+    /// Variables like these whose values are secrets.
+    pub build_secrets: Vec<SecretVariable>,
     /// Files that `assemble` can read and that leave no trace (`--secret`).
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub secrets: Vec<SecretFile>,
     /// Directories that are there while `assemble` runs and empty afterwards (`--inject`).
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub injections: Vec<Injection>,
     /// Mounts of this machine's directories (`--volume`).
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub volumes: Vec<VolumeRequest>,
     /// The image whose `save-artifacts` gives what the build before left, if the build is incremental.
     pub incremental: Option<PreviousImage>,
     /// The second image of an extended build.
     pub runtime: Option<RuntimeRequest>,
     /// Users that the builder and the runtime image may have; empty means any.
-    pub allowed_uids: Vec<UidRange>,
+    #[serde(with = "text", skip_serializing_if = "UidRanges::allows_every_user")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub allowed_uids: UidRanges,
     /// Whether builders with ONBUILD instructions are refused.
     pub block_on_build: bool,
     /// `HOST:ADDRESS` lines for the container's hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the container does not get.
+    #[serde(with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub drop_capabilities: Vec<Capability>,
     /// Label `io.k8s.display-name`; none means the tag.
     pub display_name: Option<String>,
     /// Label `io.k8s.description`.
     pub description: Option<String>,
     /// Where the end of the build is reported to.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub callback: Option<Url>,
     /// Whether the build caches that the template names are left out (`--no-build-cache`).
     pub skip_caches: bool,
     /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
     pub cache_key: Option<String>,
     /// How long the download of one script may take; none means a minute.
+    #[serde(deserialize_with = "text::period")]
     pub download_timeout: Option<Duration>,
 }
 
 /// One variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EnvironmentVariable {
     /// Its name.
     pub name: String,
     /// Its value.
     pub value: String,
+}
+
+/// A variable whose value is a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SecretVariable {
+    /// Its name.
+    pub name: String,
+    /// Where its value is.
+    pub value: SecretReference,
 }
 
 /// Where scripts come from, in the first place.
@@ -140,26 +182,39 @@ pub struct VolumeRequest {
 }
 
 /// What the build before left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviousImage {
     /// The image; none means the first tag.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub image: Option<ImageReference>,
-    /// When it is pulled.
-    pub pull: PullPolicy,
+    /// When it is pulled. Default: as the request says.
+    #[serde(with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub pull: Option<PullPolicy>,
     /// Whether it is removed after the build.
     pub remove: bool,
 }
 
 /// The second image of an extended build: artifacts go from the assembled builder into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuntimeRequest {
     /// The image.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub image: ImageReference,
-    /// When it is pulled.
-    pub pull: PullPolicy,
+    /// When it is pulled. Default: as the request says.
+    #[serde(default, with = "text::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub pull: Option<PullPolicy>,
     /// What is taken; empty means what the image's label says.
+    #[serde(default, with = "text::list")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub artifacts: Vec<RuntimeArtifactPlace>,
     /// User of `assemble-runtime`; none means the label, or the image's own.
+    #[serde(default)]
     pub assemble_user: Option<String>,
 }
 
@@ -211,4 +266,272 @@ pub struct UidRange {
     pub from: Option<u32>,
     /// Highest.
     pub to: Option<u32>,
+}
+
+/// Ranges of user numbers: `5`, `1-`, `-1000`, `1-5,30-`. An empty list allows every user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UidRanges(pub Vec<UidRange>);
+
+impl UidRanges {
+    fn allows_every_user(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Deref for UidRanges {
+    type Target = [UidRange];
+
+    fn deref(&self) -> &[UidRange] {
+        &self.0
+    }
+}
+
+impl fmt::Display for UidRanges {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        for (index, range) in self.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match range {
+                UidRange { from: Some(from), to: Some(to) } if from == to => {
+                    write!(formatter, "{comma}{from}")?
+                }
+                range => write!(formatter, "{comma}{}-{}", number(range.from), number(range.to))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for UidRanges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(uid_range).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn uid_range(text: &str) -> Result<UidRange, String> {
+    let text = text.trim();
+    let wrong = || format!("`{text}` is no range of user numbers: write 5, 1-, -1000 or 1-5");
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().map(Some).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    };
+    let range = match text.split_once('-') {
+        Some((from, to)) => UidRange { from: number(from)?, to: number(to)? },
+        None => UidRange { from: number(text)?, to: number(text)? },
+    };
+    match (range.from, range.to) {
+        (None, None) => Err(wrong()),
+        (Some(from), Some(to)) if from > to => Err(format!("`{text}` is empty: {from} is above {to}")),
+        _ => Ok(range),
+    }
+}
+
+impl FromStr for Injection {
+    type Err = String;
+
+    /// Parses `SRC[:DST]`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (source, destination) = match text.rsplit_once(':') {
+            Some((source, destination)) => {
+                (source, Some(destination.to_owned()).filter(|text| !text.is_empty()))
+            }
+            None => (text, None),
+        };
+        if source.is_empty() {
+            return Err(format!("`{text}` names no directory"));
+        }
+        Ok(Self { source: source.into(), destination })
+    }
+}
+
+impl fmt::Display for Injection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let destination = self.destination.as_deref().unwrap_or_default();
+        write!(formatter, "{}:{destination}", self.source.display())
+    }
+}
+
+impl FromStr for VolumeRequest {
+    type Err = String;
+
+    /// Parses `SRC:DST[:ro]`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (source, target, mode) = match parts.as_slice() {
+            [source, target] => (*source, *target, "rw"),
+            [source, target, mode] => (*source, *target, *mode),
+            _ => return Err(format!("`{text}` is no mount: write SRC:DST or SRC:DST:ro")),
+        };
+        let read_only = match mode {
+            "ro" => true,
+            "rw" => false,
+            other => return Err(format!("`{other}` is no way to mount that b2i knows: write ro or rw")),
+        };
+        let target = ImagePath::new(target).map_err(|error| error.to_string())?;
+        let is_name = |text: &str| {
+            text.starts_with(|first: char| first.is_ascii_alphanumeric())
+                && text.chars().all(|one| one.is_ascii_alphanumeric() || "_.-".contains(one))
+        };
+        if source.starts_with('/') || is_name(source) {
+            return Ok(Self { source: source.to_owned(), target, read_only });
+        }
+        Err(format!("`{source}` is neither an absolute path nor the name of a volume"))
+    }
+}
+
+impl fmt::Display for VolumeRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.read_only { "ro" } else { "rw" };
+        write!(formatter, "{}:{}:{mode}", self.source, self.target)
+    }
+}
+
+impl FromStr for SecretFile {
+    type Err = String;
+
+    /// Parses `id=NAME[,src=FILE]`, as `docker build --secret` has it. Default: the file is named like the secret.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut id, mut file) = (None, None);
+        for part in text.split(',') {
+            match part.split_once('=') {
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("src" | "source", value)) => file = Some(PathBuf::from(value)),
+                Some(("type", "file")) => {}
+                Some(("env" | "type", _)) => {
+                    return Err("b2i takes secrets from files: write src=FILE".into());
+                }
+                _ => return Err(format!("`{part}` means nothing here: write id=NAME,src=FILE")),
+            }
+        }
+        let id = id.filter(|id| !id.is_empty()).ok_or("the secret has no name: write id=NAME,src=FILE")?;
+        if id.contains('/') || id.contains(char::is_control) || matches!(id.as_str(), "." | "..") {
+            return Err(format!("`{id}` cannot be the name of a secret: it becomes a file's"));
+        }
+        let file = file.unwrap_or_else(|| PathBuf::from(&id));
+        Ok(Self { id, file })
+    }
+}
+
+impl fmt::Display for SecretFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "id={},src={}", self.id, self.file.display())
+    }
+}
+
+impl FromStr for ScriptsSource {
+    type Err = String;
+
+    /// Parses `http(s)://…`, `file://…` (relative paths too), `image:///…` or a directory.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            Some(("image", path)) => ImagePath::new(path).map(Self::Image).map_err(|error| error.to_string()),
+            Some(("file", "")) => Err("it names no directory".into()),
+            Some(("file", path)) => Ok(Self::Directory(path.into())),
+            Some(("http" | "https", _)) => Url::parse(text).map(Self::Url).map_err(|error| error.to_string()),
+            Some((scheme, _)) => Err(format!("`{scheme}` is none of http, https, file and image")),
+            None if text.is_empty() => Err("it names no directory".into()),
+            None => Ok(Self::Directory(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for ScriptsSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(formatter),
+            Self::Directory(path) => write!(formatter, "file://{}", path.display()),
+            Self::Image(path) => write!(formatter, "image://{path}"),
+        }
+    }
+}
+
+/// Checks a line of the hosts file: `HOST:ADDRESS`.
+pub(crate) fn host_entry(text: &str) -> Result<String, String> {
+    let is_host =
+        |host: &str| !host.is_empty() && !host.contains(|one: char| one.is_whitespace() || one == '/');
+    let is_address = |address: &str| {
+        let bare = address.trim_start_matches('[').trim_end_matches(']');
+        address == "host-gateway" || bare.parse::<std::net::IpAddr>().is_ok()
+    };
+    match text.split_once(':') {
+        Some((host, address)) if is_host(host) && is_address(address) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is no HOST:ADDRESS")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_have_open_ends() {
+        let range = |from, to| UidRange { from, to };
+        let uid_ranges = |text: &str| text.parse::<UidRanges>();
+        assert_eq!(uid_ranges("5"), Ok(UidRanges(vec![range(Some(5), Some(5))])));
+        assert_eq!(
+            uid_ranges("1-5,30-"),
+            Ok(UidRanges(vec![range(Some(1), Some(5)), range(Some(30), None)]))
+        );
+        assert_eq!(uid_ranges("-1000"), Ok(UidRanges(vec![range(None, Some(1000))])));
+        for text in ["", "-", "a", "5-1", "1,,2", "+5", "1-2-3", "99999999999"] {
+            assert!(uid_ranges(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_told_apart() {
+        let injection = |text: &str| text.parse::<Injection>();
+        let volume = |text: &str| text.parse::<VolumeRequest>();
+        let injected = injection("/secrets:etc").expect("valid");
+        assert_eq!((injected.source, injected.destination.as_deref()), ("/secrets".into(), Some("etc")));
+        assert_eq!(injection("/secrets:").expect("valid").destination, None);
+        assert!(injection(":x").is_err());
+        assert!(volume("/a:/b:ro").expect("valid").read_only);
+        assert_eq!(volume("cache:/b").expect("valid").source, "cache");
+        for text in ["/a", "a/b:/c", "./a:/c", "/a:b", "/a:/b:Z", "/a:/b:ro:x", ":/b"] {
+            assert!(volume(text).is_err(), "{text}");
+        }
+        let place: RuntimeArtifactPlace = "/opt/app.war:deploy".parse().expect("valid");
+        assert_eq!((place.source.as_str(), place.directory.as_deref()), ("/opt/app.war", Some("deploy")));
+        for text in ["app.war", "/a:/b", "/a:../b", "", "/"] {
+            assert!(text.parse::<RuntimeArtifactPlace>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_files_and_named() {
+        let secret = |text: &str| text.parse::<SecretFile>();
+        let one = secret("id=npm,src=/run/npmrc").expect("valid");
+        assert_eq!((one.id.as_str(), one.file), ("npm", "/run/npmrc".into()));
+        assert_eq!(secret("id=npm").expect("valid").file, PathBuf::from("npm"));
+        for text in ["", "npm", "src=a", "id=", "id=../a,src=b", "id=a,env=B", "id=a,x=b"] {
+            assert!(secret(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_capabilities_and_scripts_are_what_they_say() {
+        for text in ["db:10.0.0.1", "db:::1", "db:[::1]", "db:host-gateway"] {
+            assert!(host_entry(text).is_ok(), "{text}");
+        }
+        for text in ["db", "db:", ":1.2.3.4", "db:name", "a b:1.2.3.4"] {
+            assert!(host_entry(text).is_err(), "{text}");
+        }
+        let capability = |text: &str| text.parse::<Capability>().map_err(|error| error.to_string());
+        let scripts_source = |text: &str| text.parse::<ScriptsSource>();
+        assert!(capability("cap_net_raw").is_ok_and(|found| found.to_string() == "NET_RAW"));
+        assert_eq!(
+            capability("net_row"),
+            Err("`net_row` is no capability: write one such as NET_RAW, or ALL".into())
+        );
+        assert!(matches!(scripts_source("image:///usr/s2i"), Ok(ScriptsSource::Image(_))));
+        assert_eq!(scripts_source("file://s2i/bin"), Ok(ScriptsSource::Directory("s2i/bin".into())));
+        assert!(matches!(scripts_source("https://host.example/s2i"), Ok(ScriptsSource::Url(_))));
+        for text in ["ftp://x", "image://relative", "file://", ""] {
+            assert!(scripts_source(text).is_err(), "{text}");
+        }
+    }
 }

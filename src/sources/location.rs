@@ -5,6 +5,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use super::error::SourceError;
@@ -76,6 +79,10 @@ impl SourceLocation {
             return Self::Directory(directory.into()).with_reference(reference);
         }
         local(path)
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
     }
 
     /// Says whether `text` names sources by itself, without anybody saying so: a directory, or a repository by its
@@ -222,8 +229,42 @@ impl fmt::Display for SourceLocation {
     }
 }
 
+/// As it is parsed. Unlike what is shown, a URL keeps its query.
+impl Serialize for SourceLocation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Directory(path) => InputSource::File(path.clone()).serialize(serializer),
+            Self::Archive(source) => source.serialize(serializer),
+            Self::Nothing => Err(S::Error::custom("there is no text for a build without sources")),
+            Self::Git(location) => {
+                let repository = &location.repository;
+                let is_url = scheme(repository).is_some_and(|(scheme, _)| GIT_SCHEMES.contains(&scheme));
+                let prefix = match is_url {
+                    true => "git+",
+                    false if Path::new(repository).is_absolute() => "git+file://",
+                    false => "",
+                };
+                match &location.reference {
+                    Some(reference) => {
+                        serializer.collect_str(&format_args!("{prefix}{repository}#{reference}"))
+                    }
+                    None => serializer.collect_str(&format_args!("{prefix}{repository}")),
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SourceLocation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 /// How sources are fetched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceOptions {
     /// The directory in the tree that is built (`--context-dir`); none means its root.
     pub context_directory: Option<String>,
@@ -237,9 +278,13 @@ pub struct SourceOptions {
     pub follow_links: bool,
     /// Whether `.dockerignore` counts. S2I knows `.s2iignore` alone, which always does.
     pub docker_ignore: bool,
-    /// How git is started.
+    /// How git is started; the session fills it in.
+    #[serde(skip)]
+    #[doc(hidden)]
     pub git: GitOptions,
-    /// Downloads and archives.
+    /// Downloads and archives; the session fills it in from the request's own.
+    #[serde(skip)]
+    #[doc(hidden)]
     pub input: InputOptions,
 }
 

@@ -16,7 +16,7 @@ use crate::config::ConfigFile;
 use crate::detect::facts::{
     ExecutableFacts, Facts, JarFacts, Kind, Libc, Linkage, ServletApi, SpringBootFacts, WarFacts,
 };
-use crate::request::Request;
+use crate::request::{InputSource, Request};
 
 /// Show what an artifact is and what it needs
 #[derive(Debug, Args)]
@@ -52,15 +52,11 @@ pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Re
     input::configured(&arguments.input, &mut flags);
     let settings = context.settings(flags)?;
     let source = input::source(&arguments.artifact)?;
-    let input = input::options(
-        &arguments.input,
-        std::slice::from_ref(&source),
-        false,
-        &settings,
-        &context.environment,
-    )?;
+    let is_url = matches!(source, InputSource::Url(_));
+    let input = input::options(&arguments.input, is_url, &settings)?;
+    let offline = settings.network.offline.value;
     let main_class = arguments.input.main_class.clone();
-    let request = Request { artifacts: vec![source], input, main_class, ..Request::default() };
+    let request = Request { artifacts: vec![source], input, main_class, offline, ..Request::default() };
     let session = context.session(&settings)?;
     let inspection = Runtime::start()?.run(&session, session.inspect(&request))?;
     context.progress.finish();

@@ -175,7 +175,7 @@ pub(super) fn usage(
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let image = source_build::reference(&arguments.image, "image")?;
-    let source = source_build::nothing(&arguments.common, &settings, context)?;
+    let source = source_build::nothing(&arguments.common)?;
     let request = request::request(&settings, source, &arguments.common, context)?;
     let mut session = daemon::session(global, &arguments.common, &settings, context)?;
     // Only the text of the script, not the steps.
@@ -202,7 +202,7 @@ pub(super) fn generate(
     let source_build = SourceBuildRequest {
         builder: Some(BuilderRequest::Image(builder)),
         environment: arguments.env.iter().map(variable).collect(),
-        ..source_build::nothing(&common, &settings, context)?
+        ..source_build::nothing(&common)?
     };
     let mut request = request::request(&settings, source_build, &common, context)?;
     request.limits.assemble_user = arguments.assemble_user.clone().filter(|user| !user.is_empty());

@@ -4,11 +4,12 @@ use super::arguments::{BuildArguments, CommonArguments, RebuildArguments, is_on}
 use super::source_build::{self, nothing, pull_policy, reference};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::input::unasked_options;
 use crate::cli::outputs;
 use crate::config::Settings;
 use crate::image::ImageReference;
-use crate::request::{AssembleRequest, DEFAULT_NETWORK, Limits, Request, SourceBuildRequest};
+use crate::request::{
+    AssembleRequest, DEFAULT_NETWORK, InputOptions, Limits, PullPolicy, Request, SourceBuildRequest,
+};
 
 /// Makes the request of `s2i build`.
 ///
@@ -27,11 +28,9 @@ pub(super) fn build(
     without_contradiction(arguments)?;
     let tag = arguments.tag.as_deref().filter(|tag| !tag.is_empty());
     let tags: Vec<ImageReference> = tag.map(|tag| reference(tag, "tag")).transpose()?.into_iter().collect();
-    let input = unasked_options(settings, &context.environment)?;
-    let source_build =
-        source_build::source_build(arguments, source, reference(builder, "builder image")?, &input)?;
+    let source_build = source_build::source_build(arguments, source, reference(builder, "builder image")?)?;
     say_what_has_no_effect(arguments, context);
-    let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
+    let outputs = outputs::transports(&arguments.output.output, arguments.output.push)?;
     let request = Request {
         limits: Limits {
             assemble_user: arguments.assemble_user.clone().filter(|user| !user.is_empty()),
@@ -56,7 +55,7 @@ pub(super) fn request(
 ) -> Result<Request, CliError> {
     let platforms = &settings.build.platform;
     Ok(Request {
-        input: source_build.source.input.clone(),
+        input: InputOptions { max_size: settings.network.max_size.value.0, ..InputOptions::default() },
         assemble: match settings.build.assemble.value.0 {
             // A script decides what happens to sources.
             AssembleRequest::Place => AssembleRequest::Auto,
@@ -64,7 +63,11 @@ pub(super) fn request(
         },
         limits: limits(settings, None),
         platforms: platforms.as_ref().map_or_else(Vec::new, |all| all.value.as_slice().to_vec()),
-        pull: pull_policy(common.pull_policy.as_deref()),
+        // Without network, s2i takes the image that is there.
+        pull: match pull_policy(common.pull_policy.as_deref()) {
+            PullPolicy::Always if settings.network.offline.value => PullPolicy::Missing,
+            policy => policy,
+        },
         offline: settings.network.offline.value,
         date: context.environment.source_date_epoch()?,
         source_build: Some(source_build),
@@ -82,9 +85,9 @@ pub(super) fn rebuild(
     settings: &Settings,
     context: &Context,
 ) -> Result<Request, CliError> {
-    let source_build = nothing(&arguments.common, settings, context)?;
+    let source_build = nothing(&arguments.common)?;
     let tags = vec![tag];
-    let outputs = outputs::named_places(&arguments.output.output, arguments.output.push, &tags)?;
+    let outputs = outputs::transports(&arguments.output.output, arguments.output.push)?;
     let request = request(settings, source_build, &arguments.common, context)?;
     Ok(Request { tags, outputs, ..request })
 }

@@ -3,15 +3,12 @@
 use super::arguments::{BuildArguments, CommonArguments, is_on};
 use super::environment_file;
 use super::location::{location, recorded};
-use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::input::unasked_options;
-use crate::cli::source_values;
-use crate::config::Settings;
+use crate::engine::UnknownCapability;
 use crate::image::{ImagePath, ImageReference};
-use crate::input::InputOptions;
 use crate::request::{
     BuilderRequest, EnvironmentVariable, PreviousImage, PullPolicy, RuntimeRequest, SourceBuildRequest,
+    host_entry,
 };
 use crate::sources::SourceOptions;
 
@@ -19,14 +16,8 @@ use crate::sources::SourceOptions;
 ///
 /// # Errors
 /// A usage error if one of them is wrong.
-pub(super) fn nothing(
-    common: &CommonArguments,
-    settings: &Settings,
-    context: &Context,
-) -> Result<SourceBuildRequest, CliError> {
-    let input = unasked_options(settings, &context.environment)?;
-    let source =
-        SourceOptions { docker_ignore: false, follow_links: true, input, ..SourceOptions::default() };
+pub(super) fn nothing(common: &CommonArguments) -> Result<SourceBuildRequest, CliError> {
+    let source = SourceOptions { docker_ignore: false, follow_links: true, ..SourceOptions::default() };
     Ok(SourceBuildRequest {
         source,
         keep_builder: true,
@@ -47,7 +38,6 @@ pub(super) fn source_build(
     arguments: &BuildArguments,
     source: &str,
     builder: ImageReference,
-    input: &InputOptions,
 ) -> Result<SourceBuildRequest, CliError> {
     let typed = |flag: &str, error: String| CliError::usage(format!("`{flag}` is wrong: {error}"));
     let list = |values: &[String]| -> Vec<String> {
@@ -55,14 +45,11 @@ pub(super) fn source_build(
         parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     };
     let scripts = arguments.scripts_url.as_deref().filter(|url| !url.is_empty());
-    let injections: Result<_, String> =
-        list(&arguments.inject).iter().map(|text| source_values::injection(text)).collect();
-    let volumes: Result<_, String> =
-        list(&arguments.volume).iter().map(|text| source_values::volume(text)).collect();
-    let capabilities: Result<_, String> =
-        arguments.cap_drop.iter().map(|text| source_values::capability(text)).collect();
-    let hosts: Result<_, String> =
-        arguments.add_host.iter().map(|text| source_values::add_host(text)).collect();
+    let injections: Result<_, String> = list(&arguments.inject).iter().map(|text| text.parse()).collect();
+    let volumes: Result<_, String> = list(&arguments.volume).iter().map(|text| text.parse()).collect();
+    let capabilities: Result<_, UnknownCapability> =
+        arguments.cap_drop.iter().map(|text| text.parse()).collect();
+    let hosts: Result<_, String> = arguments.add_host.iter().map(|text| host_entry(text)).collect();
     let uids = arguments.allowed_uids.as_deref().filter(|ranges| !ranges.is_empty());
     let common = &arguments.common;
     Ok(SourceBuildRequest {
@@ -74,15 +61,11 @@ pub(super) fn source_build(
             exclude: arguments.exclude.clone().filter(|exclude| !exclude.is_empty()),
             follow_links: !is_on(arguments.keep_symlinks),
             docker_ignore: false,
-            input: input.clone(),
             ..SourceOptions::default()
         },
         builder: Some(BuilderRequest::Image(builder)),
         keep_builder: true,
-        scripts: scripts
-            .map(source_values::scripts_source)
-            .transpose()
-            .map_err(|error| typed("--scripts-url", error))?,
+        scripts: scripts.map(str::parse).transpose().map_err(|error| typed("--scripts-url", error))?,
         destination: destination(common)?,
         environment: environment(arguments)?,
         injections: injections.map_err(|error| typed("--inject", error))?,
@@ -90,12 +73,12 @@ pub(super) fn source_build(
         incremental: incremental(common),
         runtime: runtime(arguments, &list(&arguments.runtime_artifact))?,
         allowed_uids: uids
-            .map(source_values::uid_ranges)
+            .map(str::parse)
             .transpose()
             .map_err(|error| typed("--allowed-uids", error))?
             .unwrap_or_default(),
         add_hosts: hosts.map_err(|error| typed("--add-host", error))?,
-        drop_capabilities: capabilities.map_err(|error| typed("--cap-drop", error))?,
+        drop_capabilities: capabilities.map_err(|error| typed("--cap-drop", error.to_string()))?,
         display_name: arguments.application_name.clone().filter(|name| !name.is_empty()),
         description: arguments.description.clone().filter(|text| !text.is_empty()),
         callback: callback(common)?,
@@ -109,7 +92,7 @@ pub(super) fn source_build(
 fn incremental(common: &CommonArguments) -> Option<PreviousImage> {
     is_on(common.incremental).then(|| PreviousImage {
         image: None,
-        pull: pull_policy(common.incremental_pull_policy.as_deref()),
+        pull: Some(pull_policy(common.incremental_pull_policy.as_deref())),
         remove: is_on(common.rm),
     })
 }
@@ -152,7 +135,7 @@ fn runtime(arguments: &BuildArguments, artifacts: &[String]) -> Result<Option<Ru
     let artifacts: Result<_, String> = artifacts.iter().map(|text| text.parse()).collect();
     Ok(Some(RuntimeRequest {
         image: reference(image, "runtime image")?,
-        pull: pull_policy(arguments.common.runtime_pull_policy.as_deref()),
+        pull: Some(pull_policy(arguments.common.runtime_pull_policy.as_deref())),
         artifacts: artifacts
             .map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?,
         assemble_user: arguments.assemble_runtime_user.clone().filter(|user| !user.is_empty()),
@@ -188,12 +171,7 @@ pub(super) mod tests {
         let arguments = typed(words);
         without_contradiction(&arguments)?;
         let builder = reference(arguments.image.as_deref().expect("an image"), "builder image")?;
-        source_build(
-            &arguments,
-            arguments.source.as_deref().expect("a source"),
-            builder,
-            &InputOptions::default(),
-        )
+        source_build(&arguments, arguments.source.as_deref().expect("a source"), builder)
     }
 
     #[test]
@@ -255,9 +233,9 @@ pub(super) mod tests {
             r#"drop_capabilities: [NET_RAW, CHOWN]"#,
             r#"RuntimeArtifactPlace { source: ImagePath("/x"), directory: Some("y") }"#,
             r#"RuntimeArtifactPlace { source: ImagePath("/z"), directory: None }], assemble_user: Some("7")"#,
-            "incremental: Some(PreviousImage { image: None, pull: Always, remove: true })",
+            "incremental: Some(PreviousImage { image: None, pull: Some(Always), remove: true })",
             r#"display_name: Some("name"), description: Some("text")"#,
-            r#"allowed_uids: [UidRange { from: Some(1), to: None }]"#,
+            r#"allowed_uids: UidRanges([UidRange { from: Some(1), to: None }])"#,
             r#"destination: Some(ImagePath("/opt/d"))"#,
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -47,6 +47,20 @@ impl AddRequest {
     }
 }
 
+impl std::str::FromStr for AddRequest {
+    type Err = AddError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl std::fmt::Display for AddRequest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.source.display(), self.destination.as_deref().unwrap_or_default())
+    }
+}
+
 /// Finds the files of `requests`, each with its destination.
 pub(super) fn resolve(requests: &[AddRequest], stop: &Stop) -> Result<Vec<AddedFile>, AddError> {
     let mut added = Vec::new();

@@ -33,7 +33,12 @@ impl SourceWork<'_> {
         let stage = &prepared.stage;
         let bases = BaseResolver::new(self.session, prepared.daemon.as_ref(), self.request.offline);
         let platform = Some(stage.platform.clone());
-        let query = BaseQuery { reference: name, platform, pull: previous.pull, pinned: None };
+        let query = BaseQuery {
+            reference: name,
+            platform,
+            pull: previous.pull.unwrap_or(self.request.pull),
+            pinned: None,
+        };
         let shown = format!("`{}`", name.familiar());
         let saved = match bases.resolve(engine_source(stage.engine), query).await {
             Ok(image) => self.saved_of(&image).await,

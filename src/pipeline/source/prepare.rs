@@ -22,7 +22,7 @@ use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
 use crate::source_build::on_build::{OnBuild, entry_script};
 use crate::sources::environment::of_sources;
 use crate::sources::scripts::ScriptFiles;
-use crate::sources::{SourceLocation, SourceOptions, SourceTree, fetch_source};
+use crate::sources::{SourceLocation, SourceTree, fetch_source};
 use crate::store::builtin::static_base;
 use crate::store::daemon::Daemon;
 
@@ -173,7 +173,7 @@ impl SourceImages {
             SourceSelection::Template(_) => base,
         };
         let runtime = match &wanted.runtime {
-            Some(runtime) => Some(find(&runtime.image, runtime.pull).await?),
+            Some(runtime) => Some(find(&runtime.image, runtime.pull.unwrap_or(request.pull)).await?),
             None => None,
         };
         Ok(Self { base, runtime })
@@ -202,7 +202,7 @@ async fn fetch(wanted: &SourceBuildRequest, lease: &Lease, session: &Session) ->
         SourceLocation::Archive(InputSource::Stdin) => (session.host.stdin)(),
         _ => Box::new(std::io::empty()),
     };
-    let options = SourceOptions { git: session.host.git.clone(), ..wanted.source.clone() };
-    let fetched = fetch_source(&wanted.location, &options, lease, stdin, &session.events);
+    let options = &wanted.source;
+    let fetched = fetch_source(&wanted.location, options, lease, stdin, &session.events);
     Ok(fetched.await?)
 }

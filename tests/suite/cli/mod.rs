@@ -92,7 +92,7 @@ fn usage_errors_say_what_to_do() {
     error: cannot read `missing.env` (--env-file)
       caused by: No such file or directory (os error 2)
 
-    error: pulling is set to always by flag --pull, and offline by flag --offline
+    error: `--pull always` needs the network, and `--offline` forbids it
 
     hint: give `--pull missing`, or leave `--offline` out
 

@@ -8,8 +8,8 @@ use clap::builder::PossibleValuesParser;
 use crate::cli::arguments::Format;
 use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
 use crate::image::compression::Compression;
-use crate::image::signal::stop_signal;
 use crate::image::{ImagePath, ImageReference, Platform};
+use crate::request::{ContextPath, StopSignal, User, without_blanks};
 
 /// How `assemble` runs, and in which builder.
 #[derive(Debug, Args)]
@@ -27,8 +27,8 @@ pub(in crate::cli) struct BuilderArguments {
     #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
     pub(in crate::cli) pull: Option<String>,
     /// Run assemble as this user [default: the builder's]
-    #[arg(long, value_name = "USER", value_parser = user)]
-    pub(in crate::cli) assemble_user: Option<String>,
+    #[arg(long, value_name = "USER")]
+    pub(in crate::cli) assemble_user: Option<User>,
     /// Allow assemble to run as root if the builder requires it
     #[arg(long)]
     pub(in crate::cli) allow_root: bool,
@@ -47,7 +47,7 @@ pub(in crate::cli) struct BuilderArguments {
     /// Connect assemble to a daemon network, or to `host` in the sandbox [default: none]
     ///
     /// In the sandbox, `--run` uses it too.
-    #[arg(long, value_name = "NETWORK", value_parser = not_empty)]
+    #[arg(long, value_name = "NETWORK", value_parser = without_blanks)]
     pub(in crate::cli) network: Option<String>,
     /// Stop assemble after this time, such as 30s or 5m [default: no limit] [env: B2I_TIMEOUT]
     #[arg(long, value_name = "TIME")]
@@ -78,8 +78,8 @@ pub(in crate::cli) struct ImageArguments {
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
     pub(in crate::cli) platform: Vec<Platform>,
     /// Set the user: a name or UID[:GID] [default: the builder's]
-    #[arg(long, value_name = "USER", value_parser = user)]
-    pub(in crate::cli) user: Option<String>,
+    #[arg(long, value_name = "USER")]
+    pub(in crate::cli) user: Option<User>,
     /// Replace the entrypoint: a JSON list, or words quoted as in a shell
     #[arg(long, value_name = "COMMAND", value_parser = entrypoint)]
     pub(in crate::cli) entrypoint: Option<Entrypoint>,
@@ -96,11 +96,11 @@ pub(in crate::cli) struct ImageArguments {
     #[arg(long, value_name = "COMMAND")]
     pub(in crate::cli) health_cmd: Option<String>,
     /// Stop the program with this signal, such as SIGINT [default: the builder's]
-    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal)]
-    pub(in crate::cli) stop_signal: Option<String>,
+    #[arg(long, value_name = "SIGNAL")]
+    pub(in crate::cli) stop_signal: Option<StopSignal>,
     /// Serve a web application at this path [default: /]
-    #[arg(long, value_name = "PATH", value_parser = context_path)]
-    pub(in crate::cli) context_path: Option<String>,
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) context_path: Option<ContextPath>,
 }
 
 /// The places that the result is written to.
@@ -166,45 +166,12 @@ fn entrypoint(text: &str) -> Result<Entrypoint, String> {
     }
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
-    let is_bad = |character: char| character.is_whitespace() || character.is_control();
-    if text.is_empty() || text.contains(is_bad) {
-        return Err("the value is empty or contains spaces".into());
-    }
-    Ok(text.to_owned())
-}
-
-/// The largest user or group ID with which Docker and Podman start a container.
-const MAX_ID: u64 = (1 << 31) - 1;
-
-fn user(text: &str) -> Result<String, String> {
-    let text = not_empty(text)?;
-    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let too_large = |part: &&str| part.parse::<u64>().map_or(true, |id| id > MAX_ID);
-    match text.splitn(2, ':').filter(is_number).find(too_large) {
-        Some(part) => Err(format!("`{part}` exceeds the largest user or group ID, {MAX_ID}")),
-        None => Ok(text),
-    }
-}
-
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("the name before `=` is missing".into()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err(format!("write `{text}=VALUE`")),
     }
-}
-
-fn context_path(text: &str) -> Result<String, String> {
-    let is_bad =
-        |character: char| character.is_control() || character.is_whitespace() || "?#\\".contains(character);
-    if !text.starts_with('/')
-        || text.contains(is_bad)
-        || text.split('/').any(|part| matches!(part, "." | ".."))
-    {
-        return Err("it is not a path such as /shop".into());
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -218,14 +185,6 @@ mod tests {
         assert_eq!(words("/bin/a 'b c'"), Ok(vec!["/bin/a".into(), "b c".into()]));
         for text in ["", "[]", "['a']", "[1]", "'", "''", "[\"\"]"] {
             assert!(entrypoint(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn context_paths_stay_paths() {
-        assert_eq!(context_path("/shop/eu"), Ok("/shop/eu".into()));
-        for text in ["", "shop", "/a b", "/../x", "/a?b"] {
-            assert!(context_path(text).is_err(), "{text}");
         }
     }
 }

@@ -5,9 +5,7 @@ use clap::Args;
 use crate::config::values::BuilderName;
 use crate::engine::Capability;
 use crate::image::ImageReference;
-use crate::request::{Injection, ScriptsSource, SecretFile, UidRange, VolumeRequest};
-
-use crate::cli::source_values;
+use crate::request::{Injection, ScriptsSource, SecretFile, UidRanges, VolumeRequest, host_entry};
 
 /// How sources become an artifact or an image.
 #[derive(Debug, Args)]
@@ -27,7 +25,7 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(id = "artifact_in_builder", long = "artifact", value_name = "PATH")]
     pub(in crate::cli) artifact: Option<String>,
     /// Use the S2I scripts at URL first: http(s)://, file:// or image://
-    #[arg(long, value_name = "URL", value_parser = source_values::scripts_source)]
+    #[arg(long, value_name = "URL")]
     pub(in crate::cli) scripts_url: Option<ScriptsSource>,
     /// Set a variable for the source build only, not in the image [repeatable]
     ///
@@ -35,7 +33,7 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) build_env: Vec<String>,
     /// Mount FILE at /run/secrets/NAME while assemble runs [repeatable]
-    #[arg(long, value_name = "id=NAME,src=FILE", value_parser = source_values::secret)]
+    #[arg(long, value_name = "id=NAME,src=FILE")]
     pub(in crate::cli) secret: Vec<SecretFile>,
     /// Restore what save-artifacts saved in the previous image, or in IMAGE
     #[arg(long, value_name = "IMAGE", num_args = 0..=1, require_equals = true)]
@@ -47,10 +45,10 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(long, value_name = "SRC[:DIR]", requires = "runtime_image")]
     pub(in crate::cli) runtime_artifact: Vec<String>,
     /// Inject the files of a directory while assemble runs [repeatable]
-    #[arg(long, value_name = "SRC[:DST]", value_parser = source_values::injection)]
+    #[arg(long, value_name = "SRC[:DST]")]
     pub(in crate::cli) inject: Vec<Injection>,
     /// Mount a directory or volume while assemble runs [repeatable]
-    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = source_values::volume)]
+    #[arg(long, value_name = "SRC:DST[:ro]")]
     pub(in crate::cli) volume: Vec<VolumeRequest>,
     /// Reject builder and runtime images whose user is not in RANGES
     ///
@@ -58,10 +56,10 @@ pub(in crate::cli) struct SourceArguments {
     #[arg(long, value_name = "RANGES")]
     pub(in crate::cli) allowed_uids: Option<UidRanges>,
     /// Add a line to the hosts file of assemble [repeatable]
-    #[arg(long, value_name = "HOST:ADDRESS", value_parser = source_values::add_host)]
+    #[arg(long, value_name = "HOST:ADDRESS", value_parser = host_entry)]
     pub(in crate::cli) add_host: Vec<String>,
     /// Drop a capability of assemble, such as NET_RAW, or ALL [repeatable]
-    #[arg(long, value_name = "CAPABILITY", value_parser = source_values::capability)]
+    #[arg(long, value_name = "CAPABILITY")]
     pub(in crate::cli) cap_drop: Vec<Capability>,
     /// Disable the build caches of the project
     #[arg(long)]
@@ -69,7 +67,7 @@ pub(in crate::cli) struct SourceArguments {
     /// Share build caches with every build that uses the same KEY
     ///
     /// Each of these builds can change what the others build. [default: caches of the project alone]
-    #[arg(long, value_name = "KEY", value_parser = source_values::cache_key, conflicts_with = "no_build_cache")]
+    #[arg(long, value_name = "KEY", conflicts_with = "no_build_cache")]
     pub(in crate::cli) cache_key: Option<String>,
     /// Follow symbolic links that leave the source directory
     #[arg(long)]
@@ -80,18 +78,6 @@ pub(in crate::cli) struct SourceArguments {
     /// Skip git submodules
     #[arg(long)]
     pub(in crate::cli) no_submodules: bool,
-}
-
-/// Ranges of user IDs. A newtype, because clap treats a `Vec` as a repeatable option.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct UidRanges(pub(in crate::cli) Vec<UidRange>);
-
-impl std::str::FromStr for UidRanges {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        source_values::uid_ranges(text).map(Self)
-    }
 }
 
 impl SourceArguments {

@@ -64,7 +64,7 @@ impl ArtifactImage {
             (_, Selection::Template(choice)) => {
                 let metadata = &choice.template.metadata;
                 let mut environment: Vec<_> = metadata.image.env.clone().into_iter().collect();
-                let context = request.image.context_path.clone();
+                let context = request.image.context_path.as_ref().map(ToString::to_string);
                 environment.extend(context.map(|path| ("B2I_CONTEXT_PATH".to_owned(), path)));
                 (template_contract(&metadata.scripts_directory, metadata.image.user), environment)
             }

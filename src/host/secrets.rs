@@ -1,0 +1,219 @@
+//! Owns reading the secrets that a request refers to: variables of the host, and small files.
+//!
+//! Must not repeat a value in a message.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use http::{HeaderName, HeaderValue};
+
+use super::Host;
+use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::input::{DownloadRequest, HttpOptions, Secret, SecretReference};
+
+/// The largest file with headers, passwords or variables that is read, in bytes.
+const MAXIMUM_LENGTH: u64 = 1 << 20;
+
+/// Why a secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is missing.
+    #[error("{purpose} names the variable `{name}`, which is not set")]
+    Unset {
+        /// What the secret is for.
+        purpose: String,
+        /// The variable.
+        name: String,
+    },
+    /// The variable is empty.
+    #[error("{purpose} names the variable `{name}`, which is empty")]
+    Empty {
+        /// What the secret is for.
+        purpose: String,
+        /// The variable.
+        name: String,
+    },
+    /// The variable is not a text.
+    #[error("the variable `{name}` is not UTF-8")]
+    NotUtf8 {
+        /// The variable.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read `{}` ({purpose})", .path.display())]
+    File {
+        /// What the file is for.
+        purpose: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A header cannot be sent.
+    #[error("the header `{name}` (--header-env) is wrong: {reason}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A line of a file is not a header.
+    #[error("line {line} of `{}` is wrong: {reason}", .path.display())]
+    HeaderLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+impl Diagnostic for SecretError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+}
+
+impl Host {
+    /// Reads one secret; `purpose` is what messages call it.
+    ///
+    /// # Errors
+    /// [`SecretError`] if it is missing or not a text.
+    pub(crate) fn secret(&self, reference: &SecretReference, purpose: &str) -> Result<String, SecretError> {
+        let name = match reference {
+            SecretReference::File(path) => {
+                let text = read_secret_file(path, purpose)?;
+                let line = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+                return Ok(line.unwrap_or(&text).to_owned());
+            }
+            SecretReference::Variable(name) => name.clone(),
+        };
+        let purpose = purpose.to_owned();
+        match self.variables.get(&name).map(|value| value.to_str()) {
+            Some(Some("")) => Err(SecretError::Empty { purpose, name }),
+            Some(Some(value)) => Ok(value.to_owned()),
+            Some(None) => Err(SecretError::NotUtf8 { name }),
+            None => Err(SecretError::Unset { purpose, name }),
+        }
+    }
+
+    /// Gathers what a download needs.
+    ///
+    /// # Errors
+    /// [`SecretError`] of the first secret that cannot be used.
+    pub(crate) fn http_options(&self, download: &DownloadRequest) -> Result<HttpOptions, SecretError> {
+        let mut headers = Vec::new();
+        for one in &download.headers {
+            let value = self.secret(&one.value, "`--header-env`")?;
+            let wrong = |reason| SecretError::Header { name: one.name.clone(), reason };
+            headers.push(header(&one.name, &value).map_err(wrong)?);
+        }
+        if let Some(path) = &download.header_file {
+            headers.extend(headers_in(path)?);
+        }
+        let bearer = download.bearer.as_ref().map(|bearer| self.secret(bearer, "`--bearer-env`"));
+        let netrc = match (&download.netrc, &self.netrc) {
+            (Some(path), _) => Some(read_secret_file(path, "--netrc-file")?),
+            (None, Some(path)) => Some(read_secret_file(path, "netrc")?),
+            (None, None) => None,
+        };
+        Ok(HttpOptions {
+            headers,
+            bearer: bearer.transpose()?.map(Secret::new),
+            netrc: netrc.map(Secret::new),
+            network: self.registry.network.clone(),
+        })
+    }
+}
+
+fn read_secret_file(path: &Path, purpose: &str) -> Result<String, SecretError> {
+    read_small_file(path).map_err(|source| SecretError::File {
+        purpose: purpose.to_owned(),
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads a file that people write by hand.
+pub(crate) fn read_small_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAXIMUM_LENGTH + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAXIMUM_LENGTH {
+        return Err(io::Error::other(format!("it is larger than {MAXIMUM_LENGTH} bytes")));
+    }
+    Ok(text)
+}
+
+fn headers_in(path: &Path) -> Result<Vec<(HeaderName, HeaderValue)>, SecretError> {
+    let text = read_secret_file(path, "--header-file")?;
+    let mut headers = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // The line is left out of the message: it may hold a password.
+        let wrong = |reason| SecretError::HeaderLine { path: path.to_owned(), line: number + 1, reason };
+        let (name, value) = line.split_once(':').ok_or_else(|| wrong("expected `Name: value`"))?;
+        headers.push(header(name.trim(), value.trim()).map_err(wrong)?);
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name = name.parse::<HeaderName>().map_err(|_| "the name is not a header's name")?;
+    let mut value =
+        value.parse::<HeaderValue>().map_err(|_| "the value has characters no header can have")?;
+    // Kept out of debug output.
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::HeaderRequest;
+
+    fn host() -> Host {
+        let variables = [("TOKEN", "hunter2"), ("BAD", "a\nb"), ("EMPTY", "")];
+        Host { variables: variables.into_iter().collect(), ..Host::new("unused") }
+    }
+
+    fn options(name: &str, variable: &str) -> Result<HttpOptions, SecretError> {
+        let value = SecretReference::Variable(variable.to_owned());
+        let headers = vec![HeaderRequest { name: name.to_owned(), value }];
+        host().http_options(&DownloadRequest { headers, ..DownloadRequest::default() })
+    }
+
+    #[test]
+    fn headers_come_from_variables_and_stay_secret() {
+        let made = options("Private-Token", "TOKEN").expect("valid");
+        let (name, value) = &made.headers[0];
+        assert_eq!((name.as_str(), value.to_str().expect("ASCII")), ("private-token", "hunter2"));
+        assert!(!format!("{made:?} {:?}", host()).contains("hunter2"));
+        for (name, variable) in [("X", "MISSING"), ("X", "EMPTY"), ("X", "BAD"), ("a b", "TOKEN")] {
+            let error = options(name, variable).expect_err(variable).to_string();
+            assert!(!error.contains("hunter2") && !error.contains("a\nb"), "{error}");
+        }
+    }
+
+    #[test]
+    fn header_files_have_a_header_a_line() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "# comment\nA: 1\n\nB:x:y \n").expect("writing");
+        let headers = headers_in(file.path()).expect("valid");
+        let texts: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(texts, [("a", &b"1"[..]), ("b", b"x:y")]);
+        std::fs::write(file.path(), "A: 1\nhunter2\n").expect("writing");
+        let text = headers_in(file.path()).expect_err("no colon").to_string();
+        assert!(text.contains("line 2 of") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_file_holds_a_secret_without_its_line_end() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "hunter2\n").expect("writing");
+        let reference = SecretReference::File(file.path().to_owned());
+        assert_eq!(host().secret(&reference, "a test").expect("readable"), "hunter2");
+    }
+}

@@ -1,0 +1,98 @@
+//! Owns references to secrets of downloads: a request names where a secret is and never holds it.
+//!
+//! Must not read variables or files; the host does.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a secret is: `env:NAME` or `file:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+pub enum SecretReference {
+    /// The value of a variable.
+    Variable(String),
+    /// The content of a file, without the line end behind it.
+    File(PathBuf),
+}
+
+impl FromStr for SecretReference {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            // The text is left out of the message: somebody may have written the secret itself.
+            _ => Err("a secret is named, not written: write env:NAME or file:PATH"),
+        }
+    }
+}
+
+impl TryFrom<String> for SecretReference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<SecretReference> for String {
+    fn from(reference: SecretReference) -> Self {
+        reference.to_string()
+    }
+}
+
+impl fmt::Display for SecretReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(formatter, "env:{name}"),
+            Self::File(path) => write!(formatter, "file:{}", path.display()),
+        }
+    }
+}
+
+/// What a download sends to the host of its URL, and to no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DownloadRequest {
+    /// Headers, each with the secret that is its value.
+    pub headers: Vec<HeaderRequest>,
+    /// A file with further headers, one `Name: value` a line.
+    pub header_file: Option<PathBuf>,
+    /// A bearer token.
+    pub bearer: Option<SecretReference>,
+    /// The netrc file with user names and passwords, instead of the host's.
+    pub netrc: Option<PathBuf>,
+}
+
+/// A header whose value is a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HeaderRequest {
+    /// The header's name.
+    pub name: String,
+    /// Where its value is.
+    pub value: SecretReference,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_named_and_never_repeated() {
+        for text in ["env:TOKEN", "file:/run/token"] {
+            assert_eq!(text.parse::<SecretReference>().expect(text).to_string(), text);
+        }
+        for text in ["hunter2", "env:", "file:", "", "vault:hunter2"] {
+            let error = text.parse::<SecretReference>().expect_err(text);
+            assert!(!error.contains("hunter2"));
+        }
+    }
+}
