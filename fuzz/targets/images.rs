@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
         }
     } else if let Ok(layout) = Layout::open(file.path()) {
         let reference = LayoutReference { path: file.path().to_owned(), tag: None, digest: None };
-        let _ = (layout.names(), layout.root(&reference).is_ok());
+        let _ = (layout.names(), layout.tree(&reference).is_ok());
         if let Err(error) = layout.resolve(&reference, &platform) {
             drop(error.to_string());
         }

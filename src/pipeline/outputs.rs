@@ -7,7 +7,7 @@ use super::build::{Told, Work};
 use super::stage::{Assembled, AssembledImage, StageWork};
 use crate::error::Error;
 use crate::events::Step;
-use crate::fs::{Lease, create_private_directory};
+use crate::fs::Lease;
 use crate::image::{BaseImage, Image, ImageReference, LayerFile, LayerSource};
 use crate::plan::{PlannedOutput, Takes};
 use crate::session::Session;
@@ -200,8 +200,8 @@ impl StageWork<'_> {
     }
 
     async fn export(&self, image_id: &str, base: &BaseImage) -> Result<Vec<LayerFile>, Error> {
-        let directory = self.work.prepared.lease.temporary_directory().join(format!("layers-{}", self.index));
-        create_private_directory(&directory)?;
+        let name = format!("layers-{}", self.index);
+        let directory = self.work.prepared.lease.create_temporary_directory(&name)?;
         Ok(self.work.daemon()?.layers(image_id, &base.diff_ids()?, &directory).await?)
     }
 }

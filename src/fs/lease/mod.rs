@@ -88,6 +88,25 @@ impl Lease {
         &self.temporary
     }
 
+    /// Creates a directory in [`Lease::temporary_directory`], or finds it there.
+    ///
+    /// # Errors
+    /// [`FileError`] if the lease is released, or the system refuses.
+    pub fn create_temporary_directory(&self, name: &str) -> Result<PathBuf, FileError> {
+        let path = self.temporary.join(name);
+        // Locked: a thread that outlives the run must not create again what was removed.
+        let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.is_released {
+            return Err(FileError::Refused {
+                path,
+                reason: "is not created: the run has ended".to_owned(),
+                hint: None,
+            });
+        }
+        create_private_directory(&path)?;
+        Ok(path)
+    }
+
     /// The path of the partial file for `target`: in the same directory, with the lease's id in its name.
     pub fn partial_path(&self, target: &Path) -> PathBuf {
         let name = target.file_name().unwrap_or_default().to_string_lossy();

@@ -42,6 +42,8 @@ fn what_is_released_is_gone_while_somebody_still_has_the_lease() {
     assert_eq!(fs::read_dir(cache.path().join("leases")).expect("lists").count(), 0);
     // A thread that goes on for a moment makes nothing that would stay.
     lease.create(&partial, write).expect_err("refused");
+    lease.create_temporary_directory("late").expect_err("refused");
+    assert!(!lease.temporary_directory().exists());
     assert!(!partial.exists());
 }
 

@@ -7,7 +7,7 @@ use super::write::{BaseLayers, write_image};
 use super::{ArchiveError, Form};
 use crate::blocking::blocking;
 use crate::events::{Events, Step};
-use crate::fs::{AtomicFile, Lease, create_private_directory};
+use crate::fs::{AtomicFile, Lease};
 use crate::image::{Image, ImageReference};
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
@@ -35,8 +35,7 @@ impl Sink for ArchiveSink {
         let (path, lease) = (self.path.clone(), self.lease.clone());
         let names = names.iter().map(ImageReference::familiar).collect::<Vec<_>>();
         let written = blocking(move || {
-            let directory = lease.temporary_directory().join("archive");
-            create_private_directory(&directory)?;
+            let directory = lease.create_temporary_directory("archive")?;
             // Opening a pipe waits for its reader.
             let mut out = AtomicFile::create(&path, None, &lease)?;
             let written = write_to(&image, &directory, &names, &mut out)?;
