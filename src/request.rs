@@ -9,6 +9,8 @@ mod validate;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,11 +23,12 @@ pub use source::{
 };
 pub(crate) use validate::check_variable;
 pub(crate) use values::without_blanks;
-pub use values::{ContextPath, InvalidRequestValue, StopSignal, User};
+pub use values::{ContextPath, StopSignal, User};
 
 pub use crate::config::values::Port;
 
-use crate::config::values::{AssembleChoice, BuilderName, ByteSize, Cpus, InvalidValue};
+pub use crate::config::values::InvalidValue;
+use crate::config::values::{ByteSize, Cpus};
 pub use crate::image::PullPolicy;
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform};
@@ -33,7 +36,7 @@ pub use crate::input::{
     AddRequest, DownloadRequest, HeaderRequest, InputOptions, InputSource, SecretReference, TreatAs,
 };
 pub use crate::sources::{SourceLocation, SourceOptions};
-use crate::text;
+use crate::text::{self, as_text};
 pub use crate::transport::Transport;
 
 /// The version of the form that requests have as JSON.
@@ -47,7 +50,6 @@ pub struct Request {
     /// The version of this form: 1, which is also meant if it is missing.
     pub schema_version: Option<u32>,
     /// The finished artifact, or one program built for several platforms. Empty if `sourceBuild` is set.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub artifacts: Vec<InputSource>,
     /// The sources that the artifact, or the image, is built from.
     pub source_build: Option<SourceBuildRequest>,
@@ -56,21 +58,16 @@ pub struct Request {
     /// The main class of a JAR whose manifest has none.
     pub main_class: Option<String>,
     /// The builder: `java:21`, or an image with S2I scripts. Default: the template that fits the artifact.
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub builder: Option<BuilderRequest>,
     /// How the artifact gets into the image.
-    #[serde(deserialize_with = "assemble")]
     pub assemble: AssembleRequest,
     /// Limits of `assemble`.
     pub limits: Limits,
     /// The platforms, each an image. Default: the artifact's own, or the only one there is.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub platforms: Vec<Platform>,
     /// The config of the image.
     pub image: ImageRequest,
     /// Names of the image. Default: `<artifact stem>:latest`.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub tags: Vec<ImageReference>,
     /// Where the image goes: `docker`, `registry`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`. Default: the
     /// daemon, or an archive if there is none.
@@ -80,13 +77,10 @@ pub struct Request {
     /// Whether the image can be started afterwards. The sandbox then checks that the network of the limits can be had.
     pub run: bool,
     /// When images are pulled.
-    #[serde(with = "text")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub pull: PullPolicy,
     /// Never use the network.
     pub offline: bool,
     /// How new layers are compressed.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub compression: Compression,
     /// Ignore remembered digests and read every file again.
     pub ignore_memo: bool,
@@ -128,10 +122,6 @@ impl Request {
     }
 }
 
-fn assemble<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AssembleRequest, D::Error> {
-    text::deserialize(deserializer).map(|choice: AssembleChoice| choice.0)
-}
-
 /// The builder that the user names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuilderRequest {
@@ -146,24 +136,45 @@ pub enum BuilderRequest {
     Image(ImageReference),
 }
 
-impl std::str::FromStr for BuilderRequest {
+impl FromStr for BuilderRequest {
     type Err = InvalidValue;
 
+    /// Parses `java`, `java:21`, or an image reference, which contains `/` or `@`. The text alone decides between the
+    /// two: a new template never changes the meaning of a command line.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(|name: BuilderName| name.0)
+        let is_id = || text.parse::<ImageReference>().is_ok_and(|image| image.as_image_id().is_some());
+        if text.contains(['/', '@']) || is_id() {
+            return text.parse().map(Self::Image).map_err(InvalidValue::new);
+        }
+        let is_name = |text: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(allowed)
+        };
+        let (name, version) = match text.split_once(':') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        if !is_name(name) || !version.is_none_or(is_name) {
+            return Err(InvalidValue::new(format!(
+                "`{text}` is not a builder (write `java`, `java:21` or an image such as `localhost/builder:1`)"
+            )));
+        }
+        Ok(Self::Template { name: name.to_owned(), version: version.map(str::to_owned) })
     }
 }
 
-impl std::fmt::Display for BuilderRequest {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        BuilderName(self.clone()).fmt(formatter)
+impl fmt::Display for BuilderRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(reference) => formatter.write_str(&reference.familiar()),
+            Self::Template { name, version: Some(version) } => write!(formatter, "{name}:{version}"),
+            Self::Template { name, version: None } => formatter.write_str(name),
+        }
     }
 }
 
 /// How the artifact gets into the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AssembleRequest {
     /// `place` where allowed, else an engine.
     #[default]
@@ -176,8 +187,16 @@ pub enum AssembleRequest {
     Sandbox,
 }
 
-/// The network that an engine gives a container of which nothing is said: a daemon one of its own, the sandbox, which has
-/// none, this machine's.
+impl AssembleRequest {
+    /// The text of each variant.
+    pub(crate) const TEXTS: [(&'static str, Self); 4] =
+        [("auto", Self::Auto), ("place", Self::Place), ("docker", Self::Docker), ("sandbox", Self::Sandbox)];
+}
+
+text::as_choice!(AssembleRequest);
+as_text!(AssembleRequest, BuilderRequest);
+
+/// The engine's default network: a daemon creates one; the sandbox uses this machine's.
 pub const DEFAULT_NETWORK: &str = "default";
 
 /// What `assemble` may use when it runs; nothing set means the engine's own default.
@@ -193,9 +212,11 @@ pub struct Limits {
     pub allow_root_sandbox: bool,
     /// Memory, in bytes.
     #[serde(deserialize_with = "memory")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<text::NumberOrText>"))]
     pub memory: Option<u64>,
     /// Processor time, in billionths of one processor.
     #[serde(deserialize_with = "nano_cpus")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<text::NumberOrText>"))]
     pub nano_cpus: Option<u64>,
     /// Number of processes.
     pub pids: Option<u32>,
@@ -203,6 +224,7 @@ pub struct Limits {
     pub network: Option<String>,
     /// How long `assemble` may take.
     #[serde(deserialize_with = "text::period")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<text::PeriodForm>"))]
     pub timeout: Option<Duration>,
 }
 
@@ -230,11 +252,8 @@ pub struct ImageRequest {
     /// Annotations of the manifest, where the output has one.
     pub annotations: BTreeMap<String, String>,
     /// Ports, such as `8080/tcp`.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub ports: Vec<Port>,
     /// Working directory.
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub working_dir: Option<ImagePath>,
     /// User, `uid[:gid]` or a name.
     pub user: Option<User>,
@@ -246,4 +265,44 @@ pub struct ImageRequest {
     pub stop_signal: Option<StopSignal>,
     /// Where a web application answers; `/` if nothing is said.
     pub context_path: Option<ContextPath>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_templates_from_images() {
+        let template = |name: &str, version: Option<&str>| BuilderRequest::Template {
+            name: name.into(),
+            version: version.map(Into::into),
+        };
+        assert_eq!("java".parse(), Ok(template("java", None)));
+        assert_eq!("java:21".parse(), Ok(template("java", Some("21"))));
+        assert_eq!("tomcat:10.1".parse(), Ok(template("tomcat", Some("10.1"))));
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for id in ["647ee435af48", &digest, "docker.io/library/java:17"] {
+            let image = id.parse::<BuilderRequest>().expect("valid");
+            assert!(matches!(image, BuilderRequest::Image(_)), "{id}");
+        }
+        let image = "any/s2i-builder:3".parse::<BuilderRequest>().expect("valid");
+        assert!(
+            matches!(&image, BuilderRequest::Image(reference) if reference.repository() == "any/s2i-builder")
+        );
+        for text in [
+            "",
+            ":",
+            ":21",
+            "java:",
+            "-x",
+            "a b",
+            "Any/Builder",
+            "java:1:2",
+            "https://host/x",
+            "/",
+            "Team/App",
+        ] {
+            assert!(text.parse::<BuilderRequest>().is_err(), "{text}");
+        }
+    }
 }

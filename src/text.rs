@@ -9,23 +9,78 @@ use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serializer};
 
 use crate::config::values::Period;
 
-/// Writes one value.
-pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// Gives types the JSON form of their text: `Display` writes it, `FromStr` reads it.
+macro_rules! as_text {
+    ($($type:ty),*) => {$(
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        $crate::text::schema_of_text!($type);
+    )*};
 }
 
-/// Reads one value.
-pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: FromStr<Err: Display>,
-    D: Deserializer<'de>,
-{
-    Text::deserialize(deserializer).map(|text| text.0)
+/// Gives types the JSON schema of a text.
+#[cfg(feature = "schema")]
+macro_rules! schema_of_text {
+    ($($type:ty),*) => {$(
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                String::json_schema(generator)
+            }
+        }
+    )*};
 }
+
+/// Implements `FromStr` and `Display` of an enum by its `TEXTS`.
+macro_rules! as_choice {
+    ($type:ty) => {
+        impl std::str::FromStr for $type {
+            type Err = $crate::config::values::InvalidValue;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let choice = Self::TEXTS.into_iter().find(|(name, _)| *name == text);
+                choice.map(|(_, value)| value).ok_or_else(|| {
+                    let names = Self::TEXTS.map(|(name, _)| name).join(", ");
+                    $crate::config::values::InvalidValue::new(format!("`{text}` is none of {names}"))
+                })
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let choice = Self::TEXTS.into_iter().find(|(_, value)| value == self);
+                formatter.write_str(choice.expect("every variant has a text").0)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "schema")]
+pub(crate) use schema_of_text;
+pub(crate) use {as_choice, as_text};
 
 /// A value in the form of its text.
 struct Text<T>(T);
@@ -36,27 +91,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     }
 }
 
-/// A value that may be missing.
-pub(crate) mod option {
-    use super::*;
-
-    pub(crate) fn serialize<T: Display, S: Serializer>(
-        value: &Option<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.as_ref().map(ToString::to_string).serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
-        Ok(Option::<Text<T>>::deserialize(deserializer)?.map(|text| text.0))
-    }
-}
-
-/// A list of values.
+/// A list of values that have another form elsewhere.
 pub(crate) mod list {
     use super::*;
 
@@ -111,6 +146,26 @@ pub(crate) mod pairs {
         }
         deserializer.deserialize_map(Pairs)
     }
+}
+
+/// The schema of a quantity: a number, or a text with a unit.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
+
+/// The schema of a period.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum PeriodForm {
+    Text(String),
+    Duration { secs: u64, nanos: u32 },
 }
 
 /// Reads a number, or a text with a unit that `number_of` turns into one.

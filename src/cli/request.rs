@@ -49,14 +49,14 @@ pub(super) fn configured_pull(pull: Option<&str>, flags: &mut ConfigFile) -> Res
 /// When images are pulled, and whether the network is forbidden.
 pub(super) fn pulling(settings: &Settings) -> Result<(PullPolicy, bool), CliError> {
     let (pull, offline) = (&settings.build.pull, &settings.network.offline);
-    if offline.value && pull.value.0 == PullPolicy::Always {
+    if offline.value && pull.value == PullPolicy::Always {
         return Err(CliError::usage(format!(
             "pulling is set to always by {}, and offline by {}",
             pull.origin, offline.origin
         ))
         .with_hint("give `--pull missing`, or leave `--offline` out"));
     }
-    Ok((pull.value.0, offline.value))
+    Ok((pull.value, offline.value))
 }
 
 /// Makes the request.
@@ -65,7 +65,7 @@ pub(super) fn request(
     settings: &Settings,
     environment: &Environment,
 ) -> Result<Request, CliError> {
-    let (pull, offline) = (settings.build.pull.value.0, settings.network.offline.value);
+    let (pull, offline) = (settings.build.pull.value, settings.network.offline.value);
     let location = source::location(arguments)?;
     let artifacts: Vec<InputSource> = match &location {
         Some(_) => Vec::new(),
@@ -87,8 +87,8 @@ pub(super) fn request(
         artifacts,
         input,
         main_class: arguments.input.main_class.clone(),
-        builder: settings.build.builder.as_ref().map(|builder| builder.value.0.clone()),
-        assemble: settings.build.assemble.value.0,
+        builder: settings.build.builder.as_ref().map(|builder| builder.value.clone()),
+        assemble: settings.build.assemble.value,
         limits: Limits {
             assemble_user: builder.assemble_user.as_ref().map(ToString::to_string),
             allow_root: builder.allow_root,

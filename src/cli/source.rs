@@ -77,7 +77,7 @@ pub(super) fn source_build(
             follow_links: typed.follow_links,
             ..SourceOptions::default()
         },
-        builder: settings.build.source_builder.as_ref().map(|builder| builder.value.0.clone()),
+        builder: settings.build.source_builder.as_ref().map(|builder| builder.value.clone()),
         artifact: typed.artifact.clone(),
         scripts: typed.scripts_url.clone(),
         build_environment,

@@ -14,13 +14,11 @@ use super::error::Error;
 use super::keys::{Key, ProjectRule};
 use super::levels::Levels;
 use super::settings::{Setting, TemplateDirectory};
-use super::values::{
-    AssembleChoice, BuilderName, ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, PullChoice, Words,
-};
+use super::values::{ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, Words};
 use super::variables::VariableReader;
 use crate::image::ImageReference;
 use crate::image::reference::RepositoryPrefix;
-use crate::request::{AssembleRequest, PullPolicy};
+use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
 
 /// A section of a file.
 pub(super) trait Section {
@@ -172,10 +170,10 @@ table! {
     BuildSection => BuildSettings, "build." {
         /// Builder of artifacts: a template such as `java:21`, or an image with S2I scripts.
         /// Without it, b2i chooses the template that fits the artifact.
-        builder "builder" [one BuilderName],
+        builder "builder" [one BuilderRequest],
             env ["B2I_BUILDER"], flag "--builder", project ALLOWED, example r#""java:21""#;
         /// Builder of sources: a template, or an image with S2I scripts.
-        source_builder "source-builder" [one BuilderName],
+        source_builder "source-builder" [one BuilderRequest],
             env ["B2I_SOURCE_BUILDER"], flag "--source-builder", project ALLOWED, example r#""golang""#;
         /// Default arguments of the program: a list, or one text with shell quoting.
         args "args" [one Words], env ["B2I_ARGS"], flag "--", project ALLOWED, example r#"["--port", "8080"]"#;
@@ -189,11 +187,11 @@ table! {
         ports "ports" [one Vec<Port>], flag "--port", project ALLOWED, example r#"["8080", "53/udp"]"#;
         /// How the artifact gets into the image: `place` does the work of the script, `docker` and `sandbox` run the
         /// script, `auto` chooses.
-        assemble "assemble" [one AssembleChoice = AssembleChoice(AssembleRequest::Auto)],
+        assemble "assemble" [one AssembleRequest = AssembleRequest::Auto],
             env ["B2I_ASSEMBLE"], flag "--assemble",
             project ProjectRule::Refused("it decides whether scripts run on this machine"), example r#""docker""#;
         /// When images are pulled: `always`, `missing` or `never`.
-        pull "pull" [one PullChoice = PullChoice(PullPolicy::Missing)],
+        pull "pull" [one PullPolicy = PullPolicy::Missing],
             env ["B2I_PULL"], flag "--pull", project NETWORK, example r#""never""#;
         /// Platform of the image, or a list for an image of several platforms. Without it, the artifact's.
         platform "platform" [one Platforms], env ["B2I_PLATFORM"], flag "--platform",

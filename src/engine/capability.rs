@@ -3,10 +3,9 @@
 //!
 //! The same on every engine. Must not know how an engine takes them away. Source: capabilities(7).
 
+use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
-
-use serde::{Serialize, Serializer};
 
 /// All there are, each at its number.
 const NAMES: [&str; 41] = [
@@ -109,11 +108,7 @@ impl fmt::Debug for Capability {
     }
 }
 
-impl Serialize for Capability {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0)
-    }
-}
+as_text!(Capability);
 
 #[cfg(test)]
 mod tests {

@@ -2,14 +2,12 @@
 //!
 //! Must not touch a file system: these are names in a tar archive or an image config, whatever the client's system.
 
+use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize};
-
 /// An absolute, normal path inside an image: starts with `/`, has no `.`, `..`, empty component or NUL.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImagePath(String);
 
 /// A text that is no absolute, normal path.
@@ -94,11 +92,7 @@ impl FromStr for ImagePath {
     }
 }
 
-impl<'de> Deserialize<'de> for ImagePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
+as_text!(ImagePath);
 
 #[cfg(test)]
 mod tests {

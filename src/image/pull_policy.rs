@@ -1,13 +1,9 @@
 //! Owns when an image is pulled. Must not know who pulls it.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Serialize;
+use crate::text::{as_choice, as_text};
 
 /// When an image is pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
     /// Before every use: the registry may have a newer one.
     Always,
@@ -18,25 +14,11 @@ pub enum PullPolicy {
     Never,
 }
 
-impl FromStr for PullPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "always" => Ok(Self::Always),
-            "missing" => Ok(Self::Missing),
-            "never" => Ok(Self::Never),
-            _ => Err(format!("`{text}` is none of always, missing, never")),
-        }
-    }
+impl PullPolicy {
+    /// The text of each variant.
+    pub(crate) const TEXTS: [(&'static str, Self); 3] =
+        [("always", Self::Always), ("missing", Self::Missing), ("never", Self::Never)];
 }
 
-impl fmt::Display for PullPolicy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Always => "always",
-            Self::Missing => "missing",
-            Self::Never => "never",
-        })
-    }
-}
+as_choice!(PullPolicy);
+as_text!(PullPolicy);

@@ -70,10 +70,10 @@ impl TreatAs {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputOptions {
     /// The expected digest of the input, which may be an archive.
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub sha256: Option<Digest>,
     /// The limit of bytes, for the input and for its unpacked members.
     #[serde(deserialize_with = "max_size")]
+    #[cfg_attr(feature = "schema", schemars(with = "text::NumberOrText"))]
     pub max_size: u64,
     /// The artifact's path in an archive (`--path`).
     pub member_path: Option<String>,
@@ -82,8 +82,6 @@ pub struct InputOptions {
     /// The kind of an input that could be both.
     pub treat_as: Option<TreatAs>,
     /// Files to add.
-    #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub added: Vec<AddRequest>,
     /// What downloads send.
     pub download: DownloadRequest,

@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::as_text;
+
 /// Where a secret is: `env:NAME` or `file:PATH`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretReference {
     /// The value of a variable.
     Variable(String),
@@ -32,20 +32,6 @@ impl FromStr for SecretReference {
     }
 }
 
-impl TryFrom<String> for SecretReference {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<SecretReference> for String {
-    fn from(reference: SecretReference) -> Self {
-        reference.to_string()
-    }
-}
-
 impl fmt::Display for SecretReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,6 +40,8 @@ impl fmt::Display for SecretReference {
         }
     }
 }
+
+as_text!(SecretReference);
 
 /// What a download sends to the host of its URL, and to no other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -97,6 +97,9 @@ impl<'de> Deserialize<'de> for InputSource {
     }
 }
 
+#[cfg(feature = "schema")]
+crate::text::schema_of_text!(InputSource);
+
 /// RFC 3986, section 3.1.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())

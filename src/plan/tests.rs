@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, select};
-use crate::config::values::BuilderName;
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::layer::Owner;
@@ -18,7 +17,7 @@ pub(super) fn request() -> Request {
 
 /// The builder that `--builder` names.
 fn builder(name: &str) -> BuilderRequest {
-    name.parse::<BuilderName>().expect("the name of a builder").0
+    name.parse::<BuilderRequest>().expect("the name of a builder")
 }
 
 fn artifact(name: &str) -> Artifact {

@@ -16,7 +16,7 @@ use crate::engine::Capability;
 use crate::image::{ImagePath, ImageReference};
 use crate::input::SecretReference;
 use crate::sources::{SourceLocation, SourceOptions};
-use crate::text;
+use crate::text::{self, as_text};
 
 /// The pre-step: sources that a builder turns into an artifact or an image.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,27 +25,20 @@ use crate::text;
 pub struct SourceBuildRequest {
     /// Where the sources are.
     #[serde(skip_serializing_if = "SourceLocation::is_nothing")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub location: SourceLocation,
     /// What the result's label says of sources that nobody else can fetch; none means their name.
     pub recorded_location: Option<String>,
     /// How they are fetched.
     pub source: SourceOptions,
     /// The source builder (`--source-builder`); none means the template that fits what lies in the source root.
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub builder: Option<BuilderRequest>,
     /// The artifact's path in the assembled container (`--artifact`), where the template's own is not meant.
     pub artifact: Option<String>,
     /// Whether the assembled builder is the image, whatever the template declares: `b2i s2i build`.
     pub keep_builder: bool,
     /// First-choice place of scripts (`--scripts-url`).
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub scripts: Option<ScriptsSource>,
     /// Where the builder expects `src`, `scripts` and `artifacts`; none means its label, or `/tmp`.
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub destination: Option<ImagePath>,
     /// Variables of `assemble` that stay in the image (`-e`, `-E`), in order; a later one wins.
     pub environment: Vec<EnvironmentVariable>,
@@ -54,12 +47,8 @@ pub struct SourceBuildRequest {
     /// Variables like these whose values are secrets.
     pub build_secrets: Vec<SecretVariable>,
     /// Files that `assemble` can read and that leave no trace (`--secret`).
-    #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub secrets: Vec<SecretFile>,
     /// Directories that are there while `assemble` runs and empty afterwards (`--inject`).
-    #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub injections: Vec<Injection>,
     /// Mounts of this machine's directories (`--volume`).
     #[serde(with = "text::list")]
@@ -70,16 +59,13 @@ pub struct SourceBuildRequest {
     /// The second image of an extended build.
     pub runtime: Option<RuntimeRequest>,
     /// Users that the builder and the runtime image may have; empty means any.
-    #[serde(with = "text", skip_serializing_if = "UidRanges::allows_every_user")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[serde(skip_serializing_if = "UidRanges::allows_every_user")]
     pub allowed_uids: UidRanges,
     /// Whether builders with ONBUILD instructions are refused.
     pub block_on_build: bool,
     /// `HOST:ADDRESS` lines for the container's hosts file.
     pub add_hosts: Vec<String>,
     /// Capabilities that the container does not get.
-    #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub drop_capabilities: Vec<Capability>,
     /// Label `io.k8s.display-name`; none means the tag.
     pub display_name: Option<String>,
@@ -94,6 +80,7 @@ pub struct SourceBuildRequest {
     pub cache_key: Option<String>,
     /// How long the download of one script may take; none means a minute.
     #[serde(deserialize_with = "text::period")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<text::PeriodForm>"))]
     pub download_timeout: Option<Duration>,
 }
 
@@ -187,11 +174,8 @@ pub struct VolumeRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviousImage {
     /// The image; none means the first tag.
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub image: Option<ImageReference>,
     /// When it is pulled. Default: as the request says.
-    #[serde(with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub pull: Option<PullPolicy>,
     /// Whether it is removed after the build.
     pub remove: bool,
@@ -203,15 +187,12 @@ pub struct PreviousImage {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuntimeRequest {
     /// The image.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub image: ImageReference,
     /// When it is pulled. Default: as the request says.
-    #[serde(default, with = "text::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[serde(default)]
     pub pull: Option<PullPolicy>,
     /// What is taken; empty means what the image's label says.
-    #[serde(default, with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    #[serde(default)]
     pub artifacts: Vec<RuntimeArtifactPlace>,
     /// User of `assemble-runtime`; none means the label, or the image's own.
     #[serde(default)]
@@ -461,6 +442,8 @@ pub(crate) fn host_entry(text: &str) -> Result<String, String> {
         _ => Err(format!("`{text}` is no HOST:ADDRESS")),
     }
 }
+
+as_text!(Injection, RuntimeArtifactPlace, ScriptsSource, SecretFile, UidRanges);
 
 #[cfg(test)]
 mod tests {

@@ -4,40 +4,21 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+use crate::config::values::InvalidValue;
 use crate::image::signal::stop_signal;
+use crate::text::as_text;
 
 /// The largest number of a user or group that Docker and Podman start a container as.
 const MAXIMUM_ID: u64 = (1 << 31) - 1;
-
-/// A text that is not such a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidRequestValue(String);
 
 /// Implements what texts with a checked form have in common.
 macro_rules! checked_text {
     ($($type:ident: $check:path),*) => {$(
         impl FromStr for $type {
-            type Err = InvalidRequestValue;
+            type Err = InvalidValue;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $check(text).map(Self).map_err(InvalidRequestValue)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = InvalidRequestValue;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.0
+                $check(text).map(Self).map_err(InvalidValue::new)
             }
         }
 
@@ -58,23 +39,18 @@ macro_rules! checked_text {
 }
 
 checked_text!(User: user, StopSignal: signal, ContextPath: context_path);
+as_text!(User, StopSignal, ContextPath);
 
 /// A user of an image: `uid[:gid]` or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User(String);
 
 /// A signal, as a config names it: `SIGTERM`, `SIGRTMIN+3`, `15`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopSignal(String);
 
 /// The path at which a web application answers, such as `/shop`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextPath(String);
 
 fn user(text: &str) -> Result<String, String> {

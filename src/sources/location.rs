@@ -261,6 +261,9 @@ impl<'de> Deserialize<'de> for SourceLocation {
     }
 }
 
+#[cfg(feature = "schema")]
+crate::text::schema_of_text!(SourceLocation);
+
 /// How sources are fetched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

@@ -69,7 +69,7 @@ struct Asked<'a> {
 
 fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selection, BuilderError> {
     let facts = Facts { size: 1, kind };
-    let builder = asked.builder.map(|text| text.parse::<crate::config::values::BuilderName>().expect(text).0);
+    let builder = asked.builder.map(|text| text.parse::<crate::request::BuilderRequest>().expect(text));
     let platform = asked.platform.map(|text| text.parse::<Platform>().expect(text));
     let added = asked.added.iter().map(|name| (*name).to_owned()).collect();
     select(

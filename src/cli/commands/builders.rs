@@ -16,8 +16,8 @@ use crate::cli::printable::{paths, printable};
 use crate::cli::request;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
-use crate::config::values::PULL_CHOICES;
 use crate::diagnostic::FailureKind;
+use crate::image::PullPolicy;
 use crate::image::{ImageReference, shell_words};
 use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
 use crate::session::Session;
@@ -52,7 +52,7 @@ pub(in crate::cli) enum BuildersCommand {
         #[arg(value_name = "NAME[:VERSION]")]
         name: String,
         /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
-        #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
+        #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PullPolicy::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
         pull: Option<String>,
         /// Print the result as text or json [default: text]
         #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]

@@ -56,7 +56,7 @@ pub(super) fn request(
     let platforms = &settings.build.platform;
     Ok(Request {
         input: InputOptions { max_size: settings.network.max_size.value.0, ..InputOptions::default() },
-        assemble: match settings.build.assemble.value.0 {
+        assemble: match settings.build.assemble.value {
             // A script decides what happens to sources.
             AssembleRequest::Place => AssembleRequest::Auto,
             engine => engine,

@@ -12,98 +12,24 @@ use std::str::FromStr;
 pub use platforms::Platforms;
 pub use quantities::{ByteSize, Cpus, Period};
 
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
-use crate::image::ImageReference;
 use crate::image::shell_words;
-use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
+use crate::text::as_text;
 
 /// A text that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(String);
 
-/// Implements serde with `FromStr` and `Display`.
-macro_rules! as_text {
-    ($($type:ty),*) => {$(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-
-as_text!(ByteSize, Period, AssembleChoice, PullChoice, Port, BuilderName, ProxyUrl);
-
-/// `auto`, `place`, `docker` or `sandbox`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AssembleChoice(pub AssembleRequest);
-
-/// The texts of [`AssembleChoice`].
-pub const ASSEMBLE_CHOICES: [&str; 4] = ["auto", "place", "docker", "sandbox"];
-
-impl FromStr for AssembleChoice {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self(AssembleRequest::Auto)),
-            "place" => Ok(Self(AssembleRequest::Place)),
-            "docker" => Ok(Self(AssembleRequest::Docker)),
-            "sandbox" => Ok(Self(AssembleRequest::Sandbox)),
-            _ => Err(InvalidValue(format!("`{text}` is none of {}", ASSEMBLE_CHOICES.join(", ")))),
-        }
+impl InvalidValue {
+    pub(crate) fn new(reason: impl ToString) -> Self {
+        Self(reason.to_string())
     }
 }
 
-impl fmt::Display for AssembleChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.0 {
-            AssembleRequest::Auto => "auto",
-            AssembleRequest::Place => "place",
-            AssembleRequest::Docker => "docker",
-            AssembleRequest::Sandbox => "sandbox",
-        })
-    }
-}
-
-/// `always`, `missing` or `never`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PullChoice(pub PullPolicy);
-
-/// The texts of [`PullChoice`].
-pub const PULL_CHOICES: [&str; 3] = ["always", "missing", "never"];
-
-impl FromStr for PullChoice {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "always" => Ok(Self(PullPolicy::Always)),
-            "missing" => Ok(Self(PullPolicy::Missing)),
-            "never" => Ok(Self(PullPolicy::Never)),
-            _ => Err(InvalidValue(format!("`{text}` is none of {}", PULL_CHOICES.join(", ")))),
-        }
-    }
-}
-
-impl fmt::Display for PullChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.0 {
-            PullPolicy::Always => "always",
-            PullPolicy::Missing => "missing",
-            PullPolicy::Never => "never",
-        })
-    }
-}
+as_text!(ByteSize, Period, Port, ProxyUrl);
 
 /// A port with its protocol, such as `8080/tcp`. The default protocol is `tcp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,50 +64,6 @@ impl FromStr for Port {
 impl fmt::Display for Port {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.number, self.protocol)
-    }
-}
-
-/// A builder by its name: `java`, `java:21`, or any image reference, which contains `/` or `@`.
-///
-/// The text alone decides between the two, so that a new template never changes the meaning of a command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuilderName(pub BuilderRequest);
-
-impl FromStr for BuilderName {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_id = || text.parse::<ImageReference>().is_ok_and(|image| image.as_image_id().is_some());
-        if text.contains(['/', '@']) || is_id() {
-            let reference = text.parse().map_err(|error| InvalidValue(format!("{error}")))?;
-            return Ok(Self(BuilderRequest::Image(reference)));
-        }
-        let is_name = |text: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && text.bytes().all(allowed)
-        };
-        let (name, version) = match text.split_once(':') {
-            Some((name, version)) => (name, Some(version)),
-            None => (text, None),
-        };
-        if !is_name(name) || !version.is_none_or(is_name) {
-            return Err(InvalidValue(format!(
-                "`{text}` is not a builder (write `java`, `java:21` or an image such as `localhost/builder:1`)"
-            )));
-        }
-        Ok(Self(BuilderRequest::Template { name: name.to_owned(), version: version.map(str::to_owned) }))
-    }
-}
-
-impl fmt::Display for BuilderName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            BuilderRequest::Image(reference) => write!(formatter, "{}", reference.familiar()),
-            BuilderRequest::Template { name, version: Some(version) } => {
-                write!(formatter, "{name}:{version}")
-            }
-            BuilderRequest::Template { name, version: None } => formatter.write_str(name),
-        }
     }
 }
 
@@ -285,41 +167,6 @@ mod tests {
         ] {
             let error = text.parse::<Port>().expect_err(text).to_string();
             assert!(error.contains(why), "{error}");
-        }
-    }
-
-    #[test]
-    fn tells_templates_from_images() {
-        let template = |name: &str, version: Option<&str>| BuilderRequest::Template {
-            name: name.into(),
-            version: version.map(Into::into),
-        };
-        assert_eq!("java".parse(), Ok(BuilderName(template("java", None))));
-        assert_eq!("java:21".parse(), Ok(BuilderName(template("java", Some("21")))));
-        assert_eq!("tomcat:10.1".parse(), Ok(BuilderName(template("tomcat", Some("10.1")))));
-        let digest = format!("sha256:{}", "a".repeat(64));
-        for id in ["647ee435af48", &digest, "docker.io/library/java:17"] {
-            let image = id.parse::<BuilderName>().expect("valid");
-            assert!(matches!(image.0, BuilderRequest::Image(_)), "{id}");
-        }
-        let image = "any/s2i-builder:3".parse::<BuilderName>().expect("valid");
-        assert!(
-            matches!(&image.0, BuilderRequest::Image(reference) if reference.repository() == "any/s2i-builder")
-        );
-        for text in [
-            "",
-            ":",
-            ":21",
-            "java:",
-            "-x",
-            "a b",
-            "Any/Builder",
-            "java:1:2",
-            "https://host/x",
-            "/",
-            "Team/App",
-        ] {
-            assert!(text.parse::<BuilderName>().is_err(), "{text}");
         }
     }
 

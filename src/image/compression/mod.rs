@@ -26,10 +26,9 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use super::layer::{LAYER_FORMAT_VERSION, Layer};
 use super::manifest::LayerCompression;
+use crate::text::as_text;
 
 pub use read::{DecompressionLimit, decompress, sniff};
 pub use write::{WrittenBlob, all_cores, compress_tar, write_layer};
@@ -196,18 +195,7 @@ impl fmt::Display for Method {
     }
 }
 
-impl Serialize for Compression {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Compression {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Compression);
 
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use super::digest::Digest;
+use crate::text::as_text;
 use grammar::{is_component, is_registry, is_tag, names_registry};
 pub use prefix::RepositoryPrefix;
 
@@ -204,17 +203,7 @@ fn parse(text: &str) -> Result<ImageReference, String> {
     Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest, short: written.is_none() })
 }
 
-impl Serialize for ImageReference {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ImageReference {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(ImageReference);
 
 #[cfg(test)]
 mod tests {

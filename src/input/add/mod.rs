@@ -4,6 +4,8 @@
 
 mod class_path;
 mod error;
+crate::text::as_text!(AddRequest);
+
 #[cfg(test)]
 mod tests;
 pub(super) mod walk;

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::builder::sample;
-use crate::config::values::BuilderName;
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::request::BuilderRequest;
 
 fn tree(files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
     files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
 fn choose(files: &[(&str, &str)], builder: Option<&str>) -> Result<SourceChoice, BuilderError> {
-    let (files, builder) = (tree(files), builder.map(|text| text.parse::<BuilderName>().expect(text).0));
+    let (files, builder) = (tree(files), builder.map(|text| text.parse::<BuilderRequest>().expect(text)));
     let request =
         SourceSelectionRequest { name: "shop", files: &files, builder: builder.as_ref(), platform: None };
     match select_source(&sample::catalog(), &request)? {
@@ -152,7 +152,7 @@ fn a_named_builder_is_taken_and_its_kind_checked() {
     assert_eq!(error.kind(), FailureKind::Usage);
     assert!(choose(&[("go.mod", "")], Some("golan")).is_err());
     let files = tree(&[("go.mod", "")]);
-    let image = "centos/go:1".parse::<BuilderName>().expect("an image").0;
+    let image = "centos/go:1".parse::<BuilderRequest>().expect("an image");
     let request = SourceSelectionRequest { name: "s", files: &files, builder: Some(&image), platform: None };
     let selection = select_source(&sample::catalog(), &request).expect("an image");
     assert!(
@@ -163,7 +163,7 @@ fn a_named_builder_is_taken_and_its_kind_checked() {
 #[test]
 fn the_platform_has_to_be_offered() {
     let files = tree(&[("go.mod", "go 1.24")]);
-    let only_listed = "golang:1.24".parse::<BuilderName>().expect("a builder").0;
+    let only_listed = "golang:1.24".parse::<BuilderRequest>().expect("a builder");
     let catalog = sample::catalog();
     for (architecture, fits) in [("arm64", true), ("amd64", true), ("m68k", false)] {
         let platform = Platform::linux(architecture);

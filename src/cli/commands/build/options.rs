@@ -6,10 +6,10 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::cli::arguments::Format;
-use crate::config::values::{ASSEMBLE_CHOICES, BuilderName, ByteSize, Cpus, PULL_CHOICES, Period, Port};
+use crate::config::values::{ByteSize, Cpus, Period, Port};
 use crate::image::compression::Compression;
-use crate::image::{ImagePath, ImageReference, Platform};
-use crate::request::{ContextPath, StopSignal, User, without_blanks};
+use crate::image::{ImagePath, ImageReference, Platform, PullPolicy};
+use crate::request::{AssembleRequest, BuilderRequest, ContextPath, StopSignal, User, without_blanks};
 
 /// How `assemble` runs, and in which builder.
 #[derive(Debug, Args)]
@@ -19,12 +19,12 @@ pub(in crate::cli) struct BuilderArguments {
     ///
     /// [default: selected by the artifact] [env: B2I_BUILDER]
     #[arg(long, value_name = "NAME|IMAGE")]
-    pub(in crate::cli) builder: Option<BuilderName>,
+    pub(in crate::cli) builder: Option<BuilderRequest>,
     /// Place the files (place), or run assemble in docker or sandbox [default: auto] [env: B2I_ASSEMBLE]
-    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(ASSEMBLE_CHOICES), hide_possible_values = true)]
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(AssembleRequest::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
     pub(in crate::cli) assemble: Option<String>,
     /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
-    #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PULL_CHOICES), hide_possible_values = true)]
+    #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PullPolicy::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
     pub(in crate::cli) pull: Option<String>,
     /// Run assemble as this user [default: the builder's]
     #[arg(long, value_name = "USER")]

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::config::values::BuilderName;
 use crate::engine::Capability;
 use crate::image::ImageReference;
+use crate::request::BuilderRequest;
 use crate::request::{Injection, ScriptsSource, SecretFile, UidRanges, VolumeRequest, host_entry};
 
 /// How sources become an artifact or an image.
@@ -14,7 +14,7 @@ pub(in crate::cli) struct SourceArguments {
     /// Build sources with this builder, such as golang, or any S2I image [default: selected by the sources] [env:
     /// B2I_SOURCE_BUILDER]
     #[arg(long, value_name = "NAME|IMAGE")]
-    pub(in crate::cli) source_builder: Option<BuilderName>,
+    pub(in crate::cli) source_builder: Option<BuilderRequest>,
     /// Build this subdirectory of the sources
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) context_dir: Option<String>,
