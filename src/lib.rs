@@ -63,6 +63,8 @@ pub mod request;
 pub mod session;
 mod stream;
 mod suggestion;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod transport;
 

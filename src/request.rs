@@ -13,6 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::RequestError;
@@ -43,9 +44,8 @@ pub use crate::transport::Transport;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One build.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Request {
     /// The version of this form: 1, which is also meant if it is missing.
     pub schema_version: Option<u32>,
@@ -72,7 +72,7 @@ pub struct Request {
     /// Where the image goes: `docker`, `registry`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`. Default: the
     /// daemon, or an archive if there is none.
     #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    #[schemars(with = "Vec<String>")]
     pub outputs: Vec<Transport>,
     /// Whether the image can be started afterwards. The sandbox then checks that the network of the limits can be had.
     pub run: bool,
@@ -200,9 +200,8 @@ as_text!(AssembleRequest, BuilderRequest);
 pub const DEFAULT_NETWORK: &str = "default";
 
 /// What `assemble` may use when it runs; nothing set means the engine's own default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limits {
     /// User that runs `assemble`.
     pub assemble_user: Option<String>,
@@ -212,11 +211,11 @@ pub struct Limits {
     pub allow_root_sandbox: bool,
     /// Memory, in bytes.
     #[serde(deserialize_with = "memory")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<text::NumberOrText>"))]
+    #[schemars(with = "Option<text::NumberOrText>")]
     pub memory: Option<u64>,
     /// Processor time, in billionths of one processor.
     #[serde(deserialize_with = "nano_cpus")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<text::NumberOrText>"))]
+    #[schemars(with = "Option<text::NumberOrText>")]
     pub nano_cpus: Option<u64>,
     /// Number of processes.
     pub pids: Option<u32>,
@@ -224,7 +223,7 @@ pub struct Limits {
     pub network: Option<String>,
     /// How long `assemble` may take.
     #[serde(deserialize_with = "text::period")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<text::PeriodForm>"))]
+    #[schemars(with = "Option<text::PeriodForm>")]
     pub timeout: Option<Duration>,
 }
 
@@ -237,15 +236,14 @@ fn nano_cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, 
 }
 
 /// What the user wants of the result's config.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ImageRequest {
     /// Default arguments of the program (`-- …`).
     pub args: Option<Vec<String>>,
     /// Environment variables, in order.
     #[serde(with = "text::pairs")]
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub env: Vec<(String, String)>,
     /// Labels.
     pub labels: BTreeMap<String, String>,

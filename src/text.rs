@@ -29,13 +29,11 @@ macro_rules! as_text {
             }
         }
 
-        #[cfg(feature = "schema")]
-        $crate::text::schema_of_text!($type);
+                $crate::text::schema_of_text!($type);
     )*};
 }
 
 /// Gives types the JSON schema of a text.
-#[cfg(feature = "schema")]
 macro_rules! schema_of_text {
     ($($type:ty),*) => {$(
         impl schemars::JsonSchema for $type {
@@ -78,7 +76,6 @@ macro_rules! as_choice {
     };
 }
 
-#[cfg(feature = "schema")]
 pub(crate) use schema_of_text;
 pub(crate) use {as_choice, as_text};
 
@@ -149,7 +146,6 @@ pub(crate) mod pairs {
 }
 
 /// The schema of a quantity: a number, or a text with a unit.
-#[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged, inline)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -159,7 +155,6 @@ pub(crate) enum NumberOrText {
 }
 
 /// The schema of a period.
-#[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged, inline)]
 #[expect(dead_code, reason = "only its schema is used")]

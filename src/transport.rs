@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::image::reference::InvalidReference;
@@ -13,7 +14,7 @@ use crate::image::{Digest, ImageReference};
 use crate::store::layout::LayoutReference;
 
 /// A kind of place, with its path if it is in the file system. The names of the image are not part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "to", rename_all = "kebab-case")]
 pub enum Transport {
     /// The daemon's image store.

@@ -172,7 +172,7 @@ pub(super) mod glibc_version {
     ) -> Result<Option<GlibcVersion>, D::Error> {
         let text = String::deserialize(deserializer)?;
         let invalid = || serde::de::Error::custom(format!("`{text}` is not a glibc version such as `2.36`"));
-        text.parse().map(Some).map_err(|()| invalid())
+        text.parse().map(Some).map_err(|_| invalid())
     }
 }
 

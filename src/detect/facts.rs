@@ -5,12 +5,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Platform;
+use crate::text::as_text;
 
 /// Everything that was read out of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     pub size: u64,
@@ -57,7 +59,7 @@ impl Facts {
 }
 
 /// The kind of an artifact, with the facts about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Kind {
     /// A native executable (ELF).
@@ -82,7 +84,7 @@ impl Kind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Linkage {
     /// No interpreter, fixed address.
@@ -94,7 +96,7 @@ pub enum Linkage {
 }
 
 /// The C library of a dynamic executable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Libc {
     /// The GNU C library.
@@ -120,31 +122,20 @@ impl fmt::Display for GlibcVersion {
 }
 
 impl std::str::FromStr for GlibcVersion {
-    type Err = ();
+    type Err = String;
 
     /// Parses `2.36` and `2.2.5`. The third number is ignored.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut numbers = text.split('.').map(|number| number.parse().map_err(|_| ()));
-        let major = numbers.next().ok_or(())??;
-        let minor = numbers.next().unwrap_or(Ok(0))?;
-        Ok(Self { major, minor })
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = |_| format!("`{text}` is not a version such as 2.34");
+        let (major, rest) = text.split_once('.').unwrap_or((text, "0"));
+        let (minor, _) = rest.split_once('.').unwrap_or((rest, ""));
+        Ok(Self { major: major.parse().map_err(invalid)?, minor: minor.parse().map_err(invalid)? })
     }
 }
 
-impl Serialize for GlibcVersion {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+as_text!(GlibcVersion);
 
-impl<'de> Deserialize<'de> for GlibcVersion {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|()| serde::de::Error::custom(format!("`{text}` is not a version such as 2.34")))
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutableFacts {
     pub platform: Platform,
@@ -167,7 +158,7 @@ pub struct ExecutableFacts {
     pub stripped: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptFacts {
     /// The path in the first line.
@@ -177,7 +168,7 @@ pub struct ScriptFacts {
 }
 
 /// The marks of Spring Boot in an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SpringBootFacts {
     /// `Spring-Boot-Version` of the manifest.
@@ -186,7 +177,7 @@ pub struct SpringBootFacts {
     pub layers: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JarFacts {
     /// `Main-Class` of the manifest, or `--main-class`.
@@ -209,7 +200,7 @@ pub struct JarFacts {
 }
 
 /// The servlet API of a web application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServletApi {
     /// `javax.servlet`: Tomcat up to 9.
@@ -218,7 +209,7 @@ pub enum ServletApi {
     Jakarta,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
     /// From the classes or the descriptor.

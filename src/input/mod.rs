@@ -25,6 +25,7 @@ pub use http::{HttpError, HttpOptions, Secret};
 pub use secret::{DownloadRequest, HeaderRequest, SecretReference};
 pub use source::InputSource;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::blocking::run_stoppable;
@@ -43,9 +44,8 @@ pub const ARTIFACT_NAME: &str = "binary";
 pub const DEFAULT_MAX_SIZE: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The kind of an input that could be both (`--as`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum TreatAs {
     /// A finished artifact, or an archive that contains one.
     Artifact,
@@ -65,15 +65,14 @@ impl TreatAs {
 }
 
 /// How inputs are fetched, and what is added to them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputOptions {
     /// The expected digest of the input, which may be an archive.
     pub sha256: Option<Digest>,
     /// The limit of bytes, for the input and for its unpacked members.
     #[serde(deserialize_with = "max_size")]
-    #[cfg_attr(feature = "schema", schemars(with = "text::NumberOrText"))]
+    #[schemars(with = "text::NumberOrText")]
     pub max_size: u64,
     /// The artifact's path in an archive (`--path`).
     pub member_path: Option<String>,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::as_text;
@@ -44,9 +45,8 @@ impl fmt::Display for SecretReference {
 as_text!(SecretReference);
 
 /// What a download sends to the host of its URL, and to no other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DownloadRequest {
     /// Headers, each with the secret that is its value.
     pub headers: Vec<HeaderRequest>,
@@ -59,9 +59,8 @@ pub struct DownloadRequest {
 }
 
 /// A header whose value is a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeaderRequest {
     /// The header's name.
     pub name: String,

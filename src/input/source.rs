@@ -97,7 +97,6 @@ impl<'de> Deserialize<'de> for InputSource {
     }
 }
 
-#[cfg(feature = "schema")]
 crate::text::schema_of_text!(InputSource);
 
 /// RFC 3986, section 3.1.

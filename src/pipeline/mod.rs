@@ -18,6 +18,7 @@ mod script;
 pub(crate) mod source;
 mod stage;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
@@ -39,7 +40,7 @@ use crate::sources::SourceInfo;
 use crate::transport::Transport;
 
 /// What was found out about an artifact.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// Its name.
@@ -52,7 +53,7 @@ pub struct Inspection {
 }
 
 /// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
@@ -90,7 +91,7 @@ pub struct Built {
 }
 
 /// The sources of a build, and what built them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltSources {
     /// Where they came from.
@@ -103,7 +104,7 @@ pub struct BuiltSources {
 }
 
 /// The image for one platform.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltImage {
     /// The platform.

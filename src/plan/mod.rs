@@ -22,6 +22,7 @@ mod targets;
 mod tests;
 mod value;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use engine::{
@@ -182,7 +183,7 @@ pub enum BaseSource {
 }
 
 /// What runs an `assemble` script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
     /// A container of the daemon.
@@ -252,7 +253,7 @@ pub struct PlannedRun {
 }
 
 /// The two ways of [`Assembly`], without what they need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AssemblyKind {
     /// b2i performs the placement.

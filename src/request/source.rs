@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -19,9 +20,8 @@ use crate::sources::{SourceLocation, SourceOptions};
 use crate::text::{self, as_text};
 
 /// The pre-step: sources that a builder turns into an artifact or an image.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceBuildRequest {
     /// Where the sources are.
     #[serde(skip_serializing_if = "SourceLocation::is_nothing")]
@@ -52,7 +52,7 @@ pub struct SourceBuildRequest {
     pub injections: Vec<Injection>,
     /// Mounts of this machine's directories (`--volume`).
     #[serde(with = "text::list")]
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
+    #[schemars(with = "Vec<String>")]
     pub volumes: Vec<VolumeRequest>,
     /// The image whose `save-artifacts` gives what the build before left, if the build is incremental.
     pub incremental: Option<PreviousImage>,
@@ -72,7 +72,6 @@ pub struct SourceBuildRequest {
     /// Label `io.k8s.description`.
     pub description: Option<String>,
     /// Where the end of the build is reported to.
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub callback: Option<Url>,
     /// Whether the build caches that the template names are left out (`--no-build-cache`).
     pub skip_caches: bool,
@@ -80,14 +79,13 @@ pub struct SourceBuildRequest {
     pub cache_key: Option<String>,
     /// How long the download of one script may take; none means a minute.
     #[serde(deserialize_with = "text::period")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<text::PeriodForm>"))]
+    #[schemars(with = "Option<text::PeriodForm>")]
     pub download_timeout: Option<Duration>,
 }
 
 /// One variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EnvironmentVariable {
     /// Its name.
     pub name: String,
@@ -96,9 +94,8 @@ pub struct EnvironmentVariable {
 }
 
 /// A variable whose value is a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretVariable {
     /// Its name.
     pub name: String,
@@ -169,9 +166,8 @@ pub struct VolumeRequest {
 }
 
 /// What the build before left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviousImage {
     /// The image; none means the first tag.
     pub image: Option<ImageReference>,
@@ -182,9 +178,8 @@ pub struct PreviousImage {
 }
 
 /// The second image of an extended build: artifacts go from the assembled builder into it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuntimeRequest {
     /// The image.
     pub image: ImageReference,

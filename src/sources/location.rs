@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -261,13 +262,11 @@ impl<'de> Deserialize<'de> for SourceLocation {
     }
 }
 
-#[cfg(feature = "schema")]
 crate::text::schema_of_text!(SourceLocation);
 
 /// How sources are fetched.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceOptions {
     /// The directory in the tree that is built (`--context-dir`); none means its root.
     pub context_directory: Option<String>,
