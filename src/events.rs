@@ -1,6 +1,6 @@
-//! Owns the stream of typed events that a build gives off: steps, transfer progress, script output, notes.
+//! Owns the events of a build: steps, progress, script output, notes, warnings.
 //!
-//! Must not render them; the terminal, JSON lines and records each do that their own way.
+//! Must not render them; a front end does.
 
 use std::sync::Arc;
 
@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Warning;
 
-/// One step of the road, in the order in which steps happen.
+/// A step of the pipeline. The variants are in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Fetching the input and finding the artifact in it.
+    /// Fetch the input and find the artifact in it.
     Fetch,
-    /// Reading the facts out of the artifact.
+    /// Read the facts of the artifact.
     Detect,
-    /// Choosing the builder and planning.
+    /// Select the builder and plan the image.
     Plan,
-    /// Resolving (and, if needed, pulling) the base or builder image.
+    /// Resolve the base or builder image, and pull it if needed.
     Base,
-    /// Sending the artifact into the container that `assemble` runs in.
+    /// Upload the artifact to the container of `assemble`.
     Upload,
-    /// Running `assemble`.
+    /// Run `assemble`.
     Assemble,
-    /// Committing the container that `assemble` ran in.
+    /// Commit the container of `assemble`.
     Commit,
-    /// Writing the result to one output.
+    /// Write the image to one output.
     Write,
-    /// Starting the result (`--run`).
+    /// Start the image (`--run`).
     Run,
 }
 
-/// Which stream of a script a line came from.
+/// A stream of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScriptStream {
@@ -47,59 +47,59 @@ pub enum ScriptStream {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// A step begins; `subject` is what it works on (a file name, an image reference).
+    /// A step has started.
     StepStarted {
         /// The step.
         step: Step,
-        /// What it works on.
+        /// Its subject: a file name, an image reference.
         subject: String,
-        /// How many bytes it will move, if that is known.
+        /// Number of bytes to transfer, if known.
         total_bytes: Option<u64>,
     },
-    /// A step has moved this many bytes so far.
+    /// A step has transferred bytes.
     StepProgress {
         /// The step.
         step: Step,
-        /// Bytes moved since the step began.
+        /// Number of bytes since the start of the step.
         bytes: u64,
-        /// How many bytes it will move, if that is known by now.
+        /// Number of bytes to transfer, if known.
         total_bytes: Option<u64>,
     },
-    /// A step has ended well.
+    /// A step has succeeded.
     StepFinished {
         /// The step.
         step: Step,
-        /// What came out of it: a file name, a builder, an image reference.
+        /// Its result: a file name, a builder, an image reference.
         subject: String,
-        /// How large that is, in bytes, where it says something.
+        /// Size of the result in bytes, if it has one.
         bytes: Option<u64>,
-        /// What else is worth knowing, one clause.
+        /// A remark, one clause.
         remark: Option<String>,
-        /// How long it took, in milliseconds.
+        /// Duration in milliseconds.
         milliseconds: u64,
     },
-    /// A line that a script printed, without its line end.
+    /// A line of a script's output, without its line end.
     ScriptOutput {
-        /// The stream it was printed to.
+        /// The stream.
         stream: ScriptStream,
         /// The line.
         line: String,
     },
-    /// Something worth knowing that needs no action.
+    /// A fact that needs no action.
     Note {
         /// One sentence.
         message: String,
     },
-    /// Something that may turn out wrong.
+    /// A possible problem.
     Warning {
         /// One sentence.
         message: String,
-        /// What to do about it.
+        /// The next step.
         hint: Option<String>,
     },
 }
 
-/// Where events go. Cheap to clone; may be called from any thread.
+/// The receiver of events. Cheap to clone; may be called from any thread.
 #[derive(Clone)]
 pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
 
@@ -109,7 +109,7 @@ impl Events {
         Self(Arc::new(receiver))
     }
 
-    /// Drops every event.
+    /// Discards every event.
     pub fn silent() -> Self {
         Self::new(|_| {})
     }
@@ -129,12 +129,12 @@ impl Events {
         self.send(Event::Warning { message: message.into(), hint });
     }
 
-    /// Sends a warning that a decision gave.
+    /// Sends the warning of a decision.
     pub fn warn(&self, warning: &Warning) {
         self.warning(warning.message.clone(), warning.hint.clone());
     }
 
-    /// Announces a step and returns the handle through which it reports.
+    /// Sends the start of a step and returns its handle.
     pub fn start(&self, step: Step, subject: impl Into<String>, total_bytes: Option<u64>) -> RunningStep {
         let subject = subject.into();
         self.send(Event::StepStarted { step, subject: subject.clone(), total_bytes });
@@ -142,7 +142,7 @@ impl Events {
     }
 }
 
-/// A step that was announced and has not ended.
+/// A step that has started and not ended.
 #[derive(Clone)]
 pub struct RunningStep {
     events: Events,
@@ -153,26 +153,26 @@ pub struct RunningStep {
 }
 
 impl RunningStep {
-    /// Reports how many bytes were moved since the step began.
+    /// Sends the number of bytes since the start of the step.
     pub fn progress(&self, bytes: u64, total_bytes: Option<u64>) {
         self.events.send(Event::StepProgress { step: self.step, bytes, total_bytes });
     }
 
-    /// Says what has come out, if it is not what the step was announced with.
+    /// Replaces the subject by the result.
     #[must_use]
     pub fn made(mut self, subject: impl Into<String>) -> Self {
         self.subject = subject.into();
         self
     }
 
-    /// Says how large it is, in bytes.
+    /// Sets the size of the result in bytes.
     #[must_use]
     pub fn sized(mut self, bytes: u64) -> Self {
         self.bytes = Some(bytes);
         self
     }
 
-    /// Reports the end, with a remark that may be empty.
+    /// Sends the end of the step. An empty remark is left out.
     pub fn finish(self, remark: impl Into<String>) {
         let milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let remark = Some(remark.into()).filter(|remark| !remark.is_empty());

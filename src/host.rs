@@ -1,6 +1,6 @@
-//! Owns the host: plain settings of the machine that b2i works on.
+//! Owns the host: plain settings of the machine.
 //!
-//! Must not hold the state of a run, nor read environment variables; a front end hands them in.
+//! Must not hold the state of a run, nor read environment variables; a front end passes them.
 
 mod secrets;
 
@@ -26,19 +26,19 @@ use crate::store::registry::RegistrySettings;
 /// The settings of a machine. One host serves any number of sessions.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// The directory of the cache; created when it is needed.
+    /// The directory of the cache. It is created when needed.
     pub cache_directory: PathBuf,
-    /// Which daemon is used.
+    /// The daemon.
     pub daemon: DaemonChoice,
-    /// How registries are reached.
+    /// Access to registries.
     pub registry: RegistrySettings,
     /// Changes to the built-in catalog of builders.
     pub catalog: CatalogSettings,
-    /// How git is started.
+    /// Options of git.
     pub git: GitOptions,
     /// The netrc file with passwords for downloads.
     pub netrc: Option<PathBuf>,
-    /// The variables that `env:NAME` of a request refers to.
+    /// The variables for `env:NAME` in a request.
     pub variables: Variables,
     /// The program that the sandbox starts again; its `main` calls [`sandbox_child`](crate::sandbox_child) first.
     pub program: PathBuf,
@@ -48,37 +48,25 @@ pub struct Host {
     pub stdin: fn() -> Box<dyn Read + Send>,
 }
 
-/// Which daemon is used.
+/// The choice of a daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonChoice {
-    /// How it is found.
+    /// Settings of the search.
     pub settings: DaemonSettings,
-    /// Files with the credentials that the daemon pulls with.
+    /// Files with credentials for the daemon's pulls.
     pub credential_files: Vec<PathBuf>,
 }
 
-/// Why settings make no host.
+/// Why settings are not valid for a host.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant describes it")]
 pub enum HostError {
-    /// No directory is configured for the cache, and there is no default.
-    #[error("no directory for the cache: neither HOME nor XDG_CACHE_HOME is set")]
+    #[error("the cache has no directory: neither HOME nor XDG_CACHE_HOME is set")]
     NoCache,
-    /// The directory of the cache cannot be made absolute.
-    #[error("`{}` cannot be the directory of the cache", .path.display())]
-    Cache {
-        /// The directory.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// A template directory of a project is a link that leaves the project.
+    #[error("`{}` is not a valid directory for the cache", .path.display())]
+    Cache { path: PathBuf, source: std::io::Error },
     #[error("the template directory `{}` leaves the project: it is a link to `{}`", .path.display(), .target.display())]
-    TemplateLink {
-        /// The directory.
-        path: PathBuf,
-        /// Where the link leads.
-        target: PathBuf,
-    },
+    TemplateLink { path: PathBuf, target: PathBuf },
 }
 
 impl Diagnostic for HostError {
@@ -91,7 +79,7 @@ impl Diagnostic for HostError {
             Self::NoCache => "pass `--cache-dir DIR` or set B2I_CACHE_DIR",
             Self::Cache { .. } => return Vec::new(),
             Self::TemplateLink { .. } => {
-                "a project's file may name only its own directories; name others in your own configuration"
+                "a project's file may list only its own directories; list others in your own configuration"
             }
         };
         vec![hint.to_owned()]
@@ -99,7 +87,7 @@ impl Diagnostic for HostError {
 }
 
 impl Host {
-    /// Creates a host with built-in settings: no credentials, and the daemon at its usual address.
+    /// Creates a host with built-in settings: no credentials, and the daemon at its default address.
     pub fn new(cache_directory: impl Into<PathBuf>) -> Self {
         Self {
             cache_directory: cache_directory.into(),
@@ -118,10 +106,10 @@ impl Host {
     /// Creates a host from merged configuration and the environment's variables.
     ///
     /// # Errors
-    /// [`HostError`] if no directory can be the cache's, or a project's template directory leaves the project.
+    /// [`HostError`] if the cache has no directory, or a project's template directory leaves the project.
     pub fn from_settings(settings: &Settings, variables: Variables) -> Result<Self, HostError> {
         let cache = settings.cache.directory.as_ref().ok_or(HostError::NoCache)?;
-        // Relative to the working directory of now, whatever happens later.
+        // Resolved now: the working directory may change.
         let cache_directory = std::path::absolute(&cache.value)
             .map_err(|source| HostError::Cache { path: cache.value.clone(), source })?;
         let daemon = daemon(settings, &variables);
@@ -149,7 +137,7 @@ impl Host {
 
 fn catalog(settings: &Settings) -> Result<CatalogSettings, HostError> {
     let bases = settings.bases.iter();
-    // The catalog takes the weakest directory first, the settings name the strongest first.
+    // In the catalog the last directory wins, in the settings the first.
     let directories = settings.templates.directories.iter().rev();
     Ok(CatalogSettings {
         replaced_bases: bases.map(|(public, base)| (public.clone(), base.value.clone())).collect(),
@@ -159,10 +147,10 @@ fn catalog(settings: &Settings) -> Result<CatalogSettings, HostError> {
     })
 }
 
-/// A directory of templates, with how far it is trusted.
+/// A directory of templates and its origin.
 ///
-/// The configuration file of a project may name only directories below it, which is checked where the file is read. A
-/// symbolic link could still leave the project.
+/// A project's file may list only directories below the project; the reader of the file checks their paths. A symbolic
+/// link could still leave the project.
 fn template_directory(directory: &TemplateDirectory) -> Result<(PathBuf, TemplateOrigin), HostError> {
     let path = directory.path.clone();
     if directory.trusted {
@@ -179,7 +167,7 @@ fn template_directory(directory: &TemplateDirectory) -> Result<(PathBuf, Templat
 
 fn daemon(settings: &Settings, variables: &Variables) -> DaemonChoice {
     let context = variables.text("DOCKER_CONTEXT").map(str::to_owned);
-    // DOCKER_CONTEXT is a variable, and a variable wins over a file.
+    // A variable, here DOCKER_CONTEXT, wins over a file.
     let is_overruled = |origin: &Origin| context.is_some() && matches!(origin, Origin::File { .. });
     let host = settings.docker.host.as_ref().filter(|host| !is_overruled(&host.origin));
     let docker_config = variables.path("DOCKER_CONFIG").or_else(|| Some(variables.home()?.join(".docker")));
@@ -236,8 +224,7 @@ fn user_id() -> u32 {
     0
 }
 
-/// The variables of an environment. An empty variable counts as unset, as the XDG, Docker and `NO_COLOR` conventions
-/// have it.
+/// The variables of an environment. An empty variable is unset, by the XDG, Docker and `NO_COLOR` conventions.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<OsString, OsString>);
 
@@ -275,7 +262,7 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Variables {
     }
 }
 
-/// The names alone: a value may be a secret.
+/// Shows the names only: a value may be a secret.
 impl std::fmt::Debug for Variables {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()

@@ -1,7 +1,7 @@
 //! b2i turns a finished artifact — JAR, WAR, native executable — into a container image, without a Dockerfile.
 //!
-//! A [`Request`] says what to build, a [`Host`] what the machine is like. A [`Session`] is one run on that host: it
-//! builds, plans, inspects and copies, and cleans up when it is dropped. Progress arrives as [`events`].
+//! A [`Request`] describes a build, a [`Host`] the machine. A [`Session`] is one run on a host: it builds, plans, inspects
+//! and copies. Dropping it cleans up. A session sends [`events`].
 //!
 //! ```
 //! use b2i::request::{ImageRequest, InputSource, Request, Transport};
@@ -29,11 +29,10 @@
 //! # }
 //! ```
 //!
-//! The same request as JSON is read by [`Request::from_json`]. Secrets are named in it, never written.
+//! [`Request::from_json`] reads the same request from JSON. JSON contains references to secrets, never the secrets.
 //!
-//! The pipeline goes in one direction: request → input → artifact → facts → builder → plan → assemble → finish → sinks.
-//! Each room owns one part of it; `ARCHITECTURE.md` is the map. The library never prints, never reads environment
-//! variables and never exits; only the program does.
+//! The pipeline has one direction: request → input → artifact → facts → builder → plan → assemble → finish → sinks.
+//! `ARCHITECTURE.md` is the map. The library never prints, reads environment variables or exits; only the program does.
 #![cfg_attr(
     not(feature = "internals"),
     expect(
@@ -68,7 +67,7 @@ mod tests;
 mod text;
 pub mod transport;
 
-// Behind the facade. Tests, fuzz targets and benches see these rooms; nobody else may.
+// Behind the facade: only tests, fuzz targets and benches see these rooms.
 #[cfg(feature = "internals")]
 pub mod assemble;
 #[cfg(not(feature = "internals"))]
@@ -148,8 +147,8 @@ pub use session::Session;
 
 /// Runs this process as a child of the sandbox, if it is one, and returns its exit code.
 ///
-/// The sandbox starts [`Host::program`] again. So `main` of every program that builds in the sandbox calls this before
-/// anything else, above all before it starts a thread.
+/// The sandbox starts [`Host::program`] again. A program that builds in the sandbox calls this first in `main`, before it
+/// starts a thread.
 pub fn sandbox_child() -> Option<std::process::ExitCode> {
     engine::sandbox::run_if_child(std::env::args_os())
 }

@@ -1,7 +1,6 @@
-//! Owns the request: what somebody asked for, before anything is decided.
+//! Owns the request: the input of a build, before any decision.
 //!
-//! Every front end — the command line today, others later — makes one of these and nothing else. Must not hold
-//! anything that was found out rather than asked.
+//! Every front end makes a request and nothing else. Must not hold facts or decisions.
 
 mod error;
 mod source;
@@ -40,22 +39,22 @@ pub use crate::sources::{SourceLocation, SourceOptions};
 use crate::text::{self, as_text};
 pub use crate::transport::Transport;
 
-/// The version of the form that requests have as JSON.
+/// The version of a request's JSON.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One build.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Request {
-    /// The version of this form: 1, which is also meant if it is missing.
+    /// The version of this JSON: 1. Default: 1.
     pub schema_version: Option<u32>,
-    /// The finished artifact, or one program built for several platforms. Empty if `sourceBuild` is set.
+    /// The artifact, or one program built for several platforms. Empty if `sourceBuild` is set.
     pub artifacts: Vec<InputSource>,
-    /// The sources that the artifact, or the image, is built from.
+    /// The sources of the artifact or of the image.
     pub source_build: Option<SourceBuildRequest>,
-    /// How artifacts are fetched, and what is added to each.
+    /// Options of fetching, and files to add.
     pub input: InputOptions,
-    /// The main class of a JAR whose manifest has none.
+    /// The main class of a JAR. Default: the one in its manifest.
     pub main_class: Option<String>,
     /// The builder: `java:21`, or an image with S2I scripts. Default: the template that fits the artifact.
     pub builder: Option<BuilderRequest>,
@@ -63,24 +62,24 @@ pub struct Request {
     pub assemble: AssembleRequest,
     /// Limits of `assemble`.
     pub limits: Limits,
-    /// The platforms, each an image. Default: the artifact's own, or the only one there is.
+    /// Platforms, one image for each. Default: the platform of the artifact.
     pub platforms: Vec<Platform>,
     /// The config of the image.
     pub image: ImageRequest,
     /// Names of the image. Default: `<artifact stem>:latest`.
     pub tags: Vec<ImageReference>,
-    /// Where the image goes: `docker`, `registry`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`. Default: the
-    /// daemon, or an archive if there is none.
+    /// Outputs: `docker`, `registry`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`. Default: the daemon, or an
+    /// archive without a daemon.
     #[serde(with = "text::list")]
     #[schemars(with = "Vec<String>")]
     pub outputs: Vec<Transport>,
-    /// Whether the image can be started afterwards. The sandbox then checks that the network of the limits can be had.
+    /// Keep what is needed to start the image. The sandbox then checks the network in `limits`.
     pub run: bool,
     /// When images are pulled.
     pub pull: PullPolicy,
     /// Never use the network.
     pub offline: bool,
-    /// How new layers are compressed.
+    /// Compression of new layers: `auto`, `none`, `gzip[:LEVEL]`, `zstd[:LEVEL]`.
     pub compression: Compression,
     /// Ignore remembered digests and read every file again.
     pub ignore_memo: bool,
@@ -101,15 +100,14 @@ impl Request {
         })
     }
 
-    /// Leaves out what is named again and means nothing more.
+    /// Removes repeated tags and outputs.
     pub(crate) fn without_repetitions(mut self) -> Self {
         let mut tags: Vec<ImageReference> = Vec::new();
-        tags.extend(self.tags.drain(..).fold(Vec::new(), |mut known, tag| {
-            if !known.contains(&tag) {
-                known.push(tag);
+        for tag in self.tags.drain(..) {
+            if !tags.contains(&tag) {
+                tags.push(tag);
             }
-            known
-        }));
+        }
         self.tags = tags;
         let mut outputs: Vec<Transport> = Vec::new();
         for output in self.outputs.drain(..) {
@@ -122,14 +120,14 @@ impl Request {
     }
 }
 
-/// The builder that the user names.
+/// A builder: a template or an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuilderRequest {
-    /// A template of the catalog, in one of its versions: `java`, `java:21`.
+    /// A template of the catalog: `java`, `java:21`.
     Template {
-        /// The template's name.
+        /// The template.
         name: String,
-        /// The version, if it is named.
+        /// The version. Default: the template's own.
         version: Option<String>,
     },
     /// Any image with S2I scripts.
@@ -176,14 +174,14 @@ impl fmt::Display for BuilderRequest {
 /// How the artifact gets into the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AssembleRequest {
-    /// `place` where allowed, else an engine.
+    /// Place, if the template allows it; otherwise run the script.
     #[default]
     Auto,
-    /// b2i performs the placement.
+    /// b2i places the artifact; no script runs.
     Place,
     /// The script runs in a container of the daemon.
     Docker,
-    /// The script runs in b2i's own sandbox.
+    /// The script runs in b2i's sandbox.
     Sandbox,
 }
 
@@ -199,15 +197,15 @@ as_text!(AssembleRequest, BuilderRequest);
 /// The engine's default network: a daemon creates one; the sandbox uses this machine's.
 pub const DEFAULT_NETWORK: &str = "default";
 
-/// What `assemble` may use when it runs; nothing set means the engine's own default.
+/// Limits of a script. Default: the engine's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// User that runs `assemble`.
+    /// User of `assemble`. Default: the user in the label or the config of the builder image.
     pub assemble_user: Option<String>,
-    /// Whether an `assemble` user that a label names may be root.
+    /// Allow root as the user of `assemble` if a label of the builder image requests it.
     pub allow_root: bool,
-    /// Whether real root may use the sandbox without a user namespace.
+    /// Allow the sandbox without a user namespace if this process is root.
     pub allow_root_sandbox: bool,
     /// Memory, in bytes.
     #[serde(deserialize_with = "memory")]
@@ -217,11 +215,11 @@ pub struct Limits {
     #[serde(deserialize_with = "nano_cpus")]
     #[schemars(with = "Option<text::NumberOrText>")]
     pub nano_cpus: Option<u64>,
-    /// Number of processes.
+    /// The largest number of processes.
     pub pids: Option<u32>,
-    /// Network of the container; none means no network.
+    /// Network of the container: a name, `default`, `host` or `none`. Default: no network.
     pub network: Option<String>,
-    /// How long `assemble` may take.
+    /// The longest time of `assemble`.
     #[serde(deserialize_with = "text::period")]
     #[schemars(with = "Option<text::PeriodForm>")]
     pub timeout: Option<Duration>,
@@ -235,19 +233,19 @@ fn nano_cpus<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, 
     text::quantity(deserializer, |cpus: Cpus| cpus.0)
 }
 
-/// What the user wants of the result's config.
+/// Changes to the config of the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ImageRequest {
     /// Default arguments of the program (`-- …`).
     pub args: Option<Vec<String>>,
-    /// Environment variables, in order.
+    /// Environment variables. The order is kept.
     #[serde(with = "text::pairs")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub env: Vec<(String, String)>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the manifest, where the output has one.
+    /// Annotations of the manifest. A daemon and a docker-archive have none.
     pub annotations: BTreeMap<String, String>,
     /// Ports, such as `8080/tcp`.
     pub ports: Vec<Port>,
@@ -255,13 +253,13 @@ pub struct ImageRequest {
     pub working_dir: Option<ImagePath>,
     /// User, `uid[:gid]` or a name.
     pub user: Option<User>,
-    /// Entrypoint, replacing the builder's.
+    /// Entrypoint. Default: the builder's.
     pub entrypoint: Option<Vec<String>>,
-    /// Command of the health check; an empty text switches it off.
+    /// Command of the health check. An empty text disables it.
     pub health_cmd: Option<String>,
     /// Signal that stops the program.
     pub stop_signal: Option<StopSignal>,
-    /// Where a web application answers; `/` if nothing is said.
+    /// The path of a web application. Default: `/`.
     pub context_path: Option<ContextPath>,
 }
 

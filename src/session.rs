@@ -1,4 +1,4 @@
-//! Owns the session: one run with its events, its lease and the daemon that it found.
+//! Owns the session: one run with its events, its lease and its daemon.
 //!
 //! Must not decide anything; `pipeline` and `ops` do the work.
 
@@ -26,9 +26,9 @@ use crate::store::registry::Registries;
 pub struct Session {
     pub(crate) host: Host,
     pub(crate) events: Events,
-    /// Outlives a dropped future, so that its leftovers are known.
+    /// Stays after a dropped future, whose leftovers it lists.
     lease: Mutex<Option<Arc<Lease>>>,
-    /// Outlives a dropped future with the calls that the daemon is still busy with.
+    /// Stays after a dropped future, whose calls the daemon may still execute.
     daemon: Mutex<Option<Daemon>>,
 }
 
@@ -40,7 +40,7 @@ impl Session {
     /// Builds an image, or one for each platform and an index of them, and writes it to the outputs of the request.
     ///
     /// # Errors
-    /// [`Error`] of the step that failed; the outputs then hold nothing half-made.
+    /// [`Error`] of the step that failed. No output then has an incomplete image.
     pub async fn build(&self, request: &Request) -> Result<Built, Error> {
         pipeline::build(&self.accept(request)?, self).await
     }
@@ -56,12 +56,12 @@ impl Session {
     /// Fetches the artifact of a request and reads its facts.
     ///
     /// # Errors
-    /// [`Error`] if it cannot be fetched, or is not an artifact that b2i knows.
+    /// [`Error`] if the artifact cannot be fetched or has an unknown format.
     pub async fn inspect(&self, request: &Request) -> Result<Inspection, Error> {
         pipeline::inspect(&self.accept(request)?, self).await
     }
 
-    /// Copies an image and returns the digest of its manifest or index, or its ID where it has no manifest.
+    /// Copies an image. Returns the digest of its manifest or index, or its ID if it has no manifest.
     ///
     /// # Errors
     /// [`Error`] of reading or writing.
@@ -81,12 +81,12 @@ impl Session {
         pipeline::write_dockerfile(&self.accept(request)?, directory, self).await
     }
 
-    /// Removes what a dropped future left behind: in the daemon, within `limit`, and all files.
+    /// Removes the leftovers of a dropped future: in the daemon, within `limit`, and all files.
     ///
     /// If the daemon does not answer in time, the lease stays, and a later run removes the rest.
     pub async fn abort(&self, limit: Duration) {
         if let (Some(lease), Some(daemon)) = (self.taken_lease(), self.found_daemon()) {
-            // What the daemon was told to create last could appear after everything was removed.
+            // The daemon may still create a container of an earlier call.
             let settled = tokio::time::timeout(limit / 2, daemon.settle()).await.is_ok();
             let leases = [lease.id().to_owned()];
             let removal = crate::store::daemon::remove_leftovers(&daemon, &leases);
@@ -99,14 +99,14 @@ impl Session {
         self.release();
     }
 
-    /// Removes the files of the run, even if threads of it are still at work: they can create nothing more.
+    /// Removes the files of the run. Its threads may still run, but they can create nothing more.
     fn release(&self) {
         if let Some(lease) = self.taken_lease() {
             lease.release();
         }
     }
 
-    /// Checks a request and fills in what this host knows: secrets, network, git.
+    /// Checks a request and adds the settings of this host: secrets, network, git.
     pub(crate) fn accept(&self, request: &Request) -> Result<Request, Error> {
         request.validate()?;
         let mut request = request.clone().without_repetitions();
@@ -116,7 +116,7 @@ impl Session {
             sources.source.git = self.host.git.clone();
             sources.source.input = request.input.clone();
             for SecretVariable { name, value } in std::mem::take(&mut sources.build_secrets) {
-                let value = self.host.secret(&value, &format!("`--build-env {name}`"))?;
+                let value = self.host.secret(&value, &format!("--build-env {name}"))?;
                 sources.build_environment.retain(|known| known.name != name);
                 sources.build_environment.push(EnvironmentVariable { name, value });
             }
@@ -124,7 +124,7 @@ impl Session {
         Ok(request)
     }
 
-    /// The lease of this run, taken at the first call.
+    /// The lease of this run. The first call acquires it.
     pub(crate) fn lease(&self) -> Result<Arc<Lease>, Error> {
         let mut slot = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lease) = &*slot {
@@ -135,18 +135,18 @@ impl Session {
         Ok(lease)
     }
 
-    /// Starts a directory that will be at `target`.
+    /// Creates a directory that a commit moves to `target`.
     pub(crate) fn new_directory(&self, target: &Path) -> Result<AtomicDirectory, Error> {
         let lease = self.lease()?;
         AtomicDirectory::create(target, self.host.working_directory.as_deref(), &lease).map_err(Error::Output)
     }
 
-    /// What is known of earlier runs, or nothing if it is not to be used.
+    /// The memo of earlier runs, or an empty one.
     pub(crate) fn memo(&self, is_used: bool) -> Result<Memo, Error> {
         if is_used { Ok(Memo::open(self.lease()?.cache())?) } else { Ok(Memo::bypassed()) }
     }
 
-    /// The registries, with what the cache has of them.
+    /// The registries, with their cache.
     pub(crate) fn registries(&self) -> Result<Registries, Error> {
         let lease = self.lease()?;
         let cache = ImageCache::open(lease.cache())?;
@@ -158,7 +158,7 @@ impl Session {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Leaves the lease's file where it is: a later run takes it for abandoned and removes what belongs to it.
+    /// Keeps the lease's file: a later run finds it abandoned and removes its leftovers.
     pub(crate) fn keep_lease(&self) {
         if let Some(lease) = self.taken_lease() {
             lease.leave();

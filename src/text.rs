@@ -1,4 +1,4 @@
-//! Owns the JSON form of values that people write as a text: it is that text, as the flag takes it.
+//! Owns the JSON form of values that have a text: the text, as a flag takes it.
 //!
 //! Must not know any of the values.
 
@@ -88,7 +88,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     }
 }
 
-/// A list of values that have another form elsewhere.
+/// A list of values that have another JSON form elsewhere.
 pub(crate) mod list {
     use super::*;
 
@@ -108,7 +108,7 @@ pub(crate) mod list {
     }
 }
 
-/// Names and values in an order that matters: an object of which the order is kept.
+/// Names and values: an object that keeps its order.
 pub(crate) mod pairs {
     use super::*;
 
@@ -127,7 +127,7 @@ pub(crate) mod pairs {
             type Value = Vec<(String, String)>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of texts")
+                formatter.write_str("an object of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -163,7 +163,7 @@ pub(crate) enum PeriodForm {
     Duration { secs: u64, nanos: u32 },
 }
 
-/// Reads a number, or a text with a unit that `number_of` turns into one.
+/// Reads a number, or a text with a unit. `number_of` converts the text's value.
 pub(crate) fn quantity<'de, T, D>(deserializer: D, number_of: fn(T) -> u64) -> Result<Option<u64>, D::Error>
 where
     T: FromStr<Err: Display>,
@@ -174,7 +174,7 @@ where
         type Value = Option<u64>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a number, or a text with a unit")
+            formatter.write_str("a number, or a string with a unit")
         }
 
         fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
@@ -192,7 +192,7 @@ where
     deserializer.deserialize_any(Quantity(number_of, PhantomData))
 }
 
-/// Reads a period: `90s`, `5m`, or an object with `secs` and `nanos`, as plans show it.
+/// Reads a period: `90s`, `5m`, or an object with `secs` and `nanos`, as in plans.
 pub(crate) fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     struct PeriodText;
     impl<'de> Visitor<'de> for PeriodText {

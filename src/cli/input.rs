@@ -33,8 +33,8 @@ pub(super) fn options(
     settings: &Settings,
 ) -> Result<InputOptions, CliError> {
     if !arguments.ca_file.is_empty() && !has_network {
-        return Err(CliError::usage("`--ca-file` is for downloads, and the artifact is no URL")
-            .with_hint("leave `--ca-file` out, or give an http or https URL"));
+        return Err(CliError::usage("`--ca-file` is for downloads; the artifact is not a URL")
+            .with_hint("remove `--ca-file`, or pass an http or https URL"));
     }
     Ok(InputOptions {
         sha256: arguments.sha256,

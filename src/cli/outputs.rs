@@ -32,7 +32,7 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Transport>, CliE
     let outputs = transports(&written.output, written.push)?;
     for path in outputs.iter().filter_map(Transport::path) {
         if files.contains(&canonical_path(path)) {
-            return Err(CliError::usage(format!("`{}` is to be written twice (--output)", path.display())));
+            return Err(CliError::usage(format!("`{}` is written twice (--output)", path.display())));
         }
     }
     Ok(outputs)
@@ -69,5 +69,5 @@ fn once(files: &mut HashSet<PathBuf>, path: &Path, flag: &str) -> Result<(), Cli
     if keeps_nothing || files.insert(canonical_path(path)) {
         return Ok(());
     }
-    Err(CliError::usage(format!("`{}` is to be written twice ({flag})", path.display())))
+    Err(CliError::usage(format!("`{}` is written twice ({flag})", path.display())))
 }

@@ -54,7 +54,7 @@ pub(super) fn pulling(settings: &Settings) -> Result<(PullPolicy, bool), CliErro
             "pulling is set to always by {}, and offline by {}",
             pull.origin, offline.origin
         ))
-        .with_hint("give `--pull missing`, or leave `--offline` out"));
+        .with_hint("pass `--pull missing`, or remove `--offline`"));
     }
     Ok((pull.value, offline.value))
 }

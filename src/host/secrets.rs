@@ -1,6 +1,6 @@
-//! Owns reading the secrets that a request refers to: variables of the host, and small files.
+//! Owns the secrets of a request: reads variables of the host, and small files.
 //!
-//! Must not repeat a value in a message.
+//! Must not put a value into a message.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,59 +14,23 @@ use crate::input::{DownloadRequest, HttpOptions, Secret, SecretReference};
 /// The largest file with headers, passwords or variables that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
 
-/// Why a secret cannot be used.
+/// Why a secret cannot be read. `purpose` is the option that names it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of a variant describes it")]
 pub enum SecretError {
-    /// The variable is missing.
-    #[error("{purpose} names the variable `{name}`, which is not set")]
-    Unset {
-        /// What the secret is for.
-        purpose: String,
-        /// The variable.
-        name: String,
-    },
-    /// The variable is empty.
-    #[error("{purpose} names the variable `{name}`, which is empty")]
-    Empty {
-        /// What the secret is for.
-        purpose: String,
-        /// The variable.
-        name: String,
-    },
-    /// The variable is not a text.
-    #[error("the variable `{name}` is not UTF-8")]
-    NotUtf8 {
-        /// The variable.
-        name: String,
-    },
-    /// The file cannot be read.
+    #[error("the variable `{name}` is not set ({purpose})")]
+    Unset { purpose: String, name: String },
+    #[error("the variable `{name}` is empty ({purpose})")]
+    Empty { purpose: String, name: String },
+    #[error("the variable `{name}` is not UTF-8 ({purpose})")]
+    NotUtf8 { purpose: String, name: String },
     #[error("cannot read `{}` ({purpose})", .path.display())]
-    File {
-        /// What the file is for.
-        purpose: String,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A header cannot be sent.
-    #[error("the header `{name}` (--header-env) is wrong: {reason}")]
-    Header {
-        /// Its name.
-        name: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A line of a file is not a header.
-    #[error("line {line} of `{}` is wrong: {reason}", .path.display())]
-    HeaderLine {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// Why.
-        reason: &'static str,
-    },
+    File { purpose: String, path: PathBuf, source: io::Error },
+    #[error("the header `{name}` is not valid: {reason} (--header-env)")]
+    Header { name: String, reason: &'static str },
+    /// Lines count from 1.
+    #[error("line {line} of `{}` is not a valid header: {reason}", .path.display())]
+    HeaderLine { path: PathBuf, line: usize, reason: &'static str },
 }
 
 impl Diagnostic for SecretError {
@@ -76,10 +40,10 @@ impl Diagnostic for SecretError {
 }
 
 impl Host {
-    /// Reads one secret; `purpose` is what messages call it.
+    /// Reads a secret.
     ///
     /// # Errors
-    /// [`SecretError`] if it is missing or not a text.
+    /// [`SecretError`] if it is missing or not UTF-8.
     pub(crate) fn secret(&self, reference: &SecretReference, purpose: &str) -> Result<String, SecretError> {
         let name = match reference {
             SecretReference::File(path) => {
@@ -93,26 +57,26 @@ impl Host {
         match self.variables.get(&name).map(|value| value.to_str()) {
             Some(Some("")) => Err(SecretError::Empty { purpose, name }),
             Some(Some(value)) => Ok(value.to_owned()),
-            Some(None) => Err(SecretError::NotUtf8 { name }),
+            Some(None) => Err(SecretError::NotUtf8 { purpose, name }),
             None => Err(SecretError::Unset { purpose, name }),
         }
     }
 
-    /// Gathers what a download needs.
+    /// Reads the secrets of a download.
     ///
     /// # Errors
-    /// [`SecretError`] of the first secret that cannot be used.
+    /// [`SecretError`] of the first secret that cannot be read.
     pub(crate) fn http_options(&self, download: &DownloadRequest) -> Result<HttpOptions, SecretError> {
         let mut headers = Vec::new();
-        for one in &download.headers {
-            let value = self.secret(&one.value, "`--header-env`")?;
-            let wrong = |reason| SecretError::Header { name: one.name.clone(), reason };
-            headers.push(header(&one.name, &value).map_err(wrong)?);
+        for request in &download.headers {
+            let value = self.secret(&request.value, "--header-env")?;
+            let invalid = |reason| SecretError::Header { name: request.name.clone(), reason };
+            headers.push(header(&request.name, &value).map_err(invalid)?);
         }
         if let Some(path) = &download.header_file {
             headers.extend(headers_in(path)?);
         }
-        let bearer = download.bearer.as_ref().map(|bearer| self.secret(bearer, "`--bearer-env`"));
+        let bearer = download.bearer.as_ref().map(|bearer| self.secret(bearer, "--bearer-env"));
         let netrc = match (&download.netrc, &self.netrc) {
             (Some(path), _) => Some(read_secret_file(path, "--netrc-file")?),
             (None, Some(path)) => Some(read_secret_file(path, "netrc")?),
@@ -135,12 +99,12 @@ fn read_secret_file(path: &Path, purpose: &str) -> Result<String, SecretError> {
     })
 }
 
-/// Reads a file that people write by hand.
+/// Reads a file of at most [`MAXIMUM_LENGTH`] bytes.
 pub(crate) fn read_small_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(MAXIMUM_LENGTH + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAXIMUM_LENGTH {
-        return Err(io::Error::other(format!("it is larger than {MAXIMUM_LENGTH} bytes")));
+        return Err(io::Error::other(format!("the file is larger than {MAXIMUM_LENGTH} bytes")));
     }
     Ok(text)
 }
@@ -152,19 +116,19 @@ fn headers_in(path: &Path) -> Result<Vec<(HeaderName, HeaderValue)>, SecretError
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        // The line is left out of the message: it may hold a password.
-        let wrong = |reason| SecretError::HeaderLine { path: path.to_owned(), line: number + 1, reason };
-        let (name, value) = line.split_once(':').ok_or_else(|| wrong("expected `Name: value`"))?;
-        headers.push(header(name.trim(), value.trim()).map_err(wrong)?);
+        // The message leaves the line out: it may contain a password.
+        let invalid = |reason| SecretError::HeaderLine { path: path.to_owned(), line: number + 1, reason };
+        let (name, value) = line.split_once(':').ok_or_else(|| invalid("expected `Name: value`"))?;
+        headers.push(header(name.trim(), value.trim()).map_err(invalid)?);
     }
     Ok(headers)
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
-    let name = name.parse::<HeaderName>().map_err(|_| "the name is not a header's name")?;
+    let name = name.parse::<HeaderName>().map_err(|_| "the name is not a header name")?;
     let mut value =
-        value.parse::<HeaderValue>().map_err(|_| "the value has characters no header can have")?;
-    // Kept out of debug output.
+        value.parse::<HeaderValue>().map_err(|_| "the value has characters that a header cannot have")?;
+    // Hides it in debug output.
     value.set_sensitive(true);
     Ok((name, value))
 }

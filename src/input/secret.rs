@@ -1,4 +1,4 @@
-//! Owns references to secrets of downloads: a request names where a secret is and never holds it.
+//! Owns references to secrets: a request contains the reference and never the secret.
 //!
 //! Must not read variables or files; the host does.
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::as_text;
 
-/// Where a secret is: `env:NAME` or `file:PATH`.
+/// A reference to a secret: `env:NAME` or `file:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretReference {
     /// The value of a variable.
     Variable(String),
-    /// The content of a file, without the line end behind it.
+    /// The content of a file, without its last line end.
     File(PathBuf),
 }
 
@@ -27,8 +27,8 @@ impl FromStr for SecretReference {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            // The text is left out of the message: somebody may have written the secret itself.
-            _ => Err("a secret is named, not written: write env:NAME or file:PATH"),
+            // The message leaves the text out: it may be the secret itself.
+            _ => Err("expected a reference to a secret: env:NAME or file:PATH"),
         }
     }
 }
@@ -44,17 +44,17 @@ impl fmt::Display for SecretReference {
 
 as_text!(SecretReference);
 
-/// What a download sends to the host of its URL, and to no other.
+/// Secrets of a download. They are sent to the host of its URL only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DownloadRequest {
-    /// Headers, each with the secret that is its value.
+    /// Headers with secret values.
     pub headers: Vec<HeaderRequest>,
-    /// A file with further headers, one `Name: value` a line.
+    /// A file with more headers, one `Name: value` a line.
     pub header_file: Option<PathBuf>,
     /// A bearer token.
     pub bearer: Option<SecretReference>,
-    /// The netrc file with user names and passwords, instead of the host's.
+    /// The netrc file. Default: the host's.
     pub netrc: Option<PathBuf>,
 }
 
@@ -64,7 +64,7 @@ pub struct DownloadRequest {
 pub struct HeaderRequest {
     /// The header's name.
     pub name: String,
-    /// Where its value is.
+    /// Its value.
     pub value: SecretReference,
 }
 

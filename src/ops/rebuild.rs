@@ -178,7 +178,7 @@ impl BuiltImage<'_> {
     /// The scripts that the user named, as [`ScriptsSource::label`] writes it.
     fn scripts(&self, session: &Session) -> Option<ScriptsSource> {
         let place = self.text(SCRIPTS_LABEL)?;
-        if place == ScriptsSource::UNTOLD {
+        if place == ScriptsSource::LOCAL {
             session.events.warning(
                 format!(
                     "`{}` was built with scripts of a directory that it does not name; the sources' and the builder's are \

@@ -1,6 +1,6 @@
-//! Owns the part of a request that is about sources: where they are, what builds them, and what `assemble` sees.
+//! Owns the part of a request about sources: their location, their builder, and the environment of `assemble`.
 //!
-//! Must not hold anything that was found out rather than asked.
+//! Must not hold facts or decisions.
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,71 +19,71 @@ use crate::input::SecretReference;
 use crate::sources::{SourceLocation, SourceOptions};
 use crate::text::{self, as_text};
 
-/// The pre-step: sources that a builder turns into an artifact or an image.
+/// A build from sources, to an artifact or an image.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SourceBuildRequest {
-    /// Where the sources are.
+    /// The location of the sources.
     #[serde(skip_serializing_if = "SourceLocation::is_nothing")]
     pub location: SourceLocation,
-    /// What the result's label says of sources that nobody else can fetch; none means their name.
+    /// The location in the image's label if nobody else can fetch the sources. Default: their name.
     pub recorded_location: Option<String>,
-    /// How they are fetched.
+    /// Options of fetching.
     pub source: SourceOptions,
-    /// The source builder (`--source-builder`); none means the template that fits what lies in the source root.
+    /// The source builder (`--source-builder`). Default: the template that fits the files in the source root.
     pub builder: Option<BuilderRequest>,
-    /// The artifact's path in the assembled container (`--artifact`), where the template's own is not meant.
+    /// The artifact's path in the container (`--artifact`). Default: the template's.
     pub artifact: Option<String>,
-    /// Whether the assembled builder is the image, whatever the template declares: `b2i s2i build`.
+    /// Make the image from the builder, as `b2i s2i build` does, even if the template declares an artifact.
     pub keep_builder: bool,
-    /// First-choice place of scripts (`--scripts-url`).
+    /// The first location of scripts (`--scripts-url`).
     pub scripts: Option<ScriptsSource>,
-    /// Where the builder expects `src`, `scripts` and `artifacts`; none means its label, or `/tmp`.
+    /// The directory of `src`, `scripts` and `artifacts` in the builder. Default: its label, or `/tmp`.
     pub destination: Option<ImagePath>,
-    /// Variables of `assemble` that stay in the image (`-e`, `-E`), in order; a later one wins.
+    /// Variables of `assemble` and of the image (`-e`, `-E`). A later value replaces an earlier one.
     pub environment: Vec<EnvironmentVariable>,
-    /// Variables of `assemble` that leave no trace in the image (`--build-env`).
+    /// Variables of `assemble` alone (`--build-env`).
     pub build_environment: Vec<EnvironmentVariable>,
-    /// Variables like these whose values are secrets.
+    /// Variables of `assemble` alone, with secret values.
     pub build_secrets: Vec<SecretVariable>,
-    /// Files that `assemble` can read and that leave no trace (`--secret`).
+    /// Files of `assemble` alone (`--secret`).
     pub secrets: Vec<SecretFile>,
-    /// Directories that are there while `assemble` runs and empty afterwards (`--inject`).
+    /// Directories of `assemble` that are empty in the image (`--inject`).
     pub injections: Vec<Injection>,
-    /// Mounts of this machine's directories (`--volume`).
+    /// Mounts of directories of this machine (`--volume`).
     #[serde(with = "text::list")]
     #[schemars(with = "Vec<String>")]
     pub volumes: Vec<VolumeRequest>,
-    /// The image whose `save-artifacts` gives what the build before left, if the build is incremental.
+    /// The image whose saved artifacts an incremental build restores.
     pub incremental: Option<PreviousImage>,
     /// The second image of an extended build.
     pub runtime: Option<RuntimeRequest>,
-    /// Users that the builder and the runtime image may have; empty means any.
+    /// Allowed users of the builder and the runtime image. Default: all.
     #[serde(skip_serializing_if = "UidRanges::allows_every_user")]
     pub allowed_uids: UidRanges,
-    /// Whether builders with ONBUILD instructions are refused.
+    /// Refuse builders with ONBUILD instructions.
     pub block_on_build: bool,
     /// `HOST:ADDRESS` lines for the container's hosts file.
     pub add_hosts: Vec<String>,
-    /// Capabilities that the container does not get.
+    /// Capabilities to drop.
     pub drop_capabilities: Vec<Capability>,
-    /// Label `io.k8s.display-name`; none means the tag.
+    /// Label `io.k8s.display-name`. Default: the tag.
     pub display_name: Option<String>,
     /// Label `io.k8s.description`.
     pub description: Option<String>,
-    /// Where the end of the build is reported to.
+    /// URL that receives the result of the build.
     pub callback: Option<Url>,
-    /// Whether the build caches that the template names are left out (`--no-build-cache`).
+    /// Leave out the template's build caches (`--no-build-cache`).
     pub skip_caches: bool,
-    /// The name under which builds share their caches on purpose (`--cache-key`); none means each project has its own.
+    /// Name of caches that builds share (`--cache-key`). Default: one cache for each project.
     pub cache_key: Option<String>,
-    /// How long the download of one script may take; none means a minute.
+    /// The longest time of a script's download. Default: one minute.
     #[serde(deserialize_with = "text::period")]
     #[schemars(with = "Option<text::PeriodForm>")]
     pub download_timeout: Option<Duration>,
 }
 
-/// One variable.
+/// A variable of `assemble`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentVariable {
@@ -93,20 +93,20 @@ pub struct EnvironmentVariable {
     pub value: String,
 }
 
-/// A variable whose value is a secret.
+/// A variable with a secret value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretVariable {
     /// Its name.
     pub name: String,
-    /// Where its value is.
+    /// Its value.
     pub value: SecretReference,
 }
 
-/// Where scripts come from, in the first place.
+/// A location of scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptsSource {
-    /// `http(s)://…/`: each script is a file below it.
+    /// `http(s)://…/`, with one file for each script.
     Url(Url),
     /// A directory of this machine.
     Directory(PathBuf),
@@ -115,27 +115,27 @@ pub enum ScriptsSource {
 }
 
 impl ScriptsSource {
-    /// What an image says in the place of a directory of the machine that built it.
-    pub const UNTOLD: &str = "file:";
+    /// The label's value for a directory: a path of the building machine stays out of the image.
+    pub const LOCAL: &str = "file:";
 
-    /// How an image may name it.
+    /// The value in the image's label.
     pub fn label(&self) -> String {
         match self {
             Self::Url(url) => {
                 let mut shown = url.clone();
-                // What cannot have a user name has none.
+                // A URL that cannot have a user name has none.
                 let _ = shown.set_username("").and_then(|()| shown.set_password(None));
                 shown.set_query(None);
                 shown.set_fragment(None);
                 shown.to_string()
             }
             Self::Image(path) => format!("image://{path}"),
-            Self::Directory(_) => Self::UNTOLD.to_owned(),
+            Self::Directory(_) => Self::LOCAL.to_owned(),
         }
     }
 }
 
-/// A file that `assemble` finds at `/run/secrets/<id>` and nothing else ever does.
+/// A secret file: `assemble` reads it at `/run/secrets/<id>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFile {
     /// Its name.
@@ -169,37 +169,37 @@ pub struct VolumeRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreviousImage {
-    /// The image; none means the first tag.
+    /// The image. Default: the first tag.
     pub image: Option<ImageReference>,
-    /// When it is pulled. Default: as the request says.
+    /// Pull policy. Default: the request's.
     pub pull: Option<PullPolicy>,
-    /// Whether it is removed after the build.
+    /// Remove it after the build.
     pub remove: bool,
 }
 
-/// The second image of an extended build: artifacts go from the assembled builder into it.
+/// The runtime image of an extended build. It receives artifacts of the builder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimeRequest {
     /// The image.
     pub image: ImageReference,
-    /// When it is pulled. Default: as the request says.
+    /// Pull policy. Default: the request's.
     #[serde(default)]
     pub pull: Option<PullPolicy>,
-    /// What is taken; empty means what the image's label says.
+    /// Artifacts to copy. Default: the image's label.
     #[serde(default)]
     pub artifacts: Vec<RuntimeArtifactPlace>,
-    /// User of `assemble-runtime`; none means the label, or the image's own.
+    /// User of `assemble-runtime`. Default: the label, or the image's user.
     #[serde(default)]
     pub assemble_user: Option<String>,
 }
 
-/// Something that is taken out of the builder, and where it goes.
+/// An artifact to copy to the runtime image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeArtifactPlace {
     /// A file or directory of the builder.
     pub source: ImagePath,
-    /// The directory that it goes to, below the runtime image's working directory; none means that one itself.
+    /// The directory below the runtime image's working directory. Default: the working directory.
     pub directory: Option<String>,
 }
 
@@ -223,19 +223,19 @@ impl std::str::FromStr for RuntimeArtifactPlace {
         };
         let source = ImagePath::new(source).map_err(|error| error.to_string())?;
         if source.as_str() == "/" {
-            return Err("`/` is the whole builder, not something that can be taken out of it".into());
+            return Err("`/` is the whole builder; pass a file or directory in it".into());
         }
         let is_outside = |text: &str| text.starts_with('/') || text.split('/').any(|part| part == "..");
         match directory {
             Some(directory) if is_outside(directory) => {
-                Err(format!("`{directory}` is no directory below the runtime image's working directory"))
+                Err(format!("`{directory}` is not a directory below the runtime image's working directory"))
             }
             directory => Ok(Self { source, directory: directory.map(str::to_owned) }),
         }
     }
 }
 
-/// A range of user numbers, both ends included; an open end is none.
+/// A range of user IDs. Both ends are included; an open end is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UidRange {
     /// Lowest.
@@ -244,7 +244,7 @@ pub struct UidRange {
     pub to: Option<u32>,
 }
 
-/// Ranges of user numbers: `5`, `1-`, `-1000`, `1-5,30-`. An empty list allows every user.
+/// Ranges of user IDs: `5`, `1-`, `-1000`, `1-5,30-`. An empty list allows every user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UidRanges(pub Vec<UidRange>);
 
@@ -288,7 +288,7 @@ impl FromStr for UidRanges {
 
 fn uid_range(text: &str) -> Result<UidRange, String> {
     let text = text.trim();
-    let wrong = || format!("`{text}` is no range of user numbers: write 5, 1-, -1000 or 1-5");
+    let wrong = || format!("`{text}` is not a range of user IDs: write 5, 1-, -1000 or 1-5");
     let number = |text: &str| match text {
         "" => Ok(None),
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().map(Some).map_err(|_| wrong()),
@@ -300,7 +300,7 @@ fn uid_range(text: &str) -> Result<UidRange, String> {
     };
     match (range.from, range.to) {
         (None, None) => Err(wrong()),
-        (Some(from), Some(to)) if from > to => Err(format!("`{text}` is empty: {from} is above {to}")),
+        (Some(from), Some(to)) if from > to => Err(format!("`{text}` is empty: {from} is larger than {to}")),
         _ => Ok(range),
     }
 }
@@ -317,7 +317,7 @@ impl FromStr for Injection {
             None => (text, None),
         };
         if source.is_empty() {
-            return Err(format!("`{text}` names no directory"));
+            return Err(format!("`{text}` has no source directory"));
         }
         Ok(Self { source: source.into(), destination })
     }
@@ -339,12 +339,12 @@ impl FromStr for VolumeRequest {
         let (source, target, mode) = match parts.as_slice() {
             [source, target] => (*source, *target, "rw"),
             [source, target, mode] => (*source, *target, *mode),
-            _ => return Err(format!("`{text}` is no mount: write SRC:DST or SRC:DST:ro")),
+            _ => return Err(format!("`{text}` is not a mount: write SRC:DST or SRC:DST:ro")),
         };
         let read_only = match mode {
             "ro" => true,
             "rw" => false,
-            other => return Err(format!("`{other}` is no way to mount that b2i knows: write ro or rw")),
+            other => return Err(format!("`{other}` is not a mount mode: write ro or rw")),
         };
         let target = ImagePath::new(target).map_err(|error| error.to_string())?;
         let is_name = |text: &str| {
@@ -368,7 +368,7 @@ impl fmt::Display for VolumeRequest {
 impl FromStr for SecretFile {
     type Err = String;
 
-    /// Parses `id=NAME[,src=FILE]`, as `docker build --secret` has it. Default: the file is named like the secret.
+    /// Parses `id=NAME[,src=FILE]`, as `docker build --secret` does. Default: the file NAME.
     fn from_str(text: &str) -> Result<Self, String> {
         let (mut id, mut file) = (None, None);
         for part in text.split(',') {
@@ -379,12 +379,12 @@ impl FromStr for SecretFile {
                 Some(("env" | "type", _)) => {
                     return Err("b2i takes secrets from files: write src=FILE".into());
                 }
-                _ => return Err(format!("`{part}` means nothing here: write id=NAME,src=FILE")),
+                _ => return Err(format!("`{part}` is not a field of a secret: write id=NAME,src=FILE")),
             }
         }
         let id = id.filter(|id| !id.is_empty()).ok_or("the secret has no name: write id=NAME,src=FILE")?;
         if id.contains('/') || id.contains(char::is_control) || matches!(id.as_str(), "." | "..") {
-            return Err(format!("`{id}` cannot be the name of a secret: it becomes a file's"));
+            return Err(format!("`{id}` is not a valid name of a secret: it becomes a file name"));
         }
         let file = file.unwrap_or_else(|| PathBuf::from(&id));
         Ok(Self { id, file })
@@ -404,11 +404,11 @@ impl FromStr for ScriptsSource {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
             Some(("image", path)) => ImagePath::new(path).map(Self::Image).map_err(|error| error.to_string()),
-            Some(("file", "")) => Err("it names no directory".into()),
+            Some(("file", "")) => Err("the directory is missing".into()),
             Some(("file", path)) => Ok(Self::Directory(path.into())),
             Some(("http" | "https", _)) => Url::parse(text).map(Self::Url).map_err(|error| error.to_string()),
-            Some((scheme, _)) => Err(format!("`{scheme}` is none of http, https, file and image")),
-            None if text.is_empty() => Err("it names no directory".into()),
+            Some((scheme, _)) => Err(format!("`{scheme}` is not one of http, https, file and image")),
+            None if text.is_empty() => Err("the directory is missing".into()),
             None => Ok(Self::Directory(text.into())),
         }
     }
@@ -434,7 +434,7 @@ pub(crate) fn host_entry(text: &str) -> Result<String, String> {
     };
     match text.split_once(':') {
         Some((host, address)) if is_host(host) && is_address(address) => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is no HOST:ADDRESS")),
+        _ => Err(format!("`{text}` is not HOST:ADDRESS")),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Owns the checks that every request passes before anything is done for it, whoever made it.
+//! Owns the checks of a request. Every front end's request passes them before the build starts.
 //!
-//! Looks at the disk only to tell two outputs from one.
+//! Must not read the artifact. The disk is only read to compare the paths of outputs.
 
 use std::collections::HashSet;
 
@@ -15,13 +15,13 @@ use crate::sources::SourceLocation;
 use crate::transport::Transport;
 
 impl Request {
-    /// Checks everything that can be checked before the artifact is read.
+    /// Checks everything that needs no artifact.
     ///
     /// # Errors
-    /// [`RequestError`] for the first contradiction.
+    /// [`RequestError`] for the first value that is not valid.
     pub fn validate(&self) -> Result<(), RequestError> {
-        if let Some(found) = self.schema_version.filter(|version| *version != super::SCHEMA_VERSION) {
-            return Err(RequestError::SchemaVersion { found });
+        if let Some(version) = self.schema_version.filter(|version| *version != super::SCHEMA_VERSION) {
+            return Err(RequestError::SchemaVersion { version });
         }
         if self.offline && self.pull == PullPolicy::Always {
             return Err(RequestError::PullOffline);
@@ -120,11 +120,11 @@ impl Request {
     }
 
     fn check_outputs(&self) -> Result<(), RequestError> {
-        let mut seen = HashSet::new();
+        let mut paths = HashSet::new();
         for path in self.outputs.iter().filter_map(Transport::path) {
-            // Devices and pipes, such as `/dev/null`, keep nothing that could be lost.
-            let keeps_nothing = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
-            if !keeps_nothing && !seen.insert(canonical_path(path)) {
+            // Two outputs may share a device or pipe, such as `/dev/null`.
+            let is_device = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+            if !is_device && !paths.insert(canonical_path(path)) {
                 return Err(RequestError::OutputTwice { path: path.display().to_string() });
             }
         }
@@ -172,7 +172,7 @@ fn is_url(source: &InputSource) -> bool {
     matches!(source, InputSource::Url(_))
 }
 
-/// Everybody who may list processes reads arguments, and logs keep requests.
+/// Other users can read a process's arguments, and logs contain requests.
 fn check_url(url: &Url) -> Result<(), RequestError> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
@@ -185,7 +185,7 @@ pub(crate) fn check_variable(name: &str, value: &str) -> Result<(), RequestError
     if name.is_empty() || name.contains(is_bad) {
         return Err(RequestError::VariableName { name: name.to_owned() });
     }
-    // The value is left out of the message: it may be a password.
+    // The message leaves the value out: it may be a password.
     if value.contains('\0') {
         return Err(RequestError::VariableValue { name: name.to_owned() });
     }

@@ -1,4 +1,6 @@
-//! Owns values of a request with a form of their own: users, signals, and paths of web applications.
+//! Owns values of a request with their own syntax: users, signals, and paths of web applications.
+//!
+//! Must not know which flag or field has the value.
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,7 +13,7 @@ use crate::text::as_text;
 /// The largest number of a user or group that Docker and Podman start a container as.
 const MAXIMUM_ID: u64 = (1 << 31) - 1;
 
-/// Implements what texts with a checked form have in common.
+/// Implements the traits of a text that a function checks.
 macro_rules! checked_text {
     ($($type:ident: $check:path),*) => {$(
         impl FromStr for $type {

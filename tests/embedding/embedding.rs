@@ -128,7 +128,7 @@ async fn a_request_that_contradicts_itself_is_refused_before_anything_is_done() 
     let request =
         Request::from_json(r#"{ "artifacts": ["a"], "outputs": ["registry"] }"#).expect("it is read");
     let error = session.build(&request).await.expect_err("nothing says where to push to");
-    assert_eq!(error.to_string(), "pushing needs a name that says where to");
+    assert_eq!(error.to_string(), "a push needs a tag with the registry");
     assert_eq!(b2i::Diagnostic::kind(&error), b2i::FailureKind::Usage);
     assert!(!cache.exists());
     let error = Request::from_json(r#"{ "artifacts": ["a"], "image": { "port": [] } }"#).expect_err("a typo");

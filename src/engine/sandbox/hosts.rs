@@ -19,7 +19,7 @@ fn line(text: &str, has_network: bool) -> Result<String, SandboxError> {
         action: format!("add `{text}` to the hosts file"),
         reason: reason.to_owned(),
     };
-    let (host, address) = text.split_once(':').ok_or_else(|| refused("it is no HOST:ADDRESS"))?;
+    let (host, address) = text.split_once(':').ok_or_else(|| refused("it is not HOST:ADDRESS"))?;
     if host.is_empty() || host.contains(char::is_whitespace) {
         return Err(refused("it names no host"));
     }
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(lines("me:host-gateway", Some("host")), Ok(vec!["127.0.0.1\tme".into()]));
         for (text, reason) in [
             ("me:host-gateway", "no gateway"),
-            ("db", "no HOST:ADDRESS"),
+            ("db", "not HOST:ADDRESS"),
             (":1.2.3.4", "no host"),
             ("a\nb:1.2.3.4", "no host"),
             ("db:1.2.3.4\n5.6.7.8\tother", "address is none"),

@@ -65,7 +65,7 @@ fn usage_errors_say_what_to_do() {
 
     hint: write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE
 
-    error: `a.tar` is to be written twice (--output)
+    error: `a.tar` is written twice (--output)
 
     error: `docker-archive:-`: the standard output is for the result's name and digest
 
@@ -83,37 +83,37 @@ fn usage_errors_say_what_to_do() {
 
     For more information, try '--help'.
 
-    error: `--env ARGS` and arguments after `--` say the same thing twice
+    error: `--env ARGS` and the arguments after `--` set the same value
 
-    hint: keep the arguments after `--`; b2i puts them into ARGS, quoted
+    hint: keep the arguments after `--`; b2i quotes them for ARGS
 
-    error: line 2 of `bad.env` is wrong: `B D` cannot be the name of an environment variable
+    error: line 2 of `bad.env` is wrong: `B D` is not a valid name of an environment variable
 
     error: cannot read `missing.env` (--env-file)
       caused by: No such file or directory (os error 2)
 
-    error: `--pull always` needs the network, and `--offline` forbids it
+    error: `--pull always` needs the network, but `--offline` is set
 
-    hint: give `--pull missing`, or leave `--offline` out
+    hint: pass `--pull missing`, or remove `--offline`
 
-    error: `--bearer-env` is for downloads, and the artifact is no URL
+    error: `--bearer-env` is for downloads; the artifact is not a URL
 
-    hint: leave `--bearer-env` out, or give an http or https URL
+    hint: remove `--bearer-env`, or pass an http or https URL
 
-    error: `--bearer-env` names the variable `TOKEN`, which is not set
+    error: the variable `TOKEN` is not set (--bearer-env)
 
-    error: the URL on `host.example` carries a user name or password
+    error: the URL on `host.example` contains a user name or password
 
-    hint: every user of this machine can read arguments: put both into ~/.netrc or --netrc-file
-    hint: for a token use `--bearer-env VAR` or `--header-env NAME=VAR`
+    hint: every user of this machine can read arguments: use ~/.netrc or `--netrc-file FILE`
+    hint: for a token, use `--bearer-env VAR` or `--header-env NAME=VAR`
 
     error: `ftp://host.example/a.jar` is not a valid input: `ftp` is not one of `http`, `https` and `file`
 
     hint: pass a file, an http or https URL, or - for standard input
 
-    error: `docker.io/library/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` names a digest, which follows from the image
+    error: the tag `docker.io/library/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` contains a digest; the digest follows from the image
 
-    hint: give a name and a tag: `--tag app:1.0`
+    hint: pass a name and a tag: `--tag app:1.0`
 
     error: a value is required for '<ARTIFACT>' but none was supplied
 

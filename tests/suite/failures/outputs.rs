@@ -53,7 +53,7 @@ fn one_file_is_written_once_however_it_is_spelled() {
         ("oci:a", "oci:./a"),
     ] {
         let mut command = B2iCommand::new().arg("build").arg(&program).args(["-o", one, "-o", two]);
-        assert_fails(&mut command, 2, &["is to be written twice"]);
+        assert_fails(&mut command, 2, &["is written twice"]);
     }
     // What keeps nothing loses nothing.
     let mut twice = B2iCommand::new().arg("build").arg(&program);

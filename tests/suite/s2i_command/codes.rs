@@ -43,7 +43,7 @@ fn as_a_command_of_b2i_it_is_the_same() {
     assert!(b2i(&["--help"]).stdout.contains("Usage: b2i s2i"));
     // Flags of s2i that b2i has too, with another meaning.
     let volume = b2i(&["build", "-v", "nonsense", ".", "builder", "tag"]);
-    assert!(volume.code == 1 && volume.stderr.contains("`nonsense` is no mount"), "{}", volume.stderr);
+    assert!(volume.code == 1 && volume.stderr.contains("`nonsense` is not a mount"), "{}", volume.stderr);
 }
 
 #[test]

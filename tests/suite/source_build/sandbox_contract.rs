@@ -107,7 +107,7 @@ fn hosts_are_added_for_the_run_alone() {
         let layers = image.daemon.stdout(&["save", image.name.reference()]);
         assert!(!layers.windows(10).any(|part| part == b"db.example"), "{}", place.name());
         let output = refused(place, builder, &sources, &["--add-host", "db.example"], 2);
-        assert_says(place, &output.stderr, &["`db.example` is no HOST:ADDRESS"]);
+        assert_says(place, &output.stderr, &["`db.example` is not HOST:ADDRESS"]);
     });
 }
 

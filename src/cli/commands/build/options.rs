@@ -42,7 +42,7 @@ pub(in crate::cli) struct BuilderArguments {
     #[arg(long, value_name = "NUMBER")]
     pub(in crate::cli) cpus: Option<Cpus>,
     /// Limit the number of processes of assemble [default: no limit] [env: B2I_PIDS_LIMIT]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER")]
     pub(in crate::cli) pids_limit: Option<u32>,
     /// Connect assemble to a daemon network, or to `host` in the sandbox [default: none]
     ///

@@ -32,7 +32,7 @@ fn what_does_not_go_together_is_a_usage_error_that_names_both() {
     let table: &[(&[&str], &[&str])] = &[
         (&[amd64, &copy], &["`app-linux-amd64` and `copy`", AMD64]),
         (&[amd64, &below], &[&told_apart, AMD64]),
-        (&[amd64, amd64], &["app-linux-amd64` is given twice"]),
+        (&[amd64, amd64], &["app-linux-amd64` is listed twice"]),
         (&[amd64, &jar], &["`standalone.jar` is no executable but a JAR"]),
         (&[&library, &jar], &["`app.jar` is no executable but a JAR"]),
         (&[arm64, &script], &["`shell-program` is no executable but a script"]),
