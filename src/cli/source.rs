@@ -39,7 +39,7 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
         || typed.context_dir.is_some()
         || typed.reference.is_some();
     if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
-        || !(is_asked || SourceLocation::is_meant(text))
+        || !(is_asked || SourceLocation::is_certain(text))
     {
         return match typed.first() {
             None => Ok(None),

@@ -1,32 +1,22 @@
-//! Owns the variables that sources set, in `.s2i/environment`. Must not know what else sets variables.
+//! Owns the variables in `.s2i/environment` of the sources. Must not know other sources of variables.
 
 use super::{SourceError, SourceTree};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::config::set_env;
 
-/// Files of the sources that set variables; the first that is there counts.
+/// Files with variables; the first that exists is used.
 const FILES: [&str; 2] = [".s2i/environment", ".sti/environment"];
 
-/// Largest such file, in bytes.
+/// Largest file, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// The variables of the sources, and why they cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// The file cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A line is no variable.
-    #[error("`{file}` of the sources is wrong, line {line}: {reason}")]
-    Line {
-        /// Its path.
-        file: &'static str,
-        /// The line, from 1.
-        line: usize,
-        /// Why.
-        reason: &'static str,
-    },
-    /// It is no text.
+    /// `line` is counted from 1.
+    #[error("`{file}` of the sources is not valid, line {line}: {reason}")]
+    Line { file: &'static str, line: usize, reason: &'static str },
     #[error("`{0}` of the sources is not UTF-8 text")]
     NotText(&'static str),
 }
@@ -40,7 +30,7 @@ impl Diagnostic for EnvironmentError {
 /// Reads the variables of the sources.
 ///
 /// # Errors
-/// [`EnvironmentError`] if the file cannot be read or a line is no variable.
+/// [`EnvironmentError`] if the file cannot be read or a line is not a variable.
 pub fn of_sources(tree: &SourceTree) -> Result<Vec<(String, String)>, EnvironmentError> {
     for file in FILES {
         let Some(bytes) = tree.read(file, LIMIT)? else { continue };
@@ -50,7 +40,7 @@ pub fn of_sources(tree: &SourceTree) -> Result<Vec<(String, String)>, Environmen
     Ok(Vec::new())
 }
 
-/// Lines `NAME=VALUE`, trimmed, without quoting; `#` begins a comment. A later line of the same name wins.
+/// Lines `NAME=VALUE`, trimmed, without quoting; `#` begins a comment. A later line of the same name has precedence.
 fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)> {
     let mut variables = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -59,11 +49,11 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        // The line is left out of the message: it may hold a password.
+        // The message does not show the line: it may contain a password.
         let (name, value) = line.split_once('=').ok_or((number + 1, "it is not `NAME=VALUE`"))?;
         let (name, value) = (name.trim(), value.trim());
         if name.is_empty() || name.contains(char::is_whitespace) || line.contains('\0') {
-            return Err((number + 1, "it has no name of a variable before the `=`"));
+            return Err((number + 1, "it has no variable name before the `=`"));
         }
         set_env(&mut variables, &[(name.to_owned(), value.to_owned())]);
     }

@@ -1,14 +1,12 @@
-//! Owns the way from a location to its source tree.
+//! Owns the steps from a location to its source tree. Must not know what the tree is for.
 
 use std::io::Read;
 use std::path::Path;
 
 use super::directory::{WalkRequest, context_directory, walk, warn_of_docker_ignore};
-use super::error::SourceError;
-use super::git::{CheckedOut, GitFetch};
+use super::git::{Checkout, GitFetch};
 use super::ignore::exclude;
-use super::location::{SourceLocation, SourceOptions};
-use super::tree::{SourceInfo, SourceTree, TreeEntry};
+use super::{SourceError, SourceInfo, SourceLocation, SourceOptions, SourceTree, TreeEntry};
 use crate::blocking::run_stoppable;
 use crate::detect::{DetectOptions, detect};
 use crate::events::{Events, Step};
@@ -16,16 +14,16 @@ use crate::fs::Lease;
 use crate::input::name::safe_name;
 use crate::input::{FileContent, InputSource, SourceArchive, fetch_source_archive};
 
-/// What a tree is called when nothing better is known.
+/// The name of a tree whose location has no name.
 const FALLBACK_NAME: &str = "source";
 
 /// Fetches the sources at `location`.
 ///
-/// Temporary files live in the lease's directory, so the tree can be read as long as the lease is held. `stdin` is
-/// read only for a tar on standard input. Dropping the future stops the work.
+/// Temporary files are in the lease's directory, so the tree is readable while the lease is held. `stdin` is read only for a
+/// tar on standard input. Dropping the future stops the work.
 ///
 /// # Errors
-/// [`SourceError`]; whatever was begun goes with the lease.
+/// [`SourceError`]; the lease removes what was fetched so far.
 pub async fn fetch_source(
     location: &SourceLocation,
     options: &SourceOptions,
@@ -33,14 +31,14 @@ pub async fn fetch_source(
     stdin: impl Read + Send + 'static,
     events: &Events,
 ) -> Result<SourceTree, SourceError> {
-    // What is wrong with the options should not cost a download.
+    // Invalid options should fail before a download.
     let context_directory = context_directory(options)?;
     exclude(options)?;
     let info = |location| SourceInfo { location, context_directory, commit: None };
     match location {
         SourceLocation::Directory(path) => {
             let step = events.start(Step::Fetch, path.display().to_string(), None);
-            let entries = walked(path, path.display().to_string(), true, options, events).await?;
+            let entries = list(path, path.display().to_string(), true, options, events).await?;
             step.finish(counted(&entries));
             Ok(SourceTree { name: directory_name(path), info: info(None), entries })
         }
@@ -59,8 +57,8 @@ pub async fn fetch_source(
                 events,
                 step: &step,
             };
-            let CheckedOut { directory, commit } = fetch.run(lease).await?;
-            let entries = walked(&directory, shown, false, options, events).await?;
+            let Checkout { directory, commit } = fetch.run(lease).await?;
+            let entries = list(&directory, shown, false, options, events).await?;
             step.finish(counted(&entries));
             let name = location.name().unwrap_or_else(|| FALLBACK_NAME.to_owned());
             let info = SourceInfo { commit: Some(commit), ..info(location.recorded()) };
@@ -75,10 +73,10 @@ pub async fn fetch_source(
                     return Err(no_archive(location.to_string(), &name, size, &content));
                 }
             };
-            let entries = walked(&unpacked.directory, location.to_string(), false, options, events).await?;
+            let entries = list(&unpacked.directory, location.to_string(), false, options, events).await?;
             step.finish(counted(&entries));
             let place = matches!(source, InputSource::Url(_)).then(|| location.to_string());
-            // A stream has no name of its own; the directory that everything is in may have one.
+            // A stream has no name. Its single top directory may have one.
             let name = match source {
                 InputSource::Stdin => unpacked.top.as_deref().and_then(safe_name),
                 InputSource::File(_) | InputSource::Url(_) => safe_name(&unpacked.name),
@@ -89,7 +87,7 @@ pub async fn fetch_source(
     }
 }
 
-/// Says what is given instead of an archive of sources.
+/// The error for a file that is not an archive of sources.
 fn no_archive(shown: String, name: &str, size: u64, content: &FileContent) -> SourceError {
     match detect(name, size, content.reader(), &DetectOptions::default()) {
         Ok(facts) => SourceError::IsArtifact { shown, what: facts.describe() },
@@ -97,8 +95,8 @@ fn no_archive(shown: String, name: &str, size: u64, content: &FileContent) -> So
     }
 }
 
-/// Walks the directory `root` on a thread for blocking work.
-async fn walked(
+/// Walks `root` on a thread for blocking work.
+async fn list(
     root: &Path,
     shown: String,
     is_own: bool,

@@ -1,6 +1,6 @@
-//! Owns what names sources, and how they are to be fetched.
+//! Owns source locations and the options of fetching. Must not fetch.
 //!
-//! What a text means is decided by what is on this machine first, then by its form; nothing is fetched for it.
+//! A text means what exists on this machine under that name; else its form decides.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::error::SourceError;
+use super::SourceError;
 use super::git::{GitLocation, GitOptions, is_bare_repository, is_repository, valid_reference};
 use crate::input::{InputOptions, InputSource};
 use crate::network::{shown_url, without_credentials};
@@ -30,25 +30,24 @@ pub enum SourceLocation {
     Nothing,
 }
 
-/// Ends of names that archives of sources have. What a URL without one names is a repository.
+/// Suffixes of archives. A URL without one is a repository.
 const ARCHIVE_SUFFIXES: &[&str] =
     &[".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz2", ".tbz", ".zip"];
 
-/// Schemes of git repositories; `git+` may stand before each.
+/// Schemes of git repositories, each also with the prefix `git+`.
 const GIT_SCHEMES: &[&str] = &["http", "https", "ssh", "git", "file"];
 
 impl SourceLocation {
-    /// Parses a text that is known to name sources.
+    /// Parses the text of a location.
     ///
     /// * `-`: a tar on standard input.
-    /// * What is there on this machine: a directory is taken as it is, a bare repository is cloned, a file is an
-    ///   archive.
-    /// * `ssh://`, `git://`, `git+https://` and so on, `user@host:path` and `host:path`: a repository; `http(s)://`: an
-    ///   archive if it ends as archives do and has no `#`, else a repository. `file://`: a repository, or what is there.
-    /// * `#REF` behind a repository or a directory that is one: its branch, tag or commit.
+    /// * A path that exists: a directory is used as it is, a bare repository is cloned, a file is an archive.
+    /// * `ssh://`, `git://`, `git+https://` and so on, `user@host:path` and `host:path`: a repository. `http(s)://`: an
+    ///   archive if it has the suffix of one and no `#`, else a repository. `file://`: a repository, or the path.
+    /// * `#REF` after a repository, or after a directory with one: the branch, tag or commit.
     ///
     /// # Errors
-    /// [`SourceError`] if it is none of these, has credentials in it, or names something that is not there.
+    /// [`SourceError`] for any other text, for credentials in it, or for a path that does not exist.
     pub fn parse(text: &str) -> Result<Self, SourceError> {
         match text {
             "" => return Err(SourceError::location(text, "it is empty", None)),
@@ -68,7 +67,7 @@ impl SourceLocation {
         }
         let before_slash = text.split('/').next().unwrap_or_default();
         if before_slash.contains("::") {
-            let reason = "remote helpers of git (`helper::address`) are not used";
+            let reason = "remote helpers of git (`helper::address`) are not supported";
             return Err(SourceError::location(text, reason, Some(LOCATIONS)));
         }
         if before_slash.contains(':') {
@@ -86,9 +85,9 @@ impl SourceLocation {
         matches!(self, Self::Nothing)
     }
 
-    /// Says whether `text` names sources by itself, without anybody saying so: a directory, or a repository by its
-    /// form. Where this says no, it may still be an archive of sources.
-    pub fn is_meant(text: &str) -> bool {
+    /// Whether `text` is certainly a source location: a directory, or the form of a repository. Other texts may be archives of
+    /// sources or artifacts.
+    pub fn is_certain(text: &str) -> bool {
         let path = Path::new(text);
         if text == "-" || path.is_file() {
             return false;
@@ -117,7 +116,7 @@ impl SourceLocation {
         }
     }
 
-    /// The place, the same for every version of what is there; nothing if it is gone when it was read. Not for showing.
+    /// The same text for every version of the sources; `None` for a stream. It may contain what must not be shown.
     pub(crate) fn identity(&self) -> Option<String> {
         let real = |path: &Path| path.canonicalize().ok().map(|path| path.display().to_string());
         match self {
@@ -128,10 +127,10 @@ impl SourceLocation {
         }
     }
 
-    /// Sets the branch, tag or commit (`--ref`). A directory that is a repository is cloned then.
+    /// Sets the branch, tag or commit (`--ref`). A directory with a repository is then cloned.
     ///
     /// # Errors
-    /// [`SourceError`] if it is no repository, `reference` is no name of one, or another one was named with `#`.
+    /// [`SourceError`] if it is not a repository, or if `reference` is not valid or contradicts `#REF`.
     pub fn with_reference(self, reference: &str) -> Result<Self, SourceError> {
         let shown = self.to_string();
         if reference.is_empty() {
@@ -141,8 +140,8 @@ impl SourceLocation {
         match self {
             Self::Git(location) => match &location.reference {
                 Some(other) if *other != reference => {
-                    let reason = format!("`#{other}` and `--ref {reference}` name different commits of it");
-                    Err(SourceError::location(&shown, reason, Some("leave one of them out")))
+                    let reason = format!("`#{other}` and `--ref {reference}` are different references");
+                    Err(SourceError::location(&shown, reason, Some("omit one of them")))
                 }
                 _ => Ok(Self::Git(GitLocation { reference: Some(reference), ..location })),
             },
@@ -150,15 +149,14 @@ impl SourceLocation {
                 Ok(Self::Git(GitLocation { reference: Some(reference), ..GitLocation::local(&path)? }))
             }
             _ => {
-                let reason = format!("it is no git repository, so it has no `{reference}`");
+                let reason = format!("it is not a git repository, so it has no `{reference}`");
                 Err(SourceError::location(&shown, reason, None))
             }
         }
     }
 }
 
-/// The hint where a text names nothing.
-const LOCATIONS: &str = "give a directory, a git URL (https, ssh, git, user@host:path), an archive, or - for a tar on standard input";
+const LOCATIONS: &str = "pass a directory, a git URL (https, ssh, git, user@host:path), an archive, or `-` for a tar on standard input";
 
 /// The scheme of a URL, and what follows `://`.
 fn scheme(text: &str) -> Option<(&str, &str)> {
@@ -168,7 +166,7 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
-/// What is on this machine.
+/// The location of an existing path.
 fn local(path: &Path) -> Result<SourceLocation, SourceError> {
     let failed = |source| SourceError::Read { path: path.to_owned(), source };
     let metadata = path.metadata().map_err(failed)?;
@@ -181,7 +179,7 @@ fn local(path: &Path) -> Result<SourceLocation, SourceError> {
     }
     if !metadata.is_file() {
         let reason = "it is neither a file nor a directory";
-        let hint = "a tar from a pipe goes to standard input: `- < PIPE`";
+        let hint = "pass a tar from a pipe on standard input: `- < PIPE`";
         return Err(SourceError::location(&path.display().to_string(), reason, Some(hint)));
     }
     Ok(SourceLocation::Archive(InputSource::File(path.to_owned())))
@@ -190,13 +188,13 @@ fn local(path: &Path) -> Result<SourceLocation, SourceError> {
 fn url(text: &str, scheme: &str) -> Result<SourceLocation, SourceError> {
     let plain = scheme.strip_prefix("git+").unwrap_or(scheme);
     if !GIT_SCHEMES.contains(&plain) {
-        // What is not understood may hold credentials at any place; only its scheme is shown.
+        // An unknown form may contain credentials anywhere, so the message shows only the scheme.
         let reason = format!("`{scheme}` is not one of `http`, `https`, `ssh`, `git`, `file`");
         return Err(SourceError::location(&format!("{scheme}://…"), reason, Some(LOCATIONS)));
     }
-    let is_told = plain.len() < scheme.len();
+    let has_prefix = plain.len() < scheme.len();
     let location = GitLocation::from_url(&text[scheme.len() - plain.len()..])?;
-    if is_told || location.reference.is_some() {
+    if has_prefix || location.reference.is_some() {
         return Ok(SourceLocation::Git(location));
     }
     let parsed = Url::parse(&location.repository).ok();
@@ -230,13 +228,13 @@ impl fmt::Display for SourceLocation {
     }
 }
 
-/// As it is parsed. Unlike what is shown, a URL keeps its query.
+/// The text that `parse` reads. A URL keeps its query.
 impl Serialize for SourceLocation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Directory(path) => InputSource::File(path.clone()).serialize(serializer),
             Self::Archive(source) => source.serialize(serializer),
-            Self::Nothing => Err(S::Error::custom("there is no text for a build without sources")),
+            Self::Nothing => Err(S::Error::custom("a build without sources has no location")),
             Self::Git(location) => {
                 let repository = &location.repository;
                 let is_url = scheme(repository).is_some_and(|(scheme, _)| GIT_SCHEMES.contains(&scheme));
@@ -245,12 +243,8 @@ impl Serialize for SourceLocation {
                     false if Path::new(repository).is_absolute() => "git+file://",
                     false => "",
                 };
-                match &location.reference {
-                    Some(reference) => {
-                        serializer.collect_str(&format_args!("{prefix}{repository}#{reference}"))
-                    }
-                    None => serializer.collect_str(&format_args!("{prefix}{repository}")),
-                }
+                let reference = location.reference.as_ref().map(|reference| format!("#{reference}"));
+                serializer.collect_str(&format_args!("{prefix}{repository}{}", reference.unwrap_or_default()))
             }
         }
     }
@@ -290,13 +284,13 @@ pub struct SourceOptions {
     pub input: InputOptions,
 }
 
-/// Words for what S2I does otherwise.
+/// Words in the label for differences from S2I.
 const DOCKER_IGNORE: &str = "docker-ignore";
 const KEPT_LINKS: &str = "kept-links";
 const NO_SUBMODULES: &str = "no-submodules";
 
 impl SourceOptions {
-    /// What of this S2I does otherwise, as an image tells it; empty if it is nothing.
+    /// The label of an image with the differences from S2I's defaults; may be empty.
     pub fn label(&self) -> String {
         let words = [
             (self.docker_ignore, DOCKER_IGNORE),
@@ -307,7 +301,7 @@ impl SourceOptions {
         words.join(" ")
     }
 
-    /// Takes what `label` told: S2I's way where it says nothing.
+    /// Sets the options that [`Self::label`] recorded.
     pub fn set_by_label(&mut self, label: &str) {
         let has = |word: &str| label.split(' ').any(|one| one == word);
         self.docker_ignore = has(DOCKER_IGNORE);

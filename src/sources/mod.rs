@@ -1,4 +1,4 @@
-//! Owns source trees: what names sources, the tree that is fetched from there, and the variables that it sets.
+//! Owns source trees: their locations, their files, and the scripts and variables in them.
 //!
 //! Must not know builders, engines or plans.
 

@@ -1,7 +1,7 @@
-//! Owns the scripts of a source build that come from outside of the builder: their origins and their bytes.
+//! Owns the S2I scripts from outside of the builder: their origins and bytes.
 //!
-//! For each script, the first place that has it: what the user names (`--scripts-url`), then the sources themselves
-//! (`.s2i/bin`, before that `.sti/bin`). Must not download, nor know the builder.
+//! The first origin that has a script is used: `--scripts-url`, then `.s2i/bin` and `.sti/bin` of the sources. Must not
+//! download, nor know the builder.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,29 +13,22 @@ use super::{SourceTree, TreeEntryKind};
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 
-/// Directories of the sources that may hold scripts, newest first.
+/// Directories of scripts in the sources, newest first.
 pub const SOURCE_SCRIPTS: [&str; 2] = [".s2i/bin", ".sti/bin"];
 
-/// Scripts that come from outside of the builder, for each of S2I's names.
 pub const NAMES: [&str; 3] = ["assemble", "run", "save-artifacts"];
 
-/// Where a script comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum ScriptOrigin {
-    /// A download.
+    /// Without user name, password and query.
     Url {
-        /// The URL without user name, password and query.
         url: String,
     },
-    /// A file of this machine.
     File {
-        /// Its path.
         path: PathBuf,
     },
-    /// The sources themselves.
     Sources {
-        /// Its path in them.
         path: String,
     },
     /// The builder image.
@@ -53,32 +46,25 @@ impl fmt::Display for ScriptOrigin {
     }
 }
 
-/// A script from outside of the builder image.
 #[derive(Clone)]
 pub struct ScriptFile {
-    /// Its name.
     pub name: String,
-    /// Where it comes from.
     pub origin: ScriptOrigin,
-    /// Its size in bytes.
     pub size: u64,
-    /// Its bytes.
     pub content: Arc<dyn Content>,
 }
 
-/// The scripts from outside of the builder, and where the user says that the builder's own are.
 #[derive(Clone, Default)]
 pub struct ScriptFiles {
-    /// Those at the place that the user named.
+    /// From `--scripts-url`.
     pub named: Vec<ScriptFile>,
-    /// A directory of the builder image that the user named: every script is there.
+    /// From `--scripts-url image://…`: the directory of all scripts in the builder image.
     pub directory: Option<ImagePath>,
-    /// Those of the sources.
     pub of_sources: Vec<ScriptFile>,
 }
 
 impl ScriptFiles {
-    /// Takes the scripts out of the sources, as S2I does.
+    /// Moves the scripts out of the sources, as S2I does.
     pub fn take_from(tree: &mut SourceTree) -> Vec<ScriptFile> {
         let mut taken = Vec::new();
         for name in NAMES.into_iter().chain(["assemble-runtime"]) {
@@ -101,7 +87,6 @@ impl ScriptFiles {
         taken
     }
 
-    /// The script of this name from outside of the image, if one is to be used.
     pub fn file(&self, name: &str) -> Option<&ScriptFile> {
         let named = self.named.iter().find(|script| script.name == name);
         named.or_else(|| match self.directory {
@@ -110,7 +95,7 @@ impl ScriptFiles {
         })
     }
 
-    /// What is uploaded of those that are used, with the directory they go to; nothing if all are the image's.
+    /// The entries of the scripts and their directory; empty if the image has all of them.
     pub fn entries(&self, names: &[&str], destination: &ImagePath, owner: Owner) -> Vec<Entry> {
         let directory = scripts_directory(destination);
         let files: Vec<Entry> = names
@@ -131,7 +116,6 @@ impl ScriptFiles {
     }
 }
 
-/// Where scripts from outside go.
 pub fn scripts_directory(destination: &ImagePath) -> ImagePath {
     destination.join("scripts").expect("a plain word")
 }

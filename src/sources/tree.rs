@@ -1,4 +1,4 @@
-//! Owns a fetched source tree: its entries, in order, with their contents on demand, and where it came from.
+//! Owns a fetched source tree: its origin and its entries, with content on demand. Must not fetch.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -7,54 +7,39 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::error::SourceError;
+use super::SourceError;
 use crate::detect::{BuildFile, source_tree};
 use crate::fs::path::link_target;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 
-/// Links from one entry to the next that are followed when a file is read.
+/// Largest number of links that are followed for one file.
 const MAX_LINKS: usize = 8;
 
-/// A source tree, ready to be read. What it needs on disk goes with the run's lease.
+/// A source tree. Its files exist as long as the run's lease.
 #[derive(Clone)]
 pub struct SourceTree {
-    /// What the result is called if nobody names it: the directory's, repository's or archive's name.
+    /// The default name of the result: the name of the directory, repository or archive.
     pub name: String,
-    /// Where it came from.
     pub info: SourceInfo,
-    /// What is in it: sorted by path, directories before what is in them; ignored paths and `.git` are left out.
+    /// Sorted by path, without `.git` and excluded paths.
     pub entries: Vec<TreeEntry>,
 }
 
-/// One entry of a source tree.
 #[derive(Clone)]
 pub struct TreeEntry {
-    /// Its path below the root, `/` between components; never empty, absolute, or with `.` or `..` in it.
+    /// Relative, with `/` between its components; never empty, and without `.` and `..`.
     pub path: String,
-    /// What it is.
     pub kind: TreeEntryKind,
     /// Permission bits: 0755 for directories and executables, 0644 for other files.
     pub mode: u32,
 }
 
-/// What an entry of a source tree is.
 #[derive(Clone)]
 pub enum TreeEntryKind {
-    /// A directory.
     Directory,
-    /// A regular file.
-    File {
-        /// Its size in bytes.
-        size: u64,
-        /// Its bytes.
-        content: Arc<dyn Content>,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Its text.
-        target: String,
-    },
+    File { size: u64, content: Arc<dyn Content> },
+    Symlink { target: String },
 }
 
 /// Where a source tree came from. Holds no credentials.
@@ -86,23 +71,24 @@ pub struct Commit {
 }
 
 impl SourceTree {
-    /// The file at the top that says which tool builds it, if there is one.
+    /// The build file in the root.
     pub fn build_file(&self) -> Option<BuildFile> {
         source_tree(self.entries.iter().map(|entry| entry.path.as_str()).filter(|path| !path.contains('/')))
     }
 
-    /// The entry at `path`.
     pub fn entry(&self, path: &str) -> Option<&TreeEntry> {
         let index = self.entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()?;
         self.entries.get(index)
     }
 
-    /// The bytes of the file at `path`; links inside the tree are followed. Nothing if there is no such file.
+    /// The bytes of the file at `path`, through links inside the tree; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`SourceError`] if it has more than `limit` bytes, cannot be read, or was changed since it was found.
+    /// [`SourceError`] if it has more than `limit` bytes, cannot be read, or changed since the walk.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
-        let Some(content) = self.file(path) else { return Ok(None) };
+        let Some(TreeEntryKind::File { content, .. }) = self.resolve(path).map(|entry| &entry.kind) else {
+            return Ok(None);
+        };
         let failed = |source| SourceError::Read { path: PathBuf::from(path), source };
         let mut bytes = Vec::new();
         let mut reader = content.open().map_err(failed)?.take(limit.saturating_add(1));
@@ -113,16 +99,13 @@ impl SourceTree {
         Ok(Some(bytes))
     }
 
-    /// The content of the regular file that `path` leads to.
-    fn file(&self, path: &str) -> Option<&dyn Content> {
-        match &self.followed(path)?.kind {
-            TreeEntryKind::File { content, .. } => Some(&**content),
-            TreeEntryKind::Directory | TreeEntryKind::Symlink { .. } => None,
-        }
+    /// Whether `path` itself is a regular file.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.entry(path).is_some_and(|entry| matches!(entry.kind, TreeEntryKind::File { .. }))
     }
 
-    /// The file or directory that `path` leads to; nothing if that is not in the tree.
-    pub fn followed(&self, path: &str) -> Option<&TreeEntry> {
+    /// The file or directory at `path`, through links inside the tree.
+    pub fn resolve(&self, path: &str) -> Option<&TreeEntry> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
             match &self.entry(&path)? {
@@ -135,7 +118,7 @@ impl SourceTree {
         None
     }
 
-    /// Removes what is at `prefix` and below it and returns it as a tree of its own, with paths from `prefix`.
+    /// Moves everything at and below `prefix` into a new tree, with paths relative to `prefix`.
     pub fn take(&mut self, prefix: &str) -> Self {
         let below = format!("{prefix}/");
         let (taken, kept) = std::mem::take(&mut self.entries)
@@ -149,7 +132,7 @@ impl SourceTree {
         Self { name: self.name.clone(), info: self.info.clone(), entries: entries.collect() }
     }
 
-    /// The entries of a layer that holds the tree at `below`, a directory that it has an entry for, too.
+    /// The entries of a layer with the tree at `below`, including that directory.
     pub fn layer_entries(&self, below: &ImagePath, owner: Owner) -> Vec<Entry> {
         let top = Entry { path: below.clone(), kind: EntryKind::Directory, mode: 0o755, owner };
         let entries = self.entries.iter().map(|entry| Entry {

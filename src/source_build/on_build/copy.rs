@@ -119,7 +119,7 @@ fn matching<'a>(path: &str, tree: &'a SourceTree) -> Result<Vec<(String, &'a Tre
     };
     let entry = |path: String| {
         let entry = tree.entry(&path)?;
-        Some((path.clone(), tree.followed(&path).unwrap_or(entry)))
+        Some((path.clone(), tree.resolve(&path).unwrap_or(entry)))
     };
     Ok(paths.into_iter().filter_map(entry).collect())
 }

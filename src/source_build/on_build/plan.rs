@@ -196,7 +196,7 @@ impl<'a> State<'a> {
 
 /// Whether the script begins with `#!`.
 fn names_program(tree: &SourceTree) -> bool {
-    let Some(TreeEntryKind::File { content, .. }) = tree.followed("assemble").map(|entry| &entry.kind) else {
+    let Some(TreeEntryKind::File { content, .. }) = tree.resolve("assemble").map(|entry| &entry.kind) else {
         return false;
     };
     let mut start = [0; 2];

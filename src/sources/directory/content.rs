@@ -1,27 +1,27 @@
-//! Owns a file of a source tree: that it can be read, and that it is still the same when it is.
+//! Owns the content of a file in a source tree. Must not return bytes of a file that changed since the walk.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, OpenOptions};
 
-use super::super::error::SourceError;
-use super::super::tree::TreeEntryKind;
 use super::Root;
 use crate::fs::FileStamp;
 use crate::image::layer::Content;
 use crate::input::FileContent;
+use crate::sources::{SourceError, TreeEntryKind};
 
-/// The file `inside` of a root, as it was when it was found.
+/// The file `inside` a root, with its stamp at the time of the walk.
 struct TreeFile {
     root: Arc<Root>,
     inside: String,
     stamp: FileStamp,
 }
 
-/// Looks at the file `name` in the open directory `handle`; it is `inside` of `root`. One that cannot be read is an
-/// error now and not in the middle of the build.
-pub(super) fn found_file(
+/// The file `name` of the open directory `handle`; its path in `root` is `inside`.
+///
+/// A file that cannot be read is an error now, not in the middle of the build.
+pub(super) fn file(
     handle: &Dir,
     name: &str,
     root: &Arc<Root>,
@@ -47,14 +47,14 @@ impl Content for TreeFile {
         };
         let file = open(&self.root.dir, &self.inside).map_err(named)?;
         if FileStamp::of(&file.metadata().map_err(named)?) != self.stamp {
-            let message = format!("`{}` was changed while b2i was working with it", path.display());
+            let message = format!("`{}` was changed while b2i was using it", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(Box::new(FileContent::with_stamp(file, &path, self.stamp).reader()))
     }
 }
 
-/// Opens a file without following a link that took its place, and without waiting for a pipe's other end.
+/// Opens a file. Does not follow a link that replaced it, and does not wait for the other end of a pipe.
 fn open(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -66,14 +66,14 @@ fn open(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     dir.open_with(path, &options).map(cap_std::fs::File::into_std)
 }
 
-/// As git has it: the owner's bit counts.
+/// The owner's bit decides, as in git.
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have to read the file")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems must read the file")]
 fn is_executable(metadata: &std::fs::Metadata, _file: &std::fs::File) -> io::Result<bool> {
     Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0)
 }
 
-/// Other systems have no such bit: a program or script is one by its first bytes.
+/// Other systems have no such bit. The first bytes identify a program or script.
 #[cfg(not(unix))]
 fn is_executable(_metadata: &std::fs::Metadata, mut file: &std::fs::File) -> io::Result<bool> {
     let mut head = Vec::new();

@@ -1,45 +1,36 @@
-//! Owns symbolic links of a source tree: which stay in it, and what becomes of the others.
+//! Owns the symbolic links that leave a source tree. Must not follow a link unless the policy allows it.
 
 use std::path::{Path, PathBuf};
 
-use super::super::error::SourceError;
+use crate::sources::SourceError;
 
-/// What becomes of a link that leads out of its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkPolicy {
-    /// It is an error. Somebody's own directory could be followed, if they say so.
-    Refuse {
-        /// Whether it is somebody's own directory.
-        is_own: bool,
-    },
-    /// What it leads to is copied.
+    /// An error. `may_follow` is whether `--follow-links` would change that.
+    Refuse { may_follow: bool },
+    /// The target is copied.
     Follow,
 }
 
-/// What a link leads to.
-pub(super) enum Followed {
-    /// Nothing is there: the link stays as it is, as in S2I.
-    Nothing,
-    /// A regular file.
+/// The target of a link, by canonical paths.
+pub(super) enum LinkTarget {
+    /// The link stays a link, as in S2I.
+    Missing,
     File {
-        /// Where it really is.
         parent: PathBuf,
-        /// Its name there.
         name: String,
     },
-    /// A directory.
+    /// `ancestors` are the directories with the links that lead here.
     Directory {
-        /// Where it really is.
         path: PathBuf,
-        /// The directories that links were followed from, with the one that holds this link.
-        followed: Vec<PathBuf>,
+        ancestors: Vec<PathBuf>,
     },
     /// A socket, pipe or device.
     Other,
 }
 
-/// Says whether a link at `link` (relative to a tree) with this target stays inside the tree, by the names alone.
-pub(super) fn leads_inside(link: &str, target: &str) -> bool {
+/// Whether a link at `link` (relative to a tree) with this target stays inside the tree, by the names alone.
+pub(super) fn stays_inside(link: &str, target: &str) -> bool {
     if target.is_empty() || target.starts_with('/') || Path::new(target).is_absolute() {
         return false;
     }
@@ -52,49 +43,49 @@ pub(super) fn leads_inside(link: &str, target: &str) -> bool {
     true
 }
 
-/// Follows the link at `place` if that is allowed.
+/// Follows the link at `path` if the policy allows it.
 pub(super) fn follow(
     policy: LinkPolicy,
-    place: &Path,
+    path: &Path,
     target: &str,
-    followed: &[PathBuf],
-) -> Result<Followed, SourceError> {
-    if let LinkPolicy::Refuse { is_own } = policy {
-        return Err(SourceError::LinkOutside {
-            path: place.to_owned(),
-            target: target.to_owned(),
-            may_follow: is_own,
-        });
+    ancestors: &[PathBuf],
+) -> Result<LinkTarget, SourceError> {
+    let link = || (path.to_owned(), target.to_owned());
+    if let LinkPolicy::Refuse { may_follow } = policy {
+        let (path, target) = link();
+        return Err(SourceError::LinkOutside { path, target, may_follow });
     }
-    let failed = |source| SourceError::Read { path: place.to_owned(), source };
-    let real = match place.canonicalize() {
+    let failed = |source| SourceError::Read { path: path.to_owned(), source };
+    let real = match path.canonicalize() {
         Ok(real) => real,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Followed::Nothing),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(LinkTarget::Missing),
         Err(error) => return Err(failed(error)),
     };
     let kind = real.metadata().map_err(failed)?.file_type();
     if kind.is_dir() {
-        let here = place.parent().unwrap_or(place).canonicalize().map_err(failed)?;
-        let mut above = followed.to_vec();
-        above.push(here);
-        if above.iter().any(|directory| directory.starts_with(&real)) {
-            return Err(SourceError::LinkLoop { path: place.to_owned(), target: target.to_owned() });
+        let mut ancestors = ancestors.to_vec();
+        ancestors.push(path.parent().unwrap_or(path).canonicalize().map_err(failed)?);
+        if ancestors.iter().any(|directory| directory.starts_with(&real)) {
+            let (path, target) = link();
+            return Err(SourceError::LinkLoop { path, target });
         }
-        return Ok(Followed::Directory { path: real, followed: above });
+        return Ok(LinkTarget::Directory { path: real, ancestors });
     }
     if !kind.is_file() {
-        return Ok(Followed::Other);
+        return Ok(LinkTarget::Other);
     }
     let name = real.file_name().and_then(|name| name.to_str());
     match (real.parent(), name) {
-        (Some(parent), Some(name)) => Ok(Followed::File { parent: parent.to_owned(), name: name.to_owned() }),
+        (Some(parent), Some(name)) => {
+            Ok(LinkTarget::File { parent: parent.to_owned(), name: name.to_owned() })
+        }
         _ => Err(SourceError::NotUtf8 { path: real }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::leads_inside;
+    use super::stays_inside;
 
     #[test]
     fn links_are_judged_by_their_names() {
@@ -109,7 +100,7 @@ mod tests {
             ("a", "", false),
             ("a", "./b/..", true),
         ] {
-            assert_eq!(leads_inside(link, target), expected, "{link} -> {target}");
+            assert_eq!(stays_inside(link, target), expected, "{link} -> {target}");
         }
     }
 }

@@ -159,7 +159,7 @@ fn the_context_directory_is_the_root() {
         assert!(matches!(error, SourceError::ContextDirectory { .. }), "{error}");
     }
     assert!(message(project.path(), &options("missing")).contains("`project` has no directory `missing`"));
-    assert!(message(project.path(), &options("other")).contains("it is no directory"));
+    assert!(message(project.path(), &options("other")).contains("it is not a directory"));
     // A link that leads out is no way out.
     let outside = tempfile::tempdir().expect("temporary directory");
     symlink(outside.path(), project.path().join("out")).expect("links");
@@ -216,11 +216,11 @@ fn links_that_go_round_in_circles_are_an_error() {
     let options = SourceOptions { follow_links: true, ..SourceOptions::default() };
     let project = project(&[("a/b/x", "")]);
     symlink(project.path(), project.path().join("a/b/top")).expect("links");
-    assert!(message(project.path(), &options).contains("leads to a directory that it is in itself"));
+    assert!(message(project.path(), &options).contains("leads to a directory that contains it"));
     let (one, two) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
     symlink(two.path(), one.path().join("two")).expect("links");
     symlink(one.path(), two.path().join("one")).expect("links");
-    assert!(message(one.path(), &options).contains("leads to a directory that it is in itself"));
+    assert!(message(one.path(), &options).contains("leads to a directory that contains it"));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn names_that_are_not_utf_8_are_named() {
     let project = project(&[("a", "")]);
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
     fs::write(project.path().join(name), "").expect("writes");
-    assert!(message(project.path(), &SourceOptions::default()).contains("caf\u{fffd}` along"));
+    assert!(message(project.path(), &SourceOptions::default()).contains("caf\u{fffd}`: its name"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Owns the file of the certificate authorities that git believes, where the configuration names further ones: git
-//! takes one file alone, so what it believes by itself has to be in it too.
+//! Owns the file with git's certificate authorities if the configuration adds some. Must not drop git's own: git reads only
+//! one file, so this file contains them too.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,34 +8,30 @@ use std::path::{Path, PathBuf};
 use super::error::GitError;
 use super::process::Git;
 
-/// Where systems have the authorities that programs believe.
-const OF_SYSTEM: [&str; 4] = [
+/// Where systems have their certificate authorities.
+const SYSTEM_FILES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
 
-/// More than all authorities of a system take.
+/// Largest file of certificates, in bytes.
 const MAXIMUM: u64 = 16 * 1024 * 1024;
 
-/// What a file of certificates has in it.
 const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// Writes the file; none if the configuration names no authority. It goes with the directory.
+/// Writes the file into `temporary`, which removes it; `None` if the configuration adds no authority.
 pub(super) async fn bundle(git: &Git<'_>, temporary: &Path) -> Result<Option<PathBuf>, GitError> {
     let extra = &git.options.extra_ca;
     if extra.is_empty() {
         return Ok(None);
     }
-    let mut all = match believed(git).await? {
-        Some(path) => read(&path)?,
-        None => Vec::new(),
-    };
+    let mut all = default_file(git).await?.map(|path| read(&path)).transpose()?.unwrap_or_default();
     for path in extra {
         let added = read(path)?;
         if !added.windows(MARK.len()).any(|part| part == MARK) {
-            let reason = "it holds no certificate in PEM form".to_owned();
+            let reason = "it contains no certificate in PEM form".to_owned();
             return Err(GitError::Certificates { path: path.clone(), reason });
         }
         all.push(b'\n');
@@ -46,8 +42,8 @@ pub(super) async fn bundle(git: &Git<'_>, temporary: &Path) -> Result<Option<Pat
     written.map(Some).map_err(GitError::Start)
 }
 
-/// What git believes by itself: what its user says, else what the system has.
-async fn believed(git: &Git<'_>) -> Result<Option<PathBuf>, GitError> {
+/// The file of git's own authorities: the user's, else the system's.
+async fn default_file(git: &Git<'_>) -> Result<Option<PathBuf>, GitError> {
     if let Some(path) = git.options.value("GIT_SSL_CAINFO") {
         return Ok(Some(path));
     }
@@ -56,15 +52,13 @@ async fn believed(git: &Git<'_>) -> Result<Option<PathBuf>, GitError> {
     if !configured.is_empty() {
         return Ok(Some(configured.into()));
     }
-    let of_system = OF_SYSTEM.iter().map(PathBuf::from).find(|path| path.is_file());
-    Ok(git.options.value("SSL_CERT_FILE").or(of_system))
+    let system_file = SYSTEM_FILES.iter().map(PathBuf::from).find(|path| path.is_file());
+    Ok(git.options.value("SSL_CERT_FILE").or(system_file))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, GitError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAXIMUM).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(GitError::Certificates { path: path.to_owned(), reason: error.to_string() }),
-    }
+    read.map_err(|error| GitError::Certificates { path: path.to_owned(), reason: error.to_string() })?;
+    Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! Owns the error of fetching a repository.
+//! Owns the error of fetching a repository. Must not show credentials.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,99 +10,39 @@ use regex::Regex;
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// Why a repository was not fetched. `repository` names it without credentials.
+/// Every `repository` is without credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// There is no git.
-    #[error("fetching a repository needs `{program}`, and it is not installed")]
-    NotInstalled {
-        /// The program that was looked for.
-        program: String,
-    },
-    /// git could not be started or watched.
+    #[error("fetching a repository needs `{program}`, which is not installed")]
+    NotInstalled { program: String },
     #[error("cannot run git: {0}")]
     Start(#[source] io::Error),
-    /// git failed.
+    /// `action` is an infinitive.
     #[error("cannot {action} `{repository}`: {message}")]
-    Failed {
-        /// What was tried, an infinitive.
-        action: &'static str,
-        /// The repository.
-        repository: String,
-        /// What git said.
-        message: String,
-        /// The way out, if it is known.
-        hint: Option<&'static str>,
-    },
-    /// The repository has no commit at all.
+    Command { action: &'static str, repository: String, message: String, hint: Option<&'static str> },
     #[error("the repository `{repository}` is empty")]
-    EmptyRepository {
-        /// The repository.
-        repository: String,
-    },
-    /// Its HEAD leads to no commit.
-    #[error("the HEAD of `{repository}` leads to no commit{}", listed(.names))]
-    NoHead {
-        /// The repository.
-        repository: String,
-        /// Some of its branches and tags.
-        names: Vec<String>,
-    },
-    /// It has no such branch or tag, and it is no commit's id.
+    EmptyRepository { repository: String },
+    #[error("the HEAD of `{repository}` does not lead to a commit{}", listed(.names))]
+    NoHead { repository: String, names: Vec<String> },
     #[error("`{repository}` has no branch or tag `{reference}`{}", listed(.names))]
-    NoReference {
-        /// The repository.
-        repository: String,
-        /// What was asked for.
-        reference: String,
-        /// Some of its branches and tags.
-        names: Vec<String>,
-    },
-    /// What was named is no commit, or not there.
+    NoReference { repository: String, reference: String, names: Vec<String> },
     #[error("`{repository}` has no commit `{name}`")]
-    NoCommit {
-        /// The repository.
-        repository: String,
-        /// What was asked for.
-        name: String,
-    },
-    /// It took too long.
+    NoCommit { repository: String, name: String },
     #[error("fetching `{repository}` took longer than {} s", limit.as_secs())]
-    TooLong {
-        /// The repository.
-        repository: String,
-        /// The limit.
-        limit: Duration,
-    },
-    /// It is larger than allowed.
+    TooLong { repository: String, limit: Duration },
     #[error("the repository `{repository}` is larger than the limit of {limit} bytes")]
-    TooLarge {
-        /// The repository.
-        repository: String,
-        /// The limit.
-        limit: u64,
-    },
-    /// A file of certificates that cannot be used.
-    #[error("the certificate file `{}` cannot be used: {reason}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// It is not on this machine, and the network is not to be used.
-    #[error("`{repository}` is not on this machine, and the network is not used")]
-    Offline {
-        /// The repository.
-        repository: String,
-    },
+    TooLarge { repository: String, limit: u64 },
+    #[error("cannot use the certificate file `{}`: {reason}", path.display())]
+    Certificates { path: PathBuf, reason: String },
+    #[error("cannot fetch `{repository}` without network access: it is not on this machine")]
+    Offline { repository: String },
 }
 
 fn listed(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) }
 }
 
-/// What git says of a failure, and what helps.
+/// Words in git's messages, and the hint for each.
 const HINTS: &[(&[&str], &str)] = &[
     (
         &[
@@ -111,22 +51,22 @@ const HINTS: &[(&[&str], &str)] = &[
             "authentication failed",
             "terminal prompts disabled",
         ],
-        "let git know the credentials: a credential helper (`git config --global credential.helper`), `~/.netrc`, or an \
-         ssh URL with an agent; `git ls-remote URL` shows whether it works",
+        "configure credentials for git: a credential helper (`git config --global credential.helper`), `~/.netrc`, or an \
+         ssh URL with an agent; test them with `git ls-remote URL`",
     ),
     (
         &["permission denied (", "host key verification failed", "too many authentication failures"],
-        "ssh cannot ask here: load the key into an agent (`ssh-add`) and let `ssh` know the host once; `git ls-remote \
-         URL` shows whether it works",
+        "ssh cannot prompt here: load the key into an agent (`ssh-add`) and connect to the host once with `ssh`; test it with \
+         `git ls-remote URL`",
     ),
     (
         &["transport 'file' not allowed"],
-        "a submodule may not be on this machine; leave submodules out, or build a directory that has them",
+        "a submodule must not be on this machine; pass `--no-submodules`, or build a directory that has them",
     ),
-    (&["transport '"], "only https, http, ssh and git are used to reach a repository"),
+    (&["transport '"], "use one of the protocols https, http, ssh and git"),
     (
         &["dubious ownership"],
-        "the repository belongs to another user: `git config --global --add safe.directory PATH` if you trust it",
+        "the repository belongs to another user; if you trust it, run `git config --global --add safe.directory PATH`",
     ),
     (
         &[
@@ -136,12 +76,12 @@ const HINTS: &[(&[&str], &str)] = &[
             "operation timed out",
             "failed to connect",
         ],
-        "check the address and the network, and the proxy if there is one",
+        "check the address, the network and the proxy",
     ),
     (
         &["server certificate", "ssl certificate", "certificate verif"],
-        "let it be believed: `--ca-file FILE`, `network.ca-files` in b2i's configuration, or `git config --global http.sslCAInfo \
-         FILE`",
+        "trust its certificate authority: `--ca-file FILE`, `network.ca-files` in the configuration, or `git config --global \
+         http.sslCAInfo FILE`",
     ),
     (
         &[
@@ -150,23 +90,27 @@ const HINTS: &[(&[&str], &str)] = &[
             "does not exist",
             "not valid: is this a git repository",
         ],
-        "check the address; a private repository may be hidden from who has no credentials for it. An archive's URL is \
-         recognised by its end, such as `.tar.gz` or `.zip`",
+        "check the address; a server may hide a private repository from users without credentials. The URL of an archive must \
+         end with its format, such as `.tar.gz` or `.zip`",
     ),
 ];
 
 impl GitError {
-    /// Describes how git failed.
     pub(super) fn failed(action: &'static str, repository: &str, status: ExitStatus, message: &str) -> Self {
         let message = without_credentials(message.trim());
         let lower = message.to_ascii_lowercase();
         let hint = HINTS.iter().find(|(words, _)| words.iter().any(|word| lower.contains(word)));
         let message = if message.is_empty() { format!("git failed ({status})") } else { message };
-        Self::Failed { action, repository: repository.to_owned(), message, hint: hint.map(|(_, hint)| *hint) }
+        Self::Command {
+            action,
+            repository: repository.to_owned(),
+            message,
+            hint: hint.map(|(_, hint)| *hint),
+        }
     }
 }
 
-/// git repeats URLs, and configuration may have put credentials into them.
+/// git repeats URLs, which may contain credentials from its configuration.
 fn without_credentials(message: &str) -> String {
     static CREDENTIALS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new("://[^/@\\s'\"]+@").expect("the expression is fixed and valid"));
@@ -181,18 +125,18 @@ impl Diagnostic for GitError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NotInstalled { .. } => {
-                "install git (Debian: `apt-get install git`), or give an archive of the sources instead"
+                "install git (Debian: `apt-get install git`), or pass an archive of the sources"
             }
-            Self::Failed { hint, .. } => return hint.iter().map(|hint| (*hint).to_owned()).collect(),
+            Self::Command { hint, .. } => return hint.iter().map(|hint| (*hint).to_owned()).collect(),
             Self::EmptyRepository { .. } => "push a commit to it first",
-            Self::NoHead { .. } => "name a branch, tag or commit with `#NAME` or `--ref`",
+            Self::NoHead { .. } => "pass a branch, tag or commit with `#NAME` or `--ref`",
             Self::NoReference { .. } | Self::NoCommit { .. } => {
-                "check the name; a commit needs at least four digits of its id"
+                "check the name; pass at least four digits of a commit's id"
             }
-            Self::TooLong { .. } => "try again, or give an archive of the sources instead",
-            Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
-            Self::Certificates { .. } => "name a file with certificates in PEM form: `--ca-file FILE`",
-            Self::Offline { .. } => "leave `--offline` out, or give a directory",
+            Self::TooLong { .. } => "try again, or pass an archive of the sources",
+            Self::TooLarge { .. } => "raise the limit with `--max-size`",
+            Self::Certificates { .. } => "pass a file with certificates in PEM form: `--ca-file FILE`",
+            Self::Offline { .. } => "omit `--offline`, or pass a directory",
             Self::Start(_) => return Vec::new(),
         };
         vec![hint.to_owned()]

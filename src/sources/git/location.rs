@@ -1,17 +1,16 @@
-//! Owns what names a git repository and one of its commits, and refuses what could mean something else to git, to ssh
-//! or to whoever reads the process list.
+//! Owns the names of git repositories and their commits. Must not accept a name that git or ssh could read as something
+//! else, or that would show credentials in the process list.
 
 use std::fmt;
 use std::path::Path;
 
 use url::Url;
 
-use super::super::error::SourceError;
 use crate::input::name::safe_name;
 use crate::network::without_credentials;
+use crate::sources::SourceError;
 
-/// The hint for credentials in a URL.
-const CREDENTIALS: &str = "credentials come from git's credential helpers, `~/.netrc` or an ssh agent; a URL stands in the process list and in logs";
+const CREDENTIALS: &str = "pass credentials with git's credential helpers, `~/.netrc` or an ssh agent; a URL appears in the process list and in logs";
 
 /// A git repository at one of its commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct GitLocation {
 
 impl GitLocation {
     /// Parses a URL with one of git's schemes.
-    pub(in super::super) fn from_url(text: &str) -> Result<Self, SourceError> {
+    pub(in crate::sources) fn from_url(text: &str) -> Result<Self, SourceError> {
         let scheme = text.split("://").next().unwrap_or_default();
         let hidden = format!("{scheme}://…");
         let url =
@@ -35,7 +34,7 @@ impl GitLocation {
         let shown = shown.to_string();
         if scheme.eq_ignore_ascii_case("file") {
             if url.to_file_path().is_err() {
-                let hint = "a file URL names no other host: `file:///path`";
+                let hint = "write a file URL without a host: `file:///path`";
                 return Err(SourceError::location(&shown, "it is not on this machine", Some(hint)));
             }
         } else {
@@ -43,7 +42,7 @@ impl GitLocation {
         }
         let is_http = matches!(url.scheme(), "http" | "https");
         if url.password().is_some() || is_http && !url.username().is_empty() {
-            return Err(SourceError::location(&shown, "it has credentials in it", Some(CREDENTIALS)));
+            return Err(SourceError::location(&shown, "it contains credentials", Some(CREDENTIALS)));
         }
         if url.username().starts_with('-') {
             return Err(SourceError::location(&shown, "its user name begins with `-`", None));
@@ -52,27 +51,27 @@ impl GitLocation {
         Self::new(&shown, repository, reference)
     }
 
-    /// Parses `[user@]host:path`, as ssh and scp have it.
-    pub(in super::super) fn from_scp_form(text: &str) -> Result<Self, SourceError> {
+    /// Parses `[user@]host:path`, the form of ssh and scp.
+    pub(in crate::sources) fn from_scp_form(text: &str) -> Result<Self, SourceError> {
         let (repository, reference) = split_reference(text);
         let (host, path) = repository.split_once(':').unwrap_or((repository, ""));
         let (user, host) = host.rsplit_once('@').unwrap_or(("", host));
-        // `user:password@host:path` splits at the wrong place; a path may have an `@` further on.
+        // `user:password@host:path` splits at the wrong colon. A later component of a path may contain an `@`.
         if path.split('/').next().is_some_and(|start| start.contains('@')) {
-            return Err(SourceError::location(host, "it has credentials in it", Some(CREDENTIALS)));
+            return Err(SourceError::location(host, "it contains credentials", Some(CREDENTIALS)));
         }
         check_host(text, host)?;
         if user.starts_with('-') {
             return Err(SourceError::location(text, "its user name begins with `-`", None));
         }
         if path.is_empty() {
-            return Err(SourceError::location(text, "it has no path behind the `:`", None));
+            return Err(SourceError::location(text, "it has no path after the `:`", None));
         }
         Self::new(text, repository, reference)
     }
 
     /// The repository in a directory of this machine.
-    pub(in super::super) fn local(path: &Path) -> Result<Self, SourceError> {
+    pub(in crate::sources) fn local(path: &Path) -> Result<Self, SourceError> {
         let real =
             path.canonicalize().map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
         let Some(repository) = real.to_str() else { return Err(SourceError::NotUtf8 { path: real }) };
@@ -81,7 +80,7 @@ impl GitLocation {
 
     fn new(shown: &str, repository: &str, reference: Option<&str>) -> Result<Self, SourceError> {
         if repository.contains(|character: char| character.is_control()) {
-            return Err(SourceError::location(shown, "it has control characters in it", None));
+            return Err(SourceError::location(shown, "it contains control characters", None));
         }
         let reference = reference.map(|reference| valid_reference(shown, reference)).transpose()?;
         Ok(Self { repository: repository.to_owned(), reference })
@@ -94,21 +93,21 @@ impl GitLocation {
             || self.repository.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("file://"))
     }
 
-    /// The place as it may be recorded; nothing if it tells of the building machine only.
-    pub(in super::super) fn recorded(&self) -> Option<String> {
+    /// The repository as images record it; `None` for one on the building machine.
+    pub(in crate::sources) fn recorded(&self) -> Option<String> {
         (!self.is_local()).then(|| self.shown())
     }
 
-    /// The place, however it is written: without reference and `.git`. Keeps what tells two repositories apart, so it
-    /// is not for showing.
-    pub(in super::super) fn identity(&self) -> String {
+    /// The same text for every spelling of the repository, without reference and `.git`. It may contain what must not be
+    /// shown.
+    pub(in crate::sources) fn identity(&self) -> String {
         let text = Url::parse(&self.repository).map_or_else(|_| self.repository.clone(), String::from);
         let place = text.trim_end_matches('/');
         place.strip_suffix(".git").unwrap_or(place).trim_end_matches('/').to_owned()
     }
 
-    /// What the result is called if nobody names it.
-    pub(in super::super) fn name(&self) -> Option<String> {
+    /// The default name of the result.
+    pub(in crate::sources) fn name(&self) -> Option<String> {
         let place = self.repository.split('?').next().unwrap_or_default().trim_end_matches('/');
         let last = place.rsplit(['/', ':']).next().unwrap_or_default();
         let last = if last == ".git" {
@@ -120,7 +119,7 @@ impl GitLocation {
         safe_name(last)
     }
 
-    /// Without password and query. The user name `git` is part of many hosts' addresses; other names are people's.
+    /// Without password and query. The user name `git` is part of many addresses and stays; others are personal.
     fn shown(&self) -> String {
         match Url::parse(&self.repository) {
             Ok(url) if url.has_host() => {
@@ -149,7 +148,7 @@ impl fmt::Display for GitLocation {
     }
 }
 
-/// Splits `#REF` off; an empty one is none.
+/// Splits off `#REF`; an empty one does not count.
 fn split_reference(text: &str) -> (&str, Option<&str>) {
     match text.split_once('#') {
         Some((repository, reference)) => (repository, Some(reference).filter(|name| !name.is_empty())),
@@ -157,10 +156,10 @@ fn split_reference(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// ssh takes a host that begins with `-` for an option.
+/// ssh would read a host that begins with `-` as an option.
 fn check_host(shown: &str, host: &str) -> Result<(), SourceError> {
     if host.is_empty() {
-        return Err(SourceError::location(shown, "it names no host", None));
+        return Err(SourceError::location(shown, "it has no host", None));
     }
     if host.starts_with('-') {
         return Err(SourceError::location(shown, "its host begins with `-`", None));
@@ -168,13 +167,12 @@ fn check_host(shown: &str, host: &str) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Says whether `reference` can be the name of a branch, tag or commit (git-check-ref-format), and cannot be taken
-/// for an option, a range or an expression.
-pub(in super::super) fn valid_reference(shown: &str, reference: &str) -> Result<String, SourceError> {
+/// Checks that `reference` can be the name of a branch, tag or commit (git-check-ref-format), and not an option, a range
+/// or an expression.
+pub(in crate::sources) fn valid_reference(shown: &str, reference: &str) -> Result<String, SourceError> {
     let invalid = |reason: &str| {
         let shown = format!("{shown}#{}", reference.escape_debug());
-        let hint =
-            "name a branch, a tag or a commit; a directory in the repository is named with `--context-dir`";
+        let hint = "pass a branch, tag or commit; pass a directory of the repository with `--context-dir`";
         Err(SourceError::location(&shown, format!("its reference {reason}"), Some(hint)))
     };
     let is_forbidden = |character: char| {
@@ -184,23 +182,21 @@ pub(in super::super) fn valid_reference(shown: &str, reference: &str) -> Result<
         return invalid("begins with `-`");
     }
     if let Some(character) = reference.chars().find(|character| is_forbidden(*character)) {
-        return invalid(&format!("has a `{}` in it", character.escape_debug()));
+        return invalid(&format!("contains `{}`", character.escape_debug()));
     }
     let has_bad_part = reference.split('/').any(|part| {
         part.is_empty() || part.starts_with('.') || part.ends_with(".lock") || part.ends_with('.')
     });
     if has_bad_part || reference.contains("..") || reference.contains("@{") || reference == "@" {
-        return invalid("is no name that git allows");
+        return invalid("is not a name that git allows");
     }
     Ok(reference.to_owned())
 }
 
-/// Says whether a directory is a git repository of any form.
-pub(in super::super) fn is_repository(path: &Path) -> bool {
+pub(in crate::sources) fn is_repository(path: &Path) -> bool {
     path.join(".git").symlink_metadata().is_ok() || is_bare_repository(path)
 }
 
-/// Says whether a directory is a repository without a working tree.
-pub(in super::super) fn is_bare_repository(path: &Path) -> bool {
+pub(in crate::sources) fn is_bare_repository(path: &Path) -> bool {
     path.join("HEAD").is_file() && path.join("objects").is_dir() && path.join("refs").is_dir()
 }

@@ -1,4 +1,4 @@
-//! Owns what git needs of the machine: its program and environment, and how long it may take.
+//! Owns the options of git: program, environment, time limit. Must not read the environment itself.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,22 +6,21 @@ use std::time::Duration;
 
 use crate::network::NetworkOptions;
 
-/// How git is started.
 #[derive(Clone)]
 pub struct GitOptions {
-    /// The program; a name without a `/` is looked for in the environment's `PATH`.
+    /// The program; a name without a `/` is searched in `PATH` of `environment`.
     pub program: PathBuf,
-    /// Its whole environment, as the front end hands it over.
+    /// The whole environment of git.
     pub environment: Vec<(OsString, OsString)>,
-    /// Files with further certificate authorities (PEM) that are believed.
+    /// Files with additional certificate authorities (PEM).
     pub extra_ca: Vec<PathBuf>,
-    /// How long fetching may take, all in all.
+    /// Time limit of a whole fetch.
     pub timeout: Duration,
 }
 
 impl GitOptions {
-    /// The variables that git, ssh and their helpers need to reach a repository as their user would. Not those that
-    /// would send git to another repository or working tree than b2i's own.
+    /// The variables with which git, ssh and their helpers reach a repository as for their user. Variables that lead git to
+    /// another repository or working tree are not among them.
     const VARIABLES: &'static [&'static str] = &[
         "PATH",
         "HOME",
@@ -68,10 +67,10 @@ impl GitOptions {
         "PATHEXT",
     ];
 
-    /// Beginnings of further variables: the numbered ones that `GIT_CONFIG_COUNT` counts.
+    /// The numbered variables that `GIT_CONFIG_COUNT` counts.
     const VARIABLE_PREFIXES: &'static [&'static str] = &["GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
 
-    /// Takes those of a process's variables that git should have.
+    /// Selects the variables for git from those of a process.
     pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let is_needed = |name: &OsString| {
             name.to_str().is_some_and(|name| {
@@ -83,11 +82,11 @@ impl GitOptions {
         Self { environment, ..Self::default() }
     }
 
-    /// Lets git use the network as every other client does: through the same proxies, with the same authorities.
+    /// Sets the proxies and certificate authorities of all other clients.
     #[must_use]
     pub fn with_network(mut self, network: &NetworkOptions) -> Self {
         let proxy = &network.proxy;
-        // A value may hold a password, so it is no argument. Of both ways to write a name, curl prefers the small one.
+        // A value may contain a password, so it must not be an argument. curl prefers the lower-case name.
         for (name, value) in [
             ("http_proxy", &proxy.http),
             ("https_proxy", &proxy.https),
@@ -102,20 +101,18 @@ impl GitOptions {
         self
     }
 
-    /// The value of a variable that names a file.
     pub(super) fn value(&self, name: &str) -> Option<PathBuf> {
         let set = self.environment.iter().find(|(known, value)| known == name && !value.is_empty());
         set.map(|(_, value)| value.into())
     }
 
-    /// Whether the front end set the variable.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.environment.iter().any(|(known, value)| known == name && !value.is_empty())
+        self.value(name).is_some()
     }
 }
 
 impl Default for GitOptions {
-    /// Half an hour, and no environment: git is found only if the system looks in places of its own.
+    /// Half an hour, and no environment: git is found only in the system's default directories.
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
@@ -134,9 +131,7 @@ impl std::fmt::Debug for GitOptions {
             .debug_struct("GitOptions")
             .field("program", &self.program)
             .field("environment", &names)
-            .field("extra_ca", &self.extra_ca)
-            .field("timeout", &self.timeout)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

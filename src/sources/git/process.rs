@@ -1,6 +1,6 @@
-//! Owns starting git: its configuration, its environment, what it prints, and its end.
+//! Owns running git: its configuration, environment, output and end.
 //!
-//! Must not know what it is asked. Nothing here goes through a shell, and nothing secret is in an argument.
+//! Must not use a shell, nor put a secret into an argument.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -11,18 +11,18 @@ use super::error::GitError;
 use super::options::GitOptions;
 use crate::events::RunningStep;
 
-/// More than the refs of any repository take; git that prints more is stopped.
+/// Largest output, in bytes; the references of any repository fit.
 const MAX_OUTPUT: usize = 256 * 1024 * 1024;
-/// So much of what git says about a failure is kept.
+/// Longest stored message, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-/// Configuration that holds for every command, whatever the user's files say.
+/// Settings of every command; they override the user's files.
 const CONFIGURATION: &[&str] = &[
-    // Nothing of a repository is run.
+    // Run nothing from a repository.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "init.templateDir=",
-    // The same commit gives the same bytes on every machine.
+    // Give the same bytes for a commit on every machine.
     "core.autocrlf=false",
     "core.attributesFile=",
     "core.symlinks=true",
@@ -30,17 +30,17 @@ const CONFIGURATION: &[&str] = &[
     "filter.lfs.smudge=",
     "filter.lfs.process=",
     "filter.lfs.required=false",
-    // Names that only some systems take for `.git` are refused on all.
+    // Refuse names that some systems read as `.git`, on all systems.
     "core.protectHFS=true",
     "core.protectNTFS=true",
-    // Nothing but what is asked for, and nothing in the background.
+    // Fetch nothing else, and run nothing in the background.
     "fetch.recurseSubmodules=false",
     "submodule.recurse=false",
     "clone.defaultRemoteName=origin",
     "transfer.bundleURI=false",
     "gc.auto=0",
     "maintenance.auto=false",
-    // A server that sends nothing for a minute is given up.
+    // Fail if a server sends nothing for a minute.
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
     "advice.detachedHead=false",
@@ -53,44 +53,43 @@ const CONFIGURATION: &[&str] = &[
     "protocol.ext.allow=never",
 ];
 
-/// What ssh is told where the user says nothing: it cannot ask, and a host that is gone is noticed.
+/// ssh without prompts, and with a time limit for a dead host; unless the user sets a command.
 const SSH_COMMAND: &str =
     "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";
 
-/// Which ways to a repository are open.
+/// The allowed protocols.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Protocols {
     /// http, https, ssh and git.
     pub(super) network: bool,
-    /// Whether the user named a repository of this machine. A submodule never may.
-    pub(super) own_is_file: bool,
+    /// Repositories of this machine, if the user names one. Never for a submodule.
+    pub(super) file: bool,
 }
 
 /// git for one fetch.
 pub(super) struct Git<'a> {
     pub(super) options: &'a GitOptions,
-    /// Where it works: the working tree. It never looks for a repository above.
+    /// The working tree. git never searches for a repository above it.
     pub(super) directory: &'a std::path::Path,
-    /// How messages call the repository.
+    /// The repository's name in messages.
     pub(super) shown: String,
     pub(super) protocols: Protocols,
     pub(super) step: &'a RunningStep,
-    /// Whether ssh is started with b2i's own options.
+    /// Whether ssh runs with [`SSH_COMMAND`].
     pub(super) batch_ssh: bool,
-    /// The authorities that are believed, where they are more than git's own.
+    /// The file of certificate authorities, if git's own is not enough.
     pub(super) certificates: Option<std::path::PathBuf>,
 }
 
-/// What one command printed.
 pub(super) struct Answer {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
-    /// The end of what it said, without progress.
+    /// The end of its messages, without progress.
     pub(super) message: String,
 }
 
 impl Git<'_> {
-    /// Sees to it that ssh does not wait for answers, unless the user has a command of their own for it.
+    /// Makes ssh run without prompts, unless the user sets a command for it.
     pub(super) async fn set_up_ssh(&mut self) -> Result<(), GitError> {
         let is_set = self.options.has("GIT_SSH") || self.options.has("GIT_SSH_COMMAND");
         self.batch_ssh =
@@ -98,16 +97,16 @@ impl Git<'_> {
         Ok(())
     }
 
-    /// Runs git with `arguments` and gives what it printed. `action` completes "cannot …" if it fails.
+    /// Runs git and returns its output. `action` completes "cannot …" if it fails.
     pub(super) async fn run(&self, action: &'static str, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
         let answer = self.ask(arguments).await?;
         if answer.status.success() { Ok(answer.stdout) } else { Err(self.failed(action, &answer)) }
     }
 
-    /// The same, for commands whose failure says something.
+    /// Runs git and returns its answer, also if it fails.
     pub(super) async fn ask(&self, arguments: &[&str]) -> Result<Answer, GitError> {
         let mut child = self.start(arguments)?;
-        // Dropping this, for whatever reason, ends git and everything it started.
+        // Dropping it kills git and all its children.
         let group = Group::of(&child);
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(GitError::Start(std::io::Error::other("it has no pipes")));
@@ -144,18 +143,12 @@ impl Git<'_> {
         for setting in CONFIGURATION {
             command.arg("-c").arg(setting);
         }
-        for (protocol, allowed) in [
-            ("http", self.protocols.network),
-            ("https", self.protocols.network),
-            ("ssh", self.protocols.network),
-            ("git", self.protocols.network),
-        ] {
-            command
-                .arg("-c")
-                .arg(format!("protocol.{protocol}.allow={}", if allowed { "always" } else { "never" }));
+        let network = if self.protocols.network { "always" } else { "never" };
+        for protocol in ["http", "https", "ssh", "git"] {
+            command.arg("-c").arg(format!("protocol.{protocol}.allow={network}"));
         }
-        // `user`: not on behalf of a submodule.
-        let file = if self.protocols.own_is_file { "user" } else { "never" };
+        // `user` excludes submodules.
+        let file = if self.protocols.file { "user" } else { "never" };
         command.arg("-c").arg(format!("protocol.file.allow={file}"));
         command
             .args(arguments)
@@ -174,9 +167,9 @@ impl Git<'_> {
         })
     }
 
-    /// Reads what git says: progress becomes progress of the step, the end of the rest is kept.
+    /// Reads git's messages: progress updates the step, the end of the rest is returned.
     async fn read_messages(&self, mut stderr: impl AsyncRead + Unpin) -> String {
-        let (mut kept, mut line, mut buffer) = (String::new(), Vec::new(), [0; 4096]);
+        let (mut message, mut line, mut buffer) = (String::new(), Vec::new(), [0; 4096]);
         while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
             for byte in &buffer[..count] {
                 match byte {
@@ -186,34 +179,34 @@ impl Git<'_> {
                         }
                         line.clear();
                     }
-                    b'\n' => keep(&mut kept, &mut line),
+                    b'\n' => append(&mut message, &mut line),
                     _ if line.len() < MAX_MESSAGE => line.push(*byte),
                     _ => {}
                 }
             }
         }
-        keep(&mut kept, &mut line);
-        kept
+        append(&mut message, &mut line);
+        message
     }
 }
 
-/// Appends a line, unless it is the last of a progress display, and forgets the oldest ones.
-fn keep(kept: &mut String, line: &mut Vec<u8>) {
+/// Appends a line that is not progress, and drops the oldest text above the limit.
+fn append(message: &mut String, line: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
     if !text.is_empty() && !text.ends_with(", done.") && !text.contains("% (") {
-        kept.push_str(text);
-        kept.push('\n');
+        message.push_str(text);
+        message.push('\n');
     }
     line.clear();
-    if kept.len() > MAX_MESSAGE {
-        let start = kept.len() - MAX_MESSAGE / 2;
-        let start = kept[..].char_indices().map(|(index, _)| index).find(|index| *index >= start);
-        *kept = kept.split_off(start.unwrap_or_default());
+    if message.len() > MAX_MESSAGE {
+        let start = message.len() - MAX_MESSAGE / 2;
+        let start = message.char_indices().map(|(index, _)| index).find(|index| *index >= start);
+        *message = message.split_off(start.unwrap_or_default());
     }
 }
 
-/// How many bytes git says it received: `Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s`.
+/// The received bytes in `Receiving objects:  45% (9/20), 1.50 MiB | 3.00 MiB/s`.
 fn received(line: &str) -> Option<u64> {
     let line = line.trim_start_matches("remote: ");
     let size = line.strip_prefix("Receiving objects:")?.split("), ").nth(1)?;
@@ -225,7 +218,11 @@ fn received(line: &str) -> Option<u64> {
         "GiB" => 1024.0 * 1024.0 * 1024.0,
         _ => return None,
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a display of progress")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "only for the display of progress"
+    )]
     number.parse::<f64>().ok().map(|number| (number * factor) as u64)
 }
 
@@ -238,7 +235,7 @@ async fn read_output(mut stdout: impl AsyncRead + Unpin) -> std::io::Result<Vec<
     Ok(bytes)
 }
 
-/// The processes of one command: git starts helpers, and they start ssh.
+/// The processes of one command: git, its helpers, and their ssh.
 struct Group {
     #[cfg(unix)]
     id: std::cell::Cell<Option<rustix::process::Pid>>,
@@ -256,7 +253,6 @@ impl Group {
         Self {}
     }
 
-    /// Nothing of it is there any more that would have to be ended.
     fn has_ended(&self) {
         #[cfg(unix)]
         self.id.set(None);
@@ -267,7 +263,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(id) = self.id.get() {
-            // Its leader was not waited for, so its number is still its own.
+            // Its leader has not been reaped, so the number still belongs to it.
             let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
         }
     }
@@ -289,9 +285,9 @@ mod tests {
     fn only_the_end_of_messages_is_kept() {
         let mut kept = String::new();
         for number in 0..10_000 {
-            keep(&mut kept, &mut format!("é {number}").into_bytes());
+            append(&mut kept, &mut format!("é {number}").into_bytes());
         }
-        keep(&mut kept, &mut b"Resolving deltas: 100% (1/1), done.".to_vec());
+        append(&mut kept, &mut b"Resolving deltas: 100% (1/1), done.".to_vec());
         assert!(kept.len() <= MAX_MESSAGE && kept.ends_with("é 9999\n"), "{}", kept.len());
     }
 }

@@ -1,42 +1,41 @@
-//! Owns asking a repository which commit is meant, before anything of it is fetched.
+//! Owns resolving a location to a commit by the list of the repository's branches and tags. Must not fetch.
 
 use super::error::GitError;
 use super::location::GitLocation;
 use super::process::Git;
 use crate::events::Events;
 
-/// Names that an error lists.
+/// Largest number of names in an error.
 const MAX_SHOWN: usize = 10;
 
-/// What is to be fetched.
-pub(super) struct Wanted {
-    /// What it is called in labels: what was asked for, or HEAD's branch.
+/// The commit to fetch.
+pub(super) struct Target {
+    /// The name in labels: the reference of the location, or HEAD's branch.
     pub(super) name: String,
-    pub(super) what: WantedKind,
+    pub(super) kind: TargetKind,
     /// Length of the repository's ids in hexadecimal: 40, or 64 with SHA-256.
     pub(super) id_length: usize,
 }
 
-/// How it is named to the repository.
-pub(super) enum WantedKind {
-    /// A name that the repository lists: `refs/heads/main`, `HEAD`.
+pub(super) enum TargetKind {
+    /// `refs/heads/main`, `HEAD`.
     Name(String),
-    /// A commit's id, or its beginning.
+    /// A commit's id, or the beginning of it.
     Commit(String),
 }
 
 /// One line of `git ls-remote`.
-struct Listed<'a> {
+struct RemoteReference<'a> {
     id: &'a str,
     name: &'a str,
 }
 
-/// Finds what `location` names. A tag comes before a branch of the same name, as in git's own order.
+/// Resolves `location`. A tag precedes a branch of the same name, as in gitrevisions(7).
 pub(super) async fn resolve(
     git: &Git<'_>,
     location: &GitLocation,
     events: &Events,
-) -> Result<Wanted, GitError> {
+) -> Result<Target, GitError> {
     let reference = location.reference.as_deref().filter(|reference| *reference != "HEAD");
     let Some(reference) = reference else { return head(git, location).await };
     let (tag, branch) = (format!("refs/tags/{reference}"), format!("refs/heads/{reference}"));
@@ -46,9 +45,8 @@ pub(super) async fn resolve(
     let found = match (find(&tag), find(&branch)) {
         (Some(tag), Some(branch)) => {
             if tag.id != branch.id {
-                let message =
-                    format!("`{}` has a branch and a tag `{reference}`; the tag is taken", git.shown);
-                events.warning(message, Some(format!("name the branch with `{}`", branch.name)));
+                let message = format!("`{}` has a branch and a tag `{reference}`; using the tag", git.shown);
+                events.warning(message, Some(format!("pass `{}` for the branch", branch.name)));
             }
             Some(tag)
         }
@@ -57,8 +55,8 @@ pub(super) async fn resolve(
         (None, None) => None,
     };
     if let Some(line) = found {
-        let (what, id_length) = (WantedKind::Name(line.name.to_owned()), line.id.len());
-        return Ok(Wanted { name: reference.to_owned(), what, id_length });
+        let (kind, id_length) = (TargetKind::Name(line.name.to_owned()), line.id.len());
+        return Ok(Target { name: reference.to_owned(), kind, id_length });
     }
     let everything = list(git, location, &[]).await?;
     let listed = lines(&everything);
@@ -66,8 +64,8 @@ pub(super) async fn resolve(
     if (4..=first.id.len()).contains(&reference.len())
         && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
     {
-        let what = WantedKind::Commit(reference.to_ascii_lowercase());
-        return Ok(Wanted { name: reference.to_owned(), what, id_length: first.id.len() });
+        let kind = TargetKind::Commit(reference.to_ascii_lowercase());
+        return Ok(Target { name: reference.to_owned(), kind, id_length: first.id.len() });
     }
     Err(GitError::NoReference {
         repository: git.shown.clone(),
@@ -76,7 +74,7 @@ pub(super) async fn resolve(
     })
 }
 
-async fn head(git: &Git<'_>, location: &GitLocation) -> Result<Wanted, GitError> {
+async fn head(git: &Git<'_>, location: &GitLocation) -> Result<Target, GitError> {
     let answer = list(git, location, &["HEAD"]).await?;
     let listed = lines(&answer);
     let Some(head) = listed.iter().find(|line| line.name == "HEAD") else {
@@ -87,28 +85,28 @@ async fn head(git: &Git<'_>, location: &GitLocation) -> Result<Wanted, GitError>
         }
         return Err(GitError::NoHead { repository: git.shown.clone(), names: names(&listed) });
     };
-    // Old servers do not say which branch it is.
+    // Old servers do not name the branch of HEAD.
     let branch = answer.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
     let name = branch.map_or("HEAD", |branch| branch.strip_prefix("refs/heads/").unwrap_or(branch));
-    let what = WantedKind::Name(branch.unwrap_or("HEAD").to_owned());
-    Ok(Wanted { name: name.to_owned(), what, id_length: head.id.len() })
+    let kind = TargetKind::Name(branch.unwrap_or("HEAD").to_owned());
+    Ok(Target { name: name.to_owned(), kind, id_length: head.id.len() })
 }
 
 async fn list(git: &Git<'_>, location: &GitLocation, patterns: &[&str]) -> Result<String, GitError> {
     let mut arguments = vec!["ls-remote", "--symref", "--", &location.repository];
     arguments.extend(patterns);
-    let answer = git.run("ask the repository for its branches and tags", &arguments).await?;
+    let answer = git.run("list the branches and tags of", &arguments).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn lines(answer: &str) -> Vec<Listed<'_>> {
+fn lines(answer: &str) -> Vec<RemoteReference<'_>> {
     let is_id = |id: &str| matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let pairs = answer.lines().filter_map(|line| line.split_once('\t'));
-    pairs.filter(|(id, _)| is_id(id)).map(|(id, name)| Listed { id, name }).collect()
+    pairs.filter(|(id, _)| is_id(id)).map(|(id, name)| RemoteReference { id, name }).collect()
 }
 
-/// Branches and tags, the first few.
-fn names(listed: &[Listed<'_>]) -> Vec<String> {
+/// The first branches and tags.
+fn names(listed: &[RemoteReference<'_>]) -> Vec<String> {
     let short = |name: &str| {
         let name = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"))?;
         (!name.ends_with("^{}")).then(|| name.to_owned())

@@ -1,5 +1,5 @@
-//! Owns the limit on how large a repository may be: of what is received, while it comes, and of the files of the commit,
-//! before they are checked out.
+//! Owns the size limit of a repository: of received data during the transfer, of the commit's files before the checkout.
+//! Must not stop git; dropping its future does.
 
 use std::fs::DirEntry;
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::error::GitError;
 use super::process::Git;
 
-/// How often it is looked at.
+/// Time between two checks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Ends when more was received than is allowed; git is then stopped by whoever waits for both.
+/// Ends with an error when the received data exceed the limit.
 pub(super) async fn exceeded(git: &Git<'_>, limit: u64) -> GitError {
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -21,7 +21,6 @@ pub(super) async fn exceeded(git: &Git<'_>, limit: u64) -> GitError {
     }
 }
 
-/// Refuses a repository of which more has come than is allowed.
 pub(super) async fn check_received(git: &Git<'_>, limit: u64) -> Result<(), GitError> {
     let repository = git.directory.join(".git");
     let received = tokio::task::spawn_blocking(move || received(&repository)).await;
@@ -31,13 +30,13 @@ pub(super) async fn check_received(git: &Git<'_>, limit: u64) -> Result<(), GitE
     }
 }
 
-/// How many bytes the objects of a repository and of its submodules have, as they are kept.
+/// The stored bytes of the objects of a repository and its submodules.
 fn received(directory: &Path) -> u64 {
     let objects = directory.join("objects");
     if objects.is_dir() {
         return bytes_below(&objects) + received(&directory.join("modules"));
     }
-    // Names of submodules are directories, however deep.
+    // A submodule's name may have several components.
     entries(directory).filter(is_directory).map(|entry| received(&entry.path())).sum()
 }
 
@@ -53,17 +52,17 @@ fn is_directory(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
-/// What is in a directory; nothing if it is not there, or no longer.
+/// The entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     std::fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
-/// Refuses a commit whose files are larger than allowed: a small pack may hold very much.
+/// Checks the total of a commit's files: a small pack may contain very large files.
 pub(super) async fn check_files(git: &Git<'_>, id: &str, limit: u64) -> Result<(), GitError> {
     let listed = git.run("list the files of", &["ls-tree", "-r", "-z", "--long", id]).await?;
     let mut total: u64 = 0;
     for entry in listed.split(|byte| *byte == 0) {
-        // MODE SP TYPE SP ID SP+ SIZE TAB PATH; a submodule has `-` for a size.
+        // MODE SP TYPE SP ID SP+ SIZE TAB PATH; the size of a submodule is `-`.
         let fields = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
         let size =
             String::from_utf8_lossy(fields).split_whitespace().nth(3).and_then(|size| size.parse().ok());

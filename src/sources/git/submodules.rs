@@ -1,12 +1,12 @@
-//! Owns fetching the submodules of a tree that was checked out.
+//! Owns fetching the submodules of a checkout.
 //!
-//! Where they are says the repository, which is not trusted: never a path of this machine, never a helper.
+//! Must not trust their addresses: never a path of this machine, never a remote helper.
 
-use super::checkout::says;
+use super::checkout::mentions;
 use super::error::GitError;
 use super::process::Git;
 
-/// Fetches all submodules, and theirs, as shallow as their servers allow.
+/// Fetches all submodules recursively, as shallow as their servers allow.
 pub(super) async fn update(git: &Git<'_>) -> Result<(), GitError> {
     let is_file = std::fs::symlink_metadata(git.directory.join(".gitmodules"));
     if !is_file.is_ok_and(|metadata| metadata.is_file()) {
@@ -19,14 +19,14 @@ pub(super) async fn update(git: &Git<'_>) -> Result<(), GitError> {
     if answer.status.success() {
         return Ok(());
     }
-    // The commit that is named need not be one that its server gives by itself.
-    if !says(
+    // A server may refuse a commit that is not the tip of a branch or tag.
+    if !mentions(
         &answer.message,
         &["shallow", "unadvertised", "not our ref", "did not contain", "direct fetching"],
     ) {
         return Err(git.failed("fetch the submodules of", &answer));
     }
-    git.run("begin again with the submodules of", &["submodule", "deinit", "--all", "--force"]).await?;
+    git.run("reset the submodules of", &["submodule", "deinit", "--all", "--force"]).await?;
     let modules = git.directory.join(".git/modules");
     if let Err(error) = std::fs::remove_dir_all(&modules)
         && error.kind() != std::io::ErrorKind::NotFound

@@ -1,23 +1,22 @@
-//! Owns `.dockerignore`: Docker's own rules, which are neither those of gitignore nor of any glob library.
+//! Owns `.dockerignore`, with Docker's own rules. Must not apply rules of gitignore or of a glob library: they differ.
 //!
-//! A pattern counts from the root, also without a leading `/`; `**` spans directories; what lies below a matched
-//! directory is matched with it; the last line that matches decides, and `!` brings back, also below a directory that
-//! is left out. Source: Docker's documentation, "`.dockerignore` files", and moby's `patternmatcher` for the quirks.
+//! A pattern is relative to the root, also without a leading `/`. `**` matches several levels. A match of a directory
+//! includes everything below it. The last matching line decides. `!` includes again, also below an excluded directory.
+//! Source: Docker's documentation, "`.dockerignore` files"; moby's `patternmatcher` for the quirks.
 
 use regex::Regex;
 
 use super::{InvalidLine, lines};
 use crate::fs::path::lexical_path;
 
-/// The patterns of one file.
 #[derive(Debug, Default)]
 pub(super) struct DockerIgnore(Vec<Pattern>);
 
 #[derive(Debug)]
 struct Pattern {
-    brings_back: bool,
+    includes: bool,
     matcher: Matcher,
-    /// What every path that it matches begins with.
+    /// The common beginning of all matching paths.
     literal: String,
 }
 
@@ -25,22 +24,21 @@ struct Pattern {
 enum Matcher {
     Exact(String),
     Prefix(String),
-    /// Ends with it, or is it without its leading `/`.
+    /// Also matches the text itself without its leading `/`.
     Suffix(String),
     Regex(Regex),
 }
 
 impl DockerIgnore {
-    /// Parses the text of the file.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidLine> {
         let mut patterns = Vec::new();
         for (number, line) in lines(text) {
-            // Docker takes only a `#` in the very first column for a comment.
+            // For Docker, a comment begins with `#` in the first column.
             if line.starts_with('#') {
                 continue;
             }
             let line = line.trim();
-            let (brings_back, pattern) = match line.strip_prefix('!') {
+            let (includes, pattern) = match line.strip_prefix('!') {
                 Some(pattern) => (true, pattern.trim()),
                 None => (false, line),
             };
@@ -49,36 +47,35 @@ impl DockerIgnore {
             }
             let invalid = |reason: &str| InvalidLine { number, reason: reason.to_owned() };
             if pattern.is_empty() {
-                return Err(invalid("there is nothing behind the `!`"));
+                return Err(invalid("a pattern is missing after the `!`"));
             }
-            // A pattern that leads out, or means the root itself, matches nothing in it.
+            // A pattern for the root itself, or for a path outside of it, matches no entry.
             let Some(pattern) = lexical_path(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
             let matcher = compile(&pattern).map_err(|reason| invalid(&reason))?;
             let literal = pattern.split(['*', '?', '[', '\\']).next().unwrap_or_default().to_owned();
-            patterns.push(Pattern { brings_back, matcher, literal });
+            patterns.push(Pattern { includes, matcher, literal });
         }
         Ok(Self(patterns))
     }
 
-    /// Says whether `path` is left out.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    pub(super) fn excludes(&self, path: &str) -> bool {
         let ends = || path.match_indices('/').map(|(end, _)| end);
         let is_matched =
             |matcher: &Matcher| matcher.matches(path) || ends().any(|end| matcher.matches(&path[..end]));
-        let mut left_out = false;
+        let mut excluded = false;
         for pattern in &self.0 {
-            // A pattern that would change nothing is not asked.
-            if pattern.brings_back == left_out && is_matched(&pattern.matcher) {
-                left_out = !pattern.brings_back;
+            // Skips patterns that would not change the result.
+            if pattern.includes == excluded && is_matched(&pattern.matcher) {
+                excluded = !pattern.includes;
             }
         }
-        left_out
+        excluded
     }
 
-    /// Says whether something below the directory `path` may be brought back.
-    pub(super) fn may_bring_back_below(&self, path: &str) -> bool {
+    /// Whether a `!` line may include an entry below the directory `path` again.
+    pub(super) fn may_include_below(&self, path: &str) -> bool {
         let directory = format!("{path}/");
-        let mut exceptions = self.0.iter().filter(|pattern| pattern.brings_back);
+        let mut exceptions = self.0.iter().filter(|pattern| pattern.includes);
         exceptions
             .any(|pattern| pattern.literal.starts_with(&directory) || directory.starts_with(&pattern.literal))
     }
@@ -95,8 +92,8 @@ impl Matcher {
     }
 }
 
-/// Translates a pattern. One that needs no regular expression gets none, and then `**` at an end means any text
-/// at all: `**.log` leaves out `a.log`. That is a quirk of Docker's.
+/// Translates a pattern. Docker uses no regular expression for simple ones. In those, `**` at an end means any text: `**.log`
+/// excludes `a.log`.
 fn compile(pattern: &str) -> Result<Matcher, String> {
     let wild = |text: &str| text.contains(['*', '?', '[', ']', '\\']);
     if !wild(pattern) {
@@ -109,7 +106,7 @@ fn compile(pattern: &str) -> Result<Matcher, String> {
         return Ok(Matcher::Suffix(end.to_owned()));
     }
     let expression = expression(pattern);
-    Regex::new(&expression).map(Matcher::Regex).map_err(|_| format!("`{pattern}` is no valid pattern"))
+    Regex::new(&expression).map(Matcher::Regex).map_err(|_| format!("`{pattern}` is not a valid pattern"))
 }
 
 fn expression(pattern: &str) -> String {
@@ -156,7 +153,7 @@ mod tests {
     use super::*;
 
     fn left_out(text: &str, path: &str) -> bool {
-        DockerIgnore::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).leaves_out(path)
+        DockerIgnore::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).excludes(path)
     }
 
     /// What Docker documents, and what its matcher says to the rest.
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_decides_and_brings_back_below_what_is_left_out() {
+    fn the_last_line_decides_and_includes_below_what_is_excluded() {
         let text = "*\n!src\nsrc/test\n!src/test/keep.txt\r\n! README.md\n";
         for (path, expected) in [
             ("pom.xml", true),
@@ -230,9 +227,9 @@ mod tests {
             assert_eq!(left_out(text, path), expected, "{path}");
         }
         let rules = DockerIgnore::parse("target\n!target/app.jar\n!**/x").expect("valid");
-        assert!(rules.may_bring_back_below("target") && rules.may_bring_back_below("anything"));
+        assert!(rules.may_include_below("target") && rules.may_include_below("anything"));
         let rules = DockerIgnore::parse("*\n!target/app.jar").expect("valid");
-        assert!(!rules.may_bring_back_below("src"));
+        assert!(!rules.may_include_below("src"));
     }
 
     #[test]

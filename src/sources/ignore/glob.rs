@@ -1,7 +1,7 @@
-//! Owns the patterns of `.s2iignore` and of `ONBUILD COPY`: those of Go's `filepath.Match`, which S2I and Docker use.
+//! Owns the patterns of `.s2iignore` and `ONBUILD COPY`: those of Go's `filepath.Match`, which S2I and Docker use.
 //!
-//! Unlike those of gitignore, glob or Docker: `**` is no more than `*`, there are no `{a,b}`, and a class is negated by
-//! `^` alone. So no library's patterns fit. Source: Go's documentation of `path/filepath.Match`.
+//! Must not do more: `**` is `*`, `{a,b}` is literal, and only `^` negates a class. Crates for globs (`glob`, `globset`)
+//! differ in that. Source: Go's documentation of `path/filepath.Match`.
 
 /// A pattern for paths with `/` between their components.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,21 +9,21 @@ pub(crate) struct Glob(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
-    /// This character.
     Literal(char),
-    /// Any character but `/`.
+    /// Any character except `/`.
     Any,
-    /// Any number of characters but `/`.
+    /// Any number of characters except `/`.
     Star,
-    /// One of these ranges, or none of them; never `/`.
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    /// Never matches `/`.
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 impl Glob {
-    /// Parses `pattern`.
-    ///
     /// # Errors
-    /// A clause that says what is wrong with it.
+    /// The reason, as a clause.
     pub(crate) fn parse(pattern: &str) -> Result<Self, &'static str> {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars().peekable();
@@ -32,7 +32,7 @@ impl Glob {
                 '*' if tokens.last() == Some(&Token::Star) => continue,
                 '*' => Token::Star,
                 '?' => Token::Any,
-                '\\' => Token::Literal(characters.next().ok_or("nothing follows the last `\\`")?),
+                '\\' => Token::Literal(characters.next().ok_or("no character follows the last `\\`")?),
                 '[' => class(&mut characters)?,
                 other => Token::Literal(other),
             });
@@ -40,11 +40,11 @@ impl Glob {
         Ok(Self(tokens))
     }
 
-    /// Says whether the whole of `path` matches.
+    /// Whether the whole of `path` matches.
     pub(crate) fn matches(&self, path: &str) -> bool {
         let characters: Vec<char> = path.chars().collect();
         let (mut token, mut position) = (0, 0);
-        // Where to go on if the last star has to take one character more.
+        // Where to continue if the last star must match one character more.
         let mut star: Option<(usize, usize)> = None;
         loop {
             let matched = match (self.0.get(token), characters.get(position)) {
@@ -62,7 +62,7 @@ impl Glob {
                 continue;
             }
             match star {
-                // A star never takes a `/`, and an earlier star could do no better than this one.
+                // A star never matches a `/`, and an earlier star could not do better than this one.
                 Some((after, taken)) if characters.get(taken).is_some_and(|next| *next != '/') => {
                     star = Some((after, taken + 1));
                     (token, position) = (after, taken + 1);
@@ -87,7 +87,7 @@ impl Token {
     }
 }
 
-/// Reads a class behind its `[`.
+/// Reads a class after its `[`.
 fn class(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &'static str> {
     let negated = characters.next_if_eq(&'^').is_some();
     let mut ranges = Vec::new();
@@ -106,7 +106,7 @@ fn class(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<To
 
 fn class_character(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, &'static str> {
     match characters.next().ok_or("a `[` is not closed")? {
-        '-' | ']' => Err("a class has a `-` or `]` where a character should be"),
+        '-' | ']' => Err("a class has a `-` or `]` in the place of a character"),
         '\\' => characters.next().ok_or("a `[` is not closed"),
         other => Ok(other),
     }

@@ -1,8 +1,7 @@
-//! Owns what is left out of a source tree: `.git`, `--exclude`, `.s2iignore` and `.dockerignore`.
+//! Owns the exclusions from a source tree: `.git`, `--exclude`, `.s2iignore` and `.dockerignore`. Must not walk the tree.
 //!
-//! Each kind has its own rules; an entry that one of them leaves out is left out. The one thing that connects them: a
-//! `!` line of `.s2iignore` also brings back what `.dockerignore` leaves out, for a project's `.dockerignore` may
-//! have been written for an image of finished artifacts and leave out all sources.
+//! Each kind has its own rules, and each can exclude an entry. A `!` line of `.s2iignore` also includes what
+//! `.dockerignore` excludes: a project's `.dockerignore` may be for an image of finished artifacts, without sources.
 
 mod docker;
 mod glob;
@@ -13,20 +12,16 @@ use std::io::{self, Read};
 use cap_std::fs::Dir;
 use regex::Regex;
 
-use super::error::SourceError;
-use super::location::SourceOptions;
+use super::{SourceError, SourceOptions};
 use docker::DockerIgnore;
 pub(crate) use glob::Glob;
 use s2i::S2iIgnore;
 
-/// S2I's file.
 const S2I_IGNORE: &str = ".s2iignore";
-/// Docker's file.
 pub(super) const DOCKER_IGNORE: &str = ".dockerignore";
-/// More than anybody writes into either.
+/// Largest file with rules, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What is left out of one tree.
 #[derive(Debug, Default)]
 pub(super) struct IgnoreRules {
     s2i: S2iIgnore,
@@ -34,18 +29,15 @@ pub(super) struct IgnoreRules {
     exclude: Option<Regex>,
 }
 
-/// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It comes along.
-    Keep,
-    /// It is left out, and what is below it.
-    LeaveOut,
-    /// It is left out unless something below it comes along.
-    LookInside,
+    Include,
+    /// With everything below it.
+    Exclude,
+    /// A directory that is excluded unless an entry below it is included.
+    SearchInside,
 }
 
-/// A line that is no pattern.
 #[derive(Debug)]
 struct InvalidLine {
     number: usize,
@@ -53,7 +45,7 @@ struct InvalidLine {
 }
 
 impl IgnoreRules {
-    /// Reads the rules of the tree at `root`, which messages call `shown`.
+    /// Reads the rules of the tree at `root`; `shown` is its name in messages.
     pub(super) fn read(root: &Dir, shown: &str, options: &SourceOptions) -> Result<Self, SourceError> {
         let invalid = |file: &'static str| {
             move |line: InvalidLine| SourceError::IgnoreFile {
@@ -71,25 +63,20 @@ impl IgnoreRules {
         Ok(Self { s2i, docker, exclude: exclude(options)? })
     }
 
-    /// Says what becomes of `path`, whose parent comes along or is looked into.
+    /// The verdict on `path`, whose parent is included or searched.
     pub(super) fn verdict(&self, path: &str, is_directory: bool) -> Verdict {
         let name = path.rsplit('/').next().unwrap_or_default();
         let is_excluded = self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(path));
-        if name == ".git" || is_excluded || self.s2i.leaves_out(path) {
-            return Verdict::LeaveOut;
+        if name == ".git" || is_excluded || self.s2i.excludes(path) {
+            return Verdict::Exclude;
         }
-        if !self.is_left_out_by_docker(path) {
-            return Verdict::Keep;
+        if !self.docker.excludes(path) || self.s2i.includes(path) {
+            return Verdict::Include;
         }
-        if is_directory && (self.s2i.has_exceptions() || self.docker.may_bring_back_below(path)) {
-            return Verdict::LookInside;
+        if is_directory && (self.s2i.has_exceptions() || self.docker.may_include_below(path)) {
+            return Verdict::SearchInside;
         }
-        Verdict::LeaveOut
-    }
-
-    /// Says whether it is `.dockerignore` that leaves `path` out.
-    pub(super) fn is_left_out_by_docker(&self, path: &str) -> bool {
-        self.docker.leaves_out(path) && !self.s2i.brings_back(path)
+        Verdict::Exclude
     }
 }
 
@@ -105,7 +92,7 @@ pub(super) fn exclude(options: &SourceOptions) -> Result<Option<Regex>, SourceEr
     Regex::new(expression).map(Some).map_err(invalid)
 }
 
-/// The text of an ignore file; empty if there is none. A link that leads out of the tree is not followed.
+/// The text of a file with rules; empty if it does not exist. A link that leads out of the tree is not followed.
 fn text(root: &Dir, shown: &str, name: &str) -> Result<String, SourceError> {
     let failed = |source| SourceError::Read { path: format!("{shown}/{name}").into(), source };
     match root.metadata(name) {
@@ -117,12 +104,12 @@ fn text(root: &Dir, shown: &str, name: &str) -> Result<String, SourceError> {
     let mut bytes = Vec::new();
     root.open(name).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(failed(io::Error::other(format!("it has more than {MAX_BYTES} bytes"))));
+        return Err(failed(io::Error::other(format!("it is larger than {MAX_BYTES} bytes"))));
     }
     String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is not UTF-8")))
 }
 
-/// The lines of an ignore file with their numbers, without line ends and byte order mark.
+/// Lines with their numbers from 1, without line ends and byte order mark.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().enumerate().map(|(index, line)| (index + 1, line))

@@ -1,24 +1,22 @@
-//! Owns `.s2iignore`: S2I's own rules.
+//! Owns `.s2iignore`, with S2I's own rules. Must not apply Docker's.
 //!
-//! A pattern names paths from the root and nothing else: it is not recursive. A directory that is left out goes whole,
-//! whatever later lines bring back in it. `!` takes back what earlier lines said of a path; the last line decides.
+//! A pattern is relative to the root and not recursive. An excluded directory is excluded as a whole, whatever later lines
+//! include below it. The last matching line decides.
 
 use super::glob::Glob;
 use super::{InvalidLine, lines};
 use crate::fs::path::lexical_path;
 
-/// The patterns of one file.
 #[derive(Debug, Default)]
 pub(super) struct S2iIgnore(Vec<Pattern>);
 
 #[derive(Debug)]
 struct Pattern {
-    brings_back: bool,
+    includes: bool,
     glob: Glob,
 }
 
 impl S2iIgnore {
-    /// Parses the text of the file.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidLine> {
         let mut patterns = Vec::new();
         for (number, line) in lines(text) {
@@ -26,41 +24,40 @@ impl S2iIgnore {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (brings_back, pattern) = match line.strip_prefix('!') {
+            let (includes, pattern) = match line.strip_prefix('!') {
                 Some(pattern) => (true, pattern),
                 None => (false, line),
             };
-            // A pattern that leads out, or means the root itself, matches nothing in it.
+            // A pattern for the root itself, or for a path outside of it, matches no entry.
             let Some(pattern) = lexical_path(pattern).filter(|pattern| !pattern.is_empty()) else { continue };
             let glob = Glob::parse(&pattern).map_err(|reason| InvalidLine {
                 number,
-                reason: format!("`{pattern}` is no valid pattern: {reason}"),
+                reason: format!("`{pattern}` is not a valid pattern: {reason}"),
             })?;
-            patterns.push(Pattern { brings_back, glob });
+            patterns.push(Pattern { includes, glob });
         }
         Ok(Self(patterns))
     }
 
-    /// What the last line that matches `path` says: whether it brings it back. Nothing if none does.
+    /// Whether the last matching line includes `path`; `None` if no line matches.
     fn decision(&self, path: &str) -> Option<bool> {
-        self.0.iter().rev().find(|pattern| pattern.glob.matches(path)).map(|pattern| pattern.brings_back)
+        self.0.iter().rev().find(|pattern| pattern.glob.matches(path)).map(|pattern| pattern.includes)
     }
 
-    /// Says whether `path` itself is left out. Whoever asks leaves out what is below it, too.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    /// Whether `path` itself is excluded. The caller then skips everything below it.
+    pub(super) fn excludes(&self, path: &str) -> bool {
         self.decision(path) == Some(false)
     }
 
-    /// Says whether `path`, or a directory that it is in, is brought back.
-    pub(super) fn brings_back(&self, path: &str) -> bool {
+    /// Whether a `!` line includes `path` or a directory above it.
+    pub(super) fn includes(&self, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         let mut decisions = ends.filter_map(|end| self.decision(&path[..end]));
-        decisions.any(|brings_back| brings_back)
+        decisions.any(|includes| includes)
     }
 
-    /// Says whether anything is ever brought back.
     pub(super) fn has_exceptions(&self) -> bool {
-        self.0.iter().any(|pattern| pattern.brings_back)
+        self.0.iter().any(|pattern| pattern.includes)
     }
 }
 
@@ -85,7 +82,7 @@ mod tests {
             ("b.keep", true),
             ("# comment", false),
         ] {
-            assert_eq!(rules.leaves_out(path), expected, "{path}");
+            assert_eq!(rules.excludes(path), expected, "{path}");
         }
     }
 

@@ -69,7 +69,7 @@ fn what_is_on_this_machine_comes_first() {
     let named = parse(&text("repo")).with_reference("v1").expect("is a repository");
     assert_eq!(named, git(&repository("repo"), Some("v1")));
     let error = parse(&text("plain")).with_reference("v1").expect_err("is none");
-    assert!(error.to_string().contains("no git repository"), "{error}");
+    assert!(error.to_string().contains("not a git repository"), "{error}");
     let error = SourceLocation::parse(&text("missing")).expect_err("is not there");
     assert_eq!(error.kind(), FailureKind::Input);
     assert!(error.to_string().contains("missing"), "{error}");
@@ -167,11 +167,11 @@ fn sources_are_meant_by_form_alone() {
         "git@h.example:org/a",
         "missing/a.git",
     ] {
-        assert!(SourceLocation::is_meant(text), "{text}");
+        assert!(SourceLocation::is_certain(text), "{text}");
     }
     for text in
         ["-", "app.jar", "a:b.jar", "https://h.example/app.jar", "https://h.example/a.tgz", "Cargo.toml"]
     {
-        assert!(!SourceLocation::is_meant(text), "{text}");
+        assert!(!SourceLocation::is_certain(text), "{text}");
     }
 }

@@ -131,7 +131,7 @@ fn what_is_no_archive_of_sources_is_told_what_it_is() {
         "{message}"
     );
     let text = write("README.md", b"# hello\n");
-    assert!(Fetcher::new().failure(&text).contains("no archive of sources"));
+    assert!(Fetcher::new().failure(&text).contains("not an archive of sources"));
     let message = Fetcher::new().failure(&write("broken.tar.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0xx"));
     assert!(message.contains("broken.tar.gz"), "{message}");
     let message = Fetcher::new().failure(root.path().join("missing.tgz").to_str().expect("UTF-8"));
