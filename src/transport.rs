@@ -61,6 +61,24 @@ impl Transport {
         matches!(self, Self::Registry | Self::OciDirectory { .. } | Self::OciArchive { .. })
     }
 
+    /// Whether it is a daemon's image store, which runs what it gets.
+    pub fn is_daemon(&self) -> bool {
+        matches!(self, Self::Docker)
+    }
+
+    /// Whether it is a registry: it needs a name and the network.
+    pub fn is_registry(&self) -> bool {
+        matches!(self, Self::Registry)
+    }
+
+    /// The archive that `docker load` reads.
+    pub fn docker_archive(&self) -> Option<&Path> {
+        match self {
+            Self::DockerArchive { path } => Some(path),
+            Self::Docker | Self::Registry | Self::OciDirectory { .. } | Self::OciArchive { .. } => None,
+        }
+    }
+
     /// Where it is in the file system.
     pub fn path(&self) -> Option<&Path> {
         match self {

@@ -43,11 +43,12 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Transport>, CliE
 /// # Errors
 /// A usage error for a text that is not an output.
 pub(super) fn transports(written: &[String], push: bool) -> Result<Vec<Transport>, CliError> {
-    let written = written.iter().map(|text| {
+    let texts = push.then_some("registry").into_iter().chain(written.iter().map(String::as_str));
+    let parse = |text: &str| {
         text.parse()
             .map_err(|error: InvalidTransport| CliError::usage(error.to_string()).with_hint(error.hint))
-    });
-    push.then_some(Ok(Transport::Registry)).into_iter().chain(written).collect()
+    };
+    texts.map(parse).collect()
 }
 
 /// A file that nothing can make should not be found out when the image is published.

@@ -84,11 +84,7 @@ fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
         EngineError::Sandbox(error) => error.hints_of_settings(),
         error => error.hints(),
     };
-    let archive = outputs.iter().find_map(|output| match output {
-        Transport::DockerArchive { path } => Some(path),
-        _ => None,
-    });
-    hints.push(match archive {
+    hints.push(match outputs.iter().find_map(Transport::docker_archive) {
         Some(path) => {
             let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
             format!(

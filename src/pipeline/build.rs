@@ -98,7 +98,7 @@ pub(crate) struct Told(Option<Digest>);
 
 impl Told {
     pub(crate) fn tell(&mut self, output: &Transport, written: Option<Digest>) {
-        if written.is_some() && (self.0.is_none() || *output == Transport::Registry) {
+        if written.is_some() && (self.0.is_none() || output.is_registry()) {
             self.0 = written;
         }
     }

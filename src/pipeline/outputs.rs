@@ -75,9 +75,7 @@ impl Work<'_> {
         digests.images.resize_with(assembled.len(), Told::default);
         // Publishing a committed image in the daemon removes it, so the daemon comes last.
         let is_last = |planned: &&PlannedOutput| match planned.takes {
-            Takes::Image { stage } => {
-                planned.output == Transport::Docker && assembled[stage].committed_id().is_some()
-            }
+            Takes::Image { stage } => planned.output.is_daemon() && assembled[stage].committed_id().is_some(),
             Takes::Index => false,
         };
         let (last, first): (Vec<_>, Vec<_>) = self.prepared.plan.outputs.iter().partition(is_last);
@@ -121,7 +119,7 @@ impl Work<'_> {
                     one.commit_as_image().await?;
                     return Ok(Written { root: None, images: Vec::new() });
                 }
-                AssembledImage::Image(image) if *output == Transport::Docker => {
+                AssembledImage::Image(image) if output.is_daemon() => {
                     images.push(one.stage.on_daemon(image).await?);
                 }
                 AssembledImage::Image(image) => images.push(one.stage.with_files(image).await?),
@@ -146,7 +144,7 @@ impl Assembled<'_> {
         let Some(id) = self.committed_id() else { return Ok(()) };
         let here = Takes::Image { stage: self.stage.index };
         let mut outputs = self.stage.work.prepared.plan.outputs.iter();
-        if !outputs.any(|planned| planned.output == Transport::Docker && planned.takes == here) {
+        if !outputs.any(|planned| planned.output.is_daemon() && planned.takes == here) {
             self.stage.work.daemon()?.remove_image(id).await?;
         }
         Ok(())

@@ -25,7 +25,6 @@ use crate::plan::{
 use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::Daemon;
-use crate::transport::Transport;
 
 /// Everything that carrying out a plan needs.
 pub(crate) struct Prepared {
@@ -158,7 +157,7 @@ pub(crate) async fn preview(
 
 /// Refuses a plan that cannot be carried out here.
 pub(crate) fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
-    check_network(request, plan.outputs.iter().any(|planned| planned.output == Transport::Docker))?;
+    check_network(request, plan.writes_to_daemon())?;
     overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))
 }
 

@@ -33,7 +33,7 @@ pub struct RunStreams {
 /// # Errors
 /// [`Error`] if it cannot be started.
 pub async fn run(built: &Built, streams: RunStreams, session: &Session) -> Result<i64, Error> {
-    if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.contains(&Transport::Docker)) {
+    if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.iter().any(Transport::is_daemon)) {
         let lease = session.lease()?;
         let run = run_in_sandbox(image, &built.ports, streams, &lease, session).await;
         return run.map_err(|error| Error::Program { error, outputs: built.outputs.clone() });

@@ -18,14 +18,12 @@ use crate::image::{
 };
 use crate::session::Session;
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
-use crate::transport::Transport;
 
 impl Assembled<'_> {
     /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.
     pub(crate) async fn runnable(&self) -> Result<Option<RunnableImage>, Error> {
         let work = self.stage.work;
-        let outputs = &work.prepared.plan.outputs;
-        if !work.request.run || outputs.iter().any(|planned| planned.output == Transport::Docker) {
+        if !work.request.run || work.prepared.plan.writes_to_daemon() {
             return Ok(None);
         }
         let AssembledImage::Image(image) = &self.image else { return Ok(None) };

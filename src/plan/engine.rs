@@ -96,11 +96,9 @@ pub fn engine_source(engine: EngineKind) -> BaseSource {
 
 /// Whether a request needs a daemon, or prefers one, whatever the artifact is.
 pub fn looks_for_daemon(request: &Request) -> bool {
-    let is_of_daemon =
-        |output: &Transport| matches!(output, Transport::Docker | Transport::DockerArchive { .. });
     request.source_build.is_some()
         || request.outputs.is_empty()
-        || request.outputs.iter().any(is_of_daemon)
+        || !request.outputs.iter().all(Transport::accepts_index)
         || request.assemble == AssembleRequest::Docker
 }
 
@@ -125,7 +123,7 @@ pub fn commits_container(request: &Request, stage: &SourceStage, outputs: &[Plan
         // Between its commands it was committed, and keeps what was below.
         && (stage.on_build.is_empty() || stage.runtime.is_some())
         && request.date.is_none()
-        && outputs.iter().all(|planned| planned.output == Transport::Docker)
+        && outputs.iter().all(|planned| planned.output.is_daemon())
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ fn stage(
         Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
     };
     // In the sandbox, these are also the program's that `--run` starts.
-    let in_sandbox = request.run && !outputs.contains(&Transport::Docker);
+    let in_sandbox = request.run && !outputs.iter().any(Transport::is_daemon);
     let network = request.limits.network.clone().filter(|_| in_sandbox);
     let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;
     let of_program = Limits { network, allow_root_sandbox, ..Limits::default() };

@@ -114,6 +114,11 @@ impl Plan {
         }
         all
     }
+
+    /// Whether a daemon gets an image.
+    pub fn writes_to_daemon(&self) -> bool {
+        self.outputs.iter().any(|planned| planned.output.is_daemon())
+    }
 }
 
 /// What the plan says of the artifact.

@@ -57,7 +57,7 @@ pub(super) fn planned_outputs(
     platforms: &[Platform],
 ) -> Result<Vec<PlannedOutput>, PlanError> {
     let outputs = outputs(request, machine, names);
-    if !machine.daemon && outputs.contains(&Transport::Docker) {
+    if !machine.daemon && outputs.iter().any(Transport::is_daemon) {
         return Err(PlanError::NoDaemon);
     }
     let planned = outputs.into_iter().map(|output| {

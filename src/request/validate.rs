@@ -128,7 +128,7 @@ impl Request {
                 return Err(RequestError::OutputTwice { path: path.display().to_string() });
             }
         }
-        if !self.outputs.contains(&Transport::Registry) {
+        if !self.outputs.iter().any(Transport::is_registry) {
             return Ok(());
         }
         let first = self.tags.first().ok_or(RequestError::NoPushName)?;

@@ -9,7 +9,7 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::image::Platform;
 use crate::ops::CopyRequest;
-use crate::transport::{Location, Transport};
+use crate::transport::Location;
 
 /// Copy an image between registries, layouts, archives and the daemon
 ///
@@ -38,7 +38,7 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
     let session = context.session(&settings)?;
     let CopyArguments { source, destination, platform } = arguments;
     let offline = settings.network.offline.value;
-    if offline && destination.transport == Transport::Registry {
+    if offline && destination.transport.is_registry() {
         let message = format!("cannot copy to the registry `{destination}`: `--offline` is set");
         return Err(CliError::usage(message));
     }

@@ -10,7 +10,6 @@ use crate::plan::Plan;
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, Removal};
-use crate::transport::Transport;
 
 /// A removal that is asked for where nothing can be removed.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +49,7 @@ pub(super) fn check(request: &Request, wanted: &SourceBuildRequest, plan: &Plan)
     if name(request, wanted).is_none() {
         return if is_asked(wanted) { Err(RemovalError::NoName) } else { Ok(()) };
     }
-    match plan.outputs.iter().any(|planned| planned.output == Transport::Docker) {
+    match plan.writes_to_daemon() {
         true => Ok(()),
         false => Err(RemovalError::NoDaemonOutput),
     }

@@ -23,7 +23,6 @@ use crate::diagnostic::FailureKind;
 use crate::image::shell_words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
 use crate::session::Session;
-use crate::transport::Transport;
 
 /// Build an image from an artifact or from sources
 ///
@@ -188,16 +187,9 @@ fn print_context(format: Format, written: &WrittenContext, context: &Context) ->
 
 /// The command to type next.
 fn next_step(built: &Built) -> Option<String> {
-    let archive = built.outputs.iter().find_map(|output| match output {
-        Transport::DockerArchive { path } => Some((path, built.daemon.as_deref().unwrap_or("docker"))),
-        // Docker before 25 loads no layouts.
-        Transport::OciArchive { path } => Some((path, "podman")),
-        Transport::Docker | Transport::Registry | Transport::OciDirectory { .. } => None,
-    });
-    let outputs = &built.outputs;
-    if outputs.contains(&Transport::Docker) || outputs.contains(&Transport::Registry) {
-        let daemon = built.daemon.clone().unwrap_or_else(|| "docker".into());
-        let mut command = vec![daemon, "run".into(), "--rm".into()];
+    let daemon = built.daemon.as_deref().unwrap_or("docker");
+    if built.outputs.iter().any(|output| output.is_daemon() || output.is_registry()) {
+        let mut command = vec![daemon.to_owned(), "run".into(), "--rm".into()];
         for port in &built.ports {
             let number = port.split('/').next().unwrap_or(port);
             let published = if port.ends_with("/tcp") { number } else { port };
@@ -206,7 +198,9 @@ fn next_step(built: &Built) -> Option<String> {
         command.push(built.tags.first().map_or_else(|| built.image_id.to_string(), |tag| tag.familiar()));
         return Some(format!("Run it: {}", printable(&shell_words::quote(&command))));
     }
-    let (path, program) = archive?;
+    let (archive, path) = built.outputs.iter().find_map(|output| Some((output, output.replaced_file()?)))?;
+    // Docker loads OCI layouts since version 25 only.
+    let program = if archive.docker_archive().is_some() { daemon } else { "podman" };
     Some(format!(
         "Load it: {}",
         printable(&shell_words::quote(&[program, "load", "-i", &path.to_string_lossy()]))
@@ -248,6 +242,7 @@ mod tests {
     use super::*;
     use crate::image::Digest;
     use crate::plan::AssemblyKind;
+    use crate::transport::Transport;
 
     fn built(outputs: Vec<Transport>, ports: &[&str]) -> Built {
         Built {
