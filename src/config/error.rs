@@ -1,4 +1,4 @@
-//! Owns the errors of configuration, each with its place in the file.
+//! Owns the errors of configuration, with their positions in the file.
 //!
 //! Must not read files.
 
@@ -20,7 +20,7 @@ pub struct Excerpt {
     content: String,
 }
 
-/// The longest part of a line in an excerpt, in characters.
+/// The longest line of an excerpt, in characters.
 const SHOWN: usize = 100;
 
 impl Excerpt {
@@ -60,7 +60,7 @@ impl fmt::Display for Excerpt {
         let Self { path, line, column, content, .. } = self;
         writeln!(formatter, "{margin}--> {}:{line}:{column}", path.display())?;
         writeln!(formatter, "{margin} |")?;
-        // Tabs would move the caret away from what it points at.
+        // A tab would shift the caret.
         writeln!(formatter, "{number} | {}", content.replace('\t', " "))?;
         let indent = " ".repeat(if *column > SHOWN { 0 } else { column - 1 });
         write!(formatter, "{margin} | {indent}{}", "^".repeat(self.width))
@@ -78,7 +78,6 @@ pub enum Error {
     },
     #[error("configuration file `{}` not found", path.display())]
     Missing { path: PathBuf },
-    /// Not TOML, or a value of the wrong type.
     #[error("{message}\n{excerpt}")]
     Invalid {
         /// One line.
@@ -124,10 +123,7 @@ impl Diagnostic for Error {
             Self::Refused { key, .. } => {
                 let flag = super::keys::key(key).and_then(|key| key.flag);
                 let flag = flag.map(|flag| format!(", or pass `{flag}`")).unwrap_or_default();
-                vec![format!(
-                    "a project's file is not trusted with it; set `{key}` in your own configuration \
-                     (`~/.config/b2i/config.toml`){flag}"
-                )]
+                vec![format!("set `{key}` in your own configuration (`~/.config/b2i/config.toml`){flag}")]
             }
             Self::Read { .. } | Self::Missing { .. } | Self::Invalid { .. } | Self::Variable { .. } => {
                 Vec::new()

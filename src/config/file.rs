@@ -1,14 +1,14 @@
-//! Owns one configuration file: reading it, and checking its keys before its values.
+//! Owns one configuration file: reading it and checking its keys, then its values.
 //!
 //! Must not know of other levels; `levels` merges them.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{Error, Excerpt};
 use super::keys::{self, ProjectRule};
@@ -21,19 +21,19 @@ use crate::suggestion::nearest;
 const MAXIMUM_LENGTH: u64 = 1 << 20;
 
 /// The owner of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileLevel {
     /// `b2i.toml` of the working directory; not trusted.
     Project,
-    /// The user's own, or the one that `--config` names.
+    /// The user's file, or the one that `--config` names.
     User,
-    /// The machine's, in `/etc/b2i`.
+    /// The machine's file in `/etc/b2i`.
     System,
 }
 
 impl ConfigFile {
-    /// Makes the paths in the file at `path` relative to that file, not to where b2i was started.
+    /// Resolves the paths in the file at `path` against its directory, not the working directory.
     pub(super) fn resolve_paths(&mut self, path: &Path) {
         let directory = path.parent().unwrap_or(Path::new(""));
         let registries = self.registries.values_mut().map(|host| &mut host.ca_files);
@@ -49,35 +49,36 @@ impl ConfigFile {
 /// Reads the file at `path`; `None` if it does not exist.
 ///
 /// # Errors
-/// [`Error::Read`] if it cannot be read, is not a regular file, is too large, or is a project's and a link out of it.
+/// [`Error::Read`] if it is unreadable, not a regular file, too large, or a project's link that leaves the project.
 pub fn read(level: FileLevel, path: &Path) -> Result<Option<String>, Error> {
     let failed = |error| Error::Read { path: path.to_owned(), error };
-    let refused = |why: String| failed(std::io::Error::other(why));
+    let rejected = |reason: String| failed(std::io::Error::other(reason));
     if level == FileLevel::Project
         && let Some(target) = target_outside(path)
     {
-        return Err(refused(format!("it is a link out of the project, to `{}`", target.display())));
+        return Err(rejected(format!("the link leaves the project; its target is `{}`", target.display())));
     }
-    // The kind is checked before the file is opened: opening a FIFO of a cloned repository would block for ever.
+    // The kind is checked first: opening a FIFO in a cloned repository would block forever.
     match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return Err(refused("it is not a regular file".into())),
+        Ok(metadata) if !metadata.is_file() => return Err(rejected("not a regular file".into())),
         Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // A path below a file.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
+        // The latter for a path below a file.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(failed(error)),
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(MAXIMUM_LENGTH + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAXIMUM_LENGTH {
-        return Err(refused(format!("it is larger than {MAXIMUM_LENGTH} bytes")));
+        return Err(rejected(format!("larger than {MAXIMUM_LENGTH} bytes")));
     }
     Ok(Some(text))
 }
 
-/// The target of a link that leaves the directory of a cloned repository. An error shows lines of the file, perhaps to
-/// somebody who may not read it.
+/// The target of a link that leaves the directory of a cloned repository. It is rejected because errors quote lines of the
+/// file, perhaps in a log that others can read.
 fn target_outside(path: &Path) -> Option<PathBuf> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (target, directory) = (path.canonicalize().ok()?, directory.canonicalize().ok()?);
@@ -87,7 +88,7 @@ fn target_outside(path: &Path) -> Option<PathBuf> {
 /// Parses `text`, the content of the file at `path`.
 ///
 /// # Errors
-/// [`Error`] if it is not TOML, or has an unknown key, a key that its level may not set, or a value that is not valid.
+/// [`Error`] if it is not TOML, or has an unknown key, a key that its level may not set, or an invalid value.
 pub fn parse(level: FileLevel, path: &Path, text: &str) -> Result<ConfigFile, Error> {
     let invalid = |error: toml::de::Error| Error::Invalid {
         excerpt: Excerpt::new(path, text, error.span().unwrap_or(0..0)),
@@ -114,7 +115,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn table(&self, prefix: &str, table: &DeTable<'_>) -> Result<(), Error> {
-        // In the order of the text, so that the error names the first mistake.
+        // In the order of the text: the error names the first mistake.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in entries {
@@ -124,12 +125,18 @@ impl Checker<'_> {
                 format!("{prefix}.{}", name.get_ref())
             };
             if let Some(key) = keys::key(&full) {
-                self.allowed(&full, key.project, name.span())?;
+                if let ProjectRule::Refused(reason) = key.project
+                    && self.level == FileLevel::Project
+                {
+                    return Err(Error::Refused { key: full, reason, excerpt: self.excerpt(name.span()) });
+                }
                 if key.path == "registries" {
                     self.registries(value)?;
                 }
             } else if keys::names_below(&full).is_empty() {
-                return Err(self.unknown(prefix, name.get_ref(), name.span()));
+                let with_name = |key: &&keys::Key| key.name() == name.get_ref();
+                let elsewhere = keys::KEYS.iter().find(with_name).map(|key| key.path);
+                return Err(self.unknown(prefix.to_owned(), name, keys::names_below(prefix), elsewhere));
             } else if let DeValue::Table(inner) = value.get_ref() {
                 self.table(&full, inner)?;
             } else {
@@ -155,41 +162,26 @@ impl Checker<'_> {
                 return Err(Error::Invalid { excerpt: self.excerpt(host.span()), message });
             }
             let known: Vec<&str> = keys::REGISTRY_KEYS.iter().map(keys::Key::name).collect();
-            let is_unknown = |name: &str| !known.contains(&name);
-            if let Some((key, _)) = entries.iter().find(|(key, _)| is_unknown(key.get_ref())) {
-                return Err(Error::UnknownKey {
-                    name: key.get_ref().to_string(),
-                    section: format!("registries.\"{name}\""),
-                    suggestion: nearest(key.get_ref(), known.iter().copied()).map(str::to_owned),
-                    known,
-                    excerpt: self.excerpt(key.span()),
-                });
+            if let Some((key, _)) = entries.iter().find(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+                return Err(self.unknown(format!("registries.\"{name}\""), key, known, None));
             }
         }
         Ok(())
     }
 
-    fn allowed(&self, key: &str, rule: ProjectRule, span: Range<usize>) -> Result<(), Error> {
-        match rule {
-            ProjectRule::Refused(reason) if self.level == FileLevel::Project => {
-                Err(Error::Refused { key: key.to_owned(), reason, excerpt: self.excerpt(span) })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn unknown(&self, section: &str, name: &str, span: Range<usize>) -> Error {
-        let known = keys::names_below(section);
-        let elsewhere = || {
-            let with_name = |key: &&keys::Key| key.name() == name;
-            keys::KEYS.iter().find(with_name).map(|key| key.path)
-        };
+    fn unknown(
+        &self,
+        section: String,
+        name: &Spanned<DeString<'_>>,
+        known: Vec<&'static str>,
+        elsewhere: Option<&'static str>,
+    ) -> Error {
         Error::UnknownKey {
-            name: name.to_owned(),
-            section: section.to_owned(),
-            suggestion: nearest(name, known.iter().copied()).or_else(elsewhere).map(str::to_owned),
+            name: name.get_ref().to_string(),
+            section,
+            suggestion: nearest(name.get_ref(), known.iter().copied()).or(elsewhere).map(str::to_owned),
             known,
-            excerpt: self.excerpt(span),
+            excerpt: self.excerpt(name.span()),
         }
     }
 
@@ -198,7 +190,7 @@ impl Checker<'_> {
     }
 }
 
-/// Checks what the types do not.
+/// Checks what the types cannot.
 fn check_values(level: FileLevel, path: &Path, text: &str, file: &ConfigFile) -> Result<(), Error> {
     let invalid = |span, message| Err(Error::Invalid { excerpt: Excerpt::new(path, text, span), message });
     for (public, replacement) in &file.bases {
@@ -216,14 +208,9 @@ fn check_values(level: FileLevel, path: &Path, text: &str, file: &ConfigFile) ->
     }
     if let Some(directories) = file.templates.directories.as_ref().filter(|_| level == FileLevel::Project) {
         for directory in directories.get_ref() {
-            let is_inside = directory
-                .components()
-                .all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
-            if !is_inside {
-                let message = format!(
-                    "`{}` leaves the project; a project's file may name only its own directories",
-                    directory.display()
-                );
+            let mut parts = directory.components();
+            if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+                let message = format!("`{}` leaves the project", directory.display());
                 return invalid(directories.span(), message);
             }
         }

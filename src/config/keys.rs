@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::table::{ConfigFile, RegistrySection, Section};
 
-/// One key of `b2i.toml`. A map is one key, whatever its entries are.
+/// One key of `b2i.toml`. A map is one key with any entries.
 #[derive(Debug)]
 pub struct Key {
     /// Section and name, such as `build.builder`.
@@ -25,12 +25,12 @@ pub struct Key {
 
 /// Whether a project's `b2i.toml` may set a key.
 ///
-/// That file comes with a cloned repository, and so from anybody who can get a user to run `b2i build` there. It may say
-/// how its project is packaged, and nothing about the machine, its network or its daemon.
+/// That file comes with a cloned repository, so anyone can have written it. It may set how its project is packaged, but
+/// nothing about the machine, its network or its daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProjectRule {
     Allowed,
-    /// Not allowed; the clause says why.
+    /// Not allowed, with the reason as a clause.
     Refused(&'static str),
 }
 
@@ -40,7 +40,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| list(ConfigFile::keys));
 /// The keys of one registry's section.
 pub(super) static REGISTRY_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| list(RegistrySection::keys));
 
-/// Variables without a key: the file to read, and how output looks.
+/// Variables without a key: the configuration file and the output style.
 pub const OTHER_VARIABLES: [&str; 3] = ["B2I_CONFIG", "B2I_COLOR", "B2I_PROGRESS"];
 
 fn list(add: impl Fn(&mut Vec<Key>)) -> Vec<Key> {
@@ -61,7 +61,7 @@ pub fn key(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// The names that may follow `prefix` (a section, or empty for the top), each once.
+/// The distinct names that may follow `prefix` (a section, or empty for the top).
 pub fn names_below(prefix: &str) -> Vec<&'static str> {
     let rest_of = |key: &'static Key| match prefix {
         "" => Some(key.path),

@@ -1,8 +1,7 @@
-//! Owns how the levels of configuration become one: flag, variable, project, user, system, built in.
+//! Owns the merge of the levels of configuration: flag, variable, project, user, system, built in.
 //!
-//! The highest level that sets a key wins. Maps (`labels`, `env`, `bases`) are merged entry by entry, template
-//! directories are collected from all levels, every other list is taken whole. Each value keeps its origin. Must
-//! not read the environment: the variables are handed in.
+//! Must not read the environment: the caller passes the variables. The highest level that sets a key wins. Maps (`labels`,
+//! `env`, `bases`) are merged entry by entry. Template directories are collected from all levels. Each value has its origin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,22 +21,19 @@ pub struct Sources {
     pub flags: ConfigFile,
     /// The environment, including other programs' variables.
     pub variables: BTreeMap<String, String>,
-    /// The project's file.
     pub project: Option<PathBuf>,
-    /// The user's file.
     pub user: Option<PathBuf>,
-    /// Whether a missing user file is an error, because it was named.
+    /// Whether a missing user file is an error: `--config` or `B2I_CONFIG` names it.
     pub user_is_required: bool,
-    /// The machine's file.
     pub system: Option<PathBuf>,
-    /// The cache's directory if no level sets one.
+    /// The default cache directory.
     pub cache_directory: Option<PathBuf>,
 }
 
 /// Reads every level and merges them.
 ///
 /// # Errors
-/// [`Error`] if a file or a variable is not valid.
+/// [`Error`] if a file or variable is invalid.
 pub fn load(sources: Sources) -> Result<Settings, Error> {
     let (from_variables, names) = variables::read(&sources.variables)?;
     let mut levels = vec![
@@ -67,10 +63,9 @@ pub fn load(sources: Sources) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// Where the values of a level come from.
 enum Source {
     Flags,
-    /// By key, the variable that set it.
+    /// The variable that set each key.
     Variables(BTreeMap<&'static str, String>),
     File {
         level: FileLevel,
@@ -102,10 +97,10 @@ impl Level {
     }
 }
 
-/// All levels, highest first. Each function takes the key's path and its place in a level.
+/// All levels, highest first. Each function takes the path of the key and an accessor.
 pub(super) struct Levels(Vec<Level>);
 
-/// The place of a key or section in a level, if the level has it.
+/// Finds a key or section in a level.
 type At<'a, T> = &'a dyn Fn(&ConfigFile) -> Option<&T>;
 
 impl Levels {
@@ -117,7 +112,7 @@ impl Levels {
         })
     }
 
-    /// Every entry, each from the highest level that has it.
+    /// The merged entries of a map.
     pub(super) fn entries<T: Clone>(
         &self,
         key: &str,
@@ -132,7 +127,7 @@ impl Levels {
         entries
     }
 
-    /// The names of the sections that some level has.
+    /// The names of the sections in any level.
     pub(super) fn names<'a, T: 'a>(&'a self, at: At<'_, BTreeMap<String, T>>) -> BTreeSet<&'a String> {
         self.0.iter().filter_map(|level| at(&level.content)).flat_map(BTreeMap::keys).collect()
     }

@@ -1,14 +1,12 @@
-//! The room of configuration: the keys of `b2i.toml` and how its levels merge.
+//! Owns configuration: the keys of `b2i.toml` and the merge of its levels.
 //!
-//! Precedence: flag, `B2I_*` variable, the project's `b2i.toml` (working directory only, not trusted), the user's
-//! file, the machine's file, built in. Must not read the environment or print; `cli/` does.
+//! Must not read the environment or print; `cli/` does. Precedence: flag, `B2I_*` variable, the project's `b2i.toml`
+//! (working directory only, not trusted), the user's file, the machine's file, built in.
 
 pub mod error;
 pub mod file;
 pub mod keys;
 mod levels;
-#[cfg(test)]
-mod reference;
 pub mod settings;
 mod table;
 pub mod values;
@@ -17,7 +15,7 @@ mod variables;
 pub use error::Error;
 pub use file::FileLevel;
 pub use levels::{Sources, load};
-pub use settings::{Origin, Setting, TemplateDirectory};
+pub use settings::{Origin, Setting, TemplateDirectory, value};
 pub use table::{ConfigFile, RegistryHost, RegistrySection, Settings};
 pub use variables::unplaced;
 

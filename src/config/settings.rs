@@ -1,4 +1,4 @@
-//! Owns what a merged setting is, its origin, and the registries as the registry client takes them.
+//! Owns a merged setting, its origin, and the conversion of registries for the registry client.
 //!
 //! Must not know how levels merge; `levels` does.
 
@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::file::FileLevel;
 use super::table::{RegistryHost, Settings};
 use crate::store::registry::HostSettings;
 
 /// The place that a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum Origin {
     Flag {
@@ -55,24 +55,28 @@ impl<T> Setting<T> {
     }
 }
 
+/// The value of a key that has no default.
+pub fn value<T: Clone>(setting: &Option<Setting<T>>) -> Option<T> {
+    setting.as_ref().map(|setting| setting.value.clone())
+}
+
 /// A directory of builder templates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TemplateDirectory {
-    /// The directory.
     pub path: PathBuf,
-    /// Whether its templates may be placed. Those of a project are always run.
+    /// Whether its templates may be placed. Scripts of a project's templates always run.
     pub trusted: bool,
 }
 
 impl Settings {
-    /// The registries that have settings of their own, as the registry client takes them.
+    /// The settings of single registries, for the registry client.
     pub fn registry_hosts(&self) -> BTreeMap<String, HostSettings> {
-        let value = |host: &RegistryHost| HostSettings {
-            insecure: host.insecure.as_ref().is_some_and(|setting| setting.value),
-            extra_ca: host.ca_files.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
-            mirrors: host.mirrors.as_ref().map(|setting| setting.value.clone()).unwrap_or_default(),
-            chunk_size: host.chunk_size.as_ref().map(|setting| setting.value.0),
+        let settings = |host: &RegistryHost| HostSettings {
+            insecure: value(&host.insecure).unwrap_or_default(),
+            extra_ca: value(&host.ca_files).unwrap_or_default(),
+            mirrors: value(&host.mirrors).unwrap_or_default(),
+            chunk_size: value(&host.chunk_size).map(|size| size.0),
         };
-        self.registries.iter().map(|(name, host)| (name.clone(), value(host))).collect()
+        self.registries.iter().map(|(name, host)| (name.clone(), settings(host))).collect()
     }
 }

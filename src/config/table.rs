@@ -1,6 +1,5 @@
-//! Owns the table of keys: a key's name, value, variables, flag, rule for project files, example and description stand
-//! here and nowhere else. The types of a file and of the merged settings, reading variables, merging, suggestions and
-//! `docs/configuration.md` come from it.
+//! Owns the table of keys, the only place with a key's name, value, variables, flag, rule for project files, example and
+//! description. It generates the types of a file and of the merged settings, and the list in `docs/configuration.md`.
 //!
 //! Must not know how a value is parsed (`values`) or which level wins (`levels`).
 
@@ -72,7 +71,7 @@ macro_rules! table {
     (@read $reader:ident $value:expr, $path:expr, [], section $file:ident $merged:ident) => {
         $value.read_variables($reader)?
     };
-    // A section may have no variable at all; its reader is used all the same.
+    // Uses the reader of a section without variables.
     (@read $reader:ident $value:expr, $path:expr, [], $($kind:tt)+) => { let _ = &$reader; };
     (@read $reader:ident $value:expr, $path:expr, $variables:expr, one bool $(= $default:expr)?) => {
         $value = $reader.switch($path, &$variables)?

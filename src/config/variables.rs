@@ -1,6 +1,6 @@
-//! Owns reading the environment variables of the table as if they were a file.
+//! Owns the conversion of environment variables to the form of a file.
 //!
-//! Must not read the environment: the variables are handed in.
+//! Must not read the environment: the caller passes the variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,15 +11,15 @@ use toml::Spanned;
 use super::error::Error;
 use super::table::{ConfigFile, Section};
 
-/// Wraps a value that stands in no file.
+/// Wraps a value that is in no file.
 pub fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }
 
-/// Reads the variables, and returns by key which one set it.
+/// Reads the variables; also returns, by key, the variable that set it.
 ///
 /// # Errors
-/// [`Error::Variable`] names the first that is not valid.
+/// [`Error::Variable`] names the first invalid one.
 pub(super) fn read(
     variables: &BTreeMap<String, String>,
 ) -> Result<(ConfigFile, BTreeMap<&'static str, String>), Error> {
@@ -29,7 +29,7 @@ pub(super) fn read(
     Ok((content, reader.names))
 }
 
-/// Reads variables and remembers which one set a key. An empty variable sets nothing.
+/// Reads variables and records which one set a key. An empty variable counts as unset.
 pub(super) struct VariableReader<'a> {
     variables: &'a BTreeMap<String, String>,
     names: BTreeMap<&'static str, String>,

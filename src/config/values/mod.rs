@@ -6,13 +6,14 @@
 mod platforms;
 mod quantities;
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 pub use platforms::Platforms;
 pub use quantities::{ByteSize, Cpus, Period};
 
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::image::shell_words;
@@ -47,7 +48,7 @@ impl FromStr for Port {
         let invalid = |why: &str| InvalidValue(format!("`{text}` is not a port: {why}"));
         let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         if number.contains('-') {
-            return Err(invalid("ranges are not taken; name each port"));
+            return Err(invalid("ranges are not supported; list each port"));
         }
         if number.contains(':') {
             return Err(invalid("an image exposes ports, `docker run -p` publishes them; write `8080`"));
@@ -61,7 +62,7 @@ impl FromStr for Port {
     }
 }
 
-impl fmt::Display for Port {
+impl Display for Port {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.number, self.protocol)
     }
@@ -82,31 +83,43 @@ impl FromStr for Words {
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordsVisitor;
-        impl<'de> Visitor<'de> for WordsVisitor {
-            type Value = Words;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a list of strings, or one string that is split into words")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Words, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Words, A::Error> {
-                let mut words = Vec::new();
-                while let Some(word) = items.next_element()? {
-                    words.push(word);
-                }
-                Ok(Words(words))
-            }
-        }
-        deserializer.deserialize_any(WordsVisitor)
+        let expected = "a list of strings, or one string that is split into words";
+        text_or_list(deserializer, expected, |words| Some(Self(words)))
     }
 }
 
-/// The address of a proxy. Its text leaves the password out.
+/// Reads a text with `FromStr`, or a list with `from_list`, which rejects an empty list.
+fn text_or_list<'de, T, I, D>(
+    deserializer: D,
+    expected: &'static str,
+    from_list: fn(Vec<I>) -> Option<T>,
+) -> Result<T, D::Error>
+where
+    T: FromStr<Err: Display>,
+    I: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct TextOrList<T, I>(&'static str, fn(Vec<I>) -> Option<T>);
+    impl<'de, T: FromStr<Err: Display>, I: Deserialize<'de>> Visitor<'de> for TextOrList<T, I> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<T, A::Error> {
+            let items = Vec::deserialize(SeqAccessDeserializer::new(items))?;
+            (self.1)(items).ok_or_else(|| A::Error::custom("the list is empty"))
+        }
+    }
+    deserializer.deserialize_any(TextOrList(expected, from_list))
+}
+
+/// The address of a proxy. Its text omits the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(String);
 
@@ -121,7 +134,7 @@ impl FromStr for ProxyUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The message leaves the text out, because it may contain a password.
+        // The message omits the text, which may contain a password.
         let invalid =
             || InvalidValue("not the address of a proxy (write `http://proxy.example:3128`)".into());
         let complete = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -130,7 +143,7 @@ impl FromStr for ProxyUrl {
     }
 }
 
-impl fmt::Display for ProxyUrl {
+impl Display for ProxyUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.split_once("://") {
             Some((scheme, rest)) => match rest.rsplit_once('@') {
@@ -144,7 +157,7 @@ impl fmt::Display for ProxyUrl {
 
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
+        Display::fmt(self, formatter)
     }
 }
 

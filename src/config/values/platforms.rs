@@ -1,12 +1,11 @@
-//! Owns a list of platforms: one, several with commas between them, or (in files) a list.
+//! Owns a list of platforms: one, several separated by commas, or (in files) a list.
 //!
 //! Must not know which platforms a builder has.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::image::Platform;
 use crate::image::platform::InvalidPlatform;
@@ -17,7 +16,7 @@ pub struct Platforms(Vec<Platform>);
 
 impl Platforms {
     /// Makes a list; `None` if it is empty.
-    pub fn of(platforms: impl IntoIterator<Item = Platform>) -> Option<Self> {
+    pub fn of(platforms: Vec<Platform>) -> Option<Self> {
         let mut once = Vec::new();
         for platform in platforms {
             if !once.contains(&platform) {
@@ -49,7 +48,6 @@ impl fmt::Display for Platforms {
 }
 
 impl Serialize for Platforms {
-    /// As a text, which is compatible with a single platform.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -57,27 +55,8 @@ impl Serialize for Platforms {
 
 impl<'de> Deserialize<'de> for Platforms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PlatformsVisitor;
-        impl<'de> Visitor<'de> for PlatformsVisitor {
-            type Value = Platforms;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a platform such as `linux/arm64`, or a list of them")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Platforms, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Platforms, A::Error> {
-                let mut platforms = Vec::new();
-                while let Some(platform) = items.next_element()? {
-                    platforms.push(platform);
-                }
-                Platforms::of(platforms).ok_or_else(|| serde::de::Error::custom("the list is empty"))
-            }
-        }
-        deserializer.deserialize_any(PlatformsVisitor)
+        let expected = "a platform such as `linux/arm64`, or a list of them";
+        super::text_or_list(deserializer, expected, Self::of)
     }
 }
 

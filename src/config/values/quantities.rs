@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::InvalidValue;
 
@@ -137,27 +137,11 @@ impl Serialize for Cpus {
 impl<'de> Deserialize<'de> for Cpus {
     /// Reads `2`, `0.5` and `"0.5"`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CpusVisitor;
-        impl Visitor<'_> for CpusVisitor {
-            type Value = Cpus;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a number of processors, such as 0.5")
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Cpus, E> {
-                number.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Cpus, E> {
-                number.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Cpus, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(CpusVisitor)
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            number => number.to_string(),
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -243,7 +243,7 @@ fn a_projects_file_is_not_trusted() {
     5 | host = "tcp://evil.example:2375"
       | ^^^^
 
-    hint: a project's file is not trusted with it; set `docker.host` in your own configuration (`~/.config/b2i/config.toml`), or pass `--docker-host`
+    hint: set `docker.host` in your own configuration (`~/.config/b2i/config.toml`), or pass `--docker-host`
     "#);
 }
 

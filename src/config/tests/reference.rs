@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{KEYS, Key, ProjectRule, REGISTRY_KEYS};
-use super::{FileLevel, Sources, file, load};
+use crate::config::keys::{KEYS, Key, ProjectRule, REGISTRY_KEYS};
+use crate::config::{FileLevel, Sources, file, load};
 
 /// The line of the page after which everything is written from the table.
 const MARK: &str = "<!-- The text below is written from the table of keys in src/config/table.rs. -->\n";
@@ -73,7 +73,7 @@ fn the_page_has_every_key_of_the_table() {
         std::fs::write(path, &new_page).expect("the page can be written");
         return;
     }
-    assert_eq!(page, new_page, "write it with `{WRITE}=1 cargo test --lib config::reference`");
+    assert_eq!(page, new_page, "write it with `{WRITE}=1 cargo test --lib config::tests::reference`");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Tests of the room as a whole: files and variables in, settings or an error out.
 
+mod reference;
+
 use std::path::Path;
 
 use super::*;
