@@ -1,5 +1,8 @@
-//! Owns what front ends ask of the catalog, and of new builders: list, show, check, export, create.
+//! Owns the commands on builders: list, show, check, export, create.
+//!
+//! Must not select a builder or start one.
 
+use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,8 +15,8 @@ use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::fs::FileError;
-use crate::image::ImageReference;
-use crate::request::PullPolicy;
+use crate::image::{ImageReference, PullPolicy};
+use crate::pipeline::set_mode;
 use crate::session::Session;
 use crate::store::daemon::ResolveOptions;
 
@@ -21,93 +24,61 @@ use crate::store::daemon::ResolveOptions;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuilderSummary {
-    /// Its name.
     pub name: String,
-    /// Its versions, newest last.
+    /// Newest last.
     pub versions: Vec<String>,
-    /// Whether it takes finished artifacts or sources.
     pub takes: TakesSummary,
-    /// What it is for, one line.
+    /// One line.
     pub description: String,
-    /// Where it comes from: `built in` or a directory.
+    /// `built in` or a directory.
     pub origin: String,
 }
 
-/// What a builder makes images of, in short.
+/// The input of a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TakesSummary {
-    /// Finished artifacts.
     Artifacts,
-    /// Sources.
     Sources,
 }
 
-/// One builder in all detail.
+/// One builder in detail.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuilderDetails {
-    /// The summary.
     #[serde(flatten)]
     pub summary: BuilderSummary,
-    /// Names and values, in the order to show them.
+    /// Names and values, in display order.
     pub details: Vec<(String, String)>,
 }
 
-/// What became of the check of one base image.
+/// The check of one base image.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseCheck {
-    /// The base image.
     pub base: String,
-    /// What came out.
     #[serde(flatten)]
     pub outcome: BaseOutcome,
 }
 
-/// What came out of the check of one base image.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum BaseOutcome {
     /// Every assumption holds.
-    Ok {
-        /// The assumptions.
-        findings: Vec<Finding>,
-    },
-    /// At least one does not.
-    Differs {
-        /// The assumptions.
-        findings: Vec<Finding>,
-    },
-    /// The image is not to be had, or cannot be read.
-    Unavailable {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// How the images to be checked may be had.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CheckOptions {
-    /// When they are pulled.
-    pub pull: PullPolicy,
-    /// Whether the network is forbidden.
-    pub offline: bool,
+    Ok { findings: Vec<Finding> },
+    /// At least one assumption does not hold.
+    Differs { findings: Vec<Finding> },
+    /// The image cannot be pulled or read.
+    Unavailable { reason: String },
 }
 
 /// Lists the catalog.
-///
-/// # Errors
-/// [`Error`] if a configured template cannot be read.
 pub async fn list_builders(session: &Session) -> Result<Vec<BuilderSummary>, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     Ok(catalog.templates().map(|template| summary(template)).collect())
 }
 
-/// Describes one builder, `NAME[:VERSION]`.
-///
-/// # Errors
-/// [`Error`] if there is none.
+/// Describes the builder `NAME[:VERSION]`.
 pub async fn show_builder(name: &str, session: &Session) -> Result<BuilderDetails, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let (template, versions) = catalog.find(name)?;
@@ -144,13 +115,13 @@ fn product_words(product: &Product) -> String {
     match product {
         Product::Artifact { kind, places } => {
             let places = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-            format!("{kind}, taken from {places}")
+            format!("{kind} at {places}")
         }
         Product::Image => "the image itself".to_owned(),
     }
 }
 
-/// The text that a `usage` script prints, if it is one here-document, as the built-in ones are.
+/// The text of a `usage` script that prints one here-document, as the built-in scripts do.
 fn usage_text(script: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(script).ok()?;
     let (_, here) = text.split_once("<<'")?;
@@ -159,25 +130,32 @@ fn usage_text(script: &[u8]) -> Option<String> {
     Some(body.to_owned())
 }
 
-/// Compares what is assumed of a builder's bases with the real images, every one of them.
+/// Compares b2i's assumptions about every base of a builder with the real image.
 ///
 /// # Errors
-/// [`Error`] if there is no such builder, or no daemon to get images from. A base that cannot be had is none.
+/// [`Error`] if the builder is unknown or no daemon is available. A missing base is an outcome.
 pub async fn check_builder(
     name: &str,
-    options: CheckOptions,
+    pull: PullPolicy,
+    offline: bool,
     session: &Session,
 ) -> Result<Vec<BaseCheck>, Error> {
+    let options = ResolveOptions {
+        platform: None,
+        pull,
+        offline,
+        credential_files: session.host.daemon.credential_files.clone(),
+    };
     let catalog = Catalog::new(&session.host.catalog)?;
     let (_, versions) = catalog.find(name)?;
     let mut checks = Vec::new();
     for version in versions {
         let base = catalog.base(version);
         let BaseName::Image(reference) = &base.image else { continue };
-        let outcome = match check_base(&base, reference, options, session).await {
+        let outcome = match check_base(&base, reference, &options, session).await {
             Ok(findings) if findings.iter().all(|finding| finding.agrees) => BaseOutcome::Ok { findings },
             Ok(findings) => BaseOutcome::Differs { findings },
-            // What is wrong with one image, or with the way into its registry, says nothing about the next one.
+            // A problem with one image or its registry says nothing about the next one.
             Err(error) if matches!(error.kind(), FailureKind::Builder | FailureKind::Usage) => {
                 BaseOutcome::Unavailable { reason: error.to_string() }
             }
@@ -194,53 +172,36 @@ pub async fn check_builder(
 async fn check_base(
     base: &Base,
     reference: &ImageReference,
-    options: CheckOptions,
+    options: &ResolveOptions,
     session: &Session,
 ) -> Result<Vec<Finding>, Error> {
     let daemon = session.find_daemon().await?.ok_or(Error::NoDaemon)?;
     let lease = session.lease()?;
-    let options = ResolveOptions {
-        platform: None,
-        pull: options.pull,
-        offline: options.offline,
-        credential_files: session.host.daemon.credential_files.clone(),
-    };
-    let image = daemon.resolve(reference, &options, &session.events).await?;
+    let image = daemon.resolve(reference, options, &session.events).await?;
     let Some(image_id) = &image.image_id else { return Ok(Vec::new()) };
-    let mut seen = daemon.read_tree(image_id, lease.id(), observe).await??;
-    seen.add_config(&image.config);
-    Ok(check(&base.assumptions, &seen))
+    let mut observations = daemon.read_tree(image_id, lease.id(), observe).await??;
+    observations.add_config(&image.config);
+    Ok(check(&base.assumptions, &observations))
 }
 
-/// Writes a template's folder, ready for `docker build`, and returns the files' names.
+/// Writes a template's folder, ready for `docker build`, and returns the names of its files.
 ///
 /// # Errors
-/// [`Error`] if there is no such builder or the directory is not empty.
+/// [`Error`] if the builder is unknown or the directory is not empty.
 pub async fn export_builder(name: &str, directory: &Path, session: &Session) -> Result<Vec<String>, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let (template, _) = catalog.find(name)?;
-    if directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::NotEmpty { directory: directory.display().to_string() });
-    }
-    let mut names = Vec::new();
+    require_empty(directory)?;
     for file in template.files() {
-        let path = directory.join(file.path);
-        let parent = path.parent().unwrap_or(directory);
-        std::fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
-        std::fs::write(&path, file.bytes).map_err(|error| FileError::new("write", &path, error))?;
-        if file.executable {
-            make_executable(&path)?;
-        }
-        names.push(file.path.to_owned());
+        write_file(&directory.join(file.path), file.bytes, file.executable)?;
     }
-    Ok(names)
+    Ok(template.files().map(|file| file.path.to_owned()).collect())
 }
 
-/// Writes the files of a new builder image, ready for `docker build`, and returns their names. What is there already is
-/// never written over.
+/// Writes the files of a new builder image, ready for `docker build`, and returns their names. Never overwrites a file.
 ///
 /// # Errors
-/// [`Error`] if no image can have the name or the directory is not empty; nothing is written then.
+/// [`Error`] if the name is not valid or the directory is not empty. Nothing has been written then.
 pub async fn create_builder(
     name: &str,
     base: &ImageReference,
@@ -248,40 +209,32 @@ pub async fn create_builder(
     session: &Session,
 ) -> Result<Vec<String>, Error> {
     let files = scaffold(name, base)?;
-    let not_empty = || Error::NotEmpty { directory: directory.display().to_string() };
-    let is_filled = || directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    if is_filled() {
-        return Err(not_empty());
-    }
+    require_empty(directory)?;
     let out = session.new_directory(directory)?;
     for file in &files {
-        let path = out.path().join(file.path);
-        let parent = path.parent().unwrap_or(out.path());
-        let failed = |action, path: &Path, error| Error::Output(FileError::new(action, path, error));
-        std::fs::create_dir_all(parent).map_err(|error| failed("create", parent, error))?;
-        std::fs::write(&path, &file.text).map_err(|error| failed("write", &path, error))?;
-        if file.executable {
-            make_executable(&path)?;
-        }
+        write_file(&out.path().join(file.path), file.text.as_bytes(), file.executable)
+            .map_err(Error::Output)?;
     }
-    if is_filled() {
-        return Err(not_empty());
-    }
+    require_empty(directory)?;
     out.commit().map_err(Error::Output)?;
     Ok(files.iter().map(|file| file.path.to_owned()).collect())
 }
 
-#[cfg(unix)]
-fn make_executable(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(path, permissions)
-        .map_err(|error| FileError::new("make executable", path, error).into())
+fn require_empty(directory: &Path) -> Result<(), Error> {
+    match directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        true => Err(Error::NotEmpty { directory: directory.display().to_string() }),
+        false => Ok(()),
+    }
 }
 
-#[cfg(not(unix))]
-fn make_executable(_: &Path) -> Result<(), Error> {
-    Ok(())
+fn write_file(path: &Path, bytes: &[u8], executable: bool) -> Result<(), FileError> {
+    let parent = path.parent().expect("a file of a builder is in its directory");
+    fs::create_dir_all(parent).map_err(|error| FileError::new("create", parent, error))?;
+    fs::write(path, bytes).map_err(|error| FileError::new("write", path, error))?;
+    match executable {
+        true => set_mode(path, 0o755).map_err(|error| FileError::new("make executable", path, error)),
+        false => Ok(()),
+    }
 }
 
 fn summary(template: &Template) -> BuilderSummary {
@@ -297,7 +250,7 @@ fn summary(template: &Template) -> BuilderSummary {
         origin: match &template.origin {
             TemplateOrigin::BuiltIn => "built in".into(),
             TemplateOrigin::Configured { directory } => directory.display().to_string(),
-            TemplateOrigin::Project { directory } => format!("{} (of the project)", directory.display()),
+            TemplateOrigin::Project { directory } => format!("{} (project)", directory.display()),
         },
     }
 }

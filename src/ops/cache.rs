@@ -1,80 +1,75 @@
-//! Owns what is asked of the cache: how large it is, and making it smaller.
+//! Owns the commands on the cache: sizes and pruning.
+//!
+//! Must not know the layout of the cache; `store/cache` does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::blocking::blocking;
+use crate::engine::sandbox::{SandboxError, remove_directory, remove_pruned};
 use crate::error::Error;
 use crate::fs::CacheDirectory;
 use crate::session::Session;
 use crate::store::cache::{self, BuildCacheStore, PartUsage, Pruned, VolumeUsage};
 use crate::store::daemon::{CacheVolume, Daemon, cache_volumes, remove_cache_volume};
 
-/// What the cache holds.
+/// The location and the sizes of the cache.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheInfo {
-    /// Where it is.
     pub directory: PathBuf,
-    /// What its parts take.
     pub parts: Vec<PartUsage>,
 }
 
-/// What pruning did.
+/// The result of pruning.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CachePruned {
-    /// What was removed of the cache.
     #[serde(flatten)]
     pub cache: Pruned,
-    /// How many runs that were interrupted were cleaned up after.
+    /// Number of interrupted runs whose leftovers were removed.
     pub interrupted_runs: usize,
 }
 
-/// Says what the cache holds.
-///
-/// # Errors
-/// [`Error`] if it cannot be read.
+/// Measures the cache.
 pub async fn cache_info(session: &Session) -> Result<CacheInfo, Error> {
     let directory = CacheDirectory::open(&session.host.cache_directory)?;
-    let volumes = volumes(&BuildCacheStore::open(&directory)?, session).await;
-    Ok(CacheInfo {
-        directory: directory.root().to_owned(),
-        parts: cache::usage_with_volumes(&directory, volumes.found)?,
-    })
+    let (_, volumes) = volumes(&BuildCacheStore::open(&directory)?, session).await;
+    let parts = cache::usage_with_volumes(&directory, volumes)?;
+    Ok(CacheInfo { directory: directory.root().to_owned(), parts })
 }
 
-/// Removes what no run uses until at most `keep` bytes are left, and what interrupted runs left behind; what they
-/// left in the daemon only if `containers` says so.
+/// Removes unused entries until at most `keep` bytes are left. With `containers`, also removes what interrupted runs left,
+/// including in the daemon.
 ///
 /// # Errors
-/// [`Error`] if the cache cannot be read, or the daemon was asked for and does not answer.
+/// [`Error`] if the cache cannot be read, or if `containers` is set and no daemon answers.
 pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Result<CachePruned, Error> {
     let directory = CacheDirectory::open(&session.host.cache_directory)?;
     let daemon = if containers { Some(session.find_daemon().await?.ok_or(Error::NoDaemon)?) } else { None };
-    // Without the daemon the leases stay: they are how its containers are recognised.
+    // Without the daemon, the leases stay: they identify its containers.
     let interrupted_runs = match &daemon {
         Some(daemon) => session.remove_abandoned(Some(daemon)).await,
         None => 0,
     };
     let store = BuildCacheStore::open(&directory)?;
-    let Volumes { daemon, found } = volumes(&store, session).await;
+    let (daemon, volumes) = volumes(&store, session).await;
     let program = session.host.program.clone();
     let work = blocking(move || {
-        let mut doomed = Vec::new();
-        let pruned = cache::prune(&directory, keep, found, &mut |key| {
-            // Held until the volume is gone, so that no build begins to use it meanwhile.
-            let held = store.take_to_remove(key);
-            held.map(|held| doomed.push((key.to_owned(), held))).is_some()
+        let mut removed = Vec::new();
+        let pruned = cache::prune(&directory, keep, volumes, &mut |key| {
+            // The lock is held until the volume is removed, so no build starts to use it.
+            let lock = store.take_to_remove(key);
+            lock.map(|lock| removed.push((key.to_owned(), lock))).is_some()
         });
         if let Err(error) = remove_of_other_ids(&program, &directory, &store) {
             tracing::warn!(%error, "some files of unpacked layers or build caches were not removed");
         }
-        pruned.map(|pruned| (pruned, doomed))
+        pruned.map(|pruned| (pruned, removed))
     });
-    let (mut cache, doomed) = work.await?;
-    for (key, _held) in doomed {
+    let (mut cache, removed) = work.await?;
+    for (key, _lock) in removed {
         let Some(daemon) = &daemon else { continue };
         if !remove_cache_volume(daemon, &key).await? {
             cache.entries -= 1;
@@ -84,50 +79,36 @@ pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Resu
     Ok(CachePruned { cache, interrupted_runs })
 }
 
-/// Removes what pruning had to leave, because it belongs to ids that only a user namespace has rights over.
+/// Removes files that pruning skipped, because only a user namespace has rights over their owners.
 fn remove_of_other_ids(
-    program: &std::path::Path,
+    program: &Path,
     directory: &CacheDirectory,
     store: &BuildCacheStore,
-) -> Result<(), crate::engine::sandbox::SandboxError> {
-    crate::engine::sandbox::remove_pruned(program, directory)?;
-    store.halves().iter().try_for_each(|half| crate::engine::sandbox::remove_directory(program, half.path()))
+) -> Result<(), SandboxError> {
+    remove_pruned(program, directory)?;
+    store.halves().iter().try_for_each(|half| remove_directory(program, half.path()))
 }
 
-/// Build caches in the daemon.
-struct Volumes {
-    daemon: Option<Daemon>,
-    found: Vec<VolumeUsage>,
-}
-
-/// Asks the daemon for them, if it was ever given one. One that does not answer has none that could be counted.
-async fn volumes(store: &BuildCacheStore, session: &Session) -> Volumes {
-    let nothing = Volumes { daemon: None, found: Vec::new() };
-    let Some(owner) = store.known_owner() else { return nothing };
-    let listed = match session.find_daemon().await {
-        Ok(None) => return nothing,
-        Ok(Some(daemon)) => {
-            cache_volumes(&daemon, &owner).await.map(|found| (daemon, found)).map_err(Error::from)
-        }
-        Err(error) => Err(error),
+/// The build caches in the daemon, with the daemon. Does not contact a daemon that never had one.
+async fn volumes(store: &BuildCacheStore, session: &Session) -> (Option<Daemon>, Vec<VolumeUsage>) {
+    let Some(owner) = store.known_owner() else { return (None, Vec::new()) };
+    let listed = async {
+        let Some(daemon) = session.find_daemon().await? else { return Ok::<_, Error>((None, Vec::new())) };
+        let volumes = cache_volumes(&daemon, &owner).await?;
+        Ok((Some(daemon), volumes))
     };
-    match listed {
-        Ok((daemon, found)) => {
-            if found.iter().any(|volume| volume.bytes.is_none()) {
-                let message = "the daemon does not say what build caches in it take, so they count as empty";
-                session.events.warning(message, None);
-            }
-            let of_volume = |CacheVolume { key, bytes }| VolumeUsage {
-                used: store.last_use(&key),
-                key,
-                bytes: bytes.unwrap_or_default(),
-            };
-            Volumes { daemon: Some(daemon), found: found.into_iter().map(of_volume).collect() }
-        }
-        Err(error) => {
-            let message = format!("build caches in the daemon are left out: {error}");
-            session.events.warning(message, None);
-            nothing
-        }
+    let (daemon, volumes) = listed.await.unwrap_or_else(|error| {
+        session.events.warning(format!("skipping the build caches in the daemon: {error}"), None);
+        (None, Vec::new())
+    });
+    if volumes.iter().any(|volume| volume.bytes.is_none()) {
+        let message = "the daemon does not report the size of its build caches; they count as empty";
+        session.events.warning(message, None);
     }
+    let usage = |CacheVolume { key, bytes }| VolumeUsage {
+        used: store.last_use(&key),
+        key,
+        bytes: bytes.unwrap_or_default(),
+    };
+    (daemon, volumes.into_iter().map(usage).collect())
 }

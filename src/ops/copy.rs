@@ -1,8 +1,7 @@
-//! Owns copying an image from one place to another: registries, layouts, archives, the daemon.
+//! Owns the copy of an image between registries, layouts, archives and the daemon.
 //!
-//! Between registries, and from a layout to a registry, not one byte of a manifest changes, and indexes stay whole; so it
-//! is into a layout for what has OCI's form. What has no manifest, as daemons and their archives, goes by way of a layout,
-//! its layers compressed on the way. Where no index is kept, one image arrives, with the config that it has.
+//! Must not change a byte of a manifest between registries and layouts, where indexes stay complete. A daemon or a
+//! `docker-archive` has no manifest: the copy compresses its layers. It stores no index: it receives one image, with its config.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,30 +20,30 @@ use crate::store::resolved::ResolvedImage;
 use crate::store::{Content, LayerBlobs};
 use crate::transport::{Location, Transport};
 
-/// What is copied, and where to.
+/// One copy of an image.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
-    /// From where.
+    /// The source.
     pub source: Location,
-    /// To where.
+    /// The destination.
     pub destination: Location,
-    /// The one platform to copy; none means all that there are.
+    /// The platform to copy. Default: all.
     pub platform: Option<Platform>,
-    /// Whether the network is forbidden.
+    /// Never use the network.
     pub offline: bool,
 }
 
-/// A copy on its way.
+/// A running copy.
 struct Copy<'a> {
     request: &'a CopyRequest,
     lease: &'a Arc<Lease>,
     session: &'a Session,
 }
 
-/// Copies an image; gives the digest of its manifest or index at the destination, or the image's ID where there is none.
+/// Copies an image and returns the digest of its manifest or index at the destination, else the image ID.
 ///
 /// # Errors
-/// [`Error`] of reading or writing; at the destination, names come last.
+/// [`Error`] if reading or writing fails. Tags are written last.
 pub async fn copy(request: &CopyRequest, session: &Session) -> Result<Digest, Error> {
     check(request)?;
     let to = &request.destination.transport;
@@ -62,11 +61,11 @@ pub async fn copy(request: &CopyRequest, session: &Session) -> Result<Digest, Er
         let written = sinks.write(to, Content::Tree(&tree), &names, &blobs).await?;
         return Ok(written.root.ok_or(Error::NoOutput)?.digest);
     }
-    let runs = daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
-    let image = copy.image(request.platform.clone().unwrap_or(runs)).await?;
+    let native = daemon.as_ref().map_or_else(Platform::host, |daemon| daemon.info().platform.clone());
+    let image = copy.image(request.platform.clone().unwrap_or(native)).await?;
     if request.platform.is_none() && image.root.is_some_and(|root| root != image.descriptor.digest) {
         let (place, platform) = (&request.destination, image.config.platform());
-        let message = format!("`{place}` keeps one platform: it gets the image for {platform}");
+        let message = format!("`{place}` stores one platform: copying the image for {platform}");
         session.events.warning(message, None);
     }
     let names: Vec<ImageReference> = match request.destination.name() {
@@ -77,25 +76,25 @@ pub async fn copy(request: &CopyRequest, session: &Session) -> Result<Digest, Er
     Ok(written.images.first().ok_or(Error::NoOutput)?.image_id)
 }
 
-/// Refuses what cannot be written, and what would replace what is read.
+/// Rejects destinations that cannot be written or would overwrite the source.
 fn check(request: &CopyRequest) -> Result<(), Error> {
     let CopyRequest { source, destination, .. } = request;
-    // One daemon is meant, and it has the image.
+    // There is one daemon, and it has the image already.
     let is_same_daemon = [source, destination].iter().all(|place| place.transport == Transport::Docker);
     if is_same_daemon || destination.digest.is_some() {
         return Err(Error::Destination { place: destination.to_string() });
     }
-    // An archive that is replaced loses what is not copied: other names and platforms.
+    // Replacing the archive would lose its other names and platforms.
     match (source.transport.replaced_file(), destination.transport.replaced_file()) {
-        (Some(read), Some(written)) if canonical_path(read) == canonical_path(written) => {
-            Err(Error::OwnInput { path: written.display().to_string() })
+        (Some(source), Some(target)) if canonical_path(source) == canonical_path(target) => {
+            Err(Error::OwnInput { path: target.display().to_string() })
         }
         _ => Ok(()),
     }
 }
 
 impl Copy<'_> {
-    /// Finds what a place with manifests gets, and its name, where it has one.
+    /// Finds the manifests to copy, and the name of the image if it has one.
     async fn tree(&self) -> Result<(ManifestTree, Option<ImageReference>), Error> {
         let CopyRequest { source, platform, offline, .. } = self.request;
         let (tree, name) = match (&source.transport, source.name()) {
@@ -158,19 +157,19 @@ impl Copy<'_> {
         Ok((path, image.config.platform()))
     }
 
-    /// The names at a place with manifests: in a layout the tag that was asked for, on the name that the image has.
+    /// The names at a destination with manifests. In a layout: the tag of the destination on the name of the image.
     fn names(&self, name: Option<&ImageReference>) -> Result<Vec<ImageReference>, Error> {
         let place = &self.request.destination;
         if let Some(name) = place.name() {
             return Ok(vec![name.clone()]);
         }
-        let refused = |_| Error::Destination { place: place.to_string() };
+        let invalid = |_| Error::Destination { place: place.to_string() };
         let Some(tag) = &place.tag else { return Ok(name.cloned().into_iter().collect()) };
         let name = name.map_or_else(|| "localhost/image".to_owned(), ImageReference::name);
-        Ok(vec![format!("{name}:{tag}").parse().map_err(refused)?])
+        Ok(vec![format!("{name}:{tag}").parse().map_err(invalid)?])
     }
 
-    /// The name in an archive: the one that the image has where it is. A layout's may be a tag alone, which is no name.
+    /// The name in an archive: the name of the image at the source. A layout may have a tag only, which is not a name.
     fn archive_name(&self, image: &ResolvedImage) -> Option<ImageReference> {
         let own = || Some(&image.name).filter(|name| name.contains([':', '/']))?.parse().ok();
         let name = self.request.source.name().cloned().or_else(own);

@@ -1,4 +1,6 @@
-//! Owns logging in to a registry and out of it: credentials are kept only if the registry takes them.
+//! Owns login and logout.
+//!
+//! Must not store credentials that the registry rejects.
 
 use std::path::{Path, PathBuf};
 
@@ -7,57 +9,51 @@ use crate::session::Session;
 use crate::store::credentials::{Credentials, Kept, find_credentials, forget_credentials, keep_credentials};
 use crate::store::registry::{LoginAnswer, Registries};
 
-/// What came of logging in.
+/// The result of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedIn {
-    /// Whether the registry asked for the credentials.
+pub struct Login {
     pub answer: LoginAnswer,
-    /// Where they are now.
-    pub kept: Kept,
-    /// A file that is looked at before and has other credentials for the registry.
+    pub stored: Kept,
+    /// A file that is read first and has other credentials for the registry.
     pub shadowed_by: Option<PathBuf>,
 }
 
-/// What came of logging out.
+/// The result of a logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoggedOut {
-    /// Whether there was something to forget.
-    pub found: bool,
+pub struct Logout {
+    /// Whether credentials were removed.
+    pub removed: bool,
     /// A file that still has credentials for the registry.
-    pub left: Option<PathBuf>,
+    pub remaining: Option<PathBuf>,
 }
 
-/// Checks `credentials` with `registry` (`host[:port]`) and keeps them by way of `file`.
+/// Checks `credentials` with `registry` (`host[:port]`) and stores them in `file` or its credential helper.
 ///
 /// # Errors
-/// [`Error`] if the registry does not take them or cannot be asked, or they cannot be kept; nothing is written then.
+/// [`Error`] if the registry rejects them or does not answer, or if they cannot be stored. Nothing is written then.
 pub async fn log_in(
     registry: &str,
     credentials: &Credentials,
     file: &Path,
     session: &Session,
-) -> Result<LoggedIn, Error> {
+) -> Result<Login, Error> {
     let registries = Registries::new(session.host.registry.clone(), session.events.clone());
     let answer = registries.check_login(registry, Some(credentials)).await?;
-    let kept = keep_credentials(registry, credentials, file).await?;
-    let files = &session.host.registry.credential_files;
-    let before = files.iter().take_while(|other| *other != file);
-    let shadowed_by = first_with(registry, before).await?;
-    Ok(LoggedIn { answer, kept, shadowed_by })
+    let stored = keep_credentials(registry, credentials, file).await?;
+    let files = session.host.registry.credential_files.iter();
+    let shadowed_by = file_with_credentials(registry, files.take_while(|other| *other != file)).await?;
+    Ok(Login { answer, stored, shadowed_by })
 }
 
-/// Forgets what `file` and its helper keep for `registry`.
-///
-/// # Errors
-/// [`Error`] if a file is not valid or cannot be written, or a helper does not work.
-pub async fn log_out(registry: &str, file: &Path, session: &Session) -> Result<LoggedOut, Error> {
-    let found = forget_credentials(registry, file).await?;
-    let left = first_with(registry, session.host.registry.credential_files.iter()).await?;
-    Ok(LoggedOut { found, left })
+/// Removes the credentials of `registry` from `file` and its credential helper.
+pub async fn log_out(registry: &str, file: &Path, session: &Session) -> Result<Logout, Error> {
+    let removed = forget_credentials(registry, file).await?;
+    let files = session.host.registry.credential_files.iter();
+    Ok(Logout { removed, remaining: file_with_credentials(registry, files).await? })
 }
 
 /// The first of `files` that has credentials for the whole of `registry`.
-pub(crate) async fn first_with(
+pub(super) async fn file_with_credentials(
     registry: &str,
     files: impl Iterator<Item = &PathBuf>,
 ) -> Result<Option<PathBuf>, Error> {

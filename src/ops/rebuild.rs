@@ -1,10 +1,13 @@
-//! Owns reading out of an image how it was built from sources, for building it again.
+//! Owns the request that an image records: its sources, builder and options.
+//!
+//! Must not trust the image: a label that is not valid is an error or counts as missing.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use super::usage::resolve;
 use crate::builder::BuilderError;
+use crate::config::values::InvalidValue;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
@@ -18,20 +21,20 @@ use crate::request::{
 use crate::session::Session;
 use crate::sources::{SourceError, SourceLocation};
 
-/// S2I's labels of what an image was built from.
+/// Labels that S2I sets.
 const BUILT_BY: &str = "io.openshift.s2i.build.image";
 const BUILT_FROM: &str = "io.openshift.s2i.build.source-location";
 const CONTEXT_DIRECTORY: &str = "io.openshift.s2i.build.source-context-dir";
 const REFERENCE: &str = "io.openshift.s2i.build.commit.ref";
 
-/// Label of images of artifacts.
+/// Label of an image built from an artifact.
 const ARTIFACT_LABEL: &str = "io.b2i.artifact.name";
 
-/// Puts into `request` what an image says of its own build: sources, builder, runtime image, scripts, users, what was
-/// left out, and the variables that it was given.
+/// Adds to `request` what the image records of its build: sources, builder, runtime image, scripts, users, exclusions and
+/// variables.
 ///
 /// # Errors
-/// [`Error`] if the image is not there, was not built from sources, or these are not there.
+/// [`Error`] if the image is missing, was not built from sources, or if its sources are missing.
 pub async fn read_build(
     image: &ImageReference,
     mut request: Request,
@@ -41,34 +44,34 @@ pub async fn read_build(
     let (pull, offline) = (request.pull, request.offline);
     let config = resolve(image, PullPolicy::Missing, offline, daemon.as_ref(), session).await?.config;
     let built = BuiltImage { image, config: &config };
-    let (builder, place) = (built.builder()?, built.needed(BUILT_FROM)?);
-    let location = built.location(&place)?;
-    let of_builder = match &builder {
+    let (builder, recorded) = (built.builder()?, built.required(BUILT_FROM)?);
+    let location = built.location(&recorded)?;
+    let inherited = match &builder {
         BuilderRequest::Image(builder) if built.text(ENVIRONMENT_LABEL).is_none() => {
             let base = resolve(builder, pull, offline, daemon.as_ref(), session).await?;
             base.config.list("Env").into_iter().collect()
         }
         _ => BTreeSet::new(),
     };
-    let wanted = request.source_build.as_mut().expect("a front end asks for a source build");
-    wanted.environment = variables(&config, &of_builder);
-    wanted.scripts = built.scripts(session);
-    wanted.runtime = built.runtime(pull);
-    wanted.destination = wanted.destination.take().or_else(|| built.path(DESTINATION_LABEL));
-    // What is a path here is one again.
-    wanted.recorded_location = Some(place);
-    wanted.location = location;
-    wanted.builder = Some(builder);
-    wanted.source.context_directory = built.text(CONTEXT_DIRECTORY);
-    wanted.source.exclude = built.text(EXCLUDE_LABEL);
-    wanted.source.set_by_label(&built.text(FETCHED_LABEL).unwrap_or_default());
-    wanted.display_name = built.text("io.k8s.display-name");
-    wanted.description = built.text("io.k8s.description");
+    let build = request.source_build.as_mut().expect("a rebuild is a source build");
+    build.environment = variables(&config, &inherited);
+    build.scripts = built.scripts(session);
+    build.runtime = built.runtime(pull);
+    build.destination = build.destination.take().or_else(|| built.path(DESTINATION_LABEL));
+    // A relative path stays one.
+    build.recorded_location = Some(recorded);
+    build.location = location;
+    build.builder = Some(builder);
+    build.source.context_directory = built.text(CONTEXT_DIRECTORY);
+    build.source.exclude = built.text(EXCLUDE_LABEL);
+    build.source.set_by_label(&built.text(FETCHED_LABEL).unwrap_or_default());
+    build.display_name = built.text("io.k8s.display-name");
+    build.description = built.text("io.k8s.description");
     request.limits.assemble_user = built.text(ASSEMBLE_USER_LABEL);
     Ok(request)
 }
 
-/// An image, and what it says of itself.
+/// An image that may record its build.
 struct BuiltImage<'a> {
     image: &'a ImageReference,
     config: &'a ImageConfig,
@@ -77,47 +80,29 @@ struct BuiltImage<'a> {
 /// An image that cannot be built again.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// It says nothing of how it was built.
-    #[error("`{image}` cannot be built again: it has no label `{label}`")]
-    NotBuilt {
-        /// The image.
-        image: String,
-        /// The label that is missing.
-        label: &'static str,
-    },
-    /// It was made of an artifact, whose sources are not known.
-    #[error("`{image}` cannot be built again: it was made of the artifact `{artifact}`, not of sources")]
-    NotOfSources {
-        /// The image.
-        image: String,
-        /// The artifact's name.
-        artifact: String,
-    },
-    /// Its sources are not here.
-    #[error("`{image}` was built from sources that it calls `{place}`, and here is nothing of that name")]
-    SourcesElsewhere {
-        /// The image.
-        image: String,
-        /// What it calls them.
-        place: String,
-    },
+    #[error("cannot rebuild `{image}`: the label `{label}` is missing")]
+    NoLabel { image: String, label: &'static str },
+    #[error("cannot rebuild `{image}`: it was built from the artifact `{artifact}`, not from sources")]
+    Artifact { image: String, artifact: String },
+    #[error("cannot rebuild `{image}`: its sources `{location}` were not found in the working directory")]
+    NoSources { image: String, location: String },
 }
 
 impl Diagnostic for RebuildError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NotBuilt { .. } | Self::NotOfSources { .. } => FailureKind::Usage,
-            Self::SourcesElsewhere { .. } => FailureKind::Input,
+            Self::NoLabel { .. } | Self::Artifact { .. } => FailureKind::Usage,
+            Self::NoSources { .. } => FailureKind::Input,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         vec![match self {
-            Self::NotBuilt { .. } => "only images that s2i or b2i built from sources have it".into(),
-            Self::NotOfSources { .. } => "build it with `b2i build`, from the artifact or its sources".into(),
-            Self::SourcesElsewhere { .. } => {
-                "an image keeps no path of the machine that built it: rebuild in the directory \
-                                              that they are in, or name them to `s2i build`"
+            Self::NoLabel { .. } => "only images that s2i or b2i built from sources have it".into(),
+            Self::Artifact { .. } => "build it with `b2i build`, from the artifact or its sources".into(),
+            Self::NoSources { .. } => {
+                "an image records no absolute path: run `s2i rebuild` in the directory of the \
+                 sources, or pass them to `s2i build`"
                     .into()
             }
         }]
@@ -129,73 +114,61 @@ impl BuiltImage<'_> {
         self.config.label(label).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    fn needed(&self, label: &'static str) -> Result<String, Error> {
-        self.text(label).ok_or_else(|| RebuildError::NotBuilt { image: self.image.familiar(), label }.into())
+    fn required(&self, label: &'static str) -> Result<String, Error> {
+        self.text(label).ok_or_else(|| RebuildError::NoLabel { image: self.image.familiar(), label }.into())
     }
 
     fn path(&self, label: &str) -> Option<ImagePath> {
         self.text(label).and_then(|path| ImagePath::new(&path).ok())
     }
 
-    /// Whether b2i built it from sources: then it names images in full.
+    /// Whether b2i built it from sources. It then records images by their full names.
     fn is_ours(&self) -> bool {
         self.config.label(ENVIRONMENT_LABEL).is_some()
     }
 
     fn builder(&self) -> Result<BuilderRequest, Error> {
-        let name = self.needed(BUILT_BY)?;
+        let name = self.required(BUILT_BY)?;
         if let Some(artifact) = self.text(ARTIFACT_LABEL).filter(|_| !self.is_ours()) {
-            return Err(RebuildError::NotOfSources { image: self.image.familiar(), artifact }.into());
+            return Err(RebuildError::Artifact { image: self.image.familiar(), artifact }.into());
         }
-        let wrong = |reason: String| BuilderError::BuilderName { text: name.clone(), reason };
-        let reference: ImageReference = name
-            .parse()
-            .map_err(|error: crate::image::reference::InvalidReference| wrong(error.to_string()))?;
-        if self.is_ours() && !name.contains('/') && reference.as_image_id().is_none() {
-            let (template, version) = match name.split_once(':') {
-                Some((template, version)) => (template.to_owned(), Some(version.to_owned())),
-                None => (name.clone(), None),
-            };
-            return Ok(BuilderRequest::Template { name: template, version });
-        }
-        Ok(BuilderRequest::Image(reference))
+        let builder = match self.is_ours() {
+            true => name.parse().map_err(|error: InvalidValue| error.to_string()),
+            false => name.parse().map(BuilderRequest::Image).map_err(|error| error.to_string()),
+        };
+        Ok(builder.map_err(|reason| BuilderError::BuilderName { text: name, reason })?)
     }
 
-    fn location(&self, place: &str) -> Result<SourceLocation, Error> {
-        let location = SourceLocation::parse(place).map_err(|error| match error {
+    fn location(&self, recorded: &str) -> Result<SourceLocation, Error> {
+        let location = SourceLocation::parse(recorded).map_err(|error| match error {
             SourceError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
-                RebuildError::SourcesElsewhere { image: self.image.familiar(), place: place.to_owned() }
-                    .into()
+                RebuildError::NoSources { image: self.image.familiar(), location: recorded.to_owned() }.into()
             }
             error => Error::from(error),
         })?;
-        Ok(match self.text(REFERENCE) {
-            Some(reference) => location.with_reference(&reference)?,
-            None => location,
-        })
+        match self.text(REFERENCE) {
+            Some(reference) => Ok(location.with_reference(&reference)?),
+            None => Ok(location),
+        }
     }
 
-    /// The scripts that the user named, as [`ScriptsSource::label`] writes it.
+    /// The scripts that the user set, as [`ScriptsSource::label`] records them.
     fn scripts(&self, session: &Session) -> Option<ScriptsSource> {
-        let place = self.text(SCRIPTS_LABEL)?;
-        if place == ScriptsSource::LOCAL {
-            session.events.warning(
-                format!(
-                    "`{}` was built with scripts of a directory that it does not name; the sources' and the builder's are \
-                     used",
-                    self.image.familiar()
-                ),
-                Some("Name them again with `s2i build --scripts-url`.".into()),
-            );
+        let recorded = self.text(SCRIPTS_LABEL)?;
+        if recorded == ScriptsSource::LOCAL {
+            let image = self.image.familiar();
+            let message =
+                format!("`{image}` does not record the directory of its scripts; using the default scripts");
+            session.events.warning(message, Some("set them with `s2i build --scripts-url`".into()));
             return None;
         }
-        match place.strip_prefix("image://") {
+        match recorded.strip_prefix("image://") {
             Some(path) => ImagePath::new(path).ok().map(ScriptsSource::Image),
-            None => url::Url::parse(&place).ok().map(ScriptsSource::Url),
+            None => url::Url::parse(&recorded).ok().map(ScriptsSource::Url),
         }
     }
 
-    /// The runtime image, and what the user said that it gets; if nothing, its own label says it again.
+    /// The runtime image and the artifacts that the user set. Without any, a label of the image lists them.
     fn runtime(&self, pull: PullPolicy) -> Option<RuntimeRequest> {
         let image = self.text(RUNTIME_IMAGE_LABEL)?.parse().ok()?;
         let artifacts = self.text(RUNTIME_ARTIFACTS_LABEL).unwrap_or_default();
@@ -205,14 +178,14 @@ impl BuiltImage<'_> {
     }
 }
 
-/// The variables that the build was given: those that b2i named, else whatever the builder does not have.
-fn variables(built: &ImageConfig, of_builder: &BTreeSet<String>) -> Vec<EnvironmentVariable> {
-    let named = built.label(ENVIRONMENT_LABEL).map(|names| names.split(' ').collect::<BTreeSet<_>>());
+/// The variables of the build: those that b2i recorded, else those that are not `inherited` from the builder.
+fn variables(built: &ImageConfig, inherited: &BTreeSet<String>) -> Vec<EnvironmentVariable> {
+    let recorded = built.label(ENVIRONMENT_LABEL).map(|names| names.split(' ').collect::<BTreeSet<_>>());
     let variable = |entry: String| {
         let (name, value) = entry.split_once('=')?;
-        let is_own = match &named {
+        let is_own = match &recorded {
             Some(names) => names.contains(name),
-            None => !of_builder.contains(&entry),
+            None => !inherited.contains(&entry),
         };
         is_own.then(|| EnvironmentVariable { name: name.to_owned(), value: value.to_owned() })
     };

@@ -1,4 +1,6 @@
-//! Owns what is asked of an image that is a builder: how it is used.
+//! Owns the display of the usage of a builder image.
+//!
+//! Must not print: the output of the script is sent as events.
 
 use crate::assemble::{ContainerRun, RunError};
 use crate::builder::{BuilderError, S2iContract};
@@ -12,10 +14,10 @@ use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::session::Session;
 use crate::store::daemon::Daemon;
 
-/// Runs the script `usage` of a builder image; what it prints comes as events.
+/// Runs the `usage` script of a builder image and sends its output as events.
 ///
 /// # Errors
-/// [`Error`] if the image or the script is not there, or the script fails.
+/// [`Error`] if the image or the script is missing, or if the script fails.
 pub async fn show_usage(image: &ImageReference, request: &Request, session: &Session) -> Result<(), Error> {
     let lease = session.lease()?;
     let daemon = match request.assemble {
@@ -25,7 +27,7 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
     let base = resolve(image, request.pull, request.offline, daemon.as_ref(), session).await?;
     let directory = S2iContract::scripts_of(&base.name, &base.config)?;
     let directory = directory.ok_or_else(|| BuilderError::NoScripts { image: base.name.clone() })?;
-    let script = directory.join("usage").expect("an absolute, normal path with one name more");
+    let script = directory.join("usage").expect("a name extends a valid path");
     let kind = if daemon.is_some() { EngineKind::Docker } else { EngineKind::Sandbox };
     let allow_root = request.limits.allow_root_sandbox;
     let engines = Engines { session, lease: &lease, daemon: daemon.as_ref(), date: 0, allow_root };
@@ -37,16 +39,16 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
         ..ContainerSpec::default()
     };
     let container = ContainerRun::create(&*ready.engine, spec, &base.name, 0, &session.events).await?;
-    let ended = async {
+    let result = async {
         container.require(&script).await?;
         container.run(|ended| RunError::Script { script: script.clone(), ended }).await
     };
-    let ended = ended.await;
-    Ok(container.remove(ended).await?)
+    let result = result.await;
+    Ok(container.remove(result).await?)
 }
 
-/// Finds an image in the daemon, or where there is none in its registry.
-pub(crate) async fn resolve(
+/// Finds an image in the daemon, or without a daemon in its registry.
+pub(super) async fn resolve(
     reference: &ImageReference,
     pull: PullPolicy,
     offline: bool,

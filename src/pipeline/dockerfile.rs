@@ -263,6 +263,6 @@ fn symlink(_: &str, _: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+pub(crate) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }

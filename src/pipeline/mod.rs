@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use check_jar::JarError;
+pub(crate) use dockerfile::set_mode;
 pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use run::{RunStreams, run};
 pub use sandbox::RunnableImage;

@@ -19,7 +19,7 @@ use crate::config::ConfigFile;
 use crate::diagnostic::FailureKind;
 use crate::image::PullPolicy;
 use crate::image::{ImageReference, shell_words};
-use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, CheckOptions, TakesSummary};
+use crate::ops::{self, BaseCheck, BaseOutcome, BuilderDetails, BuilderSummary, TakesSummary};
 use crate::session::Session;
 
 /// List, show, check, create and export builders
@@ -104,8 +104,7 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
         }
         BuildersCommand::Check { name, format, .. } => {
             let (pull, offline) = request::pulling(&settings)?;
-            let options = CheckOptions { pull, offline };
-            let bases = runtime.run(&session, ops::check_builder(name, options, &session))?;
+            let bases = runtime.run(&session, ops::check_builder(name, pull, offline, &session))?;
             context.progress.finish();
             context.printer.result(*format, &json!({ "bases": bases }), || check(&bases))?;
             verdict(name, &bases)

@@ -69,9 +69,9 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
     let credentials = Credentials { username, password, identity_token: None };
     let mut runtime = Runtime::start()?;
     let work = ops::log_in(&registry, &credentials, &file, &session);
-    let done = runtime.run(&session, work)?;
+    let login = runtime.run(&session, work)?;
     let events = context.progress.events();
-    let (place, hint) = match &done.kept {
+    let (place, hint) = match &login.stored {
         Kept::Helper(helper) => (format!("`{}`", printable(helper)), None),
         Kept::File(path) => {
             let path = printable(&path.to_string_lossy()).to_string();
@@ -84,14 +84,14 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
         let hint = "to store it elsewhere, set a credential helper as `credsStore` in the file";
         events.warning(message, Some(hint.into()));
     }
-    if let Some(other) = &done.shadowed_by {
+    if let Some(other) = &login.shadowed_by {
         let message =
             format!("`{}` has other credentials for `{registry}` and is read first", other.display());
         let hint =
             format!("set REGISTRY_AUTH_FILE to that file, then log in again or run `b2i logout {registry}`");
         events.warning(message, Some(hint));
     }
-    if done.answer == LoginAnswer::NotAsked {
+    if login.answer == LoginAnswer::NotAsked {
         let message = format!("`{registry}` did not request credentials, so they were not checked");
         events.warning(message, None);
     }
@@ -107,14 +107,14 @@ pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) ->
     let registry = registry(&arguments.host)?;
     let file = file(context)?;
     let mut runtime = Runtime::start()?;
-    let done = runtime.run(&session, ops::log_out(&registry, &file, &session))?;
-    if let Some(left) = &done.left {
-        let message = format!("`{}` still has credentials for `{registry}`", left.display());
+    let logout = runtime.run(&session, ops::log_out(&registry, &file, &session))?;
+    if let Some(file) = &logout.remaining {
+        let message = format!("`{}` still has credentials for `{registry}`", file.display());
         let hint = "set REGISTRY_AUTH_FILE to that file and log out again";
         context.progress.events().warning(message, Some(hint.into()));
     }
     context.progress.finish();
-    context.printer.data(&match done.found {
+    context.printer.data(&match logout.removed {
         true => format!("logged out of {registry}"),
         false => {
             format!("no credentials for {registry} in `{}`", printable(&file.to_string_lossy()))

@@ -198,7 +198,7 @@ fn a_daemon_gets_one_platform_and_layers_that_it_can_read() {
         let target = format!("docker-daemon:{}", image.reference());
         let said = ended(&mut B2iCommand::new().daemon(&daemon).args(["copy", &index, &target]), 0);
         assert!(
-            said.stderr.contains("keeps one platform: it gets the image for linux/amd64"),
+            said.stderr.contains("stores one platform: copying the image for linux/amd64"),
             "{}",
             said.stderr
         );
@@ -206,7 +206,7 @@ fn a_daemon_gets_one_platform_and_layers_that_it_can_read() {
         let image = daemon.owned_image("zstd");
         let target = format!("docker-daemon:{}", image.reference());
         let said = ended(&mut B2iCommand::new().daemon(&daemon).args(["copy", &packed, &target]), 0);
-        assert!(!said.stderr.contains("keeps one platform"), "{}", said.stderr);
+        assert!(!said.stderr.contains("stores one platform"), "{}", said.stderr);
         assert!(daemon.run(&[image.reference()]).status.success());
     }
 }
