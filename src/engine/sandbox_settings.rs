@@ -7,13 +7,9 @@
     expect(dead_code, reason = "the sandbox alone reads them")
 )]
 
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::fs::cache_directory::CacheDirectory;
-use crate::image::layer::Content;
-use crate::image::{Digest, ImageConfig};
 
 /// Where the sandbox works and what it is allowed.
 #[derive(Clone, Debug)]
@@ -28,32 +24,6 @@ pub struct SandboxSettings {
     pub date: u64,
     /// Whether real root without a user namespace may be used where root can map no ids.
     pub allow_root: bool,
-}
-
-/// The image to start containers from.
-#[derive(Clone, Debug)]
-pub struct SandboxImage {
-    /// Its name, for messages.
-    pub name: String,
-    /// Its config.
-    pub config: ImageConfig,
-    /// Its layers, lowest first.
-    pub layers: Vec<ImageLayer>,
-}
-
-/// One layer of an image: its name and where its bytes are.
-#[derive(Clone)]
-pub struct ImageLayer {
-    /// Digest of the uncompressed tar. It is compared with the bytes.
-    pub diff_id: Digest,
-    /// The uncompressed tar; it is opened only if the layer was not unpacked before.
-    pub tar: Arc<dyn Content>,
-}
-
-impl fmt::Debug for ImageLayer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.diff_id)
-    }
 }
 
 /// How well the sandbox works here.

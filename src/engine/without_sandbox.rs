@@ -10,13 +10,12 @@ use std::process::ExitCode;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-pub use super::sandbox_settings::{
-    ImageLayer, SandboxImage, SandboxProgramOptions, SandboxSettings, SandboxSupport,
-};
+pub use super::sandbox_settings::{SandboxProgramOptions, SandboxSettings, SandboxSupport};
 use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, ProgramStreams};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
+use crate::image::BaseImage;
 
 /// The sandbox is not part of this build.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +47,7 @@ pub struct SandboxEngine;
 
 impl SandboxEngine {
     /// Makes the engine.
-    pub fn new(_: SandboxSettings, _: SandboxImage, _: Events) -> Self {
+    pub fn new(_: SandboxSettings, _: BaseImage, _: Events) -> Self {
         Self
     }
 }
@@ -80,11 +79,7 @@ impl SandboxProgram {
     ///
     /// # Errors
     /// Always [`SandboxError`].
-    pub async fn create(
-        _: &SandboxEngine,
-        _: ImageLayer,
-        _: SandboxProgramOptions,
-    ) -> Result<Self, SandboxError> {
+    pub async fn create(_: &SandboxEngine, _: SandboxProgramOptions) -> Result<Self, SandboxError> {
         Err(SandboxError)
     }
 

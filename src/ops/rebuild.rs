@@ -43,7 +43,7 @@ pub async fn read_build(
     let daemon = session.find_daemon().await?;
     let (pull, offline) = (request.pull, request.offline);
     let config = resolve(image, PullPolicy::Missing, offline, daemon.as_ref(), session).await?.config;
-    let built = BuiltImage { image, config: &config };
+    let built = BuildRecord { image, config: &config };
     let (builder, recorded) = (built.builder()?, built.required(BUILT_FROM)?);
     let location = built.location(&recorded)?;
     let inherited = match &builder {
@@ -72,7 +72,7 @@ pub async fn read_build(
 }
 
 /// An image that may record its build.
-struct BuiltImage<'a> {
+struct BuildRecord<'a> {
     image: &'a ImageReference,
     config: &'a ImageConfig,
 }
@@ -109,7 +109,7 @@ impl Diagnostic for RebuildError {
     }
 }
 
-impl BuiltImage<'_> {
+impl BuildRecord<'_> {
     fn text(&self, label: &str) -> Option<String> {
         self.config.label(label).filter(|text| !text.is_empty()).map(str::to_owned)
     }

@@ -3,9 +3,9 @@
 
 use super::base::BaseResolver;
 use super::prepare::{Prepared, prepare, prepare_artifact};
-use super::sandbox::RunnableImage;
-use super::source::MadeImage;
-use super::stage::{Assembled, AssembledImage, StageWork};
+use super::sandbox::SandboxRun;
+use super::source::SourceResult;
+use super::stage::{Assembled, StageResult, StageWork};
 use super::{Built, BuiltImage, BuiltSources, overwrite_check};
 use crate::error::Error;
 use crate::image::{BaseImage, Digest, Platform};
@@ -44,7 +44,7 @@ pub(crate) async fn build_artifact(
 pub(crate) async fn build_prepared(
     request: &Request,
     prepared: Prepared,
-    made: Option<MadeImage>,
+    made: Option<SourceResult>,
     session: &Session,
 ) -> Result<Built, Error> {
     let work = Work::new(request, session, &prepared);
@@ -81,7 +81,7 @@ fn built_sources(stage: &SourceStage) -> BuiltSources {
 }
 
 /// The images, the index of them, and what `--run` starts in the sandbox.
-type BuildResult = (Vec<BuiltImage>, Option<Digest>, Option<RunnableImage>);
+type BuildResult = (Vec<BuiltImage>, Option<Digest>, Option<SandboxRun>);
 
 /// A build on its way.
 pub(crate) struct Work<'a> {
@@ -130,7 +130,7 @@ impl<'a> Work<'a> {
         single.or_else(|| plan.stages.iter().position(|stage| host.matches(&stage.platform))).unwrap_or(0)
     }
 
-    async fn build(&self, mut made: Option<MadeImage>) -> Result<BuildResult, Error> {
+    async fn build(&self, mut made: Option<SourceResult>) -> Result<BuildResult, Error> {
         let memo = self.session.memo(!self.request.ignore_memo)?;
         let stages = self.stages();
         let mut bases: Vec<BaseImage> = Vec::new();
@@ -201,10 +201,10 @@ impl<'a> Work<'a> {
     fn built_image(&self, one: &Assembled<'_>, manifest_digest: Option<Digest>) -> Result<BuiltImage, Error> {
         let stage = one.stage;
         let (config, image_id, layers) = match &one.image {
-            AssembledImage::InContainer { config, id, .. } => {
+            StageResult::InContainer { config, id, .. } => {
                 (config.clone(), id.get().copied().unwrap_or_else(|| config.digest()), Vec::new())
             }
-            AssembledImage::Image(image) => {
+            StageResult::Image(image) => {
                 let written = image.written().ok_or(Error::NoOutput)?;
                 let finished = image.finish(&written)?;
                 (finished.config, finished.image_id, written)

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::build::Work;
-use super::prepare::{PreparedImage, prepare_rendering};
+use super::prepare::{StageInputs, prepare_rendering};
 use super::script::contract;
 use super::stage::StageWork;
 use crate::assemble;
@@ -186,7 +186,7 @@ impl Context<'_> {
 pub(crate) async fn write_files(
     directory: PathBuf,
     sources: &[PlannedSource],
-    image: &PreparedImage,
+    image: &StageInputs,
 ) -> Result<Option<Digest>, Error> {
     let sources: Vec<_> = sources
         .iter()

@@ -2,7 +2,7 @@
 //!
 //! Must not decide which engine it is; the plan does.
 
-use super::sandbox::{sandbox_image, sandbox_settings};
+use super::sandbox::sandbox_settings;
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::engine::sandbox::SandboxEngine;
@@ -47,7 +47,7 @@ impl Engines<'_> {
             }
             EngineKind::Sandbox => {
                 let settings = sandbox_settings(self.session, self.lease, self.date, self.allow_root);
-                let engine = SandboxEngine::new(settings, sandbox_image(base)?, self.session.events.clone());
+                let engine = SandboxEngine::new(settings, base.clone(), self.session.events.clone());
                 ReadyEngine { engine: Box::new(engine), image: base.name.clone() }
             }
         })

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use super::prepare::PreparedImage;
+use super::prepare::StageInputs;
 use crate::assemble;
 use crate::fs::Lease;
 use crate::image::Digest;
@@ -16,7 +16,7 @@ use crate::store::cache::Memo;
 /// A layer that follows from what is placed, and its entry in the memo.
 pub(crate) struct CachedLayer<'a> {
     memo: &'a Memo,
-    image: &'a PreparedImage,
+    image: &'a StageInputs,
     entries: &'a [PlannedEntry],
     date: u64,
     lease: &'a Lease,
@@ -30,7 +30,7 @@ impl<'a> CachedLayer<'a> {
     /// Looks up what is known. Reads added files whose digest is not known; never the artifact.
     pub(crate) fn find(
         memo: &'a Memo,
-        image: &'a PreparedImage,
+        image: &'a StageInputs,
         entries: &'a [PlannedEntry],
         date: u64,
         lease: &'a Lease,

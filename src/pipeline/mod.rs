@@ -26,7 +26,7 @@ pub(crate) use check_jar::JarError;
 pub(crate) use dockerfile::set_mode;
 pub use dockerfile::{WrittenContext, write_dockerfile};
 pub use run::{RunStreams, run};
-pub use sandbox::RunnableImage;
+pub use sandbox::SandboxRun;
 pub use source::write_dockerfile as write_source_dockerfile;
 
 use crate::detect::Facts;
@@ -88,7 +88,7 @@ pub struct Built {
     pub images: Vec<BuiltImage>,
     /// What [`run`] starts, if it was asked for and no daemon has the image.
     #[serde(skip)]
-    pub runnable: Option<RunnableImage>,
+    pub runnable: Option<SandboxRun>,
 }
 
 /// The sources of a build, and what built them.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::build::{Told, Work};
-use super::stage::{Assembled, AssembledImage, StageWork};
+use super::stage::{Assembled, StageResult, StageWork};
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
@@ -115,14 +115,14 @@ impl Work<'_> {
         let mut images = Vec::new();
         for one in chosen {
             match &one.image {
-                AssembledImage::InContainer { .. } => {
+                StageResult::InContainer { .. } => {
                     one.commit_as_image().await?;
                     return Ok(Written { root: None, images: Vec::new() });
                 }
-                AssembledImage::Image(image) if output.is_daemon() => {
+                StageResult::Image(image) if output.is_daemon() => {
                     images.push(one.stage.on_daemon(image).await?);
                 }
-                AssembledImage::Image(image) => images.push(one.stage.with_files(image).await?),
+                StageResult::Image(image) => images.push(one.stage.with_files(image).await?),
             }
         }
         let (session, lease) = (self.session, &self.prepared.lease);
@@ -134,8 +134,8 @@ impl Work<'_> {
 impl Assembled<'_> {
     fn committed_id(&self) -> Option<&str> {
         match &self.image {
-            AssembledImage::Image(image) => image.committed_id(),
-            AssembledImage::InContainer { .. } => None,
+            StageResult::Image(image) => image.committed_id(),
+            StageResult::InContainer { .. } => None,
         }
     }
 
@@ -152,7 +152,7 @@ impl Assembled<'_> {
 
     /// Commits the container in the daemon, as the image.
     async fn commit_as_image(&self) -> Result<(), Error> {
-        let AssembledImage::InContainer { commit, id, .. } = &self.image else { return Err(Error::NoOutput) };
+        let StageResult::InContainer { commit, id, .. } = &self.image else { return Err(Error::NoOutput) };
         let work = self.stage.work;
         let tags = &work.prepared.plan.tags;
         let subject = tags.first().map_or_else(String::new, ImageReference::familiar);

@@ -32,18 +32,18 @@ pub(crate) struct Prepared {
     pub(crate) daemon: Option<Daemon>,
     pub(crate) plan: Plan,
     /// The open handles of each stage of the plan.
-    pub(crate) images: Vec<PreparedImage>,
+    pub(crate) images: Vec<StageInputs>,
 }
 
 /// What carrying out one stage needs.
-pub(crate) struct PreparedImage {
+pub(crate) struct StageInputs {
     /// Several images may have the same one; none if the image is what assembling sources left.
     pub(crate) artifact: Option<Arc<Artifact>>,
     pub(crate) selection: Selection,
     pub(crate) template_entries: Vec<Entry>,
 }
 
-impl PreparedImage {
+impl StageInputs {
     /// The artifact of an image that is made of one.
     pub(crate) fn artifact(&self) -> &Artifact {
         self.artifact.as_ref().expect("an image without an artifact is neither placed nor run")
@@ -222,7 +222,7 @@ async fn plan_images(
     search: &mut DaemonSearch,
     session: &Session,
     purpose: Purpose,
-) -> Result<(Plan, Vec<PreparedImage>), Error> {
+) -> Result<(Plan, Vec<StageInputs>), Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let mut names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
     let mut machine = search.machine(false);
@@ -239,12 +239,12 @@ async fn plan_images(
         machine = search.machine(sandbox);
     }
     let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
-    let prepared_image = |(examined, selection): (&Examined, Selection)| PreparedImage {
+    let prepared_image = |(examined, selection): (&Examined, Selection)| StageInputs {
         artifact: Some(examined.artifact.clone()),
         template_entries: template_entries(&selection, &machine.native_platform),
         selection,
     };
-    let images: Vec<PreparedImage> = kept.clone().zip(selections).map(prepared_image).collect();
+    let images: Vec<StageInputs> = kept.clone().zip(selections).map(prepared_image).collect();
     let facts: Vec<ImageFacts<'_>> = kept
         .zip(&images)
         .map(|(examined, image)| ImageFacts {

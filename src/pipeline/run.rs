@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use super::Built;
-use super::sandbox::{RunnableImage, sandbox_settings};
+use super::sandbox::{SandboxRun, sandbox_settings};
 use crate::engine::docker::{Program, ProgramOptions};
 use crate::engine::sandbox::{SandboxEngine, SandboxProgram, SandboxProgramOptions};
 use crate::engine::{EngineError, ProgramStreams};
@@ -72,19 +72,19 @@ pub(crate) fn check_network(request: &Request, reaches_daemon: bool) -> Result<(
 }
 
 async fn run_in_sandbox(
-    runnable: &RunnableImage,
+    runnable: &SandboxRun,
     ports: &[String],
     streams: RunStreams,
     lease: &Lease,
     session: &Session,
 ) -> Result<i64, EngineError> {
-    let RunnableImage { image, new_layer, network, allow_root } = runnable;
+    let SandboxRun { image, network, allow_root } = runnable;
     let events = &session.events;
     // The date is of what a script leaves; what a program leaves is thrown away.
     let settings = sandbox_settings(session, lease, 0, *allow_root);
     let engine = SandboxEngine::new(settings, image.clone(), events.clone());
     let options = SandboxProgramOptions { network: network.clone(), lease: lease.id().to_owned() };
-    let program = SandboxProgram::create(&engine, new_layer.clone(), options).await?;
+    let program = SandboxProgram::create(&engine, options).await?;
     events.note(where_it_runs(network.is_some(), ports));
     let RunStreams { stdin, stdout, stderr, signals } = streams;
     program.run(ProgramStreams { stdin, stdout, stderr }, signals, events).await

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use super::base::BaseQuery;
 use super::build::Work;
 use super::layer_memo::CachedLayer;
-use super::prepare::PreparedImage;
+use super::prepare::StageInputs;
 use crate::assemble;
 use crate::engine::docker::PlannedCommit;
 use crate::engine::{Container, Diff};
@@ -24,7 +24,7 @@ pub(crate) struct StageWork<'a> {
     /// Which stage of the plan it is.
     pub(crate) index: usize,
     pub(crate) stage: &'a Stage,
-    pub(crate) image: &'a PreparedImage,
+    pub(crate) image: &'a StageInputs,
     /// The layers that the daemon gave: several outputs read the same files.
     pub(crate) exported: OnceCell<Vec<LayerFile>>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct StageWork<'a> {
 /// A stage's image, which no output has yet.
 pub(crate) struct Assembled<'a> {
     pub(crate) stage: &'a StageWork<'a>,
-    pub(crate) image: AssembledImage,
+    pub(crate) image: StageResult,
     /// What the memo gets of the layer. None if nothing can be known of it before it is there, or another stage has it.
     pub(crate) memo: Option<CachedLayer<'a>>,
     /// The artifact's digest, if a script's run found it out.
@@ -42,7 +42,7 @@ pub(crate) struct Assembled<'a> {
 
 /// What assembling gave.
 #[expect(clippy::large_enum_variant, reason = "there are as many as platforms, and most are images")]
-pub(crate) enum AssembledImage {
+pub(crate) enum StageResult {
     /// An image that sinks take.
     Image(Image),
     /// A container that the daemon commits as the image, which goes nowhere else.
@@ -59,14 +59,14 @@ impl Assembled<'_> {
     /// Gives the container if the image does not need it any more.
     pub(crate) fn take_unneeded(&mut self) -> Option<Box<dyn Container>> {
         match &self.image {
-            AssembledImage::Image(image) if image.new.is_empty() => self.container.take(),
-            AssembledImage::Image(_) | AssembledImage::InContainer { .. } => None,
+            StageResult::Image(image) if image.new.is_empty() => self.container.take(),
+            StageResult::Image(_) | StageResult::InContainer { .. } => None,
         }
     }
 
     /// Tells the memo what is known of the layer by now.
     pub(crate) fn remember(&self) {
-        if let (AssembledImage::Image(image), Some(memo)) = (&self.image, &self.memo)
+        if let (StageResult::Image(image), Some(memo)) = (&self.image, &self.memo)
             && let Some(written) = image.new.first().and_then(NewLayer::written)
         {
             memo.remember(written);
@@ -82,7 +82,7 @@ impl Assembled<'_> {
 }
 
 impl<'a> StageWork<'a> {
-    pub(crate) fn new(work: &'a Work<'a>, index: usize, stage: &'a Stage, image: &'a PreparedImage) -> Self {
+    pub(crate) fn new(work: &'a Work<'a>, index: usize, stage: &'a Stage, image: &'a StageInputs) -> Self {
         Self { work, index, stage, image, exported: OnceCell::new() }
     }
 
@@ -115,7 +115,7 @@ impl<'a> StageWork<'a> {
         before: &[Assembled<'_>],
     ) -> Result<Assembled<'a>, Error> {
         let same = before.iter().find_map(|other| match (&other.stage.stage.assembly, &other.image) {
-            (Assembly::Place { entries: others }, AssembledImage::Image(image))
+            (Assembly::Place { entries: others }, StageResult::Image(image))
                 if others == entries && self.image.places_the_same(other.stage.image) =>
             {
                 image.new.first().cloned()
@@ -136,7 +136,7 @@ impl<'a> StageWork<'a> {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
         };
-        let image = AssembledImage::Image(self.on_base(base, layer, values, Vec::new()));
+        let image = StageResult::Image(self.on_base(base, layer, values, Vec::new()));
         Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })
     }
 
@@ -147,9 +147,9 @@ impl<'a> StageWork<'a> {
         changes: Diff,
         values: KnownValues,
         labels: Vec<(String, String)>,
-    ) -> Result<AssembledImage, Error> {
+    ) -> Result<StageResult, Error> {
         match changes {
-            Diff::Layer(layer) => Ok(AssembledImage::Image(self.on_base(base, layer.into(), values, labels))),
+            Diff::Layer(layer) => Ok(StageResult::Image(self.on_base(base, layer.into(), values, labels))),
             Diff::Committed { image_id, diff_ids } => {
                 let invalid = |source| Error::Config { base: base.name.clone(), source };
                 let below = base.config.diff_ids().map_err(invalid)?.len().min(diff_ids.len());
@@ -182,10 +182,10 @@ impl<'a> StageWork<'a> {
     }
 
     /// What the daemon committed under `image_id`, with the config that it is to have.
-    pub(crate) fn committed(&self, image_id: String, config: ImageConfig) -> AssembledImage {
+    pub(crate) fn committed(&self, image_id: String, config: ImageConfig) -> StageResult {
         let bytes = config.to_bytes();
         let base = BaseImage::in_daemon(image_id.clone(), Some(image_id), config);
-        AssembledImage::Image(self.named(Image::unchanged(base, bytes)))
+        StageResult::Image(self.named(Image::unchanged(base, bytes)))
     }
 
     /// The image with what the plan says of its manifest. The base may know the variant that nobody asked for.

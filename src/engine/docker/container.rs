@@ -25,7 +25,7 @@ use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Tar
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImageConfig, ImagePath};
 use crate::store::daemon::{
-    CommittedImage, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
+    ContainerCommit, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
 };
 
 /// How long output may still come after the container has ended.
@@ -162,7 +162,7 @@ impl DockerContainer {
     }
 
     /// Commits it as it is, as an image without a name that goes with the lease.
-    pub(super) async fn committed(&self) -> Result<CommittedImage, DaemonError> {
+    pub(super) async fn committed(&self) -> Result<ContainerCommit, DaemonError> {
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
         let options = CommitContainerOptionsBuilder::default()
@@ -189,7 +189,7 @@ impl DockerContainer {
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
             .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
         tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
-        Ok(CommittedImage { image_id, diff_ids })
+        Ok(ContainerCommit { image_id, diff_ids })
     }
 
     /// Whether memory ran out, read from the container after its end: by a call of its own, with its own time, so that
@@ -331,7 +331,7 @@ impl DockerContainer {
     }
 
     /// Commits it without what is the daemon's own or was there for the command alone.
-    async fn commit_changes(&self, events: &Events) -> Result<CommittedImage, DaemonError> {
+    async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let committed = self.committed().await?;
         let committed = match self.podmans_places.get() {
@@ -376,7 +376,7 @@ impl Container for DockerContainer {
 
     fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>> {
         Box::pin(async move {
-            let CommittedImage { image_id, diff_ids } = self.commit_changes(events).await?;
+            let ContainerCommit { image_id, diff_ids } = self.commit_changes(events).await?;
             Ok(Diff::Committed { image_id, diff_ids })
         })
     }

@@ -10,14 +10,14 @@ use super::container::DockerContainer;
 use crate::engine::ephemeral::left_out;
 use crate::image::ImagePath;
 use crate::store::archive::tar_entries;
-use crate::store::daemon::{CommittedImage, DaemonError};
+use crate::store::daemon::{ContainerCommit, DaemonError};
 
 impl DockerContainer {
     /// The same image without what is not part of the change.
     pub(super) async fn without_ephemeral(
         &self,
-        committed: CommittedImage,
-    ) -> Result<CommittedImage, DaemonError> {
+        committed: ContainerCommit,
+    ) -> Result<ContainerCommit, DaemonError> {
         let ephemeral = self.ephemeral();
         if ephemeral.is_empty() {
             return Ok(committed);

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::container::DockerContainer;
 use crate::image::ImagePath;
 use crate::store::archive::{TarEntry, tar_entries};
-use crate::store::daemon::{CommittedImage, DaemonError};
+use crate::store::daemon::{ContainerCommit, DaemonError};
 
 /// Files: empty where Podman made them. Those of accounts are what `accounts` left of them, or places for mounts.
 const FILES: [&str; 6] =
@@ -51,9 +51,9 @@ impl DockerContainer {
     /// Takes Podman's own entries out of what the container was committed as.
     pub(super) async fn without_podmans_own(
         &self,
-        committed: CommittedImage,
+        committed: ContainerCommit,
         places: &Places,
-    ) -> Result<CommittedImage, DaemonError> {
+    ) -> Result<ContainerCommit, DaemonError> {
         let directory = self.spool_directory().join("change");
         let failed = |action| {
             let path = directory.clone();

@@ -9,11 +9,14 @@ use super::container::DockerContainer;
 use crate::engine::{ContainerSpec, NO_COMMAND};
 use crate::image::ImagePath;
 use crate::image::layer::Layer;
-use crate::store::daemon::{CommittedImage, DaemonError, remove_container};
+use crate::store::daemon::{ContainerCommit, DaemonError, remove_container};
 
 impl DockerContainer {
     /// The same image with the directories that are to be where something was mounted. The one below goes with the lease.
-    pub(super) async fn with_places(&self, committed: CommittedImage) -> Result<CommittedImage, DaemonError> {
+    pub(super) async fn with_places(
+        &self,
+        committed: ContainerCommit,
+    ) -> Result<ContainerCommit, DaemonError> {
         let Some(places) = self.spec().places.as_ref().filter(|places| !places.entries().is_empty()) else {
             return Ok(committed);
         };
@@ -33,7 +36,7 @@ impl DockerContainer {
     }
 }
 
-async fn fill(container: &DockerContainer, places: &Layer) -> Result<CommittedImage, DaemonError> {
+async fn fill(container: &DockerContainer, places: &Layer) -> Result<ContainerCommit, DaemonError> {
     let mut tar = Vec::new();
     // Directories alone: nothing is read for them.
     places.write_undigested(&mut tar).expect("a Vec can be written to");

@@ -8,9 +8,9 @@ use super::diagnosis::{ALTERNATIVES, mount_hint, namespace_hints, overlay_hints}
 use super::protocol::{Fault, FaultKind};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::fs::error::FileError;
-use crate::image::Digest;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
+use crate::image::{Digest, InvalidImage};
 
 /// What went wrong in the sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,8 @@ pub enum SandboxError {
         /// Why it failed.
         reason: String,
     },
+    #[error(transparent)]
+    Image(#[from] InvalidImage),
     /// The entries of the change contradict each other.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
@@ -188,6 +190,7 @@ impl Diagnostic for SandboxError {
             Self::Result { .. } | Self::Layer(_) | Self::Path(_) => FailureKind::Assemble,
             Self::Mount { .. } | Self::NoNetwork { .. } => FailureKind::Usage,
             Self::File(error) => error.kind(),
+            Self::Image(error) => error.kind(),
         }
     }
 
@@ -219,6 +222,7 @@ impl Diagnostic for SandboxError {
             | Self::Unpack { .. }
             | Self::NoProgram { .. }
             | Self::Result { .. }
+            | Self::Image(_)
             | Self::Layer(_)
             | Self::Path(_)
             | Self::Spawn { .. }

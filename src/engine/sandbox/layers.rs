@@ -12,18 +12,22 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::SandboxSettings;
 use super::error::SandboxError;
+use super::layer_tar::open_tar;
 use super::mapping::Mapping;
 use super::protocol::{Answer, Purpose, Request, RootEntry};
 use super::supervisor::{Supervisor, unexpected};
-use super::{ImageLayer, SandboxSettings};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
-use crate::image::DigestReader;
+use crate::image::{Digest, DigestReader, LayerSource};
 
 /// Version of the form in which layers are kept.
 const FORMAT: u32 = 1;
+
+/// A layer of an image: its diff ID, which is compared with the bytes, and where they are.
+pub(super) type ImageLayer<'a> = (Digest, &'a LayerSource);
 
 /// A layer that is unpacked, and stays so while this value lives.
 #[derive(Debug)]
@@ -58,10 +62,10 @@ struct Store<'a> {
 
 impl<'a> Unpacking<'a> {
     /// Unpacks those of `layers` (lowest first) that are not in the cache yet, and gives all of them, lowest first.
-    pub(super) fn layers(&self, layers: &[ImageLayer]) -> Result<Vec<UnpackedLayer>, SandboxError> {
+    pub(super) fn layers(&self, layers: &[ImageLayer<'_>]) -> Result<Vec<UnpackedLayer>, SandboxError> {
         let directory = self.settings.cache.part("layers", FORMAT)?;
-        let get = |layer: &ImageLayer| {
-            let name = format!("{}-{}", layer.diff_id.hex(), self.mapping.key());
+        let get = |layer: &ImageLayer<'_>| {
+            let name = format!("{}-{}", layer.0.hex(), self.mapping.key());
             Store { unpacking: *self, directory: directory.join(&name) }.get(layer)
         };
         layers.iter().map(get).collect()
@@ -74,7 +78,11 @@ impl<'a> Unpacking<'a> {
     }
 
     /// Unpacks a layer to `tree`, which is made, and gives its entry for the root directory.
-    pub(super) fn unpack(&self, layer: &ImageLayer, tree: &Path) -> Result<Option<RootEntry>, SandboxError> {
+    pub(super) fn unpack(
+        &self,
+        layer: &ImageLayer<'_>,
+        tree: &Path,
+    ) -> Result<Option<RootEntry>, SandboxError> {
         create_directory(tree)?;
         let purpose = Purpose::Unpack { directory: tree.to_owned() };
         let supervisor = Supervisor::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
@@ -83,29 +91,33 @@ impl<'a> Unpacking<'a> {
     }
 
     /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
-    fn fill(&self, layer: &ImageLayer, supervisor: &Supervisor) -> Result<Option<RootEntry>, SandboxError> {
+    fn fill(
+        &self,
+        layer: &ImageLayer<'_>,
+        supervisor: &Supervisor,
+    ) -> Result<Option<RootEntry>, SandboxError> {
         let action = "unpack a layer";
         let unpack = |action: &str, reason: String| SandboxError::Unpack {
             image: self.image.to_owned(),
-            layer: layer.diff_id,
+            layer: layer.0,
             action: action.to_owned(),
             reason,
         };
-        let bytes = layer.tar.open().map_err(|error| unpack("open it", error.to_string()))?;
+        let bytes = open_tar(layer.1).map_err(|error| unpack("open it", error.to_string()))?;
         let mut bytes = DigestReader::new(bytes);
         supervisor.send(&Request::Unpack { directory: "/".into() }, action)?;
         let read = supervisor.send_data(&mut bytes)?;
         let answer = supervisor.answer(action);
         read.map_err(|error| unpack("read it", error.to_string()))?;
         let (found, _) = bytes.finish();
-        if found != layer.diff_id {
+        if found != layer.0 {
             let image = self.image.to_owned();
-            return Err(SandboxError::WrongLayer { image, wanted: layer.diff_id, found });
+            return Err(SandboxError::WrongLayer { image, wanted: layer.0, found });
         }
         match answer {
             Ok(Answer::Unpacked { root, notes }) => {
                 for note in notes {
-                    self.events.note(format!("layer {}: {note}", layer.diff_id));
+                    self.events.note(format!("layer {}: {note}", layer.0));
                 }
                 Ok(root)
             }
@@ -117,7 +129,7 @@ impl<'a> Unpacking<'a> {
 }
 
 impl Store<'_> {
-    fn get(&self, layer: &ImageLayer) -> Result<UnpackedLayer, SandboxError> {
+    fn get(&self, layer: &ImageLayer<'_>) -> Result<UnpackedLayer, SandboxError> {
         let used = Lock::open(&self.directory, "lock")?;
         loop {
             used.shared()?;
@@ -151,7 +163,7 @@ impl Store<'_> {
         }
     }
 
-    fn make(&self, layer: &ImageLayer) -> Result<(), SandboxError> {
+    fn make(&self, layer: &ImageLayer<'_>) -> Result<(), SandboxError> {
         let Unpacking { settings, mapping, .. } = self.unpacking;
         let partial = self.unpacking.new_directory("layer")?;
         let root = self.unpacking.unpack(layer, &partial.path.join("tree"))?;

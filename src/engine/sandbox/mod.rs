@@ -12,6 +12,7 @@ mod detached;
 mod diagnosis;
 mod error;
 mod hosts;
+mod layer_tar;
 mod layers;
 mod limits;
 mod mapping;
@@ -34,9 +35,7 @@ pub use container::SandboxContainer;
 pub use error::SandboxError;
 pub use program::SandboxProgram;
 
-pub use super::sandbox_settings::{
-    ImageLayer, SandboxImage, SandboxProgramOptions, SandboxSettings, SandboxSupport,
-};
+pub use super::sandbox_settings::{SandboxProgramOptions, SandboxSettings, SandboxSupport};
 
 use self::layers::Unpacking;
 use self::limits::ControlGroup;
@@ -48,7 +47,7 @@ use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError};
 use crate::diagnostic::Diagnostic;
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
-use crate::image::ImageConfig;
+use crate::image::{BaseImage, ImageConfig};
 
 /// What a command finds its programs by if the image says nothing; Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -60,7 +59,7 @@ const NEW_LAYER: &str = "new";
 #[derive(Clone)]
 pub struct SandboxEngine {
     settings: SandboxSettings,
-    image: SandboxImage,
+    image: BaseImage,
     events: Events,
     /// What works here, once that is known.
     mapping: Arc<Mutex<Option<Mapping>>>,
@@ -68,18 +67,18 @@ pub struct SandboxEngine {
 
 impl SandboxEngine {
     /// Makes an engine for containers of `image`; `events` gets what is worth a note while layers are unpacked.
-    pub fn new(settings: SandboxSettings, image: SandboxImage, events: Events) -> Self {
+    pub fn new(settings: SandboxSettings, image: BaseImage, events: Events) -> Self {
         Self { settings, image, events, mapping: Arc::default() }
     }
 
-    /// Creates a container; `new_layer` is unpacked for it alone, on the image's layers.
+    /// Creates a container. With `owns_top_layer`, the top layer is unpacked for it alone and not cached.
     async fn create_container(
         &self,
         spec: ContainerSpec,
-        new_layer: Option<ImageLayer>,
+        owns_top_layer: bool,
     ) -> Result<SandboxContainer, SandboxError> {
         let engine = self.clone();
-        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, new_layer.as_ref()));
+        let created = tokio::task::spawn_blocking(move || engine.create_blocking(spec, owns_top_layer));
         let lost = |reason: String| SandboxError::Lost { action: "start", reason };
         created.await.unwrap_or_else(|panic| Err(lost(panic.to_string())))
     }
@@ -87,7 +86,7 @@ impl SandboxEngine {
     fn create_blocking(
         &self,
         spec: ContainerSpec,
-        new_layer: Option<&ImageLayer>,
+        owns_top_layer: bool,
     ) -> Result<SandboxContainer, SandboxError> {
         check_network(spec.network.as_deref())?;
         let hosts = hosts::lines(&spec.add_hosts, spec.network.as_deref())?;
@@ -96,14 +95,16 @@ impl SandboxEngine {
         let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
         let (settings, image) = (&self.settings, &self.image);
         let unpacking = Unpacking { settings, mapping: &mapping, image: &image.name, events: &self.events };
-        let layers = unpacking.layers(&image.layers)?;
+        let mut sources = image.layers()?;
+        let own = if owns_top_layer { sources.pop() } else { None };
+        let layers = unpacking.layers(&sources)?;
         let partial = unpacking.new_directory("container")?;
         let mut trees: Vec<PathBuf> = layers.iter().rev().map(|layer| layer.tree.clone()).collect();
         let mut root = layers.iter().rev().find_map(|layer| layer.root);
-        if let Some(layer) = new_layer {
-            // In the container's own directory, so that whoever empties that removes it too.
+        if let Some(layer) = own {
+            // It goes with the container's directory.
             let tree = partial.path.join(NEW_LAYER);
-            root = unpacking.unpack(layer, &tree)?.or(root);
+            root = unpacking.unpack(&layer, &tree)?.or(root);
             trees.insert(0, tree);
         }
         let files = group.as_ref().map(|group| group.files()).unwrap_or_default();
@@ -163,7 +164,7 @@ impl Engine for SandboxEngine {
 
     fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
         Box::pin(async move {
-            let container: Box<dyn Container> = Box::new(self.create_container(spec, None).await?);
+            let container: Box<dyn Container> = Box::new(self.create_container(spec, false).await?);
             Ok(container)
         })
     }

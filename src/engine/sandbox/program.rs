@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::container::SandboxContainer;
 use super::error::SandboxError;
 use super::protocol::{Answer, Command, Request, Streams};
-use super::{ImageLayer, SandboxEngine, SandboxProgramOptions};
+use super::{SandboxEngine, SandboxProgramOptions};
 use crate::engine::{Container, ContainerSpec, EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 
@@ -28,13 +28,12 @@ pub struct SandboxProgram {
 }
 
 impl SandboxProgram {
-    /// Creates a container of the engine's image, whose config is the finished one, with `new_layer` on its layers.
+    /// Creates a container of the engine's image; its top layer is unpacked for this container alone.
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] if there is no sandbox here; [`SandboxError::NoProgram`] if the image names none.
     pub async fn create(
         engine: &SandboxEngine,
-        new_layer: ImageLayer,
         options: SandboxProgramOptions,
     ) -> Result<Self, SandboxError> {
         let config = &engine.image.config;
@@ -49,7 +48,7 @@ impl SandboxProgram {
             lease: options.lease,
             ..ContainerSpec::default()
         };
-        let container = engine.create_container(spec, Some(new_layer)).await?;
+        let container = engine.create_container(spec, true).await?;
         // What bounds a script is not for a program: Docker bounds none either.
         let command = Command {
             processes: None,

@@ -7,11 +7,11 @@ use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
 use crate::engine::{Container, Diff};
 use crate::error::Error;
 use crate::image::BaseImage;
-use crate::pipeline::stage::{Assembled, AssembledImage, StageWork};
+use crate::pipeline::stage::{Assembled, StageResult, StageWork};
 use crate::plan::{KnownValues, PlannedRuntime};
 
 /// What a source stage left, to become an image.
-pub(crate) struct MadeImage {
+pub(crate) struct SourceResult {
     /// What it stands on.
     pub(crate) base: BaseImage,
     /// What changed; none as long as it is in the container alone, which may become the image.
@@ -24,8 +24,8 @@ pub(crate) struct MadeImage {
 
 impl<'a> StageWork<'a> {
     /// Gives what a source stage left its config.
-    pub(crate) async fn of_sources(&'a self, made: MadeImage) -> Result<Assembled<'a>, Error> {
-        let MadeImage { base, changes, labels, container } = made;
+    pub(crate) async fn of_sources(&'a self, made: SourceResult) -> Result<Assembled<'a>, Error> {
+        let SourceResult { base, changes, labels, container } = made;
         let values = KnownValues {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
@@ -35,7 +35,7 @@ impl<'a> StageWork<'a> {
             None => {
                 let config = assemble::finish(&base.config, &self.stage.image.resolve(&values), &labels, &[]);
                 match container.planned_commit(&config) {
-                    Some(commit) => AssembledImage::InContainer { commit, config, id: OnceLock::new() },
+                    Some(commit) => StageResult::InContainer { commit, config, id: OnceLock::new() },
                     None => {
                         let changes = container.take_changes(&self.work.session.events).await?;
                         self.changed(base, changes, values, labels)?

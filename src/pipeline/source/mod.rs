@@ -17,14 +17,14 @@ mod scripts;
 pub(crate) use declared::DeclaredArtifact;
 use declared::declared;
 pub use dockerfile::write_dockerfile;
-pub(super) use image::MadeImage;
+pub(super) use image::SourceResult;
 use prepare::PreparedSource;
 pub(crate) use removal::RemovalError;
 pub(crate) use scripts::ScriptsError;
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};
-use super::prepare::{Prepared, PreparedImage, check_build, preview, tell};
+use super::prepare::{Prepared, StageInputs, check_build, preview, tell};
 use crate::error::Error;
 use crate::events::Step;
 use crate::input::Artifact;
@@ -134,7 +134,7 @@ async fn finish(
     match made? {
         Made::Artifact(artifact) => build_artifact(request, *artifact, &prepared.stage, session).await,
         Made::Image(made) => {
-            let image = PreparedImage {
+            let image = StageInputs {
                 artifact: None,
                 selection: image::selection(&prepared.selection, prepared.stage.runtime.as_ref()),
                 template_entries: Vec::new(),
@@ -149,5 +149,5 @@ async fn finish(
 /// What a source stage makes.
 enum Made {
     Artifact(Box<Artifact>),
-    Image(Box<MadeImage>),
+    Image(Box<SourceResult>),
 }

@@ -2,7 +2,7 @@
 
 use super::Made;
 use super::caches::StageCaches;
-use super::image::MadeImage;
+use super::image::SourceResult;
 use super::prepare::PreparedSource;
 use crate::assemble::AssembledContainer;
 use crate::engine::{Container, ContainerLimits};
@@ -106,14 +106,14 @@ impl SourceWork<'_> {
         &self,
         base: BaseImage,
         assembled: AssembledContainer,
-    ) -> Result<MadeImage, Error> {
+    ) -> Result<SourceResult, Error> {
         let AssembledContainer { container, labels } = assembled;
         let taken = match self.commits_container() {
             true => Ok(None),
             false => container.take_changes(&self.session.events).await.map(Some),
         };
         match taken {
-            Ok(changes) => Ok(MadeImage { base, changes, labels, container }),
+            Ok(changes) => Ok(SourceResult { base, changes, labels, container }),
             Err(error) => {
                 // The error of taking is the one to report; the lease's clean-up removes what is left.
                 let _ = container.remove().await;

@@ -1,6 +1,6 @@
 //! Owns filling the runtime image of an extended build, as the plan says. Must not plan it.
 
-use super::image::MadeImage;
+use super::image::SourceResult;
 use super::run::SourceWork;
 use super::saved_artifacts::KeptArtifacts;
 use crate::assemble::AssembledContainer;
@@ -18,7 +18,7 @@ impl SourceWork<'_> {
         runtime: &PlannedRuntime,
         assembled: AssembledContainer,
         kept: Option<KeptArtifacts>,
-    ) -> Result<MadeImage, Error> {
+    ) -> Result<SourceResult, Error> {
         let prepared = self.prepared;
         let AssembledContainer { container, labels } = assembled;
         let directory = prepared.lease.temporary_directory();
@@ -51,6 +51,6 @@ impl SourceWork<'_> {
         // What the later script says counts.
         let mut all = labels;
         all.extend(made.labels);
-        Ok(MadeImage { labels: all, ..made })
+        Ok(SourceResult { labels: all, ..made })
     }
 }

@@ -30,6 +30,6 @@ pub use pull_cause::PullCause;
 pub(crate) use request::{RawRequest, traced};
 pub use sink::{DaemonSink, PublishContext};
 pub use source::ResolveOptions;
-pub(crate) use top_layer::CommittedImage;
+pub(crate) use top_layer::ContainerCommit;
 pub use unused::Removal;
 pub use volumes::{CACHE_LABEL, CacheVolume, cache_volumes, ensure_cache_volume, remove_cache_volume};

@@ -20,7 +20,7 @@ use crate::store::archive::{ArchiveError, Excerpt, Form, write_excerpt};
 
 /// An image that a container was committed as. Only its layers count; its config is the daemon's.
 #[derive(Clone, Debug)]
-pub(crate) struct CommittedImage {
+pub(crate) struct ContainerCommit {
     pub(crate) image_id: String,
     /// The digests of its uncompressed layers, lowest first.
     pub(crate) diff_ids: Vec<Digest>,
@@ -36,11 +36,11 @@ impl Daemon {
     /// [`DaemonError::File`] if the layer is not read; errors of exporting and loading.
     pub(crate) async fn leave_out(
         &self,
-        committed: CommittedImage,
+        committed: ContainerCommit,
         lease: &str,
         directory: &Path,
         choose: impl FnOnce(&File) -> io::Result<Vec<Range<u64>>> + Send + 'static,
-    ) -> Result<CommittedImage, DaemonError> {
+    ) -> Result<ContainerCommit, DaemonError> {
         let Some((top, below)) = committed.diff_ids.split_last() else { return Ok(committed) };
         let layer = self.top_layer(&committed, top, lease, directory).await?;
         let (path, size) = (layer.path.clone(), layer.size);
@@ -60,7 +60,7 @@ impl Daemon {
     /// Exports the top layer alone, or with all others.
     async fn top_layer(
         &self,
-        committed: &CommittedImage,
+        committed: &ContainerCommit,
         top: &Digest,
         lease: &str,
         directory: &Path,
@@ -96,12 +96,12 @@ impl Daemon {
 
     async fn load_excerpt(
         &self,
-        committed: &CommittedImage,
+        committed: &ContainerCommit,
         below: &[Digest],
         excerpt: Arc<Excerpt>,
         lease: &str,
         directory: &Path,
-    ) -> Result<CommittedImage, DaemonError> {
+    ) -> Result<ContainerCommit, DaemonError> {
         let name = lease_name(lease, LeaseName::Committed);
         let send = |form, files: Option<Vec<LayerFile>>| {
             let (daemon, excerpt, below, lease) =
@@ -127,7 +127,7 @@ impl Daemon {
         let config = config.map_err(|error| self.load_error(error))?;
         self.verify(&config, &name).await?;
         let image_id = if self.info().containerd_store { name } else { config.image_id.to_string() };
-        Ok(CommittedImage { image_id, diff_ids: config.diff_ids })
+        Ok(ContainerCommit { image_id, diff_ids: config.diff_ids })
     }
 
     /// A config for an image that goes again before the run ends.

@@ -1,17 +1,14 @@
 //! Layers in the cache: what hostile archives try, and what many users share.
 
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxError, SandboxImage, remove_pruned};
+use b2i::engine::sandbox::{SandboxEngine, SandboxError, remove_pruned};
 use b2i::engine::{Engine, EngineError};
-use b2i::image::layer::Content;
-use b2i::image::{Digest, ImageConfig, Platform};
+use b2i::image::Digest;
 
-use super::{Setup, Tar, Who, as_everybody};
+use super::{Setup, Tar, Tarball, Who, as_everybody, image};
 
 /// Runs a script on these layers above the base.
 async fn lines_on(setup: &Setup, layers: Vec<Vec<u8>>, script: &str) -> Vec<String> {
@@ -141,30 +138,14 @@ fn attributes_of_overlayfs_and_devices_in_layers_mean_nothing() {
     );
 }
 
-/// Counts how often it is opened.
-struct Counted {
-    bytes: Vec<u8>,
-    opened: Arc<AtomicUsize>,
-}
-
-impl Content for Counted {
-    fn open(&self) -> std::io::Result<Box<dyn Read + Send + '_>> {
-        self.opened.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(self.bytes.as_slice()))
-    }
-}
-
 #[test]
 fn a_layer_is_unpacked_once_and_shared() {
     as_everybody("sandbox::layers::a_layer_is_unpacked_once_and_shared", async |_| {
         let setup = Setup::new();
         let bytes = Tar::new().directory("d", 0o755, (0, 0)).file("d/f", 0o644, (0, 0), "f").finish();
-        let opened = Arc::new(AtomicUsize::new(0));
+        let (diff_id, tarball) = Tarball::layer(bytes);
         let engine = || {
-            let tar = Counted { bytes: bytes.clone(), opened: opened.clone() };
-            let layer = ImageLayer { diff_id: Digest::of(&bytes), tar: Arc::new(tar) };
-            let config = ImageConfig::empty(&Platform::linux("amd64"));
-            let image = SandboxImage { name: "counted".into(), config, layers: vec![layer] };
+            let image = image("counted", "{}", vec![(diff_id, tarball.clone())]);
             SandboxEngine::new(setup.settings.clone(), image, setup.events())
         };
         let engines: Vec<_> = (0..4).map(|_| engine()).collect();
@@ -174,7 +155,7 @@ fn a_layer_is_unpacked_once_and_shared() {
             assert!(container.has(&super::path("/d/f")).await.expect("looked"));
             container.remove().await.expect("removed");
         }
-        assert_eq!(opened.load(Ordering::SeqCst), 1);
+        assert_eq!(tarball.opened.load(Ordering::SeqCst), 1);
     });
 }
 
@@ -188,9 +169,7 @@ fn wrong_and_cut_layers_leave_nothing() {
         let cut = good[..3000].to_vec();
         for (bytes, diff_id) in [(good.clone(), other), (cut, Digest::of(&good)), (b"no tar".to_vec(), other)]
         {
-            let layer = ImageLayer { diff_id, tar: Arc::new(bytes) };
-            let config = ImageConfig::empty(&Platform::linux("amd64"));
-            let image = SandboxImage { name: "wrong".into(), config, layers: vec![layer] };
+            let image = image("wrong", "{}", vec![(diff_id, Tarball::new(bytes))]);
             let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
             let error = engine.create(setup.spec("")).await.expect_err("refused");
             assert!(

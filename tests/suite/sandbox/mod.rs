@@ -20,13 +20,18 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use b2i::engine::sandbox::{ImageLayer, SandboxEngine, SandboxImage, SandboxSettings};
+use b2i::engine::sandbox::{SandboxEngine, SandboxSettings};
 use b2i::engine::{ContainerLimits, ContainerSpec, Diff, Engine, EngineError, ExitStatus};
 use b2i::events::{Event, Events};
 use b2i::fs::lease::Lease;
-use b2i::image::{Digest, ImageConfig, ImagePath, Platform};
+use b2i::image::{
+    BaseImage, BlobSource, BlobStream, Descriptor, Digest, ImageConfig, ImagePath, LayerSource, OpenBlobError,
+};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 
 /// Says to the second process who it is.
 const VARIABLE: &str = "B2I_TEST_SANDBOX_USER";
@@ -216,15 +221,9 @@ impl Setup {
     pub(super) fn engine(&self, layers: Vec<Vec<u8>>) -> SandboxEngine {
         let mut all = vec![base()];
         all.extend(layers);
-        let image = SandboxImage {
-            name: "test/busybox".into(),
-            config: ImageConfig::parse(
-                br#"{"config": {"Env": ["PATH=/bin", "OWN=image"], "WorkingDir": "/work/place", "User": "app"}}"#,
-            )
-            .expect("a config"),
-            layers: all.into_iter().map(image_layer).collect(),
-        };
-        let _ = Platform::linux("amd64");
+        let config =
+            r#"{"config": {"Env": ["PATH=/bin", "OWN=image"], "WorkingDir": "/work/place", "User": "app"}}"#;
+        let image = image("test/busybox", config, all.into_iter().map(Tarball::layer).collect());
         SandboxEngine::new(self.settings.clone(), image, self.events())
     }
 
@@ -338,8 +337,44 @@ pub(super) fn path(text: &str) -> ImagePath {
     ImagePath::new(text).expect("a path")
 }
 
-pub(super) fn image_layer(tar: Vec<u8>) -> ImageLayer {
-    ImageLayer { diff_id: Digest::of(&tar), tar: Arc::new(tar) }
+/// An image with this config, which lists the layers.
+pub(super) fn image(name: &str, config: &str, layers: Vec<(Digest, Tarball)>) -> BaseImage {
+    let mut config: serde_json::Value = serde_json::from_str(config).expect("JSON");
+    let (ids, layers): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+    config["rootfs"] = serde_json::json!({ "type": "layers", "diff_ids": ids });
+    let config = ImageConfig::parse(config.to_string().as_bytes()).expect("a config");
+    BaseImage::new(name, config, layers.into_iter().map(Tarball::source).collect())
+}
+
+/// The bytes of a layer, and how often they were opened.
+#[derive(Clone)]
+pub(super) struct Tarball {
+    pub(super) bytes: Vec<u8>,
+    pub(super) opened: Arc<AtomicUsize>,
+}
+
+impl Tarball {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, opened: Arc::default() }
+    }
+
+    /// The layer that these bytes are.
+    pub(super) fn layer(bytes: Vec<u8>) -> (Digest, Self) {
+        (Digest::of(&bytes), Self::new(bytes))
+    }
+
+    fn source(self) -> LayerSource {
+        let blob = Descriptor::of("application/vnd.oci.image.layer.v1.tar", &self.bytes);
+        LayerSource::Blob(blob, Arc::new(self))
+    }
+}
+
+impl BlobSource for Tarball {
+    fn open<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<BlobStream, OpenBlobError>> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        let bytes = self.bytes.clone();
+        Box::pin(async { Ok(futures_util::stream::once(async { Ok(bytes.into()) }).boxed()) })
+    }
 }
 
 /// A tar under construction.

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::ProgramStreams;
-use b2i::engine::sandbox::{
-    SandboxEngine, SandboxError, SandboxImage, SandboxProgram, SandboxProgramOptions,
-};
-use b2i::image::ImageConfig;
+use b2i::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{Setup, Tar, as_everybody, base, image_layer};
+use super::{Setup, Tar, Tarball, as_everybody, base, image};
 
 /// How a program ended, and what it printed.
 struct Ran {
@@ -29,16 +26,15 @@ impl Ran {
 }
 
 async fn create(setup: &Setup, config: &str, network: Option<&str>) -> Result<SandboxProgram, SandboxError> {
-    let config = ImageConfig::parse(config.as_bytes()).expect("a config");
-    let image = SandboxImage { name: "test/program".into(), config, layers: vec![image_layer(base())] };
-    let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
     let new = Tar::new()
         .directory("opt", 0o755, (0, 0))
         .file("opt/own", 0o640, (1001, 0), "new\n")
         .file("etc/.wh.shadow", 0o600, (0, 0), "")
         .finish();
+    let image = image("test/program", config, vec![Tarball::layer(base()), Tarball::layer(new)]);
+    let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
     let options = SandboxProgramOptions { network: network.map(Into::into), lease: "lease".into() };
-    SandboxProgram::create(&engine, image_layer(new), options).await
+    SandboxProgram::create(&engine, options).await
 }
 
 /// An image that starts this script as the user `app`.

@@ -9,7 +9,7 @@ use crate::image::layer::Owner;
 use crate::image::{BaseImage, ImagePath, Platform};
 use crate::pipeline::build::Work;
 use crate::pipeline::dockerfile::{from, write_archive, write_files};
-use crate::pipeline::prepare::{Prepared, PreparedImage, prepare_declared};
+use crate::pipeline::prepare::{Prepared, StageInputs, prepare_declared};
 use crate::pipeline::script::contract;
 use crate::pipeline::source::declared::declared;
 use crate::pipeline::source::prepare::PreparedSource;
@@ -133,7 +133,7 @@ impl ArtifactImage {
 }
 
 /// One artifact is one image: several are named by several files, and sources are one.
-fn only(prepared: &Prepared) -> (&crate::plan::Stage, &PreparedImage) {
+fn only(prepared: &Prepared) -> (&crate::plan::Stage, &StageInputs) {
     match (&prepared.plan.stages[..], &prepared.images[..]) {
         ([stage], [image]) => (stage, image),
         _ => unreachable!("an artifact of sources is planned for one platform"),
