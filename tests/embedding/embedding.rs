@@ -64,7 +64,7 @@ async fn a_layout_is_built_and_its_events_and_result_are_read_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_pushed_to_a_registry() {
-    let registry = std::env::var("B2I_TEST_REGISTRY").expect("tests/run sets B2I_TEST_REGISTRY");
+    let registry = variable("B2I_TEST_REGISTRY");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let cache = directory.path().join("cache");
     let tag = format!("{registry}/embedding/{}:1", std::process::id());
@@ -118,6 +118,52 @@ async fn an_aborted_build_leaves_nothing_behind() {
     session.abort(Duration::from_secs(5)).await;
     assert_eq!(leftovers(&cache), Vec::<String>::new());
     ENDED.store(true, Ordering::Relaxed);
+}
+
+/// A variable that `tests/run` sets.
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("tests/run sets {name}"))
+}
+
+/// The containers of a lease in the daemon.
+fn containers(lease: &str) -> String {
+    let output = std::process::Command::new(variable("B2I_TEST_DOCKER_CLI"))
+        .env("DOCKER_HOST", variable("B2I_TEST_DOCKER_HOST"))
+        .args(["ps", "--all", "--quiet", "--filter", &format!("label=io.b2i.lease={lease}")])
+        .output()
+        .expect("the docker command starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("IDs are ASCII")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_script_leaves_no_container_behind() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cache = directory.path().join("cache");
+    let mut request = request(directory.path(), "docker", "embedding/aborted:1");
+    request.builder = Some("b2i-test/s2i-foreign:hangs".parse().expect("an image"));
+    let (started, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let events = Events::new(move |event| {
+        if let Event::ScriptOutput { line, .. } = event {
+            let _ = started.send(line);
+        }
+    });
+    let mut host = Host::new(&cache);
+    host.daemon.settings.host = Some(variable("B2I_TEST_DOCKER_HOST"));
+    let session = Arc::new(host.session(events));
+    let build = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.build(&request).await }
+    });
+    let line = tokio::time::timeout(Duration::from_secs(60), waiting.recv()).await;
+    assert!(line.expect("the script starts in time").expect("it prints").contains("waiting"));
+    let lease = leftovers(&cache).remove(0).trim_start_matches("leases/").to_owned();
+    assert_ne!(containers(&lease), "");
+    build.abort();
+    assert!(build.await.is_err_and(|error| error.is_cancelled()));
+    session.abort(Duration::from_secs(20)).await;
+    assert_eq!(containers(&lease), "");
+    assert_eq!(leftovers(&cache), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
