@@ -62,7 +62,7 @@ fn mistakes_never_end_with_zero() {
         (&["build", "-E", "nowhere", ".", "b", "t"], "nowhere"),
         (&["build", "--tls", ".", "b", "t"], "--tlsverify"),
         (&["build", "--dockercfg-path", "nowhere", ".", "b", "t"], "--dockercfg-path"),
-        (&["build", "-u", "x", ".", "b", "t"], "no range of user numbers"),
+        (&["build", "-u", "x", ".", "b", "t"], "not a range of user IDs"),
         (&["completion", "fish"], "use bash or zsh"),
         (&["completion"], "use bash or zsh"),
         (&["rebuild"], "IMAGE"),
