@@ -1,6 +1,6 @@
 //! A small real program to package: greets on standard output, or by HTTP with `--port NUMBER`.
 //!
-//! Uses the standard library alone, so that `rustc` makes one static executable of it.
+//! Uses only the standard library, so that `rustc` makes one static executable from it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -31,7 +31,7 @@ fn serve(port: u16, greeting: &str) {
     let listener = TcpListener::bind(("0.0.0.0", port)).expect("the port can be listened on");
     println!("listening on port {port}");
     for connection in listener.incoming().flatten() {
-        // A client that hangs up early is its own affair.
+        // A client may close the connection early; that is not an error of the server.
         let _ = answer(connection, greeting);
     }
 }

@@ -1,4 +1,4 @@
-// Greets the names on its command line, or by HTTP on the port that --port names.
+// Greets the names on its command line, on standard output or by HTTP with --port NUMBER.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package words joins names. It stands for a dependency that `go mod vendor` brought along.
+// Package words joins names. It is an example of a dependency that `go mod vendor` copies.
 package words
 
 import "strings"
