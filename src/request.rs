@@ -31,6 +31,7 @@ pub use crate::config::values::InvalidValue;
 use crate::config::values::{ByteSize, Cpus};
 pub use crate::image::PullPolicy;
 use crate::image::compression::Compression;
+use crate::image::reference::as_written;
 use crate::image::{ImagePath, ImageReference, Platform};
 pub use crate::input::{
     AddRequest, DownloadRequest, HeaderRequest, InputOptions, InputSource, SecretReference, TreatAs,
@@ -67,6 +68,7 @@ pub struct Request {
     /// The config of the image.
     pub image: ImageRequest,
     /// Names of the image. Default: `<artifact stem>:latest`.
+    #[serde(serialize_with = "as_written::list")]
     pub tags: Vec<ImageReference>,
     /// Outputs: `docker`, `registry`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`. Default: the daemon, or an
     /// archive without a daemon.
@@ -164,7 +166,13 @@ impl FromStr for BuilderRequest {
 impl fmt::Display for BuilderRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image(reference) => formatter.write_str(&reference.familiar()),
+            Self::Image(reference) => match reference.as_written() {
+                text if text.contains(['/', '@']) || reference.as_image_id().is_some() => {
+                    formatter.write_str(&text)
+                }
+                // Without a slash it would be a template.
+                text => write!(formatter, "library/{text}"),
+            },
             Self::Template { name, version: Some(version) } => write!(formatter, "{name}:{version}"),
             Self::Template { name, version: None } => formatter.write_str(name),
         }
@@ -266,6 +274,36 @@ pub struct ImageRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_without_a_registry_survive_json() {
+        for (name, short) in [
+            ("app:1.0", true),
+            ("library/app", true),
+            ("team/app", true),
+            ("docker.io/library/app:1", false),
+            ("docker.io/team/app", false),
+            ("localhost:5000/app", false),
+        ] {
+            let reference: ImageReference = name.parse().expect(name);
+            let text = format!(
+                r#"{{"tags": ["{name}"], "builder": "team/x", "sourceBuild": {{"location": ".",
+                    "incremental": {{"image": "{name}"}}, "runtime": {{"image": "{name}"}}}}}}"#
+            );
+            let mut request = Request::from_json(&text).expect(name);
+            request.builder = Some(BuilderRequest::Image(reference.clone()));
+            let written = serde_json::to_string(&request).expect("a request can be written");
+            let again = Request::from_json(&written).expect(&written);
+            let build = again.source_build.expect("it was written");
+            let previous = build.incremental.and_then(|previous| previous.image);
+            let runtime = build.runtime.map(|runtime| runtime.image);
+            let Some(BuilderRequest::Image(builder)) = again.builder else { panic!("{written}") };
+            for read in [Some(again.tags[0].clone()), previous, runtime, Some(builder)] {
+                let read = read.expect("it was written");
+                assert_eq!((&read, read.is_short()), (&reference, short), "{written}");
+            }
+        }
+    }
 
     #[test]
     fn tells_templates_from_images() {

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{BuilderRequest, PullPolicy};
 use crate::engine::Capability;
+use crate::image::reference::as_written;
 use crate::image::{ImagePath, ImageReference};
 use crate::input::SecretReference;
 use crate::sources::{SourceLocation, SourceOptions};
@@ -170,6 +171,7 @@ pub struct VolumeRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreviousImage {
     /// The image. Default: the first tag.
+    #[serde(serialize_with = "as_written::option")]
     pub image: Option<ImageReference>,
     /// Pull policy. Default: the request's.
     pub pull: Option<PullPolicy>,
@@ -182,6 +184,7 @@ pub struct PreviousImage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimeRequest {
     /// The image.
+    #[serde(serialize_with = "as_written::one")]
     pub image: ImageReference,
     /// Pull policy. Default: the request's.
     #[serde(default)]

@@ -1,33 +1,24 @@
-//! Owns the parts of image names: what a registry, a part of a repository's name, and a tag look like.
+//! Owns the grammar of image names: registries, components of repositories, and tags.
+//! Must not accept a name that Docker refuses.
 //!
 //! Source: the grammar of distribution's "reference" package, and Docker's rules for short names.
 
-/// Longest tag, in bytes.
+/// In bytes.
 const MAXIMUM_TAG: usize = 128;
 
-/// Says whether the part before the first slash is a registry; Docker tells by its looks.
+/// Whether the part before the first slash is a registry, by Docker's rules.
 pub(super) fn names_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
 }
 
 pub(super) fn is_registry(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        // An IPv6 address.
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => {
-                let valid = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
-                if address.is_empty() || !valid {
-                    return false;
-                }
-                return port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
-            }
-            None => return false,
-        },
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((ipv6, port)) = rest.split_once(']') else { return false };
+        return !ipv6.is_empty()
+            && ipv6.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_number));
+    }
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')

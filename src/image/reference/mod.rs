@@ -1,7 +1,6 @@
-//! Owns image names: parsing them as Docker does, and writing them back in full.
-//!
-//! Must not contact a registry. The parser is by hand: the regular expression of the usual library takes longer to
-//! compile than most builds take, and more memory than all of b2i.
+//! Owns image names: parsing them like Docker, and writing them in full.
+//! Must not contact a registry. `oci-spec` was weighed: compiling its regular expression takes longer than most builds, and
+//! more memory than all of b2i.
 
 mod grammar;
 mod prefix;
@@ -10,12 +9,14 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use super::digest::Digest;
 use crate::text::as_text;
 use grammar::{is_component, is_registry, is_tag, names_registry};
 pub use prefix::RepositoryPrefix;
 
-/// Longest name without tag and digest, in bytes.
+/// The limit of a name without tag and digest, in bytes.
 const MAXIMUM_NAME: usize = 255;
 
 const DOCKER_HUB: &str = "docker.io";
@@ -29,11 +30,11 @@ pub struct ImageReference {
     repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
-    /// Whether the registry was left out; makes no difference to which image it is.
+    /// Whether it was written without a registry. It does not count in comparisons.
     short: bool,
 }
 
-/// A text that is no image name.
+/// The error for a text that is not an image name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{text}` is not an image name: {reason}")]
 pub struct InvalidReference {
@@ -52,38 +53,36 @@ impl ImageReference {
         &self.repository
     }
 
-    /// The tag, if one is named or implied (`latest`).
+    /// The tag. Without tag and digest it is `latest`.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, if one is named.
-    ///
-    /// A digest of another algorithm than SHA-256 never gets this far: parsing refuses it.
+    /// The digest, if the name has one.
     pub fn digest(&self) -> Option<Digest> {
         self.digest
     }
 
-    /// The same repository, and in it the image with this digest.
+    /// The image with this digest in the same repository.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self { digest: Some(digest), ..self.clone() }
     }
 
-    /// The name as people write it: without `docker.io/library/`, as daemons list it.
+    /// The name without `docker.io/library/`, as daemons list it.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let left_out = match self.repository.split_once('/') {
+        let prefix = match self.repository.split_once('/') {
             _ if self.registry != DOCKER_HUB => "",
             Some(("library", name)) if !name.contains('/') => "docker.io/library/",
-            // Without the registry it would be taken for one itself.
+            // Without `docker.io`, the first component would be the registry.
             Some((first, _)) if names_registry(first) => "",
             _ => "docker.io/",
         };
-        full.strip_prefix(left_out).unwrap_or(&full).to_owned()
+        full.strip_prefix(prefix).unwrap_or(&full).to_owned()
     }
 
-    /// The image ID that it may be: `647ee435af48` or `sha256:…`, which parse as names too.
+    /// The image ID that it may be: `647ee435af48` and `sha256:…` are valid names, too.
     pub fn as_image_id(&self) -> Option<String> {
         let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let name = self.repository().strip_prefix("library/").filter(|_| self.registry() == DOCKER_HUB)?;
@@ -96,15 +95,20 @@ impl ImageReference {
         }
     }
 
-    /// What an image tells of it: the name in full, or the image ID that it may be, which has no other form.
+    /// The name in labels: in full, or the image ID that it may be.
     pub fn recorded(&self) -> String {
         self.as_image_id().unwrap_or_else(|| self.to_string())
     }
 
-    /// Whether it was written without a registry. It means the same image as the full name; but Podman may hold an
-    /// image under another full name that people mean by the short one.
+    /// Whether it was written without a registry. It equals the full name, but Podman may have an image of the short name
+    /// in another registry.
     pub fn is_short(&self) -> bool {
         self.short
+    }
+
+    /// The name as it was written: without a registry if [`Self::is_short`].
+    pub fn as_written(&self) -> String {
+        if self.short { self.familiar() } else { self.to_string() }
     }
 
     fn identity(&self) -> (&str, &str, Option<&str>, Option<Digest>) {
@@ -157,7 +161,7 @@ fn parse(text: &str) -> Result<ImageReference, String> {
         return Err("it is empty".into());
     }
     if text.contains("://") {
-        return Err("a name has no `scheme://` before it".into());
+        return Err("it begins with `scheme://`".into());
     }
     let (text, digest) = match text.split_once('@') {
         Some((name, digest)) if digest.contains(':') => {
@@ -175,22 +179,19 @@ fn parse(text: &str) -> Result<ImageReference, String> {
     if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
         return Err(format!("`{tag}` is not a tag"));
     }
-    let written = name.split_once('/').filter(|(first, _)| names_registry(first));
-    let (registry, repository) = match written {
-        Some((first, rest)) => (first, rest.to_owned()),
-        None => (DOCKER_HUB, name.to_owned()),
-    };
+    let with_registry = name.split_once('/').filter(|(first, _)| names_registry(first));
+    let (registry, repository) = with_registry.unwrap_or((DOCKER_HUB, name));
     if !is_registry(registry) {
         return Err(format!("`{registry}` is not a registry (expected `host[:port]`)"));
     }
     let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
     let official = registry == DOCKER_HUB && !repository.contains('/');
-    let repository = if official { format!("library/{repository}") } else { repository };
+    let repository = if official { format!("library/{repository}") } else { repository.to_owned() };
     if let Some(component) = repository.split('/').find(|component| !is_component(component)) {
         return Err(if component.chars().any(char::is_uppercase) {
             "a repository must be lower case".into()
         } else {
-            format!("`{component}` cannot be a part of a repository's name")
+            format!("`{component}` is not a valid component of a repository")
         });
     }
     let length = registry.len() + 1 + repository.len();
@@ -200,10 +201,37 @@ fn parse(text: &str) -> Result<ImageReference, String> {
         ));
     }
     let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
-    Ok(ImageReference { registry: registry.to_owned(), repository, tag, digest, short: written.is_none() })
+    Ok(ImageReference {
+        registry: registry.to_owned(),
+        repository,
+        tag,
+        digest,
+        short: with_registry.is_none(),
+    })
 }
 
 as_text!(ImageReference);
+
+/// Serialises the names of a request as they were written, so that [`ImageReference::is_short`] survives JSON. Plans and
+/// results have full names.
+pub(crate) mod as_written {
+    use super::{ImageReference, Serialize, Serializer};
+
+    pub(crate) fn one<S: Serializer>(name: &ImageReference, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&name.as_written())
+    }
+
+    pub(crate) fn option<S: Serializer>(
+        name: &Option<ImageReference>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        name.as_ref().map(ImageReference::as_written).serialize(serializer)
+    }
+
+    pub(crate) fn list<S: Serializer>(names: &[ImageReference], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(names.iter().map(ImageReference::as_written))
+    }
+}
 
 #[cfg(test)]
 mod tests {

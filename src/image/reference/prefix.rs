@@ -1,14 +1,14 @@
-//! Owns prefixes of image names, as mirrors have them.
+//! Owns prefixes of image names, as of mirrors.
+//! Must not know registries.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use super::InvalidReference;
 use super::grammar::{is_component, is_registry};
+use crate::text::as_text;
 
-/// Where repositories of one registry are found in another: `host[:port][/path]`.
+/// The registry and path of a mirror's repositories: `host[:port][/path]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryPrefix {
     registry: String,
@@ -16,28 +16,17 @@ pub struct RepositoryPrefix {
 }
 
 impl RepositoryPrefix {
-    /// The registry's host and port.
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// The repository that stands there for `repository`.
+    /// The mirror of `repository`.
     pub fn within(&self, repository: &str) -> String {
         if self.path.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.path) }
     }
 }
 
-impl Serialize for RepositoryPrefix {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RepositoryPrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(RepositoryPrefix);
 
 impl fmt::Display for RepositoryPrefix {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
