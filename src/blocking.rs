@@ -1,6 +1,5 @@
 //! Owns running blocking work on another thread, and stopping it when its future is dropped.
-//!
-//! Must not know what the work is.
+//! Must not know the work.
 
 use std::io;
 use std::sync::Arc;
@@ -17,14 +16,13 @@ impl Stop {
     }
 }
 
-/// Runs `work`, which is short or ends by itself, on a thread for blocking work. A panic in it becomes a panic of the
-/// caller.
+/// Runs `work`, which is short or ends by itself, on a thread for blocking work. The caller panics if `work` panics.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     run_stoppable(|_| work()).await
 }
 
-/// Runs `work` as [`blocking`] does. When the future is dropped, the work stops at its next check, so that it does
-/// not write files while the run cleans up.
+/// Runs `work` like [`blocking`]. When the future is dropped, the work stops at its next check. So it does not write files
+/// while the run cleans up.
 pub(crate) async fn run_stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) -> T + Send + 'static) -> T {
     struct StopOnDrop(Stop);
     impl Drop for StopOnDrop {

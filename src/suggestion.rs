@@ -1,11 +1,10 @@
-//! Owns "did you mean": the name that a misspelled one most probably stands for.
-//!
-//! Must not know what is named.
+//! Owns "did you mean": the nearest valid name to a misspelled one.
+//! Must not know the names.
 
-/// Returns the candidate nearest to `name`, if it is near enough to be a typing error. Ignores case.
+/// The candidate nearest to `name`, if the difference can be a typing error. Ignores case.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
-    // A name may be a whole file, and the distance takes time in proportion to its length.
+    // A user may pass a whole file, and the time grows with its length.
     if length > 128 {
         return None;
     }

@@ -1,6 +1,5 @@
-//! Owns the JSON form of values that have a text: the text, as a flag takes it.
-//!
-//! Must not know any of the values.
+//! Owns the JSON form of values that have a text, the same as in the flags.
+//! Must not know the values.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -29,7 +28,7 @@ macro_rules! as_text {
             }
         }
 
-                $crate::text::schema_of_text!($type);
+        $crate::text::schema_of_text!($type);
     )*};
 }
 

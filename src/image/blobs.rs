@@ -1,10 +1,9 @@
-//! Owns what every source of blobs looks like from outside: opened by descriptor, read as one stream.
-//!
-//! The stores implement it; sinks, the sandbox and copying read through it. Must not know any one store.
+//! Owns the interface of a source of blobs: opened by descriptor, read as one stream.
+//! Must not know a store.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,17 +17,16 @@ use crate::blocking::blocking;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::stream::{pump, stream_to_reader};
 
-/// The bytes of a blob. Before it ends well, digest and size were compared with the descriptor's: bytes that are not
-/// the described ones end it with [`std::io::ErrorKind::InvalidData`].
-pub type BlobStream = BoxStream<'static, std::io::Result<Bytes>>;
+/// The bytes of a blob. The stream compares them with the descriptor. If digest or size differ, its last item is
+/// [`std::io::ErrorKind::InvalidData`].
+pub type BlobStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// Where blobs are kept.
+/// A place from which blobs are read.
 pub trait BlobSource: Send + Sync {
-    /// Opens a blob from its first byte; any number of times, any number at once.
+    /// Opens a blob at its first byte. Several streams of one blob may be open.
     fn open<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<BlobStream, OpenBlobError>>;
 
-    /// The registry and repository the blobs are in, if they are in one: from there another repository of the same
-    /// registry mounts them.
+    /// The repository of the blobs, if they are in a registry. Another repository of that registry can mount them.
     fn origin(&self) -> Option<BlobOrigin> {
         None
     }
@@ -37,32 +35,28 @@ pub trait BlobSource: Send + Sync {
 /// A repository that holds blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobOrigin {
-    /// Host, with its port if it has one.
+    /// `host[:port]`.
     pub registry: String,
-    /// Path of the repository.
     pub repository: String,
 }
 
-/// Reads blobs on a thread that may wait, through the runtime that it was made in.
+/// Opens blobs on a thread that may block, through the runtime of the thread that made it.
 #[derive(Clone)]
 pub(crate) struct BlockingBlobs(Option<Handle>);
 
 impl BlockingBlobs {
-    /// Remembers the runtime of this thread; threads that the caller starts belong to none.
+    /// Remembers the runtime of this thread. Threads that the caller starts have none.
     pub(crate) fn new() -> Self {
         Self(Handle::try_current().ok())
     }
 
-    /// Opens a blob; must not be called on a thread that drives the runtime.
-    ///
-    /// # Errors
-    /// As [`BlobSource::open`].
+    /// Opens a blob. A thread that drives the runtime must not call it.
     pub(crate) fn open(
         &self,
         blobs: &Arc<dyn BlobSource>,
         blob: &Descriptor,
     ) -> Result<impl Read + Send + use<>, OpenBlobError> {
-        let runtime = self.0.as_ref().expect("blobs are read beside a runtime");
+        let runtime = self.0.as_ref().expect("blobs are read in a program with a runtime");
         let stream = runtime.block_on(blobs.open(blob))?;
         let (sender, reader) = stream_to_reader();
         runtime.spawn(pump(stream, sender));
@@ -70,7 +64,7 @@ impl BlockingBlobs {
     }
 }
 
-/// Streams `length` bytes of `file` from `start` on, and ends with an error unless they are what `blob` describes.
+/// Streams `length` bytes of `file` from `start`. The last item is an error if `blob` describes other bytes.
 pub(crate) fn file_stream(file: Arc<File>, start: u64, length: u64, blob: &Descriptor) -> BlobStream {
     let state = FileState { file, start, length, position: 0, digest: DigestBuilder::new() };
     let blob = blob.clone();
@@ -100,32 +94,32 @@ struct FileState {
 }
 
 impl FileState {
-    /// Bytes that are read at once: large enough that changing threads costs nothing beside it.
+    /// Bytes of one read: so many that the change of the thread is cheap in comparison.
     const PIECE: u64 = 256 * 1024;
 
     fn read(mut self) -> io::Result<(Bytes, Self)> {
-        let want = Self::PIECE.min(self.length - self.position);
-        let mut piece = vec![0; usize::try_from(want).expect("a piece is small")];
+        let count = Self::PIECE.min(self.length - self.position);
+        let mut piece = vec![0; usize::try_from(count).expect("a piece is small")];
         read_exactly_at(&self.file, &mut piece, self.start + self.position)?;
         self.digest.update(&piece);
-        self.position += want;
+        self.position += count;
         Ok((piece.into(), self))
     }
 
     fn check(self, blob: &Descriptor) -> io::Result<()> {
-        let found = self.digest.finish();
-        if found == blob.digest && self.length == blob.size {
+        let actual = self.digest.finish();
+        if actual == blob.digest && self.length == blob.size {
             return Ok(());
         }
         let text = format!(
-            "the blob {} of {} bytes was announced, but {found} of {} bytes is in its place",
+            "expected the blob {} of {} bytes, but found {actual} of {} bytes",
             blob.digest, blob.size, self.length
         );
         Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 }
 
-/// Reads a part of a file, from its first byte to its last.
+/// Reads a part of a file.
 pub(crate) struct FileSection {
     file: Arc<File>,
     position: u64,
@@ -133,7 +127,7 @@ pub(crate) struct FileSection {
 }
 
 impl FileSection {
-    /// Takes `length` bytes from `start` on; the caller knows that they are there.
+    /// The part of `length` bytes from `start`, which the caller has compared with the size of the file.
     pub(crate) fn new(file: Arc<File>, start: u64, length: u64) -> Self {
         Self { file, position: start, end: start + length }
     }
@@ -149,49 +143,19 @@ impl Read for FileSection {
     }
 }
 
-/// Reads at an offset without moving any position, so that several may read the same file.
+/// Reads at an offset and moves no position, so that several threads may read one file.
 pub(crate) fn read_exactly_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
-    #[cfg(windows)]
-    {
-        let mut done = 0;
-        while done < buffer.len() {
-            match std::os::windows::fs::FileExt::seek_read(file, &mut buffer[done..], offset + done as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
-        }
-        Ok(())
-    }
+    file.read_exact_at(buffer, offset)
 }
 
-/// A blob that could not be opened: the error of the store it is in.
-#[derive(Clone)]
+/// A blob that could not be opened: the error of its store.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct OpenBlobError(Arc<dyn Diagnostic>);
 
 impl OpenBlobError {
-    /// Wraps a store's own error.
     pub fn new(error: impl Diagnostic) -> Self {
         Self(Arc::new(error))
-    }
-}
-
-impl fmt::Debug for OpenBlobError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, formatter)
-    }
-}
-
-impl fmt::Display for OpenBlobError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, formatter)
-    }
-}
-
-impl std::error::Error for OpenBlobError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 

@@ -1,6 +1,5 @@
-//! Owns descriptors: how manifests and indexes name what they consist of.
-//!
-//! Must not know what stands behind a descriptor.
+//! Owns descriptors: the references of manifests and indexes to their parts.
+//! Must not know the content of a descriptor.
 //!
 //! Source: OCI image spec v1.1 "descriptor.md".
 
@@ -12,31 +11,25 @@ use serde_json::{Map, Value};
 use super::digest::Digest;
 use super::platform::Platform;
 
-/// Names a blob or a manifest: what it is, its digest and its size.
-///
-/// `urls` are never fetched (OCI: "foreign layers"), so they are kept with the unknown fields.
+/// The media type, digest and size of a blob or a manifest. `urls` (OCI: "foreign layers") are never fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// Its media type.
     #[serde(default)]
     pub media_type: String,
-    /// Digest of its bytes.
     pub digest: Digest,
     pub size: u64,
-    /// In an index: what it runs on.
+    /// Set in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<DescribedPlatform>,
-    /// Its annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// What this version does not know.
+    /// Unknown fields.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
 
 impl Descriptor {
-    /// Describes a blob.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -58,35 +51,25 @@ impl Descriptor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribedPlatform {
-    /// Go's GOARCH.
     pub architecture: String,
-    /// Go's GOOS.
     pub os: String,
-    /// `v7`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// What this version does not know.
+    /// Unknown fields.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
 
 impl From<&Platform> for DescribedPlatform {
     fn from(platform: &Platform) -> Self {
-        Self {
-            architecture: platform.architecture.clone(),
-            os: platform.os.clone(),
-            variant: platform.variant.clone(),
-            rest: Map::new(),
-        }
+        let Platform { os, architecture, variant } = platform.clone();
+        Self { architecture, os, variant, rest: Map::new() }
     }
 }
 
 impl DescribedPlatform {
-    /// As a platform.
     pub fn platform(&self) -> Platform {
-        let mut platform = Platform::linux(&self.architecture);
-        platform.os.clone_from(&self.os);
-        platform.variant = self.variant.clone().filter(|variant| !variant.is_empty());
-        platform
+        let variant = self.variant.clone().filter(|variant| !variant.is_empty());
+        Platform { os: self.os.clone(), variant, ..Platform::linux(&self.architecture) }
     }
 }

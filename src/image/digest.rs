@@ -1,35 +1,32 @@
-//! Owns content digests: the `Digest` type and the readers and writers that compute one while bytes pass by.
-//!
-//! Must not know what the bytes mean.
+//! Owns content digests, and the readers and writers that compute them.
+//! Must not interpret the bytes.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
-use crate::text::as_text;
 use sha2::{Digest as _, Sha256};
+
+use crate::text::as_text;
 
 /// A SHA-256 digest, written `sha256:` and 64 lower-case hexadecimal digits (OCI image spec, "Digests").
 ///
-/// SHA-256 is the only algorithm that every registry and engine has to support; other algorithms are
-/// refused when parsed instead of being carried along unverified.
+/// Every registry and engine supports SHA-256. Other algorithms are refused, because b2i could not verify them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// A text that is no SHA-256 digest.
+/// The error for a text that is not a SHA-256 digest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, in lower case if `sha256:` stands before them)"
-)]
+#[error("`{0}` is not a SHA-256 digest (expected 64 hexadecimal digits, in lower case after `sha256:`)")]
 pub struct InvalidDigest(String);
 
 impl Digest {
-    /// Computes the digest of `bytes`.
+    /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Returns the 64 hexadecimal digits without the algorithm.
+    /// The 64 hexadecimal digits without the algorithm.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
     }
@@ -50,8 +47,8 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = InvalidDigest;
 
-    /// Parses `sha256:<hex>` or the bare hexadecimal digits, as checksum files have them. These may be in upper case; a
-    /// digest with its algorithm has one form only (OCI image spec v1.1, "descriptor.md").
+    /// Parses `sha256:<hex>`, or the digits of a checksum file. Only those may be in upper case, because a digest with its
+    /// algorithm has one form (OCI image spec v1.1, "descriptor.md").
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidDigest(text.to_owned());
         let digits = match text.strip_prefix("sha256:") {
@@ -67,7 +64,6 @@ impl FromStr for Digest {
 
 as_text!(Digest);
 
-/// Computes a digest over the bytes that are fed to it.
 #[derive(Clone, Default)]
 pub struct DigestBuilder {
     hasher: Sha256,
@@ -75,41 +71,37 @@ pub struct DigestBuilder {
 }
 
 impl DigestBuilder {
-    /// Starts with no bytes seen.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
     }
 
-    /// Returns how many bytes were added.
+    /// The number of bytes so far.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns the digest of all bytes added.
     pub fn finish(self) -> Digest {
         Digest(self.hasher.finalize().into())
     }
 }
 
-/// Passes what it reads through and digests it on the way.
+/// Digests the bytes that it reads.
 pub struct DigestReader<R> {
     inner: R,
     digest: DigestBuilder,
 }
 
 impl<R: Read> DigestReader<R> {
-    /// Wraps `inner`.
     pub fn new(inner: R) -> Self {
         Self { inner, digest: DigestBuilder::new() }
     }
 
-    /// Returns the digest and the length, in bytes, of what was read.
+    /// The digest, and the number of bytes.
     pub fn finish(self) -> (Digest, u64) {
         let length = self.digest.length();
         (self.digest.finish(), length)
@@ -124,19 +116,18 @@ impl<R: Read> Read for DigestReader<R> {
     }
 }
 
-/// Passes what is written through and digests it on the way.
+/// Digests the bytes that it writes.
 pub struct DigestWriter<W> {
     inner: W,
     digest: DigestBuilder,
 }
 
 impl<W: Write> DigestWriter<W> {
-    /// Wraps `inner`.
     pub fn new(inner: W) -> Self {
         Self { inner, digest: DigestBuilder::new() }
     }
 
-    /// Returns the inner writer, the digest and the length, in bytes, of what was written.
+    /// The inner writer, the digest, and the number of bytes.
     pub fn finish(self) -> (W, Digest, u64) {
         let length = self.digest.length();
         (self.inner, self.digest.finish(), length)

@@ -1,6 +1,5 @@
-//! Owns where the bytes of a layer come from: made when they are written, a blob elsewhere, a file, or a daemon.
-//!
-//! Must not write them anywhere.
+//! Owns the sources of a layer's bytes: entries, a blob, a file, or a daemon.
+//! Must not write layers.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,17 +10,14 @@ use super::descriptor::Descriptor;
 use super::digest::Digest;
 use super::layer::{Layer, WrittenLayer};
 
-/// One layer of an image.
 #[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "nearly all layers are blobs")]
 pub enum LayerSource {
-    /// Made when it is written.
     New(NewLayer),
-    /// A blob that a manifest describes: in a registry, a layout, an archive or the cache.
+    /// A blob in a registry, a layout, an archive or the cache.
     Blob(Descriptor, Arc<dyn BlobSource>),
-    /// An uncompressed tar in a file.
     File(LayerFile),
-    /// In the daemon that has the image; the config names it.
+    /// A layer in the daemon that has the image, by the diff ID in the config.
     Daemon,
 }
 
@@ -36,17 +32,15 @@ impl fmt::Debug for LayerSource {
     }
 }
 
-/// An uncompressed layer in a file, verified against its diff ID by whoever wrote the file.
+/// An uncompressed tar in a file, whose writer compared it with `diff_id`.
 #[derive(Clone, Debug)]
 pub struct LayerFile {
-    /// Digest of the file's bytes.
     pub diff_id: Digest,
     pub path: PathBuf,
     pub size: u64,
 }
 
-/// A layer that is made when it is written, and what writing it yielded, once that is known. Clones are the same layer:
-/// what one sink learns of it, all images that have it know.
+/// A layer that sinks make from its entries. The result of the first write is shared by all clones.
 #[derive(Clone, Debug)]
 pub struct NewLayer {
     layer: Layer,
@@ -54,22 +48,20 @@ pub struct NewLayer {
 }
 
 impl NewLayer {
-    /// A layer that was never written; `written` is what writing it is known to yield, from a memo.
+    /// `written` comes from the layer memo.
     pub fn new(layer: Layer, written: Option<WrittenLayer>) -> Self {
         Self { layer, written: Arc::new(Mutex::new(written)) }
     }
 
-    /// Its entries, to be written.
     pub fn layer(&self) -> &Layer {
         &self.layer
     }
 
-    /// What writing it yields; none if that is not computed yet.
+    /// The result of writing it; `None` if it is not known yet.
     pub fn written(&self) -> Option<WrittenLayer> {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what writing it yielded.
     pub fn remember(&self, written: WrittenLayer) {
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
     }

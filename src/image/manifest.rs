@@ -1,7 +1,5 @@
-//! Owns manifests: what an image or an index of images consists of, by digest.
-//!
-//! Reads OCI's and Docker's forms and writes either; the bytes of a manifest that was read are kept as they were,
-//! because its digest is over these. Must not know where a manifest came from.
+//! Owns manifests and indexes, in the formats of OCI and Docker.
+//! Must not know where a manifest comes from, nor write one that was read: its digest is of its own bytes.
 //!
 //! Source: OCI image spec v1.1 "manifest.md", "image-index.md"; Docker image manifest version 2, schema 2. `oci-spec` 0.10
 //! was weighed: its annotations and labels are a `HashMap`, so the same image would have another digest each time, and it
@@ -15,24 +13,21 @@ use serde_json::Value;
 use super::descriptor::{DescribedPlatform, Descriptor};
 use super::platform::Platform;
 
-/// Largest manifest that is read, in bytes; registries refuse larger ones.
+/// The limit of a manifest in bytes. Registries have the same.
 pub const MAXIMUM_MANIFEST: u64 = 4 << 20;
 
-/// Most entries of an index, and most layers of an image, that are believed.
+/// The limit of an index's entries, and of an image's layers.
 const MAXIMUM_ENTRIES: usize = 1024;
 
-/// Whose media types a manifest uses. The two are alike but for these.
+/// The media types of a manifest. The formats do not differ otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ManifestFormat {
-    /// `application/vnd.oci.image.…`
     Oci,
-    /// `application/vnd.docker.…`
     Docker,
 }
 
 impl ManifestFormat {
-    /// Media type of an image's manifest.
     pub const fn manifest(self) -> &'static str {
         match self {
             Self::Oci => "application/vnd.oci.image.manifest.v1+json",
@@ -40,7 +35,6 @@ impl ManifestFormat {
         }
     }
 
-    /// Media type of an index.
     pub const fn index(self) -> &'static str {
         match self {
             Self::Oci => "application/vnd.oci.image.index.v1+json",
@@ -48,7 +42,6 @@ impl ManifestFormat {
         }
     }
 
-    /// Media type of a config.
     pub const fn config(self) -> &'static str {
         match self {
             Self::Oci => "application/vnd.oci.image.config.v1+json",
@@ -56,7 +49,7 @@ impl ManifestFormat {
         }
     }
 
-    /// Media type of a layer. Docker has none for zstd; OCI's is what everybody writes there.
+    /// Docker has no type for zstd, so all tools write OCI's.
     pub const fn layer(self, compression: LayerCompression) -> &'static str {
         match (self, compression) {
             (Self::Oci, LayerCompression::None) => "application/vnd.oci.image.layer.v1.tar",
@@ -68,125 +61,114 @@ impl ManifestFormat {
     }
 }
 
-/// How the bytes of a layer are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerCompression {
-    /// A plain tar.
     None,
-    /// One or several gzip members.
+    /// One or several members.
     Gzip,
-    /// One or several zstd frames.
+    /// One or several frames.
     Zstd,
 }
 
 impl LayerCompression {
-    /// Reads it from a layer's media type; none if that is no layer that can be unpacked.
+    /// `None` for the media type of something else than a layer.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
-        let known = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
-        if !known.iter().any(|start| media_type.starts_with(start)) {
-            return None;
-        }
-        if media_type.ends_with(".tar") {
-            Some(Self::None)
-        } else if media_type.ends_with("+gzip") || media_type.ends_with(".tar.gzip") {
-            Some(Self::Gzip)
-        } else if media_type.ends_with("+zstd") || media_type.ends_with(".tar.zstd") {
-            Some(Self::Zstd)
-        } else {
-            None
-        }
+        let prefixes = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
+        let rest = prefixes.iter().find_map(|prefix| media_type.strip_prefix(prefix))?;
+        [
+            (".tar", Self::None),
+            ("+gzip", Self::Gzip),
+            (".tar.gzip", Self::Gzip),
+            ("+zstd", Self::Zstd),
+            (".tar.zstd", Self::Zstd),
+        ]
+        .into_iter()
+        .find_map(|(ending, compression)| rest.ends_with(ending).then_some(compression))
     }
 }
 
-/// The manifest of one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
     schema_version: u32,
-    /// Its media type.
     #[serde(default)]
     pub media_type: String,
     pub config: Descriptor,
     pub layers: Vec<Descriptor>,
-    /// What it is, if it is no image: the media type of an artifact.
+    /// The media type of an artifact that is not an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The manifest that it is attached to.
+    /// The manifest to which this one is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// Its annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl ImageManifest {
-    /// Makes a manifest. Docker's form has no annotations; there they are left out.
+    /// Docker's format has no annotations, so they are left out.
     pub fn new(
         format: ManifestFormat,
         config: Descriptor,
         layers: Vec<Descriptor>,
         annotations: BTreeMap<String, String>,
     ) -> Self {
-        let annotations = match format {
-            ManifestFormat::Oci => annotations,
-            ManifestFormat::Docker => BTreeMap::new(),
-        };
+        let (media_type, annotations) = (format.manifest().into(), allowed(annotations, format));
         let (artifact_type, subject) = (None, None);
-        let media_type = format.manifest().into();
         Self { schema_version: 2, media_type, config, layers, artifact_type, subject, annotations }
     }
 
-    /// The bytes that its digest is over; equal manifests give equal bytes.
+    /// The bytes of its digest. Equal manifests have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings, numbers and maps with string keys are always JSON")
+        to_bytes(self)
     }
 
-    /// Whose media types it uses.
     pub fn format(&self) -> ManifestFormat {
-        if self.media_type == ManifestFormat::Docker.manifest() {
-            ManifestFormat::Docker
-        } else {
-            ManifestFormat::Oci
+        match self.media_type == ManifestFormat::Docker.manifest() {
+            true => ManifestFormat::Docker,
+            false => ManifestFormat::Oci,
         }
     }
 }
 
-/// Several images for several platforms under one name.
+fn allowed(annotations: BTreeMap<String, String>, format: ManifestFormat) -> BTreeMap<String, String> {
+    if format == ManifestFormat::Docker { BTreeMap::new() } else { annotations }
+}
+
+fn to_bytes(manifest: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(manifest).expect("strings, numbers and maps with string keys are always JSON")
+}
+
+/// Images for several platforms under one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageIndex {
     schema_version: u32,
-    /// Its media type.
     #[serde(default)]
     pub media_type: String,
-    /// The images.
     pub manifests: Vec<Descriptor>,
-    /// Its annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl ImageIndex {
-    /// Makes an index. Docker's form has no annotations; there they are left out.
+    /// Docker's format has no annotations, so they are left out.
     pub fn new(
         format: ManifestFormat,
         manifests: Vec<Descriptor>,
         annotations: BTreeMap<String, String>,
     ) -> Self {
-        let annotations = match format {
-            ManifestFormat::Oci => annotations,
-            ManifestFormat::Docker => BTreeMap::new(),
-        };
+        let annotations = allowed(annotations, format);
         Self { schema_version: 2, media_type: format.index().into(), manifests, annotations }
     }
 
-    /// The bytes that its digest is over; equal indexes give equal bytes.
+    /// The bytes of its digest. Equal indexes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings, numbers and maps with string keys are always JSON")
+        to_bytes(self)
     }
 
-    /// The image for `platform`: the first that fits, one with the very same variant before others.
+    /// The first image for `platform`. An image of the same variant has precedence.
     pub fn for_platform(&self, platform: &Platform) -> Option<&Descriptor> {
         let of = |descriptor: &Descriptor| descriptor.platform.as_ref().map(DescribedPlatform::platform);
         let same = self.manifests.iter().find(|entry| of(entry).as_ref() == Some(platform));
@@ -195,47 +177,35 @@ impl ImageIndex {
         })
     }
 
-    /// The platforms that it has images for, in its order.
+    /// The platforms of its images, in its order.
     pub fn platforms(&self) -> Vec<Platform> {
         let described = self.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-        // Attestations stand in an index as images for an unknown platform.
+        // Attestations are listed as images for an unknown platform.
         described.map(DescribedPlatform::platform).filter(|platform| platform.os != "unknown").collect()
     }
 }
 
-/// A manifest of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manifest {
-    /// One image.
     Image(Box<ImageManifest>),
-    /// Several.
     Index(ImageIndex),
 }
 
-/// Bytes that are no manifest which b2i understands.
+/// The error for a manifest that is not valid. Its text is about "it", the manifest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidManifest {
-    #[error("it is no image manifest: {0}")]
+    #[error("it is not an image manifest: {0}")]
     Shape(String),
-    /// Schema 1, an artifact, something newer.
-    #[error("its media type is `{0}`, which b2i does not read")]
+    #[error("its media type `{0}` is not supported")]
     MediaType(String),
-    #[error("it was announced as `{announced}`, but says `{found}` of itself")]
-    Announced {
-        /// What the header said.
-        announced: String,
-        /// What the manifest says.
-        found: String,
-    },
-    #[error("it lists {0} entries; at most {MAXIMUM_ENTRIES} are read")]
+    #[error("its media type is `{stated}`, but the server sent it as `{announced}`")]
+    Announced { announced: String, stated: String },
+    #[error("it lists {0} entries, more than the limit of {MAXIMUM_ENTRIES}")]
     TooMany(usize),
 }
 
 impl Manifest {
-    /// Parses `bytes`, which came with the media type `announced` if their source had one to say.
-    ///
-    /// # Errors
-    /// [`InvalidManifest`] if they are not a manifest of a kind that b2i reads.
+    /// Parses `bytes`. `announced` is the media type that the server sent.
     pub fn parse(bytes: &[u8], announced: Option<&str>) -> Result<Self, InvalidManifest> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -250,10 +220,10 @@ impl Manifest {
         let shape = |error: serde_json::Error| InvalidManifest::Shape(error.to_string());
         let outline: Outline = serde_json::from_slice(bytes).map_err(shape)?;
         if outline.schema_version != Some(2) {
-            let found = outline.schema_version.map_or("none".to_owned(), |version| version.to_string());
-            return Err(InvalidManifest::Shape(format!("its schema version is {found}, not 2")));
+            let version = outline.schema_version.map_or("missing".to_owned(), |version| version.to_string());
+            return Err(InvalidManifest::Shape(format!("its schema version is {version}, not 2")));
         }
-        // Only these are believed as an announcement: some servers send `application/json` for everything.
+        // Some servers send `application/json` for everything, so other types are ignored.
         let announced = announced.map(|text| text.split(';').next().unwrap_or_default().trim());
         let announced = announced.filter(|text| is_image(text) || is_index(text));
         let entries = outline.manifests.as_ref().or(outline.layers.as_ref()).map_or(0, Vec::len);
@@ -268,7 +238,7 @@ impl Manifest {
         if let (Some(announced), Some(stated)) = (announced, &stated)
             && announced != stated
         {
-            return Err(InvalidManifest::Announced { announced: announced.into(), found: stated.clone() });
+            return Err(InvalidManifest::Announced { announced: announced.into(), stated: stated.clone() });
         }
         let media_type = stated.or_else(|| announced.map(str::to_owned)).unwrap_or_else(|| of_shape.into());
         if is_index(&media_type) {

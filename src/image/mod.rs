@@ -1,6 +1,5 @@
-//! The room of image data: names, digests, platforms, paths, configs and layers.
-//!
-//! Knows nothing of where images are stored, how they were planned, or what an artifact is.
+//! Owns image data: names, digests, platforms, paths, configs, manifests and layers.
+//! Must not know where images are stored, how they are planned, or what an artifact is.
 
 pub mod blobs;
 pub mod compression;

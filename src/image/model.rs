@@ -1,6 +1,5 @@
-//! Owns the image in flight: the base, the new layers, and the config and manifest that follow from what was written.
-//!
-//! Every sink takes this one type. Must not know where an image goes, and must not write layers.
+//! Owns the image on its way to a sink: base, new layers, config and manifest.
+//! Must not know where an image goes, nor write layers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,24 +14,23 @@ use super::manifest::{ImageManifest, ManifestFormat};
 use super::platform::Platform;
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// An image whose config is known; its layers are opened only on demand.
+/// An image with its config. Its layers are opened on demand.
 #[derive(Clone, Debug)]
 pub struct BaseImage {
-    /// Its name, in full, as the user or the catalog gave it.
+    /// In full.
     pub name: String,
-    /// The digest of its manifest, where its source knows one.
+    /// The digest of its manifest, if its source has one.
     pub manifest_digest: Option<Digest>,
     pub config: ImageConfig,
-    /// Its layers, lowest first; as many as the config has diff IDs.
+    /// Lowest first, one for each diff ID of the config.
     pub layers: Vec<LayerSource>,
-    /// Whose media types it uses; what is built on it uses the same.
+    /// The format of the image, and of images that are built on it.
     pub format: ManifestFormat,
-    /// Its ID (`sha256:…`) in the daemon that has it, which never moves, unlike the name.
+    /// Its ID (`sha256:…`) in the daemon. Unlike the name, it always means the same image.
     pub image_id: Option<String>,
 }
 
 impl BaseImage {
-    /// Nothing, for `platform`.
     pub fn scratch(platform: &Platform) -> Self {
         Self::new("scratch", ImageConfig::empty(platform), Vec::new())
     }
@@ -43,14 +41,13 @@ impl BaseImage {
         Self { name, manifest_digest: None, config, layers, format, image_id: None }
     }
 
-    /// An image whose layers are all in the daemon, and its ID if it is there itself.
+    /// An image whose layers are all in the daemon.
     pub fn in_daemon(name: impl Into<String>, image_id: Option<String>, config: ImageConfig) -> Self {
-        let count = config.diff_ids().map_or(0, |ids| ids.len());
-        let layers = vec![LayerSource::Daemon; count];
+        let layers = vec![LayerSource::Daemon; config.diff_ids().map_or(0, |ids| ids.len())];
         Self { image_id, ..Self::new(name, config, layers) }
     }
 
-    /// The layer that b2i makes of it, if it is built in.
+    /// The layer of a built-in base.
     pub fn built_in(&self) -> Option<&Layer> {
         match &self.layers[..] {
             [LayerSource::New(layer)] => Some(layer.layer()),
@@ -58,7 +55,7 @@ impl BaseImage {
         }
     }
 
-    /// The same image with its layers in `files`, where they are.
+    /// Replaces the layers that are in `files`.
     #[must_use]
     pub fn with_files(mut self, files: &[LayerFile]) -> Self {
         let ids = self.config.diff_ids().unwrap_or_default();
@@ -70,10 +67,7 @@ impl BaseImage {
         self
     }
 
-    /// Compares what was written of one of its layers with its config.
-    ///
-    /// # Errors
-    /// [`InvalidImage::Layers`] if that is another layer.
+    /// Compares one of its layers, which was written, with the diff ID in the config.
     pub fn check(&self, diff_id: &Digest, written: &WrittenLayer) -> Result<(), InvalidImage> {
         if written.diff_id == *diff_id {
             return Ok(());
@@ -82,17 +76,11 @@ impl BaseImage {
     }
 
     /// The digests of its uncompressed layers, lowest first.
-    ///
-    /// # Errors
-    /// [`InvalidImage::Config`] if its config lists something else.
     pub fn diff_ids(&self) -> Result<Vec<Digest>, InvalidImage> {
         diff_ids(&self.name, &self.config)
     }
 
-    /// Its layers with the diff IDs that its config lists.
-    ///
-    /// # Errors
-    /// As [`BaseImage::diff_ids`]; [`InvalidImage::Count`] if there are more or fewer layers.
+    /// Its layers with their diff IDs.
     pub fn layers(&self) -> Result<Vec<(Digest, &LayerSource)>, InvalidImage> {
         let ids = self.diff_ids()?;
         if ids.len() != self.layers.len() {
@@ -103,79 +91,59 @@ impl BaseImage {
     }
 }
 
-/// An image on its way into a sink.
+/// An image on its way to a sink.
 #[derive(Clone)]
 pub struct Image {
-    /// What it stands on; all of it, if it has no new layers.
     pub base: BaseImage,
-    /// The layers that are added, lowest first.
+    /// Lowest first.
     pub new: Vec<NewLayer>,
     pub config: Config,
-    /// The platform that an index names it for.
+    /// The platform in an index.
     pub platform: Platform,
-    /// Annotations of the manifest, where the sink writes one.
+    /// Annotations of the manifest, if the sink writes one.
     pub annotations: BTreeMap<String, String>,
-    /// The manifest that this one is attached to.
+    /// The manifest to which this one is attached.
     pub subject: Option<Descriptor>,
 }
 
-/// The config of an image in flight.
+/// The config of an [`Image`].
 #[derive(Clone)]
 pub enum Config {
-    /// These bytes.
     Bytes(Vec<u8>),
-    /// What follows from the new layers: their digests and the artifact's stand in it. Sinks write the layers, then ask
-    /// for the config, so that nothing is read twice.
+    /// Made from the digests of the new layers and of the artifact. Sinks write the layers first, so that each file is
+    /// read once.
     After(MakeConfig),
 }
 
-/// Makes a config of what writing the new layers yielded, lowest first.
+/// Makes a config from the written new layers, lowest first.
 pub type MakeConfig = Arc<dyn Fn(&[WrittenLayer]) -> ImageConfig + Send + Sync>;
 
-/// A config that is made, with what it lists.
+/// A config with its bytes.
 #[derive(Clone, Debug)]
 pub struct FinishedConfig {
-    /// The config's bytes, which its digest is over.
     pub bytes: Vec<u8>,
-    /// The image's ID in daemons: the digest of the config.
+    /// The image's ID in daemons: the digest of `bytes`.
     pub image_id: Digest,
-    /// The config, read.
     pub config: ImageConfig,
     /// The digests of all uncompressed layers, lowest first.
     pub diff_ids: Vec<Digest>,
 }
 
 impl FinishedConfig {
-    /// `config`, whose bytes these are, of the image `name`.
-    ///
-    /// # Errors
-    /// [`InvalidImage::Config`] if it lists something else than layers.
     pub fn new(name: &str, bytes: Vec<u8>, config: ImageConfig) -> Result<Self, InvalidImage> {
         let diff_ids = diff_ids(name, &config)?;
         Ok(Self { image_id: Digest::of(&bytes), bytes, config, diff_ids })
     }
 }
 
-/// Parts that make no image.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidImage {
     #[error("the config of the image `{name}` is not valid")]
     Config { name: String, source: InvalidConfig },
     #[error("the image config lists the layers {found:?}, but {expected:?} were written")]
-    Layers {
-        /// What the config lists.
-        found: Vec<Digest>,
-        /// What was written.
-        expected: Vec<Digest>,
-    },
+    Layers { found: Vec<Digest>, expected: Vec<Digest> },
     #[error("the config of the image `{name}` lists {listed} layers, but it has {layers}")]
-    Count {
-        name: String,
-        /// How many the config lists.
-        listed: usize,
-        /// How many there are.
-        layers: usize,
-    },
+    Count { name: String, listed: usize, layers: usize },
 }
 
 impl Diagnostic for InvalidImage {
@@ -188,7 +156,7 @@ impl Diagnostic for InvalidImage {
 }
 
 impl Image {
-    /// `new` on `base`, with the config that `make` makes.
+    /// New layers on a base, with a config that depends on them.
     pub fn new(
         base: BaseImage,
         new: Vec<NewLayer>,
@@ -197,27 +165,24 @@ impl Image {
         Self { new, config: Config::After(Arc::new(make)), ..Self::unchanged(base, Vec::new()) }
     }
 
-    /// `base` as it is, with these bytes as its config.
+    /// A base without new layers.
     pub fn unchanged(base: BaseImage, config: Vec<u8>) -> Self {
         let (platform, annotations) = (base.config.platform(), BTreeMap::new());
         let config = Config::Bytes(config);
         Self { base, new: Vec::new(), config, platform, annotations, subject: None }
     }
 
-    /// The ID of what an engine committed in the daemon as the image, with another config than it is to have.
+    /// The ID of the image that an engine committed in the daemon. Its config is not final.
     pub fn committed_id(&self) -> Option<&str> {
         self.base.image_id.as_deref().filter(|_| self.new.is_empty())
     }
 
-    /// What the new layers are known to yield; none if one of them is not computed yet.
+    /// The results of writing the new layers; `None` if one is not known yet.
     pub fn written(&self) -> Option<Vec<WrittenLayer>> {
         self.new.iter().map(NewLayer::written).collect()
     }
 
-    /// Makes the config, and checks that it lists exactly the base's layers and those that were written.
-    ///
-    /// # Errors
-    /// [`InvalidImage::Config`] and [`InvalidImage::Layers`].
+    /// Makes the config, and checks that it lists exactly the layers of the base and the written ones.
     pub fn finish(&self, written: &[WrittenLayer]) -> Result<FinishedConfig, InvalidImage> {
         let name = &self.base.name;
         let (bytes, config) = match &self.config {
@@ -239,7 +204,6 @@ impl Image {
         Ok(finished)
     }
 
-    /// Makes the manifest of the image.
     pub fn manifest(
         &self,
         format: ManifestFormat,
@@ -257,16 +221,15 @@ fn diff_ids(name: &str, config: &ImageConfig) -> Result<Vec<Digest>, InvalidImag
     config.diff_ids().map_err(|source| InvalidImage::Config { name: name.to_owned(), source })
 }
 
-/// An image or an index as it is at its source; copying keeps every byte of it that the destination can have.
+/// An image or an index, whose bytes are copied as they are.
 #[derive(Clone)]
 pub struct ManifestTree {
-    /// Describes the manifest or the index.
+    /// The manifest or the index.
     pub root: Descriptor,
-    /// Opens everything below it, manifests too.
+    /// Opens the blobs and manifests below it.
     pub blobs: Arc<dyn BlobSource>,
-    /// How it is named in errors.
+    /// The name in errors.
     pub name: String,
-    /// Whether it comes from a daemon's world: without a manifest of its own, and with plain layers, which are compressed on
-    /// the way.
+    /// Whether it comes from a daemon: it has no manifest of its own, and copying compresses its plain layers.
     pub is_raw: bool,
 }

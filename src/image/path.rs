@@ -1,16 +1,16 @@
-//! Owns absolute paths inside an image.
-//!
-//! Must not touch a file system: these are names in a tar archive or an image config, whatever the client's system.
+//! Owns absolute paths inside an image: names in a tar archive or an image config.
+//! Must not touch a file system.
 
-use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::text::as_text;
 
 /// An absolute, normal path inside an image: starts with `/`, has no `.`, `..`, empty component or NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImagePath(String);
 
-/// A text that is no absolute, normal path.
+/// The error for a text that is not an absolute, normal path.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{path}` is not an absolute path inside an image: {reason}")]
 pub struct InvalidImagePath {
@@ -19,10 +19,7 @@ pub struct InvalidImagePath {
 }
 
 impl ImagePath {
-    /// Parses `path`; repeated and trailing slashes are dropped.
-    ///
-    /// # Errors
-    /// [`InvalidImagePath`] if it is relative or has a `.`, `..` or NUL in it.
+    /// Parses `path`, without repeated and trailing slashes.
     pub fn new(path: &str) -> Result<Self, InvalidImagePath> {
         let invalid = |reason| InvalidImagePath { path: path.to_owned(), reason };
         if !path.starts_with('/') {
@@ -38,30 +35,27 @@ impl ImagePath {
         Ok(Self(format!("/{}", components.join("/"))))
     }
 
-    /// Appends the relative path `relative`.
-    ///
-    /// # Errors
-    /// [`InvalidImagePath`] if `relative` has a `.`, `..` or NUL in it.
+    /// Appends a relative path.
     pub fn join(&self, relative: &str) -> Result<Self, InvalidImagePath> {
         Self::new(&format!("{}/{relative}", self.0))
     }
 
-    /// Returns the path with its leading `/`.
+    /// The path with its leading `/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns the path without its leading `/`, as tar archives have it.
+    /// The path without its leading `/`, as in tar archives.
     pub fn relative(&self) -> &str {
         &self.0[1..]
     }
 
-    /// Returns the last component; empty for `/`.
+    /// The last component; empty for `/`.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Returns the directory that holds this path, or nothing for `/`.
+    /// The directory of this path; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let (parent, name) = self.0.rsplit_once('/')?;
         if name.is_empty() {
@@ -70,7 +64,7 @@ impl ImagePath {
         Some(Self(if parent.is_empty() { "/".to_owned() } else { parent.to_owned() }))
     }
 
-    /// Says whether this path is `other` or below it.
+    /// Whether this path is `other` or below it.
     pub fn is_within(&self, other: &Self) -> bool {
         other.0 == "/"
             || self.0 == other.0

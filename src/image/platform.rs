@@ -1,8 +1,10 @@
-//! Owns platforms: operating system, architecture and variant in the OCI image spec's (that is, Go's) words.
+//! Owns platforms: operating system, architecture and variant, by the names of the OCI image spec, which are Go's.
+//! Must not know artifacts or images.
 
-use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::text::as_text;
 
 /// A platform such as `linux/amd64` or `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,28 +17,36 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// A text that is no platform.
+/// The error for a text that is not a platform.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a platform (expected `os/architecture[/variant]`, such as `linux/amd64`)")]
 pub struct InvalidPlatform(String);
 
 impl Platform {
-    /// Makes a Linux platform; `arm64` and `aarch64`, `amd64` and `x86_64` are the same.
+    /// A Linux platform. `arm64` and `aarch64`, `amd64` and `x86_64` are the same.
     pub fn linux(architecture: &str) -> Self {
-        Self { os: "linux".into(), architecture: canonical_architecture(architecture).into(), variant: None }
+        Self::new("linux", architecture, None)
     }
 
-    /// The platform of this process's processor, on Linux: daemons on macOS and Windows run Linux containers.
+    /// `linux/arm64/v8` becomes `linux/arm64`: registries use both.
+    pub(super) fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let architecture = canonical_architecture(architecture);
+        let variant =
+            variant.filter(|variant| !matches!((architecture, *variant), (_, "") | ("arm64", "v8")));
+        Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) }
+    }
+
+    /// Linux on this machine's processor. Daemons on macOS and Windows run Linux containers, too.
     pub fn host() -> Self {
         Self::linux(std::env::consts::ARCH)
     }
 
-    /// Says whether its processors also run programs for `other`, which is another platform: amd64 those for 32 bits.
+    /// Whether its processors also run programs for the other platform `other`: amd64 runs 32-bit programs.
     pub fn also_runs(&self, other: &Self) -> bool {
         self.os == other.os && self.architecture == "amd64" && other.architecture == "386"
     }
 
-    /// Says whether an image for `other` runs where this platform is asked for; a missing variant matches any.
+    /// Whether an image for `other` runs on this platform. A missing variant matches any.
     pub fn matches(&self, other: &Self) -> bool {
         self.os == other.os
             && self.architecture == other.architecture
@@ -74,18 +84,14 @@ impl FromStr for Platform {
             !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         };
-        if !parts.iter().all(|part| word(part)) {
+        if !parts.iter().copied().all(word) {
             return Err(InvalidPlatform(text.to_owned()));
         }
-        let (os, architecture, variant) = match parts[..] {
-            [os, architecture] => (os, architecture, None),
-            [os, architecture, variant] => (os, architecture, Some(variant)),
-            _ => return Err(InvalidPlatform(text.to_owned())),
-        };
-        let architecture = canonical_architecture(architecture);
-        // `linux/arm64/v8` and `linux/arm64` are one platform; registries write it either way.
-        let variant = variant.filter(|variant| !(architecture == "arm64" && *variant == "v8"));
-        Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
+        match parts[..] {
+            [os, architecture] => Ok(Self::new(os, architecture, None)),
+            [os, architecture, variant] => Ok(Self::new(os, architecture, Some(variant))),
+            _ => Err(InvalidPlatform(text.to_owned())),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
-//! Owns when an image is pulled. Must not know who pulls it.
+//! Owns the pull policy.
+//! Must not pull images.
 
 use crate::text::{as_choice, as_text};
 
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// Before every use: the registry may have a newer one.
+    /// Before every use, because the registry may have a newer one.
     Always,
-    /// If it is not there.
+    /// If it is missing.
     #[default]
     Missing,
     /// Never.

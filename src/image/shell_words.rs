@@ -1,13 +1,11 @@
-//! Owns the quoting rules of argument lists in one text: `ARGS`, `--entrypoint`, `args` of the configuration.
+//! Owns splitting and quoting argument lists: `ARGS`, `--entrypoint`, `args` of the configuration. Every `run` script and
+//! the launcher split `ARGS` by the same rules. Must not expand anything, nor know comments or operators.
 //!
-//! The rules are those of POSIX.1-2017, Shell Command Language 2.2 "Quoting", and nothing beyond them: no
-//! parameter, command or pathname expansion, no comments, no operators. Every `run` script and the launcher split
-//! `ARGS` by the same rules. Must not know what the words are for. `shell-words` 1.1 was weighed: it skips comments,
-//! accepts a lone backslash at the end, and its errors have no position.
+//! Source: POSIX.1-2017, Shell Command Language 2.2 "Quoting". `shell-words` 1.1 was weighed: it skips comments, accepts a
+//! backslash at the end, and its errors have no position.
 
-/// A quotation that is not closed, or a lone backslash at the end.
-///
-/// It states the position and leaves the text out, because arguments may be secrets.
+/// The error for a quote that is not closed, or a backslash at the end. The text may contain secrets, so the message has
+/// only the position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {what} at character {position} {wrong}")]
 pub struct UnclosedQuote {
@@ -19,12 +17,8 @@ pub struct UnclosedQuote {
 
 /// Splits `text` into words at unquoted spaces, tabs and newlines.
 ///
-/// Within single quotes everything is literal. Within double quotes a backslash escapes `$`, `` ` ``, `"`, `\` and
-/// the newline, and is itself elsewhere. Outside quotes it escapes any character. An escaped newline vanishes.
-/// `''` and `""` are empty words.
-///
-/// # Errors
-/// [`UnclosedQuote`] if the text ends inside quotes or after an unquoted backslash.
+/// In single quotes, everything is literal. In double quotes, a backslash escapes `$`, `` ` ``, `"`, `\` and the newline.
+/// Outside quotes, it escapes any character. An escaped newline is dropped. `''` and `""` are empty words.
 pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
     let unclosed = |what, position| UnclosedQuote { what, wrong: "is not closed", position };
     let mut words = Vec::new();
@@ -65,7 +59,7 @@ pub fn split(text: &str) -> Result<Vec<String>, UnclosedQuote> {
     Ok(words)
 }
 
-/// Reads up to the closing double quote; `None` if there is none.
+/// Reads up to the closing double quote; `None` if it is missing.
 fn double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
     loop {
         match characters.next()? {
@@ -80,14 +74,13 @@ fn double_quoted(characters: &mut std::str::Chars<'_>, word: &mut String) -> Opt
     }
 }
 
-/// Joins `words` to a text that [`split`] and every POSIX shell split into exactly these words.
+/// Joins `words` to a text that [`split`] and every POSIX shell split into these words.
 pub fn quote<W: AsRef<str>>(words: &[W]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| quote_word(word.as_ref())).collect();
-    quoted.join(" ")
+    words.iter().map(|word| quote_word(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 fn quote_word(word: &str) -> String {
-    // Without `~`, which a shell expands, and without `=`, because `a=b` as the first word is an assignment.
+    // Not `~`, which a shell expands, and not `=`, because `a=b` as the first word is an assignment.
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:,@%+".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

@@ -1,46 +1,45 @@
 //! Owns the names of signals in an image's `StopSignal`.
+//! Must not accept a name that Docker or Podman rejects.
 //!
-//! Must not accept a name that Docker or Podman rejects. Source: the signals of Linux by the names of
-//! `docker run --stop-signal` (moby's `signal.ParseSignal`).
+//! Source: moby's `signal.ParseSignal`. `rustix` was weighed: it parses no names.
 
-/// The names without a number, without `SIG`.
+/// The names without `SIG`.
 const NAMES: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
     "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU",
     "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
 ];
 
-/// The largest distances of real-time signals from each end, as in Docker.
+/// The largest numbers after `RTMIN+` and `RTMAX-`, as in Docker.
 const AFTER_RTMIN: u8 = 15;
 const BEFORE_RTMAX: u8 = 14;
 
-/// Highest number of a signal.
-const HIGHEST: u8 = 64;
+const HIGHEST_NUMBER: u8 = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a signal (write a name, such as SIGINT, TERM or RTMIN+3, or a number from 1 to {HIGHEST})"
+    "`{0}` is not a signal (expected a name, such as SIGINT, TERM or RTMIN+3, or a number from 1 to {HIGHEST_NUMBER})"
 )]
 pub struct UnknownSignal(String);
 
-/// Reads a signal and returns its name in a config: `SIGTERM` for `SIGTERM`, `TERM` and `term`. A number stays.
+/// The form of a signal in a config: `SIGTERM` for `SIGTERM`, `TERM` and `term`; numbers do not change.
 pub fn stop_signal(text: &str) -> Result<String, UnknownSignal> {
     let unknown = || UnknownSignal(text.to_owned());
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let number = text.parse::<u8>().ok().filter(|number| (1..=HIGHEST).contains(number));
+        let number = text.parse::<u8>().ok().filter(|number| (1..=HIGHEST_NUMBER).contains(number));
         return number.map(|number| number.to_string()).ok_or_else(unknown);
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let counted = |start: &str, most: u8| {
         let digits = name.strip_prefix(start)?;
-        // Docker's table has no `RTMIN+03`.
+        // `RTMIN+03` is not valid in Docker.
         let number = digits.parse::<u8>().ok().filter(|number| number.to_string() == digits)?;
-        (1..=most).contains(&number).then_some(())
+        Some((1..=most).contains(&number))
     };
-    let known = NAMES.contains(&name)
-        || counted("RTMIN+", AFTER_RTMIN).or_else(|| counted("RTMAX-", BEFORE_RTMAX)).is_some();
-    if known { Ok(format!("SIG{name}")) } else { Err(unknown()) }
+    let is_valid = NAMES.contains(&name)
+        || counted("RTMIN+", AFTER_RTMIN).or_else(|| counted("RTMAX-", BEFORE_RTMAX)) == Some(true);
+    if is_valid { Ok(format!("SIG{name}")) } else { Err(unknown()) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Owns compressing one piece of a layer into one gzip member or zstd frame.
-//!
-//! Equal pieces give equal bytes, whatever was compressed before. Must not know of order or threads.
+//! Owns compressing one piece of a layer into one gzip member or zstd frame. Equal pieces give equal bytes.
+//! Must not know threads or the order of pieces.
 
 use std::io;
 
@@ -9,12 +8,10 @@ use libdeflater::{CompressionLvl, Compressor};
 use super::{MEMBER_SIZE, Method};
 use crate::image::manifest::LayerCompression;
 
-/// Compresses pieces, one at a time.
 pub(super) enum MemberCompressor {
     Gzip(Compressor),
-    /// The level. A context that is used again keeps its tables, so each piece gets a fresh one.
+    /// The level. Each piece gets a new context, because a context keeps the tables of the last piece.
     Zstd(i32),
-    /// Passes them through.
     None,
 }
 
@@ -23,14 +20,14 @@ impl MemberCompressor {
         match method.codec {
             LayerCompression::None => Self::None,
             LayerCompression::Gzip => {
-                let level = CompressionLvl::new(i32::from(method.level)).expect("parsed levels exist");
+                let level = CompressionLvl::new(i32::from(method.level)).expect("parsed levels are valid");
                 Self::Gzip(Compressor::new(level))
             }
             LayerCompression::Zstd => Self::Zstd(i32::from(method.level)),
         }
     }
 
-    /// Replaces what `member` holds by the compressed `piece`, of at most [`MEMBER_SIZE`] bytes.
+    /// Replaces the bytes of `member` with the compressed `piece`, which has at most [`MEMBER_SIZE`] bytes.
     pub(super) fn compress(&mut self, piece: &[u8], member: &mut Vec<u8>) -> io::Result<()> {
         debug_assert!(piece.len() <= MEMBER_SIZE, "pieces are bounded");
         let length = match self {

@@ -1,20 +1,19 @@
-//! Owns how layers are compressed: what can be asked for, what `auto` makes of it, and the one pass that writes a
-//! layer's blob. Must not know where blobs go.
+//! Owns the compression of layers: the methods, the decision of `auto`, and the pass that writes a layer's blob.
+//! Must not know where blobs go.
 //!
-//! # What the bytes of a compressed layer depend on
-//! On the tar, the method, its level and the version of its library; not on the processor, the number of cores or
-//! the time. The tar is cut into pieces of [`MEMBER_SIZE`] bytes, each compressed by itself and written in order:
-//! gzip members and zstd frames may follow each other (RFC 1952 §2.2, RFC 8878 §3), and Docker 20.10, Podman 4.3,
-//! containerd 1.6 and umoci 0.4.7 read them so. Who compressed which piece leaves no trace.
+//! # The bytes of a compressed layer
+//! They depend on the tar, the method, its level and the version of its library. They do not depend on the processor,
+//! the number of cores or the time. The tar is cut into pieces of [`MEMBER_SIZE`] bytes. Each piece becomes one gzip
+//! member or zstd frame, and these may follow each other (RFC 1952 §2.2, RFC 8878 §3). Docker 20.10, Podman 4.3,
+//! containerd 1.6 and umoci 0.4.7 read them.
 //!
-//! What was found in the libraries' sources, and is held by tests with fixed digests:
-//! * **libdeflate 1.26** (gzip): asks for processor features only in its checksums and in filling tables, both of
-//!   which have one right result; its match finders hash little-endian words on every machine.
-//! * **zstd 1.5.7**: chooses code, not matches, by BMI2. Its row match finder (levels 5–12) is switched on for smaller
-//!   windows where vectors exist; at the window of a piece (18 bits) it is on everywhere. A context is used for one
-//!   piece only, so that no table of an earlier piece can matter.
-//! * **zlib-rs 0.6** is deterministic too, since it dropped the hash that only some processors have, but writes a
-//!   fifth more at the same speed. Intel's ISA-L, the fastest, was not taken: it differs by processor by design.
+//! From the sources of the libraries; tests with fixed digests check it:
+//! * **libdeflate 1.26** (gzip) uses processor features only for checksums and for filling tables, which have one
+//!   correct result. Its match finders hash little-endian words on every machine.
+//! * **zstd 1.5.7** chooses code by BMI2, not matches. Machines with vectors use its row match finder (levels 5–12) for
+//!   smaller windows; at the window of a piece (18 bits) every machine uses it.
+//! * **zlib-rs 0.6** is deterministic, too, but writes a fifth more at the same speed.
+//! * **ISA-L** is the fastest, but its output differs by processor.
 
 mod member;
 mod parallel;
@@ -24,6 +23,7 @@ mod write;
 
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::layer::{LAYER_FORMAT_VERSION, Layer};
@@ -33,36 +33,34 @@ use crate::text::as_text;
 pub use read::{DecompressionLimit, decompress, sniff};
 pub use write::{WrittenBlob, all_cores, compress_tar, write_layer};
 
-/// Raised with every change of the bytes that an equal tar gives, other than by a level or a library's version, and
-/// with every change of what `auto` decides.
+/// Raised with each change of the bytes of an equal tar that is not a change of level or library, and with each change
+/// of the decisions of `auto`.
 pub const COMPRESSION_VERSION: u32 = 1;
 
-/// Size of the pieces that are compressed independently, in bytes. With half of it the output grows by 0.3 %, with
-/// four times of it it shrinks by 0.2 % (see CONTRIBUTING, "Measuring"); small pieces keep every core busy on a small
-/// layer and memory small on many cores.
+/// Size of the pieces that are compressed independently, in bytes. Half of it makes the output 0.3 % larger, four times
+/// of it 0.2 % smaller. Small pieces keep every core busy on a small layer, and memory small on many cores.
 pub const MEMBER_SIZE: usize = 256 * 1024;
 
-const GZIP_LEVELS: std::ops::RangeInclusive<u8> = 1..=9;
-const ZSTD_LEVELS: std::ops::RangeInclusive<u8> = 1..=19;
+const GZIP_LEVELS: RangeInclusive<u8> = 1..=9;
+const ZSTD_LEVELS: RangeInclusive<u8> = 1..=19;
 
-/// Level that is taken if none is asked for: for both, speed decides. Level 6 is 2.3 times slower for 9 % less.
+/// The default levels are the fastest. Level 6 takes 2.3 times as long for 9 % less.
 const GZIP_LEVEL: u8 = 1;
 const ZSTD_LEVEL: u8 = 1;
 
 /// The version of libdeflate; `Cargo.toml` pins it.
 const LIBDEFLATE: &str = "libdeflate 1.26";
 
-/// How a user wants layers compressed.
+/// The compression of layers, as the user sets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// What every runtime reads: gzip, or nothing where that would not help.
+    /// gzip, which every runtime reads, or none if gzip would not help.
     #[default]
     Auto,
-    /// This, whatever the bytes are.
     Fixed(Method),
 }
 
-/// How one layer is compressed.
+/// The compression of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Method {
     codec: LayerCompression,
@@ -70,48 +68,28 @@ pub struct Method {
     level: u8,
 }
 
-/// A text that names no compression.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidCompression {
-    /// Not one of the four words.
-    #[error(
-        "`{0}` is no compression: it is `auto`, `gzip`, `zstd` or `none`, the middle two with `:LEVEL` if wanted"
-    )]
+    #[error("`{0}` is not a valid compression (expected `auto`, `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`)")]
     Unknown(String),
     #[error("`{0}` takes no level; `gzip:LEVEL` and `zstd:LEVEL` do")]
     NoLevel(String),
-    #[error("`{level}` is no level of {name}: it is a number from {first} to {last}")]
-    Level {
-        /// The method.
-        name: &'static str,
-        /// What was given.
-        level: String,
-        /// The lowest.
-        first: u8,
-        /// The highest.
-        last: u8,
-    },
+    #[error("`{level}` is not a valid level of {name} (expected {} to {})", levels.start(), levels.end())]
+    Level { name: &'static str, level: String, levels: RangeInclusive<u8> },
 }
 
 impl Method {
-    /// A plain tar.
     pub const NONE: Self = Self { codec: LayerCompression::None, level: 0 };
-    /// gzip at its default level.
     pub const GZIP: Self = Self { codec: LayerCompression::Gzip, level: GZIP_LEVEL };
-    /// zstd at its default level.
     pub const ZSTD: Self = Self { codec: LayerCompression::Zstd, level: ZSTD_LEVEL };
 
-    /// What the layer's media type says of it.
     pub fn codec(self) -> LayerCompression {
         self.codec
     }
 }
 
 impl Compression {
-    /// Decides for `layer`, by its bytes alone: for `auto`, half a megabyte of its files is read and compressed.
-    ///
-    /// # Errors
-    /// Errors of the layer's contents.
+    /// The method for `layer`. For `auto`, it reads and compresses half a megabyte of the layer's files.
     pub fn method_for(self, layer: &Layer) -> io::Result<Method> {
         match self {
             Self::Fixed(method) => Ok(method),
@@ -120,7 +98,7 @@ impl Compression {
         }
     }
 
-    /// What a tar that exists already is compressed by: layers of base images are programs and texts.
+    /// The method for a layer of a base image, which holds programs and texts.
     pub fn method_for_base(self) -> Method {
         match self {
             Self::Fixed(method) => method,
@@ -128,8 +106,7 @@ impl Compression {
         }
     }
 
-    /// Names everything that the blob of an equal layer depends on. Digests remembered under another key are not
-    /// those of the blob that would be written.
+    /// A key with everything that the blob of an equal layer depends on. Digests under another key are of other blobs.
     pub fn memo_key(self) -> String {
         let library = match self {
             Self::Auto => LIBDEFLATE.to_owned(),
@@ -151,18 +128,13 @@ impl FromStr for Compression {
     /// Parses `auto`, `none`, `gzip`, `zstd`, `gzip:LEVEL` (1–9) or `zstd:LEVEL` (1–19).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (word, level) = text.split_once(':').map_or((text, None), |(word, level)| (word, Some(level)));
-        let leveled = |method: Method, name, levels: std::ops::RangeInclusive<u8>| {
+        let leveled = |method: Method, name, levels: RangeInclusive<u8>| {
             let Some(text) = level else { return Ok(Self::Fixed(method)) };
-            // Digits alone: `parse` would take `+1` too, and one level should have one name.
+            // Only digits: `parse` accepts `+1`, too, and a level has one spelling.
             let parsed = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
             match parsed.filter(|level| levels.contains(level)) {
                 Some(level) => Ok(Self::Fixed(Method { level, ..method })),
-                None => Err(InvalidCompression::Level {
-                    name,
-                    level: text.to_owned(),
-                    first: *levels.start(),
-                    last: *levels.end(),
-                }),
+                None => Err(InvalidCompression::Level { name, level: text.to_owned(), levels }),
             }
         };
         match (word, level) {

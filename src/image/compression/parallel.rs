@@ -1,7 +1,5 @@
-//! Owns compressing on several cores: cuts what is written into pieces, hands them to threads and puts the results
-//! out in order. At most [`IN_FLIGHT_BESIDE_WORKERS`] pieces more than threads are held at any time.
-//!
-//! Must not know that the bytes are a layer's.
+//! Owns compressing on several cores: it cuts the stream into pieces, which threads compress, and writes the members in
+//! order. Must not hold more pieces than its threads and [`WAITING_PIECES`].
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::member::MemberCompressor;
 use super::{MEMBER_SIZE, Method};
 
-/// One thread fills and hashes for all: it feeds no more than about six at the default level. More help with slow
-/// levels; at this number memory stays below 16 MiB.
+/// One thread reads and hashes. At the default level it feeds about six workers; slow levels need more. With this number
+/// memory stays below 16 MiB.
 const MOST_WORKERS: usize = 16;
 
-/// Pieces that wait for a worker or for being written, so that neither end has to wait for the other at once.
-const IN_FLIGHT_BESIDE_WORKERS: usize = 4;
+/// Pieces that wait for a worker or for the output, so that neither end waits for the other at once.
+const WAITING_PIECES: usize = 4;
 
-/// A piece, and where its member goes. Both buffers come back to be filled again.
+/// A piece, and the channel on which its buffers come back.
 struct Job {
     buffers: Buffers,
     done: SyncSender<io::Result<Buffers>>,
@@ -31,79 +29,77 @@ struct Buffers {
     member: Vec<u8>,
 }
 
-/// Compresses what is written to it and writes the members to `out`, in order.
+/// Compresses its input and writes the members to `out`, in order.
 pub(super) struct ParallelWriter<W> {
     out: W,
     filling: Buffers,
     spare: Vec<Buffers>,
     pending: VecDeque<Receiver<io::Result<Buffers>>>,
     most_pending: usize,
-    crew: Crew,
+    workers: Workers,
     pieces: u64,
 }
 
-/// Who compresses.
-enum Crew {
-    /// This thread.
-    Own(MemberCompressor),
-    /// Others; they end when this sender is gone.
+enum Workers {
+    /// This thread compresses.
+    None(MemberCompressor),
+    /// The threads end when this sender is dropped.
     Threads(Sender<Job>),
 }
 
 impl<W: Write> ParallelWriter<W> {
-    /// Starts compressing on `threads` threads; `size` bytes are to be expected.
+    /// Starts at most `threads` threads, fewer if an input of `size` bytes has fewer pieces.
     pub(super) fn new(method: Method, threads: NonZeroUsize, size: u64, out: W) -> io::Result<Self> {
         let pieces = usize::try_from(size.div_ceil(MEMBER_SIZE as u64)).unwrap_or(usize::MAX);
-        let workers = threads.get().min(MOST_WORKERS).min(pieces);
-        let crew = if workers <= 1 {
-            Crew::Own(MemberCompressor::new(method))
-        } else {
-            Crew::Threads(start(workers, method)?)
+        let count = threads.get().min(MOST_WORKERS).min(pieces);
+        let workers = match count {
+            0 | 1 => Workers::None(MemberCompressor::new(method)),
+            count => Workers::Threads(start(count, method)?),
         };
         Ok(Self {
             out,
             filling: Buffers::default(),
             spare: Vec::new(),
             pending: VecDeque::new(),
-            most_pending: workers + IN_FLIGHT_BESIDE_WORKERS,
-            crew,
+            most_pending: count + WAITING_PIECES,
+            workers,
             pieces: 0,
         })
     }
 
-    /// Compresses the rest, writes all of it and gives `out` back.
+    /// Compresses and writes the rest.
     pub(super) fn finish(mut self) -> io::Result<W> {
-        // Nothing at all is one empty member: an empty file is no gzip file.
+        // An empty input is one empty member, because an empty file is not a gzip file.
         if !self.filling.piece.is_empty() || self.pieces == 0 {
-            self.hand_over()?;
+            self.send_piece()?;
         }
         while let Some(oldest) = self.pending.pop_front() {
-            self.put_out(oldest.recv().unwrap_or_else(|_| Err(worker_is_gone())))?;
+            self.write_member(oldest.recv().unwrap_or_else(|_| Err(worker_is_gone())))?;
         }
         self.out.flush()?;
         Ok(self.out)
     }
 
-    /// Gives the filled piece away and takes what is ready.
-    fn hand_over(&mut self) -> io::Result<()> {
+    /// Sends the filled piece to a worker and writes the members that are ready.
+    fn send_piece(&mut self) -> io::Result<()> {
         self.pieces += 1;
         let next = self.spare.pop().unwrap_or_default();
         let mut buffers = std::mem::replace(&mut self.filling, next);
-        match &mut self.crew {
-            Crew::Own(compressor) => {
+        match &mut self.workers {
+            Workers::None(compressor) => {
                 compressor.compress(&buffers.piece, &mut buffers.member)?;
-                self.put_out(Ok(buffers))
+                self.write_member(Ok(buffers))
             }
-            Crew::Threads(jobs) => {
+            Workers::Threads(jobs) => {
                 let (done, result) = mpsc::sync_channel(1);
                 jobs.send(Job { buffers, done }).map_err(|_| worker_is_gone())?;
                 self.pending.push_back(result);
-                self.take_ready()
+                self.write_ready()
             }
         }
     }
 
-    fn take_ready(&mut self) -> io::Result<()> {
+    fn write_ready(&mut self) -> io::Result<()> {
         while let Some(oldest) = self.pending.front() {
             let result = if self.pending.len() >= self.most_pending {
                 oldest.recv().unwrap_or_else(|_| Err(worker_is_gone()))
@@ -115,12 +111,12 @@ impl<W: Write> ParallelWriter<W> {
                 }
             };
             self.pending.pop_front();
-            self.put_out(result)?;
+            self.write_member(result)?;
         }
         Ok(())
     }
 
-    fn put_out(&mut self, result: io::Result<Buffers>) -> io::Result<()> {
+    fn write_member(&mut self, result: io::Result<Buffers>) -> io::Result<()> {
         let mut buffers = result?;
         self.out.write_all(&buffers.member)?;
         buffers.piece.clear();
@@ -136,12 +132,12 @@ impl<W: Write> Write for ParallelWriter<W> {
         let count = bytes.len().min(MEMBER_SIZE - piece.len());
         piece.extend_from_slice(&bytes[..count]);
         if piece.len() == MEMBER_SIZE {
-            self.hand_over()?;
+            self.send_piece()?;
         }
         Ok(count)
     }
 
-    /// Does nothing: where a piece ends must not depend on who flushes. [`ParallelWriter::finish`] writes the last.
+    /// Does nothing, so that the end of a piece does not depend on a flush. [`ParallelWriter::finish`] writes the rest.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -157,7 +153,7 @@ fn start(workers: usize, method: Method) -> io::Result<Sender<Job>> {
         match started {
             Ok(_) => {}
             Err(error) if number == 0 => return Err(error),
-            // The system gives no more: those that there are do it, and the bytes are the same.
+            // If the system allows no more threads, the first ones do the work. The bytes are the same.
             Err(_) => break,
         }
     }
@@ -167,15 +163,15 @@ fn start(workers: usize, method: Method) -> io::Result<Sender<Job>> {
 fn work(jobs: &Mutex<Receiver<Job>>, method: Method) {
     let mut compressor = MemberCompressor::new(method);
     loop {
-        // Held while waiting: the others wait for the lock instead of for the channel.
+        // One thread waits for the channel, the others for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { mut buffers, done }) = job else { return };
         let result = compressor.compress(&buffers.piece, &mut buffers.member).map(|()| buffers);
-        // Whoever waited may have failed meanwhile.
+        // The receiver is gone if the writer has failed.
         drop(done.send(result));
     }
 }
 
 fn worker_is_gone() -> io::Error {
-    io::Error::other("a thread that compressed a part of the layer has ended early")
+    io::Error::other("a thread that compressed a part of the layer ended early")
 }

@@ -1,6 +1,5 @@
-//! Owns reading the tar out of a layer's blob, whoever compressed it, with a limit on what comes out.
-//!
-//! Must not know what is in the tar, and does not verify digests: sources of blobs do.
+//! Owns decompressing a layer's blob, with a limit of the output.
+//! Must not interpret the tar, nor verify digests: sources of blobs do.
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -8,22 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::image::manifest::LayerCompression;
 
-/// Size of what is read from a blob at once, in bytes.
 const BUFFER: usize = 128 * 1024;
 
-/// Largest window of a zstd frame, as a power of two: what the `zstd` program itself reads without being asked to.
+/// Largest window of a zstd frame, as a power of two: the default limit of the `zstd` program.
 const ZSTD_WINDOW: u32 = 27;
 
-/// Bytes that come out before the ratio is looked at, so that layers with one large empty file pass.
+/// Bytes of output before the ratio is checked. A layer with one large empty file is valid.
 const FREE_OF_RATIO: u64 = 1 << 30;
 
-/// Deflate can make 1032 bytes of one and not more; what is above it is no layer that anybody wrote for use.
+/// One byte of Deflate becomes at most 1032 bytes. A higher ratio is an attack.
 const MAXIMUM_RATIO: u64 = 1100;
 
-/// How much may come out of a blob.
+/// The limit of decompressed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecompressionLimit {
-    /// Bytes in all.
     pub bytes: u64,
 }
 
@@ -34,23 +31,20 @@ impl Default for DecompressionLimit {
     }
 }
 
-/// Tells how bytes that begin with `start` are compressed; six bytes are enough.
+/// The compression of bytes that begin with `start`. Four bytes are enough.
 pub fn sniff(start: &[u8]) -> LayerCompression {
     match start {
         [0x1f, 0x8b, ..] => LayerCompression::Gzip,
-        // A frame, or a skippable one, with which some writers begin.
+        // A frame, or a skippable frame, which some writers put first.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => LayerCompression::Zstd,
         _ => LayerCompression::None,
     }
 }
 
-/// Reads the tar out of `blob`: any number of gzip members or zstd frames in a row.
+/// Decompresses `blob`: any number of gzip members or zstd frames in a row.
 ///
-/// Reading fails with [`io::ErrorKind::UnexpectedEof`] if the blob is cut, [`io::ErrorKind::InvalidData`] or
+/// Reading fails with [`io::ErrorKind::UnexpectedEof`] if the blob is truncated, [`io::ErrorKind::InvalidData`] or
 /// [`io::ErrorKind::InvalidInput`] if it is damaged, and [`io::ErrorKind::FileTooLarge`] beyond the limit.
-///
-/// # Errors
-/// If the decompressor cannot be made.
 pub fn decompress<'a>(
     compression: LayerCompression,
     blob: impl Read + Send + 'a,
@@ -72,7 +66,6 @@ pub fn decompress<'a>(
     Ok(Box::new(Limited { inner, consumed, produced: 0, limit: limit.bytes }))
 }
 
-/// Counts what is read.
 struct Counted<R> {
     inner: R,
     consumed: Arc<AtomicU64>,
@@ -86,7 +79,6 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Stops at the limit.
 struct Limited<R> {
     inner: R,
     consumed: Arc<AtomicU64>,
@@ -100,16 +92,13 @@ impl<R: Read> Read for Limited<R> {
         self.produced += count as u64;
         let too_large = |text| Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         if self.produced > self.limit {
-            return too_large(format!(
-                "the layer holds more than {} bytes, the most that is read",
-                self.limit
-            ));
+            return too_large(format!("the layer has more than the limit of {} bytes", self.limit));
         }
         let consumed = self.consumed.load(Ordering::Relaxed);
         if self.produced > FREE_OF_RATIO && self.produced / MAXIMUM_RATIO > consumed {
+            let produced = self.produced;
             return too_large(format!(
-                "{consumed} bytes of the layer became more than {}: it is made to fill disks",
-                self.produced
+                "{consumed} bytes of the layer decompress to more than {produced}: it is a decompression bomb"
             ));
         }
         Ok(count)

@@ -1,25 +1,23 @@
-//! Owns the question whether compressing a layer is worth the while, asked of a sample of its files.
-//!
-//! The answer depends on the files' bytes and their order alone. Must not read more than the sample.
+//! Owns the estimate whether compression makes a layer smaller, from a sample of its files. The result depends only on
+//! the bytes and the order of the files. Must not read more than the sample.
 
 use std::io::{self, Read};
 
 use super::Method;
 use super::member::MemberCompressor;
-use crate::image::layer::{EntryKind, Layer};
+use crate::image::layer::{Entry, EntryKind, Layer};
 
-/// The sample: this many windows of this many bytes, evenly spread over all files as if
-/// they were one.
+/// The number and the size of windows, evenly spread over all files as if they were one.
 const WINDOWS: u64 = 8;
 const WINDOW: u64 = 64 * 1024;
 
-/// A layer is compressed if its sample shrinks to less than this, in percent. JARs shrink to 92–98 %: compressing one
-/// costs more time than sending the rest takes on a line of 60 MB/s or more.
-const WORTH_IT: u64 = 90;
+/// A layer is compressed if its sample shrinks to less than this, in percent. JARs shrink to 92–98 %. At 60 MB/s or more,
+/// compressing one takes longer than sending the bytes that it saves.
+const LIMIT_PERCENT: u64 = 90;
 
 /// Whether `method` makes `layer` clearly smaller.
 pub(super) fn shrinks(layer: &Layer, method: Method) -> io::Result<bool> {
-    let total: u64 = layer.entries().iter().map(|entry| file_size(&entry.kind)).sum();
+    let total: u64 = layer.entries().iter().map(Entry::size).sum();
     let mut compressor = MemberCompressor::new(method);
     let (mut before, mut after) = (0, 0);
     let mut member = Vec::new();
@@ -29,12 +27,12 @@ pub(super) fn shrinks(layer: &Layer, method: Method) -> io::Result<bool> {
         before += piece.len() as u64;
         after += member.len() as u64;
     }
-    // A layer without files is all headers, and these shrink.
-    Ok(before == 0 || after * 100 < before * WORTH_IT)
+    // A layer without files has only headers, which shrink.
+    Ok(before == 0 || after * 100 < before * LIMIT_PERCENT)
 }
 
-/// Where the windows start: in the middles of equal parts, because the end of a JAR is a table of names, which shrinks
-/// as nothing else in it does. Together they cover a layer that is no larger than they are.
+/// The starts of the windows: in the middles of equal parts. The end of a JAR is a table of names, which shrinks more
+/// than the rest. The windows cover all of a layer that is not larger than they are.
 fn windows(total: u64) -> Vec<u64> {
     if total <= WINDOWS * WINDOW {
         return (0..total.div_ceil(WINDOW)).map(|index| index * WINDOW).collect();
@@ -52,9 +50,9 @@ fn read_window(layer: &Layer, start: u64) -> io::Result<Vec<u8>> {
         let file_end = file_start.saturating_add(*size);
         let from = start + piece.len() as u64;
         if from < file_end {
-            let inside = from - file_start;
-            let want = (WINDOW - piece.len() as u64).min(size - inside);
-            content.open_at(inside)?.take(want).read_to_end(&mut piece)?;
+            let offset = from - file_start;
+            let count = (WINDOW - piece.len() as u64).min(size - offset);
+            content.open_at(offset)?.take(count).read_to_end(&mut piece)?;
             if piece.len() as u64 >= WINDOW {
                 break;
             }
@@ -62,13 +60,6 @@ fn read_window(layer: &Layer, start: u64) -> io::Result<Vec<u8>> {
         file_start = file_end;
     }
     Ok(piece)
-}
-
-fn file_size(kind: &EntryKind) -> u64 {
-    match kind {
-        EntryKind::File { size, .. } => *size,
-        EntryKind::Directory | EntryKind::HardLink { .. } | EntryKind::Symlink { .. } | EntryKind::Fifo => 0,
-    }
 }
 
 #[cfg(test)]

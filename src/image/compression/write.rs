@@ -1,6 +1,5 @@
-//! Owns the one pass from a layer to its blob: tar, digest, compress, digest, out.
-//!
-//! Memory does not grow with the layer. Must not decide how a layer is compressed.
+//! Owns the one pass from a layer to its blob: tar, digest, compress, digest, write. Memory does not grow with the layer.
+//! Must not choose the compression.
 
 use std::io::{self, BufReader, Read, Write};
 use std::num::NonZeroUsize;
@@ -14,22 +13,18 @@ use crate::image::{Descriptor, LayerCompression, ManifestFormat};
 /// A layer that was written as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenBlob {
-    /// The layer: its diff ID and the watched file's digest.
     pub layer: WrittenLayer,
-    /// The blob: media type, digest and size of what was written.
     pub descriptor: Descriptor,
 }
 
-/// How many threads can work at once here.
+/// The number of threads that this process can run at once.
 pub fn all_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Writes `layer` to `out`, compressed by `method` on `threads` threads beside this one. The bytes do not depend on
-/// their number. A plain layer is digested once: its digest is its diff ID.
-///
-/// # Errors
-/// Errors of `out`, of the layer's contents ([`io::ErrorKind::InvalidData`] if they changed) and of starting threads.
+/// Writes `layer` to `out`, compressed by `method` on `threads` more threads. The bytes do not depend on their number.
+/// A plain layer is digested once, because its digest is its diff ID. Fails with [`io::ErrorKind::InvalidData`] if a file
+/// changed.
 pub fn write_layer(
     layer: &Layer,
     method: Method,
@@ -47,10 +42,7 @@ pub fn write_layer(
     Ok(WrittenBlob { layer: written, descriptor: finish(writer, method, format)? })
 }
 
-/// Writes a tar of `size` bytes that exists already, as [`write_layer`] writes one that is made.
-///
-/// # Errors
-/// Errors of both, and of starting threads; [`io::ErrorKind::UnexpectedEof`] if the tar is shorter.
+/// Compresses a tar of `size` bytes like [`write_layer`]. Fails with [`io::ErrorKind::UnexpectedEof`] if it is shorter.
 pub fn compress_tar(
     tar: impl Read,
     size: u64,
@@ -60,7 +52,6 @@ pub fn compress_tar(
     out: impl Write,
 ) -> io::Result<Descriptor> {
     let mut writer = ParallelWriter::new(method, threads, size, DigestWriter::new(out))?;
-    // Pieces of any size give the same blob; these save calls.
     let copied = io::copy(&mut BufReader::with_capacity(128 * 1024, tar.take(size)), &mut writer)?;
     if copied < size {
         let text = format!("the layer ended after {copied} of {size} bytes");

@@ -1,4 +1,5 @@
-//! Owns what a build changes in its base's config, and how: everything that is not named is inherited.
+//! Owns the changes that a build makes to the config of its base.
+//! Must not change a field that no edit names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{ImageConfig, OF_CONTAINERS, array, object};
 use crate::image::Digest;
 
-/// Sets variables; a name that is there already keeps its place and gets the new value.
+/// Sets variables. A variable that exists keeps its position and gets the new value.
 pub fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
     for (name, value) in values {
         match env.iter_mut().find(|(old, _)| old == name) {
@@ -18,47 +19,45 @@ pub fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
     }
 }
 
-/// What a build changes in its base's config. Everything not named here is inherited.
+/// The changes to the config of a base. `None` and empty collections keep the values of the base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigEdits {
-    /// Environment variables of the base to leave out; one that is also set is set.
+    /// Variables of the base to remove, unless `env` sets them.
     pub removed_env: BTreeSet<String>,
-    /// Environment variables to set; a name that the base sets keeps its place in the list.
+    /// A variable of the base keeps its position.
     pub env: Vec<(String, String)>,
-    /// Labels of the base to leave out; one that is also set is set.
+    /// Labels of the base to remove, unless `labels` sets them.
     pub removed_labels: BTreeSet<String>,
-    /// Labels to set.
     pub labels: BTreeMap<String, String>,
     /// Ports to add, such as `8080/tcp`.
     pub exposed_ports: Vec<String>,
     /// Volumes to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
-    /// Working directory.
     pub working_dir: Option<String>,
-    /// User, `uid[:gid]` or a name.
+    /// `uid[:gid]` or a name.
     pub user: Option<String>,
-    /// Entrypoint: `None` keeps the base's, an empty list removes it.
+    /// An empty list removes it.
     pub entrypoint: Option<Vec<String>>,
-    /// Command: `None` keeps the base's, an empty list removes it.
+    /// An empty list removes it.
     pub cmd: Option<Vec<String>>,
-    /// Command of the health check, run by a shell (`CMD-SHELL`); an empty text switches the base's off.
+    /// Run by a shell (`CMD-SHELL`). An empty text disables the health check of the base.
     pub health_cmd: Option<String>,
-    /// Signal that asks the program to stop, such as `SIGTERM`.
+    /// Such as `SIGTERM`.
     pub stop_signal: Option<String>,
-    /// Whether the base's ONBUILD triggers are removed.
+    /// Whether the ONBUILD triggers of the base are removed.
     pub reset_on_build: bool,
-    /// Value of `created`, RFC 3339.
+    /// RFC 3339.
     pub created: String,
-    /// `created_by` of the history entry that is added, one for each new layer.
+    /// `created_by` of the history entry of each new layer.
     pub history: String,
 }
 
 impl ImageConfig {
-    /// Applies `edits` and adds the new layers on top.
+    /// Applies `edits` and adds the new layers.
     pub fn apply(&mut self, edits: &ConfigEdits, new_layers: &[Digest]) {
-        // Legacy fields of `docker commit` name a container and a host; they would differ from run to run.
+        // Legacy fields of `docker commit` name a container and a host, so they would differ from run to run.
         for field in ["container", "container_config", "docker_version", "id", "parent", "author"] {
             self.0.remove(field);
         }
@@ -98,16 +97,9 @@ impl ImageConfig {
         for (name, value) in &edits.labels {
             labels.insert(name.clone(), json!(value));
         }
-        if !edits.exposed_ports.is_empty() {
-            let ports = object(runtime, "ExposedPorts");
-            for port in &edits.exposed_ports {
-                ports.insert(port.clone(), json!({}));
-            }
-        }
-        if !edits.volumes.is_empty() {
-            let volumes = object(runtime, "Volumes");
-            for volume in &edits.volumes {
-                volumes.insert(volume.clone(), json!({}));
+        for (field, names) in [("ExposedPorts", &edits.exposed_ports), ("Volumes", &edits.volumes)] {
+            for name in names {
+                object(runtime, field).insert(name.clone(), json!({}));
             }
         }
         let mut set = |field: &str, value: Option<Value>| match value {
@@ -128,11 +120,11 @@ impl ImageConfig {
         if edits.reset_on_build {
             runtime.remove("OnBuild");
         }
-        // A reset entrypoint that Docker flagged as escaped for Windows is not the one it was flagged for.
+        // Docker sets this flag on Windows for the old command, which is replaced.
         if edits.entrypoint.is_some() || edits.cmd.is_some() {
             runtime.remove("ArgsEscaped");
         }
-        // `{}` and `null` mean the same; keeping one form keeps digests equal whatever wrote the base.
+        // `{}` and `null` mean the same. One form gives equal digests for bases of all writers.
         for field in ["Env", "Labels"] {
             if runtime.get(field).is_some_and(|value| {
                 value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)

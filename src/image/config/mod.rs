@@ -1,6 +1,8 @@
-//! Owns image configs: an open JSON document that is edited (`edits`), never rebuilt, so that unknown fields survive.
+//! Owns image configs: an open JSON document that is edited (`edits`), so that unknown fields survive.
+//! Must not rebuild a config.
 //!
-//! Source: OCI image spec v1.1 "config.md"; Docker image spec v1.2 for Healthcheck, OnBuild, Shell.
+//! Source: OCI image spec v1.1 "config.md"; Docker image spec v1.2 for Healthcheck, OnBuild, Shell. `oci-spec` 0.10 was
+//! weighed: it drops unknown fields, and has none of Docker's.
 
 mod edits;
 
@@ -14,12 +16,10 @@ pub use edits::{ConfigEdits, set_env};
 use super::digest::Digest;
 use super::platform::Platform;
 
-/// An image config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageConfig(Map<String, Value>);
 
-/// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
     #[error("the image config is not a JSON object")]
@@ -28,7 +28,7 @@ pub enum InvalidConfig {
     Field(&'static str),
 }
 
-/// Fields of the runtime part that `docker commit` takes over from a container, never from a decision.
+/// Fields of the runtime part that `docker commit` copies from the container.
 const OF_CONTAINERS: [&str; 9] = [
     "Hostname",
     "Domainname",
@@ -41,14 +41,11 @@ const OF_CONTAINERS: [&str; 9] = [
     "StdinOnce",
 ];
 
-/// Fields of the runtime part that say what is started.
+/// Fields of the runtime part for the command.
 const OF_COMMANDS: [&str; 3] = ["Entrypoint", "Cmd", "ArgsEscaped"];
 
 impl ImageConfig {
-    /// Parses a config.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`] if it is no JSON object or `config` or `rootfs.diff_ids` have the wrong shape.
+    /// Parses a JSON object, and checks `config` and `rootfs.diff_ids` in it.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidConfig> {
         let config = Self(serde_json::from_slice(bytes)?);
         config.diff_ids()?;
@@ -58,7 +55,7 @@ impl ImageConfig {
         }
     }
 
-    /// Makes the config of an image without layers.
+    /// The config of an image without layers.
     pub fn empty(platform: &Platform) -> Self {
         let mut map = Map::new();
         map.insert("architecture".into(), json!(platform.architecture));
@@ -72,21 +69,12 @@ impl ImageConfig {
         Self(map)
     }
 
-    /// The platform it says it is for.
     pub fn platform(&self) -> Platform {
         let text = |key| self.0.get(key).and_then(Value::as_str).unwrap_or_default();
-        let variant = Some(text("variant")).filter(|variant| !variant.is_empty());
-        let mut platform = Platform::linux(text("architecture"));
-        platform.os = text("os").into();
-        platform.variant =
-            variant.filter(|v| !(platform.architecture == "arm64" && *v == "v8")).map(Into::into);
-        platform
+        Platform::new(text("os"), text("architecture"), Some(text("variant")))
     }
 
     /// The digests of its uncompressed layers, lowest first.
-    ///
-    /// # Errors
-    /// [`InvalidConfig::Field`] if one is no SHA-256 digest.
     pub fn diff_ids(&self) -> Result<Vec<Digest>, InvalidConfig> {
         let invalid = || InvalidConfig::Field("rootfs.diff_ids");
         match self.0.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")) {
@@ -98,22 +86,21 @@ impl ImageConfig {
         }
     }
 
-    /// A label, if it is set.
     pub fn label(&self, name: &str) -> Option<&str> {
         self.runtime("Labels")?.get(name)?.as_str()
     }
 
-    /// All labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = self.runtime("Labels").and_then(Value::as_object);
         let pairs = labels.into_iter().flatten();
         pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
     }
 
-    /// An environment variable, if it is set.
     pub fn env(&self, name: &str) -> Option<&str> {
         self.env_list()
-            .find_map(|entry| entry.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+            .filter_map(|entry| entry.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|pair| pair.1)
     }
 
     fn env_list(&self) -> impl Iterator<Item = &str> {
@@ -138,13 +125,13 @@ impl ImageConfig {
         ports
     }
 
-    /// A list of texts in the runtime part, such as `Entrypoint`, `Cmd` or `OnBuild`; empty if it is not set.
+    /// A list of the runtime part, such as `Entrypoint`, `Cmd` or `OnBuild`; empty if it is not set.
     pub fn list(&self, field: &str) -> Vec<String> {
         let values = self.runtime(field).and_then(Value::as_array).into_iter().flatten();
         values.filter_map(Value::as_str).map(Into::into).collect()
     }
 
-    /// A field of the runtime part (`config`), as it stands.
+    /// A field of the runtime part (`config`).
     pub fn runtime(&self, field: &str) -> Option<&Value> {
         self.0.get("config")?.get(field)
     }
@@ -154,8 +141,8 @@ impl ImageConfig {
         self.0.get("config").and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
-    /// Whether everything that `base` sets in the runtime part is set here too, to whatever value: each field, variable
-    /// and label, and the health check as it is. What is started does not count: a container has its own.
+    /// Whether each field, variable and label of the runtime part of `base` is set here, too, with any value. The health
+    /// check must be equal. The command does not count, because a container has its own.
     pub fn keeps(&self, base: &Self) -> bool {
         let counts = |name: &str| !OF_CONTAINERS.contains(&name) && !OF_COMMANDS.contains(&name);
         let lacks = |name: &String| self.runtime(name).is_none() && counts(name);
@@ -169,22 +156,20 @@ impl ImageConfig {
             && base.runtime("Healthcheck").is_none_or(|check| self.runtime("Healthcheck") == Some(check))
     }
 
-    /// Sets a label.
     pub fn set_label(&mut self, name: &str, value: &str) {
         object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
     }
 
-    /// Sets a list of texts in the runtime part; an empty one is left out.
+    /// Sets a list of the runtime part, unless it is empty.
     pub fn set_list(&mut self, field: &str, words: &[String]) {
         if !words.is_empty() {
             object(&mut self.0, "config").insert(field.to_owned(), json!(words));
         }
     }
 
-    /// Writes it as JSON bytes; the digest of these is the image's ID.
+    /// The JSON bytes. Their digest is the image's ID.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // A map of JSON values with text keys always serialises.
-        serde_json::to_vec(&self.0).unwrap_or_default()
+        serde_json::to_vec(&self.0).expect("a map of JSON values can be serialised")
     }
 
     /// The digest of [`Self::to_bytes`]: the image's ID in daemons.
@@ -193,22 +178,22 @@ impl ImageConfig {
     }
 }
 
-/// Returns the object at `key`, making it one if it is absent or has another shape.
+/// The object at `key`. A missing or other value is replaced.
 fn object<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = map.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {
         *value = json!({});
     }
-    value.as_object_mut().expect("made an object above")
+    value.as_object_mut().expect("it is an object now")
 }
 
-/// Returns the array at `key`, making it one if it is absent or has another shape.
+/// The array at `key`. A missing or other value is replaced.
 fn array<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
     let value = map.entry(key).or_insert_with(|| json!([]));
     if !value.is_array() {
         *value = json!([]);
     }
-    value.as_array_mut().expect("made an array above")
+    value.as_array_mut().expect("it is an array now")
 }
 
 #[cfg(test)]

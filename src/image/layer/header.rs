@@ -1,14 +1,16 @@
 //! Owns the header blocks of a tar entry: ustar, with pax records for what does not fit.
+//! Must not read contents.
 //!
-//! Must not read contents. Source: POSIX.1-2017 `pax`, ustar and pax interchange formats.
+//! Source: POSIX.1-2017 `pax`. The `tar` crate was weighed: its builder writes GNU long names instead of pax records, and
+//! takes no extended attributes.
 
 use super::{BLOCK, Entry, EntryKind, ExtendedAttribute, Owner, padded};
 
-/// Largest size that the octal size field of a ustar header holds, in bytes (8 GiB − 1).
+/// The largest value of a ustar header's size field, in bytes (8 GiB − 1).
 const USTAR_MAXIMUM_SIZE: u64 = 0o77_777_777_777;
 
-/// The header blocks of `entry`, whose modification time is `date` (seconds since 1970), with the pax header that
-/// extended attributes, and numbers and names beyond ustar need.
+/// The header blocks of `entry`. A pax header holds its extended attributes, and the numbers and names that do not fit
+/// into ustar. `date` is its modification time, in seconds since 1970.
 pub(super) fn headers(entry: &Entry, attributes: &[ExtendedAttribute], date: u64) -> Vec<u8> {
     let mut name = entry.path.relative().as_bytes().to_vec();
     if matches!(entry.kind, EntryKind::Directory) {
@@ -40,12 +42,12 @@ pub(super) fn headers(entry: &Entry, attributes: &[ExtendedAttribute], date: u64
         pax_record(&mut records, "gid", entry.owner.gid.to_string().as_bytes());
     }
     for attribute in attributes {
-        // The key that every unpacker of layers knows (star's).
+        // The key of star, which every unpacker of layers knows.
         pax_record(&mut records, &format!("SCHILY.xattr.{}", attribute.name()), attribute.value());
     }
     let mut bytes = Vec::new();
     if !records.is_empty() {
-        // The pax header's own name is never used by a reader; a fixed one keeps the bytes independent.
+        // Readers ignore the pax header's own name. A fixed name keeps the bytes independent of the path.
         let header = Header { prefix: b"", name: b"PaxHeaders/entry", link: b"", kind: b'x' };
         bytes.extend_from_slice(&header.block(0o644, Owner::ROOT, records.len() as u64, date));
         let length = records.len();
@@ -77,7 +79,7 @@ impl Header<'_> {
         let mut block = [0; BLOCK as usize];
         block[..self.name.len()].copy_from_slice(self.name);
         octal(&mut block[100..108], u64::from(mode & 0o7777));
-        // Numbers that do not fit stand in the pax header; the field then holds zero.
+        // If a number does not fit, the pax header has it, and the field is zero.
         octal(&mut block[108..116], u64::from(owner.uid));
         octal(&mut block[116..124], u64::from(owner.gid));
         octal(&mut block[124..136], size);
@@ -96,7 +98,7 @@ impl Header<'_> {
     }
 }
 
-/// Writes `value` as octal digits with a NUL behind; zero if it does not fit.
+/// Writes `value` as octal digits before a NUL; zero if it does not fit.
 fn octal(field: &mut [u8], value: u64) {
     let width = field.len() - 1;
     let digits = format!("{value:0width$o}");
@@ -104,9 +106,9 @@ fn octal(field: &mut [u8], value: u64) {
     field[..width].copy_from_slice(digits.as_bytes());
 }
 
-/// Splits a name into the header's prefix and name fields; nothing if it needs a pax record.
+/// Splits a name into the header's prefix and name fields; `None` if it needs a pax record.
 fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
-    // Outside of ASCII the header's bytes have no stated encoding; pax records are UTF-8.
+    // The encoding of a header is defined for ASCII only. Pax records are UTF-8.
     if !name.is_ascii() {
         return None;
     }
@@ -119,7 +121,7 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..at], &name[at + 1..]))
 }
 
-/// Appends `"<length> <key>=<value>\n"`, where the length counts itself.
+/// Appends `"<length> <key>=<value>\n"`. The length includes itself.
 fn pax_record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest;

@@ -1,10 +1,10 @@
-//! Owns the layer writer: a deterministic tar of the entries it is given, written in one pass.
+//! Owns the layer writer: a deterministic tar of entries, written in one pass.
+//! Must not compress, nor know where the bytes go.
 //!
-//! The bytes depend on the entries and the date alone: the order is by path, owners and modes are the entries',
-//! nothing comes from the disk of the machine that writes. Changing one byte of the format changes every image
-//! digest; the changelog names each such change. Must not compress and must not know where the bytes go.
+//! The bytes depend only on the entries and the date, never on the disk of the machine. Entries are sorted by path. A
+//! change of one byte of the format changes every image digest, so the changelog lists it.
 //!
-//! Source: POSIX.1-2017 `pax`, ustar and pax interchange formats; OCI image spec v1.1 "layer.md".
+//! Source: POSIX.1-2017 `pax`; OCI image spec v1.1 "layer.md".
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -21,19 +21,17 @@ use header::headers;
 use super::digest::{Digest, DigestReader, DigestWriter};
 use super::path::ImagePath;
 
-/// Raised with every change of the bytes that equal entries give.
+/// Raised with each change of the bytes of equal entries.
 pub const LAYER_FORMAT_VERSION: u32 = 1;
 
 const BLOCK: u64 = 512;
-
-/// Most bytes of a file that are read at once.
 const COPY_BUFFER: usize = 64 * 1024;
 
-/// A layer that can be written, any number of times, with equal bytes.
+/// A layer that can be written any number of times, always with the same bytes.
 #[derive(Clone)]
 pub struct Layer {
     entries: Arc<[Entry]>,
-    /// Extended attributes, of the few entries that have some; in order of their names.
+    /// The extended attributes of the entries that have some, sorted by name.
     attributes: Arc<BTreeMap<ImagePath, Vec<ExtendedAttribute>>>,
     /// Modification time of every entry, in seconds since 1970.
     date: u64,
@@ -46,33 +44,30 @@ impl std::fmt::Debug for Layer {
     }
 }
 
-/// What writing a layer yields.
+/// The result of writing a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenLayer {
-    /// Digest of the uncompressed tar: the layer's diff ID.
+    /// Digest of the uncompressed tar.
     pub diff_id: Digest,
     /// Length of the uncompressed tar, in bytes.
     pub size: u64,
-    /// Digest of the watched file's bytes, if one is watched: the artifact is read only once.
+    /// Digest of the watched file, so that the artifact is read only once.
     pub watched: Option<Digest>,
 }
 
-/// Entries that make no layer.
+/// Entries that contradict each other.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidLayer {
     #[error("two files would be placed at `{0}`")]
     Duplicate(ImagePath),
     #[error("`{0}` is a file, and `{1}` would be placed below it")]
     BelowFile(ImagePath, ImagePath),
-    #[error("the hard link `{0}` points to `{1}`, which is no file of this layer")]
+    #[error("the hard link `{0}` points to `{1}`, which is not a file of this layer")]
     DanglingLink(ImagePath, ImagePath),
 }
 
 impl Layer {
-    /// Makes a layer of `entries`, in whatever order they come; `date` is in seconds since 1970.
-    ///
-    /// # Errors
-    /// [`InvalidLayer`] if the entries contradict each other.
+    /// A layer of `entries` in any order. `date` is in seconds since 1970.
     pub fn new(entries: Vec<Entry>, date: u64) -> Result<Self, InvalidLayer> {
         let mut by_path: BTreeMap<ImagePath, Entry> = BTreeMap::new();
         for entry in entries {
@@ -95,14 +90,13 @@ impl Layer {
                 return Err(InvalidLayer::DanglingLink(path.clone(), target.clone()));
             }
         }
-        // A hard link must follow the file it names, and paths alone do not see to that.
+        // A hard link must follow its file. The order of paths does not guarantee it.
         let (links, others): (Vec<Entry>, Vec<Entry>) =
             by_path.into_values().partition(|entry| matches!(entry.kind, EntryKind::HardLink { .. }));
         let entries = others.into_iter().chain(links).collect();
         Ok(Self { entries, attributes: Arc::default(), date, watched: None })
     }
 
-    /// Gives entries extended attributes, in whatever order they come.
     #[must_use]
     pub fn with_attributes(mut self, mut attributes: BTreeMap<ImagePath, Vec<ExtendedAttribute>>) -> Self {
         attributes.values_mut().for_each(|attributes| attributes.sort());
@@ -114,29 +108,26 @@ impl Layer {
         headers(entry, self.attributes.get(&entry.path).map_or(&[], Vec::as_slice), self.date)
     }
 
-    /// Asks that writing also yields the digest of the file at `path`.
+    /// Sets the file whose digest writing returns.
     #[must_use]
     pub fn watching(mut self, path: ImagePath) -> Self {
         self.watched = Some(path);
         self
     }
 
-    /// The entries, in the order in which they are written.
+    /// The entries in the order of the tar.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The length of the tar, in bytes, known before anything is written.
+    /// The length of the tar in bytes.
     pub fn size(&self) -> u64 {
         let body: u64 =
             self.entries.iter().map(|entry| self.headers(entry).len() as u64 + padded(entry.size())).sum();
         body + 2 * BLOCK
     }
 
-    /// Writes the tar to `out` and digests it on the way.
-    ///
-    /// # Errors
-    /// Errors of `out` and of the contents; [`io::ErrorKind::InvalidData`] if a content's size is not the stated one.
+    /// Writes the tar to `out`. Fails with [`io::ErrorKind::InvalidData`] if a file has another size than its entry.
     pub fn write_to(&self, out: impl Write) -> io::Result<WrittenLayer> {
         let mut out = DigestWriter::new(out);
         let watched = self.write_undigested(&mut out)?;
@@ -144,10 +135,7 @@ impl Layer {
         Ok(WrittenLayer { diff_id, size, watched })
     }
 
-    /// Writes the tar to `out` for a reader to whom its digest means nothing, and gives that of the watched file.
-    ///
-    /// # Errors
-    /// As [`Layer::write_to`].
+    /// Writes the tar without computing its digest, and returns the digest of the watched file.
     pub fn write_undigested(&self, mut out: impl Write) -> io::Result<Option<Digest>> {
         let mut watched = None;
         for entry in self.entries.iter() {
@@ -175,14 +163,14 @@ fn padded(size: u64) -> u64 {
 }
 
 fn copy_exactly(reader: &mut dyn Read, out: &mut impl Write, size: u64, path: &ImagePath) -> io::Result<()> {
-    // A small file needs no large buffer: trees have thousands of them.
+    // A small file gets a small buffer: trees have thousands of them.
     let length = usize::try_from(size).map_or(COPY_BUFFER, |size| size.saturating_add(1).min(COPY_BUFFER));
     let mut buffer = vec![0; length];
     let mut left = size;
     loop {
-        // One byte more than is left, so that a file that grew is noticed too.
-        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
-        let count = match reader.read(&mut buffer[..want]) {
+        // One byte more than is left detects a file that grew.
+        let limit = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
+        let count = match reader.read(&mut buffer[..limit]) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),

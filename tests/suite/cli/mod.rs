@@ -164,7 +164,7 @@ fn values_are_checked_where_they_are_typed() {
         (&["build", "a", "--cpus", "all"], "is not a number of processors"),
         (&["build", "a", "--entrypoint", "'x"], "the single quote at character 1 is not closed"),
         (&["build", "a", "--stop-signal", "9000"], "is not a signal"),
-        (&["build", "a", "--stop-signal", "FOO"], "write a name, such as SIGINT"),
+        (&["build", "a", "--stop-signal", "FOO"], "expected a name, such as SIGINT"),
         (&["build", "a", "--workdir", "srv"], "does not start with `/`"),
         (&["build", "a", "--platform", "amd64"], "is not a platform"),
         (&["build", "a", "--label", "x"], "write `x=VALUE`"),

@@ -108,7 +108,7 @@ async fn what_contradicts_itself_is_refused() {
     let gzip = ManifestFormat::Oci.layer(LayerCompression::Gzip);
     let foreign = serde_json::json!({"mediaType": gzip, "digest": Digest::of(b"x"), "size": 1, "urls": ["http://127.0.0.1:9/x"]});
     for (text, expected) in [
-        ("<html>", "no image manifest"),
+        ("<html>", "not an image manifest"),
         (r#"{"schemaVersion":1}"#, "schema version"),
         (&serde_json::json!({"schemaVersion": 2, "config": config, "layers": [foreign]}).to_string(), "1 layers"),
         (r#"{"schemaVersion":2,"config":{"digest":"sha256:00","size":1},"layers":[]}"#, "digest"),
