@@ -20,6 +20,6 @@ fuzz_target!(|input: &[u8]| {
         // What is told to people is made here, of hostile bytes.
         Err(error) => drop(error.to_string()),
     }
-    let _ = detect::is_artifact_candidate(content, name);
+    let _ = detect::candidate_strength(content, name);
     let _ = detect::class_path_jar(content.len() as u64, Cursor::new(content), "org.example.Main");
 });

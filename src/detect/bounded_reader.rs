@@ -1,10 +1,8 @@
 //! Owns bounded reading: this room reads every byte through a [`BoundedReader`].
-//!
 //! Must not read past its end, nor allocate more than the caller's limit, whatever the file states.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Bytes that can be read at any position.
 pub(super) trait Source: Read + Seek {}
 
 impl<T: Read + Seek> Source for T {}
@@ -17,42 +15,44 @@ pub(super) struct BoundedReader<'a> {
 }
 
 impl<'a> BoundedReader<'a> {
-    /// The first `size` bytes of a source.
     pub(super) fn new(source: &'a mut dyn Source, size: u64) -> Self {
         Self { source, start: 0, size }
     }
 
-    /// Its size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
+    /// The same range, for a shorter time.
+    pub(super) fn reborrow(&mut self) -> BoundedReader<'_> {
+        BoundedReader { source: &mut *self.source, start: self.start, size: self.size }
+    }
+
     /// Reads `limit` bytes from `offset`, or fewer at the end.
-    pub(super) fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
-        let available = self.size.saturating_sub(offset);
-        let count = usize::try_from(available).unwrap_or(usize::MAX).min(limit);
-        let mut bytes = vec![0; count];
-        if count > 0 {
+    pub(super) fn read(&mut self, offset: u64, limit: u64) -> io::Result<Vec<u8>> {
+        let count = usize::try_from(self.size.saturating_sub(offset).min(limit));
+        let mut bytes = vec![0; count.map_err(io::Error::other)?];
+        if !bytes.is_empty() {
             self.source.seek(SeekFrom::Start(self.start.saturating_add(offset)))?;
             self.source.read_exact(&mut bytes)?;
         }
         Ok(bytes)
     }
 
-    /// Reads exactly `count` bytes from `offset`; `None` if there are not as many.
-    pub(super) fn read_exact(&mut self, offset: u64, count: usize) -> io::Result<Option<Vec<u8>>> {
-        match self.contains(offset, count as u64) {
+    /// Reads exactly `count` bytes from `offset`; `None` if the range has fewer.
+    pub(super) fn read_exact(&mut self, offset: u64, count: u64) -> io::Result<Option<Vec<u8>>> {
+        match self.contains(offset, count) {
             true => self.read(offset, count).map(Some),
             false => Ok(None),
         }
     }
 
-    /// Whether there are `count` bytes from `offset`.
+    /// Whether the range has `count` bytes from `offset`.
     pub(super) fn contains(&self, offset: u64, count: u64) -> bool {
         offset.checked_add(count).is_some_and(|end| end <= self.size)
     }
 
-    /// A part of this range; `None` if it is not inside.
+    /// A part of this range; `None` if it ends after the range.
     pub(super) fn part(&mut self, offset: u64, size: u64) -> Option<BoundedReader<'_>> {
         let start = self.start.checked_add(offset)?;
         self.contains(offset, size).then_some(())?;
@@ -67,8 +67,8 @@ impl<'a> BoundedReader<'a> {
     }
 }
 
-/// Makes bytes of a file into text that is safe to show: control characters, which a terminal would obey, and bytes that
-/// are not UTF-8 are replaced, and a long text is cut.
+/// Makes bytes of a file into text that is safe to show. It replaces control characters, which a terminal would obey, and
+/// bytes that are not UTF-8, and cuts a long text.
 pub(super) fn text(bytes: &[u8]) -> String {
     const LONGEST: usize = 4096;
     let bytes = &bytes[..bytes.len().min(LONGEST)];
@@ -78,37 +78,32 @@ pub(super) fn text(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Whether `bytes` contain `needle`.
 pub(super) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Reads a little-endian number; `None` past the end.
+// The readers of numbers return `None` beyond the end of `bytes`.
+
 pub(super) fn little_u16(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(array(bytes, offset)?))
+    array(bytes, offset).map(u16::from_le_bytes)
 }
 
-/// Reads a little-endian number; `None` past the end.
 pub(super) fn little_u32(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(array(bytes, offset)?))
+    array(bytes, offset).map(u32::from_le_bytes)
 }
 
-/// Reads a little-endian number; `None` past the end.
 pub(super) fn little_u64(bytes: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(array(bytes, offset)?))
+    array(bytes, offset).map(u64::from_le_bytes)
 }
 
-/// Reads a big-endian number; `None` past the end.
 pub(super) fn big_u16(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(array(bytes, offset)?))
+    array(bytes, offset).map(u16::from_be_bytes)
 }
 
-/// Reads a big-endian number; `None` past the end.
 pub(super) fn big_u32(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(array(bytes, offset)?))
+    array(bytes, offset).map(u32::from_be_bytes)
 }
 
-/// Copies `N` bytes; `None` past the end.
 pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..offset.checked_add(N)?)?.try_into().ok()
 }

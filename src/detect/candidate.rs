@@ -1,16 +1,7 @@
-//! Owns the first check of an archive's member: whether it could be the artifact.
-//!
-//! It needs only the first bytes and the name, so that an archive is searched in one pass. Must not choose: the room of
-//! input compares the candidates.
+//! Owns the first check of an archive's member: whether it could be the artifact, by its first bytes and its name.
+//! Must not choose: the room of input compares the candidates.
 
 use super::{elf, script, unsupported};
-
-/// A file that could be the artifact of its archive. Compares by [`Strength`] first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Candidate {
-    pub strength: Strength,
-    pub kind: CandidateKind,
-}
 
 /// The strength of the evidence for a candidate, weakest first. The artifact is the only candidate of the highest
 /// strength in its archive. If there are several, the user must choose.
@@ -26,35 +17,21 @@ pub enum Strength {
     Artifact,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CandidateKind {
-    /// PE or Mach-O.
-    ForeignProgram,
-    Script,
-    /// ELF.
-    Executable,
-    Jar,
-    War,
-}
-
-/// The candidate that a file is, by its first bytes (4 KiB, or all if it is shorter) and its path in the archive (`/` as
-/// separator); `None` for other files, such as documentation or libraries.
-pub fn is_artifact_candidate(head: &[u8], name: &str) -> Option<Candidate> {
+/// The strength of a file as a candidate, by its first bytes (4 KiB, or all if it is shorter) and its path in the archive
+/// (`/` as separator); `None` for other files, such as documentation or libraries.
+pub fn candidate_strength(head: &[u8], name: &str) -> Option<Strength> {
     let path = name.to_ascii_lowercase();
-    let (strength, kind) = if path.ends_with(".jar") && may_hold_zip(head) {
-        (if is_companion(&path) { Strength::Companion } else { Strength::Artifact }, CandidateKind::Jar)
-    } else if path.ends_with(".war") && may_hold_zip(head) {
-        (Strength::Artifact, CandidateKind::War)
-    } else if elf::may_be_program(head) && !elf::is_library_name(&path) {
-        (Strength::Artifact, CandidateKind::Executable)
+    if path.ends_with(".jar") && may_hold_zip(head) {
+        Some(if is_companion(&path) { Strength::Companion } else { Strength::Artifact })
+    } else if path.ends_with(".war") && may_hold_zip(head)
+        || elf::may_be_program(head) && !elf::is_library_name(&path)
+    {
+        Some(Strength::Artifact)
     } else if head.starts_with(script::MAGIC) {
-        (Strength::Script, CandidateKind::Script)
-    } else if unsupported::program(head).is_some() {
-        (Strength::Foreign, CandidateKind::ForeignProgram)
+        Some(Strength::Script)
     } else {
-        return None;
-    };
-    Some(Candidate { strength, kind })
+        unsupported::program(head).map(|_| Strength::Foreign)
+    }
 }
 
 /// Whether it is a ZIP archive, or the script at the beginning of a self-executing one.
@@ -74,12 +51,9 @@ fn is_companion(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::elf::sample::Elf;
-    use super::*;
-
-    fn strength(head: &[u8], name: &str) -> Option<Strength> {
-        is_artifact_candidate(head, name).map(|candidate| candidate.strength)
-    }
+    use super::super::elf::tests::sample::Elf;
+    use super::Strength;
+    use super::candidate_strength as strength;
 
     #[test]
     fn programs_are_told_from_libraries_by_name() {
@@ -99,23 +73,21 @@ mod tests {
         assert_eq!(strength(b"PK\x03\x04", "app-1.0-sources.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "data.zip"), None);
         assert_eq!(strength(b"<html>", "app.jar"), None);
-        let war = is_artifact_candidate(b"PK\x03\x04", "shop.war").expect("a WAR");
-        assert_eq!(war.kind, CandidateKind::War);
-        let launched = is_artifact_candidate(b"#!/bin/bash\n", "app.jar").expect("a self-executing JAR");
-        assert_eq!((launched.strength, launched.kind), (Strength::Artifact, CandidateKind::Jar));
+        assert_eq!(strength(b"PK\x03\x04", "shop.war"), Some(Strength::Artifact));
+        assert_eq!(strength(b"#!/bin/bash\n", "app.jar"), Some(Strength::Artifact), "a self-executing JAR");
     }
 
     #[test]
     fn strengths_rank() {
-        let script = is_artifact_candidate(b"#!/bin/sh\n", "install.sh").expect("a script");
-        let program = is_artifact_candidate(&Elf::default().bytes(), "tool").expect("a program");
+        let script = strength(b"#!/bin/sh\n", "install.sh").expect("a script");
+        let program = strength(&Elf::default().bytes(), "tool").expect("a program");
         let mut windows = b"MZ".to_vec();
         windows.resize(0x3c, 0);
         windows.extend([0x40, 0, 0, 0]);
         windows.extend(b"PE\0\0\x64\x86");
-        let windows = is_artifact_candidate(&windows, "tool.exe").expect("a program");
+        let windows = strength(&windows, "tool.exe").expect("a program");
         assert!(windows < script && script < program);
-        assert_eq!(is_artifact_candidate(b"hello", "README.md"), None);
-        assert_eq!(is_artifact_candidate(b"", "empty"), None);
+        assert_eq!(strength(b"hello", "README.md"), None);
+        assert_eq!(strength(b"", "empty"), None);
     }
 }

@@ -1,17 +1,13 @@
 //! Owns the diagnosis of an ELF file, an archive or a script that cannot be packaged, each with a hint.
-//!
 //! Must not read files.
 
 /// ELF files that are not programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElfNoProgram {
-    /// `lib*.so`.
     #[error("a shared library")]
     SharedLibrary,
-    /// `*.o`, `*.ko`.
     #[error("an object file that is not linked yet")]
     Relocatable,
-    /// A memory image of a crashed process.
     #[error("a core dump")]
     CoreDump,
     /// From `objcopy --only-keep-debug`.
@@ -22,30 +18,22 @@ pub enum ElfNoProgram {
 /// ZIP archives that are neither runnable JARs nor WARs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OtherZip {
-    /// Jakarta EE application.
     #[error("an EAR (enterprise application), which needs a full application server")]
     Ear,
-    /// Jakarta connector.
     #[error("a RAR (resource adapter), which needs a full application server")]
     ResourceAdapter,
-    /// `*-sources.jar`.
     #[error("a JAR of source code without any class")]
     Sources,
-    /// `*-javadoc.jar`.
     #[error("a JAR of documentation without any class")]
     Javadoc,
-    /// Android application.
     #[error("an Android application (APK)")]
     Apk,
-    /// Android library.
     #[error("an Android library (AAR)")]
     Aar,
-    /// Python wheel.
     #[error("a Python package (wheel)")]
     Wheel,
     #[error("an empty ZIP archive")]
     Nothing,
-    /// No class and no web application.
     #[error(
         "a ZIP archive that is neither a JAR nor a WAR (no class, no manifest with a Main-Class, no WEB-INF)"
     )]
@@ -61,13 +49,10 @@ pub enum ScriptDefect {
     /// The kernel checks the first two bytes.
     #[error("it has a byte order mark before its `#!`")]
     ByteOrderMark,
-    /// `#!` alone.
     #[error("its `#!` line has no interpreter")]
     NoInterpreter,
-    /// `#!python3`.
     #[error("its `#!` line has the interpreter `{0}`, which is not an absolute path")]
     RelativeInterpreter(String),
-    /// `#!/usr/bin/env`.
     #[error("its `#!` line calls `env` without a program")]
     NoProgram,
     /// `#!/usr/bin/env python3 -u`: the kernel passes one argument, `python3 -u`.

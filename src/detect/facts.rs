@@ -1,6 +1,5 @@
-//! Owns the facts: everything that the bytes of an artifact tell.
-//!
-//! Plain data, serialised as in `b2i inspect --format json`. Must not decide anything.
+//! Owns the facts: everything that was read out of an artifact, as in `b2i inspect --format json`.
+//! Must not decide anything.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! The room of detection: artifact in, facts out.
+//! Owns detection: from the bytes of an artifact to its facts.
+//! Must not read a whole file, only headers, directories and samples.
 //!
-//! It reads the given bytes and nothing else. Input is hostile: every size and offset in a file is checked before it is
-//! used, and every read has a limit. Must not read a whole file, only headers, directories and samples.
+//! Input is hostile: every size and offset in a file is checked before it is used, and every read has a limit.
 
 mod bounded_reader;
 mod candidate;
@@ -18,11 +18,11 @@ mod zip;
 
 use std::io::{Read, Seek};
 
-pub use candidate::{Candidate, CandidateKind, Strength, is_artifact_candidate};
+pub use candidate::{Strength, candidate_strength};
 pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 pub use facts::Facts;
 pub use rejection::{DetectError, Rejection};
-pub use source_tree::{BuildFile, BuildSystem, build_file_order, container_image, source_tree};
+pub use source_tree::{BuildFile, build_file_order, container_image, source_tree};
 pub use zip::{ClassPathJar, class_path_jar};
 
 use bounded_reader::BoundedReader;
@@ -30,7 +30,7 @@ use facts::Kind;
 use rejection::Stop;
 
 /// The number of bytes at the beginning that decide the kind.
-const HEAD: usize = 4096;
+const HEAD: u64 = 4096;
 
 #[derive(Clone, Debug, Default)]
 pub struct DetectOptions {
@@ -39,11 +39,7 @@ pub struct DetectOptions {
 }
 
 /// Reads the facts of an artifact of `size` bytes. If the content is ambiguous, the name decides between JAR, WAR and
-/// library.
-///
-/// # Errors
-/// [`DetectError::Refused`] if the file cannot be packaged; [`DetectError::Read`] for an error of `content`, also if it
-/// has fewer than `size` bytes.
+/// library. Content of fewer than `size` bytes is a [`DetectError::Read`].
 pub fn detect<R: Read + Seek>(
     name: &str,
     size: u64,

@@ -1,5 +1,4 @@
 //! Owns the rejection: what a file that cannot be packaged is, with a hint.
-//!
 //! Must not read files.
 
 use std::io;
@@ -44,115 +43,60 @@ impl Diagnostic for DetectError {
 pub enum Rejection {
     #[error("empty (0 bytes)")]
     Empty,
-    /// A program of another operating system, not in ELF.
+    /// `a Windows program (PE, x86-64)`.
     #[error("{what}; Linux containers cannot run it")]
-    ForeignProgram {
-        /// `a Windows program (PE, x86-64)`.
-        what: String,
-    },
+    ForeignProgram { what: String },
     /// A shell script, Windows program and Linux program in one file, made by Cosmopolitan.
     #[error("an Actually Portable Executable, which is not an ELF file yet")]
     PortableExecutable,
-    /// An ELF program of another operating system.
     #[error("a program for {system} (ELF), not for Linux")]
-    ForeignElf {
-        /// `FreeBSD`.
-        system: &'static str,
-    },
-    /// An ELF file for a processor without a platform name.
+    ForeignElf { system: &'static str },
     #[error("an ELF file for an unknown processor (e_machine {machine}, {bits} bits)")]
-    UnknownProcessor {
-        /// `e_machine`.
-        machine: u16,
-        /// 32 or 64.
-        bits: u8,
-    },
+    UnknownProcessor { machine: u16, bits: u8 },
     #[error("{what} (ELF), not a program")]
     ElfNoProgram { what: ElfNoProgram },
     #[error("a truncated ELF file: its {part} ends at byte {end}, the file has {size}")]
-    TruncatedElf {
-        /// The part beyond the end.
-        part: &'static str,
-        /// The offset of its end.
-        end: u64,
-        /// The size of the file.
-        size: u64,
-    },
-    /// An ELF file that contradicts itself.
+    TruncatedElf { part: &'static str, end: u64, size: u64 },
     #[error("a damaged ELF file: {reason}")]
     DamagedElf { reason: String },
     #[error("a single Java class file (Java {java}), not a JAR")]
-    ClassFile {
-        /// The Java release it needs.
-        java: u32,
-    },
+    ClassFile { java: u32 },
+    /// `candidates` are some classes with a main method.
     #[error("a library JAR: its manifest has no Main-Class")]
-    LibraryJar {
-        /// Some classes in it with a main method.
-        candidates: Vec<String>,
-    },
-    /// A JAR or ZIP of a kind that cannot be started.
+    LibraryJar { candidates: Vec<String> },
     #[error("{what}")]
     OtherZip { what: OtherZip },
     #[error("a truncated ZIP archive (JAR, WAR): its central directory, at the end, is missing")]
     TruncatedZip,
     #[error("an encrypted ZIP archive (`{member}` is encrypted)")]
-    EncryptedZip {
-        /// The first encrypted member.
-        member: String,
-    },
-    /// One volume of a ZIP archive in several files.
+    EncryptedZip { member: String },
     #[error("one part of a ZIP archive that was split into several files")]
     SplitZip,
-    /// A ZIP archive that contradicts itself.
     #[error("a damaged ZIP archive (JAR, WAR): {reason}")]
     DamagedZip { reason: String },
-    /// A page that a server sent instead of the file.
-    #[error("{format}, not an artifact; it begins: {says}")]
-    ErrorPage {
-        /// `an HTML page`.
-        format: &'static str,
-        /// Its title or beginning.
-        says: String,
-    },
-    /// Git has it in place of a large file.
+    /// A page that a server sent instead of the file. `beginning` is its title or its first words.
+    #[error("{format}, not an artifact; it begins: {beginning}")]
+    ErrorPage { format: &'static str, beginning: String },
+    /// Git stores it in place of a large file.
     #[error("a Git LFS pointer (of {size} bytes), not the file itself")]
-    GitLfsPointer {
-        /// As the pointer states it.
-        size: String,
-    },
+    GitLfsPointer { size: String },
     #[error("already a container image ({format})")]
-    ContainerImage {
-        /// `docker save` or OCI layout.
-        format: &'static str,
-    },
-    /// A package of a distribution.
+    ContainerImage { format: &'static str },
+    /// `a Debian`, `an RPM`.
     #[error("{format} package, not an artifact")]
-    Package {
-        /// `a Debian`, `an RPM`.
-        format: &'static str,
-    },
-    /// An archive or compressed file.
+    Package { format: &'static str },
+    /// `a gzip file`.
     #[error("{what}; unpack the artifact first")]
-    Archive {
-        /// `a gzip file`.
-        what: &'static str,
-    },
+    Archive { what: &'static str },
     #[error("a script that cannot be started: {defect}")]
     BrokenScript { defect: ScriptDefect },
     #[error("plain text without a `#!` line")]
     Text,
-    /// A known type that is not an artifact.
+    /// `a WebAssembly module`.
     #[error("{what}, not an artifact that can be packaged")]
-    Other {
-        /// `a WebAssembly module`.
-        what: String,
-    },
+    Other { what: String },
     #[error("of an unknown type (it begins with the bytes {beginning})")]
-    Unknown {
-        /// The first bytes in hexadecimal.
-        beginning: String,
-    },
+    Unknown { beginning: String },
 }
 
 impl Rejection {
@@ -166,18 +110,18 @@ impl Rejection {
             Self::UnknownProcessor { .. } => {
                 "build it for a processor that container images exist for, such as amd64 or arm64"
             }
-            Self::ElfNoProgram { what } => return vec![what.hint().into()],
-            Self::TruncatedElf { .. } | Self::DamagedElf { .. } => {
+            Self::ElfNoProgram { what } => what.hint(),
+            Self::TruncatedElf { .. }
+            | Self::DamagedElf { .. }
+            | Self::TruncatedZip
+            | Self::DamagedZip { .. } => {
                 "build or download the file again; `--sha256` detects an incomplete download"
             }
             Self::ClassFile { .. } => {
                 "pack the classes into a JAR with a main class: `jar --create --file app.jar --main-class MAIN -C classes .`"
             }
             Self::LibraryJar { candidates } => return library_hints(candidates),
-            Self::OtherZip { what } => return vec![what.hint().into()],
-            Self::TruncatedZip | Self::DamagedZip { .. } => {
-                "build or download the file again; `--sha256` detects an incomplete download"
-            }
+            Self::OtherZip { what } => what.hint(),
             Self::EncryptedZip { .. } => {
                 "unpack it with its password and pack it again without: Java cannot read encrypted archives"
             }
@@ -193,7 +137,7 @@ impl Rejection {
                 "unpack the package and pass the program in it, with `--add` for the files that it needs"
             }
             Self::Archive { .. } => "unpack it and pass the artifact in it",
-            Self::BrokenScript { defect } => return vec![defect.hint().into()],
+            Self::BrokenScript { defect } => defect.hint(),
             Self::Text => {
                 "a script needs a first line such as `#!/bin/sh`; for a source tree, pass its directory"
             }
@@ -218,10 +162,11 @@ fn library_hints(candidates: &[String]) -> Vec<String> {
 }
 
 /// The end of a detection, before the artifact's name is added.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(super) enum Stop {
-    Read(io::Error),
-    Refused(Rejection),
+    Read(#[from] io::Error),
+    Refused(#[from] Rejection),
 }
 
 impl Stop {
@@ -231,17 +176,5 @@ impl Stop {
             Self::Read(source) => DetectError::Read { name, source },
             Self::Refused(rejection) => DetectError::Refused { name, rejection },
         }
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<Rejection> for Stop {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refused(rejection)
     }
 }

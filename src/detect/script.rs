@@ -1,5 +1,4 @@
 //! Owns scripts: the program in the first line, read like Linux and `env` read it.
-//!
 //! Must not read more than the first line.
 
 use super::bounded_reader::text;
@@ -7,17 +6,13 @@ use super::diagnosis::ScriptDefect;
 use super::facts::ScriptFacts;
 use super::rejection::Rejection;
 
-/// The first bytes of every script.
 pub(super) const MAGIC: &[u8] = b"#!";
 /// A byte order mark before them, which the kernel does not skip.
 pub(super) const MARKED_MAGIC: &[u8] = b"\xef\xbb\xbf#!";
 /// The number of bytes that the kernel reads (BINPRM_BUF_SIZE).
 const LONGEST_LINE: usize = 256;
 
-/// Reads the facts of a script from its beginning.
-///
-/// # Errors
-/// A first line without a program for the kernel or for `env`.
+/// The facts of a script. A first line without a program for the kernel or for `env` is refused.
 pub(super) fn detect(head: &[u8]) -> Result<ScriptFacts, Rejection> {
     read_first_line(head).map_err(|defect| Rejection::BrokenScript { defect })
 }

@@ -1,114 +1,44 @@
 //! Owns recognising a source tree or a container image by the names at the top of a directory or archive.
-//!
 //! Must not read files.
-
-/// A build tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BuildSystem {
-    /// Apache Maven.
-    Maven,
-    Gradle,
-    /// sbt (Scala).
-    Sbt,
-    /// Apache Ant.
-    Ant,
-    /// Leiningen (Clojure).
-    Leiningen,
-    /// Cargo (Rust).
-    Cargo,
-    /// Go modules.
-    Go,
-    /// npm, Yarn, pnpm (Node.js).
-    Npm,
-    Deno,
-    /// Python packages.
-    Python,
-    /// Bundler (Ruby).
-    Bundler,
-    /// Composer (PHP).
-    Composer,
-    DotNet,
-    /// Mix (Elixir).
-    Mix,
-    /// Swift packages.
-    Swift,
-    Zig,
-    Bazel,
-    /// CMake.
-    CMake,
-    Meson,
-    /// GNU Autotools.
-    Autotools,
-    Make,
-}
-
-impl BuildSystem {
-    /// The name in messages.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Maven => "Maven",
-            Self::Gradle => "Gradle",
-            Self::Sbt => "sbt",
-            Self::Ant => "Ant",
-            Self::Leiningen => "Leiningen",
-            Self::Cargo => "Cargo",
-            Self::Go => "Go",
-            Self::Npm => "npm",
-            Self::Deno => "Deno",
-            Self::Python => "Python",
-            Self::Bundler => "Bundler",
-            Self::Composer => "Composer",
-            Self::DotNet => ".NET",
-            Self::Mix => "Mix",
-            Self::Swift => "Swift",
-            Self::Zig => "Zig",
-            Self::Bazel => "Bazel",
-            Self::CMake => "CMake",
-            Self::Meson => "Meson",
-            Self::Autotools => "Autotools",
-            Self::Make => "make",
-        }
-    }
-}
 
 /// The file that makes a tree a source tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildFile {
     pub name: String,
-    pub system: BuildSystem,
+    /// The name of the build tool.
+    pub system: &'static str,
 }
 
 /// Build files, most specific first: a Go project may have a package.json for its front end, and any project may have a
 /// Makefile.
-const BUILD_FILES: &[(&str, BuildSystem)] = &[
-    ("pom.xml", BuildSystem::Maven),
-    ("build.gradle", BuildSystem::Gradle),
-    ("build.gradle.kts", BuildSystem::Gradle),
-    ("settings.gradle", BuildSystem::Gradle),
-    ("settings.gradle.kts", BuildSystem::Gradle),
-    ("build.sbt", BuildSystem::Sbt),
-    ("project.clj", BuildSystem::Leiningen),
-    ("go.mod", BuildSystem::Go),
-    ("Cargo.toml", BuildSystem::Cargo),
-    ("Gemfile", BuildSystem::Bundler),
-    ("composer.json", BuildSystem::Composer),
-    ("mix.exs", BuildSystem::Mix),
-    ("Package.swift", BuildSystem::Swift),
-    ("build.zig", BuildSystem::Zig),
-    ("pyproject.toml", BuildSystem::Python),
-    ("setup.py", BuildSystem::Python),
-    ("requirements.txt", BuildSystem::Python),
-    ("Pipfile", BuildSystem::Python),
-    ("package.json", BuildSystem::Npm),
-    ("deno.json", BuildSystem::Deno),
-    ("deno.jsonc", BuildSystem::Deno),
-    ("MODULE.bazel", BuildSystem::Bazel),
-    ("WORKSPACE.bazel", BuildSystem::Bazel),
-    ("CMakeLists.txt", BuildSystem::CMake),
-    ("meson.build", BuildSystem::Meson),
-    ("configure.ac", BuildSystem::Autotools),
-    ("build.xml", BuildSystem::Ant),
+const BUILD_FILES: &[(&str, &str)] = &[
+    ("pom.xml", "Maven"),
+    ("build.gradle", "Gradle"),
+    ("build.gradle.kts", "Gradle"),
+    ("settings.gradle", "Gradle"),
+    ("settings.gradle.kts", "Gradle"),
+    ("build.sbt", "sbt"),
+    ("project.clj", "Leiningen"),
+    ("go.mod", "Go"),
+    ("Cargo.toml", "Cargo"),
+    ("Gemfile", "Bundler"),
+    ("composer.json", "Composer"),
+    ("mix.exs", "Mix"),
+    ("Package.swift", "Swift"),
+    ("build.zig", "Zig"),
+    ("pyproject.toml", "Python"),
+    ("setup.py", "Python"),
+    ("requirements.txt", "Python"),
+    ("Pipfile", "Python"),
+    ("package.json", "npm"),
+    ("deno.json", "Deno"),
+    ("deno.jsonc", "Deno"),
+    ("MODULE.bazel", "Bazel"),
+    ("WORKSPACE.bazel", "Bazel"),
+    ("CMakeLists.txt", "CMake"),
+    ("meson.build", "Meson"),
+    ("configure.ac", "Autotools"),
+    ("build.xml", "Ant"),
 ];
 const PROJECT_ENDINGS: &[&str] = &[".csproj", ".fsproj", ".vbproj", ".sln", ".slnx"];
 const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
@@ -140,10 +70,10 @@ pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option
         sources |= matches!(name.trim_end_matches('/'), "src" | "configure" | "Kconfig")
             || BESIDE_A_MAKEFILE.iter().any(|ending| name.ends_with(ending));
     }
-    let system = |rank: usize| BUILD_FILES.get(rank).map_or(BuildSystem::DotNet, |(_, system)| *system);
+    let system = |rank: usize| BUILD_FILES.get(rank).map_or(".NET", |(_, system)| *system);
     best.map(|(rank, name)| BuildFile { name: name.to_owned(), system: system(rank) }).or_else(|| {
         let name = makefile.filter(|_| sources)?;
-        Some(BuildFile { name: name.to_owned(), system: BuildSystem::Make })
+        Some(BuildFile { name: name.to_owned(), system: "make" })
     })
 }
 
@@ -175,16 +105,16 @@ pub fn container_image<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Op
 mod tests {
     use super::*;
 
-    fn system(names: &[&str]) -> Option<BuildSystem> {
+    fn system(names: &[&str]) -> Option<&'static str> {
         source_tree(names.iter().copied()).map(|file| file.system)
     }
 
     #[test]
     fn build_files_are_known() {
-        assert_eq!(system(&["README.md", "pom.xml", "src/"]), Some(BuildSystem::Maven));
-        assert_eq!(system(&["build.gradle.kts"]), Some(BuildSystem::Gradle));
-        assert_eq!(system(&["Shop.sln", "Shop"]), Some(BuildSystem::DotNet));
-        assert_eq!(system(&["requirements.txt", "app.py"]), Some(BuildSystem::Python));
+        assert_eq!(system(&["README.md", "pom.xml", "src/"]), Some("Maven"));
+        assert_eq!(system(&["build.gradle.kts"]), Some("Gradle"));
+        assert_eq!(system(&["Shop.sln", "Shop"]), Some(".NET"));
+        assert_eq!(system(&["requirements.txt", "app.py"]), Some("Python"));
         assert_eq!(system(&["tool", "README.md", "LICENSE"]), None);
     }
 
@@ -193,15 +123,15 @@ mod tests {
         let names = ["Makefile", "package.json", "go.mod", "main.go"];
         let forward = source_tree(names.into_iter()).expect("a source tree");
         let backward = source_tree(names.into_iter().rev()).expect("a source tree");
-        assert_eq!(forward, BuildFile { name: "go.mod".into(), system: BuildSystem::Go });
+        assert_eq!(forward, BuildFile { name: "go.mod".into(), system: "Go" });
         assert_eq!(forward, backward);
     }
 
     #[test]
     fn a_makefile_needs_sources_beside_it() {
         assert_eq!(system(&["Makefile", "tool", "tool.1"]), None);
-        assert_eq!(system(&["tool.c", "Makefile"]), Some(BuildSystem::Make));
-        assert_eq!(system(&["Makefile", "src/"]), Some(BuildSystem::Make));
+        assert_eq!(system(&["tool.c", "Makefile"]), Some("make"));
+        assert_eq!(system(&["Makefile", "src/"]), Some("make"));
     }
 
     #[test]

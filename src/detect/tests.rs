@@ -3,7 +3,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use ::zip::write::{SimpleFileOptions, ZipWriter};
 use proptest::prelude::*;
 
-use super::elf::sample::Elf;
+use super::elf::tests::sample::Elf;
 use super::*;
 use crate::diagnostic::{Diagnostic, FailureKind};
 
@@ -217,7 +217,7 @@ fn check(name: &str, bytes: &[u8]) {
         Err(error) => panic!("a whole file is readable: {error:?}"),
     }
     assert!(source.calls < 20_000, "{} reads", source.calls);
-    let _ = is_artifact_candidate(&bytes[..bytes.len().min(HEAD)], name);
+    let _ = candidate_strength(&bytes[..bytes.len().min(HEAD as usize)], name);
 }
 
 proptest! {

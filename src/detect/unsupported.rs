@@ -1,7 +1,9 @@
 //! Owns recognising files that are not artifacts, by their first bytes: programs of other systems, archives, packages,
 //! error pages, text.
-//!
 //! Must not refuse a file that could be packaged.
+//!
+//! `infer` names the other types. `object` was weighed: it parses whole files, and here are the first 4 KiB. `tar` was
+//! weighed: it reads through the members to list their names.
 
 use super::bounded_reader::{BoundedReader, array, big_u32, holds, little_u16, little_u32, text};
 use super::rejection::{Rejection, Stop};
@@ -27,7 +29,6 @@ pub(super) fn refuse(name: &str, head: &[u8], view: &mut BoundedReader<'_>) -> S
     signature(head).or_else(|| plain_text(name, head)).unwrap_or_else(|| unknown(head)).into()
 }
 
-/// Recognises a program of another operating system.
 pub(super) fn program(head: &[u8]) -> Option<Rejection> {
     let what = match head.get(..4)? {
         _ if head.starts_with(b"MZqFpD=") => return Some(Rejection::PortableExecutable),
@@ -47,12 +48,10 @@ pub(super) fn program(head: &[u8]) -> Option<Rejection> {
 
 fn windows_program(head: &[u8]) -> String {
     const IMAGE_FILE_DLL: u16 = 0x2000;
-    let Some(at) = little_u32(head, 0x3c).map(|at| at as usize) else {
+    let at = little_u32(head, 0x3c).map(|at| at as usize);
+    let Some(at) = at.filter(|at| array(head, *at) == Some(*b"PE\0\0")) else {
         return "a DOS or Windows program".into();
     };
-    if array(head, at) != Some(*b"PE\0\0") {
-        return "a DOS or Windows program".into();
-    }
     let machine = match little_u16(head, at + 4) {
         Some(0x014c) => "x86",
         Some(0x8664) => "x86-64",
@@ -97,8 +96,8 @@ fn error_page(head: &[u8]) -> Option<Rejection> {
     } else {
         return None;
     };
-    let says = content_of(page, element).unwrap_or(page);
-    Some(Rejection::ErrorPage { format, says: quote(says) })
+    let beginning = quote(content_of(page, element).unwrap_or(page));
+    Some(Rejection::ErrorPage { format, beginning })
 }
 
 fn is_json(beginning: &str) -> bool {
@@ -118,8 +117,8 @@ fn content_of<'a>(page: &'a str, element: &str) -> Option<&'a str> {
     (!content.is_empty()).then_some(content)
 }
 
-fn quote(says: &str) -> String {
-    let words: Vec<&str> = says.split_whitespace().collect();
+fn quote(page: &str) -> String {
+    let words: Vec<&str> = page.split_whitespace().collect();
     let line = text(words.join(" ").as_bytes());
     match line.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -127,7 +126,6 @@ fn quote(says: &str) -> String {
     }
 }
 
-/// Recognises files by their first bytes.
 fn signature(head: &[u8]) -> Option<Rejection> {
     let archive = |what| Rejection::Archive { what };
     let other = |what: &str| Rejection::Other { what: what.to_owned() };

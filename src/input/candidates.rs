@@ -1,8 +1,7 @@
 //! Owns the choice among the files of an archive: scripts in some directories only accompany the program.
-//!
 //! Must not judge what a file is, nor whether it can be packaged; [`crate::detect`] does.
 
-use crate::detect::{Candidate, CandidateKind, is_artifact_candidate};
+use crate::detect::{Strength, candidate_strength};
 
 /// The number of bytes at the beginning of a file that decide.
 pub(super) const HEAD_BYTES: usize = 4096;
@@ -31,18 +30,18 @@ const BESIDE: &[&str] = &[
     "zsh",
 ];
 
-/// The candidate that the member `path` with the beginning `head` is; `None` if it cannot be the artifact.
-pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Candidate> {
+/// The strength of the member `path` as a candidate, by its first bytes; `None` if it cannot be the artifact.
+pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Strength> {
     let lower = path.to_ascii_lowercase();
     let (directories, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
     // Metadata that macOS's `tar` and `zip` add to each file, and separate debug information.
     if name.starts_with("._") || path.split('/').any(|part| part == "__MACOSX") || name.ends_with(".debug") {
         return None;
     }
-    let candidate = is_artifact_candidate(head, path)?;
+    let strength = candidate_strength(head, path)?;
     let is_completion = [".bash", ".zsh", ".fish", ".ps1"].iter().any(|suffix| name.ends_with(suffix));
     let accompanies = is_completion || directories.split('/').any(|part| BESIDE.contains(&part));
-    (candidate.kind != CandidateKind::Script || !accompanies).then_some(candidate)
+    (strength != Strength::Script || !accompanies).then_some(strength)
 }
 
 /// Whether a zip with this name is meant as a Java archive.
@@ -62,20 +61,16 @@ mod tests {
         head
     }
 
-    fn kind(path: &str, head: &[u8]) -> Option<CandidateKind> {
-        candidate(path, head).map(|candidate| candidate.kind)
-    }
-
     #[test]
     fn what_accompanies_the_product_is_left_out() {
-        assert_eq!(kind("tool-1.2/docs/tool", &elf(2)), Some(CandidateKind::Executable));
-        assert_eq!(kind("tool/run", b"#!/bin/sh\n"), Some(CandidateKind::Script));
+        assert_eq!(candidate("tool-1.2/docs/tool", &elf(2)), Some(Strength::Artifact));
+        assert_eq!(candidate("tool/run", b"#!/bin/sh\n"), Some(Strength::Script));
         for path in ["tool/completions/tool", "tool.fish", "Docs/x.sh", "._run"] {
-            assert_eq!(kind(path, b"#!/bin/sh\n"), None, "{path}");
+            assert_eq!(candidate(path, b"#!/bin/sh\n"), None, "{path}");
         }
         for path in ["lib/libx.so", "lib/libx.so.1.2", "x.debug", "__MACOSX/tool", "a/._tool"] {
-            assert_eq!(kind(path, &elf(3)), None, "{path}");
+            assert_eq!(candidate(path, &elf(3)), None, "{path}");
         }
-        assert_eq!(kind("__MACOSX/app.jar", b"PK\x03\x04"), None);
+        assert_eq!(candidate("__MACOSX/app.jar", b"PK\x03\x04"), None);
     }
 }

@@ -1,6 +1,5 @@
 //! Owns the dynamic section: the libraries and versions that a program needs. Stripped files have it, too, because the
 //! dynamic linker reads it.
-//!
 //! Must not decide what follows for a base image.
 
 use std::io;
@@ -10,8 +9,8 @@ use super::super::facts::GlibcVersion;
 use super::layout::Headers;
 
 const PT_DYNAMIC: u32 = 2;
-const LONGEST_SECTION: usize = 1024 * 1024;
-const LONGEST_STRING: usize = 4096;
+const LONGEST_SECTION: u64 = 1024 * 1024;
+const LONGEST_STRING: u64 = 4096;
 const MOST_LIBRARIES: usize = 1024;
 const MOST_VERSIONS: usize = 4096;
 
@@ -27,7 +26,6 @@ const VER_FLG_WEAK: u16 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Dynamic {
-    /// Needed libraries, in order.
     pub(super) libraries: Vec<String>,
     /// RPATH and RUNPATH, split.
     pub(super) run_path: Vec<String>,
@@ -44,15 +42,14 @@ impl Dynamic {
     pub(super) fn read(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Self> {
         let mut dynamic = Self::default();
         let Some(segment) = headers.segment(PT_DYNAMIC) else { return Ok(dynamic) };
-        let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_SECTION);
-        let bytes = view.read(segment.offset, length)?;
+        let bytes = view.read(segment.offset, segment.file_size.min(LONGEST_SECTION))?;
         let word = headers.encoding.word_size();
         let pairs: Vec<(u64, u64)> = bytes
             .chunks_exact(2 * word)
             .filter_map(|pair| Some((headers.encoding.word(pair, 0)?, headers.encoding.word(pair, word)?)))
             .take_while(|(tag, _)| *tag != 0)
             .collect();
-        let value = |wanted| pairs.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+        let value = |name| pairs.iter().find(|(tag, _)| *tag == name).map(|(_, value)| *value);
 
         dynamic.named = value(DT_SONAME).is_some();
         dynamic.marked_program = value(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
@@ -61,13 +58,13 @@ impl Dynamic {
         };
         for (tag, offset) in pairs.iter().filter(|(tag, _)| matches!(*tag, DT_NEEDED | DT_RPATH | DT_RUNPATH))
         {
-            let found = string(view, strings, *offset)?;
+            let value = string(view, strings, *offset)?;
             match *tag {
-                DT_NEEDED if dynamic.libraries.len() < MOST_LIBRARIES => dynamic.libraries.push(text(&found)),
+                DT_NEEDED if dynamic.libraries.len() < MOST_LIBRARIES => dynamic.libraries.push(text(&value)),
                 DT_NEEDED => {}
                 _ => dynamic
                     .run_path
-                    .extend(found.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text)),
+                    .extend(value.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text)),
             }
         }
         if let Some((versions, length)) = value(DT_VERNEED).and_then(|address| headers.locate(address)) {
@@ -99,8 +96,7 @@ fn highest_glibc(
     at: u64,
     length: u64,
 ) -> io::Result<Option<GlibcVersion>> {
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(LONGEST_SECTION);
-    let bytes = view.read(at, length)?;
+    let bytes = view.read(at, length.min(LONGEST_SECTION))?;
     let mut highest = None;
     for name in version_names(headers, &bytes) {
         highest = highest.max(glibc_version(&string(view, strings, name)?));

@@ -10,12 +10,11 @@ use super::super::rejection::{Rejection, Stop};
 const MOST_SEGMENT_HEADERS: usize = 64 * 1024;
 /// Programs have some dozens of sections. More than this are ignored.
 const MOST_SECTIONS: u16 = 4096;
-const LONGEST_SECTION_NAMES: usize = 256 * 1024;
+const LONGEST_SECTION_NAMES: u64 = 256 * 1024;
 
 pub(super) const PT_LOAD: u32 = 1;
 pub(super) const SHT_NOBITS: u32 = 8;
 
-/// The encoding of numbers in one file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoding {
     /// 64-bit words.
@@ -50,7 +49,6 @@ impl Encoding {
     }
 }
 
-/// A program header.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) kind: u32,
@@ -60,7 +58,6 @@ pub(super) struct Segment {
     pub(super) file_size: u64,
 }
 
-/// A section header.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
     pub(super) name: String,
@@ -69,7 +66,6 @@ pub(super) struct Section {
     pub(super) size: u64,
 }
 
-/// The headers of an ELF file.
 #[derive(Clone, Debug)]
 pub(super) struct Headers {
     pub(super) encoding: Encoding,
@@ -98,32 +94,20 @@ fn damaged(reason: impl Into<String>) -> Stop {
 }
 
 impl Headers {
-    /// Reads all headers.
-    ///
-    /// # Errors
-    /// A file whose tables contradict the specification or are beyond the end of the file.
+    /// Reads all headers. A file is refused if its tables contradict the specification or end after the file.
     pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         let header = view.read(0, 64)?;
         let (Some(&class), Some(&order)) = (header.get(4), header.get(5)) else {
             return Err(cut_short("file header", 64, view.size()));
         };
+        let is_second = |number: u8, what: &str, first: &str, second: &str| match number {
+            1 => Ok(false),
+            2 => Ok(true),
+            other => Err(damaged(format!("its {what} is {other}, neither {first} (1) nor {second} (2)"))),
+        };
         let encoding = Encoding {
-            wide: match class {
-                1 => false,
-                2 => true,
-                other => {
-                    return Err(damaged(format!("its class is {other}, neither 32-bit (1) nor 64-bit (2)")));
-                }
-            },
-            big: match order {
-                1 => false,
-                2 => true,
-                other => {
-                    return Err(damaged(format!(
-                        "its byte order is {other}, neither little (1) nor big (2)"
-                    )));
-                }
-            },
+            wide: is_second(class, "class", "32-bit", "64-bit")?,
+            big: is_second(order, "byte order", "little", "big")?,
         };
         let size = if encoding.wide { 64 } else { 52 };
         let (mut headers, tables) = parse_file_header(&header, encoding)
@@ -133,12 +117,11 @@ impl Headers {
         Ok(headers)
     }
 
-    /// Finds a section by name.
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// Finds the first segment of a kind.
+    /// The first segment of a kind.
     pub(super) fn segment(&self, kind: u32) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.kind == kind)
     }
@@ -146,9 +129,9 @@ impl Headers {
     /// The offset in the file of the byte at `address` in memory, and the number of bytes from there in its segment.
     pub(super) fn locate(&self, address: u64) -> Option<(u64, u64)> {
         self.segments.iter().filter(|segment| segment.kind == PT_LOAD).find_map(|segment| {
-            let inside = address.checked_sub(segment.address)?;
-            let left = segment.file_size.checked_sub(inside).filter(|left| *left > 0)?;
-            Some((segment.offset.checked_add(inside)?, left))
+            let distance = address.checked_sub(segment.address)?;
+            let left = segment.file_size.checked_sub(distance).filter(|left| *left > 0)?;
+            Some((segment.offset.checked_add(distance)?, left))
         })
     }
 }
@@ -198,9 +181,10 @@ fn read_segments(
     if count * expected > MOST_SEGMENT_HEADERS {
         return Err(damaged(format!("it has {count} program headers, more than Linux loads")));
     }
-    let end = tables.segments_at.saturating_add((count * expected) as u64);
+    let length = (count * expected) as u64;
+    let end = tables.segments_at.saturating_add(length);
     let bytes = view
-        .read_exact(tables.segments_at, count * expected)?
+        .read_exact(tables.segments_at, length)?
         .ok_or_else(|| cut_short("program header table", end, view.size()))?;
     Ok(bytes.chunks_exact(expected).filter_map(|header| parse_segment(header, encoding)).collect())
 }
@@ -229,9 +213,9 @@ fn read_sections(
         return Ok(Vec::new());
     }
     // The table is at the end of nearly every file. Without it the file is truncated.
-    let length = usize::from(count) * expected;
-    let end = tables.sections_at.saturating_add(length as u64);
-    if !view.contains(tables.sections_at, length as u64) {
+    let length = u64::from(count) * expected as u64;
+    let end = tables.sections_at.saturating_add(length);
+    if !view.contains(tables.sections_at, length) {
         return Err(cut_short("section header table", end, view.size()));
     }
     if count > MOST_SECTIONS {
@@ -241,8 +225,7 @@ fn read_sections(
     let mut sections: Vec<(u32, Section)> =
         bytes.chunks_exact(expected).filter_map(|header| parse_section(header, encoding)).collect();
     if let Some((_, names)) = sections.get(usize::from(tables.names_index)) {
-        let length = usize::try_from(names.size).unwrap_or(usize::MAX).min(LONGEST_SECTION_NAMES);
-        let names = view.read(names.offset, length)?;
+        let names = view.read(names.offset, names.size.min(LONGEST_SECTION_NAMES))?;
         for (name_at, section) in &mut sections {
             section.name = string_at(&names, *name_at as usize).unwrap_or_default();
         }

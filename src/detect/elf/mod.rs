@@ -1,7 +1,7 @@
 //! Owns native executables: which ELF files are programs, and their facts.
+//! Must not read code, only headers and a few small sections.
 //!
-//! The structures come from the System V ABI (gABI) and the Linux Standard Base. Every offset and size is checked before
-//! it is used. Must not read code, only headers and a few small sections.
+//! Source: System V ABI (gABI), Linux Standard Base.
 
 mod dynamic;
 mod layout;
@@ -9,19 +9,16 @@ mod platform;
 mod toolchain;
 
 #[cfg(test)]
-pub(super) mod sample;
-#[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use dynamic::Dynamic;
 use layout::{Headers, PT_LOAD, SHT_NOBITS, cut_short};
 
-use super::bounded_reader::{BoundedReader, text};
+use super::bounded_reader::{BoundedReader, big_u16, holds, little_u16, text};
 use super::diagnosis::ElfNoProgram;
 use super::facts::{ExecutableFacts, Libc, Linkage};
 use super::rejection::{Rejection, Stop};
 
-/// The first bytes of every ELF file.
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
 
 const ET_REL: u16 = 1;
@@ -31,13 +28,10 @@ const ET_CORE: u16 = 4;
 const PT_INTERP: u32 = 3;
 const SHT_SYMTAB: u32 = 2;
 /// The mark of UPX follows the program headers.
-const UPX_SEARCH: usize = 1024;
-const LONGEST_PATH: usize = 4096;
+const UPX_SEARCH: u64 = 1024;
+const LONGEST_PATH: u64 = 4096;
 
-/// Reads the facts of an executable.
-///
-/// # Errors
-/// Libraries, object files, core dumps, programs of other systems, and truncated or damaged files are refused.
+/// The facts of an executable. Other ELF files, and programs of other systems, are refused.
 pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<ExecutableFacts, Stop> {
     let headers = Headers::read(view)?;
     refuse_by_type(&headers)?;
@@ -57,7 +51,7 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
         interpreter,
         libraries: dynamic.libraries,
         run_path: dynamic.run_path,
-        packed: super::bounded_reader::holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
+        packed: holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
         built_by: toolchain::built_by(&headers, view)?,
         stripped: !headers.sections.iter().any(|section| section.kind == SHT_SYMTAB),
     })
@@ -66,10 +60,7 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
 /// Whether a file with this beginning may be a program: ELF of a type that can be started. Libraries have this type,
 /// too; the name and [`detect`] distinguish them.
 pub(super) fn may_be_program(head: &[u8]) -> bool {
-    let number = match head.get(5) {
-        Some(2) => super::bounded_reader::big_u16(head, 16),
-        _ => super::bounded_reader::little_u16(head, 16),
-    };
+    let number = if head.get(5) == Some(&2) { big_u16(head, 16) } else { little_u16(head, 16) };
     head.starts_with(MAGIC) && matches!(number, Some(ET_EXEC | ET_DYN))
 }
 
@@ -98,23 +89,16 @@ fn refuse_cut(headers: &Headers, view: &BoundedReader<'_>) -> Result<(), Stop> {
     if !headers.segments.iter().any(|segment| segment.kind == PT_LOAD) {
         return Err(Rejection::DamagedElf { reason: "it has no segment to load".into() }.into());
     }
-    let beyond = headers
-        .segments
-        .iter()
-        .filter(|segment| segment.file_size > 0)
-        .map(|segment| segment.offset.saturating_add(segment.file_size))
-        .max()
-        .filter(|end| *end > view.size());
-    match beyond {
-        Some(end) => Err(cut_short("last segment", end, view.size())),
-        None => Ok(()),
+    let segments = headers.segments.iter().filter(|segment| segment.file_size > 0);
+    match segments.map(|segment| segment.offset.saturating_add(segment.file_size)).max() {
+        Some(end) if end > view.size() => Err(cut_short("last segment", end, view.size())),
+        _ => Ok(()),
     }
 }
 
 fn interpreter(headers: &Headers, view: &mut BoundedReader<'_>) -> Result<Option<String>, Stop> {
     let Some(segment) = headers.segment(PT_INTERP) else { return Ok(None) };
-    let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_PATH);
-    let bytes = view.read(segment.offset, length)?;
+    let bytes = view.read(segment.offset, segment.file_size.min(LONGEST_PATH))?;
     let path = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match path {
         [] => Err(Rejection::DamagedElf { reason: "the path of its dynamic linker is empty".into() }.into()),
@@ -141,14 +125,13 @@ fn linkage(name: &str, headers: &Headers, interpreter: Option<&str>, dynamic: &D
 
 fn libc(interpreter: Option<&str>, dynamic: &Dynamic) -> Libc {
     let file = interpreter.and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    let needs = |name: &str| dynamic.libraries.iter().any(|library| library == name);
+    let needs = |prefix: &str| dynamic.libraries.iter().any(|library| library.starts_with(prefix));
     let of_glibc = file.starts_with("ld-linux")
         || matches!(file, "ld64.so.1" | "ld64.so.2" | "ld.so.1" | "ld-lsb.so.3" | "ld-lsb-x86-64.so.3");
-    if file.starts_with("ld-musl")
-        || dynamic.libraries.iter().any(|library| library.starts_with("libc.musl-"))
-    {
+    if file.starts_with("ld-musl") || needs("libc.musl-") {
         Libc::Musl
-    } else if of_glibc || dynamic.glibc.is_some() || needs("libc.so.6") {
+    } else if of_glibc || dynamic.glibc.is_some() || dynamic.libraries.iter().any(|name| name == "libc.so.6")
+    {
         Libc::Glibc
     } else {
         Libc::Other

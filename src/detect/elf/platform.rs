@@ -1,14 +1,14 @@
 //! Owns the platform of an ELF file, by the machine and the system in its header.
-//!
 //! Must not guess a platform.
 
+use super::super::bounded_reader::holds;
 use super::super::rejection::{Rejection, Stop};
 use super::layout::Headers;
 use crate::image::Platform;
 
 /// `e_machine` numbers (System V ABI, gABI registry) with Go's name of the architecture:
 /// (32-bit little, 32-bit big, 64-bit little, 64-bit big); empty without such a name.
-const ARCHITECTURES: [(u16, [&str; 4]); 13] = [
+const ARCHITECTURES: [(u16, [&str; 4]); 14] = [
     (2, ["", "sparc", "", ""]),
     (3, ["386", "", "", ""]),
     (6, ["386", "", "", ""]),
@@ -23,14 +23,10 @@ const ARCHITECTURES: [(u16, [&str; 4]); 13] = [
     (62, ["amd64p32", "", "amd64", ""]),
     (183, ["", "", "arm64", "arm64be"]),
     (243, ["riscv", "", "riscv64", ""]),
+    (258, ["", "", "loong64", ""]),
 ];
-/// LoongArch has a number outside of the table.
-const LOONGARCH: (u16, [&str; 4]) = (258, ["", "", "loong64", ""]);
 
-/// The platform that the program runs on.
-///
-/// # Errors
-/// Programs of other systems and for processors without a name are refused.
+/// The platform of a program. Programs of other systems and for processors without a name are refused.
 pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8]) -> Result<Platform, Stop> {
     if let Some(system) = foreign_system(headers.os_abi, interpreter, notes) {
         return Err(Rejection::ForeignElf { system }.into());
@@ -41,7 +37,6 @@ pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8
         Rejection::UnknownProcessor { machine: headers.machine, bits: if encoding.wide { 64 } else { 32 } };
     ARCHITECTURES
         .iter()
-        .chain([&LOONGARCH])
         .find(|(machine, _)| *machine == headers.machine)
         .map(|(_, words)| words[column])
         .filter(|word| !word.is_empty())
@@ -69,7 +64,7 @@ fn foreign_system(os_abi: u8, interpreter: Option<&str>, notes: &[u8]) -> Option
         (b"DragonFly\0", "DragonFly BSD"),
         (b"Android\0", "Android"),
     ] {
-        if super::super::bounded_reader::holds(notes, owner) {
+        if holds(notes, owner) {
             return Some(system);
         }
     }

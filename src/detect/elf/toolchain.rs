@@ -1,5 +1,4 @@
 //! Owns the marks of toolchains in programs: Go's build information and the compiler's comment.
-//!
 //! Must not search a whole file.
 
 use std::io;
@@ -7,11 +6,11 @@ use std::io;
 use super::super::bounded_reader::{BoundedReader, holds, text};
 use super::layout::{Headers, PT_LOAD};
 
-const LONGEST_COMMENT: usize = 64 * 1024;
+const LONGEST_COMMENT: u64 = 64 * 1024;
 /// Go itself searches as many bytes of the first writable segment (debug/buildinfo).
-const GO_SEARCH: usize = 64 * 1024;
+const GO_SEARCH: u64 = 64 * 1024;
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
-const LONGEST_VERSION: usize = 64;
+const LONGEST_VERSION: u64 = 64;
 const PF_W: u32 = 2;
 
 /// The toolchain: `go1.24.1`, `rustc 1.89.0`.
@@ -53,7 +52,7 @@ fn go_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Opt
 fn counted_string(bytes: &[u8]) -> Option<&[u8]> {
     let length = usize::from(*bytes.first()?);
     // A version is shorter than 128 bytes, so the varint is one byte.
-    (length <= LONGEST_VERSION).then_some(())?;
+    (length as u64 <= LONGEST_VERSION).then_some(())?;
     bytes.get(1..1 + length)
 }
 
@@ -68,23 +67,22 @@ fn pointed_string(
     let Some((at, _)) = encoding.word(information, 16).and_then(|address| headers.locate(address)) else {
         return Ok(None);
     };
-    let header = view.read(at, 2 * word)?;
+    let header = view.read(at, 2 * word as u64)?;
     let (Some(address), Some(length)) = (encoding.word(&header, 0), encoding.word(&header, word)) else {
         return Ok(None);
     };
-    match (headers.locate(address), usize::try_from(length)) {
-        (Some((at, _)), Ok(length)) if length <= LONGEST_VERSION => view.read(at, length).map(Some),
+    match headers.locate(address) {
+        Some((at, _)) if length <= LONGEST_VERSION => view.read(at, length).map(Some),
         _ => Ok(None),
     }
 }
 
 fn rust_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Option<String>> {
     let Some(section) = headers.section(".comment") else { return Ok(None) };
-    let length = usize::try_from(section.size).unwrap_or(usize::MAX).min(LONGEST_COMMENT);
-    let bytes = view.read(section.offset, length)?;
+    let bytes = view.read(section.offset, section.size.min(LONGEST_COMMENT))?;
     let version = bytes.split(|byte| *byte == 0).find_map(|comment| {
         let version = comment.strip_prefix(b"rustc version ")?.split(|byte| *byte == b' ').next()?;
-        Some(format!("rustc {}", text(&version[..version.len().min(LONGEST_VERSION)])))
+        Some(format!("rustc {}", text(&version[..version.len().min(LONGEST_VERSION as usize)])))
     });
     Ok(version)
 }
@@ -92,11 +90,10 @@ fn rust_version(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<O
 /// The owners of all notes, concatenated with their NUL.
 pub(super) fn note_owners(headers: &Headers, view: &mut BoundedReader<'_>) -> io::Result<Vec<u8>> {
     const PT_NOTE: u32 = 4;
-    const LONGEST_NOTES: usize = 4096;
+    const LONGEST_NOTES: u64 = 4096;
     let mut owners = Vec::new();
     for segment in headers.segments.iter().filter(|segment| segment.kind == PT_NOTE).take(8) {
-        let length = usize::try_from(segment.file_size).unwrap_or(usize::MAX).min(LONGEST_NOTES);
-        let bytes = view.read(segment.offset, length)?;
+        let bytes = view.read(segment.offset, segment.file_size.min(LONGEST_NOTES))?;
         let mut at = 0usize;
         while let (Some(name), Some(content)) =
             (headers.encoding.u32(&bytes, at), headers.encoding.u32(&bytes, at.saturating_add(4)))

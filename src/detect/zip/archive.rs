@@ -1,7 +1,7 @@
 //! Owns reading ZIP archives: the central directory in one bounded read, members one by one (APPNOTE.TXT 6.3).
+//! Must not know JARs, nor allocate memory for each entry: the largest archives take milliseconds.
 //!
-//! It reads only the end, the directory and requested members, and allocates nothing for an entry. So an archive of
-//! hundreds of megabytes with tens of thousands of entries takes milliseconds. Must not know what a JAR is.
+//! `zip` 9.4 was weighed: it allocates several times for each entry, and reads a directory of any size.
 
 use std::io::{self, BufReader, Read};
 
@@ -16,24 +16,23 @@ const LOCATOR64_MAGIC: &[u8] = b"PK\x06\x07";
 const ENTRY_MAGIC: &[u8] = b"PK\x01\x02";
 
 const END_SIZE: usize = 22;
-const END64_SIZE: usize = 56;
-const LOCATOR64_SIZE: usize = 20;
+const END64_SIZE: u64 = 56;
+const LOCATOR64_SIZE: u64 = 20;
 const ENTRY_SIZE: usize = 46;
 const MEMBER_HEADER_SIZE: u64 = 30;
-const LONGEST_COMMENT: usize = 65_535;
+const LONGEST_COMMENT: u64 = 65_535;
 /// Ten times as many as in the largest real archives.
 const MOST_ENTRIES: u64 = 1_000_000;
 const LONGEST_DIRECTORY: u64 = 64 * 1024 * 1024;
-/// The same for a library in an archive. There are many, so less of each is read.
+/// The limit for a library in an archive, which may have many of them.
 const LONGEST_INNER_DIRECTORY: u64 = 2 * 1024 * 1024;
 
 /// Launch scripts before an archive have about 10 KB.
-const LONGEST_SCRIPT: usize = 64 * 1024;
+const LONGEST_SCRIPT: u64 = 64 * 1024;
 
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 
-/// The central directory of an archive.
 pub(super) struct Directory {
     bytes: Vec<u8>,
     /// The number of bytes before the archive, which is added to stated offsets.
@@ -41,7 +40,6 @@ pub(super) struct Directory {
     count: u64,
 }
 
-/// The end record of the archive.
 struct End {
     count: u64,
     size: u64,
@@ -55,10 +53,7 @@ fn damaged(reason: impl Into<String>) -> Stop {
 }
 
 impl Directory {
-    /// Reads the directory.
-    ///
-    /// # Errors
-    /// An archive without an end record (truncated), of several volumes, or with an impossible directory is refused.
+    /// Reads the directory. A truncated or split archive, or one with an impossible directory, is refused.
     pub(super) fn read(view: &mut BoundedReader<'_>) -> Result<Self, Stop> {
         Self::read_bounded(view, LONGEST_DIRECTORY)
     }
@@ -84,7 +79,7 @@ impl Directory {
         }
         let start =
             end.at.checked_sub(end.size).ok_or_else(|| damaged("its directory begins before the file"))?;
-        let start = match view.read(start, ENTRY_MAGIC.len())? {
+        let start = match view.read(start, ENTRY_MAGIC.len() as u64)? {
             magic if magic == ENTRY_MAGIC || end.count == 0 => start,
             // There are other bytes between directory and end: use the stated offset.
             _ => end.offset,
@@ -93,17 +88,11 @@ impl Directory {
             .checked_sub(end.offset)
             .ok_or_else(|| damaged("its beginning is missing: the directory is before its stated offset"))?;
         // A truncated file may end with the end of an archive stored in it. Then a member begins before that archive.
-        if shift > 0
-            && holds(
-                &view.read(0, usize::try_from(shift).unwrap_or(LONGEST_SCRIPT).min(LONGEST_SCRIPT))?,
-                MEMBER_MAGIC,
-            )
-        {
+        if shift > 0 && holds(&view.read(0, shift.min(LONGEST_SCRIPT))?, MEMBER_MAGIC) {
             return Err(Rejection::TruncatedZip.into());
         }
-        let size = usize::try_from(end.size).map_err(|_| damaged("its directory is too large"))?;
-        let bytes =
-            view.read_exact(start, size)?.ok_or_else(|| damaged("its directory ends after the file"))?;
+        let bytes = view.read_exact(start, end.size)?;
+        let bytes = bytes.ok_or_else(|| damaged("its directory ends after the file"))?;
         Ok(Self { bytes, shift, count: end.count })
     }
 
@@ -112,7 +101,6 @@ impl Directory {
         self.count
     }
 
-    /// Iterates over the entries, up to the first that is damaged.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut position = 0u32;
         (0..self.count).map_while(move |_| {
@@ -126,14 +114,18 @@ impl Directory {
     pub(super) fn entry(&self, position: u32) -> Option<Entry<'_>> {
         Entry::parse(&self.bytes, position, self.shift)
     }
+
+    pub(super) fn entries_at<'s>(&'s self, positions: &'s [u32]) -> impl Iterator<Item = Entry<'s>> {
+        positions.iter().filter_map(|position| self.entry(*position))
+    }
 }
 
 impl End {
     /// Finds the end record, backwards from the end of the file.
     fn find(view: &mut BoundedReader<'_>) -> Result<Option<Self>, Stop> {
         // Archives hardly ever have a comment, so the last kilobyte is tried first.
-        for length in [1024, END_SIZE + LONGEST_COMMENT] {
-            let start = view.size().saturating_sub(length as u64);
+        for length in [1024, END_SIZE as u64 + LONGEST_COMMENT] {
+            let start = view.size().saturating_sub(length);
             let tail = view.read(start, length)?;
             let comment_end = |at: usize| {
                 tail[at..].starts_with(END_MAGIC).then_some(())?;
@@ -166,14 +158,14 @@ impl End {
 
     /// Reads the ZIP64 end record, which is before the plain one.
     fn parse_wide(view: &mut BoundedReader<'_>, at: u64) -> Result<Option<Self>, Stop> {
-        let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE as u64) else { return Ok(None) };
+        let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE) else { return Ok(None) };
         let locator = view.read(locator_at, LOCATOR64_SIZE)?;
         if !locator.starts_with(LOCATOR64_MAGIC) {
             return Ok(None);
         }
         let stated = little_u64(&locator, 8);
         // If there are other bytes before the archive, the stated offset is wrong and the usual one is right.
-        for at in [locator_at.checked_sub(END64_SIZE as u64), stated].into_iter().flatten() {
+        for at in [locator_at.checked_sub(END64_SIZE), stated].into_iter().flatten() {
             let record = view.read(at, END64_SIZE)?;
             let field = |offset| little_u64(&record, offset);
             if let (true, Some(count), Some(size), Some(offset)) =
@@ -186,7 +178,6 @@ impl End {
     }
 }
 
-/// One entry of the central directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     /// The path in the archive, in any encoding.
@@ -227,7 +218,6 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Whether its content is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         self.flags & 1 != 0
     }
@@ -244,19 +234,19 @@ impl<'a> Entry<'a> {
 
     /// Reads the first `limit` bytes of the content; `None` if Java cannot read them: damaged, encrypted, or compressed by
     /// another method than Deflate.
-    pub(super) fn read(&self, view: &mut BoundedReader<'_>, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, view: &mut BoundedReader<'_>, limit: u64) -> io::Result<Option<Vec<u8>>> {
         if self.is_encrypted() {
             return Ok(None);
         }
         let Some(content_at) = self.content_at(view)? else { return Ok(None) };
-        let wanted = self.size.min(limit as u64);
+        let length = self.size.min(limit);
         match self.method {
-            STORED => view.read_exact(content_at, wanted as usize),
+            STORED => view.read_exact(content_at, length),
             DEFLATED => {
-                // The version of a class file needs a few bytes, a whole file a larger buffer.
+                // The release of a class file needs a few bytes, a whole file a larger buffer.
                 let buffer = if limit <= 64 { 512 } else { 16 * 1024 };
                 let compressed = BufReader::with_capacity(buffer, view.stream(content_at, self.compressed)?);
-                inflate(compressed, wanted)
+                inflate(compressed, length)
             }
             _ => Ok(None),
         }
@@ -273,7 +263,7 @@ impl<'a> Entry<'a> {
 
     /// Finds the content, which follows a header with the name and extra fields.
     fn content_at(&self, view: &mut BoundedReader<'_>) -> io::Result<Option<u64>> {
-        let header = view.read(self.header_at, MEMBER_HEADER_SIZE as usize)?;
+        let header = view.read(self.header_at, MEMBER_HEADER_SIZE)?;
         let (Some(name), Some(extra)) = (little_u16(&header, 26), little_u16(&header, 28)) else {
             return Ok(None);
         };
@@ -282,20 +272,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Inflates at most `wanted` bytes. Only an error of the source is an error.
-fn inflate(compressed: impl io::BufRead, wanted: u64) -> io::Result<Option<Vec<u8>>> {
+/// Inflates at most `length` bytes; `None` for an error of the decoder.
+fn inflate(compressed: impl io::BufRead, length: u64) -> io::Result<Option<Vec<u8>>> {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let mut content = Vec::new();
-    match flate2::bufread::DeflateDecoder::new(compressed).take(wanted).read_to_end(&mut content) {
+    match flate2::bufread::DeflateDecoder::new(compressed).take(length).read_to_end(&mut content) {
         Ok(_) => Ok(Some(content)),
-        // Errors of the decoder. A source that ends early ends the stream without an error.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if matches!(error.kind(), InvalidInput | InvalidData | UnexpectedEof) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,4 @@
 //! Owns the manifest of a JAR: the attributes of its main section (JAR File Specification, "JAR Manifest").
-//!
 //! Must not fail: lines that are not attributes are skipped.
 
 use super::super::bounded_reader::text;

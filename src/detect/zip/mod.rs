@@ -1,5 +1,4 @@
 //! Owns ZIP archives: which are runnable JARs or WARs, and what the others are.
-//!
 //! Must not read the whole file, only the central directory and a bounded sample of members.
 
 mod archive;
@@ -28,45 +27,45 @@ use super::diagnosis::OtherZip;
 use super::facts::Kind;
 use super::rejection::{Rejection, Stop};
 
-/// Real manifests have some kilobytes, or some hundred with many signatures.
-const LONGEST_MANIFEST: usize = 4 * 1024 * 1024;
+/// Manifests have some kilobytes, or some hundred with many signatures.
+const LONGEST_MANIFEST: u64 = 4 * 1024 * 1024;
 const EMPTY_MAGIC: &[u8] = b"PK\x05\x06";
 const SPLIT_MAGIC: &[u8] = b"PK\x07\x08";
 
-/// The parts of an archive that decide its kind.
-struct Contents {
+/// An archive with the summary of its directory.
+struct Archive<'a> {
+    view: BoundedReader<'a>,
     directory: Directory,
     survey: Survey,
+}
+
+/// The parts of an archive that decide its kind.
+struct Contents<'a> {
+    archive: Archive<'a>,
     manifest: Manifest,
     self_executing: bool,
 }
 
-/// Whether a file begins with a ZIP archive.
 pub(super) fn is_archive(head: &[u8]) -> bool {
     [MEMBER_MAGIC, EMPTY_MAGIC, SPLIT_MAGIC].iter().any(|magic| head.starts_with(magic))
 }
 
-/// Reads the facts of a file that begins with an archive.
-///
-/// # Errors
-/// An archive that is damaged, encrypted, or neither a WAR nor a runnable JAR is refused.
+/// The kind of a file that begins with an archive.
 pub(super) fn detect(
     name: &str,
     head: &[u8],
     view: &mut BoundedReader<'_>,
     main_class: Option<&str>,
 ) -> Result<Kind, Stop> {
-    let contents = Contents::read(view, false).map_err(|stop| match stop {
+    let mut contents = Contents::read(view, false).map_err(|stop| match stop {
         Stop::Refused(Rejection::TruncatedZip) if head.starts_with(SPLIT_MAGIC) => Rejection::SplitZip.into(),
         stop => stop,
     })?;
-    decide(name, view, &contents, main_class)
+    decide(name, &mut contents, main_class)
 }
 
-/// Reads the facts of a JAR or WAR after other bytes, such as a launch script; `None` if there is none.
-///
-/// # Errors
-/// As [`detect`], if the file has the name of a JAR or WAR.
+/// The kind of a JAR or WAR after other bytes, such as a launch script; `None` for other files. A damaged archive is
+/// refused only if the file has the name of a JAR or WAR.
 pub(super) fn detect_behind(
     name: &str,
     is_script: bool,
@@ -74,26 +73,27 @@ pub(super) fn detect_behind(
     main_class: Option<&str>,
 ) -> Result<Option<Kind>, Stop> {
     let named = has_ending(name, ".jar") || has_ending(name, ".war");
-    let contents = match Contents::read(view, is_script) {
+    let mut contents = match Contents::read(view, is_script) {
         Ok(contents) => contents,
-        // A file with such a name and a launch script is truncated. Without a launch script it is not an archive.
+        // With such a name and a launch script, the file is truncated. Without a launch script it is not an archive.
         Err(Stop::Refused(rejection)) if named && (is_script || rejection != Rejection::TruncatedZip) => {
             return Err(rejection.into());
         }
         Err(Stop::Refused(_)) => return Ok(None),
         Err(stop) => return Err(stop),
     };
-    let starts_java = contents.survey.web || contents.manifest.get("Main-Class").is_some();
-    if contents.survey.python_main || !(named || starts_java) {
+    let survey = &contents.archive.survey;
+    let starts_java = survey.web || contents.manifest.get("Main-Class").is_some();
+    if survey.python_main || !(named || starts_java) {
         return Ok(None);
     }
-    decide(name, view, &contents, main_class).map(Some)
+    decide(name, &mut contents, main_class).map(Some)
 }
 
-impl Contents {
-    fn read(view: &mut BoundedReader<'_>, self_executing: bool) -> Result<Self, Stop> {
+impl<'a> Contents<'a> {
+    fn read(view: &'a mut BoundedReader<'_>, self_executing: bool) -> Result<Self, Stop> {
         let directory = Directory::read(view)?;
-        let survey = Survey::take(&directory);
+        let survey = Survey::of(&directory);
         if survey.entries < directory.stated_count() {
             let (read, stated) = (survey.entries, directory.stated_count());
             let reason = format!("its directory states {stated} entries, but only {read} can be read");
@@ -114,30 +114,22 @@ impl Contents {
             }
             None => Manifest::default(),
         };
-        Ok(Self { directory, survey, manifest, self_executing })
+        Ok(Self { archive: Archive { view: view.reborrow(), directory, survey }, manifest, self_executing })
     }
 }
 
-fn decide(
-    name: &str,
-    view: &mut BoundedReader<'_>,
-    contents: &Contents,
-    main_class: Option<&str>,
-) -> Result<Kind, Stop> {
-    let survey = &contents.survey;
-    let main_class = main_class.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned);
-    let jar =
-        |view: &mut BoundedReader<'_>, main_class| Ok(Kind::Jar(jar::detect(view, contents, main_class)?));
-    match main_class {
+fn decide(name: &str, contents: &mut Contents<'_>, main_class: Option<&str>) -> Result<Kind, Stop> {
+    let survey = &contents.archive.survey;
+    match main_class.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned) {
         // Shaded JARs contain descriptors of their parts, so the name decides.
-        Some(main_class) if has_ending(name, ".jar") => jar(view, main_class),
+        Some(main_class) if has_ending(name, ".jar") => Ok(Kind::Jar(jar::detect(contents, main_class)?)),
         _ if survey.enterprise || has_ending(name, ".ear") => Err(other(OtherZip::Ear)),
         _ if survey.resource_adapter => Err(other(OtherZip::ResourceAdapter)),
         main_class if survey.web || has_ending(name, ".war") => {
-            Ok(Kind::War(war::detect(view, contents, main_class)?))
+            Ok(Kind::War(war::detect(contents, main_class)?))
         }
-        Some(main_class) => jar(view, main_class),
-        None => Err(refuse(name, view, contents)?),
+        Some(main_class) => Ok(Kind::Jar(jar::detect(contents, main_class)?)),
+        None => Err(refuse(name, contents)?),
     }
 }
 
@@ -146,9 +138,9 @@ fn other(what: OtherZip) -> Stop {
 }
 
 /// The rejection of an archive that cannot be started.
-fn refuse(name: &str, view: &mut BoundedReader<'_>, contents: &Contents) -> io::Result<Stop> {
-    let Contents { directory, survey, manifest, .. } = contents;
-    let what = if survey.files == 0 {
+fn refuse(name: &str, contents: &mut Contents<'_>) -> io::Result<Stop> {
+    let survey = &contents.archive.survey;
+    Ok(other(if survey.files == 0 {
         OtherZip::Nothing
     } else if survey.android && (survey.dex || has_ending(name, ".apk")) {
         OtherZip::Apk
@@ -157,21 +149,18 @@ fn refuse(name: &str, view: &mut BoundedReader<'_>, contents: &Contents) -> io::
     } else if survey.wheel {
         OtherZip::Wheel
     } else if !survey.classes.is_empty() {
-        let candidates = jar::main_class_candidates(view, directory, survey, manifest)?;
-        return Ok(Rejection::LibraryJar { candidates }.into());
+        return Ok(Rejection::LibraryJar { candidates: jar::main_class_candidates(contents)? }.into());
     } else if survey.documentation {
         OtherZip::Javadoc
     } else if survey.sources > 0 {
         OtherZip::Sources
     } else {
         OtherZip::Plain
-    };
-    Ok(other(what))
+    }))
 }
 
 /// Compares the ending of a file name, without case.
-pub(super) fn has_ending(name: &str, ending: &str) -> bool {
-    name.len() > ending.len()
-        && name.is_char_boundary(name.len() - ending.len())
-        && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
+pub(super) fn has_ending(name: impl AsRef<[u8]>, ending: &str) -> bool {
+    let (name, ending) = (name.as_ref(), ending.as_bytes());
+    name.len() > ending.len() && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
 }

@@ -1,39 +1,33 @@
 //! Owns the marks of Spring Boot in an archive: its version and the layers of its index ("Executable JAR format").
-//!
 //! Must not read the libraries.
 
 use std::io;
 
-use super::super::bounded_reader::{BoundedReader, text};
+use super::super::bounded_reader::text;
 use super::super::facts::SpringBootFacts;
-use super::archive::Directory;
+use super::Archive;
 use super::manifest::Manifest;
-use super::survey::Survey;
 
-const LONGEST_INDEX: usize = 1024 * 1024;
+const LONGEST_INDEX: u64 = 1024 * 1024;
 const MOST_LAYERS: usize = 127;
 
 /// Reads the marks; `None` for other archives.
-pub(super) fn detect(
-    view: &mut BoundedReader<'_>,
-    directory: &Directory,
-    survey: &Survey,
-    manifest: &Manifest,
-) -> io::Result<Option<SpringBootFacts>> {
+pub(super) fn detect(archive: &mut Archive<'_>, manifest: &Manifest) -> io::Result<Option<SpringBootFacts>> {
     let version = manifest.get("Spring-Boot-Version").map(str::to_owned);
-    if version.is_none() && !survey.boot {
+    if version.is_none() && !archive.survey.boot {
         return Ok(None);
     }
-    let places: Vec<&str> = match manifest.get("Spring-Boot-Layers-Index") {
+    let places = match manifest.get("Spring-Boot-Layers-Index") {
         Some(place) => vec![place],
         None => vec!["BOOT-INF/layers.idx", "WEB-INF/layers.idx"],
     };
-    let index = directory.entries().find(|entry| places.iter().any(|place| place.as_bytes() == entry.name));
-    let layers = match index {
-        Some(index) => index.read(view, LONGEST_INDEX)?.map(|bytes| layer_names(&bytes)).unwrap_or_default(),
-        None => Vec::new(),
+    let mut entries = archive.directory.entries();
+    let index = entries.find(|entry| places.iter().any(|place| place.as_bytes() == entry.name));
+    let bytes = match index {
+        Some(index) => index.read(&mut archive.view, LONGEST_INDEX)?,
+        None => None,
     };
-    Ok(Some(SpringBootFacts { version, layers }))
+    Ok(Some(SpringBootFacts { version, layers: bytes.map(|bytes| layer_names(&bytes)).unwrap_or_default() }))
 }
 
 /// Reads the names: lines such as `- "dependencies":` without indentation.

@@ -1,10 +1,10 @@
-//! Owns the pass over an archive's directory: its content by names alone.
-//!
-//! It stores positions, so that a hundred thousand entries take some hundred kilobytes. Must not read members.
+//! Owns the pass over an archive's directory: a summary of its content, by names alone.
+//! Must not read members, nor copy names: positions of a hundred thousand entries take some hundred kilobytes.
 
 use super::archive::{Directory, Entry};
+use super::has_ending;
 
-/// More JSPs and tag libraries add no evidence.
+/// More JSPs and tag libraries are no better evidence.
 const MOST_PAGES: usize = 16;
 
 /// A summary of the names in an archive. Positions are those of [`Directory::entry`].
@@ -16,47 +16,38 @@ pub(super) struct Survey {
     pub(super) files: u64,
     /// The first encrypted member.
     pub(super) encrypted: Option<String>,
-    /// META-INF/MANIFEST.MF.
     pub(super) manifest: Option<u32>,
-    /// WEB-INF/web.xml.
     pub(super) web_descriptor: Option<u32>,
-    /// Whether there is a WEB-INF directory.
+    /// Whether it has a WEB-INF directory.
     pub(super) web: bool,
-    /// Whether there is a BOOT-INF directory.
+    /// Whether it has a BOOT-INF directory.
     pub(super) boot: bool,
-    /// META-INF/application.xml.
     pub(super) enterprise: bool,
-    /// META-INF/ra.xml.
     pub(super) resource_adapter: bool,
-    /// AndroidManifest.xml.
     pub(super) android: bool,
-    /// classes.dex.
     pub(super) dex: bool,
-    /// *.dist-info/WHEEL.
     pub(super) wheel: bool,
-    /// __main__.py: a Python zipapp.
+    /// Whether it is a Python zipapp.
     pub(super) python_main: bool,
-    /// Source files of the JVM's languages.
+    /// The number of source files in languages of the JVM.
     pub(super) sources: u64,
-    /// index.html with the lists of javadoc.
+    /// Whether it has the lists of javadoc.
     pub(super) documentation: bool,
-    /// Whether it defines the servlet API itself.
+    /// Whether it contains the servlet API itself.
     pub(super) defines_servlet: bool,
-    /// Service files of the servlet API: (javax, jakarta).
+    /// Whether it has service files of the servlet API: (javax, jakarta).
     pub(super) servlet_services: (bool, bool),
     /// Class files that count for the Java level, in order.
     pub(super) classes: Vec<u32>,
-    /// The first of them in each run of entries with the same directory.
+    /// The first class file of each run of entries in one directory.
     pub(super) packages: Vec<u32>,
-    /// Archives inside (`*.jar`).
+    /// `*.jar`.
     pub(super) libraries: Vec<u32>,
-    /// JSPs and tag libraries.
     pub(super) pages: Vec<u32>,
 }
 
 impl Survey {
-    /// Reads all entries.
-    pub(super) fn take(directory: &Directory) -> Self {
+    pub(super) fn of(directory: &Directory) -> Self {
         let mut survey = Self::default();
         let mut last_package: &[u8] = b"\0";
         for entry in directory.entries() {
@@ -81,16 +72,15 @@ impl Survey {
                 survey.defines_servlet |=
                     matches!(name, b"javax/servlet/Servlet.class" | b"jakarta/servlet/Servlet.class");
             } else {
-                survey.note(&entry);
+                survey.add_file(&entry);
             }
         }
         survey
     }
 
     /// Adds a file that is not a class.
-    fn note(&mut self, entry: &Entry<'_>) {
-        let name = entry.name;
-        match name {
+    fn add_file(&mut self, entry: &Entry<'_>) {
+        match entry.name {
             b"WEB-INF/web.xml" => self.web_descriptor = Some(entry.position),
             b"META-INF/application.xml" => self.enterprise = true,
             b"META-INF/ra.xml" => self.resource_adapter = true,
@@ -100,24 +90,21 @@ impl Survey {
             b"element-list" | b"package-list" | b"allclasses-index.html" | b"allclasses.html" => {
                 self.documentation = true;
             }
-            _ => self.note_by_ending(entry),
+            _ => self.add_by_ending(entry),
         }
     }
 
-    fn note_by_ending(&mut self, entry: &Entry<'_>) {
+    fn add_by_ending(&mut self, entry: &Entry<'_>) {
         let name = entry.name;
-        if ends_with(name, b".jar") {
+        let has_one_of = |endings: &[&str]| endings.iter().any(|ending| has_ending(name, ending));
+        if has_ending(name, ".jar") {
             self.libraries.push(entry.position);
         } else if name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF") {
-            // The launcher uses the first one, in any case.
+            // Java's launcher uses the first one, and ignores case.
             self.manifest = self.manifest.or(Some(entry.position));
-        } else if [&b".java"[..], b".kt", b".scala", b".groovy"].iter().any(|ending| ends_with(name, ending))
-        {
+        } else if has_one_of(&[".java", ".kt", ".scala", ".groovy"]) {
             self.sources += 1;
-        } else if [&b".jsp"[..], b".jspx", b".tld", b".jspf", b".tag"]
-            .iter()
-            .any(|ending| ends_with(name, ending))
-        {
+        } else if has_one_of(&[".jsp", ".jspx", ".tld", ".jspf", ".tag"]) {
             if self.pages.len() < MOST_PAGES {
                 self.pages.push(entry.position);
             }
@@ -144,8 +131,4 @@ fn counts_as_class(name: &[u8]) -> bool {
 fn package(name: &[u8]) -> &[u8] {
     let end = name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     &name[..end]
-}
-
-fn ends_with(name: &[u8], ending: &[u8]) -> bool {
-    name.len() > ending.len() && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
 }

@@ -5,7 +5,34 @@ use ::zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::super::facts::{JarFacts, Kind, ServletApi, WarFacts};
 use super::super::{DetectError, DetectOptions, OtherZip, Rejection, detect};
-use super::class_file::class;
+
+/// Writes small class files for tests.
+pub(super) fn class(release: u32, names: &[&str], literals: &[&str]) -> Vec<u8> {
+    let mut bytes = vec![0xca, 0xfe, 0xba, 0xbe, 0, 0];
+    bytes.extend((release as u16 + 44).to_be_bytes());
+    // Each name is one constant, each literal two; a long (two slots) stands before them.
+    bytes.extend((3 + names.len() as u16 + 2 * literals.len() as u16).to_be_bytes());
+    bytes.extend([5, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let mut index = 3;
+    let text = |bytes: &mut Vec<u8>, value: &str| {
+        bytes.push(1);
+        bytes.extend((value.len() as u16).to_be_bytes());
+        bytes.extend(value.as_bytes());
+    };
+    for name in names {
+        text(&mut bytes, name);
+        index += 1;
+    }
+    for literal in literals {
+        text(&mut bytes, literal);
+        bytes.push(8);
+        bytes.extend(u16::to_be_bytes(index));
+        index += 2;
+    }
+    // Access flags and the rest, which nobody here reads.
+    bytes.extend([0; 12]);
+    bytes
+}
 
 /// Writes an archive; members whose names end with `.jar` are stored, as Spring Boot does.
 fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
@@ -172,7 +199,7 @@ fn servlet_api_by_the_applications_classes() {
     assert_eq!(
         facts.servlet_evidence.as_deref(),
         Some(
-            "class `com.example.HelloServlet` refers to jakarta.servlet; WEB-INF/web.xml is of javax.servlet, but what classes refer to counts"
+            "class `com.example.HelloServlet` refers to jakarta.servlet; WEB-INF/web.xml is of javax.servlet, but references of classes count"
         )
     );
 }

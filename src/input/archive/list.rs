@@ -1,5 +1,4 @@
 //! Owns the first pass over an archive: the members that could be the artifact, and a summary of the others.
-//!
 //! Must not use memory in proportion to the archive.
 
 use std::collections::BTreeSet;
@@ -103,7 +102,7 @@ impl Listing {
         if self.first_files.len() < MAX_SHOWN {
             self.first_files.push(path.to_owned());
         }
-        let candidates = match candidate(path, head).map(|candidate| candidate.strength) {
+        let candidates = match candidate(path, head) {
             Some(Strength::Artifact) => &mut self.artifacts,
             Some(Strength::Companion) => &mut self.companions,
             Some(Strength::Script) => &mut self.scripts,

@@ -203,7 +203,7 @@ fn by_build_file<'a>(
     };
     match (best, build_file) {
         (Some(best), Some(other)) if is_more_specific(&other.name, &best) => {
-            let (name, word) = (shown(&other.name), other.system.word());
+            let (name, word) = (shown(&other.name), other.system);
             let reason = format!("`{name}` makes it a {word} project, and no builder takes those");
             let hint = format!(
                 "pass `--source-builder {}` to build it by its `{}` anyway",
@@ -225,7 +225,7 @@ fn by_build_file<'a>(
             Ok(best)
         }
         (None, Some(other)) => {
-            let (name, word) = (shown(&other.name), other.system.word());
+            let (name, word) = (shown(&other.name), other.system);
             let reason = format!("`{name}` makes it a {word} project, and no builder takes those");
             Err(nothing_fits(catalog, request, reason, None))
         }

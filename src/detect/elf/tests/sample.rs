@@ -1,24 +1,24 @@
 //! Writes small ELF files for tests, in both word sizes and byte orders.
 
 /// A description of an ELF file; the default is a dynamic x86-64 program without needs.
-pub(in super::super) struct Elf {
-    pub(in super::super) wide: bool,
-    pub(in super::super) big: bool,
-    pub(in super::super) os_abi: u8,
-    pub(in super::super) file_type: u16,
-    pub(in super::super) machine: u16,
-    pub(in super::super) entry: u64,
-    pub(in super::super) interpreter: Option<&'static str>,
-    pub(in super::super) needed: Vec<&'static str>,
-    pub(in super::super) soname: Option<&'static str>,
-    pub(in super::super) run_path: Option<&'static str>,
-    pub(in super::super) flags_1: Option<u64>,
+pub(in crate::detect) struct Elf {
+    pub(in crate::detect) wide: bool,
+    pub(in crate::detect) big: bool,
+    pub(in crate::detect) os_abi: u8,
+    pub(in crate::detect) file_type: u16,
+    pub(in crate::detect) machine: u16,
+    pub(in crate::detect) entry: u64,
+    pub(in crate::detect) interpreter: Option<&'static str>,
+    pub(in crate::detect) needed: Vec<&'static str>,
+    pub(in crate::detect) soname: Option<&'static str>,
+    pub(in crate::detect) run_path: Option<&'static str>,
+    pub(in crate::detect) flags_1: Option<u64>,
     /// Versions needed of libc.so.6, and whether each is weak.
-    pub(in super::super) versions: Vec<(&'static str, bool)>,
+    pub(in crate::detect) versions: Vec<(&'static str, bool)>,
     /// Sections by name, type and content.
-    pub(in super::super) sections: Vec<(&'static str, u32, Vec<u8>)>,
+    pub(in crate::detect) sections: Vec<(&'static str, u32, Vec<u8>)>,
     /// The owner of a note.
-    pub(in super::super) note: Option<&'static str>,
+    pub(in crate::detect) note: Option<&'static str>,
 }
 
 impl Default for Elf {
@@ -58,7 +58,7 @@ impl Elf {
     }
 
     /// Writes the file: header, content, section table, and the program headers last.
-    pub(in super::super) fn bytes(&self) -> Vec<u8> {
+    pub(in crate::detect) fn bytes(&self) -> Vec<u8> {
         let header_size = if self.wide { 64 } else { 52 };
         let mut file = vec![0; header_size];
         let mut segments: Vec<(u32, u32, u64, u64)> = Vec::new();

@@ -1,8 +1,10 @@
+pub(in crate::detect) mod sample;
+
 use std::io::Cursor;
 
 use super::super::facts::{ExecutableFacts, GlibcVersion, Kind, Libc, Linkage};
 use super::super::{DetectError, DetectOptions, ElfNoProgram, Rejection, detect};
-use super::sample::Elf;
+use sample::Elf;
 
 const SYMTAB: u32 = 2;
 const PROGBITS: u32 = 1;
