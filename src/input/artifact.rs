@@ -1,5 +1,4 @@
 //! Owns the artifact: one finished file with its name and origin, and the files that the user adds to it.
-//!
 //! Must not know what kind of program it is.
 
 use std::fs::File;
@@ -71,17 +70,12 @@ impl FileContent {
     /// Wraps an open file that others may write to.
     pub fn new(file: File, path: &Path) -> Self {
         let stamp = file.metadata().ok().map(|metadata| FileStamp::of(&metadata));
-        Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp, _temporary: None }
+        Self { stamp, ..Self::private(file, path) }
     }
 
     /// Wraps an open file that had `stamp` when it was listed.
     pub fn with_stamp(file: File, path: &Path, stamp: FileStamp) -> Self {
-        Self {
-            source: Source::Open(Arc::new(file)),
-            path: path.to_owned(),
-            stamp: Some(stamp),
-            _temporary: None,
-        }
+        Self { stamp: Some(stamp), ..Self::private(file, path) }
     }
 
     /// Wraps a complete file that only b2i writes, in its cache.
@@ -97,18 +91,11 @@ impl FileContent {
     /// Wraps a temporary file that is removed with the last clone.
     pub fn temporary(file: tempfile::NamedTempFile) -> Self {
         let (file, path) = file.into_parts();
-        Self {
-            source: Source::Open(Arc::new(file)),
-            path: path.to_path_buf(),
-            stamp: None,
-            _temporary: Some(Arc::new(path)),
-        }
+        let content = Self::private(file, &path);
+        Self { _temporary: Some(Arc::new(path)), ..content }
     }
 
-    /// The open file. Each call opens an added file again.
-    ///
-    /// # Errors
-    /// Errors of the system; for an added file also if its stamp has changed.
+    /// The open file. Each call opens an added file again, and fails if its stamp has changed.
     pub fn file(&self) -> io::Result<Arc<File>> {
         if let Source::Open(file) = &self.source {
             return Ok(Arc::clone(file));
@@ -234,6 +221,15 @@ pub enum AddedContent {
     Symlink {
         target: String,
     },
+}
+
+impl std::fmt::Display for AddedDestination {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Beside(path) => formatter.write_str(path),
+            Self::Absolute(path) => path.fmt(formatter),
+        }
+    }
 }
 
 impl crate::image::layer::Content for FileContent {

@@ -1,5 +1,4 @@
 //! Owns the error of this room. `shown` is a path, a URL without credentials, or `standard input`.
-//!
 //! Must not know what an artifact is.
 
 use std::io;
@@ -14,45 +13,27 @@ use crate::image::Digest;
 
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
+    /// `text` has no credentials.
     #[error("`{text}` is not a valid input: {reason}")]
-    InvalidSource {
-        /// Without credentials.
-        text: String,
-        reason: String,
-    },
+    InvalidSource { text: String, reason: String },
     #[error("cannot read `{shown}`: {source}")]
     Read {
         shown: String,
         #[source]
         source: io::Error,
     },
+    /// `what` has its article: `a directory`, `a pipe`.
     #[error("`{}` is {what}, not a file", path.display())]
-    NotAFile {
-        path: PathBuf,
-        /// With its article: `a directory`, `a pipe`.
-        what: &'static str,
-    },
+    NotAFile { path: PathBuf, what: &'static str },
+    /// `archive`: whether it is an archive, which may contain an artifact, too.
     #[error("`{shown}` is a source tree: its root contains `{build_file}`, the build file of {build_system}")]
-    SourceTree {
-        shown: String,
-        build_file: String,
-        build_system: &'static str,
-        /// Whether it is an archive, which may contain an artifact, too.
-        archive: bool,
-    },
-    /// An operation that needs an artifact, with `--as source`.
+    SourceTree { shown: String, build_file: String, build_system: &'static str, archive: bool },
     #[error("`{shown}` is treated as sources, so its artifact is unknown before it is built")]
     SourceBuild { shown: String },
     #[error("`{}` changed while it was being read", path.display())]
     Changed { path: PathBuf },
     #[error("`{shown}` is larger than the limit of {limit} bytes{}", stated(*.size))]
-    TooLarge {
-        shown: String,
-        /// In bytes, if known.
-        size: Option<u64>,
-        /// In bytes.
-        limit: u64,
-    },
+    TooLarge { shown: String, size: Option<u64>, limit: u64 },
     #[error(
         "`{shown}` has another SHA-256 digest than expected:\n  expected {expected}\n  actual   {actual}"
     )]
@@ -63,7 +44,6 @@ pub enum InputError {
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Add(#[from] AddError),
-    /// A temporary file or the cache cannot be written.
     #[error(transparent)]
     Write(#[from] FileError),
 }

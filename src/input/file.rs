@@ -1,5 +1,4 @@
 //! Owns input from this machine: a file by its path, and standard input.
-//!
 //! Must not look into an archive.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -20,7 +19,6 @@ use crate::image::digest::DigestBuilder;
 /// The limit of directory entries that are searched for a build file.
 const MAX_DIRECTORY_ENTRIES: usize = 10_000;
 
-/// Opens the regular file at `path`.
 pub(super) fn open(path: &Path, options: &InputOptions, stop: &Stop) -> Result<InputFile, InputError> {
     let file = open_without_waiting(path).map_err(|error| InputError::read(path, error))?;
     let metadata = file.metadata().map_err(|error| InputError::read(path, error))?;
@@ -48,7 +46,6 @@ pub(super) fn open(path: &Path, options: &InputOptions, stop: &Stop) -> Result<I
     Ok(InputFile { name: name.unwrap_or_else(|| FALLBACK.to_owned()), size, sha256, content })
 }
 
-/// Reads standard input to its end into a temporary file.
 pub(super) fn spool_stdin(
     stdin: &mut dyn Read,
     options: &InputOptions,
@@ -114,7 +111,7 @@ fn directory(path: &Path) -> InputError {
         Some(file) => InputError::SourceTree {
             shown: path.display().to_string(),
             build_file: file.name,
-            build_system: file.system.word(),
+            build_system: file.system,
             archive: false,
         },
         None => InputError::NotAFile { path: path.to_owned(), what: "a directory" },

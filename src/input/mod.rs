@@ -1,7 +1,5 @@
-//! The room of input: from the user's text to an artifact in an open file.
-//!
-//! [`fetch`] opens or downloads a file, finds the artifact in it if it is an archive, and collects the files that the
-//! user adds. Must not read the environment: its values are in [`InputOptions`].
+//! Owns input: it opens or downloads a file, finds the artifact in it if it is an archive, and collects added files.
+//! Must not read the environment: its values are in [`InputOptions`].
 
 pub mod add;
 pub mod archive;
@@ -51,17 +49,6 @@ pub enum TreatAs {
     Artifact,
     /// A source tree.
     Source,
-}
-
-impl TreatAs {
-    /// Parses the value of `--as`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "artifact" => Some(Self::Artifact),
-            "source" => Some(Self::Source),
-            _ => None,
-        }
-    }
 }
 
 /// How inputs are fetched, and what is added to them.
@@ -127,10 +114,7 @@ struct InputFile {
 ///
 /// Temporary files are in the lease's directory, downloads in its cache. `stdin` is read only for
 /// [`InputSource::Stdin`]. Dropping the future stops the work. A read that waits for standard input ends with the
-/// process.
-///
-/// # Errors
-/// [`InputError`]. Partial files are removed.
+/// process. After an error, partial files are removed.
 pub async fn fetch(
     source: &InputSource,
     options: &InputOptions,
@@ -214,9 +198,6 @@ pub(crate) async fn fetch_source_archive(
 }
 
 /// Collects the files to add to an artifact that was fetched or built before.
-///
-/// # Errors
-/// [`InputError`] if one is missing or two have one destination.
 pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
     let requests = requests.to_vec();
     run_stoppable(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await

@@ -1,5 +1,4 @@
 //! Owns safe file names: one path component that is valid in a label, a tag and a path.
-//!
 //! Must not know where a name comes from.
 
 use crate::fs::path::cut;

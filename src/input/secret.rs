@@ -1,5 +1,4 @@
 //! Owns references to secrets: a request contains the reference and never the secret.
-//!
 //! Must not read variables or files; the host does.
 
 use std::fmt;

@@ -1,5 +1,4 @@
 //! Owns the source of an input as the user writes it: a path, `-`, or a URL.
-//!
 //! Must not open it.
 
 use std::fmt;
@@ -25,9 +24,6 @@ pub enum InputSource {
 
 impl InputSource {
     /// Parses `-`, an `http://`, `https://` or `file://` URL, or a path.
-    ///
-    /// # Errors
-    /// [`InputError::InvalidSource`] for an empty text, a URL that is not valid, or another scheme.
     pub fn parse(text: &str) -> Result<Self, InputError> {
         if text == "-" {
             return Ok(Self::Stdin);

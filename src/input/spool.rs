@@ -1,5 +1,4 @@
 //! Owns copying a stream into a temporary file, with its digest and progress reports.
-//!
 //! Must not know where the stream comes from.
 
 use std::io::{self, Read, Write};

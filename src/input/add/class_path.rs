@@ -1,5 +1,4 @@
 //! Owns a JAR's `Class-Path` and the files added to it: which entries are missing, and where a class is.
-//!
 //! Must not decide what follows from that.
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,5 +1,4 @@
 //! Owns the error of adding files.
-//!
 //! Must not know the artifact.
 
 use std::io;
@@ -27,13 +26,7 @@ pub enum AddError {
     #[error("cannot add the link `{}`: its target `{target}` is outside of the added directory", path.display())]
     LinkOutside { path: PathBuf, target: String },
     #[error("cannot add `{}`: it has more than {files} files or more than {depth} levels", path.display())]
-    TooMany {
-        path: PathBuf,
-        /// The limit.
-        files: usize,
-        /// The limit.
-        depth: usize,
-    },
+    TooMany { path: PathBuf, files: usize, depth: usize },
     #[error("nothing can be added at `{destination}`: the artifact is placed as `binary`")]
     Reserved { destination: String },
     #[error("two added files would both be placed at `{destination}`")]

@@ -1,5 +1,4 @@
 //! Owns the files that the user adds to the artifact (`--add SRC[:DEST]`), and their destinations.
-//!
 //! Must not allow two files at one destination.
 
 mod class_path;
@@ -32,18 +31,14 @@ pub struct AddRequest {
 
 impl AddRequest {
     /// Parses `SRC` or `SRC:DEST`, separated by the last colon. A SRC with a colon in its name needs another at its end.
-    ///
-    /// # Errors
-    /// [`AddError::Usage`] if SRC is empty.
     pub fn parse(text: &str) -> Result<Self, AddError> {
-        let usage = |reason| AddError::Usage { text: text.to_owned(), reason };
         let (source, destination) = match text.rsplit_once(':') {
             Some((source, "")) => (source, None),
             Some((source, destination)) => (source, Some(destination.to_owned())),
             None => (text, None),
         };
         if source.is_empty() {
-            return Err(usage("SRC is empty"));
+            return Err(AddError::Usage { text: text.to_owned(), reason: "SRC is empty" });
         }
         Ok(Self { source: PathBuf::from(source), destination })
     }
@@ -82,10 +77,8 @@ fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) ->
     if !matches!(content, AddedContent::Directory) {
         if matches!(&target, AddedDestination::Beside(path) if path.is_empty()) {
             let text = request.destination.clone().unwrap_or_default();
-            return Err(AddError::Usage {
-                text,
-                reason: "a file needs a name; append `/` to keep its own name",
-            });
+            let reason = "a file needs a name; append `/` to keep its own name";
+            return Err(AddError::Usage { text, reason });
         }
         added.push(AddedFile { destination: target, content });
         return Ok(());
@@ -106,20 +99,12 @@ fn destination(request: &AddRequest) -> Result<AddedDestination, AddError> {
     let Some(text) = &request.destination else { return Ok(AddedDestination::Beside(own_name()?)) };
     let into = text.ends_with('/');
     let invalid = |reason: String| AddError::Destination { text: text.clone(), reason };
-    if text.starts_with('/') {
-        let path = ImagePath::new(text).map_err(|error| invalid(error.to_string()))?;
-        let path =
-            if into { path.join(&own_name()?).map_err(|error| invalid(error.to_string()))? } else { path };
-        return Ok(AddedDestination::Absolute(path));
-    }
-    let mut path = member_path(text).map_err(|error| invalid(error.to_string()))?;
-    if into {
-        if !path.is_empty() {
-            path.push('/');
-        }
-        path.push_str(&own_name()?);
-    }
-    Ok(AddedDestination::Beside(path))
+    let target = if text.starts_with('/') {
+        AddedDestination::Absolute(ImagePath::new(text).map_err(|error| invalid(error.to_string()))?)
+    } else {
+        AddedDestination::Beside(member_path(text).map_err(|error| invalid(error.to_string()))?)
+    };
+    if into { below(&target, &own_name()?) } else { Ok(target) }
 }
 
 fn own_name(source: &Path) -> Result<String, AddError> {
@@ -158,7 +143,7 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
         match merged.get(&destination) {
             None => drop(merged.insert(destination, content)),
             Some(AddedContent::Directory) if matches!(content, AddedContent::Directory) => {}
-            Some(_) => return Err(AddError::Twice { destination: shown(&destination) }),
+            Some(_) => return Err(AddError::Twice { destination: destination.to_string() }),
         }
     }
     let mut parents = BTreeSet::new();
@@ -166,7 +151,8 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
         let mut parent = parent(destination);
         while let Some(directory) = parent {
             if merged.get(&directory).is_some_and(|content| !matches!(content, AddedContent::Directory)) {
-                return Err(AddError::Below { destination: shown(destination), file: shown(&directory) });
+                let (destination, file) = (destination.to_string(), directory.to_string());
+                return Err(AddError::Below { destination, file });
             }
             parent = self::parent(&directory);
             if matches!(directory, AddedDestination::Beside(_)) {
@@ -186,12 +172,5 @@ fn parent(destination: &AddedDestination) -> Option<AddedDestination> {
             path.rsplit_once('/').map(|(parent, _)| AddedDestination::Beside(parent.to_owned()))
         }
         AddedDestination::Absolute(path) => path.parent().map(AddedDestination::Absolute),
-    }
-}
-
-fn shown(destination: &AddedDestination) -> String {
-    match destination {
-        AddedDestination::Beside(path) => path.clone(),
-        AddedDestination::Absolute(path) => path.to_string(),
     }
 }

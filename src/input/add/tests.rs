@@ -30,10 +30,10 @@ fn add(root: &Path, requests: &[(&str, Option<&str>)]) -> Result<Vec<String>, Ad
     Ok(added
         .iter()
         .map(|file| match &file.content {
-            AddedContent::Directory => format!("{}/", shown(&file.destination)),
-            AddedContent::Symlink { target } => format!("{} -> {target}", shown(&file.destination)),
-            AddedContent::File { executable: true, .. } => format!("{}*", shown(&file.destination)),
-            AddedContent::File { .. } => shown(&file.destination),
+            AddedContent::Directory => format!("{}/", file.destination),
+            AddedContent::Symlink { target } => format!("{} -> {target}", file.destination),
+            AddedContent::File { executable: true, .. } => format!("{}*", file.destination),
+            AddedContent::File { .. } => file.destination.to_string(),
         })
         .collect())
 }

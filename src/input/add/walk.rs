@@ -1,5 +1,4 @@
 //! Owns listing a directory whose files are added to the artifact: sorted, without following links.
-//!
 //! Must not depend on modes, which differ from disk to disk.
 
 use std::ffi::OsString;
@@ -81,18 +80,17 @@ pub(super) fn content(path: &Path, metadata: &fs::Metadata) -> Result<AddedConte
         return Err(AddError::NotAFile { path: path.to_owned() });
     }
     let read = || {
-        let mut head = [0; 4];
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let stamp = FileStamp::of(&file.metadata()?);
-        let mut length = 0;
-        while length < head.len() {
-            match file.read(&mut head[length..])? {
-                0 => break,
-                count => length += count,
-            }
-        }
-        Ok((stamp, head[..length].starts_with(b"\x7fELF") || head[..length].starts_with(b"#!")))
+        let mut head = Vec::new();
+        file.take(4).read_to_end(&mut head)?;
+        Ok((stamp, starts_like_program(&head)))
     };
     let (stamp, executable) = read().map_err(|source| AddError::Read { path: path.to_owned(), source })?;
     Ok(AddedContent::File { content: FileContent::by_name(path, stamp), size: stamp.size, executable })
+}
+
+/// Whether a file with these first four bytes is a program or a script.
+pub(in crate::input) fn starts_like_program(head: &[u8]) -> bool {
+    head.starts_with(b"\x7fELF") || head.starts_with(b"#!")
 }

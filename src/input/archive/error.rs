@@ -1,5 +1,4 @@
 //! Owns the error of finding the artifact in an archive. `shown` is the name of the archive.
-//!
 //! Must not know where the archive comes from.
 
 use std::io;
@@ -9,17 +8,12 @@ use crate::fs::{FileError, UnpackError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Damaged, truncated, or with a feature that is not supported.
     #[error("cannot read the archive `{shown}`: {reason}")]
     Unreadable { shown: String, reason: String },
     #[error("member `{}` of `{shown}` is encrypted", member.escape_debug())]
     Encrypted { shown: String, member: String },
     #[error("`{shown}` unpacks to more than the limit of {limit} bytes")]
-    TooLarge {
-        shown: String,
-        /// In bytes.
-        limit: u64,
-    },
+    TooLarge { shown: String, limit: u64 },
     #[error("`{shown}` has more than {limit} members")]
     TooMany { shown: String, limit: u64 },
     #[error("archive `{shown}`: {source}")]
@@ -28,16 +22,11 @@ pub enum ArchiveError {
         #[source]
         source: UnpackError,
     },
+    /// `candidates` are the first of them, with their sizes in bytes.
     #[error("`{shown}` contains {total} files that could be the artifact:{}", list(.candidates, *.total))]
-    Several {
-        shown: String,
-        /// The first of them, with their sizes in bytes.
-        candidates: Vec<(String, u64)>,
-        total: u64,
-    },
+    Several { shown: String, candidates: Vec<(String, u64)>, total: u64 },
     #[error("`{shown}` contains no artifact: {reason}")]
     Nothing { shown: String, reason: String, hint: Option<String> },
-    /// The value of `--path` is not a file.
     #[error("`{shown}` contains no file `{}`: {reason}", path.escape_debug())]
     NoSuchMember { shown: String, path: String, reason: String },
     #[error("`{shown}` is not an archive, so `{option}` does not apply")]

@@ -1,5 +1,4 @@
 //! Owns the second pass over an archive: copying one member into a temporary file.
-//!
 //! Must not choose the member.
 
 use std::path::Path;

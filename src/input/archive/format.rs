@@ -1,5 +1,4 @@
 //! Owns recognising archive formats by their content, and opening decompressors.
-//!
 //! Must not decide by a name, unless the content is ambiguous: an empty tar is only zeros.
 
 use std::io::{self, BufReader, Read};

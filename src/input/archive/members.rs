@@ -1,10 +1,9 @@
 //! Owns visiting the members of an archive of any format: in order, within limits, with checked names in normal form.
-//!
 //! Must not know what a member is for.
 
+use std::cell::Cell;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::rc::Rc;
 
 use super::super::artifact::FileContent;
 use super::super::{InputFile, InputOptions};
@@ -73,7 +72,7 @@ impl Archive {
 
     /// Visits the members in order.
     pub(super) fn visit(&self, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
-        let budget = Budget::new(self.max_bytes);
+        let budget = Budget(Rc::new(Cell::new(Some(self.max_bytes))));
         let mut members = 0;
         let mut count = |member: &Member, reader: &mut dyn Read| {
             members += 1;
@@ -88,7 +87,7 @@ impl Archive {
             Format::Single(_) => Ok(()),
         };
         // The limit is reached deep inside a decoder, which reports it in its own words.
-        if budget.exhausted() { Err(self.too_large()) } else { result }
+        if budget.0.get().is_none() { Err(self.too_large()) } else { result }
     }
 
     /// Opens the bytes of a single-file archive.
@@ -108,22 +107,11 @@ impl Archive {
     }
 }
 
-/// The number of decompressed bytes that may still be read, for all members together.
+/// The number of decompressed bytes that may still be read, for all members together; `None` after the limit.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
-    left: Arc<AtomicU64>,
-    exhausted: Arc<AtomicBool>,
-}
+pub(super) struct Budget(Rc<Cell<Option<u64>>>);
 
 impl Budget {
-    fn new(bytes: u64) -> Self {
-        Self { left: Arc::new(AtomicU64::new(bytes)), exhausted: Arc::default() }
-    }
-
-    fn exhausted(&self) -> bool {
-        self.exhausted.load(Ordering::Relaxed)
-    }
-
     /// Wraps `inner` so that its bytes count.
     pub(super) fn reader<R: Read>(&self, inner: R, stop: &Stop) -> BudgetReader<R> {
         BudgetReader { inner, budget: self.clone(), stop: stop.clone() }
@@ -141,14 +129,8 @@ impl<R: Read> Read for BudgetReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stop.check()?;
         let count = self.inner.read(buffer)?;
-        let left = self.budget.left.load(Ordering::Relaxed);
-        match left.checked_sub(count as u64) {
-            Some(left) => self.budget.left.store(left, Ordering::Relaxed),
-            None => {
-                self.budget.exhausted.store(true, Ordering::Relaxed);
-                return Err(io::Error::other("the size limit is reached"));
-            }
-        }
-        Ok(count)
+        let left = self.budget.0.get().and_then(|left| left.checked_sub(count as u64));
+        self.budget.0.set(left);
+        left.map(|_| count).ok_or_else(|| io::Error::other("the size limit is reached"))
     }
 }

@@ -1,5 +1,4 @@
 //! Owns finding the artifact in an archive: recognise the archive by its content, list it, extract one member.
-//!
 //! Must not unpack anything else to the disk, except with `--keep-tree`.
 
 mod error;
@@ -107,7 +106,7 @@ fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputE
     Err(InputError::SourceTree {
         shown: archive.shown.clone(),
         build_file: file.name,
-        build_system: file.system.word(),
+        build_system: file.system,
         archive: true,
     })
 }

@@ -1,7 +1,5 @@
 //! Owns visiting the members of a tar: POSIX ustar and pax (IEEE 1003.1-2024, `pax`), GNU long names.
-//!
-//! The `tar` crate reads the headers. Extensions are read here, because in a hostile file they may have any size. Must
-//! not use more memory than the limit of an extension.
+//! Must not use more memory than the limit of an extension: `tar` reads headers, but its extensions may have any size.
 
 use std::io::Read;
 

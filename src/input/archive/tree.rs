@@ -1,8 +1,9 @@
 //! Owns unpacking a whole archive: for `--keep-tree`, and as a source tree.
+//! Must not know archive formats.
 //!
 //! With `--keep-tree` the artifact becomes `binary`, and every other member an added file. Its path starts at the root
 //! of the archive, or at the one directory that contains everything (`tool-1.2/`), so the program still finds the files
-//! of its release by relative paths. A link to the artifact becomes a link to `binary`. Must not know archive formats.
+//! of its release by relative paths. A link to the artifact becomes a link to `binary`.
 
 use std::fs::File;
 use std::io::Read;
@@ -98,6 +99,7 @@ fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
     let limits = TreeLimits { entries: MAX_FILES, bytes: archive.max_bytes };
     let mut writer = TreeWriter::new(root, limits)?;
     archive.visit(&mut |member, reader| {
+        let mut written = None;
         let result = match &member.kind {
             MemberKind::Directory => writer.directory(&member.path),
             MemberKind::Symlink(target) => writer.symlink(&member.path, target),
@@ -106,14 +108,12 @@ fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
                 let reason = "it is a device, a pipe or another type that cannot be packaged";
                 Err(UnpackError::Refused { member: member.path.clone(), reason })
             }
-            MemberKind::File => match write_file(&mut writer, member, reader) {
-                Ok(size) => {
-                    return check_size(archive, &member.path, member.size, size).map(|()| Flow::Continue);
-                }
-                Err(error) => Err(error),
-            },
+            MemberKind::File => write_file(&mut writer, member, reader).map(|size| written = Some(size)),
         };
         result.map_err(|error| ArchiveError::member(&archive.shown, error))?;
+        if let Some(size) = written {
+            check_size(archive, &member.path, member.size, size)?;
+        }
         Ok(Flow::Continue)
     })
 }
@@ -127,7 +127,7 @@ fn write_file(writer: &mut TreeWriter, member: &Member, reader: &mut dyn Read) -
     let mut head = Vec::new();
     let read = reader.take(4).read_to_end(&mut head);
     read.map_err(|source| UnpackError::Read { member: member.path.clone(), source })?;
-    let executable = head.starts_with(b"\x7fELF") || head.starts_with(b"#!");
+    let executable = walk::starts_like_program(&head);
     writer.file(&member.path, &mut head.as_slice().chain(reader), executable)
 }
 

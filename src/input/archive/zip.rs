@@ -1,6 +1,5 @@
 //! Owns visiting the members of a zip (PKWARE APPNOTE 6.3), and the difference between a zip and a Java archive.
-//!
-//! Must not read a central directory that is larger than its limits.
+//! Must not read a central directory that is larger than its limits: `zip` has none, so the end record is read here, too.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 

@@ -1,5 +1,4 @@
 //! Owns the credentials of a download.
-//!
 //! Must not send them to another scheme, host or port than those of the user's URL.
 
 use std::fmt;
@@ -37,10 +36,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The headers that authenticate to one origin.
-pub(super) struct Credentials {
-    headers: HeaderMap,
-    authenticated: bool,
-}
+pub(super) struct Credentials(HeaderMap);
 
 impl Credentials {
     /// Collects the headers for `url`. Precedence of `Authorization`: a header of the user, the bearer token, the user
@@ -59,17 +55,16 @@ impl Credentials {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let authenticated = !headers.is_empty();
-        Ok(Self { headers, authenticated })
+        Ok(Self(headers))
     }
 
     /// The headers; empty unless `trusted`.
     pub(super) fn headers(&self, trusted: bool) -> HeaderMap {
-        if trusted { self.headers.clone() } else { HeaderMap::new() }
+        if trusted { self.0.clone() } else { HeaderMap::new() }
     }
 
     pub(super) fn any(&self) -> bool {
-        self.authenticated
+        !self.0.is_empty()
     }
 }
 

@@ -1,5 +1,4 @@
 //! Owns one download from the first request to the last byte: retries, resuming, limits.
-//!
 //! Must not use the cache: it gets the entry of an earlier download, and returns a complete file.
 
 use std::path::Path;
@@ -20,7 +19,6 @@ use super::name::name;
 use super::request::{Answer, Failed, Reason, get};
 use super::resume::Partial;
 use crate::events::Events;
-use crate::image::Digest;
 use crate::network::{Retries, describe, shown_url};
 use crate::store::cache::DownloadEntry;
 
@@ -245,9 +243,4 @@ fn add_conditions(headers: &mut HeaderMap, entry: &DownloadEntry) {
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
-/// Whether `entry` has the expected digest.
-pub(super) fn is(entry: &DownloadEntry, digest: Option<Digest>) -> bool {
-    digest.is_none_or(|digest| digest == entry.digest)
 }

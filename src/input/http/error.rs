@@ -1,5 +1,4 @@
 //! Owns the error of downloading. URLs are shown without user name, password and query.
-//!
 //! Must not show a secret.
 
 use crate::diagnostic::{Diagnostic, FailureKind};
@@ -13,26 +12,12 @@ pub enum HttpError {
     Setup(#[from] ClientError),
     #[error("cannot set up the download: the token or password contains characters that a header cannot")]
     Unsendable,
+    /// `authenticated`: whether credentials were sent.
     #[error("cannot download `{url}`: the server answered {status}{}", tries(*.attempts))]
-    Status {
-        url: String,
-        status: http::StatusCode,
-        attempts: u32,
-        /// Whether credentials were sent.
-        authenticated: bool,
-    },
-    /// The connection failed or was closed.
+    Status { url: String, status: http::StatusCode, attempts: u32, authenticated: bool },
+    /// The connection failed or was closed. `reason` is that of the last attempt.
     #[error("cannot download `{url}`: {reason}{}{}", progress(*.received, *.total), tries(*.attempts))]
-    Transfer {
-        url: String,
-        /// Of the last attempt.
-        reason: String,
-        /// In bytes.
-        received: u64,
-        /// In bytes, if the server sent it.
-        total: Option<u64>,
-        attempts: u32,
-    },
+    Transfer { url: String, reason: String, received: u64, total: Option<u64>, attempts: u32 },
     #[error(transparent)]
     Untrusted(#[from] UntrustedConnection),
     #[error(transparent)]

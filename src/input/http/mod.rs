@@ -1,5 +1,4 @@
 //! Owns downloads: hashed on arrival, cached by digest, and downloaded again only if they have changed.
-//!
 //! Must not send credentials to another host than the user's.
 
 mod credentials;
@@ -34,7 +33,6 @@ pub struct HttpOptions {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A bearer token for the host of the URL only.
     pub bearer: Option<Secret>,
-    /// The text of the netrc file.
     pub netrc: Option<Secret>,
     pub network: NetworkOptions,
 }
@@ -73,7 +71,7 @@ pub(super) async fn fetch(
         return Err(HttpError::Offline { url: shown_url(url) }.into());
     }
     // If another digest is expected, an unchanged file would not help.
-    entry = entry.filter(|entry| download::is(entry, options.sha256));
+    entry = entry.filter(|entry| options.sha256.is_none_or(|digest| digest == entry.digest));
     let client = network::client(&options.http.network, ClientSetup::default()).map_err(HttpError::from)?;
     let credentials = Credentials::gather(url, &options.http)?;
     warn_if_unprotected(url, &credentials, events);

@@ -1,6 +1,5 @@
 //! Owns the name of a download: from `Content-Disposition` (RFC 6266), else from the path of the URL.
-//!
-//! Must not return a name that is not safe.
+//! Must not return a name that is not safe. `headers` was weighed: its `ContentDisposition` has no file name.
 
 use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
@@ -80,12 +79,10 @@ fn extended_value(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
     let bytes: Vec<u8> = percent_decode_str(encoded).collect();
-    if charset.eq_ignore_ascii_case("utf-8") {
-        String::from_utf8(bytes).ok()
-    } else if charset.eq_ignore_ascii_case("iso-8859-1") {
-        Some(bytes.into_iter().map(char::from).collect())
-    } else {
-        None
+    match charset.to_ascii_lowercase().as_str() {
+        "utf-8" => String::from_utf8(bytes).ok(),
+        "iso-8859-1" => Some(bytes.into_iter().map(char::from).collect()),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Owns reading netrc files: `machine`, `default`, `login`, `password`, `account`, `macdef` (GNU inetutils, "The
-//! .netrc file"), with quoted values and comments as in curl. Must not fail: unknown tokens are skipped.
+//! .netrc file"), with quoted values and comments as in curl.
+//! Must not fail: unknown tokens are skipped.
 //!
 //! `rust-netrc` 0.1 was weighed: it takes the last entry of a host and not the first, and fails at an unknown token.
 

@@ -1,5 +1,4 @@
 //! Owns one request with its redirects, and the difference between failures that may pass and those that will not.
-//!
 //! Must not retry.
 
 use std::time::{Duration, Instant};
@@ -18,7 +17,6 @@ use crate::network::{
     without_credentials,
 };
 
-/// A failed request.
 pub(super) enum Failed {
     /// A retry may help.
     Passing {
@@ -99,8 +97,8 @@ pub(super) async fn get(
     Err(HttpError::from(RefusedRedirect { url: shown_url(&first), reason }).into())
 }
 
-fn refused(url: &Url, reason: &str) -> HttpError {
-    HttpError::Answer { url: shown_url(url), reason: reason.to_owned(), hint: None }
+fn refused(url: &Url, reason: String) -> HttpError {
+    HttpError::Answer { url: shown_url(url), reason, hint: None }
 }
 
 fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
@@ -108,11 +106,10 @@ fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
         None | Some(b"" | b"identity") => Ok(()),
         Some(encoding) => {
             let encoding = String::from_utf8_lossy(encoding);
-            let reason = format!(
-                "it is compressed (`Content-Encoding: {}`), which was not requested",
-                encoding.escape_debug()
-            );
-            Err(refused(url, &reason))
+            let encoding = encoding.escape_debug();
+            let reason =
+                format!("it is compressed (`Content-Encoding: {encoding}`), which was not requested");
+            Err(refused(url, reason))
         }
     }
 }
@@ -129,7 +126,7 @@ fn status_error(url: &Url, response: &Response, authenticated: bool) -> Failed {
 fn send_error(url: &Url, error: reqwest::Error) -> Failed {
     match SendError::new(url, error) {
         SendError::Untrusted(untrusted) => HttpError::from(untrusted).into(),
-        SendError::Unsendable(reason) => refused(url, &reason).into(),
+        SendError::Unsendable(reason) => refused(url, reason).into(),
         SendError::Cut(reason) => Failed::passing(reason),
     }
 }

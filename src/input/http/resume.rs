@@ -1,8 +1,7 @@
 //! Owns the bytes of a download that have arrived, and the check whether a later response continues them.
-//!
 //! Must not send a request.
 
-use std::io::{Seek, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use http::header::{CONTENT_RANGE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
@@ -39,19 +38,12 @@ impl Partial {
         })
     }
 
-    /// The number of bytes that have arrived.
     pub(super) fn received(&self) -> u64 {
         self.digest.length()
     }
 
-    /// Removes all bytes.
     pub(super) fn restart(&mut self) -> Result<(), FileError> {
-        let file = self.file.as_file_mut();
-        let result = file.set_len(0).and_then(|()| file.rewind());
-        result.map_err(|error| FileError::new("write to", &self.directory, error))?;
-        self.digest = DigestBuilder::new();
-        self.total = None;
-        self.validator = None;
+        *self = Self::new(&self.directory)?;
         Ok(())
     }
 
