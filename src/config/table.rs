@@ -146,13 +146,13 @@ macro_rules! table {
 
 const ALLOWED: ProjectRule = ProjectRule::Allowed;
 const NETWORK: ProjectRule = ProjectRule::Refused("it decides which hosts are contacted and trusted");
-const LIMITS: ProjectRule = ProjectRule::Refused("it decides what of this machine `assemble` may use");
+const LIMITS: ProjectRule = ProjectRule::Refused("it decides how much of this machine `assemble` may use");
 
 table! {
     /// The content of `b2i.toml`. A value in a file knows its place in the text.
     ConfigFile => Settings, "" {
         build "build" [section BuildSection BuildSettings];
-        /// Base images to use instead of the public ones, by the public name.
+        /// Base images that replace the public ones, by the public name.
         bases "bases" [entries ImageReference],
             project ProjectRule::Refused("it replaces base images, and so decides which registries are trusted"),
             example r#""docker.io/library/debian:12" = "mirror.example/debian:12""#;
@@ -167,14 +167,14 @@ table! {
 
     /// `[build]`
     BuildSection => BuildSettings, "build." {
-        /// Builder of artifacts: a template such as `java:21`, or an image with S2I scripts.
-        /// Without it, b2i chooses the template that fits the artifact.
+        /// Builder of artifacts: a template such as `java:21`, or an image with S2I scripts. Default:
+        /// selected by the artifact.
         builder "builder" [one BuilderRequest],
             env ["B2I_BUILDER"], flag "--builder", project ALLOWED, example r#""java:21""#;
-        /// Builder of sources: a template, or an image with S2I scripts.
+        /// Builder of sources: a template, or an image with S2I scripts. Default: selected by the sources.
         source_builder "source-builder" [one BuilderRequest],
             env ["B2I_SOURCE_BUILDER"], flag "--source-builder", project ALLOWED, example r#""golang""#;
-        /// Default arguments of the program: a list, or one text with shell quoting.
+        /// Default arguments of the program: a list, or one string with shell quoting.
         args "args" [one Words], env ["B2I_ARGS"], flag "--", project ALLOWED, example r#"["--port", "8080"]"#;
         /// Environment variables of the image.
         env "env" [entries String], flag "--env",
@@ -182,17 +182,17 @@ table! {
             example r#"{ TZ = "UTC" }"#;
         /// Labels of the image.
         labels "labels" [entries String], flag "--label", project ALLOWED, example r#"{ team = "web" }"#;
-        /// Ports that the image exposes: a number, with `/udp` or `/sctp` if it is not TCP.
+        /// Ports that the image exposes: a number, with `/udp` or `/sctp` for other protocols than TCP.
         ports "ports" [one Vec<Port>], flag "--port", project ALLOWED, example r#"["8080", "53/udp"]"#;
-        /// How the artifact gets into the image: `place` does the work of the script, `docker` and `sandbox` run the
-        /// script, `auto` chooses.
+        /// How the artifact gets into the image: `place` does the work of the script, `docker` and `sandbox`
+        /// run the script, `auto` selects one of them.
         assemble "assemble" [one AssembleRequest = AssembleRequest::Auto],
             env ["B2I_ASSEMBLE"], flag "--assemble",
             project ProjectRule::Refused("it decides whether scripts run on this machine"), example r#""docker""#;
         /// When images are pulled: `always`, `missing` or `never`.
         pull "pull" [one PullPolicy = PullPolicy::Missing],
             env ["B2I_PULL"], flag "--pull", project NETWORK, example r#""never""#;
-        /// Platform of the image, or a list for an image of several platforms. Without it, the artifact's.
+        /// Platform of the image, or a list for several platforms. Default: the platform of the artifact.
         platform "platform" [one Platforms], env ["B2I_PLATFORM"], flag "--platform",
             project ProjectRule::Refused("it follows from the artifact or from who builds"),
             example r#""linux/arm64""#;
@@ -200,14 +200,15 @@ table! {
 
     /// `[templates]`
     TemplatesSection => TemplatesSettings, "templates." {
-        /// Builder templates, or directories of such templates, relative to the file. The directories of all files
-        /// are used. In a project's file they must lie in the project, and their scripts always run.
+        /// Builder templates or directories of templates, relative to the file. The lists of all files are
+        /// combined. A project's file may list only directories of the project; the scripts of their
+        /// templates always run.
         directories "directories" [directories], project ALLOWED, example r#"["templates"]"#;
     }
 
     /// `[docker]`
     DockerSection => DockerSettings, "docker." {
-        /// Address of the Docker or Podman daemon. Without it, b2i uses Docker's context and the usual sockets.
+        /// Address of the Docker or Podman daemon. Default: Docker's context, then the usual sockets.
         host "host" [one String], env ["B2I_DOCKER_HOST", "DOCKER_HOST"], flag "--docker-host",
             project ProjectRule::Refused("it decides which daemon gets the artifact"),
             example r#""unix:///run/user/1000/podman/podman.sock""#;
@@ -215,7 +216,8 @@ table! {
 
     /// `[cache]`
     CacheSection => CacheSettings, "cache." {
-        /// Directory of the cache, relative to the file. Without it, `b2i` in `$XDG_CACHE_HOME`, or `~/.cache/b2i`.
+        /// Directory of the cache, relative to the file. Default: `b2i` in `$XDG_CACHE_HOME`, else
+        /// `~/.cache/b2i`.
         directory "directory" [one PathBuf], env ["B2I_CACHE_DIR"], flag "--cache-dir",
             project ProjectRule::Refused("it decides where files are written and which remembered results are trusted"),
             example r#""/var/cache/b2i""#;
@@ -223,22 +225,22 @@ table! {
 
     /// `[network]`
     NetworkSection => NetworkSettings, "network." {
-        /// Whether b2i never uses the network, and fails if something is missing.
+        /// Never use the network; fail if something is missing.
         offline "offline" [one bool = false], env ["B2I_OFFLINE"], flag "--offline", project NETWORK, example "true";
         proxies "proxies" [section ProxiesSection ProxiesSettings];
-        /// PEM files with CA certificates that are trusted besides the system's, relative to the file.
+        /// PEM files with CA certificates to trust in addition to the system's, relative to the file.
         ca_files "ca-files" [one Vec<PathBuf>], flag "--ca-file", project NETWORK, example r#"["company-ca.pem"]"#;
-        /// Time limit for a connection to be made. Without it, 20 seconds.
+        /// Time limit for connecting to a server. Default: 20 seconds.
         connect_timeout "connect-timeout" [one Period], env ["B2I_CONNECT_TIMEOUT"], project NETWORK,
             example r#""10s""#;
-        /// Longest time that a server may send nothing. Without it, 60 seconds.
+        /// Time limit for a server that sends no data. Default: 60 seconds.
         read_timeout "read-timeout" [one Period], env ["B2I_READ_TIMEOUT"], project NETWORK, example r#""2m""#;
-        /// How often a request is retried after a failure that may pass. Without it, 4 times.
+        /// Number of retries after a temporary failure. Default: 4.
         retries "retries" [one u32], env ["B2I_RETRIES"], project NETWORK, example "2";
-        /// Size of the pieces in which blobs are uploaded to registries. Without it, a blob is one piece.
+        /// Size of the chunks of uploads to registries. Default: no chunks.
         chunk_size "chunk-size" [one ByteSize], env ["B2I_CHUNK_SIZE"], flag "--chunk-size", project NETWORK,
             example r#""10MiB""#;
-        /// Largest size of anything that is downloaded or unpacked.
+        /// Largest size of a download or an unpacked archive.
         max_size "max-size" [one ByteSize = ByteSize(4 << 30)],
             env ["B2I_MAX_SIZE"], flag "--max-size", project NETWORK, example r#""8GiB""#;
     }
@@ -251,23 +253,23 @@ table! {
         /// Proxy for `https` URLs.
         https "https" [one ProxyUrl], env ["https_proxy", "HTTPS_PROXY"], project NETWORK,
             example r#""http://proxy.example:3128""#;
-        /// Proxy for URLs that have no proxy of their own.
+        /// Proxy for all other URLs.
         all "all" [one ProxyUrl], env ["all_proxy", "ALL_PROXY"], project NETWORK,
             example r#""http://proxy.example:3128""#;
-        /// Hosts that are reached without a proxy, with commas between them.
+        /// Hosts without a proxy, separated by commas.
         none "none" [one String], env ["no_proxy", "NO_PROXY"], project NETWORK,
             example r#""localhost,.internal.example""#;
     }
 
     /// `[registries."host:port"]`
     RegistrySection => RegistryHost, "registries.\"HOST[:PORT]\"." {
-        /// Whether plain HTTP and certificates that cannot be verified are accepted.
+        /// Accept plain HTTP, and certificates that cannot be verified.
         insecure "insecure" [one bool], project NETWORK, example "true";
-        /// PEM files with CA certificates that are trusted for this registry, relative to the file.
+        /// PEM files with CA certificates to trust for this registry, relative to the file.
         ca_files "ca-files" [one Vec<PathBuf>], project NETWORK, example r#"["registry-ca.pem"]"#;
         /// Registries to pull from first: `host[:port][/path]`.
         mirrors "mirrors" [one Vec<RepositoryPrefix>], project NETWORK, example r#"["mirror.example/cache"]"#;
-        /// Size of the pieces in which blobs are uploaded to this registry. Without it, `network.chunk-size`.
+        /// Size of the chunks of uploads to this registry. Default: `network.chunk-size`.
         chunk_size "chunk-size" [one ByteSize], project NETWORK, example r#""20MiB""#;
     }
 
