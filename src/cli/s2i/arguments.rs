@@ -1,6 +1,6 @@
 //! Owns the grammar of `s2i`: the commands and flags of Source-to-Image 1.6, and a few flags of b2i.
 //!
-//! Must not act on anything. As with pflag, flags stand anywhere, `--flag=false` is valid, and the last one wins.
+//! Must not act on anything. As with pflag, flags may be anywhere, `--flag=false` is valid, and the last one wins.
 //! Source: Source-to-Image v1.6.3, docs/cli.md and its help texts.
 
 use std::ffi::OsString;
@@ -309,6 +309,11 @@ pub(super) fn is_on(flag: Option<bool>) -> bool {
     flag.unwrap_or(false)
 }
 
+/// The value of a flag. As in s2i, an empty one counts as unset.
+pub(super) fn non_empty(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|text| !text.is_empty())
+}
+
 /// The grammar, for help and completions.
 pub(in crate::cli) fn command() -> clap::Command {
     with_switches(S2iCommandLine::command()).mut_subcommands(with_switches)
@@ -325,10 +330,8 @@ fn with_switches(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Parses `arguments`, the program's name first. The matches tell which flags were typed.
-///
-/// # Errors
-/// clap's error: a usage error, or a request for help.
+/// Parses `arguments`, the name of the program first. The matches record which flags were typed. An error is a usage error,
+/// or a request for help.
 pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     name: &str,
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_anywhere_and_have_the_forms_of_s2i() {
+    fn flags_may_be_anywhere_and_have_the_forms_of_s2i() {
         let parsed = build("-e A=1 . -eB=2 --env=C=x,y builder:1 -c --incremental=true tag:1 -pnever -qc");
         assert_eq!(parsed.source.as_deref(), Some("."));
         assert_eq!((parsed.image.as_deref(), parsed.tag.as_deref()), (Some("builder:1"), Some("tag:1")));

@@ -1,12 +1,13 @@
-//! Owns `s2i build`, `rebuild`, `usage` and `generate`: `.s2ifile` and arguments become a request; results go to the
-//! standard error.
+//! Owns `s2i build`, `rebuild`, `usage` and `generate`: `.s2ifile` and arguments become a request.
+//!
+//! Must not print results to the standard output.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::arguments::{
     self, BuildArguments, CommonArguments, GenerateArguments, RebuildArguments, S2iCommand,
-    S2iGlobalArguments, UsageArguments, is_on,
+    S2iGlobalArguments, UsageArguments, is_on, non_empty,
 };
 use super::configuration::SavedArguments;
 use super::{CommandLine, daemon, request, source_build};
@@ -18,7 +19,7 @@ use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::events::{Event, Events, ScriptStream};
 use crate::pipeline::Built;
-use crate::request::{BuilderRequest, EnvironmentVariable, Request, SourceBuildRequest};
+use crate::request::{BuilderRequest, Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::{ops, pipeline};
 
@@ -28,10 +29,7 @@ pub(super) fn build(
     line: &CommandLine<'_>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let restored = match is_on(typed.use_config) {
-        true => Some(restore(line, context)?),
-        false => None,
-    };
+    let restored = is_on(typed.use_config).then(|| restore(line, context)).transpose()?;
     let arguments = restored.as_ref().unwrap_or(typed);
     let settings = context.settings(ConfigFile::default())?;
     let mut request = request::build(arguments, &settings, context)?;
@@ -61,14 +59,12 @@ fn write_dockerfile(
 ) -> Result<(), CliError> {
     let is_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let name = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_directory);
-    let (directory, name) = match (is_directory, name) {
-        (true, _) => (path, "Dockerfile"),
-        (false, Some(name)) => (path.parent().unwrap_or(Path::new("")), name),
-        (false, None) => {
-            return Err(CliError::usage(format!(
-                "`{}` is not a file name (--as-dockerfile)",
-                path.display()
-            )));
+    let (directory, name) = match name {
+        _ if is_directory => (path, "Dockerfile"),
+        Some(name) => (path.parent().unwrap_or(Path::new("")), name),
+        None => {
+            let message = format!("`{}` is not a file name (--as-dockerfile)", path.display());
+            return Err(CliError::usage(message));
         }
     };
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
@@ -92,7 +88,7 @@ fn print(built: &Built, context: &Context) {
     print_next_step(built, context);
 }
 
-/// `--quiet` suppresses the standard output of scripts, and nothing else.
+/// `--quiet` suppresses only the standard output of scripts.
 fn with_quiet(common: &CommonArguments, mut session: Session) -> Session {
     if is_on(common.quiet) {
         let events = session.events.clone();
@@ -114,12 +110,12 @@ fn restore(line: &CommandLine<'_>, context: &Context) -> Result<BuildArguments, 
     }
     let saved = saved.unwrap_or_default();
     let mut words: Vec<OsString> = line.words.to_vec();
-    // Behind the command's name: typed flags come later and win.
+    // Right after the name of the command: typed flags follow and win.
     let command = words.iter().position(|word| word == "build").expect("it was parsed as a build");
     words.splice(command + 1..command + 1, saved.words(matches));
     let mut arguments = parse(words.into_iter(), line)?;
     let or_saved = |typed: &mut Option<String>, saved: String| {
-        *typed = typed.take().or(Some(saved).filter(|text| !text.is_empty()));
+        *typed = typed.take().or(non_empty(&Some(saved)));
     };
     or_saved(&mut arguments.source, saved.source);
     or_saved(&mut arguments.image, saved.builder_image);
@@ -175,10 +171,10 @@ pub(super) fn usage(
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let image = source_build::reference(&arguments.image, "image")?;
-    let source = source_build::nothing(&arguments.common)?;
+    let source = source_build::of_common(&arguments.common)?;
     let request = request::request(&settings, source, &arguments.common, context)?;
     let mut session = daemon::session(global, &arguments.common, &settings, context)?;
-    // Only the text of the script, not the steps.
+    // Print the text of the script, without the steps.
     let (printer, others) = (context.printer.clone(), session.events.clone());
     session.events = Events::new(move |event| match event {
         Event::ScriptOutput { line, .. } => printer.error(&script_line(&line)),
@@ -197,15 +193,13 @@ pub(super) fn generate(
     let settings = context.settings(ConfigFile::default())?;
     let common = CommonArguments::default();
     let builder = source_build::reference(&arguments.image, "builder image")?;
-    let variable =
-        |(name, value): &(String, String)| EnvironmentVariable { name: name.clone(), value: value.clone() };
     let source_build = SourceBuildRequest {
         builder: Some(BuilderRequest::Image(builder)),
-        environment: arguments.env.iter().map(variable).collect(),
-        ..source_build::nothing(&common)?
+        environment: source_build::plain_variables(&arguments.env),
+        ..source_build::of_common(&common)?
     };
     let mut request = request::request(&settings, source_build, &common, context)?;
-    request.limits.assemble_user = arguments.assemble_user.clone().filter(|user| !user.is_empty());
+    request.limits.assemble_user = non_empty(&arguments.assemble_user);
     if arguments.assemble_runtime_user.is_some() {
         let message = "`--assemble-runtime-user` has no effect: the Dockerfile has no runtime image";
         context.progress.events().note(message);

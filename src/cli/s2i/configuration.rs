@@ -1,6 +1,7 @@
 //! Owns `.s2ifile`, in which `s2i build --use-config` stores the command line for the next call in the same directory.
 //!
-//! Source: Source-to-Image v1.6.3, pkg/config: `{source, builderImage, tag, flags}`, variables as `env-0`, `env-1` ….
+//! Must not interpret flags. Source: Source-to-Image v1.6.3, pkg/config: `{source, builderImage, tag, flags}`, variables as
+//! `env-0`, `env-1` ….
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,10 +31,7 @@ pub(super) struct SavedArguments {
 }
 
 impl SavedArguments {
-    /// Reads the file of the working directory, if there is one.
-    ///
-    /// # Errors
-    /// A usage error if it is invalid.
+    /// Reads the file of the working directory, if it exists.
     pub(super) fn read() -> Result<Option<Self>, CliError> {
         let Some(name) = NAMES.into_iter().find(|name| Path::new(name).exists()) else { return Ok(None) };
         let text = read_text(Path::new(name), "--use-config")?;
@@ -42,10 +40,6 @@ impl SavedArguments {
             .map_err(|error| CliError::usage(format!("`{name}` is not an s2i configuration: {error}")))
     }
 
-    /// Writes the file.
-    ///
-    /// # Errors
-    /// A failure that names the file.
     pub(super) fn write(&self) -> Result<(), CliError> {
         let text = serde_json::to_string(self).expect("texts can be written");
         output_file::write(Path::new(NAMES[0]), format!("{text}\n").as_bytes())

@@ -1,4 +1,6 @@
 //! Owns `s2i create`.
+//!
+//! Must not know the files of a builder; `ops` does.
 
 use super::arguments::CreateArguments;
 use super::source_build::reference;

@@ -1,4 +1,6 @@
-//! Owns s2i's flags about the daemon and its credentials: the global flags and `--dockercfg-path`.
+//! Owns the flags of s2i for the daemon and its credentials: the global flags and `--dockercfg-path`.
+//!
+//! Must not connect to the daemon.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +11,6 @@ use crate::config::Settings;
 use crate::session::Session;
 
 /// The session of every command that uses a daemon.
-///
-/// # Errors
-/// A usage error if a flag is not supported.
 pub(super) fn session(
     global: &S2iGlobalArguments,
     common: &CommonArguments,
@@ -40,26 +39,26 @@ pub(super) fn session(
     Ok(host.session(context.progress.events()))
 }
 
-/// The directory of the TLS files. s2i has a flag for each file, Docker's client expects fixed names in one directory.
+/// The directory of the TLS files. s2i has a flag for each file; Docker's client expects fixed names in one directory.
 fn certificates(global: &S2iGlobalArguments) -> Result<Option<PathBuf>, CliError> {
     let named = [
         ("--ca", &global.ca, "ca.pem"),
         ("--cert", &global.cert, "cert.pem"),
         ("--key", &global.key, "key.pem"),
     ];
-    let mut found: Option<PathBuf> = None;
+    let mut certificates: Option<PathBuf> = None;
     for (flag, path, name) in named {
         let Some(path) = path else { continue };
         let directory = path.parent().unwrap_or(Path::new(""));
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        let is_elsewhere = found.as_ref().is_some_and(|found| found != directory);
+        let is_elsewhere = certificates.as_ref().is_some_and(|other| other != directory);
         if path.file_name().is_none_or(|file| file != name) || is_elsewhere {
             return Err(CliError::usage(format!("`{flag} {}` is not supported", path.display()))
                 .with_hint("put ca.pem, cert.pem and key.pem into one directory, as for DOCKER_CERT_PATH"));
         }
-        found = Some(directory.to_owned());
+        certificates = Some(directory.to_owned());
     }
-    Ok(found)
+    Ok(certificates)
 }
 
 #[cfg(test)]

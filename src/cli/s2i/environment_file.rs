@@ -1,4 +1,6 @@
-//! Owns reading s2i's environment file (`-E`): lines `NAME=VALUE`, comments begun by `#` or `//`, nothing quoted.
+//! Owns the environment file of s2i (`-E`): lines `NAME=VALUE`, and comments that begin with `#` or `//`.
+//!
+//! Must not interpret quotes.
 
 use std::path::Path;
 
@@ -6,10 +8,7 @@ use crate::cli::failure::CliError;
 use crate::cli::input::read_text;
 use crate::request::EnvironmentVariable;
 
-/// Reads the variables, in the order of their lines.
-///
-/// # Errors
-/// A usage error if the file cannot be read or a line is invalid. (s2i continues without the variables.)
+/// Reads the variables in the order of their lines. A file that cannot be read is an error; s2i ignores it.
 pub(super) fn read(path: &Path) -> Result<Vec<EnvironmentVariable>, CliError> {
     let text = read_text(path, "--environment-file")?;
     let mut variables = Vec::new();
@@ -19,7 +18,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<EnvironmentVariable>, CliError> {
             continue;
         }
         let pair = line.split_once('=').filter(|(name, _)| !name.trim().is_empty());
-        // The line is left out of the message: it may hold a password.
+        // The message omits the line, which may contain a password.
         let (name, value) = pair.ok_or_else(|| {
             let (line, path) = (number + 1, path.display());
             CliError::usage(format!("line {line} of `{path}` is not a variable"))

@@ -18,10 +18,8 @@ const GENERAL: u8 = 1;
 const PULL: u8 = 2;
 /// `InstallRequired`: a required script is missing.
 const SCRIPTS: u8 = 11;
-
 /// `UserNotAllowed`: the user of an image is not allowed.
 const USER_NOT_ALLOWED: u8 = 15;
-
 /// `EmptyGitRepository`.
 const EMPTY_REPOSITORY: u8 = 16;
 
@@ -46,28 +44,13 @@ pub(super) fn exit_code(error: &CliError) -> u8 {
 
 fn of_error(error: &Error) -> u8 {
     match error {
-        Error::Daemon(error) => of_daemon(error),
-        Error::Registry(error) => of_registry(error),
-        Error::Builder(BuilderError::NoScripts { .. }) => SCRIPTS,
+        Error::Daemon(DaemonError::Pull { .. })
+        | Error::Engine(EngineError::Docker(DaemonError::Pull { .. }))
+        | Error::Run(RunError::Engine(EngineError::Docker(DaemonError::Pull { .. })))
+        | Error::Registry(RegistryError::Pull { .. } | RegistryError::Missing { .. }) => PULL,
+        Error::Builder(BuilderError::NoScripts { .. }) | Error::Run(RunError::NoScript { .. }) => SCRIPTS,
         Error::Source(SourceError::Git(GitError::EmptyRepository { .. })) => EMPTY_REPOSITORY,
-        Error::Engine(EngineError::Docker(error))
-        | Error::Run(RunError::Engine(EngineError::Docker(error))) => of_daemon(error),
-        Error::Run(RunError::NoScript { .. }) => SCRIPTS,
         Error::SourcePlan(SourcePlanError::UserNotAllowed(_)) => USER_NOT_ALLOWED,
-        _ => GENERAL,
-    }
-}
-
-fn of_daemon(error: &DaemonError) -> u8 {
-    match error {
-        DaemonError::Pull { .. } => PULL,
-        _ => GENERAL,
-    }
-}
-
-fn of_registry(error: &RegistryError) -> u8 {
-    match error {
-        RegistryError::Pull { .. } | RegistryError::Missing { .. } => PULL,
         _ => GENERAL,
     }
 }

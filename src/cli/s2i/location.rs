@@ -1,8 +1,10 @@
 //! Owns the parser of the source argument of `s2i build`.
+//!
+//! Must not read sources.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::arguments::{BuildArguments, is_on};
+use super::arguments::{BuildArguments, is_on, non_empty};
 use crate::cli::failure::CliError;
 use crate::sources::SourceLocation;
 
@@ -11,14 +13,11 @@ pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<Sourc
     if source.is_empty() {
         return Ok(SourceLocation::Nothing);
     }
-    let wanted = arguments.r#ref.as_deref().filter(|reference| !reference.is_empty());
+    let option = non_empty(&arguments.r#ref);
     // `--ref` wins over `#ref`.
-    let place = match (wanted, source.rsplit_once('#')) {
-        (Some(_), Some((place, _))) if !Path::new(source).exists() => place,
-        _ => source,
-    };
+    let text = if option.is_some() { without_reference(source) } else { source };
     let is_copied = is_on(arguments.copy);
-    let location = match SourceLocation::parse(place)? {
+    let location = match SourceLocation::parse(text)? {
         SourceLocation::Git(git) if is_copied => match working_tree(&git.repository) {
             Some(path) => SourceLocation::Directory(path),
             None => SourceLocation::Git(git),
@@ -27,20 +26,20 @@ pub(super) fn location(source: &str, arguments: &BuildArguments) -> Result<Sourc
     };
     let reference = match &location {
         SourceLocation::Directory(path) if !is_copied && path.join(".git").exists() => {
-            wanted.or(Some("HEAD"))
+            option.or(Some("HEAD".into()))
         }
-        SourceLocation::Directory(_) if is_copied && wanted.is_some() => {
+        SourceLocation::Directory(_) if is_copied && option.is_some() => {
             return Err(CliError::usage(
                 "`--copy` conflicts with `--ref`: it copies the directory, not a commit",
             )
             .with_hint("omit one of them"));
         }
-        _ => wanted,
+        _ => option,
     };
-    Ok(match reference {
-        Some(reference) => location.with_reference(reference)?,
-        None => location,
-    })
+    match reference {
+        Some(reference) => Ok(location.with_reference(&reference)?),
+        None => Ok(location),
+    }
 }
 
 /// The directory of a `file://` URL of a repository: `--copy` copies its files.
@@ -52,14 +51,19 @@ fn working_tree(repository: &str) -> Option<PathBuf> {
 /// The source as the image's label records it, for `s2i rebuild`. A relative path below the working directory reveals
 /// nothing about the machine; other paths are not recorded.
 pub(super) fn recorded(source: &str) -> Option<String> {
-    let place = match source.rsplit_once('#') {
-        Some((place, _)) if !Path::new(source).exists() => place,
-        _ => source,
-    };
-    let is_below = Path::new(place)
+    let path = without_reference(source);
+    let is_below = Path::new(path)
         .components()
         .all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
-    (is_below && !place.is_empty() && Path::new(place).exists()).then(|| place.to_owned())
+    (is_below && !path.is_empty() && Path::new(path).exists()).then(|| path.to_owned())
+}
+
+/// The source without `#ref`. A `#` in the name of an existing file stays.
+fn without_reference(source: &str) -> &str {
+    match source.rsplit_once('#') {
+        Some((location, _)) if !Path::new(source).exists() => location,
+        _ => source,
+    }
 }
 
 #[cfg(test)]

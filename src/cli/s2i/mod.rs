@@ -1,8 +1,7 @@
-//! Owns the command line of s2i: `b2i s2i …`, and the program under the name `s2i` or `sti`. It makes the same `Request`
-//! as `b2i build`.
+//! Owns the command line of s2i: `b2i s2i …`, and the program under the name `s2i` or `sti`.
 //!
-//! Must not write anything to the standard output that s2i does not write: progress, script output and errors go to the
-//! standard error. Must not exit with 0 after an error.
+//! Must not write to the standard output what s2i does not write there: progress, script output and errors go to the standard
+//! error. Must not exit with 0 after an error.
 
 mod arguments;
 mod build;
@@ -35,9 +34,8 @@ const S2I_VERSION: &str = "1.6.3";
 /// The name under which the program was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CalledAs {
-    /// `s2i`.
     S2i,
-    /// `sti`, its name before 2016.
+    /// The name of s2i before 2016.
     Sti,
     /// `b2i s2i`.
     Command,

@@ -1,145 +1,131 @@
-//! Owns turning what was typed after `s2i build` into what is asked of a source build.
+//! Owns the conversion of the arguments of s2i into the request of a source build.
+//!
+//! Must not check what clap or `Request::validate` checks.
 
-use super::arguments::{BuildArguments, CommonArguments, is_on};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::arguments::{BuildArguments, CommonArguments, is_on, non_empty};
 use super::environment_file;
 use super::location::{location, recorded};
 use crate::cli::failure::CliError;
-use crate::engine::UnknownCapability;
-use crate::image::{ImagePath, ImageReference};
+use crate::image::ImageReference;
 use crate::request::{
     BuilderRequest, EnvironmentVariable, PreviousImage, PullPolicy, RuntimeRequest, SourceBuildRequest,
     host_entry,
 };
 use crate::sources::SourceOptions;
 
-/// A source build of which only the common flags say something.
-///
-/// # Errors
-/// A usage error if one of them is wrong.
-pub(super) fn nothing(common: &CommonArguments) -> Result<SourceBuildRequest, CliError> {
-    let source = SourceOptions { docker_ignore: false, follow_links: true, ..SourceOptions::default() };
+/// The source build that the common flags describe.
+pub(super) fn of_common(common: &CommonArguments) -> Result<SourceBuildRequest, CliError> {
     Ok(SourceBuildRequest {
-        source,
+        source: SourceOptions { docker_ignore: false, follow_links: true, ..SourceOptions::default() },
         keep_builder: true,
-        destination: destination(common)?,
-        incremental: incremental(common),
+        destination: parsed("--destination", &common.destination)?,
+        incremental: is_on(common.incremental).then(|| PreviousImage {
+            image: None,
+            pull: Some(pull_policy(common.incremental_pull_policy.as_deref())),
+            remove: is_on(common.rm),
+        }),
         callback: callback(common)?,
-        // s2i knows none: what a builder finds must not depend on who built before.
+        // s2i has no build caches: a build must not depend on earlier builds.
         skip_caches: true,
         ..SourceBuildRequest::default()
     })
 }
 
-/// A source build as `s2i build` has it.
-///
-/// # Errors
-/// A usage error if a value is none.
+/// The source build of `s2i build`.
 pub(super) fn source_build(
     arguments: &BuildArguments,
     source: &str,
     builder: ImageReference,
 ) -> Result<SourceBuildRequest, CliError> {
-    let typed = |flag: &str, error: String| CliError::usage(format!("`{flag}` is wrong: {error}"));
-    let list = |values: &[String]| -> Vec<String> {
-        let parts = values.iter().flat_map(|value| value.split(';'));
-        parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    };
-    let scripts = arguments.scripts_url.as_deref().filter(|url| !url.is_empty());
-    let injections: Result<_, String> = list(&arguments.inject).iter().map(|text| text.parse()).collect();
-    let volumes: Result<_, String> = list(&arguments.volume).iter().map(|text| text.parse()).collect();
-    let capabilities: Result<_, UnknownCapability> =
-        arguments.cap_drop.iter().map(|text| text.parse()).collect();
-    let hosts: Result<_, String> = arguments.add_host.iter().map(|text| host_entry(text)).collect();
-    let uids = arguments.allowed_uids.as_deref().filter(|ranges| !ranges.is_empty());
-    let common = &arguments.common;
+    let common = of_common(&arguments.common)?;
     Ok(SourceBuildRequest {
         location: location(source, arguments)?,
         recorded_location: recorded(source),
         source: SourceOptions {
-            context_directory: arguments.context_dir.clone().filter(|directory| !directory.is_empty()),
+            context_directory: non_empty(&arguments.context_dir),
             submodules: !is_on(arguments.ignore_submodules),
-            exclude: arguments.exclude.clone().filter(|exclude| !exclude.is_empty()),
+            exclude: non_empty(&arguments.exclude),
             follow_links: !is_on(arguments.keep_symlinks),
-            docker_ignore: false,
-            ..SourceOptions::default()
+            ..common.source
         },
         builder: Some(BuilderRequest::Image(builder)),
-        keep_builder: true,
-        scripts: scripts.map(str::parse).transpose().map_err(|error| typed("--scripts-url", error))?,
-        destination: destination(common)?,
+        scripts: parsed("--scripts-url", &arguments.scripts_url)?,
         environment: environment(arguments)?,
-        injections: injections.map_err(|error| typed("--inject", error))?,
-        volumes: volumes.map_err(|error| typed("--volume", error))?,
-        incremental: incremental(common),
-        runtime: runtime(arguments, &list(&arguments.runtime_artifact))?,
-        allowed_uids: uids
-            .map(str::parse)
-            .transpose()
-            .map_err(|error| typed("--allowed-uids", error))?
-            .unwrap_or_default(),
-        add_hosts: hosts.map_err(|error| typed("--add-host", error))?,
-        drop_capabilities: capabilities.map_err(|error| typed("--cap-drop", error.to_string()))?,
-        display_name: arguments.application_name.clone().filter(|name| !name.is_empty()),
-        description: arguments.description.clone().filter(|text| !text.is_empty()),
-        callback: callback(common)?,
-        // s2i knows none: what a builder finds must not depend on who built before.
-        skip_caches: true,
-        ..SourceBuildRequest::default()
+        injections: all("--inject", items(&arguments.inject), str::parse)?,
+        volumes: all("--volume", items(&arguments.volume), str::parse)?,
+        runtime: runtime(arguments)?,
+        allowed_uids: parsed("--allowed-uids", &arguments.allowed_uids)?.unwrap_or_default(),
+        add_hosts: all("--add-host", arguments.add_host.iter().map(String::as_str), host_entry)?,
+        drop_capabilities: all("--cap-drop", arguments.cap_drop.iter().map(String::as_str), str::parse)?,
+        display_name: non_empty(&arguments.application_name),
+        description: non_empty(&arguments.description),
+        ..common
     })
 }
 
-/// The last `s2i build --incremental` of the tag, if the build is to start from it.
-fn incremental(common: &CommonArguments) -> Option<PreviousImage> {
-    is_on(common.incremental).then(|| PreviousImage {
-        image: None,
-        pull: Some(pull_policy(common.incremental_pull_policy.as_deref())),
-        remove: is_on(common.rm),
-    })
+/// The items of a flag; one value may list several, separated by `;`.
+fn items(values: &[String]) -> impl Iterator<Item = &str> {
+    values.iter().flat_map(|value| value.split(';')).map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// Where files go in the builder.
-fn destination(common: &CommonArguments) -> Result<Option<ImagePath>, CliError> {
-    let named = common.destination.as_deref().filter(|path| !path.is_empty());
-    named
-        .map(ImagePath::new)
-        .transpose()
-        .map_err(|error| CliError::usage(format!("`--destination` is wrong: {error}")))
+fn all<'a, T, E: Display>(
+    flag: &str,
+    items: impl Iterator<Item = &'a str>,
+    parse: fn(&'a str) -> Result<T, E>,
+) -> Result<Vec<T>, CliError> {
+    items.map(parse).collect::<Result<_, _>>().map_err(|error| invalid(flag, error))
 }
 
-/// Where the end of the build is reported to.
+/// The value of a flag. An empty one counts as unset.
+fn parsed<T: FromStr<Err: Display>>(flag: &str, value: &Option<String>) -> Result<Option<T>, CliError> {
+    non_empty(value).map(|text| text.parse()).transpose().map_err(|error| invalid(flag, error))
+}
+
+fn invalid(flag: &str, error: impl Display) -> CliError {
+    CliError::usage(format!("`{flag}` is not valid: {error}"))
+}
+
+/// The URL that receives the result of the build.
 fn callback(common: &CommonArguments) -> Result<Option<url::Url>, CliError> {
-    let Some(text) = common.callback_url.as_deref().filter(|url| !url.is_empty()) else { return Ok(None) };
-    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.map(Some).ok_or_else(|| CliError::usage(format!("`{text}` is no http or https URL (--callback-url)")))
+    let url: Option<url::Url> = parsed("--callback-url", &common.callback_url)?;
+    match url {
+        Some(url) if !matches!(url.scheme(), "http" | "https") => {
+            Err(invalid("--callback-url", format!("`{url}` is not an http or https URL")))
+        }
+        url => Ok(url),
+    }
 }
 
-/// Variables in the order in which they count: `-e`, then the file, as s2i appends it.
+/// The variables: `-e`, then the file, which wins as in s2i.
 fn environment(arguments: &BuildArguments) -> Result<Vec<EnvironmentVariable>, CliError> {
-    let typed = arguments.env.iter();
-    let mut variables: Vec<EnvironmentVariable> =
-        typed.map(|(name, value)| EnvironmentVariable { name: name.clone(), value: value.clone() }).collect();
+    let mut variables = plain_variables(&arguments.env);
     if let Some(path) = &arguments.environment_file {
         variables.extend(environment_file::read(path)?);
     }
     Ok(variables)
 }
 
-fn runtime(arguments: &BuildArguments, artifacts: &[String]) -> Result<Option<RuntimeRequest>, CliError> {
-    let Some(image) = arguments.runtime_image.as_deref().filter(|image| !image.is_empty()) else {
-        return match artifacts.is_empty() {
-            true => Ok(None),
-            false => Err(CliError::usage("`--runtime-artifact` needs an image to put it into")
-                .with_hint("name it with `--runtime-image`")),
-        };
-    };
-    let artifacts: Result<_, String> = artifacts.iter().map(|text| text.parse()).collect();
-    Ok(Some(RuntimeRequest {
-        image: reference(image, "runtime image")?,
-        pull: Some(pull_policy(arguments.common.runtime_pull_policy.as_deref())),
-        artifacts: artifacts
-            .map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?,
-        assemble_user: arguments.assemble_runtime_user.clone().filter(|user| !user.is_empty()),
-    }))
+pub(super) fn plain_variables(pairs: &[(String, String)]) -> Vec<EnvironmentVariable> {
+    let pairs = pairs.iter().cloned();
+    pairs.map(|(name, value)| EnvironmentVariable { name, value }).collect()
+}
+
+fn runtime(arguments: &BuildArguments) -> Result<Option<RuntimeRequest>, CliError> {
+    let artifacts = all("--runtime-artifact", items(&arguments.runtime_artifact), str::parse)?;
+    match non_empty(&arguments.runtime_image) {
+        Some(image) => Ok(Some(RuntimeRequest {
+            image: reference(&image, "runtime image")?,
+            pull: Some(pull_policy(arguments.common.runtime_pull_policy.as_deref())),
+            artifacts,
+            assemble_user: non_empty(&arguments.assemble_runtime_user),
+        })),
+        None if artifacts.is_empty() => Ok(None),
+        None => Err(CliError::usage("`--runtime-artifact` requires a runtime image")
+            .with_hint("pass it with `--runtime-image`")),
+    }
 }
 
 pub(super) fn pull_policy(text: Option<&str>) -> PullPolicy {
@@ -151,14 +137,14 @@ pub(super) fn pull_policy(text: Option<&str>) -> PullPolicy {
 }
 
 pub(super) fn reference(text: &str, what: &str) -> Result<ImageReference, CliError> {
-    text.parse().map_err(|error| CliError::usage(format!("the {what} `{text}` is wrong: {error}")))
+    text.parse().map_err(|error| CliError::usage(format!("the {what} `{text}` is not valid: {error}")))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::cli::s2i::arguments::{S2iCommand, parse};
-    use crate::cli::s2i::request::without_contradiction;
+    use crate::cli::s2i::request::check_conflicts;
 
     fn typed(words: &[&str]) -> BuildArguments {
         let words = ["s2i", "build"].iter().chain(words).map(std::ffi::OsString::from);
@@ -169,7 +155,7 @@ pub(super) mod tests {
 
     pub(in crate::cli::s2i) fn made(words: &[&str]) -> Result<SourceBuildRequest, CliError> {
         let arguments = typed(words);
-        without_contradiction(&arguments)?;
+        check_conflicts(&arguments)?;
         let builder = reference(arguments.image.as_deref().expect("an image"), "builder image")?;
         source_build(&arguments, arguments.source.as_deref().expect("a source"), builder)
     }

@@ -56,7 +56,7 @@ fn mistakes_never_end_with_zero() {
         (&["build", "-e", "NOEQ", ".", "b"], "NAME=VALUE"),
         (&["build"], "the source is missing"),
         (&["build", "."], "the builder image is missing"),
-        (&["build", ".", "b", "UPPER"], "the tag `UPPER` is wrong"),
+        (&["build", ".", "b", "UPPER"], "the tag `UPPER` is not valid"),
         (&["build", ".", "b", "t", "--run", "--as-dockerfile", "x"], "`--as-dockerfile` builds none"),
         (&["build", "nowhere", "b", "t"], "nowhere"),
         (&["build", "-E", "nowhere", ".", "b", "t"], "nowhere"),
