@@ -43,6 +43,9 @@ pub enum ScriptStream {
     Stderr,
 }
 
+/// Version of the JSON form of events. It changes when a field is removed or changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
 /// One event. Byte counts are bytes, durations milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]

@@ -1,4 +1,6 @@
-//! Owns what every command works with: environment, merged settings, printer, progress.
+//! Owns what commands share: environment, settings, printer, progress.
+//!
+//! Must not read a file before a command needs it.
 
 use std::path::PathBuf;
 
@@ -14,11 +16,9 @@ use crate::session::Session;
 /// The machine's configuration file.
 const SYSTEM_CONFIGURATION: &str = "/etc/b2i/config.toml";
 
-/// The project's configuration file, in the working directory and nowhere else: a file of a directory above could
-/// be anybody's.
+/// The configuration file of the project, in the working directory only: a directory above may belong to another user.
 const PROJECT_CONFIGURATION: &str = "b2i.toml";
 
-/// What every command works with.
 pub(super) struct Context {
     pub(super) environment: Environment,
     pub(super) printer: Printer,
@@ -27,10 +27,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Selects colors and the display of progress; reads no file.
-    ///
-    /// # Errors
-    /// A usage error if `B2I_COLOR` or `B2I_PROGRESS` is invalid.
+    /// Selects colors and the display of progress.
     pub(super) fn new(global: GlobalArguments, environment: Environment) -> Result<Self, CliError> {
         let color: ColorWhen = choice(global.color, "B2I_COLOR", &environment)?;
         let style: ProgressChoice = choice(global.progress, "B2I_PROGRESS", &environment)?;
@@ -42,12 +39,8 @@ impl Context {
         Ok(Self { environment, printer, progress, global })
     }
 
-    /// Reads and merges the configuration; `command` has the flags of the command.
-    ///
-    /// # Errors
-    /// A usage error if a file or variable is wrong.
-    pub(super) fn settings(&self, command: ConfigFile) -> Result<Settings, CliError> {
-        let mut flags = command;
+    /// Reads and merges the configuration, with the flags of the command.
+    pub(super) fn settings(&self, mut flags: ConfigFile) -> Result<Settings, CliError> {
         flags.network.offline = self.global.offline.then(|| unplaced(true));
         flags.docker.host = self.global.docker_host.clone().map(unplaced);
         flags.cache.directory = self.global.cache_dir.clone().map(unplaced);
@@ -68,18 +61,12 @@ impl Context {
         Ok(settings)
     }
 
-    /// The machine that the settings and the environment describe.
-    ///
-    /// # Errors
-    /// A usage error if they contradict themselves.
+    /// The host of the settings and the environment.
     pub(super) fn host(&self, settings: &Settings) -> Result<Host, CliError> {
         Ok(Host::from_settings(settings, self.environment.variables().clone())?)
     }
 
-    /// A run on that machine.
-    ///
-    /// # Errors
-    /// As [`Self::host`].
+    /// A session on that host.
     pub(super) fn session(&self, settings: &Settings) -> Result<Session, CliError> {
         Ok(self.host(settings)?.session(self.progress.events()))
     }

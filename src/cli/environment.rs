@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use super::failure::CliError;
 use crate::host::Variables;
 
-/// The variables of the process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     variables: Variables,
@@ -40,7 +39,6 @@ const FOREIGN_VARIABLES: [&str; 16] = [
 ];
 
 impl Environment {
-    /// Captures the environment of this process.
     pub(super) fn capture() -> Self {
         Self { variables: std::env::vars_os().collect() }
     }
@@ -64,10 +62,7 @@ impl Environment {
         self.variables.path(name)
     }
 
-    /// The text of a variable, possibly empty.
-    ///
-    /// # Errors
-    /// A usage error if it is not UTF-8.
+    /// The text of a variable, possibly empty. One that is not UTF-8 is an error.
     pub(super) fn exact(&self, name: &str) -> Result<Option<&str>, CliError> {
         let Some(value) = self.variables.get(name) else { return Ok(None) };
         value
@@ -97,8 +92,8 @@ impl Environment {
             .chain(FOREIGN_VARIABLES)
     }
 
-    /// Unknown `B2I_*` variables whose name is close to a known one, with that name. Others may be a service's: a
-    /// Kubernetes service named `b2i` sets `B2I_SERVICE_HOST`.
+    /// Unknown `B2I_*` variables, each with the known name that is similar. Others may belong to a service: a Kubernetes
+    /// service named `b2i` sets `B2I_SERVICE_HOST`.
     pub(super) fn misspelled(&self) -> Vec<(String, &'static str)> {
         let known: Vec<&str> = Self::variable_names().collect();
         let names = self.variables.iter().filter_map(|(name, _)| name.to_str());
@@ -129,8 +124,7 @@ impl Environment {
 
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
     ///
-    /// # Errors
-    /// A usage error if it is not such a number: to ignore it would change the image.
+    /// Another text is an error: to ignore it would change the image.
     pub(super) fn source_date_epoch(&self) -> Result<Option<u64>, CliError> {
         let Some(text) = self.exact("SOURCE_DATE_EPOCH")?.filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -159,15 +153,14 @@ impl Environment {
 }
 
 #[cfg(test)]
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        Self { variables: variables.into_iter().collect() }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<const N: usize> From<[(&str, &str); N]> for Environment {
+        fn from(variables: [(&str, &str); N]) -> Self {
+            Self { variables: variables.into_iter().collect() }
+        }
+    }
 
     #[test]
     fn empty_is_unset() {

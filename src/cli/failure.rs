@@ -3,12 +3,13 @@
 //! Must not print.
 
 use std::error::Error;
-use std::fmt::Write as _;
 
+use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::printable::printable_lines;
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::events;
 
 /// Why a command ended.
 #[derive(Debug)]
@@ -73,32 +74,28 @@ impl CliError {
         }
     }
 
-    /// The text for people; nothing if the command has said everything.
+    /// The text for people. Empty if the command has printed everything.
     pub(super) fn render(&self) -> Option<String> {
-        let styles = Styles::new();
+        let error_label = label("error:", AnsiColor::Red);
         match self {
             Self::Failed { error, hints, .. } => {
                 let messages = messages(error);
                 let mut text = String::new();
                 for (position, message) in messages.iter().enumerate() {
                     let message = printable_lines(message);
-                    let written = if position == 0 {
-                        writeln!(text, "{} {message}", styles.error("error:"))
-                    } else {
-                        writeln!(text, "  caused by: {}", message.replace('\n', "\n    "))
-                    };
-                    written.expect("writing to a String");
+                    text.push_str(&match position {
+                        0 => format!("{error_label} {message}\n"),
+                        _ => format!("  caused by: {}\n", message.replace('\n', "\n    ")),
+                    });
                 }
-                if !hints.is_empty() {
-                    text.push('\n');
-                }
-                for hint in hints {
+                for (position, hint) in hints.iter().enumerate() {
+                    let gap = if position == 0 { "\n" } else { "" };
                     let hint = printable_lines(hint);
-                    writeln!(text, "{} {hint}", styles.hint("hint:")).expect("writing to a String");
+                    text.push_str(&format!("{gap}{} {hint}\n", label("hint:", AnsiColor::Cyan)));
                 }
                 Some(text)
             }
-            Self::Stopped { signal, .. } => Some(format!("{} stopped by {signal}\n", styles.error("error:"))),
+            Self::Stopped { signal, .. } => Some(format!("{error_label} stopped by {signal}\n")),
             Self::OutputClosed | Self::Program(_) => None,
         }
     }
@@ -112,7 +109,7 @@ impl CliError {
         };
         let (message, causes) = messages.split_first()?;
         Some(json!({
-            "schemaVersion": super::SCHEMA_VERSION,
+            "schemaVersion": events::SCHEMA_VERSION,
             "event": "error",
             "message": message,
             "causes": causes,
@@ -177,28 +174,10 @@ fn messages(error: &anyhow::Error) -> Vec<String> {
     messages
 }
 
-/// The styles of errors. The printer removes them if there are no colors.
-struct Styles {
-    error: anstyle::Style,
-    hint: anstyle::Style,
-}
-
-impl Styles {
-    fn new() -> Self {
-        let bold = anstyle::Style::new().bold();
-        Self {
-            error: bold.fg_color(Some(anstyle::AnsiColor::Red.into())),
-            hint: bold.fg_color(Some(anstyle::AnsiColor::Cyan.into())),
-        }
-    }
-
-    fn error(&self, text: &str) -> String {
-        format!("{}{text}{}", self.error.render(), self.error.render_reset())
-    }
-
-    fn hint(&self, text: &str) -> String {
-        format!("{}{text}{}", self.hint.render(), self.hint.render_reset())
-    }
+/// A bold, colored label. The printer removes the style if there are no colors.
+fn label(text: &str, color: AnsiColor) -> String {
+    let style = Style::new().bold().fg_color(Some(color.into()));
+    format!("{style}{text}{style:#}")
 }
 
 #[cfg(test)]

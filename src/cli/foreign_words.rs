@@ -1,215 +1,179 @@
 //! Owns the words of other tools: flags and commands that b2i does not have, each with what to type instead.
 //!
-//! Must not guess by spelling; clap does that for words that are not in the table. What stands in backticks and begins
-//! with `b2i` or `-` is valid, and a test parses it.
+//! Must not guess by spelling; clap does that for words that are not in the table. A test parses every text in backticks that
+//! begins with `b2i` or `-`.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::image::shell_words;
 
-/// Words that mean one thing, and the hint for them.
-type Hint = (&'static [&'static str], &'static str);
+/// Words of one meaning, separated by blanks, and the hint for them.
+type Hint = (&'static str, &'static str);
 
 const FLAGS: &[Hint] = &[
     (
-        &["--from", "--base", "--base-image", "--run-image", "--parent", "--base-import"],
+        "--from --base --base-image --run-image --parent --base-import",
         "the builder sets the base image; replace it under `[bases]` in ~/.config/b2i/config.toml, or export the \
          builder with `b2i builders export java my-java` and edit it",
     ),
     (
-        &["--expose", "--publish", "--ports", "--exposed-ports", "-p"],
+        "--expose --publish --ports --exposed-ports -p",
         "expose a port with `--port 8080`; publish it with `docker run -p 8080:8080`; push the image with `--push`",
     ),
     (
-        &["--file", "-f", "--containerfile"],
+        "--file -f --containerfile",
         "b2i needs no Dockerfile: `b2i build target/app.jar`; `--dockerfile DIR` writes one",
     ),
     (
-        &["--build-arg", "--build-args"],
+        "--build-arg --build-args",
         "set a variable of the image with `--env NAME=VALUE`, or one of a source build with `--build-env NAME=VALUE`",
     ),
     (
-        &[
-            "--name",
-            "-n",
-            "--image",
-            "--image-name",
-            "--tags",
-            "--additional-tag",
-            "--additional-tags",
-            "--dest",
-        ],
+        "--name -n --image --image-name --tags --additional-tag --additional-tags --dest",
         "name the image with `--tag app:1.0`; the option can be repeated",
     ),
     (
-        &["--destination", "--repo", "--repository", "--registry", "--bare", "--preserve-import-paths"],
+        "--destination --repo --repository --registry --bare --preserve-import-paths",
         "name registry, repository and tag with `--tag registry.example/team/app:1.0`, and add `--push`",
     ),
     (
-        &["--no-push", "--load", "--local"],
+        "--no-push --load --local",
         "the image goes to the daemon by default, and only `--push` pushes it; `--output docker` adds the daemon to other outputs",
     ),
     (
-        &["--tarball", "--tar-path", "--tar", "--oci-layout-path"],
+        "--tarball --tar-path --tar --oci-layout-path",
         "write a file with `--output docker-archive:app.tar`, `--output oci-archive:app.tar` or `--output oci:app`",
     ),
     (
-        &[
-            "--image-refs",
-            "--digest-file",
-            "--digestfile",
-            "--image-metadata-out",
-            "--image-name-with-digest-file",
-        ],
+        "--image-refs --digest-file --digestfile --image-metadata-out --image-name-with-digest-file",
         "write names and digests as JSON with `--metadata-file FILE`, or the image ID with `--iidfile FILE`",
     ),
     (
-        &["--cmd", "--command", "--program-args", "--arg", "--args"],
+        "--cmd --command --program-args --arg --args",
         "pass default arguments after a double dash: `b2i build app.jar -- --port 8080`",
     ),
-    (&["--jvm-flags", "--java-opts", "--jvm-args"], "set JVM options with `--env JAVA_OPTS=-Xss512k`"),
-    (&["--java", "--java-version", "--jdk"], "select the Java version with the builder: `--builder java:21`"),
+    ("--jvm-flags --java-opts --jvm-args", "set JVM options with `--env JAVA_OPTS=-Xss512k`"),
+    ("--java --java-version --jdk", "select the Java version with the builder: `--builder java:21`"),
     (
-        &["--mount", "--volumes"],
+        "--mount --volumes",
         "mount a directory during a source build with `--volume /srv/cache:/cache`; b2i declares no volumes in images",
     ),
     (
-        &["--sbom", "--sbom-dir", "--sbom-output-dir", "--provenance", "--attest"],
+        "--sbom --sbom-dir --sbom-output-dir --provenance --attest",
         "b2i writes no SBOM or provenance; create one from the image, for example with `syft IMAGE`",
     ),
     (
-        &["--sign", "--sign-by", "--signer"],
+        "--sign --sign-by --signer",
         "b2i signs nothing; sign the pushed digest, for example with `cosign sign IMAGE@DIGEST`",
     ),
     (
-        &["--no-cache", "--clear-cache"],
+        "--no-cache --clear-cache",
         "`--no-memo` re-reads every file, and `--no-build-cache` disables the build caches of sources",
     ),
     (
-        &["--cache", "--cache-from", "--cache-to", "--cache-image", "--cache-repo"],
+        "--cache --cache-from --cache-to --cache-image --cache-repo",
         "b2i uses no cache in a registry; `--cache-dir DIR` moves the local one",
     ),
-    (&["--arch", "--os", "--variant", "--platforms"], "set the platform with `--platform linux/arm64`"),
-    (&["--working-directory", "--working-dir"], "set the working directory with `--workdir /srv`"),
+    ("--arch --os --variant --platforms", "set the platform with `--platform linux/arm64`"),
+    ("--working-directory --working-dir", "set the working directory with `--workdir /srv`"),
     (
-        &["--creation-time", "--created", "--timestamp", "--source-date-epoch", "--date"],
+        "--creation-time --created --timestamp --source-date-epoch --date",
         "set the date of the image with the variable SOURCE_DATE_EPOCH, in seconds since 1970",
     ),
     (
-        &[
-            "--insecure",
-            "--insecure-registry",
-            "--allow-insecure-registries",
-            "--tls-verify",
-            "--skip-tls-verify",
-        ],
+        "--insecure --insecure-registry --allow-insecure-registries --tls-verify --skip-tls-verify",
         "set `insecure` or `ca-files` for the registry under `[registries.\"HOST\"]` in ~/.config/b2i/config.toml",
     ),
     (
-        &["--creds", "--authfile", "--username", "--password", "--to-username", "--to-password", "-u"],
+        "--creds --authfile --username --password --to-username --to-password -u",
         "store credentials with `b2i login registry.example`; REGISTRY_AUTH_FILE sets another file",
     ),
     (
-        &["--context", "--source", "--source-dir", "-c"],
+        "--context --source --source-dir -c",
         "pass the sources as argument: `b2i build .`; `--context-dir DIR` selects a directory in them",
     ),
-    (&["--target"], "b2i has no stages; `--runtime-image debian:12` puts a source build into another image"),
-    (&["--squash", "--squash-all", "--layers"], "b2i adds exactly one layer, so there is nothing to squash"),
+    ("--target", "b2i has no stages; `--runtime-image debian:12` puts a source build into another image"),
+    ("--squash --squash-all --layers", "b2i adds exactly one layer, so there is nothing to squash"),
     (
-        &["--buildpack", "--buildpacks", "-B", "-b"],
+        "--buildpack --buildpacks -B -b",
         "select a builder with `--builder java:21`; `b2i builders list` lists them",
     ),
     (
-        &[
-            "--healthcheck",
-            "--healthcheck-command",
-            "--health-interval",
-            "--health-retries",
-            "--no-healthcheck",
-        ],
+        "--healthcheck --healthcheck-command --health-interval --health-retries --no-healthcheck",
         "set the health check with `--health-cmd COMMAND`, or remove it with `--health-cmd \"\"`",
     ),
-    (&["-m", "--memory-limit"], "limit the memory of assemble with `--memory 512m`"),
+    ("-m --memory-limit", "limit the memory of assemble with `--memory 512m`"),
+    ("--cpu-quota --cpu-shares --cpu-period --cpuset-cpus", "limit the CPUs of assemble with `--cpus 1.5`"),
+    ("--debug -D --log-level --loglevel", "log more with `-v`, and even more with `-vv`"),
     (
-        &["--cpu-quota", "--cpu-shares", "--cpu-period", "--cpuset-cpus"],
-        "limit the CPUs of assemble with `--cpus 1.5`",
-    ),
-    (&["--debug", "-D", "--log-level", "--loglevel"], "log more with `-v`, and even more with `-vv`"),
-    (
-        &["--json", "--output-format"],
+        "--json --output-format",
         "print the result as JSON with `--format json`, and events with `--progress json`",
     ),
     (
-        &["--proxy", "--http-proxy", "--https-proxy"],
+        "--proxy --http-proxy --https-proxy",
         "set the variable https_proxy, or `[network.proxies]` in ~/.config/b2i/config.toml",
     ),
-    (&["--retry", "--retry-times", "--retries"], "set the number of retries with the variable B2I_RETRIES"),
+    ("--retry --retry-times --retries", "set the number of retries with the variable B2I_RETRIES"),
 ];
 
 const COMMANDS: &[Hint] = &[
-    (&["run"], "build and run with `b2i build app.jar --run`; run an existing image with `docker run IMAGE`"),
+    ("run", "build and run with `b2i build app.jar --run`; run an existing image with `docker run IMAGE`"),
     (
-        &["push", "publish"],
+        "push publish",
         "build and push with `b2i build app.jar -t registry.example/team/app:1.0 --push`; push an existing image with \
          `b2i copy docker-daemon:app:1.0 registry.example/team/app:1.0`",
     ),
-    (&["pull"], "pull an image with `b2i copy registry.example/team/app:1.0 docker-daemon:app:1.0`"),
+    ("pull", "pull an image with `b2i copy registry.example/team/app:1.0 docker-daemon:app:1.0`"),
     (
-        &["tag"],
+        "tag",
         "add a tag with `b2i copy registry.example/team/app:1.0 registry.example/team/app:latest`; a build accepts several \
          `--tag app:1.0`",
     ),
-    (&["load", "import"], "load an archive with `b2i copy docker-archive:app.tar docker-daemon:app:1.0`"),
-    (&["save", "export"], "save an image with `b2i copy docker-daemon:app:1.0 docker-archive:app.tar`"),
+    ("load import", "load an archive with `b2i copy docker-archive:app.tar docker-daemon:app:1.0`"),
+    ("save export", "save an image with `b2i copy docker-daemon:app:1.0 docker-archive:app.tar`"),
     (
-        &["images", "image", "ls", "list", "ps"],
+        "images image ls list ps",
         "`b2i builders list` lists builders; `docker images` lists images of the daemon",
     ),
     (
-        &["rm", "rmi", "delete", "untag"],
+        "rm rmi delete untag",
         "b2i does not delete images: use `docker rmi IMAGE` or the registry's own tool; `b2i cache prune` empties the cache",
     ),
-    (&["prune", "clean", "clear", "system"], "remove cache entries with `b2i cache prune`"),
+    ("prune clean clear system", "remove cache entries with `b2i cache prune`"),
     (
-        &["rebase", "mutate"],
+        "rebase mutate",
         "build the image again with `b2i build app.jar`, or from its recorded sources with `b2i s2i rebuild app:1.0`",
     ),
     (
-        &["sign", "verify", "attest", "attach"],
+        "sign verify attest attach",
         "b2i does not sign or verify images; use another tool, for example `cosign sign IMAGE@DIGEST`",
     ),
-    (&["sbom", "scan"], "b2i writes no SBOM; create one from the image, for example with `syft IMAGE`"),
+    ("sbom scan", "b2i writes no SBOM; create one from the image, for example with `syft IMAGE`"),
     (
-        &["bud", "build-using-dockerfile", "buildx", "dockerbuild", "pack", "jib", "ko", "package", "make"],
+        "bud build-using-dockerfile buildx dockerbuild pack jib ko package make",
         "build an image with `b2i build target/app.jar`",
     ),
-    (&["dockerfile"], "write a Dockerfile with `b2i build app.jar --dockerfile DIR`"),
-    (&["plan", "explain"], "print the plan with `b2i build app.jar --dry-run`"),
-    (&["detect", "analyze", "describe"], "show what an artifact is with `b2i inspect app.jar`"),
+    ("dockerfile", "write a Dockerfile with `b2i build app.jar --dockerfile DIR`"),
+    ("plan explain", "print the plan with `b2i build app.jar --dry-run`"),
+    ("detect analyze describe", "show what an artifact is with `b2i inspect app.jar`"),
     (
-        &["manifest", "index"],
+        "manifest index",
         "build for several platforms with `b2i build app.jar --platform linux/amd64,linux/arm64 -t app:1.0`",
     ),
+    ("builder suggest-builders suggest buildpack search templates", "list builders with `b2i builders list`"),
+    ("init new create scaffold", "create a builder image with `b2i builders create my-builder DIR`"),
     (
-        &["builder", "suggest-builders", "suggest", "buildpack", "search", "templates"],
-        "list builders with `b2i builders list`",
-    ),
-    (
-        &["init", "new", "create", "scaffold"],
-        "create a builder image with `b2i builders create my-builder DIR`",
-    ),
-    (
-        &["check", "test", "info", "status"],
+        "check test info status",
         "check this machine with `b2i doctor`, or a builder with `b2i builders check java`",
     ),
-    (&["rebuild", "usage", "generate"], "use the command line of s2i: `b2i s2i --help`"),
-    (&["auth", "signin"], "store credentials with `b2i login registry.example`"),
-    (&["settings", "get", "view", "env"], "print the configuration with `b2i config show`"),
-    (&["version"], "print the version with `b2i --version`"),
-    (&["completion", "complete"], "print a completion script with `b2i completions bash`"),
+    ("rebuild usage generate", "use the command line of s2i: `b2i s2i --help`"),
+    ("auth signin", "store credentials with `b2i login registry.example`"),
+    ("settings get view env", "print the configuration with `b2i config show`"),
+    ("version", "print the version with `b2i --version`"),
+    ("completion complete", "print a completion script with `b2i completions bash`"),
 ];
 
-/// Replaces what clap suggests by spelling with the hint of the table, if the word is in it.
+/// Replaces clap's suggestion by the hint of the table, if the word is in it.
 pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => word.clone(),
@@ -218,7 +182,7 @@ pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
     let hint = match error.kind() {
         ErrorKind::UnknownArgument => {
             let word = word(ContextKind::InvalidArg);
-            // clap's own tip is to write the word behind `--`, where the arguments of the program stand.
+            // clap suggests the word after `--`, where it would be an argument of the program.
             error.remove(ContextKind::Suggested);
             find(FLAGS, &word).or_else(|| file_hint(&word))
         }
@@ -237,7 +201,10 @@ pub(super) fn with_hint(mut error: clap::Error) -> clap::Error {
 }
 
 fn find(hints: &[Hint], word: &str) -> Option<String> {
-    hints.iter().find(|(words, _)| words.contains(&word)).map(|(_, hint)| (*hint).to_owned())
+    hints
+        .iter()
+        .find(|(words, _)| words.split(' ').any(|known| known == word))
+        .map(|(_, hint)| (*hint).to_owned())
 }
 
 /// For `-app.jar`, of which clap reports `-a`.
@@ -289,7 +256,7 @@ mod tests {
     #[test]
     fn the_words_are_not_words_of_b2i_and_stand_once() {
         for (hints, prefix) in [(FLAGS, "b2i build app.jar"), (COMMANDS, "b2i")] {
-            let words: Vec<&str> = hints.iter().flat_map(|(words, _)| *words).copied().collect();
+            let words: Vec<&str> = hints.iter().flat_map(|(words, _)| words.split(' ')).collect();
             for (index, word) in words.iter().enumerate() {
                 assert!(!words[..index].contains(word), "{word} stands twice");
                 let error = parse(&format!("{prefix} {word}")).expect_err(word);

@@ -1,6 +1,6 @@
-//! Owns turning what was typed about the input into the options of a request.
+//! Owns the conversion of input options for a request.
 //!
-//! Secrets are named by variables and files, never by arguments: every user of the machine can read those.
+//! Must not accept secrets as arguments, which every user of the machine can read. Options name variables and files.
 
 use std::path::Path;
 
@@ -11,22 +11,20 @@ use crate::diagnostic::FailureKind;
 use crate::host::read_small_file;
 use crate::input::{AddRequest, DownloadRequest, HeaderRequest, InputOptions, InputSource, SecretReference};
 
-/// What the options say that could also be configured.
+/// The flags that are also configuration keys.
 pub(super) fn configured(arguments: &InputArguments, flags: &mut ConfigFile) {
     flags.network.max_size = arguments.max_size.map(unplaced);
-    if !arguments.ca_file.is_empty() {
-        flags.network.ca_files = Some(unplaced(arguments.ca_file.clone()));
-    }
+    flags.network.ca_files = (!arguments.ca_file.is_empty()).then(|| unplaced(arguments.ca_file.clone()));
 }
 
-/// Reads what stands for the artifact: `-`, a URL, or a file.
+/// Parses the artifact: `-`, a URL or a file.
 pub(super) fn source(artifact: &Path) -> Result<InputSource, CliError> {
-    // A name that is not UTF-8 is a file's.
+    // A name that is not UTF-8 is a file.
     let Some(text) = artifact.to_str() else { return Ok(InputSource::File(artifact.to_owned())) };
     Ok(InputSource::parse(text)?)
 }
 
-/// Makes the options of the request's input, of which `has_network` says whether it, or git, is downloaded.
+/// Makes the input options. `has_network` says whether the input is downloaded.
 pub(super) fn options(
     arguments: &InputArguments,
     has_network: bool,
@@ -53,27 +51,27 @@ pub(super) fn options(
     })
 }
 
-/// Reads `HEADER=VAR`.
+/// Parses `HEADER=VAR`.
 fn header(text: &str) -> Result<HeaderRequest, CliError> {
     match text.split_once('=') {
         Some((name, variable)) if !variable.is_empty() => {
             Ok(HeaderRequest { name: name.to_owned(), value: SecretReference::Variable(variable.to_owned()) })
         }
-        _ => Err(CliError::usage("`--header-env` needs a header's name and a variable's")
+        _ => Err(CliError::usage("`--header-env` requires the names of a header and a variable")
             .with_hint("write `--header-env PRIVATE-TOKEN=MY_VARIABLE`")),
     }
 }
 
-/// Reads `SRC[:DEST]`.
+/// Parses `SRC[:DEST]`.
 fn added(text: &Path) -> Result<AddRequest, CliError> {
     match text.to_str() {
         Some(text) => Ok(AddRequest::parse(text)?),
-        // A name that is not UTF-8 is a whole name.
+        // A name that is not UTF-8 has no destination.
         None => Ok(AddRequest { source: text.to_owned(), destination: None }),
     }
 }
 
-/// Reads a small file that `flag` names.
+/// Reads a small file, the value of `flag`.
 pub(super) fn read_text(path: &Path, flag: &str) -> Result<String, CliError> {
     read_small_file(path).map_err(|error| {
         CliError::file(FailureKind::Usage, format!("cannot read `{}` ({flag})", path.display()), error)

@@ -31,9 +31,6 @@ use environment::Environment;
 use failure::CliError;
 use printer::Printer;
 
-/// Version of every JSON document and line. It changes when a field is removed or changes its meaning.
-const SCHEMA_VERSION: u32 = 1;
-
 /// Runs the program.
 pub fn main() -> ExitCode {
     let environment = Environment::capture();
@@ -41,15 +38,14 @@ pub fn main() -> ExitCode {
     if let Some(called) = words.first().and_then(s2i::CalledAs::from_program) {
         return s2i::main(called, words.split_off(1), GlobalArguments::default(), environment);
     }
-    // Before clap, so that `b2i s2i --help` and `b2i s2i -q …` are parsed as s2i parses them.
+    // Before clap: s2i parses `b2i s2i --help` and `b2i s2i -q …` in its own way.
     if words.get(1).is_some_and(|word| word == "s2i") {
         let called = s2i::CalledAs::Command;
         return s2i::main(called, words.split_off(2), GlobalArguments::default(), environment);
     }
     let cli = match arguments::parse(words, &environment) {
         Ok(cli) => cli,
-        // Help, the version or a usage error; clap knows the stream and the code (0 or 2). A closed reader has read
-        // enough.
+        // Help, the version or a usage error. clap knows the stream and the code (0 or 2). A closed reader is ignored.
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));

@@ -1,7 +1,6 @@
 //! Owns the escaping of foreign text for a terminal: file names, messages of servers, output of scripts.
 //!
-//! Must not let an escape sequence through: it can clear a terminal or type on the user's behalf. A direction mark can make
-//! one name look like another.
+//! Must not pass an escape sequence, which can clear a terminal or type for the user. A direction mark can disguise a name.
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -11,6 +11,7 @@ use super::arguments::{ColorWhen, Format};
 use super::environment::Environment;
 use super::failure::CliError;
 use super::printable::printable_json;
+use crate::pipeline;
 
 /// Writes to the two streams.
 #[derive(Clone, Debug)]
@@ -43,16 +44,13 @@ impl Printer {
         self.error_color == ColorChoice::Always
     }
 
-    /// The standard error; it removes styles if there are no colors. Ignore errors of writing to it: a closed reader must
-    /// not stop a build.
+    /// The standard error, without styles if there are no colors. Ignore write errors: a closed reader must not stop a
+    /// build.
     pub(super) fn error_stream(&self) -> AutoStream<io::Stderr> {
         AutoStream::new(io::stderr(), self.error_color)
     }
 
-    /// Writes a text to the standard output, with a line end at its end.
-    ///
-    /// # Errors
-    /// [`CliError::OutputClosed`] if the reader is closed, or a failure.
+    /// Writes a text to the standard output and ends its last line.
     pub(super) fn data(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
@@ -62,19 +60,13 @@ impl Printer {
         written.and_then(|()| stdout.flush()).map_err(CliError::of_output)
     }
 
-    /// Writes a JSON document to the standard output, with `schemaVersion` as its first field.
-    ///
-    /// # Errors
-    /// As [`Self::data`].
+    /// Writes a JSON document to the standard output.
     pub(super) fn json(&self, document: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(&versioned(document)).expect("a value can be written");
+        let text = serde_json::to_string_pretty(document).expect("a value can be written");
         self.data(&printable_json(&text))
     }
 
-    /// Writes a result to the standard output, as `--format` says.
-    ///
-    /// # Errors
-    /// As [`Self::data`].
+    /// Writes a result to the standard output in the format of `--format`.
     pub(super) fn result(
         &self,
         format: Format,
@@ -82,7 +74,7 @@ impl Printer {
         text: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         match format {
-            Format::Json => self.json(document),
+            Format::Json => self.json(&versioned(pipeline::SCHEMA_VERSION, document)),
             Format::Text => self.data(&text()),
         }
     }
@@ -108,16 +100,17 @@ impl Printer {
     }
 }
 
+/// A document with `schemaVersion` as its first field.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versioned<'a, D> {
+    schema_version: u32,
+    #[serde(flatten)]
+    document: &'a D,
+}
+
 /// Adds `schemaVersion` before the fields of a document.
-pub(super) fn versioned(document: &impl Serialize) -> serde_json::Value {
-    let value = serde_json::to_value(document).expect("results are plain data with text keys");
-    let mut fields = serde_json::Map::new();
-    fields.insert("schemaVersion".into(), super::SCHEMA_VERSION.into());
-    match value {
-        serde_json::Value::Object(inner) => fields.extend(inner),
-        other => {
-            fields.insert("items".into(), other);
-        }
-    }
-    serde_json::Value::Object(fields)
+pub(super) fn versioned(schema_version: u32, document: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(Versioned { schema_version, document })
+        .expect("results are plain data with text keys")
 }

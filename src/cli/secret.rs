@@ -1,4 +1,4 @@
-//! Owns prompts for a user name and a password, the latter without echo, and the password from standard input.
+//! Owns the prompts for a user name and a password, and the password from standard input.
 //!
 //! Must not store or print either. `rpassword` 7 was weighed: it leaves Ctrl-C to the terminal, which would end b2i while
 //! echo is off.
@@ -11,10 +11,7 @@ use super::printer::Printer;
 /// Longest password, in bytes; some tokens have a few thousand.
 const MAXIMUM: u64 = 64 << 10;
 
-/// Reads the password from standard input, without the line end behind it.
-///
-/// # Errors
-/// A usage error if it is missing, too long or not UTF-8.
+/// Reads the password from standard input, without its line end.
 pub(super) fn password_from_stdin() -> Result<String, CliError> {
     let mut bytes = Vec::new();
     io::stdin()
@@ -35,12 +32,9 @@ pub(super) fn password_from_stdin() -> Result<String, CliError> {
 }
 
 /// Prompts for a user name.
-///
-/// # Errors
-/// A usage error if there is no terminal, or nothing was typed.
 pub(super) fn ask_user(printer: &Printer) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
-        return Err(CliError::usage("the user name is missing, and there is no terminal to prompt on")
+        return Err(CliError::usage("the user name is missing, and standard input is not a terminal")
             .with_hint("pass it with `-u USER`"));
     }
     printer.prompt("User name: ");
@@ -56,22 +50,19 @@ pub(super) fn ask_user(printer: &Printer) -> Result<String, CliError> {
     }
 }
 
-/// Prompts for a password without echo.
-///
-/// # Errors
-/// A usage error if there is no terminal, or nothing was typed; [`CliError::Stopped`] after Ctrl-C.
+/// Prompts for a password without echo. Ctrl-C gives [`CliError::Stopped`].
 pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
-    let without = || {
-        CliError::usage("the password is missing, and there is no terminal to prompt on")
+    let no_terminal = || {
+        CliError::usage("the password is missing, and standard input is not a terminal")
             .with_hint("pass it with `--password-stdin`, for example `--password-stdin < FILE`")
     };
     if !io::stdin().is_terminal() {
-        return Err(without());
+        return Err(no_terminal());
     }
     #[cfg(unix)]
     {
         let typed = terminal::read_silently(|| printer.prompt("Password: "));
-        // The line end was not echoed either.
+        // The line end was not echoed.
         printer.prompt("\n");
         match typed? {
             password if password.is_empty() => Err(CliError::usage("the password is empty")),
@@ -79,7 +70,7 @@ pub(super) fn ask_password(printer: &Printer) -> Result<String, CliError> {
         }
     }
     #[cfg(not(unix))]
-    Err(without())
+    Err(no_terminal())
 }
 
 #[cfg(unix)]
@@ -104,8 +95,8 @@ mod terminal {
         }
     }
 
-    /// Reads a line byte by byte, after `prompt`, which runs when echo is off. Ctrl-C is read as a byte: as a signal it
-    /// would end b2i and leave a terminal without echo.
+    /// Switches echo off, prompts and reads a line byte by byte. Ctrl-C arrives as a byte: as a signal, it would end b2i and
+    /// leave a terminal without echo.
     pub(super) fn read_silently(prompt: impl FnOnce()) -> Result<String, CliError> {
         let failed = |error: io::Error| {
             CliError::usage(format!("cannot read the password from the terminal: {error}"))

@@ -15,7 +15,7 @@ use crate::diagnostic::FailureKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signal {
     pub(super) name: &'static str,
-    /// The exit code of a command that it stops; nothing for SIGUSR1 and SIGUSR2, which are only passed on.
+    /// The exit code of a command that it stops; `None` for SIGUSR1 and SIGUSR2, which are only passed on.
     pub(super) exit_code: Option<u8>,
 }
 
@@ -33,9 +33,6 @@ const IN_A_ROW: Duration = Duration::from_secs(3);
 
 impl Signals {
     /// Starts to listen.
-    ///
-    /// # Errors
-    /// An unexpected failure if the system has no thread or handler left.
     pub(super) fn listen() -> Result<Self, CliError> {
         let failed = |error| CliError::file(FailureKind::Unexpected, "cannot listen to signals", error);
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -45,7 +42,7 @@ impl Signals {
         let listen = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let outcome = runtime.and_then(|runtime| {
-                // The handlers are installed when the sources are made, before the caller goes on.
+                // Creating the sources installs the handlers, before the caller continues.
                 let sources = runtime.block_on(async { sources() })?;
                 Ok((runtime, sources))
             });
@@ -144,7 +141,7 @@ async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, i
 
 #[expect(
     clippy::exit,
-    reason = "the user asked twice, or nothing else listens; a later run removes leftovers"
+    reason = "the user interrupted twice, or nothing else listens; a later run removes leftovers"
 )]
 fn exit_at_once(signal: Signal) {
     if let Some(code) = signal.exit_code {
@@ -157,37 +154,39 @@ use unix::{Sources, sources};
 
 #[cfg(unix)]
 mod unix {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
     use tokio::signal::unix::{Signal as Source, SignalKind, signal};
 
     use super::Signal;
 
-    /// One source a signal.
     pub(super) struct Sources {
-        interrupt: Source,
-        terminate: Source,
-        /// The terminal is closed. Not handled if b2i was started to outlive it, as by `nohup`.
-        hang_up: Option<Source>,
-        quit: Source,
-        user_1: Source,
-        user_2: Source,
+        signals: Vec<(Source, Signal)>,
         /// A file exceeds `ulimit -f`. Never awaited: with a handler installed, the write fails with an error instead of
         /// killing b2i without clean-up.
         _file_size: Source,
     }
 
     pub(super) fn sources() -> std::io::Result<Sources> {
-        Ok(Sources {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
-            quit: signal(SignalKind::quit())?,
-            user_1: signal(SignalKind::user_defined1())?,
-            user_2: signal(SignalKind::user_defined2())?,
-            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
-        })
+        let mut kinds = vec![
+            (SignalKind::interrupt(), "SIGINT", Some(130)),
+            (SignalKind::terminate(), "SIGTERM", Some(143)),
+            (SignalKind::quit(), "SIGQUIT", Some(131)),
+            (SignalKind::user_defined1(), "SIGUSR1", None),
+            (SignalKind::user_defined2(), "SIGUSR2", None),
+        ];
+        // The terminal is closed. Not handled if b2i was started to outlive it, as by `nohup`.
+        if !ignores_hang_up() {
+            kinds.push((SignalKind::hangup(), "SIGHUP", Some(129)));
+        }
+        let source = |(kind, name, exit_code)| Ok((signal(kind)?, Signal { name, exit_code }));
+        let signals = kinds.into_iter().map(source).collect::<std::io::Result<_>>()?;
+        let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        Ok(Sources { signals, _file_size: signal(file_size)? })
     }
 
-    /// Whether SIGHUP was ignored when b2i was started. Only Linux tells; elsewhere, the default handler stays.
+    /// Whether SIGHUP was ignored when b2i was started. Only Linux reports it; elsewhere, the default handler stays.
     fn ignores_hang_up() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -196,23 +195,15 @@ mod unix {
         mask.is_none_or(|mask| mask & 1 == 1)
     }
 
-    async fn hung_up(source: &mut Option<Source>) {
-        match source {
-            Some(source) => drop(source.recv().await),
-            None => std::future::pending().await,
-        }
-    }
-
     impl Sources {
         pub(super) async fn next(&mut self) -> Signal {
-            tokio::select! {
-                _ = self.interrupt.recv() => Signal { name: "SIGINT", exit_code: Some(130) },
-                _ = self.terminate.recv() => Signal { name: "SIGTERM", exit_code: Some(143) },
-                () = hung_up(&mut self.hang_up) => Signal { name: "SIGHUP", exit_code: Some(129) },
-                _ = self.quit.recv() => Signal { name: "SIGQUIT", exit_code: Some(131) },
-                _ = self.user_1.recv() => Signal { name: "SIGUSR1", exit_code: None },
-                _ = self.user_2.recv() => Signal { name: "SIGUSR2", exit_code: None },
-            }
+            poll_fn(|context| {
+                let mut signals = self.signals.iter_mut();
+                signals
+                    .find_map(|(source, signal)| source.poll_recv(context).is_ready().then_some(*signal))
+                    .map_or(Poll::Pending, Poll::Ready)
+            })
+            .await
         }
     }
 }

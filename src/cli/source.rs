@@ -1,52 +1,48 @@
-//! Owns turning what was typed about sources into what is asked of a source build, and telling sources from artifacts.
+//! Owns the conversion of source options for a request, and the distinction of sources and artifacts.
+//!
+//! Must not read sources.
 
 use super::arguments::input::TreatAsChoice;
-use super::commands::build::BuildArguments;
-use super::commands::build::SourceArguments;
+use super::commands::build::{BuildArguments, SourceArguments};
 use super::environment::Environment;
 use super::failure::CliError;
 use super::request::variable;
-use crate::config::Settings;
+use crate::config::{Settings, value};
 use crate::input::SecretReference;
 use crate::request::{
     EnvironmentVariable, PreviousImage, RuntimeRequest, SecretVariable, SourceBuildRequest,
 };
 use crate::sources::{SourceLocation, SourceOptions};
 
-/// Where the sources are, if it is sources that are to be built: by their form, or because an option says so.
+/// The location of the sources, if the input is sources: by its form, or because of an option.
 ///
 /// # Errors
-/// A usage error if an option contradicts what is named.
+/// A usage error if an option does not fit the input.
 pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocation>, CliError> {
     let typed = &arguments.source;
-    let [named] = &arguments.artifacts[..] else {
-        return match typed.first() {
+    let [input] = &arguments.artifacts[..] else {
+        return match &typed.first {
             None => Ok(None),
             Some(flag) => {
-                Err(CliError::usage(format!("`{flag}` is for sources, and several artifacts are named"))
-                    .with_hint("one directory or repository is built at a time"))
+                Err(CliError::usage(format!("`{flag}` is for sources, but several inputs were passed"))
+                    .with_hint("pass one directory or repository"))
             }
         };
     };
-    let Some(text) = named.to_str() else {
-        return match named.is_dir() {
-            true => Ok(Some(SourceLocation::Directory(named.clone()))),
-            false => Ok(None),
-        };
+    let Some(text) = input.to_str() else {
+        return Ok(input.is_dir().then(|| SourceLocation::Directory(input.clone())));
     };
-    let is_asked = arguments.input.treat_as == Some(TreatAsChoice::Source)
+    let is_source = arguments.input.treat_as == Some(TreatAsChoice::Source)
         || typed.source_builder.is_some()
         || typed.context_dir.is_some()
         || typed.reference.is_some();
     if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
-        || !(is_asked || SourceLocation::is_certain(text))
+        || !(is_source || SourceLocation::is_certain(text))
     {
-        return match typed.first() {
+        return match &typed.first {
             None => Ok(None),
-            Some(flag) => Err(CliError::usage(format!(
-                "`{flag}` is for sources, and `{text}` is taken for a finished artifact"
-            ))
-            .with_hint(format!("leave `{flag}` out, or say `--as source`"))),
+            Some(flag) => Err(CliError::usage(format!("`{flag}` is for sources; `{text}` is an artifact"))
+                .with_hint(format!("remove `{flag}`, or pass `--as source`"))),
         };
     }
     let location = SourceLocation::parse(text)?;
@@ -56,10 +52,7 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
     }))
 }
 
-/// What is asked of the source build.
-///
-/// # Errors
-/// A usage error if a value is none.
+/// Makes the request of the source build.
 pub(super) fn source_build(
     location: SourceLocation,
     arguments: &BuildArguments,
@@ -77,7 +70,7 @@ pub(super) fn source_build(
             follow_links: typed.follow_links,
             ..SourceOptions::default()
         },
-        builder: settings.build.source_builder.as_ref().map(|builder| builder.value.clone()),
+        builder: value(&settings.build.source_builder),
         artifact: typed.artifact.clone(),
         scripts: typed.scripts_url.clone(),
         build_environment,
@@ -103,12 +96,12 @@ fn runtime(typed: &SourceArguments) -> Result<Option<RuntimeRequest>, CliError> 
     let Some(image) = typed.runtime_image.clone() else { return Ok(None) };
     let artifacts: Result<_, String> = typed.runtime_artifact.iter().map(|text| text.parse()).collect();
     let artifacts =
-        artifacts.map_err(|error| CliError::usage(format!("`--runtime-artifact` is wrong: {error}")))?;
+        artifacts.map_err(|error| CliError::usage(format!("`--runtime-artifact` is not valid: {error}")))?;
     Ok(Some(RuntimeRequest { image, pull: None, artifacts, assemble_user: None }))
 }
 
-/// The variables that leave no trace: those with a value, and those whose value is in this environment. One that is not
-/// set here is an error: a build that goes on without its token fails later and says less.
+/// The variables of the build only: with a value, or with a name that the session looks up. An unset one is then an error:
+/// a build without its token would fail later, with a worse message.
 fn build_environment(
     typed: &SourceArguments,
     environment: &Environment,
@@ -116,7 +109,7 @@ fn build_environment(
     let (mut plain, mut secret): (Vec<EnvironmentVariable>, Vec<SecretVariable>) = Default::default();
     for text in &typed.build_env {
         let (name, value) = variable(text, environment)
-            .map_err(|reason| CliError::usage(format!("`--build-env` is wrong: {reason}")))?;
+            .map_err(|reason| CliError::usage(format!("`--build-env` is not valid: {reason}")))?;
         plain.retain(|known| known.name != name);
         secret.retain(|known| known.name != name);
         match value.filter(|_| text.contains('=')) {

@@ -99,7 +99,7 @@ pub enum Error {
         directory: String,
     },
     /// A result that would replace what it is made of.
-    #[error("`{path}` is to be written, and it is what is read")]
+    #[error("output `{path}` would overwrite an input")]
     OwnInput {
         /// The file.
         path: String,

@@ -40,6 +40,9 @@ use crate::session::Session;
 use crate::sources::SourceInfo;
 use crate::transport::Transport;
 
+/// Version of the JSON form of results. It changes when a field is removed or changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
 /// What was found out about an artifact.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

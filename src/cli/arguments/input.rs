@@ -1,4 +1,6 @@
-//! Owns the options that say where an artifact comes from; `build` and `inspect` share them.
+//! Owns the input options, which `build` and `inspect` share.
+//!
+//! Must not act on them.
 
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use crate::config::values::ByteSize;
 use crate::image::Digest;
 use crate::input::TreatAs;
 
-/// How the artifact is found and fetched.
+/// The options of the input.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input options")]
 pub(in crate::cli) struct InputArguments {

@@ -1,15 +1,17 @@
-//! Owns the grammar of the whole command line, the global options, and the option groups that commands share.
+//! Owns the grammar of the command line, the global options, and the option groups that commands share.
 //!
-//! The doc comments of the fields are the help texts: a verb in the imperative first, at most 70 characters, no
-//! period. Must not act on anything; `cli/commands/` does.
+//! Must not act on anything; `cli/commands/` does. The doc comments of the fields are the help texts: an imperative verb
+//! first, at most 70 characters, no period.
 
 pub(super) mod input;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
+use super::commands::Command;
 use super::environment::Environment;
 use super::failure::exit_codes;
 use super::foreign_words;
@@ -37,12 +39,12 @@ pub(super) struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = GLOBAL_HEADING)]
     version: Option<bool>,
     #[command(subcommand)]
-    pub(super) command: super::commands::Command,
+    pub(super) command: Command,
 }
 
 const GLOBAL_HEADING: &str = "Global options";
 
-/// Columns of the text below the help: a manual page indents it on a terminal of 80.
+/// Columns of the text below the help: a manual page on a terminal of 80 columns indents it.
 const TEXT_WIDTH: usize = 72;
 
 /// Configuration, variables and exit codes, from their tables.
@@ -151,23 +153,35 @@ pub(super) enum Format {
     Json,
 }
 
-/// The grammar, for help, completions and the manual pages.
+/// The grammar for help, completions and manual pages.
 pub(super) fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Parses `arguments`, the program's name first.
-///
-/// # Errors
-/// clap's error: a usage error, or a request for help or the version.
+/// Parses a choice among the texts of a type.
+pub(super) fn one_of<T, const N: usize>(texts: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(texts.map(|(text, _)| text)).map(move |typed| {
+        let choice = texts.iter().find(|(text, _)| *text == typed);
+        choice.expect("clap accepts only these texts").1
+    })
+}
+
+/// Parses `arguments`, the name of the program first. An error is a usage error, or a request for help or the version.
 pub(super) fn parse(arguments: Vec<OsString>, environment: &Environment) -> Result<Cli, clap::Error> {
     let mut command = command().color(color_before_parsing(&arguments, environment));
     let matches = command.try_get_matches_from_mut(with_help_command(arguments));
     let matches = matches.map_err(foreign_words::with_hint)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if let (Command::Build(build), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+        build.source.record_first(matches);
+    }
+    Ok(cli)
 }
 
-/// Turns `help COMMAND` into `COMMAND --help`. clap's own `help` would list itself among the commands of each command.
+/// Replaces `help COMMAND` by `COMMAND --help`. clap's own `help` would be listed in every command.
 pub(super) fn with_help_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments.get(1).is_some_and(|word| word == "help") {
         arguments.remove(1);

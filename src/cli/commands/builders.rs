@@ -1,21 +1,21 @@
-//! Owns `b2i builders`.
+//! Owns `b2i builders`: its arguments, and the output of its results.
+//!
+//! Must not read templates.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::builder::check::Finding;
 use crate::builder::scaffold::DEFAULT_BASE;
-use crate::cli::arguments::Format;
+use crate::cli::arguments::{Format, one_of};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::{paths, printable};
-use crate::cli::request;
 use crate::cli::runtime::Runtime;
-use crate::config::ConfigFile;
+use crate::config::{ConfigFile, Settings, unplaced};
 use crate::diagnostic::FailureKind;
 use crate::image::PullPolicy;
 use crate::image::{ImageReference, shell_words};
@@ -52,8 +52,8 @@ pub(in crate::cli) enum BuildersCommand {
         #[arg(value_name = "NAME[:VERSION]")]
         name: String,
         /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
-        #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PullPolicy::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
-        pull: Option<String>,
+        #[arg(long, value_name = "WHEN", value_parser = one_of(PullPolicy::TEXTS), hide_possible_values = true)]
+        pull: Option<PullPolicy>,
         /// Print the result as text or json [default: text]
         #[arg(long, value_enum, default_value_t, hide_default_value = true, hide_possible_values = true)]
         format: Format,
@@ -81,11 +81,10 @@ pub(in crate::cli) enum BuildersCommand {
     },
 }
 
-/// Lists, shows, checks or exports.
 pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> Result<(), CliError> {
     let mut flags = ConfigFile::default();
     if let Some(BuildersCommand::Check { pull, .. }) = &arguments.command {
-        request::configured_pull(pull.as_deref(), &mut flags)?;
+        flags.build.pull = pull.map(unplaced);
     }
     let settings = context.settings(flags)?;
     let session = context.session(&settings)?;
@@ -103,7 +102,7 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             context.printer.result(*format, &details, || show(&details))
         }
         BuildersCommand::Check { name, format, .. } => {
-            let (pull, offline) = request::pulling(&settings)?;
+            let (pull, offline) = pulling(&settings)?;
             let bases = runtime.run(&session, ops::check_builder(name, pull, offline, &session))?;
             context.progress.finish();
             context.printer.result(*format, &json!({ "bases": bases }), || check(&bases))?;
@@ -124,6 +123,19 @@ pub(in crate::cli) fn run(arguments: &BuildersArguments, context: &Context) -> R
             context.printer.note(&format!("Build it: docker build -t {tag} {directory}"));
             Ok(())
         }
+    }
+}
+
+/// The pull policy, and whether `--offline` is set.
+fn pulling(settings: &Settings) -> Result<(PullPolicy, bool), CliError> {
+    let (pull, offline) = (&settings.build.pull, &settings.network.offline);
+    match offline.value && pull.value == PullPolicy::Always {
+        true => Err(CliError::usage(format!(
+            "pulling is set to always by {}, and offline by {}",
+            pull.origin, offline.origin
+        ))
+        .with_hint("pass `--pull missing`, or remove `--offline`")),
+        false => Ok((pull.value, offline.value)),
     }
 }
 
@@ -202,7 +214,7 @@ fn check(bases: &[BaseCheck]) -> String {
     bases.iter().map(check_one).collect()
 }
 
-/// A line for each assumption, or one for a base without assumptions.
+/// One line per assumption, or one line for a base without any.
 fn check_one(check: &BaseCheck) -> String {
     let base = printable(&check.base);
     let line = |finding: &Finding| {

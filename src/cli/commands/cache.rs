@@ -1,4 +1,6 @@
-//! Owns `b2i cache`.
+//! Owns `b2i cache`: its arguments, and the output of its results.
+//!
+//! Must not read the cache.
 
 use clap::{Args, Subcommand};
 

@@ -1,6 +1,6 @@
 //! Owns `b2i completions`: the grammar with the values that a shell offers.
 //!
-//! The values are added here and not in the grammar, so that they cost nothing when b2i starts.
+//! Must not add the values to the grammar of the program, which would start more slowly.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args, Command, ValueHint};
@@ -20,15 +20,11 @@ pub(in crate::cli) struct CompletionsArguments {
     shell: Shell,
 }
 
-/// Prints the script.
 pub(in crate::cli) fn run(arguments: &CompletionsArguments, printer: &Printer) -> Result<(), CliError> {
     printer.data(&script(arguments.shell, arguments::command(), "b2i")?)
 }
 
 /// The script that completes `grammar` under `name`.
-///
-/// # Errors
-/// None that a released program can give: the built-in builders are valid.
 pub(in crate::cli) fn script(shell: Shell, grammar: Command, name: &str) -> Result<String, CliError> {
     let mut builders = Vec::new();
     for template in built_in::templates()? {
@@ -47,7 +43,7 @@ fn with_values(command: Command, builders: &[String]) -> Command {
         .mut_subcommands(|command| with_values(command, builders))
 }
 
-/// Chooses by the placeholder in the help, which says what is expected.
+/// Selects the values by the placeholder in the help.
 fn with_argument_values(argument: Arg, builders: &[String]) -> Arg {
     const PLATFORMS: &[&str] =
         &["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/riscv64", "linux/s390x"];

@@ -1,15 +1,18 @@
-//! Owns `b2i config`.
+//! Owns `b2i config`: its arguments, and the text of the settings.
+//!
+//! Must not know single keys, except the sections with free names.
 
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::arguments::Format;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::printable;
-use crate::config::{ConfigFile, Settings};
+use crate::config::{ConfigFile, Origin, Settings};
 
 /// Show the configuration
 #[derive(Debug, Args)]
@@ -28,7 +31,6 @@ pub(in crate::cli) enum ConfigCommand {
     },
 }
 
-/// Runs `b2i config show`.
 pub(in crate::cli) fn run(arguments: &ConfigArguments, context: &Context) -> Result<(), CliError> {
     let ConfigCommand::Show { format } = &arguments.command;
     let settings = context.settings(ConfigFile::default())?;
@@ -42,7 +44,7 @@ fn text(settings: &Settings) -> String {
     for (section, values) in json.as_object().into_iter().flatten() {
         collect(section, values, &mut lines);
     }
-    // Longer lines do not move the column of origins.
+    // Longer lines do not shift the column of origins.
     const WIDEST: usize = 60;
     let widths = lines.iter().filter(|(_, comment)| comment.is_some()).map(|(line, _)| line.chars().count());
     let column = widths.filter(|width| *width <= WIDEST).max().unwrap_or_default();
@@ -63,11 +65,12 @@ fn collect(section: &str, values: &Value, lines: &mut Vec<(String, Option<String
         lines.push((String::new(), None));
     }
     lines.push((format!("[{section}]"), None));
-    if section == "registries" && values.as_object().is_some_and(serde_json::Map::is_empty) {
-        lines.push(("# [registries.\"HOST[:PORT]\"]".into(), Some("not set".into())));
-    }
-    if section == "bases" && values.as_object().is_some_and(serde_json::Map::is_empty) {
-        lines.push(("# \"docker.io/library/NAME:TAG\" =".into(), Some("not set".into())));
+    if values.as_object().is_some_and(serde_json::Map::is_empty) {
+        let example = match section {
+            "registries" => "# [registries.\"HOST[:PORT]\"]",
+            _ => "# \"docker.io/library/NAME:TAG\" =",
+        };
+        lines.push((example.into(), Some("not set".into())));
     }
     let mut below = Vec::new();
     for (name, value) in values.as_object().into_iter().flatten() {
@@ -102,15 +105,8 @@ fn line(key: &str, setting: &Value) -> (String, Option<String>) {
 }
 
 fn origin(setting: &Value) -> String {
-    let origin = &setting["origin"];
-    let text = |name: &str| origin[name].as_str().unwrap_or_default();
-    let origin = match text("from") {
-        "flag" => format!("flag {}", text("flag")),
-        "variable" => format!("variable {}", text("variable")),
-        "file" => format!("{}:{}", text("path"), origin["line"]),
-        _ => "built in".to_owned(),
-    };
-    printable(&origin).into_owned()
+    let origin = Origin::deserialize(&setting["origin"]).expect("every setting has an origin");
+    printable(&origin.to_string()).into_owned()
 }
 
 /// A key in TOML, quoted if needed.

@@ -1,4 +1,6 @@
-//! Owns `b2i copy`.
+//! Owns `b2i copy`: its arguments, and the output of its result.
+//!
+//! Must not know how an image is copied.
 
 use clap::Args;
 
@@ -32,7 +34,6 @@ pub(in crate::cli) struct CopyArguments {
     pub(in crate::cli) platform: Option<Platform>,
 }
 
-/// Copies, and prints the destination and the digest.
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
@@ -43,14 +44,10 @@ pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Resul
         return Err(CliError::usage(message));
     }
     if destination.name().is_some_and(|name| name.digest().is_some()) {
-        return Err(CliError::usage(format!("`{destination}` has a digest; a destination has a tag")));
+        return Err(CliError::usage(format!("`{destination}` has a digest; a destination needs a tag")));
     }
-    let request = CopyRequest {
-        source: source.clone(),
-        destination: destination.clone(),
-        platform: platform.clone(),
-        offline,
-    };
+    let (source, platform) = (source.clone(), platform.clone());
+    let request = CopyRequest { source, destination: destination.clone(), platform, offline };
     let digest = Runtime::start()?.run(&session, session.copy(&request))?;
     context.progress.finish();
     context.printer.data(&format!("{} {digest}", printable(&destination.to_string())))

@@ -1,4 +1,6 @@
-//! Owns `b2i doctor`.
+//! Owns `b2i doctor`: its arguments, and the text of its findings.
+//!
+//! Must not check anything.
 
 use clap::Args;
 use serde_json::json;
@@ -27,7 +29,6 @@ pub(in crate::cli) struct DoctorArguments {
     pub(in crate::cli) format: Format,
 }
 
-/// Checks everything and prints the findings; fails with 1 if there is a problem.
 pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
@@ -38,7 +39,6 @@ pub(in crate::cli) fn run(arguments: &DoctorArguments, context: &Context) -> Res
     let document = json!({ "findings": findings });
     context.printer.result(arguments.format, &document, || describe(&findings))?;
     let has_problem = findings.iter().any(|finding| finding.health == Health::Problem);
-    // The findings have been printed.
     if has_problem { Err(CliError::Program(1)) } else { Ok(()) }
 }
 

@@ -1,4 +1,6 @@
-//! Owns `b2i inspect`.
+//! Owns `b2i inspect`: its arguments, and the text of facts.
+//!
+//! Must not read the artifact.
 
 use std::path::PathBuf;
 
@@ -46,7 +48,6 @@ Examples:
   b2i inspect target/app.jar
   b2i inspect https://host.example/tool-1.2.tar.gz --format json";
 
-/// Fetches the artifact if needed and prints its facts.
 pub(in crate::cli) fn run(arguments: &InspectArguments, context: &Context) -> Result<(), CliError> {
     let mut flags = ConfigFile::default();
     input::configured(&arguments.input, &mut flags);

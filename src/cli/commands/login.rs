@@ -1,4 +1,6 @@
-//! Owns `b2i login` and `b2i logout`.
+//! Owns `b2i login` and `b2i logout`: their arguments, prompts and output.
+//!
+//! Must not store credentials.
 
 use std::path::PathBuf;
 
@@ -39,7 +41,6 @@ pub(in crate::cli) struct LogoutArguments {
     pub(in crate::cli) host: String,
 }
 
-/// Checks and stores credentials.
 pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
@@ -67,23 +68,20 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
         false => secret::ask_password(&context.printer)?,
     };
     let credentials = Credentials { username, password, identity_token: None };
-    let mut runtime = Runtime::start()?;
     let work = ops::log_in(&registry, &credentials, &file, &session);
-    let login = runtime.run(&session, work)?;
+    let login = Runtime::start()?.run(&session, work)?;
     let events = context.progress.events();
-    let (place, hint) = match &login.stored {
-        Kept::Helper(helper) => (format!("`{}`", printable(helper)), None),
+    let place = match &login.stored {
+        Kept::Helper(helper) => printable(helper).into_owned(),
         Kept::File(path) => {
-            let path = printable(&path.to_string_lossy()).to_string();
+            let path = printable(&path.to_string_lossy()).into_owned();
             let message =
                 format!("`{path}` stores the password unencrypted; anyone who can read the file can use it");
-            (format!("`{path}`"), Some(message))
+            let hint = "to store it elsewhere, set a credential helper as `credsStore` in the file";
+            events.warning(message, Some(hint.into()));
+            path
         }
     };
-    if let Some(message) = hint {
-        let hint = "to store it elsewhere, set a credential helper as `credsStore` in the file";
-        events.warning(message, Some(hint.into()));
-    }
     if let Some(other) = &login.shadowed_by {
         let message =
             format!("`{}` has other credentials for `{registry}` and is read first", other.display());
@@ -97,17 +95,15 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
     }
     context.progress.finish();
     let user = printable(&credentials.username).to_string();
-    context.printer.data(&format!("logged in to {registry} as {user}; stored in {place}"))
+    context.printer.data(&format!("logged in to {registry} as {user}; stored in `{place}`"))
 }
 
-/// Removes stored credentials.
 pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
     let session = context.session(&settings)?;
     let registry = registry(&arguments.host)?;
     let file = file(context)?;
-    let mut runtime = Runtime::start()?;
-    let logout = runtime.run(&session, ops::log_out(&registry, &file, &session))?;
+    let logout = Runtime::start()?.run(&session, ops::log_out(&registry, &file, &session))?;
     if let Some(file) = &logout.remaining {
         let message = format!("`{}` still has credentials for `{registry}`", file.display());
         let hint = "set REGISTRY_AUTH_FILE to that file and log out again";
@@ -116,27 +112,25 @@ pub(in crate::cli) fn log_out(arguments: &LogoutArguments, context: &Context) ->
     context.progress.finish();
     context.printer.data(&match logout.removed {
         true => format!("logged out of {registry}"),
-        false => {
-            format!("no credentials for {registry} in `{}`", printable(&file.to_string_lossy()))
-        }
+        false => format!("no credentials for {registry} in `{}`", printable(&file.to_string_lossy())),
     })
 }
 
-/// The registry, as it is written in image names.
+/// The registry in the form of image names.
 pub(super) fn registry(text: &str) -> Result<String, CliError> {
-    let refused = || {
+    let invalid = || {
         CliError::usage(format!("`{text}` is not a registry"))
             .with_hint("pass a host, with a port if needed: registry.example:5000")
     };
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let host = host.strip_suffix('/').unwrap_or(host).to_ascii_lowercase();
     if host.contains(['/', '@', '?', '#']) {
-        return Err(refused());
+        return Err(invalid());
     }
-    let reference: ImageReference = format!("{host}/name/name").parse().map_err(|_| refused())?;
+    let reference: ImageReference = format!("{host}/name/name").parse().map_err(|_| invalid())?;
     // Without a dot or a port, it is a part of a repository on Docker Hub.
     if reference.repository() != "name/name" {
-        return Err(refused());
+        return Err(invalid());
     }
     Ok(reference.registry().to_owned())
 }

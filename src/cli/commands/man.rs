@@ -1,4 +1,6 @@
-//! Owns `b2i man`: one page with every command, the page of one command, or a file for each.
+//! Owns `b2i man`: one page with every command, the page of one command, or a file per command.
+//!
+//! Must not repeat the help: the grammar has the texts.
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +27,9 @@ pub(in crate::cli) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-/// The name of the program, whose page has the global options.
+/// The name of the program. Its page has the global options.
 const PROGRAM: &str = "b2i";
 
-/// Prints or writes pages.
 pub(in crate::cli) fn run(arguments: &ManArguments, printer: &Printer) -> Result<(), CliError> {
     let mut root = arguments::command();
     root.build();
@@ -53,7 +54,7 @@ fn unwritable(error: std::io::Error) -> CliError {
     CliError::file(FailureKind::Unexpected, "cannot write the manual page", error)
 }
 
-/// The command that `names` lead to; nothing for the program itself.
+/// The command at the path `names`; `None` for the program itself.
 fn find<'a>(root: &'a Command, names: &[String]) -> Result<Option<&'a Command>, CliError> {
     let mut found = None;
     for name in names {
@@ -73,7 +74,7 @@ fn write_pages(command: &Command, directory: &Path, paths: &mut String) -> Resul
     command.get_subcommands().try_for_each(|inner| write_pages(inner, directory, paths))
 }
 
-/// The page of one command, which refers to the pages of its own commands.
+/// The page of one command, with references to the pages of its subcommands.
 fn command_page(command: &Command) -> std::io::Result<Vec<u8>> {
     let (man, mut page) = begin(command)?;
     if command.has_subcommands() {
@@ -113,7 +114,7 @@ fn begin(command: &Command) -> std::io::Result<(Man, Vec<u8>)> {
     Ok((man, page))
 }
 
-/// The text below the help, line by line as it is written there.
+/// The text below the help, with its line breaks.
 fn text_section(man: &Man, heading: &str) -> std::io::Result<Vec<u8>> {
     let mut section = Vec::new();
     man.render_extra_section(&mut section)?;
@@ -121,7 +122,7 @@ fn text_section(man: &Man, heading: &str) -> std::io::Result<Vec<u8>> {
     Ok(format!("{text}.fi\n").into_bytes())
 }
 
-/// A section for a command and for each of its own; their sections become subsections.
+/// A section for a command and each of its subcommands.
 fn command_sections(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     page.extend_from_slice(format!(".SH \"{}\"\n", name.to_uppercase()).as_bytes());
@@ -139,7 +140,7 @@ fn command_sections(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()
     command.get_subcommands().try_for_each(|inner| command_sections(inner, page))
 }
 
-/// The global options stand once, with the program.
+/// Hides the global options, except in the page of the program.
 fn without_global_options(command: &Command) -> Command {
     let is_program = command.get_name() == PROGRAM;
     command.clone().mut_args(|argument| {

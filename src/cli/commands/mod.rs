@@ -1,4 +1,4 @@
-//! Owns the list of commands. Each has a file: its arguments, and what it does with them.
+//! Owns the list of commands. Each has a file with its arguments and its function.
 //!
 //! Must not know how an image is made: a command turns arguments into a request, and a result into text.
 
@@ -45,10 +45,6 @@ pub(in crate::cli) enum Command {
     Man(man::ManArguments),
 }
 
-/// Runs one command.
-///
-/// # Errors
-/// What the command fails with.
 pub(super) fn run(command: &Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Build(arguments) => build::run(arguments, context),

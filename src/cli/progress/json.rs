@@ -1,6 +1,6 @@
 //! Owns the display for programs: each event as one line of JSON, with a `schemaVersion`.
 //!
-//! Must not drop an event, except progress that comes too often.
+//! Must not drop an event, except frequent progress.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Renderer;
 use crate::cli::printable::printable_json;
 use crate::cli::printer::versioned;
-use crate::events::{Event, Step};
+use crate::events::{self, Event, Step};
 
 /// Shortest time between two progress lines of a step.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ impl<W: Write + Send> Renderer for Json<W> {
             }
             state.last_progress.insert(*step, now);
         }
-        let line = printable_json(&versioned(event).to_string());
+        let line = printable_json(&versioned(events::SCHEMA_VERSION, event).to_string());
         let _ = writeln!(state.stream, "{line}");
     }
 }

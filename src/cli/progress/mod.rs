@@ -1,4 +1,4 @@
-//! Owns the display of events: live on a terminal, as plain lines, as JSON lines, or none.
+//! Owns the display of events: live on a terminal, plain lines, JSON lines, or none.
 //!
 //! Must not fail a build: a closed reader is ignored.
 
@@ -22,7 +22,7 @@ trait Renderer: Send + Sync {
     /// Shows one event. May be called from any thread.
     fn receive(&self, event: &Event);
 
-    /// Ends the display, so that other text can follow.
+    /// Ends the display. Other text can follow.
     fn finish(&self) {}
 }
 

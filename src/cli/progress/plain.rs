@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anstyle::AnsiColor;
 
 use super::{Renderer, wording};
-use crate::cli::printable::{printable, script_line};
+use crate::cli::printable::printable;
 use crate::events::{Event, Step};
 
 /// Time between two lines about a running transfer.
@@ -65,19 +65,11 @@ impl<W: Write + Send> Renderer for Plain<W> {
                 state.running = Some(Running { step, subject, last_line: Instant::now() });
             }
             Event::StepProgress { step, bytes, total_bytes } => state.progress(*step, *bytes, *total_bytes),
-            Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
-                state.running = None;
-                state.print(&wording::finished_line(
-                    *step,
-                    subject,
-                    *bytes,
-                    remark.as_deref(),
-                    *milliseconds,
-                ));
-            }
-            Event::ScriptOutput { line, .. } => state.print(&wording::script_line(&script_line(line))),
-            Event::Note { message } => state.print(&wording::note(message)),
-            Event::Warning { message, hint } => state.print(&wording::warning(message, hint.as_deref())),
+            Event::StepFinished { .. } => state.running = None,
+            Event::ScriptOutput { .. } | Event::Note { .. } | Event::Warning { .. } => {}
+        }
+        if let Some(line) = wording::line(event) {
+            state.print(&line);
         }
     }
 }

@@ -10,7 +10,7 @@ use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Renderer, wording};
-use crate::cli::printable::{printable, script_line};
+use crate::cli::printable::printable;
 use crate::events::{Event, Step};
 
 /// Time between two frames of a spinner.
@@ -35,11 +35,6 @@ impl Terminal {
 
     fn colored(&self, text: String) -> String {
         if self.has_color { text } else { anstream::adapter::strip_str(&text).to_string() }
-    }
-
-    /// Prints lines above the running steps.
-    fn print(&self, text: String) {
-        let _ = self.display.println(self.colored(text));
     }
 
     fn start(&self, step: Step, subject: &str, total_bytes: Option<u64>) {
@@ -77,16 +72,17 @@ impl Renderer for Terminal {
         match event {
             Event::StepStarted { step, subject, total_bytes } => self.start(*step, subject, *total_bytes),
             Event::StepProgress { step, bytes, total_bytes } => self.progress(*step, *bytes, *total_bytes),
-            Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
+            Event::StepFinished { step, .. } => {
                 if let Some(bar) = self.running().remove(step) {
                     bar.finish_and_clear();
                     self.display.remove(&bar);
                 }
-                self.print(wording::finished_line(*step, subject, *bytes, remark.as_deref(), *milliseconds));
             }
-            Event::ScriptOutput { line, .. } => self.print(wording::script_line(&script_line(line))),
-            Event::Note { message } => self.print(wording::note(message)),
-            Event::Warning { message, hint } => self.print(wording::warning(message, hint.as_deref())),
+            Event::ScriptOutput { .. } | Event::Note { .. } | Event::Warning { .. } => {}
+        }
+        if let Some(line) = wording::line(event) {
+            // Above the running steps.
+            let _ = self.display.println(self.colored(line));
         }
     }
 

@@ -4,8 +4,8 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::cli::printable::printable;
-use crate::events::Step;
+use crate::cli::printable::{printable, script_line};
+use crate::events::{Event, Step};
 
 /// Columns of the verb, which is right-aligned.
 pub(super) const VERB_WIDTH: usize = 12;
@@ -45,46 +45,42 @@ pub(super) fn short(subject: &str) -> &str {
     path.rsplit('/').find(|component| !component.is_empty()).unwrap_or(subject)
 }
 
-/// A verb in its columns, colored.
+/// A colored verb, right-aligned.
 pub(super) fn verb(text: &str, color: AnsiColor) -> String {
     let style = Style::new().bold().fg_color(Some(color.into()));
     format!("{style}{text:>VERB_WIDTH$}{style:#}")
 }
 
-/// The line of a finished step.
-pub(super) fn finished_line(
-    step: Step,
-    subject: &str,
-    bytes: Option<u64>,
-    remark: Option<&str>,
-    milliseconds: u64,
-) -> String {
-    let details: Vec<String> =
-        bytes.map(size).into_iter().chain(remark.map(|remark| printable(remark).to_string())).collect();
-    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-    let line = format!("{} {}{details}", verb(finished(step), AnsiColor::Green), printable(short(subject)));
-    // Short times are noise.
-    if milliseconds < 100 { line } else { format!("{line} {}", duration(milliseconds)) }
-}
-
-/// A line of a script; `line` is already printable.
-pub(super) fn script_line(line: &str) -> String {
-    let style = Style::new().dimmed();
-    let gap = if line.is_empty() { "" } else { " " };
-    format!("{style}{:>VERB_WIDTH$}{gap}{line}{style:#}", "|")
-}
-
-/// A warning, with its hint on a second line.
-pub(super) fn warning(message: &str, hint: Option<&str>) -> String {
-    let first = format!("{} {}", verb("warning:", AnsiColor::Yellow), printable(message));
-    match hint {
-        None => first,
-        Some(hint) => format!("{first}\n{} {}", verb("hint:", AnsiColor::Cyan), printable(hint)),
+/// The permanent line of an event. Progress has none.
+pub(super) fn line(event: &Event) -> Option<String> {
+    match event {
+        Event::StepStarted { .. } | Event::StepProgress { .. } => None,
+        Event::StepFinished { step, subject, bytes, remark, milliseconds } => {
+            let remark = remark.as_deref().map(|remark| printable(remark).into_owned());
+            let details: Vec<String> = bytes.map(size).into_iter().chain(remark).collect();
+            let details =
+                if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+            let verb = verb(finished(*step), AnsiColor::Green);
+            let line = format!("{verb} {}{details}", printable(short(subject)));
+            // Short times are noise.
+            Some(if *milliseconds < 100 { line } else { format!("{line} {}", duration(*milliseconds)) })
+        }
+        Event::ScriptOutput { line, .. } => {
+            let (style, line) = (Style::new().dimmed(), script_line(line));
+            let gap = if line.is_empty() { "" } else { " " };
+            Some(format!("{style}{:>VERB_WIDTH$}{gap}{line}{style:#}", "|"))
+        }
+        Event::Note { message } => Some(labeled("note:", AnsiColor::Cyan, message)),
+        Event::Warning { message, hint: None } => Some(labeled("warning:", AnsiColor::Yellow, message)),
+        Event::Warning { message, hint: Some(hint) } => {
+            let warning = labeled("warning:", AnsiColor::Yellow, message);
+            Some(format!("{warning}\n{}", labeled("hint:", AnsiColor::Cyan, hint)))
+        }
     }
 }
 
-pub(super) fn note(message: &str) -> String {
-    format!("{} {}", verb("note:", AnsiColor::Cyan), printable(message))
+fn labeled(label: &str, color: AnsiColor, message: &str) -> String {
+    format!("{} {}", verb(label, color), printable(message))
 }
 
 /// A time such as `0.4 s` or `2 min 5 s`.

@@ -87,7 +87,7 @@ fn usage_errors_say_what_to_do() {
 
     hint: keep the arguments after `--`; b2i quotes them for ARGS
 
-    error: line 2 of `bad.env` is wrong: `B D` is not a valid name of an environment variable
+    error: line 2 of `bad.env` is not valid: `B D` is not a valid name of an environment variable
 
     error: cannot read `missing.env` (--env-file)
       caused by: No such file or directory (os error 2)

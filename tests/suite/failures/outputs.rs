@@ -29,7 +29,7 @@ fn what_would_be_replaced_is_not_the_input() {
     ] {
         let (command, bytes) = beside_an_archive(B2iCommand::without_daemon());
         let mut command = command.args(arguments);
-        assert_fails(&mut command, 2, &["is to be written", "it is what is read", "hint: name another file"]);
+        assert_fails(&mut command, 2, &["output `", "would overwrite an input", "hint: name another file"]);
         let kept = std::fs::read(command.directory().join("work/tool.tar")).expect("reads");
         assert!(kept == bytes, "{arguments:?}");
     }
@@ -40,7 +40,7 @@ fn an_archive_of_sources_is_not_replaced_either() {
     let (command, bytes) = beside_an_archive(B2iCommand::new());
     let mut command = command.args(["tool.tar", "--as", "source", "--source-builder", "golang", "--output"]);
     command = command.arg("docker-archive:./tool.tar");
-    assert_fails(&mut command, 2, &["it is what is read"]);
+    assert_fails(&mut command, 2, &["would overwrite an input"]);
     assert!(std::fs::read(command.directory().join("work/tool.tar")).expect("reads") == bytes);
 }
 
@@ -65,7 +65,7 @@ fn one_file_is_written_once_however_it_is_spelled() {
 fn files_beside_the_image_are_looked_at_before_it_is_made() {
     let program = TestEnvironment::get().fixture("program");
     for flag in ["--iidfile", "--metadata-file"] {
-        for (path, reason) in [("missing/file", "no directory `missing`"), (".", "is a directory")] {
+        for (path, reason) in [("missing/file", "directory `missing` not found"), (".", "is a directory")] {
             let mut command = B2iCommand::new().arg("build").arg(&program).args([flag, path]);
             command = command.args(["--output", "docker-archive:out.tar"]);
             assert_fails(&mut command, 2, &[flag, reason]);

@@ -1,4 +1,6 @@
-//! Owns `b2i build`.
+//! Owns `b2i build`: its arguments, and the output of its result.
+//!
+//! Must not know how an image is made.
 
 mod options;
 mod source_options;
@@ -59,7 +61,7 @@ pub(in crate::cli) struct BuildArguments {
     pub(in crate::cli) args: Vec<String>,
 }
 
-/// The arguments that `-h` lists, so that it fits a screen; `--help` lists all.
+/// The arguments in `-h`, which fits a screen. `--help` lists all.
 const SUMMARY: [&str; 15] = [
     "artifacts",
     "args",
@@ -102,9 +104,8 @@ Examples:
   b2i build ./server --run -- --help
   b2i build ./server --dry-run --format json";
 
-/// Builds, or prints the plan.
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
-    let settings = context.settings(request::configured(arguments)?)?;
+    let settings = context.settings(request::configured(arguments))?;
     let request = request::request(arguments, &settings, &context.environment)?;
     let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
@@ -117,8 +118,7 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
         };
     }
     if let Some(directory) = &arguments.output.dockerfile {
-        let written = session.write_dockerfile(&request, directory);
-        let written = runtime.run(&session, written)?;
+        let written = runtime.run(&session, session.write_dockerfile(&request, directory))?;
         return print_context(arguments.output.format, &written, context);
     }
     let built = runtime.run(&session, session.build(&request))?;
@@ -135,28 +135,27 @@ fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError
         output_file::write(path, result_id(built).to_string().as_bytes())?;
     }
     if let Some(path) = &arguments.output.metadata_file {
-        let text = serde_json::to_string_pretty(&versioned(built)).expect("a value can be written");
+        let text = serde_json::to_string_pretty(&versioned(pipeline::SCHEMA_VERSION, built))
+            .expect("a value can be written");
         output_file::write(path, format!("{text}\n").as_bytes())?;
     }
     Ok(())
 }
 
-/// The digest of everything that was built: the index digest, or the ID of the one image.
+/// The digest of the index, or the ID of a single image.
 fn result_id(built: &Built) -> crate::image::Digest {
     built.index_digest.unwrap_or(built.image_id)
 }
 
 fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliError> {
-    match format {
-        Format::Json => context.printer.json(built)?,
-        Format::Text if context.printer.is_quiet() => context.printer.data(&result_id(built).to_string())?,
-        Format::Text => {
-            // Registries identify an image by its manifest, daemons by its config.
-            let digest = built.manifest_digest.unwrap_or(built.image_id);
-            let lines = built.tags.iter().map(|tag| format!("{} {digest}\n", tag.familiar()));
-            context.printer.data(&lines.collect::<String>())?;
+    context.printer.result(format, built, || {
+        if context.printer.is_quiet() {
+            return result_id(built).to_string();
         }
-    }
+        // Registries identify an image by its manifest, daemons by its config.
+        let digest = built.manifest_digest.unwrap_or(built.image_id);
+        built.tags.iter().map(|tag| format!("{} {digest}\n", tag.familiar())).collect()
+    })?;
     print_next_step(built, context);
     Ok(())
 }
@@ -168,14 +167,14 @@ pub(in crate::cli) fn print_next_step(built: &Built, context: &Context) {
     }
 }
 
-/// Prints the files of a build context, one per line, as `builders export` does.
+/// Prints the files of a build context, one per line.
 fn print_context(format: Format, written: &WrittenContext, context: &Context) -> Result<(), CliError> {
     context.progress.finish();
-    if format == Format::Json {
-        return context.printer.json(written);
-    }
     let directory = &written.directory;
-    context.printer.data(&paths(directory, &written.files))?;
+    context.printer.result(format, written, || paths(directory, &written.files))?;
+    if format == Format::Json {
+        return Ok(());
+    }
     let mut command = vec!["docker".to_owned(), "build".into()];
     if let Some(tag) = written.tags.first() {
         command.extend(["-t".into(), tag.familiar()]);
@@ -185,7 +184,6 @@ fn print_context(format: Format, written: &WrittenContext, context: &Context) ->
     Ok(())
 }
 
-/// The command to type next.
 fn next_step(built: &Built) -> Option<String> {
     let daemon = built.daemon.as_deref().unwrap_or("docker");
     if built.outputs.iter().any(|output| output.is_daemon() || output.is_registry()) {
@@ -207,7 +205,7 @@ fn next_step(built: &Built) -> Option<String> {
     ))
 }
 
-/// Runs the image; b2i exits as the program exits.
+/// Runs the image and passes its exit code on.
 pub(in crate::cli) fn run_built(
     built: &Built,
     session: &Session,

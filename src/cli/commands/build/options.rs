@@ -1,17 +1,18 @@
-//! Owns the options of `b2i build` about the builder, the image and the output.
+//! Owns the options of `b2i build` for the builder, the image and the output.
+//!
+//! Must not act on them.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 
-use crate::cli::arguments::Format;
+use crate::cli::arguments::{Format, one_of};
 use crate::config::values::{ByteSize, Cpus, Period, Port};
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform, PullPolicy};
 use crate::request::{AssembleRequest, BuilderRequest, ContextPath, StopSignal, User, without_blanks};
 
-/// How `assemble` runs, and in which builder.
+/// The builder, and how `assemble` runs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Builder options")]
 pub(in crate::cli) struct BuilderArguments {
@@ -21,11 +22,11 @@ pub(in crate::cli) struct BuilderArguments {
     #[arg(long, value_name = "NAME|IMAGE")]
     pub(in crate::cli) builder: Option<BuilderRequest>,
     /// Place the files (place), or run assemble in docker or sandbox [default: auto] [env: B2I_ASSEMBLE]
-    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(AssembleRequest::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
-    pub(in crate::cli) assemble: Option<String>,
+    #[arg(long, value_name = "HOW", value_parser = one_of(AssembleRequest::TEXTS), hide_possible_values = true)]
+    pub(in crate::cli) assemble: Option<AssembleRequest>,
     /// Pull images: always, missing or never [default: missing] [env: B2I_PULL]
-    #[arg(long, value_name = "WHEN", value_parser = PossibleValuesParser::new(PullPolicy::TEXTS.map(|(text, _)| text)), hide_possible_values = true)]
-    pub(in crate::cli) pull: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = one_of(PullPolicy::TEXTS), hide_possible_values = true)]
+    pub(in crate::cli) pull: Option<PullPolicy>,
     /// Run assemble as this user [default: the builder's]
     #[arg(long, value_name = "USER")]
     pub(in crate::cli) assemble_user: Option<User>,
@@ -103,7 +104,7 @@ pub(in crate::cli) struct ImageArguments {
     pub(in crate::cli) context_path: Option<ContextPath>,
 }
 
-/// The places that the result is written to.
+/// The outputs of the build.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 pub(in crate::cli) struct OutputArguments {
@@ -149,7 +150,7 @@ pub(in crate::cli) struct OutputArguments {
     pub(in crate::cli) no_memo: bool,
 }
 
-/// A command as a list of words. A newtype, because clap treats a `Vec` as a repeatable option.
+/// The words of a command. A newtype, because clap treats a `Vec` as a repeatable option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Entrypoint(pub(in crate::cli) Vec<String>);
 

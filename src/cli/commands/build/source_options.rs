@@ -1,6 +1,9 @@
 //! Owns the options of builds from sources.
+//!
+//! Must not have an option that is valid for artifacts, too.
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command};
 
 use crate::engine::Capability;
 use crate::image::ImageReference;
@@ -78,57 +81,18 @@ pub(in crate::cli) struct SourceArguments {
     /// Skip git submodules
     #[arg(long)]
     pub(in crate::cli) no_submodules: bool,
+    /// The first of these options on the command line, such as `--ref`.
+    #[arg(skip)]
+    pub(in crate::cli) first: Option<String>,
 }
 
 impl SourceArguments {
-    /// The first option that is valid for sources only, as it is typed.
-    ///
-    /// The pattern names every field, so that a new option cannot be forgotten here.
-    pub(in crate::cli) fn first(&self) -> Option<&'static str> {
-        let Self {
-            source_builder,
-            context_dir,
-            reference,
-            artifact,
-            scripts_url,
-            build_env,
-            secret,
-            incremental,
-            runtime_image,
-            runtime_artifact,
-            inject,
-            volume,
-            allowed_uids,
-            add_host,
-            cap_drop,
-            no_build_cache,
-            cache_key,
-            follow_links,
-            exclude,
-            no_submodules,
-        } = self;
-        let typed = [
-            ("--source-builder", source_builder.is_some()),
-            ("--context-dir", context_dir.is_some()),
-            ("--ref", reference.is_some()),
-            ("--artifact", artifact.is_some()),
-            ("--scripts-url", scripts_url.is_some()),
-            ("--build-env", !build_env.is_empty()),
-            ("--secret", !secret.is_empty()),
-            ("--incremental", incremental.is_some()),
-            ("--runtime-image", runtime_image.is_some()),
-            ("--runtime-artifact", !runtime_artifact.is_empty()),
-            ("--inject", !inject.is_empty()),
-            ("--volume", !volume.is_empty()),
-            ("--allowed-uids", allowed_uids.is_some()),
-            ("--add-host", !add_host.is_empty()),
-            ("--cap-drop", !cap_drop.is_empty()),
-            ("--no-build-cache", *no_build_cache),
-            ("--cache-key", cache_key.is_some()),
-            ("--follow-links", *follow_links),
-            ("--exclude", exclude.is_some()),
-            ("--no-submodules", *no_submodules),
-        ];
-        typed.into_iter().find_map(|(flag, is_typed)| is_typed.then_some(flag))
+    /// Sets `first` from the grammar, which has every option.
+    pub(in crate::cli) fn record_first(&mut self, matches: &ArgMatches) {
+        let grammar = Self::augment_args(Command::new("build"));
+        let is_typed =
+            |option: &&Arg| matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let first = grammar.get_arguments().find(is_typed).and_then(Arg::get_long);
+        self.first = first.map(|name| format!("--{name}"));
     }
 }

@@ -1,6 +1,6 @@
 //! The same request as flags and as JSON: both front ends pass and fail alike, with the same reason.
 
-use super::tests::parsed;
+use super::parsed;
 use crate::cli::environment::Environment;
 use crate::request::Request;
 
