@@ -1,7 +1,6 @@
-//! Owns the work in one container, from its creation until it is kept or removed: owners, uploads, the command, the
-//! labels that it leaves.
+//! Owns the work in one container: owners, uploads, the command and its labels.
 //!
-//! Must not know what is uploaded and why; works with any engine.
+//! Must not know what is uploaded and why.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +12,21 @@ use crate::events::{Events, Step};
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::image::{Digest, ImagePath};
 
-/// A container in use.
 pub(crate) struct ContainerRun<'a> {
     pub(crate) container: Box<dyn Container>,
-    /// Name of its image in errors.
+    /// Name of the image, for messages.
     image: String,
     /// Date of uploaded files, in seconds since 1970.
     date: u64,
     events: &'a Events,
 }
 
-/// A container in which scripts ended well, as they left it.
+/// A container after its scripts have succeeded.
 #[derive(Debug)]
 pub struct AssembledContainer {
-    /// The container; the caller removes it.
+    /// The caller removes it.
     pub container: Box<dyn Container>,
-    /// Labels that the scripts left in `image_metadata.json`.
+    /// From `image_metadata.json`.
     pub labels: Vec<(String, String)>,
 }
 
@@ -44,7 +42,7 @@ impl<'a> ContainerRun<'a> {
         Ok(Self { container, image: image.to_owned(), date, events })
     }
 
-    /// Goes on in a container that begins as `container` ended.
+    /// Continues in a container with the files of `container`.
     pub(crate) async fn restart(
         container: Box<dyn Container>,
         spec: ContainerSpec,
@@ -60,7 +58,7 @@ impl<'a> ContainerRun<'a> {
         Ok(self.container.has(path).await?)
     }
 
-    /// An error unless the script is there.
+    /// Fails if the script is missing.
     pub(crate) async fn require(&self, script: &ImagePath) -> Result<(), RunError> {
         match self.has(script).await? {
             true => Ok(()),
@@ -72,7 +70,7 @@ impl<'a> ContainerRun<'a> {
         RunError::NoScript { builder: self.image.clone(), script: script.clone() }
     }
 
-    /// The numbers of `USER[:GROUP]`: as given, or looked up in the image's own passwd file.
+    /// The numbers of `USER[:GROUP]`; names are looked up in the image's passwd file.
     pub(crate) async fn owner(&self, user: &str) -> Result<Owner, RunError> {
         let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
         if name.is_empty() {
@@ -80,7 +78,7 @@ impl<'a> ContainerRun<'a> {
         }
         let group_number = group.and_then(|group| group.parse().ok());
         if let Ok(uid) = name.parse() {
-            // A number without a passwd entry belongs to group 0, as containers have it.
+            // As in all containers, a number without an entry has group 0.
             return Ok(Owner { uid, gid: group_number.unwrap_or(0) });
         }
         if name == "root" {
@@ -90,7 +88,7 @@ impl<'a> ContainerRun<'a> {
         let unknown = || RunError::UnknownUser { builder: self.image.clone(), user: user.to_owned() };
         let bytes = match self.container.download(&passwd, 1 << 20).await {
             Ok(bytes) => bytes.unwrap_or_default(),
-            // Podman looks the container's user up before it copies anything out of it.
+            // Podman looks the container's user up before it copies files.
             Err(error) if error.to_string().contains("unknown user") => return Err(unknown()),
             Err(error) => return Err(error.into()),
         };
@@ -98,7 +96,7 @@ impl<'a> ContainerRun<'a> {
         Ok(Owner { gid: group_number.unwrap_or(owner.gid), ..owner })
     }
 
-    /// Entries for those of `wanted`, and of the directories above them, that are not there.
+    /// Entries for the missing directories in `paths`, and for their missing parents.
     pub(crate) async fn missing_directories(
         &self,
         wanted: impl IntoIterator<Item = ImagePath>,
@@ -116,17 +114,17 @@ impl<'a> ContainerRun<'a> {
         Ok(missing)
     }
 
-    /// Unpacks `entries` in the container; `subject` names them in events.
+    /// Uploads `entries`, which events call `subject`.
     pub(crate) async fn upload(&self, entries: Vec<Entry>, subject: &str) -> Result<(), RunError> {
         self.upload_layer(Layer::new(entries, self.date)?, subject).await.map(drop)
     }
 
-    /// As [`Self::upload`]; gives the digest of the file that the layer watches.
+    /// As [`Self::upload`]. Returns the digest of the file that the layer watches.
     pub(crate) async fn upload_layer(&self, files: Layer, subject: &str) -> Result<Option<Digest>, RunError> {
         upload(&*self.container, files, subject, self.events).await
     }
 
-    /// Runs the container's command to its end; `failed` makes the error of an exit code other than zero.
+    /// Runs the command to its end. `failed` makes the error for an exit code other than zero.
     pub(crate) async fn run(&self, failed: impl FnOnce(ExitStatus) -> RunError) -> Result<(), RunError> {
         let ended = self.container.run(self.events).await?;
         match ended.exit_code {
@@ -135,7 +133,7 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Runs the container's command as a step of its own, which the events call `shown`.
+    /// Runs the command as a step, which events call `shown`.
     pub(crate) async fn run_step(
         &self,
         shown: &str,
@@ -147,13 +145,13 @@ impl<'a> ContainerRun<'a> {
         Ok(())
     }
 
-    /// Runs the container's command, which is the script `script`, and reads the labels that it left.
+    /// Runs the command, which is `script`, and reads its labels.
     pub(crate) async fn assemble(&self, script: &ImagePath) -> Result<Vec<(String, String)>, RunError> {
         let failed = |ended| RunError::Script { script: script.clone(), ended };
         match self.run_step(script.as_str(), failed).await {
             Ok(()) => self.labels().await,
-            // Asked only now: a script that is there, as nearly always, needs no question. An engine that cannot say
-            // counts as one that has it, so that its first error is reported.
+            // Checked only now, because the script is nearly always there. If the check fails too, the first
+            // error counts.
             Err(RunError::Engine(error)) if !self.container.has(script).await.unwrap_or(true) => {
                 tracing::debug!(%error, "the script did not start");
                 Err(self.no_script(script))
@@ -162,7 +160,7 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// The labels in `image_metadata.json`, in their order; none without the file.
+    /// The labels in `image_metadata.json`, in their order.
     pub(crate) async fn labels(&self) -> Result<Vec<(String, String)>, RunError> {
         let path = ImagePath::new(IMAGE_METADATA_PATH)?;
         match self.container.download(&path, IMAGE_METADATA_LIMIT).await? {
@@ -171,19 +169,18 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Gives itself back with the value; after an error the container is removed.
+    /// Returns the container with the value, or removes it after an error.
     pub(crate) async fn keep<T>(self, outcome: Result<T, RunError>) -> Result<(Self, T), RunError> {
         match outcome {
             Ok(value) => Ok((self, value)),
             Err(error) => {
-                // The error of the run is the one to report; the lease's clean-up removes what is left.
+                // The first error is the one to report. The lease's clean-up removes the container.
                 let _ = self.container.remove().await;
                 Err(error)
             }
         }
     }
 
-    /// As [`Self::keep`], with the labels of an assembly.
     pub(crate) async fn keep_assembled(
         self,
         labels: Result<Vec<(String, String)>, RunError>,
@@ -192,7 +189,7 @@ impl<'a> ContainerRun<'a> {
         Ok(AssembledContainer { container: run.container, labels })
     }
 
-    /// Removes the container, whatever came of it.
+    /// Removes the container in any case.
     pub(crate) async fn remove<T>(self, outcome: Result<T, RunError>) -> Result<T, RunError> {
         let removed = self.container.remove().await;
         let value = outcome?;
@@ -201,7 +198,6 @@ impl<'a> ContainerRun<'a> {
     }
 }
 
-/// The numbers of `name` in the text of a passwd file.
 fn passwd_owner(text: &str, name: &str) -> Option<Owner> {
     text.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -1,6 +1,6 @@
 //! Owns the error of running a script or a command in a container.
 //!
-//! Must not decide what becomes of the container.
+//! Must not decide what happens to the container.
 
 use std::fmt::Write as _;
 
@@ -11,64 +11,28 @@ use crate::image::ImagePath;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
 
-/// A run that did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The script ended with a code other than zero.
     #[error("{}", describe(&format!("the builder's script `{script}`"), ended))]
-    Script {
-        /// The script's path.
-        script: ImagePath,
-        /// How it ended.
-        ended: ExitStatus,
-    },
-    /// A command of the builder image's instructions ended with a code other than zero.
+    Script { script: ImagePath, ended: ExitStatus },
     #[error("{}", describe(&format!("the builder's `{command}`"), ended))]
-    Command {
-        /// The command.
-        command: String,
-        /// How it ended.
-        ended: ExitStatus,
-    },
-    /// A script of the sources is not where the builder image's instructions should have put it.
+    Command { command: String, ended: ExitStatus },
     #[error("no instruction of the builder image `{builder}` put a script at `{script}`")]
-    NotCopied {
-        /// The builder.
-        builder: String,
-        /// The script's path.
-        script: ImagePath,
-    },
-    /// A script that the contract asks for is not there.
+    NotCopied { builder: String, script: ImagePath },
     #[error("the builder image `{builder}` has no script `{script}`")]
-    NoScript {
-        /// The builder.
-        builder: String,
-        /// The script's path.
-        script: ImagePath,
-    },
-    /// The files cannot be uploaded as planned.
+    NoScript { builder: String, script: ImagePath },
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
-    /// A source's name makes no path.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
-    /// `image_metadata.json` is not what it has to be.
     #[error(transparent)]
     Metadata(#[from] BuilderError),
-    /// The user is a name that the image does not know.
     #[error(
         "`assemble` is to run as `{user}`, and /etc/passwd of the builder image `{builder}` has no such user"
     )]
-    UnknownUser {
-        /// The builder.
-        builder: String,
-        /// The name.
-        user: String,
-    },
-    /// An input could not be read to its end.
+    UnknownUser { builder: String, user: String },
     #[error("what goes into the container could not be read")]
     Read(#[source] std::io::Error),
 }
@@ -106,7 +70,7 @@ impl Diagnostic for RunError {
             Self::NotCopied { .. } => {
                 vec!["its `ONBUILD COPY` or `ADD` has to put the sources into its working directory".into()]
             }
-            // What the script says of itself stands in the message.
+            // The message has the script's own output.
             Self::Script { .. } | Self::Command { .. } | Self::Layer(_) | Self::Path(_) | Self::Read(_) => {
                 Vec::new()
             }

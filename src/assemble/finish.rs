@@ -1,12 +1,11 @@
-//! Owns the making of image configs: the one function through which every image b2i writes gets its config.
+//! Owns making image configs: every image that b2i writes gets its config here. Must not know layers' contents.
 
 use crate::image::{ConfigEdits, Digest, ImageConfig};
 
-/// Makes the config of the result from its base's.
+/// Makes a config from the base's.
 ///
-/// `labels` are what a script left behind (`image_metadata.json`); they replace those of the base, as S2I has it, and
-/// never one that `edits` sets: neither b2i's nor the user's.
-/// `new_layers` are the digests of the uncompressed layers on top of the base, lowest first.
+/// `labels` come from a script (`image_metadata.json`). They replace labels of the base, as in S2I, but none
+/// of `edits`. `new_layers` are digests of uncompressed layers, lowest first.
 pub fn finish(
     base: &ImageConfig,
     edits: &ConfigEdits,

@@ -1,7 +1,7 @@
-//! The room of assembling: a plan and open handles in, the new layer or the committed change out.
+//! Owns assembling: a plan and open handles become a new layer or a committed change.
 //!
-//! `place` performs a placement itself; `run` has an engine run the script, in a `container_run`. `finish` makes every
-//! image config. Knows no front end and writes to no store.
+//! `place` performs a placement. `run` runs the script, in a `container_run`. `finish` makes every image config. Must
+//! not know front ends or stores.
 
 mod container_run;
 mod error;

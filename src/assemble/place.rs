@@ -1,4 +1,4 @@
-//! Owns `place`: turning planned entries and open handles into a layer. No container, no script.
+//! Owns placing: planned entries and open handles become a layer. Must not start containers.
 
 use std::sync::Arc;
 
@@ -6,19 +6,17 @@ use crate::image::layer::{Content, Entry, EntryKind, InvalidLayer, Layer};
 use crate::input::{AddedContent, Artifact};
 use crate::plan::{EntrySource, PlannedEntry};
 
-/// The open handles that a plan's entries refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
-    /// The artifact with its added files.
     pub artifact: &'a Artifact,
-    /// The template's entries, in the order the plan counts them by; empty for a builder image.
+    /// In the order in which the plan counts them; empty for a builder image.
     pub template: &'a [Entry],
 }
 
-/// Makes the layer of `entries`. Writing it reads the artifact, once, and yields its digest unless that is known.
+/// Makes the layer of `entries`. Writing it reads the artifact once, and computes its digest unless it is known.
 ///
 /// # Errors
-/// [`InvalidLayer`] if two entries want the same place.
+/// [`InvalidLayer`] if two entries have the same path.
 pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<Layer, InvalidLayer> {
     let artifact =
         entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());
@@ -35,7 +33,7 @@ pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<
     })
 }
 
-/// Gives the bytes behind one planned source.
+/// The content of one planned source.
 pub fn source_kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
     match what {
         EntrySource::Directory => EntryKind::Directory,

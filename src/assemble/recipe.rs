@@ -1,7 +1,6 @@
-//! Owns the recipe of a layer: a text that names everything its bytes depend on, without reading the artifact.
+//! Owns the recipe of a layer: a text with everything that its bytes depend on. Equal recipes make equal layers.
 //!
-//! Equal recipes make equal layers, so what was written once need not be written again to be known. Must not know
-//! where recipes are remembered.
+//! Must not read the artifact, and must not know where recipes are stored.
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,12 +12,11 @@ use crate::image::layer::{EntryKind, LAYER_FORMAT_VERSION};
 use crate::input::{AddedContent, FileContent};
 use crate::plan::{EntrySource, PlannedEntry};
 
-/// Names what the layer of `entries` is made of.
-///
-/// `artifact` is the artifact's digest; `digest_of` gives the digest of an added file.
+/// The recipe of the layer of `entries`. `artifact` is the artifact's digest; `digest_of` returns the digest
+/// of an added file.
 ///
 /// # Errors
-/// What `digest_of` and reading the template give.
+/// Errors of `digest_of` and of reading the template.
 pub fn recipe(
     entries: &[PlannedEntry],
     inputs: Inputs<'_>,
@@ -28,7 +26,7 @@ pub fn recipe(
 ) -> io::Result<String> {
     let mut text = format!("layer {LAYER_FORMAT_VERSION}, date {date}\n");
     for entry in entries {
-        // The path comes last and quoted, so that no name can look like another line.
+        // The path is last and quoted, so no name can look like another line.
         let what = match &entry.what {
             EntrySource::Directory => "directory".to_owned(),
             EntrySource::Artifact => format!("file {artifact}"),
@@ -53,10 +51,10 @@ pub fn recipe(
     Ok(text)
 }
 
-/// Digests what `reader` gives.
+/// The digest of all bytes of `reader`.
 ///
 /// # Errors
-/// What reading gives.
+/// Errors of `reader`.
 pub fn read_digest(reader: &mut dyn io::Read) -> io::Result<Digest> {
     let mut reader = DigestReader::new(reader);
     io::copy(&mut reader, &mut io::sink())?;

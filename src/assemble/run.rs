@@ -1,7 +1,7 @@
-//! Owns `run`: the builder's own `assemble` script on an engine, as S2I runs it.
+//! Owns running the builder's `assemble` script, as S2I does.
 //!
-//! Upload `<destination>/src`, run `<scripts>/assemble` as the assemble user, read what it says about labels, take
-//! the change. Works with any engine. Source of the contract: S2I's builder image contract.
+//! It uploads `<destination>/src`, runs `<scripts>/assemble` as the assemble user, reads the labels, and takes the
+//! change. Must not know engines. Source: S2I's builder image contract.
 
 use super::container_run::ContainerRun;
 use super::error::RunError;
@@ -12,54 +12,44 @@ use crate::image::layer::{Entry, Layer, Owner};
 use crate::image::{Digest, ImagePath};
 use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
 
-/// One run of a script: the planned part and what the builder image's labels told.
+/// One run of a script: the plan and the labels of the builder image.
 #[derive(Debug)]
 pub struct ScriptRun<'a> {
-    /// The image to start from, as the engine's own store knows it.
+    /// ID or name in the engine's store.
     pub image: &'a str,
-    /// The builder, as it is called in errors.
+    /// For messages.
     pub builder: &'a str,
-    /// Directory of the scripts.
     pub scripts: &'a ImagePath,
-    /// Whether the result is started by the script `run`.
+    /// The image is started by the script `run`.
     pub needs_run: bool,
-    /// Where S2I's `src` goes.
     pub destination: &'a ImagePath,
-    /// User of the script.
     pub user: &'a str,
-    /// What is put into the container before.
     pub entries: &'a [PlannedEntry],
-    /// Files for the script.
     pub sources: &'a [PlannedSource],
-    /// Environment of the script.
     pub environment: &'a [(String, String)],
-    /// What it may use.
     pub limits: ContainerLimits,
-    /// Network; none means no network.
+    /// None means no network.
     pub network: Option<&'a str>,
-    /// Date of the uploaded files, in seconds since 1970.
+    /// Date of uploaded files, in seconds since 1970.
     pub date: u64,
-    /// The lease of this run.
     pub lease: &'a str,
 }
 
-/// A run that ended well.
+/// A successful run.
 #[derive(Debug)]
 pub struct RunOutcome {
-    /// The change, as the engine gives it.
     pub changes: Diff,
-    /// Labels that the script left in `image_metadata.json`.
+    /// From `image_metadata.json`.
     pub labels: Vec<(String, String)>,
-    /// Digest of the artifact that was uploaded.
     pub artifact_digest: Option<Digest>,
-    /// The container. It is no longer needed, and for the caller to remove while other work goes on.
+    /// The caller removes it while other work continues.
     pub container: Box<dyn Container>,
 }
 
 /// Runs the script.
 ///
 /// # Errors
-/// [`RunError`]; the container is then removed.
+/// [`RunError`]. The container is then removed.
 pub async fn run_script(
     engine: &dyn Engine,
     run: ScriptRun<'_>,
@@ -85,7 +75,7 @@ pub async fn run_script(
         let artifact_digest = container.upload_layer(files, &inputs.artifact.name).await?;
         let labels = container.assemble(&script).await?;
         if run.needs_run {
-            // Only now: a script may make the other.
+            // Checked only now, because `assemble` may create it.
             container.require(&run.scripts.join("run")?).await?;
         }
         let changes = container.container.take_changes(events).await?;
@@ -96,7 +86,7 @@ pub async fn run_script(
     Ok(RunOutcome { changes, labels, artifact_digest, container: container.container })
 }
 
-/// What is uploaded: the planned entries at their places, the sources below `<destination>/src`.
+/// The files to upload: planned entries, and sources below `<destination>/src`.
 fn upload_layer(run: &ScriptRun<'_>, owner: Owner, inputs: Inputs<'_>) -> Result<Layer, RunError> {
     let mut entries: Vec<Entry> = Vec::new();
     for entry in run.entries {

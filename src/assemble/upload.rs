@@ -1,4 +1,4 @@
-//! Owns getting files into a container: the tar is made while it is sent.
+//! Owns uploading files to a container: the tar is written while it is sent.
 //!
 //! Must not know what the files are.
 
@@ -11,7 +11,7 @@ use crate::image::layer::Layer;
 use crate::image::{Digest, ImagePath};
 use crate::stream::writer_to_stream;
 
-/// Unpacks the layer's files in the container; gives the digest of the file that the layer watches.
+/// Uploads the layer's files. Returns the digest of the file that the layer watches.
 pub(super) async fn upload(
     container: &dyn Container,
     files: Layer,
@@ -24,14 +24,14 @@ pub(super) async fn upload(
     let (stream, written) = tar_stream(files);
     let stream = with_progress(stream, sending.clone(), size);
     let uploaded = container.upload(&root, stream).await;
-    // A reader that failed cuts the stream, and its own error says more than the engine's.
+    // A failed reader ends the stream. Its error is more useful than the engine's.
     let digest = written.await.unwrap_or(Ok(None)).map_err(RunError::Read)?;
     uploaded?;
     sending.finish("");
     Ok(digest)
 }
 
-/// Reports how much of `size` bytes has gone by.
+/// Reports the progress of `size` bytes.
 fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
     let mut sent = 0;
     let counted = stream.inspect(move |chunk| {
@@ -43,8 +43,8 @@ fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
 
 type Written = tokio::task::JoinHandle<std::io::Result<Option<Digest>>>;
 
-/// Turns a layer into a stream with a bounded buffer; the handle yields the artifact's digest. A layer that cannot be
-/// read to its end ends the stream with an error.
+/// A layer as a stream with a bounded buffer. The handle returns the artifact's digest. A read error ends the
+/// stream with an error.
 fn tar_stream(layer: Layer) -> (TarStream, Written) {
     let (mut writer, stream) = writer_to_stream();
     let written = tokio::task::spawn_blocking(move || {
@@ -53,7 +53,7 @@ fn tar_stream(layer: Layer) -> (TarStream, Written) {
             Ok(watched)
         });
         match written {
-            // The engine has closed the stream; it knows why and says so itself.
+            // The engine has closed the stream, and reports the reason itself.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
             written => written,
         }

@@ -65,7 +65,6 @@ pub struct Capability(&'static str);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is no capability: write one such as NET_RAW, or ALL")]
 pub struct UnknownCapability {
-    /// What was written.
     name: String,
 }
 

@@ -1,12 +1,12 @@
-//! Owns what of a change is not part of it: paths that were put in for the command alone.
+//! Owns finding ephemeral paths in a change: files, and directories in which nothing else stays.
 //!
-//! A file goes; a directory goes if nothing that stays is below it. Must not know where changes come from.
+//! Must not know where changes come from.
 
 use std::collections::BTreeSet;
 
 use crate::image::ImagePath;
 
-/// Finds which of the changed `paths` (absolute, a directory's without `/` at its end) are not part of the change.
+/// The changed `paths` that are ephemeral. Paths are absolute, those of directories without a trailing `/`.
 pub(in crate::engine) fn left_out<'a>(
     ephemeral: &[ImagePath],
     paths: impl Iterator<Item = (&'a str, bool)> + Clone,

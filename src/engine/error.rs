@@ -1,4 +1,4 @@
-//! Owns the error of an engine: what every engine's containers can fail with, worded once, and the engine's own part.
+//! Owns the error of an engine: failures of all engines, and each engine's own error.
 //!
 //! Must not decide what happens after an error.
 
@@ -8,53 +8,20 @@ use super::sandbox::SandboxError;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::store::daemon::DaemonError;
 
-/// Why an engine or one of its containers failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The daemon failed.
     #[error(transparent)]
     Docker(#[from] DaemonError),
-    /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The command is missing, or is not executable.
     #[error("`{command}` could not be started in the image `{image}`: {reason}")]
-    Start {
-        /// The first word of the command.
-        command: String,
-        /// The image.
-        image: String,
-        /// What the engine said.
-        reason: String,
-    },
-    /// The command was killed at its time limit.
+    Start { command: String, image: String, reason: String },
     #[error("`{command}` was killed because it ran longer than {}{}", seconds(*limit), tail(last_lines))]
-    TimedOut {
-        /// The whole command.
-        command: String,
-        /// The limit.
-        limit: Duration,
-        /// The last lines it printed, oldest first.
-        last_lines: Vec<String>,
-    },
-    /// A file to read is not a regular file.
+    TimedOut { command: String, limit: Duration, last_lines: Vec<String> },
     #[error("`{path}` in the container is {found}, not a regular file")]
-    NotAFile {
-        /// The path in the container.
-        path: String,
-        /// What it is, such as `a directory`.
-        found: String,
-    },
-    /// A file to read is larger than allowed.
+    NotAFile { path: String, found: String },
     #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
-    TooLarge {
-        /// The path in the container.
-        path: String,
-        /// Size in bytes.
-        size: u64,
-        /// Largest allowed size in bytes.
-        limit: u64,
-    },
+    TooLarge { path: String, size: u64, limit: u64 },
 }
 
 fn tail(last_lines: &[String]) -> String {
@@ -74,7 +41,7 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Whether the kernel said that the file is no program it can start.
+/// Whether the kernel does not support the format of the program.
 fn is_no_program(reason: &str) -> bool {
     reason.to_ascii_lowercase().contains("exec format error")
 }

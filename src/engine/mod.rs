@@ -38,112 +38,103 @@ pub const NO_COMMAND: &str = "/none";
 /// What a container is started with.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
-    /// The image: an ID or a name that the engine's own store knows.
+    /// ID or name in the store of the engine.
     pub image: String,
-    /// The command, in full; the image's entrypoint does not run around it.
+    /// The whole command. The image's entrypoint is not used.
     pub command: Vec<String>,
-    /// Environment variables that are added to the image's.
+    /// Added to the image's variables.
     pub environment: Vec<(String, String)>,
-    /// User, as the image config writes it; none keeps the image's.
+    /// In the form of the image config; none means the image's user.
     pub user: Option<String>,
-    /// Where the command is started; none means the image's working directory.
+    /// None means the image's working directory.
     pub directory: Option<ImagePath>,
-    /// What it may use.
     pub limits: ContainerLimits,
-    /// Network of the container; none means no network.
+    /// None means no network.
     pub network: Option<String>,
-    /// What is mounted in it. None of it, nor a place made to mount it at, is part of the change; a daemon's places are,
-    /// unless `ephemeral` or `places` names them.
+    /// Neither contents nor mount points become part of the change. Exception: a mount point that a daemon
+    /// creates does, unless `ephemeral` or `places` lists it.
     pub mounts: Vec<Mount>,
-    /// Files that are put in before the command runs, and directories made for them: none of it is part of the change.
-    /// A directory in which the command left something stays.
+    /// Files and directories that exist for the command only and are not part of the change. A directory in
+    /// which the command left something stays.
     pub ephemeral: Vec<ImagePath>,
-    /// Directories that the change has where something is mounted; none means nothing there.
+    /// Directories that the change has at mount points.
     pub places: Option<Layer>,
-    /// Lines `HOST:ADDRESS` of its hosts file.
+    /// Lines `HOST:ADDRESS` of the hosts file.
     pub add_hosts: Vec<String>,
-    /// Capabilities that the command does not get, whatever engine and user would give it.
     pub drop_capabilities: Vec<Capability>,
-    /// The file that gets the command's standard output as it is; none means that it is told line by line.
+    /// Gets standard output unchanged; none means that each line becomes an event.
     pub stdout: Option<Arc<File>>,
-    /// The config of the image, if the container itself may become an image: then it has nothing of the engine's own
-    /// that an image would inherit, where the engine can do without.
+    /// Config of the image, if the container itself may become an image. The engine then adds nothing of its
+    /// own that the image would inherit, where it can.
     pub commit_config: Option<ImageConfig>,
-    /// The lease of this run; a later run recognises by it what was left behind.
+    /// A later run finds what this run left behind by its lease.
     pub lease: String,
 }
 
 /// Something mounted in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// What.
     pub source: MountSource,
-    /// Where; made if it is not there.
+    /// Created if it is missing.
     pub target: ImagePath,
-    /// Whether it can only be read.
     pub read_only: bool,
 }
 
-/// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountSource {
-    /// A directory or file of the engine's machine.
+    /// On the engine's machine.
     Path(PathBuf),
-    /// A volume of the daemon's.
     Volume(String),
-    /// A directory of b2i's own cache that is kept from one container to the next, with the ids of the engine's containers.
-    /// Its top directory is the user's of the command.
+    /// A directory of b2i's cache that several containers share, with the engine's ids. Its top directory
+    /// belongs to the user of the command.
     BuildCache(PathBuf),
-    /// An empty directory that is there as long as the container, and can be uploaded to before the command runs.
+    /// An empty directory that lives as long as the container. Files can be uploaded to it before the command
+    /// runs.
     Temporary,
 }
 
 /// What a container may use. A limit that the engine cannot enforce is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLimits {
-    /// Memory, in bytes.
+    /// In bytes.
     pub memory: Option<u64>,
-    /// Processor time, in billionths of one processor.
+    /// In billionths of a processor.
     pub nano_cpus: Option<u64>,
-    /// Number of processes.
+    /// Processes.
     pub pids: Option<u32>,
-    /// How long the command may take.
+    /// For the command.
     pub timeout: Option<Duration>,
 }
 
 /// Where the streams of a program lead that is run for its own sake.
 pub struct ProgramStreams {
-    /// Read as the program's standard input, if that is open.
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
-    /// Gets its standard output; with a terminal, everything.
+    /// With a terminal, this is all output.
     pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Gets its standard error.
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitStatus {
-    /// Its exit code.
     pub exit_code: i64,
-    /// Whether the engine killed it for using too much memory.
+    /// The engine killed it for using too much memory.
     pub out_of_memory: bool,
-    /// The last lines it printed, oldest first, at most 20.
+    /// At most 20, oldest first.
     pub last_lines: Vec<String>,
 }
 
 /// What a container changed, as the engine can give it.
 #[derive(Clone, Debug)]
 pub enum Diff {
-    /// The engine committed an untagged image, whose top layer is the change.
+    /// An untagged image in the engine, whose top layer is the change.
     Committed {
-        /// Its ID in the engine's store.
         image_id: String,
-        /// The digests of its uncompressed layers, lowest first.
+        /// Of the uncompressed layers, lowest first.
         diff_ids: Vec<crate::image::Digest>,
     },
-    /// The change itself. Its contents are read when it is written, from what the container left; they go with the last
-    /// copy of the layer.
+    /// The change itself. Its contents are read from the container when the layer is written, and are removed
+    /// with the last clone.
     #[cfg_attr(
         not(any(all(feature = "sandbox", target_os = "linux"), feature = "internals")),
         expect(dead_code, reason = "the sandbox alone makes one")
@@ -160,7 +151,11 @@ pub trait Engine: Send + Sync {
         network: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Creates a container; nothing runs in it yet.
+    /// Creates a container without starting it.
+    ///
+    /// # Errors
+    /// [`DaemonError::LimitNotEnforced`] and others if a limit or mount is not possible,
+    /// [`DaemonError::Request`] if the daemon refuses.
     fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>>;
 
     /// Names the owners that files of this engine's containers have: a build cache is of no use to an engine that
@@ -180,7 +175,7 @@ pub trait Container: fmt::Debug + Send + Sync {
         tar: TarStream,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Says whether there is a file of this name; a link counts whatever it leads to.
+    /// Whether the path exists; true for every symbolic link.
     fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>>;
 
     /// Runs the command to its end and sends what it prints as events, line by line.

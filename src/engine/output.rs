@@ -1,4 +1,4 @@
-//! Owns turning what a container prints into lines: split, bounded, decoded, and the last ones kept.
+//! Owns splitting a container's output into lines: bounded and decoded. The last lines are stored for errors.
 //!
 //! Must not know where the bytes come from.
 
@@ -9,19 +9,18 @@ use std::sync::Arc;
 
 use crate::events::{Event, Events, ScriptStream};
 
-/// A longer line is split, in bytes.
+/// Longer lines are split; in bytes.
 const MAXIMUM_LINE: usize = 64 * 1024;
 
-/// How many lines are kept for the error message.
+/// Number of lines for the error message.
 const LAST_LINES: usize = 20;
 
-/// A kept line is cut after this many bytes.
+/// Longest line of an error message, in bytes.
 const MAXIMUM_KEPT: usize = 4 * 1024;
 
-/// The lines of both streams of one container.
 pub(in crate::engine) struct Output<'a> {
     events: &'a Events,
-    /// Gets standard output as it is, until it takes no more.
+    /// Gets standard output unchanged until a write fails.
     file: Option<Arc<File>>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -33,16 +32,16 @@ impl<'a> Output<'a> {
         Self { events, file: None, stdout: Vec::new(), stderr: Vec::new(), last: VecDeque::new() }
     }
 
-    /// Hands standard output on to a file, if there is one, instead of taking it for lines.
+    /// Writes standard output to a file, if there is one, and not to events.
     pub(in crate::engine) fn to(self, file: Option<Arc<File>>) -> Self {
         Self { file, ..self }
     }
 
-    /// Takes bytes in and sends each line that is complete.
+    /// Adds bytes and sends each complete line.
     pub(in crate::engine) fn add(&mut self, stream: ScriptStream, bytes: &[u8]) {
         if let (ScriptStream::Stdout, Some(file)) = (stream, &self.file) {
             if let Err(error) = (&**file).write_all(bytes) {
-                // Whoever reads the file sees that it ends too early.
+                // The reader of the file detects the missing end.
                 tracing::warn!(%error, "the output of a command was not kept");
             }
             return;
@@ -59,7 +58,7 @@ impl<'a> Output<'a> {
                     self.send(stream, &line);
                 } else if buffer.len() >= MAXIMUM_LINE {
                     let line = std::mem::take(buffer);
-                    // A character that the limit cuts through stays whole in the next piece.
+                    // A split character moves to the next piece.
                     let whole = line.len() - unfinished_character(&line);
                     self.buffer(stream).extend_from_slice(&line[whole..]);
                     self.send(stream, &line[..whole]);
@@ -68,7 +67,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Sends what was printed without a line end, and gives the last lines, oldest first.
+    /// Sends the rest without a line end, and returns the last lines, oldest first.
     pub(in crate::engine) fn finish(mut self) -> Vec<String> {
         for stream in [ScriptStream::Stdout, ScriptStream::Stderr] {
             let tail = std::mem::take(self.buffer(stream));
@@ -104,7 +103,7 @@ fn cut(line: &str) -> &str {
     &line[..end]
 }
 
-/// The number of bytes at the end that begin a UTF-8 character and do not finish it.
+/// The number of bytes of an incomplete UTF-8 character at the end.
 fn unfinished_character(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let byte = bytes[bytes.len() - back];

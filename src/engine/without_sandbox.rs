@@ -1,6 +1,4 @@
-//! Owns what stands for the sandbox in a build without it: every use is an error that says so.
-//!
-//! It has the names of `sandbox`, so that no caller asks how b2i was built.
+//! Owns the names of `sandbox` in a build without it, so that callers are the same. Must not do anything but fail.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -17,13 +15,12 @@ use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::image::BaseImage;
 
-/// The sandbox is not part of this build.
 #[derive(Debug, thiserror::Error)]
 #[error("this build of b2i has no sandbox")]
 pub struct SandboxError;
 
 impl SandboxError {
-    /// The hints without the alternatives for a script.
+    /// The hints without alternatives to the sandbox.
     pub fn hints_of_settings(&self) -> Vec<String> {
         vec!["the sandbox needs Linux, and b2i built with the feature `sandbox`".into()]
     }
@@ -41,12 +38,10 @@ impl Diagnostic for SandboxError {
     }
 }
 
-/// An engine that creates no container.
 #[derive(Clone, Debug)]
 pub struct SandboxEngine;
 
 impl SandboxEngine {
-    /// Makes the engine.
     pub fn new(_: SandboxSettings, _: BaseImage, _: Events) -> Self {
         Self
     }
@@ -70,23 +65,14 @@ impl Engine for SandboxEngine {
     }
 }
 
-/// A program that never starts.
 #[derive(Debug)]
 pub struct SandboxProgram(Infallible);
 
 impl SandboxProgram {
-    /// Creates no container.
-    ///
-    /// # Errors
-    /// Always [`SandboxError`].
     pub async fn create(_: &SandboxEngine, _: SandboxProgramOptions) -> Result<Self, SandboxError> {
         Err(SandboxError)
     }
 
-    /// Runs it.
-    ///
-    /// # Errors
-    /// None.
     pub async fn run(
         self,
         _: ProgramStreams,
@@ -97,47 +83,27 @@ impl SandboxProgram {
     }
 }
 
-/// Runs nothing: this program is never the sandbox's child.
 pub fn run_if_child(_: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     None
 }
 
-/// Refuses whatever network it is: there is no sandbox to have it.
-///
-/// # Errors
-/// Always [`SandboxError`].
 pub fn check_network(_: Option<&str>) -> Result<(), SandboxError> {
     Err(SandboxError)
 }
 
-/// Says that the sandbox does not work here.
-///
-/// # Errors
-/// Always [`SandboxError`].
 pub fn probe(_: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
     Err(SandboxError)
 }
 
-/// Leaves nothing to do: only a sandbox makes files of other ids.
-///
-/// # Errors
-/// None.
+/// Does nothing: only a sandbox creates files of other ids.
 pub fn remove_abandoned(_: &Path, _: &Path) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Leaves nothing to do.
-///
-/// # Errors
-/// None.
 pub fn remove_pruned(_: &Path, _: &CacheDirectory) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Leaves nothing to do.
-///
-/// # Errors
-/// None.
 pub fn remove_directory(_: &Path, _: &Path) -> Result<(), SandboxError> {
     Ok(())
 }

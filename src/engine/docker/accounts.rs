@@ -1,8 +1,7 @@
-//! Owns taking back what Podman writes into `/etc/passwd` and `/etc/group` of every container that it starts: a line
-//! for the container's user and group, where the image has none, in a file that it makes if need be. A commit would keep
-//! it, and Docker leaves none.
+//! Owns removing the lines that Podman adds to `/etc/passwd` and `/etc/group` when it starts a container whose user
+//! is not listed. A commit would include them.
 //!
-//! Must not touch any other line: what a script adds stays.
+//! Must not touch other lines, such as those of a script.
 //!
 //! Source: Podman 4.3, `libpod/container_internal_linux.go`, `generateUserPasswdEntry` and `generateGroupEntry`.
 
@@ -17,19 +16,19 @@ use super::container::DockerContainer;
 use crate::image::ImagePath;
 use crate::store::daemon::DaemonError;
 
-/// The files, and what stands in the second field of a line of Podman's.
+/// The files, with the second field of Podman's lines.
 const FILES: [(&str, &str); 2] = [("passwd", "*"), ("group", "x")];
 
-/// Larger ones are left as they are, in bytes.
+/// Larger files stay unchanged; in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The files as they were before the container was started.
+/// The files before the container started.
 pub(super) struct Accounts([Account; 2]);
 
 enum Account {
     Absent,
     Regular(Box<File>),
-    /// A link, or too large.
+    /// A link, or a file that is too large.
     Other,
 }
 
@@ -39,15 +38,12 @@ struct File {
 }
 
 impl DockerContainer {
-    /// Reads the files before the container is started.
     pub(super) async fn accounts(&self) -> Result<Accounts, DaemonError> {
         let [(passwd, _), (group, _)] = FILES;
         Ok(Accounts([self.account(passwd).await?, self.account(group).await?]))
     }
 
-    /// Takes Podman's lines out again, now that the container has ended.
-    ///
-    /// A file that has only these is left empty; `mount_points` leaves it out of the layer.
+    /// Removes Podman's lines after the container has ended. `mount_points` leaves an empty file out of the layer.
     pub(super) async fn restore_accounts(&self, before: Accounts) -> Result<(), DaemonError> {
         for ((name, mark), before) in FILES.iter().zip(before.0) {
             let before = match before {
@@ -73,10 +69,9 @@ impl DockerContainer {
         Ok(())
     }
 
-    /// Reads one of the files.
     async fn account(&self, name: &str) -> Result<Account, DaemonError> {
         let path = ImagePath::new(&format!("/etc/{name}")).expect("absolute and normal");
-        // Podman sends the file behind a link, and an upload would put a file in the link's place.
+        // Podman sends the target of a link, and an upload would replace the link.
         if self.is_link(&path).await? {
             return Ok(Account::Other);
         }
@@ -99,7 +94,6 @@ impl DockerContainer {
     }
 }
 
-/// The one file of an archive, if it is a regular one.
 fn regular_file(archive: &[u8]) -> Option<File> {
     let mut archive = tar::Archive::new(archive);
     let mut entry = archive.entries().ok()?.next()?.ok()?;
@@ -109,10 +103,8 @@ fn regular_file(archive: &[u8]) -> Option<File> {
     header.entry_type().is_file().then_some(File { header, bytes })
 }
 
-/// An archive of one file with the mode and time of `header`.
-///
-/// The owner is root, as in every usual image: Podman does not tell, its answer names the container's user for every
-/// file.
+/// An archive of one file with the mode and time of `header`. The owner is root, as in usual images: Podman
+/// reports the container's user for every file.
 fn archive(mut header: tar::Header, name: &str, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     header.set_uid(0);
     header.set_gid(0);
@@ -122,7 +114,7 @@ fn archive(mut header: tar::Header, name: &str, bytes: &[u8]) -> std::io::Result
     builder.into_inner()
 }
 
-/// `after` without the lines that are new and begin as Podman's do: a number, `mark`, and the same number again.
+/// `after` without new lines in Podman's form: a number, `mark`, and the same number.
 fn without_added(before: &[u8], after: &[u8], mark: &str) -> Vec<u8> {
     let known: HashSet<&[u8]> = before.split(|byte| *byte == b'\n').collect();
     let is_podmans = |line: &[u8]| {
@@ -141,7 +133,7 @@ fn without_added(before: &[u8], after: &[u8], mark: &str) -> Vec<u8> {
         .flatten()
         .copied()
         .collect();
-    // Podman ends a last line that had no end before it adds its own.
+    // Podman adds a missing line end before its own line.
     if kept.strip_suffix(b"\n") == Some(before) && kept.len() < after.len() {
         kept.pop();
     }

@@ -1,8 +1,8 @@
-//! Owns committing a container as a finished image: in one call of the daemon's, with its config and its first name.
+//! Owns committing a container as a finished image in one call, with its config and its first name.
 //!
-//! A daemon merges the config that it is given with the container's: what the container has and the config leaves out
-//! comes back. So only a config that keeps everything can be committed; [`PlannedCommit::of`] decides,
-//! and whoever gets none has the change committed and the config loaded (`store/daemon/sink`).
+//! A daemon merges the new config with the container's, so values that the new config lacks come back. Only a config
+//! that keeps all values can be committed. Otherwise the change is committed and the config loaded
+//! (`store/daemon/sink`).
 //!
 //! Source: Docker 20.10, `daemon/commit.go`, `merge`.
 
@@ -14,32 +14,30 @@ use super::container::DockerContainer;
 use crate::image::{Digest, ImageConfig, ImageReference};
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour, traced};
 
-/// A container that has ended, with a config that it can be committed with.
+/// A container that has ended, and the config of the commit.
 #[derive(Clone, Debug)]
 pub struct PlannedCommit {
     daemon: Daemon,
     container: String,
-    /// The image that the container was created from, for messages.
+    /// Image of the container, for messages.
     image: String,
     config: Box<ContainerConfig>,
 }
 
-/// Whether containers of this daemon can be committed as finished images at all.
-///
-/// Podman puts into a container what must not be in the image, and in containerd's store an image's ID is not its
-/// config's.
+/// Whether this daemon can commit finished images. Podman adds its own values to a container. In containerd's
+/// store, the ID of an image is not the digest of its config.
 pub(super) fn commits_finished(daemon: &Daemon) -> bool {
     daemon.info().flavour == DaemonFlavour::Docker && !daemon.info().containerd_store
 }
 
 impl PlannedCommit {
-    /// The commit that gives exactly `config`, if there is one.
+    /// The commit that results in exactly `config`, if the daemon can do it.
     pub(super) fn of(container: &DockerContainer, config: &ImageConfig) -> Option<Self> {
         let (spec, daemon) = (container.spec(), container.daemon());
         let base = spec.commit_config.as_ref().filter(|_| commits_finished(daemon))?;
         let user = spec.user.as_deref().unwrap_or_default();
-        // Files that go again are taken out of the layer, directories where something is mounted come into one of their
-        // own, and an empty user would become the container's.
+        // Ephemeral files have to leave the layer, and mount points need a layer of their own. An empty user
+        // would become the container's user.
         if !spec.ephemeral.is_empty()
             || spec.places.is_some()
             || (config.user().is_empty() && !user.is_empty())
@@ -52,7 +50,7 @@ impl PlannedCommit {
         }
         let fields = config.runtime_fields();
         let mut wanted: ContainerConfig = serde_json::from_value(Value::Object(fields)).ok()?;
-        // The container's entrypoint is `assemble`: a list that is absent would become that one. Its command is empty.
+        // Without a list, the container's entrypoint (`assemble`) would stay. Its command is empty.
         wanted.entrypoint.get_or_insert_default();
         Some(Self {
             daemon: daemon.clone(),
@@ -62,11 +60,10 @@ impl PlannedCommit {
         })
     }
 
-    /// Commits the container under these names, of which there is at least one, and gives the image's ID. `history` says
-    /// what made the layer.
+    /// Commits the container under at least one name, and returns the image's ID. `history` describes the layer.
     ///
     /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses, [`DaemonError::InvalidImage`] if it names no ID.
+    /// [`DaemonError::Request`] if the daemon refuses, [`DaemonError::InvalidImage`] if it returns no ID.
     pub async fn commit(&self, names: &[ImageReference], history: &str) -> Result<Digest, DaemonError> {
         let (first, others) = names.split_first().expect("a plan has a name for each image of a daemon");
         let options = CommitContainerOptionsBuilder::default()
@@ -74,7 +71,6 @@ impl PlannedCommit {
             .repo(&first.name())
             .tag(first.tag().unwrap_or("latest"))
             .comment(history)
-            // It has ended.
             .pause(false)
             .build();
         let (client, config) = (self.daemon.client().clone(), self.config.clone());

@@ -1,4 +1,4 @@
-//! Owns one container of the engine, from its creation to its removal.
+//! Owns one container of a daemon, from its creation to its removal. Must not know why it runs.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -28,23 +28,22 @@ use crate::store::daemon::{
     ContainerCommit, Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, RawRequest, remove_container, traced,
 };
 
-/// How long output may still come after the container has ended.
+/// How long b2i waits for output after the container has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 
-/// How long a daemon may take to start a command whose time limit is shorter.
+/// The least time that a daemon has to start a command with a time limit.
 const START_TIME: Duration = Duration::from_secs(60);
 
-/// What a container prints, as it comes.
+/// The output of a running container.
 type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>;
 
-/// A container that the daemon runs.
 #[derive(Debug)]
 pub struct DockerContainer {
     daemon: Daemon,
     id: String,
     spec: ContainerSpec,
     spool_directory: PathBuf,
-    /// What was there before it was started; set by Podman's containers when they are.
+    /// State before the start; only for containers of Podman.
     podmans_places: OnceLock<Places>,
 }
 
@@ -53,7 +52,6 @@ impl DockerContainer {
         Self { daemon, id, spec, spool_directory, podmans_places: OnceLock::new() }
     }
 
-    /// Its ID in the daemon.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -82,12 +80,12 @@ impl DockerContainer {
         self.daemon.request_error(format!("{action} the container of {}", self.spec.image), error)
     }
 
-    /// Starts the container and gives what it prints.
+    /// Starts the container and returns its output.
     async fn start(&self) -> Result<Attached, EngineError> {
-        // Attached before the start: `logs` of Docker 20.10 loses a last line without line end.
+        // Attach before the start: `logs` of Docker 20.10 loses a last line without a line end.
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
         let attached = self.daemon.client().attach_container(&self.id, Some(options)).await;
-        // Podman sets the container up when it is attached to, so errors of the command come here too.
+        // Podman sets the container up at the attach, so errors of the command occur here too.
         let failed =
             |error: &BollardError| start_error(&self.daemon, &self.spec.command, &self.spec.image, error);
         let attached = attached.map_err(|error| failed(&error))?.output;
@@ -97,8 +95,8 @@ impl DockerContainer {
         Ok(attached)
     }
 
-    /// The same. How long the daemon takes is not the command's time, but a command with a time limit is not waited for
-    /// without end either.
+    /// As [`Self::start`], but a command with a time limit has to start in time. The start does not count as
+    /// its time.
     async fn start_in_time(&self) -> Result<Attached, EngineError> {
         let Some(limit) = self.spec.limits.timeout else { return self.start().await };
         match tokio::time::timeout(limit.max(START_TIME), self.start()).await {
@@ -114,7 +112,7 @@ impl DockerContainer {
         EngineError::TimedOut { command: self.spec.command.join(" "), limit, last_lines }
     }
 
-    /// Hands on what a started container prints until it has ended, and gives its exit code.
+    /// Forwards the output until the container has ended, and returns its exit code.
     async fn follow(&self, attached: &mut Attached, output: &mut Output<'_>) -> Result<i64, DaemonError> {
         let ended = wait(&self.daemon, &self.id);
         tokio::pin!(ended);
@@ -134,14 +132,14 @@ impl DockerContainer {
         code.map_err(|error| self.error("wait for", &error))
     }
 
-    /// Says whether a symbolic link is there: Podman sends the file behind it where Docker sends the link.
+    /// Whether the path is a symbolic link: Podman sends its target where Docker sends the link.
     pub(super) async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
         // Go's `fs.ModeSymlink`.
         const SYMBOLIC_LINK: u32 = 1 << 27;
         Ok(self.file_mode(path).await?.is_some_and(|mode| mode & SYMBOLIC_LINK != 0))
     }
 
-    /// The file's mode as Go writes it; nothing if there is no such file.
+    /// The mode in Go's form; none if the file is missing.
     pub(super) async fn file_mode(&self, path: &ImagePath) -> Result<Option<u32>, DaemonError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path.as_str()).build();
         match self.daemon.client().get_container_archive_info(&self.id, Some(options)).await {
@@ -155,19 +153,19 @@ impl DockerContainer {
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
         match self.daemon.client().kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
-            // It ended by itself meanwhile.
+            // It has ended already.
             Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(self.error("kill", &error)),
         }
     }
 
-    /// Commits it as it is, as an image without a name that goes with the lease.
+    /// Commits it unchanged as an untagged image, which is removed with the lease.
     pub(super) async fn committed(&self) -> Result<ContainerCommit, DaemonError> {
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
         let options = CommitContainerOptionsBuilder::default()
             .container(&self.id)
-            // It has ended, so nothing needs to be paused; Docker refuses an empty list of changes.
+            // It has ended, so it needs no pause. Docker refuses an empty list of changes.
             .pause(false)
             .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
             .build();
@@ -192,10 +190,10 @@ impl DockerContainer {
         Ok(ContainerCommit { image_id, diff_ids })
     }
 
-    /// Whether memory ran out, read from the container after its end: by a call of its own, with its own time, so that
-    /// it does not matter how long the command took. Without an answer, how the command ended is told all the same.
+    /// Whether the daemon killed the command for its memory. A failure of this request must not hide how the
+    /// command ended.
     async fn out_of_memory(&self) -> bool {
-        // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
+        // bollard's type cannot hold Podman's state `stopped`.
         match self.daemon.get_json(format!("/containers/{}/json", self.id)).await {
             Ok(answer) => answer["State"]["OOMKilled"] == true,
             Err(error) => {
@@ -207,7 +205,7 @@ impl DockerContainer {
     }
 }
 
-/// Hands on what a container printed before its end.
+/// Forwards the output from before the end.
 async fn drain(attached: &mut Attached, output: &mut Output<'_>) {
     let rest = async {
         while let Some(Ok(piece)) = attached.next().await {
@@ -227,20 +225,20 @@ fn add(output: &mut Output<'_>, piece: LogOutput) {
     }
 }
 
-/// Waits for the end of a container and gives its exit code.
+/// Waits for the end of a container and returns its exit code.
 pub(super) async fn wait(daemon: &Daemon, id: &str) -> Result<i64, BollardError> {
     let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
     let mut answers = Box::pin(daemon.client().wait_container(id, Some(options)));
     match answers.next().await {
         Some(Ok(answer)) => Ok(answer.status_code),
-        // bollard makes an error of every exit code that is not 0.
+        // bollard reports every exit code other than 0 as an error.
         Some(Err(BollardError::DockerContainerWaitError { code, .. })) => Ok(code),
         Some(Err(error)) => Err(error),
         None => Err(BollardError::DockerStreamError { error: "the answer is empty".into() }),
     }
 }
 
-/// The error of a container that did not start: its command's fault, or the daemon's.
+/// The error of a failed start: of the command, or of the daemon.
 pub(super) fn start_error(
     daemon: &Daemon,
     command: &[String],
@@ -252,7 +250,7 @@ pub(super) fn start_error(
     let lower = message.to_ascii_lowercase();
     let of_command =
         ["executable file not found", "no such file or directory", "permission denied", "exec format"];
-    // Podman and Docker name the program in these; a message about a mount or a cgroup does not say `exec`.
+    // These name the program. Messages about mounts or cgroups do not contain `exec`.
     if lower.contains("exec") && of_command.iter().any(|word| lower.contains(word)) {
         let command = command.first().cloned().unwrap_or_else(|| "the image's command".into());
         return EngineError::Start { command, image: image.to_owned(), reason: message.trim().to_owned() };
@@ -295,7 +293,7 @@ impl DockerContainer {
         if let Some(accounts) = accounts.filter(|_| exit_code == 0) {
             self.restore_accounts(accounts).await?;
         }
-        // Podman does not always tell; of those who may kill the command, only the limit does it with SIGKILL.
+        // Podman does not always report it, and only the memory limit kills with SIGKILL.
         let killed = exit_code == 137 && self.spec.limits.memory.is_some();
         let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await);
         tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
@@ -318,7 +316,7 @@ impl DockerContainer {
         let query = percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
         let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
         let mut stream = self.daemon.raw(request);
-        // The first piece tells an absent file from an archive.
+        // A missing file is an error before the first bytes.
         match stream.next().await {
             None => Ok(None),
             Some(Err(error)) if is_absent(&error) => Ok(None),
@@ -330,7 +328,7 @@ impl DockerContainer {
         }
     }
 
-    /// Commits it without what is the daemon's own or was there for the command alone.
+    /// Commits it without the daemon's own files and the ephemeral ones.
     async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let committed = self.committed().await?;

@@ -1,4 +1,4 @@
-//! Owns reading one file out of what a daemon sends of a container: an archive, which is hostile input.
+//! Owns reading one file of a container from the daemon's archive, which is hostile input.
 
 use std::io::Read;
 
@@ -8,34 +8,29 @@ use futures_util::{Stream, StreamExt};
 use crate::engine::EngineError;
 use crate::stream::{pump, stream_to_reader};
 
-/// Whether an error says that the container has no such file.
 pub(super) fn is_absent(error: &BollardError) -> bool {
     let BollardError::DockerResponseServerError { status_code, message } = error else { return false };
     let message = message.to_ascii_lowercase();
     match status_code {
         404 => !message.contains("no such container"),
-        // A path that goes on below a file, or links that lead in a circle ("too many links", "too many levels of …").
+        // A path below a file, or a loop of links ("too many links", "too many levels of …").
         500 => message.ends_with("not a directory") || message.contains("too many l"),
         _ => false,
     }
 }
 
-/// Why a file was not read.
 pub(super) enum DownloadFault {
-    /// The daemon did not send it.
     Daemon(BollardError),
-    /// It is not a regular file, or too large.
     File(EngineError),
 }
 
-/// Reads the one regular file of an archive.
 pub(super) async fn read_one_file(
     stream: impl Stream<Item = Result<bytes::Bytes, BollardError>>,
     path: &str,
     limit: u64,
 ) -> Result<Option<Vec<u8>>, DownloadFault> {
     let mut stream = Box::pin(stream);
-    // The first piece tells an absent file from an archive.
+    // A missing file is an error before the first bytes.
     let first = match stream.next().await {
         None => return Ok(None),
         Some(Err(error)) if is_absent(&error) => return Ok(None),

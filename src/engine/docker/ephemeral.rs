@@ -1,6 +1,4 @@
-//! Owns leaving out of a committed container what was put into it for its command alone.
-//!
-//! The files are in the daemon until then, in an image without a name that is removed; no image that stays has them.
+//! Owns leaving ephemeral files out of a committed container. Must not leave them in an image that stays.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +11,6 @@ use crate::store::archive::tar_entries;
 use crate::store::daemon::{ContainerCommit, DaemonError};
 
 impl DockerContainer {
-    /// The same image without what is not part of the change.
     pub(super) async fn without_ephemeral(
         &self,
         committed: ContainerCommit,
@@ -37,12 +34,12 @@ impl DockerContainer {
     }
 }
 
-/// Where the ephemeral entries are in the layer.
+/// The ephemeral entries in the layer.
 fn extents(layer: &File, ephemeral: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
     let mut entries: Vec<(String, bool, Range<u64>)> = Vec::new();
     tar_entries(layer, |entry| {
         let path = format!("/{}", String::from_utf8_lossy(entry.path));
-        // Of the others only those matter that are below a ephemeral directory, or are one.
+        // Only ephemeral paths and paths below them matter.
         let near = |one: &ImagePath| {
             path == one.as_str() || path.strip_prefix(one.as_str()).is_some_and(|rest| rest.starts_with('/'))
         };

@@ -1,5 +1,4 @@
-//! Owns what is said of limits and networks before a container is made: what cannot be had is refused before anything
-//! is pulled or uploaded for it.
+//! Owns checking limits and networks before an image is pulled or a file uploaded. Must not create containers.
 
 use bollard::errors::Error as BollardError;
 use serde_json::Value;
@@ -7,13 +6,13 @@ use serde_json::Value;
 use crate::engine::ContainerLimits;
 use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour};
 
-/// Least memory of a container, in bytes: Docker refuses less, and on Podman nothing can start in less.
+/// Least memory of a container in bytes. Docker refuses less; on Podman, nothing starts with less.
 const LEAST_MEMORY: u64 = 6 << 20;
 
-/// Networks that are ways of having one, and not looked up by their name.
+/// Modes, which are not names of networks.
 const MODES: [&str; 4] = ["none", "host", "default", "private"];
 
-/// Refuses limits of which it is known beforehand that they cannot be enforced or are never taken.
+/// Fails for limits that the daemon cannot enforce or always refuses.
 pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> Result<(), DaemonError> {
     let asked = [
         (limits.memory.is_some(), "memory", "MemoryLimit"),
@@ -34,7 +33,7 @@ pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> R
             return Err(not_enforced(daemon, limit, format!("its `{field}` is false")));
         }
     }
-    // Podman takes any number.
+    // Podman accepts every number.
     if let (Some(asked), Some(there)) = (limits.nano_cpus, info["NCPU"].as_u64())
         && daemon.info().flavour == DaemonFlavour::Docker
         && asked > there.saturating_mul(1_000_000_000)
@@ -46,7 +45,6 @@ pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> R
     Ok(())
 }
 
-/// Refuses a network that the daemon does not have.
 pub(super) async fn check_network(daemon: &Daemon, network: &str) -> Result<(), DaemonError> {
     let of_podman = ["slirp4netns", "pasta", "ns:"];
     let is_mode = MODES.contains(&network)
@@ -73,7 +71,7 @@ pub(super) async fn check_network(daemon: &Daemon, network: &str) -> Result<(), 
     }
 }
 
-/// The names that both daemons give; anything else would be read as a part of the request's path.
+/// Names that both daemons allow. Another text could change the path of the request.
 fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
@@ -83,9 +81,8 @@ pub(super) fn not_enforced(daemon: &Daemon, limit: &'static str, reason: String)
     DaemonError::LimitNotEnforced { address: daemon.info().address.clone(), limit, reason }
 }
 
-/// The limit that a warning says is not enforced.
-///
-/// "Memory limited without swap" is none of these: the limit on memory holds.
+/// The limit that, by this warning, is not enforced. "Memory limited without swap" does not count: the memory
+/// limit works.
 pub(super) fn dropped_limit(warning: &str, limits: &ContainerLimits) -> Option<&'static str> {
     let warning = warning.to_ascii_lowercase();
     if !["discarded", "not supported", "cannot be", "does not support"]

@@ -1,7 +1,4 @@
-//! The engine that runs containers by a daemon: Docker ≥ 20.10 or Podman ≥ 4, through bollard.
-//!
-//! Traps of bollard and of both daemons are noted where they are avoided; the connection's own are in
-//! `store/daemon/connection`.
+//! Owns the engine of a daemon: Docker ≥ 20.10 or Podman ≥ 4, through bollard. Must not know plans or artifacts.
 
 mod accounts;
 mod commit;
@@ -32,15 +29,13 @@ use crate::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
 };
 
-/// Most open files of a container on Podman.
 #[cfg(unix)]
 const PODMAN_OPEN_FILES: u64 = 1 << 20;
 
-/// Most processes of a user in a container on Podman, whose service gives itself no more than this.
+/// The limit of Podman's own service.
 #[cfg(unix)]
 const PODMAN_PROCESSES: u64 = 1 << 15;
 
-/// Runs containers by a daemon.
 #[derive(Clone, Debug)]
 pub struct DockerEngine {
     daemon: Daemon,
@@ -48,7 +43,7 @@ pub struct DockerEngine {
 }
 
 impl DockerEngine {
-    /// Makes an engine of a daemon that answers; in `spool_directory` it keeps a change for as long as it reads it.
+    /// Changes are stored in `spool_directory` while they are read.
     pub fn new(daemon: Daemon, spool_directory: PathBuf) -> Self {
         Self { daemon, spool_directory }
     }
@@ -57,14 +52,14 @@ impl DockerEngine {
         let memory = spec.limits.memory.map(signed);
         HostConfig {
             memory,
-            // Equal means no swap beside the memory.
+            // The same value means no swap.
             memory_swap: memory,
             nano_cpus: spec.limits.nano_cpus.map(signed),
             pids_limit: spec.limits.pids.map(i64::from),
             network_mode: Some(spec.network.clone().unwrap_or_else(|| "none".into())),
             cap_drop: Some(vec!["ALL".into()]),
-            // Podman gives a user other than root what is added here, where Docker gives it nothing: then a user who
-            // was not allowed to be root could become it.
+            // Podman gives added capabilities to every user, Docker to root only. Another user could become
+            // root with them.
             cap_add: is_root(spec)
                 .then(|| kept(&spec.drop_capabilities).iter().map(Capability::to_string).collect()),
             extra_hosts: (!spec.add_hosts.is_empty()).then(|| spec.add_hosts.clone()),
@@ -84,7 +79,7 @@ fn mount(mount: &Mount) -> bollard::models::Mount {
             (MountType::BIND, Some(path.display().to_string()))
         }
         MountSource::Volume(name) => (MountType::VOLUME, Some(name.clone())),
-        // Anonymous: it goes with the container, and can be uploaded to before that starts, unlike a tmpfs.
+        // An anonymous volume is removed with the container. Unlike a tmpfs, it takes uploads before the start.
         MountSource::Temporary => (MountType::VOLUME, None),
     };
     let is_temporary = mount.source == MountSource::Temporary;
@@ -99,7 +94,7 @@ fn mount(mount: &Mount) -> bollard::models::Mount {
     }
 }
 
-/// Names the mount that Docker found no source of. Podman makes a directory there, as `docker run --volume` does.
+/// Names the mount whose source is missing. Podman creates a directory instead, as `docker run --volume` does.
 fn without_mount_source(error: DaemonError, mounts: &[Mount]) -> DaemonError {
     let DaemonError::Request { address, reason, .. } = &error else { return error };
     let missing = mounts.iter().find_map(|mount| match &mount.source {
@@ -115,7 +110,7 @@ fn without_mount_source(error: DaemonError, mounts: &[Mount]) -> DaemonError {
     }
 }
 
-/// Whether the command runs as root; a name that stands for number 0 counts as any other and gets no capabilities.
+/// Whether the command runs as root. Other names for user 0 do not count and get no capabilities.
 fn is_root(spec: &ContainerSpec) -> bool {
     let user = spec.user.as_deref().unwrap_or_default();
     let name = user.split_once(':').map_or(user, |(name, _)| name);
@@ -126,9 +121,8 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Limits that Podman would otherwise choose itself, higher than a service without `CAP_SYS_RESOURCE` may set.
-///
-/// The service nearly always runs for the same user on the same machine, so this process's own are what it may set.
+/// Podman's own defaults can exceed what its service may set without `CAP_SYS_RESOURCE`. The service usually
+/// runs as the same user, so b2i's own limits are allowed.
 #[cfg(unix)]
 fn ulimits(daemon: &Daemon) -> Option<Vec<ResourcesUlimits>> {
     use rustix::process::{Resource, getrlimit};
@@ -146,7 +140,7 @@ fn ulimits(daemon: &Daemon) -> Option<Vec<ResourcesUlimits>> {
     })
 }
 
-/// On other systems Podman runs in a virtual machine, whose service may set its own.
+/// Elsewhere Podman runs in a virtual machine.
 #[cfg(not(unix))]
 fn ulimits(_: &Daemon) -> Option<Vec<ResourcesUlimits>> {
     None
@@ -184,14 +178,14 @@ impl Engine for DockerEngine {
 }
 
 impl DockerEngine {
-    /// Creates a container; nothing runs in it yet.
+    /// Creates a container without starting it.
     ///
     /// # Errors
-    /// [`DaemonError::LimitNotEnforced`] and the like for what cannot be had, [`DaemonError::Request`] if the daemon
-    /// refuses.
+    /// [`DaemonError::LimitNotEnforced`] and others if a limit or mount is not possible,
+    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn create_container(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
         limits::check_limits(&self.daemon, &spec.limits).await?;
-        // The command stands in the entrypoint: an empty list there resets the image's on Docker, but not on Podman.
+        // The command is the entrypoint: an empty list resets the image's entrypoint on Docker, but not on Podman.
         let (program, arguments) = spec
             .command
             .split_first()
@@ -210,9 +204,10 @@ impl DockerEngine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(false),
-            // Docker writes no hosts file then, and added hosts would be lost; the network `none` is none too.
+            // Docker would write no hosts file, and added hosts would be lost. The network `none` has no
+            // network either.
             network_disabled: Some(spec.network.is_none() && spec.add_hosts.is_empty()),
-            // The image would inherit a label; the container's name says it too.
+            // The image would inherit the label. The container's name contains the lease too.
             labels: base.is_none().then(|| HashMap::from([(LEASE_LABEL.to_owned(), spec.lease.clone())])),
             healthcheck: has_check.then_some(no_check),
             stop_timeout: Some(1),

@@ -1,10 +1,10 @@
-//! Owns which entries of a layer are Podman's own: it makes a place for everything that it mounts into a container, in
-//! the container's own files, and a commit keeps those. Docker has a layer of its own for them, below the container's.
+//! Owns finding Podman's own entries in a layer: Podman creates a mount point for each of its mounts in the
+//! container's files, and a commit includes them. Docker has a separate layer for them.
 //!
-//! Must not touch what a script made. Of these paths a script sees what is mounted there, so the place itself stays
-//! as Podman made it: empty. Only `/run` and `/etc` are directories that a script can change.
+//! Must not touch files of a script. A script sees the mounts, so the mount points stay empty. A script can change
+//! only `/run` and `/etc`.
 //!
-//! Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that its own `podman diff` leaves out.
+//! Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that `podman diff` skips.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,27 +16,27 @@ use crate::image::ImagePath;
 use crate::store::archive::{TarEntry, tar_entries};
 use crate::store::daemon::{ContainerCommit, DaemonError};
 
-/// Files: empty where Podman made them. Those of accounts are what `accounts` left of them, or places for mounts.
+/// Files, which are empty if Podman created them. `accounts` empties the account files, or they are mount points.
 const FILES: [&str; 6] =
     ["etc/group", "etc/hostname", "etc/hosts", "etc/passwd", "etc/resolv.conf", "run/.containerenv"];
 
-/// Places for directories. `run/secrets` comes from the machine's `mounts.conf`, `run/notify` from systemd.
+/// Mount points of directories. `run/secrets` comes from `mounts.conf` of the machine, `run/notify` from systemd.
 const DIRECTORIES: [&str; 5] = ["dev", "proc", "run/notify", "run/secrets", "sys"];
 
-/// The directories above such places: Podman makes them where an image has none.
+/// Parents of mount points, which Podman creates if the image lacks them.
 const PARENTS: [&str; 2] = ["etc", "run"];
 
-/// A link that Podman makes where an image has nothing.
+/// A link that Podman creates if the image lacks it.
 const LINK: (&str, &str) = ("etc/mtab", "/proc/mounts");
 
-/// Those of [`PARENTS`] that were not there before the container was started.
+/// The [`PARENTS`] that were missing before the container started.
 #[derive(Debug)]
 pub(super) struct Places {
     missing: Vec<&'static str>,
 }
 
 impl DockerContainer {
-    /// Looks before the container is started what is there.
+    /// Reads the state before the container starts.
     pub(super) async fn places(&self) -> Result<Places, DaemonError> {
         let mut missing = Vec::new();
         for parent in PARENTS {
@@ -48,7 +48,7 @@ impl DockerContainer {
         Ok(Places { missing })
     }
 
-    /// Takes Podman's own entries out of what the container was committed as.
+    /// Removes Podman's own entries from the committed layer.
     pub(super) async fn without_podmans_own(
         &self,
         committed: ContainerCommit,
@@ -70,9 +70,7 @@ impl DockerContainer {
     }
 }
 
-/// Finds the extents of Podman's own entries in the layer of a container that has run.
-///
-/// `missing` are those of [`PARENTS`] that were not there before it was started.
+/// Extents of Podman's own entries. `missing` lists the [`PARENTS`] that were missing before the container started.
 fn podmans_own(layer: &File, missing: &[&str]) -> io::Result<Vec<Range<u64>>> {
     let mut search = Search { missing, found: Vec::new(), directories: BTreeMap::new() };
     tar_entries(layer, |entry| search.see(&entry))?;
@@ -82,7 +80,7 @@ fn podmans_own(layer: &File, missing: &[&str]) -> io::Result<Vec<Range<u64>>> {
 struct Search<'a> {
     missing: &'a [&'a str],
     found: Vec<Range<u64>>,
-    /// Directories that go if nothing is below them.
+    /// Directories that are left out if they are empty.
     directories: BTreeMap<&'a str, Place>,
 }
 
@@ -108,7 +106,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Keeps the directories above `path`.
+    /// Keeps the parents of `path`.
     fn occupy(&mut self, path: &[u8]) {
         for directory in DIRECTORIES.iter().chain(self.missing) {
             if path.strip_prefix(directory.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")) {
@@ -118,7 +116,7 @@ impl<'a> Search<'a> {
     }
 
     fn end(mut self) -> Vec<Range<u64>> {
-        // Backwards, what is below a directory comes before it.
+        // In reverse order, contents come before their directory.
         let paths: Vec<&str> = self.directories.keys().rev().copied().collect();
         for path in paths {
             let Some(Place { extent: Some(extent), occupied }) = self.directories.remove(path) else {

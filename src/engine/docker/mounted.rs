@@ -1,8 +1,7 @@
-//! Owns what stands in a committed image where something was mounted: the directories that the container was told.
+//! Owns the directories that a committed image has at mount points.
 //!
-//! A daemon makes the place of a mount itself, as root's, and what is uploaded there goes into what is mounted. So the
-//! directories are put into another container, in which nothing is mounted. That costs a commit of them alone, where
-//! taking root's out would cost reading the whole layer.
+//! A daemon creates mount points as root, and uploads there go into the mount. So the directories are uploaded to a
+//! second container without mounts. One more commit is cheaper than reading the whole layer.
 
 use super::DockerEngine;
 use super::container::DockerContainer;
@@ -12,7 +11,7 @@ use crate::image::layer::Layer;
 use crate::store::daemon::{ContainerCommit, DaemonError, remove_container};
 
 impl DockerContainer {
-    /// The same image with the directories that are to be where something was mounted. The one below goes with the lease.
+    /// Adds the directories at mount points. The image below is removed with the lease.
     pub(super) async fn with_places(
         &self,
         committed: ContainerCommit,
@@ -38,7 +37,7 @@ impl DockerContainer {
 
 async fn fill(container: &DockerContainer, places: &Layer) -> Result<ContainerCommit, DaemonError> {
     let mut tar = Vec::new();
-    // Directories alone: nothing is read for them.
+    // Directories have no contents to read.
     places.write_undigested(&mut tar).expect("a Vec can be written to");
     let stream = futures_util::stream::iter([Ok(tar.into())]);
     let root = ImagePath::new("/").expect("absolute and normal");

@@ -1,6 +1,6 @@
-//! Owns running a finished image in the foreground (`--run`): streams, signals, exit code, ports, removal.
+//! Owns running a finished image on a daemon (`--run`): streams, signals, exit code, ports, removal.
 //!
-//! Must not touch the terminal or the process's own signals: the caller passes streams in and signals on.
+//! Must not touch the terminal or the signals of b2i's own process.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,25 +22,22 @@ use crate::engine::{EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, remove_container};
 
-/// How long output may still come after the program has ended.
+/// How long b2i waits for output after the program has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(5);
 
-/// How a finished image is run.
+/// Options of a program that `--run` starts.
 #[derive(Clone, Debug, Default)]
 pub struct ProgramOptions {
-    /// Arguments of the container; none keeps the image's command.
+    /// Replace the image's command; empty means the image's own.
     pub args: Vec<String>,
-    /// Environment variables that are added to the image's.
     pub environment: Vec<(String, String)>,
-    /// Size of the terminal, in columns and rows, if the program gets one.
+    /// Columns and rows of the terminal; none means no terminal.
     pub terminal: Option<(u16, u16)>,
-    /// Whether its standard input is open.
     pub stdin: bool,
-    /// The lease of this run.
     pub lease: String,
 }
 
-/// A container of a finished image that was created and not started.
+/// A container of a finished image that is not started yet.
 #[derive(Debug)]
 pub struct Program {
     handle: ProgramHandle,
@@ -49,7 +46,7 @@ pub struct Program {
     options: ProgramOptions,
 }
 
-/// Reaches a running program from another task. Cheap to clone.
+/// Sends signals to a running program from another task.
 #[derive(Clone, Debug)]
 pub struct ProgramHandle {
     daemon: Daemon,
@@ -58,16 +55,16 @@ pub struct ProgramHandle {
 }
 
 impl ProgramHandle {
-    /// Waits until the program has started, or never will. A daemon drops a signal that comes before.
+    /// Waits until the program has started or cannot start any more. A daemon drops earlier signals.
     pub async fn started(&self) {
-        // An error means that the program is gone: it has ended.
+        // An error means that the program has ended.
         let _ = self.is_started.clone().wait_for(|is_started| *is_started).await;
     }
 
-    /// Sends a signal, such as `SIGTERM`; a program that has ended gets none.
+    /// Sends a signal, such as `SIGTERM`, unless the program has ended.
     ///
     /// # Errors
-    /// [`DaemonError::Request`] if the daemon does not pass it on.
+    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn signal(&self, name: &str) -> Result<(), DaemonError> {
         let options = KillContainerOptionsBuilder::default().signal(name).build();
         match self.daemon.client().kill_container(&self.id, Some(options)).await {
@@ -97,7 +94,7 @@ impl ProgramHandle {
 }
 
 impl Program {
-    /// Creates a container of the image `image` (an ID or a name) with all exposed ports published.
+    /// Creates a container of an image (ID or name) and publishes all exposed ports.
     ///
     /// # Errors
     /// [`DaemonError::Request`] if the daemon refuses.
@@ -130,12 +127,11 @@ impl Program {
         Ok(Self { handle, is_started, image: image.to_owned(), options })
     }
 
-    /// What reaches it from another task.
     pub fn handle(&self) -> ProgramHandle {
         self.handle.clone()
     }
 
-    /// Runs it to its end, removes the container and gives the program's exit code.
+    /// Runs it to its end, removes the container and returns the exit code.
     ///
     /// # Errors
     /// [`EngineError::Start`] if it cannot be started; [`DaemonError::Request`] if the connection breaks.
@@ -186,10 +182,9 @@ impl Program {
         Ok(code)
     }
 
-    /// Notes the address of each published port.
     async fn note_ports(&self, events: &Events) {
         let (daemon, id) = (&self.handle.daemon, &self.handle.id);
-        // Not bollard's typed answer, which knows no `stopped`, a state of Podman's.
+        // bollard's type cannot hold Podman's state `stopped`.
         let answer = daemon.get_json(format!("/containers/{id}/json")).await;
         for line in published(&answer.unwrap_or_default(), &host(&daemon.info().address)) {
             events.note(line);
@@ -197,18 +192,17 @@ impl Program {
     }
 }
 
-/// The host name of a daemon; `localhost` for one behind a socket.
+/// The host name of a daemon; `localhost` for a socket.
 fn host(address: &str) -> String {
     let url = url::Url::parse(address).ok();
     let host = url.as_ref().and_then(|url| url.host_str()).filter(|host| !host.is_empty());
     host.unwrap_or("localhost").to_owned()
 }
 
-/// A line for each published port of a container.
 fn published(answer: &Value, host: &str) -> Vec<String> {
     let ports = answer["NetworkSettings"]["Ports"].as_object().into_iter().flatten();
     let line = |(port, bindings): (&String, &Value)| {
-        // One address for each port: IPv4 and IPv6 are bound to the same number.
+        // IPv4 and IPv6 have the same port number.
         let number = bindings.as_array()?.iter().find_map(|binding| binding["HostPort"].as_str())?;
         Some(match port.split_once('/') {
             Some((port, "tcp")) => format!("listening on http://{host}:{number} (container port {port})"),
@@ -224,12 +218,12 @@ async fn feed(
     mut from: Box<dyn AsyncRead + Send + Unpin>,
     mut to: std::pin::Pin<Box<dyn AsyncWrite + Send>>,
 ) {
-    // A program that does not read, or that has ended, is no error of ours.
+    // The program may have ended, or not read its input.
     let _ = tokio::io::copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;
 }
 
-/// Writes what the program prints until it ends; a reader that went away does not stop the program.
+/// Forwards the output until it ends. A closed output does not stop the program.
 async fn print(
     mut output: impl futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
     mut stdout: Box<dyn AsyncWrite + Send + Unpin>,

@@ -1,6 +1,6 @@
-//! Owns turning what a container changed into a layer whose contents stay where they are until they are read.
+//! Owns making a layer of a container's changes. Contents stay in the container until they are read.
 //!
-//! Must not look for changes; the child tells them. Source: OCI image spec v1.1 "layer.md", whiteouts.
+//! Must not look for changes, which the child does. Source: OCI image spec v1.1 "layer.md", whiteouts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -16,14 +16,13 @@ use super::supervisor::Supervisor;
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, ExtendedAttribute, Layer, Owner};
 
-/// What a container left, and the child that removes it when nobody needs it any more.
+/// The changed files, and the child that removes them after the last use.
 pub(super) struct Left {
     directory: OwnedFd,
     _supervisor: Arc<Supervisor>,
 }
 
 impl Left {
-    /// Opens the directory of the changed files.
     pub(super) fn open(directory: &std::path::Path, supervisor: Arc<Supervisor>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(directory.join("upper"), flags, Mode::empty())?;
@@ -31,7 +30,6 @@ impl Left {
     }
 }
 
-/// A changed file.
 struct ChangedFile {
     left: Arc<Left>,
     path: ImagePath,
@@ -39,7 +37,7 @@ struct ChangedFile {
 
 impl Content for ChangedFile {
     fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        // What was a file when it was told is none of the container's to change now; a link would lead elsewhere.
+        // The container has ended, so the file cannot change. A link must not lead elsewhere.
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = &self.left.directory;
@@ -48,7 +46,7 @@ impl Content for ChangedFile {
     }
 }
 
-/// Makes the layer of `changes`; `date` is in seconds since 1970.
+/// Makes the layer. `date` is in seconds since 1970.
 pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
     let left = Arc::new(left);
     let mut entries = Vec::new();
@@ -101,19 +99,19 @@ fn read_attributes(told: Vec<(String, String)>) -> Result<Vec<ExtendedAttribute>
     })
 }
 
-/// Whether a directory is as the image has it.
+/// Whether a directory is unchanged.
 fn is_same(change: &Change) -> bool {
     matches!(change.kind, ChangeKind::Directory { differs: false, .. })
 }
 
-/// The directories that lead to a change. They need entries too: Docker unpacks a layer by itself, and a directory that
-/// it has to make has neither the mode nor the owner of the one below.
+/// The parents of changes. They need entries: Docker unpacks a layer alone, and a directory without an entry
+/// would get default mode and owner.
 fn passed_through(changes: &[Change]) -> HashSet<String> {
     let mut passed = HashSet::new();
     for change in changes.iter().filter(|change| !is_same(change)) {
         let mut path = change.path.as_str();
         while let Some((parent, _)) = path.rsplit_once('/') {
-            // What leads to a known directory is known.
+            // Its parents are listed already.
             if parent.is_empty() || !passed.insert(parent.to_owned()) {
                 break;
             }
@@ -123,7 +121,6 @@ fn passed_through(changes: &[Change]) -> HashSet<String> {
     passed
 }
 
-/// An empty file whose name says what is gone.
 fn whiteout(path: ImagePath) -> Entry {
     let kind = EntryKind::File { size: 0, content: Arc::new(Vec::new()) };
     Entry { path, kind, mode: 0o600, owner: Owner::ROOT }

@@ -1,7 +1,7 @@
 //! Owns one container of the sandbox, from its creation to its removal.
 //!
-//! The child does the work; here every wait for it happens on a thread that may block, and ends when nobody waits for
-//! the result any more. Must not know namespaces.
+//! The child does the work. Waits for it run on blocking threads and end when their future is dropped. Must not know
+//! namespaces.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,37 +29,36 @@ use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
 use crate::stream::{pump, stream_to_reader};
 
-/// How long a command may take if nothing else was asked for.
+/// Default time limit of a command.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// How many pieces of an archive may wait to be read.
+/// Pieces of an archive in memory.
 const PIECES: usize = 4;
 
-/// How many processes it may have if nothing else was asked for.
+/// Default limit on processes.
 pub(super) const PROCESSES: u32 = 4096;
 
-/// A container in the sandbox. Dropped, it is removed, except for what a layer made of it still needs.
+/// A container in the sandbox. Dropping it removes it, except files that a layer of it still reads.
 #[derive(Debug)]
 pub struct SandboxContainer {
     pub(super) supervisor: Arc<Supervisor>,
     pub(super) group: Option<Arc<ControlGroup>>,
     pub(super) directory: PathBuf,
     pub(super) spec: ContainerSpec,
-    /// The image's config.
     pub(super) config: ImageConfig,
     pub(super) environment: Vec<(String, String)>,
     pub(super) user: String,
     pub(super) working_directory: String,
-    /// Lines of its hosts file that were asked for.
+    /// Lines of the hosts file.
     pub(super) hosts: Vec<String>,
     pub(super) date: u64,
-    /// Whether a layer may still need what the child keeps.
+    /// A layer may still read what the child holds.
     pub(super) is_taken: AtomicBool,
-    /// In use while it lives.
+    /// Holds the locks of the layers.
     pub(super) _layers: Vec<UnpackedLayer>,
 }
 
-/// Ends the child if its answer is not waited for to the end.
+/// Ends the child if the wait for its answer is dropped.
 struct Waiting {
     supervisor: Arc<Supervisor>,
     is_done: bool,
@@ -74,7 +73,7 @@ impl Drop for Waiting {
 }
 
 impl Drop for SandboxContainer {
-    /// Waits for the end of the child: a thread that asked it may still have it for a moment.
+    /// Waits for the end of the child, which a blocking thread may still use.
     fn drop(&mut self) {
         if !self.is_taken.load(Ordering::Acquire) {
             self.supervisor.end();
@@ -83,12 +82,12 @@ impl Drop for SandboxContainer {
 }
 
 impl SandboxContainer {
-    /// The directories that the change has where something is mounted.
+    /// Directories at mount points, which are part of the change.
     fn places(&self) -> &[Entry] {
         self.spec.places.as_ref().map_or(&[], Layer::entries)
     }
 
-    /// Asks the child on a blocking thread.
+    /// Sends requests to the child on a blocking thread.
     pub(super) async fn ask<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
         &self,
         ask: impl FnOnce(&Supervisor) -> Result<T, E> + Send + 'static,
@@ -122,13 +121,13 @@ impl SandboxContainer {
         }
     }
 
-    /// What the command may have, a bit for each.
+    /// The command's capabilities, one bit for each.
     fn capabilities(&self) -> u64 {
         let kept = kept(&self.spec.drop_capabilities).into_iter();
         kept.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
     }
 
-    /// Sorts how the command ended.
+    /// Turns the last answer into a status or an error.
     pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<ExitStatus, EngineError> {
         let image = self.spec.image.clone();
         match answer {
@@ -153,7 +152,6 @@ impl SandboxContainer {
     }
 }
 
-/// The directory as a change.
 fn directory(entry: &Entry) -> Change {
     Change {
         path: entry.path.to_string(),
@@ -253,7 +251,7 @@ impl SandboxContainer {
             let asked =
                 supervisor.send(&Request::Archive { path }, action).and_then(|()| supervisor.answer(action));
             let is_there = matches!(asked, Ok(Answer::File));
-            // Whoever asked may be gone; what the child sends has to be read all the same, up to its end.
+            // Even if the caller is gone, the child's data has to be read to its end.
             let _ = answered.send(asked);
             if !is_there {
                 return;

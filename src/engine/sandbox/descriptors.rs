@@ -1,6 +1,6 @@
-//! Owns handing open files from one process to the other, each time with one byte.
+//! Owns sending open files over a socket, with one byte each time.
 //!
-//! Must not know what they are for. Source: unix(7), `SCM_RIGHTS`.
+//! Must not know their purpose. Source: unix(7), `SCM_RIGHTS`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -12,10 +12,9 @@ use rustix::net::{
     SendFlags,
 };
 
-/// Most files at a time.
+/// Most files in one message.
 const MAXIMUM: usize = 3;
 
-/// Sends files.
 pub(super) fn send(channel: &UnixStream, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAXIMUM))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -26,7 +25,7 @@ pub(super) fn send(channel: &UnixStream, files: &[BorrowedFd<'_>]) -> io::Result
     Ok(())
 }
 
-/// Takes the files that come next; another number of them is an error.
+/// Receives the next files; another number of files is an error.
 pub(super) fn receive<const COUNT: usize>(channel: &UnixStream) -> io::Result<[OwnedFd; COUNT]> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAXIMUM))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -1,12 +1,12 @@
-//! Owns finding out what keeps this machine from running a sandbox: it reads the kernel's settings and names the way out.
+//! Owns reading the kernel settings that prevent a sandbox, and the hints for them.
 //!
-//! Must not change anything, nor decide what happens after an error.
+//! Must not change settings.
 
-/// The alternatives to a sandbox, for every hint that says it is not there.
+/// The alternatives to a sandbox, for hints.
 pub(super) const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
                             no container";
 
-/// The settings that may keep the kernel from making namespaces. Reads them in `/proc/sys`.
+/// Hints on settings in `/proc/sys` that forbid namespaces.
 pub(super) fn namespace_hints(errno: Option<i32>) -> Vec<String> {
     let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     let mut hints = Vec::new();

@@ -1,6 +1,4 @@
-//! Owns the errors of the sandbox: what did not work, why, and the way out.
-//!
-//! Must not decide what happens after an error.
+//! Owns the errors of the sandbox.
 
 use std::path::PathBuf;
 
@@ -12,146 +10,50 @@ use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
 use crate::image::{Digest, InvalidImage};
 
-/// What went wrong in the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// This machine does not allow a sandbox.
     #[error("the sandbox is not available here: cannot {action}: {reason}")]
-    Unavailable {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-        /// Which settings may be behind it.
-        hints: Vec<String>,
-    },
-    /// Real root, without a user namespace, was not allowed.
+    Unavailable { action: String, reason: String, hints: Vec<String> },
     #[error("the sandbox would have to run as real root: {reason}")]
-    RealRoot {
-        /// Why there is no user namespace.
-        reason: String,
-        /// Which settings may be behind it.
-        hints: Vec<String>,
-    },
-    /// A limit was asked for and cannot be enforced.
+    RealRoot { reason: String, hints: Vec<String> },
     #[error("the sandbox cannot enforce the {limit} limit: {reason}")]
-    LimitNotEnforced {
-        /// Which.
-        limit: &'static str,
-        /// Why not.
-        reason: String,
-    },
-    /// A network that only a daemon could have.
+    LimitNotEnforced { limit: &'static str, reason: String },
     #[error(
         "the sandbox has no network `{network}`: it knows only `host`, which is this machine's, and none"
     )]
-    NoNetwork {
-        /// The network.
-        network: String,
-    },
-    /// A layer has other bytes than its name says.
+    NoNetwork { network: String },
     #[error("the layer {wanted} of `{image}` has other bytes: they give {found}")]
-    WrongLayer {
-        /// The image.
-        image: String,
-        /// The diff ID it should have.
-        wanted: Digest,
-        /// The digest of its bytes.
-        found: Digest,
-    },
-    /// A layer could not be read or unpacked.
+    WrongLayer { image: String, wanted: Digest, found: Digest },
     #[error("the layer {layer} of `{image}` cannot be unpacked: cannot {action}: {reason}")]
-    Unpack {
-        /// The image.
-        image: String,
-        /// Diff ID of the layer.
-        layer: Digest,
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-    },
-    /// Somebody's number has no counterpart on this machine.
+    Unpack { image: String, layer: Digest, action: String, reason: String },
     #[error("the sandbox cannot {action}: {reason}")]
-    NoSuchId {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-    },
-    /// The image names nothing to start.
+    NoSuchId { action: String, reason: String },
     #[error("the image `{image}` names no program: it has neither entrypoint nor command")]
-    NoProgram {
-        /// The image.
-        image: String,
-    },
-    /// The image's own account files do not have the user.
+    NoProgram { image: String },
     #[error("the image `{image}` has no user or group `{name}`: unknown user `{user}`")]
-    UnknownUser {
-        /// The image.
-        image: String,
-        /// The part that is not known.
-        name: String,
-        /// What was asked for.
-        user: String,
-    },
-    /// What the command left makes no layer.
+    UnknownUser { image: String, name: String, user: String },
     #[error("what the command left cannot become a layer: cannot {action}: {reason}")]
-    Result {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-    },
+    Result { action: String, reason: String },
     #[error(transparent)]
     Image(#[from] InvalidImage),
-    /// The entries of the change contradict each other.
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
-    /// A changed file's name makes no path.
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
-    /// The cache could not be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Something that was asked for cannot be mounted.
     #[error("the sandbox cannot {action}: {reason}")]
-    Mount {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-        /// The way out, if there is one.
-        hint: Option<&'static str>,
-    },
-    /// The child could not be started.
+    Mount { action: String, reason: String, hint: Option<&'static str> },
     #[error("cannot start `{}` as the sandbox's process: {source}", program.display())]
-    Spawn {
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The child ended, or said something that makes no sense.
+    Spawn { program: PathBuf, source: std::io::Error },
     #[error("the sandbox's process ended unexpectedly while it should {action}: {reason}")]
-    Lost {
-        /// What it should do.
-        action: &'static str,
-        /// What is known.
-        reason: String,
-    },
-    /// Something else failed.
+    Lost { action: &'static str, reason: String },
     #[error("the sandbox could not {action}: {reason}")]
-    Other {
-        /// What was tried.
-        action: String,
-        /// Why it failed.
-        reason: String,
-    },
+    Other { action: String, reason: String },
 }
 
 impl SandboxError {
-    /// Sorts what the child says.
+    /// The error of a fault in the child.
     pub(super) fn of(fault: Fault) -> Self {
         let reason = fault.because();
         let action = fault.action;
@@ -167,7 +69,7 @@ impl SandboxError {
 }
 
 impl SandboxError {
-    /// The hints without the alternatives, which are those of a script.
+    /// The hints without alternatives to the sandbox.
     pub fn hints_of_settings(&self) -> Vec<String> {
         self.hints().into_iter().filter(|hint| hint != ALTERNATIVES).collect()
     }

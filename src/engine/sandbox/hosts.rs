@@ -1,15 +1,15 @@
-//! Owns the lines that are added to a container's hosts file.
+//! Owns the additional lines of a container's hosts file.
 //!
-//! Must not know what else is in the file.
+//! Must not know the other lines.
 
 use std::net::IpAddr;
 
 use super::error::SandboxError;
 
-/// What stands for the address by which the machine is reached.
+/// Stands for the address of the machine.
 const GATEWAY: &str = "host-gateway";
 
-/// Makes lines of `HOST:ADDRESS`.
+/// Turns `HOST:ADDRESS` into lines.
 pub(super) fn lines(added: &[String], network: Option<&str>) -> Result<Vec<String>, SandboxError> {
     added.iter().map(|text| line(text, network.is_some())).collect()
 }
@@ -24,7 +24,7 @@ fn line(text: &str, has_network: bool) -> Result<String, SandboxError> {
         return Err(refused("it names no host"));
     }
     let address = match address {
-        // With the machine's own network, its loopback is the machine.
+        // On the host's network, loopback is the host.
         GATEWAY if has_network => "127.0.0.1",
         GATEWAY => return Err(refused("without a network there is no gateway")),
         address => address.trim_start_matches('[').trim_end_matches(']'),

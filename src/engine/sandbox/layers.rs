@@ -1,9 +1,9 @@
-//! Owns the cache of unpacked layers: each is unpacked once, under a temporary name, and shared by every process.
+//! Owns the cache of unpacked layers. A layer is unpacked once, under a temporary name, and all processes share it.
 //!
-//! `<cache>/layers-v1/<diff ID>-<ids>/` has the layer's `tree` and `layer.json`. Of the two files beside it, `.lock` is
-//! locked shared by who uses the layer, `.making.lock` exclusively by who makes it; who removes it locks the
-//! first exclusively and begins with `layer.json`, without which the rest counts as nothing. Trees that were unpacked with
-//! other ids have other owners on disk, so the ids are part of the name. Must not know where layers come from.
+//! `<cache>/layers-v1/<diff ID>-<ids>/` contains `tree` and `layer.json`. Two files beside it are locks. Users of a
+//! layer lock `.lock` as shared; the process that unpacks locks `.making.lock`. Removal locks `.lock` and removes
+//! `layer.json` first; without it, the rest does not count. The name has the ids because they determine the owners on
+//! the disk. Must not know where layers come from.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,34 +23,32 @@ use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
 use crate::image::{Digest, DigestReader, LayerSource};
 
-/// Version of the form in which layers are kept.
+/// Version of the cache format.
 const FORMAT: u32 = 1;
 
-/// A layer of an image: its diff ID, which is compared with the bytes, and where they are.
+/// A layer with its diff ID, which is compared with the bytes.
 pub(super) type ImageLayer<'a> = (Digest, &'a LayerSource);
 
-/// A layer that is unpacked, and stays so while this value lives.
+/// An unpacked layer, which is locked while this value lives.
 #[derive(Debug)]
 pub(super) struct UnpackedLayer {
-    /// Its files.
     pub(super) tree: PathBuf,
-    /// Its entry for the root directory.
+    /// Mode and owner of the root directory.
     pub(super) root: Option<RootEntry>,
     _used: Lock,
 }
 
-/// What is kept beside the tree.
+/// The content of `layer.json`.
 #[derive(Serialize, Deserialize)]
 struct Description {
     root: Option<RootEntry>,
 }
 
-/// What unpacking needs to know.
 #[derive(Clone, Copy)]
 pub(super) struct Unpacking<'a> {
     pub(super) settings: &'a SandboxSettings,
     pub(super) mapping: &'a Mapping,
-    /// Name of the image, for messages.
+    /// For messages.
     pub(super) image: &'a str,
     pub(super) events: &'a Events,
 }
@@ -61,7 +59,7 @@ struct Store<'a> {
 }
 
 impl<'a> Unpacking<'a> {
-    /// Unpacks those of `layers` (lowest first) that are not in the cache yet, and gives all of them, lowest first.
+    /// Unpacks the layers that the cache lacks, and returns all; both lowest first.
     pub(super) fn layers(&self, layers: &[ImageLayer<'_>]) -> Result<Vec<UnpackedLayer>, SandboxError> {
         let directory = self.settings.cache.part("layers", FORMAT)?;
         let get = |layer: &ImageLayer<'_>| {
@@ -71,13 +69,13 @@ impl<'a> Unpacking<'a> {
         layers.iter().map(get).collect()
     }
 
-    /// Makes a directory that goes with the lease, and is removed unless it is kept.
+    /// Creates a directory that is removed unless it is kept, at the latest with the lease.
     pub(super) fn new_directory(&self, prefix: &str) -> Result<Partial<'a>, SandboxError> {
         let path = new_directory(&self.settings.temporary, prefix)?;
         Ok(Partial { path, settings: self.settings, mapping: self.mapping })
     }
 
-    /// Unpacks a layer to `tree`, which is made, and gives its entry for the root directory.
+    /// Creates `tree`, unpacks a layer to it, and returns the layer's root directory.
     pub(super) fn unpack(
         &self,
         layer: &ImageLayer<'_>,
@@ -90,7 +88,7 @@ impl<'a> Unpacking<'a> {
         self.fill(layer, &supervisor)
     }
 
-    /// Sends the layer's bytes and compares their digest before anybody takes the tree for the layer.
+    /// Sends the bytes of the layer and compares their digest.
     fn fill(
         &self,
         layer: &ImageLayer<'_>,
@@ -134,22 +132,22 @@ impl Store<'_> {
         loop {
             used.shared()?;
             if let Some(root) = self.read()? {
-                // What was used last is pruned last. A date that cannot be set only means that it goes sooner.
+                // Pruning starts with the oldest date. A date that cannot be set only means an earlier removal.
                 let _ = File::open(&self.directory).and_then(|file| file.set_modified(SystemTime::now()));
                 return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: used });
             }
             used.unlock()?;
-            // A lock of its own: whoever uses a layer holds the other one for as long as a container lives.
+            // Users of a layer hold the other lock as long as their container lives.
             let making = Lock::open(&self.directory, "making.lock")?;
             making.exclusive()?;
-            // Somebody else may have been faster.
+            // Another process may have unpacked it.
             if self.read()?.is_none() {
                 self.make(layer)?;
             }
         }
     }
 
-    /// What is known of the layer's root; nothing if the layer is not there.
+    /// The layer's root directory, if the layer is complete.
     fn read(&self) -> Result<Option<Option<RootEntry>>, SandboxError> {
         let path = self.directory.join("layer.json");
         match fs::read(&path) {
@@ -170,7 +168,7 @@ impl Store<'_> {
         let description = partial.path.join("layer.json");
         let text = serde_json::to_vec(&Description { root }).expect("numbers can be written as JSON");
         fs::write(&description, text).map_err(|error| FileError::new("write", &description, error))?;
-        // Half of a layer whose removal was interrupted, or was not allowed to all of it.
+        // The rest of a layer whose removal was not completed.
         remove_tree(&settings.program, &self.directory, mapping)?;
         fs::rename(&partial.path, &self.directory)
             .map_err(|error| FileError::new("create", &self.directory, error))?;
@@ -178,7 +176,6 @@ impl Store<'_> {
     }
 }
 
-/// A file that is locked.
 #[derive(Debug)]
 struct Lock {
     file: File,
@@ -186,7 +183,7 @@ struct Lock {
 }
 
 impl Lock {
-    /// Opens the lock beside `directory`. Locks are never removed: somebody may wait for one.
+    /// Opens the lock beside `directory`. Locks are never removed, because a process may wait for one.
     fn open(directory: &Path, extension: &str) -> Result<Self, SandboxError> {
         let path = directory.with_added_extension(extension);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -211,7 +208,7 @@ impl Lock {
     }
 }
 
-/// A directory under construction, in the one that goes with the lease.
+/// A directory under construction.
 pub(super) struct Partial<'a> {
     pub(super) path: PathBuf,
     settings: &'a SandboxSettings,
@@ -219,14 +216,13 @@ pub(super) struct Partial<'a> {
 }
 
 impl Partial<'_> {
-    /// Leaves it to somebody else to remove.
     pub(super) fn keep(mut self) {
         self.path = PathBuf::new();
     }
 }
 
 impl Drop for Partial<'_> {
-    /// Nothing is left of it if it was renamed.
+    /// It does not exist any more if it was renamed.
     fn drop(&mut self) {
         if self.path.exists() {
             let _ = remove_tree(&self.settings.program, &self.path, self.mapping);
@@ -234,7 +230,7 @@ impl Drop for Partial<'_> {
     }
 }
 
-/// Removes what is left of layers whose removal ended early: their files may belong to other ids.
+/// Completes interrupted removals of layers, whose files may belong to other ids.
 pub(super) fn remove_halves(
     program: &Path,
     cache: &CacheDirectory,
@@ -254,7 +250,7 @@ pub(super) fn remove_halves(
     Ok(())
 }
 
-/// Makes a directory of a new name, which only this user can enter.
+/// Creates a directory with an unused name and mode 0700.
 pub(super) fn new_directory(parent: &Path, prefix: &str) -> Result<PathBuf, SandboxError> {
     let directory = tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir_in(parent);
     let directory = directory.map_err(|error| FileError::new("create a directory in", parent, error))?;
@@ -267,14 +263,14 @@ fn create_directory(path: &Path) -> Result<(), SandboxError> {
     Ok(created.map_err(|error| FileError::new("create the directory", path, error))?)
 }
 
-/// Removes the directory at `path`, whose files may have owners that only a user namespace has rights over.
+/// Removes a directory, in a user namespace if its files belong to other ids.
 pub(super) fn remove_tree(program: &Path, path: &Path, mapping: &Mapping) -> Result<(), SandboxError> {
     let mut tries = 0;
     loop {
         match fs::remove_dir_all(path) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            // A child that is about to end may be emptying it too.
+            // A child that ends may be emptying it too.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries < 200 => {
                 tries += 1;
                 std::thread::sleep(std::time::Duration::from_millis(10));

@@ -1,8 +1,8 @@
-//! Owns which ids of this machine the sandbox's ids are.
+//! Owns mapping the sandbox's ids to ids of this machine.
 //!
-//! Three ways, the first that works: ranges of ids (real root takes some that nobody uses; others have theirs in
-//! `/etc/subuid`, which `newuidmap` gives them), one id, or, only if it was allowed, real root without a user
-//! namespace. Must not start anything but the two helpers.
+//! The first possible way counts: ranges of ids (unused ones for real root, those of `/etc/subuid` with `newuidmap`
+//! for others), one id, or, if allowed, real root without a user namespace. Must not start anything but the two
+//! helpers.
 //!
 //! Source: user_namespaces(7), subuid(5), newuidmap(1).
 
@@ -14,19 +14,18 @@ use super::error::SandboxError;
 use super::protocol::{Fault, FaultKind, Identity};
 use crate::image::Digest;
 
-/// The first of the ids that root takes: above those that systemd and `useradd` give out.
+/// The first id for root, above those of systemd and `useradd`.
 const ROOT_FIRST: u32 = 0x7000_0000;
 
-/// How many ids root takes: more than any image uses.
+/// Number of ids for root: more than images use.
 const ROOT_COUNT: u32 = 1 << 24;
 
-/// Most subordinate ids that are mapped.
 const MAXIMUM_COUNT: u32 = 1 << 24;
 
-/// Where the helpers are; PATH is not asked, because they have rights that the user has not.
+/// Directories of the helpers. PATH is not used, because the helpers have more rights than the user.
 const HELPER_PLACES: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"];
 
-/// Ids that follow each other, inside and on this machine.
+/// Consecutive ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Extent {
     inside: u32,
@@ -34,7 +33,6 @@ struct Extent {
     count: u32,
 }
 
-/// Which ids are mapped, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mapping {
     users: Vec<Extent>,
@@ -46,34 +44,34 @@ pub(super) struct Mapping {
 enum Way {
     /// No user namespace.
     Host,
-    /// One id; anybody may do that.
+    /// One id, which every user may map.
     Single,
     /// Root writes the map itself.
     Direct,
-    /// The helpers write it.
+    /// `newuidmap` and `newgidmap` write the map.
     Helpers { newuidmap: PathBuf, newgidmap: PathBuf },
 }
 
 impl Mapping {
-    /// Real root as it is.
+    /// Real root without a user namespace.
     pub(super) fn host() -> Self {
         Self { users: Vec::new(), groups: Vec::new(), way: Way::Host }
     }
 
-    /// One id, this user's.
+    /// The id of this user alone.
     pub(super) fn single() -> Self {
         let one = |outside| vec![Extent { inside: 0, outside, count: 1 }];
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Self { users: one(uid), groups: one(gid), way: Way::Single }
     }
 
-    /// Whether this process is root of the machine, and not of some user namespace below.
+    /// Whether this process is root of the machine, outside of user namespaces.
     pub(super) fn is_real_root() -> bool {
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
         rustix::process::geteuid().is_root() && is_whole(&map)
     }
 
-    /// The best that this user can have.
+    /// The mapping with the most ids.
     pub(super) fn best() -> Self {
         if rustix::process::geteuid().is_root() {
             return Self::of_root().unwrap_or_else(Self::single);
@@ -81,7 +79,7 @@ impl Mapping {
         Self::subordinate().unwrap_or_else(Self::single)
     }
 
-    /// Ids that nobody uses for those inside; root itself, who opens the files, comes last.
+    /// Unused ids, and root itself as the last, because it opens the files.
     fn of_root() -> Option<Self> {
         let extents = |map: &str| {
             let (first, count) = available(&std::fs::read_to_string(map).ok()?)?;
@@ -108,7 +106,6 @@ impl Mapping {
         Some(Self { users, groups, way: Way::Helpers { newuidmap, newgidmap } })
     }
 
-    /// Who the child is with it.
     pub(super) fn identity(&self) -> Identity {
         match self.way {
             Way::Host => Identity::Host,
@@ -119,13 +116,13 @@ impl Mapping {
         }
     }
 
-    /// Root itself is not one of those inside.
+    /// Without root itself.
     fn count(&self, extents: &[Extent]) -> u32 {
         let all: u32 = extents.iter().map(|extent| extent.count).sum();
         if self.way == Way::Direct { all - 1 } else { all }
     }
 
-    /// A short name of what files unpacked with it look like on disk: those of another mapping are of no use.
+    /// A short key of the owners on the disk. Files of mappings with other keys cannot be shared.
     pub(super) fn key(&self) -> String {
         match self.way {
             Way::Host => "host".into(),
@@ -137,7 +134,7 @@ impl Mapping {
         }
     }
 
-    /// What it means, in words.
+    /// A description for people.
     pub(super) fn describe(&self) -> String {
         match self.identity() {
             Identity::Host => "real root, without a user namespace".into(),
@@ -146,17 +143,17 @@ impl Mapping {
         }
     }
 
-    /// Whether it may fail where one id would not.
+    /// Whether it needs more rights than one id.
     pub(super) fn needs_rights(&self) -> bool {
         matches!(self.way, Way::Helpers { .. } | Way::Direct)
     }
 
-    /// Whether it is root's own, who may map ids of file systems too.
+    /// Whether root made it, who may also map ids of filesystems.
     pub(super) fn is_of_root(&self) -> bool {
         self.way == Way::Direct
     }
 
-    /// Gives the child, which waits in a new user namespace, its ids.
+    /// Maps the ids of the child, which waits in a new user namespace.
     pub(super) fn write(&self, pid: u32) -> Result<(), SandboxError> {
         let failed = |action: &str, error: &std::io::Error| {
             SandboxError::of(Fault::system(FaultKind::Namespace, action, error))
@@ -212,7 +209,7 @@ fn help(program: &Path, pid: u32, extents: &[Extent]) -> Result<(), SandboxError
     Err(unavailable(if said.is_empty() { output.status.to_string() } else { said }))
 }
 
-/// The ids that root may take, given its own map: the usual ones, or what follows 0.
+/// The ids for root by its own map: the usual ones, or those after 0.
 fn available(map: &str) -> Option<(u32, u32)> {
     let extents = map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().ok());
@@ -233,12 +230,12 @@ fn available(map: &str) -> Option<(u32, u32)> {
     Some((first, u32::try_from(count).unwrap_or(u32::MAX).min(ROOT_COUNT)))
 }
 
-/// Whether the map has every id as it is.
+/// Whether the map has all ids unchanged.
 fn is_whole(map: &str) -> bool {
     map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
-/// The user's name: `/etc/subuid` may have either.
+/// The user's name, which `/etc/subuid` may have in place of the number.
 fn user_name(uid: u32) -> Option<String> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
     passwd.lines().find_map(|line| {
@@ -247,7 +244,7 @@ fn user_name(uid: u32) -> Option<String> {
     })
 }
 
-/// The user's ranges, first id and length.
+/// The first id and the length of each range of the user.
 fn ranges_of(text: &str, uid: u32, name: Option<&str>) -> Vec<(u32, u32)> {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.trim().split(':').collect();
@@ -259,7 +256,7 @@ fn ranges_of(text: &str, uid: u32, name: Option<&str>) -> Vec<(u32, u32)> {
     text.lines().filter_map(of_line).collect()
 }
 
-/// The user itself is 0 inside; the ranges follow.
+/// The user is 0 inside; the ranges follow.
 fn extents(own: u32, ranges: &[(u32, u32)]) -> Vec<Extent> {
     let mut extents = vec![Extent { inside: 0, outside: own, count: 1 }];
     let mut next = 1;

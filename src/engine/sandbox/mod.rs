@@ -1,8 +1,7 @@
-//! The engine that runs containers with neither daemon nor root: user namespace, overlay over cached layers, and the
-//! change as a layer.
+//! Owns the engine without daemon and root: user namespace, overlay over cached layers, and the change as a layer.
 //!
-//! A container is kept by a child, `b2i __sandbox`, that has its namespaces; `child/` is that process, everything else
-//! here is b2i's side. Whoever makes this engine has the layers; it knows neither registries nor daemons.
+//! The child `b2i __sandbox` (`child/`) has the namespaces of one container; the other files are b2i's side. Must not
+//! know registries or daemons.
 
 mod changes;
 mod child;
@@ -49,29 +48,28 @@ use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::image::{BaseImage, ImageConfig};
 
-/// What a command finds its programs by if the image says nothing; Docker's default.
+/// Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Name of a container's own layer in its directory.
+/// The container's own layer in its directory.
 const NEW_LAYER: &str = "new";
 
-/// Runs containers in user namespaces.
 #[derive(Clone)]
 pub struct SandboxEngine {
     settings: SandboxSettings,
     image: BaseImage,
     events: Events,
-    /// What works here, once that is known.
+    /// The mapping that works here, after the first use.
     mapping: Arc<Mutex<Option<Mapping>>>,
 }
 
 impl SandboxEngine {
-    /// Makes an engine for containers of `image`; `events` gets what is worth a note while layers are unpacked.
+    /// An engine for containers of `image`. `events` gets notes while layers are unpacked.
     pub fn new(settings: SandboxSettings, image: BaseImage, events: Events) -> Self {
         Self { settings, image, events, mapping: Arc::default() }
     }
 
-    /// Creates a container. With `owns_top_layer`, the top layer is unpacked for it alone and not cached.
+    /// Creates a container. With `owns_top_layer`, the top layer is not cached.
     async fn create_container(
         &self,
         spec: ContainerSpec,
@@ -102,7 +100,7 @@ impl SandboxEngine {
         let mut trees: Vec<PathBuf> = layers.iter().rev().map(|layer| layer.tree.clone()).collect();
         let mut root = layers.iter().rev().find_map(|layer| layer.root);
         if let Some(layer) = own {
-            // It goes with the container's directory.
+            // Removed with the container's directory.
             let tree = partial.path.join(NEW_LAYER);
             root = unpacking.unpack(&layer, &tree)?.or(root);
             trees.insert(0, tree);
@@ -134,7 +132,7 @@ impl SandboxEngine {
         })
     }
 
-    /// The mapping that works here; asked for once, and what is to be said of it told once.
+    /// The mapping that works here. The first call finds it and sends the note.
     fn mapping(&self) -> Result<Mapping, SandboxError> {
         let mut known = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mapping) = &*known {
@@ -174,10 +172,10 @@ impl Engine for SandboxEngine {
     }
 }
 
-/// The sandbox has no network of its own to give: `default` is the machine's, as everywhere without a daemon.
+/// Fails for networks of daemons. `default` is the host's network, as everywhere without a daemon.
 ///
 /// # Errors
-/// [`SandboxError::NoNetwork`] for any other.
+/// [`SandboxError::NoNetwork`].
 pub fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     match network.filter(|network| !["host", "default"].contains(network)) {
         None => Ok(()),
@@ -185,10 +183,10 @@ pub fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     }
 }
 
-/// Finds out whether the sandbox works here, by making one and starting nothing in it.
+/// Creates a sandbox without a program, to see whether it works here.
 ///
 /// # Errors
-/// [`SandboxError::Unavailable`] says what the kernel refuses and which setting is behind it.
+/// [`SandboxError::Unavailable`] with the setting that may be the cause.
 pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
     let (mapping, remark) = choose_mapping(settings)?;
     try_out(settings, &mapping)?;
@@ -200,7 +198,7 @@ pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError>
     })
 }
 
-/// Memory and processors have controllers of their own, and a group may have one alone.
+/// Memory and processors have separate controllers, of which one may be missing.
 fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
     let memory = ContainerLimits { memory: Some(64 << 20), ..ContainerLimits::default() };
     let both = ContainerLimits { nano_cpus: Some(1_000_000_000), ..memory.clone() };
@@ -211,32 +209,31 @@ fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
     })
 }
 
-/// Removes a temporary directory of a run that was killed with its child: files in it may belong to ids that only a
-/// user namespace has rights over.
+/// Removes the temporary directory of a killed run, whose files may belong to other ids.
 ///
 /// # Errors
-/// [`SandboxError`] if something cannot be removed.
+/// [`SandboxError`] if a file cannot be removed.
 pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxError> {
     layers::remove_tree(program, temporary, &Mapping::best())
 }
 
-/// Removes what pruning the cache had to leave of unpacked layers, because it belongs to other ids.
+/// Removes unpacked layers that pruning could not remove, because they belong to other ids.
 ///
 /// # Errors
-/// [`SandboxError`] if something cannot be removed.
+/// [`SandboxError`] if a file cannot be removed.
 pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), SandboxError> {
     layers::remove_halves(program, cache, &Mapping::best())
 }
 
-/// Removes a directory whose files may belong to ids that only a user namespace has rights over.
+/// Removes a directory whose files may belong to other ids.
 ///
 /// # Errors
-/// [`SandboxError`] if something cannot be removed.
+/// [`SandboxError`] if a file cannot be removed.
 pub fn remove_directory(program: &Path, directory: &Path) -> Result<(), SandboxError> {
     layers::remove_tree(program, directory, &Mapping::best())
 }
 
-/// The best mapping that works: the helpers may be there and have no rights, in many containers.
+/// The best mapping that works, with a note. In many containers, the helpers have no rights.
 fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>), SandboxError> {
     let best = Mapping::best();
     let is_real_root = Mapping::is_real_root();
@@ -251,29 +248,29 @@ fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>
         Err(error) if is_real_root => {
             Err(SandboxError::RealRoot { reason: error.to_string(), hints: error.hints() })
         }
-        // With one id nobody needs rights.
+        // One id needs no rights.
         Err(error) => Ok((Mapping::single(), Some(format!("the sandbox has one id only: {error}")))),
     }
 }
 
-/// Makes the control group that the limits need. Real root's processes are bounded by no other limit on their number.
+/// Creates the cgroup for the limits. Without a user namespace, nothing else limits the number of processes.
 fn control_group(limits: &ContainerLimits, mapping: &Mapping) -> Result<Option<ControlGroup>, SandboxError> {
     let processes = limits.pids.unwrap_or(container::PROCESSES);
     ControlGroup::make(limits, (mapping.identity() == Identity::Host).then_some(processes))
 }
 
-/// Makes a user namespace and gives it its ids.
+/// Creates a user namespace and maps its ids.
 fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
     let directory = layers::new_directory(&settings.temporary, "probe")?;
     let purpose = Purpose::Remove { directory: directory.clone() };
     let started = Supervisor::start(&settings.program, purpose, mapping, Vec::new());
     let answered = started.and_then(|supervisor| supervisor.answer("try the ids"));
-    // Nothing was put into it.
+    // It is empty.
     let _ = std::fs::remove_dir(&directory);
     answered.map(|_| ())
 }
 
-/// Makes a container of nothing and starts a program that is not there.
+/// Creates an empty container and starts a missing program.
 fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
     let directory = layers::new_directory(&settings.temporary, "container")?;
     let supervisor = start_container(settings, mapping, &directory, Vec::new(), None, Vec::new())?;
@@ -311,7 +308,6 @@ fn start_container(
     Ok(supervisor)
 }
 
-/// Where the command is started.
 fn working_directory(config: &ImageConfig, spec: &ContainerSpec) -> String {
     match (&spec.directory, config.working_dir()) {
         (Some(directory), _) => directory.to_string(),
@@ -320,7 +316,7 @@ fn working_directory(config: &ImageConfig, spec: &ContainerSpec) -> String {
     }
 }
 
-/// The image's variables, the ones added to them, and what every container has.
+/// The variables of every container, then the image's, then the added ones.
 fn environment(config: &ImageConfig, added: &[(String, String)]) -> Vec<(String, String)> {
     let mut environment =
         vec![("PATH".to_owned(), PATH.to_owned()), ("HOSTNAME".to_owned(), child::HOST_NAME.to_owned())];

@@ -1,8 +1,7 @@
-//! Owns what is mounted in a container as b2i sees it: what may be, in which order, and whose ids its files show.
+//! Owns the mounts of a container on b2i's side: checks, order and ids.
 //!
-//! Files of this machine are reached with the rights of b2i's user and never more. Where that is real root, numbers inside
-//! are the same numbers in what is mounted, as on Docker; otherwise they are those of the user namespace. Must not mount
-//! anything itself.
+//! b2i opens files with the rights of its user only. For real root, ids inside are the same as on the disk, as with
+//! Docker; otherwise those of the user namespace. Must not mount anything itself.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -16,16 +15,15 @@ use crate::engine::{ContainerSpec, Mount, MountSource};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 
-/// What mounting needs to know.
 pub(super) struct Mounting<'a> {
     pub(super) supervisor: &'a Supervisor,
     pub(super) mapping: &'a Mapping,
-    /// Who the command will be: `user[:group]`.
+    /// `user[:group]` of the command.
     pub(super) user: &'a str,
     pub(super) events: &'a Events,
 }
 
-/// Refuses what can never be mounted, before anything is made for the container.
+/// Fails for mounts that are not possible, before the container is created.
 pub(super) fn check(spec: &ContainerSpec, cache: &CacheDirectory) -> Result<(), SandboxError> {
     spec.mounts.iter().try_for_each(|mount| match &mount.source {
         MountSource::Volume(name) => Err(SandboxError::Mount {
@@ -60,7 +58,7 @@ fn check_path(path: &Path, mount: &Mount, cache: &CacheDirectory) -> Result<(), 
 }
 
 impl Mounting<'_> {
-    /// Mounts everything, outer places first: what is mounted later would hide what is below it.
+    /// Mounts all, parents first: a later mount would hide what is below it.
     pub(super) fn mount_all(&self, mounts: &[Mount]) -> Result<(), SandboxError> {
         let mut ordered: Vec<(usize, &Mount)> = mounts.iter().enumerate().collect();
         ordered.sort_by(|(_, one), (_, other)| one.target.cmp(&other.target));
@@ -108,8 +106,8 @@ impl Mounting<'_> {
         }
     }
 
-    /// What is at `path`, with a number on the disk as the same number inside. Nothing where b2i has no right to say so, or
-    /// the file system cannot.
+    /// The tree at `path` with the same ids as on the disk. None if b2i has no right to do so, or the
+    /// filesystem does not support it.
     fn mapped(&self, path: &Path) -> Option<DetachedTree> {
         if !self.mapping.is_of_root() {
             return None;

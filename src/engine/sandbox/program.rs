@@ -1,7 +1,7 @@
-//! Owns running a finished image in the foreground (`--run`) without a daemon: streams, signals, exit code, removal.
+//! Owns running a finished image in the sandbox (`--run`): streams, signals, exit code, removal.
 //!
-//! The program is process 1 of its container, without network unless it is asked for; what it writes is thrown away. Its
-//! streams are pipes that are pumped as they are. Must not touch the process's own streams or signals.
+//! The program is process 1 of its container. Its changes are discarded. Must not touch the streams or signals of
+//! b2i's own process.
 
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
@@ -17,10 +17,10 @@ use super::{SandboxEngine, SandboxProgramOptions};
 use crate::engine::{Container, ContainerSpec, EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 
-/// Bytes that are pumped at once.
+/// Bytes of one read.
 const PIECE: usize = 64 * 1024;
 
-/// A container of a finished image that was created and not started.
+/// A container of a finished image that is not started yet.
 #[derive(Debug)]
 pub struct SandboxProgram {
     container: SandboxContainer,
@@ -28,10 +28,11 @@ pub struct SandboxProgram {
 }
 
 impl SandboxProgram {
-    /// Creates a container of the engine's image; its top layer is unpacked for this container alone.
+    /// Creates a container of the engine's image, whose top layer is not cached.
     ///
     /// # Errors
-    /// [`SandboxError::Unavailable`] if there is no sandbox here; [`SandboxError::NoProgram`] if the image names none.
+    /// [`SandboxError::Unavailable`] if the sandbox does not work here; [`SandboxError::NoProgram`] if the
+    /// image has no command.
     pub async fn create(
         engine: &SandboxEngine,
         options: SandboxProgramOptions,
@@ -49,7 +50,7 @@ impl SandboxProgram {
             ..ContainerSpec::default()
         };
         let container = engine.create_container(spec, true).await?;
-        // What bounds a script is not for a program: Docker bounds none either.
+        // Limits of scripts do not apply. Docker has none for programs either.
         let command = Command {
             processes: None,
             milliseconds: None,
@@ -59,8 +60,7 @@ impl SandboxProgram {
         Ok(Self { container, command })
     }
 
-    /// Runs it to its end, removes the container and gives the program's exit code. Signals that come before the
-    /// program are kept for it.
+    /// Runs it to its end, removes the container and returns the exit code. Earlier signals wait for the program.
     ///
     /// # Errors
     /// [`EngineError::Start`] if it cannot be started, [`SandboxError::Lost`] if the container is lost.
@@ -93,18 +93,18 @@ async fn run_to_end(
         supervisor.send(&Request::Run(Box::new(command)), action)?;
         match supervisor.answer(action)? {
             Answer::Streams => {}
-            // It did not start, and says why.
+            // The reason why it did not start.
             answer => return Ok(answer),
         }
-        // If nobody waits for the streams, nobody waits for the program.
+        // Without a receiver, nobody waits for the program.
         let _ = tell.send(supervisor.files(action)?);
         supervisor.answer(action)
     });
     let (tell_started, started) = oneshot::channel();
     let pumped = async {
-        // Without streams there is no program, and the answer says why.
+        // Without streams, the answer has the reason.
         let Ok(ends) = told.await else { return Ok(()) };
-        // Nobody listens for it once the program has ended.
+        // The receiver is gone if the program has ended.
         let _ = tell_started.send(());
         pump(ends, streams).await
     };
@@ -120,7 +120,7 @@ async fn run_to_end(
     }
 }
 
-/// Moves bytes until the program and all it started have ended: then its output has an end.
+/// Forwards bytes until the output ends, which is when all processes have ended.
 async fn pump(ends: [OwnedFd; 3], streams: ProgramStreams) -> Result<(), SandboxError> {
     let failed = |error: std::io::Error| SandboxError::Other {
         action: "connect the program's streams".into(),
@@ -131,35 +131,33 @@ async fn pump(ends: [OwnedFd; 3], streams: ProgramStreams) -> Result<(), Sandbox
     let stdout = Receiver::from_owned_fd(stdout).map_err(failed)?;
     let stderr = Receiver::from_owned_fd(stderr).map_err(failed)?;
     let printed = async { tokio::join!(print(stdout, streams.stdout), print(stderr, streams.stderr)) };
-    // The program's input ends with it, whatever would come after.
+    // More input does not matter after the end.
     tokio::select! {
         ((), ()) = printed => Ok(()),
         never = feed(streams.stdin, stdin) => match never {},
     }
 }
 
-/// Never ends.
 async fn feed(mut from: Box<dyn AsyncRead + Send + Unpin>, mut to: Sender) -> Infallible {
-    // A program that does not read, or that has ended, is no error of ours.
+    // The program may have ended, or not read its input.
     let _ = tokio::io::copy(&mut from, &mut to).await;
     drop(to);
     std::future::pending().await
 }
 
-/// Writes each piece at once; a reader that went away does not stop the program.
+/// Forwards each piece at once. A closed output does not stop the program.
 async fn print(mut from: Receiver, mut to: Box<dyn AsyncWrite + Send + Unpin>) {
     let mut buffer = vec![0; PIECE];
     while let Ok(count) = from.read(&mut buffer).await
         && count > 0
     {
         if to.write_all(&buffer[..count]).await.is_ok() {
-            // As above.
             let _ = to.flush().await;
         }
     }
 }
 
-/// Sends signals to the program as they come, once it was asked for: the channel is the request's before. Never ends.
+/// Forwards signals after the start: until then, the start request uses the channel. Never ends.
 async fn hand_on(
     container: &SandboxContainer,
     started: oneshot::Receiver<()>,
@@ -170,14 +168,14 @@ async fn hand_on(
     }
     while let Some(name) = signals.recv().await {
         if let Some(number) = number(name) {
-            // A container that is lost says so to whoever waits for the program.
+            // A lost container is reported to the wait for the program.
             let _ = container.supervisor.send(&Request::Signal(number), "send a signal");
         }
     }
     std::future::pending().await
 }
 
-/// The number of one of the signals that b2i hands on.
+/// The number of a signal that b2i forwards.
 fn number(name: &str) -> Option<u8> {
     let number = match name {
         "SIGHUP" => libc::SIGHUP,

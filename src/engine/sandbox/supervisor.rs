@@ -1,7 +1,7 @@
-//! Owns b2i's end of a sandbox child: starting it, giving it ids, asking it, ending it.
+//! Owns b2i's side of a sandbox child: start, ids, requests, end. Must not know the purpose of requests.
 //!
-//! The child has no name that anybody could kill it by: it lives as long as this end of the socket is open, and takes
-//! everything inside with it. Must not know what is asked.
+//! The child has no id that another process could use. It lives as long as this end of the socket is open, and ends
+//! with all processes inside.
 
 use std::fs::File;
 use std::io;
@@ -19,19 +19,19 @@ use super::mapping::Mapping;
 use super::protocol::{Answer, FrameKind, Identity, Purpose, Request, Setup};
 use super::protocol::{read_frame, read_message, write_frame, write_message};
 
-/// A running child. Dropped, it ends and with it whatever it keeps.
+/// A running child, which ends on drop with its container.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     channel: UnixStream,
     /// One request at a time.
     turn: Mutex<()>,
     process: Mutex<Child>,
-    /// The directory that it empties at its end, to be removed then.
+    /// The child empties it at its end; then it can be removed.
     directory: Option<PathBuf>,
 }
 
 impl Supervisor {
-    /// Starts a child and waits until it is ready.
+    /// Starts a child and maps its ids.
     pub(super) fn start(
         program: &Path,
         purpose: Purpose,
@@ -67,7 +67,6 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Waits until the child takes requests.
     pub(super) fn wait_until_ready(&self) -> Result<(), SandboxError> {
         match self.answer("get ready")? {
             Answer::Ready => Ok(()),
@@ -75,12 +74,11 @@ impl Supervisor {
         }
     }
 
-    /// Makes this thread the one that asks.
+    /// Locks out other requests.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a message.
     pub(super) fn send(
         &self,
         message: &impl serde::Serialize,
@@ -88,7 +86,7 @@ impl Supervisor {
     ) -> Result<(), SandboxError> {
         match write_message(&mut &self.channel, message) {
             Ok(()) => Ok(()),
-            // It may have said why it ended.
+            // The child may have sent its reason.
             Err(error) => match read_message::<Answer>(&mut &self.channel) {
                 Ok(Some(Answer::Failed(fault))) => Err(SandboxError::of(fault)),
                 _ => Err(lost(action, &error)),
@@ -96,7 +94,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends everything that `reader` gives. An error of the reader cuts the data, which the child answers.
+    /// Sends all bytes of `reader`. An error of the reader ends the data, and the child answers with a failure.
     pub(super) fn send_data(&self, reader: &mut dyn io::Read) -> Result<io::Result<()>, SandboxError> {
         let action = "take an archive";
         let mut buffer = vec![0; super::protocol::PIECE];
@@ -114,7 +112,6 @@ impl Supervisor {
         }
     }
 
-    /// Reads the next frame.
     pub(super) fn frame(&self, action: &'static str) -> Result<(FrameKind, Vec<u8>), SandboxError> {
         match read_frame(&mut &self.channel) {
             Ok(Some(frame)) => Ok(frame),
@@ -123,7 +120,7 @@ impl Supervisor {
         }
     }
 
-    /// Reads the next answer; a failure of the child's becomes an error.
+    /// Reads the next answer; a failure in the child becomes an error.
     pub(super) fn answer(&self, action: &'static str) -> Result<Answer, SandboxError> {
         match self.frame(action)? {
             (FrameKind::Message, body) => parse(&body, action),
@@ -134,25 +131,24 @@ impl Supervisor {
         }
     }
 
-    /// Takes the three files that the child sends with its next byte.
+    /// Receives the three files that come with the next byte.
     pub(super) fn files(&self, action: &'static str) -> Result<[OwnedFd; 3], SandboxError> {
         descriptors::receive(&self.channel).map_err(|error| lost(action, &error))
     }
 
-    /// Hands a file over.
+    /// Sends an open file.
     pub(super) fn hand(&self, file: BorrowedFd<'_>, action: &'static str) -> Result<(), SandboxError> {
         descriptors::send(&self.channel, &[file]).map_err(|error| lost(action, &error))
     }
 
-    /// The child's user namespace.
     pub(super) fn user_namespace(&self) -> io::Result<File> {
         let pid = self.process.lock().unwrap_or_else(PoisonError::into_inner).id();
         File::open(format!("/proc/{pid}/ns/user"))
     }
 
-    /// Ends the child without waiting: whoever reads from it gets an error.
+    /// Ends the child without waiting. Threads that read from it get an error.
     pub(super) fn abort(&self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.channel.shutdown(Shutdown::Both);
     }
 
@@ -166,12 +162,12 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// Ends the child and waits until nothing is left of it.
+    /// Ends the child and waits for its end.
     pub(super) fn end(&self) {
         self.abort();
         let _ = self.how_it_ended();
         if let Some(directory) = &self.directory {
-            // Not empty if the child was killed; the lease's clean-up removes it then.
+            // If the child was killed, the lease's clean-up removes the files.
             let _ = std::fs::remove_dir(directory);
         }
     }
@@ -183,7 +179,6 @@ impl Drop for Supervisor {
     }
 }
 
-/// Reads an answer out of a frame.
 pub(super) fn parse(body: &[u8], action: &'static str) -> Result<Answer, SandboxError> {
     match serde_json::from_slice(body) {
         Ok(Answer::Failed(fault)) => Err(SandboxError::of(fault)),
@@ -192,7 +187,7 @@ pub(super) fn parse(body: &[u8], action: &'static str) -> Result<Answer, Sandbox
     }
 }
 
-/// The error for an answer to another question.
+/// The error of an answer that does not fit the request.
 pub(super) fn unexpected(action: &'static str, answer: &Answer) -> SandboxError {
     let shown: String = format!("{answer:?}").chars().take(200).collect();
     SandboxError::Lost { action, reason: format!("it answered {shown}") }

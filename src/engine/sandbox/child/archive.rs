@@ -1,6 +1,6 @@
-//! Owns sending a file or a tree of the container as a tar, as the container would see it.
+//! Owns sending a file or a tree of the container as a tar.
 //!
-//! Must not read outside of the container's root, whatever its links say, and must not follow a link.
+//! Must not read outside of the container's root, and must not follow links.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,10 +16,9 @@ use crate::engine::sandbox::protocol::{
     Answer, Fault, FaultKind, FrameKind, PIECE, write_frame, write_message,
 };
 
-/// Most entries of one archive.
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// Sends what is at `path`; its entries begin with the last part of the path.
+/// Sends `path`. The entries begin with its last part.
 pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -> Result<(), Stop> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW;
     match open_in_root(root, path.as_bytes(), flags) {
@@ -49,7 +48,7 @@ pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -
     Ok(write_frame(frames.channel, FrameKind::End, b"")?)
 }
 
-/// Adds one entry, and gives what is below it.
+/// Adds one entry, and returns the entries below it.
 fn add(
     tar: &mut tar::Builder<Frames<'_>>,
     root: BorrowedFd<'_>,
@@ -68,12 +67,12 @@ fn add(
                 let entry = entry.to_str().map_err(|_| io::Error::other("a name in it is not UTF-8"))?;
                 below.push((format!("{path}/{entry}"), format!("{name}/{entry}")));
             }
-            // The last is taken first.
+            // The last one is next.
             below.sort_unstable_by(|one, two| two.cmp(one));
             Ok(below)
         }
         FileType::RegularFile => {
-            // Not blocking: something else may have taken its place.
+            // Without blocking, because the file may be a pipe by now.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
             let file = std::fs::File::from(open_in_root(root, path.as_bytes(), flags)?);
             let size = file.metadata()?.len();
@@ -89,7 +88,7 @@ fn add(
             link(tar, &handle, &stat, name)?;
             Ok(Vec::new())
         }
-        // Sockets, pipes and devices are nothing to copy.
+        // Sockets, pipes and devices are skipped.
         _ => Ok(Vec::new()),
     }
 }
@@ -110,7 +109,6 @@ fn header(kind: tar::EntryType, stat: &Stat, size: u64) -> tar::Header {
     header
 }
 
-/// Writes data frames.
 struct Frames<'a> {
     channel: &'a mut UnixStream,
     piece: Vec<u8>,

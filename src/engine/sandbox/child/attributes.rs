@@ -1,4 +1,4 @@
-//! Owns the extended attributes of a container's files: which of them an image keeps, and in which form.
+//! Owns reading the extended attributes that an image has.
 //!
 //! Must not set any.
 
@@ -14,7 +14,7 @@ pub(super) const CAPABILITY: &[u8] = b"security.capability";
 /// Names, and values in hexadecimal digits.
 pub(super) type Attributes = Vec<(String, String)>;
 
-/// Most bytes of names and values of one file; they are told in one message.
+/// Most bytes of the names and values of one file, which are sent in one message.
 const MAXIMUM_SIZE: usize = 64 * 1024;
 
 /// Most bytes of one value, or of all names (xattr(7)).
@@ -24,13 +24,13 @@ const KERNELS_MAXIMUM: usize = 64 * 1024;
 const VERSION_2_LENGTH: usize = 20;
 const VERSION_BYTE: usize = 3;
 
-/// Reads what an image keeps of them, in order of their names. The error says why it cannot be kept.
+/// Reads the attributes that an image has, sorted by name. The error is the reason why one cannot be stored.
 pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
     let mut attributes = Vec::new();
     let mut size = 0;
     let list = match all(|buffer| rustix::fs::flistxattr(file, buffer)) {
         Ok(list) => list,
-        // The file system has none.
+        // The filesystem does not support them.
         Err(Errno::NOTSUP) => Vec::new(),
         Err(error) => return Err(error.to_string()),
     };
@@ -52,8 +52,8 @@ pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
     Ok(attributes)
 }
 
-/// Capabilities without the root that they were given by: of version 3, they would mean something in that user
-/// namespace alone. In an image, they are those of whoever unpacks it, as Docker has it.
+/// Capabilities without their root: those of version 3 are valid in one user namespace only. In an image,
+/// they belong to whoever unpacks it, as with Docker.
 fn anybodys(mut value: Vec<u8>) -> Vec<u8> {
     if value.get(VERSION_BYTE) == Some(&3) && value.len() > VERSION_2_LENGTH {
         value.truncate(VERSION_2_LENGTH);
@@ -62,7 +62,7 @@ fn anybodys(mut value: Vec<u8>) -> Vec<u8> {
     value
 }
 
-/// Reads a value of unknown length: most are short, and none is longer than the kernel allows.
+/// Reads a value of unknown length. Most are short.
 fn all(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0; 256];
     let length = match read(&mut buffer) {

@@ -1,8 +1,8 @@
-//! Owns reading what a container changed out of the upper directory of its overlay.
+//! Owns reading a container's changes from the upper directory of its overlay.
 //!
-//! Compared with what the image alone shows: overlayfs marks new directories as hiding what never was, and keeps
-//! directories that were only passed through; both are told apart. Afterwards b2i's own user can read every file; modes and owners are told, not
-//! looked up. Must not copy contents.
+//! They are compared with the image: overlayfs marks new directories as opaque without need, and has directories that
+//! only lead to changes. Afterwards b2i's user can read every file; modes and owners are in the messages. Must not
+//! copy contents.
 
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -18,19 +18,19 @@ use super::tree::{names, open_plain, recorded_owner};
 use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
 use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
 
-/// Most changed files: each is held in memory for the layer.
+/// Most changed files, which the layer has in memory.
 const MAXIMUM_CHANGES: usize = 1_000_000;
 
 const MAXIMUM_NOTES: usize = 20;
 
-/// Sends every change; gives what was left out.
+/// Sends every change, and returns notes on what was left out.
 pub(super) fn send(
     place: &mut Place,
     mut send: impl FnMut(Change) -> io::Result<()>,
 ) -> Result<Vec<String>, Fault> {
     let (upper, lower) = place.take_apart()?;
     let mut walk = Walk { place, upper, lower, seen: HashMap::new(), skipped: 0, notes: Vec::new() };
-    // Always in the order of names: which name of a file is its first does not depend on the disk.
+    // Sorted by name, so that the first name of a file does not depend on the disk.
     let mut waiting = vec![Directory { path: String::new(), is_hidden: false }];
     let mut count = 0;
     while let Some(directory) = waiting.pop() {
@@ -55,11 +55,11 @@ pub(super) fn send(
     Ok(walk.notes)
 }
 
-/// A directory that is still to be looked into.
+/// A directory to read.
 struct Directory {
     /// Relative to the root; empty for the root.
     path: String,
-    /// Whether the image shows nothing below it.
+    /// Nothing of the image is visible below it.
     is_hidden: bool,
 }
 
@@ -69,7 +69,7 @@ struct Walk<'a> {
     place: &'a Place,
     upper: OwnedFd,
     lower: OwnedFd,
-    /// Files with several names: the first, with what all of them have.
+    /// For files with several names: the first name, and what all names share.
     seen: HashMap<u64, (String, Kept, Attributes)>,
     skipped: usize,
     notes: Vec<String>,
@@ -83,7 +83,7 @@ struct Kept {
 }
 
 impl Walk<'_> {
-    /// The names in a directory, in order, after b2i may read it.
+    /// Makes the directory readable and returns its names, sorted.
     fn sorted_names(&self, directory: &Directory) -> Result<Vec<String>, Fault> {
         let shown = || format!("look into `/{}`", directory.path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -100,7 +100,7 @@ impl Walk<'_> {
         Ok(sorted)
     }
 
-    /// A name that a layer can have.
+    /// Checks that a layer can have this name.
     fn checked(&self, directory: &Directory, name: &CStr) -> Result<String, Fault> {
         let refused = |reason: &str| {
             let shown = name.to_string_lossy();
@@ -151,7 +151,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What the image alone shows there.
+    /// The same path in the image.
     fn in_image(&self, path: &str) -> Result<Option<OwnedFd>, Fault> {
         match open_plain(&self.lower, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(handle) => Ok(Some(handle)),
@@ -197,7 +197,7 @@ impl Walk<'_> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
         let kept = self.without_foreign_rights(self.kept(&handle).map_err(failed)?);
-        // Before anything below makes the kernel drop a capability.
+        // First: later changes can make the kernel drop a capability.
         let mut attributes = self.attributes(&path, &handle)?;
         if self.is_foreign(&kept) {
             attributes.retain(|(name, _)| !name.starts_with("security."));
@@ -221,7 +221,7 @@ impl Walk<'_> {
         Ok(change(path, ChangeKind::Symlink { target }, kept, Attributes::new()))
     }
 
-    /// Mode and owner of what can have no attribute that says whose it is.
+    /// Mode and owner of a file that cannot have the owner attribute.
     fn kept_without_record(&self, stat: &Stat) -> Kept {
         let (uid, gid) = match self.place.identity {
             Identity::Single => self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.ran_as()),
@@ -230,7 +230,7 @@ impl Walk<'_> {
         Kept { mode: stat.st_mode & 0o7777, uid, gid }
     }
 
-    /// What else an image keeps of a file or directory.
+    /// The attributes that an image has of a file or directory.
     fn attributes(&self, path: &str, handle: &OwnedFd) -> Result<Attributes, Fault> {
         read_attributes(handle).map_err(|reason| {
             Fault::refused(
@@ -241,7 +241,6 @@ impl Walk<'_> {
         })
     }
 
-    /// Mode and owner, as seen inside.
     fn kept(&self, handle: impl AsFd) -> Result<Kept, Errno> {
         let stat = rustix::fs::fstat(handle.as_fd())?;
         let (uid, gid) = match self.place.identity {
@@ -255,8 +254,8 @@ impl Walk<'_> {
         self.place.ran_as.unwrap_or((0, 0))
     }
 
-    /// With one mapped id, every file is the command's own and may be changed by it. So a set-id bit on a file that is
-    /// recorded as somebody else's could be the command's doing, and giving rights away was never its right.
+    /// With one mapped id, the command owns every file. So the command could have set a set-id bit on a file
+    /// that is recorded as another user's, which it has no right to do.
     fn without_foreign_rights(&self, kept: Kept) -> Kept {
         if self.is_foreign(&kept) {
             return Kept { mode: kept.mode & 0o1777, ..kept };
@@ -268,7 +267,7 @@ impl Walk<'_> {
         self.place.identity == Identity::Single && (kept.uid, kept.gid) != self.ran_as()
     }
 
-    /// Lets the user of b2i read it, who is 0 inside unless that is real root.
+    /// Lets b2i's user read it, who is 0 inside unless that is real root.
     fn make_readable(&self, handle: &OwnedFd, bits: u32) -> Result<(), Fault> {
         let user = rustix::process::geteuid();
         if self.place.identity == Identity::Host || !user.is_root() {

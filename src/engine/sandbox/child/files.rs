@@ -1,7 +1,7 @@
-//! Owns the files that a container gets beside its image's: the working directory, places to mount at, and the
-//! text of the hosts file.
+//! Owns the files that a container has beside its image: working directory, mount points, and the text of the hosts
+//! file.
 //!
-//! Must not make anything outside of the container's root, whatever its links say.
+//! Must not create anything outside of the container's root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -13,15 +13,15 @@ use super::rootfs::HOST_NAME;
 use super::tree;
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind};
 
-/// Names of machines, on the host and inside.
+/// The hosts file, on the host and inside.
 pub(super) const HOSTS: &str = "/etc/hosts";
 
-/// Makes the directory if the image has none, as Docker does for the working directory.
+/// Creates a missing directory, as Docker does for the working directory.
 pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
     open_or_make(place, path, &mut Vec::new()).map(drop)
 }
 
-/// Opens a directory as the container would, and makes what is missing of it; `made` gets the paths of that.
+/// Opens a directory inside the container and creates missing parts, whose paths go to `made`.
 pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) -> Result<OwnedFd, Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let failed = |error| failed(FaultKind::Result, format!("make the directory `{path}`"), error);
@@ -46,7 +46,7 @@ pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) ->
     Ok(handle)
 }
 
-/// The path of an open file in the container, whatever links led to it.
+/// The path of an open file in the container, without links.
 pub(super) fn image_path(place: &Place, file: &OwnedFd) -> Result<String, Fault> {
     let path_of = |file: BorrowedFd<'_>| {
         rustix::fs::readlink(through_proc(file), Vec::new())
@@ -59,8 +59,7 @@ pub(super) fn image_path(place: &Place, file: &OwnedFd) -> Result<String, Fault>
     below.ok_or_else(outside)
 }
 
-/// The text of the container's hosts file: the names of this machine as Docker has them, its own or with the host's
-/// network the host's, and what was asked for.
+/// The text of the hosts file: Docker's names, or the host's file on the host's network, and the added lines.
 pub(super) fn hosts(command: &Command) -> Vec<u8> {
     let own = format!("127.0.0.1\tlocalhost {HOST_NAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let mut text = match command.host_network {

@@ -1,4 +1,4 @@
-//! Owns what the fuzz targets see of the child: unpacking, without a process or a namespace around it.
+//! Owns unpacking for the fuzz targets. Must not start processes or namespaces.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use super::super::protocol::Identity;
 use super::{tree, unpack};
 
-/// Unpacks a tar into the directory `root` as a layer, or as files for a container.
+/// Unpacks a tar to the directory `root` as a layer, or as files for a container.
 ///
 /// # Errors
-/// What the child would answer.
+/// The answer of the child.
 pub fn unpack_as_layer(root: &Path, input: &mut dyn Read, is_layer: bool) -> Result<(), String> {
     let target = if is_layer { unpack::Target::Layer } else { unpack::Target::Container };
     let root = tree::open_directory(root).map_err(|fault| fault.because())?;

@@ -1,11 +1,10 @@
-//! Owns the two first processes of a container. The outer one makes the namespaces, starts the inner one, hands signals
-//! on to it and ends with it, whereupon the kernel kills everything else inside. The inner one makes the room and
-//! becomes the command.
+//! Owns the two first processes of a container.
 //!
-//! The inner one is process 1 of a process-id namespace of its own, as a container's program is anywhere else, and does
-//! not see the outer one. That belongs to the child's user namespace and the command to one below it, so the command has
-//! no rights over its mounts, its network or its end. Must not print: what they have to say goes through the status pipe
-//! as one JSON value.
+//! The outer one creates the namespaces, starts the inner one, forwards signals to it and ends with it; then the
+//! kernel kills all others. The inner one makes the root filesystem and becomes the command. It is process 1 of its
+//! own process-id namespace and does not see the outer one. The outer one belongs to the child's user namespace, the
+//! command to one below, so the command has no rights over its mounts and its network. Must not print: the result
+//! goes through the status pipe as one JSON value.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -23,7 +22,7 @@ use super::user::Account;
 use super::{rights, rootfs, seccomp};
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity};
 
-/// Everything that the first process needs; made before the fork.
+/// The input of the first process, made before the fork.
 pub(super) struct Start<'a> {
     pub(super) command: &'a Command,
     pub(super) account: &'a Account,
@@ -32,31 +31,29 @@ pub(super) struct Start<'a> {
     pub(super) cgroups: Vec<OwnedFd>,
     pub(super) streams: Ends,
     pub(super) status: OwnedFd,
-    /// What the child says: one byte when it is alive, which it must be after the first process is tied to it; then the
+    /// The child sends one byte when it is alive, after the first process is tied to it. Then it sends
     /// numbers of signals for the command.
     pub(super) control: OwnedFd,
 }
 
-/// The command's ends of its streams.
 pub(super) struct Ends {
-    /// Nothing to read, if there is none.
+    /// None means an empty input.
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// What is said through the status pipe.
+/// The result, which goes through the status pipe.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Status {
-    /// The command ended.
     Exited(i64),
-    /// The program could not be started.
+    /// The error number of `execve`.
     NotStarted(i32),
-    /// The room could not be made.
+    /// The root filesystem could not be made.
     Failed(Fault),
 }
 
-/// Runs the first process; to be called in a new process of a new process-id namespace.
+/// Runs the first process, in a new process-id namespace.
 pub(super) fn run(start: Start<'_>) -> ! {
     let mut status = File::from(match start.status.try_clone() {
         Ok(status) => status,
@@ -64,15 +61,15 @@ pub(super) fn run(start: Start<'_>) -> ! {
     });
     let said = run_inner(start).unwrap_or_else(Status::Failed);
     if let Ok(text) = serde_json::to_vec(&said) {
-        // The child that listens may be gone.
+        // The child may be gone.
         let _ = status.write_all(&text);
     }
     process_exit()
 }
 
-/// Ends without running what the child would run at its end.
+/// Ends without the child's own clean-up.
 fn process_exit() -> ! {
-    // SAFETY: `_exit` does nothing but end the process.
+    // SAFETY: `_exit` only ends the process.
     #[expect(unsafe_code, reason = "a forked process must not run the exit handlers of its parent")]
     unsafe {
         libc::_exit(0)
@@ -86,7 +83,7 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| failed(FaultKind::Other, "tie the container to b2i", error))?;
-    // If the child ended before that, there is nobody left whose end would be a signal.
+    // If the child has ended already, no signal will come for its end.
     let mut control = File::from(start.control);
     if next_byte(&mut control).is_none() {
         process_exit();
@@ -118,26 +115,26 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     };
     drop((streams, status, has_unshared, go, has_started));
     if let Some(maps) = maps {
-        // Without the byte the command has ended and said why.
+        // Without the byte, the command has ended and sent its reason.
         if next_byte(&mut File::from(unshared)).is_some() {
             maps.write()?;
             File::from(may_go).write_all(b"g").map_err(other("start the command"))?;
         }
     }
-    // Only now: the files of /proc by which ids are mapped belong to root where memory cannot be dumped.
+    // Only now: without memory dumps, the files in /proc that map ids belong to root.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    // Closed when the program takes the place of this one, or has ended: no signal comes before it and is lost.
+    // `execve` or the end closes it, so no signal comes too early and is lost.
     let _ = next_byte(&mut File::from(started));
     follow(pid, &mut control)
 }
 
-/// Reads one byte; nothing when nobody can write one any more.
+/// Reads one byte; none after the end of the pipe.
 fn next_byte(pipe: &mut File) -> Option<u8> {
     let mut byte = [0];
     pipe.read_exact(&mut byte).is_ok().then_some(byte[0])
 }
 
-/// Hands signals on to the command until it ends.
+/// Forwards signals to the command until it ends.
 fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
     let failed = |error| failed(FaultKind::Other, "wait for the command", error);
     let ended = rustix::process::pidfd_open(command, PidfdFlags::empty()).map_err(failed)?;
@@ -153,10 +150,9 @@ fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
             break;
         }
         if is_told {
-            // Without the child there is nobody for whom the command would run.
+            // Without the child, the command has to end.
             let Some(number) = next_byte(control) else { process_exit() };
             if let Some(signal) = Signal::from_named_raw(number.into()) {
-                // It may be ending.
                 let _ = rustix::process::kill_process(command, signal);
             }
         }
@@ -171,13 +167,13 @@ fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
             return Ok(Status::Exited(code.into()));
         }
         if let Some(signal) = status.terminating_signal() {
-            // As shells and Docker count it.
+            // As shells and Docker do.
             return Ok(Status::Exited(128 + i64::from(signal)));
         }
     }
 }
 
-/// The ids of the command's own user namespace: all that are here, or the one as the command's user.
+/// The ids of the command's user namespace: all ids, or the one id as the command's user.
 struct Maps {
     users: String,
     groups: String,
@@ -185,7 +181,7 @@ struct Maps {
 }
 
 impl Maps {
-    /// Reads what is here; nothing if there is no such namespace.
+    /// Reads the current maps; none without a user namespace.
     fn of(account: &Account, identity: Identity) -> Result<Option<Self>, Fault> {
         Ok(match identity {
             Identity::Host => None,
@@ -202,7 +198,7 @@ impl Maps {
         })
     }
 
-    /// Writes them: in `/proc` as it is by now, the command is process 1.
+    /// Writes them. In this `/proc`, the command is process 1.
     fn write(&self) -> Result<(), Fault> {
         let write = |name: &str, text: &str| {
             std::fs::write(format!("/proc/1/{name}"), text)
@@ -216,7 +212,8 @@ impl Maps {
     }
 }
 
-/// The ids below `count` as they are; a range has to lie in one range of the namespace above, so they are repeated.
+/// The ids below `count` unchanged. Each range has to lie in one range of the parent namespace, so the
+/// parent's ranges are repeated.
 fn all_of(count: u32, map: &str) -> Result<String, Fault> {
     let text = std::fs::read_to_string(map)
         .map_err(|error| Fault::system(FaultKind::Namespace, format!("read {map}"), &error))?;
@@ -232,7 +229,7 @@ fn all_of(count: u32, map: &str) -> Result<String, Fault> {
     Ok(lines)
 }
 
-/// The second process, until it is the command.
+/// The second process, until it becomes the command.
 struct Inside<'a> {
     command: &'a Command,
     account: &'a Account,
@@ -241,7 +238,7 @@ struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Does not come back if all goes well.
+    /// Returns only after an error.
     fn become_command(&self, unshared: OwnedFd, go: OwnedFd, streams: Ends) -> Status {
         match self.prepare(unshared, go, streams) {
             Ok(()) => {}
@@ -258,9 +255,9 @@ impl Inside<'_> {
             move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
         };
         rootfs::enter(self.root, self.command)?;
-        // A session of its own: no terminal of the host is its.
+        // A new session, without a terminal of the host.
         rustix::process::setsid().map_err(|error| failed(FaultKind::Other, "make a session", error))?;
-        // Before the namespace: the kernel bounds everybody in it by what its maker was allowed.
+        // Before the namespace: the kernel limits a namespace by the limits of its creator.
         rights::limit(self.command.processes).map_err(other("limit the processes"))?;
         if self.identity != Identity::Host {
             unshare(UnshareFlags::NEWUSER, "make the command's user namespace")?;
@@ -283,7 +280,7 @@ impl Inside<'_> {
         seccomp::apply(&filter).map_err(other("filter system calls"))
     }
 
-    /// Tries the program, in the directories of PATH if it has no slash.
+    /// Starts the program; without a slash, in the directories of PATH.
     fn execute(&self) -> std::io::Result<std::convert::Infallible> {
         let invalid = |_| std::io::Error::from_raw_os_error(libc::EINVAL);
         let text = |text: &str| CString::new(text).map_err(invalid);
@@ -306,7 +303,7 @@ impl Inside<'_> {
         let mut error = std::io::Error::from_raw_os_error(libc::ENOENT);
         for place in places {
             let next = execve(&text(&place)?, &arguments, &environment);
-            // What was found and may not be run says more than what is missing elsewhere.
+            // A program that may not run is a better reason than a missing one.
             if next.raw_os_error() != Some(libc::ENOENT) {
                 error = next;
             }
@@ -322,7 +319,7 @@ fn execve(program: &CString, arguments: &[CString], environment: &[CString]) -> 
         pointers
     };
     let (arguments, environment) = (pointers(arguments), pointers(environment));
-    // SAFETY: all three are NUL-terminated, as are the lists, and live until the call returns, if it does.
+    // SAFETY: all three and the lists are NUL-terminated and live until the call returns, if it does.
     #[expect(unsafe_code, reason = "becoming another program has no safe interface that keeps this process")]
     unsafe {
         libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
@@ -330,17 +327,17 @@ fn execve(program: &CString, arguments: &[CString], environment: &[CString]) -> 
     std::io::Error::last_os_error()
 }
 
-/// Lets no file of this program reach the command.
+/// Closes all files at `execve` except the three streams.
 fn close_others() -> std::io::Result<()> {
-    // SAFETY: the flag marks files to be closed by `execve`; none is closed under anybody's hands.
+    // SAFETY: the flag only marks files to be closed by `execve`.
     #[expect(unsafe_code, reason = "the system call has no safe interface")]
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Forks; nothing in the new process.
+/// Forks; none in the new process.
 pub(super) fn fork() -> Result<Option<Pid>, Fault> {
-    // SAFETY: this process has one thread, so the new one finds no lock held by a thread that it has not.
+    // SAFETY: this process has one thread, so no lock is held by a thread that the new process lacks.
     #[expect(unsafe_code, reason = "forking is only sound without threads, and here are none")]
     let pid = unsafe { libc::fork() };
     if pid < 0 {
@@ -350,11 +347,10 @@ pub(super) fn fork() -> Result<Option<Pid>, Fault> {
     Ok(Pid::from_raw(pid))
 }
 
-/// As [`fork`], with the new process as the first one of a process-id namespace. This process stays where it is, so it
-/// can do that again: after `unshare` it could not.
+/// As [`fork`], into a new process-id namespace. Unlike after `unshare`, this process can do it again.
 pub(super) fn fork_into_namespace() -> Result<Option<Pid>, Fault> {
     let flags = libc::c_ulong::from(libc::CLONE_NEWPID.unsigned_abs() | libc::SIGCHLD.unsigned_abs());
-    // SAFETY: without a stack and the flags that share memory or files, this is what `fork` calls; see there.
+    // SAFETY: as in [`fork`], which makes the same call: no stack, and no flags that share memory or files.
     #[expect(unsafe_code, reason = "the C library has no call that forks into a namespace")]
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     match i32::try_from(pid) {

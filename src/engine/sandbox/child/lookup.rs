@@ -1,6 +1,6 @@
-//! Owns finding and reading single files of the container, as the container would see them.
+//! Owns finding and reading single files of the container.
 //!
-//! Must not read outside of the container's root, whatever its links say.
+//! Must not read outside of the container's root.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,19 +15,16 @@ use crate::engine::sandbox::protocol::{Fault, FaultKind};
 /// Largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
 
-/// What is at a path.
 pub(super) enum Found {
-    /// Nothing.
     Absent,
-    /// Something without bytes to read.
+    /// What it is instead.
     NotAFile(&'static str),
-    /// More bytes than asked for.
+    /// Its size in bytes.
     TooLarge(u64),
-    /// The bytes.
     File(Vec<u8>),
 }
 
-/// Says whether there is a file of this name; a link counts whatever it leads to.
+/// Whether the path exists; true for every symbolic link.
 pub(super) fn has(root: BorrowedFd<'_>, path: &str) -> Result<bool, Fault> {
     match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(_) => Ok(true),
@@ -36,7 +33,7 @@ pub(super) fn has(root: BorrowedFd<'_>, path: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Reads the file at `path`; a link is not followed, so that nobody takes one file for another.
+/// Reads the file at `path`. A link at its end is not followed.
 pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found, Fault> {
     let failed = |error| failed(FaultKind::Other, format!("read `{path}`"), error);
     let handle = match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
@@ -54,7 +51,7 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found
         .map_err(|error| Fault::system(FaultKind::Other, format!("read `{path}`"), &error))
 }
 
-/// A text of the image's own account files; empty if there is none.
+/// The text of an account file; empty if it is missing.
 pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault> {
     match read_regular(root, path, ACCOUNTS_LIMIT) {
         Ok(Found::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -71,7 +68,7 @@ pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault
 }
 
 fn read_regular(root: BorrowedFd<'_>, path: &str, limit: u64) -> std::io::Result<Found> {
-    // Not blocking: a pipe in the place of the file would be waited for.
+    // Without blocking, because the file may be a pipe.
     let handle = open_in_root(root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     if kind(&handle)? != FileType::RegularFile {
         return Ok(Found::NotAFile("a special file"));

@@ -1,4 +1,4 @@
-//! Owns one entry of an archive: its name in normal form, its attributes, and which of them are taken over.
+//! Owns one entry of an archive: its normal name and its attributes.
 //!
 //! Must not touch files.
 
@@ -10,7 +10,6 @@ use tar::EntryType;
 use super::tree::Attributes;
 use crate::engine::sandbox::protocol::{Fault, FaultKind};
 
-/// One entry's place and attributes.
 pub(super) struct Member {
     /// Normal and relative.
     pub(super) path: Vec<u8>,
@@ -19,11 +18,10 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Reads an entry's header.
     pub(super) fn of(entry: &tar::Entry<'_, &mut dyn io::Read>) -> Result<(EntryType, Self), Fault> {
         let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read a header", &error);
         let header = entry.header();
-        // An empty field counts as 0, as other readers have it.
+        // An empty field means 0, as in other readers.
         let number = |field: &[u8], value: io::Result<u64>| match value {
             _ if field.iter().all(|byte| matches!(byte, 0 | b' ')) => Ok(0),
             value => {
@@ -60,21 +58,20 @@ impl Member {
         Fault::refused(FaultKind::Archive, format!("unpack `{}`", self.shown()), reason)
     }
 
-    /// Its date of change.
     pub(super) fn times(&self) -> Timestamps {
         let time = Timespec { tv_sec: i64::try_from(self.modified).unwrap_or(0), tv_nsec: 0 };
         Timestamps { last_access: time, last_modification: time }
     }
 }
 
-/// Whether an attribute means something inside of an image. Those of overlayfs would change what other layers show,
-/// and `user.b2i` would say whose a file is.
+/// Whether an image may have the attribute. Those of overlayfs would change other layers, and `user.b2i`
+/// would record an owner.
 pub(super) fn is_kept(name: &[u8]) -> bool {
     let Some(name) = name.strip_prefix(b"user.") else { return false };
     !name.starts_with(b"overlay.") && !name.starts_with(b"b2i.") && !name.contains(&0)
 }
 
-/// A member's name without what says nothing: slashes and `.`.
+/// A name without `.` and repeated slashes.
 pub(super) fn normal(name: &[u8]) -> Result<Vec<u8>, Fault> {
     let parts: Vec<&[u8]> =
         name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();

@@ -1,8 +1,8 @@
-//! Owns the sandbox child: the re-executed, single-threaded process that has the namespaces of one container.
+//! Owns the sandbox child: the re-executed, single-threaded process with the namespaces of one container.
 //!
-//! It is started as `b2i __sandbox` with one socket as standard input, and does what it is asked there. When the
-//! socket closes, because b2i is done or was killed, it kills what runs, removes the container's directory and ends.
-//! Must not use b2i's environment, which it is started without, and must not start threads.
+//! b2i starts it as `b2i __sandbox` with a socket as standard input, which has its requests. When the socket closes,
+//! the child kills the command, removes the container's directory and ends. Must not start threads or read the
+//! environment.
 
 mod archive;
 mod attributes;
@@ -38,13 +38,12 @@ use super::protocol::{
 use namespace::Place;
 pub(super) use rootfs::HOST_NAME;
 
-/// The hidden argument that makes b2i the child.
 pub const CHILD_ARGUMENT: &str = "__sandbox";
 
-/// Most address space of a child that unpacks, in bytes: the fence behind the bounds of the archive reader.
+/// Most address space of a child that unpacks, in bytes, in case the archive reader has no bound.
 const ADDRESS_SPACE: u64 = 1 << 30;
 
-/// Runs the child if the program was started as one; to be asked before any thread is started.
+/// Runs the child if the program was started as one. Call it before starting threads.
 pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     let is_child =
@@ -58,16 +57,14 @@ pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<Exi
     })
 }
 
-/// The child's side of the socket.
 struct Child {
     channel: UnixStream,
 }
 
-/// Why serving ends.
 enum Stop {
-    /// Nobody listens any more.
+    /// b2i has closed the connection.
     Gone,
-    /// A request failed; the next may do better.
+    /// One request failed; the child continues.
     Fault(Fault),
 }
 
@@ -88,12 +85,12 @@ impl Child {
         if rights::prepare_child().is_err() {
             return ExitCode::from(2);
         }
-        // Not from a terminal by hand: the first frame has to be a setup.
+        // Started by a user: the first frame has to be a setup.
         let Ok(Some(setup)) = read_message::<Setup>(&mut self.channel) else { return ExitCode::from(2) };
         match self.work(&setup) {
             Ok(()) | Err(Stop::Gone) => ExitCode::SUCCESS,
             Err(Stop::Fault(fault)) => {
-                // Nobody may listen any more.
+                // b2i may be gone.
                 let _ = write_message(&mut self.channel, &Answer::Failed(fault));
                 ExitCode::from(1)
             }
@@ -139,7 +136,7 @@ impl Child {
         }
     }
 
-    /// Serves one container until nobody asks any more.
+    /// Serves one container until the socket closes.
     fn keep(&mut self, mut place: Place, cgroups: Vec<OwnedFd>) -> Result<(), Stop> {
         self.answer(&Answer::Ready)?;
         while let Some(request) = read_message::<Request>(&mut self.channel)? {
@@ -159,7 +156,7 @@ impl Child {
         cgroups: &[OwnedFd],
     ) -> Result<(), Stop> {
         match request {
-            // A signal may come when its program has just ended.
+            // A signal may come after the end of its program.
             Request::Mapped | Request::Signal(_) => Ok(()),
             Request::Unpack { directory } => {
                 let root = place.root_handle();
@@ -219,7 +216,7 @@ impl Child {
         Ok(())
     }
 
-    /// Unpacks the archive that comes in data frames. What is not read of it is dropped, so that the answer follows.
+    /// Unpacks the archive in the next data frames. The rest of it is skipped, because the answer follows.
     fn unpack(
         &mut self,
         unpack: impl FnOnce(&mut DataReader<'_>) -> Result<unpack::Unpacked, Fault>,
@@ -245,7 +242,7 @@ impl Child {
     }
 }
 
-/// Opened with the rights that b2i was started with; in the user namespace they are gone.
+/// Opens them with b2i's own rights, which the user namespace does not have.
 fn open_cgroups(setup: &Setup) -> Result<Vec<OwnedFd>, Fault> {
     let open = |path: &std::path::PathBuf| {
         let file = std::fs::OpenOptions::new().write(true).open(path);
@@ -262,7 +259,6 @@ enum State {
     Cut,
 }
 
-/// Reads the bytes of data frames.
 struct DataReader<'a> {
     channel: &'a mut UnixStream,
     piece: Vec<u8>,

@@ -1,7 +1,7 @@
-//! Owns mounting directories and files in a container before its command runs, and the places made to mount them at.
+//! Owns mounting directories and files in a container before its command runs, and creating mount points.
 //!
-//! A place is found as the container would find it, so no link of the image leads out of its root. What is made on the way
-//! is remembered: none of it is part of the change. Must not decide what may be mounted; b2i does.
+//! Paths are resolved inside the container's root. Created mount points are recorded, because they are not part of
+//! the change. Must not decide what may be mounted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -16,19 +16,19 @@ use super::{lookup, tree};
 use crate::engine::sandbox::detached::DetachedTree;
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity, MountRequest, MountedTree};
 
-/// Name of the hosts file in the container's directory.
+/// The hosts file in the container's directory.
 const HOSTS_FILE: &str = "hosts";
 
-/// Where names are looked up, on the host and inside.
+/// The resolver's settings, on the host and inside.
 const RESOLVER: &str = "/etc/resolv.conf";
 
-/// Most links that are followed to a file that is not there.
+/// Most links to a missing file.
 const MAXIMUM_LINKS: usize = 8;
 
-/// How the kernel shows users and groups that are not mapped.
+/// The kernel's id for users and groups that are not mapped.
 const UNKNOWN: u32 = 65534;
 
-/// Mounts a tree; says whether the user that the command will be can write to it.
+/// Mounts a tree. Returns whether the command's user can write to it.
 pub(super) fn mount(
     place: &mut Place,
     request: &MountRequest,
@@ -57,7 +57,7 @@ pub(super) fn mount(
     Ok(!is_written || account.is_none_or(|account| can_write(&stat, &account, place.identity)))
 }
 
-/// Mounts what names are looked up in: the hosts file, and with the host's network the host's settings.
+/// Mounts the hosts file, and on the host's network the resolver's settings.
 pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fault> {
     let hosts = place.directory.join(HOSTS_FILE);
     let written = std::fs::write(&hosts, files::hosts(command));
@@ -69,7 +69,7 @@ pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fa
     Ok(())
 }
 
-/// Mounts a file, if the image has none but a file there: one with something else knows why.
+/// Mounts a file, unless the image has something other than a file there.
 fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Result<(), Fault> {
     let is_other = |stat: Stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile;
     let known = tree::open_in_root(place.root()?, target.as_bytes(), OFlags::PATH);
@@ -92,14 +92,14 @@ fn refused(request: &MountRequest, reason: &str) -> Fault {
     Fault::refused(FaultKind::Mount, format!("mount `{}` at `{}`", request.shown, request.target), reason)
 }
 
-/// Who the command will be; nobody if the image does not know the user, which is told when the command is to run.
+/// The command's user; none if it is unknown, which is reported when the command runs.
 fn account(place: &Place, user: &str) -> Result<Option<Account>, Fault> {
     let passwd = lookup::accounts(place.root()?, "/etc/passwd")?;
     let group = lookup::accounts(place.root()?, "/etc/group")?;
     Ok(resolve(user, &passwd, &group).ok())
 }
 
-/// The tree, restricted to what a container may do with it.
+/// The tree with a container's restrictions.
 fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> Result<DetachedTree, Fault> {
     let copy_of = |path: &Path| {
         DetachedTree::copy_of(path)
@@ -121,7 +121,7 @@ fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> R
     Ok(tree)
 }
 
-/// The directory to mount at, made if it is not there.
+/// The directory to mount on, created if it is missing.
 fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
     let mut made = Vec::new();
     let target = files::open_or_make(place, &request.target, &mut made)?;
@@ -129,7 +129,7 @@ fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, F
     Ok(target)
 }
 
-/// The file to mount at, made if nothing is there; at the end of links that lead nowhere yet, as Docker has it.
+/// The file to mount on, created if it is missing; at the end of dangling links, as with Docker.
 fn file_for(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
     let mut path = path.to_owned();
@@ -150,7 +150,7 @@ fn file_for(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     Err(failed(Errno::LOOP))
 }
 
-/// Makes a file of root's that is not there.
+/// Creates an empty file of root.
 fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -166,7 +166,7 @@ fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     Ok(file)
 }
 
-/// Refuses what the room of the command would hide again, and the root itself.
+/// Fails for the root, and for paths that later mounts hide.
 fn refuse_place(place: &Place, request: &MountRequest, target: &OwnedFd) -> Result<(), Fault> {
     let path = files::image_path(place, target)?;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
@@ -179,7 +179,7 @@ fn refuse_place(place: &Place, request: &MountRequest, target: &OwnedFd) -> Resu
     }
 }
 
-/// Gives the top directory to the user of the command. With one mapped id it is that user's already.
+/// Makes the command's user the owner of the top directory. With one mapped id, this is already so.
 fn give_away(tree: &DetachedTree, account: &Account, identity: Identity) -> Result<(), Fault> {
     if identity == Identity::Single {
         return Ok(());
@@ -189,9 +189,9 @@ fn give_away(tree: &DetachedTree, account: &Account, identity: Identity) -> Resu
         .map_err(|error| failed(FaultKind::Mount, "give a directory to the user of the command", error))
 }
 
-/// Whether the command may write there, as far as the owner and the mode say.
+/// Whether owner and mode let the command write.
 fn can_write(stat: &Stat, account: &Account, identity: Identity) -> bool {
-    // With one mapped id, everything of the command is that one's.
+    // With one mapped id, the command owns all files.
     let (uid, gid) = match identity {
         Identity::Single => (0, 0),
         Identity::Host | Identity::Ranges { .. } => (account.uid, account.gid),

@@ -1,7 +1,7 @@
-//! Owns the child's user and mount namespaces and the container's overlay in them.
+//! Owns the child's user and mount namespaces, and the container's overlay.
 //!
-//! Order matters: a mount made before the mount namespace was taken over could not be seen in it, and a path opened
-//! before leads to the old one. So every path is opened after [`separate_mounts`]. Must not know what runs inside.
+//! Mounts from before [`separate_mounts`] are not visible after it, and earlier handles lead to the old mounts. So
+//! every path is opened after it. Must not know what runs inside.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
@@ -15,7 +15,7 @@ use rustix::thread::UnshareFlags;
 use super::tree;
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Purpose, RootEntry, Setup};
 
-/// Directories that every container has, whatever its image has there; they are mounted over.
+/// Directories that every container has, which are mount points.
 pub(super) const MOUNT_POINTS: [&str; 2] = ["dev", "proc"];
 
 const UPPER: &str = "upper";
@@ -23,10 +23,10 @@ const WORK: &str = "work";
 const ROOT: &str = "root";
 const LOWER: &str = "lower";
 const SKELETON: &str = "skeleton";
-/// Empty: overlayfs takes no single lower directory without an upper one.
+/// An empty directory: overlayfs does not accept a single lower directory without an upper one.
 const VOID: &str = "void";
 
-/// Leaves the user namespace of b2i; says whether there are ids to be mapped now.
+/// Leaves b2i's user namespace. Returns whether ids have to be mapped now.
 pub(super) fn enter(setup: &Setup) -> Result<bool, Fault> {
     if setup.identity == Identity::Host {
         return Ok(false);
@@ -35,10 +35,10 @@ pub(super) fn enter(setup: &Setup) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// Takes over the mounts, so that none made here is seen or stays anywhere else.
+/// Enters a new mount namespace, so that no mount is visible or stays elsewhere.
 pub(super) fn separate_mounts(setup: &Setup) -> Result<(), Fault> {
     if setup.identity != Identity::Single {
-        // Groups of the user who started b2i would be rights that nobody inside should have.
+        // The groups of b2i's user are rights that the container must not have.
         let none = rustix::thread::set_thread_groups(&[]);
         none.map_err(|error| failed(FaultKind::Namespace, "give up the groups", error))?;
     }
@@ -51,10 +51,9 @@ pub(super) fn separate_mounts(setup: &Setup) -> Result<(), Fault> {
     changed.map_err(|error| failed(FaultKind::Namespace, "take over the mounts", error))
 }
 
-/// Unshares namespaces of this process.
 pub(super) fn unshare(flags: UnshareFlags, action: &str) -> Result<(), Fault> {
-    // SAFETY: the process has one thread and shares no table of file descriptors, which is what the flag FILES, not
-    // used here, could break.
+    // SAFETY: only the flag FILES could break a shared table of file descriptors. It is not used, and the
+    // process has one thread.
     #[expect(unsafe_code, reason = "the system call is unsafe for programs with threads; this one has none")]
     let done = unsafe { rustix::thread::unshare_unsafe(flags) };
     done.map_err(|error| failed(FaultKind::Namespace, action, error))
@@ -64,17 +63,14 @@ pub(super) fn failed(kind: FaultKind, action: impl Into<String>, error: rustix::
     Fault::system(kind, action, &error.into())
 }
 
-/// The mounted container.
 pub(super) struct Place {
-    /// Who is mapped.
     pub(super) identity: Identity,
-    /// Where it is.
     pub(super) directory: PathBuf,
-    /// Owners of uploaded symbolic links, where only one id is mapped: links have no attributes.
+    /// Owners of uploaded symbolic links by inode, if only one id is mapped: links have no attributes.
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
-    /// The assemble user's numbers, once something has run.
+    /// User and group of the command, after its start.
     pub(super) ran_as: Option<(u32, u32)>,
-    /// Paths of what was made to mount something at.
+    /// Mount points that were created.
     pub(super) made_to_mount: BTreeSet<String>,
     root: Option<OwnedFd>,
 }
@@ -96,7 +92,7 @@ impl Place {
         for name in MOUNT_POINTS {
             make_directory(&skeleton, name, identity)?;
         }
-        // The root of what is merged has the attributes of the upper directory.
+        // The overlay's root has the attributes of the upper directory.
         let upper = tree::open_below(&work, UPPER)?;
         let attributes = tree::Attributes { mode: root_entry.mode, uid: root_entry.uid, gid: root_entry.gid };
         tree::set_attributes(&upper, &attributes, identity).map_err(|error| {
@@ -110,11 +106,11 @@ impl Place {
         handles.push(tree::open_below(&work, VOID)?);
         let lower: Vec<String> = handles.iter().map(|handle| through_proc(handle.as_fd())).collect();
         let lower = lower.join(":");
-        // What the image alone has, to compare with.
+        // The image alone, for comparing.
         mount_overlay(&work, LOWER, &format!("lowerdir={lower},userxattr"), MountFlags::RDONLY)?;
         let scratch = tree::open_below(&work, WORK)?;
         let (upper, scratch_path) = (through_proc(upper.as_fd()), through_proc(scratch.as_fd()));
-        // Volatile: what a killed machine loses here, nobody looks for; otherwise unmounting writes the disk's caches.
+        // Volatile: nobody needs this after a crash of the machine, and unmounting does not write to the disk.
         let options = format!("lowerdir={lower},upperdir={upper},workdir={scratch_path},userxattr,volatile");
         mount_overlay(&work, ROOT, &options, MountFlags::empty())?;
         let root = tree::open_below(&work, ROOT)?;
@@ -128,28 +124,25 @@ impl Place {
         })
     }
 
-    /// The container's root.
     pub(super) fn root(&self) -> Result<BorrowedFd<'_>, Fault> {
         let gone = || Fault::refused(FaultKind::Other, "use the container", "its changes were taken");
         self.root.as_ref().map(AsFd::as_fd).ok_or_else(gone)
     }
 
-    /// A handle of the container's root.
     pub(super) fn root_handle(&self) -> Result<OwnedFd, Fault> {
         let copied = self.root()?.try_clone_to_owned();
         copied.map_err(|error| Fault::system(FaultKind::Other, "open the container's root", &error))
     }
 
-    /// Path of the container's root.
     pub(super) fn root_path(&self) -> PathBuf {
         self.directory.join(ROOT)
     }
 
-    /// Unmounts the container for good and opens what it changed and what its image had.
+    /// Unmounts the container, and opens its changes and its image.
     pub(super) fn take_apart(&mut self) -> Result<(OwnedFd, OwnedFd), Fault> {
         self.root()?;
         self.root = None;
-        // Lazily: the mount is gone with this process at the latest.
+        // Lazily: the mount ends with this process at the latest.
         let unmounted = rustix::mount::unmount(self.root_path(), UnmountFlags::DETACH);
         unmounted.map_err(|error| failed(FaultKind::Other, "unmount the container", error))?;
         let directory = tree::open_directory(&self.directory)?;
@@ -164,10 +157,10 @@ impl Drop for Place {
     }
 }
 
-/// Unmounts what is mounted in the directory of a container, so that it can be emptied.
+/// Unmounts everything in the directory of a container, which is emptied next.
 pub(super) fn unmount(directory: &Path) {
     for name in [ROOT, LOWER] {
-        // Not mounted, if mounting failed.
+        // It is not mounted if mounting failed.
         let _ = rustix::mount::unmount(directory.join(name), UnmountFlags::DETACH);
     }
 }
@@ -183,7 +176,7 @@ pub(super) fn make_directory(parent: &OwnedFd, name: &str, identity: Identity) -
     Ok(())
 }
 
-/// A path for mount options, in which the characters of a real path would have to be escaped.
+/// A path for mount options that needs no escaping.
 pub(super) fn through_proc(handle: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", handle.as_raw_fd())
 }

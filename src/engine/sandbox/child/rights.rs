@@ -1,4 +1,4 @@
-//! Owns what the command inside may do: capabilities, limits, identity. Must not decide who it is.
+//! Owns the command's rights: capabilities, limits, user. Must not choose the user.
 
 use std::io;
 
@@ -9,13 +9,13 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::user::Account;
 use crate::engine::sandbox::protocol::Identity;
 
-/// Makes this process one that ends by its socket alone, and not because of a terminal.
+/// Makes this process independent of the terminal: only its socket ends it.
 pub(super) fn prepare_child() -> io::Result<()> {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
         set_signal(signal, libc::SIG_IGN);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // A group of its own; fails only for a process that has one already.
+    // It fails only for the leader of a process group.
     let _ = rustix::process::setsid();
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -24,12 +24,12 @@ pub(super) fn prepare_child() -> io::Result<()> {
     Ok(())
 }
 
-/// Every signal as it is for a new program; what is ignored would stay ignored after `execve`.
+/// Resets all signals: ignored ones would stay ignored after `execve`.
 pub(super) fn reset_signals() {
     for signal in 1..=31 {
         set_signal(signal, libc::SIG_DFL);
     }
-    // SAFETY: the set is a local that lives until the call returns; it is initialised by `sigemptyset`.
+    // SAFETY: the set is a local that lives until the call returns, and `sigemptyset` initialises it.
     #[expect(unsafe_code, reason = "the C library has no safe interface to signal masks")]
     unsafe {
         let mut none = std::mem::zeroed();
@@ -39,22 +39,22 @@ pub(super) fn reset_signals() {
 }
 
 fn set_signal(signal: libc::c_int, action: libc::sighandler_t) {
-    // SAFETY: the two actions in use, default and ignore, run no code of this program.
+    // SAFETY: the actions default and ignore run no code of this program.
     #[expect(unsafe_code, reason = "the C library has no safe interface to signal actions")]
     unsafe {
         libc::signal(signal, action);
     }
 }
 
-/// Bounds the address space of this process, as far as it is not bounded already.
+/// Limits the address space of this process.
 pub(super) fn limit_address_space(bytes: u64) {
     let now = getrlimit(Resource::As);
     let current = Some(now.current.map_or(bytes, |now| now.min(bytes)));
-    // A fence behind others: without it, the archive reader is still bounded by the archive.
+    // It may fail: the archive reader has its own bounds.
     let _ = setrlimit(Resource::As, Rlimit { current, maximum: now.maximum });
 }
 
-/// Bounds the number of processes, if they are counted, and forbids memory dumps, for this process and all below it.
+/// Limits the number of processes and forbids memory dumps, for this process and all below it.
 pub(super) fn limit(processes: Option<u64>) -> io::Result<()> {
     if let Some(processes) = processes {
         let now = getrlimit(Resource::Nproc);
@@ -64,7 +64,7 @@ pub(super) fn limit(processes: Option<u64>) -> io::Result<()> {
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
-/// Becomes the user, with no more rights than `capabilities` for root and none for others, and no way to more.
+/// Becomes the user, for good, with `capabilities` for root and none for other users.
 pub(super) fn become_user(account: &Account, capabilities: u64, identity: Identity) -> io::Result<()> {
     let Account { uid, gid, groups, .. } = account;
     let allowed = CapabilitySet::from_bits_truncate(capabilities);

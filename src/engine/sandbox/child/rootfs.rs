@@ -1,7 +1,7 @@
-//! Owns the room that the command sees: its root, `/dev`, `/proc` and nothing of the host besides.
+//! Owns the command's root filesystem: the overlay, `/dev` and `/proc`.
 //!
-//! The namespaces are made by the container's first process, the room in them by the one that becomes the command: a
-//! `/proc` shows the processes that whoever mounts it can see. Must not run anything.
+//! The container's first process creates the namespaces, and the one that becomes the command mounts the rest,
+//! because `/proc` shows the processes of its mounter. Must not run anything.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +14,6 @@ use rustix::thread::UnshareFlags;
 use super::namespace::{failed, unshare};
 use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Streams};
 
-/// Devices that every container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 const LINKS: [(&str, &str); 5] = [
@@ -25,7 +24,7 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "ptmx"),
 ];
 
-/// What Docker hides of `/proc`: it tells of the host or changes it.
+/// The paths that Docker hides: they reveal or change the host.
 const MASKED: [&str; 10] = [
     "/proc/acpi",
     "/proc/asound",
@@ -39,12 +38,12 @@ const MASKED: [&str; 10] = [
     "/proc/timer_stats",
 ];
 
-/// What Docker makes read-only.
+/// The paths that Docker makes read-only.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Makes the namespaces of the room.
+/// Creates the command's namespaces.
 pub(super) fn separate(host_network: bool) -> Result<(), Fault> {
     let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     if !host_network {
@@ -60,7 +59,7 @@ pub(super) fn separate(host_network: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the room at `root` and goes into it for good, with every process that shares its mounts.
+/// Makes the root filesystem at `root` and enters it for good.
 pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     std::env::set_current_dir(root)
         .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;
@@ -68,7 +67,7 @@ pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     make_devices()?;
     pivot()?;
     if command.streams == Streams::HandedOut && !command.host_network {
-        // As in Docker's containers, where no port is another program's. Old kernels have no such file.
+        // As Docker does. Old kernels lack the file.
         let _ = std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     }
     for path in MASKED {
@@ -77,7 +76,7 @@ pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     READ_ONLY.into_iter().try_for_each(make_read_only)
 }
 
-/// The name of every container: not the host's, and always the same.
+/// The host name of every container.
 pub(in crate::engine::sandbox) const HOST_NAME: &str = "sandbox";
 
 fn mount(
@@ -91,7 +90,7 @@ fn mount(
         .map_err(|error| failed(FaultKind::Namespace, format!("mount {kind} at /{target}"), error))
 }
 
-/// A small file system in memory with the devices of the host that do nothing to it.
+/// A filesystem in memory with the harmless devices of the host.
 fn make_devices() -> Result<(), Fault> {
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
     mount("tmpfs", "dev", "tmpfs", quiet, Some(c"mode=755,size=64k,nr_inodes=64"))?;
@@ -120,8 +119,8 @@ fn directory(path: &str) -> Result<(), Fault> {
         .map_err(|error| failed(FaultKind::Other, format!("make /{path}"), error))
 }
 
-/// The current directory becomes the root, and the host's root is gone: the second `.` of `pivot_root` puts the old
-/// one on top of the new, where it can be unmounted without a directory for it.
+/// Makes the current directory the root. The second `.` of `pivot_root` puts the old root on top of the new
+/// one, where it can be unmounted.
 fn pivot() -> Result<(), Fault> {
     let failed = |error| failed(FaultKind::Namespace, "change the root", error);
     rustix::process::pivot_root(".", ".").map_err(failed)?;
@@ -148,16 +147,16 @@ fn make_read_only(path: &str) -> Result<(), Fault> {
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(failed(error)),
     }
-    // The flags that it has already are locked, so they have to be said again.
+    // Its flags are locked, so they have to be repeated.
     let flags = MountFlags::BIND | MountFlags::RDONLY | QUIET;
     rustix::mount::mount_remount(path, flags, c"").map_err(failed)
 }
 
-/// Programs talk to themselves over loopback, which a new network namespace has switched off.
+/// Enables loopback, which is down in a new network namespace.
 fn raise_loopback() -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-    // SAFETY: `ifreq` is plain data, for which zero is valid; the name fits with its NUL, and both calls get a pointer
-    // to this local that lives until they return.
+    // SAFETY: `ifreq` is plain data, so zeros are valid. The name fits with its NUL, and both calls get a
+    // pointer to this local, which lives until they return.
     #[expect(unsafe_code, reason = "rustix has no interface for the flags of a network device")]
     unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();

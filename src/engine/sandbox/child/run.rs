@@ -1,4 +1,4 @@
-//! Owns one run of the command as the child sees it: start, hand on what it prints, stop it in time, tell how it ended.
+//! Owns one run of the command in the child: start, output, time limit, status.
 //!
 //! Must not know what the command is for.
 
@@ -25,10 +25,10 @@ use crate::engine::sandbox::protocol::{
     write_message,
 };
 
-/// Longest status that is read, in bytes.
+/// In bytes.
 const MAXIMUM_STATUS: u64 = 64 * 1024;
 
-/// Runs the command and tells how it ended.
+/// Runs the command and sends its status.
 pub(super) fn run(
     channel: &mut UnixStream,
     place: &mut Place,
@@ -108,7 +108,7 @@ fn start(
     let (status, status_end) = pipe()?;
     let (control_end, control) = pipe()?;
     let Some(pid) = init::fork_into_namespace()? else {
-        // Held here too, the child's end would not show in them.
+        // Open copies would hide the end of the child.
         drop((control, stdin, stdout, stderr));
         init::run(Start {
             command,
@@ -140,7 +140,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
         .map_err(|error| failed(FaultKind::Other, "make a pipe", error))
 }
 
-/// A pipe that the command may open again by `/dev/stdout`, so it has to be its own.
+/// A pipe of the command's user, who may reopen it as `/dev/stdout`.
 fn stream_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), Fault> {
     let (read, write) = pipe()?;
     if place.identity != Identity::Single {
@@ -151,15 +151,12 @@ fn stream_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), F
     Ok((read, write))
 }
 
-/// How following ended.
 enum End {
-    /// All output was handed on, and nobody can write more.
+    /// The output has ended: no process can write to it.
     Closed,
-    /// It took too long.
     TimedOut,
 }
 
-/// A started container.
 struct Running {
     pid: Option<Pid>,
     stdout: Option<OwnedFd>,
@@ -167,16 +164,16 @@ struct Running {
     /// b2i's ends of standard input, output and error, until they are sent.
     handed_out: Option<[OwnedFd; 3]>,
     status: OwnedFd,
-    /// Takes the numbers of signals.
+    /// Takes numbers of signals.
     control: File,
 }
 
 impl Running {
-    /// Hands on what the command prints and the signals that come for it, until everybody inside has ended.
+    /// Forwards output and signals until all processes inside have ended.
     fn follow(&mut self, channel: &mut UnixStream, limit: Option<Duration>) -> Result<End, Stop> {
         let started = Instant::now();
         let mut buffer = vec![0; super::super::protocol::PIECE];
-        // The first process has none of the streams, and still has to tell how the command ended.
+        // The first process has no streams, but still has to send the status.
         loop {
             let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
@@ -198,12 +195,12 @@ impl Running {
         }
     }
 
-    /// Waits until there is something to do.
+    /// Waits for the next event.
     fn wait(&self, channel: &UnixStream, left: Option<Duration>) -> Result<Ready, Stop> {
         let mut waited = vec![PollFd::new(channel, PollFlags::IN | PollFlags::HUP)];
         let streams = [self.stdout.as_ref(), self.stderr.as_ref()];
         waited.extend(streams.into_iter().flatten().map(|stream| PollFd::new(stream, PollFlags::IN)));
-        // What it says is looked at when everything before it was handed on.
+        // The status comes after all output was forwarded.
         if waited.len() == 1 {
             waited.push(PollFd::new(&self.status, PollFlags::IN));
         }
@@ -221,11 +218,10 @@ impl Running {
         })
     }
 
-    /// While a command runs, b2i has signals for it and nothing else.
+    /// While a command runs, b2i sends signals only.
     fn take_request(&mut self, channel: &mut UnixStream) -> Result<(), Stop> {
         match read_message(channel)? {
             Some(Request::Signal(number)) => {
-                // The first process may be ending.
                 let _ = self.control.write_all(&[number]);
                 Ok(())
             }
@@ -233,15 +229,15 @@ impl Running {
         }
     }
 
-    /// Kills whatever still runs. The kernel does the rest with the first process.
+    /// Kills the first process; the kernel kills the others with it.
     fn kill(&mut self) {
         let Some(pid) = self.pid.take() else { return };
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
         while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
     }
 
-    /// Hands on what was printed before everybody was killed.
+    /// Forwards the output from before the kill.
     fn drain(&mut self, channel: &mut UnixStream) -> Result<(), Stop> {
         let mut buffer = vec![0; super::super::protocol::PIECE];
         while self.stdout.is_some() {
@@ -259,11 +255,11 @@ impl Running {
         let mut text = Vec::new();
         let status = self.status.as_fd().try_clone_to_owned().map_err(failed)?;
         File::from(status).take(MAXIMUM_STATUS).read_to_end(&mut text).map_err(failed)?;
-        // The second process says why it did not become the command, and the first then that it ended.
+        // If the command did not start, the second process sends the reason before the first one sends the end.
         let first = serde_json::Deserializer::from_slice(&text).into_iter().next();
         match first {
             Some(Ok(status)) => Ok(status),
-            // Killed from outside, or by the kernel for want of memory.
+            // Killed from outside, or by the kernel for its memory.
             None => Ok(Status::Exited(137)),
             Some(Err(error)) => Err(failed(error.into())),
         }
@@ -292,7 +288,6 @@ fn hand_on(
     Ok(())
 }
 
-/// What there is to do.
 struct Ready {
     request: bool,
     stdout: bool,

@@ -1,9 +1,8 @@
-//! Owns the filter of system calls that the command runs under.
+//! Owns the filter of the command's system calls. Must not replace namespaces and capabilities.
 //!
-//! Namespaces and capabilities already forbid most of what stands here; the filter keeps the kernel's rarely used
-//! code out of reach where a fault in it would be a way out. It follows the default profile of Docker: what that
-//! allows only with capabilities that the command never has is refused with EPERM. System calls newer than this list
-//! are answered with ENOSYS, as an older kernel would.
+//! It keeps rarely used code of the kernel out of reach, and follows Docker's default profile. Calls that Docker
+//! allows only with capabilities fail with EPERM. Calls that are newer than this list fail with ENOSYS, as on an
+//! older kernel.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +12,10 @@ use seccompiler::{
     SeccompFilter, SeccompRule, sock_filter,
 };
 
-/// The newest system call that is known here; from 424 on, numbers are the same on all architectures.
+/// The newest system call in this list. From 424 on, numbers are the same on all architectures.
 const NEWEST: u32 = 462;
 
-/// The x86-64 kernel's second numbering begins above [`NEWEST`] too.
+/// The second numbering of x86-64 also begins above [`NEWEST`].
 const LOAD_NUMBER: sock_filter = sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 };
 const SKIP_UNLESS_NEWER: sock_filter = sock_filter { code: 0x25, jt: 0, jf: 1, k: NEWEST };
 const NOT_THERE: sock_filter = sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | libc::ENOSYS as u32 };
@@ -92,7 +91,7 @@ const REFUSED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[libc::c_long] = &[];
 
-/// Flags of `clone` that make namespaces.
+/// Flags of `clone` for namespaces.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
@@ -101,13 +100,12 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
 
-/// Socket families whose other end is outside of every network namespace.
+/// Socket families that ignore network namespaces.
 const FOREIGN_FAMILIES: [u64; 2] = [libc::AF_VSOCK as u64, libc::AF_ALG as u64];
 
-/// The values of `personality` that programs use: Linux, its 32-bit form, randomisation off, and the question.
+/// Allowed values of `personality`: Linux, its 32-bit form, without randomisation, and the query.
 const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Makes the filter.
 pub(super) fn filter() -> io::Result<BpfProgram> {
     let invalid = |error: seccompiler::BackendError| io::Error::other(error);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
@@ -141,14 +139,14 @@ pub(super) fn filter() -> io::Result<BpfProgram> {
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture).map_err(invalid)?;
     let rest: BpfProgram = filter.try_into().map_err(invalid)?;
-    // `clone3` has its flags where no filter sees them; told that it is not there, programs use `clone`.
+    // A filter cannot see the flags of `clone3`. With ENOSYS, programs use `clone` instead.
     let skip_unless_clone3 = sock_filter { code: 0x15, jt: 0, jf: 1, k: libc::SYS_clone3 as u32 };
     let mut program = vec![LOAD_NUMBER, SKIP_UNLESS_NEWER, NOT_THERE, skip_unless_clone3, NOT_THERE];
     program.extend(rest);
     Ok(program)
 }
 
-/// Puts this process and all below it under the filter.
+/// Applies the filter to this process and all below it.
 pub(super) fn apply(program: &BpfProgram) -> io::Result<()> {
     seccompiler::apply_filter(program).map_err(io::Error::other)
 }

@@ -1,7 +1,6 @@
-//! Owns the child's handling of directory trees by handles: opening without leaving a root, attributes, emptying.
+//! Owns directory trees by handles: opening inside a root, attributes, emptying.
 //!
-//! No name of a tree is ever followed out of it: the kernel resolves each one below a root handle. Must not know
-//! archives or layers.
+//! The kernel resolves each name below a root handle. Must not know archives or layers.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,30 +12,29 @@ use rustix::io::Errno;
 use super::namespace::failed;
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity};
 
-/// The attribute that says whose a file is where only one id is mapped: `uid:gid`, decimal.
+/// The attribute with a file's owner if only one id is mapped: `uid:gid`, decimal.
 pub(super) const OWNER_ATTRIBUTE: &str = "user.b2i.owner";
 
-/// Opens a directory by its path on the host.
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty())
         .map_err(|error| failed(FaultKind::Other, format!("open `{}`", path.display()), error))
 }
 
-/// Opens a directory by its one name.
+/// Opens a directory by its name.
 pub(super) fn open_below(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(parent, name, flags, Mode::empty())
         .map_err(|error| failed(FaultKind::Other, format!("open the directory `{name}`"), error))
 }
 
-/// Opens `path` as a process whose root directory is `root` would, links followed, and never anything outside of it.
+/// Opens `path` with `root` as the root directory, and follows links inside it.
 pub(super) fn open_in_root(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     resolve_open(root, path, flags, resolve)
 }
 
-/// Opens `path` below `root` if no part of it is a link.
+/// Opens `path` below `root`, without links.
 pub(super) fn open_plain(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     resolve_open(root, path, flags, resolve)
@@ -52,25 +50,22 @@ fn resolve_open(
     let mut tries = 0;
     loop {
         match rustix::fs::openat2(root.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            // The kernel could not be sure, because something was renamed meanwhile; it asks for another try.
+            // A rename during the lookup: the kernel demands a retry.
             Err(Errno::AGAIN) if tries < 100 => tries += 1,
             result => return result,
         }
     }
 }
 
-/// Mode and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attributes {
     /// Permission bits.
     pub(super) mode: u32,
-    /// User.
     pub(super) uid: u32,
-    /// Group.
     pub(super) gid: u32,
 }
 
-/// Sets owner and then mode, because a change of owner drops set-id bits.
+/// Sets the owner before the mode, because a new owner drops set-id bits.
 pub(super) fn set_attributes(
     file: &OwnedFd,
     attributes: &Attributes,
@@ -86,7 +81,7 @@ pub(super) fn set_attributes(
     Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o7777))?)
 }
 
-/// The owner that [`set_attributes`] left in the attribute.
+/// The owner that [`set_attributes`] recorded.
 pub(super) fn recorded_owner(file: impl AsFd) -> Option<(u32, u32)> {
     let mut buffer = [0; 32];
     let length = rustix::fs::fgetxattr(file, OWNER_ATTRIBUTE, &mut buffer[..]).ok()?;
@@ -95,7 +90,6 @@ pub(super) fn recorded_owner(file: impl AsFd) -> Option<(u32, u32)> {
     Some((uid.parse().ok()?, gid.parse().ok()?))
 }
 
-/// The names in a directory, without `.` and `..`.
 pub(super) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -107,16 +101,16 @@ pub(super) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
     Ok(names)
 }
 
-/// Removes everything below the directory at `path`, which stays.
+/// Empties the directory at `path`.
 pub(super) fn empty(path: &Path) -> Result<(), Fault> {
     let directory = open_directory(path)?;
     empty_handle(&directory)
         .map_err(|error| failed(FaultKind::Other, format!("empty `{}`", path.display()), error))
 }
 
-/// However deep the tree is, two directories are open at a time: what is found below is first moved to the top.
-/// Somebody else may be emptying it too, or end while they still fill it; so what is gone is well, and a directory that
-/// has something again is tried again.
+/// Moves each directory to the top first, so that only two are open at a time, however deep the tree is.
+/// Other processes may empty or fill it too: missing names are fine, and directories that are not empty are
+/// tried again.
 pub(super) fn empty_handle(top: &OwnedFd) -> Result<(), Errno> {
     let (mut moved, mut tries) = (0_u64, 0);
     loop {
@@ -137,12 +131,12 @@ pub(super) fn empty_handle(top: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Removes one name, whose directories are moved up to be removed by themselves.
+/// Removes one name. Directories in it are moved to the top.
 fn remove(top: &OwnedFd, name: &CString, moved: &mut u64) -> Result<(), Errno> {
     if !is_directory(top, name)? {
         return rustix::fs::unlinkat(top, name, AtFlags::empty());
     }
-    // What is mounted there is somebody else's: better an error than to empty it.
+    // Another mount must not be emptied.
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let directory = resolve_open(top, name.to_bytes(), OFlags::RDONLY | OFlags::DIRECTORY, resolve)?;
     for below in names(&directory)? {

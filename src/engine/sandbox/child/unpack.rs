@@ -1,7 +1,7 @@
-//! Owns unpacking a tar into a tree: the uncompressed layer of an image, or files for a container.
+//! Owns unpacking a tar to a tree: a layer, or files for a container.
 //!
-//! Names are resolved by the kernel inside of the root handle, so that neither `..`, absolute names nor links of the archive
-//! lead out. Must not know where the bytes come from; their digest is the caller's to check.
+//! The kernel resolves names inside the root handle, so `..`, absolute names and links cannot leave it. Must not know
+//! where the bytes come from or check their digest.
 //!
 //! Source: OCI image spec v1.1 "layer.md"; Linux Documentation/filesystems/overlayfs.rst.
 
@@ -20,29 +20,24 @@ use super::tree::{self, Attributes};
 use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
 
-/// Most notes that are told one by one.
+/// Most separate notes.
 const MAXIMUM_NOTES: usize = 20;
 
-/// What is unpacked into.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
-    /// A layer's own tree: whiteouts are for the layers below.
+    /// The tree of one layer: whiteouts stay for the overlay.
     Layer,
-    /// A container: every name is what it is.
+    /// A container: no name has a special meaning.
     Container,
 }
 
-/// What came of it.
 pub(super) struct Unpacked {
-    /// The archive's entry for the root directory.
     pub(super) root: Option<RootEntry>,
-    /// What was left out.
     pub(super) notes: Vec<String>,
-    /// Owners of symbolic links by inode number, where they cannot be recorded with the link.
+    /// Owners of symbolic links by inode, where a link cannot record them.
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
 }
 
-/// Unpacks `input` below `directory` of `root`.
 pub(super) fn unpack(
     root: OwnedFd,
     directory: &str,
@@ -85,7 +80,7 @@ struct Unpacker {
     root: OwnedFd,
     target: Target,
     identity: Identity,
-    /// The directory opened last; entries of one directory mostly follow each other.
+    /// The directory that was opened last: most entries share it with the entry before.
     parent: Option<(Vec<u8>, OwnedFd)>,
     skipped: usize,
     result: Unpacked,
@@ -169,7 +164,7 @@ impl Unpacker {
         member.failed(&format!("set owner {uid}:{gid} and mode of"), error)
     }
 
-    /// Opens the directory of `path`, making what is missing of it.
+    /// Opens the parent of `path`, and creates missing directories.
     fn open_parent(&mut self, member: &Member, path: &[u8]) -> Result<&OwnedFd, Fault> {
         if self.parent.as_ref().is_none_or(|(known, _)| known != path) {
             let flags = OFlags::PATH | OFlags::DIRECTORY;
@@ -195,7 +190,7 @@ impl Unpacker {
             match tree::open_in_root(&self.root, &path[..end], flags) {
                 Ok(next) => handle = next,
                 Err(Errno::NOENT) => {
-                    // Fails for a link that leads nowhere, as it should.
+                    // It fails for a dangling link.
                     rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
                     handle = tree::open_in_root(&self.root, &path[..end], flags).map_err(failed)?;
                     let root = Attributes { mode: 0o755, uid: 0, gid: 0 };
@@ -217,7 +212,7 @@ impl Unpacker {
         }
     }
 
-    /// Makes room for the member: a later entry replaces an earlier one. Says whether a whiteout was there.
+    /// Removes an earlier entry of this name. Returns whether it was a whiteout.
     fn replace(&mut self, member: &Member) -> Result<bool, Fault> {
         let Some(stat) = self.stat(member)? else { return Ok(false) };
         let failed = |error: Errno| member.failed("replace", &error.into());
@@ -230,7 +225,7 @@ impl Unpacker {
         } else {
             rustix::fs::unlinkat(parent, member.name(), AtFlags::empty()).map_err(failed)?;
         }
-        // Paths may lead elsewhere now.
+        // Paths may have another target now.
         self.parent = None;
         Ok(is_whiteout(&stat))
     }
@@ -272,8 +267,7 @@ impl Unpacker {
         rustix::fs::futimens(&handle, &times).map_err(|error| member.failed("set the date of", &error.into()))
     }
 
-    /// Takes over the attributes that mean something inside of an image. Those of overlayfs would change what other
-    /// layers show, and `user.b2i` would say whose a file is.
+    /// Sets the attributes that an image may have.
     fn attributes(
         &self,
         handle: &OwnedFd,
@@ -289,7 +283,7 @@ impl Unpacker {
             }
             match rustix::fs::fsetxattr(handle, name, extension.value_bytes(), XattrFlags::empty()) {
                 Ok(()) => {}
-                // One mapped id cannot give capabilities. Nothing inside could gain them anyway.
+                // One mapped id cannot set capabilities, and nothing inside could use them.
                 Err(_) if is_capability && self.identity == Identity::Single => {}
                 Err(error) => return Err(member.failed("set an attribute of", &error.into())),
             }

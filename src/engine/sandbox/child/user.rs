@@ -1,31 +1,25 @@
-//! Owns who the command runs as: a user of the image's own account files, as Docker understands the text.
+//! Owns finding the command's user in the image's account files, as Docker does.
 //!
 //! Must not read files.
 
-/// Numbers of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
-    /// User.
     pub(super) uid: u32,
-    /// Group.
     pub(super) gid: u32,
-    /// Further groups.
     pub(super) groups: Vec<u32>,
-    /// Home directory.
     pub(super) home: String,
 }
 
 impl Account {
-    /// The user that every image has.
     pub(super) fn root() -> Self {
         Self { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }
     }
 }
 
-/// Largest number of further groups: the kernel's own is 65536, and nobody needs more than this.
+/// Most further groups; the kernel allows 65536.
 const MAXIMUM_GROUPS: usize = 256;
 
-/// Finds `user[:group]`, names or numbers; a number needs no entry. The error is the name that is not there.
+/// Finds `user[:group]`, names or numbers. A number needs no entry. The error is the missing name.
 pub(super) fn resolve(text: &str, passwd: &str, group: &str) -> Result<Account, String> {
     let (user, asked_group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let user = if user.is_empty() { "0" } else { user };
@@ -37,7 +31,7 @@ pub(super) fn resolve(text: &str, passwd: &str, group: &str) -> Result<Account, 
     });
     let (name, uid, gid, home) = match (line, number) {
         (Some((name, uid, gid, home)), _) => (Some(name), uid, gid, home),
-        // Containers have it so: a number without an entry belongs to group 0.
+        // As in all containers, a number without an entry has group 0.
         (None, Some(uid)) => (None, uid, 0, String::new()),
         (None, None) if user == "root" => (None, 0, 0, "/root".to_owned()),
         (None, None) => return Err(user.to_owned()),

@@ -1,7 +1,7 @@
-//! Owns whiteouts: what layers say is removed, and what overlayfs takes for that.
+//! Owns whiteouts, in layers and in overlayfs.
 //!
-//! In a layer it is a name (`.wh.NAME`, `.wh..wh..opq`), in a tree a character device 0:0 or an attribute of the directory.
-//! Must not know archives, nor where in the tree it is.
+//! In a layer, a whiteout is a name (`.wh.NAME`, `.wh..wh..opq`); in a tree, a character device 0:0 or an attribute
+//! of the directory. Must not know archives.
 //!
 //! Source: OCI image spec v1.1 "layer.md"; Linux Documentation/filesystems/overlayfs.rst.
 
@@ -10,28 +10,27 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Dev, FileType, Mode, Stat, XattrFlags};
 use rustix::io::Errno;
 
-/// The mark of overlayfs on a directory that hides what is below it.
+/// Marks an opaque directory in overlayfs.
 pub(super) const OPAQUE_ATTRIBUTE: &str = "user.overlay.opaque";
 
 const PREFIX: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
 
-/// What a name in a layer removes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whiteout<'a> {
-    /// Everything that the layers below have in its directory.
+    /// Hides everything that lower layers have in its directory.
     Below,
-    /// One name of the layers below.
+    /// Hides one name of lower layers.
     Name(&'a [u8]),
-    /// Nothing: book-keeping of aufs, which says nothing of the image.
+    /// Bookkeeping of aufs, which is ignored.
     BookKeeping,
-    /// Something that cannot have a name.
+    /// A whiteout without a valid name.
     Nameless,
 }
 
 impl<'a> Whiteout<'a> {
-    /// Reads the name of an entry; nothing if it is no whiteout.
+    /// None if the name is not a whiteout.
     pub(super) fn of(name: &'a [u8]) -> Option<Self> {
         let removed = name.strip_prefix(PREFIX)?;
         Some(match removed {
@@ -43,12 +42,12 @@ impl<'a> Whiteout<'a> {
     }
 }
 
-/// Marks a directory so that overlayfs shows nothing of the layers below it.
+/// Hides the contents of lower layers in a directory.
 pub(super) fn hide_below(directory: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
 }
 
-/// Makes overlayfs not show `name` of the layers below. What the same layer has stays.
+/// Hides `name` of lower layers, unless this layer has it.
 pub(super) fn remove_below(directory: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
     match rustix::fs::mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0 as Dev) {
         Err(Errno::EXIST) => Ok(()),
@@ -56,7 +55,7 @@ pub(super) fn remove_below(directory: &OwnedFd, name: &[u8]) -> Result<(), Errno
     }
 }
 
-/// Whether this is what overlayfs takes for a removed file.
+/// Whether overlayfs treats this as a removed file.
 pub(super) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }

@@ -1,8 +1,8 @@
-//! Owns where the groups of this process are, read from what the kernel says of them and of its mounts.
+//! Owns finding the cgroups of this process in `/proc`. Must not change them.
 
 use std::path::{Path, PathBuf};
 
-/// This process's own group of a controller of version 1.
+/// The cgroup of a controller of version 1.
 pub(super) fn version_1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
     let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup", Some(controller)))?;
     let path = own.lines().find_map(|line| {
@@ -13,13 +13,14 @@ pub(super) fn version_1(own: &str, mounts: &str, controller: &str) -> Option<Pat
     below(&mount, path).filter(|directory| directory.is_dir())
 }
 
-/// The directory of a group. One outside of this process's namespace begins with `/..` (cgroup_namespaces(7)).
+/// The directory of a cgroup; none outside of the cgroup namespace, where the name begins with `/..`
+/// (cgroup_namespaces(7)).
 pub(super) fn below(mount: &Path, group: &str) -> Option<PathBuf> {
     let is_inside = group.split('/').all(|part| part != "..");
     is_inside.then(|| mount.join(group.trim_start_matches('/')))
 }
 
-/// The place of a mount of this type, if the line of `mountinfo` is one (proc_pid_mountinfo(5)).
+/// The mount point, if the line of `mountinfo` has this type (proc_pid_mountinfo(5)).
 pub(super) fn mount_point(line: &str, kind: &str, option: Option<&str>) -> Option<PathBuf> {
     let (before, after) = line.split_once(" - ")?;
     let mut after = after.split(' ');

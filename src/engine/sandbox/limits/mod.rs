@@ -1,8 +1,7 @@
-//! Owns the control group of a container: limits on memory, processors and processes, where this process may set them.
+//! Owns the cgroup of a container: limits on memory, processors and processes.
 //!
-//! Both versions of the kernel's interface: of version 2 a group that was delegated, of version 1 the groups of root.
-//! A limit without a group is refused by the caller. What the kernel is told is `requested`, where the groups are `hierarchy`.
-//! Must not know what runs in it.
+//! It supports version 2 with a delegated cgroup, and version 1 for root. `requested` has the values, `hierarchy`
+//! finds the cgroups. Must not know what runs in it.
 //!
 //! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
 
@@ -19,24 +18,24 @@ use self::requested::{Limit, requested};
 use super::error::SandboxError;
 use crate::engine::ContainerLimits;
 
-/// The directories of one container, which are removed with it.
+/// The cgroups of one container, which are removed on drop.
 #[derive(Debug, Default)]
 pub(super) struct ControlGroup {
     directories: Vec<PathBuf>,
-    /// The file that counts processes killed for want of memory.
+    /// Counts processes that were killed for their memory.
     memory_events: Option<PathBuf>,
 }
 
-/// Why no group of version 2 takes the limits.
+/// Why no cgroup of version 2 accepts the limits.
 #[derive(Debug)]
 struct NotDelegated {
-    /// The limit that it fails for; none if it fails for all.
+    /// None means all limits.
     limit: Option<&'static str>,
     reason: String,
 }
 
 impl ControlGroup {
-    /// Makes the groups that `limits` need, and a limit on processes that has no other way; nothing if there are none.
+    /// Creates the cgroups for `limits`, and for a limit on processes that has no other way; none without limits.
     pub(super) fn make(
         limits: &ContainerLimits,
         processes: Option<u32>,
@@ -76,7 +75,7 @@ impl ControlGroup {
         Ok(Some(group))
     }
 
-    /// Version 2: the nearest group above whose controllers may be used below it.
+    /// Version 2: below the nearest parent with the controllers.
     fn make_delegated(
         &mut self,
         own: &str,
@@ -102,7 +101,7 @@ impl ControlGroup {
                 Ok(()) => return Ok(()),
                 Err(next) => error = next,
             }
-            // A group that was made and does not take the limits is nobody's.
+            // Remove the cgroup that does not accept the limits.
             drop(std::mem::take(self));
             if !directory.pop() {
                 break;
@@ -124,15 +123,15 @@ impl ControlGroup {
                 format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
             return Err(NotDelegated { limit: Some(missing.name), reason });
         }
-        // A group below one whose members are threads has no limits on memory, and processes cannot be moved into it. The
-        // root group has no type.
+        // A cgroup below a threaded one has no memory limits, and processes cannot be moved into it. The root
+        // cgroup has no type.
         let kind = fs::read_to_string(parent.join("cgroup.type")).unwrap_or_else(|_| "domain".to_owned());
         if kind.trim() != "domain" {
             let reason =
                 format!("`{}` is for threads (`{}`), and not for processes", parent.display(), kind.trim());
             return Err(NotDelegated { limit: None, reason });
         }
-        // Moving a process takes the right to write here too.
+        // Moving a process needs write access here too.
         drop(fs::OpenOptions::new().write(true).open(parent.join("cgroup.procs")).map_err(failed)?);
         let directory = parent.join(name);
         self.add(directory.clone()).map_err(failed)?;
@@ -150,12 +149,12 @@ impl ControlGroup {
         Ok(())
     }
 
-    /// The files into which the container's first process writes itself.
+    /// The `cgroup.procs` files, to which the first process writes its id.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.directories.iter().map(|directory| directory.join("cgroup.procs")).collect()
     }
 
-    /// Whether the kernel killed somebody in it for want of memory.
+    /// Whether the kernel killed a process for its memory.
     pub(super) fn was_out_of_memory(&self) -> bool {
         let text = self.memory_events.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let count = |text: &str| {
@@ -168,7 +167,7 @@ impl ControlGroup {
 impl Drop for ControlGroup {
     fn drop(&mut self) {
         for directory in &self.directories {
-            // Its last process may be about to end.
+            // Its last process may still be ending.
             for _ in 0..100 {
                 match fs::remove_dir(directory) {
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -191,7 +190,6 @@ fn write(directory: &Path, files: &[(&str, String)], optional: &[&str]) -> io::R
     Ok(())
 }
 
-/// A name that no other container has.
 fn unused_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("b2i-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))

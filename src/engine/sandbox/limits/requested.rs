@@ -1,23 +1,21 @@
-//! Owns what the kernel is told of a limit, in both versions of its control groups.
-//!
-//! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
+//! Owns the values of limits in both versions of cgroups. Must not write them.
 
 use crate::engine::ContainerLimits;
 
-/// Length of the period of which processor time is a share, in microseconds.
+/// In microseconds.
 const PERIOD: u64 = 100_000;
 
-/// One limit: the controller that has it, and the files to write in both versions.
+/// One limit: its controller, and the files and values of both versions.
 pub(super) struct Limit {
     pub(super) name: &'static str,
     pub(super) controller: &'static str,
     pub(super) version_1: Vec<(&'static str, String)>,
     pub(super) version_2: Vec<(&'static str, String)>,
-    /// Files that not every kernel has, and the limit holds without.
+    /// Files that some kernels lack; the limit holds without them.
     pub(super) optional: &'static [&'static str],
 }
 
-/// The limits that need a group.
+/// The limits that need a cgroup.
 pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
     let mut requested = Vec::new();
     if let Some(processes) = processes {
@@ -37,7 +35,7 @@ pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec
             controller: "memory",
             version_1: vec![
                 ("memory.limit_in_bytes", bytes.clone()),
-                // Equal means no swap beside the memory.
+                // The same value means no swap.
                 ("memory.memsw.limit_in_bytes", bytes.clone()),
             ],
             version_2: vec![("memory.max", bytes), ("memory.swap.max", "0".into())],
@@ -45,7 +43,7 @@ pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec
         });
     }
     if let Some(nano) = limits.nano_cpus {
-        // Less than a millisecond of the period is refused by the kernel.
+        // The kernel refuses less than a millisecond.
         let quota = (u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).max(1000).to_string();
         requested.push(Limit {
             name: "processor",

@@ -1,6 +1,6 @@
-//! Owns the frames of the socket between b2i and its sandbox child.
+//! Owns the frames of the socket between b2i and its sandbox child. Must not know their contents.
 //!
-//! A frame is one byte of kind, four bytes of length (big endian) and so many bytes. Control messages are JSON.
+//! A frame is one byte of kind, four bytes of length (big endian), and the bytes. Messages are JSON.
 
 use std::io::{self, Read, Write};
 
@@ -10,23 +10,20 @@ use serde::de::DeserializeOwned;
 /// Largest body of a frame, in bytes.
 const MAXIMUM_FRAME: usize = 256 * 1024;
 
-/// Size of one piece of data, in bytes.
+/// Size of one data frame, in bytes.
 pub(in crate::engine::sandbox) const PIECE: usize = 64 * 1024;
 
-/// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine::sandbox) enum FrameKind {
-    /// A control message.
+    /// One message in JSON.
     Message = b'm' as isize,
     /// Bytes of a file or an archive.
     Data = b'd' as isize,
-    /// The data has ended well.
+    /// The data is complete.
     End = b'e' as isize,
-    /// The data was cut.
+    /// The data is incomplete.
     Cut = b'c' as isize,
-    /// Bytes that the command printed to standard output.
     Stdout = b'1' as isize,
-    /// Bytes that the command printed to standard error.
     Stderr = b'2' as isize,
 }
 
@@ -37,7 +34,6 @@ impl FrameKind {
     }
 }
 
-/// Writes one frame.
 pub(in crate::engine::sandbox) fn write_frame(
     out: &mut impl Write,
     kind: FrameKind,
@@ -50,7 +46,7 @@ pub(in crate::engine::sandbox) fn write_frame(
     out.write_all(body)
 }
 
-/// Reads one frame; nothing if the other side has gone.
+/// None if the other side has closed the socket.
 pub(in crate::engine::sandbox) fn read_frame(
     input: &mut impl Read,
 ) -> io::Result<Option<(FrameKind, Vec<u8>)>> {
@@ -72,7 +68,6 @@ pub(in crate::engine::sandbox) fn read_frame(
     Ok(Some((kind, body)))
 }
 
-/// Writes a control message.
 pub(in crate::engine::sandbox) fn write_message(
     out: &mut impl Write,
     message: &impl Serialize,
@@ -80,7 +75,7 @@ pub(in crate::engine::sandbox) fn write_message(
     write_frame(out, FrameKind::Message, &serde_json::to_vec(message)?)
 }
 
-/// Reads a control message; nothing if the other side has gone.
+/// None if the other side has closed the socket.
 pub(in crate::engine::sandbox) fn read_message<T: DeserializeOwned>(
     input: &mut impl Read,
 ) -> io::Result<Option<T>> {

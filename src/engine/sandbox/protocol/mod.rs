@@ -1,7 +1,7 @@
-//! Owns what b2i and its sandbox child say to each other: frames over one socket.
+//! Owns the messages between b2i and its sandbox child, in the frames of `frames`.
 //!
-//! How it is framed is `frames`. The child works on hostile input, so what it says is bounded and parsed like any other
-//! input. Must not know how either side does its work.
+//! The child works on hostile input, so its messages are bounded and parsed as hostile. Must not know how either side
+//! works.
 
 mod frames;
 
@@ -12,55 +12,39 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use frames::{FrameKind, PIECE, read_frame, read_message, write_frame, write_message};
 
-/// Who the child is inside of its user namespace.
+/// The child's ids in its user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Identity {
-    /// No user namespace: real root.
+    /// Real root without a user namespace.
     Host,
-    /// One id is mapped; whose a file is stands in an extended attribute.
+    /// One mapped id. Extended attributes record the owners of files.
     Single,
-    /// Ranges of ids are mapped, so files have their real owners.
-    Ranges {
-        /// Number of users inside, from 0.
-        users: u32,
-        /// Number of groups inside, from 0.
-        groups: u32,
-    },
+    /// Mapped ranges from 0 on, with this many ids. Files have their real owners.
+    Ranges { users: u32, groups: u32 },
 }
 
-/// What the child is told first.
+/// The first message to the child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
-    /// Who it is.
     pub(super) identity: Identity,
-    /// What it is for.
     pub(super) purpose: Purpose,
-    /// Files named `cgroup.procs` into which the command's process goes.
+    /// `cgroup.procs` files of the command's process.
     pub(super) cgroups: Vec<PathBuf>,
 }
 
-/// What a child is for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Purpose {
-    /// To unpack one layer into `directory`, which is there and empty.
-    Unpack {
-        /// Where to.
-        directory: PathBuf,
-    },
-    /// To keep one container in `directory`, which is there and has at most a layer of its own in it.
+    /// Unpack one layer into an empty directory.
+    Unpack { directory: PathBuf },
+    /// Run one container. Its directory has at most a layer of its own.
     Container {
-        /// Its directory.
         directory: PathBuf,
-        /// The unpacked layers, highest first.
+        /// Unpacked, highest first.
         layers: Vec<PathBuf>,
-        /// Mode and owner of the image's root directory, if a layer names them.
         root: Option<RootEntry>,
     },
-    /// To empty `directory`.
-    Remove {
-        /// Which.
-        directory: PathBuf,
-    },
+    /// Empty a directory.
+    Remove { directory: PathBuf },
 }
 
 /// Mode and owner of the image's root directory.
@@ -68,211 +52,165 @@ pub(super) enum Purpose {
 pub(super) struct RootEntry {
     /// Permission bits.
     pub(super) mode: u32,
-    /// User.
     pub(super) uid: u32,
-    /// Group.
     pub(super) gid: u32,
 }
 
-/// What the child is asked.
+/// A request to the child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// The ids are mapped; go on.
+    /// The ids are mapped; continue.
     Mapped,
-    /// Unpack the tar that follows below this directory of the container, or as the layer.
+    /// Unpack the tar that follows.
     Unpack {
-        /// Absolute path in the container.
         directory: String,
     },
-    /// Whether there is such a file.
     Has {
-        /// Absolute path in the container.
         path: String,
     },
-    /// Send a file.
     Download {
-        /// Absolute path in the container.
         path: String,
-        /// Most bytes.
         limit: u64,
     },
-    /// Send what is at a path as a tar.
+    /// Send a path as a tar.
     Archive {
-        /// Absolute path in the container.
         path: String,
     },
-    /// Mount something. What is handed over follows with one byte.
+    /// A [`MountedTree::Handed`] directory follows with one byte.
     Mount(Box<MountRequest>),
-    /// Run a command.
     Run(Box<Command>),
-    /// Send this signal to the command that runs.
+    /// Send a signal to the command.
     Signal(u8),
-    /// Send what changed.
     TakeChanges,
 }
 
-/// Something to be mounted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct MountRequest {
-    /// What.
     pub(super) tree: MountedTree,
     /// Its name in messages.
     pub(super) shown: String,
-    /// Absolute path in the container; made if it is not there.
+    /// Created if it is missing.
     pub(super) target: String,
-    /// Whether it can only be read.
     pub(super) read_only: bool,
-    /// Whether its top directory is to belong to the user.
+    /// The top directory belongs to the user.
     pub(super) is_own: bool,
-    /// Who will use it: `user[:group]`.
+    /// `user[:group]`.
     pub(super) user: String,
 }
 
-/// What is mounted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum MountedTree {
-    /// A directory or file of this machine, as far as the child may see it.
+    /// On this machine, as the child sees it.
     Path(PathBuf),
-    /// One that b2i hands over.
+    /// b2i passes the open directory.
     Handed,
-    /// A new directory, which goes with the container.
-    Temporary {
-        /// Its name among the container's own.
-        name: String,
-    },
+    /// A new directory of this name, which is removed with the container.
+    Temporary { name: String },
 }
 
-/// A command to run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Command {
-    /// Program and arguments.
     pub(super) arguments: Vec<String>,
-    /// Its whole environment.
+    /// The whole environment.
     pub(super) environment: Vec<(String, String)>,
-    /// `user[:group]`, numbers or names; empty for root.
+    /// `user[:group]`, numbers or names; empty means root.
     pub(super) user: String,
-    /// Working directory, absolute.
     pub(super) directory: String,
-    /// Whether it keeps the host's network.
     pub(super) host_network: bool,
-    /// Lines that are added to its hosts file.
+    /// Lines of its hosts file.
     pub(super) hosts: Vec<String>,
-    /// The capabilities that it may have, a bit for each.
+    /// One bit for each capability.
     pub(super) capabilities: u64,
-    /// Most processes, if they are counted.
     pub(super) processes: Option<u64>,
-    /// Most milliseconds, if time is limited.
     pub(super) milliseconds: Option<u64>,
-    /// Where its streams lead.
     pub(super) streams: Streams,
 }
 
-/// Where a command's streams lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Streams {
-    /// It reads nothing, and what it prints comes in frames: a script.
+    /// A script: no input, and output in frames.
     Captured,
-    /// b2i gets the other ends of three pipes: a program that is run for its own sake, with its room as Docker makes it.
+    /// A program: b2i gets the other ends of three pipes, and the root filesystem is made as Docker does.
     HandedOut,
 }
 
-/// What the child answers.
+/// An answer of the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// It has a user namespace and waits for [`Request::Mapped`].
+    /// The user namespace exists; [`Request::Mapped`] is next.
     Unshared,
-    /// It waits for requests.
     Ready,
-    /// Done, and this is worth a note.
     Unpacked {
-        /// Mode and owner of the root, if the archive has an entry for it.
         root: Option<RootEntry>,
-        /// What was left out.
         notes: Vec<String>,
     },
-    /// Whether the file is there.
     Has(bool),
-    /// There is no such file.
     Absent,
-    /// It is something else than a regular file.
     NotAFile(String),
-    /// It is larger than the limit.
     TooLarge(u64),
     /// The bytes follow.
     File,
-    /// It is mounted.
     Mounted {
-        /// Whether the user can write to it, if that was asked for.
+        /// Whether the user can write to it, if this was checked.
         can_write: bool,
     },
-    /// The command starts; the other ends of its standard input, output and error come with the next byte.
+    /// The command starts. The other ends of its streams come with the next byte.
     Streams,
-    /// The command ended with this code.
     Exited(i64),
-    /// It took too long and was killed.
     TimedOut,
-    /// The program could not be started, with this error number.
+    /// The error number of `execve`.
     NotStarted(i32),
-    /// No such user in the image.
     UnknownUser(String),
-    /// A changed file.
     Changed(Box<Change>),
-    /// All changes were sent.
     Complete {
-        /// What was left out.
         notes: Vec<String>,
-        /// Absolute paths of what was made to mount something at, and is no change.
+        /// Absolute paths of mount points that were created. They are not changes.
         made_to_mount: Vec<String>,
     },
-    /// A step failed.
     Failed(Fault),
 }
 
-/// What failed in the child.
+/// A failure in the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fault {
-    /// What kind of failure.
     pub(super) kind: FaultKind,
-    /// What was tried, an infinitive with its object.
+    /// An infinitive with its object.
     pub(super) action: String,
-    /// The system's error number, if the system said no.
+    /// The error number, if a system call failed.
     pub(super) errno: Option<i32>,
-    /// Why, if it was not the system.
+    /// The reason without an error number.
     pub(super) reason: String,
 }
 
-/// Kinds of failure in the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum FaultKind {
     /// The kernel does not allow a sandbox.
     Namespace,
-    /// The kernel does not allow the overlay where the cache is.
+    /// The kernel does not allow the overlay in the cache.
     Overlay,
-    /// An archive is not valid, or has something that is refused.
+    /// An archive is not valid, or an entry is refused.
     Archive,
-    /// An owner has no id here.
+    /// An owner has no mapped id.
     Owner,
-    /// Something cannot be mounted.
     Mount,
     /// The result cannot be a layer.
     Result,
-    /// Something else.
     Other,
 }
 
 impl Fault {
-    /// The system said no to `action`.
+    /// A failed system call.
     pub(super) fn system(kind: FaultKind, action: impl Into<String>, error: &io::Error) -> Self {
         let reason = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
         Self { kind, action: action.into(), errno: error.raw_os_error(), reason }
     }
 
-    /// b2i itself refuses.
+    /// A refusal by b2i itself.
     pub(super) fn refused(kind: FaultKind, action: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { kind, action: action.into(), errno: None, reason: reason.into() }
     }
 
-    /// Why it failed, in words.
+    /// The reason for people.
     pub(super) fn because(&self) -> String {
         match self.errno {
             Some(number) => io::Error::from_raw_os_error(number).to_string(),
@@ -281,50 +219,39 @@ impl Fault {
     }
 }
 
-/// One path that the container has and its image has not, or has otherwise.
+/// One path that differs from the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
-    /// Absolute path.
+    /// Absolute.
     pub(super) path: String,
-    /// What it is.
     pub(super) kind: ChangeKind,
     /// Permission bits.
     pub(super) mode: u32,
-    /// User, as seen inside.
+    /// As seen inside.
     pub(super) uid: u32,
-    /// Group, as seen inside.
     pub(super) gid: u32,
-    /// Extended attributes that mean something in an image: names, and values in hexadecimal digits.
+    /// Names, and values in hexadecimal digits.
     pub(super) attributes: Vec<(String, String)>,
 }
 
-/// What a changed path is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChangeKind {
-    /// A directory; opaque hides what the image has below it.
     Directory {
-        /// Whether it hides.
+        /// The image's contents of it are hidden.
         opaque: bool,
-        /// Whether it is new or has another mode or owner than in the image.
+        /// It is new, or its mode or owner changed.
         differs: bool,
     },
-    /// A regular file.
     File {
-        /// Bytes.
         size: u64,
     },
-    /// A second name.
+    /// A further name of a file.
     HardLink {
-        /// The first name.
         target: String,
     },
-    /// A symbolic link.
     Symlink {
-        /// Its text.
         target: String,
     },
-    /// A named pipe.
     Fifo,
-    /// The path is gone.
     Removed,
 }
