@@ -1,59 +1,19 @@
-//! Owns the names of the kernel's capabilities: which there are, which of them a script is given, and what is left of those
-//! when some are taken away.
+//! Owns the names of the kernel's capabilities, and which of them a script has on every engine.
 //!
-//! The same on every engine. Must not know how an engine takes them away. Source: capabilities(7).
+//! Must not know how an engine sets them. Source: capabilities(7).
 
 use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
 
-/// All there are, each at its number.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+/// The names in the order of their numbers.
+const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE \
+    SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL \
+    SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
 
-/// What `assemble` needs to place and own files, and nothing else.
-const GIVEN: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
+/// The capabilities that `assemble` needs to write files and set their owners.
+const DEFAULT: [&str; 7] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"];
 
 const ALL: &str = "ALL";
 
@@ -61,26 +21,25 @@ const ALL: &str = "ALL";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Capability(&'static str);
 
-/// A name that is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no capability: write one such as NET_RAW, or ALL")]
+#[error("`{name}` is not a valid capability: write a name such as NET_RAW, or ALL")]
 pub struct UnknownCapability {
     name: String,
 }
 
 impl Capability {
-    /// Its number, of one alone.
+    /// Its number; none for `ALL`.
     #[cfg(all(feature = "sandbox", target_os = "linux"))]
     pub(super) fn number(self) -> Option<u32> {
-        let number = NAMES.iter().position(|name| *name == self.0)?;
+        let number = NAMES.split(' ').position(|name| name == self.0)?;
         u32::try_from(number).ok()
     }
 }
 
-/// What a script of root keeps when these are taken away.
-pub(super) fn kept(dropped: &[Capability]) -> Vec<Capability> {
-    let is_dropped = |name| dropped.iter().any(|dropped| dropped.0 == name || dropped.0 == ALL);
-    GIVEN.into_iter().filter(|name| !is_dropped(*name)).map(Capability).collect()
+/// The capabilities of a script that runs as root.
+pub(super) fn capabilities(dropped: &[Capability]) -> Vec<Capability> {
+    let is_dropped = |name| dropped.iter().any(|dropped| [name, ALL].contains(&dropped.0));
+    DEFAULT.into_iter().filter(|name| !is_dropped(*name)).map(Capability).collect()
 }
 
 impl FromStr for Capability {
@@ -90,7 +49,7 @@ impl FromStr for Capability {
     fn from_str(text: &str) -> Result<Self, UnknownCapability> {
         let name = text.trim().to_ascii_uppercase();
         let bare = name.strip_prefix("CAP_").unwrap_or(&name);
-        let known = NAMES.into_iter().chain([ALL]).find(|known| *known == bare);
+        let known = NAMES.split(' ').chain([ALL]).find(|known| *known == bare);
         known.map(Self).ok_or_else(|| UnknownCapability { name: text.to_owned() })
     }
 }
@@ -141,9 +100,9 @@ mod tests {
     fn what_is_kept_is_what_is_not_taken_away() {
         let kept = |dropped: &[&str]| {
             let dropped: Vec<_> = dropped.iter().map(|name| parse(name).expect("known")).collect();
-            kept(&dropped).iter().map(Capability::to_string).collect::<Vec<_>>()
+            capabilities(&dropped).iter().map(Capability::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(kept(&["NET_RAW"]), GIVEN);
+        assert_eq!(kept(&["NET_RAW"]), DEFAULT);
         assert_eq!(kept(&["CHOWN", "SETUID"]), ["DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID"]);
         assert!(kept(&["CHOWN", "ALL"]).is_empty());
     }

@@ -1,7 +1,4 @@
-//! The room of engines: starting a container from a builder image and working with it.
-//!
-//! [`Engine`] and [`Container`] are what `assemble/` works with; `docker` and `sandbox` implement them. Knows no plan and
-//! no artifact.
+//! Owns [`Engine`] and [`Container`], which `docker` and `sandbox` implement. Must not know plans or artifacts.
 
 mod capability;
 pub mod docker;
@@ -29,10 +26,10 @@ use self::docker::PlannedCommit;
 pub use self::error::EngineError;
 use crate::events::Events;
 use crate::image::layer::Layer;
-use crate::image::{ImageConfig, ImagePath};
+use crate::image::{Digest, ImageConfig, ImagePath};
 pub use crate::stream::TarStream;
 
-/// What a container has to be given as a command although nothing is to run in it.
+/// The command of a container in which nothing runs: daemons require one.
 pub const NO_COMMAND: &str = "/none";
 
 /// What a container is started with.
@@ -71,7 +68,6 @@ pub struct ContainerSpec {
     pub lease: String,
 }
 
-/// Something mounted in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     pub source: MountSource,
@@ -93,7 +89,7 @@ pub enum MountSource {
     Temporary,
 }
 
-/// What a container may use. A limit that the engine cannot enforce is an error.
+/// Limits of a container. A limit that the engine cannot enforce is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLimits {
     /// In bytes.
@@ -106,7 +102,7 @@ pub struct ContainerLimits {
     pub timeout: Option<Duration>,
 }
 
-/// Where the streams of a program lead that is run for its own sake.
+/// Streams of a program that `--run` starts.
 pub struct ProgramStreams {
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
     /// With a terminal, this is all output.
@@ -124,14 +120,14 @@ pub struct ExitStatus {
     pub last_lines: Vec<String>,
 }
 
-/// What a container changed, as the engine can give it.
+/// What a container changed.
 #[derive(Clone, Debug)]
 pub enum Diff {
     /// An untagged image in the engine, whose top layer is the change.
     Committed {
         image_id: String,
         /// Of the uncompressed layers, lowest first.
-        diff_ids: Vec<crate::image::Digest>,
+        diff_ids: Vec<Digest>,
     },
     /// The change itself. Its contents are read from the container when the layer is written, and are removed
     /// with the last clone.
@@ -142,74 +138,54 @@ pub enum Diff {
     Layer(Layer),
 }
 
-/// Starts containers. Futures are boxed, so that a step works with any engine without knowing its type.
+/// The answer of an engine. It is boxed, so that callers work with every engine.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, EngineError>>;
+
+/// Starts containers.
 pub trait Engine: Send + Sync {
-    /// Refuses limits and a network of which is known beforehand that a container cannot have them.
-    fn check<'a>(
-        &'a self,
-        limits: &'a ContainerLimits,
-        network: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>>;
+    /// Fails if the engine is known not to support the limits or the network.
+    fn check<'a>(&'a self, limits: &'a ContainerLimits, network: Option<&'a str>) -> Reply<'a, ()>;
 
     /// Creates a container without starting it.
-    ///
-    /// # Errors
-    /// [`DaemonError::LimitNotEnforced`] and others if a limit or mount is not possible,
-    /// [`DaemonError::Request`] if the daemon refuses.
-    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>>;
+    fn create(&self, spec: ContainerSpec) -> Reply<'_, Box<dyn Container>>;
 
-    /// Names the owners that files of this engine's containers have: a build cache is of no use to an engine that
-    /// names them otherwise.
-    ///
-    /// # Errors
-    /// [`EngineError`] if the engine does not work here.
+    /// A key of the owners that this engine's containers give to files. Engines with other keys cannot use the same
+    /// build caches.
     fn file_owners(&self) -> Result<String, EngineError>;
 }
 
-/// A container of an engine. Dropping it without [`Container::remove`] leaves it to the lease's clean-up.
+/// A container of an engine. If it is dropped without [`Container::remove`], the lease's clean-up removes it.
 pub trait Container: fmt::Debug + Send + Sync {
-    /// Unpacks a tar below `directory`, with the owners and modes that the tar names.
-    fn upload<'a>(
-        &'a self,
-        directory: &'a ImagePath,
-        tar: TarStream,
-    ) -> BoxFuture<'a, Result<(), EngineError>>;
+    /// Unpacks a tar below `directory`, with the owners and modes of the tar.
+    fn upload<'a>(&'a self, directory: &'a ImagePath, tar: TarStream) -> Reply<'a, ()>;
 
-    /// Whether the path exists; true for every symbolic link.
-    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>>;
+    /// Whether the file exists; true for every symbolic link.
+    fn has<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, bool>;
 
-    /// Runs the command to its end and sends what it prints as events, line by line.
-    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>>;
+    /// Runs the command to its end and sends each line of its output as an event.
+    fn run<'a>(&'a self, events: &'a Events) -> Reply<'a, ExitStatus>;
 
-    /// Reads one file; nothing if it is not there. Larger than `limit` bytes is an error.
-    fn download<'a>(
-        &'a self,
-        path: &'a ImagePath,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>>;
+    /// Reads one file of at most `limit` bytes; none if it is missing.
+    fn download<'a>(&'a self, path: &'a ImagePath, limit: u64) -> Reply<'a, Option<Vec<u8>>>;
 
-    /// Gives what is at `path` as a tar whose entries begin with the last part of the path; nothing if it is not there.
+    /// Reads `path` as a tar, whose entries begin with the last part of the path; none if it is missing.
     ///
-    /// Links are entries, never followed; neither names nor sizes are to be trusted.
-    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>>;
+    /// Links are entries and are not followed. Names and sizes are hostile input.
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, Option<TarStream>>;
 
-    /// Takes what changed since the image it was created from.
-    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>>;
+    /// Takes what changed since the container was created.
+    fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff>;
 
-    /// The commit that makes this container an image with exactly `config`, if the engine can do that in one call.
+    /// The commit that makes this container an image with exactly `config`, if one call of the engine can do that.
     fn planned_commit(&self, _config: &ImageConfig) -> Option<PlannedCommit> {
         None
     }
 
-    /// Gives a container that begins as this one ended, for one more command.
+    /// Makes a container for one more command, which begins with the files of this one.
     ///
-    /// Limits, network, mounts and hosts of `spec` have to be those of this container, its image is not looked at.
-    fn restart<'a>(
-        self: Box<Self>,
-        spec: ContainerSpec,
-        events: &'a Events,
-    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>>;
+    /// `spec` must have the limits, network, mounts and hosts of this container. Its image is ignored.
+    fn restart(self: Box<Self>, spec: ContainerSpec, events: &Events) -> Reply<'_, Box<dyn Container>>;
 
-    /// Stops and removes it with its volumes.
-    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>>;
+    /// Stops and removes the container with its volumes.
+    fn remove(self: Box<Self>) -> Reply<'static, ()>;
 }

@@ -5,11 +5,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 pub use super::sandbox_settings::{SandboxProgramOptions, SandboxSettings, SandboxSupport};
-use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, ProgramStreams};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, ProgramStreams, Reply};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
@@ -48,16 +47,12 @@ impl SandboxEngine {
 }
 
 impl Engine for SandboxEngine {
-    fn check<'a>(
-        &'a self,
-        _: &'a ContainerLimits,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async { Err(SandboxError.into()) })
+    fn check<'a>(&'a self, _: &'a ContainerLimits, _: Option<&'a str>) -> Reply<'a, ()> {
+        Box::pin(async move { Err(SandboxError.into()) })
     }
 
-    fn create(&self, _: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
-        Box::pin(async { Err(SandboxError.into()) })
+    fn create(&self, _: ContainerSpec) -> Reply<'_, Box<dyn Container>> {
+        Box::pin(async move { Err(SandboxError.into()) })
     }
 
     fn file_owners(&self) -> Result<String, EngineError> {
@@ -96,10 +91,6 @@ pub fn probe(_: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
 }
 
 /// Does nothing: only a sandbox creates files of other ids.
-pub fn remove_abandoned(_: &Path, _: &Path) -> Result<(), SandboxError> {
-    Ok(())
-}
-
 pub fn remove_pruned(_: &Path, _: &CacheDirectory) -> Result<(), SandboxError> {
     Ok(())
 }

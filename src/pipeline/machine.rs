@@ -86,7 +86,7 @@ impl Session {
                 continue;
             }
             if let Err(error) =
-                crate::engine::sandbox::remove_abandoned(&self.host.program, lease.temporary_directory())
+                crate::engine::sandbox::remove_directory(&self.host.program, lease.temporary_directory())
             {
                 tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
             }

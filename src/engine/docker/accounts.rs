@@ -76,7 +76,7 @@ impl DockerContainer {
             return Ok(Account::Other);
         }
         let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
-        let mut pieces = Box::pin(self.daemon().client().download_from_container(self.id(), Some(options)));
+        let mut pieces = Box::pin(self.daemon.client().download_from_container(&self.id, Some(options)));
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.next().await {
             match piece {

@@ -33,7 +33,7 @@ pub(super) fn commits_finished(daemon: &Daemon) -> bool {
 impl PlannedCommit {
     /// The commit that results in exactly `config`, if the daemon can do it.
     pub(super) fn of(container: &DockerContainer, config: &ImageConfig) -> Option<Self> {
-        let (spec, daemon) = (container.spec(), container.daemon());
+        let DockerContainer { spec, daemon, .. } = container;
         let base = spec.commit_config.as_ref().filter(|_| commits_finished(daemon))?;
         let user = spec.user.as_deref().unwrap_or_default();
         // Ephemeral files have to leave the layer, and mount points need a layer of their own. An empty user
@@ -54,7 +54,7 @@ impl PlannedCommit {
         wanted.entrypoint.get_or_insert_default();
         Some(Self {
             daemon: daemon.clone(),
-            container: container.id().to_owned(),
+            container: container.id.clone(),
             image: spec.image.clone(),
             config: Box::new(wanted),
         })

@@ -1,6 +1,9 @@
 //! Owns one container of a daemon, from its creation to its removal. Must not know why it runs.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,15 +16,15 @@ use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, StartContainerOptions,
     UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
-use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
 use super::DockerEngine;
 use super::commit::PlannedCommit;
 use super::download::{DownloadFault, is_absent, read_one_file};
-use super::mount_points::Places;
+use super::ephemeral::ephemeral_extents;
+use super::mount_points::{Places, podmans_own};
 use crate::engine::output::Output;
-use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::{Digest, ImageConfig, ImagePath};
 use crate::store::daemon::{
@@ -39,10 +42,10 @@ type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Sen
 
 #[derive(Debug)]
 pub struct DockerContainer {
-    daemon: Daemon,
-    id: String,
-    spec: ContainerSpec,
-    spool_directory: PathBuf,
+    pub(super) daemon: Daemon,
+    pub(super) id: String,
+    pub(super) spec: ContainerSpec,
+    pub(super) spool_directory: PathBuf,
     /// State before the start; only for containers of Podman.
     podmans_places: OnceLock<Places>,
 }
@@ -52,28 +55,23 @@ impl DockerContainer {
         Self { daemon, id, spec, spool_directory, podmans_places: OnceLock::new() }
     }
 
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(super) fn spec(&self) -> &ContainerSpec {
-        &self.spec
-    }
-
-    pub(super) fn ephemeral(&self) -> Vec<ImagePath> {
-        self.spec.ephemeral.clone()
-    }
-
-    pub(super) fn daemon(&self) -> &Daemon {
-        &self.daemon
-    }
-
-    pub(super) fn lease(&self) -> &str {
-        &self.spec.lease
-    }
-
-    pub(super) fn spool_directory(&self) -> &Path {
-        &self.spool_directory
+    /// Leaves the extents that `choose` finds out of the committed layer.
+    pub(super) async fn leave_out(
+        &self,
+        commit: ContainerCommit,
+        choose: impl FnOnce(&File) -> io::Result<Vec<Range<u64>>> + Send + 'static,
+    ) -> Result<ContainerCommit, DaemonError> {
+        let directory = self.spool_directory.join("change");
+        let failed = |action| {
+            let path = directory.clone();
+            move |source| DaemonError::File { action, path, source }
+        };
+        std::fs::create_dir(&directory).map_err(failed("making the directory"))?;
+        let rest = self.daemon.leave_out(commit, &self.spec.lease, &directory, choose).await;
+        let removed = std::fs::remove_dir_all(&directory).map_err(failed("removing the directory"));
+        let rest = rest?;
+        removed?;
+        Ok(rest)
     }
 
     pub(super) fn error(&self, action: &str, error: &BollardError) -> DaemonError {
@@ -160,7 +158,7 @@ impl DockerContainer {
     }
 
     /// Commits it unchanged as an untagged image, which is removed with the lease.
-    pub(super) async fn committed(&self) -> Result<ContainerCommit, DaemonError> {
+    pub(super) async fn commit(&self) -> Result<ContainerCommit, DaemonError> {
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
         let options = CommitContainerOptionsBuilder::default()
@@ -267,112 +265,102 @@ impl DockerContainer {
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
-    async fn run_command(&self, events: &Events) -> Result<ExitStatus, EngineError> {
-        let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
-        let accounts = if podman { Some(self.accounts().await?) } else { None };
-        if podman {
-            let places = self.places().await?;
-            self.podmans_places.get_or_init(|| places);
-        }
-        let mut output = Output::new(events).to(self.spec.stdout.clone());
-        let mut attached = self.start_in_time().await?;
-        let running = self.follow(&mut attached, &mut output);
-        let code = match self.spec.limits.timeout {
-            None => running.await,
-            Some(limit) => match tokio::time::timeout(limit, running).await {
-                Ok(code) => code,
-                Err(_) => {
-                    self.kill().await?;
-                    drain(&mut attached, &mut output).await;
-                    return Err(self.timed_out(limit, output.finish()));
-                }
-            },
-        };
-        let last_lines = output.finish();
-        let exit_code = code?;
-        if let Some(accounts) = accounts.filter(|_| exit_code == 0) {
-            self.restore_accounts(accounts).await?;
-        }
-        // Podman does not always report it, and only the memory limit kills with SIGKILL.
-        let killed = exit_code == 137 && self.spec.limits.memory.is_some();
-        let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await);
-        tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
-        Ok(ExitStatus { exit_code, out_of_memory, last_lines })
-    }
-
-    async fn read_file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
-        if self.daemon.info().flavour == DaemonFlavour::Podman && self.is_link(path).await? {
-            return Err(EngineError::NotAFile { path: path.to_string(), found: "a link".into() });
-        }
-        let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
-        let stream = self.daemon.client().download_from_container(&self.id, Some(options));
-        read_one_file(stream, path.as_str(), limit).await.map_err(|fault| match fault {
-            DownloadFault::Daemon(error) => self.error(&format!("read `{path}` in"), &error).into(),
-            DownloadFault::File(error) => error,
-        })
-    }
-
-    async fn read_archive(&self, path: &ImagePath) -> Result<Option<TarStream>, EngineError> {
-        let query = percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
-        let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
-        let mut stream = self.daemon.raw(request);
-        // A missing file is an error before the first bytes.
-        match stream.next().await {
-            None => Ok(None),
-            Some(Err(error)) if is_absent(&error) => Ok(None),
-            Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error).into()),
-            Some(Ok(first)) => {
-                let rest = stream.map(|piece| piece.map_err(std::io::Error::other));
-                Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
-            }
-        }
-    }
-
     /// Commits it without the daemon's own files and the ephemeral ones.
     async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
-        let committed = self.committed().await?;
-        let committed = match self.podmans_places.get() {
-            Some(places) => self.without_podmans_own(committed, places).await?,
-            None => committed,
-        };
-        let committed = self.without_ephemeral(committed).await?;
-        let committed = self.with_places(committed).await?;
+        let mut commit = self.commit().await?;
+        if let Some(places) = self.podmans_places.get() {
+            let missing = places.missing.clone();
+            commit = self.leave_out(commit, move |layer| podmans_own(layer, &missing)).await?;
+        }
+        if !self.spec.ephemeral.is_empty() {
+            let ephemeral = self.spec.ephemeral.clone();
+            commit = self.leave_out(commit, move |layer| ephemeral_extents(layer, &ephemeral)).await?;
+        }
+        let commit = self.with_places(commit).await?;
         step.finish("");
-        Ok(committed)
+        Ok(commit)
     }
 }
 
 impl Container for DockerContainer {
-    fn upload<'a>(
-        &'a self,
-        directory: &'a ImagePath,
-        tar: TarStream,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn upload<'a>(&'a self, directory: &'a ImagePath, tar: TarStream) -> Reply<'a, ()> {
         Box::pin(async move { Ok(self.upload_tar(directory, tar).await?) })
     }
 
-    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>> {
+    fn has<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, bool> {
         Box::pin(async move { Ok(self.file_mode(path).await?.is_some()) })
     }
 
-    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>> {
-        Box::pin(self.run_command(events))
+    fn run<'a>(&'a self, events: &'a Events) -> Reply<'a, ExitStatus> {
+        Box::pin(async move {
+            let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
+            let accounts = if podman { Some(self.accounts().await?) } else { None };
+            if podman {
+                let places = self.places().await?;
+                self.podmans_places.get_or_init(|| places);
+            }
+            let mut output = Output::new(events).to(self.spec.stdout.clone());
+            let mut attached = self.start_in_time().await?;
+            let running = self.follow(&mut attached, &mut output);
+            let code = match self.spec.limits.timeout {
+                None => running.await,
+                Some(limit) => match tokio::time::timeout(limit, running).await {
+                    Ok(code) => code,
+                    Err(_) => {
+                        self.kill().await?;
+                        drain(&mut attached, &mut output).await;
+                        return Err(self.timed_out(limit, output.finish()));
+                    }
+                },
+            };
+            let last_lines = output.finish();
+            let exit_code = code?;
+            if let Some(accounts) = accounts.filter(|_| exit_code == 0) {
+                self.restore_accounts(accounts).await?;
+            }
+            // Podman does not always report it, and only the memory limit kills with SIGKILL.
+            let killed = exit_code == 137 && self.spec.limits.memory.is_some();
+            let out_of_memory = exit_code != 0 && (killed || self.out_of_memory().await);
+            tracing::debug!(id = self.id, exit_code, out_of_memory, "the command ended");
+            Ok(ExitStatus { exit_code, out_of_memory, last_lines })
+        })
     }
 
-    fn download<'a>(
-        &'a self,
-        path: &'a ImagePath,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>> {
-        Box::pin(self.read_file(path, limit))
+    fn download<'a>(&'a self, path: &'a ImagePath, limit: u64) -> Reply<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            if self.daemon.info().flavour == DaemonFlavour::Podman && self.is_link(path).await? {
+                return Err(EngineError::NotAFile { path: path.to_string(), found: "a link".into() });
+            }
+            let options = DownloadFromContainerOptionsBuilder::default().path(path.as_str()).build();
+            let stream = self.daemon.client().download_from_container(&self.id, Some(options));
+            read_one_file(stream, path.as_str(), limit).await.map_err(|fault| match fault {
+                DownloadFault::Daemon(error) => self.error(&format!("read `{path}` in"), &error).into(),
+                DownloadFault::File(error) => error,
+            })
+        })
     }
 
-    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>> {
-        Box::pin(self.read_archive(path))
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, Option<TarStream>> {
+        Box::pin(async move {
+            let query =
+                percent_encoding::utf8_percent_encode(path.as_str(), percent_encoding::NON_ALPHANUMERIC);
+            let request = RawRequest::get(format!("/containers/{}/archive?path={query}", self.id));
+            let mut stream = self.daemon.raw(request);
+            // A missing file is an error before the first bytes.
+            match stream.next().await {
+                None => Ok(None),
+                Some(Err(error)) if is_absent(&error) => Ok(None),
+                Some(Err(error)) => Err(self.error(&format!("read `{path}` in"), &error).into()),
+                Some(Ok(first)) => {
+                    let rest = stream.map(|piece| piece.map_err(std::io::Error::other));
+                    Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
+                }
+            }
+        })
     }
 
-    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>> {
+    fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff> {
         Box::pin(async move {
             let ContainerCommit { image_id, diff_ids } = self.commit_changes(events).await?;
             Ok(Diff::Committed { image_id, diff_ids })
@@ -383,24 +371,20 @@ impl Container for DockerContainer {
         PlannedCommit::of(self, config)
     }
 
-    /// In a container of what this one is committed as; that image goes with the lease.
-    fn restart<'a>(
-        self: Box<Self>,
-        spec: ContainerSpec,
-        events: &'a Events,
-    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>> {
+    /// Commits this container and creates the next from that image, which is removed with the lease.
+    fn restart(self: Box<Self>, spec: ContainerSpec, events: &Events) -> Reply<'_, Box<dyn Container>> {
         Box::pin(async move {
             let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
-            let committed = self.commit_changes(events).await;
+            let commit = self.commit_changes(events).await;
             let removed = self.remove().await;
-            let image = committed?.image_id;
+            let image = commit?.image_id;
             removed?;
-            let container = engine.create_container(ContainerSpec { image, ..spec }).await?;
-            Ok(Box::new(container) as Box<dyn Container>)
+            Ok(Box::new(engine.create_container(ContainerSpec { image, ..spec }).await?)
+                as Box<dyn Container>)
         })
     }
 
-    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>> {
+    fn remove(self: Box<Self>) -> Reply<'static, ()> {
         Box::pin(async move { Ok(remove_container(&self.daemon, &self.id).await?) })
     }
 }

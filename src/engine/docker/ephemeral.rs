@@ -4,38 +4,12 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use super::container::DockerContainer;
 use crate::engine::ephemeral::left_out;
 use crate::image::ImagePath;
 use crate::store::archive::tar_entries;
-use crate::store::daemon::{ContainerCommit, DaemonError};
-
-impl DockerContainer {
-    pub(super) async fn without_ephemeral(
-        &self,
-        committed: ContainerCommit,
-    ) -> Result<ContainerCommit, DaemonError> {
-        let ephemeral = self.ephemeral();
-        if ephemeral.is_empty() {
-            return Ok(committed);
-        }
-        let directory = self.spool_directory().join("ephemeral");
-        let failed = |action| {
-            let path = directory.clone();
-            move |source| DaemonError::File { action, path, source }
-        };
-        std::fs::create_dir(&directory).map_err(failed("making the directory"))?;
-        let choose = move |layer: &File| extents(layer, &ephemeral);
-        let rest = self.daemon().leave_out(committed, self.lease(), &directory, choose).await;
-        let removed = std::fs::remove_dir_all(&directory).map_err(failed("removing the directory"));
-        let rest = rest?;
-        removed?;
-        Ok(rest)
-    }
-}
 
 /// The ephemeral entries in the layer.
-fn extents(layer: &File, ephemeral: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
+pub(super) fn ephemeral_extents(layer: &File, ephemeral: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
     let mut entries: Vec<(String, bool, Range<u64>)> = Vec::new();
     tar_entries(layer, |entry| {
         let path = format!("/{}", String::from_utf8_lossy(entry.path));

@@ -17,14 +17,13 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, MountType, MountVolumeOptions, ResourcesUlimits,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
-use futures_util::future::BoxFuture;
 
 pub use commit::PlannedCommit;
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions};
 
-use super::capability::{Capability, kept};
-use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, Mount, MountSource};
+use super::capability::{Capability, capabilities};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, Mount, MountSource, Reply};
 use crate::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
 };
@@ -61,7 +60,7 @@ impl DockerEngine {
             // Podman gives added capabilities to every user, Docker to root only. Another user could become
             // root with them.
             cap_add: is_root(spec)
-                .then(|| kept(&spec.drop_capabilities).iter().map(Capability::to_string).collect()),
+                .then(|| capabilities(&spec.drop_capabilities).iter().map(Capability::to_string).collect()),
             extra_hosts: (!spec.add_hosts.is_empty()).then(|| spec.add_hosts.clone()),
             mounts: (!spec.mounts.is_empty()).then(|| spec.mounts.iter().map(mount).collect()),
             security_opt: Some(vec!["no-new-privileges".into()]),
@@ -146,16 +145,8 @@ fn ulimits(_: &Daemon) -> Option<Vec<ResourcesUlimits>> {
     None
 }
 
-fn environment(variables: &[(String, String)]) -> Vec<String> {
-    variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
-}
-
 impl Engine for DockerEngine {
-    fn check<'a>(
-        &'a self,
-        limits: &'a ContainerLimits,
-        network: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn check<'a>(&'a self, limits: &'a ContainerLimits, network: Option<&'a str>) -> Reply<'a, ()> {
         Box::pin(async move {
             limits::check_limits(&self.daemon, limits).await?;
             if let Some(network) = network {
@@ -165,11 +156,8 @@ impl Engine for DockerEngine {
         })
     }
 
-    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
-        Box::pin(async move {
-            let container: Box<dyn Container> = Box::new(self.create_container(spec).await?);
-            Ok(container)
-        })
+    fn create(&self, spec: ContainerSpec) -> Reply<'_, Box<dyn Container>> {
+        Box::pin(async move { Ok(Box::new(self.create_container(spec).await?) as Box<dyn Container>) })
     }
 
     fn file_owners(&self) -> Result<String, EngineError> {
@@ -197,7 +185,7 @@ impl DockerEngine {
             image: Some(spec.image.clone()),
             entrypoint: program,
             cmd: Some(arguments.to_vec()),
-            env: Some(environment(&spec.environment)),
+            env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             user: spec.user.clone(),
             working_dir: spec.directory.as_ref().map(ToString::to_string),
             attach_stdin: Some(false),

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::container::DockerContainer;
 use crate::image::ImagePath;
 use crate::store::archive::{TarEntry, tar_entries};
-use crate::store::daemon::{ContainerCommit, DaemonError};
+use crate::store::daemon::DaemonError;
 
 /// Files, which are empty if Podman created them. `accounts` empties the account files, or they are mount points.
 const FILES: [&str; 6] =
@@ -32,7 +32,7 @@ const LINK: (&str, &str) = ("etc/mtab", "/proc/mounts");
 /// The [`PARENTS`] that were missing before the container started.
 #[derive(Debug)]
 pub(super) struct Places {
-    missing: Vec<&'static str>,
+    pub(super) missing: Vec<&'static str>,
 }
 
 impl DockerContainer {
@@ -47,31 +47,10 @@ impl DockerContainer {
         }
         Ok(Places { missing })
     }
-
-    /// Removes Podman's own entries from the committed layer.
-    pub(super) async fn without_podmans_own(
-        &self,
-        committed: ContainerCommit,
-        places: &Places,
-    ) -> Result<ContainerCommit, DaemonError> {
-        let directory = self.spool_directory().join("change");
-        let failed = |action| {
-            let path = directory.clone();
-            move |source| DaemonError::File { action, path, source }
-        };
-        std::fs::create_dir(&directory).map_err(failed("making the directory"))?;
-        let missing = places.missing.clone();
-        let choose = move |layer: &File| podmans_own(layer, &missing);
-        let rest = self.daemon().leave_out(committed, self.lease(), &directory, choose).await;
-        let removed = std::fs::remove_dir_all(&directory).map_err(failed("removing the directory"));
-        let rest = rest?;
-        removed?;
-        Ok(rest)
-    }
 }
 
 /// Extents of Podman's own entries. `missing` lists the [`PARENTS`] that were missing before the container started.
-fn podmans_own(layer: &File, missing: &[&str]) -> io::Result<Vec<Range<u64>>> {
+pub(super) fn podmans_own(layer: &File, missing: &[&str]) -> io::Result<Vec<Range<u64>>> {
     let mut search = Search { missing, found: Vec::new(), directories: BTreeMap::new() };
     tar_entries(layer, |entry| search.see(&entry))?;
     Ok(search.end())

@@ -12,23 +12,20 @@ use crate::store::daemon::{ContainerCommit, DaemonError, remove_container};
 
 impl DockerContainer {
     /// Adds the directories at mount points. The image below is removed with the lease.
-    pub(super) async fn with_places(
-        &self,
-        committed: ContainerCommit,
-    ) -> Result<ContainerCommit, DaemonError> {
-        let Some(places) = self.spec().places.as_ref().filter(|places| !places.entries().is_empty()) else {
-            return Ok(committed);
+    pub(super) async fn with_places(&self, commit: ContainerCommit) -> Result<ContainerCommit, DaemonError> {
+        let Some(places) = self.spec.places.as_ref().filter(|places| !places.entries().is_empty()) else {
+            return Ok(commit);
         };
-        let engine = DockerEngine::new(self.daemon().clone(), self.spool_directory().to_owned());
+        let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
         let spec = ContainerSpec {
-            image: committed.image_id,
+            image: commit.image_id,
             command: vec![NO_COMMAND.to_owned()],
-            lease: self.lease().to_owned(),
+            lease: self.spec.lease.clone(),
             ..ContainerSpec::default()
         };
         let container = engine.create_container(spec).await?;
         let filled = fill(&container, places).await;
-        let removed = remove_container(self.daemon(), container.id()).await;
+        let removed = remove_container(&self.daemon, &container.id).await;
         let filled = filled?;
         removed?;
         Ok(filled)
@@ -42,5 +39,5 @@ async fn fill(container: &DockerContainer, places: &Layer) -> Result<ContainerCo
     let stream = futures_util::stream::iter([Ok(tar.into())]);
     let root = ImagePath::new("/").expect("absolute and normal");
     container.upload_tar(&root, Box::pin(stream)).await?;
-    container.committed().await
+    container.commit().await
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, KillContainerOptionsBuilder,
-    ResizeContainerTTYOptionsBuilder, StartContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptions, KillContainerOptionsBuilder, StartContainerOptions,
 };
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -17,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::container::{start_error, wait};
-use super::{environment, ulimits};
+use super::ulimits;
 use crate::engine::{EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 use crate::store::daemon::{Daemon, DaemonError, LEASE_LABEL, remove_container};
@@ -30,9 +29,6 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(5);
 pub struct ProgramOptions {
     /// Replace the image's command; empty means the image's own.
     pub args: Vec<String>,
-    pub environment: Vec<(String, String)>,
-    /// Columns and rows of the terminal; none means no terminal.
-    pub terminal: Option<(u16, u16)>,
     pub stdin: bool,
     pub lease: String,
 }
@@ -74,16 +70,6 @@ impl ProgramHandle {
         }
     }
 
-    /// Tells the program's terminal its new size, in columns and rows.
-    ///
-    /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses.
-    pub async fn resize(&self, columns: u16, rows: u16) -> Result<(), DaemonError> {
-        let options = ResizeContainerTTYOptionsBuilder::default().w(columns.into()).h(rows.into()).build();
-        let resized = self.daemon.client().resize_container_tty(&self.id, options).await;
-        resized.map_err(|error| self.daemon.request_error("resize the program's terminal", &error))
-    }
-
     /// Kills and removes the container.
     ///
     /// # Errors
@@ -102,13 +88,12 @@ impl Program {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             cmd: (!options.args.is_empty()).then(|| options.args.clone()),
-            env: Some(environment(&options.environment)),
             attach_stdin: Some(options.stdin),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             open_stdin: Some(options.stdin),
             stdin_once: Some(options.stdin),
-            tty: Some(options.terminal.is_some()),
+            tty: Some(false),
             labels: Some(HashMap::from([(LEASE_LABEL.to_owned(), options.lease.clone())])),
             host_config: Some(HostConfig {
                 publish_all_ports: Some(true),
@@ -159,9 +144,6 @@ impl Program {
         started.map_err(|error| start_error(daemon, &self.options.args, &self.image, &error))?;
         self.is_started.send_replace(true);
         self.note_ports(events).await;
-        if let Some((columns, rows)) = self.options.terminal {
-            self.handle.resize(columns, rows).await?;
-        }
         let input = self.options.stdin.then(|| tokio::spawn(feed(streams.stdin, attached.input)));
         let printing = print(attached.output, streams.stdout, streams.stderr);
         tokio::pin!(printing);

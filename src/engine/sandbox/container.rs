@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
 
 use super::changes::{Left, layer};
 use super::error::SandboxError;
@@ -20,10 +19,10 @@ use super::limits::ControlGroup;
 use super::protocol::{Answer, Change, ChangeKind, Command, FrameKind, Request, Streams};
 use super::supervisor::{Supervisor, parse, unexpected};
 use super::{environment, working_directory};
-use crate::engine::capability::{Capability, kept};
+use crate::engine::capability::{Capability, capabilities};
 use crate::engine::ephemeral::left_out;
 use crate::engine::output::Output;
-use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, TarStream};
+use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
@@ -123,8 +122,8 @@ impl SandboxContainer {
 
     /// The command's capabilities, one bit for each.
     fn capabilities(&self) -> u64 {
-        let kept = kept(&self.spec.drop_capabilities).into_iter();
-        kept.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
+        let capabilities = capabilities(&self.spec.drop_capabilities).into_iter();
+        capabilities.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
     }
 
     /// Turns the last answer into a status or an error.
@@ -163,214 +162,193 @@ fn directory(entry: &Entry) -> Change {
     }
 }
 
-impl SandboxContainer {
-    async fn unpack(&self, directory: &ImagePath, tar: TarStream) -> Result<(), SandboxError> {
-        let (sender, mut reader) = stream_to_reader();
-        let directory = directory.to_string();
-        let asked = self.ask(move |supervisor| {
-            let action = "unpack an archive";
-            supervisor.send(&Request::Unpack { directory }, action)?;
-            let read = supervisor.send_data(&mut reader)?;
-            let answer = supervisor.answer(action)?;
-            read.map_err(|error| SandboxError::Other {
-                action: "read the files for the container".into(),
-                reason: error.to_string(),
-            })?;
-            match answer {
-                Answer::Unpacked { .. } => Ok(()),
-                answer => Err(unexpected(action, &answer)),
-            }
-        });
-        let (asked, ()) = tokio::join!(asked, pump(tar, sender));
-        asked
-    }
-
-    async fn has_file(&self, path: &ImagePath) -> Result<bool, SandboxError> {
-        let path = path.to_string();
-        self.ask(move |supervisor| {
-            let action = "look for a file";
-            supervisor.send(&Request::Has { path }, action)?;
-            match supervisor.answer(action)? {
-                Answer::Has(has) => Ok(has),
-                answer => Err(unexpected(action, &answer)),
-            }
+impl Container for SandboxContainer {
+    fn upload<'a>(&'a self, directory: &'a ImagePath, tar: TarStream) -> Reply<'a, ()> {
+        Box::pin(async move {
+            let (sender, mut reader) = stream_to_reader();
+            let directory = directory.to_string();
+            let asked = self.ask::<_, SandboxError>(move |supervisor| {
+                let action = "unpack an archive";
+                supervisor.send(&Request::Unpack { directory }, action)?;
+                let read = supervisor.send_data(&mut reader)?;
+                let answer = supervisor.answer(action)?;
+                read.map_err(|error| SandboxError::Other {
+                    action: "read the files for the container".into(),
+                    reason: error.to_string(),
+                })?;
+                match answer {
+                    Answer::Unpacked { .. } => Ok(()),
+                    answer => Err(unexpected(action, &answer)),
+                }
+            });
+            let (asked, ()) = tokio::join!(asked, pump(tar, sender));
+            Ok(asked?)
         })
-        .await
     }
 
-    async fn run_command(&self, events: &Events) -> Result<ExitStatus, EngineError> {
-        let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
-        let (answer, last_lines) = self
-            .ask::<_, SandboxError>(move |supervisor| {
-                let action = "run the command";
-                supervisor.send(&Request::Run(Box::new(command)), action)?;
-                let mut output = Output::new(&events).to(stdout);
-                loop {
-                    match supervisor.frame(action)? {
-                        (FrameKind::Stdout, bytes) => output.add(ScriptStream::Stdout, &bytes),
-                        (FrameKind::Stderr, bytes) => output.add(ScriptStream::Stderr, &bytes),
-                        (_, body) => return Ok((parse(&body, action)?, output.finish())),
-                    }
+    fn has<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, bool> {
+        Box::pin(async move {
+            let path = path.to_string();
+            self.ask(move |supervisor| {
+                let action = "look for a file";
+                supervisor.send(&Request::Has { path }, action)?;
+                match supervisor.answer(action)? {
+                    Answer::Has(has) => Ok(has),
+                    answer => Err(unexpected(action, &answer).into()),
                 }
             })
-            .await?;
-        self.ended(answer, last_lines)
-    }
-
-    async fn read_file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, EngineError> {
-        let path = path.to_string();
-        self.ask(move |supervisor| {
-            let action = "read a file";
-            supervisor.send(&Request::Download { path: path.clone(), limit }, action)?;
-            match supervisor.answer(action)? {
-                Answer::Absent => return Ok(None),
-                Answer::NotAFile(found) => return Err(EngineError::NotAFile { path, found }),
-                Answer::TooLarge(size) => return Err(EngineError::TooLarge { path, size, limit }),
-                Answer::File => {}
-                answer => return Err(unexpected(action, &answer).into()),
-            }
-            let mut bytes = Vec::new();
-            while let (FrameKind::Data, piece) = supervisor.frame(action)? {
-                bytes.extend_from_slice(&piece);
-                if bytes.len() as u64 > limit {
-                    return Err(EngineError::TooLarge { path, size: bytes.len() as u64, limit });
-                }
-            }
-            Ok(Some(bytes))
+            .await
         })
-        .await
     }
 
-    async fn read_archive(&self, path: &ImagePath) -> Result<Option<TarStream>, SandboxError> {
-        let (path, supervisor) = (path.to_string(), self.supervisor.clone());
-        let (answered, answer) = tokio::sync::oneshot::channel();
-        let (pieces, mut received) = tokio::sync::mpsc::channel(PIECES);
-        tokio::task::spawn_blocking(move || {
-            let _turn = supervisor.turn();
-            let action = "read files";
-            let asked =
-                supervisor.send(&Request::Archive { path }, action).and_then(|()| supervisor.answer(action));
-            let is_there = matches!(asked, Ok(Answer::File));
-            // Even if the caller is gone, the child's data has to be read to its end.
-            let _ = answered.send(asked);
-            if !is_there {
-                return;
-            }
-            loop {
-                let piece = match supervisor.frame(action) {
-                    Ok((FrameKind::Data, piece)) => Ok(Bytes::from(piece)),
-                    Ok((FrameKind::End, _)) => break,
-                    Ok((_, body)) => Err(parse(&body, action).err()),
-                    Err(error) => Err(Some(error)),
-                };
-                let is_last = piece.is_err();
-                let piece = piece.map_err(|error| match error {
-                    Some(error) => std::io::Error::other(error),
-                    None => std::io::Error::other("the archive was cut"),
-                });
-                let _ = pieces.blocking_send(piece);
-                if is_last {
-                    break;
-                }
-            }
-        });
-        let lost = || SandboxError::Lost { action: "read files", reason: "nobody answered".into() };
-        match answer.await.map_err(|_| lost())?? {
-            Answer::Absent => Ok(None),
-            Answer::File => {
-                let stream = futures_util::stream::poll_fn(move |context| received.poll_recv(context));
-                Ok(Some(stream.boxed()))
-            }
-            answer => Err(unexpected("read files", &answer)),
-        }
+    fn run<'a>(&'a self, events: &'a Events) -> Reply<'a, ExitStatus> {
+        Box::pin(async move {
+            let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
+            let (answer, last_lines) = self
+                .ask::<_, SandboxError>(move |supervisor| {
+                    let action = "run the command";
+                    supervisor.send(&Request::Run(Box::new(command)), action)?;
+                    let mut output = Output::new(&events).to(stdout);
+                    loop {
+                        match supervisor.frame(action)? {
+                            (FrameKind::Stdout, bytes) => output.add(ScriptStream::Stdout, &bytes),
+                            (FrameKind::Stderr, bytes) => output.add(ScriptStream::Stderr, &bytes),
+                            (_, body) => return Ok((parse(&body, action)?, output.finish())),
+                        }
+                    }
+                })
+                .await?;
+            self.ended(answer, last_lines)
+        })
     }
 
-    async fn change_layer(&self, events: &Events) -> Result<Layer, SandboxError> {
-        let step = events.start(Step::Commit, "the container", None);
-        let changes = self.ask(|supervisor| {
-            let action = "tell what changed";
-            supervisor.send(&Request::TakeChanges, action)?;
-            let mut changes = Vec::new();
-            loop {
+    fn download<'a>(&'a self, path: &'a ImagePath, limit: u64) -> Reply<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let path = path.to_string();
+            self.ask(move |supervisor| {
+                let action = "read a file";
+                supervisor.send(&Request::Download { path: path.clone(), limit }, action)?;
                 match supervisor.answer(action)? {
-                    Answer::Changed(change) => changes.push(*change),
-                    Answer::Complete { notes, made_to_mount } => return Ok((changes, notes, made_to_mount)),
-                    answer => return Err(unexpected(action, &answer)),
+                    Answer::Absent => return Ok(None),
+                    Answer::NotAFile(found) => return Err(EngineError::NotAFile { path, found }),
+                    Answer::TooLarge(size) => return Err(EngineError::TooLarge { path, size, limit }),
+                    Answer::File => {}
+                    answer => return Err(unexpected(action, &answer).into()),
                 }
-            }
-        });
-        let (changes, notes, made_to_mount) = changes.await?;
-        for note in notes {
-            events.note(note);
-        }
-        let left = Left::open(&self.directory, self.supervisor.clone()).map_err(|error| {
-            SandboxError::Other { action: "open what changed".into(), reason: error.to_string() }
-        })?;
-        let gone: BTreeSet<String> = {
-            let paths = changes
-                .iter()
-                .map(|change| (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. })));
-            let mut ephemeral = self.spec.ephemeral.clone();
-            for path in &made_to_mount {
-                let path = ImagePath::new(path)?;
-                if !self.places().iter().any(|place| place.path == path) {
-                    ephemeral.push(path);
+                let mut bytes = Vec::new();
+                while let (FrameKind::Data, piece) = supervisor.frame(action)? {
+                    bytes.extend_from_slice(&piece);
+                    if bytes.len() as u64 > limit {
+                        return Err(EngineError::TooLarge { path, size: bytes.len() as u64, limit });
+                    }
                 }
+                Ok(Some(bytes))
+            })
+            .await
+        })
+    }
+
+    fn archive<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, Option<TarStream>> {
+        Box::pin(async move {
+            let (path, supervisor) = (path.to_string(), self.supervisor.clone());
+            let (answered, answer) = tokio::sync::oneshot::channel();
+            let (pieces, mut received) = tokio::sync::mpsc::channel(PIECES);
+            tokio::task::spawn_blocking(move || {
+                let _turn = supervisor.turn();
+                let action = "read files";
+                let asked = supervisor
+                    .send(&Request::Archive { path }, action)
+                    .and_then(|()| supervisor.answer(action));
+                let is_there = matches!(asked, Ok(Answer::File));
+                // Even if the caller is gone, the child's data has to be read to its end.
+                let _ = answered.send(asked);
+                if !is_there {
+                    return;
+                }
+                loop {
+                    let piece = match supervisor.frame(action) {
+                        Ok((FrameKind::Data, piece)) => Ok(Bytes::from(piece)),
+                        Ok((FrameKind::End, _)) => break,
+                        Ok((_, body)) => Err(parse(&body, action).err()),
+                        Err(error) => Err(Some(error)),
+                    };
+                    let is_last = piece.is_err();
+                    let piece = piece.map_err(|error| match error {
+                        Some(error) => std::io::Error::other(error),
+                        None => std::io::Error::other("the archive was cut"),
+                    });
+                    let _ = pieces.blocking_send(piece);
+                    if is_last {
+                        break;
+                    }
+                }
+            });
+            let lost = || SandboxError::Lost { action: "read files", reason: "nobody answered".into() };
+            match answer.await.map_err(|_| lost())?? {
+                Answer::Absent => Ok(None),
+                Answer::File => {
+                    let stream = futures_util::stream::poll_fn(move |context| received.poll_recv(context));
+                    Ok(Some(stream.boxed()))
+                }
+                answer => Err(unexpected("read files", &answer).into()),
             }
-            left_out(&ephemeral, paths).into_iter().map(str::to_owned).collect()
-        };
-        let mut changes: Vec<Change> =
-            changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
-        for place in self.places() {
-            changes.retain(|change| change.path != place.path.as_str());
-            changes.push(directory(place));
-        }
-        let layer = layer(changes, left, self.date)?;
-        self.is_taken.store(true, Ordering::Release);
-        step.finish("");
-        Ok(layer)
-    }
-}
-
-impl Container for SandboxContainer {
-    fn upload<'a>(
-        &'a self,
-        directory: &'a ImagePath,
-        tar: TarStream,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move { Ok(self.unpack(directory, tar).await?) })
+        })
     }
 
-    fn has<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<bool, EngineError>> {
-        Box::pin(async move { Ok(self.has_file(path).await?) })
+    fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff> {
+        Box::pin(async move {
+            let step = events.start(Step::Commit, "the container", None);
+            let changes = self.ask::<_, SandboxError>(|supervisor| {
+                let action = "tell what changed";
+                supervisor.send(&Request::TakeChanges, action)?;
+                let mut changes = Vec::new();
+                loop {
+                    match supervisor.answer(action)? {
+                        Answer::Changed(change) => changes.push(*change),
+                        Answer::Complete { notes, made_to_mount } => {
+                            return Ok((changes, notes, made_to_mount));
+                        }
+                        answer => return Err(unexpected(action, &answer)),
+                    }
+                }
+            });
+            let (changes, notes, made_to_mount) = changes.await?;
+            for note in notes {
+                events.note(note);
+            }
+            let unreadable = |error: std::io::Error| SandboxError::Other {
+                action: "open the changes".into(),
+                reason: error.to_string(),
+            };
+            let left = Left::open(&self.directory, self.supervisor.clone()).map_err(unreadable)?;
+            let gone: BTreeSet<String> = {
+                let paths = changes.iter().map(|change| {
+                    (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. }))
+                });
+                let mut ephemeral = self.spec.ephemeral.clone();
+                for path in &made_to_mount {
+                    let path = ImagePath::new(path).map_err(SandboxError::from)?;
+                    if !self.places().iter().any(|place| place.path == path) {
+                        ephemeral.push(path);
+                    }
+                }
+                left_out(&ephemeral, paths).into_iter().map(str::to_owned).collect()
+            };
+            let mut changes: Vec<Change> =
+                changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
+            for place in self.places() {
+                changes.retain(|change| change.path != place.path.as_str());
+                changes.push(directory(place));
+            }
+            let layer = layer(changes, left, self.date)?;
+            self.is_taken.store(true, Ordering::Release);
+            step.finish("");
+            Ok(Diff::Layer(layer))
+        })
     }
 
-    fn run<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<ExitStatus, EngineError>> {
-        Box::pin(self.run_command(events))
-    }
-
-    fn download<'a>(
-        &'a self,
-        path: &'a ImagePath,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, EngineError>> {
-        Box::pin(self.read_file(path, limit))
-    }
-
-    fn archive<'a>(&'a self, path: &'a ImagePath) -> BoxFuture<'a, Result<Option<TarStream>, EngineError>> {
-        Box::pin(async move { Ok(self.read_archive(path).await?) })
-    }
-
-    fn take_changes<'a>(&'a self, events: &'a Events) -> BoxFuture<'a, Result<Diff, EngineError>> {
-        Box::pin(async move { Ok(Diff::Layer(self.change_layer(events).await?)) })
-    }
-
-    /// In the same container: everything that was made in it is where it is.
-    fn restart<'a>(
-        mut self: Box<Self>,
-        spec: ContainerSpec,
-        _: &'a Events,
-    ) -> BoxFuture<'a, Result<Box<dyn Container>, EngineError>> {
+    /// Uses the same container, in which all files are.
+    fn restart(mut self: Box<Self>, spec: ContainerSpec, _: &Events) -> Reply<'_, Box<dyn Container>> {
         Box::pin(async move {
             self.environment = environment(&self.config, &spec.environment);
             self.user = spec.user.clone().unwrap_or_else(|| self.config.user().to_owned());
@@ -381,9 +359,9 @@ impl Container for SandboxContainer {
         })
     }
 
-    fn remove(self: Box<Self>) -> BoxFuture<'static, Result<(), EngineError>> {
+    fn remove(self: Box<Self>) -> Reply<'static, ()> {
         Box::pin(async move {
-            // Ending the child takes as long as it removes files.
+            // The child removes its files before it ends.
             let removed = tokio::task::spawn_blocking(move || drop(self));
             let lost = |reason: String| SandboxError::Lost { action: "end", reason };
             Ok(removed.await.map_err(|panic| lost(panic.to_string()))?)

@@ -24,8 +24,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
-
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use child::fuzzing;
@@ -42,7 +40,7 @@ use self::mapping::Mapping;
 use self::mounts::Mounting;
 use self::protocol::{Answer, Command, Identity, Purpose, Request, Streams};
 use self::supervisor::Supervisor;
-use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError};
+use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, Reply};
 use crate::diagnostic::Diagnostic;
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
@@ -148,11 +146,7 @@ impl SandboxEngine {
 }
 
 impl Engine for SandboxEngine {
-    fn check<'a>(
-        &'a self,
-        limits: &'a ContainerLimits,
-        network: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
+    fn check<'a>(&'a self, limits: &'a ContainerLimits, network: Option<&'a str>) -> Reply<'a, ()> {
         Box::pin(async move {
             check_network(network)?;
             control_group(limits, &self.mapping()?)?;
@@ -160,11 +154,8 @@ impl Engine for SandboxEngine {
         })
     }
 
-    fn create(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<Box<dyn Container>, EngineError>> {
-        Box::pin(async move {
-            let container: Box<dyn Container> = Box::new(self.create_container(spec, false).await?);
-            Ok(container)
-        })
+    fn create(&self, spec: ContainerSpec) -> Reply<'_, Box<dyn Container>> {
+        Box::pin(async move { Ok(Box::new(self.create_container(spec, false).await?) as Box<dyn Container>) })
     }
 
     fn file_owners(&self) -> Result<String, EngineError> {
@@ -207,14 +198,6 @@ fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
         Ok(_) => ("processors", error.to_string()),
         Err(error) => ("memory and processors", error.to_string()),
     })
-}
-
-/// Removes the temporary directory of a killed run, whose files may belong to other ids.
-///
-/// # Errors
-/// [`SandboxError`] if a file cannot be removed.
-pub fn remove_abandoned(program: &Path, temporary: &Path) -> Result<(), SandboxError> {
-    layers::remove_tree(program, temporary, &Mapping::best())
 }
 
 /// Removes unpacked layers that pruning could not remove, because they belong to other ids.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::{ContainerLimits, ContainerSpec, Engine};
 
-use b2i::engine::sandbox::remove_abandoned;
+use b2i::engine::sandbox::remove_directory;
 use b2i::fs::abandoned;
 
 use super::{Setup, Who, as_everybody};
@@ -119,14 +119,14 @@ fn a_killed_b2i_leaves_nothing() {
             // A process that was just being started may still have the lease for a moment.
             wait_until(|| {
                 for lease in abandoned(&cache) {
-                    remove_abandoned(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache.join("tmp").join(lease.id()))
+                    remove_directory(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache.join("tmp").join(lease.id()))
                         .expect("what is left is removed");
                     lease.remove().expect("removed");
                 }
                 std::fs::read_dir(cache.join("tmp")).map_or(0, |left| left.count()) == 0
             });
             if cache.exists() {
-                remove_abandoned(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache).expect("the cache is removed");
+                remove_directory(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache).expect("the cache is removed");
             }
         }
     });
@@ -165,7 +165,7 @@ fn a_killed_child_is_an_error_and_its_files_can_be_removed() {
         wait_until(|| !is_running(&marker));
         container.remove().await.expect("removed");
         for left in setup.temporary_files() {
-            remove_abandoned(&setup.settings.program, &left).expect("what is left is removed");
+            remove_directory(&setup.settings.program, &left).expect("what is left is removed");
         }
     });
 }

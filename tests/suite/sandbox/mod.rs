@@ -282,7 +282,7 @@ impl Setup {
     /// Removes the cache, in which files belong to other ids.
     fn clean_up(&mut self) {
         self.lease = None;
-        b2i::engine::sandbox::remove_abandoned(&self.settings.program, self.settings.cache.root())
+        b2i::engine::sandbox::remove_directory(&self.settings.program, self.settings.cache.root())
             .expect("the cache is removed");
     }
 }

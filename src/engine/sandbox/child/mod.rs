@@ -226,7 +226,7 @@ impl Child {
         let result = unpack(&mut reader);
         let drained = io::copy(&mut reader, &mut io::sink());
         match reader.state {
-            State::ExitStatus => Ok(result?),
+            State::Complete => Ok(result?),
             State::Cut => {
                 Err(Fault::refused(FaultKind::Archive, "unpack the archive", "it was cut off").into())
             }
@@ -255,7 +255,7 @@ fn open_cgroups(setup: &Setup) -> Result<Vec<OwnedFd>, Fault> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    ExitStatus,
+    Complete,
     Cut,
 }
 
@@ -269,7 +269,7 @@ struct DataReader<'a> {
 impl io::Read for DataReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.piece.len() {
-            if self.state == State::ExitStatus {
+            if self.state == State::Complete {
                 return Ok(0);
             }
             if self.state == State::Cut {
@@ -277,7 +277,7 @@ impl io::Read for DataReader<'_> {
             }
             match super::protocol::read_frame(self.channel)? {
                 Some((FrameKind::Data, piece)) => (self.piece, self.at) = (piece, 0),
-                Some((FrameKind::End, _)) => self.state = State::ExitStatus,
+                Some((FrameKind::End, _)) => self.state = State::Complete,
                 Some((FrameKind::Cut, _)) => self.state = State::Cut,
                 Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "data was expected")),
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -293,25 +293,10 @@ impl Unpacker {
 
     fn symlink(&mut self, member: &Member, link: &[u8]) -> Result<(), Fault> {
         self.replace(member)?;
-        let identity = self.identity;
         let parent = self.open_parent(member, member.directory())?;
         let failed = |error: Errno| member.failed("link", &error.into());
         rustix::fs::symlinkat(link, parent, member.name()).map_err(failed)?;
-        let Attributes { uid, gid, .. } = member.attributes;
-        if identity == Identity::Single {
-            let stat =
-                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-            if self.target == Target::Container {
-                self.result.link_owners.insert(stat.st_ino, (uid, gid));
-            }
-        } else {
-            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
-            if let Err(error) = owned {
-                return Err(self.not_owned(member, &error.into()));
-            }
-        }
+        self.own_by_name(member)?;
         let parent = self.open_parent(member, member.directory())?;
         let times = member.times();
         rustix::fs::utimensat(parent, member.name(), &times, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
@@ -344,21 +329,24 @@ impl Unpacker {
 
     fn fifo(&mut self, member: &Member) -> Result<(), Fault> {
         self.replace(member)?;
-        let (identity, target) = (self.identity, self.target);
         let parent = self.open_parent(member, member.directory())?;
-        let failed = |error: Errno| member.failed("make the pipe", &error.into());
         let mode = Mode::from_raw_mode(member.attributes.mode);
-        rustix::fs::mkfifoat(parent, member.name(), mode).map_err(failed)?;
-        if identity != Identity::Single {
-            let Attributes { uid, gid, .. } = member.attributes;
-            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let owned = rustix::fs::chownat(parent, member.name(), Some(uid), Some(gid), flags);
+        rustix::fs::mkfifoat(parent, member.name(), mode)
+            .map_err(|error| member.failed("make the pipe", &error.into()))?;
+        self.own_by_name(member)
+    }
+
+    /// Sets the owner of a link or pipe, where an attribute cannot record it.
+    fn own_by_name(&mut self, member: &Member) -> Result<(), Fault> {
+        let Attributes { uid, gid, .. } = member.attributes;
+        if self.identity != Identity::Single {
+            let (user, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            let parent = self.open_parent(member, member.directory())?;
+            let owned = rustix::fs::chownat(parent, member.name(), user, group, AtFlags::SYMLINK_NOFOLLOW);
             owned.map_err(|error| self.not_owned(member, &error.into()))?;
-        } else if target == Target::Container {
-            let stat =
-                rustix::fs::statat(parent, member.name(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-            let Attributes { uid, gid, .. } = member.attributes;
+        } else if self.target == Target::Container
+            && let Some(stat) = self.stat(member)?
+        {
             self.result.link_owners.insert(stat.st_ino, (uid, gid));
         }
         Ok(())

@@ -62,25 +62,20 @@ pub(super) enum Request {
     /// The ids are mapped; continue.
     Mapped,
     /// Unpack the tar that follows.
-    Unpack {
-        directory: String,
-    },
-    Has {
-        path: String,
-    },
-    Download {
-        path: String,
-        limit: u64,
-    },
+    Unpack { directory: String },
+    /// Look for a path.
+    Has { path: String },
+    /// Send a file of at most this many bytes.
+    Download { path: String, limit: u64 },
     /// Send a path as a tar.
-    Archive {
-        path: String,
-    },
+    Archive { path: String },
     /// A [`MountedTree::Handed`] directory follows with one byte.
     Mount(Box<MountRequest>),
+    /// Run the command.
     Run(Box<Command>),
     /// Send a signal to the command.
     Signal(u8),
+    /// Send what changed.
     TakeChanges,
 }
 
@@ -139,34 +134,37 @@ pub(super) enum Streams {
 pub(super) enum Answer {
     /// The user namespace exists; [`Request::Mapped`] is next.
     Unshared,
+    /// The child waits for requests.
     Ready,
-    Unpacked {
-        root: Option<RootEntry>,
-        notes: Vec<String>,
-    },
+    /// With a note for each entry that was left out.
+    Unpacked { root: Option<RootEntry>, notes: Vec<String> },
+    /// Whether the path exists.
     Has(bool),
+    /// The file is missing.
     Absent,
+    /// What it is instead.
     NotAFile(String),
+    /// Its size in bytes.
     TooLarge(u64),
     /// The bytes follow.
     File,
-    Mounted {
-        /// Whether the user can write to it, if this was checked.
-        can_write: bool,
-    },
+    /// Whether the user can write to it, if this was checked.
+    Mounted { can_write: bool },
     /// The command starts. The other ends of its streams come with the next byte.
     Streams,
+    /// The exit code.
     Exited(i64),
+    /// The command was killed at its time limit.
     TimedOut,
     /// The error number of `execve`.
     NotStarted(i32),
+    /// The image has no such user.
     UnknownUser(String),
+    /// One of the changes.
     Changed(Box<Change>),
-    Complete {
-        notes: Vec<String>,
-        /// Absolute paths of mount points that were created. They are not changes.
-        made_to_mount: Vec<String>,
-    },
+    /// Notes on what was left out, and absolute paths of mount points that were created, which are not changes.
+    Complete { notes: Vec<String>, made_to_mount: Vec<String> },
+    /// One step failed.
     Failed(Fault),
 }
 
@@ -236,22 +234,16 @@ pub(super) struct Change {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChangeKind {
-    Directory {
-        /// The image's contents of it are hidden.
-        opaque: bool,
-        /// It is new, or its mode or owner changed.
-        differs: bool,
-    },
-    File {
-        size: u64,
-    },
+    /// `opaque`: the image's contents are hidden. `differs`: it is new, or its mode or owner changed.
+    Directory { opaque: bool, differs: bool },
+    /// Size in bytes.
+    File { size: u64 },
     /// A further name of a file.
-    HardLink {
-        target: String,
-    },
-    Symlink {
-        target: String,
-    },
+    HardLink { target: String },
+    /// A symbolic link.
+    Symlink { target: String },
+    /// A named pipe.
     Fifo,
+    /// The path is gone.
     Removed,
 }
