@@ -15,10 +15,9 @@ use crate::pipeline::source::{RemovalError, ScriptsError};
 use crate::plan::dockerfile::DockerfileError;
 use crate::request::RequestError;
 use crate::source_build::ephemeral::EphemeralError;
+use crate::source_build::extraction::ExtractionError;
 use crate::source_build::incremental::SaveError;
 use crate::source_build::on_build::OnBuildError;
-use crate::source_build::produced::ProducedError;
-use crate::source_build::runtime_artifacts::RuntimeArtifactError;
 use crate::sources::environment::EnvironmentError;
 use crate::store::archive::{ArchiveError, ReadArchiveError};
 use crate::store::credentials::CredentialsError;
@@ -58,16 +57,15 @@ steps!(
     DockerfileError,
     EnvironmentError,
     EphemeralError,
+    ExtractionError,
     FileError,
     JarError,
     LayoutError,
     OnBuildError,
-    ProducedError,
     ReadArchiveError,
     RebuildError,
     RemovalError,
     RequestError,
-    RuntimeArtifactError,
     SaveError,
     ScriptsError,
     SecretError,

@@ -1,7 +1,7 @@
-//! Owns one assembly of sources: the builder's `assemble` on an engine, as S2I runs it.
+//! Owns one run of the builder's `assemble` with sources, by S2I's contract.
 //!
-//! Upload `<destination>/src`, the scripts from outside and what an earlier build saved; run `assemble`; read what it
-//! says about labels. Works with any engine. What becomes of the container is the caller's.
+//! It uploads `<destination>/src`, the scripts and the saved artifacts, runs `assemble`, and reads its labels. Must not know
+//! the engine, nor decide what happens to the container.
 
 use std::collections::BTreeSet;
 
@@ -18,44 +18,31 @@ use crate::request::{EnvironmentVariable, VolumeRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
 
-/// What one assembly needs beside its plan.
 pub struct SourceRun<'a> {
-    /// The plan.
     pub stage: &'a SourceStage,
-    /// The `assemble` script.
     pub assemble: &'a PlannedScript,
-    /// The image to start from, as the engine's own store knows it.
+    /// The name of the builder in the engine's store.
     pub image: &'a str,
-    /// What makes the base into the template's builder image; empty for a builder image.
+    /// The entries that make the base into the builder image of a template; else empty.
     pub template: &'a [Entry],
-    /// The sources.
     pub tree: &'a SourceTree,
-    /// The scripts from outside.
     pub scripts: &'a ScriptFiles,
-    /// Variables that the template gives its image.
     pub template_environment: &'a [(String, String)],
-    /// Variables that leave no trace.
+    /// Variables that the image does not record.
     pub build_environment: &'a [EnvironmentVariable],
-    /// What an earlier build saved.
     pub saved: &'a SavedArtifacts,
-    /// Files that are there only while it runs.
     pub ephemeral: &'a [EphemeralFile],
-    /// What it may use.
     pub limits: ContainerLimits,
-    /// What is mounted in it.
     pub mounts: Vec<Mount>,
-    /// What stands in the result where build caches are mounted; none if it is no image.
+    /// The directories of the image at the mount points of build caches, if the container becomes an image.
     pub places: Option<Layer>,
-    /// The config of the image, if the container itself may become the result.
+    /// The config of the image, if the container may become it.
     pub commit_config: Option<ImageConfig>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
-    /// The lease of this run.
     pub lease: &'a str,
 }
 
-/// Assembles.
-///
 /// # Errors
 /// [`RunError`]; the container is then removed.
 pub async fn assemble(
@@ -70,7 +57,7 @@ pub async fn assemble(
         environment: environment(&run),
         user: Some(stage.user.clone()),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
-        ephemeral: run.ephemeral.iter().map(|file| file.path.clone()).chain(mount_places(stage)).collect(),
+        ephemeral: run.ephemeral.iter().map(|file| file.path.clone()).chain(mount_points(stage)).collect(),
         places: run.places.clone(),
         commit_config: run.commit_config.clone(),
         ..stage_spec(stage, &run.limits, run.lease)
@@ -86,7 +73,7 @@ pub async fn assemble(
     container.keep_assembled(labels).await
 }
 
-/// A later variable wins over an earlier one of the same name.
+/// A later variable replaces an earlier one of the same name.
 fn environment(run: &SourceRun<'_>) -> Vec<(String, String)> {
     let build = run.build_environment.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
     let mut environment: Vec<(String, String)> = Vec::new();
@@ -97,15 +84,15 @@ fn environment(run: &SourceRun<'_>) -> Vec<(String, String)> {
     environment
 }
 
-/// Where volumes are mounted, and the directories above: an engine makes those that are not there. (The places of build
-/// caches are the template's own directories.)
-fn mount_places(stage: &SourceStage) -> BTreeSet<ImagePath> {
+/// The mount points of volumes and the directories above them: an engine creates missing ones. (The mount points of build
+/// caches are directories of the template.)
+fn mount_points(stage: &SourceStage) -> BTreeSet<ImagePath> {
     let above =
         |volume: &VolumeRequest| std::iter::successors(Some(volume.target.clone()), ImagePath::parent);
     stage.volumes.iter().flat_map(above).filter(|path| path.as_str() != "/").collect()
 }
 
-/// What is uploaded.
+/// The entries to upload.
 fn entries(run: &SourceRun<'_>, owner: Owner, ephemeral: Vec<Entry>) -> Result<Vec<Entry>, RunError> {
     let destination = &run.stage.destination;
     let mut entries = run.template.to_vec();

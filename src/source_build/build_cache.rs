@@ -1,24 +1,20 @@
-//! Owns whose a build cache is: the key under which a directory of the builder is kept from one build to the next.
+//! Owns the key of a build cache: which builds may use the same directory of the builder.
 //!
-//! A cache holds what a build downloaded and compiled, and another build that is given it could put false bytes into
-//! its result. So it belongs to one project of one user, and is shared only if that user says so (`--cache-key`). Must
-//! not know where caches are kept.
+//! A build could use the cache of another to put false bytes into its result. So a cache belongs to one project of one
+//! user, who may share it with `--cache-key`. Must not know where caches are stored.
 
 use crate::image::{Digest, Platform};
-
 use crate::sources::SourceLocation;
 
-/// Whose caches are used.
+/// The builds that share caches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheScope {
-    /// One project's.
     Project(ProjectIdentity),
-    /// Those of all builds that name them so (`--cache-key`).
+    /// All builds with this `--cache-key`.
     Shared(String),
 }
 
 impl std::fmt::Display for CacheScope {
-    /// Whose they are, for messages.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Project(_) => formatter.write_str("this project"),
@@ -27,57 +23,54 @@ impl std::fmt::Display for CacheScope {
     }
 }
 
-/// What makes a project the same one in the next build: where its sources are, whatever their version.
+/// The identity of a project from build to build: the location of its sources without their version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectIdentity {
-    place: String,
+    location: String,
     context_directory: String,
 }
 
 impl ProjectIdentity {
-    /// The identity of the project at `location`; nothing if it has none, as with standard input.
+    /// The identity of the project at `location`; `None` for a stream.
     pub fn of(location: &SourceLocation, context_directory: Option<&str>) -> Option<Self> {
         let parts = context_directory.unwrap_or_default().split('/');
         let parts: Vec<&str> = parts.filter(|part| !matches!(*part, "" | ".")).collect();
-        Some(Self { place: location.identity()?, context_directory: parts.join("/") })
+        Some(Self { location: location.identity()?, context_directory: parts.join("/") })
     }
 }
 
 /// Everything that a cache depends on.
 #[derive(Clone, Debug)]
 pub struct BuildCacheOwner<'a> {
-    /// Whose it is.
     pub scope: &'a CacheScope,
-    /// The source template.
     pub template: &'a str,
-    /// The user of the builder, whose files they are.
+    /// The user in the builder, who owns the files.
     pub user: &'a str,
-    /// The builder's platform: builds for two of them run side by side.
+    /// The platform of the builder.
     pub platform: &'a Platform,
-    /// What runs the builder, and whose ids files have there: neither can use what another one has.
+    /// The engine and the owners of its files: neither can use the cache of another.
     pub engine: &'a str,
 }
 
-/// The name under which a cache is kept: 32 hexadecimal digits.
+/// The name of a stored cache: 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BuildCacheKey(String);
 
 impl BuildCacheKey {
     /// The key of the template's cache `name`.
     pub fn new(owner: &BuildCacheOwner<'_>, name: &str) -> Self {
-        let (kind, place, context_directory) = match owner.scope {
-            CacheScope::Project(project) => ("project", &*project.place, &*project.context_directory),
+        let (kind, location, context_directory) = match owner.scope {
+            CacheScope::Project(project) => ("project", &*project.location, &*project.context_directory),
             CacheScope::Shared(key) => ("shared", &**key, ""),
         };
         let platform = owner.platform.to_string();
         let fields =
-            [kind, place, context_directory, owner.template, owner.user, &platform, owner.engine, name];
-        // With their lengths, so that no two lists of fields are the same text.
+            [kind, location, context_directory, owner.template, owner.user, &platform, owner.engine, name];
+        // Lengths make the text unique for each list of fields.
         let text: String = fields.iter().map(|field| format!("{}:{field}\n", field.len())).collect();
         Self(Digest::of(text.as_bytes()).hex()[..32].to_owned())
     }
 
-    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,10 +1,9 @@
-//! Owns what the containers of a source stage have in common: what each may use and see. Must not know what runs in them.
+//! Owns the settings that all containers of a source stage share. Must not know their image and command.
 
 use crate::engine::{ContainerLimits, ContainerSpec, Mount, MountSource};
 use crate::plan::SourceStage;
 use crate::request::VolumeRequest;
 
-/// What a container of the stage is started with, whatever its image and its command.
 pub(super) fn stage_spec(stage: &SourceStage, limits: &ContainerLimits, lease: &str) -> ContainerSpec {
     ContainerSpec {
         limits: limits.clone(),
@@ -16,12 +15,11 @@ pub(super) fn stage_spec(stage: &SourceStage, limits: &ContainerLimits, lease: &
     }
 }
 
-/// What the user mounts.
 pub(super) fn volumes(stage: &SourceStage) -> impl Iterator<Item = Mount> + '_ {
     stage.volumes.iter().map(volume)
 }
 
-/// An absolute path is one of the engine's machine, everything else the name of a volume.
+/// An absolute path is a directory of the engine's machine; any other text is the name of a volume.
 fn volume(volume: &VolumeRequest) -> Mount {
     let source = match volume.source.starts_with('/') {
         true => MountSource::Path(volume.source.clone().into()),

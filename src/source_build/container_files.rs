@@ -1,8 +1,7 @@
-//! Owns files on their way from one container into another: a tar that came out of the first is read into entries for
-//! the second.
+//! Owns files that move from one container to another: it reads the tar of the first into entries for the second.
 //!
-//! The tar is hostile input: names lead nowhere but below the directory that the caller names, an earlier entry is not
-//! replaced by a later one, and links are never followed here. Must not know containers.
+//! The tar is hostile. Must not accept a name outside of the target directory, replace an entry by a later one, or follow a
+//! link.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,35 +11,34 @@ use crate::fs::unpack::{link_stays_inside, member_path};
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 
-/// Most entries that are taken over.
+/// Largest number of entries.
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// Files that were read out of a tar; their bytes stay where they are.
+/// The files of a tar. Their bytes stay in it.
 #[derive(Clone, Default)]
 pub struct ContainerFiles(Vec<ContainerFile>);
 
 #[derive(Clone)]
 struct ContainerFile {
-    /// Below the directory that all are in.
+    /// Relative to the common directory.
     path: String,
     kind: EntryKind,
     mode: u32,
 }
 
-/// What becomes of symbolic links that lead out of what is taken over.
+/// What to do with symbolic links that lead out of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutwardLinks {
-    /// They are an error.
-    Refused,
-    /// They stay the links that they are, and mean in the other container what they say there.
-    Kept,
+    Refuse,
+    /// They stay links, and lead to a path of the other container.
+    Allow,
 }
 
 impl ContainerFiles {
-    /// Reads a tar. Special files are left out; everything else that is not confined is an error.
+    /// Reads a tar, without special files.
     ///
     /// # Errors
-    /// An error of reading, or one that names the entry that is refused.
+    /// An error of reading, or one that names the refused entry.
     pub fn read(file: &Arc<File>, outward: OutwardLinks) -> io::Result<Self> {
         let invalid = |name: &str, reason: &str| {
             io::Error::new(io::ErrorKind::InvalidData, format!("`{}`: {reason}", name.escape_debug()))
@@ -57,7 +55,7 @@ impl ContainerFiles {
                 continue;
             }
             if found.len() >= MAXIMUM_ENTRIES {
-                return Err(invalid(&name, "there are more entries than are taken over"));
+                return Err(invalid(&name, "there are too many entries"));
             }
             let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
             let kind = match (entry.header().entry_type(), link) {
@@ -67,18 +65,18 @@ impl ContainerFiles {
                     EntryKind::File { size, content: Arc::new(Part { file: file.clone(), start, size }) }
                 }
                 (tar::EntryType::Symlink, Some(target)) => {
-                    if outward == OutwardLinks::Refused && !link_stays_inside(&path, &target) {
-                        return Err(invalid(&name, "it is a link that leads out of the artifacts"));
+                    if outward == OutwardLinks::Refuse && !link_stays_inside(&path, &target) {
+                        return Err(invalid(&name, "the link leads out of the artifacts"));
                     }
                     if target.is_empty() || target.contains('\0') {
-                        return Err(invalid(&name, "it is a link that leads nowhere"));
+                        return Err(invalid(&name, "the link has no valid target"));
                     }
                     EntryKind::Symlink { target }
                 }
                 (tar::EntryType::Link, Some(target)) => {
                     let target = member_path(&target).map_err(io::Error::other)?;
                     if !seen.contains(&target) {
-                        return Err(invalid(&name, "it is a second name of a file that is not there"));
+                        return Err(invalid(&name, "it is a hard link to a file that does not exist"));
                     }
                     EntryKind::HardLink {
                         target: ImagePath::new(&format!("/{target}")).map_err(io::Error::other)?,
@@ -91,7 +89,7 @@ impl ContainerFiles {
         Ok(Self(found))
     }
 
-    /// The target of the one symbolic link that this is; nothing if it is anything else.
+    /// The target, if this is exactly one symbolic link.
     pub fn only_link(&self) -> Option<&str> {
         match &self.0[..] {
             [ContainerFile { kind: EntryKind::Symlink { target }, .. }] => Some(target),
@@ -99,7 +97,6 @@ impl ContainerFiles {
         }
     }
 
-    /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,7 +112,7 @@ impl ContainerFiles {
             let kind = match file.kind {
                 EntryKind::HardLink { target } => EntryKind::HardLink {
                     target: ImagePath::new(&format!("/{}", renamed(target.relative())))
-                        .expect("one name took the place of another"),
+                        .expect("only one name changed"),
                 },
                 kind => kind,
             };
@@ -129,7 +126,7 @@ impl ContainerFiles {
         let path = |path: &str| directory.join(path).expect("names were checked when they were read");
         let entry = |file: &ContainerFile| {
             let kind = match &file.kind {
-                // As it was read: relative to the directory.
+                // Relative to the common directory until now.
                 EntryKind::HardLink { target } => EntryKind::HardLink { target: path(target.relative()) },
                 kind => kind.clone(),
             };
@@ -139,7 +136,6 @@ impl ContainerFiles {
     }
 }
 
-/// A part of a file.
 struct Part {
     file: Arc<File>,
     start: u64,
@@ -172,7 +168,7 @@ mod tests {
     }
 
     fn read(fill: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> io::Result<Vec<String>> {
-        let files = files(OutwardLinks::Refused, fill)?;
+        let files = files(OutwardLinks::Refuse, fill)?;
         Ok(files.0.into_iter().map(|file| file.path).collect())
     }
 
@@ -213,7 +209,7 @@ mod tests {
     #[test]
     fn outward_links_stay_links_where_they_may() {
         use tar::EntryType::{Directory, Link, Regular, Symlink};
-        let files = files(OutwardLinks::Kept, |tar| {
+        let files = files(OutwardLinks::Allow, |tar| {
             add(tar, Directory, "app", "");
             add(tar, Regular, "app/a", "");
             add(tar, Link, "app/b", "app/a");

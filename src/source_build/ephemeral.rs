@@ -1,7 +1,6 @@
-//! Owns the files that are there only while `assemble` runs: secrets at `/run/secrets`, and injected directories.
+//! Owns the files that exist only while `assemble` runs: secrets in `/run/secrets`, and injected directories.
 //!
-//! They are uploaded with everything else and named to the engine as no part of the change, so that neither the files
-//! nor the directories made for them are in the image. Must not print or keep what is in them.
+//! The engine excludes them, and the directories created for them, from the layer. Must not print or store their content.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,24 +15,12 @@ use crate::input::FileContent;
 use crate::plan::PlannedInjection;
 use crate::request::SecretFile;
 
-/// Where secrets are.
 const SECRETS: &str = "/run/secrets";
 
-/// A file that is to be there and cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum EphemeralError {
-    /// It cannot be read.
-    #[error("`{}` cannot be read for {what}", path.display())]
-    Read {
-        /// What it is for.
-        what: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Its name makes no path in the container.
+    #[error("cannot read `{}` for {purpose}", path.display())]
+    Read { purpose: &'static str, path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
 }
@@ -44,19 +31,16 @@ impl Diagnostic for EphemeralError {
     }
 }
 
-/// One such file or directory; who owns it is known only in the container.
+/// An ephemeral file or directory. Its owner is known only in the container.
 #[derive(Clone)]
 pub struct EphemeralFile {
-    /// Where it goes.
     pub path: ImagePath,
     kind: EntryKind,
     mode: u32,
 }
 
-/// Finds all of them.
-///
 /// # Errors
-/// [`EphemeralError`] if one is not there or is no regular file.
+/// [`EphemeralError`] if a file does not exist or is not a regular file.
 pub fn ephemeral_files(
     secrets: &[SecretFile],
     injections: &[PlannedInjection],
@@ -78,7 +62,7 @@ pub fn ephemeral_files(
     Ok(files)
 }
 
-/// The entries to upload for `files`: a directory only if the container lacks it.
+/// The entries to upload for `files`, without directories that the container has.
 pub(super) async fn missing_entries(
     files: &[EphemeralFile],
     container: &ContainerRun<'_>,
@@ -93,7 +77,7 @@ pub(super) async fn missing_entries(
     Ok(entries)
 }
 
-/// The directory and those above it.
+/// Adds the directory and those above it.
 fn directories(path: &ImagePath, files: &mut Vec<EphemeralFile>) {
     let mut next = Some(path.clone());
     while let Some(path) = next.filter(|path| path.as_str() != "/") {
@@ -107,32 +91,32 @@ fn inject(
     destination: &ImagePath,
     files: &mut Vec<EphemeralFile>,
 ) -> Result<(), EphemeralError> {
-    const WHAT: &str = "an injection";
-    let failed = |error| EphemeralError::Read { what: WHAT, path: source.to_owned(), source: error };
+    const PURPOSE: &str = "an injection";
+    let failed = |error| EphemeralError::Read { purpose: PURPOSE, path: source.to_owned(), source: error };
     for entry in std::fs::read_dir(source).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let name = name.to_str().ok_or_else(|| failed(std::io::Error::other("a name in it is not UTF-8")))?;
         let path = destination.join(name)?;
-        // A mounted volume of an orchestrator consists of links.
+        // The volumes of Kubernetes consist of links.
         let metadata = std::fs::metadata(entry.path()).map_err(failed)?;
         if metadata.is_dir() {
             files.push(EphemeralFile { path: path.clone(), kind: EntryKind::Directory, mode: 0o755 });
             inject(&entry.path(), &path, files)?;
         } else {
-            files.push(file(WHAT, &entry.path(), path, 0o600)?);
+            files.push(file(PURPOSE, &entry.path(), path, 0o600)?);
         }
     }
     Ok(())
 }
 
 fn file(
-    what: &'static str,
+    purpose: &'static str,
     source: &Path,
     path: ImagePath,
     mode: u32,
 ) -> Result<EphemeralFile, EphemeralError> {
-    let failed = |error| EphemeralError::Read { what, path: source.to_owned(), source: error };
+    let failed = |error| EphemeralError::Read { purpose, path: source.to_owned(), source: error };
     let metadata = std::fs::metadata(source).map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(std::io::Error::other("it is not a regular file")));

@@ -1,8 +1,6 @@
-//! Owns what an earlier build saved: `save-artifacts` runs in the image of that build, and the tar that it prints is
-//! read into entries for the new one (`container_files`).
+//! Owns running `save-artifacts` in the image of an earlier build, and reading the printed tar into entries.
 //!
-//! Links have to stay inside of the directory of artifacts. Must not decide what happens if there is nothing: that is the
-//! road's.
+//! Links must stay inside the directory of artifacts. Must not decide what happens without saved artifacts.
 
 use std::fs::File;
 use std::io;
@@ -19,36 +17,19 @@ use crate::image::layer::{Entry, EntryKind, Owner};
 use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
 use crate::sources::scripts::ScriptFiles;
 
-/// What an earlier build saved.
 #[derive(Clone, Default)]
 pub struct SavedArtifacts(ContainerFiles);
 
-/// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// The script did not end well.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The image has no such script.
     #[error("`{image}` has no script `save-artifacts`")]
-    NoScript {
-        /// The image.
-        image: String,
-    },
-    /// Files for `assemble` alone would be seen.
-    #[error(
-        "in the sandbox, `save-artifacts` would see the secrets and injected files that are for `assemble` alone"
-    )]
+    NoScript { image: String },
+    #[error("in the sandbox, `save-artifacts` would see the secrets and injected files of `assemble`")]
     SeesSecrets,
-    /// What it printed is no archive that can be taken over.
-    #[error("what `{script}` printed cannot be taken over")]
-    Archive {
-        /// The script.
-        script: ImagePath,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot read the archive that `{script}` printed")]
+    Archive { script: ImagePath, source: io::Error },
 }
 
 impl Diagnostic for SaveError {
@@ -63,31 +44,26 @@ impl Diagnostic for SaveError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Run(error) => error.hints(),
-            Self::NoScript { .. } | Self::SeesSecrets | Self::Archive { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
 
-/// What running the script needs.
 pub struct SaveRun<'a> {
-    /// The source stage.
     pub stage: &'a SourceStage,
-    /// The scripts from outside.
     pub scripts: &'a ScriptFiles,
-    /// What it may use.
     pub limits: ContainerLimits,
-    /// Directory for what it prints.
+    /// The directory for the printed tar.
     pub directory: &'a std::path::Path,
     /// Date of uploaded files, in seconds since 1970.
     pub date: u64,
-    /// The lease of this run.
     pub lease: &'a str,
 }
 
-/// Runs `save-artifacts` in `image`, an earlier result.
+/// Runs `save-artifacts` in `image`, the result of an earlier build.
 ///
 /// # Errors
-/// [`SaveError`]; the container is removed in any case.
+/// [`SaveError`]. The container is always removed.
 pub async fn save_artifacts(
     engine: &dyn Engine,
     image: &str,
@@ -101,9 +77,8 @@ pub async fn save_artifacts(
     run.save(container, script, file).await
 }
 
-/// Runs `save-artifacts` in a container that goes on where `assemble` ended, and gives the file with what it printed,
-/// which is a valid archive. It is started in `directory`, the image's own, which Podman does not commit. The container is
-/// removed in any case.
+/// Runs `save-artifacts` in the container of a finished `assemble`, and returns the printed tar, which is valid. The script
+/// starts in `directory`, the working directory of the image, which Podman does not commit. The container is always removed.
 ///
 /// # Errors
 /// [`SaveError`].
@@ -122,7 +97,7 @@ pub async fn save_after(
 }
 
 impl SaveRun<'_> {
-    /// The file that gets what the script prints.
+    /// The file for the printed tar.
     fn file(&self, script: &PlannedScript) -> Result<Arc<File>, SaveError> {
         let file = tempfile::tempfile_in(self.directory);
         file.map(Arc::new).map_err(|source| SaveError::Archive { script: script.path.clone(), source })
@@ -162,15 +137,15 @@ impl SaveRun<'_> {
 }
 
 impl SavedArtifacts {
-    /// What `save-artifacts` printed into a file.
+    /// Reads the tar that `save-artifacts` printed.
     ///
     /// # Errors
-    /// An error of reading, or one that names what is not confined.
+    /// An error of reading, or one that names the refused entry.
     pub fn read(file: &Arc<File>) -> io::Result<Self> {
-        ContainerFiles::read(file, OutwardLinks::Refused).map(Self)
+        ContainerFiles::read(file, OutwardLinks::Refuse).map(Self)
     }
 
-    /// The entries below `directory`, with an entry for it; nothing if nothing was saved.
+    /// The entries below `directory` and its own entry; empty without saved artifacts.
     pub(super) fn entries(&self, directory: &ImagePath, owner: Owner) -> Vec<Entry> {
         if self.0.is_empty() {
             return Vec::new();

@@ -1,6 +1,6 @@
-//! Owns the S2I pre-step: running the scripts of a source stage, and taking out what they made.
+//! Owns the S2I steps: running the scripts of a source stage, and extracting their results.
 //!
-//! Must not decide what a plan decides, nor know a front end or a store. Engines are handed in.
+//! Must not decide (the plan does), nor know a front end or a store.
 
 pub mod assemble;
 pub mod assemble_runtime;
@@ -8,6 +8,7 @@ pub mod build_cache;
 mod container;
 pub mod container_files;
 pub mod ephemeral;
+pub mod extraction;
 pub mod incremental;
 pub mod on_build;
 pub mod produced;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::fs::Lease;
 use crate::image::BaseImage;
 use crate::plan::on_build_assemble;
-use crate::source_build::on_build::{Assemble, Given, OnBuild};
+use crate::source_build::on_build::{AssembleScript, OnBuild, OnBuildContext};
 use crate::sources::scripts::ScriptFiles;
 use crate::sources::{SourceTree, TreeEntry, TreeEntryKind};
 use crate::store::cache::Memo;
@@ -55,11 +55,11 @@ pub(super) fn interpret(
     scripts: &ScriptFiles,
 ) -> Result<OnBuild, Error> {
     let assemble = match scripts.file("assemble") {
-        Some(_) => Some(Assemble::OfSources),
-        None => on_build_assemble(scripts).map(Assemble::OfImage),
+        Some(_) => Some(AssembleScript::OfSources),
+        None => on_build_assemble(scripts).map(AssembleScript::OfImage),
     };
-    let given = Given { image: &base.name, config: &base.config, tree, environment, assemble };
-    Ok(OnBuild::plan(&given)?)
+    let context = OnBuildContext { image: &base.name, config: &base.config, tree, environment, assemble };
+    Ok(OnBuild::plan(&context)?)
 }
 
 /// The sources with the scripts from outside at their top, in the place of what had their names.

@@ -1,5 +1,5 @@
-//! Owns carrying the steps out on an engine: files are uploaded, commands run one after the other, each in what the one
-//! before left. Works with any engine.
+//! Owns executing the steps on an engine: each runs in the file system that the step before it left. Must not know the
+//! engine.
 
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
@@ -13,29 +13,22 @@ use crate::request::EnvironmentVariable;
 use crate::source_build::container::{stage_spec, volumes};
 use crate::source_build::ephemeral::{EphemeralFile, missing_entries};
 
-/// What carrying out needs beside the steps.
 pub struct OnBuildRun<'a> {
-    /// The steps.
     pub on_build: &'a OnBuild,
-    /// The plan.
     pub stage: &'a SourceStage,
-    /// The builder image, as the engine's own store knows it.
+    /// The name of the builder image in the engine's store.
     pub image: &'a str,
-    /// Variables of the commands that leave no trace.
+    /// Variables that the image does not record.
     pub build_environment: &'a [EnvironmentVariable],
-    /// Files that are there only while commands run.
     pub ephemeral: &'a [EphemeralFile],
-    /// What a command may use.
     pub limits: ContainerLimits,
-    /// What is mounted.
     pub mounts: Vec<Mount>,
     /// Date of the uploaded files, in seconds since 1970.
     pub date: u64,
-    /// The lease of this run.
     pub lease: &'a str,
 }
 
-/// Carries all steps out, and checks that the script is there that starts the result.
+/// Executes all steps, and checks that the `run` script exists.
 ///
 /// # Errors
 /// [`RunError`]; the container is then removed.
@@ -52,7 +45,7 @@ pub async fn execute(
 }
 
 impl OnBuildRun<'_> {
-    /// The first command from this step on.
+    /// The first command at or after this step.
     fn next_command(&self, from: usize) -> Option<&RunStep> {
         self.on_build.steps[from..].iter().find_map(|step| match step {
             Step::Run(run) => Some(run),
@@ -126,7 +119,7 @@ async fn copy_into(container: &ContainerRun<'_>, copy: &CopyStep) -> Result<(), 
     container.upload(entries, &copy.shown).await
 }
 
-/// Whether a directory is there: of a link, Docker tells the link and Podman what it leads to.
+/// Whether `path` is a directory. For a link, Docker sends the link and Podman its target.
 async fn is_directory(container: &ContainerRun<'_>, path: &ImagePath) -> Result<bool, RunError> {
     if !container.has(path).await? {
         return Ok(false);
@@ -159,16 +152,16 @@ async fn run_command(
         require(container, script, run).await?;
     }
     if !run.ephemeral.is_empty() {
-        // They belong to whoever runs the command, and are there for each anew.
+        // They belong to the user of the command, and are uploaded for each command.
         let owner = container.owner(&command.user).await?;
         let entries = missing_entries(run.ephemeral, container, owner).await?;
-        container.upload(entries, "files of the build alone").await?;
+        container.upload(entries, "ephemeral files").await?;
     }
     let failed = |ended| RunError::Command { command: command.shown.clone(), ended };
     container.run_step(&command.shown, failed).await
 }
 
-/// What the commands say about labels, if the script is there that starts the result.
+/// The labels that the commands set, if the `run` script exists.
 async fn labels(
     container: &ContainerRun<'_>,
     run: &OnBuildRun<'_>,

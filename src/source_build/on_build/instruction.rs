@@ -1,25 +1,14 @@
-//! Owns reading one ONBUILD instruction, as an image's config keeps it: what it is and what it says.
+//! Owns parsing one ONBUILD instruction of an image's config. Must not know the sources.
 //!
-//! Only what can be carried out exactly is read; everything else is refused with the reason. Parsers of Dockerfiles were
-//! weighed (`parse-dockerfile`, `dockerfile-parser`): an instruction by itself is one line here, and what is hard in it,
-//! words and variables, they leave to whoever calls them. Must not know the sources.
+//! It refuses what b2i cannot execute exactly. Weighed and not used: `parse-dockerfile` and `dockerfile-parser`. They leave
+//! words and variables to the caller, and nothing else is difficult in a single line.
 
 use super::lexer::{Variables, expand, split};
 
-/// One instruction; variables are replaced where Docker replaces them.
+/// One instruction, with variables replaced where Docker replaces them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Instruction {
-    /// `COPY`, and `ADD` of what is not unpacked.
-    Copy {
-        /// Paths of the sources, as written.
-        sources: Vec<String>,
-        /// Where they go.
-        destination: String,
-        /// `USER[:GROUP]`; none means root.
-        owner: Option<String>,
-        /// Whether an archive would be unpacked.
-        unpacks: bool,
-    },
+    Copy(Copy),
     Arg {
         name: String,
         default: Option<String>,
@@ -28,7 +17,7 @@ pub(super) enum Instruction {
     Entrypoint(Command),
     Env(Vec<(String, String)>),
     Expose(Vec<String>),
-    /// Run by a shell; empty switches the image's off.
+    /// A command for the shell; empty disables the health check of the image.
     HealthCheck(String),
     Label(Vec<(String, String)>),
     Run(Command),
@@ -38,24 +27,30 @@ pub(super) enum Instruction {
     WorkDir(String),
 }
 
-/// A command, in one of its two forms.
+/// `COPY` or `ADD`, with paths as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) sources: Vec<String>,
+    pub(super) destination: String,
+    /// `USER[:GROUP]`; `None` is root.
+    pub(super) owner: Option<String>,
+    /// Whether it unpacks archives.
+    pub(super) unpacks: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Read by the image's shell.
     Shell(String),
-    /// Words, as they are.
     Exec(Vec<String>),
 }
 
-/// Reads an instruction.
-///
 /// # Errors
-/// A clause that says why it is not carried out.
+/// The reason why b2i does not execute it, as a clause.
 pub(super) fn read(text: &str, variables: &dyn Variables) -> Result<Instruction, String> {
     let text = text.trim();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let rest = rest.trim();
-    let one = || expand(rest, variables).and_then(|value| not_empty(value, "it says nothing"));
+    let one = || expand(rest, variables).and_then(|value| not_empty(value, "it has no value"));
     Ok(match word.to_ascii_uppercase().as_str() {
         "ADD" => copy(rest, true, variables)?,
         "COPY" => copy(rest, false, variables)?,
@@ -71,8 +66,8 @@ pub(super) fn read(text: &str, variables: &dyn Variables) -> Result<Instruction,
         "USER" => Instruction::User(one()?),
         "VOLUME" => Instruction::Volume(paths(rest, variables)?),
         "WORKDIR" => Instruction::WorkDir(one()?),
-        "SHELL" => return Err("b2i runs ONBUILD commands by the image's own shell".into()),
-        other => return Err(format!("b2i does not carry out `{other}`")),
+        "SHELL" => return Err("b2i runs ONBUILD commands with the shell of the image".into()),
+        other => return Err(format!("`{other}` is not supported")),
     })
 }
 
@@ -80,42 +75,42 @@ fn not_empty(value: String, reason: &str) -> Result<String, String> {
     if value.is_empty() { Err(reason.to_owned()) } else { Ok(value) }
 }
 
-/// The options before everything else (`--chown=1001:0`), and the rest.
+/// Splits off the options at the beginning (`--chown=1001:0`).
 fn options(text: &str) -> (Vec<&str>, &str) {
-    let (mut found, mut rest) = (Vec::new(), text);
+    let (mut options, mut rest) = (Vec::new(), text);
     while rest.starts_with("--") {
-        let (option, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        found.push(option);
-        rest = behind.trim_start();
+        let (option, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        options.push(option);
+        rest = after.trim_start();
     }
-    (found, rest)
+    (options, rest)
 }
 
 fn copy(text: &str, unpacks: bool, variables: &dyn Variables) -> Result<Instruction, String> {
-    let (given, rest) = options(text);
+    let (options, rest) = options(text);
     let mut owner = None;
-    for option in given {
+    for option in options {
         match option.strip_prefix("--chown=") {
-            Some(user) => owner = Some(not_empty(expand(user, variables)?, "`--chown` names nobody")?),
-            None => return Err(format!("b2i does not carry out its option `{option}`")),
+            Some(user) => owner = Some(not_empty(expand(user, variables)?, "`--chown` has no user")?),
+            None => return Err(format!("the option `{option}` is not supported")),
         }
     }
     if rest.contains("<<") {
-        return Err("b2i copies what is in the sources, and no text of the instruction".into());
+        return Err("b2i copies only files of the sources, not text of the instruction".into());
     }
     let mut paths = paths(rest, variables)?;
     let destination = paths.pop().unwrap_or_default();
     if paths.is_empty() {
-        return Err("it names no place to copy to".into());
+        return Err("it has no destination".into());
     }
     let is_remote = |path: &String| path.contains("://") || path.starts_with("git@");
     if let Some(remote) = paths.iter().find(|path| is_remote(path)) {
         return Err(format!("`{remote}` is not in the sources"));
     }
-    Ok(Instruction::Copy { sources: paths, destination, owner, unpacks })
+    Ok(Instruction::Copy(Copy { sources: paths, destination, owner, unpacks }))
 }
 
-/// Paths as a list of JSON, or words.
+/// Paths as a JSON list, or as words.
 fn paths(text: &str, variables: &dyn Variables) -> Result<Vec<String>, String> {
     let words = json(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
     let expanded: Result<Vec<String>, String> = words.iter().map(|word| expand(word, variables)).collect();
@@ -130,34 +125,34 @@ fn json(text: &str) -> Option<Vec<String>> {
     text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-/// Docker takes a list that is none for a command of the shell.
+/// Docker passes an invalid JSON list to the shell.
 fn command(text: &str) -> Result<Command, String> {
     match json(text) {
         Some(words) => Ok(Command::Exec(words)),
-        None => Ok(Command::Shell(not_empty(text.to_owned(), "it names no command")?)),
+        None => Ok(Command::Shell(not_empty(text.to_owned(), "it has no command")?)),
     }
 }
 
 fn run(text: &str) -> Result<Command, String> {
-    let (given, rest) = options(text);
-    if let Some(option) = given.first() {
-        return Err(format!("b2i does not carry out its option `{option}`"));
+    let (options, rest) = options(text);
+    if let Some(option) = options.first() {
+        return Err(format!("the option `{option}` is not supported"));
     }
     if rest.starts_with("<<") {
-        return Err("b2i does not carry out scripts in an instruction (`<<`)".into());
+        return Err("scripts in an instruction (`<<`) are not supported".into());
     }
     match command(rest)? {
-        Command::Exec(words) if words.first().is_none_or(String::is_empty) => {
-            Err("it names no command".into())
-        }
+        Command::Exec(words) if words.first().is_none_or(String::is_empty) => Err("it has no command".into()),
         command => Ok(command),
     }
 }
 
-/// Several defaults in one instruction are a matter of newer Dockerfiles.
+/// Only newer Dockerfiles have several arguments in one instruction.
 fn argument(text: &str, variables: &dyn Variables) -> Result<Instruction, String> {
     let words = split(text);
-    let [word] = &words[..] else { return Err("b2i carries out one argument in an instruction".into()) };
+    let [word] = &words[..] else {
+        return Err("several arguments in one instruction are not supported".into());
+    };
     let (name, default) = match word.split_once('=') {
         Some((name, default)) => (name, Some(expand(default, variables)?)),
         None => (word.as_str(), None),
@@ -166,12 +161,12 @@ fn argument(text: &str, variables: &dyn Variables) -> Result<Instruction, String
     Ok(Instruction::Arg { name, default })
 }
 
-/// `NAME=VALUE …`, or in the old form one `NAME VALUE`.
+/// `NAME=VALUE …`, or one `NAME VALUE` in the old form.
 fn pairs(text: &str, variables: &dyn Variables) -> Result<Vec<(String, String)>, String> {
     let words = split(text);
-    let first = words.first().ok_or("it names nothing")?;
+    let first = words.first().ok_or("it has no name")?;
     if !first.contains('=') {
-        let (name, value) = text.split_once(char::is_whitespace).ok_or("it gives no value")?;
+        let (name, value) = text.split_once(char::is_whitespace).ok_or("it has no value")?;
         return Ok(vec![(expand(name, variables)?, expand(value.trim(), variables)?)]);
     }
     let pair = |word: &String| {
@@ -191,24 +186,24 @@ fn ports(text: &str, variables: &dyn Variables) -> Result<Vec<String>, String> {
             Ok(number) if matches!(protocol.as_str(), "tcp" | "udp" | "sctp") => {
                 Ok(format!("{number}/{protocol}"))
             }
-            _ => Err(format!("`{word}` is no single port")),
+            _ => Err(format!("`{word}` is not a single port")),
         }
     };
     let ports: Result<Vec<String>, String> = text.split_whitespace().map(port).collect();
-    ports.and_then(|ports| if ports.is_empty() { Err("it names no port".into()) } else { Ok(ports) })
+    ports.and_then(|ports| if ports.is_empty() { Err("it has no port".into()) } else { Ok(ports) })
 }
 
-/// `NONE`, or a command of the shell without options: the other forms have no place in what b2i sets.
+/// `NONE`, or a command for the shell without options: b2i has no setting for the other forms.
 fn health_check(text: &str) -> Result<Instruction, String> {
     if text.eq_ignore_ascii_case("NONE") {
         return Ok(Instruction::HealthCheck(String::new()));
     }
-    let unknown =
-        || "b2i carries out `NONE` and `CMD` with a command of the shell, without options".to_owned();
-    let (word, rest) = text.split_once(char::is_whitespace).ok_or_else(unknown)?;
+    let unsupported =
+        || "only `NONE` and `CMD` with a command for the shell, without options, are supported".to_owned();
+    let (word, rest) = text.split_once(char::is_whitespace).ok_or_else(unsupported)?;
     match command(rest.trim())? {
         Command::Shell(command) if word.eq_ignore_ascii_case("CMD") => Ok(Instruction::HealthCheck(command)),
-        _ => Err(unknown()),
+        _ => Err(unsupported()),
     }
 }
 
@@ -230,11 +225,13 @@ mod tests {
 
     #[test]
     fn every_form_says_what_docker_reads_in_it() {
-        let copy = |sources: &[&str], destination: &str, owner: Option<&str>| Instruction::Copy {
-            sources: sources.iter().map(ToString::to_string).collect(),
-            destination: destination.to_owned(),
-            owner: owner.map(str::to_owned),
-            unpacks: false,
+        let copy = |sources: &[&str], destination: &str, owner: Option<&str>| {
+            Instruction::Copy(Copy {
+                sources: sources.iter().map(ToString::to_string).collect(),
+                destination: destination.to_owned(),
+                owner: owner.map(str::to_owned),
+                unpacks: false,
+            })
         };
         assert_eq!(reads("COPY . $HOME/app"), copy(&["."], "/srv/app", None));
         assert_eq!(reads("copy --chown=1001:0 a b ./"), copy(&["a", "b"], "./", Some("1001:0")));

@@ -1,15 +1,13 @@
-//! Owns the words of a Dockerfile's instructions: where one ends, quotes, escapes and variables.
+//! Owns the words of Dockerfile instructions: quotes, escapes and variables. Must not know instructions.
 //!
-//! Source: Dockerfile reference, "Environment replacement" and "Escape"; the escape character is the backslash, which is
-//! what a daemon has put together lines with before it kept an instruction. Must not know instructions.
+//! Source: Dockerfile reference, "Environment replacement" and "Escape". The escape character is the backslash: a daemon
+//! joins lines before it stores an instruction.
 
-/// The variables that an instruction sees.
 pub(super) trait Variables {
-    /// The value of a variable, if it is set.
     fn value(&self, name: &str) -> Option<&str>;
 }
 
-/// Takes quotes and escapes away and puts values in the place of variables. Spaces stay.
+/// Removes quotes and escapes, and replaces variables. Spaces stay.
 pub(super) fn expand(text: &str, variables: &dyn Variables) -> Result<String, String> {
     let mut reader = Reader { characters: text.chars().peekable(), variables };
     reader.until(None)
@@ -21,7 +19,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads to the end, or to the closing brace of a variable's own word.
+    /// Reads to the end, or to the closing brace of a variable.
     fn until(&mut self, end: Option<char>) -> Result<String, String> {
         let mut out = String::new();
         while let Some(character) = self.characters.next() {
@@ -36,7 +34,7 @@ impl Reader<'_> {
         }
         match end {
             None => Ok(out),
-            Some(_) => Err("a `${` in it is not closed".into()),
+            Some(_) => Err("a `${` is not closed".into()),
         }
     }
 
@@ -47,7 +45,7 @@ impl Reader<'_> {
             }
             out.push(character);
         }
-        Err("a single quote in it is not closed".into())
+        Err("a single quote is not closed".into())
     }
 
     fn double_quoted(&mut self, out: &mut String) -> Result<(), String> {
@@ -63,14 +61,13 @@ impl Reader<'_> {
                 plain => out.push(plain),
             }
         }
-        Err("a double quote in it is not closed".into())
+        Err("a double quote is not closed".into())
     }
 
     fn variable(&mut self, out: &mut String) -> Result<(), String> {
         if self.characters.next_if_eq(&'{').is_none() {
             let name = self.name();
             match name.is_empty() {
-                // No variable: a lone sign.
                 true => out.push('$'),
                 false => out.push_str(self.variables.value(&name).unwrap_or_default()),
             }
@@ -87,11 +84,11 @@ impl Reader<'_> {
                 match operator {
                     Some('-') => out.push_str(&value.unwrap_or(word)),
                     Some('+') => out.push_str(&value.map(|_| word).unwrap_or_default()),
-                    _ => return Err(format!("only `${{{name}:-…}}` and `${{{name}:+…}}` are carried out")),
+                    _ => return Err(format!("only `${{{name}:-…}}` and `${{{name}:+…}}` are supported")),
                 }
             }
-            (None, _) => return Err("a `${` in it is not closed".into()),
-            _ => return Err("it has a form of `${…}` that is not carried out".into()),
+            (None, _) => return Err("a `${` is not closed".into()),
+            _ => return Err("a form of `${…}` is not supported".into()),
         }
         Ok(())
     }
@@ -108,7 +105,7 @@ impl Reader<'_> {
     }
 }
 
-/// Splits at spaces that stand neither in quotes nor behind a backslash; the words are as they were written.
+/// Splits at spaces outside of quotes and not after a backslash. The words keep their quotes and escapes.
 pub(super) fn split(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

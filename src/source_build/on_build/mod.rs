@@ -1,9 +1,7 @@
-//! The ONBUILD instructions of a builder image, in a build from sources: read, decided, carried out.
+//! Owns the ONBUILD instructions of a builder image in a source build. Must not start what it cannot execute exactly.
 //!
-//! A daemon keeps instructions as text for whoever builds on an image; S2I hands them to a `docker build`. Here they are
-//! carried out by b2i on any engine, so that the sandbox does it too, and what is not carried out exactly ends the build
-//! before anything runs. `instruction` and `words` read, `decide` turns all of them into steps and a config, `copy`
-//! finds what of the sources goes where, `execute` works on an engine.
+//! S2I passes the instructions to `docker build`. b2i executes them itself, so they work on every engine, the sandbox
+//! included. `lexer` and `instruction` parse, `plan` makes steps and a config, `copy` selects files, `execute` runs.
 
 mod copy;
 mod execute;
@@ -12,61 +10,52 @@ mod lexer;
 mod plan;
 
 pub use execute::{OnBuildRun, execute};
-pub use plan::{Assemble, Given, entry_script};
+pub use plan::{AssembleScript, OnBuildContext, entry_script};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImagePath};
 
 use copy::CopyStep;
 
-/// What the instructions of an image come to, with the sources that it is for.
+/// The plan of all instructions of an image, for certain sources.
 #[derive(Clone)]
 pub struct OnBuild {
     pub(super) steps: Vec<Step>,
-    /// What they change in the image's config.
+    /// Changes of the image's config.
     pub edits: ConfigEdits,
-    /// The users that they name, in order.
+    /// The users of all `USER` instructions, in order.
     pub users: Vec<String>,
-    /// The working directory in the end.
+    /// The final working directory.
     pub directory: ImagePath,
 }
 
-/// One thing to do in the container.
 #[derive(Clone)]
 pub(super) enum Step {
     Copy(CopyStep),
-    /// A directory that is to be there.
+    /// Creates a directory.
     Directory(ImagePath),
     Run(RunStep),
 }
 
-/// A command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunStep {
-    /// What it is, for messages.
+    /// The instruction or script.
     pub(super) shown: String,
     pub(super) command: Vec<String>,
-    /// Variables that it sees beside the image's.
+    /// Variables in addition to the image's.
     pub(super) environment: Vec<(String, String)>,
     pub(super) user: String,
     pub(super) directory: ImagePath,
-    /// A script that has to be there.
+    /// A script that must exist.
     pub(super) script: Option<ImagePath>,
 }
 
-/// An instruction that is not carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum OnBuildError {
-    /// It is none that b2i carries out.
-    #[error("`ONBUILD {instruction}` of the builder image `{image}` is not carried out: {reason}")]
-    Refused {
-        /// The image.
-        image: String,
-        /// The instruction.
-        instruction: String,
-        /// Why.
-        reason: String,
-    },
+#[error("b2i cannot execute `ONBUILD {instruction}` of the builder image `{image}`: {reason}")]
+pub struct OnBuildError {
+    image: String,
+    instruction: String,
+    reason: String,
 }
 
 impl Diagnostic for OnBuildError {
@@ -75,6 +64,6 @@ impl Diagnostic for OnBuildError {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["build with `docker build` and a Dockerfile that stands on the image".into()]
+        vec!["build with `docker build` and a Dockerfile with the image in `FROM`".into()]
     }
 }

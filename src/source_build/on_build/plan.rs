@@ -1,46 +1,43 @@
-//! Owns what all instructions together come to: the steps in the container, one after the other, and the config of the
-//! result. Everything is decided here, with the sources at hand and before anything runs.
+//! Owns turning all instructions into the steps in the container and the config of the result. Must not run anything.
 
 use std::collections::BTreeMap;
 
-use super::copy::{Wanted, joined, select};
+use super::copy::select;
 use super::instruction::{Command, Instruction, read};
 use super::lexer::Variables;
 use super::{OnBuild, OnBuildError, RunStep, Step};
 use crate::image::{ConfigEdits, ImageConfig, ImagePath};
+use crate::source_build::extraction::resolve;
 use crate::sources::{SourceTree, TreeEntryKind};
 
-/// The shell of images that name none.
+/// The default shell of an image.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
-/// Names of a script that starts the result, each with `.sh` too.
-const ENTRIES: [&str; 4] = ["run", "start", "exec", "execute"];
+/// Names of the script that starts the result, each also with `.sh`.
+const ENTRY_NAMES: [&str; 4] = ["run", "start", "exec", "execute"];
 
-/// What the instructions are for.
-pub struct Given<'a> {
-    /// The builder image, for messages.
+pub struct OnBuildContext<'a> {
+    /// The name of the builder image.
     pub image: &'a str,
-    /// Its config.
+    /// The config of the builder image.
     pub config: &'a ImageConfig,
-    /// The sources, with the scripts from outside at their top.
+    /// The sources, with the scripts from outside in their root.
     pub tree: &'a SourceTree,
-    /// Variables that stay in the image; they win over what the instructions set.
+    /// Variables of the image. They have precedence over `ENV` instructions.
     pub environment: &'a [(String, String)],
-    /// The `assemble` script that runs behind the instructions, if there is one.
-    pub assemble: Option<Assemble>,
+    /// Runs after the instructions.
+    pub assemble: Option<AssembleScript>,
 }
 
-/// An `assemble` script.
-pub enum Assemble {
-    /// It lies at the top of the sources, which the instructions copy to the working directory.
+pub enum AssembleScript {
+    /// In the root of the sources, which the instructions copy to the working directory.
     OfSources,
-    /// It is the image's.
     OfImage(ImagePath),
 }
 
-/// The script that starts the result, by S2I's rule: the first executable of certain names at the top of the sources.
+/// The script that starts the result, by S2I's rule: the first executable in the root of the sources with one of the names.
 pub fn entry_script(tree: &SourceTree) -> Option<&str> {
-    let is_entry = |name: &str| ENTRIES.contains(&name.strip_suffix(".sh").unwrap_or(name));
+    let is_entry = |name: &str| ENTRY_NAMES.contains(&name.strip_suffix(".sh").unwrap_or(name));
     let runs = |mode: u32| mode & 0o111 != 0;
     let found = tree.entries.iter().find(|entry| {
         is_entry(&entry.path) && runs(entry.mode) && matches!(entry.kind, TreeEntryKind::File { .. })
@@ -49,15 +46,13 @@ pub fn entry_script(tree: &SourceTree) -> Option<&str> {
 }
 
 impl OnBuild {
-    /// Decides all of them.
-    ///
     /// # Errors
-    /// [`OnBuildError::Refused`] with the first instruction that is not carried out.
-    pub fn plan(given: &Given<'_>) -> Result<Self, OnBuildError> {
-        let mut state = State::new(given);
-        for instruction in given.config.list("OnBuild") {
-            state.follow(&instruction).map_err(|reason| OnBuildError::Refused {
-                image: given.image.to_owned(),
+    /// [`OnBuildError`] with the first instruction that b2i cannot execute.
+    pub fn plan(context: &OnBuildContext<'_>) -> Result<Self, OnBuildError> {
+        let mut state = State::new(context);
+        for instruction in context.config.list("OnBuild") {
+            state.follow(&instruction).map_err(|reason| OnBuildError {
+                image: context.image.to_owned(),
                 instruction: instruction.trim().to_owned(),
                 reason,
             })?;
@@ -69,9 +64,9 @@ impl OnBuild {
     }
 }
 
-/// What a later instruction sees of the earlier ones.
+/// The effect of the earlier instructions on later ones.
 struct State<'a> {
-    given: &'a Given<'a>,
+    context: &'a OnBuildContext<'a>,
     steps: Vec<Step>,
     edits: ConfigEdits,
     environment: BTreeMap<String, String>,
@@ -84,40 +79,33 @@ struct State<'a> {
 impl Variables for State<'_> {
     fn value(&self, name: &str) -> Option<&str> {
         let set = self.environment.get(name).map(String::as_str);
-        // As Docker has it: a variable hides an argument of its name.
-        let own = set.or_else(|| self.given.config.env(name));
+        // As in Docker, a variable hides an argument of the same name.
+        let own = set.or_else(|| self.context.config.env(name));
         own.or_else(|| self.arguments.get(name).map(String::as_str))
     }
 }
 
 impl<'a> State<'a> {
-    fn new(given: &'a Given<'a>) -> Self {
-        let shell = given.config.list("Shell");
-        let stated = given.config.working_dir();
+    fn new(context: &'a OnBuildContext<'a>) -> Self {
+        let shell = context.config.list("Shell");
+        let root = ImagePath::new("/").expect("absolute and normal");
         Self {
-            given,
+            context,
             steps: Vec::new(),
             edits: ConfigEdits::default(),
             environment: BTreeMap::new(),
             arguments: BTreeMap::new(),
             users: Vec::new(),
-            directory: joined(&ImagePath::new("/").expect("absolute and normal"), stated)
-                .unwrap_or_else(|_| ImagePath::new("/").expect("absolute and normal")),
+            directory: resolve(&root, context.config.working_dir()).unwrap_or(root),
             shell: if shell.is_empty() { SHELL.map(str::to_owned).to_vec() } else { shell },
         }
     }
 
     fn follow(&mut self, text: &str) -> Result<(), String> {
         match read(text, self)? {
-            Instruction::Copy { sources, destination, owner, unpacks } => {
-                let wanted = Wanted {
-                    shown: text.trim(),
-                    sources: &sources,
-                    destination: &destination,
-                    owner,
-                    unpacks,
-                };
-                self.steps.push(Step::Copy(select(wanted, &self.directory, self.given.tree)?));
+            Instruction::Copy(copy) => {
+                let copy = select(copy, text.trim(), &self.directory, self.context.tree)?;
+                self.steps.push(Step::Copy(copy));
             }
             Instruction::Run(command) => {
                 let shown = format!("ONBUILD {}", text.trim());
@@ -125,13 +113,13 @@ impl<'a> State<'a> {
                 self.run(shown, command, None);
             }
             Instruction::Arg { name, default } => {
-                // Without a default it has no value: nobody gives one here.
+                // Without a default it has no value: b2i has no option for one.
                 self.arguments.extend(default.map(|default| (name, default)));
             }
             Instruction::Env(pairs) => self.environment.extend(pairs),
             Instruction::Label(pairs) => self.edits.labels.extend(pairs),
             Instruction::WorkDir(path) => {
-                self.directory = joined(&self.directory, &path)?;
+                self.directory = resolve(&self.directory, &path).map_err(|error| error.to_string())?;
                 self.edits.working_dir = Some(self.directory.to_string());
                 self.steps.push(Step::Directory(self.directory.clone()));
             }
@@ -142,7 +130,7 @@ impl<'a> State<'a> {
             Instruction::Cmd(command) => self.edits.cmd = Some(self.command(command)),
             Instruction::Entrypoint(command) => {
                 self.edits.entrypoint = Some(self.command(command));
-                // As Docker has it: a command of the image below was for another entrypoint.
+                // As in Docker: the command of the base was for another entrypoint.
                 self.edits.cmd.get_or_insert_default();
             }
             Instruction::Expose(ports) => self.edits.exposed_ports.extend(ports),
@@ -162,31 +150,31 @@ impl<'a> State<'a> {
 
     fn run(&mut self, shown: String, command: Vec<String>, script: Option<ImagePath>) {
         let mut environment: BTreeMap<String, String> = self.arguments.clone();
-        // A variable of the image hides an argument of its name.
-        environment.retain(|name, _| self.given.config.env(name).is_none());
+        // A variable of the image hides an argument of the same name.
+        environment.retain(|name, _| self.context.config.env(name).is_none());
         environment.extend(self.environment.clone());
-        environment.extend(self.given.environment.iter().cloned());
+        environment.extend(self.context.environment.iter().cloned());
         self.steps.push(Step::Run(RunStep {
             shown,
             command,
             environment: environment.into_iter().collect(),
-            user: self.users.last().cloned().unwrap_or_else(|| self.given.config.user().to_owned()),
+            user: self.users.last().cloned().unwrap_or_else(|| self.context.config.user().to_owned()),
             directory: self.directory.clone(),
             script,
         }));
     }
 
-    /// S2I runs it by `sh`, whatever its first line says; here a first line that names a program counts.
+    /// S2I always runs it with `sh`. b2i uses the interpreter in its first line.
     fn assemble(&mut self) {
-        let Some(assemble) = &self.given.assemble else { return };
-        let (path, has_line) = match assemble {
-            Assemble::OfImage(path) => (path.clone(), true),
-            Assemble::OfSources => {
+        let Some(assemble) = &self.context.assemble else { return };
+        let (path, has_interpreter) = match assemble {
+            AssembleScript::OfImage(path) => (path.clone(), true),
+            AssembleScript::OfSources => {
                 let path = self.directory.join("assemble").expect("a plain word");
-                (path, names_program(self.given.tree))
+                (path, has_interpreter_line(self.context.tree))
             }
         };
-        let command = match has_line {
+        let command = match has_interpreter {
             true => vec![path.to_string()],
             false => vec!["/bin/sh".to_owned(), path.to_string()],
         };
@@ -194,8 +182,8 @@ impl<'a> State<'a> {
     }
 }
 
-/// Whether the script begins with `#!`.
-fn names_program(tree: &SourceTree) -> bool {
+/// Whether `assemble` of the sources begins with `#!`.
+fn has_interpreter_line(tree: &SourceTree) -> bool {
     let Some(TreeEntryKind::File { content, .. }) = tree.resolve("assemble").map(|entry| &entry.kind) else {
         return false;
     };
@@ -237,7 +225,7 @@ mod tests {
         }});
         let config = ImageConfig::parse(config.to_string().as_bytes()).expect("valid");
         let environment = [("WINS".to_owned(), "user".to_owned())];
-        OnBuild::plan(&Given {
+        OnBuild::plan(&OnBuildContext {
             image: "team/builder:1",
             config: &config,
             tree,

@@ -161,10 +161,10 @@ fn scripts_of_the_sources_run_behind_the_instructions_and_start_the_result() {
 fn what_is_not_carried_out_is_named_before_anything_runs() {
     let sources = project();
     for (instruction, words) in [
-        ("RUN --mount=type=cache,target=/x true", "its option `--mount=type=cache,target=/x`"),
+        ("RUN --mount=type=cache,target=/x true", "the option `--mount=type=cache,target=/x`"),
         ("ADD https://host.example/x /x", "is not in the sources"),
         ("COPY missing.txt /x", "the sources have no `missing.txt`"),
-        ("SHELL [\"/bin/sh\", \"-ec\"]", "by the image's own shell"),
+        ("SHELL [\"/bin/sh\", \"-ec\"]", "with the shell of the image"),
         ("HEALTHCHECK --interval=5s CMD true", "without options"),
     ] {
         let config = format!("ONBUILD RUN echo it ran\nONBUILD {instruction}\n");

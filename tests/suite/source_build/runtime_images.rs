@@ -181,9 +181,15 @@ fn what_is_missing_or_fails_ends_the_build_and_leaves_nothing() {
                 plain.name(),
                 Some("/opt/app-root/src/nothing"),
                 4,
-                &["left nothing at `/opt/app-root/src/nothing`"][..],
+                &["`/opt/app-root/src/nothing`", "left no file or directory there"][..],
             ),
-            (&good, plain.name(), Some("/opt/app-root/src/out/program/x"), 4, &["left nothing at"]),
+            (
+                &good,
+                plain.name(),
+                Some("/opt/app-root/src/out/program/x"),
+                4,
+                &["left no file or directory there"],
+            ),
             (&circle, plain.name(), Some("/opt/app-root/src/a"), 4, &["`/opt/app-root/src/a`"]),
             (
                 &fails,
