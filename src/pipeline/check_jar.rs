@@ -10,22 +10,10 @@ use crate::request::{BuilderRequest, Request};
 /// A JAR that could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum JarError {
-    /// Its manifest names libraries that are not there.
     #[error("`{name}` needs JARs beside it that are not there: {}", missing.join(", "))]
-    ClassPath {
-        /// The JAR.
-        name: String,
-        /// What its manifest names.
-        missing: Vec<String>,
-    },
-    /// The main class is nowhere.
+    ClassPath { name: String, missing: Vec<String> },
     #[error("`{name}` cannot be started: its main class `{class}` is neither in it nor on its Class-Path")]
-    MainClass {
-        /// The JAR.
-        name: String,
-        /// The class.
-        class: String,
-    },
+    MainClass { name: String, class: String },
 }
 
 impl Diagnostic for JarError {

@@ -15,9 +15,7 @@ use crate::transport::Transport;
 /// An engine, and why this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineChoice {
-    /// The engine.
     pub kind: EngineKind,
-    /// One clause.
     pub reason: &'static str,
 }
 

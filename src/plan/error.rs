@@ -10,134 +10,51 @@ use crate::image::{ImagePath, Platform};
 /// A request that makes no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// `--env ARGS` and `-- …` at once.
     #[error("the arguments are given twice: as `ARGS` in the environment and after `--`")]
     ArgsTwice,
-    /// The date cannot be written.
     #[error("the date {0} (seconds since 1970) is out of range")]
     Date(u64),
-    /// The artifact's name makes no image name.
     #[error("no image name can be made of `{name}`")]
-    Tag {
-        /// The artifact's name.
-        name: String,
-        /// Why not.
-        source: InvalidReference,
-    },
-    /// An added file's destination is no path.
+    Tag { name: String, source: InvalidReference },
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
-    /// A file is added below a directory that is a link in most bases.
     #[error(
         "`{path}` cannot be placed: in most base images `{link}` is a link, which a layer with files below it replaces"
     )]
-    BehindLink {
-        /// Where the file was to go.
-        path: ImagePath,
-        /// The directory that is a link.
-        link: &'static str,
-        /// The same file behind the link.
-        instead: String,
-    },
-    /// The template cannot be used as asked.
+    BehindLink { path: ImagePath, link: &'static str, instead: String },
     #[error(transparent)]
     Builder(#[from] BuilderError),
-    /// `--assemble place` where it is not allowed.
     #[error("`--assemble place` cannot be used with {builder}: {reason}")]
-    NotPlaceable {
-        /// The builder.
-        builder: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// A project's template wants to be root.
+    NotPlaceable { builder: String, reason: &'static str },
     #[error("the project's template `{builder}` wants to run as root")]
-    ProjectRoot {
-        /// The builder.
-        builder: String,
-    },
-    /// The script has to run and nothing can run it.
+    ProjectRoot { builder: String },
     #[error(
         "{builder} has to run its `assemble` script; no daemon answers, and the sandbox does not work here"
     )]
-    NoEngine {
-        /// The builder.
-        builder: String,
-    },
-    /// The script is to run on the daemon and there is none.
+    NoEngine { builder: String },
     #[error("{builder} is to run its `assemble` script on a daemon, and none answers")]
-    NoDaemonToRun {
-        /// The builder.
-        builder: String,
-    },
-    /// The result has to go into a daemon and there is none.
+    NoDaemonToRun { builder: String },
     #[error("the image cannot be put into a daemon: none answers")]
     NoDaemon,
-    /// Several artifacts of which one is no executable.
     #[error(
         "several artifacts are one program for several platforms, and `{name}` is no executable but a {is}"
     )]
-    NotExecutable {
-        /// The artifact.
-        name: String,
-        /// What it is.
-        is: String,
-    },
-    /// Two executables for one platform.
+    NotExecutable { name: String, is: String },
     #[error("`{}` and `{}` are both built for {platform}; an index has one image for each platform", names[0], names[1])]
-    TwoForOnePlatform {
-        /// The artifacts.
-        names: [String; 2],
-        /// The platform.
-        platform: Platform,
-    },
-    /// Two platforms that are asked for would be one image.
+    TwoForOnePlatform { names: [String; 2], platform: Platform },
     #[error("{one} and {other} are asked for, and an image for one of them is one for the other")]
-    SamePlatform {
-        /// One.
-        one: Platform,
-        /// The other.
-        other: Platform,
-    },
-    /// Platforms are asked for that nothing is built for.
+    SamePlatform { one: Platform, other: Platform },
     #[error("{} is asked for, and {}", enumerate(missing), built(found))]
-    MissingExecutables {
-        /// What is there.
-        found: Vec<(String, Platform)>,
-        /// What is asked for.
-        missing: Vec<Platform>,
-    },
-    /// An executable for a platform that is not asked for.
+    MissingExecutables { found: Vec<(String, Platform)>, missing: Vec<Platform> },
     #[error("`{name}` is built for {built_for}, and asked for is {}", enumerate(platforms))]
-    NotAskedFor {
-        /// The artifact.
-        name: String,
-        /// Its platform.
-        built_for: Platform,
-        /// What is asked for.
-        platforms: Vec<Platform>,
-    },
-    /// An output that keeps one platform, and none of the images is for it.
+    NotAskedFor { name: String, built_for: Platform, platforms: Vec<Platform> },
     #[error(
         "`{output}` keeps one platform, {runs} runs {native}, and the images are for {}",
         enumerate(platforms)
     )]
-    NoNativeImage {
-        /// The output.
-        output: String,
-        /// What runs it.
-        runs: String,
-        /// Its platform.
-        native: Platform,
-        /// The images'.
-        platforms: Vec<Platform>,
-    },
-    /// The artifacts' names have nothing in common.
+    NoNativeImage { output: String, runs: String, native: Platform, platforms: Vec<Platform> },
     #[error("no image name can be made of {}", enumerate(names))]
-    NoCommonName {
-        /// The names.
-        names: Vec<String>,
-    },
+    NoCommonName { names: Vec<String> },
 }
 
 impl PlanError {

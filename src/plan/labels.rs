@@ -40,7 +40,6 @@ pub(super) struct LabelFacts<'a> {
     pub(super) builder: String,
     /// The base, as the image may name it.
     pub(super) base: String,
-    /// What the image is of.
     pub(super) title: PlannedText,
     /// What people see; none means the title.
     pub(super) display_name: Option<&'a str>,
@@ -48,7 +47,6 @@ pub(super) struct LabelFacts<'a> {
     pub(super) url: Option<&'a str>,
     /// S2I's location of the sources, which may be a bare name: a path names the machine that builds.
     pub(super) location: PlannedText,
-    /// Date, as RFC 3339 writes it.
     pub(super) created: &'a str,
 }
 

@@ -35,17 +35,13 @@ pub struct Machine {
 /// What was found out, before planning, for one image.
 #[derive(Debug)]
 pub struct ImageFacts<'a> {
-    /// The artifact.
     pub artifact: &'a Artifact,
-    /// What it is.
     pub facts: &'a Facts,
     /// Whether sources are still to become it: its facts are declared, and its name is not known.
     pub is_declared: bool,
-    /// The builder that fits.
     pub selection: &'a Selection,
     /// What makes the base into the template's builder image; empty for a builder image.
     pub template_entries: &'a [Entry],
-    /// What there is to work with.
     pub machine: &'a Machine,
 }
 

@@ -87,19 +87,14 @@ pub struct Plan {
 pub struct Stage {
     /// The artifact; none if the image is what assembling sources left.
     pub artifact: Option<PlannedArtifact>,
-    /// The builder.
     pub builder: PlannedBuilder,
-    /// The image's platform.
     pub platform: Platform,
-    /// How the artifact gets into the image.
     pub assembly: Assembly,
     /// Why it is done that way, one clause.
     pub assembly_reason: String,
-    /// What changes in the base's config.
     pub image: PlannedImage,
     /// Date of files and image, in seconds since 1970.
     pub date: u64,
-    /// What may turn out wrong with this image, or has no effect.
     pub warnings: Vec<Warning>,
 }
 
@@ -125,11 +120,8 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedArtifact {
-    /// Its file name.
     pub name: PlannedText,
-    /// Where it comes from.
     pub origin: Origin,
-    /// What it is.
     pub facts: PlannedFacts,
 }
 
@@ -167,7 +159,6 @@ pub struct PlannedBuilder {
     pub name: String,
     /// The base image the template stands on, or the builder image itself.
     pub base: String,
-    /// Where the base comes from.
     pub base_source: BaseSource,
     /// Digest of the template's files; none for a builder image.
     pub template_digest: Option<crate::image::Digest>,
@@ -179,11 +170,8 @@ pub struct PlannedBuilder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseSource {
-    /// It is part of b2i.
     BuiltIn,
-    /// The daemon has it, or pulls it.
     Daemon,
-    /// The registry that its name names.
     Registry,
 }
 
@@ -240,7 +228,6 @@ pub enum Assembly {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRun {
-    /// What runs it.
     pub engine: EngineKind,
     /// What is put into the container before: the template (none for a builder image) and files with a place of
     /// their own.
@@ -249,7 +236,6 @@ pub struct PlannedRun {
     pub sources: Vec<PlannedSource>,
     /// Environment of the script, added to the image's.
     pub environment: Vec<(String, String)>,
-    /// What it may use.
     pub limits: Limits,
     /// The template's scripts; none means that the image's label tells.
     pub scripts: Option<ImagePath>,
@@ -293,15 +279,12 @@ impl Assembly {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedEntry {
-    /// Where it stands.
     pub path: ImagePath,
-    /// What it is.
     #[serde(flatten)]
     pub what: EntrySource,
     /// Permission bits; octal in the JSON form.
     #[serde(serialize_with = "octal")]
     pub mode: u32,
-    /// Who owns it.
     pub owner: Owner,
 }
 
@@ -309,26 +292,19 @@ pub struct PlannedEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum EntrySource {
-    /// A directory.
     Directory,
-    /// The artifact.
     Artifact,
-    /// The user's added file of this index.
     Added {
         /// Index into the artifact's added files.
         index: usize,
     },
-    /// The builder template's entry of this index.
     Template {
         /// Index into the template's entries.
         index: usize,
     },
-    /// Another name of a file in the layer.
     HardLink {
-        /// The first name.
         target: ImagePath,
     },
-    /// A symbolic link.
     Symlink {
         /// Its text.
         target: String,
@@ -341,10 +317,8 @@ pub enum EntrySource {
 pub struct PlannedSource {
     /// Its path below `src`.
     pub path: String,
-    /// What it is.
     #[serde(flatten)]
     pub what: EntrySource,
-    /// Permission bits.
     #[serde(serialize_with = "octal")]
     pub mode: u32,
 }

@@ -12,10 +12,8 @@ use crate::transport::Transport;
 /// A place, and what it gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlannedOutput {
-    /// The place.
     #[serde(flatten)]
     pub output: Transport,
-    /// What of the images it gets.
     #[serde(flatten)]
     pub takes: Takes,
 }
@@ -24,13 +22,8 @@ pub struct PlannedOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "takes", rename_all = "kebab-case")]
 pub enum Takes {
-    /// All, and an index that names them.
     Index,
-    /// The image of one stage.
-    Image {
-        /// Index into the plan's stages.
-        stage: usize,
-    },
+    Image { stage: usize },
 }
 
 /// The outputs as asked for, or the one that is there.

@@ -16,11 +16,9 @@ use crate::transport::Transport;
 /// An artifact that was looked at.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
-    /// Its name.
     pub name: &'a str,
     /// What tells it from the others: its name, or where it is if several have the same.
     pub shown: String,
-    /// What it is.
     pub facts: &'a Facts,
 }
 

@@ -41,7 +41,6 @@ impl Placeholder {
 /// A text that may begin with something known only later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlannedText {
-    /// All known.
     Known(String),
     /// A placeholder and the text behind it.
     Later(Placeholder, &'static str),
@@ -52,11 +51,8 @@ pub enum PlannedText {
 pub struct KnownValues {
     /// For [`Placeholder::ArtifactName`] and [`Placeholder::ArtifactStem`].
     pub artifact_name: Option<String>,
-    /// For [`Placeholder::ArtifactDigest`].
     pub artifact_digest: Option<String>,
-    /// For [`Placeholder::BaseDigest`].
     pub base_digest: Option<String>,
-    /// For [`Placeholder::BuilderScripts`].
     pub builder_scripts: Option<String>,
 }
 

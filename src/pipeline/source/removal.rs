@@ -14,10 +14,8 @@ use crate::store::daemon::{Daemon, Removal};
 /// A removal that is asked for where nothing can be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
-    /// The result goes elsewhere.
     #[error("`--rm` removes the image before from a daemon, and the new one does not go to one")]
     NoDaemonOutput,
-    /// Nothing says which image.
     #[error("`--rm` removes the image that a name meant before, and the new one has no name")]
     NoName,
 }

@@ -25,28 +25,12 @@ const TIME: Duration = Duration::from_secs(60);
 /// Scripts that did not come.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptsError {
-    /// The place has none of them.
     #[error("`{place}` has none of the scripts `assemble`, `run` and `save-artifacts`")]
-    NoneNamed {
-        /// The place.
-        place: String,
-    },
-    /// A script took too long to come.
+    NoneNamed { place: String },
     #[error("the script `{place}` did not come within {seconds} s")]
-    Timeout {
-        /// Where from.
-        place: String,
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// A script is too large.
+    Timeout { place: String, seconds: u64 },
     #[error("`{place}` is larger than a script may be, which is {limit} bytes")]
-    TooLarge {
-        /// Where it is.
-        place: String,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { place: String, limit: u64 },
 }
 
 impl Diagnostic for ScriptsError {

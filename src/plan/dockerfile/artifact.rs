@@ -22,11 +22,9 @@ const ARTIFACT_NAME: &str = "B2I_ARTIFACT";
 /// What the Dockerfile needs to know beside the plan.
 #[derive(Debug)]
 pub struct ArtifactInputs<'a> {
-    /// The image that builds.
     pub source: SourceInputs<'a>,
     /// Variables that the source builder's template gives its image.
     pub builder_environment: &'a [(String, String)],
-    /// The image that runs, whose contract is known.
     pub image: DockerfileInputs<'a>,
     /// What the script of the second image sees where b2i would place the artifact itself.
     pub script_environment: &'a [(String, String)],

@@ -43,9 +43,7 @@ const LISTED: usize = 40;
 pub struct DockerfileInputs<'a> {
     /// The base, as `FROM` names it; none means the built-in one.
     pub from: Option<String>,
-    /// The base's config.
     pub base: &'a ImageConfig,
-    /// What the placeholders stand for.
     pub known: &'a KnownValues,
     /// The builder's contract, where a script runs.
     pub contract: Option<&'a S2iContract>,
@@ -56,52 +54,26 @@ pub struct DockerfileInputs<'a> {
 /// A plan that is no Dockerfile.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
-    /// A text with a line end or another character that no instruction can hold.
     #[error("a Dockerfile cannot hold the value of {what}: it has {character} in it")]
     Unwritable {
         /// What has the value; the value itself may be a secret.
         what: String,
-        /// The first character that is too much.
         character: &'static str,
     },
-    /// A health check that a Dockerfile would read as another one.
     #[error(
         "a Dockerfile would not run the health check `{command}` with a shell: it reads it as a list of words"
     )]
-    HealthCheck {
-        /// The command.
-        command: String,
-    },
-    /// What would stay in the image, or what no instruction does.
+    HealthCheck { command: String },
     #[error("a Dockerfile cannot have {what}: {reason}")]
-    Trace {
-        /// What.
-        what: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// An artifact that sources become, of which nothing tells what runs it.
+    Trace { what: String, reason: &'static str },
     #[error("a Dockerfile has to say what `{artifact}` runs on, and that is not known before it is built")]
-    UnknownArtifact {
-        /// Where it will be.
-        artifact: String,
-    },
-    /// Images for several platforms.
+    UnknownArtifact { artifact: String },
     #[error("a Dockerfile makes one image, and {count} are asked for")]
-    Several {
-        /// How many.
-        count: usize,
-    },
-    /// A base that would do something by itself.
+    Several { count: usize },
     #[error(
         "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i leaves out"
     )]
-    OnBuild {
-        /// The base.
-        base: String,
-        /// How many.
-        count: usize,
-    },
+    OnBuild { base: String, count: usize },
 }
 
 impl Diagnostic for DockerfileError {

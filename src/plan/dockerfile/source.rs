@@ -26,9 +26,7 @@ pub struct SourceInputs<'a> {
     pub builder: DockerfileInputs<'a>,
     /// The archive in the context with the template's own files, if there are any.
     pub root_archive: Option<&'static str>,
-    /// Whether the context has scripts.
     pub has_scripts: bool,
-    /// The runtime image.
     pub runtime: Option<RuntimeInputs<'a>>,
 }
 
@@ -37,7 +35,6 @@ pub struct SourceInputs<'a> {
 pub struct RuntimeInputs<'a> {
     /// The runtime image, as `FROM` names it.
     pub from: String,
-    /// Its config.
     pub base: &'a ImageConfig,
 }
 

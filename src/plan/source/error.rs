@@ -8,70 +8,33 @@ use crate::image::path::InvalidImagePath;
 /// Sources that make no plan, or an artifact that does not fit it.
 #[derive(Debug, thiserror::Error)]
 pub enum SourcePlanError {
-    /// The builder cannot be used as requested.
     #[error(transparent)]
     Builder(#[from] BuilderError),
-    /// A path in the builder is not valid.
     #[error("{what} names no place in the builder")]
-    Path {
-        /// What names it.
-        what: &'static str,
-        /// Why.
-        source: InvalidImagePath,
-    },
-    /// A user is not allowed.
+    Path { what: &'static str, source: InvalidImagePath },
     #[error(transparent)]
     UserNotAllowed(#[from] UserNotAllowed),
-    /// The builder has ONBUILD instructions, and they are refused.
     #[error("the builder image `{image}` has {count} ONBUILD instructions, and these are refused")]
-    OnBuildBlocked {
-        /// The builder image.
-        image: String,
-        /// The number of instructions.
-        count: usize,
-    },
-    /// Nothing starts the result of ONBUILD instructions.
+    OnBuildBlocked { image: String, count: usize },
     #[error(
         "nothing starts the result: the sources have no executable `run`, `start`, `exec` or `execute` at their top, and the \
          builder image `{image}` has no command"
     )]
-    OnBuildStartsNothing {
-        /// The builder image.
-        image: String,
-    },
-    /// `--artifact` and `--runtime-image` exclude each other.
+    OnBuildStartsNothing { image: String },
     #[error(
         "`--artifact` makes an image of one artifact, and `--runtime-image` puts artifacts into another image"
     )]
     ArtifactAndRuntime,
-    /// Nothing says what the runtime image gets.
     #[error("nothing says what the runtime image `{image}` gets of what is built")]
-    NoRuntimeArtifacts {
-        /// The runtime image.
-        image: String,
-    },
-    /// Nothing starts the result of an extended build.
+    NoRuntimeArtifacts { image: String },
     #[error(
         "nothing starts the result: the runtime image `{image}` has neither scripts nor a command of its own"
     )]
-    RuntimeStartsNothing {
-        /// The runtime image.
-        image: String,
-    },
-    /// The artifact that was built is not of the declared kind.
+    RuntimeStartsNothing { image: String },
     #[error(
         "the source builder `{builder}` declares that it makes {declared}, and `{artifact}` is another: {found}"
     )]
-    OtherProduct {
-        /// The source builder.
-        builder: String,
-        /// What it declares.
-        declared: String,
-        /// The artifact's name.
-        artifact: String,
-        /// What the artifact is.
-        found: String,
-    },
+    OtherProduct { builder: String, declared: String, artifact: String, found: String },
 }
 
 impl Diagnostic for SourcePlanError {

@@ -19,13 +19,10 @@ use crate::request::{Request, SourceBuildRequest};
 
 /// What is known of an image that sources become.
 pub struct SourceImage<'a> {
-    /// The source stage.
     pub source: &'a SourceStage,
-    /// The source builder.
     pub selection: &'a SourceSelection,
     /// What the builder's ONBUILD instructions make of its config, if they are carried out.
     pub on_build: Option<&'a ConfigEdits>,
-    /// What there is to work with.
     pub machine: &'a Machine,
 }
 

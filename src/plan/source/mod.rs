@@ -34,13 +34,9 @@ pub use users::UserNotAllowed;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStage {
-    /// The sources.
     pub source: PlannedSources,
-    /// The source builder.
     pub builder: PlannedBuilder,
-    /// The platform of the builder.
     pub platform: Platform,
-    /// What runs the scripts.
     pub engine: EngineKind,
     /// Why there, one clause.
     pub engine_reason: String,
@@ -48,13 +44,11 @@ pub struct SourceStage {
     pub destination: ImagePath,
     /// The user of `assemble`; empty means root.
     pub user: String,
-    /// The scripts, and where each comes from.
     pub scripts: PlannedScripts,
     /// Variables of `assemble` that stay in the image.
     pub environment: Vec<(String, String)>,
     /// Names of the variables that leave no trace.
     pub build_environment: Vec<String>,
-    /// Names of the secret files.
     pub secrets: Vec<String>,
     /// Directories whose files are there while `assemble` runs.
     pub injections: Vec<PlannedInjection>,
@@ -62,7 +56,6 @@ pub struct SourceStage {
     pub volumes: Vec<VolumeRequest>,
     /// Directories that are kept from build to build.
     pub caches: Vec<PlannedCache>,
-    /// What the scripts may use.
     pub limits: Limits,
     /// Lines for the hosts file.
     pub add_hosts: Vec<String>,
@@ -77,19 +70,14 @@ pub struct SourceStage {
     pub cache_key: Option<String>,
     /// The image that gets the artifacts, in an extended build.
     pub runtime: Option<PlannedRuntime>,
-    /// What comes of it.
     pub product: PlannedProduct,
-    /// What may turn out wrong, or has no effect.
     pub warnings: Vec<Warning>,
 }
 
-/// The sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedSources {
-    /// Their name.
     pub name: String,
-    /// Where they came from.
     #[serde(flatten)]
     pub info: SourceInfo,
     /// The file that says what builds them, if there is one.
@@ -102,21 +90,16 @@ pub struct PlannedSources {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedScripts {
-    /// Builds the sources.
     pub assemble: Option<PlannedScript>,
-    /// Starts the result.
     pub run: Option<PlannedScript>,
     /// Gives what a later build may use; of the previous image, if it comes from the image.
     pub save_artifacts: Option<PlannedScript>,
 }
 
-/// One script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedScript {
-    /// Where it stands in the container.
     pub path: ImagePath,
-    /// Where it comes from.
     #[serde(flatten)]
     pub origin: ScriptOrigin,
 }
@@ -125,9 +108,7 @@ pub struct PlannedScript {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInjection {
-    /// The directory of this machine.
     pub source: PathBuf,
-    /// Where it goes.
     pub destination: ImagePath,
 }
 
@@ -137,7 +118,6 @@ pub struct PlannedInjection {
 pub struct PlannedCache {
     /// Its name among those of the template.
     pub name: String,
-    /// Where it is in the container.
     pub path: ImagePath,
 }
 
@@ -145,7 +125,6 @@ pub struct PlannedCache {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRuntime {
-    /// The image.
     pub image: ImageReference,
     /// Paths in the assembled builder, and the directory in the runtime image that each goes to.
     pub artifacts: Vec<(ImagePath, ImagePath)>,
@@ -157,7 +136,6 @@ pub struct PlannedRuntime {
     pub user: String,
     /// Does what is left to do in the runtime image.
     pub assemble: Option<PlannedScript>,
-    /// Starts the result.
     pub run: Option<PlannedScript>,
 }
 

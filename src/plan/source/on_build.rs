@@ -20,7 +20,6 @@ pub struct OnBuildFacts<'a> {
     pub directory: &'a ImagePath,
     /// The users that they name, in order.
     pub users: &'a [String],
-    /// What they change in the image's config.
     pub edits: &'a ConfigEdits,
     /// The script at the top of the sources that starts the result.
     pub entry_script: Option<&'a str>,

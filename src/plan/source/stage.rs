@@ -24,36 +24,28 @@ use crate::sources::scripts::ScriptFiles;
 /// What is known before the stage is planned.
 #[derive(Clone, Copy)]
 pub struct SourceFacts<'a> {
-    /// The whole request.
     pub request: &'a Request,
-    /// The part of it about sources.
     pub wanted: &'a SourceBuildRequest,
     /// The sources, without the scripts in them.
     pub tree: &'a SourceTree,
     /// Variables that the sources set.
     pub variables: &'a [(String, String)],
-    /// The source builder.
     pub selection: &'a SourceSelection,
     /// The template's base, or the builder image.
     pub builder: BuilderImage<'a>,
-    /// The runtime image of an extended build.
     pub runtime: Option<BuilderImage<'a>>,
     /// What the builder's ONBUILD instructions come to, if they are carried out.
     pub on_build: Option<OnBuildFacts<'a>>,
     /// The scripts from outside of the builder.
     pub scripts: &'a ScriptFiles,
-    /// The engine that runs them.
     pub engine: EngineChoice,
-    /// What this machine has.
     pub machine: &'a Machine,
 }
 
 /// An image that scripts run on.
 #[derive(Clone, Copy, Debug)]
 pub struct BuilderImage<'a> {
-    /// Its name, for messages.
     pub name: &'a str,
-    /// Its config.
     pub config: &'a ImageConfig,
 }
 

@@ -8,11 +8,8 @@ use crate::request::UidRange;
 #[derive(Debug, thiserror::Error)]
 #[error("{image} runs as `{user}`, and allowed are only the users {allowed}")]
 pub struct UserNotAllowed {
-    /// The image, and what runs in it.
     pub image: String,
-    /// Its user.
     pub user: String,
-    /// The ranges.
     pub allowed: String,
 }
 
