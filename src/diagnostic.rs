@@ -4,7 +4,8 @@
 
 use std::error::Error;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What kind of thing went wrong; `docs/reference/exit-codes.md` has the exit codes, which `cli/` owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +42,7 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
 }
 
 /// Something that may turn out wrong, or has no effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// One sentence.
     pub message: String,

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, schema_for};
 
 use crate::events::Event;
 use crate::pipeline::{Built, Inspection};
+use crate::plan::Plan;
 use crate::request::Request;
 
 /// Compares a schema with the checked-in file.
@@ -25,6 +26,7 @@ fn check<T: JsonSchema>(name: &str) {
 #[test]
 fn schemas_are_checked_in() {
     check::<Request>("request.json");
+    check::<Plan>("plan.json");
     check::<Event>("event.json");
     check::<Built>("result.json");
     check::<Inspection>("facts.json");

@@ -33,7 +33,7 @@ pub(super) fn planned_image(
         }
         Selection::Image(image) => {
             // S2I keeps the entrypoint of the builder image and makes `run` its command.
-            let run = vec![PlannedText::Later(Placeholder::BuilderScripts, "/run")];
+            let run = vec![PlannedText::later(Placeholder::BuilderScripts, "/run")];
             (ConfigEdits::default(), image.reference.recorded(), Some(run), vec!["Cmd", "OnBuild"])
         }
     };
@@ -59,6 +59,7 @@ pub(super) fn planned_image(
     }
     let later_cmd = apply_wanted(wanted, &mut edits, later_cmd)?;
     let annotations = wanted.annotations.clone();
+    let resets = resets.into_iter().map(str::to_owned).collect();
     Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
 }
 

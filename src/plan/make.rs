@@ -125,7 +125,7 @@ fn tags_or_later(
     names: &[&str],
 ) -> Result<(Vec<ImageReference>, Option<PlannedText>), PlanError> {
     match request.tags.is_empty() && names.is_empty() {
-        true => Ok((Vec::new(), Some(PlannedText::Later(Placeholder::ArtifactStem, ":latest")))),
+        true => Ok((Vec::new(), Some(PlannedText::later(Placeholder::ArtifactStem, ":latest")))),
         false => Ok((tags(request, names)?, None)),
     }
 }
@@ -178,9 +178,10 @@ fn stage(
             name: image.name(),
             origin: image.artifact.origin.clone(),
             facts: match image.is_declared {
-                true => {
-                    PlannedFacts::Declared { declared: image.facts.describe(), facts: image.facts.clone() }
-                }
+                true => PlannedFacts::Declared {
+                    declared: image.facts.describe(),
+                    is_executable: matches!(image.facts.kind, Kind::Executable(_)),
+                },
                 false => PlannedFacts::Read(image.facts.clone()),
             },
         }),

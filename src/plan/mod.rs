@@ -47,18 +47,20 @@ pub use source::{
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
 
+use crate::builder::metadata::Mode;
 use crate::detect::Facts;
+use crate::detect::facts::Kind;
 use crate::diagnostic::Warning;
 use crate::image::layer::Owner;
 use crate::image::{ConfigEdits, ImagePath, ImageReference, Platform};
 use crate::input::Origin;
 use crate::request::Limits;
 
-/// The version of the JSON form.
+/// The version of a plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything decided and nothing done.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`SCHEMA_VERSION`].
@@ -82,7 +84,7 @@ pub struct Plan {
 }
 
 /// One artifact becoming one image, for one platform.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
     /// The artifact; none if the image is what assembling sources left.
@@ -117,7 +119,7 @@ impl Plan {
 }
 
 /// What the plan says of the artifact.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedArtifact {
     pub name: PlannedText,
@@ -126,33 +128,41 @@ pub struct PlannedArtifact {
 }
 
 /// What an artifact is, by how it is known.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PlannedFacts {
     /// Read out of it.
     Read(Facts),
-    /// Declared by its source builder. It is not built yet, and is compared when it is.
+    /// Declared by its source builder. The artifact is compared with it after the build.
     Declared {
-        /// The facts in one clause; those that are not declared are left out.
+        /// The facts in one clause; undeclared ones are left out.
         declared: String,
-        /// The facts that the plan goes by.
+        /// Whether the artifact is for one platform. Only rendering a Dockerfile reads it; JSON leaves it out.
         #[serde(skip)]
-        facts: Facts,
+        is_executable: bool,
     },
 }
 
-impl std::ops::Deref for PlannedFacts {
-    type Target = Facts;
-
-    fn deref(&self) -> &Facts {
+impl PlannedFacts {
+    /// The facts in one clause.
+    pub fn describe(&self) -> String {
         match self {
-            Self::Read(facts) | Self::Declared { facts, .. } => facts,
+            Self::Read(facts) => facts.describe(),
+            Self::Declared { declared, .. } => declared.clone(),
+        }
+    }
+
+    /// Whether the artifact is for one platform.
+    pub fn is_executable(&self) -> bool {
+        match self {
+            Self::Read(facts) => matches!(facts.kind, Kind::Executable(_)),
+            Self::Declared { is_executable, .. } => *is_executable,
         }
     }
 }
 
 /// The builder that was chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedBuilder {
     /// `java:17`, or an image's name.
@@ -167,7 +177,7 @@ pub struct PlannedBuilder {
 }
 
 /// Where a base image comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseSource {
     BuiltIn,
@@ -210,7 +220,7 @@ impl PlannedBuilder {
 }
 
 /// How the artifact gets into the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Assembly {
     /// b2i performs the placement: one new layer with these entries.
@@ -225,7 +235,7 @@ pub enum Assembly {
 }
 
 /// A script that runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRun {
     pub engine: EngineKind,
@@ -276,20 +286,21 @@ impl Assembly {
 }
 
 /// One entry of the new layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedEntry {
     pub path: ImagePath,
     #[serde(flatten)]
     pub what: EntrySource,
     /// Permission bits; octal in the JSON form.
-    #[serde(serialize_with = "octal")]
+    #[serde(with = "octal")]
+    #[schemars(with = "String")]
     pub mode: u32,
     pub owner: Owner,
 }
 
 /// Where an entry's bytes come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum EntrySource {
     Directory,
@@ -312,23 +323,33 @@ pub enum EntrySource {
 }
 
 /// One file that `assemble` finds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedSource {
     /// Its path below `src`.
     pub path: String,
     #[serde(flatten)]
     pub what: EntrySource,
-    #[serde(serialize_with = "octal")]
+    #[serde(with = "octal")]
+    #[schemars(with = "String")]
     pub mode: u32,
 }
 
-fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{mode:04o}"))
+/// Permission bits as octal digits.
+mod octal {
+    use super::{Deserialize, Mode, Serialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        Mode(*mode).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        Mode::deserialize(deserializer).map(|mode| mode.0)
+    }
 }
 
 /// What changes in the base's config, with placeholders.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedImage {
     /// Everything that is known by now. `cmd` and the labels below are put in later.
@@ -344,7 +365,7 @@ pub struct PlannedImage {
     /// Annotations of the manifest.
     pub annotations: std::collections::BTreeMap<String, String>,
     /// Which of the base's `Entrypoint`, `Cmd` and `OnBuild` do not survive.
-    pub resets: Vec<&'static str>,
+    pub resets: Vec<String>,
 }
 
 impl PlannedImage {

@@ -1,7 +1,8 @@
 //! Owns the decision where the images go: all of them, as one index, where an index can be kept, and elsewhere the one
 //! for the platform that runs there.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::names::common_stem;
 use super::{Machine, Placeholder, PlanError, PlannedText};
@@ -10,7 +11,7 @@ use crate::request::Request;
 use crate::transport::Transport;
 
 /// A place, and what it gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedOutput {
     #[serde(flatten)]
     pub output: Transport,
@@ -19,7 +20,7 @@ pub struct PlannedOutput {
 }
 
 /// What an output gets of the images of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "takes", rename_all = "kebab-case")]
 pub enum Takes {
     Index,

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::builder::{Catalog, CatalogSettings, Selection, SelectionRequest, select};
+use crate::builder::{Catalog, CatalogSettings, ProductKind, Selection, SelectionRequest, select};
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::layer::Owner;
 use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputSource};
 use crate::request::{AssembleRequest, BuilderRequest, Request};
+use crate::sources::SourceInfo;
 use crate::transport::Transport;
 
 pub(super) fn request() -> Request {
@@ -367,4 +368,98 @@ fn limits_that_placing_ignores_are_said_once() {
     assert_eq!(plan.all_warnings().len(), 1);
     let text = render_text(&plan);
     assert!(text.contains("/opt/app-root/bin/binary  ← the artifact"), "{text}");
+}
+
+/// A source stage with a value in every field.
+fn source_stage(plan: &Plan) -> SourceStage {
+    let path = |text: &str| ImagePath::new(text).expect("a path");
+    let script = |name: &str, origin| {
+        Some(PlannedScript { path: path("/tmp/scripts").join(name).expect("a name"), origin })
+    };
+    let sources = ScriptOrigin::Sources { path: ".s2i/bin/assemble".into() };
+    let scripts = PlannedScripts {
+        assemble: script("assemble", sources),
+        run: script("run", ScriptOrigin::Image),
+        save_artifacts: script("save-artifacts", ScriptOrigin::File { path: "/srv/save-artifacts".into() }),
+    };
+    let limits = Limits {
+        memory: Some(1 << 30),
+        nano_cpus: Some(1_500_000_000),
+        timeout: Some(std::time::Duration::from_millis(1500)),
+        ..Limits::default()
+    };
+    let runtime = PlannedRuntime {
+        image: "app:1".parse().expect("a name"),
+        artifacts: vec![(path("/out/app"), path("/srv"))],
+        keeps_artifacts: true,
+        destination: path("/srv"),
+        user: "1001".into(),
+        assemble: None,
+        run: scripts.run.clone(),
+    };
+    SourceStage {
+        source: PlannedSources {
+            name: "shop".into(),
+            info: SourceInfo {
+                location: Some("https://git.example/shop".into()),
+                context_directory: None,
+                commit: None,
+            },
+            build_file: Some("pom.xml".into()),
+            entries: 3,
+        },
+        builder: plan.stages[0].builder.clone(),
+        platform: Platform::linux("amd64"),
+        engine: EngineKind::Sandbox,
+        engine_reason: "no daemon answers".into(),
+        destination: path("/tmp"),
+        user: String::new(),
+        scripts,
+        environment: vec![("A".into(), "b c".into())],
+        build_environment: vec!["TOKEN".into()],
+        secrets: vec!["settings".into()],
+        injections: vec![PlannedInjection { source: "/srv/files".into(), destination: path("/opt") }],
+        volumes: vec!["/srv/data:/data:ro".parse().expect("a volume")],
+        caches: vec![PlannedCache { name: "maven".into(), path: path("/root/.m2") }],
+        limits,
+        add_hosts: vec!["a:10.0.0.1".into()],
+        drop_capabilities: vec!["NET_RAW".parse().expect("a capability")],
+        on_build: vec!["RUN make".into()],
+        incremental: Some("app:1".parse().expect("a name")),
+        cache_key: Some("team".into()),
+        runtime: Some(runtime),
+        product: PlannedProduct::Artifact { kind: Some(ProductKind::Java), places: vec![path("/out")] },
+        warnings: vec![Warning { message: "m".into(), hint: Some("h".into()) }],
+    }
+}
+
+#[test]
+fn a_plan_is_read_as_it_was_written() {
+    let settings = CatalogSettings::default();
+    let machine = Machine { daemon: true, sandbox: false, native_platform: Platform::linux("amd64") };
+    let mut added = artifact("shop.war");
+    added.added.push(AddedFile {
+        destination: AddedDestination::Absolute(ImagePath::new("/root/x").expect("a path")),
+        content: AddedContent::Symlink { target: "y".into() },
+    });
+    let image = Request { builder: Some(builder("registry.example/builder:1")), ..request() };
+    let layout = Request { outputs: vec![Transport::OciDirectory { path: "image".into() }], ..request() };
+    let of = |request: &Request, facts: &Facts, is_declared| {
+        plan_on(&machine, &settings, request, &added, facts, is_declared).expect("a plan")
+    };
+    let mut of_sources = of(&request(), &war(), false);
+    of_sources.source = Some(source_stage(&of_sources));
+    of_sources.stages[0].assembly = Assembly::Sources;
+    of_sources.outputs[0].takes = Takes::Index;
+    of_sources.unplanned = Some("nothing declares it".into());
+    for plan in [
+        of(&layout, &war(), false),
+        of(&image, &program(), false),
+        of(&request(), &program(), true),
+        of_sources,
+    ] {
+        let text = serde_json::to_string(&plan).expect("a plan is plain data");
+        let read: Plan = serde_json::from_str(&text).expect(&text);
+        assert_eq!(serde_json::to_string(&read).expect("a plan is plain data"), text);
+    }
 }

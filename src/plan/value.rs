@@ -3,47 +3,53 @@
 //! A placeholder is a value of its own, never a piece of text to be searched for: a label that a user writes as
 //! `${artifact.sha256}` stays what it is.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::names::stem;
+use crate::text::{as_choice, as_text};
 
-/// What is known only later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+/// A value that only carrying out the plan tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
-    /// The artifact's file name, if sources become it.
+    /// File name of the artifact that sources become.
     ArtifactName,
-    /// The artifact's name without the ending that says what it is.
+    /// The same name without its extension.
     ArtifactStem,
-    /// Digest of the artifact's bytes.
     ArtifactDigest,
-    /// Digest of the base's manifest; what names it is left out where the base has none.
+    /// Digest of the base's manifest. What names it is left out if the base has none.
     BaseDigest,
     /// Directory of the builder image's scripts, as its label names it.
     BuilderScripts,
 }
 
 impl Placeholder {
-    /// The name it is shown by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ArtifactName => "artifact.name",
-            Self::ArtifactStem => "artifact.stem",
-            Self::ArtifactDigest => "artifact.digest",
-            Self::BaseDigest => "base.digest",
-            Self::BuilderScripts => "builder.scripts",
-        }
-    }
+    const TEXTS: [(&str, Self); 5] = [
+        ("artifact.name", Self::ArtifactName),
+        ("artifact.stem", Self::ArtifactStem),
+        ("artifact.digest", Self::ArtifactDigest),
+        ("base.digest", Self::BaseDigest),
+        ("builder.scripts", Self::BuilderScripts),
+    ];
 }
 
-/// A text that may begin with something known only later.
-#[derive(Clone, Debug, PartialEq, Eq)]
+as_choice!(Placeholder);
+as_text!(Placeholder);
+
+/// A text that may begin with a placeholder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
 pub enum PlannedText {
     Known(String),
-    /// A placeholder and the text behind it.
-    Later(Placeholder, &'static str),
+    Later {
+        placeholder: Placeholder,
+        /// The text behind the value.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        suffix: Cow<'static, str>,
+    },
 }
 
 /// What the placeholders stand for, once it is known.
@@ -57,16 +63,21 @@ pub struct KnownValues {
 }
 
 impl PlannedText {
+    /// A placeholder and the text behind it.
+    pub fn later(placeholder: Placeholder, suffix: &'static str) -> Self {
+        Self::Later { placeholder, suffix: suffix.into() }
+    }
+
     /// Whether it begins with the name of an artifact that is not built yet.
     pub fn is_of_artifact(&self) -> bool {
-        matches!(self, Self::Later(Placeholder::ArtifactName | Placeholder::ArtifactStem, _))
+        matches!(self, Self::Later { placeholder: Placeholder::ArtifactName | Placeholder::ArtifactStem, .. })
     }
 
     /// Puts in what is known; nothing if the value turned out not to exist.
     pub fn resolve(&self, known: &KnownValues) -> Option<String> {
         match self {
             Self::Known(text) => Some(text.clone()),
-            Self::Later(placeholder, suffix) => {
+            Self::Later { placeholder, suffix } => {
                 let value = match placeholder {
                     Placeholder::ArtifactName => known.artifact_name.as_deref(),
                     Placeholder::ArtifactStem => known.artifact_name.as_deref().map(stem),
@@ -94,7 +105,7 @@ impl From<String> for PlannedText {
 
 impl From<Placeholder> for PlannedText {
     fn from(placeholder: Placeholder) -> Self {
-        Self::Later(placeholder, "")
+        Self::later(placeholder, "")
     }
 }
 
@@ -102,25 +113,7 @@ impl fmt::Display for PlannedText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known(text) => formatter.write_str(text),
-            Self::Later(placeholder, suffix) => write!(formatter, "<{}>{suffix}", placeholder.name()),
-        }
-    }
-}
-
-impl Serialize for PlannedText {
-    /// A known text is a JSON string; one with a placeholder is `{"placeholder": name, "suffix": text}`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        match self {
-            Self::Known(text) => serializer.serialize_str(text),
-            Self::Later(placeholder, suffix) => {
-                let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("placeholder", placeholder.name())?;
-                if !suffix.is_empty() {
-                    map.serialize_entry("suffix", suffix)?;
-                }
-                map.end()
-            }
+            Self::Later { placeholder, suffix } => write!(formatter, "<{placeholder}>{suffix}"),
         }
     }
 }
@@ -134,8 +127,8 @@ mod tests {
         let known = KnownValues { artifact_digest: Some("sha256:x".into()), ..KnownValues::default() };
         let text = PlannedText::from("<artifact.digest>");
         assert_eq!(text.resolve(&known).as_deref(), Some("<artifact.digest>"));
-        let later = PlannedText::Later(Placeholder::ArtifactDigest, "");
+        let later = PlannedText::from(Placeholder::ArtifactDigest);
         assert_eq!(later.resolve(&known).as_deref(), Some("sha256:x"));
-        assert_eq!(PlannedText::Later(Placeholder::BaseDigest, "").resolve(&known), None);
+        assert_eq!(PlannedText::from(Placeholder::BaseDigest).resolve(&known), None);
     }
 }

@@ -155,7 +155,7 @@ pub struct Injection {
 }
 
 /// A mount of a directory or volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeRequest {
     /// An absolute path of this machine, or the name of a volume.

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{SourceTree, TreeEntryKind};
 use crate::image::ImagePath;
@@ -18,17 +19,18 @@ pub const SOURCE_SCRIPTS: [&str; 2] = [".s2i/bin", ".sti/bin"];
 
 pub const NAMES: [&str; 3] = ["assemble", "run", "save-artifacts"];
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum ScriptOrigin {
     /// Without user name, password and query.
-    Url {
-        url: String,
-    },
+    Url { url: String },
+    // A plan writes these beside the script's path in the container, so the key is another one.
     File {
+        #[serde(rename = "file")]
         path: PathBuf,
     },
     Sources {
+        #[serde(rename = "file")]
         path: String,
     },
     /// The builder image.

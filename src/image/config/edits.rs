@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{ImageConfig, OF_CONTAINERS, array, object};
@@ -20,7 +21,7 @@ pub fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
 }
 
 /// The changes to the config of a base. `None` and empty collections keep the values of the base.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigEdits {
     /// Variables of the base to remove, unless `env` sets them.
@@ -33,7 +34,7 @@ pub struct ConfigEdits {
     /// Ports to add, such as `8080/tcp`.
     pub exposed_ports: Vec<String>,
     /// Volumes to add.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
     pub working_dir: Option<String>,
     /// `uid[:gid]` or a name.

@@ -12,7 +12,6 @@ use std::fmt::Write as _;
 
 use super::{Assembly, EntrySource, KnownValues, PlannedEntry, PlannedRun, Stage};
 use crate::builder::S2iContract;
-use crate::detect::facts::Kind;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
 pub use artifact::{ArtifactInputs, declared_entries, render_artifact_dockerfile};
@@ -161,7 +160,7 @@ fn from(
 ) -> Result<(), DockerfileError> {
     line(out, "");
     // An executable is for one platform, whatever the machine that builds is.
-    let is_bound = stage.artifact.as_ref().is_some_and(|one| matches!(one.facts.kind, Kind::Executable(_)))
+    let is_bound = stage.artifact.as_ref().is_some_and(|one| one.facts.is_executable())
         || stage.platform != *inputs.native_platform;
     let platform = if is_bound { format!("--platform={} ", stage.platform) } else { String::new() };
     if let Some(from) = &inputs.from {

@@ -112,7 +112,7 @@ fn planned_image(
         later_labels: labels.later,
         later_cmd: None,
         annotations,
-        resets,
+        resets: resets.into_iter().map(str::to_owned).collect(),
     })
 }
 

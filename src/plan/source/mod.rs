@@ -13,7 +13,8 @@ mod users;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{EngineKind, PlannedBuilder};
 use crate::builder::ProductKind;
@@ -31,7 +32,7 @@ pub use stage::{BuilderImage, SourceFacts, describe_source_builder, make_source_
 pub use users::UserNotAllowed;
 
 /// Sources becoming an artifact, or the assembled builder.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStage {
     pub source: PlannedSources,
@@ -74,7 +75,7 @@ pub struct SourceStage {
     pub warnings: Vec<Warning>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedSources {
     pub name: String,
@@ -87,7 +88,7 @@ pub struct PlannedSources {
 }
 
 /// The scripts of S2I's contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedScripts {
     pub assemble: Option<PlannedScript>,
@@ -96,7 +97,7 @@ pub struct PlannedScripts {
     pub save_artifacts: Option<PlannedScript>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedScript {
     pub path: ImagePath,
@@ -105,7 +106,7 @@ pub struct PlannedScript {
 }
 
 /// A directory whose files are there while `assemble` runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInjection {
     pub source: PathBuf,
@@ -113,7 +114,7 @@ pub struct PlannedInjection {
 }
 
 /// A directory that is kept from build to build.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedCache {
     /// Its name among those of the template.
@@ -122,7 +123,7 @@ pub struct PlannedCache {
 }
 
 /// The image that gets the artifacts of an extended build.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRuntime {
     pub image: ImageReference,
@@ -140,7 +141,7 @@ pub struct PlannedRuntime {
 }
 
 /// What comes of a source stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "makes", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum PlannedProduct {
     /// An artifact, which then takes the road of every artifact. Its facts, and so the image's stage, are known only
