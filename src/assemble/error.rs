@@ -30,10 +30,10 @@ pub enum RunError {
     #[error(transparent)]
     Metadata(#[from] BuilderError),
     #[error(
-        "`assemble` is to run as `{user}`, and /etc/passwd of the builder image `{builder}` has no such user"
+        "cannot run `assemble` as `{user}`: no such user in /etc/passwd of the builder image `{builder}`"
     )]
     UnknownUser { builder: String, user: String },
-    #[error("what goes into the container could not be read")]
+    #[error("cannot read the files for the container")]
     Read(#[source] std::io::Error),
 }
 
@@ -52,7 +52,7 @@ impl Diagnostic for RunError {
         match self {
             Self::Engine(error) => error.hints(),
             Self::Script { ended, .. } | Self::Command { ended, .. } if ended.out_of_memory => {
-                vec!["give it more with `--memory`".into()]
+                vec!["allow more memory with `--memory`".into()]
             }
             Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
                 vec![
@@ -61,14 +61,14 @@ impl Diagnostic for RunError {
                 ]
             }
             Self::NoScript { .. } => vec![
-                "a builder image has `assemble` and `run` in the directory that its label \
+                "a builder image needs `assemble` and `run` in the directory that its label \
                  `io.openshift.s2i.scripts-url` names"
                     .into(),
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::Metadata(error) => error.hints(),
             Self::NotCopied { .. } => {
-                vec!["its `ONBUILD COPY` or `ADD` has to put the sources into its working directory".into()]
+                vec!["its `ONBUILD COPY` or `ADD` must copy the sources to its working directory".into()]
             }
             // The message has the script's own output.
             Self::Script { .. } | Self::Command { .. } | Self::Layer(_) | Self::Path(_) | Self::Read(_) => {

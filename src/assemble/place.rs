@@ -14,9 +14,6 @@ pub struct Inputs<'a> {
 }
 
 /// Makes the layer of `entries`. Writing it reads the artifact once, and computes its digest unless it is known.
-///
-/// # Errors
-/// [`InvalidLayer`] if two entries have the same path.
 pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<Layer, InvalidLayer> {
     let artifact =
         entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());

@@ -14,9 +14,6 @@ use crate::plan::{EntrySource, PlannedEntry};
 
 /// The recipe of the layer of `entries`. `artifact` is the artifact's digest; `digest_of` returns the digest
 /// of an added file.
-///
-/// # Errors
-/// Errors of `digest_of` and of reading the template.
 pub fn recipe(
     entries: &[PlannedEntry],
     inputs: Inputs<'_>,
@@ -51,10 +48,6 @@ pub fn recipe(
     Ok(text)
 }
 
-/// The digest of all bytes of `reader`.
-///
-/// # Errors
-/// Errors of `reader`.
 pub fn read_digest(reader: &mut dyn io::Read) -> io::Result<Digest> {
     let mut reader = DigestReader::new(reader);
     io::copy(&mut reader, &mut io::sink())?;

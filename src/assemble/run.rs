@@ -46,10 +46,7 @@ pub struct RunOutcome {
     pub container: Box<dyn Container>,
 }
 
-/// Runs the script.
-///
-/// # Errors
-/// [`RunError`]. The container is then removed.
+/// Runs the script. After an error, the container is removed.
 pub async fn run_script(
     engine: &dyn Engine,
     run: ScriptRun<'_>,

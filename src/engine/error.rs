@@ -61,8 +61,8 @@ impl Diagnostic for EngineError {
             Self::Docker(error) => error.hints(),
             Self::Sandbox(error) => error.hints(),
             Self::Start { reason, .. } if is_no_program(reason) => vec![
-                "this machine cannot start such a program: a program for another platform needs emulation by the \
-                 kernel (binfmt_misc; install `qemu-user-static`), a script needs a first line such as `#!/bin/sh`"
+                "a program for another platform needs emulation by the kernel (binfmt_misc; install \
+                 `qemu-user-static`); a script needs a first line such as `#!/bin/sh`"
                     .into(),
             ],
             Self::Start { .. } => {

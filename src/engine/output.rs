@@ -42,7 +42,7 @@ impl<'a> Output<'a> {
         if let (ScriptStream::Stdout, Some(file)) = (stream, &self.file) {
             if let Err(error) = (&**file).write_all(bytes) {
                 // The reader of the file detects the missing end.
-                tracing::warn!(%error, "the output of a command was not kept");
+                tracing::warn!(%error, "cannot write the output of a command");
             }
             return;
         }

@@ -37,10 +37,8 @@ impl AbandonedLease {
         &self.temporary
     }
 
-    /// Removes the temporary directory, the partial files and then the lease itself.
-    ///
-    /// # Errors
-    /// [`FileError`] for the first path that could not be removed. The lease then stays, and a later run tries again.
+    /// Removes the temporary directory, the partial files and then the lease. After an error, the lease
+    /// stays, and a later run tries again.
     pub fn remove(self) -> Result<(), FileError> {
         remove_all(&self.temporary, &self.partial, &self.id)?;
         remove_if_there(&self.path)?;
@@ -49,10 +47,8 @@ impl AbandonedLease {
     }
 }
 
-/// Finds the abandoned leases of the cache at `cache_root`. Remove their containers first, then call
-/// [`AbandonedLease::remove`].
-///
-/// Never fails: a later run tries again to read what cannot be read now.
+/// Finds the abandoned leases of a cache. Remove their containers before [`AbandonedLease::remove`]. A later
+/// run tries again to read what cannot be read now.
 pub fn abandoned(cache_root: &Path) -> Vec<AbandonedLease> {
     let Ok(cache) = CacheDirectory::open(cache_root) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(cache.root().join(LEASES)) else { return Vec::new() };

@@ -1,6 +1,5 @@
-//! Owns atomic files: at any moment the name leads to the old bytes or to all of the new ones.
-//!
-//! Must not know what the bytes are.
+//! Owns atomic files: at any moment the name leads to the old bytes or to all of the new ones. Must not know the
+//! bytes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -25,10 +24,7 @@ impl AtomicFile {
     /// Starts writing `target` with `mode`, or with 0666 less the umask.
     ///
     /// A symbolic link is followed and stays. An existing pipe, a character device and a descriptor such as
-    /// `/dev/stdout` are written directly.
-    ///
-    /// # Errors
-    /// [`FileError`] if the target is a directory, socket or block device, or the file cannot be created.
+    /// `/dev/stdout` are written directly. Fails for directories, sockets and block devices.
     pub fn create(target: &Path, mode: Option<u32>, lease: &Lease) -> Result<Self, FileError> {
         let opened = open_descriptor(target).map_err(|error| FileError::new("open", target, error))?;
         if let Some(file) = opened {
@@ -56,25 +52,18 @@ impl AtomicFile {
         self.partial.is_some()
     }
 
-    /// The number of bytes written.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Replaces written bytes at `offset`. The next write still goes to the end.
-    ///
-    /// # Errors
-    /// Errors of the system. A pipe or device cannot be rewritten.
+    /// Replaces written bytes at `offset`; the next write goes to the end. Fails for pipes and devices.
     pub fn rewrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.write_all(bytes)?;
         self.file.seek(SeekFrom::Start(self.written)).map(drop)
     }
 
-    /// Removes all bytes after the first `length`.
-    ///
-    /// # Errors
-    /// As [`AtomicFile::rewrite`].
+    /// Removes all bytes after the first `length`. Fails for pipes and devices.
     pub fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;
         self.file.seek(SeekFrom::Start(length))?;
@@ -88,10 +77,7 @@ impl AtomicFile {
         self.commit()
     }
 
-    /// Syncs the bytes to the disk and gives the file its name.
-    ///
-    /// # Errors
-    /// [`FileError`] if that fails. The target is then unchanged.
+    /// Syncs the bytes to the disk and gives the file its name. After an error, the target is unchanged.
     pub fn commit(mut self) -> Result<(), FileError> {
         let Some(partial) = self.partial.clone() else { return Ok(()) };
         let failed = |action, error| FileError::new(action, &self.target, error).after(self.written);
@@ -173,7 +159,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::fs::sample::{names, with_lease};
+    use crate::fs::tests::{names, with_lease};
 
     #[test]
     fn the_name_appears_only_on_commit() {

@@ -16,10 +16,8 @@ pub struct AtomicDirectory {
 }
 
 impl AtomicDirectory {
-    /// Starts a directory for `target` and creates its parents. A symbolic link is followed and stays.
-    ///
-    /// # Errors
-    /// [`FileError`] if the target is not a directory, contains the working directory, or its parent is not writable.
+    /// Starts a directory for `target` and creates its parents. A symbolic link is followed and stays. Fails
+    /// if the target is not a directory, or contains the working directory.
     pub fn create(target: &Path, working_directory: Option<&Path>, lease: &Lease) -> Result<Self, FileError> {
         let target = resolve(target, working_directory)?;
         if let Some(parent) = target.parent() {
@@ -32,15 +30,11 @@ impl AtomicDirectory {
         Ok(Self { target, partial })
     }
 
-    /// The directory to write to.
     pub fn path(&self) -> &Path {
         &self.partial
     }
 
-    /// Gives the directory its name and removes the directory that had it.
-    ///
-    /// # Errors
-    /// [`FileError`] if that fails. The target is then unchanged.
+    /// Gives the directory its name and removes the old one. After an error, the target is unchanged.
     pub fn commit(self) -> Result<(), FileError> {
         if let Ok(old) = fs::metadata(&self.target) {
             // Whoever could read the old directory can read the new one.
@@ -107,7 +101,7 @@ fn resolve(target: &Path, working_directory: Option<&Path>) -> Result<PathBuf, F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::sample::{names, with_lease};
+    use crate::fs::tests::{names, with_lease};
 
     fn written(target: &Path, file: &str, lease: &Lease) -> AtomicDirectory {
         let directory = AtomicDirectory::create(target, None, lease).expect("creates");

@@ -15,17 +15,13 @@ use super::error::FileError;
 const CACHEDIR_TAG: &str =
     "Signature: 8a477f597d28d172789f06886806bc55\n# The cache of b2i; safe to delete.\n";
 
-/// A cache directory that only this user can write to.
 #[derive(Clone, Debug)]
 pub struct CacheDirectory {
     root: PathBuf,
 }
 
 impl CacheDirectory {
-    /// Opens the cache at `root`, or creates it with mode 0700.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be created, is not a directory, belongs to another user, or is writable by others.
+    /// Opens the cache at `root`, or creates it with mode 0700. Fails if another user owns it or may write to it.
     pub fn open(root: &Path) -> Result<Self, FileError> {
         let root = std::path::absolute(root).map_err(|error| FileError::new("resolve", root, error))?;
         create_private_directory(&root).map_err(not_the_cache)?;

@@ -1,13 +1,10 @@
-//! Owns the error of this room: the operation, the path and the cause.
-//!
-//! Must not know what the file is for.
+//! Owns the error of file operations: the operation, the path and the cause. Must not know what the file is for.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 
-/// An operation on the file system that failed or was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("cannot {action} `{}`: {source}", path.display())]
@@ -18,14 +15,12 @@ pub enum FileError {
         #[source]
         source: io::Error,
     },
-    /// The file system is full, or the user's quota is used up.
     #[error("no space left in `{}`{}", directory.display(), needed(*.bytes))]
     Full {
         directory: PathBuf,
         /// The bytes written before, if known.
         bytes: Option<u64>,
     },
-    /// b2i refuses the operation.
     #[error("`{}` {reason}", path.display())]
     Refused {
         path: PathBuf,

@@ -1,6 +1,5 @@
-//! The room of the file system: the cache directory, leases, atomic writes and confined unpacking.
-//!
-//! Must not know artifacts, images or networks.
+//! Owns the cache directory, leases, atomic writes and confined unpacking. Must not know artifacts, images or
+//! networks.
 
 mod abandoned;
 pub mod atomic;
@@ -10,9 +9,9 @@ pub mod descriptor;
 pub mod error;
 pub mod lease;
 pub(crate) mod path;
-#[cfg(test)]
-mod sample;
 pub mod stamp;
+#[cfg(test)]
+mod tests;
 pub mod unpack;
 
 pub use abandoned::{AbandonedLease, abandoned};

@@ -1,13 +1,9 @@
-//! Owns operations on paths and names: one spelling for one file, resolving in a tree without asking the system, and
-//! cutting to a length.
-//!
-//! Must not open a file.
+//! Owns operations on paths and names: canonical and lexical paths, and cutting. Must not open a file.
 
 use std::path::{Path, PathBuf};
 
-/// `path` without links, `.` and `..`, as far as it exists.
-///
-/// For a file that does not exist yet, its directory is resolved. A path without an existing directory stays the same.
+/// `path` without links, `.` and `..`. For a missing file, its directory is resolved; without a directory, it
+/// stays the same.
 pub fn canonical_path(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
         return canonical;

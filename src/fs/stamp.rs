@@ -1,6 +1,5 @@
-//! Owns file stamps: a stamp that is still the same means that the file was neither replaced nor written to.
-//!
-//! Must not decide what follows from that.
+//! Owns file stamps: an equal stamp means that the file was neither replaced nor written to. Must not decide what
+//! follows.
 
 use std::os::unix::fs::MetadataExt;
 

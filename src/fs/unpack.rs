@@ -25,7 +25,6 @@ pub struct TreeLimits {
     pub bytes: u64,
 }
 
-/// A member that was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The member could lead out of the directory, or is not a file, directory or link.
@@ -53,10 +52,8 @@ fn refused(member: &str, reason: &'static str) -> UnpackError {
     UnpackError::Refused { member: member.to_owned(), reason }
 }
 
-/// The name of a member in normal form: relative, `/` between its parts, no `.`; empty for the root itself.
-///
-/// # Errors
-/// [`UnpackError::Refused`] if it is absolute, contains `..` or NUL, or is longer or deeper than file systems allow.
+/// A member's name in normal form: relative, `/` between its parts, no `.`; empty for the root. Refuses names
+/// that are absolute, contain `..` or NUL, or are longer or deeper than file systems allow.
 pub fn member_path(name: &str) -> Result<String, UnpackError> {
     let shown = cut(name, 200);
     if name.len() > MAX_PATH_BYTES {

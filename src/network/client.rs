@@ -1,6 +1,4 @@
-//! Owns the setup of an HTTP client: TLS roots, proxies, time limits.
-//!
-//! Must not read the environment: proxy settings are passed in.
+//! Owns the setup of an HTTP client: TLS roots, proxies, time limits. Must not read the environment.
 
 use std::fs::File;
 use std::io::Read;
@@ -56,9 +54,7 @@ impl Default for ClientSetup {
     }
 }
 
-/// Builds a client.
-///
-/// It does not follow redirects, because only the caller knows which credentials belong to which host.
+/// Builds a client that does not follow redirects: only the caller knows which credentials belong to which host.
 pub(crate) fn client(options: &NetworkOptions, setup: ClientSetup) -> Result<Client, ClientError> {
     // A process has one TLS provider. If another part of b2i was faster, it chose the same.
     drop(rustls::crypto::ring::default_provider().install_default());

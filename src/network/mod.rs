@@ -1,7 +1,5 @@
-//! The room of the network: the parts that all HTTP clients of b2i share.
-//!
-//! Client setup (TLS roots, proxies, time limits), redirects, retries, and URLs and errors as they may be shown. Must
-//! not know what is fetched, nor any credentials.
+//! Owns what all HTTP clients of b2i share: setup, redirects, retries, and URLs and errors in messages. Must not know
+//! what is fetched, nor any credentials.
 
 mod client;
 mod redirect;

@@ -1,6 +1,4 @@
-//! Owns the decision whether a redirect is followed.
-//!
-//! Must not send a request.
+//! Owns the decision whether a redirect is followed. Must not send a request.
 
 use http::HeaderMap;
 use http::header::LOCATION;

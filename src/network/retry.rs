@@ -1,6 +1,4 @@
-//! Owns retries: how many, and the pauses between them.
-//!
-//! Must not know what is retried.
+//! Owns retries: how many, and the pauses between them. Must not know what is retried.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -30,10 +28,9 @@ impl Retries {
         self.failures = 0;
     }
 
-    /// The pause before the next attempt, at least as long as `server` demands; `None` if that was the last one.
-    ///
-    /// Each pause is twice as long as the one before, less a random part, so that many clients do not come back at the
-    /// same time.
+    /// The pause before the next attempt, at least as long as `server` demands; `None` after the last one.
+    /// Each pause is twice as long as the one before, less a random part, so that many clients do not return
+    /// at the same time.
     pub(crate) fn next(&mut self, server: Option<Duration>) -> Option<Duration> {
         if self.failures >= self.allowed {
             return None;

@@ -1,6 +1,4 @@
-//! Owns the error of a request that got no response.
-//!
-//! Must not decide whether to retry, nor know what was requested.
+//! Owns the error of a request without a response. Must not decide whether to retry, nor know what was requested.
 
 use url::Url;
 

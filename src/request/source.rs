@@ -506,7 +506,7 @@ mod tests {
         assert!(capability("cap_net_raw").is_ok_and(|found| found.to_string() == "NET_RAW"));
         assert_eq!(
             capability("net_row"),
-            Err("`net_row` is no capability: write one such as NET_RAW, or ALL".into())
+            Err("`net_row` is not a valid capability: write a name such as NET_RAW, or ALL".into())
         );
         assert!(matches!(scripts_source("image:///usr/s2i"), Ok(ScriptsSource::Image(_))));
         assert_eq!(scripts_source("file://s2i/bin"), Ok(ScriptsSource::Directory("s2i/bin".into())));

@@ -57,7 +57,7 @@ impl DockerContainer {
             if bytes == after.bytes {
                 continue;
             }
-            tracing::debug!(file = name, "took Podman's own line out again");
+            tracing::debug!(file = name, "removed Podman's own line");
             let header = match before {
                 Some(before) if bytes == before.bytes => before.header,
                 _ => after.header,

@@ -61,9 +61,6 @@ impl PlannedCommit {
     }
 
     /// Commits the container under at least one name, and returns the image's ID. `history` describes the layer.
-    ///
-    /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses, [`DaemonError::InvalidImage`] if it returns no ID.
     pub async fn commit(&self, names: &[ImageReference], history: &str) -> Result<Digest, DaemonError> {
         let (first, others) = names.split_first().expect("a plan has a name for each image of a daemon");
         let options = CommitContainerOptionsBuilder::default()
@@ -82,7 +79,7 @@ impl PlannedCommit {
         let id = committed.parse::<Digest>().map_err(|error| DaemonError::InvalidImage {
             name: first.familiar(),
             address: self.daemon.info().address.clone(),
-            reason: format!("it was committed under an ID that is none: {error}"),
+            reason: format!("the ID of the commit is not valid: {error}"),
         })?;
         self.daemon.name_image(&id.to_string(), others).await?;
         tracing::debug!(image = %id, "committed the container as the image");

@@ -179,11 +179,11 @@ impl DockerContainer {
             reason,
         };
         let answer = self.daemon.inspect_image(&committed).await?;
-        let answer = answer.ok_or_else(|| invalid("it does not have the image it committed".into()))?;
+        let answer = answer.ok_or_else(|| invalid("the committed image is missing".into()))?;
         let id = answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok());
-        let image_id = id.ok_or_else(|| invalid("it names no ID".into()))?.to_string();
+        let image_id = id.ok_or_else(|| invalid("its ID is missing".into()))?.to_string();
         let diff_ids: Vec<Digest> = serde_json::from_value(answer["RootFS"]["Layers"].clone())
-            .map_err(|error| invalid(format!("its layers are no digests: {error}")))?;
+            .map_err(|error| invalid(format!("its layers are not valid digests: {error}")))?;
         tracing::debug!(image_id, layers = diff_ids.len(), "committed the container");
         Ok(ContainerCommit { image_id, diff_ids })
     }
@@ -196,7 +196,7 @@ impl DockerContainer {
             Ok(answer) => answer["State"]["OOMKilled"] == true,
             Err(error) => {
                 let error = self.error("inspect", &error);
-                tracing::warn!(%error, "whether the command ran out of memory is not known");
+                tracing::warn!(%error, "cannot find out whether the command ran out of memory");
                 false
             }
         }

@@ -23,7 +23,7 @@ pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> R
         return Ok(());
     }
     if let Some(memory) = limits.memory.filter(|memory| *memory < LEAST_MEMORY) {
-        let reason = format!("{memory} bytes are too little, {LEAST_MEMORY} (6m) are the least");
+        let reason = format!("{memory} bytes are less than the minimum of {LEAST_MEMORY} (6m)");
         return Err(DaemonError::LimitOutOfRange { limit: "memory", reason });
     }
     let info = daemon.get_json("/info".into()).await;
@@ -39,7 +39,7 @@ pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> R
         && asked > there.saturating_mul(1_000_000_000)
     {
         let asked = asked as f64 / 1e9;
-        let reason = format!("{asked} processors are asked for, and the daemon's machine has {there}");
+        let reason = format!("{asked} processors are more than the {there} of the daemon's machine");
         return Err(DaemonError::LimitOutOfRange { limit: "processor", reason });
     }
     Ok(())

@@ -167,10 +167,6 @@ impl Engine for DockerEngine {
 
 impl DockerEngine {
     /// Creates a container without starting it.
-    ///
-    /// # Errors
-    /// [`DaemonError::LimitNotEnforced`] and others if a limit or mount is not possible,
-    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn create_container(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
         limits::check_limits(&self.daemon, &spec.limits).await?;
         // The command is the entrypoint: an empty list resets the image's entrypoint on Docker, but not on Podman.

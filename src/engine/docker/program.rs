@@ -58,9 +58,6 @@ impl ProgramHandle {
     }
 
     /// Sends a signal, such as `SIGTERM`, unless the program has ended.
-    ///
-    /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn signal(&self, name: &str) -> Result<(), DaemonError> {
         let options = KillContainerOptionsBuilder::default().signal(name).build();
         match self.daemon.client().kill_container(&self.id, Some(options)).await {
@@ -70,10 +67,6 @@ impl ProgramHandle {
         }
     }
 
-    /// Kills and removes the container.
-    ///
-    /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn remove(&self) -> Result<(), DaemonError> {
         remove_container(&self.daemon, &self.id).await
     }
@@ -81,9 +74,6 @@ impl ProgramHandle {
 
 impl Program {
     /// Creates a container of an image (ID or name) and publishes all exposed ports.
-    ///
-    /// # Errors
-    /// [`DaemonError::Request`] if the daemon refuses.
     pub async fn create(daemon: &Daemon, image: &str, options: ProgramOptions) -> Result<Self, DaemonError> {
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
@@ -117,9 +107,6 @@ impl Program {
     }
 
     /// Runs it to its end, removes the container and returns the exit code.
-    ///
-    /// # Errors
-    /// [`EngineError::Start`] if it cannot be started; [`DaemonError::Request`] if the connection breaks.
     pub async fn run(self, streams: ProgramStreams, events: &Events) -> Result<i64, EngineError> {
         let code = self.run_to_end(streams, events).await;
         let removed = self.handle.remove().await;

@@ -94,8 +94,8 @@ fn read_attributes(told: Vec<(String, String)>) -> Result<Vec<ExtendedAttribute>
     };
     let attributes: Option<Vec<_>> = told.into_iter().map(read).collect();
     attributes.ok_or_else(|| SandboxError::Lost {
-        action: "tell what changed",
-        reason: "it told an attribute that is none".into(),
+        action: "send the changes",
+        reason: "an attribute is not valid".into(),
     })
 }
 

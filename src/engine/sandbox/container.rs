@@ -275,7 +275,7 @@ impl Container for SandboxContainer {
                     let is_last = piece.is_err();
                     let piece = piece.map_err(|error| match error {
                         Some(error) => std::io::Error::other(error),
-                        None => std::io::Error::other("the archive was cut"),
+                        None => std::io::Error::other("the archive is incomplete"),
                     });
                     let _ = pieces.blocking_send(piece);
                     if is_last {
@@ -299,7 +299,7 @@ impl Container for SandboxContainer {
         Box::pin(async move {
             let step = events.start(Step::Commit, "the container", None);
             let changes = self.ask::<_, SandboxError>(|supervisor| {
-                let action = "tell what changed";
+                let action = "send the changes";
                 supervisor.send(&Request::TakeChanges, action)?;
                 let mut changes = Vec::new();
                 loop {

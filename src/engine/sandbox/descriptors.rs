@@ -19,7 +19,7 @@ pub(super) fn send(channel: &UnixStream, files: &[BorrowedFd<'_>]) -> io::Result
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAXIMUM))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(files)) {
-        return Err(io::Error::other("these are too many files"));
+        return Err(io::Error::other("too many files"));
     }
     rustix::net::sendmsg(channel, &[IoSlice::new(b"f")], &mut ancillary, SendFlags::NOSIGNAL)?;
     Ok(())

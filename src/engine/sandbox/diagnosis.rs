@@ -21,14 +21,14 @@ pub(super) fn namespace_hints(errno: Option<i32>) -> Vec<String> {
     }
     if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         hints.push(
-            "AppArmor takes the rights out of user namespaces: give b2i a profile with `userns,`, or \
+            "AppArmor restricts user namespaces: give b2i a profile with `userns,`, or run \
              `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
                 .to_owned(),
         );
     }
     if hints.is_empty() {
         hints.push(
-            "inside of a container, its runtime has to allow user namespaces and an unmasked /proc (seccomp profile, \
+            "in a container, the runtime must allow user namespaces and an unmasked /proc (seccomp profile, \
              `procMount: Unmasked`)"
                 .to_owned(),
         );
@@ -44,8 +44,7 @@ pub(super) fn overlay_hints(errno: Option<i32>) -> Vec<String> {
         hints.extend(namespace_hints(None).into_iter().filter(|hint| hint != ALTERNATIVES));
     } else {
         hints.push(
-            "put b2i's cache on a file system that overlayfs can write to, such as ext4, xfs or tmpfs \
-             (not overlay, NFS or FUSE), with `--cache-dir`"
+            "pass `--cache-dir` with a directory on ext4, xfs or tmpfs: overlayfs cannot write to overlay, NFS or FUSE"
                 .to_owned(),
         );
     }

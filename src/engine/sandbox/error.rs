@@ -14,25 +14,23 @@ use crate::image::{Digest, InvalidImage};
 pub enum SandboxError {
     #[error("the sandbox is not available here: cannot {action}: {reason}")]
     Unavailable { action: String, reason: String, hints: Vec<String> },
-    #[error("the sandbox would have to run as real root: {reason}")]
+    #[error("the sandbox would run as real root: {reason}")]
     RealRoot { reason: String, hints: Vec<String> },
     #[error("the sandbox cannot enforce the {limit} limit: {reason}")]
     LimitNotEnforced { limit: &'static str, reason: String },
-    #[error(
-        "the sandbox has no network `{network}`: it knows only `host`, which is this machine's, and none"
-    )]
+    #[error("the sandbox has no network `{network}`: it supports only `host`, or no network")]
     NoNetwork { network: String },
-    #[error("the layer {wanted} of `{image}` has other bytes: they give {found}")]
+    #[error("the layer {wanted} of `{image}` has another digest: {found}")]
     WrongLayer { image: String, wanted: Digest, found: Digest },
     #[error("the layer {layer} of `{image}` cannot be unpacked: cannot {action}: {reason}")]
     Unpack { image: String, layer: Digest, action: String, reason: String },
     #[error("the sandbox cannot {action}: {reason}")]
     NoSuchId { action: String, reason: String },
-    #[error("the image `{image}` names no program: it has neither entrypoint nor command")]
+    #[error("the image `{image}` has no program: entrypoint and command are missing")]
     NoProgram { image: String },
     #[error("the image `{image}` has no user or group `{name}`: unknown user `{user}`")]
     UnknownUser { image: String, name: String, user: String },
-    #[error("what the command left cannot become a layer: cannot {action}: {reason}")]
+    #[error("the changes cannot become a layer: cannot {action}: {reason}")]
     Result { action: String, reason: String },
     #[error(transparent)]
     Image(#[from] InvalidImage),
@@ -46,7 +44,7 @@ pub enum SandboxError {
     Mount { action: String, reason: String, hint: Option<&'static str> },
     #[error("cannot start `{}` as the sandbox's process: {source}", program.display())]
     Spawn { program: PathBuf, source: std::io::Error },
-    #[error("the sandbox's process ended unexpectedly while it should {action}: {reason}")]
+    #[error("the sandbox's process failed to {action}: {reason}")]
     Lost { action: &'static str, reason: String },
     #[error("the sandbox could not {action}: {reason}")]
     Other { action: String, reason: String },
@@ -104,7 +102,7 @@ impl Diagnostic for SandboxError {
                 hints.iter().cloned().chain([allow]).collect()
             }
             Self::NoNetwork { .. } => {
-                vec!["a daemon has networks of its own: assemble with `--assemble docker`".into()]
+                vec!["use a network of a daemon: assemble with `--assemble docker`".into()]
             }
             Self::LimitNotEnforced { .. } => vec![
                 "limits on memory and processors need a control group that b2i may write to, for example under \

@@ -21,15 +21,15 @@ fn line(text: &str, has_network: bool) -> Result<String, SandboxError> {
     };
     let (host, address) = text.split_once(':').ok_or_else(|| refused("it is not HOST:ADDRESS"))?;
     if host.is_empty() || host.contains(char::is_whitespace) {
-        return Err(refused("it names no host"));
+        return Err(refused("the host is missing"));
     }
     let address = match address {
         // On the host's network, loopback is the host.
         GATEWAY if has_network => "127.0.0.1",
-        GATEWAY => return Err(refused("without a network there is no gateway")),
+        GATEWAY => return Err(refused("the gateway needs a network")),
         address => address.trim_start_matches('[').trim_end_matches(']'),
     };
-    let address: IpAddr = address.parse().map_err(|_| refused("its address is none"))?;
+    let address: IpAddr = address.parse().map_err(|_| refused("its address is not valid"))?;
     Ok(format!("{address}\t{host}"))
 }
 
@@ -46,11 +46,11 @@ mod tests {
         assert_eq!(lines("db:[fe80::2]", None), Ok(vec!["fe80::2\tdb".into()]));
         assert_eq!(lines("me:host-gateway", Some("host")), Ok(vec!["127.0.0.1\tme".into()]));
         for (text, reason) in [
-            ("me:host-gateway", "no gateway"),
+            ("me:host-gateway", "gateway needs a network"),
             ("db", "not HOST:ADDRESS"),
-            (":1.2.3.4", "no host"),
-            ("a\nb:1.2.3.4", "no host"),
-            ("db:1.2.3.4\n5.6.7.8\tother", "address is none"),
+            (":1.2.3.4", "host is missing"),
+            ("a\nb:1.2.3.4", "host is missing"),
+            ("db:1.2.3.4\n5.6.7.8\tother", "address is not valid"),
         ] {
             let error = lines(text, None).expect_err("refused");
             assert!(error.contains(reason), "{text}: {error}");

@@ -194,7 +194,7 @@ fn help(program: &Path, pid: u32, extents: &[Extent]) -> Result<(), SandboxError
     let unavailable = |reason: String| SandboxError::Unavailable {
         action: format!("map the subordinate ids with `{}`", program.display()),
         reason,
-        hints: vec!["it has to be installed with its set-user-id bit or capabilities".into()],
+        hints: vec!["install it with its set-user-id bit or capabilities".into()],
     };
     let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::null()).arg(pid.to_string());

@@ -164,9 +164,6 @@ impl Engine for SandboxEngine {
 }
 
 /// Fails for networks of daemons. `default` is the host's network, as everywhere without a daemon.
-///
-/// # Errors
-/// [`SandboxError::NoNetwork`].
 pub fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     match network.filter(|network| !["host", "default"].contains(network)) {
         None => Ok(()),
@@ -174,10 +171,7 @@ pub fn check_network(network: Option<&str>) -> Result<(), SandboxError> {
     }
 }
 
-/// Creates a sandbox without a program, to see whether it works here.
-///
-/// # Errors
-/// [`SandboxError::Unavailable`] with the setting that may be the cause.
+/// Creates a sandbox without a program. The error names the setting that may be the cause.
 pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError> {
     let (mapping, remark) = choose_mapping(settings)?;
     try_out(settings, &mapping)?;
@@ -201,17 +195,11 @@ fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
 }
 
 /// Removes unpacked layers that pruning could not remove, because they belong to other ids.
-///
-/// # Errors
-/// [`SandboxError`] if a file cannot be removed.
 pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), SandboxError> {
     layers::remove_halves(program, cache, &Mapping::best())
 }
 
 /// Removes a directory whose files may belong to other ids.
-///
-/// # Errors
-/// [`SandboxError`] if a file cannot be removed.
 pub fn remove_directory(program: &Path, directory: &Path) -> Result<(), SandboxError> {
     layers::remove_tree(program, directory, &Mapping::best())
 }
@@ -226,13 +214,13 @@ fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>
     match try_ids(settings, &best) {
         Ok(()) => Ok((best, None)),
         Err(_) if is_real_root && settings.allow_root => {
-            Ok((Mapping::host(), Some("the sandbox runs as real root, as was allowed".to_owned())))
+            Ok((Mapping::host(), Some("the sandbox runs as real root".to_owned())))
         }
         Err(error) if is_real_root => {
             Err(SandboxError::RealRoot { reason: error.to_string(), hints: error.hints() })
         }
         // One id needs no rights.
-        Err(error) => Ok((Mapping::single(), Some(format!("the sandbox has one id only: {error}")))),
+        Err(error) => Ok((Mapping::single(), Some(format!("the sandbox has only one id: {error}")))),
     }
 }
 

@@ -28,9 +28,9 @@ pub(super) fn check(spec: &ContainerSpec, cache: &CacheDirectory) -> Result<(), 
     spec.mounts.iter().try_for_each(|mount| match &mount.source {
         MountSource::Volume(name) => Err(SandboxError::Mount {
             action: format!("mount the volume `{name}` at `{}`", mount.target),
-            reason: "volumes are a daemon's".into(),
+            reason: "only daemons have volumes".into(),
             hint: Some(
-                "name a directory of this machine, `/PATH:PLACE`, or assemble with `--assemble docker`",
+                "pass a directory of this machine (`/PATH:PLACE`), or assemble with `--assemble docker`",
             ),
         }),
         MountSource::Path(path) => check_path(path, mount, cache),
@@ -51,7 +51,7 @@ fn check_path(path: &Path, mount: &Mount, cache: &CacheDirectory) -> Result<(), 
     let (source, cache) = (real(path)?, real(cache.root())?);
     if !mount.read_only && (source.starts_with(&cache) || cache.starts_with(&source)) {
         let reason = format!("the script could change b2i's own cache, `{}`", cache.display());
-        let hint = "mount it read-only with `:ro`, or a directory that is apart from the cache";
+        let hint = "mount it read-only with `:ro`, or mount a directory outside of the cache";
         return Err(refused(reason, Some(hint)));
     }
     Ok(())
@@ -132,7 +132,7 @@ impl Mounting<'_> {
         );
         let hint = match self.mapping.identity() {
             Identity::Ranges { .. } => {
-                "your own files are root's in the sandbox: let everybody write to the directory (`chmod o+w`), or its group \
+                "root owns your files in the sandbox: let all users write to the directory (`chmod o+w`), or its group \
                  if the user is in group 0 (`chmod g+w`)"
             }
             Identity::Host | Identity::Single => {

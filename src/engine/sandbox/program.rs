@@ -28,11 +28,7 @@ pub struct SandboxProgram {
 }
 
 impl SandboxProgram {
-    /// Creates a container of the engine's image, whose top layer is not cached.
-    ///
-    /// # Errors
-    /// [`SandboxError::Unavailable`] if the sandbox does not work here; [`SandboxError::NoProgram`] if the
-    /// image has no command.
+    /// Creates a container of the engine's image, whose top layer is not cached. Fails if the image has no command.
     pub async fn create(
         engine: &SandboxEngine,
         options: SandboxProgramOptions,
@@ -61,9 +57,6 @@ impl SandboxProgram {
     }
 
     /// Runs it to its end, removes the container and returns the exit code. Earlier signals wait for the program.
-    ///
-    /// # Errors
-    /// [`EngineError::Start`] if it cannot be started, [`SandboxError::Lost`] if the container is lost.
     pub async fn run(
         self,
         streams: ProgramStreams,

@@ -26,7 +26,6 @@ pub(super) const TEMPORARY: &str = "tmp";
 /// One line per path, whatever is in the path.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The lease of this run.
 #[derive(Debug)]
 pub struct Lease {
     id: String,
@@ -47,10 +46,8 @@ struct State {
 }
 
 impl Lease {
-    /// Takes a new lease in the cache at `cache_root`, which is created if it does not exist.
-    ///
-    /// # Errors
-    /// [`FileError`] if the cache cannot be used or its file system has no locks.
+    /// Takes a new lease in the cache at `cache_root`, and creates a missing cache. Fails if its file system
+    /// has no locks.
     pub fn acquire(cache_root: &Path) -> Result<Self, FileError> {
         let cache = CacheDirectory::open(cache_root)?;
         let leases = cache.shared(LEASES)?;
@@ -88,10 +85,7 @@ impl Lease {
         &self.temporary
     }
 
-    /// Creates a directory in [`Lease::temporary_directory`], or finds it there.
-    ///
-    /// # Errors
-    /// [`FileError`] if the lease is released, or the system refuses.
+    /// Creates a directory in [`Lease::temporary_directory`], or finds it there. Fails after [`Lease::release`].
     pub fn create_temporary_directory(&self, name: &str) -> Result<PathBuf, FileError> {
         let path = self.temporary.join(name);
         // Locked: a thread that outlives the run must not create again what was removed.
@@ -115,11 +109,8 @@ impl Lease {
         target.with_file_name(format!(".{name}{}", partial_suffix(&self.id)))
     }
 
-    /// Creates a path of [`Lease::partial_path`], outside the cache: records it, then calls `make`.
-    ///
-    /// # Errors
-    /// [`FileError`] if `path` does not contain the lease's id, the lease is released, the record cannot be written, or
-    /// `make` fails.
+    /// Records a path of [`Lease::partial_path`], then calls `make`. Fails for other paths, and after
+    /// [`Lease::release`].
     pub fn create<T>(
         &self,
         path: &Path,

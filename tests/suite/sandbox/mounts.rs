@@ -186,8 +186,8 @@ fn no_link_leads_a_mount_out_of_the_root() {
         assert_eq!(std::fs::read_dir(&outside).expect("lists").count(), 0, "nothing was made on the host");
 
         for (tar, target, reason) in [
-            (Tar::new(), "/proc/place", "`/proc` is made anew"),
-            (Tar::new().link("fd", "/dev"), "/fd/place", "`/dev` is made anew"),
+            (Tar::new(), "/proc/place", "has its own `/proc`"),
+            (Tar::new().link("fd", "/dev"), "/fd/place", "has its own `/dev`"),
             (Tar::new().link("root", "/"), "/root", "the container's root"),
         ] {
             let mounts = vec![mount(&shared, target, true)];

@@ -152,7 +152,7 @@ fn capabilities_are_those_that_files_need_without_the_dropped_ones() {
         }
         for unknown in ["NET_ROW", "net raw", "CAP_"] {
             let output = refused(place, builder, &sources, &["--cap-drop", unknown], 2);
-            assert_says(place, &output.stderr, &[&format!("`{unknown}` is no capability")]);
+            assert_says(place, &output.stderr, &[&format!("`{unknown}` is not a valid capability")]);
         }
     });
     // Who is not root has none in any case, and can get none back.

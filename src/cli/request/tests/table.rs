@@ -269,7 +269,7 @@ fn sources_are_described_alike() {
         (
             "src --cap-drop net_row",
             r#""sourceBuild": { "location": "src", "dropCapabilities": ["net_row"] }"#,
-            Some("is no capability"),
+            Some("is not a valid capability"),
         ),
         (
             "src --scripts-url ftp://x",

@@ -13,7 +13,7 @@ use super::Stop;
 use super::namespace::failed;
 use super::tree::{names, open_in_root};
 use crate::engine::sandbox::protocol::{
-    Answer, Fault, FaultKind, FrameKind, PIECE, write_frame, write_message,
+    Answer, Fault, FaultKind, FrameKind, OrFault, PIECE, write_frame, write_message,
 };
 
 const MAXIMUM_ENTRIES: usize = 1_000_000;
@@ -42,8 +42,7 @@ pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -
             .map_err(|error| Stop::from(Fault::system(FaultKind::Other, format!("read `{path}`"), &error)))?;
         waiting.extend(below);
     }
-    let mut frames =
-        tar.into_inner().map_err(|error| Fault::system(FaultKind::Other, "send the files", &error))?;
+    let mut frames = tar.into_inner().or_fault(FaultKind::Other, "send the files")?;
     frames.flush()?;
     Ok(write_frame(frames.channel, FrameKind::End, b"")?)
 }
@@ -95,7 +94,7 @@ fn add(
 
 fn link(tar: &mut tar::Builder<Frames<'_>>, handle: &OwnedFd, stat: &Stat, name: &str) -> io::Result<()> {
     let target = rustix::fs::readlinkat(handle.as_fd(), c"", Vec::new())?;
-    let target = target.to_str().map_err(|_| io::Error::other("what a link leads to is not UTF-8"))?;
+    let target = target.to_str().map_err(|_| io::Error::other("the target of a link is not UTF-8"))?;
     let mut header = header(tar::EntryType::Symlink, stat, 0);
     tar.append_link(&mut header, name, target)
 }

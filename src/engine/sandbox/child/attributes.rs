@@ -40,7 +40,7 @@ pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
         let value = all(|buffer| rustix::fs::fgetxattr(file, name, buffer));
         let value = value.map_err(|error| format!("`{}`: {error}", shown()))?;
         let text = std::str::from_utf8(name).ok().filter(|name| !name.contains('='));
-        let text = text.ok_or_else(|| format!("no archive can hold the name `{}`", shown()))?;
+        let text = text.ok_or_else(|| format!("the name `{}` is not valid in an archive", shown()))?;
         size += name.len() + value.len();
         if size > MAXIMUM_SIZE {
             return Err(format!("they have more than {MAXIMUM_SIZE} bytes"));

@@ -16,7 +16,7 @@ use super::attributes::{Attributes, read_attributes};
 use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::tree::{names, open_plain, recorded_owner};
 use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
-use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity};
+use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity, OrFault};
 
 /// Most changed files, which the layer has in memory.
 const MAXIMUM_CHANGES: usize = 1_000_000;
@@ -39,11 +39,10 @@ pub(super) fn send(
             if let Some(change) = change {
                 count += 1;
                 if count > MAXIMUM_CHANGES {
-                    let reason = format!("more than {MAXIMUM_CHANGES} files were changed");
+                    let reason = format!("more than {MAXIMUM_CHANGES} files changed");
                     return Err(Fault::refused(FaultKind::Result, "take the change", reason));
                 }
-                let sent = send(change);
-                sent.map_err(|error| Fault::system(FaultKind::Other, "tell a change", &error))?;
+                send(change).or_fault(FaultKind::Other, "send a change")?;
             }
             waiting.extend(below);
         }
@@ -120,9 +119,9 @@ impl Walk<'_> {
         }
         let path = if directory.path.is_empty() { name.into() } else { format!("{}/{name}", directory.path) };
         let handle = open_plain(&self.upper, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW)
-            .map_err(|error| failed(FaultKind::Result, format!("look at `/{path}`"), error))?;
-        let stat = rustix::fs::fstat(&handle)
-            .map_err(|error| failed(FaultKind::Other, format!("look at `/{path}`"), error))?;
+            .or_fault(FaultKind::Result, format_args!("look at `/{path}`"))?;
+        let stat =
+            rustix::fs::fstat(&handle).or_fault(FaultKind::Other, format_args!("look at `/{path}`"))?;
         let below = if directory.is_hidden { None } else { self.in_image(&path)? };
         if is_whiteout(&stat) {
             let nothing = Kept { mode: 0, uid: 0, gid: 0 };
@@ -215,7 +214,7 @@ impl Walk<'_> {
         let target = rustix::fs::readlinkat(handle, c"", Vec::new()).map_err(failed)?;
         let target = target.into_string().map_err(|_| {
             let action = format!("make a layer with the link `/{path}`");
-            Fault::refused(FaultKind::Result, action, "what it leads to is not UTF-8")
+            Fault::refused(FaultKind::Result, action, "its target is not UTF-8")
         })?;
         let kept = Kept { mode: 0o777, ..self.kept_without_record(stat) };
         Ok(change(path, ChangeKind::Symlink { target }, kept, Attributes::new()))

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::namespace::{Place, failed, through_proc};
 use super::rootfs::HOST_NAME;
 use super::tree;
-use crate::engine::sandbox::protocol::{Command, Fault, FaultKind};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, OrFault};
 
 /// The hosts file, on the host and inside.
 pub(super) const HOSTS: &str = "/etc/hosts";
@@ -34,9 +34,8 @@ pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) ->
                 rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
                 let new = tree::open_in_root(place.root()?, seen.as_bytes(), flags).map_err(failed)?;
                 let root = tree::Attributes { mode: 0o755, uid: 0, gid: 0 };
-                tree::set_attributes(&new, &root, place.identity).map_err(|error| {
-                    Fault::system(FaultKind::Other, format!("set the owner of `{path}`"), &error)
-                })?;
+                tree::set_attributes(&new, &root, place.identity)
+                    .or_fault(FaultKind::Other, format_args!("set the owner of `{path}`"))?;
                 made.push(image_path(place, &new)?);
                 new
             }
@@ -50,7 +49,7 @@ pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) ->
 pub(super) fn image_path(place: &Place, file: &OwnedFd) -> Result<String, Fault> {
     let path_of = |file: BorrowedFd<'_>| {
         rustix::fs::readlink(through_proc(file), Vec::new())
-            .map_err(|error| failed(FaultKind::Other, "find the path of a file", error))
+            .or_fault(FaultKind::Other, "find the path of a file")
     };
     let (root, path) = (path_of(place.root()?)?, path_of(file.as_fd())?);
     let below = path.to_bytes().strip_prefix(root.to_bytes());

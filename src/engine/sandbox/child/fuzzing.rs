@@ -7,9 +7,6 @@ use super::super::protocol::Identity;
 use super::{tree, unpack};
 
 /// Unpacks a tar to the directory `root` as a layer, or as files for a container.
-///
-/// # Errors
-/// The answer of the child.
 pub fn unpack_as_layer(root: &Path, input: &mut dyn Read, is_layer: bool) -> Result<(), String> {
     let target = if is_layer { unpack::Target::Layer } else { unpack::Target::Container };
     let root = tree::open_directory(root).map_err(|fault| fault.because())?;

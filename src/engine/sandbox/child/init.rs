@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::namespace::{failed, unshare};
 use super::user::Account;
 use super::{rights, rootfs, seccomp};
-use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity, OrFault};
 
 /// The input of the first process, made before the fork.
 pub(super) struct Start<'a> {
@@ -82,7 +82,7 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
         move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
     };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| failed(FaultKind::Other, "tie the container to b2i", error))?;
+        .or_fault(FaultKind::Other, "tie the container to b2i")?;
     // If the child has ended already, no signal will come for its end.
     let mut control = File::from(start.control);
     if next_byte(&mut control).is_none() {
@@ -202,7 +202,7 @@ impl Maps {
     fn write(&self) -> Result<(), Fault> {
         let write = |name: &str, text: &str| {
             std::fs::write(format!("/proc/1/{name}"), text)
-                .map_err(|error| Fault::system(FaultKind::Namespace, format!("map the ids ({name})"), &error))
+                .or_fault(FaultKind::Namespace, format_args!("map the ids ({name})"))
         };
         if self.has_one {
             write("setgroups", "deny")?;
@@ -215,8 +215,7 @@ impl Maps {
 /// The ids below `count` unchanged. Each range has to lie in one range of the parent namespace, so the
 /// parent's ranges are repeated.
 fn all_of(count: u32, map: &str) -> Result<String, Fault> {
-    let text = std::fs::read_to_string(map)
-        .map_err(|error| Fault::system(FaultKind::Namespace, format!("read {map}"), &error))?;
+    let text = std::fs::read_to_string(map).or_fault(FaultKind::Namespace, format_args!("read {map}"))?;
     let mut lines = String::new();
     for line in text.lines() {
         let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
@@ -256,7 +255,7 @@ impl Inside<'_> {
         };
         rootfs::enter(self.root, self.command)?;
         // A new session, without a terminal of the host.
-        rustix::process::setsid().map_err(|error| failed(FaultKind::Other, "make a session", error))?;
+        rustix::process::setsid().or_fault(FaultKind::Other, "make a session")?;
         // Before the namespace: the kernel limits a namespace by the limits of its creator.
         rights::limit(self.command.processes).map_err(other("limit the processes"))?;
         if self.identity != Identity::Host {
@@ -266,11 +265,11 @@ impl Inside<'_> {
             File::from(go).read_exact(&mut byte).map_err(other("get ids"))?;
         }
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
-            .map_err(|error| failed(FaultKind::Other, "open /dev/null", error))?;
+            .or_fault(FaultKind::Other, "open /dev/null")?;
         let done = rustix::stdio::dup2_stdin(streams.stdin.as_ref().unwrap_or(&null))
             .and_then(|()| rustix::stdio::dup2_stdout(&streams.stdout))
             .and_then(|()| rustix::stdio::dup2_stderr(&streams.stderr));
-        done.map_err(|error| failed(FaultKind::Other, "connect the output", error))?;
+        done.or_fault(FaultKind::Other, "connect the output")?;
         let filter = seccomp::filter().map_err(other("make the filter of system calls"))?;
         rights::become_user(self.account, self.command.capabilities, self.identity)
             .map_err(other("become the user"))?;
@@ -363,6 +362,5 @@ pub(super) fn fork_into_namespace() -> Result<Option<Pid>, Fault> {
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
-    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(|error| failed(FaultKind::Other, "make a pipe", error))
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).or_fault(FaultKind::Other, "make a pipe")
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::namespace::failed;
 use super::tree::open_in_root;
-use crate::engine::sandbox::protocol::{Fault, FaultKind};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, OrFault};
 
 /// Largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
@@ -47,8 +47,7 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found
         FileType::Symlink => return Ok(Found::NotAFile("a link")),
         _ => return Ok(Found::NotAFile("a special file")),
     }
-    read_regular(root, path, limit)
-        .map_err(|error| Fault::system(FaultKind::Other, format!("read `{path}`"), &error))
+    read_regular(root, path, limit).or_fault(FaultKind::Other, format_args!("read `{path}`"))
 }
 
 /// The text of an account file; empty if it is missing.
@@ -56,7 +55,7 @@ pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault
     match read_regular(root, path, ACCOUNTS_LIMIT) {
         Ok(Found::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Ok(Found::TooLarge(size)) => {
-            let reason = format!("it has {size} bytes, and at most {ACCOUNTS_LIMIT} are read");
+            let reason = format!("it has {size} bytes; at most {ACCOUNTS_LIMIT} are allowed");
             Err(Fault::refused(FaultKind::Result, format!("look a user up in `{path}`"), reason))
         }
         Ok(_) => Ok(String::new()),

@@ -78,7 +78,7 @@ pub(super) fn normal(name: &[u8]) -> Result<Vec<u8>, Fault> {
     if parts.contains(&&b".."[..]) || name.contains(&0) {
         let shown = String::from_utf8_lossy(name).escape_debug().to_string();
         let shown: String = shown.chars().take(200).collect();
-        let reason = "its name has `..` or a NUL in it";
+        let reason = "its name contains `..` or a NUL";
         return Err(Fault::refused(FaultKind::Archive, format!("unpack `{shown}`"), reason));
     }
     Ok(parts.join(&b'/'))

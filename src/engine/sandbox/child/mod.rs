@@ -32,8 +32,8 @@ use std::process::ExitCode;
 
 use super::descriptors;
 use super::protocol::{
-    Answer, Fault, FaultKind, FrameKind, MountedTree, Purpose, Request, Setup, read_message, write_frame,
-    write_message,
+    Answer, Fault, FaultKind, FrameKind, MountedTree, OrFault, Purpose, Request, Setup, read_message,
+    write_frame, write_message,
 };
 use namespace::Place;
 pub(super) use rootfs::HOST_NAME;
@@ -186,8 +186,7 @@ impl Child {
             }
             Request::Run(command) => {
                 let cgroups: io::Result<Vec<OwnedFd>> = cgroups.iter().map(OwnedFd::try_clone).collect();
-                let cgroups = cgroups
-                    .map_err(|error| Fault::system(FaultKind::Other, "hand the control group on", &error))?;
+                let cgroups = cgroups.or_fault(FaultKind::Other, "copy the control group")?;
                 run::run(&mut self.channel, place, &command, cgroups)
             }
             Request::TakeChanges => {
@@ -228,7 +227,7 @@ impl Child {
         match reader.state {
             State::Complete => Ok(result?),
             State::Cut => {
-                Err(Fault::refused(FaultKind::Archive, "unpack the archive", "it was cut off").into())
+                Err(Fault::refused(FaultKind::Archive, "unpack the archive", "it is incomplete").into())
             }
             State::Open => {
                 drained?;
@@ -246,8 +245,7 @@ impl Child {
 fn open_cgroups(setup: &Setup) -> Result<Vec<OwnedFd>, Fault> {
     let open = |path: &std::path::PathBuf| {
         let file = std::fs::OpenOptions::new().write(true).open(path);
-        file.map(OwnedFd::from)
-            .map_err(|error| Fault::system(FaultKind::Other, format!("open `{}`", path.display()), &error))
+        file.map(OwnedFd::from).or_fault(FaultKind::Other, format_args!("open `{}`", path.display()))
     };
     setup.cgroups.iter().map(open).collect()
 }

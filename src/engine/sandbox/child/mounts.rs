@@ -14,7 +14,9 @@ use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::user::{Account, resolve};
 use super::{lookup, tree};
 use crate::engine::sandbox::detached::DetachedTree;
-use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Identity, MountRequest, MountedTree};
+use crate::engine::sandbox::protocol::{
+    Command, Fault, FaultKind, Identity, MountRequest, MountedTree, OrFault,
+};
 
 /// The hosts file in the container's directory.
 const HOSTS_FILE: &str = "hosts";
@@ -36,8 +38,8 @@ pub(super) fn mount(
 ) -> Result<bool, Fault> {
     let account = account(place, &request.user)?;
     let tree = detached(place, request, handed)?;
-    let stat = rustix::fs::fstat(&tree)
-        .map_err(|error| failed(FaultKind::Mount, format!("look at `{}`", request.shown), error))?;
+    let stat =
+        rustix::fs::fstat(&tree).or_fault(FaultKind::Mount, format_args!("look at `{}`", request.shown))?;
     if request.is_own
         && let Some(account) = &account
     {
@@ -51,8 +53,7 @@ pub(super) fn mount(
         _ => file_for(place, &request.target)?,
     };
     refuse_place(place, request, &target)?;
-    tree.mount_at(target.as_fd())
-        .map_err(|error| failed(FaultKind::Mount, format!("mount `{}`", request.shown), error))?;
+    tree.mount_at(target.as_fd()).or_fault(FaultKind::Mount, format_args!("mount `{}`", request.shown))?;
     let is_written = !request.read_only && !request.is_own;
     Ok(!is_written || account.is_none_or(|account| can_write(&stat, &account, place.identity)))
 }
@@ -61,7 +62,7 @@ pub(super) fn mount(
 pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fault> {
     let hosts = place.directory.join(HOSTS_FILE);
     let written = std::fs::write(&hosts, files::hosts(command));
-    written.map_err(|error| Fault::system(FaultKind::Namespace, "write the hosts file", &error))?;
+    written.or_fault(FaultKind::Namespace, "write the hosts file")?;
     offer(place, &hosts, HOSTS, false)?;
     if command.host_network && Path::new(RESOLVER).exists() {
         offer(place, Path::new(RESOLVER), RESOLVER, true)?;
@@ -76,9 +77,8 @@ fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Resul
     if known.and_then(rustix::fs::fstat).is_ok_and(is_other) {
         return Ok(());
     }
-    let failed = |error: std::io::Error| {
-        Fault::system(FaultKind::Namespace, format!("mount what is to be at {target}"), &error)
-    };
+    let failed =
+        |error: std::io::Error| Fault::system(FaultKind::Namespace, format!("mount {target}"), &error);
     let tree = DetachedTree::copy_of(file).map_err(|error| failed(error.into()))?;
     tree.restrict(read_only).map_err(failed)?;
     if !read_only {
@@ -102,8 +102,7 @@ fn account(place: &Place, user: &str) -> Result<Option<Account>, Fault> {
 /// The tree with a container's restrictions.
 fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> Result<DetachedTree, Fault> {
     let copy_of = |path: &Path| {
-        DetachedTree::copy_of(path)
-            .map_err(|error| failed(FaultKind::Mount, format!("open `{}`", request.shown), error))
+        DetachedTree::copy_of(path).or_fault(FaultKind::Mount, format_args!("open `{}`", request.shown))
     };
     let tree = match (&request.tree, handed) {
         (MountedTree::Path(path), _) => copy_of(path)?,
@@ -113,11 +112,10 @@ fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> R
             copy_of(&place.directory.join(name))?
         }
         (MountedTree::Handed, Some(tree)) => tree.into(),
-        (MountedTree::Handed, None) => return Err(refused(request, "it was not handed over")),
+        (MountedTree::Handed, None) => return Err(refused(request, "b2i did not send it")),
     };
-    tree.restrict(request.read_only).map_err(|error| {
-        Fault::system(FaultKind::Mount, format!("restrict what can be done in `{}`", request.shown), &error)
-    })?;
+    tree.restrict(request.read_only)
+        .or_fault(FaultKind::Mount, format_args!("restrict `{}`", request.shown))?;
     Ok(tree)
 }
 
@@ -160,7 +158,7 @@ fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     let file = rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
     let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
     tree::set_attributes(&file, &root, place.identity)
-        .map_err(|error| Fault::system(FaultKind::Mount, format!("make the file `{path}`"), &error))?;
+        .or_fault(FaultKind::Mount, format_args!("make the file `{path}`"))?;
     made.push(files::image_path(place, &file)?);
     place.made_to_mount.extend(made);
     Ok(file)
@@ -171,9 +169,9 @@ fn refuse_place(place: &Place, request: &MountRequest, target: &OwnedFd) -> Resu
     let path = files::image_path(place, target)?;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     match parts.next() {
-        None => Err(refused(request, "that is the container's root")),
+        None => Err(refused(request, "it is the container's root")),
         Some(first) if MOUNT_POINTS.contains(&first) => {
-            Err(refused(request, &format!("`/{first}` is made anew in every container")))
+            Err(refused(request, &format!("every container has its own `/{first}`")))
         }
         Some(_) => Ok(()),
     }
@@ -186,7 +184,7 @@ fn give_away(tree: &DetachedTree, account: &Account, identity: Identity) -> Resu
     }
     let (user, group) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
     rustix::fs::chownat(tree, "", Some(user), Some(group), AtFlags::EMPTY_PATH)
-        .map_err(|error| failed(FaultKind::Mount, "give a directory to the user of the command", error))
+        .or_fault(FaultKind::Mount, "give a directory to the user of the command")
 }
 
 /// Whether owner and mode let the command write.

@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use super::tree;
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Purpose, RootEntry, Setup};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault, Purpose, RootEntry, Setup};
 
 /// Directories that every container has, which are mount points.
 pub(super) const MOUNT_POINTS: [&str; 2] = ["dev", "proc"];
@@ -39,16 +39,14 @@ pub(super) fn enter(setup: &Setup) -> Result<bool, Fault> {
 pub(super) fn separate_mounts(setup: &Setup) -> Result<(), Fault> {
     if setup.identity != Identity::Single {
         // The groups of b2i's user are rights that the container must not have.
-        let none = rustix::thread::set_thread_groups(&[]);
-        none.map_err(|error| failed(FaultKind::Namespace, "give up the groups", error))?;
+        rustix::thread::set_thread_groups(&[]).or_fault(FaultKind::Namespace, "give up the groups")?;
     }
     if !matches!(setup.purpose, Purpose::Container { .. }) {
         return Ok(());
     }
     unshare(UnshareFlags::NEWNS, "make a mount namespace")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    let changed = rustix::mount::mount_change("/", private);
-    changed.map_err(|error| failed(FaultKind::Namespace, "take over the mounts", error))
+    rustix::mount::mount_change("/", private).or_fault(FaultKind::Namespace, "take over the mounts")
 }
 
 pub(super) fn unshare(flags: UnshareFlags, action: &str) -> Result<(), Fault> {
@@ -95,9 +93,8 @@ impl Place {
         // The overlay's root has the attributes of the upper directory.
         let upper = tree::open_below(&work, UPPER)?;
         let attributes = tree::Attributes { mode: root_entry.mode, uid: root_entry.uid, gid: root_entry.gid };
-        tree::set_attributes(&upper, &attributes, identity).map_err(|error| {
-            Fault::system(FaultKind::Owner, "set the owner of the root directory", &error)
-        })?;
+        tree::set_attributes(&upper, &attributes, identity)
+            .or_fault(FaultKind::Owner, "set the owner of the root directory")?;
 
         let mut handles = vec![skeleton];
         for layer in layers {
@@ -130,8 +127,7 @@ impl Place {
     }
 
     pub(super) fn root_handle(&self) -> Result<OwnedFd, Fault> {
-        let copied = self.root()?.try_clone_to_owned();
-        copied.map_err(|error| Fault::system(FaultKind::Other, "open the container's root", &error))
+        self.root()?.try_clone_to_owned().or_fault(FaultKind::Other, "open the container's root")
     }
 
     pub(super) fn root_path(&self) -> PathBuf {
@@ -144,7 +140,7 @@ impl Place {
         self.root = None;
         // Lazily: the mount ends with this process at the latest.
         let unmounted = rustix::mount::unmount(self.root_path(), UnmountFlags::DETACH);
-        unmounted.map_err(|error| failed(FaultKind::Other, "unmount the container", error))?;
+        unmounted.or_fault(FaultKind::Other, "unmount the container")?;
         let directory = tree::open_directory(&self.directory)?;
         Ok((tree::open_below(&directory, UPPER)?, tree::open_below(&directory, LOWER)?))
     }
@@ -187,5 +183,5 @@ fn mount_overlay(work: &OwnedFd, target: &str, options: &str, flags: MountFlags)
     let flags = flags | MountFlags::NODEV | MountFlags::NOSUID;
     let target = through_proc(target.as_fd());
     let mounted = rustix::mount::mount("overlay", target.as_str(), "overlay", flags, &*options);
-    mounted.map_err(|error| failed(FaultKind::Overlay, "mount the overlay", error))
+    mounted.or_fault(FaultKind::Overlay, "mount the overlay")
 }

@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use super::namespace::{failed, unshare};
-use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, Streams};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, OrFault, Streams};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -50,19 +50,16 @@ pub(super) fn separate(host_network: bool) -> Result<(), Fault> {
         flags |= UnshareFlags::NEWNET;
     }
     unshare(flags, "make the namespaces of the container")?;
-    rustix::system::sethostname(HOST_NAME.as_bytes())
-        .map_err(|error| failed(FaultKind::Other, "name the container", error))?;
+    rustix::system::sethostname(HOST_NAME.as_bytes()).or_fault(FaultKind::Other, "name the container")?;
     if !host_network {
-        raise_loopback()
-            .map_err(|error| Fault::system(FaultKind::Other, "start the loopback device", &error))?;
+        raise_loopback().or_fault(FaultKind::Other, "start the loopback device")?;
     }
     Ok(())
 }
 
 /// Makes the root filesystem at `root` and enters it for good.
 pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
-    std::env::set_current_dir(root)
-        .map_err(|error| Fault::system(FaultKind::Other, "enter the container's root", &error))?;
+    std::env::set_current_dir(root).or_fault(FaultKind::Other, "enter the container's root")?;
     mount("proc", "proc", "proc", QUIET, None)?;
     make_devices()?;
     pivot()?;
@@ -87,7 +84,7 @@ fn mount(
     data: Option<&std::ffi::CStr>,
 ) -> Result<(), Fault> {
     rustix::mount::mount(source, target, kind, flags, data)
-        .map_err(|error| failed(FaultKind::Namespace, format!("mount {kind} at /{target}"), error))
+        .or_fault(FaultKind::Namespace, format_args!("mount {kind} at /{target}"))
 }
 
 /// A filesystem in memory with the harmless devices of the host.
@@ -103,20 +100,20 @@ fn make_devices() -> Result<(), Fault> {
         let (host, here) = (format!("/dev/{name}"), format!("dev/{name}"));
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let made = rustix::fs::open(&*here, flags, Mode::from_raw_mode(0o666));
-        made.map_err(|error| failed(FaultKind::Other, format!("make /{here}"), error))?;
+        made.or_fault(FaultKind::Other, format_args!("make /{here}"))?;
         let bound = rustix::mount::mount_bind(&*host, &*here);
-        bound.map_err(|error| failed(FaultKind::Namespace, format!("bind {host}"), error))?;
+        bound.or_fault(FaultKind::Namespace, format_args!("bind {host}"))?;
     }
     for (target, name) in LINKS {
         let made = rustix::fs::symlink(target, format!("dev/{name}"));
-        made.map_err(|error| failed(FaultKind::Other, format!("make /dev/{name}"), error))?;
+        made.or_fault(FaultKind::Other, format_args!("make /dev/{name}"))?;
     }
     Ok(())
 }
 
 fn directory(path: &str) -> Result<(), Fault> {
     rustix::fs::mkdir(path, Mode::from_raw_mode(0o755))
-        .map_err(|error| failed(FaultKind::Other, format!("make /{path}"), error))
+        .or_fault(FaultKind::Other, format_args!("make /{path}"))
 }
 
 /// Makes the current directory the root. The second `.` of `pivot_root` puts the old root on top of the new

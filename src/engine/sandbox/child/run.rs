@@ -21,8 +21,8 @@ use super::user::{Account, resolve};
 use super::{files, lookup, mounts};
 use crate::engine::sandbox::descriptors;
 use crate::engine::sandbox::protocol::{
-    Answer, Command, Fault, FaultKind, FrameKind, Identity, Request, Streams, read_message, write_frame,
-    write_message,
+    Answer, Command, Fault, FaultKind, FrameKind, Identity, OrFault, Request, Streams, read_message,
+    write_frame, write_message,
 };
 
 /// In bytes.
@@ -77,14 +77,14 @@ fn check_mapped(place: &Place, account: &Account) -> Result<(), Fault> {
         && before != (account.uid, account.gid)
     {
         let action = format!("run as {}:{} after {}:{}", account.uid, account.gid, before.0, before.1);
-        let reason = "the sandbox has one user only, to whom everything belongs that the commands make";
+        let reason = "the sandbox has only one user, who owns all files of the commands";
         return Err(Fault::refused(FaultKind::Owner, action, reason));
     }
     if let Identity::Ranges { users, groups } = place.identity
         && (account.uid >= users || account.gid >= groups)
     {
         let action = format!("run as {}:{}", account.uid, account.gid);
-        let reason = format!("only {users} users and {groups} groups are there for the sandbox");
+        let reason = format!("the sandbox has only {users} users and {groups} groups");
         return Err(Fault::refused(FaultKind::Owner, action, reason));
     }
     Ok(())
@@ -123,9 +123,7 @@ fn start(
     };
     drop((stdin_end, stdout_end, stderr_end, status_end, control_end));
     let mut control = File::from(control);
-    control
-        .write_all(b"a")
-        .map_err(|error| Fault::system(FaultKind::Other, "start the container", &error))?;
+    control.write_all(b"a").or_fault(FaultKind::Other, "start the container")?;
     let mut running =
         Running { pid: Some(pid), stdout: None, stderr: None, handed_out: None, status, control };
     match stdin {
@@ -136,8 +134,7 @@ fn start(
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-        .map_err(|error| failed(FaultKind::Other, "make a pipe", error))
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).or_fault(FaultKind::Other, "make a pipe")
 }
 
 /// A pipe of the command's user, who may reopen it as `/dev/stdout`.
@@ -146,7 +143,7 @@ fn stream_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), F
     if place.identity != Identity::Single {
         let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
         let owned = rustix::fs::fchown(&write, Some(uid), Some(gid));
-        owned.map_err(|error| failed(FaultKind::Owner, "give the streams to the user", error))?;
+        owned.or_fault(FaultKind::Owner, "give the streams to the user")?;
     }
     Ok((read, write))
 }
@@ -251,7 +248,7 @@ impl Running {
 
     fn status(&self) -> Result<Status, Fault> {
         let failed =
-            |error: std::io::Error| Fault::system(FaultKind::Other, "learn how the command ended", &error);
+            |error: std::io::Error| Fault::system(FaultKind::Other, "read the status of the command", &error);
         let mut text = Vec::new();
         let status = self.status.as_fd().try_clone_to_owned().map_err(failed)?;
         File::from(status).take(MAXIMUM_STATUS).read_to_end(&mut text).map_err(failed)?;

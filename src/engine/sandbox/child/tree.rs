@@ -9,8 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::namespace::failed;
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault};
 
 /// The attribute with a file's owner if only one id is mapped: `uid:gid`, decimal.
 pub(super) const OWNER_ATTRIBUTE: &str = "user.b2i.owner";
@@ -18,14 +17,14 @@ pub(super) const OWNER_ATTRIBUTE: &str = "user.b2i.owner";
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| failed(FaultKind::Other, format!("open `{}`", path.display()), error))
+        .or_fault(FaultKind::Other, format_args!("open `{}`", path.display()))
 }
 
 /// Opens a directory by its name.
 pub(super) fn open_below(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(parent, name, flags, Mode::empty())
-        .map_err(|error| failed(FaultKind::Other, format!("open the directory `{name}`"), error))
+        .or_fault(FaultKind::Other, format_args!("open the directory `{name}`"))
 }
 
 /// Opens `path` with `root` as the root directory, and follows links inside it.
@@ -104,8 +103,7 @@ pub(super) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
 /// Empties the directory at `path`.
 pub(super) fn empty(path: &Path) -> Result<(), Fault> {
     let directory = open_directory(path)?;
-    empty_handle(&directory)
-        .map_err(|error| failed(FaultKind::Other, format!("empty `{}`", path.display()), error))
+    empty_handle(&directory).or_fault(FaultKind::Other, format_args!("empty `{}`", path.display()))
 }
 
 /// Moves each directory to the top first, so that only two are open at a time, however deep the tree is.

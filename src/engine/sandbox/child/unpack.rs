@@ -104,11 +104,11 @@ impl Unpacker {
             EntryType::Directory => self.directory(&member, &mut entry),
             EntryType::Regular | EntryType::Continuous => self.file(&member, &mut entry),
             EntryType::Symlink => {
-                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link leads nowhere"))?;
+                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link has no target"))?;
                 self.symlink(&member, &link)
             }
             EntryType::Link => {
-                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link leads nowhere"))?;
+                let link = entry.link_name_bytes().ok_or_else(|| member.refused("the link has no target"))?;
                 self.hard_link(&member, &normal(&link)?)
             }
             EntryType::Fifo => self.fifo(&member),
@@ -120,7 +120,7 @@ impl Unpacker {
                 Err(member.refused("it is a sparse file of GNU tar, which layers do not have"))
             }
             _ => {
-                self.note(&member, "nothing is known of its type");
+                self.note(&member, "its type is unknown");
                 Ok(())
             }
         }
@@ -158,7 +158,7 @@ impl Unpacker {
             && (uid >= users || gid >= groups)
         {
             let action = format!("give `{}` to its owner {uid}:{gid}", member.shown());
-            let reason = format!("only {users} users and {groups} groups are there for the sandbox");
+            let reason = format!("the sandbox has only {users} users and {groups} groups");
             return Fault::refused(FaultKind::Owner, action, reason);
         }
         member.failed(&format!("set owner {uid}:{gid} and mode of"), error)
@@ -255,10 +255,10 @@ impl Unpacker {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(parent, member.name(), flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(handle.map_err(|error| member.failed("create", &error.into()))?);
-        let wanted = entry.size();
+        let size = entry.size();
         let written = io::copy(entry, &mut file).map_err(|error| member.failed("write", &error))?;
-        if written != wanted {
-            return Err(member.refused(format!("it should have {wanted} bytes and has {written}")));
+        if written != size {
+            return Err(member.refused(format!("it has {written} bytes instead of {size}")));
         }
         let handle = OwnedFd::from(file);
         self.own(&handle, member)?;
@@ -313,7 +313,7 @@ impl Unpacker {
         let (directory, name) = at.map_or((&b""[..], original), |at| (&original[..at], &original[at + 1..]));
         let missing = || {
             let original = String::from_utf8_lossy(original);
-            member.refused(format!("it is a hard link to `{}`, which is not there", original.escape_debug()))
+            member.refused(format!("it is a hard link to `{}`, which is missing", original.escape_debug()))
         };
         let from = tree::open_in_root(&self.root, directory, flags).map_err(|error| match error {
             Errno::NOENT | Errno::NOTDIR => missing(),
@@ -355,10 +355,10 @@ impl Unpacker {
     fn whiteout(&mut self, member: &Member, whiteout: &Whiteout<'_>) -> Result<(), Fault> {
         match whiteout {
             Whiteout::BookKeeping => Ok(()),
-            Whiteout::Nameless => Err(member.refused("it removes nothing that has a name")),
+            Whiteout::Nameless => Err(member.refused("the whiteout has no name")),
             Whiteout::Below => {
                 let failed =
-                    |error: Errno| member.failed("hide what is below the directory of", &error.into());
+                    |error: Errno| member.failed("hide the contents of the directory of", &error.into());
                 self.open_parent(member, member.directory())?;
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY;
                 let handle = tree::open_in_root(&self.root, member.directory(), flags).map_err(failed)?;

@@ -61,7 +61,7 @@ impl ControlGroup {
                     Err(NotDelegated { limit: None, reason }) => (limit.name, reason),
                     Ok(()) => unreachable!("it was returned"),
                 };
-                return Err(refused(name, format!("no control group is delegated to b2i: {reason}")));
+                return Err(refused(name, format!("b2i has no delegated control group: {reason}")));
             };
             let directory = parent.join(&name);
             let made = group
@@ -92,7 +92,7 @@ impl ControlGroup {
             });
         };
         let Some(mut directory) = below(&mount, path) else {
-            let reason = format!("this process's group, `{path}`, is outside of what is mounted here");
+            let reason = format!("the control group `{path}` of this process is not mounted");
             return Err(NotDelegated { limit: None, reason });
         };
         let mut error = NotDelegated { limit: None, reason: "the controllers are not enabled".into() };
@@ -120,15 +120,14 @@ impl ControlGroup {
             requested.iter().find(|limit| !enabled.split_whitespace().any(|one| one == limit.controller))
         {
             let reason =
-                format!("`{}` does not hand on the controller `{}`", parent.display(), missing.controller);
+                format!("`{}` does not delegate the controller `{}`", parent.display(), missing.controller);
             return Err(NotDelegated { limit: Some(missing.name), reason });
         }
         // A cgroup below a threaded one has no memory limits, and processes cannot be moved into it. The root
         // cgroup has no type.
         let kind = fs::read_to_string(parent.join("cgroup.type")).unwrap_or_else(|_| "domain".to_owned());
         if kind.trim() != "domain" {
-            let reason =
-                format!("`{}` is for threads (`{}`), and not for processes", parent.display(), kind.trim());
+            let reason = format!("`{}` is a threaded control group (`{}`)", parent.display(), kind.trim());
             return Err(NotDelegated { limit: None, reason });
         }
         // Moving a process needs write access here too.
@@ -314,7 +313,7 @@ mod tests {
         assert!(group.make_delegated("0::/gone/long/ago\n", &mounts, &all_limits(), "own").is_ok());
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
         let error = ControlGroup::default().make_delegated("0::/../..\n", &mounts, &all_limits(), "own");
-        assert!(error.expect_err("that is no group here").reason.contains("outside"));
+        assert!(error.expect_err("that is no group here").reason.contains("is not mounted"));
     }
 
     #[test]

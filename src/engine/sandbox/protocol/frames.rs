@@ -59,9 +59,9 @@ pub(in crate::engine::sandbox) fn read_frame(
     }
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let kind = FrameKind::of(head[0]).ok_or_else(|| invalid("a frame of unknown kind"))?;
+    let kind = FrameKind::of(head[0]).ok_or_else(|| invalid("the frame has an unknown kind"))?;
     if length > MAXIMUM_FRAME {
-        return Err(invalid("a frame that is too long"));
+        return Err(invalid("the frame is too long"));
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;

@@ -5,6 +5,7 @@
 
 mod frames;
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
@@ -214,6 +215,17 @@ impl Fault {
             Some(number) => io::Error::from_raw_os_error(number).to_string(),
             None => self.reason.clone(),
         }
+    }
+}
+
+/// Turns errors of the system into faults.
+pub(super) trait OrFault<T> {
+    fn or_fault(self, kind: FaultKind, action: impl Display) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<io::Error>> OrFault<T> for Result<T, E> {
+    fn or_fault(self, kind: FaultKind, action: impl Display) -> Result<T, Fault> {
+        self.map_err(|error| Fault::system(kind, action.to_string(), &error.into()))
     }
 }
 

@@ -1,6 +1,4 @@
-//! Owns the parts that tests of this room share: a lease with a directory to write to, and a directory's names.
-//!
-//! Must not be compiled outside of tests.
+//! Owns the parts that tests of this room share. Must not be compiled outside of tests.
 
 use std::fs;
 use std::path::Path;
