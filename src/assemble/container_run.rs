@@ -99,12 +99,12 @@ impl<'a> ContainerRun<'a> {
     /// Entries for the missing directories in `paths`, and for their missing parents.
     pub(crate) async fn missing_directories(
         &self,
-        wanted: impl IntoIterator<Item = ImagePath>,
+        paths: impl IntoIterator<Item = ImagePath>,
         owner: Owner,
     ) -> Result<Vec<Entry>, RunError> {
         let with_parents = |path| std::iter::successors(Some(path), ImagePath::parent);
         let paths: BTreeSet<ImagePath> =
-            wanted.into_iter().flat_map(with_parents).filter(|path| path.as_str() != "/").collect();
+            paths.into_iter().flat_map(with_parents).filter(|path| path.as_str() != "/").collect();
         let mut missing = Vec::new();
         for path in paths {
             if !self.has(&path).await? {
@@ -126,10 +126,10 @@ impl<'a> ContainerRun<'a> {
 
     /// Runs the command to its end. `failed` makes the error for an exit code other than zero.
     pub(crate) async fn run(&self, failed: impl FnOnce(ExitStatus) -> RunError) -> Result<(), RunError> {
-        let ended = self.container.run(self.events).await?;
-        match ended.exit_code {
+        let status = self.container.run(self.events).await?;
+        match status.exit_code {
             0 => Ok(()),
-            _ => Err(failed(ended)),
+            _ => Err(failed(status)),
         }
     }
 
@@ -147,7 +147,7 @@ impl<'a> ContainerRun<'a> {
 
     /// Runs the command, which is `script`, and reads its labels.
     pub(crate) async fn assemble(&self, script: &ImagePath) -> Result<Vec<(String, String)>, RunError> {
-        let failed = |ended| RunError::Script { script: script.clone(), ended };
+        let failed = |status| RunError::Script { script: script.clone(), status };
         match self.run_step(script.as_str(), failed).await {
             Ok(()) => self.labels().await,
             // Checked only now, because the script is nearly always there. If the check fails too, the first

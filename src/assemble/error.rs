@@ -15,10 +15,10 @@ use crate::image::path::InvalidImagePath;
 pub enum RunError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("{}", describe(&format!("the builder's script `{script}`"), ended))]
-    Script { script: ImagePath, ended: ExitStatus },
-    #[error("{}", describe(&format!("the builder's `{command}`"), ended))]
-    Command { command: String, ended: ExitStatus },
+    #[error("{}", describe(&format!("the builder's script `{script}`"), status))]
+    Script { script: ImagePath, status: ExitStatus },
+    #[error("{}", describe(&format!("the builder's `{command}`"), status))]
+    Command { command: String, status: ExitStatus },
     #[error("no instruction of the builder image `{builder}` put a script at `{script}`")]
     NotCopied { builder: String, script: ImagePath },
     #[error("the builder image `{builder}` has no script `{script}`")]
@@ -51,10 +51,10 @@ impl Diagnostic for RunError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Engine(error) => error.hints(),
-            Self::Script { ended, .. } | Self::Command { ended, .. } if ended.out_of_memory => {
+            Self::Script { status, .. } | Self::Command { status, .. } if status.out_of_memory => {
                 vec!["allow more memory with `--memory`".into()]
             }
-            Self::Script { ended, .. } if matches!(ended.exit_code, 126 | 127) => {
+            Self::Script { status, .. } if matches!(status.exit_code, 126 | 127) => {
                 vec![
                     "the script, or the interpreter its first line names, is missing or not executable"
                         .into(),
@@ -78,14 +78,14 @@ impl Diagnostic for RunError {
     }
 }
 
-fn describe(what: &str, ended: &ExitStatus) -> String {
-    let mut text = format!("{what} failed with exit code {}", ended.exit_code);
-    if ended.out_of_memory {
+fn describe(subject: &str, status: &ExitStatus) -> String {
+    let mut text = format!("{subject} failed with exit code {}", status.exit_code);
+    if status.out_of_memory {
         text.push_str(", killed for using more memory than allowed");
     }
-    if !ended.last_lines.is_empty() {
+    if !status.last_lines.is_empty() {
         text.push_str("; its last lines:");
-        for line in &ended.last_lines {
+        for line in &status.last_lines {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n  {line}");
         }

@@ -41,7 +41,7 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
     let container = ContainerRun::create(&*ready.engine, spec, &base.name, 0, &session.events).await?;
     let result = async {
         container.require(&script).await?;
-        container.run(|ended| RunError::Script { script: script.clone(), ended }).await
+        container.run(|status| RunError::Script { script: script.clone(), status }).await
     };
     let result = result.await;
     Ok(container.remove(result).await?)

@@ -126,7 +126,7 @@ impl SaveRun<'_> {
                 let entries = self.scripts.entries(&["save-artifacts"], &self.stage.destination, owner);
                 container.upload(entries, "save-artifacts").await?;
             }
-            container.run(|ended| RunError::Script { script: script.path.clone(), ended }).await
+            container.run(|status| RunError::Script { script: script.path.clone(), status }).await
         };
         let saved = saved.await;
         container.remove(saved).await?;

@@ -52,8 +52,8 @@ impl DockerContainer {
                 Account::Other => continue,
             };
             let Account::Regular(after) = self.account(name).await? else { continue };
-            let known = before.as_ref().map_or(&[][..], |file| &file.bytes);
-            let bytes = without_added(known, &after.bytes, mark);
+            let old_lines = before.as_ref().map_or(&[][..], |file| &file.bytes);
+            let bytes = without_added(old_lines, &after.bytes, mark);
             if bytes == after.bytes {
                 continue;
             }
@@ -116,7 +116,7 @@ fn archive(mut header: tar::Header, name: &str, bytes: &[u8]) -> std::io::Result
 
 /// `after` without new lines in Podman's form: a number, `mark`, and the same number.
 fn without_added(before: &[u8], after: &[u8], mark: &str) -> Vec<u8> {
-    let known: HashSet<&[u8]> = before.split(|byte| *byte == b'\n').collect();
+    let old_lines: HashSet<&[u8]> = before.split(|byte| *byte == b'\n').collect();
     let is_podmans = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b':');
         let (name, second, number) = (fields.next(), fields.next(), fields.next());
@@ -125,19 +125,19 @@ fn without_added(before: &[u8], after: &[u8], mark: &str) -> Vec<u8> {
             && name.is_some_and(|name| !name.is_empty() && name.iter().all(u8::is_ascii_digit))
     };
     let lines = after.split_inclusive(|byte| *byte == b'\n');
-    let mut kept: Vec<u8> = lines
+    let mut rest: Vec<u8> = lines
         .filter(|line| {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            known.contains(line) || !is_podmans(line)
+            old_lines.contains(line) || !is_podmans(line)
         })
         .flatten()
         .copied()
         .collect();
     // Podman adds a missing line end before its own line.
-    if kept.strip_suffix(b"\n") == Some(before) && kept.len() < after.len() {
-        kept.pop();
+    if rest.strip_suffix(b"\n") == Some(before) && rest.len() < after.len() {
+        rest.pop();
     }
-    kept
+    rest
 }
 
 #[cfg(test)]
@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn only_the_lines_that_podman_added_go() {
         let of = |before: &str, after: &str| {
-            let kept = without_added(before.as_bytes(), after.as_bytes(), "*");
-            String::from_utf8(kept).expect("UTF-8")
+            let rest = without_added(before.as_bytes(), after.as_bytes(), "*");
+            String::from_utf8(rest).expect("UTF-8")
         };
         let root = "root:x:0:0:root:/root:/bin/sh\n";
         let podmans = "1001:*:1001:0:container user:/:/bin/sh\n";

@@ -14,12 +14,12 @@ const MODES: [&str; 4] = ["none", "host", "default", "private"];
 
 /// Fails for limits that the daemon cannot enforce or always refuses.
 pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> Result<(), DaemonError> {
-    let asked = [
+    let requested = [
         (limits.memory.is_some(), "memory", "MemoryLimit"),
         (limits.nano_cpus.is_some(), "processor", "CpuCfsQuota"),
         (limits.pids.is_some(), "process", "PidsLimit"),
     ];
-    if asked.iter().all(|(is_asked, ..)| !is_asked) {
+    if requested.iter().all(|(is_requested, ..)| !is_requested) {
         return Ok(());
     }
     if let Some(memory) = limits.memory.filter(|memory| *memory < LEAST_MEMORY) {
@@ -28,18 +28,18 @@ pub(super) async fn check_limits(daemon: &Daemon, limits: &ContainerLimits) -> R
     }
     let info = daemon.get_json("/info".into()).await;
     let info = info.map_err(|error| daemon.request_error("say what it can enforce", &error))?;
-    for (_, limit, field) in asked.into_iter().filter(|(is_asked, ..)| *is_asked) {
+    for (_, limit, field) in requested.into_iter().filter(|(is_requested, ..)| *is_requested) {
         if info[field] == Value::Bool(false) {
             return Err(not_enforced(daemon, limit, format!("its `{field}` is false")));
         }
     }
     // Podman accepts every number.
-    if let (Some(asked), Some(there)) = (limits.nano_cpus, info["NCPU"].as_u64())
+    if let (Some(requested), Some(available)) = (limits.nano_cpus, info["NCPU"].as_u64())
         && daemon.info().flavour == DaemonFlavour::Docker
-        && asked > there.saturating_mul(1_000_000_000)
+        && requested > available.saturating_mul(1_000_000_000)
     {
-        let asked = asked as f64 / 1e9;
-        let reason = format!("{asked} processors are more than the {there} of the daemon's machine");
+        let requested = requested as f64 / 1e9;
+        let reason = format!("{requested} processors are more than the {available} of the daemon's machine");
         return Err(DaemonError::LimitOutOfRange { limit: "processor", reason });
     }
     Ok(())

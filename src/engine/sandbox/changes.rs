@@ -17,12 +17,12 @@ use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, ExtendedAttribute, Layer, Owner};
 
 /// The changed files, and the child that removes them after the last use.
-pub(super) struct Left {
+pub(super) struct ChangedFiles {
     directory: OwnedFd,
     _supervisor: Arc<Supervisor>,
 }
 
-impl Left {
+impl ChangedFiles {
     pub(super) fn open(directory: &std::path::Path, supervisor: Arc<Supervisor>) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(directory.join("upper"), flags, Mode::empty())?;
@@ -31,7 +31,7 @@ impl Left {
 }
 
 struct ChangedFile {
-    left: Arc<Left>,
+    files: Arc<ChangedFiles>,
     path: ImagePath,
 }
 
@@ -40,15 +40,15 @@ impl Content for ChangedFile {
         // The container has ended, so the file cannot change. A link must not lead elsewhere.
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = &self.left.directory;
+        let directory = &self.files.directory;
         let file = rustix::fs::openat2(directory, self.path.relative(), flags, Mode::empty(), resolve)?;
         Ok(Box::new(File::from(file)))
     }
 }
 
 /// Makes the layer. `date` is in seconds since 1970.
-pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer, SandboxError> {
-    let left = Arc::new(left);
+pub(super) fn layer(changes: Vec<Change>, files: ChangedFiles, date: u64) -> Result<Layer, SandboxError> {
+    let files = Arc::new(files);
     let mut entries = Vec::new();
     let mut attributes = BTreeMap::new();
     let passed = passed_through(&changes);
@@ -69,7 +69,7 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
                 EntryKind::Directory
             }
             ChangeKind::File { size } => {
-                let content = ChangedFile { left: left.clone(), path: path.clone() };
+                let content = ChangedFile { files: files.clone(), path: path.clone() };
                 EntryKind::File { size, content: Arc::new(content) }
             }
             ChangeKind::HardLink { target } => EntryKind::HardLink { target: ImagePath::new(&target)? },
@@ -87,12 +87,12 @@ pub(super) fn layer(changes: Vec<Change>, left: Left, date: u64) -> Result<Layer
     Ok(Layer::new(entries, date)?.with_attributes(attributes))
 }
 
-fn read_attributes(told: Vec<(String, String)>) -> Result<Vec<ExtendedAttribute>, SandboxError> {
+fn read_attributes(attributes: Vec<(String, String)>) -> Result<Vec<ExtendedAttribute>, SandboxError> {
     let read = |(name, value): (String, String)| {
         let value = hex::decode(value).ok()?;
         ExtendedAttribute::new(name, value)
     };
-    let attributes: Option<Vec<_>> = told.into_iter().map(read).collect();
+    let attributes: Option<Vec<_>> = attributes.into_iter().map(read).collect();
     attributes.ok_or_else(|| SandboxError::Lost {
         action: "send the changes",
         reason: "an attribute is not valid".into(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::changes::{Left, layer};
+use super::changes::{ChangedFiles, layer};
 use super::error::SandboxError;
 use super::layers::UnpackedLayer;
 use super::limits::ControlGroup;
@@ -58,12 +58,12 @@ pub struct SandboxContainer {
 }
 
 /// Ends the child if the wait for its answer is dropped.
-struct Waiting {
+struct AbortOnDrop {
     supervisor: Arc<Supervisor>,
     is_done: bool,
 }
 
-impl Drop for Waiting {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         if !self.is_done {
             self.supervisor.abort();
@@ -87,18 +87,18 @@ impl SandboxContainer {
     }
 
     /// Sends requests to the child on a blocking thread.
-    pub(super) async fn ask<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
+    pub(super) async fn request<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
         &self,
-        ask: impl FnOnce(&Supervisor) -> Result<T, E> + Send + 'static,
+        request: impl FnOnce(&Supervisor) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
         let supervisor = self.supervisor.clone();
-        let mut waiting = Waiting { supervisor: supervisor.clone(), is_done: false };
-        let asked = tokio::task::spawn_blocking(move || {
+        let mut guard = AbortOnDrop { supervisor: supervisor.clone(), is_done: false };
+        let answer = tokio::task::spawn_blocking(move || {
             let _turn = supervisor.turn();
-            ask(&supervisor)
+            request(&supervisor)
         });
-        let result = asked.await;
-        waiting.is_done = true;
+        let result = answer.await;
+        guard.is_done = true;
         let lost = |reason: String| SandboxError::Lost { action: "answer", reason };
         result.unwrap_or_else(|panic| Err(lost(panic.to_string()).into()))
     }
@@ -127,7 +127,11 @@ impl SandboxContainer {
     }
 
     /// Turns the last answer into a status or an error.
-    pub(super) fn ended(&self, answer: Answer, last_lines: Vec<String>) -> Result<ExitStatus, EngineError> {
+    pub(super) fn exit_status(
+        &self,
+        answer: Answer,
+        last_lines: Vec<String>,
+    ) -> Result<ExitStatus, EngineError> {
         let image = self.spec.image.clone();
         match answer {
             Answer::Exited(exit_code) => {
@@ -167,7 +171,7 @@ impl Container for SandboxContainer {
         Box::pin(async move {
             let (sender, mut reader) = stream_to_reader();
             let directory = directory.to_string();
-            let asked = self.ask::<_, SandboxError>(move |supervisor| {
+            let answer = self.request::<_, SandboxError>(move |supervisor| {
                 let action = "unpack an archive";
                 supervisor.send(&Request::Unpack { directory }, action)?;
                 let read = supervisor.send_data(&mut reader)?;
@@ -181,15 +185,15 @@ impl Container for SandboxContainer {
                     answer => Err(unexpected(action, &answer)),
                 }
             });
-            let (asked, ()) = tokio::join!(asked, pump(tar, sender));
-            Ok(asked?)
+            let (answer, ()) = tokio::join!(answer, pump(tar, sender));
+            Ok(answer?)
         })
     }
 
     fn has<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, bool> {
         Box::pin(async move {
             let path = path.to_string();
-            self.ask(move |supervisor| {
+            self.request(move |supervisor| {
                 let action = "look for a file";
                 supervisor.send(&Request::Has { path }, action)?;
                 match supervisor.answer(action)? {
@@ -205,7 +209,7 @@ impl Container for SandboxContainer {
         Box::pin(async move {
             let (command, events, stdout) = (self.command(), events.clone(), self.spec.stdout.clone());
             let (answer, last_lines) = self
-                .ask::<_, SandboxError>(move |supervisor| {
+                .request::<_, SandboxError>(move |supervisor| {
                     let action = "run the command";
                     supervisor.send(&Request::Run(Box::new(command)), action)?;
                     let mut output = Output::new(&events).to(stdout);
@@ -218,14 +222,14 @@ impl Container for SandboxContainer {
                     }
                 })
                 .await?;
-            self.ended(answer, last_lines)
+            self.exit_status(answer, last_lines)
         })
     }
 
     fn download<'a>(&'a self, path: &'a ImagePath, limit: u64) -> Reply<'a, Option<Vec<u8>>> {
         Box::pin(async move {
             let path = path.to_string();
-            self.ask(move |supervisor| {
+            self.request(move |supervisor| {
                 let action = "read a file";
                 supervisor.send(&Request::Download { path: path.clone(), limit }, action)?;
                 match supervisor.answer(action)? {
@@ -256,12 +260,12 @@ impl Container for SandboxContainer {
             tokio::task::spawn_blocking(move || {
                 let _turn = supervisor.turn();
                 let action = "read files";
-                let asked = supervisor
+                let answer = supervisor
                     .send(&Request::Archive { path }, action)
                     .and_then(|()| supervisor.answer(action));
-                let is_there = matches!(asked, Ok(Answer::File));
+                let is_there = matches!(answer, Ok(Answer::File));
                 // Even if the caller is gone, the child's data has to be read to its end.
-                let _ = answered.send(asked);
+                let _ = answered.send(answer);
                 if !is_there {
                     return;
                 }
@@ -298,7 +302,7 @@ impl Container for SandboxContainer {
     fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff> {
         Box::pin(async move {
             let step = events.start(Step::Commit, "the container", None);
-            let changes = self.ask::<_, SandboxError>(|supervisor| {
+            let changes = self.request::<_, SandboxError>(|supervisor| {
                 let action = "send the changes";
                 supervisor.send(&Request::TakeChanges, action)?;
                 let mut changes = Vec::new();
@@ -320,7 +324,7 @@ impl Container for SandboxContainer {
                 action: "open the changes".into(),
                 reason: error.to_string(),
             };
-            let left = Left::open(&self.directory, self.supervisor.clone()).map_err(unreadable)?;
+            let files = ChangedFiles::open(&self.directory, self.supervisor.clone()).map_err(unreadable)?;
             let gone: BTreeSet<String> = {
                 let paths = changes.iter().map(|change| {
                     (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. }))
@@ -340,7 +344,7 @@ impl Container for SandboxContainer {
                 changes.retain(|change| change.path != place.path.as_str());
                 changes.push(directory(place));
             }
-            let layer = layer(changes, left, self.date)?;
+            let layer = layer(changes, files, self.date)?;
             self.is_taken.store(true, Ordering::Release);
             step.finish("");
             Ok(Diff::Layer(layer))

@@ -20,8 +20,8 @@ pub enum SandboxError {
     LimitNotEnforced { limit: &'static str, reason: String },
     #[error("the sandbox has no network `{network}`: it supports only `host`, or no network")]
     NoNetwork { network: String },
-    #[error("the layer {wanted} of `{image}` has another digest: {found}")]
-    WrongLayer { image: String, wanted: Digest, found: Digest },
+    #[error("the layer {expected} of `{image}` has another digest: {found}")]
+    WrongLayer { image: String, expected: Digest, found: Digest },
     #[error("the layer {layer} of `{image}` cannot be unpacked: cannot {action}: {reason}")]
     Unpack { image: String, layer: Digest, action: String, reason: String },
     #[error("the sandbox cannot {action}: {reason}")]

@@ -16,7 +16,7 @@ use super::SandboxSettings;
 use super::error::SandboxError;
 use super::layer_tar::open_tar;
 use super::mapping::Mapping;
-use super::protocol::{Answer, Purpose, Request, RootEntry};
+use super::protocol::{Answer, Permissions, Purpose, Request};
 use super::supervisor::{Supervisor, unexpected};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
@@ -34,14 +34,14 @@ pub(super) type ImageLayer<'a> = (Digest, &'a LayerSource);
 pub(super) struct UnpackedLayer {
     pub(super) tree: PathBuf,
     /// Mode and owner of the root directory.
-    pub(super) root: Option<RootEntry>,
+    pub(super) root: Option<Permissions>,
     _used: Lock,
 }
 
 /// The content of `layer.json`.
 #[derive(Serialize, Deserialize)]
 struct Description {
-    root: Option<RootEntry>,
+    root: Option<Permissions>,
 }
 
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ impl<'a> Unpacking<'a> {
         &self,
         layer: &ImageLayer<'_>,
         tree: &Path,
-    ) -> Result<Option<RootEntry>, SandboxError> {
+    ) -> Result<Option<Permissions>, SandboxError> {
         create_directory(tree)?;
         let purpose = Purpose::Unpack { directory: tree.to_owned() };
         let supervisor = Supervisor::start(&self.settings.program, purpose, self.mapping, Vec::new())?;
@@ -93,7 +93,7 @@ impl<'a> Unpacking<'a> {
         &self,
         layer: &ImageLayer<'_>,
         supervisor: &Supervisor,
-    ) -> Result<Option<RootEntry>, SandboxError> {
+    ) -> Result<Option<Permissions>, SandboxError> {
         let action = "unpack a layer";
         let unpack = |action: &str, reason: String| SandboxError::Unpack {
             image: self.image.to_owned(),
@@ -110,7 +110,7 @@ impl<'a> Unpacking<'a> {
         let (found, _) = bytes.finish();
         if found != layer.0 {
             let image = self.image.to_owned();
-            return Err(SandboxError::WrongLayer { image, wanted: layer.0, found });
+            return Err(SandboxError::WrongLayer { image, expected: layer.0, found });
         }
         match answer {
             Ok(Answer::Unpacked { root, notes }) => {
@@ -148,7 +148,7 @@ impl Store<'_> {
     }
 
     /// The layer's root directory, if the layer is complete.
-    fn read(&self) -> Result<Option<Option<RootEntry>>, SandboxError> {
+    fn read(&self) -> Result<Option<Option<Permissions>>, SandboxError> {
         let path = self.directory.join("layer.json");
         match fs::read(&path) {
             Ok(text) => {

@@ -37,11 +37,11 @@ struct Extent {
 pub(super) struct Mapping {
     users: Vec<Extent>,
     groups: Vec<Extent>,
-    way: Way,
+    method: Method,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Way {
+enum Method {
     /// No user namespace.
     Host,
     /// One id, which every user may map.
@@ -55,14 +55,14 @@ enum Way {
 impl Mapping {
     /// Real root without a user namespace.
     pub(super) fn host() -> Self {
-        Self { users: Vec::new(), groups: Vec::new(), way: Way::Host }
+        Self { users: Vec::new(), groups: Vec::new(), method: Method::Host }
     }
 
     /// The id of this user alone.
     pub(super) fn single() -> Self {
         let one = |outside| vec![Extent { inside: 0, outside, count: 1 }];
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { users: one(uid), groups: one(gid), way: Way::Single }
+        Self { users: one(uid), groups: one(gid), method: Method::Single }
     }
 
     /// Whether this process is root of the machine, outside of user namespaces.
@@ -87,7 +87,7 @@ impl Mapping {
             Some(vec![inside, Extent { inside: count, outside: 0, count: 1 }])
         };
         let (users, groups) = (extents("/proc/self/uid_map")?, extents("/proc/self/gid_map")?);
-        Some(Self { users, groups, way: Way::Direct })
+        Some(Self { users, groups, method: Method::Direct })
     }
 
     fn subordinate() -> Option<Self> {
@@ -103,14 +103,14 @@ impl Mapping {
             (!ranges.is_empty()).then(|| extents(own, &ranges))
         };
         let (users, groups) = (ranges("/etc/subuid", uid)?, ranges("/etc/subgid", gid)?);
-        Some(Self { users, groups, way: Way::Helpers { newuidmap, newgidmap } })
+        Some(Self { users, groups, method: Method::Helpers { newuidmap, newgidmap } })
     }
 
     pub(super) fn identity(&self) -> Identity {
-        match self.way {
-            Way::Host => Identity::Host,
-            Way::Single => Identity::Single,
-            Way::Direct | Way::Helpers { .. } => {
+        match self.method {
+            Method::Host => Identity::Host,
+            Method::Single => Identity::Single,
+            Method::Direct | Method::Helpers { .. } => {
                 Identity::Ranges { users: self.count(&self.users), groups: self.count(&self.groups) }
             }
         }
@@ -119,15 +119,15 @@ impl Mapping {
     /// Without root itself.
     fn count(&self, extents: &[Extent]) -> u32 {
         let all: u32 = extents.iter().map(|extent| extent.count).sum();
-        if self.way == Way::Direct { all - 1 } else { all }
+        if self.method == Method::Direct { all - 1 } else { all }
     }
 
     /// A short key of the owners on the disk. Files of mappings with other keys cannot be shared.
     pub(super) fn key(&self) -> String {
-        match self.way {
-            Way::Host => "host".into(),
-            Way::Single => "single".into(),
-            Way::Direct | Way::Helpers { .. } => {
+        match self.method {
+            Method::Host => "host".into(),
+            Method::Single => "single".into(),
+            Method::Direct | Method::Helpers { .. } => {
                 let text = format!("{}/{}", lines(&self.users), lines(&self.groups));
                 Digest::of(text.as_bytes()).hex()[..12].to_owned()
             }
@@ -145,12 +145,12 @@ impl Mapping {
 
     /// Whether it needs more rights than one id.
     pub(super) fn needs_rights(&self) -> bool {
-        matches!(self.way, Way::Helpers { .. } | Way::Direct)
+        matches!(self.method, Method::Helpers { .. } | Method::Direct)
     }
 
     /// Whether root made it, who may also map ids of filesystems.
     pub(super) fn is_of_root(&self) -> bool {
-        self.way == Way::Direct
+        self.method == Method::Direct
     }
 
     /// Maps the ids of the child, which waits in a new user namespace.
@@ -162,18 +162,18 @@ impl Mapping {
             std::fs::write(format!("/proc/{pid}/{name}"), text)
                 .map_err(|error| failed(&format!("map the ids ({name})"), &error))
         };
-        match &self.way {
-            Way::Host => Ok(()),
-            Way::Single => {
+        match &self.method {
+            Method::Host => Ok(()),
+            Method::Single => {
                 write("setgroups", "deny")?;
                 write("uid_map", &lines(&self.users))?;
                 write("gid_map", &lines(&self.groups))
             }
-            Way::Direct => {
+            Method::Direct => {
                 write("uid_map", &lines(&self.users))?;
                 write("gid_map", &lines(&self.groups))
             }
-            Way::Helpers { newuidmap, newgidmap } => {
+            Method::Helpers { newuidmap, newgidmap } => {
                 help(newuidmap, pid, &self.users)?;
                 help(newgidmap, pid, &self.groups)
             }
@@ -205,8 +205,8 @@ fn help(program: &Path, pid: u32, extents: &[Extent]) -> Result<(), SandboxError
     if output.status.success() {
         return Ok(());
     }
-    let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
-    Err(unavailable(if said.is_empty() { output.status.to_string() } else { said }))
+    let message: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
+    Err(unavailable(if message.is_empty() { output.status.to_string() } else { message }))
 }
 
 /// The ids for root by its own map: the usual ones, or those after 0.

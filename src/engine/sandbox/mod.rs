@@ -270,7 +270,7 @@ fn start_container(
     mapping: &Mapping,
     directory: &Path,
     layers: Vec<PathBuf>,
-    root: Option<protocol::RootEntry>,
+    root: Option<protocol::Permissions>,
     cgroups: Vec<PathBuf>,
 ) -> Result<Supervisor, SandboxError> {
     let purpose = Purpose::Container { directory: directory.to_owned(), layers, root };

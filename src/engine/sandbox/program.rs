@@ -80,8 +80,8 @@ async fn run_to_end(
     streams: ProgramStreams,
     signals: mpsc::UnboundedReceiver<&'static str>,
 ) -> Result<i64, EngineError> {
-    let (tell, told) = oneshot::channel();
-    let asked = container.ask::<_, SandboxError>(move |supervisor| {
+    let (sender, receiver) = oneshot::channel();
+    let answer = container.request::<_, SandboxError>(move |supervisor| {
         let action = "run the program";
         supervisor.send(&Request::Run(Box::new(command)), action)?;
         match supervisor.answer(action)? {
@@ -90,20 +90,20 @@ async fn run_to_end(
             answer => return Ok(answer),
         }
         // Without a receiver, nobody waits for the program.
-        let _ = tell.send(supervisor.files(action)?);
+        let _ = sender.send(supervisor.files(action)?);
         supervisor.answer(action)
     });
-    let (tell_started, started) = oneshot::channel();
+    let (started_sender, started) = oneshot::channel();
     let pumped = async {
         // Without streams, the answer has the reason.
-        let Ok(ends) = told.await else { return Ok(()) };
+        let Ok(ends) = receiver.await else { return Ok(()) };
         // The receiver is gone if the program has ended.
-        let _ = tell_started.send(());
+        let _ = started_sender.send(());
         pump(ends, streams).await
     };
     let ended = async {
-        let (answer, pumped) = tokio::join!(asked, pumped);
-        let ended = container.ended(answer?, Vec::new())?;
+        let (answer, pumped) = tokio::join!(answer, pumped);
+        let ended = container.exit_status(answer?, Vec::new())?;
         pumped?;
         Ok(ended.exit_code)
     };

@@ -157,7 +157,7 @@ async fn run_command(
         let entries = missing_entries(run.ephemeral, container, owner).await?;
         container.upload(entries, "ephemeral files").await?;
     }
-    let failed = |ended| RunError::Command { command: command.shown.clone(), ended };
+    let failed = |status| RunError::Command { command: command.shown.clone(), status };
     container.run_step(&command.shown, failed).await
 }
 

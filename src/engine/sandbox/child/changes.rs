@@ -16,7 +16,9 @@ use super::attributes::{Attributes, read_attributes};
 use super::namespace::{MOUNT_POINTS, Place, failed};
 use super::tree::{names, open_plain, recorded_owner};
 use super::whiteout::{OPAQUE_ATTRIBUTE, is_whiteout};
-use crate::engine::sandbox::protocol::{Change, ChangeKind, Fault, FaultKind, Identity, OrFault};
+use crate::engine::sandbox::protocol::{
+    Change, ChangeKind, Fault, FaultKind, Identity, OrFault, Permissions,
+};
 
 /// Most changed files, which the layer has in memory.
 const MAXIMUM_CHANGES: usize = 1_000_000;
@@ -69,16 +71,9 @@ struct Walk<'a> {
     upper: OwnedFd,
     lower: OwnedFd,
     /// For files with several names: the first name, and what all names share.
-    seen: HashMap<u64, (String, Kept, Attributes)>,
+    seen: HashMap<u64, (String, Permissions, Attributes)>,
     skipped: usize,
     notes: Vec<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    mode: u32,
-    uid: u32,
-    gid: u32,
 }
 
 impl Walk<'_> {
@@ -124,7 +119,7 @@ impl Walk<'_> {
             rustix::fs::fstat(&handle).or_fault(FaultKind::Other, format_args!("look at `/{path}`"))?;
         let below = if directory.is_hidden { None } else { self.in_image(&path)? };
         if is_whiteout(&stat) {
-            let nothing = Kept { mode: 0, uid: 0, gid: 0 };
+            let nothing = Permissions { mode: 0, uid: 0, gid: 0 };
             let change = below.map(|_| change(&path, ChangeKind::Removed, nothing, Attributes::new()));
             return Ok(Some((change, None)));
         }
@@ -133,8 +128,9 @@ impl Walk<'_> {
             FileType::RegularFile => self.file(path, &stat).map(|change| Some((Some(change), None))),
             FileType::Symlink => self.symlink(&path, &handle, &stat).map(|change| Some((Some(change), None))),
             FileType::Fifo => {
-                let kept = Kept { mode: stat.st_mode & 0o7777, ..self.kept_without_record(&stat) };
-                Ok(Some((Some(change(&path, ChangeKind::Fifo, kept, Attributes::new())), None)))
+                let permissions =
+                    Permissions { mode: stat.st_mode & 0o7777, ..self.permissions_without_record(&stat) };
+                Ok(Some((Some(change(&path, ChangeKind::Fifo, permissions, Attributes::new())), None)))
             }
             _ => {
                 self.note(&path);
@@ -168,45 +164,45 @@ impl Walk<'_> {
         let failed = |error| failed(FaultKind::Other, format!("look at `/{path}`"), error);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
-        let known = (self.kept(&handle).map_err(failed)?, self.attributes(&path, &handle)?);
+        let current = (self.permissions(&handle).map_err(failed)?, self.attributes(&path, &handle)?);
         let in_image = match below {
             Some(below) if is_directory(&below).map_err(failed)? => {
                 let below = open_plain(&self.lower, path.as_bytes(), flags).map_err(failed)?;
-                Some((self.kept(&below).map_err(failed)?, self.attributes(&path, &below)?))
+                Some((self.permissions(&below).map_err(failed)?, self.attributes(&path, &below)?))
             }
             _ => None,
         };
         let is_opaque = is_opaque(&handle);
         let opaque = is_opaque && in_image.is_some();
         self.make_readable(&handle, 0o700)?;
-        let differs = opaque || in_image.as_ref() != Some(&known);
+        let differs = opaque || in_image.as_ref() != Some(&current);
         let is_hidden = is_hidden || is_opaque || in_image.is_none();
-        let (kept, attributes) = known;
-        let told = Some(change(&path, ChangeKind::Directory { opaque, differs }, kept, attributes));
+        let (permissions, attributes) = current;
+        let change = Some(change(&path, ChangeKind::Directory { opaque, differs }, permissions, attributes));
         let below = Directory { path, is_hidden };
-        Ok((told, Some(below)))
+        Ok((change, Some(below)))
     }
 
     fn file(&mut self, path: String, stat: &Stat) -> Result<Change, Fault> {
-        if let Some((first, kept, attributes)) = self.seen.get(&stat.st_ino) {
+        if let Some((first, permissions, attributes)) = self.seen.get(&stat.st_ino) {
             let target = format!("/{first}");
-            return Ok(change(&path, ChangeKind::HardLink { target }, *kept, attributes.clone()));
+            return Ok(change(&path, ChangeKind::HardLink { target }, *permissions, attributes.clone()));
         }
         let failed = |error| failed(FaultKind::Other, format!("read `/{path}`"), error);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
-        let kept = self.without_foreign_rights(self.kept(&handle).map_err(failed)?);
+        let permissions = self.without_foreign_rights(self.permissions(&handle).map_err(failed)?);
         // First: later changes can make the kernel drop a capability.
         let mut attributes = self.attributes(&path, &handle)?;
-        if self.is_foreign(&kept) {
+        if self.is_foreign(&permissions) {
             attributes.retain(|(name, _)| !name.starts_with("security."));
         }
         if stat.st_nlink > 1 {
-            self.seen.insert(stat.st_ino, (path.clone(), kept, attributes.clone()));
+            self.seen.insert(stat.st_ino, (path.clone(), permissions, attributes.clone()));
         }
         self.make_readable(&handle, 0o400)?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
-        Ok(change(&path, ChangeKind::File { size }, kept, attributes))
+        Ok(change(&path, ChangeKind::File { size }, permissions, attributes))
     }
 
     fn symlink(&self, path: &str, handle: &OwnedFd, stat: &Stat) -> Result<Change, Fault> {
@@ -216,17 +212,17 @@ impl Walk<'_> {
             let action = format!("make a layer with the link `/{path}`");
             Fault::refused(FaultKind::Result, action, "its target is not UTF-8")
         })?;
-        let kept = Kept { mode: 0o777, ..self.kept_without_record(stat) };
-        Ok(change(path, ChangeKind::Symlink { target }, kept, Attributes::new()))
+        let permissions = Permissions { mode: 0o777, ..self.permissions_without_record(stat) };
+        Ok(change(path, ChangeKind::Symlink { target }, permissions, Attributes::new()))
     }
 
     /// Mode and owner of a file that cannot have the owner attribute.
-    fn kept_without_record(&self, stat: &Stat) -> Kept {
+    fn permissions_without_record(&self, stat: &Stat) -> Permissions {
         let (uid, gid) = match self.place.identity {
             Identity::Single => self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.ran_as()),
             _ => (stat.st_uid, stat.st_gid),
         };
-        Kept { mode: stat.st_mode & 0o7777, uid, gid }
+        Permissions { mode: stat.st_mode & 0o7777, uid, gid }
     }
 
     /// The attributes that an image has of a file or directory.
@@ -240,13 +236,13 @@ impl Walk<'_> {
         })
     }
 
-    fn kept(&self, handle: impl AsFd) -> Result<Kept, Errno> {
+    fn permissions(&self, handle: impl AsFd) -> Result<Permissions, Errno> {
         let stat = rustix::fs::fstat(handle.as_fd())?;
         let (uid, gid) = match self.place.identity {
             Identity::Single => recorded_owner(handle).unwrap_or(self.ran_as()),
             _ => (stat.st_uid, stat.st_gid),
         };
-        Ok(Kept { mode: stat.st_mode & 0o7777, uid, gid })
+        Ok(Permissions { mode: stat.st_mode & 0o7777, uid, gid })
     }
 
     fn ran_as(&self) -> (u32, u32) {
@@ -255,15 +251,15 @@ impl Walk<'_> {
 
     /// With one mapped id, the command owns every file. So the command could have set a set-id bit on a file
     /// that is recorded as another user's, which it has no right to do.
-    fn without_foreign_rights(&self, kept: Kept) -> Kept {
-        if self.is_foreign(&kept) {
-            return Kept { mode: kept.mode & 0o1777, ..kept };
+    fn without_foreign_rights(&self, permissions: Permissions) -> Permissions {
+        if self.is_foreign(&permissions) {
+            return Permissions { mode: permissions.mode & 0o1777, ..permissions };
         }
-        kept
+        permissions
     }
 
-    fn is_foreign(&self, kept: &Kept) -> bool {
-        self.place.identity == Identity::Single && (kept.uid, kept.gid) != self.ran_as()
+    fn is_foreign(&self, permissions: &Permissions) -> bool {
+        self.place.identity == Identity::Single && (permissions.uid, permissions.gid) != self.ran_as()
     }
 
     /// Lets b2i's user read it, who is 0 inside unless that is real root.
@@ -285,8 +281,8 @@ impl Walk<'_> {
     }
 }
 
-fn change(path: &str, kind: ChangeKind, kept: Kept, attributes: Attributes) -> Change {
-    let Kept { mode, uid, gid } = kept;
+fn change(path: &str, kind: ChangeKind, permissions: Permissions, attributes: Attributes) -> Change {
+    let Permissions { mode, uid, gid } = permissions;
     Change { path: format!("/{path}"), kind, mode, uid, gid, attributes }
 }
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::namespace::{Place, failed, through_proc};
 use super::rootfs::HOST_NAME;
 use super::tree;
-use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, OrFault};
+use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, OrFault, Permissions};
 
 /// The hosts file, on the host and inside.
 pub(super) const HOSTS: &str = "/etc/hosts";
@@ -21,22 +21,22 @@ pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
     open_or_make(place, path, &mut Vec::new()).map(drop)
 }
 
-/// Opens a directory inside the container and creates missing parts, whose paths go to `made`.
-pub(super) fn open_or_make(place: &Place, path: &str, made: &mut Vec<String>) -> Result<OwnedFd, Fault> {
+/// Opens a directory inside the container and creates missing parts, whose paths go to `created`.
+pub(super) fn open_or_make(place: &Place, path: &str, created: &mut Vec<String>) -> Result<OwnedFd, Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let failed = |error| failed(FaultKind::Result, format!("make the directory `{path}`"), error);
     let mut handle = tree::open_in_root(place.root()?, b"", flags).map_err(failed)?;
-    let mut seen = String::new();
+    let mut path_so_far = String::new();
     for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
-        seen = format!("{seen}/{name}");
-        handle = match tree::open_in_root(place.root()?, seen.as_bytes(), flags) {
+        path_so_far = format!("{path_so_far}/{name}");
+        handle = match tree::open_in_root(place.root()?, path_so_far.as_bytes(), flags) {
             Err(Errno::NOENT) => {
                 rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-                let new = tree::open_in_root(place.root()?, seen.as_bytes(), flags).map_err(failed)?;
-                let root = tree::Attributes { mode: 0o755, uid: 0, gid: 0 };
-                tree::set_attributes(&new, &root, place.identity)
+                let new = tree::open_in_root(place.root()?, path_so_far.as_bytes(), flags).map_err(failed)?;
+                let root = Permissions { mode: 0o755, uid: 0, gid: 0 };
+                tree::set_permissions(&new, &root, place.identity)
                     .or_fault(FaultKind::Other, format_args!("set the owner of `{path}`"))?;
-                made.push(image_path(place, &new)?);
+                created.push(image_path(place, &new)?);
                 new
             }
             result => result.map_err(failed)?,

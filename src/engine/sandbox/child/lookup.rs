@@ -15,7 +15,7 @@ use crate::engine::sandbox::protocol::{Fault, FaultKind, OrFault};
 /// Largest `/etc/passwd` or `/etc/group` that is read, in bytes.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
 
-pub(super) enum Found {
+pub(super) enum Lookup {
     Absent,
     /// What it is instead.
     NotAFile(&'static str),
@@ -34,18 +34,18 @@ pub(super) fn has(root: BorrowedFd<'_>, path: &str) -> Result<bool, Fault> {
 }
 
 /// Reads the file at `path`. A link at its end is not followed.
-pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found, Fault> {
+pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Lookup, Fault> {
     let failed = |error| failed(FaultKind::Other, format!("read `{path}`"), error);
     let handle = match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(handle) => handle,
-        Err(error) if is_absent(error) => return Ok(Found::Absent),
+        Err(error) if is_absent(error) => return Ok(Lookup::Absent),
         Err(error) => return Err(failed(error)),
     };
     match kind(&handle).map_err(failed)? {
         FileType::RegularFile => {}
-        FileType::Directory => return Ok(Found::NotAFile("a directory")),
-        FileType::Symlink => return Ok(Found::NotAFile("a link")),
-        _ => return Ok(Found::NotAFile("a special file")),
+        FileType::Directory => return Ok(Lookup::NotAFile("a directory")),
+        FileType::Symlink => return Ok(Lookup::NotAFile("a link")),
+        _ => return Ok(Lookup::NotAFile("a special file")),
     }
     read_regular(root, path, limit).or_fault(FaultKind::Other, format_args!("read `{path}`"))
 }
@@ -53,8 +53,8 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Found
 /// The text of an account file; empty if it is missing.
 pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault> {
     match read_regular(root, path, ACCOUNTS_LIMIT) {
-        Ok(Found::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Ok(Found::TooLarge(size)) => {
+        Ok(Lookup::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(Lookup::TooLarge(size)) => {
             let reason = format!("it has {size} bytes; at most {ACCOUNTS_LIMIT} are allowed");
             Err(Fault::refused(FaultKind::Result, format!("look a user up in `{path}`"), reason))
         }
@@ -66,20 +66,20 @@ pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault
     }
 }
 
-fn read_regular(root: BorrowedFd<'_>, path: &str, limit: u64) -> std::io::Result<Found> {
+fn read_regular(root: BorrowedFd<'_>, path: &str, limit: u64) -> std::io::Result<Lookup> {
     // Without blocking, because the file may be a pipe.
     let handle = open_in_root(root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     if kind(&handle)? != FileType::RegularFile {
-        return Ok(Found::NotAFile("a special file"));
+        return Ok(Lookup::NotAFile("a special file"));
     }
     let file = std::fs::File::from(handle);
     let size = file.metadata()?.len();
     if size > limit {
-        return Ok(Found::TooLarge(size));
+        return Ok(Lookup::TooLarge(size));
     }
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
-    Ok(Found::File(bytes))
+    Ok(Lookup::File(bytes))
 }
 
 fn kind(handle: &OwnedFd) -> Result<FileType, Errno> {

@@ -7,13 +7,12 @@ use std::io;
 use rustix::fs::{Timespec, Timestamps};
 use tar::EntryType;
 
-use super::tree::Attributes;
-use crate::engine::sandbox::protocol::{Fault, FaultKind};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Permissions};
 
 pub(super) struct Member {
     /// Normal and relative.
     pub(super) path: Vec<u8>,
-    pub(super) attributes: Attributes,
+    pub(super) permissions: Permissions,
     modified: u64,
 }
 
@@ -29,13 +28,13 @@ impl Member {
             }
         };
         let old = header.as_old();
-        let attributes = Attributes {
+        let permissions = Permissions {
             mode: number(&old.mode, header.mode().map(u64::from))? & 0o7777,
             uid: number(&old.uid, header.uid())?,
             gid: number(&old.gid, header.gid())?,
         };
         let modified = header.mtime().unwrap_or(0);
-        Ok((header.entry_type(), Self { path: normal(&entry.path_bytes())?, attributes, modified }))
+        Ok((header.entry_type(), Self { path: normal(&entry.path_bytes())?, permissions, modified }))
     }
 
     pub(super) fn name(&self) -> &[u8] {

@@ -201,10 +201,10 @@ impl Child {
 
     fn download(&mut self, place: &Place, path: &str, limit: u64) -> Result<(), Stop> {
         match lookup::read(place.root()?, path, limit)? {
-            lookup::Found::Absent => self.answer(&Answer::Absent)?,
-            lookup::Found::NotAFile(what) => self.answer(&Answer::NotAFile(what.to_owned()))?,
-            lookup::Found::TooLarge(size) => self.answer(&Answer::TooLarge(size))?,
-            lookup::Found::File(bytes) => {
+            lookup::Lookup::Absent => self.answer(&Answer::Absent)?,
+            lookup::Lookup::NotAFile(what) => self.answer(&Answer::NotAFile(what.to_owned()))?,
+            lookup::Lookup::TooLarge(size) => self.answer(&Answer::TooLarge(size))?,
+            lookup::Lookup::File(bytes) => {
                 self.answer(&Answer::File)?;
                 for piece in bytes.chunks(super::protocol::PIECE) {
                     write_frame(&mut self.channel, FrameKind::Data, piece)?;

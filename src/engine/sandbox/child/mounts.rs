@@ -15,7 +15,7 @@ use super::user::{Account, resolve};
 use super::{lookup, tree};
 use crate::engine::sandbox::detached::DetachedTree;
 use crate::engine::sandbox::protocol::{
-    Command, Fault, FaultKind, Identity, MountRequest, MountedTree, OrFault,
+    Command, Fault, FaultKind, Identity, MountRequest, MountedTree, OrFault, Permissions,
 };
 
 /// The hosts file in the container's directory.
@@ -121,9 +121,9 @@ fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> R
 
 /// The directory to mount on, created if it is missing.
 fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
-    let mut made = Vec::new();
-    let target = files::open_or_make(place, &request.target, &mut made)?;
-    place.made_to_mount.extend(made);
+    let mut created = Vec::new();
+    let target = files::open_or_make(place, &request.target, &mut created)?;
+    place.made_to_mount.extend(created);
     Ok(target)
 }
 
@@ -152,15 +152,15 @@ fn file_for(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
 fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     let failed = |error| failed(FaultKind::Mount, format!("make the file `{path}`"), error);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut made = Vec::new();
-    let directory = files::open_or_make(place, directory, &mut made)?;
+    let mut created = Vec::new();
+    let directory = files::open_or_make(place, directory, &mut created)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
-    let root = tree::Attributes { mode: 0o644, uid: 0, gid: 0 };
-    tree::set_attributes(&file, &root, place.identity)
+    let root = Permissions { mode: 0o644, uid: 0, gid: 0 };
+    tree::set_permissions(&file, &root, place.identity)
         .or_fault(FaultKind::Mount, format_args!("make the file `{path}`"))?;
-    made.push(files::image_path(place, &file)?);
-    place.made_to_mount.extend(made);
+    created.push(files::image_path(place, &file)?);
+    place.made_to_mount.extend(created);
     Ok(file)
 }
 

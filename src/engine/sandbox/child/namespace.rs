@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
 use super::tree;
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault, Purpose, RootEntry, Setup};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault, Permissions, Purpose, Setup};
 
 /// Directories that every container has, which are mount points.
 pub(super) const MOUNT_POINTS: [&str; 2] = ["dev", "proc"];
@@ -78,11 +78,11 @@ impl Place {
     pub(super) fn mount(
         directory: &Path,
         layers: &[PathBuf],
-        root: Option<RootEntry>,
+        root: Option<Permissions>,
         identity: Identity,
     ) -> Result<Self, Fault> {
         let work = tree::open_directory(directory)?;
-        let root_entry = root.unwrap_or(RootEntry { mode: 0o755, uid: 0, gid: 0 });
+        let permissions = root.unwrap_or(Permissions { mode: 0o755, uid: 0, gid: 0 });
         for name in [UPPER, WORK, ROOT, LOWER, SKELETON, VOID] {
             make_directory(&work, name, identity)?;
         }
@@ -92,8 +92,7 @@ impl Place {
         }
         // The overlay's root has the attributes of the upper directory.
         let upper = tree::open_below(&work, UPPER)?;
-        let attributes = tree::Attributes { mode: root_entry.mode, uid: root_entry.uid, gid: root_entry.gid };
-        tree::set_attributes(&upper, &attributes, identity)
+        tree::set_permissions(&upper, &permissions, identity)
             .or_fault(FaultKind::Owner, "set the owner of the root directory")?;
 
         let mut handles = vec![skeleton];

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, OrFault, Permissions};
 
 /// The attribute with a file's owner if only one id is mapped: `uid:gid`, decimal.
 pub(super) const OWNER_ATTRIBUTE: &str = "user.b2i.owner";
@@ -56,21 +56,13 @@ fn resolve_open(
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attributes {
-    /// Permission bits.
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-}
-
 /// Sets the owner before the mode, because a new owner drops set-id bits.
-pub(super) fn set_attributes(
+pub(super) fn set_permissions(
     file: &OwnedFd,
-    attributes: &Attributes,
+    permissions: &Permissions,
     identity: Identity,
 ) -> std::io::Result<()> {
-    let Attributes { mode, uid, gid } = *attributes;
+    let Permissions { mode, uid, gid } = *permissions;
     if identity == Identity::Single {
         let owner = format!("{uid}:{gid}");
         rustix::fs::fsetxattr(file, OWNER_ATTRIBUTE, owner.as_bytes(), XattrFlags::empty())?;
@@ -80,7 +72,7 @@ pub(super) fn set_attributes(
     Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o7777))?)
 }
 
-/// The owner that [`set_attributes`] recorded.
+/// The owner that [`set_permissions`] recorded.
 pub(super) fn recorded_owner(file: impl AsFd) -> Option<(u32, u32)> {
     let mut buffer = [0; 32];
     let length = rustix::fs::fgetxattr(file, OWNER_ATTRIBUTE, &mut buffer[..]).ok()?;

@@ -16,9 +16,9 @@ use tar::EntryType;
 
 use super::attributes::CAPABILITY;
 use super::member::{Member, is_kept, normal};
-use super::tree::{self, Attributes};
+use super::tree;
 use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
-use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, RootEntry};
+use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Permissions};
 
 /// Most separate notes.
 const MAXIMUM_NOTES: usize = 20;
@@ -32,7 +32,7 @@ pub(super) enum Target {
 }
 
 pub(super) struct Unpacked {
-    pub(super) root: Option<RootEntry>,
+    pub(super) root: Option<Permissions>,
     pub(super) notes: Vec<String>,
     /// Owners of symbolic links by inode, where a link cannot record them.
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
@@ -137,8 +137,7 @@ impl Unpacker {
         if kind != EntryType::Directory {
             return Err(member.refused("only a directory can be the root"));
         }
-        let Attributes { mode, uid, gid } = member.attributes;
-        self.result.root = Some(RootEntry { mode, uid, gid });
+        self.result.root = Some(member.permissions);
         if self.target == Target::Container {
             return Ok(());
         }
@@ -147,12 +146,12 @@ impl Unpacker {
     }
 
     fn own(&self, file: &OwnedFd, member: &Member) -> Result<(), Fault> {
-        let set = tree::set_attributes(file, &member.attributes, self.identity);
+        let set = tree::set_permissions(file, &member.permissions, self.identity);
         set.map_err(|error| self.not_owned(member, &error))
     }
 
     fn not_owned(&self, member: &Member, error: &io::Error) -> Fault {
-        let Attributes { uid, gid, .. } = member.attributes;
+        let Permissions { uid, gid, .. } = member.permissions;
         if error.raw_os_error() == Some(Errno::INVAL.raw_os_error())
             && let Identity::Ranges { users, groups } = self.identity
             && (uid >= users || gid >= groups)
@@ -193,8 +192,8 @@ impl Unpacker {
                     // It fails for a dangling link.
                     rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
                     handle = tree::open_in_root(&self.root, &path[..end], flags).map_err(failed)?;
-                    let root = Attributes { mode: 0o755, uid: 0, gid: 0 };
-                    tree::set_attributes(&handle, &root, self.identity)
+                    let root = Permissions { mode: 0o755, uid: 0, gid: 0 };
+                    tree::set_permissions(&handle, &root, self.identity)
                         .map_err(|error| member.failed("make the directory of", &error))?;
                 }
                 Err(error) => return Err(failed(error)),
@@ -330,7 +329,7 @@ impl Unpacker {
     fn fifo(&mut self, member: &Member) -> Result<(), Fault> {
         self.replace(member)?;
         let parent = self.open_parent(member, member.directory())?;
-        let mode = Mode::from_raw_mode(member.attributes.mode);
+        let mode = Mode::from_raw_mode(member.permissions.mode);
         rustix::fs::mkfifoat(parent, member.name(), mode)
             .map_err(|error| member.failed("make the pipe", &error.into()))?;
         self.own_by_name(member)
@@ -338,7 +337,7 @@ impl Unpacker {
 
     /// Sets the owner of a link or pipe, where an attribute cannot record it.
     fn own_by_name(&mut self, member: &Member) -> Result<(), Fault> {
-        let Attributes { uid, gid, .. } = member.attributes;
+        let Permissions { uid, gid, .. } = member.permissions;
         if self.identity != Identity::Single {
             let (user, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             let parent = self.open_parent(member, member.directory())?;

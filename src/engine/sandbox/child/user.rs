@@ -21,7 +21,7 @@ const MAXIMUM_GROUPS: usize = 256;
 
 /// Finds `user[:group]`, names or numbers. A number needs no entry. The error is the missing name.
 pub(super) fn resolve(text: &str, passwd: &str, group: &str) -> Result<Account, String> {
-    let (user, asked_group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group_name) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
     let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| {
@@ -38,20 +38,20 @@ pub(super) fn resolve(text: &str, passwd: &str, group: &str) -> Result<Account, 
     };
     let mut account =
         Account { uid, gid, groups: Vec::new(), home: if home.is_empty() { "/".to_owned() } else { home } };
-    match asked_group.filter(|group| !group.is_empty()) {
-        Some(asked) => account.gid = group_number(asked, group)?,
+    match group_name.filter(|group| !group.is_empty()) {
+        Some(name) => account.gid = group_number(name, group)?,
         None => account.groups = name.map(|name| groups_of(&name, group)).unwrap_or_default(),
     }
     Ok(account)
 }
 
-fn group_number(asked: &str, group: &str) -> Result<u32, String> {
-    if let Ok(number) = asked.parse() {
+fn group_number(name: &str, group: &str) -> Result<u32, String> {
+    if let Ok(number) = name.parse() {
         return Ok(number);
     }
     let fields = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let mut named = fields.filter(|fields| fields[0] == asked);
-    named.find_map(|fields| fields.get(2)?.parse().ok()).ok_or_else(|| format!(":{asked}"))
+    let mut named = fields.filter(|fields| fields[0] == name);
+    named.find_map(|fields| fields.get(2)?.parse().ok()).ok_or_else(|| format!(":{name}"))
 }
 
 fn groups_of(name: &str, group: &str) -> Vec<u32> {

@@ -42,15 +42,15 @@ pub(super) enum Purpose {
         directory: PathBuf,
         /// Unpacked, highest first.
         layers: Vec<PathBuf>,
-        root: Option<RootEntry>,
+        root: Option<Permissions>,
     },
     /// Empty a directory.
     Remove { directory: PathBuf },
 }
 
-/// Mode and owner of the image's root directory.
+/// Mode and owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RootEntry {
+pub(super) struct Permissions {
     /// Permission bits.
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -138,7 +138,7 @@ pub(super) enum Answer {
     /// The child waits for requests.
     Ready,
     /// With a note for each entry that was left out.
-    Unpacked { root: Option<RootEntry>, notes: Vec<String> },
+    Unpacked { root: Option<Permissions>, notes: Vec<String> },
     /// Whether the path exists.
     Has(bool),
     /// The file is missing.
