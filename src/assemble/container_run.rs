@@ -1,6 +1,5 @@
-//! Owns the work in one container: owners, uploads, the command and its labels.
-//!
-//! Must not know what is uploaded and why.
+//! Owns the work in one container: owners, uploads, the command and its labels. Must not know what is uploaded and
+//! why.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,4 @@
-//! Owns the error of running a script or a command in a container.
-//!
-//! Must not decide what happens to the container.
+//! Owns the error of running a script or a command in a container. Must not decide what happens to the container.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,5 @@
-//! Owns the recipe of a layer: a text with everything that its bytes depend on. Equal recipes make equal layers.
-//!
-//! Must not read the artifact, and must not know where recipes are stored.
+//! Owns the recipe of a layer: a text with everything that its bytes depend on. Equal recipes make equal layers. Must
+//! not read the artifact, and must not know where recipes are stored.
 
 use std::fmt::Write as _;
 use std::io;

@@ -1,6 +1,4 @@
-//! Owns uploading files to a container: the tar is written while it is sent.
-//!
-//! Must not know what the files are.
+//! Owns uploading files to a container: the tar is written while it is sent. Must not know what the files are.
 
 use futures_util::StreamExt;
 

@@ -1,6 +1,5 @@
-//! Owns the names of the kernel's capabilities, and which of them a script has on every engine.
-//!
-//! Must not know how an engine sets them. Source: capabilities(7).
+//! Owns the names of the kernel's capabilities, and which of them a script has on every engine. Must not know how an
+//! engine sets them. Source: capabilities(7).
 
 use crate::text::as_text;
 use std::fmt;

@@ -1,6 +1,5 @@
-//! Owns finding ephemeral paths in a change: files, and directories in which nothing else stays.
-//!
-//! Must not know where changes come from.
+//! Owns finding ephemeral paths in a change: files, and directories in which nothing else stays. Must not know where
+//! changes come from.
 
 use std::collections::BTreeSet;
 

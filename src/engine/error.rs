@@ -1,6 +1,5 @@
-//! Owns the error of an engine: failures of all engines, and each engine's own error.
-//!
-//! Must not decide what happens after an error.
+//! Owns the error of an engine: failures of all engines, and each engine's own error. Must not decide what happens
+//! after an error.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
-//! Owns splitting a container's output into lines: bounded and decoded. The last lines are stored for errors.
-//!
-//! Must not know where the bytes come from.
+//! Owns splitting a container's output into lines: bounded and decoded. The last lines are stored for errors. Must
+//! not know where the bytes come from.
 
 use std::collections::VecDeque;
 use std::fs::File;

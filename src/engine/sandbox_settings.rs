@@ -1,6 +1,4 @@
-//! Owns the settings and options of the sandbox. They exist in a build without it too.
-//!
-//! Must not touch the machine.
+//! Owns the settings and options of the sandbox. They exist in a build without it too. Must not touch the machine.
 
 #![cfg_attr(
     not(any(all(feature = "sandbox", target_os = "linux"), feature = "internals")),

@@ -1,6 +1,5 @@
-//! Owns finding leases of processes that ended without cleaning up, and removing their files.
-//!
-//! Must not touch anything that belongs to a locked lease or to another cache.
+//! Owns finding leases of processes that ended without cleaning up, and removing their files. Must not touch anything
+//! that belongs to a locked lease or to another cache.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -1,6 +1,5 @@
-//! Owns atomic directories: at any moment the name leads to the old tree or to all of the new one.
-//!
-//! Must not know what the files are, nor decide whether an existing directory may be replaced.
+//! Owns atomic directories: at any moment the name leads to the old tree or to all of the new one. Must not know what
+//! the files are, nor decide whether an existing directory may be replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};

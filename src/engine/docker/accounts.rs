@@ -1,7 +1,5 @@
 //! Owns removing the lines that Podman adds to `/etc/passwd` and `/etc/group` when it starts a container whose user
-//! is not listed. A commit would include them.
-//!
-//! Must not touch other lines, such as those of a script.
+//! is not listed. A commit would include them. Must not touch other lines, such as those of a script.
 //!
 //! Source: Podman 4.3, `libpod/container_internal_linux.go`, `generateUserPasswdEntry` and `generateGroupEntry`.
 

@@ -1,8 +1,6 @@
 //! Owns finding Podman's own entries in a layer: Podman creates a mount point for each of its mounts in the
-//! container's files, and a commit includes them. Docker has a separate layer for them.
-//!
-//! Must not touch files of a script. A script sees the mounts, so the mount points stay empty. A script can change
-//! only `/run` and `/etc`.
+//! container's files, and a commit includes them. Docker has a separate layer for them. Must not touch files of a
+//! script. A script sees the mounts, so the mount points stay empty. A script can change only `/run` and `/etc`.
 //!
 //! Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that `podman diff` skips.
 

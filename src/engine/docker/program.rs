@@ -1,6 +1,5 @@
-//! Owns running a finished image on a daemon (`--run`): streams, signals, exit code, ports, removal.
-//!
-//! Must not touch the terminal or the signals of b2i's own process.
+//! Owns running a finished image on a daemon (`--run`): streams, signals, exit code, ports, removal. Must not touch
+//! the terminal or the signals of b2i's own process.
 
 use std::collections::HashMap;
 use std::time::Duration;

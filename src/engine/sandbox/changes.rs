@@ -1,6 +1,5 @@
-//! Owns making a layer of a container's changes. Contents stay in the container until they are read.
-//!
-//! Must not look for changes, which the child does. Source: OCI image spec v1.1 "layer.md", whiteouts.
+//! Owns making a layer of a container's changes. Contents stay in the container until they are read. Must not look
+//! for changes, which the child does. Source: OCI image spec v1.1 "layer.md", whiteouts.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;

@@ -1,6 +1,5 @@
-//! Owns sending open files over a socket, with one byte each time.
-//!
-//! Must not know their purpose. Source: unix(7), `SCM_RIGHTS`.
+//! Owns sending open files over a socket, with one byte each time. Must not know their purpose. Source: unix(7),
+//! `SCM_RIGHTS`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;

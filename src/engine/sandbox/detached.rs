@@ -1,6 +1,5 @@
-//! Owns detached copies of mounts: they are restricted before they become visible.
-//!
-//! Must not know what is mounted. Source: open_tree(2), mount_setattr(2), move_mount(2).
+//! Owns detached copies of mounts: they are restricted before they become visible. Must not know what is mounted.
+//! Source: open_tree(2), mount_setattr(2), move_mount(2).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

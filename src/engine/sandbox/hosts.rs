@@ -1,6 +1,4 @@
-//! Owns the additional lines of a container's hosts file.
-//!
-//! Must not know the other lines.
+//! Owns the additional lines of a container's hosts file. Must not know the other lines.
 
 use std::net::IpAddr;
 

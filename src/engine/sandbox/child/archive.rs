@@ -1,6 +1,5 @@
-//! Owns sending a file or a tree of the container as a tar.
-//!
-//! Must not read outside of the container's root, and must not follow links.
+//! Owns sending a file or a tree of the container as a tar. Must not read outside of the container's root, and must
+//! not follow links.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,6 +1,4 @@
-//! Owns reading the extended attributes that an image has.
-//!
-//! Must not set any.
+//! Owns reading the extended attributes that an image has. Must not set any.
 
 use std::os::fd::OwnedFd;
 

@@ -1,7 +1,5 @@
 //! Owns the files that a container has beside its image: working directory, mount points, and the text of the hosts
-//! file.
-//!
-//! Must not create anything outside of the container's root.
+//! file. Must not create anything outside of the container's root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -1,6 +1,4 @@
-//! Owns finding and reading single files of the container.
-//!
-//! Must not read outside of the container's root.
+//! Owns finding and reading single files of the container. Must not read outside of the container's root.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,6 +1,4 @@
-//! Owns one entry of an archive: its normal name and its attributes.
-//!
-//! Must not touch files.
+//! Owns one entry of an archive: its normal name and its attributes. Must not touch files.
 
 use std::io;
 

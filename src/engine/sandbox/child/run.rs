@@ -1,6 +1,5 @@
-//! Owns one run of the command in the child: start, output, time limit, status.
-//!
-//! Must not know what the command is for.
+//! Owns one run of the command in the child: start, output, time limit, status. Must not know what the command is
+//! for.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,6 +1,4 @@
-//! Owns finding the command's user in the image's account files, as Docker does.
-//!
-//! Must not read files.
+//! Owns finding the command's user in the image's account files, as Docker does. Must not read files.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
