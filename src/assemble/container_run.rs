@@ -20,12 +20,10 @@ pub(crate) struct ContainerRun<'a> {
     events: &'a Events,
 }
 
-/// A container after its scripts have succeeded.
 #[derive(Debug)]
 pub struct AssembledContainer {
     /// The caller removes it.
     pub container: Box<dyn Container>,
-    /// From `image_metadata.json`.
     pub labels: Vec<(String, String)>,
 }
 
@@ -57,7 +55,6 @@ impl<'a> ContainerRun<'a> {
         Ok(self.container.has(path).await?)
     }
 
-    /// Fails if the script is missing.
     pub(crate) async fn require(&self, script: &ImagePath) -> Result<(), RunError> {
         match self.has(script).await? {
             true => Ok(()),
@@ -132,7 +129,6 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Runs the command as a step, which events call `shown`.
     pub(crate) async fn run_step(
         &self,
         shown: &str,
@@ -159,7 +155,6 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// The labels in `image_metadata.json`, in their order.
     pub(crate) async fn labels(&self) -> Result<Vec<(String, String)>, RunError> {
         let path = ImagePath::new(IMAGE_METADATA_PATH)?;
         match self.container.download(&path, IMAGE_METADATA_LIMIT).await? {
@@ -188,7 +183,6 @@ impl<'a> ContainerRun<'a> {
         Ok(AssembledContainer { container: run.container, labels })
     }
 
-    /// Removes the container in any case.
     pub(crate) async fn remove<T>(self, outcome: Result<T, RunError>) -> Result<T, RunError> {
         let removed = self.container.remove().await;
         let value = outcome?;

@@ -30,7 +30,6 @@ pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<
     })
 }
 
-/// The content of one planned source.
 pub fn source_kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
     match what {
         EntrySource::Directory => EntryKind::Directory,

@@ -17,7 +17,6 @@ use crate::plan::{EntrySource, PlannedEntry, PlannedSource};
 pub struct ScriptRun<'a> {
     /// ID or name in the engine's store.
     pub image: &'a str,
-    /// For messages.
     pub builder: &'a str,
     pub scripts: &'a ImagePath,
     /// The image is started by the script `run`.
@@ -28,18 +27,15 @@ pub struct ScriptRun<'a> {
     pub sources: &'a [PlannedSource],
     pub environment: &'a [(String, String)],
     pub limits: ContainerLimits,
-    /// None means no network.
     pub network: Option<&'a str>,
     /// Date of uploaded files, in seconds since 1970.
     pub date: u64,
     pub lease: &'a str,
 }
 
-/// A successful run.
 #[derive(Debug)]
 pub struct RunOutcome {
     pub changes: Diff,
-    /// From `image_metadata.json`.
     pub labels: Vec<(String, String)>,
     pub artifact_digest: Option<Digest>,
     /// The caller removes it while other work continues.

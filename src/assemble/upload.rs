@@ -29,7 +29,6 @@ pub(super) async fn upload(
     Ok(digest)
 }
 
-/// Reports the progress of `size` bytes.
 fn with_progress(stream: TarStream, step: RunningStep, size: u64) -> TarStream {
     let mut sent = 0;
     let counted = stream.inspect(move |chunk| {

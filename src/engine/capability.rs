@@ -5,7 +5,7 @@ use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
 
-/// The names in the order of their numbers.
+/// In the order of their numbers.
 const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
     NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE \
     SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL \
@@ -35,7 +35,7 @@ impl Capability {
     }
 }
 
-/// The capabilities of a script that runs as root.
+/// For a script that runs as root.
 pub(super) fn capabilities(dropped: &[Capability]) -> Vec<Capability> {
     let is_dropped = |name| dropped.iter().any(|dropped| [name, ALL].contains(&dropped.0));
     DEFAULT.into_iter().filter(|name| !is_dropped(*name)).map(Capability).collect()

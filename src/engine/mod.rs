@@ -32,7 +32,6 @@ pub use crate::stream::TarStream;
 /// The command of a container in which nothing runs: daemons require one.
 pub const NO_COMMAND: &str = "/none";
 
-/// What a container is started with.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSpec {
     /// ID or name in the store of the engine.
@@ -89,16 +88,14 @@ pub enum MountSource {
     Temporary,
 }
 
-/// Limits of a container. A limit that the engine cannot enforce is an error.
+/// A limit that the engine cannot enforce is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLimits {
     /// In bytes.
     pub memory: Option<u64>,
     /// In billionths of a processor.
     pub nano_cpus: Option<u64>,
-    /// Processes.
     pub pids: Option<u32>,
-    /// For the command.
     pub timeout: Option<Duration>,
 }
 
@@ -110,7 +107,6 @@ pub struct ProgramStreams {
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitStatus {
     pub exit_code: i64,
@@ -120,7 +116,6 @@ pub struct ExitStatus {
     pub last_lines: Vec<String>,
 }
 
-/// What a container changed.
 #[derive(Clone, Debug)]
 pub enum Diff {
     /// An untagged image in the engine, whose top layer is the change.
@@ -141,7 +136,6 @@ pub enum Diff {
 /// The answer of an engine. It is boxed, so that callers work with every engine.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, EngineError>>;
 
-/// Starts containers.
 pub trait Engine: Send + Sync {
     /// Fails if the engine is known not to support the limits or the network.
     fn check<'a>(&'a self, limits: &'a ContainerLimits, network: Option<&'a str>) -> Reply<'a, ()>;

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::events::{Event, Events, ScriptStream};
+use crate::fs::path::cut;
 
 /// Longer lines are split; in bytes.
 const MAXIMUM_LINE: usize = 64 * 1024;
 
-/// Number of lines for the error message.
 const LAST_LINES: usize = 20;
 
 /// Longest line of an error message, in bytes.
@@ -91,31 +91,16 @@ impl<'a> Output<'a> {
         if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
-        self.last.push_back(cut(&line).to_owned());
+        self.last.push_back(cut(&line, MAXIMUM_KEPT).to_owned());
         self.events.send(Event::ScriptOutput { stream, line });
     }
 }
 
-fn cut(line: &str) -> &str {
-    let limit = line.len().min(MAXIMUM_KEPT);
-    let end = (0..=limit).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
-    &line[..end]
-}
-
 /// The number of bytes of an incomplete UTF-8 character at the end.
 fn unfinished_character(bytes: &[u8]) -> usize {
-    for back in 1..=bytes.len().min(3) {
-        let byte = bytes[bytes.len() - back];
-        let length = match byte {
-            0xc2..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf4 => 4,
-            0x80..=0xbf => continue,
-            _ => 1,
-        };
-        return if length > back { back } else { 0 };
-    }
-    0
+    let tail = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let is_incomplete = str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+    if is_incomplete { tail.len() } else { 0 }
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Drop for AtomicFile {
 /// Resolves a symbolic link, so that its target is replaced and not the link.
 fn resolve(target: &Path) -> Result<PathBuf, FileError> {
     if target.file_name().is_none() {
-        return Err(refused(target, "is not the name of a file", None));
+        return Err(FileError::refused(target, "is not the name of a file", None));
     }
     match fs::symlink_metadata(target) {
         Ok(metadata) if metadata.is_symlink() => {
@@ -137,7 +137,7 @@ fn open_special(target: &Path) -> Result<Option<File>, FileError> {
     let Ok(metadata) = fs::metadata(target) else { return Ok(None) };
     if metadata.is_dir() {
         let hint = "pass a file in it, for example by appending `/image.tar`";
-        return Err(refused(target, "is a directory and is not replaced by a file", Some(hint)));
+        return Err(FileError::refused(target, "is a directory and is not replaced by a file", Some(hint)));
     }
     if metadata.is_file() {
         return Ok(None);
@@ -147,11 +147,7 @@ fn open_special(target: &Path) -> Result<Option<File>, FileError> {
         let file = OpenOptions::new().write(true).open(target);
         return file.map(Some).map_err(|error| FileError::new("open", target, error));
     }
-    Err(refused(target, "is neither a regular file nor a pipe and is not written to", None))
-}
-
-fn refused(path: &Path, reason: &str, hint: Option<&str>) -> FileError {
-    FileError::Refused { path: path.to_owned(), reason: reason.to_owned(), hint: hint.map(str::to_owned) }
+    Err(FileError::refused(target, "is neither a regular file nor a pipe and is not written to", None))
 }
 
 #[cfg(test)]

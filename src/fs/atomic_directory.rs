@@ -75,11 +75,7 @@ fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
 }
 
 fn resolve(target: &Path, working_directory: Option<&Path>) -> Result<PathBuf, FileError> {
-    let refused = |reason: &str, hint: &str| FileError::Refused {
-        path: target.to_owned(),
-        reason: reason.to_owned(),
-        hint: Some(hint.to_owned()),
-    };
+    let refused = |reason: &str, hint: &str| FileError::refused(target, reason, Some(hint));
     let resolved = match fs::canonicalize(target) {
         Ok(resolved) => resolved,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !target.is_symlink() => {

@@ -55,7 +55,7 @@ impl CacheDirectory {
     }
 }
 
-/// Creates `path` and its missing parents with mode 0700.
+/// With mode 0700.
 pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -80,11 +80,7 @@ fn not_the_cache(error: FileError) -> FileError {
 fn check_owner(root: &Path) -> Result<(), FileError> {
     let metadata = fs::metadata(root).map_err(|error| FileError::new("look at", root, error))?;
     let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    let refuse = |reason: String, hint: &str| FileError::Refused {
-        path: root.to_owned(),
-        reason,
-        hint: Some(hint.to_owned()),
-    };
+    let refuse = |reason: String, hint: &str| FileError::refused(root, reason, Some(hint));
     if owner != user {
         return Err(refuse(
             format!("cannot be the cache: it belongs to user {owner}, and b2i runs as user {user}"),

@@ -46,6 +46,10 @@ impl FileError {
         }
     }
 
+    pub(super) fn refused(path: &Path, reason: impl Into<String>, hint: Option<&str>) -> Self {
+        Self::Refused { path: path.to_owned(), reason: reason.into(), hint: hint.map(str::to_owned) }
+    }
+
     /// Adds the number of bytes written before the file system was full. Other errors stay the same.
     #[must_use]
     pub fn after(self, written: u64) -> Self {

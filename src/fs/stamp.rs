@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::MetadataExt;
 
-/// Metadata that changes with the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     /// Device and inode.

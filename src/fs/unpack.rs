@@ -94,7 +94,6 @@ pub fn link_stays_inside(link: &str, target: &str) -> bool {
     up <= link.matches('/').count() && !parts.any(|part| part == "..")
 }
 
-/// Writes members below one directory.
 pub struct TreeWriter {
     root: Dir,
     shown: std::path::PathBuf,
@@ -106,7 +105,7 @@ pub struct TreeWriter {
 }
 
 impl TreeWriter {
-    /// Makes a writer for an existing, empty directory.
+    /// For an existing, empty directory.
     pub fn new(directory: &Path, limits: TreeLimits) -> Result<Self, FileError> {
         let root = Dir::open_ambient_dir(directory, ambient_authority())
             .map_err(|error| FileError::new("open", directory, error))?;
@@ -140,7 +139,6 @@ impl TreeWriter {
         self.copy(name, content, &mut file)
     }
 
-    /// Creates a symbolic link whose target is in the tree.
     pub fn symlink(&mut self, name: &str, target: &str) -> Result<(), UnpackError> {
         let path = self.admit_below_root(name)?;
         if !link_stays_inside(&path, target) {
@@ -164,7 +162,6 @@ impl TreeWriter {
             .map_err(|error| self.not_created(name, &path, error))
     }
 
-    /// Counts a member and checks its name.
     fn admit(&mut self, name: &str) -> Result<String, UnpackError> {
         self.entries += 1;
         if self.entries > self.limits.entries {

@@ -34,7 +34,6 @@ impl std::fmt::Debug for ProxySettings {
     }
 }
 
-/// Settings that are not valid for a client.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ClientError(String);

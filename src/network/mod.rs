@@ -53,7 +53,6 @@ pub(crate) fn shown_url(url: &Url) -> String {
     shown.to_string()
 }
 
-/// `url` without user name, password and fragment.
 pub(crate) fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -62,7 +61,6 @@ pub(crate) fn without_credentials(url: &Url) -> Url {
     url
 }
 
-/// Whether the host of `url` is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),

@@ -6,10 +6,8 @@ use url::Url;
 
 use super::shown_url;
 
-/// The number of redirects that are followed.
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
-/// A redirect that is not followed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the redirect of `{url}` is not followed: {reason}")]
 pub struct RefusedRedirect {
@@ -40,7 +38,6 @@ pub(crate) fn target(current: &Url, headers: &HeaderMap) -> Result<Url, RefusedR
     Ok(next)
 }
 
-/// Whether both have the same scheme, host and port.
 pub(crate) fn same_origin(one: &Url, two: &Url) -> bool {
     one.scheme() == two.scheme()
         && one.host() == two.host()

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// The attempts of one transfer.
 pub(crate) struct Retries {
     allowed: u32,
     first_pause: Duration,
@@ -45,7 +44,6 @@ impl Retries {
     }
 }
 
-/// Whether a retry may help after this status.
 pub(crate) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 507 | 509 | 520..=599)
 }

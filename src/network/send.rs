@@ -13,7 +13,6 @@ pub struct UntrustedConnection {
     pub reason: String,
 }
 
-/// A request without a response.
 pub(crate) enum SendError {
     /// Nothing was sent. A retry does not help.
     Untrusted(UntrustedConnection),

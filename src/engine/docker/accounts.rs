@@ -20,7 +20,6 @@ const FILES: [(&str, &str); 2] = [("passwd", "*"), ("group", "x")];
 /// Larger files stay unchanged; in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// The files before the container started.
 pub(super) struct Accounts([Account; 2]);
 
 enum Account {

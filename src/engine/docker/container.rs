@@ -37,7 +37,6 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 /// The least time that a daemon has to start a command with a time limit.
 const START_TIME: Duration = Duration::from_secs(60);
 
-/// The output of a running container.
 type Attached = Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>;
 
 #[derive(Debug)]
@@ -78,7 +77,6 @@ impl DockerContainer {
         self.daemon.request_error(format!("{action} the container of {}", self.spec.image), error)
     }
 
-    /// Starts the container and returns its output.
     async fn start(&self) -> Result<Attached, EngineError> {
         // Attach before the start: `logs` of Docker 20.10 loses a last line without a line end.
         let options = AttachContainerOptionsBuilder::default().stdout(true).stderr(true).stream(true).build();
@@ -110,7 +108,6 @@ impl DockerContainer {
         EngineError::TimedOut { command: self.spec.command.join(" "), limit, last_lines }
     }
 
-    /// Forwards the output until the container has ended, and returns its exit code.
     async fn follow(&self, attached: &mut Attached, output: &mut Output<'_>) -> Result<i64, DaemonError> {
         let ended = wait(&self.daemon, &self.id);
         tokio::pin!(ended);
@@ -130,7 +127,7 @@ impl DockerContainer {
         code.map_err(|error| self.error("wait for", &error))
     }
 
-    /// Whether the path is a symbolic link: Podman sends its target where Docker sends the link.
+    /// Podman sends a link's target where Docker sends the link.
     pub(super) async fn is_link(&self, path: &ImagePath) -> Result<bool, DaemonError> {
         // Go's `fs.ModeSymlink`.
         const SYMBOLIC_LINK: u32 = 1 << 27;
@@ -203,7 +200,6 @@ impl DockerContainer {
     }
 }
 
-/// Forwards the output from before the end.
 async fn drain(attached: &mut Attached, output: &mut Output<'_>) {
     let rest = async {
         while let Some(Ok(piece)) = attached.next().await {
@@ -223,7 +219,6 @@ fn add(output: &mut Output<'_>, piece: LogOutput) {
     }
 }
 
-/// Waits for the end of a container and returns its exit code.
 pub(super) async fn wait(daemon: &Daemon, id: &str) -> Result<i64, BollardError> {
     let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
     let mut answers = Box::pin(daemon.client().wait_container(id, Some(options)));
@@ -236,7 +231,6 @@ pub(super) async fn wait(daemon: &Daemon, id: &str) -> Result<i64, BollardError>
     }
 }
 
-/// The error of a failed start: of the command, or of the daemon.
 pub(super) fn start_error(
     daemon: &Daemon,
     command: &[String],

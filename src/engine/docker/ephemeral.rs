@@ -8,7 +8,6 @@ use crate::engine::ephemeral::left_out;
 use crate::image::ImagePath;
 use crate::store::archive::tar_entries;
 
-/// The ephemeral entries in the layer.
 pub(super) fn ephemeral_extents(layer: &File, ephemeral: &[ImagePath]) -> io::Result<Vec<Range<u64>>> {
     let mut entries: Vec<(String, bool, Range<u64>)> = Vec::new();
     tar_entries(layer, |entry| {

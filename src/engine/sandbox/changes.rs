@@ -98,7 +98,6 @@ fn read_attributes(attributes: Vec<(String, String)>) -> Result<Vec<ExtendedAttr
     })
 }
 
-/// Whether a directory is unchanged.
 fn is_same(change: &Change) -> bool {
     matches!(change.kind, ChangeKind::Directory { differs: false, .. })
 }

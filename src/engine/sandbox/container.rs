@@ -28,13 +28,11 @@ use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
 use crate::stream::{pump, stream_to_reader};
 
-/// Default time limit of a command.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Pieces of an archive in memory.
 const PIECES: usize = 4;
 
-/// Default limit on processes.
 pub(super) const PROCESSES: u32 = 4096;
 
 /// A container in the sandbox. Dropping it removes it, except files that a layer of it still reads.
@@ -48,7 +46,6 @@ pub struct SandboxContainer {
     pub(super) environment: Vec<(String, String)>,
     pub(super) user: String,
     pub(super) working_directory: String,
-    /// Lines of the hosts file.
     pub(super) hosts: Vec<String>,
     pub(super) date: u64,
     /// A layer may still read what the child holds.
@@ -86,7 +83,6 @@ impl SandboxContainer {
         self.spec.places.as_ref().map_or(&[], Layer::entries)
     }
 
-    /// Sends requests to the child on a blocking thread.
     pub(super) async fn request<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
         &self,
         request: impl FnOnce(&Supervisor) -> Result<T, E> + Send + 'static,
@@ -120,13 +116,11 @@ impl SandboxContainer {
         }
     }
 
-    /// The command's capabilities, one bit for each.
     fn capabilities(&self) -> u64 {
         let capabilities = capabilities(&self.spec.drop_capabilities).into_iter();
         capabilities.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
     }
 
-    /// Turns the last answer into a status or an error.
     pub(super) fn exit_status(
         &self,
         answer: Answer,

@@ -13,7 +13,6 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 pub(super) struct DetachedTree(OwnedFd);
 
 impl DetachedTree {
-    /// Copies `path` with all mounts below it.
     pub(super) fn copy_of(path: &Path) -> Result<Self, Errno> {
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
@@ -60,7 +59,6 @@ impl DetachedTree {
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Mounts it on the open directory or file.
     pub(super) fn mount_at(self, place: BorrowedFd<'_>) -> Result<(), Errno> {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(&self.0, "", place, "", flags)

@@ -1,6 +1,5 @@
 //! Owns reading the kernel settings that prevent a sandbox, and the hints for them. Must not change settings.
 
-/// The alternatives to a sandbox, for hints.
 pub(super) const ALTERNATIVES: &str = "assemble on a daemon with `--assemble docker`, or use one of b2i's own builders, which need \
                             no container";
 

@@ -51,7 +51,6 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
-    /// The error of a fault in the child.
     pub(super) fn of(fault: Fault) -> Self {
         let reason = fault.because();
         let action = fault.action;

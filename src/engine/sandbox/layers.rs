@@ -23,7 +23,6 @@ use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
 use crate::image::{Digest, DigestReader, LayerSource};
 
-/// Version of the cache format.
 const FORMAT: u32 = 1;
 
 /// A layer with its diff ID, which is compared with the bytes.
@@ -38,7 +37,6 @@ pub(super) struct UnpackedLayer {
     _used: Lock,
 }
 
-/// The content of `layer.json`.
 #[derive(Serialize, Deserialize)]
 struct Description {
     root: Option<Permissions>,
@@ -48,7 +46,6 @@ struct Description {
 pub(super) struct Unpacking<'a> {
     pub(super) settings: &'a SandboxSettings,
     pub(super) mapping: &'a Mapping,
-    /// For messages.
     pub(super) image: &'a str,
     pub(super) events: &'a Events,
 }
@@ -88,7 +85,6 @@ impl<'a> Unpacking<'a> {
         self.fill(layer, &supervisor)
     }
 
-    /// Sends the bytes of the layer and compares their digest.
     fn fill(
         &self,
         layer: &ImageLayer<'_>,
@@ -130,16 +126,16 @@ impl Store<'_> {
     fn get(&self, layer: &ImageLayer<'_>) -> Result<UnpackedLayer, SandboxError> {
         let used = Lock::open(&self.directory, "lock")?;
         loop {
-            used.shared()?;
+            used.check("lock", used.file.lock_shared())?;
             if let Some(root) = self.read()? {
                 // Pruning starts with the oldest date. A date that cannot be set only means an earlier removal.
                 let _ = File::open(&self.directory).and_then(|file| file.set_modified(SystemTime::now()));
                 return Ok(UnpackedLayer { tree: self.directory.join("tree"), root, _used: used });
             }
-            used.unlock()?;
+            used.check("unlock", used.file.unlock())?;
             // Users of a layer hold the other lock as long as their container lives.
             let making = Lock::open(&self.directory, "making.lock")?;
-            making.exclusive()?;
+            making.check("lock", making.file.lock())?;
             // Another process may have unpacked it.
             if self.read()?.is_none() {
                 self.make(layer)?;
@@ -191,24 +187,11 @@ impl Lock {
         Ok(Self { file, path })
     }
 
-    fn shared(&self) -> Result<(), SandboxError> {
-        self.done("lock", self.file.lock_shared())
-    }
-
-    fn exclusive(&self) -> Result<(), SandboxError> {
-        self.done("lock", self.file.lock())
-    }
-
-    fn unlock(&self) -> Result<(), SandboxError> {
-        self.done("unlock", self.file.unlock())
-    }
-
-    fn done(&self, action: &'static str, result: io::Result<()>) -> Result<(), SandboxError> {
+    fn check(&self, action: &'static str, result: io::Result<()>) -> Result<(), SandboxError> {
         Ok(result.map_err(|error| FileError::new(action, &self.path, error))?)
     }
 }
 
-/// A directory under construction.
 pub(super) struct Partial<'a> {
     pub(super) path: PathBuf,
     settings: &'a SandboxSettings,

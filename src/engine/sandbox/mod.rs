@@ -49,7 +49,6 @@ use crate::image::{BaseImage, ImageConfig};
 /// Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The container's own layer in its directory.
 const NEW_LAYER: &str = "new";
 
 #[derive(Clone)]
@@ -230,7 +229,6 @@ fn control_group(limits: &ContainerLimits, mapping: &Mapping) -> Result<Option<C
     ControlGroup::make(limits, (mapping.identity() == Identity::Host).then_some(processes))
 }
 
-/// Creates a user namespace and maps its ids.
 fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {
     let directory = layers::new_directory(&settings.temporary, "probe")?;
     let purpose = Purpose::Remove { directory: directory.clone() };

@@ -131,12 +131,10 @@ impl Supervisor {
         }
     }
 
-    /// Receives the three files that come with the next byte.
     pub(super) fn files(&self, action: &'static str) -> Result<[OwnedFd; 3], SandboxError> {
         descriptors::receive(&self.channel).map_err(|error| lost(action, &error))
     }
 
-    /// Sends an open file.
     pub(super) fn hand(&self, file: BorrowedFd<'_>, action: &'static str) -> Result<(), SandboxError> {
         descriptors::send(&self.channel, &[file]).map_err(|error| lost(action, &error))
     }
@@ -162,7 +160,6 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// Ends the child and waits for its end.
     pub(super) fn end(&self) {
         self.abort();
         let _ = self.how_it_ended();

@@ -23,6 +23,7 @@ use crate::fs::path::cut;
 pub(super) const HEADER: &str = "b2i lease 1";
 pub(super) const LEASES: &str = "leases";
 pub(super) const TEMPORARY: &str = "tmp";
+const ENDED: &str = "is not created: the run has ended";
 /// One line per path, whatever is in the path.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -91,11 +92,7 @@ impl Lease {
         // Locked: a thread that outlives the run must not create again what was removed.
         let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if state.is_released {
-            return Err(FileError::Refused {
-                path,
-                reason: "is not created: the run has ended".to_owned(),
-                hint: None,
-            });
+            return Err(FileError::refused(&path, ENDED, None));
         }
         create_private_directory(&path)?;
         Ok(path)
@@ -117,15 +114,15 @@ impl Lease {
         make: impl FnOnce() -> Result<T, FileError>,
     ) -> Result<T, FileError> {
         let path = std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))?;
-        let refused = |path, reason: &str| FileError::Refused { path, reason: reason.to_owned(), hint: None };
         if !belongs_to(&path, &self.id) {
-            return Err(refused(path, "does not contain the lease's id, so it cannot be cleaned up safely"));
+            let reason = "does not contain the lease's id, so it cannot be cleaned up safely";
+            return Err(FileError::refused(&path, reason, None));
         }
         let line = format!("{}\n", percent_encode(path.as_os_str().as_encoded_bytes(), ESCAPED));
         // Locked until `make` returns. When the lease is released, each recorded path exists or never will.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if state.is_released {
-            return Err(refused(path, "is not created: the run has ended"));
+            return Err(FileError::refused(&path, ENDED, None));
         }
         state
             .file

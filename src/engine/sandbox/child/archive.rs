@@ -17,7 +17,7 @@ use crate::engine::sandbox::protocol::{
 
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// Sends `path`. The entries begin with its last part.
+/// The entries begin with the last part of `path`.
 pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -> Result<(), Stop> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW;
     match open_in_root(root, path.as_bytes(), flags) {
@@ -46,7 +46,7 @@ pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -
     Ok(write_frame(frames.channel, FrameKind::End, b"")?)
 }
 
-/// Adds one entry, and returns the entries below it.
+/// Returns the entries below it.
 fn add(
     tar: &mut tar::Builder<Frames<'_>>,
     root: BorrowedFd<'_>,

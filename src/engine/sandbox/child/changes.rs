@@ -25,7 +25,7 @@ const MAXIMUM_CHANGES: usize = 1_000_000;
 
 const MAXIMUM_NOTES: usize = 20;
 
-/// Sends every change, and returns notes on what was left out.
+/// Returns notes on what was left out.
 pub(super) fn send(
     place: &mut Place,
     mut send: impl FnMut(Change) -> io::Result<()>,
@@ -56,7 +56,6 @@ pub(super) fn send(
     Ok(walk.notes)
 }
 
-/// A directory to read.
 struct Directory {
     /// Relative to the root; empty for the root.
     path: String,
@@ -146,7 +145,6 @@ impl Walk<'_> {
         }
     }
 
-    /// The same path in the image.
     fn in_image(&self, path: &str) -> Result<Option<OwnedFd>, Fault> {
         match open_plain(&self.lower, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
             Ok(handle) => Ok(Some(handle)),
@@ -225,7 +223,6 @@ impl Walk<'_> {
         Permissions { mode: stat.st_mode & 0o7777, uid, gid }
     }
 
-    /// The attributes that an image has of a file or directory.
     fn attributes(&self, path: &str, handle: &OwnedFd) -> Result<Attributes, Fault> {
         read_attributes(handle).map_err(|reason| {
             Fault::refused(

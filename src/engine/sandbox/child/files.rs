@@ -14,7 +14,6 @@ use crate::engine::sandbox::protocol::{Command, Fault, FaultKind, OrFault, Permi
 /// The hosts file, on the host and inside.
 pub(super) const HOSTS: &str = "/etc/hosts";
 
-/// Creates a missing directory, as Docker does for the working directory.
 pub(super) fn make_directory(place: &Place, path: &str) -> Result<(), Fault> {
     open_or_make(place, path, &mut Vec::new()).map(drop)
 }

@@ -43,7 +43,6 @@ pub(super) struct Ends {
     pub(super) stderr: OwnedFd,
 }
 
-/// The result, which goes through the status pipe.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Status {
     Exited(i64),
@@ -59,8 +58,12 @@ pub(super) fn run(start: Start<'_>) -> ! {
         Ok(status) => status,
         Err(_) => process_exit(),
     });
-    let said = run_inner(start).unwrap_or_else(Status::Failed);
-    if let Ok(text) = serde_json::to_vec(&said) {
+    report(&mut status, &run_inner(start).unwrap_or_else(Status::Failed))
+}
+
+/// Sends the result and ends.
+fn report(status: &mut File, result: &Status) -> ! {
+    if let Ok(text) = serde_json::to_vec(result) {
         // The child may be gone.
         let _ = status.write_all(&text);
     }
@@ -77,10 +80,6 @@ fn process_exit() -> ! {
 }
 
 fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
-    let other = |action: &str| {
-        let action = action.to_owned();
-        move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
-    };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .or_fault(FaultKind::Other, "tie the container to b2i")?;
     // If the child has ended already, no signal will come for its end.
@@ -89,7 +88,7 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
         process_exit();
     }
     for cgroup in start.cgroups {
-        File::from(cgroup).write_all(b"0").map_err(other("enter the control group"))?;
+        File::from(cgroup).write_all(b"0").or_fault(FaultKind::Other, "enter the control group")?;
     }
     rootfs::separate(start.command.host_network)?;
     let maps = Maps::of(start.account, start.identity)?;
@@ -97,28 +96,20 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
     let (go, may_go) = pipe()?;
     let (started, has_started) = pipe()?;
     unshare(UnshareFlags::NEWPID, "make the command's process-id namespace")?;
+    let Start { command, account, identity, ref root, .. } = start;
+    let inside = Inside { command, account, identity, root };
     let (streams, status) = (start.streams, start.status);
-    let inside = Inside {
-        command: start.command,
-        account: start.account,
-        identity: start.identity,
-        root: &start.root,
-    };
     let Some(pid) = fork()? else {
         drop((unshared, may_go, started, control));
-        let said = inside.become_command(has_unshared, go, streams);
-        let status = File::from(status);
-        if let Ok(text) = serde_json::to_vec(&said) {
-            let _ = (&status).write_all(&text);
-        }
-        process_exit()
+        let result = inside.become_command(has_unshared, go, streams);
+        report(&mut File::from(status), &result)
     };
     drop((streams, status, has_unshared, go, has_started));
     if let Some(maps) = maps {
         // Without the byte, the command has ended and sent its reason.
         if next_byte(&mut File::from(unshared)).is_some() {
             maps.write()?;
-            File::from(may_go).write_all(b"g").map_err(other("start the command"))?;
+            File::from(may_go).write_all(b"g").or_fault(FaultKind::Other, "start the command")?;
         }
     }
     // Only now: without memory dumps, the files in /proc that map ids belong to root.
@@ -134,7 +125,6 @@ fn next_byte(pipe: &mut File) -> Option<u8> {
     pipe.read_exact(&mut byte).is_ok().then_some(byte[0])
 }
 
-/// Forwards signals to the command until it ends.
 fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
     let failed = |error| failed(FaultKind::Other, "wait for the command", error);
     let ended = rustix::process::pidfd_open(command, PidfdFlags::empty()).map_err(failed)?;
@@ -228,7 +218,6 @@ fn all_of(count: u32, map: &str) -> Result<String, Fault> {
     Ok(lines)
 }
 
-/// The second process, until it becomes the command.
 struct Inside<'a> {
     command: &'a Command,
     account: &'a Account,
@@ -250,19 +239,16 @@ impl Inside<'_> {
     }
 
     fn prepare(&self, unshared: OwnedFd, go: OwnedFd, streams: Ends) -> Result<(), Fault> {
-        let other = |action: &'static str| {
-            move |error: std::io::Error| Fault::system(FaultKind::Other, action, &error)
-        };
         rootfs::enter(self.root, self.command)?;
         // A new session, without a terminal of the host.
         rustix::process::setsid().or_fault(FaultKind::Other, "make a session")?;
         // Before the namespace: the kernel limits a namespace by the limits of its creator.
-        rights::limit(self.command.processes).map_err(other("limit the processes"))?;
+        rights::limit(self.command.processes).or_fault(FaultKind::Other, "limit the processes")?;
         if self.identity != Identity::Host {
             unshare(UnshareFlags::NEWUSER, "make the command's user namespace")?;
-            File::from(unshared).write_all(b"u").map_err(other("ask for ids"))?;
+            File::from(unshared).write_all(b"u").or_fault(FaultKind::Other, "ask for ids")?;
             let mut byte = [0];
-            File::from(go).read_exact(&mut byte).map_err(other("get ids"))?;
+            File::from(go).read_exact(&mut byte).or_fault(FaultKind::Other, "get ids")?;
         }
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
             .or_fault(FaultKind::Other, "open /dev/null")?;
@@ -270,13 +256,14 @@ impl Inside<'_> {
             .and_then(|()| rustix::stdio::dup2_stdout(&streams.stdout))
             .and_then(|()| rustix::stdio::dup2_stderr(&streams.stderr));
         done.or_fault(FaultKind::Other, "connect the output")?;
-        let filter = seccomp::filter().map_err(other("make the filter of system calls"))?;
+        let filter = seccomp::filter().or_fault(FaultKind::Other, "make the filter of system calls")?;
         rights::become_user(self.account, self.command.capabilities, self.identity)
-            .map_err(other("become the user"))?;
-        std::env::set_current_dir(&self.command.directory).map_err(other("enter the working directory"))?;
+            .or_fault(FaultKind::Other, "become the user")?;
+        std::env::set_current_dir(&self.command.directory)
+            .or_fault(FaultKind::Other, "enter the working directory")?;
         rights::reset_signals();
-        close_others().map_err(other("close files"))?;
-        seccomp::apply(&filter).map_err(other("filter system calls"))
+        close_others().or_fault(FaultKind::Other, "close files")?;
+        seccomp::apply(&filter).or_fault(FaultKind::Other, "filter system calls")
     }
 
     /// Starts the program; without a slash, in the directories of PATH.
@@ -361,6 +348,6 @@ pub(super) fn fork_into_namespace() -> Result<Option<Pid>, Fault> {
     }
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).or_fault(FaultKind::Other, "make a pipe")
 }

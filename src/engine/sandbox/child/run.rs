@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::Stop;
-use super::init::{self, Ends, Start, Status};
+use super::init::{self, Ends, Start, Status, pipe};
 use super::namespace::{Place, failed};
 use super::user::{Account, resolve};
 use super::{files, lookup, mounts};
@@ -27,7 +26,6 @@ use crate::engine::sandbox::protocol::{
 /// In bytes.
 const MAXIMUM_STATUS: u64 = 64 * 1024;
 
-/// Runs the command and sends its status.
 pub(super) fn run(
     channel: &mut UnixStream,
     place: &mut Place,
@@ -132,10 +130,6 @@ fn start(
     Ok(running)
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).or_fault(FaultKind::Other, "make a pipe")
-}
-
 /// A pipe of the command's user, who may reopen it as `/dev/stdout`.
 fn stream_pipe(place: &Place, account: &Account) -> Result<(OwnedFd, OwnedFd), Fault> {
     let (read, write) = pipe()?;
@@ -165,7 +159,6 @@ struct Running {
 }
 
 impl Running {
-    /// Forwards output and signals until all processes inside have ended.
     fn follow(&mut self, channel: &mut UnixStream, limit: Option<Duration>) -> Result<End, Stop> {
         let started = Instant::now();
         let mut buffer = vec![0; super::super::protocol::PIECE];
@@ -191,7 +184,6 @@ impl Running {
         }
     }
 
-    /// Waits for the next event.
     fn wait(&self, channel: &UnixStream, left: Option<Duration>) -> Result<Ready, Stop> {
         let mut waited = vec![PollFd::new(channel, PollFlags::IN | PollFlags::HUP)];
         let streams = [self.stdout.as_ref(), self.stderr.as_ref()];
@@ -233,7 +225,6 @@ impl Running {
         while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
     }
 
-    /// Forwards the output from before the kill.
     fn drain(&mut self, channel: &mut UnixStream) -> Result<(), Stop> {
         let mut buffer = vec![0; super::super::protocol::PIECE];
         while self.stdout.is_some() {

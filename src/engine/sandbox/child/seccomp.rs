@@ -42,7 +42,6 @@ const REFUSED_HERE: &[libc::c_long] = calls![SYS__sysctl SYS_ioperm SYS_iopl SYS
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[libc::c_long] = &[];
 
-/// Flags of `clone` for namespaces.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
@@ -97,7 +96,6 @@ pub(super) fn filter() -> io::Result<BpfProgram> {
     Ok(program)
 }
 
-/// Applies the filter to this process and all below it.
 pub(super) fn apply(program: &BpfProgram) -> io::Result<()> {
     seccompiler::apply_filter(program).map_err(io::Error::other)
 }

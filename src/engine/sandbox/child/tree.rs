@@ -20,7 +20,6 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Fault> {
         .or_fault(FaultKind::Other, format_args!("open `{}`", path.display()))
 }
 
-/// Opens a directory by its name.
 pub(super) fn open_below(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(parent, name, flags, Mode::empty())
@@ -72,7 +71,6 @@ pub(super) fn set_permissions(
     Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode & 0o7777))?)
 }
 
-/// The owner that [`set_permissions`] recorded.
 pub(super) fn recorded_owner(file: impl AsFd) -> Option<(u32, u32)> {
     let mut buffer = [0; 32];
     let length = rustix::fs::fgetxattr(file, OWNER_ATTRIBUTE, &mut buffer[..]).ok()?;
@@ -92,7 +90,6 @@ pub(super) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
     Ok(names)
 }
 
-/// Empties the directory at `path`.
 pub(super) fn empty(path: &Path) -> Result<(), Fault> {
     let directory = open_directory(path)?;
     empty_handle(&directory).or_fault(FaultKind::Other, format_args!("empty `{}`", path.display()))

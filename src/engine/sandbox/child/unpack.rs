@@ -20,7 +20,6 @@ use super::tree;
 use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Permissions};
 
-/// Most separate notes.
 const MAXIMUM_NOTES: usize = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,7 +162,6 @@ impl Unpacker {
         member.failed(&format!("set owner {uid}:{gid} and mode of"), error)
     }
 
-    /// Opens the parent of `path`, and creates missing directories.
     fn open_parent(&mut self, member: &Member, path: &[u8]) -> Result<&OwnedFd, Fault> {
         if self.parent.as_ref().is_none_or(|(known, _)| known != path) {
             let flags = OFlags::PATH | OFlags::DIRECTORY;

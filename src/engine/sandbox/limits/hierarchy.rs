@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// The cgroup of a controller of version 1.
 pub(super) fn version_1(own: &str, mounts: &str, controller: &str) -> Option<PathBuf> {
     let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup", Some(controller)))?;
     let path = own.lines().find_map(|line| {

@@ -153,7 +153,6 @@ impl ControlGroup {
         self.directories.iter().map(|directory| directory.join("cgroup.procs")).collect()
     }
 
-    /// Whether the kernel killed a process for its memory.
     pub(super) fn was_out_of_memory(&self) -> bool {
         let text = self.memory_events.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let count = |text: &str| {

@@ -15,7 +15,6 @@ pub(super) struct Limit {
     pub(super) optional: &'static [&'static str],
 }
 
-/// The limits that need a cgroup.
 pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec<Limit> {
     let mut requested = Vec::new();
     if let Some(processes) = processes {

@@ -57,26 +57,17 @@ pub(super) struct Permissions {
     pub(super) gid: u32,
 }
 
-/// A request to the child.
+/// A tar follows `Unpack`; one byte with the directory follows the `Mount` of a [`MountedTree::Handed`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// The ids are mapped; continue.
     Mapped,
-    /// Unpack the tar that follows.
     Unpack { directory: String },
-    /// Look for a path.
     Has { path: String },
-    /// Send a file of at most this many bytes.
     Download { path: String, limit: u64 },
-    /// Send a path as a tar.
     Archive { path: String },
-    /// A [`MountedTree::Handed`] directory follows with one byte.
     Mount(Box<MountRequest>),
-    /// Run the command.
     Run(Box<Command>),
-    /// Send a signal to the command.
     Signal(u8),
-    /// Send what changed.
     TakeChanges,
 }
 
@@ -113,7 +104,6 @@ pub(super) struct Command {
     pub(super) user: String,
     pub(super) directory: String,
     pub(super) host_network: bool,
-    /// Lines of its hosts file.
     pub(super) hosts: Vec<String>,
     /// One bit for each capability.
     pub(super) capabilities: u64,
@@ -130,46 +120,31 @@ pub(super) enum Streams {
     HandedOut,
 }
 
-/// An answer of the child.
+/// The bytes follow `File`. The other ends of the command's streams come with the byte after `Streams`.
+///
+/// `Unshared` waits for [`Request::Mapped`]. `NotStarted` has the error number of `execve`. `made_to_mount` are absolute
+/// paths of mount points that were created and are not changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// The user namespace exists; [`Request::Mapped`] is next.
     Unshared,
-    /// The child waits for requests.
     Ready,
-    /// With a note for each entry that was left out.
     Unpacked { root: Option<Permissions>, notes: Vec<String> },
-    /// Whether the path exists.
     Has(bool),
-    /// The file is missing.
     Absent,
-    /// What it is instead.
     NotAFile(String),
-    /// Its size in bytes.
     TooLarge(u64),
-    /// The bytes follow.
     File,
-    /// Whether the user can write to it, if this was checked.
     Mounted { can_write: bool },
-    /// The command starts. The other ends of its streams come with the next byte.
     Streams,
-    /// The exit code.
     Exited(i64),
-    /// The command was killed at its time limit.
     TimedOut,
-    /// The error number of `execve`.
     NotStarted(i32),
-    /// The image has no such user.
     UnknownUser(String),
-    /// One of the changes.
     Changed(Box<Change>),
-    /// Notes on what was left out, and absolute paths of mount points that were created, which are not changes.
     Complete { notes: Vec<String>, made_to_mount: Vec<String> },
-    /// One step failed.
     Failed(Fault),
 }
 
-/// A failure in the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fault {
     pub(super) kind: FaultKind,
@@ -209,7 +184,6 @@ impl Fault {
         Self { kind, action: action.into(), errno: None, reason: reason.into() }
     }
 
-    /// The reason for people.
     pub(super) fn because(&self) -> String {
         match self.errno {
             Some(number) => io::Error::from_raw_os_error(number).to_string(),
@@ -218,7 +192,6 @@ impl Fault {
     }
 }
 
-/// Turns errors of the system into faults.
 pub(super) trait OrFault<T> {
     fn or_fault(self, kind: FaultKind, action: impl Display) -> Result<T, Fault>;
 }
@@ -244,18 +217,13 @@ pub(super) struct Change {
     pub(super) attributes: Vec<(String, String)>,
 }
 
+/// `opaque`: the image's contents are hidden. `differs`: it is new, or its mode or owner changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ChangeKind {
-    /// `opaque`: the image's contents are hidden. `differs`: it is new, or its mode or owner changed.
     Directory { opaque: bool, differs: bool },
-    /// Size in bytes.
     File { size: u64 },
-    /// A further name of a file.
     HardLink { target: String },
-    /// A symbolic link.
     Symlink { target: String },
-    /// A named pipe.
     Fifo,
-    /// The path is gone.
     Removed,
 }
