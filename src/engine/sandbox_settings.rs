@@ -1,4 +1,4 @@
-//! Owns the settings and options of the sandbox. They exist in a build without it too. Must not touch the machine.
+//! Owns the settings and abilities of the sandbox, which exist in a build without it too. Must not touch the machine.
 
 #![cfg_attr(
     not(any(all(feature = "sandbox", target_os = "linux"), feature = "internals")),
@@ -33,12 +33,4 @@ pub struct SandboxSupport {
     pub missing_limits: Option<(&'static str, String)>,
     /// Why the sandbox is limited here.
     pub remark: Option<String>,
-}
-
-/// Options of a program that `--run` starts.
-#[derive(Clone, Debug, Default)]
-pub struct SandboxProgramOptions {
-    /// `host`, or none.
-    pub network: Option<String>,
-    pub lease: String,
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use tokio::sync::mpsc;
 
-pub use super::sandbox_settings::{SandboxProgramOptions, SandboxSettings, SandboxSupport};
+pub use super::sandbox_settings::{SandboxSettings, SandboxSupport};
 use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, ProgramStreams, Reply};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events::Events;
@@ -19,7 +19,6 @@ use crate::image::BaseImage;
 pub struct SandboxError;
 
 impl SandboxError {
-    /// The hints without alternatives to the sandbox.
     pub fn hints_of_settings(&self) -> Vec<String> {
         vec!["the sandbox needs Linux, and b2i built with the feature `sandbox`".into()]
     }
@@ -64,7 +63,7 @@ impl Engine for SandboxEngine {
 pub struct SandboxProgram(Infallible);
 
 impl SandboxProgram {
-    pub async fn create(_: &SandboxEngine, _: SandboxProgramOptions) -> Result<Self, SandboxError> {
+    pub async fn create(_: &SandboxEngine, _: Option<String>, _: &str) -> Result<Self, SandboxError> {
         Err(SandboxError)
     }
 

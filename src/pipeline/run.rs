@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::Built;
 use super::sandbox::{SandboxRun, sandbox_settings};
 use crate::engine::docker::{Program, ProgramOptions};
-use crate::engine::sandbox::{SandboxEngine, SandboxProgram, SandboxProgramOptions};
+use crate::engine::sandbox::{SandboxEngine, SandboxProgram};
 use crate::engine::{EngineError, ProgramStreams};
 use crate::error::Error;
 use crate::fs::Lease;
@@ -83,8 +83,7 @@ async fn run_in_sandbox(
     // The date is of what a script leaves; what a program leaves is thrown away.
     let settings = sandbox_settings(session, lease, 0, *allow_root);
     let engine = SandboxEngine::new(settings, image.clone(), events.clone());
-    let options = SandboxProgramOptions { network: network.clone(), lease: lease.id().to_owned() };
-    let program = SandboxProgram::create(&engine, options).await?;
+    let program = SandboxProgram::create(&engine, network.clone(), lease.id()).await?;
     events.note(where_it_runs(network.is_some(), ports));
     let RunStreams { stdin, stdout, stderr, signals } = streams;
     program.run(ProgramStreams { stdin, stdout, stderr }, signals, events).await

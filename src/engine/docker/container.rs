@@ -22,7 +22,7 @@ use super::DockerEngine;
 use super::commit::PlannedCommit;
 use super::download::{DownloadFault, is_absent, read_one_file};
 use super::ephemeral::ephemeral_extents;
-use super::mount_points::{Places, podmans_own};
+use super::mount_points::podmans_own;
 use crate::engine::output::Output;
 use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream};
 use crate::events::{Events, ScriptStream, Step};
@@ -45,13 +45,13 @@ pub struct DockerContainer {
     pub(super) id: String,
     pub(super) spec: ContainerSpec,
     pub(super) spool_directory: PathBuf,
-    /// State before the start; only for containers of Podman.
-    podmans_places: OnceLock<Places>,
+    /// Before the start; only for containers of Podman.
+    missing_parents: OnceLock<Vec<&'static str>>,
 }
 
 impl DockerContainer {
     pub(super) fn new(daemon: Daemon, id: String, spec: ContainerSpec, spool_directory: PathBuf) -> Self {
-        Self { daemon, id, spec, spool_directory, podmans_places: OnceLock::new() }
+        Self { daemon, id, spec, spool_directory, missing_parents: OnceLock::new() }
     }
 
     /// Leaves the extents that `choose` finds out of the committed layer.
@@ -263,8 +263,7 @@ impl DockerContainer {
     async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let mut commit = self.commit().await?;
-        if let Some(places) = self.podmans_places.get() {
-            let missing = places.missing.clone();
+        if let Some(missing) = self.missing_parents.get().cloned() {
             commit = self.leave_out(commit, move |layer| podmans_own(layer, &missing)).await?;
         }
         if !self.spec.ephemeral.is_empty() {
@@ -291,8 +290,8 @@ impl Container for DockerContainer {
             let podman = self.daemon.info().flavour == DaemonFlavour::Podman;
             let accounts = if podman { Some(self.accounts().await?) } else { None };
             if podman {
-                let places = self.places().await?;
-                self.podmans_places.get_or_init(|| places);
+                let missing = self.missing_parents().await?;
+                self.missing_parents.get_or_init(|| missing);
             }
             let mut output = Output::new(events).to(self.spec.stdout.clone());
             let mut attached = self.start_in_time().await?;

@@ -7,7 +7,6 @@ mod download;
 mod ephemeral;
 mod limits;
 mod mount_points;
-mod mounted;
 mod program;
 
 use std::collections::HashMap;

@@ -1,18 +1,25 @@
-//! Owns finding Podman's own entries in a layer: Podman creates a mount point for each of its mounts in the
-//! container's files, and a commit includes them. Docker has a separate layer for them. Must not touch files of a
-//! script. A script sees the mounts, so the mount points stay empty. A script can change only `/run` and `/etc`.
+//! Owns mount points in committed images: without those of Podman, and with the directories of the plan.
 //!
-//! Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that `podman diff` skips.
+//! Podman creates a mount point for each of its mounts in the container's files, and a commit includes them. Docker has
+//! a separate layer for them. A script sees the mounts, so the mount points stay empty; it can change only `/run` and
+//! `/etc`. Must not touch files of a script. Source: Podman 4.3, `libpod/diff.go`, `initInodes`: the paths that
+//! `podman diff` skips.
+//!
+//! A daemon creates mount points as root, and uploads there go into the mount. So the directories of the plan are
+//! uploaded to a second container without mounts. One more commit is cheaper than reading the whole layer.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use super::DockerEngine;
 use super::container::DockerContainer;
+use crate::engine::{ContainerSpec, NO_COMMAND};
 use crate::image::ImagePath;
+use crate::image::layer::Layer;
 use crate::store::archive::{TarEntry, tar_entries};
-use crate::store::daemon::DaemonError;
+use crate::store::daemon::{ContainerCommit, DaemonError, remove_container};
 
 /// Files, which are empty if Podman created them. `accounts` empties the account files, or they are mount points.
 const FILES: [&str; 6] =
@@ -27,15 +34,9 @@ const PARENTS: [&str; 2] = ["etc", "run"];
 /// A link that Podman creates if the image lacks it.
 const LINK: (&str, &str) = ("etc/mtab", "/proc/mounts");
 
-/// The [`PARENTS`] that were missing before the container started.
-#[derive(Debug)]
-pub(super) struct Places {
-    pub(super) missing: Vec<&'static str>,
-}
-
 impl DockerContainer {
-    /// Reads the state before the container starts.
-    pub(super) async fn places(&self) -> Result<Places, DaemonError> {
+    /// The [`PARENTS`] that are missing, before the container starts.
+    pub(super) async fn missing_parents(&self) -> Result<Vec<&'static str>, DaemonError> {
         let mut missing = Vec::new();
         for parent in PARENTS {
             let path = ImagePath::new(&format!("/{parent}")).expect("absolute and normal");
@@ -43,8 +44,38 @@ impl DockerContainer {
                 missing.push(parent);
             }
         }
-        Ok(Places { missing })
+        Ok(missing)
     }
+
+    /// Adds the directories at mount points. The image below is removed with the lease.
+    pub(super) async fn with_places(&self, commit: ContainerCommit) -> Result<ContainerCommit, DaemonError> {
+        let Some(places) = self.spec.places.as_ref().filter(|places| !places.entries().is_empty()) else {
+            return Ok(commit);
+        };
+        let engine = DockerEngine::new(self.daemon.clone(), self.spool_directory.clone());
+        let spec = ContainerSpec {
+            image: commit.image_id,
+            command: vec![NO_COMMAND.to_owned()],
+            lease: self.spec.lease.clone(),
+            ..ContainerSpec::default()
+        };
+        let container = engine.create_container(spec).await?;
+        let filled = fill(&container, places).await;
+        let removed = remove_container(&self.daemon, &container.id).await;
+        let filled = filled?;
+        removed?;
+        Ok(filled)
+    }
+}
+
+async fn fill(container: &DockerContainer, places: &Layer) -> Result<ContainerCommit, DaemonError> {
+    let mut tar = Vec::new();
+    // Directories have no contents to read.
+    places.write_undigested(&mut tar).expect("a Vec can be written to");
+    let stream = futures_util::stream::iter([Ok(tar.into())]);
+    let root = ImagePath::new("/").expect("absolute and normal");
+    container.upload_tar(&root, Box::pin(stream)).await?;
+    container.commit().await
 }
 
 /// Extents of Podman's own entries. `missing` lists the [`PARENTS`] that were missing before the container started.

@@ -66,7 +66,6 @@ impl SandboxError {
 }
 
 impl SandboxError {
-    /// The hints without alternatives to the sandbox.
     pub fn hints_of_settings(&self) -> Vec<String> {
         self.hints().into_iter().filter(|hint| hint != ALTERNATIVES).collect()
     }

@@ -32,7 +32,7 @@ pub use container::SandboxContainer;
 pub use error::SandboxError;
 pub use program::SandboxProgram;
 
-pub use super::sandbox_settings::{SandboxProgramOptions, SandboxSettings, SandboxSupport};
+pub use super::sandbox_settings::{SandboxSettings, SandboxSupport};
 
 use self::layers::Unpacking;
 use self::limits::ControlGroup;

@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{mpsc, oneshot};
 
+use super::SandboxEngine;
 use super::container::SandboxContainer;
 use super::error::SandboxError;
 use super::protocol::{Answer, Command, Request, Streams};
-use super::{SandboxEngine, SandboxProgramOptions};
 use crate::engine::{Container, ContainerSpec, EngineError, ProgramStreams};
 use crate::events::{Events, Step};
 
@@ -31,7 +31,8 @@ impl SandboxProgram {
     /// Creates a container of the engine's image, whose top layer is not cached. Fails if the image has no command.
     pub async fn create(
         engine: &SandboxEngine,
-        options: SandboxProgramOptions,
+        network: Option<String>,
+        lease: &str,
     ) -> Result<Self, SandboxError> {
         let config = &engine.image.config;
         let command: Vec<String> = ["Entrypoint", "Cmd"].iter().flat_map(|part| config.list(part)).collect();
@@ -41,8 +42,8 @@ impl SandboxProgram {
         let spec = ContainerSpec {
             image: engine.image.name.clone(),
             command,
-            network: options.network,
-            lease: options.lease,
+            network,
+            lease: lease.to_owned(),
             ..ContainerSpec::default()
         };
         let container = engine.create_container(spec, true).await?;

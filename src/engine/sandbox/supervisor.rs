@@ -184,7 +184,6 @@ pub(super) fn parse(body: &[u8], action: &'static str) -> Result<Answer, Sandbox
     }
 }
 
-/// The error of an answer that does not fit the request.
 pub(super) fn unexpected(action: &'static str, answer: &Answer) -> SandboxError {
     let shown: String = format!("{answer:?}").chars().take(200).collect();
     SandboxError::Lost { action, reason: format!("it answered {shown}") }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::ProgramStreams;
-use b2i::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram, SandboxProgramOptions};
+use b2i::engine::sandbox::{SandboxEngine, SandboxError, SandboxProgram};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -33,8 +33,7 @@ async fn create(setup: &Setup, config: &str, network: Option<&str>) -> Result<Sa
         .finish();
     let image = image("test/program", config, vec![Tarball::layer(base()), Tarball::layer(new)]);
     let engine = SandboxEngine::new(setup.settings.clone(), image, setup.events());
-    let options = SandboxProgramOptions { network: network.map(Into::into), lease: "lease".into() };
-    SandboxProgram::create(&engine, options).await
+    SandboxProgram::create(&engine, network.map(Into::into), "lease").await
 }
 
 /// An image that starts this script as the user `app`.
