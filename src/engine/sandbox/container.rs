@@ -112,7 +112,7 @@ impl SandboxContainer {
             capabilities: self.capabilities(),
             processes: Some(limits.pids.unwrap_or(PROCESSES).into()),
             milliseconds: Some(u64::try_from(milliseconds).unwrap_or(u64::MAX)),
-            streams: Streams::Captured,
+            streams: Streams::Framed,
         }
     }
 
@@ -303,14 +303,14 @@ impl Container for SandboxContainer {
                 loop {
                     match supervisor.answer(action)? {
                         Answer::Changed(change) => changes.push(*change),
-                        Answer::Complete { notes, made_to_mount } => {
-                            return Ok((changes, notes, made_to_mount));
+                        Answer::Complete { notes, new_mount_points } => {
+                            return Ok((changes, notes, new_mount_points));
                         }
                         answer => return Err(unexpected(action, &answer)),
                     }
                 }
             });
-            let (changes, notes, made_to_mount) = changes.await?;
+            let (changes, notes, new_mount_points) = changes.await?;
             for note in notes {
                 events.note(note);
             }
@@ -324,7 +324,7 @@ impl Container for SandboxContainer {
                     (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. }))
                 });
                 let mut ephemeral = self.spec.ephemeral.clone();
-                for path in &made_to_mount {
+                for path in &new_mount_points {
                     let path = ImagePath::new(path).map_err(SandboxError::from)?;
                     if !self.places().iter().any(|place| place.path == path) {
                         ephemeral.push(path);

@@ -253,7 +253,7 @@ fn try_out(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
         capabilities: 0,
         processes: Some(16),
         milliseconds: Some(60_000),
-        streams: Streams::Captured,
+        streams: Streams::Framed,
     };
     let action = "try a container";
     supervisor.send(&Request::Run(Box::new(command)), action)?;

@@ -66,11 +66,11 @@ impl Mounting<'_> {
     }
 
     fn mount(&self, number: usize, mount: &Mount) -> Result<(), SandboxError> {
-        let (tree, handed, shown) = match &mount.source {
+        let (tree, open_file, shown) = match &mount.source {
             MountSource::Path(path) => {
                 let shown = path.display().to_string();
                 match self.mapped(path) {
-                    Some(tree) => (MountedTree::Handed, Some(tree), shown),
+                    Some(tree) => (MountedTree::OpenFile, Some(tree), shown),
                     None => (MountedTree::Path(path.to_path_buf()), None, shown),
                 }
             }
@@ -92,8 +92,8 @@ impl Mounting<'_> {
             user: self.user.to_owned(),
         };
         self.supervisor.send(&Request::Mount(Box::new(request)), action)?;
-        if let Some(tree) = handed {
-            self.supervisor.hand(tree.as_fd(), action)?;
+        if let Some(tree) = open_file {
+            self.supervisor.send_file(tree.as_fd(), action)?;
         }
         match self.supervisor.answer(action)? {
             Answer::Mounted { can_write } => {

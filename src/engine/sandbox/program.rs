@@ -48,12 +48,8 @@ impl SandboxProgram {
         };
         let container = engine.create_container(spec, true).await?;
         // Limits of scripts do not apply. Docker has none for programs either.
-        let command = Command {
-            processes: None,
-            milliseconds: None,
-            streams: Streams::HandedOut,
-            ..container.command()
-        };
+        let command =
+            Command { processes: None, milliseconds: None, streams: Streams::Piped, ..container.command() };
         Ok(Self { container, command })
     }
 
@@ -110,7 +106,7 @@ async fn run_to_end(
     };
     tokio::select! {
         code = ended => code,
-        never = hand_on(container, started, signals) => match never {},
+        never = forward(container, started, signals) => match never {},
     }
 }
 
@@ -152,7 +148,7 @@ async fn print(mut from: Receiver, mut to: Box<dyn AsyncWrite + Send + Unpin>) {
 }
 
 /// Forwards signals after the start: until then, the start request uses the channel. Never ends.
-async fn hand_on(
+async fn forward(
     container: &SandboxContainer,
     started: oneshot::Receiver<()>,
     mut signals: mpsc::UnboundedReceiver<&'static str>,

@@ -135,7 +135,7 @@ impl Supervisor {
         descriptors::receive(&self.channel).map_err(|error| lost(action, &error))
     }
 
-    pub(super) fn hand(&self, file: BorrowedFd<'_>, action: &'static str) -> Result<(), SandboxError> {
+    pub(super) fn send_file(&self, file: BorrowedFd<'_>, action: &'static str) -> Result<(), SandboxError> {
         descriptors::send(&self.channel, &[file]).map_err(|error| lost(action, &error))
     }
 

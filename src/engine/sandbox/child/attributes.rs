@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::member::is_kept;
+use super::member::is_allowed;
 
 /// File capabilities (capabilities(7)).
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
@@ -32,7 +32,7 @@ pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
         Err(Errno::NOTSUP) => Vec::new(),
         Err(error) => return Err(error.to_string()),
     };
-    let names = list.split(|byte| *byte == 0).filter(|name| *name == CAPABILITY || is_kept(name));
+    let names = list.split(|byte| *byte == 0).filter(|name| *name == CAPABILITY || is_allowed(name));
     for name in names.filter(|name| !name.is_empty()) {
         let shown = || String::from_utf8_lossy(name).escape_debug().to_string();
         let value = all(|buffer| rustix::fs::fgetxattr(file, name, buffer));
@@ -43,7 +43,7 @@ pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
         if size > MAXIMUM_SIZE {
             return Err(format!("they have more than {MAXIMUM_SIZE} bytes"));
         }
-        let value = if name == CAPABILITY { anybodys(value) } else { value };
+        let value = if name == CAPABILITY { without_root_id(value) } else { value };
         attributes.push((text.to_owned(), hex::encode(value)));
     }
     attributes.sort();
@@ -52,7 +52,7 @@ pub(super) fn read_attributes(file: &OwnedFd) -> Result<Attributes, String> {
 
 /// Capabilities without their root: those of version 3 are valid in one user namespace only. In an image,
 /// they belong to whoever unpacks it, as with Docker.
-fn anybodys(mut value: Vec<u8>) -> Vec<u8> {
+fn without_root_id(mut value: Vec<u8>) -> Vec<u8> {
     if value.get(VERSION_BYTE) == Some(&3) && value.len() > VERSION_2_LENGTH {
         value.truncate(VERSION_2_LENGTH);
         value[VERSION_BYTE] = 2;
@@ -82,8 +82,8 @@ mod tests {
     fn capabilities_belong_to_nobodys_namespace() {
         let version_2: Vec<u8> = [&[1, 0, 0, 2][..], &[0, 4, 0, 0], &[0; 12]].concat();
         let version_3 = [&[1, 0, 0, 3][..], &version_2[4..], &1000_u32.to_le_bytes()].concat();
-        assert_eq!(anybodys(version_3), version_2);
-        assert_eq!(anybodys(version_2.clone()), version_2);
-        assert_eq!(anybodys(vec![1, 0, 0, 3]), [1, 0, 0, 3]);
+        assert_eq!(without_root_id(version_3), version_2);
+        assert_eq!(without_root_id(version_2.clone()), version_2);
+        assert_eq!(without_root_id(vec![1, 0, 0, 3]), [1, 0, 0, 3]);
     }
 }

@@ -217,7 +217,9 @@ impl Walk<'_> {
     /// Mode and owner of a file that cannot have the owner attribute.
     fn permissions_without_record(&self, stat: &Stat) -> Permissions {
         let (uid, gid) = match self.place.identity {
-            Identity::Single => self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.ran_as()),
+            Identity::Single => {
+                self.place.link_owners.get(&stat.st_ino).copied().unwrap_or(self.command_ids())
+            }
             _ => (stat.st_uid, stat.st_gid),
         };
         Permissions { mode: stat.st_mode & 0o7777, uid, gid }
@@ -236,14 +238,14 @@ impl Walk<'_> {
     fn permissions(&self, handle: impl AsFd) -> Result<Permissions, Errno> {
         let stat = rustix::fs::fstat(handle.as_fd())?;
         let (uid, gid) = match self.place.identity {
-            Identity::Single => recorded_owner(handle).unwrap_or(self.ran_as()),
+            Identity::Single => recorded_owner(handle).unwrap_or(self.command_ids()),
             _ => (stat.st_uid, stat.st_gid),
         };
         Ok(Permissions { mode: stat.st_mode & 0o7777, uid, gid })
     }
 
-    fn ran_as(&self) -> (u32, u32) {
-        self.place.ran_as.unwrap_or((0, 0))
+    fn command_ids(&self) -> (u32, u32) {
+        self.place.command_ids.unwrap_or((0, 0))
     }
 
     /// With one mapped id, the command owns every file. So the command could have set a set-id bit on a file
@@ -256,7 +258,7 @@ impl Walk<'_> {
     }
 
     fn is_foreign(&self, permissions: &Permissions) -> bool {
-        self.place.identity == Identity::Single && (permissions.uid, permissions.gid) != self.ran_as()
+        self.place.identity == Identity::Single && (permissions.uid, permissions.gid) != self.command_ids()
     }
 
     /// Lets b2i's user read it, who is 0 inside unless that is real root.

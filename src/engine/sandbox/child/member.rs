@@ -63,7 +63,7 @@ impl Member {
 
 /// Whether an image may have the attribute. Those of overlayfs would change other layers, and `user.b2i`
 /// would record an owner.
-pub(super) fn is_kept(name: &[u8]) -> bool {
+pub(super) fn is_allowed(name: &[u8]) -> bool {
     let Some(name) = name.strip_prefix(b"user.") else { return false };
     !name.starts_with(b"overlay.") && !name.starts_with(b"b2i.") && !name.contains(&0)
 }

@@ -110,7 +110,7 @@ impl Child {
         match &setup.purpose {
             Purpose::Remove { directory } => {
                 tree::empty(directory)?;
-                Ok(self.answer(&Answer::Complete { notes: Vec::new(), made_to_mount: Vec::new() })?)
+                Ok(self.answer(&Answer::Complete { notes: Vec::new(), new_mount_points: Vec::new() })?)
             }
             Purpose::Unpack { directory } => {
                 rights::limit_address_space(ADDRESS_SPACE);
@@ -174,14 +174,14 @@ impl Child {
             Request::Download { path, limit } => self.download(place, &path, limit),
             Request::Archive { path } => archive::send(&mut self.channel, place.root()?, &path),
             Request::Mount(request) => {
-                let handed = match request.tree {
-                    MountedTree::Handed => {
+                let open_file = match request.tree {
+                    MountedTree::OpenFile => {
                         let [tree] = descriptors::receive(&self.channel)?;
                         Some(tree)
                     }
                     MountedTree::Path(_) | MountedTree::Temporary { .. } => None,
                 };
-                let can_write = mounts::mount(place, &request, handed)?;
+                let can_write = mounts::mount(place, &request, open_file)?;
                 Ok(self.answer(&Answer::Mounted { can_write })?)
             }
             Request::Run(command) => {
@@ -193,8 +193,8 @@ impl Child {
                 let notes = changes::send(place, |change| {
                     write_message(&mut self.channel, &Answer::Changed(Box::new(change)))
                 })?;
-                let made_to_mount = place.made_to_mount.iter().cloned().collect();
-                Ok(self.answer(&Answer::Complete { notes, made_to_mount })?)
+                let new_mount_points = place.new_mount_points.iter().cloned().collect();
+                Ok(self.answer(&Answer::Complete { notes, new_mount_points })?)
             }
         }
     }

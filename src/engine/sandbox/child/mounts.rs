@@ -34,16 +34,16 @@ const UNKNOWN: u32 = 65534;
 pub(super) fn mount(
     place: &mut Place,
     request: &MountRequest,
-    handed: Option<OwnedFd>,
+    open_file: Option<OwnedFd>,
 ) -> Result<bool, Fault> {
     let account = account(place, &request.user)?;
-    let tree = detached(place, request, handed)?;
+    let tree = detached(place, request, open_file)?;
     let stat =
         rustix::fs::fstat(&tree).or_fault(FaultKind::Mount, format_args!("look at `{}`", request.shown))?;
     if request.is_own
         && let Some(account) = &account
     {
-        give_away(&tree, account, place.identity)?;
+        set_owner(&tree, account, place.identity)?;
     }
     let target = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => directory_for(place, request)?,
@@ -82,7 +82,7 @@ fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Resul
     let tree = DetachedTree::copy_of(file).map_err(|error| failed(error.into()))?;
     tree.restrict(read_only).map_err(failed)?;
     if !read_only {
-        give_away(&tree, &Account::root(), place.identity)?;
+        set_owner(&tree, &Account::root(), place.identity)?;
     }
     let target = file_for(place, target)?;
     tree.mount_at(target.as_fd()).map_err(|error| failed(error.into()))
@@ -100,19 +100,23 @@ fn account(place: &Place, user: &str) -> Result<Option<Account>, Fault> {
 }
 
 /// The tree with a container's restrictions.
-fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> Result<DetachedTree, Fault> {
+fn detached(
+    place: &Place,
+    request: &MountRequest,
+    open_file: Option<OwnedFd>,
+) -> Result<DetachedTree, Fault> {
     let copy_of = |path: &Path| {
         DetachedTree::copy_of(path).or_fault(FaultKind::Mount, format_args!("open `{}`", request.shown))
     };
-    let tree = match (&request.tree, handed) {
+    let tree = match (&request.tree, open_file) {
         (MountedTree::Path(path), _) => copy_of(path)?,
         (MountedTree::Temporary { name }, _) => {
             let directory = tree::open_directory(&place.directory)?;
             super::namespace::make_directory(&directory, name, place.identity)?;
             copy_of(&place.directory.join(name))?
         }
-        (MountedTree::Handed, Some(tree)) => tree.into(),
-        (MountedTree::Handed, None) => return Err(refused(request, "b2i did not send it")),
+        (MountedTree::OpenFile, Some(tree)) => tree.into(),
+        (MountedTree::OpenFile, None) => return Err(refused(request, "b2i did not send it")),
     };
     tree.restrict(request.read_only)
         .or_fault(FaultKind::Mount, format_args!("restrict `{}`", request.shown))?;
@@ -123,7 +127,7 @@ fn detached(place: &Place, request: &MountRequest, handed: Option<OwnedFd>) -> R
 fn directory_for(place: &mut Place, request: &MountRequest) -> Result<OwnedFd, Fault> {
     let mut created = Vec::new();
     let target = files::open_or_make(place, &request.target, &mut created)?;
-    place.made_to_mount.extend(created);
+    place.new_mount_points.extend(created);
     Ok(target)
 }
 
@@ -160,7 +164,7 @@ fn make_file(place: &mut Place, path: &str) -> Result<OwnedFd, Fault> {
     tree::set_permissions(&file, &root, place.identity)
         .or_fault(FaultKind::Mount, format_args!("make the file `{path}`"))?;
     created.push(files::image_path(place, &file)?);
-    place.made_to_mount.extend(created);
+    place.new_mount_points.extend(created);
     Ok(file)
 }
 
@@ -178,7 +182,7 @@ fn refuse_place(place: &Place, request: &MountRequest, target: &OwnedFd) -> Resu
 }
 
 /// Makes the command's user the owner of the top directory. With one mapped id, this is already so.
-fn give_away(tree: &DetachedTree, account: &Account, identity: Identity) -> Result<(), Fault> {
+fn set_owner(tree: &DetachedTree, account: &Account, identity: Identity) -> Result<(), Fault> {
     if identity == Identity::Single {
         return Ok(());
     }

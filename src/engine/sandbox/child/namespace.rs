@@ -67,9 +67,9 @@ pub(super) struct Place {
     /// Owners of uploaded symbolic links by inode, if only one id is mapped: links have no attributes.
     pub(super) link_owners: HashMap<u64, (u32, u32)>,
     /// User and group of the command, after its start.
-    pub(super) ran_as: Option<(u32, u32)>,
+    pub(super) command_ids: Option<(u32, u32)>,
     /// Mount points that were created.
-    pub(super) made_to_mount: BTreeSet<String>,
+    pub(super) new_mount_points: BTreeSet<String>,
     root: Option<OwnedFd>,
 }
 
@@ -114,8 +114,8 @@ impl Place {
             identity,
             directory: directory.to_owned(),
             link_owners: HashMap::new(),
-            ran_as: None,
-            made_to_mount: BTreeSet::new(),
+            command_ids: None,
+            new_mount_points: BTreeSet::new(),
             root: Some(root),
         })
     }

@@ -62,7 +62,7 @@ pub(super) fn enter(root: &Path, command: &Command) -> Result<(), Fault> {
     mount("proc", "proc", "proc", QUIET, None)?;
     make_devices()?;
     pivot()?;
-    if command.streams == Streams::HandedOut && !command.host_network {
+    if command.streams == Streams::Piped && !command.host_network {
         // As Docker does. Old kernels lack the file.
         let _ = std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
     }

@@ -39,7 +39,7 @@ pub(super) fn run(
         Err(name) => return Ok(write_message(channel, &Answer::UnknownUser(name))?),
     };
     check_mapped(place, &account)?;
-    let is_first = place.ran_as.replace((account.uid, account.gid)).is_none();
+    let is_first = place.command_ids.replace((account.uid, account.gid)).is_none();
     files::make_directory(place, &command.directory)?;
     if is_first {
         mounts::offer_names(place, command)?;
@@ -49,7 +49,7 @@ pub(super) fn run(
         command.environment.push(("HOME".to_owned(), account.home.clone()));
     }
     let mut running = start(place, &command, &account, cgroups)?;
-    if let Some(theirs) = running.handed_out.take() {
+    if let Some(theirs) = running.pipes.take() {
         write_message(channel, &Answer::Streams)?;
         descriptors::send(channel, &theirs.each_ref().map(AsFd::as_fd))?;
     }
@@ -70,7 +70,7 @@ pub(super) fn run(
 }
 
 fn check_mapped(place: &Place, account: &Account) -> Result<(), Fault> {
-    if let (Identity::Single, Some(before)) = (place.identity, place.ran_as)
+    if let (Identity::Single, Some(before)) = (place.identity, place.command_ids)
         && before != (account.uid, account.gid)
     {
         let action = format!("run as {}:{} after {}:{}", account.uid, account.gid, before.0, before.1);
@@ -96,8 +96,8 @@ fn start(
     let (stdout, stdout_end) = stream_pipe(place, account)?;
     let (stderr, stderr_end) = stream_pipe(place, account)?;
     let (stdin_end, stdin) = match command.streams {
-        Streams::Captured => (None, None),
-        Streams::HandedOut => {
+        Streams::Framed => (None, None),
+        Streams::Piped => {
             let (read, write) = stream_pipe(place, account)?;
             (Some(read), Some(write))
         }
@@ -121,10 +121,9 @@ fn start(
     drop((stdin_end, stdout_end, stderr_end, status_end, control_end));
     let mut control = File::from(control);
     control.write_all(b"a").or_fault(FaultKind::Other, "start the container")?;
-    let mut running =
-        Running { pid: Some(pid), stdout: None, stderr: None, handed_out: None, status, control };
+    let mut running = Running { pid: Some(pid), stdout: None, stderr: None, pipes: None, status, control };
     match stdin {
-        Some(stdin) => running.handed_out = Some([stdin, stdout, stderr]),
+        Some(stdin) => running.pipes = Some([stdin, stdout, stderr]),
         None => (running.stdout, running.stderr) = (Some(stdout), Some(stderr)),
     }
     Ok(running)
@@ -152,7 +151,7 @@ struct Running {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     /// b2i's ends of standard input, output and error, until they are sent.
-    handed_out: Option<[OwnedFd; 3]>,
+    pipes: Option<[OwnedFd; 3]>,
     status: OwnedFd,
     /// Takes numbers of signals.
     control: File,
@@ -173,10 +172,10 @@ impl Running {
                 self.take_request(channel)?;
             }
             if ready.stdout {
-                hand_on(&mut self.stdout, FrameKind::Stdout, channel, &mut buffer)?;
+                forward(&mut self.stdout, FrameKind::Stdout, channel, &mut buffer)?;
             }
             if ready.stderr {
-                hand_on(&mut self.stderr, FrameKind::Stderr, channel, &mut buffer)?;
+                forward(&mut self.stderr, FrameKind::Stderr, channel, &mut buffer)?;
             }
             if ready.status && self.stdout.is_none() && self.stderr.is_none() {
                 return Ok(End::Closed);
@@ -228,10 +227,10 @@ impl Running {
     fn drain(&mut self, channel: &mut UnixStream) -> Result<(), Stop> {
         let mut buffer = vec![0; super::super::protocol::PIECE];
         while self.stdout.is_some() {
-            hand_on(&mut self.stdout, FrameKind::Stdout, channel, &mut buffer)?;
+            forward(&mut self.stdout, FrameKind::Stdout, channel, &mut buffer)?;
         }
         while self.stderr.is_some() {
-            hand_on(&mut self.stderr, FrameKind::Stderr, channel, &mut buffer)?;
+            forward(&mut self.stderr, FrameKind::Stderr, channel, &mut buffer)?;
         }
         Ok(())
     }
@@ -259,7 +258,7 @@ impl Drop for Running {
     }
 }
 
-fn hand_on(
+fn forward(
     stream: &mut Option<OwnedFd>,
     kind: FrameKind,
     channel: &mut UnixStream,

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use super::attributes::CAPABILITY;
-use super::member::{Member, is_kept, normal};
+use super::member::{Member, is_allowed, normal};
 use super::tree;
 use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Permissions};
@@ -275,7 +275,7 @@ impl Unpacker {
         for extension in extensions.flatten() {
             let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
             let is_capability = name == CAPABILITY;
-            if !is_capability && !is_kept(name) {
+            if !is_capability && !is_allowed(name) {
                 continue;
             }
             match rustix::fs::fsetxattr(handle, name, extension.value_bytes(), XattrFlags::empty()) {

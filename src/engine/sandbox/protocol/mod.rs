@@ -90,7 +90,7 @@ pub(super) enum MountedTree {
     /// On this machine, as the child sees it.
     Path(PathBuf),
     /// b2i passes the open directory.
-    Handed,
+    OpenFile,
     /// A new directory of this name, which is removed with the container.
     Temporary { name: String },
 }
@@ -115,15 +115,14 @@ pub(super) struct Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Streams {
     /// A script: no input, and output in frames.
-    Captured,
+    Framed,
     /// A program: b2i gets the other ends of three pipes, and the root filesystem is made as Docker does.
-    HandedOut,
+    Piped,
 }
 
-/// The bytes follow `File`. The other ends of the command's streams come with the byte after `Streams`.
-///
-/// `Unshared` waits for [`Request::Mapped`]. `NotStarted` has the error number of `execve`. `made_to_mount` are absolute
-/// paths of mount points that were created and are not changes.
+/// The bytes follow `File`. The other ends of the command's streams come with the byte after `Streams`. `Unshared` waits
+/// for [`Request::Mapped`]. `NotStarted` has the error number of `execve`. `new_mount_points` are absolute paths, which
+/// are not changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
     Unshared,
@@ -141,7 +140,7 @@ pub(super) enum Answer {
     NotStarted(i32),
     UnknownUser(String),
     Changed(Box<Change>),
-    Complete { notes: Vec<String>, made_to_mount: Vec<String> },
+    Complete { notes: Vec<String>, new_mount_points: Vec<String> },
     Failed(Fault),
 }
 
