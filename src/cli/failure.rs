@@ -167,7 +167,7 @@ fn messages(error: &anyhow::Error) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for cause in error.chain() {
         let message = cause.to_string();
-        if !messages.iter().any(|said| said.contains(&message)) {
+        if !messages.iter().any(|known| known.contains(&message)) {
             messages.push(message);
         }
     }

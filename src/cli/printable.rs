@@ -36,8 +36,8 @@ fn escape(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escaped).collect())
 }
 
-/// Cleans one line of a script's output: removes colors and cursor movements, keeps the last text of a line that carriage
-/// returns overwrite, replaces tabs by spaces, and escapes the rest.
+/// Cleans one line of a script: removes colors and cursor movements, applies carriage returns, replaces tabs, and escapes
+/// the rest.
 pub(super) fn script_line(line: &str) -> String {
     let stripped = anstream::adapter::strip_str(line).to_string();
     let last = stripped.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();

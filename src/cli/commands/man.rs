@@ -56,15 +56,15 @@ fn unwritable(error: std::io::Error) -> CliError {
 
 /// The command at the path `names`; `None` for the program itself.
 fn find<'a>(root: &'a Command, names: &[String]) -> Result<Option<&'a Command>, CliError> {
-    let mut found = None;
+    let mut command = None;
     for name in names {
-        let next = found.unwrap_or(root).find_subcommand(name);
-        found = Some(next.ok_or_else(|| {
+        let next = command.unwrap_or(root).find_subcommand(name);
+        command = Some(next.ok_or_else(|| {
             CliError::usage(format!("unknown command `b2i {}`", names.join(" ")))
                 .with_hint("list the commands with `b2i --help`")
         })?);
     }
-    Ok(found)
+    Ok(command)
 }
 
 fn write_pages(command: &Command, directory: &Path, paths: &mut String) -> Result<(), CliError> {

@@ -69,11 +69,11 @@ fn without_reference(source: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::s2i::source_build::tests::made;
+    use crate::cli::s2i::source_build::tests::request_of;
 
     #[test]
     fn sources_are_read_as_s2i_reads_them() {
-        let location = |words: &[&str]| made(words).expect("valid").location;
+        let location = |words: &[&str]| request_of(words).expect("valid").location;
         let git = |words: &[&str]| match location(words) {
             SourceLocation::Git(git) => (git.repository, git.reference.unwrap_or_default()),
             other => panic!("{words:?}: {other:?}"),
@@ -88,7 +88,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().to_str().expect("UTF-8");
         assert_eq!(location(&[path, "b"]), SourceLocation::Directory(path.into()));
-        assert!(made(&[path, "b", "-r", "v1"]).is_err(), "a directory has no commits");
+        assert!(request_of(&[path, "b", "-r", "v1"]).is_err(), "a directory has no commits");
         let made_repository = std::process::Command::new("git").args(["init", "--quiet", path]).status();
         assert!(made_repository.expect("git starts").success());
         assert_eq!(git(&[path, "b"]).1, "HEAD");
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(git(&[&url, "b"]), pair(&url, ""));
         for place in [path, &url] {
             assert_eq!(location(&[place, "b", "--copy"]), SourceLocation::Directory(path.into()));
-            assert!(made(&[place, "b", "--copy", "-r", "v1"]).is_err(), "either as it is or a commit");
+            assert!(request_of(&[place, "b", "--copy", "-r", "v1"]).is_err(), "either as it is or a commit");
         }
     }
 

@@ -4,9 +4,8 @@
 //! error. Must not exit with 0 after an error.
 
 mod arguments;
-mod build;
+mod commands;
 mod configuration;
-mod create;
 mod daemon;
 mod environment_file;
 mod exit_code;
@@ -97,11 +96,11 @@ fn run(
     context: &Context,
 ) -> Result<(), CliError> {
     match command {
-        S2iCommand::Build(arguments) => build::build(arguments, global, line, context),
-        S2iCommand::Rebuild(arguments) => build::rebuild(arguments, global, context),
-        S2iCommand::Usage(arguments) => build::usage(arguments, global, context),
-        S2iCommand::Generate(arguments) => build::generate(arguments, global, context),
-        S2iCommand::Create(arguments) => create::create(arguments, context),
+        S2iCommand::Build(arguments) => commands::build(arguments, global, line, context),
+        S2iCommand::Rebuild(arguments) => commands::rebuild(arguments, global, context),
+        S2iCommand::Usage(arguments) => commands::usage(arguments, global, context),
+        S2iCommand::Generate(arguments) => commands::generate(arguments, global, context),
+        S2iCommand::Create(arguments) => commands::create(arguments, context),
         S2iCommand::Version => {
             let version = env!("CARGO_PKG_VERSION");
             context.printer.data(&format!("s2i v{S2I_VERSION} (b2i {version})"))

@@ -153,7 +153,7 @@ pub(super) mod tests {
         *build
     }
 
-    pub(in crate::cli::s2i) fn made(words: &[&str]) -> Result<SourceBuildRequest, CliError> {
+    pub(in crate::cli::s2i) fn request_of(words: &[&str]) -> Result<SourceBuildRequest, CliError> {
         let arguments = typed(words);
         check_conflicts(&arguments)?;
         let builder = reference(arguments.image.as_deref().expect("an image"), "builder image")?;
@@ -162,7 +162,7 @@ pub(super) mod tests {
 
     #[test]
     fn everything_typed_arrives() {
-        let made = made(&[
+        let request = request_of(&[
             "/tmp",
             "builder:1",
             "tag:1",
@@ -210,7 +210,7 @@ pub(super) mod tests {
             "--ignore-submodules",
         ])
         .expect("valid");
-        let text = format!("{made:?}");
+        let text = format!("{request:?}");
         for part in [
             r#"EnvironmentVariable { name: "A", value: "1" }"#,
             r#"context_directory: Some("web"), submodules: false, exclude: Some("x"), follow_links: false"#,
@@ -241,7 +241,7 @@ pub(super) mod tests {
             &[".", "b", "-E", "/nonexistent/file"],
             &[".", "B/UPPER"],
         ] {
-            let error = made(words).err().unwrap_or_else(|| panic!("{words:?} is accepted"));
+            let error = request_of(words).err().unwrap_or_else(|| panic!("{words:?} is accepted"));
             assert_eq!(crate::cli::s2i::exit_code::exit_code(&error), 1, "{words:?}");
         }
     }

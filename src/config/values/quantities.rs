@@ -1,7 +1,7 @@
 //! Owns quantities with a unit: sizes, time spans, processors.
 //!
-//! Must not guess a unit. `bytesize` 2 and `humantime` 2 were weighed: with them `512m` is not 512 MiB as in Docker, and
-//! `5 minutes` is a valid time.
+//! Must not guess a unit. `bytesize` 2 and `humantime` 2 were weighed: they do not read `512m` as 512 MiB, as Docker does, and
+//! accept `5 minutes`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,8 +14,8 @@ use super::InvalidValue;
 
 /// A size in bytes.
 ///
-/// A number and a unit: `B`, `kB`, `MB`, `GB`, `TB` are powers of 1000; `KiB`, `MiB`, `GiB`, `TiB` and the single letters
-/// `k`, `m`, `g`, `t` are powers of 1024, as in Docker. Case does not matter.
+/// A number and a unit. `B`, `kB`, `MB`, `GB`, `TB` are powers of 1000. `KiB`, `MiB`, `GiB`, `TiB` and the letters `k`, `m`,
+/// `g`, `t` are powers of 1024, as in Docker. Case does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 

@@ -1,4 +1,4 @@
-//! Owns `s2i build`, `rebuild`, `usage` and `generate`: `.s2ifile` and arguments become a request.
+//! Owns `s2i build`, `rebuild`, `usage`, `generate` and `create`.
 //!
 //! Must not print results to the standard output.
 
@@ -6,12 +6,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::arguments::{
-    self, BuildArguments, CommonArguments, GenerateArguments, RebuildArguments, S2iCommand,
+    self, BuildArguments, CommonArguments, CreateArguments, GenerateArguments, RebuildArguments, S2iCommand,
     S2iGlobalArguments, UsageArguments, is_on, non_empty,
 };
 use super::configuration::SavedArguments;
 use super::{CommandLine, daemon, request, source_build};
 use crate::cli::commands::build::{print_next_step, run_built};
+use crate::cli::commands::builders;
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::printable::{printable, script_line};
@@ -207,4 +208,17 @@ pub(super) fn generate(
     let session = daemon::session(global, &common, &settings, context)?;
     let mut runtime = Runtime::start()?;
     write_dockerfile(&arguments.file, &request, &session, context, &mut runtime)
+}
+
+/// Creates the files of a new builder image. Unlike s2i, it fails if the directory is not empty.
+pub(super) fn create(arguments: &CreateArguments, context: &Context) -> Result<(), CliError> {
+    let settings = context.settings(ConfigFile::default())?;
+    let session = context.session(&settings)?;
+    let base =
+        arguments.base.as_deref().map(|base| source_build::reference(base, "base image")).transpose()?;
+    let (name, directory) = (&arguments.name, &arguments.directory);
+    let files = builders::create(name, base.as_ref(), directory, &session, &mut Runtime::start()?)?;
+    context.progress.finish();
+    context.printer.note(&files);
+    Ok(())
 }
