@@ -65,7 +65,7 @@ fn header(text: &str) -> Result<HeaderRequest, CliError> {
 /// Parses `SRC[:DEST]`.
 fn added(text: &Path) -> Result<AddRequest, CliError> {
     match text.to_str() {
-        Some(text) => Ok(AddRequest::parse(text)?),
+        Some(text) => Ok(text.parse()?),
         // A name that is not UTF-8 has no destination.
         None => Ok(AddRequest { source: text.to_owned(), destination: None }),
     }

@@ -7,7 +7,7 @@ use super::{elf, script, unsupported};
 /// strength in its archive. If there are several, the user must choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strength {
-    /// A program of another system: never the artifact, but worth a message if there is no other candidate.
+    /// A program of another system: never the artifact, but worth a message if it is the only candidate.
     Foreign,
     /// A script, often an installer or a completion next to the program.
     Script,

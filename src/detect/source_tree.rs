@@ -61,8 +61,8 @@ pub fn source_tree<'a>(top_level_names: impl Iterator<Item = &'a str>) -> Option
             PROJECT_ENDINGS.iter().any(|ending| name.ends_with(ending)).then_some(BUILD_FILES.len())
         });
         best = match (rank.map(|rank| (rank, name)), best) {
-            (Some(found), Some(known)) => Some(found.min(known)),
-            (found, known) => found.or(known),
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
         };
         if MAKEFILES.contains(&name) {
             makefile = makefile.min(Some(name)).or(Some(name));

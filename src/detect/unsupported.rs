@@ -129,7 +129,7 @@ fn quote(page: &str) -> String {
 fn signature(head: &[u8]) -> Option<Rejection> {
     let archive = |what| Rejection::Archive { what };
     let other = |what: &str| Rejection::Other { what: what.to_owned() };
-    let known: [(&[u8], Rejection); 29] = [
+    let signatures: [(&[u8], Rejection); 29] = [
         (b"\x1f\x8b", archive("a gzip file")),
         (b"\xfd7zXZ\0", archive("an xz file")),
         (b"\x28\xb5\x2f\xfd", archive("a Zstandard file")),
@@ -163,7 +163,7 @@ fn signature(head: &[u8]) -> Option<Rejection> {
     if head.starts_with(b"version https://git-lfs.github.com/spec/") {
         return Some(git_lfs(head));
     }
-    known.into_iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, rejection)| rejection)
+    signatures.into_iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, rejection)| rejection)
 }
 
 fn git_lfs(head: &[u8]) -> Rejection {

@@ -32,7 +32,6 @@ pub trait BlobSource: Send + Sync {
     }
 }
 
-/// A repository that holds blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobOrigin {
     /// `host[:port]`.
@@ -119,7 +118,6 @@ impl FileState {
     }
 }
 
-/// Reads a part of a file.
 pub(crate) struct FileSection {
     file: Arc<File>,
     position: u64,

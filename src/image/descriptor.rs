@@ -47,7 +47,6 @@ impl Descriptor {
     }
 }
 
-/// A platform as an index writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribedPlatform {

@@ -173,7 +173,7 @@ impl ImageIndex {
         let of = |descriptor: &Descriptor| descriptor.platform.as_ref().map(DescribedPlatform::platform);
         let same = self.manifests.iter().find(|entry| of(entry).as_ref() == Some(platform));
         same.or_else(|| {
-            self.manifests.iter().find(|entry| of(entry).is_some_and(|found| platform.matches(&found)))
+            self.manifests.iter().find(|entry| of(entry).is_some_and(|other| platform.matches(&other)))
         })
     }
 
@@ -198,14 +198,14 @@ pub enum InvalidManifest {
     Shape(String),
     #[error("its media type `{0}` is not supported")]
     MediaType(String),
-    #[error("its media type is `{stated}`, but the server sent it as `{announced}`")]
-    Announced { announced: String, stated: String },
+    #[error("its media type is `{actual}`, but `{announced}` was announced")]
+    Announced { announced: String, actual: String },
     #[error("it lists {0} entries, more than the limit of {MAXIMUM_ENTRIES}")]
     TooMany(usize),
 }
 
 impl Manifest {
-    /// Parses `bytes`. `announced` is the media type that the server sent.
+    /// Parses `bytes`. `announced` is the media type of the response or the descriptor.
     pub fn parse(bytes: &[u8], announced: Option<&str>) -> Result<Self, InvalidManifest> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -234,13 +234,13 @@ impl Manifest {
             (Some(_), None) => ManifestFormat::Oci.index(),
             _ => ManifestFormat::Oci.manifest(),
         };
-        let stated = outline.media_type.filter(|text| !text.is_empty());
-        if let (Some(announced), Some(stated)) = (announced, &stated)
-            && announced != stated
+        let own = outline.media_type.filter(|text| !text.is_empty());
+        if let (Some(announced), Some(own)) = (announced, &own)
+            && announced != own
         {
-            return Err(InvalidManifest::Announced { announced: announced.into(), stated: stated.clone() });
+            return Err(InvalidManifest::Announced { announced: announced.into(), actual: own.clone() });
         }
-        let media_type = stated.or_else(|| announced.map(str::to_owned)).unwrap_or_else(|| of_shape.into());
+        let media_type = own.or_else(|| announced.map(str::to_owned)).unwrap_or_else(|| of_shape.into());
         if is_index(&media_type) {
             let index: ImageIndex = serde_json::from_slice(bytes).map_err(shape)?;
             Ok(Self::Index(ImageIndex { media_type, ..index }))

@@ -72,7 +72,7 @@ impl BaseImage {
         if written.diff_id == *diff_id {
             return Ok(());
         }
-        Err(InvalidImage::Layers { found: vec![*diff_id], expected: vec![written.diff_id] })
+        Err(InvalidImage::Layers { listed: vec![*diff_id], written: vec![written.diff_id] })
     }
 
     /// The digests of its uncompressed layers, lowest first.
@@ -106,7 +106,6 @@ pub struct Image {
     pub subject: Option<Descriptor>,
 }
 
-/// The config of an [`Image`].
 #[derive(Clone)]
 pub enum Config {
     Bytes(Vec<u8>),
@@ -118,7 +117,6 @@ pub enum Config {
 /// Makes a config from the written new layers, lowest first.
 pub type MakeConfig = Arc<dyn Fn(&[WrittenLayer]) -> ImageConfig + Send + Sync>;
 
-/// A config with its bytes.
 #[derive(Clone, Debug)]
 pub struct FinishedConfig {
     pub bytes: Vec<u8>,
@@ -140,8 +138,8 @@ impl FinishedConfig {
 pub enum InvalidImage {
     #[error("the config of the image `{name}` is not valid")]
     Config { name: String, source: InvalidConfig },
-    #[error("the image config lists the layers {found:?}, but {expected:?} were written")]
-    Layers { found: Vec<Digest>, expected: Vec<Digest> },
+    #[error("the image config lists the layers {listed:?}, but {written:?} were written")]
+    Layers { listed: Vec<Digest>, written: Vec<Digest> },
     #[error("the config of the image `{name}` lists {listed} layers, but it has {layers}")]
     Count { name: String, listed: usize, layers: usize },
 }
@@ -199,7 +197,7 @@ impl Image {
         let mut expected = self.base.diff_ids()?;
         expected.extend(written.iter().map(|layer| layer.diff_id));
         if finished.diff_ids != expected {
-            return Err(InvalidImage::Layers { found: finished.diff_ids, expected });
+            return Err(InvalidImage::Layers { listed: finished.diff_ids, written: expected });
         }
         Ok(finished)
     }

@@ -107,7 +107,6 @@ impl FileContent {
         Ok(Arc::new(file))
     }
 
-    /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -128,7 +127,6 @@ impl FileContent {
         Ok(FileStamp::of(&metadata) != stamp)
     }
 
-    /// Starts a reader at the first byte.
     pub fn reader(&self) -> ContentReader {
         ContentReader { content: self.clone(), file: None, position: 0 }
     }

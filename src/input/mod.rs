@@ -102,7 +102,7 @@ fn max_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error>
     Ok(size.unwrap_or(DEFAULT_MAX_SIZE))
 }
 
-/// The file of an input: the artifact, or an archive.
+/// The artifact, or an archive.
 struct InputFile {
     name: String,
     size: u64,
@@ -144,7 +144,6 @@ pub async fn fetch(
     Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
 }
 
-/// Fetches the file of `source`.
 async fn fetch_file(
     source: &InputSource,
     options: &InputOptions,

@@ -34,7 +34,6 @@ impl Progress {
     }
 }
 
-/// A complete copy of a stream.
 pub(super) struct SpoolFile {
     pub(super) file: tempfile::NamedTempFile,
     pub(super) digest: Digest,

@@ -78,7 +78,6 @@ pub(super) struct Headers {
     pub(super) sections: Vec<Section>,
 }
 
-/// The tables by the file header.
 struct Tables {
     segments_at: u64,
     segment_size: u16,
@@ -121,7 +120,6 @@ impl Headers {
         self.sections.iter().find(|section| section.name == name)
     }
 
-    /// The first segment of a kind.
     pub(super) fn segment(&self, kind: u32) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.kind == kind)
     }

@@ -81,7 +81,7 @@ impl Directory {
             end.at.checked_sub(end.size).ok_or_else(|| damaged("its directory begins before the file"))?;
         let start = match view.read(start, ENTRY_MAGIC.len() as u64)? {
             magic if magic == ENTRY_MAGIC || end.count == 0 => start,
-            // There are other bytes between directory and end: use the stated offset.
+            // Other bytes are between directory and end: use the stated offset.
             _ => end.offset,
         };
         let shift = start
@@ -133,9 +133,8 @@ impl End {
             };
             let places = || (0..=tail.len().saturating_sub(END_SIZE)).rev();
             let exact = places().find(|at| comment_end(*at) == Some(tail.len()));
-            let found =
-                exact.or_else(|| places().find(|at| comment_end(*at).is_some_and(|end| end < tail.len())));
-            if let Some(at) = found {
+            let nearest = || places().find(|at| comment_end(*at).is_some_and(|end| end < tail.len()));
+            if let Some(at) = exact.or_else(nearest) {
                 return Self::parse(view, &tail[at..], start + at as u64).map(Some);
             }
         }
@@ -164,7 +163,7 @@ impl End {
             return Ok(None);
         }
         let stated = little_u64(&locator, 8);
-        // If there are other bytes before the archive, the stated offset is wrong and the usual one is right.
+        // With other bytes before the archive, the stated offset is wrong and the usual one is right.
         for at in [locator_at.checked_sub(END64_SIZE), stated].into_iter().flatten() {
             let record = view.read(at, END64_SIZE)?;
             let field = |offset| little_u64(&record, offset);

@@ -58,7 +58,7 @@ impl<'a> ConstantPool<'a> {
 
     /// Whether it has the names of `main(String[])`.
     pub(super) fn may_have_main_method(&self) -> bool {
-        [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|wanted| self.names.contains(wanted))
+        [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|name| self.names.contains(name))
     }
 }
 

@@ -37,7 +37,7 @@ impl Manifest {
 
     /// A value without surrounding white space. Names are compared without case, and the last one wins.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.attributes.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let (_, value) = self.attributes.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(value.trim()).filter(|value| !value.is_empty())
     }
 

@@ -137,7 +137,6 @@ fn other(what: OtherZip) -> Stop {
     Rejection::OtherZip { what }.into()
 }
 
-/// The rejection of an archive that cannot be started.
 fn refuse(name: &str, contents: &mut Contents<'_>) -> io::Result<Stop> {
     let survey = &contents.archive.survey;
     Ok(other(if survey.files == 0 {

@@ -54,7 +54,7 @@ pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io
     let mut queue: VecDeque<(String, String)> =
         class_path.iter().map(|entry| (String::new(), entry.clone())).collect();
     let file = format!("{}.class", class.trim().replace('.', "/"));
-    let mut seen = BTreeSet::new();
+    let mut searched = BTreeSet::new();
     let mut unknown = false;
     while let Some((below, entry)) = queue.pop_front() {
         if !is_ours(&entry) {
@@ -70,11 +70,11 @@ pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io
             }
             continue;
         }
-        if !seen.insert(path.clone()) {
+        if !searched.insert(path.clone()) {
             continue;
         }
         let jar = match beside(added, &path) {
-            Some(AddedContent::File { content, size, .. }) if seen.len() <= MOST_JARS => {
+            Some(AddedContent::File { content, size, .. }) if searched.len() <= MOST_JARS => {
                 class_path_jar(*size, content.reader(), class)?
             }
             Some(_) => None,

@@ -29,9 +29,11 @@ pub struct AddRequest {
     pub destination: Option<String>,
 }
 
-impl AddRequest {
+impl std::str::FromStr for AddRequest {
+    type Err = AddError;
+
     /// Parses `SRC` or `SRC:DEST`, separated by the last colon. A SRC with a colon in its name needs another at its end.
-    pub fn parse(text: &str) -> Result<Self, AddError> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (source, destination) = match text.rsplit_once(':') {
             Some((source, "")) => (source, None),
             Some((source, destination)) => (source, Some(destination.to_owned())),
@@ -41,14 +43,6 @@ impl AddRequest {
             return Err(AddError::Usage { text: text.to_owned(), reason: "SRC is empty" });
         }
         Ok(Self { source: PathBuf::from(source), destination })
-    }
-}
-
-impl std::str::FromStr for AddRequest {
-    type Err = AddError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 

@@ -41,7 +41,7 @@ fn add(root: &Path, requests: &[(&str, Option<&str>)]) -> Result<Vec<String>, Ad
 #[test]
 fn parses_source_and_destination() {
     let parse = |text: &str| {
-        AddRequest::parse(text)
+        text.parse::<AddRequest>()
             .ok()
             .map(|request| (request.source.display().to_string(), request.destination))
     };

@@ -20,7 +20,7 @@ enum Entry {
     Missing,
 }
 
-/// Copies the member `path`. Links inside the archive are followed. The inner error says why there is no such file.
+/// Copies the member `path`. Links inside the archive are followed. The inner error says why `path` is not a file.
 pub(super) fn extract(
     archive: &Archive,
     path: &str,
@@ -32,7 +32,7 @@ pub(super) fn extract(
             Entry::File(file) => return Ok(Ok(file)),
             Entry::Link(target) => path = target,
             Entry::Other(what) => return Ok(Err(format!("`{}` is {what}", path.escape_debug()))),
-            Entry::Missing => return Ok(Err(format!("there is no `{}`", path.escape_debug()))),
+            Entry::Missing => return Ok(Err(format!("`{}` is missing", path.escape_debug()))),
         }
     }
     Ok(Err(format!("it is a link to a chain of more than {MAX_LINKS} links")))
@@ -72,14 +72,14 @@ fn find(archive: &Archive, path: &str, directory: &Path) -> Result<Entry, Archiv
 pub(super) fn check_size(
     archive: &Archive,
     path: &str,
-    stated: u64,
+    expected: u64,
     actual: u64,
 ) -> Result<(), ArchiveError> {
-    if stated == actual {
+    if expected == actual {
         return Ok(());
     }
     let path = path.escape_debug();
-    let reason = format!("member `{path}` is truncated: it has {actual} bytes and should have {stated}");
+    let reason = format!("member `{path}` is truncated: it has {actual} bytes and should have {expected}");
     Err(ArchiveError::unreadable(&archive.shown, reason))
 }
 

@@ -67,15 +67,9 @@ impl Root {
             self.names_below.insert(below.to_owned());
         }
     }
-
-    /// The one directory that contains everything.
-    fn common(&self) -> Option<&str> {
-        if self.names.len() == 1 { self.names.first().map(String::as_str) } else { None }
-    }
 }
 
 impl Listing {
-    /// Reads `archive` once.
     pub(super) fn of(archive: &Archive) -> Result<Self, ArchiveError> {
         let mut listing = Self::default();
         archive.visit(&mut |member, reader| {
@@ -126,14 +120,14 @@ impl Listing {
         Ok(())
     }
 
-    /// The one directory that contains everything, if there is one.
+    /// The one directory that contains everything.
     pub(super) fn common_root(&self) -> Option<&str> {
-        self.root.common()
+        self.root.names.first().filter(|_| self.root.names.len() == 1).map(String::as_str)
     }
 
     /// The names in the directory where a source tree has its build file.
     pub(super) fn top_level_names(&self) -> impl Iterator<Item = &str> {
-        let names = if self.root.common().is_some() { &self.root.names_below } else { &self.root.names };
+        let names = if self.common_root().is_some() { &self.root.names_below } else { &self.root.names };
         names.iter().map(String::as_str)
     }
 

@@ -26,7 +26,6 @@ pub(super) struct Archive {
     pub(super) stop: Stop,
 }
 
-/// One member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     /// Its name in normal form; empty for the root itself.
@@ -70,7 +69,6 @@ impl Archive {
         Self { content, format, shown, max_bytes: options.max_size, stop: stop.clone() }
     }
 
-    /// Visits the members in order.
     pub(super) fn visit(&self, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
         let budget = Budget(Rc::new(Cell::new(Some(self.max_bytes))));
         let mut members = 0;

@@ -13,7 +13,6 @@ use crate::fs::unpack::{UnpackError, member_path};
 /// More than an extension with names needs.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// Visits the members in order.
 pub(super) fn visit(
     archive: &Archive,
     compression: Compression,

@@ -39,7 +39,7 @@ pub(super) fn unpack(
     let root = directory_in(directory)?;
     write_members(archive, &root)?;
     let Some(path) = resolve(&root, choice) else {
-        return Ok(Err(format!("there is no file `{}`", choice.escape_debug())));
+        return Ok(Err(format!("`{}` is missing or not a file", choice.escape_debug())));
     };
     let artifact = open_artifact(&root.join(&path), &path)?;
     let common = listing.common_root().filter(|common| root.join(common).is_dir());

@@ -31,7 +31,6 @@ pub(super) fn is_plain_archive(content: &FileContent, shown: &str) -> Result<boo
     Ok(!is_java)
 }
 
-/// Visits the members in order.
 pub(super) fn visit(archive: &Archive, budget: &Budget, visitor: Visitor<'_>) -> Result<(), ArchiveError> {
     check_size(&archive.content, &archive.shown)?;
     let mut zip = ZipArchive::new(BufReader::new(archive.content.reader()))
@@ -103,8 +102,7 @@ fn failed(archive: &Archive, member: Option<String>, error: ZipError) -> Archive
 
 /// Refuses a central directory that is too large for the memory, before it is read.
 fn check_size(content: &FileContent, shown: &str) -> Result<(), ArchiveError> {
-    let stated = stated_size(&mut content.reader()).map_err(|error| ArchiveError::read(shown, &error))?;
-    match stated {
+    match stated_size(&mut content.reader()).map_err(|error| ArchiveError::read(shown, &error))? {
         Some((entries, _)) if entries > MAX_ENTRIES => {
             Err(ArchiveError::TooMany { shown: shown.to_owned(), limit: MAX_ENTRIES })
         }

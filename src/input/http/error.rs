@@ -51,7 +51,7 @@ impl Diagnostic for HttpError {
                 (401 | 403, false) => {
                     "pass credentials: a netrc file, `--bearer-env NAME`, `--header-env NAME=VAR` or `--header-file`"
                 }
-                (404 | 410, true) => "check the URL; there is no file, or these credentials may not see it",
+                (404 | 410, true) => "check the URL; the file is missing, or these credentials cannot see it",
                 (404 | 410, false) => "check the URL; a private file also looks missing without credentials",
                 (429, _) => "the server limits the number of requests; try again later",
                 (500.., _) => "the server has a problem; try again later",

@@ -46,7 +46,6 @@ impl<E: Into<InputError>> From<E> for Failed {
     }
 }
 
-/// The last response to a request, and its URL.
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) url: Url,

@@ -77,7 +77,7 @@ impl Partial {
             return Err("length and range of the response disagree");
         }
         match (self.total, range.total) {
-            (Some(known), Some(total)) if known != total => return Err("its length changed"),
+            (Some(earlier), Some(total)) if earlier != total => return Err("its length changed"),
             (None, total) => self.total = total,
             _ => {}
         }
@@ -94,7 +94,6 @@ impl Partial {
             .map_err(|error| FileError::new("write to", &self.directory, error).after(self.digest.length()))
     }
 
-    /// The file, its digest and its size in bytes.
     pub(super) fn finish(self) -> (tempfile::NamedTempFile, Digest, u64) {
         let size = self.digest.length();
         (self.file, self.digest.finish(), size)
