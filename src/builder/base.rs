@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::error::{BuilderError, toml_error};
 use super::version::DottedVersion;
 use crate::detect::facts::GlibcVersion;
 use crate::image::{ImagePath, ImageReference, Platform};
+use crate::text::as_text;
 
 /// The name of the built-in base in `builder.toml` and `bases.toml`.
 const BUILT_IN_STATIC: &str = "builtin:static";
@@ -60,17 +61,7 @@ impl FromStr for BaseName {
     }
 }
 
-impl Serialize for BaseName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for BaseName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(BaseName);
 
 /// The C library of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +120,6 @@ pub struct BaseAssumptions {
     /// Other interpreters in `/bin` or `/usr/bin`, such as `bash`.
     pub interpreters: BTreeSet<String>,
     pub libc: Option<BaseLibc>,
-    #[serde(with = "glibc_version")]
     pub glibc: Option<GlibcVersion>,
     /// Sonames of libraries other than the C library.
     pub libraries: Option<BTreeSet<String>>,
@@ -148,31 +138,6 @@ impl BaseAssumptions {
     /// Whether it is published for `platform`; true if that is unknown.
     pub fn offers(&self, platform: &Platform) -> bool {
         self.platforms.as_ref().is_none_or(|offered| offered.iter().any(|one| one.matches(platform)))
-    }
-}
-
-/// Reads and writes an optional glibc version as text (`"2.36"`).
-pub(super) mod glibc_version {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::detect::facts::GlibcVersion;
-
-    pub(in crate::builder) fn serialize<S: Serializer>(
-        version: &Option<GlibcVersion>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match version {
-            Some(version) => serializer.collect_str(version),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(in crate::builder) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<GlibcVersion>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let invalid = || serde::de::Error::custom(format!("`{text}` is not a glibc version such as `2.36`"));
-        text.parse().map(Some).map_err(|_| invalid())
     }
 }
 

@@ -176,8 +176,8 @@ fn is_border(name: &str, rest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::builder::tests::sample;
     use crate::diagnostic::{Diagnostic, FailureKind};
 
     #[test]

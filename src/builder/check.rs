@@ -20,32 +20,32 @@ pub struct Finding {
 }
 
 /// Compares every assumption that is set, in the order of the keys of `bases.toml`.
-pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
+pub fn check(base: &BaseAssumptions, image: &Observations) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
-    if let Some(shell) = assumed.shell {
-        findings.equal("shell", shell, seen.has_program("sh"), yes_or_no);
+    if let Some(shell) = base.shell {
+        findings.equal("shell", shell, image.has_program("sh"), yes_or_no);
     }
-    if !assumed.interpreters.is_empty() {
+    if !base.interpreters.is_empty() {
         findings
-            .present("interpreters", assumed.interpreters.iter().map(|name| (name, seen.has_program(name))));
+            .present("interpreters", base.interpreters.iter().map(|name| (name, image.has_program(name))));
     }
-    if let Some(libc) = assumed.libc {
-        findings.equal("libc", libc, seen.libc(), |libc| libc.to_string());
+    if let Some(libc) = base.libc {
+        findings.equal("libc", libc, image.libc(), |libc| libc.to_string());
     }
-    if let Some(glibc) = assumed.glibc {
+    if let Some(glibc) = base.glibc {
         // A newer glibc runs everything that the assumed one runs.
-        let found = seen.glibc.map(|version| version.to_string());
-        findings.add("glibc", glibc.to_string(), found, seen.glibc.is_some_and(|found| found >= glibc));
+        let found = image.glibc.map(|version| version.to_string());
+        findings.add("glibc", glibc.to_string(), found, image.glibc.is_some_and(|found| found >= glibc));
     }
-    if let Some(libraries) = &assumed.libraries
+    if let Some(libraries) = &base.libraries
         && !libraries.is_empty()
     {
-        findings.present("libraries", libraries.iter().map(|name| (name, seen.libraries.contains(name))));
+        findings.present("libraries", libraries.iter().map(|name| (name, image.libraries.contains(name))));
     }
-    java(assumed, seen, &mut findings);
-    tomcat(assumed, seen, &mut findings);
-    for (tool, version) in &assumed.tools {
-        let found = seen.tool(*tool);
+    java(base, image, &mut findings);
+    tomcat(base, image, &mut findings);
+    for (tool, version) in &base.tools {
+        let found = image.tool(*tool);
         let shown = found.map(ToString::to_string);
         findings.add(
             tool.word(),
@@ -54,10 +54,10 @@ pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
             found.is_some_and(|found| version.covers(found)),
         );
     }
-    if let (Some(expected), Some(found)) = (&assumed.user, &seen.user) {
+    if let (Some(expected), Some(found)) = (&base.user, &image.user) {
         findings.equal("user", user(expected), user(found), Into::into);
     }
-    if let (Some(offered), Some(found)) = (&assumed.platforms, &seen.platform) {
+    if let (Some(offered), Some(found)) = (&base.platforms, &image.platform) {
         let expected = offered.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let agrees = offered.iter().any(|one| one.matches(found));
         findings.add("platforms", expected, Some(found.to_string()), agrees);
@@ -65,34 +65,34 @@ pub fn check(assumed: &BaseAssumptions, seen: &Observations) -> Vec<Finding> {
     findings.0
 }
 
-fn java(assumed: &BaseAssumptions, seen: &Observations, findings: &mut Findings) {
-    if let Some(release) = assumed.java {
-        let found = match &assumed.java_home {
-            Some(home) => seen.java_at(home).into_iter().collect(),
-            None => seen.java_releases(),
+fn java(base: &BaseAssumptions, image: &Observations, findings: &mut Findings) {
+    if let Some(release) = base.java {
+        let found = match &base.java_home {
+            Some(home) => image.java_at(home).into_iter().collect(),
+            None => image.java_releases(),
         };
         let shown = found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let shown = (!shown.is_empty()).then_some(shown);
         findings.add("java", release.to_string(), shown, found.contains(&release));
     }
-    if let Some(home) = &assumed.java_home {
-        let found = seen.java_at(home).map(|release| format!("Java {release} in it"));
+    if let Some(home) = &base.java_home {
+        let found = image.java_at(home).map(|release| format!("Java {release} in it"));
         findings.add("java-home", home.to_string(), found.clone(), found.is_some());
     }
 }
 
-fn tomcat(assumed: &BaseAssumptions, seen: &Observations, findings: &mut Findings) {
-    if let Some(version) = &assumed.tomcat {
-        let found = match &assumed.tomcat_home {
-            Some(home) => seen.tomcat_at(home).into_iter().collect(),
-            None => seen.tomcat_versions(),
+fn tomcat(base: &BaseAssumptions, image: &Observations, findings: &mut Findings) {
+    if let Some(version) = &base.tomcat {
+        let found = match &base.tomcat_home {
+            Some(home) => image.tomcat_at(home).into_iter().collect(),
+            None => image.tomcat_versions(),
         };
         let shown = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let shown = (!shown.is_empty()).then_some(shown);
         findings.add("tomcat", version.to_string(), shown, found.iter().any(|found| version.covers(found)));
     }
-    if let Some(home) = &assumed.tomcat_home {
-        let found = seen.tomcat_at(home).map(|version| format!("Tomcat {version} in it"));
+    if let Some(home) = &base.tomcat_home {
+        let found = image.tomcat_at(home).map(|version| format!("Tomcat {version} in it"));
         findings.add("tomcat-home", home.to_string(), found.clone(), found.is_some());
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         bases.get(&"x:1".parse().expect("valid")).expect("there").clone()
     }
 
-    fn seen() -> Observations {
+    fn image() -> Observations {
         let mut builder = tar::Builder::new(Vec::new());
         let files: [(&str, &[u8]); 6] = [
             ("usr/local/bin/python3.12", b"x"),
@@ -167,9 +167,9 @@ mod tests {
             header.set_size(bytes.len() as u64);
             builder.append_data(&mut header, name, bytes).expect("appended");
         }
-        let mut seen = observe(builder.into_inner().expect("finished").as_slice()).expect("valid");
-        seen.add_config(&ImageConfig::empty(&Platform::linux("amd64")));
-        seen
+        let mut image = observe(builder.into_inner().expect("finished").as_slice()).expect("valid");
+        image.add_config(&ImageConfig::empty(&Platform::linux("amd64")));
+        image
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
             "shell = true\nlibc = \"glibc\"\nglibc = \"2.34\"\nlibraries = [\"libz.so.1\"]\njava = 21\n\
              java-home = \"/opt/java\"\nuser = \"root\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]",
         );
-        let findings = check(&assumed, &seen());
+        let findings = check(&assumed, &image());
         let names: Vec<&str> = findings.iter().map(|finding| finding.property).collect();
         assert_eq!(names, ["shell", "libc", "glibc", "libraries", "java", "java-home", "user", "platforms"]);
         assert!(findings.iter().all(|finding| finding.agrees), "{findings:?}");
@@ -206,7 +206,7 @@ mod tests {
             ("user = \"1001\"", "user", "1001", "root"),
             ("platforms = [\"linux/arm64\"]", "platforms", "linux/arm64", "linux/amd64"),
         ] {
-            let findings = check(&assumed(text), &seen());
+            let findings = check(&assumed(text), &image());
             let differs: Vec<&Finding> = findings.iter().filter(|finding| !finding.agrees).collect();
             let [finding] = differs[..] else { panic!("{text}: {findings:?}") };
             let shown = (finding.property, finding.expected.as_str(), finding.found.as_str());
@@ -216,6 +216,6 @@ mod tests {
 
     #[test]
     fn what_is_not_assumed_is_not_compared() {
-        assert!(check(&BaseAssumptions::default(), &seen()).is_empty());
+        assert!(check(&BaseAssumptions::default(), &image()).is_empty());
     }
 }

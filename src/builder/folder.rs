@@ -27,9 +27,6 @@ const MAXIMUM_TOTAL: u64 = 8 << 20;
 /// Largest number of files that a template's metadata may name.
 const MAXIMUM_FILES: usize = 200;
 
-/// Files of a template that its metadata does not name.
-const UNNAMED_FILES: [&str; 1] = ["Dockerfile"];
-
 /// Largest number of folders in a directory of templates.
 const MAXIMUM_FOLDERS: usize = 200;
 
@@ -76,15 +73,14 @@ pub fn load(directory: &Path, origin: TemplateOrigin) -> Result<Template, Builde
         BuilderError::TemplateFile { file: shown.clone(), reason: format!("cannot be opened: {error}") }
     })?;
     let mut reader = FolderReader { shown: &shown, folder, files: BTreeMap::new(), total: 0 };
-    reader.read(METADATA_FILE, true)?;
-    for name in UNNAMED_FILES {
-        reader.read(name, false)?;
+    for name in [METADATA_FILE, "Dockerfile"] {
+        reader.read(name)?;
     }
     for script in REQUIRED_SCRIPTS.into_iter().chain(OPTIONAL_SCRIPTS) {
-        reader.read(&format!("{SCRIPTS_FOLDER}/{script}"), REQUIRED_SCRIPTS.contains(&script))?;
+        reader.read(&format!("{SCRIPTS_FOLDER}/{script}"))?;
     }
     for source in reader.named_files()? {
-        reader.read(&source, true)?;
+        reader.read(&source)?;
     }
     Template::from_files(&shown, origin, reader.files)
 }
@@ -101,12 +97,11 @@ impl FolderReader<'_> {
         BuilderError::TemplateFile { file: format!("{}/{path}", self.shown), reason }
     }
 
-    /// The files that the metadata names.
+    /// The files that the metadata names. `Template::from_files` reports missing or unreadable metadata.
     fn named_files(&self) -> Result<Vec<String>, BuilderError> {
         let file = format!("{}/{METADATA_FILE}", self.shown);
-        let bytes = self.files.get(METADATA_FILE).map(|bytes| bytes.as_slice()).unwrap_or_default();
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| self.refused(METADATA_FILE, "is not UTF-8 text".to_owned()))?;
+        let text = self.files.get(METADATA_FILE).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let Some(text) = text else { return Ok(Vec::new()) };
         let named = Metadata::parse(&file, text)?.image.files;
         if named.len() > MAXIMUM_FILES {
             let reason = format!("names {} files, more than the {MAXIMUM_FILES} allowed", named.len());
@@ -115,16 +110,14 @@ impl FolderReader<'_> {
         Ok(named.into_iter().map(|file| file.source).collect())
     }
 
-    fn read(&mut self, path: &str, required: bool) -> Result<(), BuilderError> {
+    /// Reads a file if it exists.
+    fn read(&mut self, path: &str) -> Result<(), BuilderError> {
         if self.files.contains_key(path) {
             return Ok(());
         }
         // Checked before it is opened: opening a pipe would block until something writes to it.
         match self.folder.metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.refused(path, "does not exist".into()));
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(self.refused(path, format!("cannot be read: {error}"))),
             Ok(metadata) if !metadata.is_file() => return Err(self.refused(path, "is not a file".into())),
             Ok(_) => {}
@@ -151,8 +144,8 @@ impl FolderReader<'_> {
 mod tests {
     use std::fs;
 
-    use super::super::sample;
     use super::*;
+    use crate::builder::tests::sample;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a temporary directory");

@@ -1,5 +1,5 @@
-//! The room of builders: templates and their catalog, the selection for an artifact, the assumptions about public base
-//! images, and the contract of S2I builder images.
+//! Owns the room of builders: templates and their catalog, the selection, the assumptions about public base images, and the
+//! contract of S2I builder images.
 //!
 //! Must not start a container nor use a registry or daemon. It reads no files except template folders of the
 //! configuration.
@@ -21,7 +21,7 @@ pub mod template;
 pub mod version;
 
 #[cfg(test)]
-mod sample;
+mod tests;
 
 pub use base::{Base, BaseAssumptions, BaseName};
 pub use catalog::{Catalog, CatalogSettings};
@@ -29,8 +29,6 @@ pub use error::BuilderError;
 pub use metadata::{ArtifactKind, Metadata, Product, ProductKind, SourceSection, Takes, Version};
 pub use placement::Placement;
 pub use s2i_contract::S2iContract;
-pub use selection::source::{
-    SourceChoice, SourceFiles, SourceSelection, SourceSelectionRequest, select_source,
-};
+pub use selection::source::{SourceChoice, SourceSelection, SourceSelectionRequest, select_source};
 pub use selection::{Choice, ImageChoice, Selection, SelectionRequest, Warning, select};
 pub use template::{Template, TemplateOrigin};

@@ -154,8 +154,8 @@ impl<'de> Deserialize<'de> for LinkPattern {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::builder::tests::sample;
 
     #[test]
     fn a_context_path_names_the_file() {

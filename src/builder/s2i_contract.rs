@@ -71,8 +71,8 @@ impl S2iContract {
         let scripts = scripts.ok_or_else(|| BuilderError::NoScripts { image: image.to_owned() })?;
         let destination = Self::destination_of(image, config)?;
         let assemble_user = match (assemble_user, source.label(ASSEMBLE_USER_LABEL)) {
-            (Some(asked), _) => Some(asked.to_owned()),
-            (None, Some(stated)) => Some(stated.user(allow_root)?),
+            (Some(requested), _) => Some(requested.to_owned()),
+            (None, Some(value)) => Some(value.user(allow_root)?),
             (None, None) => None,
         };
         Ok(Self {
@@ -90,7 +90,7 @@ impl S2iContract {
     /// [`BuilderError::Contract`] if it is not a path in the image.
     pub fn scripts_of(image: &str, config: &ImageConfig) -> Result<Option<ImagePath>, BuilderError> {
         let source = Source { image, config };
-        source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE).map(|stated| stated.scripts()).transpose()
+        source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE).map(|value| value.scripts()).transpose()
     }
 
     /// The directory in `image` to which `src`, `scripts` and `artifacts` are uploaded.
@@ -99,7 +99,7 @@ impl S2iContract {
     /// [`BuilderError::Contract`] if its label is not a path in the image.
     pub fn destination_of(image: &str, config: &ImageConfig) -> Result<ImagePath, BuilderError> {
         match (Source { image, config }).first(&DESTINATION_LABELS, DESTINATION_VARIABLE) {
-            Some(stated) => stated.path(stated.value),
+            Some(value) => value.path(value.value),
             None => Ok(ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal")),
         }
     }
@@ -111,20 +111,20 @@ impl S2iContract {
     pub fn user_of(
         image: &str,
         config: &ImageConfig,
-        asked: Option<&str>,
+        requested: Option<&str>,
         allow_root: bool,
     ) -> Result<String, BuilderError> {
-        (Source { image, config }).user(ASSEMBLE_USER_LABEL, asked, allow_root)
+        (Source { image, config }).user(ASSEMBLE_USER_LABEL, requested, allow_root)
     }
 
     /// The user that runs `assemble-runtime` in the runtime image, by the same rule.
     pub fn runtime_user_of(
         image: &str,
         config: &ImageConfig,
-        asked: Option<&str>,
+        requested: Option<&str>,
         allow_root: bool,
     ) -> Result<String, BuilderError> {
-        (Source { image, config }).user(ASSEMBLE_RUNTIME_USER_LABEL, asked, allow_root)
+        (Source { image, config }).user(ASSEMBLE_RUNTIME_USER_LABEL, requested, allow_root)
     }
 
     /// The files that the runtime image takes from a build, by its label.
@@ -135,7 +135,8 @@ impl S2iContract {
     /// The error for an entry of this list.
     pub fn invalid_input_file(image: &str, config: &ImageConfig, reason: &str) -> BuilderError {
         let value = config.label(INPUT_FILES_LABEL);
-        Stated { image, name: INPUT_FILES_LABEL, value: value.unwrap_or_default() }.refused(reason, None)
+        ContractValue { image, name: INPUT_FILES_LABEL, value: value.unwrap_or_default() }
+            .refused(reason, None)
     }
 }
 
@@ -146,49 +147,49 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// A label that is not empty. S2I ignores an empty one.
-    fn label(&self, name: &'static str) -> Option<Stated<'a>> {
-        self.stated(name, self.config.label(name))
+    fn label(&self, name: &'static str) -> Option<ContractValue<'a>> {
+        self.value(name, self.config.label(name))
     }
 
-    fn stated(&self, name: &'static str, value: Option<&'a str>) -> Option<Stated<'a>> {
+    fn value(&self, name: &'static str, value: Option<&'a str>) -> Option<ContractValue<'a>> {
         let value = value.filter(|value| !value.trim().is_empty())?;
-        Some(Stated { image: self.image, name, value })
+        Some(ContractValue { image: self.image, name, value })
     }
 
-    fn first(&self, labels: &[&'static str], variable: &'static str) -> Option<Stated<'a>> {
+    fn first(&self, labels: &[&'static str], variable: &'static str) -> Option<ContractValue<'a>> {
         let label = labels.iter().find_map(|name| self.label(name));
-        label.or_else(|| self.stated(variable, self.config.env(variable)))
+        label.or_else(|| self.value(variable, self.config.env(variable)))
     }
 
     /// The user of the request, of the label, of the image. Empty means root.
     fn user(
         &self,
         label: &'static str,
-        asked: Option<&str>,
+        requested: Option<&str>,
         allow_root: bool,
     ) -> Result<String, BuilderError> {
-        match (asked, self.label(label)) {
-            (Some(asked), _) => Ok(asked.to_owned()),
-            (None, Some(stated)) => stated.user(allow_root),
+        match (requested, self.label(label)) {
+            (Some(requested), _) => Ok(requested.to_owned()),
+            (None, Some(value)) => value.user(allow_root),
             (None, None) => Ok(self.config.user().to_owned()),
         }
     }
 
     fn input_files(&self) -> Vec<String> {
-        let value = self.label(INPUT_FILES_LABEL).map(|stated| stated.value).unwrap_or_default();
+        let value = self.label(INPUT_FILES_LABEL).map(|value| value.value).unwrap_or_default();
         value.split(';').map(str::trim).filter(|part| !part.is_empty()).map(Into::into).collect()
     }
 }
 
 /// A label or variable with its value.
 #[derive(Clone, Copy)]
-struct Stated<'a> {
+struct ContractValue<'a> {
     image: &'a str,
     name: &'static str,
     value: &'a str,
 }
 
-impl Stated<'_> {
+impl ContractValue<'_> {
     fn refused(&self, reason: &str, hint: Option<&str>) -> BuilderError {
         BuilderError::Contract {
             image: self.image.to_owned(),

@@ -243,8 +243,8 @@ fn directory_entry(directory: &super::metadata::DirectoryEntry) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::builder::tests::sample;
 
     #[test]
     fn entries_make_a_layer() {

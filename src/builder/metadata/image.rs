@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
+use crate::text::as_text;
 
 /// `[image]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,24 +67,18 @@ impl fmt::Display for Mode {
     }
 }
 
-impl Serialize for Mode {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let octal = (3..=5).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let bits = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|bits| *bits <= 0o7777);
+        let invalid = || format!("`{text}` is not a mode (expected octal digits, such as `0755`)");
+        bits.map(Self).ok_or_else(invalid)
     }
 }
 
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let octal = (3..=5).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-        let bits = octal.then(|| u32::from_str_radix(&text, 8).ok()).flatten().filter(|bits| *bits <= 0o7777);
-        bits.map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "`{text}` is not a mode (expected octal digits, such as `0755`)"
-            ))
-        })
-    }
-}
+as_text!(Mode);
 
 /// Reads `uid:gid`. Both are numbers, because names may stand for different users in different bases.
 fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Owner, D::Error> {

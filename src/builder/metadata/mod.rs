@@ -157,8 +157,8 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::builder::tests::sample;
     use crate::detect::facts::ServletApi;
     use crate::image::layer::Owner;
 

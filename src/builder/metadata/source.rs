@@ -154,7 +154,7 @@ impl SourceDocument {
 mod tests {
     use super::super::{Metadata, Takes};
     use super::*;
-    use crate::builder::sample;
+    use crate::builder::tests::sample;
 
     fn parse(metadata: &str) -> Result<SourceSection, String> {
         let metadata = Metadata::parse("b", metadata).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::builder::base::{BaseLibc, BaseName, glibc_version};
+use crate::builder::base::{BaseLibc, BaseName};
 use crate::builder::version::DottedVersion;
 use crate::detect::facts::{GlibcVersion, ServletApi};
 
@@ -27,7 +27,7 @@ pub struct Version {
     /// Its C library.
     pub libc: Option<BaseLibc>,
     /// The version of its GNU C library.
-    #[serde(default, with = "glibc_version", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub glibc: Option<GlibcVersion>,
 }
 

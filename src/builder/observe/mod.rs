@@ -66,9 +66,9 @@ pub struct Observations {
 /// # Errors
 /// [`BuilderError::Observation`] if it is truncated, is not a tar, or has more names than any real image.
 pub fn observe(tar: impl Read) -> Result<Observations, BuilderError> {
-    let mut collector = Collector { seen: Observations::default(), names: 0 };
+    let mut collector = Collector { observations: Observations::default(), names: 0 };
     collector.read(tar).map_err(|error| BuilderError::Observation(error.to_string()))?;
-    Ok(collector.seen)
+    Ok(collector.observations)
 }
 
 impl Observations {
@@ -153,7 +153,7 @@ impl Observations {
 }
 
 struct Collector {
-    seen: Observations,
+    observations: Observations,
     /// Bytes of all stored names.
     names: usize,
 }
@@ -205,14 +205,14 @@ impl Collector {
         let is_file = kind.is_file() || kind.is_hard_link();
         if (is_file || kind.is_symlink()) && is_library_folder(folder) && is_library(name) {
             self.count(name)?;
-            self.seen.libraries.insert(name.to_owned());
+            self.observations.libraries.insert(name.to_owned());
         }
         if kind.is_symlink() {
             let target = target.and_then(|target| String::from_utf8(target).ok());
             if let Some(target) = target.filter(|target| target.len() <= 4096) {
                 self.count(&path)?;
                 self.count(&target)?;
-                self.seen.links.insert(path, target);
+                self.observations.links.insert(path, target);
             }
         } else if is_file {
             self.file(path, kind.is_file(), content)?;
@@ -223,20 +223,20 @@ impl Collector {
     /// `has_content` is false for another name of an earlier file.
     fn file(&mut self, path: String, has_content: bool, content: &mut impl Read) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        if let Some((tool, version)) = tools::seen(folder, name, has_content, content)? {
-            self.seen.tools.entry(tool).or_insert(version);
+        if let Some((tool, version)) = tools::recognise(folder, name, has_content, content)? {
+            self.observations.tools.entry(tool).or_insert(version);
         }
         if PROGRAM_FOLDERS.contains(&folder) {
             self.count(&path)?;
-            self.seen.programs.insert(path);
+            self.observations.programs.insert(path);
         } else if has_content && is_library_folder(folder) && is_c_library(name) {
             let found = glibc_version(content.take(MAXIMUM_LIBRARY))?;
             // If there are several (for other word sizes), only the oldest version is certain.
-            self.seen.glibc = [self.seen.glibc, found].into_iter().flatten().min();
+            self.observations.glibc = [self.observations.glibc, found].into_iter().flatten().min();
         } else if has_content && name == "release" {
             if let Some(release) = java_release(&bounded(content, MAXIMUM_PROPERTIES)?) {
                 self.count(&path)?;
-                self.seen.java.insert(path, release);
+                self.observations.java.insert(path, release);
             }
         } else if has_content
             // Distributions have the version in the name and a link to it.
@@ -245,7 +245,7 @@ impl Collector {
             && let Some(version) = tomcat_version(bounded(content, MAXIMUM_JAR)?)
         {
             self.count(&path)?;
-            self.seen.tomcat.insert(path, version);
+            self.observations.tomcat.insert(path, version);
         }
         Ok(())
     }

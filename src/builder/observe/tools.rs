@@ -14,7 +14,7 @@ const MAXIMUM_PROGRAM: u64 = 32 << 20;
 const PROGRAM_FOLDERS: [&str; 5] = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin"];
 
 /// The tool and version that a file states. `content` is read only for small files and for nginx.
-pub(super) fn seen(
+pub(super) fn recognise(
     folder: &str,
     name: &str,
     has_content: bool,
@@ -59,8 +59,8 @@ mod tests {
 
     fn told(path: &str, content: &[u8]) -> Option<String> {
         let (folder, name) = path.rsplit_once('/').expect("a folder");
-        let seen = seen(folder, name, true, &mut &content[..]).expect("memory can be read");
-        seen.map(|(tool, version)| format!("{} {version}", tool.word()))
+        let tool = recognise(folder, name, true, &mut &content[..]).expect("memory can be read");
+        tool.map(|(tool, version)| format!("{} {version}", tool.word()))
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Candidate, Picked, Search, Warning};
+use super::{Candidate, CandidateChoice, Search, Warning};
 use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{ArtifactKind, Version};
 use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
@@ -13,11 +13,17 @@ use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
 const USUAL_LEVEL: u32 = 21;
 
 /// Chooses the lowest release that runs the JAR.
-pub(super) fn jar<'a, 'b>(search: &'b Search<'a>, facts: &JarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
+pub(super) fn jar<'a, 'b>(
+    search: &'b Search<'a>,
+    facts: &JarFacts,
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     runtime(search, facts.java)
 }
 
-fn runtime<'a, 'b>(search: &'b Search<'a>, level: Option<u32>) -> Result<Picked<'a, 'b>, BuilderError> {
+fn runtime<'a, 'b>(
+    search: &'b Search<'a>,
+    level: Option<u32>,
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|candidate| level_obstacle(candidate, level))?;
     // The sort is stable: among equal releases, the first in the list wins.
     fitting.sort_by_key(|candidate| rank(level, candidate.level()));
@@ -37,7 +43,7 @@ fn runtime<'a, 'b>(search: &'b Search<'a>, level: Option<u32>) -> Result<Picked<
             "its Java release is unknown".to_owned()
         }
     };
-    Ok(Picked { candidate, reason, warnings })
+    Ok(CandidateChoice { candidate, reason, warnings })
 }
 
 /// Orders releases: the lowest that is enough first. Without a requirement: the usual one, the next above it, then the
@@ -65,12 +71,15 @@ fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<Strin
 
 /// Chooses the Tomcat for the WAR's servlet API on a Java release that runs it; or Java alone for a WAR with a
 /// Main-Class, if the user names such a builder.
-pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Picked<'a, 'b>, BuilderError> {
+pub(super) fn war<'a, 'b>(
+    search: &'b Search<'a>,
+    facts: &WarFacts,
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     if !search.artifacts.kinds.contains(&ArtifactKind::War) {
-        let mut picked = runtime(search, facts.java)?;
+        let mut choice = runtime(search, facts.java)?;
         let main_class = shown(facts.main_class.as_deref().unwrap_or_default());
-        picked.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", picked.reason);
-        return Ok(picked);
+        choice.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", choice.reason);
+        return Ok(choice);
     }
     let api = facts.servlet_api;
     let mut fitting = search.fitting(|candidate| {
@@ -90,7 +99,7 @@ pub(super) fn war<'a, 'b>(search: &'b Search<'a>, facts: &WarFacts) -> Result<Pi
         warnings.push(unknown("servlet API", candidate.version));
     }
     let reason = war_reason(facts, candidate);
-    Ok(Picked { candidate, reason, warnings })
+    Ok(CandidateChoice { candidate, reason, warnings })
 }
 
 fn api_obstacle(candidate: &Candidate<'_>, needed: Option<ServletApi>) -> Option<String> {

@@ -50,6 +50,13 @@ pub struct ImageChoice {
     pub reason: String,
 }
 
+impl ImageChoice {
+    fn requested(reference: &ImageReference, platform: Option<Platform>) -> Self {
+        let reason = format!("`{}` was requested; b2i does not check it", reference.familiar());
+        Self { reference: reference.clone(), platform, reason }
+    }
+}
+
 impl Selection {
     /// The template's base, or the builder image; none for the built-in base.
     pub fn base_reference(&self) -> Option<&ImageReference> {
@@ -96,9 +103,7 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
     let platform = platform(request)?;
     let (template, version, explicit) = match request.builder {
         Some(BuilderRequest::Image(reference)) => {
-            let reason = format!("`{}` was requested; b2i does not check it", reference.familiar());
-            let choice = ImageChoice { reference: reference.clone(), platform, reason };
-            return Ok(Selection::Image(Box::new(choice)));
+            return Ok(Selection::Image(Box::new(ImageChoice::requested(reference, platform))));
         }
         Some(BuilderRequest::Template { name, version }) => {
             (catalog.template(name)?, version.as_deref(), true)
@@ -116,19 +121,19 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
         request,
         template,
         artifacts,
-        asked_version: version,
+        requested_version: version,
         platform,
         explicit,
         candidates: meant.into_iter().map(candidate).collect(),
         others: template.metadata.versions.iter().map(candidate).collect(),
     };
-    let picked = match &request.facts.kind {
+    let choice = match &request.facts.kind {
         Kind::Executable(facts) => native::executable(&search, facts)?,
         Kind::Script(facts) => native::script(&search, facts)?,
         Kind::Jar(facts) => java::jar(&search, facts)?,
         Kind::War(facts) => java::war(&search, facts)?,
     };
-    Ok(Selection::Template(Box::new(search.choice(picked))))
+    Ok(Selection::Template(Box::new(search.choice(choice))))
 }
 
 /// The template for an artifact if the user names none. The configuration can replace it by one of the same name. A
@@ -201,7 +206,7 @@ impl<'a> Candidate<'a> {
 }
 
 /// The chosen candidate, with reason and warnings.
-struct Picked<'a, 'b> {
+struct CandidateChoice<'a, 'b> {
     candidate: &'b Candidate<'a>,
     reason: String,
     warnings: Vec<Warning>,
@@ -212,7 +217,7 @@ struct Search<'a> {
     request: &'a SelectionRequest<'a>,
     template: &'a Arc<Template>,
     artifacts: &'a ArtifactsSection,
-    asked_version: Option<&'a str>,
+    requested_version: Option<&'a str>,
     platform: Option<Platform>,
     /// Whether the user named the template.
     explicit: bool,
@@ -248,7 +253,7 @@ impl<'a> Search<'a> {
         };
         let better = self.others.iter().find(|one| obstacle(one).is_none());
         let hint = match better {
-            Some(better) if self.asked_version.is_some() => {
+            Some(better) if self.requested_version.is_some() => {
                 format!(
                     "pass `--builder {}:{}`, which can run it",
                     self.template.name(),
@@ -257,7 +262,7 @@ impl<'a> Search<'a> {
             }
             _ => "pass an image with S2I scripts that can run it: `--builder IMAGE`".to_owned(),
         };
-        let version = self.asked_version.map(|version| format!(":{version}")).unwrap_or_default();
+        let version = self.requested_version.map(|version| format!(":{version}")).unwrap_or_default();
         Err(BuilderError::NothingFits {
             template: format!("{}{version}", self.template.name()),
             artifact: self.request.artifact.to_owned(),
@@ -285,18 +290,18 @@ impl<'a> Search<'a> {
         if !self.explicit {
             return reason;
         }
-        let version = self.asked_version.map(|version| format!(":{version}")).unwrap_or_default();
+        let version = self.requested_version.map(|version| format!(":{version}")).unwrap_or_default();
         format!("`{}{version}` was requested; {reason}", self.template.name())
     }
 
-    fn choice(&self, picked: Picked<'_, '_>) -> Choice {
+    fn choice(&self, choice: CandidateChoice<'_, '_>) -> Choice {
         Choice {
             template: Arc::clone(self.template),
-            version: picked.candidate.version.clone(),
-            base: picked.candidate.base.clone(),
+            version: choice.candidate.version.clone(),
+            base: choice.candidate.base.clone(),
             platform: self.platform.clone(),
-            reason: self.reason(picked.reason),
-            warnings: picked.warnings,
+            reason: self.reason(choice.reason),
+            warnings: choice.warnings,
         }
     }
 }

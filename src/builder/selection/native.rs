@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Candidate, Picked, Search, Warning};
+use super::{Candidate, CandidateChoice, Search, Warning};
 use crate::builder::base::BaseLibc;
 use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, ScriptFacts};
@@ -45,7 +45,7 @@ impl Candidate<'_> {
 pub(super) fn executable<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ExecutableFacts,
-) -> Result<Picked<'a, 'b>, BuilderError> {
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     if facts.linkage != Linkage::Dynamic {
         return fixed(search, facts);
     }
@@ -67,7 +67,10 @@ pub(super) fn executable<'a, 'b>(
 }
 
 /// A static executable runs on any base of its platform. The smallest base is the one without a C library.
-fn fixed<'a, 'b>(search: &'b Search<'a>, facts: &ExecutableFacts) -> Result<Picked<'a, 'b>, BuilderError> {
+fn fixed<'a, 'b>(
+    search: &'b Search<'a>,
+    facts: &ExecutableFacts,
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|_| None)?;
     fitting.sort_by_key(|candidate| (candidate.libc() != Some(BaseLibc::None), candidate.glibc()));
     let candidate = fitting[0];
@@ -82,14 +85,14 @@ fn fixed<'a, 'b>(search: &'b Search<'a>, facts: &ExecutableFacts) -> Result<Pick
         }
         None => format!("the executable is {word} and runs on any base"),
     };
-    Ok(Picked { candidate, reason, warnings: Vec::new() })
+    Ok(CandidateChoice { candidate, reason, warnings: Vec::new() })
 }
 
 fn dynamic<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ExecutableFacts,
     libc: BaseLibc,
-) -> Result<Picked<'a, 'b>, BuilderError> {
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|candidate| libc_obstacle(candidate, libc, facts.glibc))?;
     // Bases that are known to fit are first, then the lowest version, then the order of the list.
     fitting.sort_by_key(|candidate| {
@@ -105,7 +108,7 @@ fn dynamic<'a, 'b>(
         reason.push_str(&format!("; `{}` lacks {libraries}", lowest.version.version));
     }
     let warnings = library_warnings(search, candidate, facts);
-    Ok(Picked { candidate, reason, warnings })
+    Ok(CandidateChoice { candidate, reason, warnings })
 }
 
 fn libc_obstacle(candidate: &Candidate<'_>, needed: BaseLibc, glibc: Option<GlibcVersion>) -> Option<String> {
@@ -209,7 +212,7 @@ fn listed(names: &[&str]) -> String {
 pub(super) fn script<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ScriptFacts,
-) -> Result<Picked<'a, 'b>, BuilderError> {
+) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let program = facts.program.as_str();
     let (shown_program, shown_interpreter) = (shown(program), shown(&facts.interpreter));
     let has = |candidate: &Candidate<'_>| {
@@ -257,5 +260,5 @@ pub(super) fn script<'a, 'b>(
             hint: Some(format!("change its first line to `#!/usr/bin/env {shown_program}`")),
         });
     }
-    Ok(Picked { candidate, reason, warnings })
+    Ok(CandidateChoice { candidate, reason, warnings })
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::builder::base::{BaseName, Bases};
 use crate::builder::catalog::CatalogSettings;
-use crate::builder::sample;
+use crate::builder::tests::sample;
 use crate::detect::facts::{
     ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, ScriptFacts, ServletApi, WarFacts,
 };

@@ -65,7 +65,7 @@ pub(super) async fn prepare(
         &catalog,
         &SourceSelectionRequest {
             name: &tree.name,
-            files: &tree,
+            tree: &tree,
             builder: wanted.builder.as_ref(),
             platform: request.platforms.first(),
         },

@@ -6,7 +6,6 @@
 mod pom;
 mod range;
 mod requirement;
-mod tree;
 mod version;
 
 use std::collections::BTreeMap;
@@ -23,26 +22,16 @@ use crate::builder::template::Template;
 use crate::detect::{build_file_order, source_tree};
 use crate::image::{ImageReference, Platform};
 use crate::request::BuilderRequest;
+use crate::sources::SourceTree;
 
 /// The largest file of a source tree that is read, in bytes.
-pub const MAXIMUM_FILE: u64 = 1 << 20;
-
-/// The files of a source tree, for the choice.
-pub trait SourceFiles {
-    fn top_level_names(&self) -> Vec<&str>;
-
-    /// Whether there is a regular file at `path`.
-    fn has_file(&self, path: &str) -> bool;
-
-    /// The regular file at `path`; `None` if it does not exist, cannot be read, or is larger than [`MAXIMUM_FILE`].
-    fn read(&self, path: &str) -> Option<Vec<u8>>;
-}
+const MAXIMUM_FILE: u64 = 1 << 20;
 
 #[derive(Clone, Copy)]
 pub struct SourceSelectionRequest<'a> {
     /// The name of the sources, for messages.
     pub name: &'a str,
-    pub files: &'a dyn SourceFiles,
+    pub tree: &'a SourceTree,
     /// `--source-builder`
     pub builder: Option<&'a BuilderRequest>,
     /// `--platform`
@@ -77,9 +66,6 @@ pub struct SourceChoice {
     pub base: Base,
     /// `--platform`
     pub platform: Option<Platform>,
-    #[cfg(test)]
-    /// The build file that decided; `None` if the user named the template and the sources have none of its files.
-    pub build_file: Option<String>,
     pub reason: String,
     pub warnings: Vec<Warning>,
 }
@@ -92,11 +78,9 @@ pub fn select_source(
     catalog: &Catalog,
     request: &SourceSelectionRequest<'_>,
 ) -> Result<SourceSelection, BuilderError> {
-    let (choice, asked_version) = match request.builder {
+    let (choice, requested_version) = match request.builder {
         Some(BuilderRequest::Image(reference)) => {
-            let reason = format!("`{}` was requested; b2i does not check it", reference.familiar());
-            let platform = request.platform.cloned();
-            let choice = ImageChoice { reference: reference.clone(), platform, reason };
+            let choice = ImageChoice::requested(reference, request.platform.cloned());
             return Ok(SourceSelection::Image(Box::new(choice)));
         }
         Some(BuilderRequest::Template { name, version }) => {
@@ -105,24 +89,22 @@ pub fn select_source(
         None => (by_build_file(catalog, request)?, None),
     };
     let explicit = request.builder.is_some();
-    let picked = version::pick(catalog, request, &choice, asked_version)?;
-    let asked = version::asked_name(choice.template, asked_version);
+    let version_choice = version::choose(catalog, request, &choice, requested_version)?;
+    let requested = version::requested_name(choice.template, requested_version);
     let mut reasons = Vec::new();
     if explicit {
-        reasons.push(format!("`{asked}` was requested"));
+        reasons.push(format!("`{requested}` was requested"));
     }
     reasons.extend(choice.reason);
-    reasons.extend(picked.reason);
+    reasons.extend(version_choice.reason);
     let mut warnings = choice.warnings;
-    warnings.extend(picked.warnings);
+    warnings.extend(version_choice.warnings);
     Ok(SourceSelection::Template(Box::new(SourceChoice {
         template: Arc::clone(choice.template),
         section: choice.section.clone(),
-        version: picked.version.clone(),
-        base: catalog.base(picked.version),
+        version: version_choice.version.clone(),
+        base: catalog.base(version_choice.version),
         platform: request.platform.cloned(),
-        #[cfg(test)]
-        build_file: choice.build_file,
         reason: reasons.join("; "),
         warnings,
     })))
@@ -154,7 +136,7 @@ fn named<'a>(
             });
         }
     };
-    let build_file = section.build_files.iter().find(|file| request.files.has_file(file)).cloned();
+    let build_file = section.build_files.iter().find(|file| request.tree.has_file(file)).cloned();
     let mut warnings = Vec::new();
     if build_file.is_none() {
         let message = format!(
@@ -176,7 +158,7 @@ fn by_build_file<'a>(
     let mut fitting: BTreeMap<(usize, usize, &str), TemplateChoice<'a>> = BTreeMap::new();
     for template in catalog.templates() {
         let Some(section) = template.metadata.source() else { continue };
-        let present = section.build_files.iter().enumerate().filter(|(_, file)| request.files.has_file(file));
+        let present = section.build_files.iter().enumerate().filter(|(_, file)| request.tree.has_file(file));
         // A file that is not a build file for other tools, such as index.html, is the least specific.
         let Some((order, build_file)) = present
             .map(|(own, file)| ((build_file_order(file).unwrap_or(usize::MAX), own), file.clone()))
@@ -193,8 +175,8 @@ fn by_build_file<'a>(
         };
         fitting.insert((order.0, order.1, template.name()), choice);
     }
-    let names = request.files.top_level_names();
-    let build_file = source_tree(names.iter().copied().filter(|name| request.files.has_file(name)));
+    let paths = request.tree.entries.iter().map(|entry| entry.path.as_str());
+    let build_file = source_tree(paths.filter(|path| !path.contains('/') && request.tree.has_file(path)));
     let mut fitting = fitting.into_values();
     let best = fitting.next();
     let is_more_specific = |file: &str, choice: &TemplateChoice<'_>| {
@@ -260,20 +242,9 @@ fn known(catalog: &Catalog) -> Vec<String> {
     templates.map(words).collect()
 }
 
-/// Paths and their bytes, for tests.
-#[cfg(test)]
-impl SourceFiles for BTreeMap<String, Vec<u8>> {
-    fn top_level_names(&self) -> Vec<&str> {
-        self.keys().filter_map(|path| path.split('/').next()).collect()
-    }
-
-    fn has_file(&self, path: &str) -> bool {
-        self.contains_key(path)
-    }
-
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.get(path).cloned()
-    }
+/// The regular file at `path`; `None` if it does not exist, cannot be read, or is larger than [`MAXIMUM_FILE`].
+fn read_file(tree: &SourceTree, path: &str) -> Option<Vec<u8>> {
+    tree.has_file(path).then(|| tree.read(path, MAXIMUM_FILE).ok().flatten()).flatten()
 }
 
 #[cfg(test)]

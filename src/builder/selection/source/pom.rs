@@ -2,9 +2,9 @@
 //!
 //! Must not guess: values from the parent and from profiles are unknown.
 
-use super::SourceFiles;
 use super::requirement::{child, text};
 use crate::detect::facts::ServletApi;
+use crate::sources::SourceTree;
 
 /// The first version of `jakarta.servlet-api` with packages named `jakarta`.
 const FIRST_JAKARTA_SERVLET: u32 = 5;
@@ -22,8 +22,8 @@ pub struct DeclaredPackage {
 }
 
 /// Reads the `pom.xml` of the root; `None` if it does not exist or is not XML.
-pub fn declared_package(files: &dyn SourceFiles) -> Option<DeclaredPackage> {
-    let pom = text(files, "pom.xml")?;
+pub fn declared_package(tree: &SourceTree) -> Option<DeclaredPackage> {
+    let pom = text(tree, "pom.xml")?;
     // The parser refuses document types by default, so entities cannot expand.
     let document = roxmltree::Document::parse(&pom).ok()?;
     let project = document.root_element();
@@ -66,15 +66,14 @@ pub fn declared_package(files: &dyn SourceFiles) -> Option<DeclaredPackage> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::builder::tests::sample;
 
     #[test]
     fn packaging_and_dependencies_tell_what_will_come() {
         let declared = |inner: &str| {
             let text = format!("<project xmlns=\"http://maven.apache.org/POM/4.0.0\">{inner}</project>");
-            declared_package(&BTreeMap::from([("pom.xml".to_owned(), text.into_bytes())]))
+            declared_package(&sample::source_tree(&[("pom.xml", &text)]))
         };
         let package = |is_war, servlet_api| Some(DeclaredPackage { is_war, servlet_api });
         assert_eq!(declared(""), package(false, None));
@@ -102,6 +101,6 @@ mod tests {
         );
         let boot = "<parent><groupId>org.springframework.boot</groupId><version>3.2.1</version></parent>";
         assert_eq!(declared(boot), package(false, jakarta));
-        assert_eq!(declared_package(&BTreeMap::new()), None);
+        assert_eq!(declared_package(&sample::source_tree(&[])), None);
     }
 }

@@ -4,9 +4,10 @@
 //! Sources are hostile: each file is bounded, parsed as data and never run. Must not choose, nor guess what it does not
 //! understand.
 
-use super::SourceFiles;
 use super::range::{Range, numbers};
+use super::read_file;
 use crate::builder::error::shown;
+use crate::sources::SourceTree;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Requirement {
@@ -36,23 +37,23 @@ impl Requirement {
 }
 
 /// Reads the project's requirement for a template with these build files.
-pub(super) fn read(build_files: &[String], files: &dyn SourceFiles) -> Option<Requirement> {
+pub(super) fn read(build_files: &[String], tree: &SourceTree) -> Option<Requirement> {
     let takes = |name: &str| build_files.iter().any(|file| file == name);
     if takes("go.mod") {
-        go(files)
+        go(tree)
     } else if takes("pom.xml") {
-        maven(files)
+        maven(tree)
     } else if takes("package.json") {
-        node(files)
+        node(tree)
     } else if takes("pyproject.toml") || takes("requirements.txt") {
-        python(files)
+        python(tree)
     } else {
         None
     }
 }
 
-pub(super) fn text(files: &dyn SourceFiles, path: &str) -> Option<String> {
-    String::from_utf8(files.read(path)?).ok()
+pub(super) fn text(tree: &SourceTree, path: &str) -> Option<String> {
+    String::from_utf8(read_file(tree, path)?).ok()
 }
 
 fn at_least(text: &str) -> Option<Wants> {
@@ -60,8 +61,8 @@ fn at_least(text: &str) -> Option<Wants> {
 }
 
 /// `go 1.22` in `go.mod`: the oldest Go that builds the module. `toolchain` is only a recommendation.
-fn go(files: &dyn SourceFiles) -> Option<Requirement> {
-    let module = text(files, "go.mod")?;
+fn go(tree: &SourceTree) -> Option<Requirement> {
+    let module = text(tree, "go.mod")?;
     let mut lines = module.lines().map(|line| line.split("//").next().unwrap_or_default());
     let version = lines.find_map(|line| {
         let mut words = line.split_whitespace();
@@ -71,15 +72,15 @@ fn go(files: &dyn SourceFiles) -> Option<Requirement> {
 }
 
 /// `.nvmrc` and `.node-version` have the release of the developers, `engines.node` those that are enough.
-fn node(files: &dyn SourceFiles) -> Option<Requirement> {
+fn node(tree: &SourceTree) -> Option<Requirement> {
     for file in [".nvmrc", ".node-version"] {
-        let Some(text) = text(files, file) else { continue };
+        let Some(text) = text(tree, file) else { continue };
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         if let Some(version) = lines.into_iter().find(|line| !line.is_empty()) {
             return Some(Requirement::new(file, version, node_version(version)));
         }
     }
-    let package: serde_json::Value = serde_json::from_slice(&files.read("package.json")?).ok()?;
+    let package: serde_json::Value = serde_json::from_slice(&read_file(tree, "package.json")?).ok()?;
     let range = package.get("engines")?.get("node")?.as_str()?;
     Some(Requirement::new(
         "package.json",
@@ -100,14 +101,14 @@ fn node_version(text: &str) -> Option<Wants> {
     Some(Wants::AtLeast(vec![release]))
 }
 
-fn python(files: &dyn SourceFiles) -> Option<Requirement> {
-    if let Some(text) = text(files, ".python-version") {
+fn python(tree: &SourceTree) -> Option<Requirement> {
+    if let Some(text) = text(tree, ".python-version") {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         if let Some(version) = lines.into_iter().find(|line| !line.is_empty()) {
             return Some(Requirement::new(".python-version", version, at_least(version)));
         }
     }
-    let toml = |file| text(files, file).and_then(|text| text.parse::<toml::Table>().ok());
+    let toml = |file| text(tree, file).and_then(|text| text.parse::<toml::Table>().ok());
     let found = |file, key: &str, range: &str| {
         Some(Requirement::new(file, &format!("{key} {range}"), Range::parse(range).map(Wants::Within)))
     };
@@ -130,8 +131,8 @@ fn python(files: &dyn SourceFiles) -> Option<Requirement> {
 const FIRST_WITH_RELEASE: u32 = 9;
 
 /// The properties of `pom.xml` and its compiler plugin. Values from the parent and from profiles are unknown.
-fn maven(files: &dyn SourceFiles) -> Option<Requirement> {
-    let pom = text(files, "pom.xml")?;
+fn maven(tree: &SourceTree) -> Option<Requirement> {
+    let pom = text(tree, "pom.xml")?;
     // The parser refuses document types by default, so entities cannot expand.
     let document = roxmltree::Document::parse(&pom).ok()?;
     let project = document.root_element();
@@ -173,14 +174,11 @@ pub(super) fn child<'a, 'input>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::builder::tests::sample;
 
     fn requirement(build_file: &str, files: &[(&str, &str)]) -> Option<Requirement> {
-        let files: BTreeMap<String, Vec<u8>> =
-            files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
-        read(&[build_file.to_owned()], &files)
+        read(&[build_file.to_owned()], &sample::source_tree(files))
     }
 
     fn lowest(build_file: &str, files: &[(&str, &str)]) -> Option<String> {

@@ -12,33 +12,33 @@ use crate::builder::selection::Warning;
 use crate::builder::template::Template;
 
 /// The chosen version, with reason and warnings.
-pub(super) struct Picked<'a> {
+pub(super) struct VersionChoice<'a> {
     pub(super) version: &'a Version,
     pub(super) reason: Option<String>,
     pub(super) warnings: Vec<Warning>,
 }
 
 /// `NAME` or `NAME:VERSION` of the request.
-pub(super) fn asked_name(template: &Template, version: Option<&str>) -> String {
+pub(super) fn requested_name(template: &Template, version: Option<&str>) -> String {
     format!("{}{}", template.name(), version.map(|version| format!(":{version}")).unwrap_or_default())
 }
 
-/// Chooses among the versions that `asked` stands for, or all of them.
-pub(super) fn pick<'a>(
+/// Chooses among the versions that `requested` stands for, or all of them.
+pub(super) fn choose<'a>(
     catalog: &Catalog,
     request: &SourceSelectionRequest<'_>,
     choice: &TemplateChoice<'a>,
-    asked: Option<&str>,
-) -> Result<Picked<'a>, BuilderError> {
+    requested: Option<&str>,
+) -> Result<VersionChoice<'a>, BuilderError> {
     let template = choice.template;
     let offered = |version: &&Version| {
         let base = catalog.base(version).assumptions;
         request.platform.is_none_or(|platform| base.offers(platform))
     };
-    let meant = versions(template, asked)?;
+    let meant = versions(template, requested)?;
     let usable: Vec<&Version> = meant.iter().copied().filter(offered).collect();
     let refused = |reason: String, hint: String| BuilderError::NoSourceVersion {
-        template: asked_name(template, asked),
+        template: requested_name(template, requested),
         source_name: request.name.to_owned(),
         reason,
         hint,
@@ -48,10 +48,10 @@ pub(super) fn pick<'a>(
         let reason = format!("no base of it is published for {platform}");
         return Err(refused(reason, "pass a builder image for it: `--source-builder IMAGE`".into()));
     };
-    let Some(required) = requirement::read(&choice.section.build_files, request.files) else {
+    let Some(required) = requirement::read(&choice.section.build_files, request.tree) else {
         let one = meant.len() == 1;
         let reason = format!("the project names no version, and {} is the newest", newest.version);
-        return Ok(Picked { version: newest, reason: (!one).then_some(reason), warnings: Vec::new() });
+        return Ok(VersionChoice { version: newest, reason: (!one).then_some(reason), warnings: Vec::new() });
     };
     if let [only] = meant[..] {
         return Ok(the_one(only, &required));
@@ -66,26 +66,26 @@ pub(super) fn pick<'a>(
 }
 
 /// The only version to choose from. The project may require another one.
-fn the_one<'a>(version: &'a Version, required: &Requirement) -> Picked<'a> {
+fn the_one<'a>(version: &'a Version, required: &Requirement) -> VersionChoice<'a> {
     let enough = line(version).is_none_or(|line| required.wants.admits(&line));
     let warning = || Warning {
         message: format!("{required} and the builder's version is {}", version.version),
         hint: None,
     };
-    Picked { version, reason: None, warnings: if enough { Vec::new() } else { vec![warning()] } }
+    VersionChoice { version, reason: None, warnings: if enough { Vec::new() } else { vec![warning()] } }
 }
 
 fn among<'a>(
     usable: &[&'a Version],
     newest: &'a Version,
     required: &Requirement,
-) -> Result<Picked<'a>, String> {
-    let picked = |version, reason, warnings| Ok(Picked { version, reason: Some(reason), warnings });
+) -> Result<VersionChoice<'a>, String> {
+    let choice = |version, reason, warnings| Ok(VersionChoice { version, reason: Some(reason), warnings });
     match &required.wants {
-        Wants::Newest => return picked(newest, format!("{required} and {} is that", newest.version), vec![]),
+        Wants::Newest => return choice(newest, format!("{required} and {} is that", newest.version), vec![]),
         Wants::Unclear => {
             let message = format!("{required} which b2i does not understand; using {}", newest.version);
-            return picked(newest, format!("{} is the newest", newest.version), vec![warning(message)]);
+            return choice(newest, format!("{} is the newest", newest.version), vec![warning(message)]);
         }
         Wants::AtLeast(_) | Wants::Within(_) => {}
     }
@@ -95,7 +95,7 @@ fn among<'a>(
     known.sort_by(|left, right| left.0.cmp(&right.0));
     if let Some((_, version)) = known.iter().find(|(line, _)| required.wants.admits(line)) {
         let reason = format!("{required} and {} is the lowest version that meets it", version.version);
-        return picked(version, reason, vec![]);
+        return choice(version, reason, vec![]);
     }
     let floor = match &required.wants {
         Wants::Within(range) => range.floor().unwrap_or(&[]),
@@ -105,7 +105,7 @@ fn among<'a>(
         Some((_, version)) => {
             let message =
                 format!("{required} which no version has ({}); using {}", listed(usable), version.version);
-            picked(
+            choice(
                 version,
                 format!("{} is nearest to the requirement", version.version),
                 vec![warning(message)],

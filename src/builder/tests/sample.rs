@@ -1,12 +1,13 @@
-//! Owns small templates and bases for the tests of this room.
+//! Owns small templates, bases and source trees for the tests of this room. Must not be real templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::base::Bases;
-use super::catalog::Catalog;
-use super::metadata::Metadata;
-use super::template::{Template, TemplateFiles, TemplateOrigin};
+use crate::builder::base::Bases;
+use crate::builder::catalog::Catalog;
+use crate::builder::metadata::Metadata;
+use crate::builder::template::{Template, TemplateFiles, TemplateOrigin};
+use crate::sources::{SourceInfo, SourceTree, TreeEntry, TreeEntryKind};
 
 const HEAD: &str = r#"
 scripts-directory = "/usr/libexec/s2i"
@@ -25,7 +26,7 @@ artifact = "/opt/app-root/bin/binary"
 beside = "/opt/app-root/bin"
 "#;
 
-pub(super) const TOMCAT: &str = r#"
+pub(in crate::builder) const TOMCAT: &str = r#"
 name = "tomcat"
 description = "Runs a WAR"
 kinds = ["war"]
@@ -71,7 +72,7 @@ servlet-api = "jakarta"
 tomcat = "11.0"
 "#;
 
-pub(super) const JAVA: &str = r#"
+pub(in crate::builder) const JAVA: &str = r#"
 name = "java"
 description = "Runs a JAR"
 kinds = ["jar"]
@@ -98,7 +99,7 @@ base = "docker.io/library/eclipse-temurin:25-jre"
 level = 25
 "#;
 
-pub(super) const BINARY: &str = r#"
+pub(in crate::builder) const BINARY: &str = r#"
 name = "binary"
 description = "Runs a program"
 kinds = ["executable", "script"]
@@ -122,7 +123,7 @@ libc = "glibc"
 glibc = "2.41"
 "#;
 
-pub(super) const GOLANG: &str = r#"
+pub(in crate::builder) const GOLANG: &str = r#"
 name = "golang"
 description = "Builds Go"
 # SOURCE-HEAD
@@ -146,7 +147,7 @@ base = "docker.io/library/golang:1.25-bookworm"
 release = "1.25"
 "#;
 
-pub(super) const MAVEN: &str = r#"
+pub(in crate::builder) const MAVEN: &str = r#"
 name = "maven"
 description = "Builds with Maven"
 # SOURCE-HEAD
@@ -168,7 +169,7 @@ base = "docker.io/library/maven:3.9-eclipse-temurin-21"
 level = 21
 "#;
 
-pub(super) const NODEJS: &str = r#"
+pub(in crate::builder) const NODEJS: &str = r#"
 name = "nodejs"
 description = "Runs Node.js"
 # SOURCE-HEAD
@@ -189,7 +190,7 @@ base = "docker.io/library/node:24-slim"
 release = "24"
 "#;
 
-pub(super) const PYTHON: &str = r#"
+pub(in crate::builder) const PYTHON: &str = r#"
 name = "python"
 description = "Runs Python"
 # SOURCE-HEAD
@@ -210,7 +211,7 @@ base = "docker.io/library/python:3.13-slim"
 release = "3.13"
 "#;
 
-pub(super) const NGINX: &str = r#"
+pub(in crate::builder) const NGINX: &str = r#"
 name = "nginx"
 description = "Serves files"
 # SOURCE-HEAD
@@ -223,7 +224,7 @@ base = "docker.io/library/nginx:1.28-alpine-slim"
 release = "1.28"
 "#;
 
-pub(super) const BASES: &str = r#"
+pub(in crate::builder) const BASES: &str = r#"
 ["builtin:static"]
 shell = false
 libc = "none"
@@ -259,13 +260,13 @@ platforms = ["linux/amd64", "linux/arm64"]
 "#;
 
 /// The text with what all samples share in the place of `# HEAD`.
-pub(super) fn whole(metadata: &str) -> String {
+pub(in crate::builder) fn whole(metadata: &str) -> String {
     metadata
         .replace("# HEAD", HEAD)
         .replace("# SOURCE-HEAD", HEAD.split("[placement]").next().expect("a head"))
 }
 
-pub(super) fn files(metadata: &str) -> TemplateFiles {
+pub(in crate::builder) fn files(metadata: &str) -> TemplateFiles {
     let metadata = whole(metadata);
     let parsed = Metadata::parse("sample", &metadata).expect("a valid sample");
     let mut files: TemplateFiles = BTreeMap::new();
@@ -281,12 +282,25 @@ pub(super) fn files(metadata: &str) -> TemplateFiles {
     files
 }
 
-pub(super) fn template(metadata: &str) -> Template {
+pub(in crate::builder) fn template(metadata: &str) -> Template {
     Template::from_files("sample", TemplateOrigin::BuiltIn, files(metadata)).expect("a valid sample")
 }
 
-pub(super) fn catalog() -> Catalog {
+pub(in crate::builder) fn catalog() -> Catalog {
     let templates = [BINARY, JAVA, TOMCAT, GOLANG, MAVEN, NODEJS, PYTHON, NGINX].map(template);
     let bases = Bases::parse("bases.toml", BASES).expect("valid sample bases");
     Catalog::from_parts(templates.into(), bases, &BTreeMap::new()).expect("a valid sample")
+}
+
+/// A source tree with these paths and texts.
+pub(in crate::builder) fn source_tree(files: &[(&str, &str)]) -> SourceTree {
+    let entry = |(path, text): &(&str, &str)| TreeEntry {
+        path: (*path).to_owned(),
+        kind: TreeEntryKind::File { size: text.len() as u64, content: Arc::new(text.as_bytes().to_vec()) },
+        mode: 0o644,
+    };
+    let mut entries: Vec<TreeEntry> = files.iter().map(entry).collect();
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    let info = SourceInfo { location: None, context_directory: None, commit: None };
+    SourceTree { name: "shop".into(), info, entries }
 }
