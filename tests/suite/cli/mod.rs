@@ -159,7 +159,7 @@ fn values_are_checked_where_they_are_typed() {
     for (arguments, reason) in [
         (&["build", "a", "--sha256", "abc"][..], "is not a SHA-256 digest"),
         (&["build", "a", "--max-size", "lots"], "is not a size"),
-        (&["build", "a", "--port", "8000-8010"], "ranges are not taken"),
+        (&["build", "a", "--port", "8000-8010"], "ranges are not supported"),
         (&["build", "a", "--timeout", "5"], "is not a time span"),
         (&["build", "a", "--cpus", "all"], "is not a number of processors"),
         (&["build", "a", "--entrypoint", "'x"], "the single quote at character 1 is not closed"),

@@ -54,7 +54,7 @@ fn what_a_link_leads_to_is_not_shown() {
     let output = assert_fails(
         &mut outwards,
         2,
-        &["`b2i.toml`", "link out of the project", &secret.display().to_string()],
+        &["`b2i.toml`", "the link leaves the project", &secret.display().to_string()],
     );
     assert!(!output.stderr.contains("hunter2"), "{}", output.stderr);
 

@@ -57,7 +57,10 @@ fn mistakes_never_end_with_zero() {
         (&["build"], "the source is missing"),
         (&["build", "."], "the builder image is missing"),
         (&["build", ".", "b", "UPPER"], "the tag `UPPER` is not valid"),
-        (&["build", ".", "b", "t", "--run", "--as-dockerfile", "x"], "`--as-dockerfile` builds none"),
+        (
+            &["build", ".", "b", "t", "--run", "--as-dockerfile", "x"],
+            "conflicts with `--as-dockerfile`, which builds no image",
+        ),
         (&["build", "nowhere", "b", "t"], "nowhere"),
         (&["build", "-E", "nowhere", ".", "b", "t"], "nowhere"),
         (&["build", "--tls", ".", "b", "t"], "--tlsverify"),
