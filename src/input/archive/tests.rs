@@ -241,7 +241,7 @@ fn several_candidates_are_listed_and_path_picks() {
     for wanted in ["bin/tool7", "./bin/tool7"] {
         assert_eq!(run("t.tar.gz", &archive, &path(wanted)).found().artifact.name, "tool7");
     }
-    for (wanted, part) in [("bin/tool99", "there is no"), ("bin", "a directory"), ("../x", "`..`")] {
+    for (wanted, part) in [("bin/tool99", "is missing"), ("bin", "a directory"), ("../x", "`..`")] {
         let run = run("t.tar.gz", &archive, &path(wanted));
         assert!(run.text().contains(part), "{}", run.text());
     }
