@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
+    pub(crate) fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Fails if the work should stop.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.0.load(Ordering::Relaxed) { Err(io::Error::other("stopped")) } else { Ok(()) }
@@ -27,7 +31,7 @@ pub(crate) async fn run_stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) ->
     struct StopOnDrop(Stop);
     impl Drop for StopOnDrop {
         fn drop(&mut self) {
-            self.0.0.store(true, Ordering::Relaxed);
+            self.0.stop();
         }
     }
     let stop = Stop::default();

@@ -1,7 +1,6 @@
-//! Owns the built-in static base: the least that a static executable needs around it, made without any network.
+//! Owns the built-in static base: users, `/tmp`, name service order and CA certificates. Must not use the network.
 //!
-//! Holds users, `/tmp`, name service order and CA certificates. The `assemble`, `run` and `usage` programs are not
-//! part of it; the template places them. Equal b2i versions make equal bytes.
+//! The template adds the `assemble`, `run` and `usage` programs. Equal b2i versions make equal bytes.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +15,7 @@ use crate::image::{BaseImage, ConfigEdits, ImageConfig, ImagePath, LayerSource, 
 /// Name of the base, in plans and labels.
 pub const STATIC_BASE_NAME: &str = "b2i/static";
 
-/// Date of its files and its config: 1980-01-01, the earliest that every archive format can hold.
+/// Date of its files and its config: 1980-01-01, the earliest in every archive format.
 const DATE: u64 = 315_532_800;
 const CREATED: &str = "1980-01-01T00:00:00Z";
 
@@ -28,7 +27,7 @@ const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
 const GROUP: &str = "root:x:0:\nnobody:x:65534:\n";
 const NSSWITCH: &str = "hosts: files dns\n";
 
-/// Makes the built-in base for `platform`; only the config differs from platform to platform.
+/// The built-in base for `platform`. Only the config depends on the platform.
 pub fn static_base(platform: &Platform) -> BaseImage {
     let layer = Layer::new(entries(), DATE).expect("the entries below do not contradict each other");
     let written = layer.write_to(io::sink()).expect("memory is written to nowhere");
@@ -72,7 +71,7 @@ fn entries() -> Vec<Entry> {
     ]
 }
 
-/// Mozilla's root certificates as PEM, in the order of their bytes: the list's own order means nothing.
+/// Mozilla's root certificates as PEM, sorted: the order of the list has no meaning.
 fn certificates() -> Vec<u8> {
     let ordered: BTreeSet<&[u8]> =
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|certificate| certificate.as_ref()).collect();

@@ -1,5 +1,4 @@
-//! Owns the point where a new layer becomes a blob, and the memory of what layers became: with it a blob that a sink has
-//! already is never made.
+//! Owns the blobs of new layers, and the memory of them, so that a blob which a sink has is not made again.
 //!
 //! Must not know where the bytes go.
 
@@ -14,32 +13,53 @@ use crate::image::compression::{Compression, Method, WrittenBlob, all_cores, com
 use crate::image::layer::{Layer, WrittenLayer};
 use crate::image::{Descriptor, ManifestFormat, NewLayer};
 
-/// Writes the blob of one layer, any number of times, with equal bytes.
+/// Writes the blob of one layer, each time with equal bytes.
 pub trait LayerBlob: Send + Sync {
-    /// Writes it, and says what was written.
-    ///
-    /// # Errors
-    /// Errors of `out` and of the layer's contents.
     fn write(&self, out: &mut dyn Write) -> io::Result<WrittenBlob>;
 
-    /// The blob's size in bytes, where it is known before it is written.
+    /// The blob's size in bytes, if it is known before it is written.
     fn size(&self) -> Option<u64> {
         None
     }
 }
 
-/// Makes something else of every blob: tests watch them.
+/// A blob of a sink, and the layer in it, if b2i made that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredBlob {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) layer: Option<WrittenLayer>,
+}
+
+impl StoredBlob {
+    pub(crate) fn written(&self) -> Option<WrittenBlob> {
+        Some(WrittenBlob { layer: self.layer?, descriptor: self.descriptor.clone() })
+    }
+}
+
+impl From<WrittenBlob> for StoredBlob {
+    fn from(WrittenBlob { layer, descriptor }: WrittenBlob) -> Self {
+        Self { descriptor, layer: Some(layer) }
+    }
+}
+
+impl From<Descriptor> for StoredBlob {
+    fn from(descriptor: Descriptor) -> Self {
+        Self { descriptor, layer: None }
+    }
+}
+
+/// Replaces a blob, so that tests can watch it.
 type WrapBlob = Arc<dyn Fn(&Layer, Arc<dyn LayerBlob>) -> Arc<dyn LayerBlob> + Send + Sync>;
 
-/// How layers become blobs, and what is known of these before they are written. Clones share what they learn.
+/// The compression of layers, and their blobs as far as they are known. Clones share what they learn.
 #[derive(Clone)]
 pub struct LayerBlobs {
     compression: Compression,
     threads: NonZeroUsize,
     wrap: Option<WrapBlob>,
-    /// What was written or found in the memo, by its key.
+    /// Written blobs and those from the memo, by key.
     seen: Arc<Mutex<HashMap<String, Descriptor>>>,
-    /// The memo of earlier runs, and a directory on its file system.
+    /// The memo, and a directory on its file system.
     memo: Option<(Memo, PathBuf)>,
 }
 
@@ -50,25 +70,23 @@ impl Default for LayerBlobs {
 }
 
 impl LayerBlobs {
-    /// Compresses as `compression` says on all cores, and knows nothing yet.
+    /// Compresses on all cores.
     pub fn new(compression: Compression) -> Self {
         Self { compression, threads: all_cores(), wrap: None, seen: Arc::default(), memo: None }
     }
 
-    /// The same on this number of threads.
     #[cfg(feature = "internals")]
     #[must_use]
     pub fn on_threads(self, threads: NonZeroUsize) -> Self {
         Self { threads, ..self }
     }
 
-    /// The same with what earlier runs have learned; `temporary` is a directory on the memo's file system.
+    /// The same with the memo of earlier runs. `temporary` is a directory on its file system.
     #[must_use]
     pub fn with_memo(self, memo: Memo, temporary: PathBuf) -> Self {
         Self { memo: Some((memo, temporary)), ..self }
     }
 
-    /// The same with every blob passed through `wrap`.
     #[cfg(feature = "internals")]
     #[must_use]
     pub fn wrapped(
@@ -89,7 +107,7 @@ impl LayerBlobs {
         }
     }
 
-    /// What writing the blob of `layer` will yield; none if that is not computed yet.
+    /// The blob of `layer`; `None` if it is not computed yet.
     pub fn known(&self, layer: &NewLayer, format: ManifestFormat) -> Option<WrittenBlob> {
         let layer = layer.written()?;
         let key = self.key(&layer, format);
@@ -102,7 +120,6 @@ impl LayerBlobs {
         Some(WrittenBlob { layer, descriptor })
     }
 
-    /// Remembers what writing the blob of `layer` yielded.
     pub fn remember(&self, layer: &NewLayer, format: ManifestFormat, written: &WrittenBlob) {
         layer.remember(written.layer);
         let key = self.key(&written.layer, format);
@@ -116,10 +133,7 @@ impl LayerBlobs {
         seen.insert(key, written.descriptor.clone());
     }
 
-    /// Writes the blob of a tar of `size` bytes, which is compressed as layers of bases are.
-    ///
-    /// # Errors
-    /// As [`compress_tar`].
+    /// Writes the blob of a base's tar of `size` bytes.
     pub fn write_tar(
         &self,
         tar: impl io::Read,
@@ -130,13 +144,13 @@ impl LayerBlobs {
         compress_tar(tar, size, self.compression.method_for_base(), format, self.threads, out)
     }
 
-    /// A blob depends on the tar and on how it is compressed; the format is in its media type.
+    // The media type depends on the format.
     fn key(&self, layer: &WrittenLayer, format: ManifestFormat) -> String {
         format!("blob\n{}\n{}\n{format:?}", layer.diff_id, self.compression.memo_key())
     }
 }
 
-/// A layer that is compressed on the way. The method is decided once, by the layer's bytes.
+/// A layer that is compressed while it is written. The method is chosen once, from the layer's bytes.
 struct CompressedLayer {
     layer: Layer,
     compression: Compression,
@@ -160,7 +174,7 @@ impl LayerBlob for CompressedLayer {
         write_layer(&self.layer, self.method()?, self.format, self.threads, out)
     }
 
-    /// Known for a plain tar; a layer that cannot be read says so when it is written.
+    /// Known for a plain tar. A layer that cannot be read fails when it is written.
     fn size(&self) -> Option<u64> {
         self.method().ok().filter(|method| *method == Method::NONE).map(|_| self.layer.size())
     }

@@ -1,12 +1,11 @@
-//! The room of stores: where base images come from (sources) and where results go (sinks).
-//!
-//! Knows images as configs and layers. Knows no plan, no artifact and no builder.
+//! Owns the stores: the sources of base images and the sinks of results. Must not know a plan, an artifact or a builder.
 
 pub mod archive;
 pub mod builtin;
 pub mod cache;
 pub mod credentials;
 pub mod daemon;
+mod documents;
 mod layer_blob;
 pub mod layout;
 pub mod registry;
@@ -14,21 +13,18 @@ pub mod resolved;
 
 use std::future::Future;
 
+pub(crate) use layer_blob::StoredBlob;
 pub use layer_blob::{LayerBlob, LayerBlobs};
 
 use crate::image::layer::WrittenLayer;
 use crate::image::{Descriptor, Digest, Image, ImageReference, ManifestTree};
 
-/// A place where images are written. Each transport has one; its tricks stay inside.
+/// A target of images. Each transport has one.
 pub trait Sink {
-    /// Its own error.
     type Error;
 
-    /// Writes `content` under `names`, which come last: a name means what it meant before until everything is there.
-    /// `blobs` makes new layers into blobs, and is asked before a layer is made.
-    ///
-    /// # Errors
-    /// Errors of reading the layers and of the place.
+    /// Writes `content`, then `names`: each name has its old meaning until everything is written. `blobs` makes the blobs of
+    /// new layers, if it does not know them already.
     fn write(
         &self,
         content: Content<'_>,
@@ -40,14 +36,14 @@ pub trait Sink {
 /// What a sink writes.
 #[derive(Clone, Copy)]
 pub enum Content<'a> {
-    /// One image, or several for several platforms, which an index names. Where the sink keeps no index, it is one.
+    /// One image, or several for several platforms and their index. A sink without indexes gets one.
     Images(&'a [Image]),
-    /// What is at another place, byte for byte where the sink can.
+    /// Manifests and blobs of another store, copied byte for byte where the sink can.
     Tree(&'a ManifestTree),
 }
 
 impl Content<'_> {
-    /// The image, for a sink that keeps one.
+    /// The image, for a sink without indexes.
     pub(crate) fn single_image(&self) -> &Image {
         match self {
             Self::Images([image]) => image,
@@ -59,21 +55,21 @@ impl Content<'_> {
 /// What a sink has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// What the names mean, where the sink keeps manifests: the image's, or the index.
+    /// The manifest or index of the names, if the sink has manifests.
     pub root: Option<Descriptor>,
-    /// Each image, in their order; none for a tree.
+    /// One for each image; empty for a tree.
     pub images: Vec<WrittenImage>,
 }
 
 /// One image that a sink has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenImage {
-    /// Digest of the config: the image's ID in daemons.
+    /// The digest of the config: the image's ID in daemons.
     pub image_id: Digest,
     /// The new layers, lowest first.
     pub layers: Vec<WrittenLayer>,
-    /// Its manifest, where the sink keeps one.
+    /// If the sink has manifests.
     pub manifest: Option<Descriptor>,
-    /// What the manifest names: all layers, lowest first.
+    /// All layers in the manifest, lowest first.
     pub blobs: Vec<Descriptor>,
 }

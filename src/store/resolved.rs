@@ -1,6 +1,4 @@
-//! Owns what every source gives for a name and a platform: one image, known down to its blobs.
-//!
-//! Must not know any one source.
+//! Owns what every source returns: one image, with its manifest and config. Must not know any source.
 
 use std::sync::Arc;
 
@@ -8,23 +6,19 @@ use crate::image::{
     BaseImage, BlobSource, Descriptor, Digest, Image, ImageConfig, ImageManifest, LayerSource, ManifestTree,
 };
 
-/// An image whose manifest and config were read and verified; its layers are opened only on demand.
+/// An image whose manifest and config are verified. Its layers are opened on demand.
 #[derive(Clone)]
 pub struct ResolvedImage {
-    /// Its name, as it may stand in an image: nothing of the machine it was read on.
+    /// Its name in images that are built on it: without anything of this machine.
     pub name: String,
-    /// Digest of what the name means: of the index, if the manifest was chosen from one. None where the manifest was
-    /// made by b2i, because the source has none: it is nothing that anybody could ask for.
+    /// The digest of the manifest or index of the name. `None` if the source has no manifests, and b2i made this one.
     pub root: Option<Digest>,
-    /// Describes the manifest.
+    /// Of the manifest.
     pub descriptor: Descriptor,
-    /// The manifest, read.
     pub manifest: ImageManifest,
-    /// The config, as it was.
     pub config_bytes: Vec<u8>,
-    /// The same, read.
     pub config: ImageConfig,
-    /// Opens config and layers.
+    /// The source of config and layers.
     pub blobs: Arc<dyn BlobSource>,
 }
 
@@ -35,7 +29,7 @@ impl std::fmt::Debug for ResolvedImage {
 }
 
 impl ResolvedImage {
-    /// As the base of a new image.
+    /// The base of a new image.
     pub fn into_base(self) -> BaseImage {
         let layer = |descriptor: &Descriptor| LayerSource::Blob(descriptor.clone(), self.blobs.clone());
         let layers = self.manifest.layers.iter().map(layer).collect();
@@ -46,13 +40,13 @@ impl ResolvedImage {
         }
     }
 
-    /// As it is, for a place that keeps one image: its config keeps every byte, and so the image its ID.
+    /// The image for a sink without manifests. Its config keeps every byte, and so the image its ID.
     pub fn into_image(self) -> Image {
         let (config, annotations) = (self.config_bytes.clone(), self.manifest.annotations.clone());
         Image { annotations, ..Image::unchanged(self.into_base(), config) }
     }
 
-    /// As it is, for a place that keeps manifests.
+    /// The image for a sink with manifests.
     pub fn tree(&self) -> ManifestTree {
         let (root, blobs, name) = (self.descriptor.clone(), self.blobs.clone(), self.name.clone());
         ManifestTree { root, blobs, name, is_raw: false }

@@ -1,7 +1,6 @@
-//! Owns leaving entries out of a layer's tar that is in a file: what stays keeps every byte, its headers included.
+//! Owns removing entries from a layer's tar: the others keep every byte, also their headers. Must not choose entries.
 //!
-//! Must not decide which entries go. The tar comes from a daemon; names are only shown to the caller, never used as
-//! paths, and memory does not grow with the number of entries.
+//! The tar comes from a daemon, so its names are never used as paths, and memory does not grow with the entries.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -13,24 +12,22 @@ use crate::image::{DigestWriter, LayerFile};
 
 const BLOCK: u64 = 512;
 
-/// An entry of a tar.
 pub(crate) struct TarEntry<'a> {
-    /// Its path as the tar writes it, without `./` in front and `/` behind.
+    /// As in the tar, without a leading `./` and a trailing `/`.
     pub(crate) path: &'a [u8],
-    /// What it is.
     pub(crate) kind: tar::EntryType,
-    /// The number of its content's bytes.
+    /// Of the content, in bytes.
     pub(crate) size: u64,
-    /// What a link names.
+    /// The target of a link.
     pub(crate) link: Option<&'a [u8]>,
-    /// Where it is in the file, with all its headers.
+    /// The position in the file, with all headers.
     pub(crate) extent: Range<u64>,
 }
 
-/// Shows `each` the entries of a tar, in order.
+/// Calls `each` for every entry of a tar, in order.
 ///
 /// # Errors
-/// Errors of the file; [`io::ErrorKind::InvalidData`] if it is no tar whose entries have a place of their own.
+/// Errors of the file; [`io::ErrorKind::InvalidData`] if the tar is not valid.
 pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(4096, file);
@@ -39,7 +36,7 @@ pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Re
     for entry in tar::Archive::new(reader).entries_with_seek()? {
         let entry = entry?;
         let kind = entry.header().entry_type();
-        // What its size means is not its length in the file.
+        // Its size is not its length in the file.
         if kind.is_gnu_sparse() {
             return Err(invalid("it has a sparse file"));
         }
@@ -61,7 +58,7 @@ pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Re
 }
 
 fn invalid(reason: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the layer is no tar that b2i reads: {reason}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("the layer is not a valid tar: {reason}"))
 }
 
 /// A tar without some of its entries.
@@ -79,15 +76,12 @@ impl Excerpt {
         Self { path: layer.path.clone(), size: layer.size, left_out }
     }
 
-    /// The number of bytes that stay.
+    /// The number of remaining bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size - self.left_out.iter().map(|extent| extent.end - extent.start).sum::<u64>()
     }
 
-    /// Writes what stays, and digests it on the way.
-    ///
-    /// # Errors
-    /// Errors of the file and of `out`.
+    /// Writes the remaining bytes and digests them.
     pub(crate) fn write_to(&self, out: impl Write) -> io::Result<WrittenLayer> {
         let mut file = File::open(&self.path)?;
         let mut out = DigestWriter::new(out);

@@ -1,7 +1,7 @@
-//! Owns the two layouts of an image archive: `docker save`'s, and an OCI layout for Podman.
+//! Owns the two formats of an image archive: `docker save`'s, and an OCI layout for Podman. Must not read images.
 //!
-//! The types within the OCI layout are Docker's: Podman reads health checks in images of these types only, and takes
-//! both kinds in a layout with one image (ran: Podman 4.3). Layouts for everybody are `store/layout`'s.
+//! The media types in the OCI layout are Docker's: Podman reads health checks only with those (tested with Podman 4.3).
+//! `store/layout` writes layouts for other tools.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::tar_writer::TarWriter;
 use crate::image::layer::WrittenLayer;
 use crate::image::{Digest, LayerCompression, LayerFile, ManifestFormat};
 
-/// Path of a new layer in the archive: its digest is not known when its header is written.
+/// Path of a new layer in the archive. Its digest is not known when its header is written.
 pub(super) fn new_layer(index: usize) -> String {
     match index {
         0 => "new/layer.tar".into(),
@@ -22,11 +22,9 @@ pub(super) fn new_layer(index: usize) -> String {
     }
 }
 
-const CONFIG_TYPE: &str = ManifestFormat::Docker.config();
-const LAYER_TYPE: &str = ManifestFormat::Docker.layer(LayerCompression::None);
-const MANIFEST_TYPE: &str = ManifestFormat::Docker.manifest();
+const TYPES: ManifestFormat = ManifestFormat::Docker;
 
-/// How an archive is laid out.
+/// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `docker save`'s.
@@ -40,7 +38,6 @@ pub(super) fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// An archive that is being written.
 pub(super) struct Archive<W> {
     tar: TarWriter<W>,
     form: Form,
@@ -51,7 +48,6 @@ impl<W: Write> Archive<W> {
         Self { tar: TarWriter { out }, form }
     }
 
-    /// Writes a layer of `size` bytes.
     pub(super) fn layer(
         &mut self,
         path: &str,
@@ -64,7 +60,6 @@ impl<W: Write> Archive<W> {
         Ok(written)
     }
 
-    /// Writes the layer `diff_id`, whose blob has `size` bytes.
     pub(super) fn blob(&mut self, diff_id: &Digest, size: u64, reader: impl Read) -> io::Result<()> {
         let path = self.layer_path(diff_id);
         self.tar.copy(&path, size, reader)
@@ -77,7 +72,6 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// Writes a layer that is in a file.
     pub(super) fn file(&mut self, file: &LayerFile) -> Result<(), ArchiveError> {
         let LayerFile { diff_id, path, size } = file;
         let failed = |source| ArchiveError::BaseLayer { diff_id: *diff_id, path: path.clone(), source };
@@ -85,7 +79,7 @@ impl<W: Write> Archive<W> {
         self.blob(diff_id, *size, opened).map_err(failed)
     }
 
-    /// Ends the archive of an image with this config and the layers `ids`, of which the last are `new`.
+    /// Ends the archive of an image with this config and the layers `ids`, the last of which are `new`.
     pub(super) fn end(
         mut self,
         config: &[u8],
@@ -131,21 +125,21 @@ impl<W: Write> Archive<W> {
         let config_digest = Digest::of(config);
         self.tar.file(&blob(&config_digest), config)?;
         let below = ids.len() - new.len();
-        // A daemon does not say how large its layers are; for layers that it has, the size is not read.
+        // A daemon does not return the sizes of its layers, and does not read them here.
         let size = |index: usize| index.checked_sub(below).map_or(1, |index| new[index].size);
         let layers = ids.iter().enumerate();
         let layers: Vec<_> = layers
-            .map(|(index, id)| json!({"mediaType": LAYER_TYPE, "digest": id, "size": size(index)}))
+            .map(|(index, id)| json!({"mediaType": TYPES.layer(LayerCompression::None), "digest": id, "size": size(index)}))
             .collect();
-        let config = json!({"mediaType": CONFIG_TYPE, "digest": config_digest, "size": config.len()});
+        let config = json!({"mediaType": TYPES.config(), "digest": config_digest, "size": config.len()});
         let manifest =
-            json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers});
+            json!({"schemaVersion": 2, "mediaType": TYPES.manifest(), "config": config, "layers": layers});
         let bytes = manifest.to_string().into_bytes();
         let digest = Digest::of(&bytes);
         self.tar.file(&blob(&digest), &bytes)?;
         let entry = |name: &String| {
             let annotations = json!({"org.opencontainers.image.ref.name": name});
-            json!({"mediaType": MANIFEST_TYPE, "digest": digest, "size": bytes.len(), "annotations": annotations})
+            json!({"mediaType": TYPES.manifest(), "digest": digest, "size": bytes.len(), "annotations": annotations})
         };
         let manifests: Vec<_> = names.iter().map(entry).collect();
         self.tar

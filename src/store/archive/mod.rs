@@ -1,7 +1,7 @@
-//! Owns image archives: the tar that `docker load` and `podman load` take, whole or without the base's layers.
+//! Owns image archives: the tar for `docker load` and `podman load`, with or without the base's layers.
 //!
-//! Writes in one pass and in bounded memory: the new layer first, then the config that depends on its digest, then
-//! the manifest. Must not know where the bytes go: a file, or a request to a daemon.
+//! Must not know whether it goes to a file or to a daemon. It is written in one pass and in bounded memory: new layers,
+//! then the config with their digests, then the manifest.
 //!
 //! Source: Docker image spec v1.2 "Combined Image JSON + Filesystem Changeset Format"; OCI image spec v1.1
 //! "image-layout.md".
@@ -18,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::fs::FileError;
+use crate::fs::{AtomicFile, FileError};
 use crate::image::{Digest, InvalidImage, OpenBlobError};
 
 pub(crate) use filter::{Excerpt, TarEntry, entries as tar_entries};
@@ -30,7 +30,7 @@ pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
 pub(crate) use write::{BaseLayers, write_excerpt, write_image};
 
-/// An archive that could not be written.
+/// An archive that was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("writing the image archive failed")]
@@ -42,20 +42,23 @@ pub enum ArchiveError {
     #[error("a layer of the base could not be opened")]
     OpenBlob(#[from] OpenBlobError),
     #[error("reading the layer {digest} of the base `{name}` failed")]
-    ReadBlob {
-        name: String,
-        /// Digest of the blob.
-        digest: Digest,
-        source: io::Error,
-    },
-    #[error("the base `{name}` has the layer {diff_id}, but its bytes are not at hand")]
+    ReadBlob { name: String, digest: Digest, source: io::Error },
+    #[error("the layer {diff_id} of the base `{name}` is not available")]
     MissingLayer { name: String, diff_id: Digest },
-    /// The image is none.
     #[error(transparent)]
     Image(#[from] InvalidImage),
-    /// The file of the archive could not be written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl ArchiveError {
+    /// Adds the file to an error of writing.
+    pub(crate) fn of_file(self, out: &AtomicFile) -> Self {
+        match self {
+            Self::Io(error) => Self::File(out.error(error)),
+            other => other,
+        }
+    }
 }
 
 impl Diagnostic for ArchiveError {
@@ -75,7 +78,12 @@ impl Diagnostic for ArchiveError {
         match self {
             Self::OpenBlob(error) => error.hints(),
             Self::File(error) => error.hints(),
-            _ => Vec::new(),
+            Self::Io(_)
+            | Self::Content(_)
+            | Self::BaseLayer { .. }
+            | Self::ReadBlob { .. }
+            | Self::MissingLayer { .. }
+            | Self::Image(_) => Vec::new(),
         }
     }
 }

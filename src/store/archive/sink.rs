@@ -1,4 +1,4 @@
-//! Owns archives for `docker load` as an image sink: one image, in one file, under its names.
+//! Owns archives for `docker load` as an image sink: one image in one file. Must not know the archive's format.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,10 @@ use crate::fs::{AtomicFile, Lease};
 use crate::image::{Image, ImageReference};
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
-/// One archive that is written.
 pub struct ArchiveSink {
-    /// The file; a pipe is written in one pass.
+    /// A pipe is written in one pass.
     pub path: PathBuf,
-    /// The lease of this run.
     pub lease: Arc<Lease>,
-    /// Where progress goes.
     pub events: Events,
 }
 
@@ -55,10 +52,7 @@ fn write_to(
     out: &mut AtomicFile,
 ) -> Result<WrittenImage, ArchiveError> {
     let written = write_image(image, BaseLayers::All(directory), Form::Docker, names, &mut *out);
-    let (layers, config) = written.map_err(|error| match error {
-        ArchiveError::Io(error) => ArchiveError::File(out.error(error)),
-        other => other,
-    })?;
+    let (layers, config) = written.map_err(|error| error.of_file(out))?;
     for (new, layer) in image.new.iter().zip(&layers) {
         new.remember(*layer);
     }

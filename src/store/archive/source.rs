@@ -1,8 +1,8 @@
-//! Owns reading images out of what `docker save`, `podman save` and b2i write, in place: nothing is unpacked.
+//! Owns reading images of `docker save`, `podman save` and b2i, in place. Must not unpack anything.
 //!
-//! Such an archive has no manifest and no digests of its layers' files, only the config's diff IDs. So a manifest is
-//! made, in which a plain layer has its diff ID as its digest. A compressed one is read once to learn its digest and
-//! to compare what is in it with the config.
+//! These archives have no manifest, and the digests of the layers only as diff IDs in the config. So b2i makes a manifest,
+//! in which the digest of a plain layer is its diff ID. A compressed layer is read once for its digest, and compared with
+//! the config.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,35 +27,31 @@ use crate::store::resolved::ResolvedImage;
 const FORMAT: ManifestFormat = ManifestFormat::Docker;
 const MANIFEST: &str = "manifest.json";
 
-/// Largest `manifest.json` and config that are read, in bytes.
+/// Largest `manifest.json` and config, in bytes.
 const MAXIMUM_DOCUMENT: u64 = 8 << 20;
 
-/// Most layers of an image that are believed.
+/// Most layers of an image.
 const MAXIMUM_LAYERS: usize = 1024;
 
-/// An archive, or an image in it, that is not read.
+/// An archive, or an image in it, that was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadArchiveError {
     #[error("`{}` cannot be read", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("`{}` is not read as an image archive: {source}", path.display())]
+    #[error("cannot read `{}` as an image archive: {source}", path.display())]
     Tar { path: PathBuf, source: InvalidTar },
-    #[error("`{}` is not read as an image archive: {reason}", path.display())]
+    #[error("cannot read `{}` as an image archive: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
     #[error("the archive `{}` has {found}", path.display())]
     NotFound {
         path: PathBuf,
-        /// `no image that …`
+        /// `no image …`, or how many.
         found: String,
-        /// The names that it has.
+        /// The names in the archive.
         names: Vec<String>,
     },
     #[error("the archive `{}` has no blob {digest}", path.display())]
-    Blob {
-        path: PathBuf,
-        /// What was asked for.
-        digest: Digest,
-    },
+    Blob { path: PathBuf, digest: Digest },
 }
 
 impl Diagnostic for ReadArchiveError {
@@ -68,11 +64,16 @@ impl Diagnostic for ReadArchiveError {
             Self::NotFound { names, .. } if !names.is_empty() => {
                 vec![format!("it has: {}", names.join(", "))]
             }
-            _ => Vec::new(),
+            Self::NotFound { .. }
+            | Self::Io { .. }
+            | Self::Tar { .. }
+            | Self::Invalid { .. }
+            | Self::Blob { .. } => Vec::new(),
         }
     }
 }
 
+/// An entry of `manifest.json`.
 #[derive(Deserialize)]
 struct SavedImage {
     #[serde(rename = "Config")]
@@ -83,7 +84,6 @@ struct SavedImage {
     layers: Vec<String>,
 }
 
-/// An archive that is read.
 pub struct DockerArchive {
     path: PathBuf,
     file: Arc<File>,
@@ -99,14 +99,11 @@ impl std::fmt::Debug for DockerArchive {
 
 impl DockerArchive {
     /// Opens the archive at `path`. Blocks; reads its headers and its list of images.
-    ///
-    /// # Errors
-    /// [`ReadArchiveError`] if it is none, or none that can be believed.
     pub fn open(path: &Path) -> Result<Self, ReadArchiveError> {
         let failed = |source| ReadArchiveError::Io { path: path.to_owned(), source };
         let metadata = std::fs::metadata(path).map_err(failed)?;
         if !metadata.is_file() {
-            let reason = "it is no regular file".to_owned();
+            let reason = "it is not a regular file".to_owned();
             return Err(ReadArchiveError::Invalid { path: path.to_owned(), reason });
         }
         let file = File::open(path).map_err(failed)?;
@@ -117,20 +114,19 @@ impl DockerArchive {
         let bytes = bytes.ok_or_else(|| invalid(format!("it has no `{MANIFEST}`")))?;
         let images = serde_json::from_slice(&bytes);
         let images =
-            images.map_err(|error| invalid(format!("its `{MANIFEST}` is no list of images: {error}")))?;
+            images.map_err(|error| invalid(format!("its `{MANIFEST}` is not a list of images: {error}")))?;
         Ok(Self { path: path.to_owned(), file: Arc::new(file), index, images })
     }
 
-    /// The names of its images, in its order.
+    /// The names of its images, in their order.
     pub fn names(&self) -> Vec<String> {
         self.images.iter().flat_map(|image| image.names.iter().flatten()).cloned().collect()
     }
 
-    /// Finds the image named `name`, or the only one for `platform`, and reads its config. Blocks; reads layers that are
-    /// compressed.
+    /// Finds the image `name`, or the only one for `platform`, and reads its config. Blocks; reads compressed layers.
     ///
     /// # Errors
-    /// [`ReadArchiveError::NotFound`] if none or several could be meant; others if what is there is damaged.
+    /// [`ReadArchiveError::NotFound`] if none or several images match; others if the image is damaged.
     pub fn resolve(
         &self,
         name: Option<&ImageReference>,
@@ -161,8 +157,7 @@ impl DockerArchive {
     fn config(&self, image: &SavedImage) -> Result<(Vec<u8>, ImageConfig), ReadArchiveError> {
         let tar = |source| ReadArchiveError::Tar { path: self.path.clone(), source };
         let bytes = self.index.read(&self.file, &image.config, MAXIMUM_DOCUMENT).map_err(tar)?;
-        let bytes =
-            bytes.ok_or_else(|| self.invalid(format!("its config `{}` is not there", image.config)))?;
+        let bytes = bytes.ok_or_else(|| self.invalid(format!("its config `{}` is missing", image.config)))?;
         let config = ImageConfig::parse(&bytes);
         let config =
             config.map_err(|error| self.invalid(format!("its config `{}`: {error}", image.config)))?;
@@ -176,10 +171,10 @@ impl DockerArchive {
         config: ImageConfig,
     ) -> Result<ResolvedImage, ReadArchiveError> {
         let ids =
-            config.diff_ids().map_err(|error| self.invalid(format!("its config is not read: {error}")))?;
+            config.diff_ids().map_err(|error| self.invalid(format!("its config is not valid: {error}")))?;
         if ids.len() != image.layers.len() || ids.len() > MAXIMUM_LAYERS {
             let (listed, layers) = (image.layers.len(), ids.len());
-            return Err(self.invalid(format!("an image has {listed} layers, and its config lists {layers}")));
+            return Err(self.invalid(format!("an image has {listed} layers, but its config has {layers}")));
         }
         let mut blobs = ArchiveBlobs {
             path: self.path.clone(),
@@ -220,10 +215,10 @@ impl DockerArchive {
         })
     }
 
-    /// Describes the layer in the file `name`. A plain one is verified when it is read.
+    /// Describes the layer in the file `name`. A plain one is verified later, when it is read.
     fn layer(&self, name: &str, diff_id: Digest) -> Result<(Descriptor, Extent), ReadArchiveError> {
         let name = crate::fs::unpack::member_path(name).map_err(|error| self.invalid(error.to_string()))?;
-        let missing = || self.invalid(format!("the layer `{name}` is not there"));
+        let missing = || self.invalid(format!("the layer `{name}` is missing"));
         let extent = self.index.find(&name).ok_or_else(missing)?;
         let failed = |source| ReadArchiveError::Io { path: self.path.clone(), source };
         let mut start = [0; 6];
@@ -239,9 +234,8 @@ impl DockerArchive {
         let found =
             read.map_err(|error| self.invalid(format!("the layer `{name}` cannot be unpacked: {error}")))?;
         if found != diff_id {
-            let text =
-                format!("the layer `{name}` has the digest {found} unpacked, and its config says {diff_id}");
-            return Err(self.invalid(text));
+            let difference = format!("has the digest {found} unpacked, but its config says {diff_id}");
+            return Err(self.invalid(format!("the layer `{name}` {difference}")));
         }
         let (digest, size) = file.finish();
         Ok((Descriptor::new(media_type, digest, size), extent))
@@ -255,7 +249,7 @@ impl DockerArchive {
         let mut tar = DigestReader::new(decompress(compression, &mut *file, DecompressionLimit::default())?);
         io::copy(&mut tar, &mut io::sink())?;
         let digest = tar.finish().0;
-        // The digest of the file is over all of it.
+        // The digest of the file includes its last bytes.
         io::copy(file, &mut io::sink())?;
         Ok(digest)
     }
@@ -268,7 +262,7 @@ impl DockerArchive {
 impl SavedImage {
     fn is_named(&self, name: &ImageReference) -> bool {
         let names = self.names.iter().flatten();
-        // Podman saves `localhost/app:1` under its full name, Docker `app:1` under its short one.
+        // Podman saves `localhost/app:1` under its full name, Docker saves `app:1` under its short one.
         names.filter_map(|text| text.parse::<ImageReference>().ok()).any(|found| found == *name)
     }
 }

@@ -1,8 +1,7 @@
-//! Owns finding the files of a tar without unpacking it: where each begins, and how long it is.
+//! Owns finding the files of a tar without unpacking it. Must not use its names as paths.
 //!
-//! The tar may come from anybody. Names are only looked up, never used as paths; what would make two readers see two
-//! different archives (traversal, a name that stands there twice, sparse files) is refused. Memory is bounded by the
-//! number of entries.
+//! The tar may come from anybody. A tar that two readers could understand differently is rejected: path traversal, a name
+//! that appears twice, sparse files. Memory is bounded by the number of entries.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,25 +10,23 @@ use std::io::{self, BufReader, Read, Seek};
 use crate::fs::unpack::{link_stays_inside, member_path};
 use crate::image::blobs::read_exactly_at;
 
-/// Most entries of an archive that are read: an image has at most a few for each layer.
+/// Most entries of an archive. An image has at most a few for each layer.
 const MAXIMUM_ENTRIES: usize = 10_000;
 
 /// Largest extension header (a long name), in bytes.
 const MAXIMUM_EXTENSION: u64 = 64 * 1024;
 
-/// A link may point to a link, but not for ever.
+/// Most links that are followed to one file.
 const MAXIMUM_LINKS: usize = 8;
 
-/// Where a file's bytes are in the archive.
+/// The position of a file's bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Offset of the first byte.
     pub(crate) start: u64,
-    /// Number of bytes.
     pub(crate) length: u64,
 }
 
-/// What is in an archive.
+/// The files and links of an archive.
 #[derive(Debug, Default)]
 pub(crate) struct TarIndex {
     members: HashMap<String, Member>,
@@ -38,23 +35,19 @@ pub(crate) struct TarIndex {
 #[derive(Debug)]
 enum Member {
     File(Extent),
-    /// The name it points to, counted from the archive's root.
+    /// The target, relative to the archive's root.
     Link(String),
 }
 
-/// An archive that is not read.
+/// A tar that is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTar {
-    #[error("it cannot be read as a tar")]
+    #[error("it is not a readable tar")]
     Io(#[from] io::Error),
     #[error("it has more than {MAXIMUM_ENTRIES} entries")]
     TooMany,
     #[error("its entry `{name}` {reason}")]
-    Member {
-        name: String,
-        /// What is wrong with it, a clause that follows the name.
-        reason: String,
-    },
+    Member { name: String, reason: String },
 }
 
 fn refused(name: &[u8], reason: &str) -> InvalidTar {
@@ -64,7 +57,7 @@ fn refused(name: &[u8], reason: &str) -> InvalidTar {
     }
 }
 
-/// What extension headers say of the entry behind them.
+/// The extension headers of the next entry.
 #[derive(Default)]
 struct Extensions {
     name: Option<Vec<u8>>,
@@ -73,10 +66,7 @@ struct Extensions {
 }
 
 impl TarIndex {
-    /// Reads the headers of `file`, whatever its position is.
-    ///
-    /// # Errors
-    /// [`InvalidTar`]
+    /// Reads the headers of `file`, at any position.
     pub(crate) fn scan(file: &File) -> Result<Self, InvalidTar> {
         let length = file.metadata()?.len();
         let mut reader = BufReader::with_capacity(4096, file);
@@ -121,7 +111,7 @@ impl TarIndex {
         };
         let member = match header.entry_type() {
             tar::EntryType::Directory => return Ok(()),
-            // Before POSIX, a directory was a file whose name ends with `/`.
+            // Before POSIX, a directory was a file with a trailing `/` in its name.
             tar::EntryType::Regular | tar::EntryType::Continuous if text.ends_with('/') => return Ok(()),
             tar::EntryType::Regular | tar::EntryType::Continuous => Member::File(extent),
             tar::EntryType::Link => {
@@ -140,11 +130,11 @@ impl TarIndex {
         };
         match self.members.insert(name, member) {
             None => Ok(()),
-            Some(_) => Err(refused(&bytes, "is there twice")),
+            Some(_) => Err(refused(&bytes, "appears twice")),
         }
     }
 
-    /// Finds a file, through links.
+    /// The position of a file. Follows links.
     pub(crate) fn find(&self, name: &str) -> Option<Extent> {
         let mut name = name;
         for _ in 0..MAXIMUM_LINKS {
@@ -156,14 +146,11 @@ impl TarIndex {
         None
     }
 
-    /// Reads a small file; nothing if it is not there.
-    ///
-    /// # Errors
-    /// [`InvalidTar`] if it has more than `maximum` bytes or cannot be read.
+    /// Reads a small file; `None` if it is missing.
     pub(crate) fn read(&self, file: &File, name: &str, maximum: u64) -> Result<Option<Vec<u8>>, InvalidTar> {
         let Some(extent) = self.find(name) else { return Ok(None) };
         if extent.length > maximum {
-            let reason = format!("has {} bytes; at most {maximum} are read", extent.length);
+            let reason = format!("has {} bytes; the limit is {maximum}", extent.length);
             return Err(refused(name.as_bytes(), &reason));
         }
         let mut bytes = vec![0; usize::try_from(extent.length).expect("bounded above")];
@@ -173,7 +160,7 @@ impl TarIndex {
 }
 
 impl Extensions {
-    /// Reads `entry` if it is an extension header, and says whether it was.
+    /// Reads `entry` if it is an extension header. Returns whether it is.
     fn read<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<bool, InvalidTar> {
         let kind = entry.header().entry_type();
         if !(kind.is_pax_global_extensions()
@@ -208,9 +195,9 @@ impl Extensions {
                 b"linkpath" => self.link = Some(value.to_vec()),
                 b"size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|size| size.parse().ok());
-                    self.size = Some(size.ok_or_else(|| refused(value, "is no size"))?);
+                    self.size = Some(size.ok_or_else(|| refused(value, "is not a size"))?);
                 }
-                key if key.starts_with(b"GNU.sparse.") => return Err(refused(key, "means a sparse file")),
+                key if key.starts_with(b"GNU.sparse.") => return Err(refused(key, "marks a sparse file")),
                 _ => {}
             }
         }
@@ -218,7 +205,7 @@ impl Extensions {
     }
 }
 
-/// The name that a symbolic link which stays inside means, counted from the archive's root.
+/// The target of a symbolic link that stays inside, relative to the archive's root.
 pub(crate) fn relative_to(link: &str, target: &str) -> String {
     let mut parts: Vec<&str> = link.split('/').collect();
     parts.pop();

@@ -1,11 +1,11 @@
-//! Owns writing a tar of files with known names: no directories, no dates, one owner, so that equal files in equal
-//! order give equal bytes. Must not know what the files are.
+//! Owns writing a tar of files without directories, dates and owners: equal files in equal order give equal bytes.
+//!
+//! Must not know what the files are.
 
 use std::io::{self, Read, Write};
 
 const BLOCK: u64 = 512;
 
-/// A tar that is being written.
 pub(crate) struct TarWriter<W> {
     pub(crate) out: W,
 }
@@ -35,50 +35,44 @@ fn header(path: &str, size: u64, kind: tar::EntryType, link: &str) -> io::Result
 }
 
 impl<W: Write> TarWriter<W> {
-    /// Begins a file of `size` bytes; they and [`TarWriter::padding`] follow.
+    /// Begins a file of `size` bytes. They and [`TarWriter::padding`] follow.
     pub(crate) fn begin(&mut self, path: &str, size: u64) -> io::Result<()> {
         self.out.write_all(file_header(path, size)?.as_bytes())
     }
 
-    /// Ends a file of `size` bytes.
     pub(crate) fn padding(&mut self, size: u64) -> io::Result<()> {
         let padding = size.div_ceil(BLOCK) * BLOCK - size;
         self.out.write_all(&[0; BLOCK as usize][..padding as usize])
     }
 
-    /// Writes a whole file.
     pub(crate) fn file(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         self.begin(path, bytes.len() as u64)?;
         self.out.write_all(bytes)?;
         self.padding(bytes.len() as u64)
     }
 
-    /// Writes a second name of a file.
     pub(crate) fn hard_link(&mut self, path: &str, target: &str) -> io::Result<()> {
         self.out.write_all(header(path, 0, tar::EntryType::Link, target)?.as_bytes())
     }
 
-    /// Writes a file of `size` bytes that come from `reader`.
+    /// Writes a file of `size` bytes from `reader`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] or [`io::ErrorKind::InvalidData`] if they are fewer or more; errors of both.
+    /// [`io::ErrorKind::UnexpectedEof`] or [`io::ErrorKind::InvalidData`] for fewer or more bytes; errors of both sides.
     pub(crate) fn copy(&mut self, path: &str, size: u64, mut reader: impl Read) -> io::Result<()> {
         self.begin(path, size)?;
         let copied = io::copy(&mut (&mut reader).take(size), &mut self.out)?;
         if copied != size {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("it ended after {copied} of {size} bytes"),
-            ));
+            let message = format!("it ended after {copied} of {size} bytes");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
-        // To its end: a source says there whether these were the right bytes.
+        // A source verifies the bytes at their end.
         if io::copy(&mut reader, &mut io::sink())? > 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {size} bytes")));
         }
         self.padding(size)
     }
 
-    /// Ends the tar.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.out.write_all(&[0; 2 * BLOCK as usize])?;
         self.out.flush()

@@ -1,4 +1,4 @@
-//! Owns what goes into an image archive and in which order. Must not know how its tar is written.
+//! Owns the contents of an image archive and their order. Must not know how its tar is written.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,22 +16,21 @@ use crate::image::{
     LayerCompression, LayerFile, LayerSource,
 };
 
-/// Which layers of the base go into an archive.
+/// The base's layers in an archive.
 #[derive(Clone, Copy)]
 pub(crate) enum BaseLayers<'a> {
-    /// None that the reader has; a built-in base always goes along.
+    /// None. The daemon has them, except a built-in base, which is always included.
     Absent,
-    /// All of them. Layers in zstd, which Docker 20.10 does not read in an archive, are unpacked into this directory.
+    /// All. Layers in zstd, which Docker 20.10 cannot read, are unpacked in this directory.
     All(&'a Path),
 }
 
-/// Writes an image, its base with it or without; the bytes depend on the image and the names alone. Layers that a
-/// manifest describes go in as they are, compressed.
+/// Writes an image. The bytes depend only on the image and the names. Compressed layers stay compressed.
 ///
 /// Blocks, on a blocking thread of the runtime that reads the blobs.
 ///
 /// # Errors
-/// [`ArchiveError`]; after one, what was written so far is no archive.
+/// [`ArchiveError`]; the archive is then not valid.
 pub(crate) fn write_image(
     image: &Image,
     base: BaseLayers<'_>,
@@ -55,8 +54,8 @@ pub(crate) fn write_image(
     Ok((written, config))
 }
 
-/// Writes an archive whose new layer is an excerpt of a daemon's, on the layers `below`; these are in `files`, or the
-/// daemon has them.
+/// Writes an archive with an excerpt of a daemon's layer as the new layer, on the layers `below`. These are in `files`, or
+/// the daemon has them.
 pub(crate) fn write_excerpt(
     below: &[Digest],
     files: Option<&[LayerFile]>,
@@ -84,7 +83,7 @@ fn write_base<W: Write>(
     base: BaseLayers<'_>,
 ) -> Result<(), ArchiveError> {
     let mut layers = image.base.layers()?;
-    // A daemon gives its layers in any order.
+    // Sorted: the order of a daemon's layers is random.
     if layers.iter().all(|(_, layer)| matches!(layer, LayerSource::File(_))) {
         layers.sort_by_key(|(diff_id, _)| *diff_id);
     }
@@ -123,7 +122,6 @@ fn write_base<W: Write>(
     Ok(())
 }
 
-/// Unpacks a layer into the file `path`.
 fn unpack(
     reader: &BlockingBlobs,
     source: &Arc<dyn BlobSource>,
@@ -138,7 +136,7 @@ fn unpack(
     io::copy(&mut tar, &mut &file).map_err(&failed)?;
     let (found, size) = tar.finish();
     if found != diff_id {
-        let text = format!("it holds a layer with the digest {found}, but the config says {diff_id}");
+        let text = format!("its layer has the digest {found}, but the config says {diff_id}");
         return Err(failed(io::Error::new(io::ErrorKind::InvalidData, text)));
     }
     Ok(LayerFile { diff_id, path, size })

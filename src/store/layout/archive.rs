@@ -1,18 +1,18 @@
-//! Owns writing an image as the tar of a layout, in one pass.
+//! Owns the tar of a layout, written in one pass. Must not keep layers.
 //!
-//! The size and the digest of a layer stand before its bytes, and are known only behind them. In a file the header is
-//! filled in afterwards; for a pipe the layer is made twice, which costs time and no disk.
+//! A layer's size and digest come before its bytes, and are known only after them. In a file the header is rewritten. For
+//! a pipe the layer is made twice, which costs time and no disk.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use super::image::{Piece, Pieces};
+use super::image::Pieces;
 use super::index::IndexDocument;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE};
 use crate::fs::AtomicFile;
 use crate::image::{Descriptor, Digest, LayerSource};
-use crate::store::WrittenImage;
 use crate::store::archive::{ArchiveError, TarWriter, file_header};
+use crate::store::{StoredBlob, WrittenImage};
 
 const BLOCK: u64 = 512;
 
@@ -20,10 +20,9 @@ fn blob(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 
-/// An archive that is being written.
 pub(super) struct LayoutArchive<'a> {
     tar: TarWriter<&'a mut AtomicFile>,
-    /// What is there: a name may not stand in the archive twice.
+    /// The blobs in the archive: a name may not appear twice.
     blobs: BTreeSet<Digest>,
 }
 
@@ -34,7 +33,7 @@ impl<'a> LayoutArchive<'a> {
         Ok(archive)
     }
 
-    /// Writes all blobs of an image, its manifest among them.
+    /// Writes all blobs of an image, and its manifest.
     pub(super) fn image(&mut self, pieces: &Pieces<'_>) -> Result<WrittenImage, ArchiveError> {
         let mut base = Vec::new();
         for layer in pieces.base()? {
@@ -62,7 +61,7 @@ impl<'a> LayoutArchive<'a> {
         Ok(self.tar.end()?)
     }
 
-    fn layer(&mut self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<Piece, ArchiveError> {
+    fn layer(&mut self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<StoredBlob, ArchiveError> {
         match pieces.known(layer) {
             Some(known) => self.known_layer(pieces, layer, known),
             None if self.tar.out.is_seekable() => self.unknown_layer(pieces, layer),
@@ -77,8 +76,8 @@ impl<'a> LayoutArchive<'a> {
         &mut self,
         pieces: &Pieces<'_>,
         layer: &LayerSource,
-        known: Piece,
-    ) -> Result<Piece, ArchiveError> {
+        known: StoredBlob,
+    ) -> Result<StoredBlob, ArchiveError> {
         let Descriptor { digest, size, .. } = known.descriptor;
         if !self.blobs.insert(digest) {
             return Ok(known);
@@ -86,14 +85,19 @@ impl<'a> LayoutArchive<'a> {
         self.tar.begin(&blob(&digest), size)?;
         let found = pieces.write(layer, &mut *self.tar.out)?;
         if found.descriptor.digest != digest {
-            let text = format!("the layer was {digest} before and is {} now", found.descriptor.digest);
+            let text =
+                format!("the digest of the layer changed from {digest} to {}", found.descriptor.digest);
             return Err(ArchiveError::Content(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
         self.tar.padding(size)?;
         Ok(found)
     }
 
-    fn unknown_layer(&mut self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<Piece, ArchiveError> {
+    fn unknown_layer(
+        &mut self,
+        pieces: &Pieces<'_>,
+        layer: &LayerSource,
+    ) -> Result<StoredBlob, ArchiveError> {
         let start = self.tar.out.written();
         io::Write::write_all(&mut self.tar.out, &[0; BLOCK as usize])?;
         let piece = pieces.write(layer, &mut *self.tar.out)?;

@@ -1,7 +1,7 @@
-//! Owns copying an image, or an index with all its images, into a layout that every reader of layouts takes.
+//! Owns copying an image, or an index with all its images, into a layout. Must not change bytes in OCI's form.
 //!
-//! Not one byte changes of what has OCI's form already. Manifests with Docker's media types are written anew with OCI's,
-//! which changes their digest and not the image's ID.
+//! Manifests with Docker's media types are converted, since not every reader of layouts knows those. This changes their
+//! digests, not the image IDs.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -20,22 +20,21 @@ use crate::image::{
 use crate::store::LayerBlobs;
 use crate::store::archive::{ArchiveError, TarWriter};
 
-/// How deep indexes may be within each other.
+/// Largest depth of indexes within each other.
 const MAXIMUM_DEPTH: usize = 2;
 
-/// Most manifests below one index: each is small, but indexes of indexes multiply.
+/// Most manifests below one index. Each is small, but indexes of indexes multiply.
 const MAXIMUM_MANIFESTS: usize = 4096;
 
-/// Largest config that is looked at for its platform, in bytes.
+/// Largest config that is read for its platform, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
-/// Copies `tree` into the layout in `directory`, which is made if it does not exist or is empty; gives its manifest or
-/// index there.
+/// Copies `tree` into the layout in `directory`, which may be missing or empty. Returns the manifest or index there.
 ///
 /// Blocks, on a blocking thread of the runtime that reads the blobs.
 ///
 /// # Errors
-/// [`LayoutError`]; after one, the index is as it was before.
+/// [`LayoutError`]; the index is then unchanged.
 pub(super) fn copy_tree(
     tree: &ManifestTree,
     names: &[ImageReference],
@@ -55,12 +54,12 @@ struct Copy<'a> {
     reader: BlockingBlobs,
     tree: &'a ManifestTree,
     encoder: &'a LayerBlobs,
-    /// Manifests that are there, by the digest they had at the source: an index may name one many times.
+    /// The copied manifests, by their digests at the source. An index may name one many times.
     copied: HashMap<Digest, (Descriptor, Option<Platform>)>,
 }
 
 impl Copy<'_> {
-    /// Copies a manifest and all that it names.
+    /// Copies a manifest and everything that it names.
     fn below(
         &mut self,
         root: &Descriptor,
@@ -70,11 +69,10 @@ impl Copy<'_> {
             return Ok(copied.clone());
         }
         if self.copied.len() >= MAXIMUM_MANIFESTS {
-            return Err(self.bad(root, format!("there are more than {MAXIMUM_MANIFESTS} manifests")));
+            return Err(self.bad(root, format!("it has more than {MAXIMUM_MANIFESTS} manifests")));
         }
         let bytes = self.small(root, MAXIMUM_MANIFEST)?;
-        let announced = Some(root.media_type.as_str()).filter(|media_type| !media_type.is_empty());
-        let parsed = Manifest::parse(&bytes, announced);
+        let parsed = Manifest::parse(&bytes, Some(&root.media_type));
         let (bytes, media_type, platform) = match parsed.map_err(|error| self.bad(root, error))? {
             Manifest::Image(manifest) => {
                 let platform = self.config(&manifest.config)?;
@@ -109,7 +107,7 @@ impl Copy<'_> {
         Ok((descriptor, platform))
     }
 
-    /// Copies a config, and says what it is for, if it is an image's.
+    /// Copies a config. Returns its platform, if it is an image's.
     fn config(&self, config: &Descriptor) -> Result<Option<Platform>, LayoutError> {
         if config.size > MAXIMUM_CONFIG {
             return self.blob(config).map(|()| None);
@@ -119,7 +117,7 @@ impl Copy<'_> {
         Ok(ImageConfig::parse(&bytes).ok().map(|config| config.platform()))
     }
 
-    /// Copies a layer, and compresses it if it should be.
+    /// Copies a layer, and compresses a plain one of a daemon.
     fn layer(&self, layer: &Descriptor, format: ManifestFormat) -> Result<Descriptor, LayoutError> {
         let known = LayerCompression::of_media_type(&layer.media_type);
         if !self.tree.is_raw || known != Some(LayerCompression::None) {
@@ -136,7 +134,7 @@ impl Copy<'_> {
         let mut out = self.layout.new_blob()?;
         let written = self.encoder.write_tar(&mut reader, layer.size, FORMAT, &mut out);
         let written = written.map_err(|error| self.failed(layer, error))?;
-        // To its end: a source says there whether these were the right bytes.
+        // A source verifies the bytes at their end.
         io::copy(&mut reader, &mut io::sink()).map_err(|error| self.failed(layer, error))?;
         out.commit_as(&written.digest.hex())?;
         Ok(written)
@@ -158,14 +156,14 @@ impl Copy<'_> {
             };
             out.write_all(&buffer[..count]).map_err(|error| out.error(error))?;
         }
-        // The source has compared digest and size before its end.
+        // The source has verified digest and size.
         Ok(out.commit_as(&blob.digest.hex())?)
     }
 
-    /// Reads a blob that is held in memory; its source compares it with its digest.
+    /// Reads a small blob to memory.
     fn small(&self, blob: &Descriptor, maximum: u64) -> Result<Vec<u8>, LayoutError> {
         if blob.size > maximum {
-            return Err(self.bad(blob, format!("it has {} bytes; at most {maximum} are read", blob.size)));
+            return Err(self.bad(blob, format!("it has {} bytes; the limit is {maximum}", blob.size)));
         }
         let reader = self.open(blob)?;
         let mut bytes = Vec::new();
@@ -199,10 +197,7 @@ fn converted(manifest: ImageManifest, layers: Vec<Descriptor>) -> Vec<u8> {
     ImageManifest::new(FORMAT, config, layers, manifest.annotations).to_bytes()
 }
 
-/// Writes the layout in `directory`, which nobody else writes to, as a tar; the caller commits it.
-///
-/// # Errors
-/// [`LayoutError`] if it cannot be read or the tar not be written.
+/// Writes the layout in `directory`, which nobody else uses, as a tar. The caller commits it.
 pub(super) fn archive_layout(directory: &Path, out: &mut AtomicFile) -> Result<(), LayoutError> {
     let blobs = directory.join(BLOBS);
     let failed = |path: &Path| {
@@ -213,18 +208,12 @@ pub(super) fn archive_layout(directory: &Path, out: &mut AtomicFile) -> Result<(
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     let names: BTreeSet<String> = names.collect::<Result<_, _>>().map_err(failed(&blobs))?;
     let mut tar = TarWriter { out };
-    let write = |tar: &mut TarWriter<&mut AtomicFile>, result: io::Result<()>| {
-        result.map_err(|error| LayoutError::File(tar.out.error(error)))
-    };
-    let result = tar.file(LAYOUT_FILE, LAYOUT);
-    write(&mut tar, result)?;
+    let mut written = tar.file(LAYOUT_FILE, LAYOUT);
     for name in names.into_iter().map(|name| format!("{BLOBS}/{name}")).chain([INDEX_FILE.to_owned()]) {
         let path = directory.join(&name);
         let file = File::open(&path).map_err(failed(&path))?;
         let size = file.metadata().map_err(failed(&path))?.len();
-        let result = tar.copy(&name, size, file);
-        write(&mut tar, result)?;
+        written = written.and_then(|()| tar.copy(&name, size, file));
     }
-    let result = tar.end();
-    write(&mut tar, result)
+    written.and_then(|()| tar.end()).map_err(|error| LayoutError::File(tar.out.error(error)))
 }

@@ -1,27 +1,27 @@
-//! Owns writing an image into a layout directory that may have others, beside any number of other writers.
+//! Owns writing images into a layout directory that may have others. Must not disturb other writers.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::image::{Piece, Pieces};
+use super::image::Pieces;
 use super::index::IndexDocument;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
 use crate::fs::{AtomicFile, FileError, Lease};
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Descriptor, Digest, DigestReader, LayerSource};
-use crate::store::WrittenImage;
-use crate::store::archive::ArchiveError;
+use crate::store::{StoredBlob, WrittenImage};
 
-/// Layers of the base that are fetched at once.
+/// The number of the base's layers that are fetched at once.
 const FETCHED_AT_ONCE: usize = 4;
 
-/// A layout directory that is written to.
+/// A layout directory in which something is written.
 pub(super) struct Directory<'a> {
     path: &'a Path,
-    /// `oci-layout`, which nobody replaces: who edits the index holds a lock on it.
+    /// `oci-layout`, which is never replaced. Writers of the index lock it.
     lock: File,
     lease: &'a Lease,
 }
@@ -33,10 +33,10 @@ impl<'a> Directory<'a> {
             |reason: &str| LayoutError::NotALayout { path: path.to_owned(), reason: reason.to_owned() };
         fs::create_dir_all(path).map_err(|error| FileError::new("create", path, error))?;
         if fs::symlink_metadata(&marker).is_err() && !is_empty(path)? {
-            return Err(refused("it has files in it, but no `oci-layout`"));
+            return Err(refused("it is not empty and has no `oci-layout`"));
         }
         if fs::symlink_metadata(&marker).is_ok_and(|found| !found.is_file()) {
-            return Err(refused("its `oci-layout` is no regular file"));
+            return Err(refused("its `oci-layout` is not a regular file"));
         }
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&marker);
         let lock = opened.map_err(|error| FileError::new("open", &marker, error))?;
@@ -46,23 +46,22 @@ impl<'a> Directory<'a> {
         let blobs = path.join(BLOBS);
         fs::create_dir_all(&blobs).map_err(|error| FileError::new("create", &blobs, error))?;
         drop(guard);
-        // What is there is looked at before anything large is written.
+        // Errors in the index appear before anything large is written.
         layout.read_index()?;
         Ok(layout)
     }
 
-    /// Stores all blobs of an image, its manifest among them; the index does not name it yet. Blobs that are there already
-    /// are verified and not written again.
+    /// Stores all blobs of an image and its manifest, which the index does not name yet. Valid blobs are not written again.
     pub(super) fn store_image(&self, pieces: &Pieces<'_>) -> Result<WrittenImage, LayoutError> {
         let base = pieces.base()?;
         let (base, new) = std::thread::scope(|scope| {
             let store_base = || self.store_base(pieces, &base);
             let beside = std::thread::Builder::new().spawn_scoped(scope, store_base);
-            let new: Result<Vec<Piece>, LayoutError> =
+            let new: Result<Vec<StoredBlob>, LayoutError> =
                 pieces.new_layers().iter().map(|layer| self.store(pieces, layer)).collect();
             let base = match beside {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // The system gives no thread: one after the other, then.
+                // Without another thread, one after the other.
                 Err(_) => store_base(),
             };
             (base, new)
@@ -73,7 +72,7 @@ impl<'a> Directory<'a> {
         Ok(finished.written)
     }
 
-    /// Writes the version, or compares it. An empty file was left by a writer that was stopped.
+    /// Writes or checks the version. A writer that was stopped may have left an empty file.
     fn check_marker(&self, marker: &Path) -> Result<(), LayoutError> {
         let mut bytes = Vec::new();
         let read = (&self.lock).take(4096).read_to_end(&mut bytes);
@@ -88,8 +87,8 @@ impl<'a> Directory<'a> {
             return Ok(());
         }
         let reason = match version {
-            Some(version) => format!("its version is {version}, and b2i knows 1.x"),
-            None => "its `oci-layout` names no version".into(),
+            Some(version) => format!("its version is {version}; b2i supports 1.x"),
+            None => "its `oci-layout` has no version".into(),
         };
         Err(LayoutError::NotALayout { path: self.path.to_owned(), reason })
     }
@@ -103,7 +102,7 @@ impl<'a> Directory<'a> {
         self.path.join(BLOBS).join(digest.hex())
     }
 
-    /// Whether the blob is there, whole: what lies there may be from a disk that was full.
+    /// Whether the complete blob is there. A full disk may have cut it.
     pub(super) fn has(&self, blob: &Descriptor) -> bool {
         let path = self.blob_path(&blob.digest);
         if !fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == blob.size) {
@@ -114,52 +113,40 @@ impl<'a> Directory<'a> {
         io::copy(&mut reader, &mut io::sink()).is_ok() && reader.finish().0 == blob.digest
     }
 
-    /// Stores the layers of the base, several at once: most of the time goes to waiting for where they come from.
-    fn store_base(&self, pieces: &Pieces<'_>, base: &[&LayerSource]) -> Result<Vec<Piece>, LayoutError> {
-        let results: Vec<Mutex<Option<Result<Piece, LayoutError>>>> =
-            base.iter().map(|_| Mutex::new(None)).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
+    /// Stores the layers of the base, several at once: most of the time is spent waiting for their source.
+    fn store_base(&self, pieces: &Pieces<'_>, base: &[&LayerSource]) -> Result<Vec<StoredBlob>, LayoutError> {
+        let (layers, stored) = (Mutex::new(base.iter().enumerate()), Mutex::new(BTreeMap::new()));
+        let work = || -> Result<(), LayoutError> {
             loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(layer) = base.get(index) else { return };
-                let stored = self.store(pieces, layer);
-                if stored.is_err() {
-                    // The others need not start.
-                    next.store(base.len(), Ordering::Relaxed);
-                }
-                *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
+                let next = layers.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((index, layer)) = next else { return Ok(()) };
+                let blob = self.store(pieces, layer).inspect_err(|_| {
+                    // The others need not begin.
+                    *layers.lock().unwrap_or_else(PoisonError::into_inner) = [].iter().enumerate();
+                })?;
+                stored.lock().unwrap_or_else(PoisonError::into_inner).insert(index, blob);
             }
         };
         std::thread::scope(|scope| {
-            // This thread is one of them, and the only one if the system gives no more.
-            for _ in 1..FETCHED_AT_ONCE.min(base.len()) {
-                if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                    break;
-                }
-            }
-            work();
-        });
-        let results =
-            results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
-        // Empty slots come behind an error: an error stops the others.
-        let (done, mut missing): (Vec<_>, Vec<_>) = results.partition(|slot| matches!(slot, Some(Ok(_))));
-        match missing.drain(..).flatten().next() {
-            Some(error) => error.map(|_| Vec::new()),
-            None => done.into_iter().flatten().collect(),
-        }
+            // This thread takes part, so one is enough.
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..FETCHED_AT_ONCE.min(base.len())).filter_map(spawn).collect();
+            let own = work();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            others.into_iter().map(join).fold(own, Result::and)
+        })?;
+        Ok(stored.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
     }
 
-    /// Stores a layer unless it is there.
-    fn store(&self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<Piece, LayoutError> {
+    /// Stores a layer, unless it is there.
+    fn store(&self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<StoredBlob, LayoutError> {
         if let Some(known) = pieces.known(layer).filter(|known| self.has(&known.descriptor)) {
             return Ok(known);
         }
         let mut out = self.new_blob()?;
-        let piece = pieces.write(layer, &mut out).map_err(|error| match error {
-            ArchiveError::Io(error) => LayoutError::File(out.error(error)),
-            other => other.into(),
-        })?;
+        let piece = pieces.write(layer, &mut out).map_err(|error| error.of_file(&out))?;
         out.commit_as(&piece.descriptor.digest.hex())?;
         Ok(piece)
     }
@@ -173,7 +160,7 @@ impl<'a> Directory<'a> {
         Ok(out.commit_as(&blob.digest.hex())?)
     }
 
-    /// Starts a blob whose name is not known yet. One run may write several at once, even the same ones.
+    /// Starts a blob whose digest is not known yet. One run may write several at once, even equal ones.
     pub(super) fn new_blob(&self) -> Result<AtomicFile, FileError> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -202,14 +189,14 @@ impl<'a> Directory<'a> {
         let _guard = self.lock()?;
         let mut index = self.read_index()?;
         edit(&mut index);
-        // Under the lock, so no other of this run writes to the same temporary name.
+        // Under the lock: no other thread of this run uses the same temporary name.
         let mut out = AtomicFile::create(&self.path.join(INDEX_FILE), None, self.lease)?;
         out.write_all(&index.to_bytes()).map_err(|error| out.error(error))?;
         Ok(out.commit()?)
     }
 }
 
-/// Keeps others from editing the index until it is dropped.
+/// Locks the index until it is dropped.
 struct IndexLock<'a>(&'a File);
 
 impl Drop for IndexLock<'_> {

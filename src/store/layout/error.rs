@@ -1,4 +1,4 @@
-//! Owns the errors of layouts.
+//! Owns the errors of layouts. Must not decide what happens after one.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,45 +9,32 @@ use crate::image::Digest;
 use crate::image::manifest::InvalidManifest;
 use crate::store::archive::{ArchiveError, InvalidTar};
 
-/// A layout that could not be written or read.
+/// A layout that was not written or not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// The image, or a layer of its base.
     #[error(transparent)]
     Image(#[from] ArchiveError),
-    /// A file of the layout could not be written.
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("`{}` is no OCI layout that an image can be added to: {reason}", path.display())]
+    #[error("cannot add an image to `{}`: {reason}", path.display())]
     NotALayout { path: PathBuf, reason: String },
-    #[error("`{}` is not read as an OCI layout: {reason}", path.display())]
-    Unreadable {
-        /// The directory or file.
-        path: PathBuf,
-        reason: String,
-        /// The system's error, if it was that.
-        source: Option<io::Error>,
-    },
-    #[error("`{}` is not read as an OCI archive: {source}", path.display())]
+    #[error("cannot read `{}` as an OCI layout: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String, source: Option<io::Error> },
+    #[error("cannot read `{}` as an OCI archive: {source}", path.display())]
     Tar { path: PathBuf, source: InvalidTar },
-    #[error("the layout `{}` has {found} that {wanted}", path.display())]
+    #[error("the layout `{}` has {found} that {criterion}", path.display())]
     NotFound {
         path: PathBuf,
-        /// What was asked for, a clause.
-        wanted: String,
+        /// A clause.
+        criterion: String,
         /// `no image`, or how many.
         found: String,
-        /// The names that it has.
+        /// The names in the layout.
         names: Vec<String>,
     },
     #[error("the blob {digest} of the layout `{}` {reason}", path.display())]
-    Blob {
-        digest: Digest,
-        path: PathBuf,
-        /// A clause that follows.
-        reason: String,
-    },
-    #[error("the manifest {digest} of the layout `{}` is not read: {source}", path.display())]
+    Blob { digest: Digest, path: PathBuf, reason: String },
+    #[error("cannot read the manifest {digest} of the layout `{}`: {source}", path.display())]
     Manifest { digest: Digest, path: PathBuf, source: InvalidManifest },
 }
 
@@ -72,11 +59,15 @@ impl Diagnostic for LayoutError {
         match self {
             Self::Image(error) => error.hints(),
             Self::File(error) => error.hints(),
-            Self::NotALayout { .. } => vec!["name a directory that does not exist yet, or is empty".into()],
+            Self::NotALayout { .. } => vec!["name an empty directory, or one that does not exist yet".into()],
             Self::NotFound { names, .. } if !names.is_empty() => {
                 vec![format!("it has: {}", names.join(", "))]
             }
-            _ => Vec::new(),
+            Self::NotFound { .. }
+            | Self::Unreadable { .. }
+            | Self::Tar { .. }
+            | Self::Blob { .. }
+            | Self::Manifest { .. } => Vec::new(),
         }
     }
 }

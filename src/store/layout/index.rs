@@ -1,14 +1,11 @@
-//! Owns editing a layout's `index.json`: an image is added under its names, everything else stays as it was.
-//!
-//! Must not touch files.
+//! Owns editing a layout's `index.json`: adds an image under its names, and keeps everything else. Must not touch files.
 
 use serde_json::{Map, Value, json};
 
 use super::{IMAGE_NAME, REF_NAME};
-use crate::image::DescribedPlatform;
-use crate::image::{Descriptor, ImageReference, ManifestFormat, Platform};
+use crate::image::{DescribedPlatform, Descriptor, ImageReference, ManifestFormat, Platform};
 
-/// An index as an open document, so that unknown fields survive.
+/// An index with its unknown fields.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct IndexDocument(Map<String, Value>);
 
@@ -21,17 +18,17 @@ impl IndexDocument {
         Self(map)
     }
 
-    /// Reads an index; says why it is none.
+    /// Parses an index. The error is the reason why it is not one.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let map: Map<String, Value> = serde_json::from_slice(bytes)
-            .map_err(|error| format!("its index.json is no JSON object: {error}"))?;
+            .map_err(|error| format!("its index.json is not a JSON object: {error}"))?;
         if map.get("schemaVersion") != Some(&json!(2)) || !map.get("manifests").is_some_and(Value::is_array) {
-            return Err("its index.json is no index of images".into());
+            return Err("its index.json is not an index of images".into());
         }
         Ok(Self(map))
     }
 
-    /// Adds an image, or an index, which has no platform, under `tags`, in the place of what had these names.
+    /// Adds an image, or an index without `platform`, under `tags`. Replaces entries with these names.
     pub(super) fn put(
         &mut self,
         manifest: &Descriptor,
@@ -55,7 +52,7 @@ impl IndexDocument {
             let has_name = |old: &Value| {
                 let annotation =
                     |key| old.get("annotations").and_then(|all| all.get(key)).and_then(Value::as_str);
-                // Other tools write the tag alone.
+                // Other tools write only the tag.
                 annotation(REF_NAME) == Some(short)
                     && annotation(IMAGE_NAME).is_none_or(|old_name| old_name == name)
             };

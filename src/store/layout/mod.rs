@@ -1,9 +1,8 @@
-//! Owns OCI image layouts, as a directory and as a tar of one: as a sink for what is built and as a source of images.
+//! Owns OCI image layouts, as a directory or a tar: as image sink and image source. Must not know why an image is written.
 //!
-//! An image is added to a directory that has others: blobs get their names when they are whole, the index last and
-//! under a lock, and what b2i does not know stays as it is. A tar is always written new. Manifests in a layout use
-//! OCI's media types, also on a base with Docker's: skopeo and umoci find no others in a layout. Must not know why an
-//! image is written.
+//! An image is added to a directory that has others: blobs get their names when they are complete, and the index is
+//! written last, under a lock. Unknown content stays. A tar is always written new. Manifests in a layout have OCI's media
+//! types, also on a base with Docker's, because skopeo and umoci know only those in a layout.
 //!
 //! Source: OCI image spec v1.1 "image-layout.md", "annotations.md". `ocidir` 0.8 was weighed: it writes the index with
 //! `oci-spec`, which drops the unknown fields of other programs.
@@ -22,10 +21,10 @@ pub use error::LayoutError;
 pub use sink::LayoutSink;
 pub use source::{Layout, LayoutReference};
 
-/// Annotation that names an image in a layout: its tag, as skopeo, umoci and BuildKit write it.
+/// Annotation with the tag of an image in a layout, as skopeo, umoci and BuildKit write it.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Annotation with an image's full name, as containerd and BuildKit write it; `podman load` names the image by it.
+/// Annotation with an image's full name, as containerd and BuildKit write it; `podman load` uses it.
 pub const IMAGE_NAME: &str = "io.containerd.image.name";
 
 const LAYOUT_FILE: &str = "oci-layout";

@@ -1,6 +1,6 @@
-//! Owns layouts as an image sink: one image, or several with an index that names them all, into a directory that may have
-//! others, or into a new archive.
+//! Owns layouts as an image sink: a directory that may have images, or a new archive. Must not read layers.
 
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,22 +13,17 @@ use super::index::IndexDocument;
 use crate::blocking::blocking;
 use crate::events::{Events, Step};
 use crate::fs::{AtomicFile, Lease};
-use crate::image::{
-    DescribedPlatform, Descriptor, Image, ImageIndex, ImageReference, ManifestTree, Platform,
-};
+use crate::image::{Descriptor, Image, ImageReference, ManifestTree, Platform};
 use crate::store::archive::ArchiveError;
+use crate::store::documents::index_of;
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
-/// One layout that is written.
 #[derive(Clone)]
 pub struct LayoutSink {
-    /// The directory, which is made if it does not exist or is empty, or the archive.
+    /// The archive, or the directory, which may be missing or empty.
     pub path: PathBuf,
-    /// Whether it is an archive.
     pub is_archive: bool,
-    /// The lease of this run.
     pub lease: Arc<Lease>,
-    /// Where progress goes.
     pub events: Events,
 }
 
@@ -62,10 +57,10 @@ impl Sink for LayoutSink {
 }
 
 impl LayoutSink {
-    /// Writes images one after the other; what one says of a layer serves those that have it too.
+    /// Writes images one after the other. They share the blobs of equal layers.
     ///
-    /// Blocks, on a blocking thread of the runtime that reads the blobs of bases. After an error the index of a directory is
-    /// as it was before.
+    /// Blocks, on a blocking thread of the runtime that reads the blobs of bases. After an error the index of a directory
+    /// is unchanged.
     pub(crate) fn write_images(
         &self,
         images: &[Image],
@@ -75,10 +70,8 @@ impl LayoutSink {
         if self.is_archive {
             // Opening a pipe waits for its reader.
             let mut out = AtomicFile::create(&self.path, None, &self.lease)?;
-            let written = write_archive(images, names, blobs, &mut out).map_err(|error| match error {
-                ArchiveError::Io(error) => LayoutError::File(out.error(error)),
-                other => other.into(),
-            })?;
+            let written = write_archive(images, names, blobs, &mut out);
+            let written = written.map_err(|error| error.of_file(&out))?;
             out.commit()?;
             return Ok(written);
         }
@@ -95,7 +88,7 @@ impl LayoutSink {
         Ok(Written { root: Some(root.descriptor), images: written })
     }
 
-    /// Copies what is at another place. An archive is made of a directory, as a blob's size stands before its bytes.
+    /// Copies a tree. An archive is made from a directory, because a blob's size comes before its bytes.
     fn write_tree(
         &self,
         tree: &ManifestTree,
@@ -135,29 +128,22 @@ fn write_archive(
     Ok(Written { root: Some(root.descriptor), images: written })
 }
 
-/// What the layout's `index.json` names, so that a name means all images.
+/// The manifest or index that `index.json` names.
 struct Root {
     descriptor: Descriptor,
-    /// The platform of the one image.
+    /// Of a single image.
     platform: Option<Platform>,
-    /// The index of several.
-    index: Option<Vec<u8>>,
+    /// The bytes of an index.
+    index: Option<Bytes>,
 }
 
 impl Root {
     fn of(images: &[Image], written: &[WrittenImage]) -> Self {
-        let manifest = |written: &WrittenImage| written.manifest.clone().expect("a layout keeps manifests");
         if let ([image], [one]) = (images, written) {
-            let platform = Some(image.base.config.platform());
-            return Self { descriptor: manifest(one), platform, index: None };
+            let descriptor = one.manifest.clone().expect("a layout has manifests");
+            return Self { descriptor, platform: Some(image.base.config.platform()), index: None };
         }
-        let entry = |(image, written): (&Image, &WrittenImage)| Descriptor {
-            platform: Some(DescribedPlatform::from(&image.platform)),
-            ..manifest(written)
-        };
-        let entries = images.iter().zip(written).map(entry).collect();
-        let annotations = images.first().map(|image| image.annotations.clone()).unwrap_or_default();
-        let bytes = ImageIndex::new(FORMAT, entries, annotations).to_bytes();
-        Self { descriptor: Descriptor::of(FORMAT.index(), &bytes), platform: None, index: Some(bytes) }
+        let (descriptor, bytes) = index_of(FORMAT, images, written);
+        Self { descriptor, platform: None, index: Some(bytes) }
     }
 }

@@ -1,5 +1,4 @@
-//! Owns reading images out of a layout: which one is meant, its manifest and its config. Everything named by a digest
-//! is verified, everything else is bounded.
+//! Owns reading images from a layout: the selection, manifest and config. Must not accept unverified or unbounded data.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,6 +6,7 @@ use std::sync::Arc;
 
 use super::store::Store;
 use super::{IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LayoutError, REF_NAME};
+use crate::image::digest::InvalidDigest;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{
     BlobSource, Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, ImageReference, Manifest,
@@ -14,33 +14,31 @@ use crate::image::{
 };
 use crate::store::resolved::ResolvedImage;
 
-/// Largest config that is read, in bytes; labels may be long, but not that long.
+/// Largest config that is read, in bytes. Labels may be long, but not that long.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
-/// An index may hold indexes, but not for ever.
+/// Largest depth of indexes within each other.
 const MAXIMUM_DEPTH: usize = 4;
 
 /// An image in a layout: `PATH`, `PATH:TAG` or `PATH@sha256:…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayoutReference {
-    /// The directory or archive.
     pub path: PathBuf,
-    /// Its name there, as the layout's annotations have it.
+    /// Its name in the layout's annotations.
     pub tag: Option<String>,
-    /// The digest of its manifest, or of the index it is in.
+    /// The digest of its manifest, or of an index.
     pub digest: Option<Digest>,
 }
 
 impl FromStr for LayoutReference {
     type Err = String;
 
-    /// Parses it. A tag is what follows the last colon unless there is a `/` in it.
+    /// A tag follows the last colon, unless it contains a `/`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (rest, digest) = match text.rsplit_once('@') {
             Some((rest, digest)) if digest.starts_with("sha256:") => {
-                let digest =
-                    digest.parse().map_err(|error: crate::image::digest::InvalidDigest| error.to_string())?;
-                (rest, Some(digest))
+                let digest: Result<Digest, InvalidDigest> = digest.parse();
+                (rest, Some(digest.map_err(|error| error.to_string())?))
             }
             _ => (text, None),
         };
@@ -51,13 +49,13 @@ impl FromStr for LayoutReference {
             _ => (rest, None),
         };
         if path.is_empty() {
-            return Err(format!("`{text}` names no file or directory"));
+            return Err(format!("`{text}` has no file or directory"));
         }
         Ok(Self { path: path.into(), tag: tag.map(str::to_owned), digest })
     }
 }
 
-/// A layout that is read: a directory, or a tar, which is read in place.
+/// A layout that is read: a directory or a tar.
 pub struct Layout {
     store: Arc<Store>,
     index: ImageIndex,
@@ -70,10 +68,7 @@ impl std::fmt::Debug for Layout {
 }
 
 impl Layout {
-    /// Opens the layout at `path`. Blocks; reads its index and, of a tar, all headers.
-    ///
-    /// # Errors
-    /// [`LayoutError`] if it is none, or none that can be believed.
+    /// Opens the layout at `path`. Blocks; reads its index, and all headers of a tar.
     pub fn open(path: &Path) -> Result<Self, LayoutError> {
         let store = Store::open(path)?;
         if store.read(LAYOUT_FILE, MAXIMUM_MANIFEST)?.is_none() {
@@ -84,12 +79,12 @@ impl Layout {
         };
         match Manifest::parse(&bytes, Some(ManifestFormat::Oci.index())) {
             Ok(Manifest::Index(index)) => Ok(Self { store: Arc::new(store), index }),
-            Ok(Manifest::Image(_)) => Err(store.unreadable("its `index.json` is no index".into(), None)),
-            Err(error) => Err(store.unreadable(format!("its `index.json` is not read: {error}"), None)),
+            Ok(Manifest::Image(_)) => Err(store.unreadable("its `index.json` is not an index".into(), None)),
+            Err(error) => Err(store.unreadable(format!("its `index.json` is not valid: {error}"), None)),
         }
     }
 
-    /// The names of its images, in its order.
+    /// The names of its images, in the order of the index.
     pub fn names(&self) -> Vec<String> {
         let name = |entry: &Descriptor| {
             entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()
@@ -97,10 +92,10 @@ impl Layout {
         self.index.manifests.iter().filter_map(name).collect()
     }
 
-    /// Finds one image and reads its manifest and config; `reference`'s path is not looked at. Blocks.
+    /// Finds one image and reads its manifest and config. Ignores the path of `reference`. Blocks.
     ///
     /// # Errors
-    /// [`LayoutError::NotFound`] if none or several could be meant; other errors if what is there is damaged.
+    /// [`LayoutError::NotFound`] if none or several images match; other errors if the image is damaged.
     pub fn resolve(
         &self,
         reference: &LayoutReference,
@@ -115,8 +110,7 @@ impl Layout {
                 path: self.store.path().to_owned(),
                 source,
             };
-            let announced = Some(descriptor.media_type.as_str()).filter(|text| !text.is_empty());
-            match Manifest::parse(&bytes, announced).map_err(invalid)? {
+            match Manifest::parse(&bytes, Some(&descriptor.media_type)).map_err(invalid)? {
                 Manifest::Image(manifest) => {
                     return self.image(&root, descriptor, *manifest);
                 }
@@ -126,16 +120,16 @@ impl Layout {
         Err(self.store.unreadable(format!("its indexes are nested more than {MAXIMUM_DEPTH} deep"), None))
     }
 
-    /// What `reference` means, with all its platforms: what copying needs.
+    /// The manifest or index of `reference`, with all its platforms, for copying.
     ///
     /// # Errors
-    /// [`LayoutError::NotFound`] if nothing or several things could be meant.
+    /// [`LayoutError::NotFound`] if nothing or several entries match.
     pub fn tree(&self, reference: &LayoutReference) -> Result<ManifestTree, LayoutError> {
         let root = self.choose(reference, None)?;
         Ok(ManifestTree { name: self.name_of(&root), root, blobs: self.blobs(), is_raw: false })
     }
 
-    /// Opens its blobs, and the manifests that its indexes name.
+    /// The source of its blobs and of the manifests that its indexes name.
     pub fn blobs(&self) -> Arc<dyn BlobSource> {
         self.store.clone()
     }
@@ -145,21 +139,21 @@ impl Layout {
         reference: &LayoutReference,
         platform: Option<&Platform>,
     ) -> Result<Descriptor, LayoutError> {
-        let wanted = |entry: &&Descriptor| match (&reference.digest, &reference.tag) {
+        let matches = |entry: &&Descriptor| match (&reference.digest, &reference.tag) {
             (Some(digest), _) => entry.digest == *digest,
             (None, Some(tag)) => is_named(entry, tag),
             (None, None) => true,
         };
-        let found: Vec<&Descriptor> = self.index.manifests.iter().filter(wanted).collect();
+        let found: Vec<&Descriptor> = self.index.manifests.iter().filter(matches).collect();
         let clause = || match (&reference.digest, &reference.tag) {
             (Some(digest), _) => format!("has the digest {digest}"),
             (None, Some(tag)) => format!("is named `{tag}`"),
-            (None, None) => "can be meant without a name".into(),
+            (None, None) => "matches without a name".into(),
         };
         match found[..] {
             [] => Err(self.not_found("no image", clause())),
             [first, ..] if found.iter().all(|entry| entry.digest == first.digest) => Ok(first.clone()),
-            // One name for several platforms, without an index of its own.
+            // One name for several platforms, without an index.
             [..] if let Some(platform) = platform
                 && found.iter().all(|entry| entry.platform.is_some() && same_name(entry, found[0])) =>
             {
@@ -171,16 +165,16 @@ impl Layout {
         }
     }
 
-    /// Each of them has a digest that means no other.
+    /// Several entries match; the hint names each by its digest.
     fn ambiguous(&self, found: &[&Descriptor], reference: &LayoutReference) -> LayoutError {
         let path = self.store.path();
         let by_digest =
             |entry: &&Descriptor| format!("{} (`{}@{}`)", self.name_of(entry), path.display(), entry.digest);
         LayoutError::NotFound {
             path: path.to_owned(),
-            wanted: match &reference.tag {
+            criterion: match &reference.tag {
                 Some(tag) => format!("are named `{tag}`"),
-                None => "can be meant without a name".into(),
+                None => "match without a name".into(),
             },
             found: format!("{} images", found.len()),
             names: found.iter().map(by_digest).collect(),
@@ -209,10 +203,10 @@ impl Layout {
         name.parse::<ImageReference>().map_or(name, |reference| reference.familiar())
     }
 
-    fn not_found(&self, found: &str, wanted: String) -> LayoutError {
+    fn not_found(&self, found: &str, criterion: String) -> LayoutError {
         LayoutError::NotFound {
             path: self.store.path().to_owned(),
-            wanted,
+            criterion,
             found: found.to_owned(),
             names: self.names(),
         }
@@ -230,19 +224,14 @@ impl Layout {
             path: self.store.path().to_owned(),
             reason,
         };
-        let config = ImageConfig::parse(&config_bytes)
-            .map_err(|error| bad_config(format!("is no config: {error}")))?;
-        let ids = config.diff_ids().map_err(|error| bad_config(format!("is no config: {error}")))?;
-        if ids.len() != manifest.layers.len() {
-            let reason = format!(
-                "lists {} layers, and the image's manifest lists {}",
-                ids.len(),
-                manifest.layers.len()
-            );
-            return Err(bad_config(reason));
+        let invalid = |error| bad_config(format!("is not a valid config: {error}"));
+        let config = ImageConfig::parse(&config_bytes).map_err(invalid)?;
+        let (ids, layers) = (config.diff_ids().map_err(invalid)?.len(), manifest.layers.len());
+        if ids != layers {
+            return Err(bad_config(format!("has {ids} layers, but the manifest has {layers}")));
         }
         Ok(ResolvedImage {
-            // Not the path: names of bases stand in images.
+            // Not the path: images contain the names of their bases.
             name: self.name_of(root),
             root: Some(root.digest),
             descriptor,
@@ -265,7 +254,7 @@ impl std::fmt::Display for LayoutReference {
     }
 }
 
-/// Whether an entry has this name: the tag alone, or the full name, written in whatever way.
+/// Whether an entry has this name: the tag, or the full name in any spelling.
 fn is_named(entry: &Descriptor, name: &str) -> bool {
     let annotation = |key| entry.annotations.get(key).map(String::as_str);
     let full = || name.parse::<ImageReference>().map(|reference| reference.to_string()).ok();

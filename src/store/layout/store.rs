@@ -1,4 +1,4 @@
-//! Owns reading files of a layout, wherever it lies: nothing outside of it is ever opened, whatever its links say.
+//! Owns reading files of a layout, a directory or a tar. Must not follow a link that leaves the layout.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,6 @@ use crate::image::blobs::{file_stream, read_exactly_at};
 use crate::image::{BlobSource, BlobStream, Descriptor, Digest, OpenBlobError};
 use crate::store::archive::{Extent, TarIndex};
 
-/// The files of a layout.
 pub(super) struct Store {
     path: PathBuf,
     place: Place,
@@ -21,7 +20,6 @@ pub(super) struct Store {
 
 enum Place {
     Directory(cap_std::fs::Dir),
-    /// Read in place.
     Archive(Arc<File>, TarIndex),
 }
 
@@ -52,7 +50,7 @@ impl Store {
         &self.path
     }
 
-    /// Where a file is; nothing if it is not there.
+    /// The position of a file; `None` if it is missing.
     fn find(&self, name: &str) -> io::Result<Option<(Arc<File>, Extent)>> {
         match &self.place {
             Place::Archive(file, index) => Ok(index.find(name).map(|extent| (file.clone(), extent))),
@@ -67,12 +65,12 @@ impl Store {
         }
     }
 
-    /// Reads a small file; nothing if it is not there.
+    /// Reads a small file; `None` if it is missing.
     pub(super) fn read(&self, name: &str, maximum: u64) -> Result<Option<Vec<u8>>, LayoutError> {
         let failed = |error: io::Error| self.unreadable(format!("`{name}`: {error}"), Some(error));
         let Some((file, extent)) = self.find(name).map_err(failed)? else { return Ok(None) };
         if extent.length > maximum {
-            let reason = format!("`{name}` has {} bytes; at most {maximum} are read", extent.length);
+            let reason = format!("`{name}` has {} bytes; the limit is {maximum}", extent.length);
             return Err(self.unreadable(reason, None));
         }
         let mut bytes = vec![0; usize::try_from(extent.length).expect("bounded above")];
@@ -80,17 +78,14 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Reads a small blob and verifies it.
+    /// Reads and verifies a small blob.
     pub(super) fn read_blob(&self, blob: &Descriptor, maximum: u64) -> Result<Vec<u8>, LayoutError> {
         let bytes = self.read(&blob_name(&blob.digest), maximum)?;
-        let bytes = bytes.ok_or_else(|| self.bad_blob(blob, "is not there".into()))?;
+        let bytes = bytes.ok_or_else(|| self.bad_blob(blob, "is missing".into()))?;
         let found = Digest::of(&bytes);
         if found != blob.digest || bytes.len() as u64 != blob.size {
-            let reason = format!(
-                "should have {} bytes; its file has {} and the digest {found}",
-                blob.size,
-                bytes.len()
-            );
+            let (expected, length) = (blob.size, bytes.len());
+            let reason = format!("should have {expected} bytes, but has {length} and the digest {found}");
             return Err(self.bad_blob(blob, reason));
         }
         Ok(bytes)
@@ -99,7 +94,7 @@ impl Store {
     fn open_blob(&self, blob: &Descriptor) -> Result<BlobStream, LayoutError> {
         let found = self.find(&blob_name(&blob.digest));
         let found = found.map_err(|error| self.bad_blob(blob, format!("cannot be opened: {error}")))?;
-        let (file, extent) = found.ok_or_else(|| self.bad_blob(blob, "is not there".into()))?;
+        let (file, extent) = found.ok_or_else(|| self.bad_blob(blob, "is missing".into()))?;
         if extent.length != blob.size {
             let reason = format!("has {} bytes, but its manifest says {}", extent.length, blob.size);
             return Err(self.bad_blob(blob, reason));
@@ -126,7 +121,7 @@ fn blob_name(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 
-/// Opens a regular file below `directory`; links are followed as far as they stay inside. A pipe is not waited for.
+/// Opens a regular file below `directory`. Links may not leave it. A pipe does not block.
 fn open_regular(directory: &cap_std::fs::Dir, name: &str) -> io::Result<File> {
     let mut options = cap_std::fs::OpenOptions::new();
     options.read(true);
@@ -137,7 +132,7 @@ fn open_regular(directory: &cap_std::fs::Dir, name: &str) -> io::Result<File> {
     }
     let file = directory.open_with(name, &options)?.into_std();
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     Ok(file)
 }

@@ -1,7 +1,7 @@
-//! Owns the proofs that a registry gets: which it asked for, the tokens that are valid, the credentials behind them.
+//! Owns the authentication at a registry: its challenge, the valid tokens, the credentials.
 //!
-//! Credentials go to their registry, and to the token service that this registry names if that is behind TLS (or is
-//! as unprotected as the registry itself). Must not show a secret to anybody else.
+//! Must not send a secret to any other server. Credentials go to the registry, and to the token service that it names,
+//! if that uses TLS or is as unprotected as the registry itself.
 //!
 //! Source: the distribution project's "Token Authentication Specification" and "OAuth2 Token Authentication".
 
@@ -19,7 +19,7 @@ use url::form_urlencoded;
 
 use super::challenge::Challenge;
 use super::error::{Identity, RequestError};
-use super::host::{Failed, Host, Payload};
+use super::host::{ExchangeError, Host, Payload};
 use super::response::{BodyError, message, read_body};
 use crate::network::{Retries, is_loopback, may_pass, retry_after, same_origin, shown_url};
 use crate::store::credentials::{Credentials, CredentialsError, find_credentials};
@@ -27,16 +27,15 @@ use crate::store::credentials::{Credentials, CredentialsError, find_credentials}
 /// Largest answer of a token service, in bytes.
 const MAXIMUM_TOKEN: u64 = 1 << 20;
 
-/// How long a token is valid if its service does not say, in seconds ("Token Authentication Specification").
+/// Life of a token if its service does not say, in seconds ("Token Authentication Specification").
 const DEFAULT_LIFE: u64 = 60;
 
-/// Most tokens that are kept at once.
-const MAXIMUM_KEPT: usize = 256;
+const MAXIMUM_TOKENS: usize = 256;
 
-/// How b2i names itself to token services.
+/// The `client_id` of b2i at token services.
 const CLIENT: &str = "b2i";
 
-/// What somebody may do in one repository.
+/// A permission in one repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scope {
     repository: String,
@@ -64,24 +63,24 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// What a registry is shown, and whose it is.
+/// A header value, and whose credentials are in it.
 #[derive(Clone)]
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
     pub(super) identity: Identity,
 }
 
-/// What is known of a registry's ways.
+/// The state of the authentication at one registry.
 pub(super) struct Authority {
     files: Vec<PathBuf>,
     challenge: Option<Challenge>,
-    /// By repository.
-    credentials: HashMap<String, Option<Found>>,
+    /// By repository; the empty name stands for the registry.
+    credentials: HashMap<String, Option<Login>>,
     tokens: Vec<Token>,
 }
 
 #[derive(Clone)]
-struct Found {
+struct Login {
     credentials: Credentials,
     identity: Identity,
 }
@@ -97,18 +96,18 @@ impl Authority {
         Self { files, challenge: None, credentials: HashMap::new(), tokens: Vec::new() }
     }
 
-    /// Shows these credentials where no repository is meant, whatever the files have.
-    pub(super) fn give(&mut self, credentials: &Credentials) {
-        let found = Found { credentials: credentials.clone(), identity: Identity::Given };
+    /// Uses these credentials for requests to the registry itself, whatever the files have.
+    pub(super) fn log_in(&mut self, credentials: &Credentials) {
+        let found = Login { credentials: credentials.clone(), identity: Identity::New };
         self.credentials.insert(String::new(), Some(found));
     }
 
-    /// Whether the registry has asked for something.
-    pub(super) fn was_asked(&self) -> bool {
+    /// Whether the registry has sent a challenge.
+    pub(super) fn was_challenged(&self) -> bool {
         self.challenge.is_some()
     }
 
-    async fn find(&mut self, registry: &str, repository: &str) -> Result<Option<Found>, CredentialsError> {
+    async fn find(&mut self, registry: &str, repository: &str) -> Result<Option<Login>, CredentialsError> {
         if let Some(known) = self.credentials.get(repository) {
             return Ok(known.clone());
         }
@@ -117,7 +116,7 @@ impl Authority {
             if let Some(credentials) =
                 find_credentials(registry, Some(repository), std::slice::from_ref(file)).await?
             {
-                found = Some(Found { credentials, identity: Identity::From(file.display().to_string()) });
+                found = Some(Login { credentials, identity: Identity::File(file.display().to_string()) });
                 break;
             }
         }
@@ -127,19 +126,17 @@ impl Authority {
 }
 
 impl Host {
-    /// Remembers what the registry asks for.
     pub(super) async fn challenged(&self, challenge: Challenge) {
         self.authority.lock().await.challenge = Some(challenge);
     }
 
-    /// What to show the registry for `scopes`, as far as it is known what it wants to see. What it has `rejected` is
-    /// not shown again.
+    /// The header for `scopes`, if the registry has sent a challenge. A `rejected` value is not sent again.
     pub(super) async fn authorization(
         &self,
         scopes: &[Scope],
         rejected: Option<&HeaderValue>,
     ) -> Result<Option<Authorization>, RequestError> {
-        // Held while a token is fetched, so that parallel requests fetch one.
+        // Locked while a token is fetched: parallel requests fetch one token.
         let mut authority = self.authority.lock().await;
         let Some(challenge) = authority.challenge.clone() else { return Ok(None) };
         let repository = scopes.first().map_or("", |scope| &scope.repository);
@@ -162,7 +159,7 @@ impl Host {
                 let found = authority.find(&self.name, repository).await?;
                 let token = self.fetch_token(&realm, service.as_deref(), scopes, found).await?;
                 let authorization = token.authorization.clone();
-                if authority.tokens.len() >= MAXIMUM_KEPT {
+                if authority.tokens.len() >= MAXIMUM_TOKENS {
                     authority.tokens.clear();
                 }
                 authority.tokens.push(token);
@@ -176,7 +173,7 @@ impl Host {
         realm: &str,
         service: Option<&str>,
         scopes: &[Scope],
-        found: Option<Found>,
+        found: Option<Login>,
     ) -> Result<Token, RequestError> {
         let realm = self.realm(realm)?;
         let identity = found.as_ref().map_or(Identity::Anonymous, |found| found.identity.clone());
@@ -195,15 +192,12 @@ impl Host {
             let (reason, after) = match sent {
                 Ok(response) if response.status().is_success() => {
                     let body = read_body(response, MAXIMUM_TOKEN, self.silence()).await;
-                    let body = match body {
-                        Ok(body) => body,
-                        Err(BodyError::TooLong) => return Err(failed(false, "answers without end".into())),
-                        Err(BodyError::Transfer(reason)) => {
-                            return Err(failed(false, format!("broke off: {reason}")));
-                        }
-                    };
+                    let body = body.map_err(|error| match error {
+                        BodyError::TooLong => failed(false, "sent a response that is too long".into()),
+                        BodyError::Transfer(reason) => failed(false, format!("cannot be read: {reason}")),
+                    })?;
                     let token = token(&body, &identity, scopes);
-                    return token.ok_or_else(|| failed(false, "gave an answer without a token".into()));
+                    return token.ok_or_else(|| failed(false, "sent a response without a token".into()));
                 }
                 Ok(response) => {
                     let status = response.status();
@@ -216,10 +210,12 @@ impl Host {
                     }
                     (reason, after)
                 }
-                Err(Failed::Passing { reason, .. }) => (format!("cannot be reached: {reason}"), None),
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Moved(_) | Failed::Challenged) => {
-                    return Err(failed(false, "leads elsewhere".into()));
+                Err(ExchangeError::Transient { reason, .. }) => {
+                    (format!("cannot be reached: {reason}"), None)
+                }
+                Err(ExchangeError::Final(error)) => return Err(error),
+                Err(ExchangeError::Moved(_) | ExchangeError::Challenged) => {
+                    return Err(failed(false, "redirects to another server".into()));
                 }
             };
             let Some(pause) = retries.next(after) else { return Err(failed(false, reason)) };
@@ -227,11 +223,11 @@ impl Host {
         }
     }
 
-    /// Checks that credentials may go to the token service that the registry names.
+    /// Checks that credentials may go to the registry's token service.
     fn realm(&self, realm: &str) -> Result<Url, RequestError> {
         let refused = |reason: String| RequestError::Challenge { registry: self.name.clone(), reason };
         let url =
-            Url::parse(realm).map_err(|error| refused(format!("its token service has no URL: {error}")))?;
+            Url::parse(realm).map_err(|error| refused(format!("its token service is not a URL: {error}")))?;
         let home = self.home();
         let as_open =
             home.scheme() == "http" && (same_origin(home, &url) || is_loopback(home) && is_loopback(&url));
@@ -242,12 +238,12 @@ impl Host {
             }
             "https" => Ok(url),
             "http" if as_open => Ok(url),
-            _ => Err(refused(format!("its token service `{}` is not protected by TLS", shown_url(&url)))),
+            _ => Err(refused(format!("its token service `{}` does not use TLS", shown_url(&url)))),
         }
     }
 }
 
-/// How a token is asked for.
+/// A request to a token service.
 struct TokenRequest {
     method: Method,
     url: Url,
@@ -260,7 +256,7 @@ impl TokenRequest {
         realm: &Url,
         service: Option<&str>,
         scopes: &[Scope],
-        found: Option<&Found>,
+        found: Option<&Login>,
         registry: &str,
     ) -> Result<Self, RequestError> {
         let mut headers = HeaderMap::new();
@@ -310,7 +306,7 @@ fn token(body: &[u8], identity: &Identity, scopes: &[Scope]) -> Option<Token> {
     }
     let mut value = HeaderValue::from_str(&format!("Bearer {text}")).ok()?;
     value.set_sensitive(true);
-    // A tenth early: the registry's clock counts, and requests take their time.
+    // A tenth early: clocks differ, and requests take time.
     let life =
         Duration::from_secs(answer.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE).min(86_400));
     Some(Token {
@@ -326,7 +322,7 @@ fn basic(credentials: &Credentials, registry: &str) -> Result<HeaderValue, Reque
     let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
     let mut value = HeaderValue::from_str(&text).map_err(|_| RequestError::Challenge {
         registry: registry.to_owned(),
-        reason: "the credentials have characters that cannot be sent".into(),
+        reason: "the credentials contain characters that a header cannot".into(),
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,6 +1,6 @@
-//! Owns reading blobs: streamed, verified, continued after a cut.
+//! Owns reading blobs: streamed, verified, resumed after a broken connection.
 //!
-//! Bytes come from the registry alone; the `urls` of a descriptor are never asked.
+//! Must not read from the `urls` of a descriptor.
 
 use std::io;
 
@@ -16,19 +16,18 @@ use super::repository::Repository;
 use super::request::{Answer, send};
 use super::response::silent;
 use crate::image::digest::DigestBuilder;
-use crate::image::{BlobOrigin, BlobSource, BlobStream, OpenBlobError};
-use crate::image::{Descriptor, ManifestFormat};
+use crate::image::{BlobOrigin, BlobSource, BlobStream, Descriptor, ManifestFormat, OpenBlobError};
 use crate::network::{Retries, describe, shown_url};
 
-/// So much has to arrive between two cuts for the second to count as a first one, in bytes.
+/// The bytes after which the retries are counted from zero again.
 const PROGRESS: u64 = 1 << 20;
 
 /// The blobs of a repository, and its manifests by digest.
 #[derive(Clone)]
 pub(super) struct RegistryBlobs {
-    /// Where they are read, which may be a mirror.
+    /// The source, which may be a mirror.
     pub(super) repository: Repository,
-    /// Where they are said to be.
+    /// The registry and repository for messages.
     pub(super) origin: BlobOrigin,
     pub(super) maximum: u64,
 }
@@ -79,28 +78,28 @@ impl RegistryBlobs {
     }
 }
 
-/// Whether a registry keeps what has this type among its manifests.
+/// Whether a registry stores this media type among its manifests.
 fn is_manifest(media_type: &str) -> bool {
     [ManifestFormat::Oci, ManifestFormat::Docker]
         .iter()
         .any(|format| media_type == format.manifest() || media_type == format.index())
 }
 
-/// A blob on its way.
+/// A blob that is being read.
 struct Reading {
     repository: Repository,
     blob: Descriptor,
     digest: DigestBuilder,
     retries: Retries,
-    /// How many bytes there were when the retries were last counted anew.
+    /// The bytes received when the retries were last counted from zero.
     counted: u64,
     response: Option<Response>,
-    /// How many bytes come again that were had already.
+    /// The bytes that come a second time.
     skip: u64,
 }
 
 impl Reading {
-    /// Asks for what is missing.
+    /// Requests the missing bytes.
     async fn request(&mut self) -> Result<(), RequestError> {
         let received = self.digest.length();
         let mut call = self.repository.call(Method::GET, &format!("blobs/{}", self.blob.digest));
@@ -113,25 +112,23 @@ impl Reading {
             StatusCode::PARTIAL_CONTENT if received > 0 => {
                 let start = format!("bytes {received}-");
                 if !answer.header(CONTENT_RANGE).is_some_and(|range| range.starts_with(&start)) {
-                    return Err(unusable(&answer, "it is another part than was asked for".into()));
+                    return Err(unusable(&answer, "it is not the requested range".into()));
                 }
                 0
             }
-            // The whole, again.
+            // The whole blob again.
             StatusCode::OK => received,
             _ => return Err(answer.into_error().await),
         };
         let encoding = answer.header(CONTENT_ENCODING).unwrap_or_default();
         if !matches!(encoding, "" | "identity") {
-            return Err(unusable(&answer, "it is compressed, although that was not asked for".into()));
+            return Err(unusable(&answer, "it is compressed without a request for that".into()));
         }
         let expected = self.blob.size - received + self.skip;
         let length = answer.header(CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
         if let Some(length) = length.filter(|length| *length != expected) {
-            return Err(unusable(
-                &answer,
-                format!("it announces {length} bytes, and should have {expected}"),
-            ));
+            let reason = format!("it announces {length} bytes, expected {expected}");
+            return Err(unusable(&answer, reason));
         }
         self.response = Some(answer.response);
         Ok(())
@@ -141,7 +138,7 @@ impl Reading {
         loop {
             let silence = self.repository.host.silence();
             let reason = match self.response.as_mut() {
-                None => "it was cut".to_owned(),
+                None => "the connection was closed".to_owned(),
                 Some(response) => match tokio::time::timeout(silence, response.chunk()).await {
                     Ok(Ok(Some(piece))) => match self.take(piece)? {
                         piece if piece.is_empty() => continue,
@@ -159,7 +156,7 @@ impl Reading {
         }
     }
 
-    /// Adds what came, less what was there already.
+    /// Removes repeated bytes from `piece` and digests the rest.
     fn take(&mut self, mut piece: Bytes) -> io::Result<Bytes> {
         let again = self.skip.min(piece.len() as u64);
         self.skip -= again;
@@ -167,7 +164,7 @@ impl Reading {
         self.digest.update(&piece);
         if self.digest.length() > self.blob.size {
             let Descriptor { digest, size, .. } = &self.blob;
-            return Err(invalid(format!("the blob {digest} should have {size} bytes, and more came")));
+            return Err(invalid(format!("the blob {digest} has more than {size} bytes")));
         }
         Ok(piece)
     }
@@ -177,7 +174,7 @@ impl Reading {
         if found == self.blob.digest {
             return Ok(());
         }
-        Err(invalid(format!("the blob {} came with the digest {found}", self.blob.digest)))
+        Err(invalid(format!("the blob {} has the digest {found}", self.blob.digest)))
     }
 
     async fn resume(&mut self, reason: String) -> io::Result<()> {

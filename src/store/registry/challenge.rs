@@ -1,4 +1,4 @@
-//! Owns reading `WWW-Authenticate`: which proof a registry asks for.
+//! Owns reading `WWW-Authenticate`: the authentication that a registry requires. Must not send requests.
 //!
 //! Source: RFC 9110, section 11.6.1; the distribution project's "Token Authentication Specification". `http-auth` 0.1 was
 //! weighed: it stops at the first syntax error, such as a value without quotes that contains `/`.
@@ -9,21 +9,17 @@ use http::header::WWW_AUTHENTICATE;
 /// Longest value that is read, in bytes.
 const MAXIMUM: usize = 8 << 10;
 
-/// What a registry wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// User name and password.
     Basic,
-    /// A token of this service.
+    /// A token of the service at the URL `realm`, which knows the registry as `service`.
     Bearer {
-        /// URL of the service.
         realm: String,
-        /// How it names the registry.
         service: Option<String>,
     },
 }
 
-/// Finds the challenge that b2i can follow, a token's before a password's; an error says which others there are.
+/// Finds a challenge that b2i supports, first one for a token. The error lists the other schemes.
 pub(super) fn parse(headers: &HeaderMap) -> Result<Challenge, String> {
     let mut schemes = Vec::new();
     let mut found = None;
@@ -73,7 +69,7 @@ fn split(text: &str) -> Vec<(String, Parameters)> {
                 parameters.push((word.to_owned(), value));
                 rest = after;
             }
-            // A parameter of no scheme.
+            // A parameter without a scheme.
             (Some(_), None) => return challenges,
             (None, _) => {
                 challenges.push((word.to_owned(), Vec::new()));
@@ -83,7 +79,6 @@ fn split(text: &str) -> Vec<(String, Parameters)> {
     }
 }
 
-/// Reads a quoted or a plain value.
 fn take_value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([' ', '\t', ',']).unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! Owns copying: an image or an index goes to a repository with not one byte changed, from wherever its blobs are.
+//! Owns copying an image or an index to a repository, byte for byte. Must not know where it comes from.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::events::Step;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{BlobSource, Descriptor, Digest, ImageReference, Manifest, ManifestTree};
 
-/// How deep indexes may be within each other.
+/// Largest depth of indexes within each other.
 const MAXIMUM_DEPTH: usize = 2;
 
 impl Registries {
-    /// Copies an image, or an index with all its images, and gives it every one of `tags`.
+    /// Copies an image, or an index with all its images, under all `tags`.
     ///
     /// # Errors
     /// [`RegistryError`] of reading or publishing; tags are written last.
@@ -28,7 +28,7 @@ impl Registries {
             let step = self.events().start(Step::Write, group.first.familiar(), None);
             let target = self.target(group, Progress::new(step.clone()))?;
             let outdated = target.outdated(&root.digest).await?;
-            // One tag that has it proves that everything is there.
+            // A tag that has the manifest proves that everything is there.
             let is_there = outdated.len() < target.tags.len();
             let (descriptor, bytes) = target.copy_below(root, blobs, is_there, 0).await?;
             target.publish_manifest(&outdated, &descriptor, &bytes).await?;
@@ -39,7 +39,7 @@ impl Registries {
 }
 
 impl Target<'_> {
-    /// Gets everything that a manifest names into the repository, and gives the manifest itself.
+    /// Places everything that a manifest names, and returns the manifest.
     fn copy_below<'a>(
         &'a self,
         root: &'a Descriptor,
@@ -50,8 +50,7 @@ impl Target<'_> {
         async move {
             let image = || self.image.clone();
             let bytes = self.read_manifest(root, blobs).await?;
-            let announced = Some(root.media_type.as_str()).filter(|media_type| !media_type.is_empty());
-            let parsed = Manifest::parse(&bytes, announced);
+            let parsed = Manifest::parse(&bytes, Some(&root.media_type));
             let parsed = parsed.map_err(|source| RegistryError::Manifest { image: image(), source })?;
             let media_type = match &parsed {
                 Manifest::Image(manifest) => manifest.media_type.clone(),
@@ -66,7 +65,7 @@ impl Target<'_> {
                     self.place_all(all.iter().map(content).collect()).await?;
                 }
                 Manifest::Index(_) if depth >= MAXIMUM_DEPTH => {
-                    let reason = format!("indexes are within each other, more than {MAXIMUM_DEPTH} deep");
+                    let reason = format!("indexes are nested more than {MAXIMUM_DEPTH} deep");
                     return Err(RegistryError::Invalid { image: image(), reason });
                 }
                 Manifest::Index(index) => {
@@ -80,7 +79,7 @@ impl Target<'_> {
         .boxed()
     }
 
-    /// Copies one image of an index, under its digest alone.
+    /// Copies one image of an index, by digest.
     async fn copy_entry(
         &self,
         entry: &Descriptor,
@@ -103,7 +102,7 @@ impl Target<'_> {
     ) -> Result<Bytes, RegistryError> {
         let image = self.image.clone();
         if root.size > MAXIMUM_MANIFEST {
-            let reason = format!("a manifest has {} bytes; at most {MAXIMUM_MANIFEST} are read", root.size);
+            let reason = format!("a manifest has {} bytes; the limit is {MAXIMUM_MANIFEST}", root.size);
             return Err(RegistryError::Invalid { image, reason });
         }
         let opened = blobs.open(root).await;
@@ -118,7 +117,7 @@ impl Target<'_> {
                 |source| RegistryError::BaseBytes { image: image.clone(), digest: root.digest, source };
             let piece = piece.map_err(failed)?;
             if (bytes.len() + piece.len()) as u64 > root.size {
-                let reason = format!("a manifest has more than the {} bytes it should have", root.size);
+                let reason = format!("a manifest has more than {} bytes", root.size);
                 return Err(RegistryError::Invalid { image, reason });
             }
             bytes.extend_from_slice(&piece);

@@ -1,7 +1,6 @@
-//! Owns one registry as it is reached: its addresses, its clients, and one request to it.
+//! Owns one registry: its addresses, its clients, and one HTTP exchange with it (`request.rs` repeats it).
 //!
-//! One HTTP exchange at a time is made here; `request.rs` repeats it. Credentials go along only to the very scheme,
-//! host and port they are for. Must not know what is asked for.
+//! Must not send credentials to another scheme, host or port than they are for.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -26,12 +25,11 @@ use crate::network::{
     shown_url, target,
 };
 
-/// How many times longer than usual a registry may think over a finished upload: some copy or verify it then.
+/// Factor on the time limit after an upload is sent: some registries copy or verify it before they answer.
 const PATIENCE_AFTER_UPLOAD: u32 = 10;
 
-/// A registry.
 pub(super) struct Host {
-    /// `host[:port]`, as image names have it.
+    /// `host[:port]`, as in image names.
     pub(super) name: String,
     pub(super) settings: HostSettings,
     pub(super) network: NetworkOptions,
@@ -39,89 +37,81 @@ pub(super) struct Host {
     pub(super) read_ahead_after: Duration,
     pub(super) authority: Mutex<Authority>,
     pub(super) events: Events,
-    /// Where it may be, in the order in which that is tried.
+    /// The possible addresses, in the order in which they are tried.
     candidates: Vec<Url>,
-    /// Which of them it is.
+    /// The index of the address that answered.
     settled: OnceLock<usize>,
     clients: Clients,
 }
 
-/// The pool for all hosts that have no certificates of their own; made when it is needed.
+/// The pool for all hosts without certificates of their own, made at the first use.
 pub(super) type SharedClient = Arc<OnceCell<Client>>;
 
 struct Clients {
-    /// For plain HTTP on this machine: reads no certificates and knows no proxy.
+    /// For plain HTTP on this machine: without certificates and proxies.
     loopback: SharedClient,
     verified: SharedClient,
-    /// For this host alone.
+    /// For this host only.
     unverified: OnceCell<Client>,
 }
 
-/// What a request carries.
+/// The body of a request.
 pub(super) enum Payload {
-    /// Nothing.
     Nothing,
-    /// These bytes, which can be sent again.
+    /// Can be sent again.
     Bytes(Bytes),
-    /// What comes, once.
+    /// Can be sent once.
     Stream {
-        /// The bytes.
         stream: BlobStream,
-        /// How many there are, if that is known.
+        /// In bytes, if known.
         length: Option<u64>,
-        /// How far it is.
-        taken: Arc<Taken>,
+        /// Counts the bytes that are sent.
+        taken: Arc<StreamPosition>,
     },
 }
 
-/// How far a stream is.
+/// The position of a stream.
 #[derive(Default)]
-pub(super) struct Taken {
-    /// How many bytes were taken from it.
+pub(super) struct StreamPosition {
     pub(super) bytes: AtomicU64,
-    /// Whether these were all.
+    /// Whether the last byte was read.
     pub(super) ended: AtomicBool,
 }
 
-/// One request.
 pub(super) struct Message<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) authorization: Option<&'a HeaderValue>,
 }
 
-/// An answer and where it came from.
-pub(super) struct Delivered {
+/// A response and its URL.
+pub(super) struct Delivery {
     pub(super) response: Response,
     pub(super) url: Url,
-    /// Whether the registry itself answered, and not another host it led to.
+    /// Whether it is the registry's own, not that of a redirect's target.
     pub(super) at_home: bool,
 }
 
 /// Why an exchange failed.
-pub(super) enum Failed {
-    /// Trying again may help.
-    Passing {
-        url: String,
-        /// What happened.
-        reason: String,
-    },
-    /// What was streamed has to go elsewhere.
+pub(super) enum ExchangeError {
+    /// A retry may help.
+    Transient { url: String, reason: String },
+    /// The target of a redirect, to which the stream has to be sent again.
     Moved(Url),
-    /// What was streamed was not taken without a new proof, which there is now.
+    /// The stream was rejected without new credentials, which are ready now.
     Challenged,
-    /// Trying again will not help.
+    /// A retry does not help.
     Final(RequestError),
 }
 
-impl<E: Into<RequestError>> From<E> for Failed {
+impl<E: Into<RequestError>> From<E> for ExchangeError {
     fn from(error: E) -> Self {
         Self::Final(error.into())
     }
 }
 
 impl Host {
-    /// Prepares to reach `name`; contacts nobody.
+    /// Prepares to reach `name`, without a request.
     pub(super) fn new(
         name: &str,
         settings: &RegistrySettings,
@@ -163,23 +153,23 @@ impl Host {
         })
     }
 
-    /// Its root, as far as it is known by now.
+    /// The address that answered, or the first candidate.
     pub(super) fn home(&self) -> &Url {
         &self.candidates[self.settled.get().copied().unwrap_or_default()]
     }
 
-    /// How long it may be silent.
+    /// The time limit between two pieces of a response.
     pub(super) fn silence(&self) -> Duration {
         self.network.read_timeout
     }
 
-    /// Sends to `path` on the registry, following redirects. Finds out where the registry is, if that is not known.
+    /// Sends to `path` on the registry, and follows redirects. The first request finds the address.
     pub(super) async fn deliver(
         &self,
         path: &str,
         message: &Message<'_>,
         body: Option<&Bytes>,
-    ) -> Result<Delivered, Failed> {
+    ) -> Result<Delivery, ExchangeError> {
         let payload = || body.map_or(Payload::Nothing, |bytes| Payload::Bytes(bytes.clone()));
         let join = |home: &Url| {
             home.join(path)
@@ -192,36 +182,37 @@ impl Host {
         for (index, home) in self.candidates.iter().enumerate() {
             let is_last = index + 1 == self.candidates.len();
             match self.deliver_from(home, join(home)?, message, payload()).await {
-                // What servers that speak TLS say to those who don't.
+                // The answer of a server that requires TLS.
                 Ok(delivered) if !is_last && wants_tls(&delivered) => odd = Some(delivered),
                 Ok(delivered) => {
-                    // If a parallel request was faster, it found the same.
+                    // A parallel request that was faster found the same.
                     let _ = self.settled.set(index);
                     return Ok(delivered);
                 }
-                // That a certificate is not trusted says more than that there was no plain HTTP.
-                Err(failed @ Failed::Final(RequestError::Untrusted(_))) => first = Some(failed),
+                // An untrusted certificate explains more than a closed port for plain HTTP.
+                Err(failed @ ExchangeError::Final(RequestError::Untrusted(_))) => first = Some(failed),
                 Err(failed) => {
                     first.get_or_insert(failed);
                 }
             }
         }
-        let silent = || Failed::Passing { url: self.name.clone(), reason: "it does not answer".into() };
+        let silent =
+            || ExchangeError::Transient { url: self.name.clone(), reason: "it does not answer".into() };
         match (odd, first) {
-            (_, Some(untrusted @ Failed::Final(RequestError::Untrusted(_)))) => Err(untrusted),
-            // There was no TLS either, so this was its answer.
+            (_, Some(untrusted @ ExchangeError::Final(RequestError::Untrusted(_)))) => Err(untrusted),
+            // Without TLS, this is the registry's own answer.
             (Some(delivered), _) => Ok(delivered),
             (None, failed) => Err(failed.unwrap_or_else(silent)),
         }
     }
 
-    /// Sends to `url`, which the registry may have named; following redirects.
+    /// Sends to `url`, which the registry may have named, and follows redirects.
     pub(super) async fn deliver_to(
         &self,
         url: Url,
         message: &Message<'_>,
         payload: Payload,
-    ) -> Result<Delivered, Failed> {
+    ) -> Result<Delivery, ExchangeError> {
         self.deliver_from(self.home(), url, message, payload).await
     }
 
@@ -231,7 +222,7 @@ impl Host {
         mut url: Url,
         message: &Message<'_>,
         mut payload: Payload,
-    ) -> Result<Delivered, Failed> {
+    ) -> Result<Delivery, ExchangeError> {
         let first = shown_url(&url);
         let mut at_home = true;
         for _ in 0..=MAX_REDIRECTS {
@@ -250,29 +241,29 @@ impl Host {
             match response.status().as_u16() {
                 301..=303 if reads => {}
                 307 | 308 => {}
-                _ => return Ok(Delivered { response, url, at_home }),
+                _ => return Ok(Delivery { response, url, at_home }),
             }
             url = target(&url, response.headers())?;
-            payload = again.ok_or_else(|| Failed::Moved(url.clone()))?;
+            payload = again.ok_or_else(|| ExchangeError::Moved(url.clone()))?;
         }
         let reason = format!("there are more than {MAX_REDIRECTS} of them");
         Err(RefusedRedirect { url: first, reason }.into())
     }
 
-    /// One request, one answer.
+    /// Sends one request.
     pub(super) async fn exchange(
         &self,
         url: &Url,
         method: &Method,
         mut headers: HeaderMap,
         payload: Payload,
-    ) -> Result<Response, Failed> {
+    ) -> Result<Response, ExchangeError> {
         let client = self.client(url).await?;
         let mut request = client.request(method.clone(), url.clone());
         let mut taken = None;
         match payload {
             Payload::Nothing if matches!(*method, Method::GET | Method::HEAD) => {}
-            // Some servers want to be told that there is nothing.
+            // Some servers require the length of an empty body.
             Payload::Nothing => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
@@ -286,7 +277,7 @@ impl Host {
             }
         }
         let answer = self.watch(request.headers(headers).send(), taken).await;
-        let failed = |reason: String| Failed::Passing { url: shown_url(url), reason };
+        let failed = |reason: String| ExchangeError::Transient { url: shown_url(url), reason };
         match answer {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match SendError::new(url, error) {
@@ -298,11 +289,11 @@ impl Host {
         }
     }
 
-    /// Waits for the answer as long as the upload moves, and longer once all of it is sent.
+    /// Waits for the response while the upload moves, and longer after its last byte.
     async fn watch<T>(
         &self,
         answer: impl Future<Output = T>,
-        taken: Option<Arc<Taken>>,
+        taken: Option<Arc<StreamPosition>>,
     ) -> Result<T, Duration> {
         let limit = match &taken {
             None => self.network.connect_timeout + self.network.read_timeout,
@@ -326,7 +317,7 @@ impl Host {
         }
     }
 
-    /// The client for `url`. Only this host may go unverified, not one that it leads to.
+    /// The client for `url`. Only this host may be unverified, not the target of a redirect.
     async fn client(&self, url: &Url) -> Result<&Client, RequestError> {
         let usual = ClientSetup { limits_silence: false, ..ClientSetup::default() };
         let (cell, setup) = if url.scheme() == "http" && is_loopback(url) {
@@ -340,8 +331,8 @@ impl Host {
     }
 }
 
-/// Whether this is what a server answers that was spoken to without TLS and speaks nothing else.
-fn wants_tls(delivered: &Delivered) -> bool {
+/// Whether this is the answer of a TLS server to a request without TLS.
+fn wants_tls(delivered: &Delivery) -> bool {
     let response = &delivered.response;
     let is_registry = response.headers().contains_key("docker-distribution-api-version");
     response.status() == StatusCode::BAD_REQUEST && (response.version() == Version::HTTP_10 || !is_registry)

@@ -1,4 +1,4 @@
-//! Owns asking a registry whether it takes credentials. Must not keep them.
+//! Owns checking credentials at a registry. Must not store them.
 //!
 //! Source: OCI distribution spec v1.1, "Determining Support".
 
@@ -8,49 +8,43 @@ use http::{Method, StatusCode};
 
 use super::Registries;
 use super::error::{RegistryError, RequestError};
-use super::host::Host;
 use super::request::{Call, send};
 use crate::store::credentials::Credentials;
 
-/// What a registry made of credentials.
+/// The result of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginAnswer {
-    /// It asked for credentials and took them.
+    /// The registry required credentials and accepted them.
     Accepted,
-    /// It lets everybody look and did not ask; whether it takes them shows only later.
+    /// The registry allows reading without credentials. Whether it accepts them shows at the next push.
     NotAsked,
 }
 
 impl Registries {
-    /// Asks `registry` (`host[:port]`) whether it takes `credentials`; without them, those of the credentials files
-    /// for the whole registry, if there are some.
-    ///
-    /// # Errors
-    /// [`RegistryError::Login`] if it does not take them, or cannot be asked.
+    /// Checks `credentials` at `registry` (`host[:port]`). Without them, checks those of the credentials files for the whole
+    /// registry, if there are some.
     pub async fn check_login(
         &self,
         registry: &str,
         credentials: Option<&Credentials>,
     ) -> Result<LoginAnswer, RegistryError> {
-        let answer = self.ask_for_entry(registry, credentials).await;
+        let answer = self.send_login(registry, credentials).await;
         answer.map_err(|source| RegistryError::Login { registry: registry.to_owned(), source })
     }
 
-    async fn ask_for_entry(
+    async fn send_login(
         &self,
         registry: &str,
         credentials: Option<&Credentials>,
     ) -> Result<LoginAnswer, RequestError> {
-        let inner = &*self.0;
-        // Apart from the registry that others ask: what it was shown here is not to be shown there.
-        let host = Host::new(registry, &inner.settings, &inner.loopback, &inner.verified, &inner.events)?;
-        let host = Arc::new(host);
+        // A host of its own: these credentials are not for the other requests.
+        let host = Arc::new(self.new_host(registry)?);
         if let Some(credentials) = credentials {
-            host.authority.lock().await.give(credentials);
+            host.authority.lock().await.log_in(credentials);
         }
         let call = Call::new(Method::GET, "v2/", Vec::new());
         send(&host, &call).await?.expect(&[StatusCode::OK]).await?;
-        let was_asked = host.authority.lock().await.was_asked();
-        Ok(if was_asked { LoginAnswer::Accepted } else { LoginAnswer::NotAsked })
+        let was_challenged = host.authority.lock().await.was_challenged();
+        Ok(if was_challenged { LoginAnswer::Accepted } else { LoginAnswer::NotAsked })
     }
 }

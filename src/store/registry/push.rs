@@ -1,5 +1,6 @@
-//! Owns one repository as the place where something is published: blobs get there in the cheapest way, manifests
-//! last, and what was published is read back.
+//! Owns one repository as a target: it gets blobs in the cheapest way, then manifests, which are read back.
+//!
+//! Must not know which image is published.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,42 +10,43 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use super::Registries;
-use super::content::{Content, ContentError, Progress, Uploaded};
+use super::content::{Content, Progress, UploadError};
 use super::error::{RegistryError, RequestError};
 use super::repository::{Mount, Repository};
 use super::speculative::Session;
-use super::upload::{SMALLEST_PIECE, UploadError};
+use super::upload::SMALLEST_PIECE;
 use crate::image::{Descriptor, Digest, ImageReference};
+use crate::store::StoredBlob;
 
-/// How many blobs move at once.
+/// The number of blobs that are sent at once.
 const PARALLEL: usize = 4;
 
-/// How long a registry is trusted to remember an upload of which it got nothing yet.
+/// How long a registry surely remembers an upload without bytes.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// An upload that was begun before it was known what it is.
+/// An upload that began before its blob was known.
 pub(super) struct Early {
     session: Session,
     begun: Instant,
 }
 
 impl Early {
-    /// The upload, if the registry can be trusted to know it still.
+    /// The upload, if the registry surely knows it still.
     pub(super) fn session(self) -> Option<Session> {
         (self.begun.elapsed() < REMEMBERED).then_some(self.session)
     }
 }
 
-/// A repository to publish in.
+/// A repository in which something is published.
 pub(super) struct Target<'a> {
     pub(super) repository: Repository,
     pub(super) tags: Vec<&'a str>,
-    /// How it is named to people.
+    /// The image's name for messages.
     pub(super) image: String,
     pub(super) progress: Progress,
-    /// Size of the pieces, if blobs have to go in pieces.
+    /// Size of the pieces of an upload, in bytes; `None` means one piece.
     pub(super) piece: Option<u64>,
-    /// Blobs that this run got there already: images of one index share some.
+    /// Blobs that this run has placed. Images of one index share some.
     placed: Mutex<BTreeSet<Digest>>,
 }
 
@@ -54,7 +56,7 @@ pub(super) struct Group<'a> {
     pub(super) tags: Vec<&'a str>,
 }
 
-/// Puts the tags of one repository together, in the order in which they come.
+/// Groups tags by repository, in their order.
 pub(super) fn by_repository(references: &[ImageReference]) -> Result<Vec<Group<'_>>, RegistryError> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for reference in references {
@@ -99,7 +101,7 @@ impl Target<'_> {
         RegistryError::Push { image, registry, source }
     }
 
-    /// Names the tags that do not have `digest` yet.
+    /// The tags that have another digest.
     pub(super) async fn outdated(&self, digest: &Digest) -> Result<Vec<&str>, RegistryError> {
         // Boxed, and in a list: a future that borrows through a stream's closure cannot move between threads.
         let checks: Vec<_> = self.tags.iter().map(|tag| self.is_outdated(tag, digest).boxed()).collect();
@@ -109,7 +111,7 @@ impl Target<'_> {
     }
 
     async fn is_outdated(&self, tag: &str, digest: &Digest) -> Result<bool, RegistryError> {
-        // Who may not look may still be allowed to write; writing will tell.
+        // A registry may deny reading and allow writing.
         let found = match self.repository.manifest_digest(tag).await {
             Err(error) if error.is_refusal() => None,
             found => found.map_err(|error| self.push(error))?,
@@ -117,30 +119,21 @@ impl Target<'_> {
         Ok(found != Some(*digest))
     }
 
-    /// Gets all of `blobs` into the repository, each once.
+    /// Places all `blobs` in the repository, each once.
     pub(super) async fn place_all(&self, blobs: Vec<Content>) -> Result<(), RegistryError> {
-        let mut seen: Vec<Digest> = Vec::new();
-        let mut once = blobs;
-        once.retain(|content| match content.known() {
-            Some(known) if seen.contains(&known.descriptor.digest) => false,
-            Some(known) => {
-                seen.push(known.descriptor.digest);
-                true
-            }
-            None => true,
-        });
+        let (mut digests, mut once) = (BTreeSet::new(), blobs);
+        once.retain(|content| content.known().is_none_or(|known| digests.insert(known.descriptor.digest)));
         let placements: Vec<_> = once.iter().map(|content| self.place(content).boxed()).collect();
         let placements = futures_util::stream::iter(placements);
         placements.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
         Ok(())
     }
 
-    /// Remembers that a blob is there.
     pub(super) fn note_placed(&self, digest: Digest) {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
     }
 
-    /// Gets a blob into the repository in the cheapest way.
+    /// Places a blob in the repository in the cheapest way.
     pub(super) async fn place(&self, content: &Content) -> Result<(), RegistryError> {
         let Some(known) = content.known() else { return self.upload(content, None).await.map(drop) };
         let digest = known.descriptor.digest;
@@ -152,8 +145,8 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// A blob whose digest is known is there, or is mounted, or is uploaded.
-    async fn place_known(&self, content: &Content, known: &Uploaded) -> Result<(), RegistryError> {
+    /// Finds, mounts or uploads a blob whose digest is known.
+    async fn place_known(&self, content: &Content, known: &StoredBlob) -> Result<(), RegistryError> {
         let repository = &self.repository;
         let digest = &known.descriptor.digest;
         let origin = match content {
@@ -176,53 +169,58 @@ impl Target<'_> {
         if repository.has_blob(digest).await.map_err(|error| self.push(error))? {
             return Ok(());
         }
-        self.progress.expect(known.descriptor.size);
-        let uploaded = repository.upload(content, begun, self.piece, &self.progress).await;
-        uploaded.map(drop).map_err(|error| self.upload_error(error, content))
+        self.send(content, begun, known.descriptor.size).await.map(drop)
     }
 
-    /// Begins an upload.
     pub(super) async fn begin(&self) -> Result<Session, RegistryError> {
         self.repository.begin().await.map_err(|error| self.push(error))
     }
 
-    /// Begins an upload before it is known what it is. Who gets none begins one later, and is told then what is wrong.
+    /// Begins an upload for a blob that is not known yet. After a failure the upload begins later, and reports the reason.
     pub(super) async fn begin_early(&self) -> Option<Early> {
         let session = self.repository.begin_once().await?;
         Some(Early { session, begun: Instant::now() })
     }
 
-    /// Uploads a blob without asking whether it is there.
+    /// Uploads a blob without looking for it.
     pub(super) async fn upload(
         &self,
         content: &Content,
         begun: Option<Session>,
-    ) -> Result<Uploaded, RegistryError> {
-        self.progress.expect(content.size().unwrap_or_default());
-        let uploaded = self.repository.upload(content, begun, self.piece, &self.progress).await;
-        let uploaded = uploaded.map_err(|error| self.upload_error(error, content))?;
+    ) -> Result<StoredBlob, RegistryError> {
+        let uploaded = self.send(content, begun, content.size().unwrap_or_default()).await?;
         self.note_placed(uploaded.descriptor.digest);
         Ok(uploaded)
+    }
+    async fn send(
+        &self,
+        content: &Content,
+        begun: Option<Session>,
+        size: u64,
+    ) -> Result<StoredBlob, RegistryError> {
+        self.progress.expect(size);
+        let uploaded = self.repository.upload(content, begun, self.piece, &self.progress).await;
+        uploaded.map_err(|error| self.upload_error(error, content))
     }
 
     fn upload_error(&self, error: UploadError, content: &Content) -> RegistryError {
         let image = self.image.clone();
         match (error, content) {
             (UploadError::Request(error), _) => self.push(error),
-            (UploadError::Content(ContentError::Open(source)), Content::Blob(_, blob)) => {
+            (UploadError::Open(source), Content::Blob(_, blob)) => {
                 RegistryError::BaseLayer { image, digest: blob.digest, source }
             }
-            (UploadError::Content(ContentError::Read(source)), Content::Blob(_, blob)) => {
+            (UploadError::Read(source), Content::Blob(_, blob)) => {
                 RegistryError::BaseBytes { image, digest: blob.digest, source }
             }
-            (UploadError::Content(ContentError::Read(source)), _) => RegistryError::Content { image, source },
-            (UploadError::Content(ContentError::Open(source)), _) => {
+            (UploadError::Read(source), _) => RegistryError::Content { image, source },
+            (UploadError::Open(source), _) => {
                 RegistryError::Content { image, source: std::io::Error::other(source) }
             }
         }
     }
 
-    /// Publishes a manifest whose blobs are all there under these references, and reads it back under each.
+    /// Publishes a manifest under `references` after its blobs are placed, and reads it back under each.
     pub(super) async fn publish_manifest(
         &self,
         references: &[&str],
@@ -235,7 +233,7 @@ impl Target<'_> {
             put.map_err(|error| self.push(error))?;
             let found = match repository.manifest_digest(reference).await {
                 Ok(Some(found)) => Some(found),
-                // The registry does not say; then its bytes have to.
+                // Without the header, the bytes have the digest.
                 Ok(None) => match repository.manifest(reference).await {
                     Ok(manifest) => Some(manifest.digest),
                     Err(error) if error.is_missing() => None,
@@ -250,10 +248,4 @@ impl Target<'_> {
         }
         Ok(())
     }
-}
-
-/// Bytes that are a blob.
-pub(super) fn bytes(media_type: &str, bytes: Vec<u8>) -> Content {
-    let descriptor = Descriptor::of(media_type, &bytes);
-    Content::Bytes(bytes.into(), descriptor)
 }

@@ -1,4 +1,4 @@
-//! Owns one repository of a registry: its manifests, and whether it has a blob.
+//! Owns one repository of a registry: its manifests, and whether it has a blob. Must not upload blobs.
 //!
 //! Source: OCI distribution spec v1.1, "Pulling manifests", "Pushing Manifests", "Checking if content exists",
 //! "Mounting a blob from another repository".
@@ -18,44 +18,41 @@ use super::speculative::Session;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Digest, ManifestFormat};
 
-/// Where a registry says which digest it means.
+/// The header with the digest of a manifest or blob.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
-/// A repository.
 #[derive(Clone)]
 pub(super) struct Repository {
     pub(super) host: Arc<Host>,
     /// Its path, such as `library/debian`.
     pub(super) name: String,
-    /// What its requests may do.
+    /// The permissions that its requests need.
     pub(super) scopes: Vec<Scope>,
 }
 
-/// A manifest as it came.
 pub(super) struct FetchedManifest {
     pub(super) bytes: Vec<u8>,
-    /// Digest of these bytes.
+    /// The digest of `bytes`.
     pub(super) digest: Digest,
     pub(super) media_type: Option<String>,
 }
 
-/// What became of a mount.
+/// The result of a mount.
 pub(super) enum Mount {
-    /// The blob is there.
+    /// The repository has the blob.
     Mounted,
-    /// It was not to be had; the registry has begun an upload instead.
+    /// The mount failed, and the registry has begun an upload.
     Session(Session),
-    /// Neither.
     Refused,
 }
 
 impl Repository {
-    /// For reading.
+    /// A repository that is only read.
     pub(super) fn reading(host: Arc<Host>, name: &str) -> Self {
         Self { host, name: name.to_owned(), scopes: vec![Scope::pull(name)] }
     }
 
-    /// For reading and writing.
+    /// A repository that is read and written.
     pub(super) fn writing(host: Arc<Host>, name: &str) -> Self {
         Self { host, name: name.to_owned(), scopes: vec![Scope::push(name)] }
     }
@@ -64,7 +61,7 @@ impl Repository {
         Call::new(method, format!("v2/{}/{rest}", self.name), self.scopes.clone())
     }
 
-    /// Reads a manifest by tag or digest. Its digest is compared with the one that the registry states.
+    /// Reads a manifest by tag or digest. Compares its digest with the registry's header.
     pub(super) async fn manifest(&self, reference: &str) -> Result<FetchedManifest, RequestError> {
         let call = self.call(Method::GET, &format!("manifests/{reference}")).header(ACCEPT, accepted());
         let (headers, bytes) = send_and_read(&self.host, &call, StatusCode::OK, MAXIMUM_MANIFEST).await?;
@@ -78,7 +75,7 @@ impl Repository {
         Ok(FetchedManifest { bytes, digest, media_type })
     }
 
-    /// Asks which digest a tag means; nothing if there is no such tag, or the registry does not say.
+    /// The digest of a tag; `None` if the tag does not exist, or the registry sends no digest.
     pub(super) async fn manifest_digest(&self, reference: &str) -> Result<Option<Digest>, RequestError> {
         let call = self.call(Method::HEAD, &format!("manifests/{reference}")).header(ACCEPT, accepted());
         let answer = send(&self.host, &call).await?;
@@ -114,7 +111,7 @@ impl Repository {
         }
     }
 
-    /// Whether the repository has a blob. Where it may not be asked, it has none: the upload will tell what is wrong.
+    /// Whether the repository has a blob. A denied request counts as no; the upload reports the reason.
     pub(super) async fn has_blob(&self, digest: &Digest) -> Result<bool, RequestError> {
         let answer = send(&self.host, &self.call(Method::HEAD, &format!("blobs/{digest}"))).await?;
         match answer.status() {
@@ -123,8 +120,8 @@ impl Repository {
         }
     }
 
-    /// Asks for a blob of the repository `from` of the same registry. A registry that does not let us read there is
-    /// no error: the blob can be uploaded.
+    /// Mounts a blob of the repository `from` of the same registry. A denied mount is not an error: the blob can be
+    /// uploaded.
     pub(super) async fn mount(&self, digest: &Digest, from: &str) -> Result<Mount, RequestError> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("mount", &digest.to_string())
@@ -140,20 +137,20 @@ impl Repository {
         match answer.status() {
             StatusCode::CREATED => Ok(Mount::Mounted),
             StatusCode::ACCEPTED => Ok(Session::of(&answer).map_or(Mount::Refused, Mount::Session)),
-            // The upload that follows meets the same problem, if it is one, and can say what it means.
+            // If this is a problem, the upload meets it too and reports it.
             _ => Ok(Mount::Refused),
         }
     }
 }
 
-/// The kinds of manifest that b2i reads.
+/// The media types of manifests that b2i reads.
 fn accepted() -> HeaderValue {
     let [oci, docker] = [ManifestFormat::Oci, ManifestFormat::Docker];
     let types = [oci.manifest(), docker.manifest(), oci.index(), docker.index()].join(", ");
     HeaderValue::from_str(&types).expect("media types are plain ASCII")
 }
 
-/// The digest that a registry states. One of another kind than SHA-256 says nothing to us.
+/// The digest in a registry's header, if it is a SHA-256.
 pub(super) fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }

@@ -1,6 +1,4 @@
-//! Owns asking a registry until it answers: tries again what may pass, shows what it wants to see.
-//!
-//! What was streamed cannot be sent again here; `upload.rs` does that. Must not know what is asked for.
+//! Owns requests to a registry: retries, and the answer to a challenge. Must not repeat a stream; `upload.rs` does that.
 
 use std::sync::Arc;
 
@@ -12,26 +10,25 @@ use url::Url;
 use super::auth::{Authorization, Scope};
 use super::challenge;
 use super::error::{Identity, RequestError};
-use super::host::{Delivered, Failed, Host, Message, Payload};
+use super::host::{Delivery, ExchangeError, Host, Message, Payload};
 use super::response::{BodyError, message, read_body};
 use crate::network::{Retries, may_pass, retry_after, shown_url};
 
-/// How often a registry may say that it does not know who asks, for one request: once before it was shown anything,
-/// once because a token had expired, and then it means it.
+/// The challenges of one request: one before it had credentials, one because a token expired. The next one is final.
 const MAXIMUM_CHALLENGES: u32 = 2;
 
 /// A request that can be sent again.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// Below the registry's root.
+    /// Relative to the registry's root.
     pub(super) path: String,
     pub(super) scopes: Vec<Scope>,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
 }
 
-/// The last answer to a request.
+/// The last response to a request.
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) url: Url,
@@ -55,6 +52,11 @@ impl Call {
         self.body = Some(body);
         self
     }
+    async fn deliver(&self, host: &Host, shown: Option<&Authorization>) -> Result<Delivery, ExchangeError> {
+        let authorization = shown.map(|shown| &shown.value);
+        let message = Message { method: &self.method, headers: &self.headers, authorization };
+        host.deliver(&self.path, &message, self.body.as_ref()).await
+    }
 }
 
 impl Answer {
@@ -66,66 +68,35 @@ impl Answer {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// The answer if it has one of these statuses, else what the registry says instead.
+    /// Returns the response if it has one of these statuses, else the registry's error.
     pub(super) async fn expect(self, statuses: &[StatusCode]) -> Result<Self, RequestError> {
         if statuses.contains(&self.status()) { Ok(self) } else { Err(self.into_error().await) }
     }
 
-    /// What the registry says is wrong.
+    /// The registry's error.
     pub(super) async fn into_error(self) -> RequestError {
         let (method, url, status) = (self.method.clone(), shown_url(&self.url), self.status());
         let (identity, attempts) = (self.identity.clone(), self.attempts);
         let said = message(self.response, self.host.silence()).await;
         RequestError::Status { method, url, status, said, identity, attempts }
     }
-
-    /// The body, of at most `maximum` bytes.
-    pub(super) async fn bytes(self, maximum: u64) -> Result<Vec<u8>, BodyFailed> {
-        let url = shown_url(&self.url);
-        read_body(self.response, maximum, self.host.silence()).await.map_err(|error| match error {
-            BodyError::TooLong => {
-                let reason = format!("it has more than {maximum} bytes");
-                BodyFailed::Final(RequestError::Answer { url, reason })
-            }
-            BodyError::Transfer(reason) => BodyFailed::Cut { url, reason },
-        })
-    }
 }
 
-/// A body that could not be read.
-pub(super) enum BodyFailed {
-    /// It was cut; the whole request may be sent again.
-    Cut {
-        url: String,
-        /// What happened.
-        reason: String,
-    },
-    /// Trying again will not help.
-    Final(RequestError),
-}
-
-/// Sends `call` until there is an answer that is no passing failure, or until that was tried often enough.
+/// Sends `call`, and retries it after failures that may pass.
 pub(super) async fn send(host: &Arc<Host>, call: &Call) -> Result<Answer, RequestError> {
     let mut retries = host.retries();
     send_with(host, call, &mut retries).await
 }
 
-/// Sends `call` once, for what can be done without: nothing but a success is an answer then. It shows what is known
-/// already, repeats nothing, and so takes no token from who needs one more than it does.
+/// Sends `call` once, for a request that is not necessary. Returns a success only; fetches no further token.
 pub(super) async fn send_once(host: &Arc<Host>, call: &Call) -> Option<Answer> {
     let authorization = Proof::default().next(host, &call.scopes).await.ok()?;
-    let message = Message {
-        method: &call.method,
-        headers: &call.headers,
-        authorization: authorization.as_ref().map(|shown| &shown.value),
-    };
-    let delivered = host.deliver(&call.path, &message, call.body.as_ref()).await.ok()?;
+    let delivered = call.deliver(host, authorization.as_ref()).await.ok()?;
     let is_success = delivered.response.status().is_success();
-    is_success.then(|| answer(host, call.method.clone(), delivered, authorization))
+    is_success.then(|| answer(host, &call.method, delivered, authorization, 1))
 }
 
-/// Sends `call` and reads the body of its answer, all of it again if it is cut. An answer with another status than
-/// `expected` is an error.
+/// Sends `call` and reads the body of its response, and retries both. Another status than `expected` is an error.
 pub(super) async fn send_and_read(
     host: &Arc<Host>,
     call: &Call,
@@ -136,10 +107,14 @@ pub(super) async fn send_and_read(
     loop {
         let answer = send_with(host, call, &mut retries).await?.expect(&[expected]).await?;
         let headers = answer.response.headers().clone();
-        match answer.bytes(maximum).await {
+        let url = shown_url(&answer.url);
+        match read_body(answer.response, maximum, host.silence()).await {
             Ok(bytes) => return Ok((headers, bytes)),
-            Err(BodyFailed::Final(error)) => return Err(error),
-            Err(BodyFailed::Cut { url, reason }) => host.pause(&mut retries, &url, reason, None).await?,
+            Err(BodyError::TooLong) => {
+                let reason = format!("it has more than {maximum} bytes");
+                return Err(RequestError::Answer { url, reason });
+            }
+            Err(BodyError::Transfer(reason)) => host.pause(&mut retries, &url, reason, None).await?,
         }
     }
 }
@@ -148,12 +123,7 @@ async fn send_with(host: &Arc<Host>, call: &Call, retries: &mut Retries) -> Resu
     let mut proof = Proof::default();
     loop {
         let authorization = proof.next(host, &call.scopes).await?;
-        let message = Message {
-            method: &call.method,
-            headers: &call.headers,
-            authorization: authorization.as_ref().map(|shown| &shown.value),
-        };
-        let delivered = host.deliver(&call.path, &message, call.body.as_ref()).await;
+        let delivered = call.deliver(host, authorization.as_ref()).await;
         match delivered {
             Ok(delivered) if proof.is_challenge(&delivered) => {
                 proof.challenged(host, delivered, authorization).await?;
@@ -161,19 +131,16 @@ async fn send_with(host: &Arc<Host>, call: &Call, retries: &mut Retries) -> Resu
             Ok(delivered) if may_pass(delivered.response.status()) => {
                 let after = retry_after(delivered.response.headers(), jiff::Timestamp::now());
                 let (url, status) = (shown_url(&delivered.url), delivered.response.status());
-                let mut answer = answer(host, call.method.clone(), delivered, authorization);
-                answer.attempts = retries.attempts;
+                let answer = answer(host, &call.method, delivered, authorization, retries.attempts);
                 let Some(pause) = retries.next(after) else { return Err(answer.into_error().await) };
                 host.wait(&url, &format!("the registry answered {status}"), pause).await;
             }
-            Ok(delivered) => {
-                return Ok(answer(host, call.method.clone(), delivered, authorization));
-            }
-            Err(Failed::Final(error)) => return Err(error),
-            Err(Failed::Passing { url, reason }) => host.pause(retries, &url, reason, None).await?,
-            // Only what is streamed ends so.
-            Err(Failed::Moved(_) | Failed::Challenged) => {
-                let (url, reason) = (host.name.clone(), "it leads elsewhere again".to_owned());
+            Ok(delivered) => return Ok(answer(host, &call.method, delivered, authorization, 1)),
+            Err(ExchangeError::Final(error)) => return Err(error),
+            Err(ExchangeError::Transient { url, reason }) => host.pause(retries, &url, reason, None).await?,
+            // Only a stream ends like this.
+            Err(ExchangeError::Moved(_) | ExchangeError::Challenged) => {
+                let (url, reason) = (host.name.clone(), "it redirects again".to_owned());
                 return Err(RequestError::Answer { url, reason });
             }
         }
@@ -189,33 +156,34 @@ pub(super) async fn send_stream(
     headers: &HeaderMap,
     payload: Payload,
     proof: &mut Proof,
-) -> Result<Answer, Failed> {
+) -> Result<Answer, ExchangeError> {
     let authorization = proof.next(host, scopes).await?;
     let value = authorization.as_ref().map(|shown| &shown.value);
     let message = Message { method: &method, headers, authorization: value };
     let delivered = host.deliver_to(url, &message, payload).await?;
     if proof.is_challenge(&delivered) {
         proof.challenged(host, delivered, authorization).await?;
-        return Err(Failed::Challenged);
+        return Err(ExchangeError::Challenged);
     }
-    Ok(answer(host, method, delivered, authorization))
+    Ok(answer(host, &method, delivered, authorization, 1))
 }
 
 fn answer(
     host: &Arc<Host>,
-    method: Method,
-    delivered: Delivered,
+    method: &Method,
+    delivered: Delivery,
     authorization: Option<Authorization>,
+    attempts: u32,
 ) -> Answer {
     let identity = match authorization {
         Some(shown) if delivered.at_home => shown.identity,
         _ => Identity::Anonymous,
     };
-    let Delivered { response, url, .. } = delivered;
-    Answer { response, url, method, identity, attempts: 1, host: host.clone() }
+    let Delivery { response, url, .. } = delivered;
+    Answer { response, url, method: method.clone(), identity, attempts, host: host.clone() }
 }
 
-/// What one request (and what follows from it) was shown so far.
+/// The credentials that one request, and what follows from it, has sent.
 #[derive(Default)]
 pub(super) struct Proof {
     challenges: u32,
@@ -227,15 +195,15 @@ impl Proof {
         host.authorization(scopes, self.rejected.as_ref()).await
     }
 
-    fn is_challenge(&self, delivered: &Delivered) -> bool {
+    fn is_challenge(&self, delivered: &Delivery) -> bool {
         delivered.at_home && delivered.response.status() == StatusCode::UNAUTHORIZED
     }
 
-    /// Learns from a refusal what the registry wants to see; an error if it has seen all that there is.
+    /// Learns from a challenge which credentials to send. Fails if the registry has rejected them all.
     async fn challenged(
         &mut self,
         host: &Host,
-        delivered: Delivered,
+        delivered: Delivery,
         shown: Option<Authorization>,
     ) -> Result<(), RequestError> {
         let challenge = challenge::parse(delivered.response.headers());
@@ -264,7 +232,7 @@ impl Host {
         Retries::new(self.network.retries, self.network.retry_pause)
     }
 
-    /// Waits before the next try; an error if there was the last one.
+    /// Waits before the next attempt. Fails after the last one.
     pub(super) async fn pause(
         &self,
         retries: &mut Retries,
@@ -281,7 +249,7 @@ impl Host {
     }
 
     async fn wait(&self, url: &str, reason: &str, pause: std::time::Duration) {
-        self.events.note(format!("`{url}`: {reason}; trying again in {:.1} s", pause.as_secs_f64()));
+        self.events.note(format!("`{url}`: {reason}; retrying in {:.1} s", pause.as_secs_f64()));
         tokio::time::sleep(pause).await;
     }
 }

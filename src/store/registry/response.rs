@@ -1,6 +1,6 @@
-//! Owns reading a registry's answers: bounded bodies, and the error messages in them.
+//! Owns reading a registry's responses: bounded bodies, and the error messages in them.
 //!
-//! What a registry says is shown to people; it gets there without control characters and cut to a length.
+//! Must not return a message with control characters or of any length: people read it.
 //!
 //! Source: OCI distribution spec v1.1 "Error Codes".
 
@@ -9,22 +9,19 @@ use std::time::Duration;
 use reqwest::Response;
 use serde::Deserialize;
 
-/// How much of an error's body is read, in bytes.
+/// Longest body of an error that is read, in bytes.
 const MAXIMUM_ERROR: u64 = 16 << 10;
 
-/// How much of what a registry says is shown, in characters.
+/// Longest message that is shown, in characters.
 const MAXIMUM_SHOWN: usize = 300;
 
-/// A body that could not be read.
 #[derive(Debug)]
 pub(super) enum BodyError {
-    /// It is longer than allowed.
     TooLong,
-    /// It was cut, or nothing came for too long.
     Transfer(String),
 }
 
-/// Reads a body of at most `maximum` bytes; between two pieces at most `silence` may pass.
+/// Reads a body of at most `maximum` bytes. `silence` is the time limit for each piece.
 pub(super) async fn read_body(
     mut response: Response,
     maximum: u64,
@@ -47,12 +44,11 @@ pub(super) async fn read_body(
     }
 }
 
-/// Says that nothing came.
 pub(super) fn silent(silence: Duration) -> String {
     format!("the server was silent for {:.0} s", silence.as_secs_f64())
 }
 
-/// What the registry says of its error, if it says something that can be shown.
+/// The registry's own error message, if it has one.
 pub(super) async fn message(response: Response, silence: Duration) -> Option<String> {
     let bytes = read_body(response, MAXIMUM_ERROR, silence).await.ok()?;
     message_in(&bytes)
@@ -63,7 +59,7 @@ fn message_in(bytes: &[u8]) -> Option<String> {
     struct Errors {
         #[serde(default)]
         errors: Vec<Error>,
-        /// What token services say instead, and Docker's Hub with them.
+        /// Sent by token services and by Docker Hub.
         #[serde(default)]
         details: Option<String>,
         #[serde(default)]
@@ -94,7 +90,7 @@ fn message_in(bytes: &[u8]) -> Option<String> {
     Some(shown(&texts.join("; "))).filter(|text| !text.is_empty())
 }
 
-/// `text` as it may be shown: one line, nothing that moves a cursor, of bounded length.
+/// `text` on one line, without control characters, cut to a length.
 pub(super) fn shown(text: &str) -> String {
     let is_plain = |character: char| {
         !character.is_control()

@@ -1,4 +1,4 @@
-//! Owns how registries are reached: plain values that a front end fills in.
+//! Owns the settings of registries: plain values from a front end. Must not connect.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,27 +7,24 @@ use std::time::Duration;
 use crate::image::reference::RepositoryPrefix;
 use crate::network::NetworkOptions;
 
-/// Largest blob that is read unless somebody says otherwise, in bytes (64 GiB); a descriptor may claim anything.
+/// Default for the largest blob that is read, in bytes (64 GiB). A descriptor may claim any size.
 const MAXIMUM_BLOB: u64 = 64 << 30;
 
-/// A registry on the same machine or beside it has answered by then.
+/// A registry on the same machine or network answers faster than this.
 const READ_AHEAD_AFTER: Duration = Duration::from_millis(5);
 
-/// How all registries are reached.
 #[derive(Clone, Debug)]
 pub struct RegistrySettings {
-    /// Proxies, certificates, time limits and retries.
     pub network: NetworkOptions,
-    /// Where credentials are looked for, first come, first served.
+    /// The files with credentials, in the order in which they are searched.
     pub credential_files: Vec<PathBuf>,
-    /// What holds for one registry alone, by `host[:port]`.
+    /// Settings of single registries, by `host[:port]`.
     pub hosts: BTreeMap<String, HostSettings>,
-    /// Size of the pieces in which blobs are uploaded, in bytes, at least 1 MiB; none means in one piece where the
-    /// registry takes it.
+    /// Size of the pieces of an upload, in bytes, at least 1 MiB; `None` means one piece where the registry accepts it.
     pub chunk_size: Option<u64>,
     /// Largest blob that is read, in bytes.
     pub maximum_blob: u64,
-    /// When a registry has not begun an upload after this time, a new layer is read meanwhile to know its digest.
+    /// If a registry has not begun an upload after this time, a new layer is read for its digest meanwhile.
     pub read_ahead_after: Duration,
 }
 
@@ -44,22 +41,20 @@ impl Default for RegistrySettings {
     }
 }
 
-/// What holds for one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSettings {
-    /// Whether it may speak plain HTTP, or TLS with a certificate that nobody vouches for. Loopback hosts may always
-    /// speak plain HTTP.
+    /// Allows plain HTTP, and TLS without a trusted certificate. Loopback hosts may always use plain HTTP.
     pub insecure: bool,
-    /// Files with certificates (PEM) that are trusted for it, besides those trusted everywhere.
+    /// PEM files with CA certificates that are trusted for it, besides the others.
     pub extra_ca: Vec<PathBuf>,
-    /// Asked before the registry itself when images are read, in this order; never written to.
+    /// Images are read from these first, in this order. Nothing is written to them.
     pub mirrors: Vec<RepositoryPrefix>,
     /// As [`RegistrySettings::chunk_size`], for this registry.
     pub chunk_size: Option<u64>,
 }
 
 impl RegistrySettings {
-    /// What holds for `registry`; Docker Hub's other names mean the same.
+    /// The settings of `registry`. Docker Hub has several names.
     pub(super) fn host(&self, registry: &str) -> HostSettings {
         let is_it = |name: &str| canonical(name) == canonical(registry);
         let found = self.hosts.iter().find(|(name, _)| is_it(name));

@@ -1,7 +1,8 @@
-//! Owns registries as an image sink: the base's layers are mounted or passed on, new layers are uploaded while they are
-//! made, and tags come last. Several images get there one after the other, by their digests, and then the index of them.
+//! Owns registries as an image sink. Must not change a tag before everything that it names is there.
 //!
-//! With every layer's digest known (a memo), a tag that means the image or the index already ends it after one question.
+//! The base's layers are mounted or streamed, and new layers are uploaded while they are written. Several images come one
+//! after the other, by digest, and then their index. If the memo knows every layer, one request finds out whether a tag
+//! already has the image.
 
 use std::sync::Arc;
 
@@ -12,28 +13,24 @@ use futures_util::future::try_join_all;
 use super::Registries;
 use super::content::{Content as Blob, Progress};
 use super::error::RegistryError;
-use super::push::{Early, Target, by_repository, bytes};
+use super::push::{Early, Target, by_repository};
 use crate::blocking::blocking;
 use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::compression::WrittenBlob;
 use crate::image::layer::WrittenLayer;
-use crate::image::{
-    DescribedPlatform, Descriptor, Image, ImageIndex, ImageReference, LayerSource, ManifestFormat,
-    ManifestTree, NewLayer,
-};
+use crate::image::{Image, ImageReference, LayerSource, ManifestFormat, ManifestTree, NewLayer};
+use crate::store::documents::{ImageDocuments, index_of};
 use crate::store::layout::{Layout, LayoutSink};
 use crate::store::{Content, LayerBlob, LayerBlobs, Sink, Written, WrittenImage};
 
-/// Layers whose tars are together at most this large, in bytes, are made in memory before they are sent: with the digests
-/// known beforehand a request is saved.
+/// Largest sum of the sizes of layers that are written to memory before they are sent, in bytes. Known digests save a
+/// request.
 const MADE_IN_MEMORY: u64 = 4 << 20;
 
-/// The registries that the names name, as a place to write to.
+/// The registries in the names of the image.
 pub struct RegistrySink {
-    /// How they are reached.
     pub registries: Registries,
-    /// The lease of this run.
     pub lease: Arc<Lease>,
 }
 
@@ -47,10 +44,10 @@ impl Sink for RegistrySink {
         blobs: &LayerBlobs,
     ) -> Result<Written, RegistryError> {
         let by_layout = match content {
-            Content::Images(images) => images.iter().any(|image| {
-                let layers = image.base.layers.iter();
-                layers.into_iter().any(|layer| matches!(layer, LayerSource::File(_) | LayerSource::Daemon))
-            }),
+            Content::Images(images) => images
+                .iter()
+                .flat_map(|image| &image.base.layers)
+                .any(|layer| matches!(layer, LayerSource::File(_) | LayerSource::Daemon)),
             Content::Tree(tree) => tree.is_raw,
         };
         if by_layout {
@@ -67,7 +64,7 @@ impl Sink for RegistrySink {
 }
 
 impl RegistrySink {
-    /// Pushes by way of a layout of its own: a daemon has neither manifests nor compressed layers.
+    /// Pushes by way of a temporary layout: a daemon has neither manifests nor compressed layers.
     async fn write_by_layout(
         &self,
         content: Content<'_>,
@@ -88,12 +85,11 @@ impl RegistrySink {
 }
 
 impl Registries {
-    /// Publishes one image, or several and an index of them, under every one of `names`, which may be in several
-    /// repositories.
+    /// Publishes one image, or several and their index, under all `names`, which may be in several repositories.
     ///
     /// # Errors
-    /// [`RegistryError::Push`] and others of publishing, of reading the base's layers and the artifact. A tag whose
-    /// manifest was not written means what it meant before; one that was written has everything.
+    /// [`RegistryError::Push`] and others of publishing, of reading the base's layers and the artifact. Each tag has either
+    /// its old manifest or a complete new one.
     pub async fn publish(
         &self,
         images: &[Image],
@@ -107,7 +103,7 @@ impl Registries {
             let (written, was_there) = match images {
                 [image] => {
                     let publishing = Publishing::new(&target, image, blobs).await?;
-                    let (image, was_there) = publishing.run(Under::Tags).await?;
+                    let (image, was_there) = publishing.run(PublishedUnder::Tags).await?;
                     (Written { root: image.manifest.clone(), images: vec![image] }, was_there)
                 }
                 _ => publish_index(&target, images, blobs).await?,
@@ -119,18 +115,20 @@ impl Registries {
     }
 }
 
-/// Gets all images into one repository, unless one of the target's tags says that they are there, and then their index.
+/// Publishes all images in one repository, then their index, unless a tag already has that index.
 async fn publish_index(
     target: &Target<'_>,
     images: &[Image],
     blobs: &LayerBlobs,
 ) -> Result<(Written, bool), RegistryError> {
-    if images.iter().all(|image| is_known(image, blobs)) {
+    let is_known =
+        |image: &Image| image.new.iter().all(|layer| blobs.known(layer, image.base.format).is_some());
+    if images.iter().all(is_known) {
         let mut foreseen = Vec::new();
         for image in images {
             foreseen.extend(Publishing::new(target, image, blobs).await?.foreseen()?.map(|one| one.written));
         }
-        let (root, index) = index_of(images, &foreseen);
+        let (root, index) = index_of(index_format(images), images, &foreseen);
         let outdated = target.outdated(&root.digest).await?;
         if outdated.len() < target.tags.len() {
             target.publish_manifest(&outdated, &root, &index).await?;
@@ -139,56 +137,35 @@ async fn publish_index(
     }
     let mut written = Vec::new();
     for image in images {
-        written.push(Publishing::new(target, image, blobs).await?.run(Under::Digest).await?.0);
+        written.push(Publishing::new(target, image, blobs).await?.run(PublishedUnder::Digest).await?.0);
     }
-    let (root, index) = index_of(images, &written);
+    let (root, index) = index_of(index_format(images), images, &written);
     target.publish_manifest(&target.tags, &root, &index).await?;
     Ok((Written { root: Some(root), images: written }, false))
 }
 
-/// Whether every new layer's blob is known before it is made.
-fn is_known(image: &Image, blobs: &LayerBlobs) -> bool {
-    image.new.iter().all(|layer| blobs.known(layer, image.base.format).is_some())
-}
-
-/// The index of images that were written. Docker's own list of manifests holds Docker's manifests alone.
-fn index_of(images: &[Image], written: &[WrittenImage]) -> (Descriptor, Bytes) {
+/// Docker's own index may name Docker's manifests only.
+fn index_format(images: &[Image]) -> ManifestFormat {
     let is_docker = images.iter().all(|image| image.base.format == ManifestFormat::Docker);
-    let format = if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci };
-    let entry = |(image, written): (&Image, &WrittenImage)| Descriptor {
-        platform: Some(DescribedPlatform::from(&image.platform)),
-        ..written.manifest.clone().expect("a registry keeps manifests")
-    };
-    let entries = images.iter().zip(written).map(entry).collect();
-    let annotations = images.first().map(|image| image.annotations.clone()).unwrap_or_default();
-    let bytes = Bytes::from(ImageIndex::new(format, entries, annotations).to_bytes());
-    (Descriptor::of(format.index(), &bytes), bytes)
+    if is_docker { ManifestFormat::Docker } else { ManifestFormat::Oci }
 }
 
-/// Under what an image is published.
+/// The references that an image is published under.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Under {
-    /// The target's tags.
+enum PublishedUnder {
+    /// All tags of the target.
     Tags,
-    /// Its digest alone: an index will name it.
+    /// The digest only; an index names it.
     Digest,
 }
 
-/// An image with everything known.
-struct Finished {
-    config: Blob,
-    manifest: Bytes,
-    descriptor: Descriptor,
-    written: WrittenImage,
-}
-
-/// An image on its way to one repository.
+/// An image that is being published in one repository.
 struct Publishing<'a> {
     target: &'a Target<'a>,
     image: &'a Image,
     blobs: &'a LayerBlobs,
     format: ManifestFormat,
-    /// The base's layers, lowest first; each one's digest is known.
+    /// The base's layers, lowest first; all digests are known.
     base: Vec<Blob>,
 }
 
@@ -216,49 +193,47 @@ impl<'a> Publishing<'a> {
         Ok(Self { target, image, blobs, format: image.base.format, base })
     }
 
-    /// Publishes the image and says whether it was there.
-    async fn run(&self, under: Under) -> Result<(WrittenImage, bool), RegistryError> {
+    /// Publishes the image. Also returns whether it was there.
+    async fn run(&self, under: PublishedUnder) -> Result<(WrittenImage, bool), RegistryError> {
         let target = self.target;
         let mut outdated: Option<Vec<&str>> = None;
-        if let Some(finished) = self.foreseen()? {
-            let digest = finished.descriptor.digest;
+        if let Some(documents) = self.foreseen()? {
+            let digest = documents.manifest.digest;
             let (there, rest) = match under {
-                Under::Digest => {
+                PublishedUnder::Digest => {
                     let name = digest.to_string();
                     let found = target.repository.manifest_digest(&name).await;
                     (found.map_err(|error| target.push(error))? == Some(digest), Vec::new())
                 }
-                Under::Tags => {
+                PublishedUnder::Tags => {
                     let rest = target.outdated(&digest).await?;
                     (rest.len() < target.tags.len(), rest)
                 }
             };
             if there {
-                target.publish_manifest(&rest, &finished.descriptor, &finished.manifest).await?;
-                return Ok((finished.written, rest.is_empty()));
+                target.publish_manifest(&rest, &documents.manifest, &documents.manifest_bytes).await?;
+                return Ok((documents.written, rest.is_empty()));
             }
             outdated = Some(rest);
         }
-        let (finished, ()) = tokio::try_join!(self.new_layers(), target.place_all(self.base.clone()))?;
-        let (digest, tags) =
-            (finished.descriptor.digest.to_string(), outdated.unwrap_or(target.tags.clone()));
-        let references = if under == Under::Digest { vec![digest.as_str()] } else { tags };
-        target.publish_manifest(&references, &finished.descriptor, &finished.manifest).await?;
-        Ok((finished.written, false))
+        let (documents, ()) = tokio::try_join!(self.new_layers(), target.place_all(self.base.clone()))?;
+        let (digest, tags) = (documents.manifest.digest.to_string(), outdated.unwrap_or(target.tags.clone()));
+        let references = if under == PublishedUnder::Digest { vec![digest.as_str()] } else { tags };
+        target.publish_manifest(&references, &documents.manifest, &documents.manifest_bytes).await?;
+        Ok((documents.written, false))
     }
 
-    /// Uploads the new layers, and the config that follows from them.
-    async fn new_layers(&self) -> Result<Finished, RegistryError> {
+    /// Uploads the new layers and the config.
+    async fn new_layers(&self) -> Result<ImageDocuments, RegistryError> {
         let target = self.target;
-        if let Some(finished) = self.foreseen()? {
+        if let Some(documents) = self.foreseen()? {
             let known = self.image.new.iter().filter_map(|layer| {
                 let blob = self.blobs.blob(layer, self.format);
                 Some(Blob::Layer(blob, Some(self.blobs.known(layer, self.format)?.into())))
             });
-            let contents: Vec<Blob> = known.collect();
-            let layers = try_join_all(contents.iter().map(|content| target.place(content).boxed()));
-            tokio::try_join!(layers, target.place(&finished.config))?;
-            return Ok(finished);
+            let contents: Vec<Blob> = known.chain([config_of(&documents)]).collect();
+            try_join_all(contents.iter().map(|content| target.place(content).boxed())).await?;
+            return Ok(documents);
         }
         if self.image.new.iter().map(|layer| layer.layer().size()).sum::<u64>() <= MADE_IN_MEMORY {
             return self.small_layers().await;
@@ -275,23 +250,22 @@ impl<'a> Publishing<'a> {
                     let is_last = index + 1 == self.image.new.len();
                     let (uploaded, following) = target.upload_new(blob, is_last).await?;
                     early = following;
-                    let layer = uploaded.layer.ok_or_else(|| RegistryError::Content {
+                    uploaded.written().ok_or_else(|| RegistryError::Content {
                         image: target.image.clone(),
                         source: std::io::Error::other("the layer was not written"),
-                    })?;
-                    WrittenBlob { layer, descriptor: uploaded.descriptor }
+                    })?
                 }
             };
             target.note_placed(uploaded.descriptor.digest);
             written.push(uploaded);
         }
-        let finished = self.finish(&written)?;
-        target.upload(&finished.config, early.and_then(Early::session)).await?;
-        Ok(finished)
+        let documents = self.documents(&written)?;
+        target.upload(&config_of(&documents), early.and_then(Early::session)).await?;
+        Ok(documents)
     }
 
-    /// Makes the layers in memory while the uploads are begun, which are needed whatever the layers turn out to be.
-    async fn small_layers(&self) -> Result<Finished, RegistryError> {
+    /// Writes the layers to memory while their uploads begin. Each blob needs one, whatever its digest.
+    async fn small_layers(&self) -> Result<ImageDocuments, RegistryError> {
         let target = self.target;
         let layers = self.image.new.iter();
         let made =
@@ -299,46 +273,34 @@ impl<'a> Publishing<'a> {
         let begun = try_join_all(self.image.new.iter().map(|_| target.begin().boxed()));
         let (made, begun, last) = tokio::try_join!(made, begun, target.begin())?;
         let written: Vec<WrittenBlob> = made.iter().map(|(written, _)| written.clone()).collect();
-        let finished = self.finish(&written)?;
+        let documents = self.documents(&written)?;
         let contents: Vec<Blob> =
             made.into_iter().map(|(written, bytes)| Blob::Bytes(bytes, written.descriptor)).collect();
         let uploads =
             contents.iter().zip(begun).map(|(content, begun)| target.upload(content, Some(begun)).boxed());
-        tokio::try_join!(try_join_all(uploads), target.upload(&finished.config, Some(last)))?;
-        Ok(finished)
+        let config = config_of(&documents);
+        tokio::try_join!(try_join_all(uploads), target.upload(&config, Some(last)))?;
+        Ok(documents)
     }
 
-    /// Makes config and manifest, if every layer is known.
-    fn foreseen(&self) -> Result<Option<Finished>, RegistryError> {
+    /// The config and manifest, if every layer is known.
+    fn foreseen(&self) -> Result<Option<ImageDocuments>, RegistryError> {
         let known = self.image.new.iter().map(|layer| self.blobs.known(layer, self.format));
         let known: Option<Vec<WrittenBlob>> = known.collect();
-        known.map(|known| self.finish(&known)).transpose()
+        known.map(|known| self.documents(&known)).transpose()
     }
 
-    /// Makes config and manifest.
-    fn finish(&self, new: &[WrittenBlob]) -> Result<Finished, RegistryError> {
-        for (layer, written) in self.image.new.iter().zip(new) {
-            self.blobs.remember(layer, self.format, written);
-        }
-        let layers: Vec<WrittenLayer> = new.iter().map(|written| written.layer).collect();
-        let finished = self.image.finish(&layers)?;
-        let config = Descriptor::of(self.format.config(), &finished.bytes);
-        let below = self.base.iter().filter_map(Blob::known).map(|known| known.descriptor);
-        let blobs: Vec<Descriptor> =
-            below.chain(new.iter().map(|written| written.descriptor.clone())).collect();
-        let (descriptor, manifest) = self.image.manifest(self.format, config, blobs.clone());
-        let (image_id, manifest_descriptor) = (finished.image_id, Some(descriptor.clone()));
-        Ok(Finished {
-            config: bytes(self.format.config(), finished.bytes),
-            manifest: manifest.into(),
-            descriptor,
-            written: WrittenImage { image_id, layers, manifest: manifest_descriptor, blobs },
-        })
+    fn documents(&self, new: &[WrittenBlob]) -> Result<ImageDocuments, RegistryError> {
+        let base = self.base.iter().filter_map(Blob::known).map(|known| known.descriptor).collect();
+        Ok(ImageDocuments::new(self.image, self.format, base, new, self.blobs)?)
     }
 }
 
-/// A layer of the base that b2i makes, as a blob whose digest is known. What is not remembered is made in memory, so that
-/// it is compressed once, whether it is there already or not.
+fn config_of(documents: &ImageDocuments) -> Blob {
+    Blob::Bytes(documents.config_bytes.clone(), documents.config.clone())
+}
+
+/// The blob of a base's layer that b2i makes. It is written to memory if its digest is unknown, and so compressed once.
 async fn prepared(
     target: &Target<'_>,
     layer: &NewLayer,
@@ -354,7 +316,6 @@ async fn prepared(
     Ok((Blob::Bytes(bytes, written.descriptor), written.layer))
 }
 
-/// Writes the blob of a small layer.
 async fn in_memory(
     target: &Target<'_>,
     layer: &NewLayer,

@@ -1,6 +1,6 @@
-//! Owns registries as an image source: from a name to a base image, whose layers are opened only on demand.
+//! Owns registries as an image source: from a name to a base image. Must not read layers.
 //!
-//! Whatever is named by a digest is verified over its bytes. What the cache has is not asked for again.
+//! Every manifest and config is compared with its digest. What the cache has is not requested again.
 
 use std::sync::Arc;
 
@@ -20,41 +20,26 @@ use crate::store::resolved::ResolvedImage;
 /// Largest config that is read, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
-/// How an image is looked for.
+/// How an image is resolved.
 #[derive(Clone, Debug, Default)]
 pub struct ResolveOptions {
-    /// The platform that it has to be for; none means the one of this machine.
+    /// The platform; `None` means this machine's.
     pub platform: Option<Platform>,
-    /// Whether the registry may be asked: `Never` takes what the cache has, the others ask for what a tag means.
+    /// With `Never` only the cache is used. Otherwise the registry is asked for the tag's digest.
     pub pull: PullPolicy,
-    /// Whether the network is forbidden.
     pub offline: bool,
-    /// What the name was found to mean before: a manifest or an index, which is taken whatever the name means by now.
+    /// A manifest or index that the name had before. It is used even if the tag has moved.
     pub pinned: Option<Digest>,
 }
 
-/// A manifest, and where it was read.
-struct Found {
-    manifest: FetchedManifest,
-    repository: Repository,
-}
-
-/// The manifest of one image.
-struct FoundImage {
-    manifest: ImageManifest,
-    bytes: Vec<u8>,
-    digest: Digest,
-}
-
-/// Names one image in errors.
-struct Asked<'a> {
+/// One image and its name for errors.
+struct Lookup<'a> {
     reference: &'a ImageReference,
     image: String,
 }
 
 impl Registries {
-    /// Resolves `reference` to a base image. Its `manifest_digest` is of what the name means: of the index, if it is
-    /// one.
+    /// Resolves `reference` to a base image. Its `manifest_digest` is that of the index, if the name has one.
     ///
     /// # Errors
     /// [`RegistryError::Missing`], [`RegistryError::Platform`], [`RegistryError::Offline`] and others of reading.
@@ -64,10 +49,10 @@ impl Registries {
         options: &ResolveOptions,
     ) -> Result<BaseImage, RegistryError> {
         let pinned = options.pinned.map(|digest| reference.with_digest(digest));
-        let asked = Asked { reference: pinned.as_ref().unwrap_or(reference), image: reference.familiar() };
-        let step = self.events().start(Step::Base, asked.image.clone(), None);
-        let image = self.resolve_asked(&asked, options).await?;
-        asked.check_layers(&image)?;
+        let lookup = Lookup { reference: pinned.as_ref().unwrap_or(reference), image: reference.familiar() };
+        let step = self.events().start(Step::Base, lookup.image.clone(), None);
+        let image = self.resolve_one(&lookup, options).await?;
+        lookup.check_layers(&image)?;
         match (&pinned, &options.platform) {
             (Some(_), Some(platform)) => step.finish(format!("the same, for {platform}")),
             _ => step.finish("from its registry"),
@@ -75,65 +60,57 @@ impl Registries {
         Ok(image.into_base())
     }
 
-    /// Resolves `reference` to the image for one platform, known down to its blobs. Its descriptor is of the image's
-    /// own manifest, also if the name means an index.
-    ///
-    /// # Errors
-    /// As [`Registries::resolve`].
+    /// Resolves `reference` to the image for one platform. Its descriptor is that of the image's own manifest, also if the
+    /// name has an index.
     pub async fn resolve_image(
         &self,
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
-        let asked = Asked { reference, image: reference.familiar() };
-        self.resolve_asked(&asked, options).await
+        let lookup = Lookup { reference, image: reference.familiar() };
+        self.resolve_one(&lookup, options).await
     }
 
-    async fn resolve_asked(
+    async fn resolve_one(
         &self,
-        asked: &Asked<'_>,
+        lookup: &Lookup<'_>,
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
-        let root = self.root(asked, options).await?;
-        let root_digest = root.manifest.digest;
-        let wanted = options.platform.clone().unwrap_or_else(Platform::host);
-        let (image, repository) = self.for_platform(asked, root, &wanted, options).await?;
-        let (config, config_bytes) = self.config(asked, &repository, &image.manifest, options).await?;
+        let (root, repository) = self.root(lookup, options).await?;
+        let root_digest = root.digest;
+        let platform = options.platform.clone().unwrap_or_else(Platform::host);
+        let (manifest, descriptor) = self.for_platform(lookup, root, &repository, &platform, options).await?;
+        let (config, config_bytes) = self.config(lookup, &repository, &manifest, options).await?;
         let found = config.platform();
-        if !wanted.matches(&found) {
-            let (image, available) = (asked.image.clone(), vec![found]);
-            return Err(RegistryError::Platform { image, wanted: Box::new(wanted), available });
+        if !platform.matches(&found) {
+            return Err(lookup.wrong_platform(&platform, vec![found]));
         }
-        let size = image.bytes.len() as u64;
         Ok(ResolvedImage {
-            name: asked.image.clone(),
+            name: lookup.image.clone(),
             root: Some(root_digest),
-            descriptor: Descriptor::new(&image.manifest.media_type, image.digest, size),
-            manifest: image.manifest,
+            descriptor,
+            manifest,
             config_bytes,
             config,
-            blobs: self.blobs(asked.reference, repository),
+            blobs: self.blobs(lookup.reference, repository),
         })
     }
 
-    /// Reads what `reference` means, with all its platforms: what copying needs.
-    ///
-    /// # Errors
-    /// As [`Registries::resolve`].
+    /// Reads the manifest or index of `reference`, with all its platforms, for copying.
     pub async fn open(
         &self,
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ManifestTree, RegistryError> {
-        let asked = Asked { reference, image: reference.familiar() };
-        let Found { manifest, repository } = self.root(&asked, options).await?;
-        let parsed = asked.parse(&manifest)?;
+        let lookup = Lookup { reference, image: reference.familiar() };
+        let (manifest, repository) = self.root(&lookup, options).await?;
+        let parsed = lookup.parse(&manifest)?;
         let media_type = match &parsed {
             Manifest::Image(image) => &image.media_type,
             Manifest::Index(index) => &index.media_type,
         };
         let descriptor = Descriptor::new(media_type, manifest.digest, manifest.bytes.len() as u64);
-        let (blobs, name) = (self.blobs(reference, repository), asked.image);
+        let (blobs, name) = (self.blobs(reference, repository), lookup.image);
         Ok(ManifestTree { root: descriptor, blobs, name, is_raw: false })
     }
 
@@ -145,112 +122,110 @@ impl Registries {
         Arc::new(RegistryBlobs { repository, origin, maximum: self.settings().maximum_blob })
     }
 
-    /// The manifest or index that the name means.
-    async fn root(&self, asked: &Asked<'_>, options: &ResolveOptions) -> Result<Found, RegistryError> {
-        let reference = asked.reference;
+    /// The manifest or index of the name, and where it was read.
+    async fn root(
+        &self,
+        lookup: &Lookup<'_>,
+        options: &ResolveOptions,
+    ) -> Result<(FetchedManifest, Repository), RegistryError> {
+        let reference = lookup.reference;
         let name = reference.to_string();
-        let known = match reference.digest() {
-            Some(digest) => Some(digest),
-            None => self.known_name(&name).map(|known| known.digest),
-        };
-        let cached = known.and_then(|digest| Some((digest, self.cached(&digest, MAXIMUM_MANIFEST)?)));
-        if let Some((digest, bytes)) = cached {
-            let repository = self.reading(asked)?;
-            let asks_nothing = reference.digest().is_some() || asked.forbidden(options).is_some();
-            let current = if asks_nothing {
-                Some(digest)
-            } else {
-                repository.manifest_digest(&target_of(reference)).await.map_err(|error| asked.pull(error))?
-            };
-            if current == Some(digest) {
-                let media_type = self.known_name(&name).map(|known| known.media_type);
-                return Ok(Found { manifest: FetchedManifest { bytes, digest, media_type }, repository });
+        let known = self.known_name(&name);
+        let digest = reference.digest().or(known.as_ref().map(|known| known.digest));
+        if let Some(digest) = digest
+            && let Some(bytes) = self.cached(&digest, MAXIMUM_MANIFEST)
+        {
+            let repository = self.reading(lookup)?;
+            let is_current = reference.digest().is_some()
+                || lookup.allow(options).is_err()
+                || repository
+                    .manifest_digest(&target_of(reference))
+                    .await
+                    .map_err(|error| lookup.pull(error))?
+                    == Some(digest);
+            if is_current {
+                let media_type = known.map(|known| known.media_type);
+                return Ok((FetchedManifest { bytes, digest, media_type }, repository));
             }
         }
-        if let Some(reason) = asked.forbidden(options) {
-            return Err(RegistryError::Offline { image: asked.image.clone(), reason });
+        lookup.allow(options)?;
+        let (manifest, repository) = self.fetch(lookup).await?;
+        self.keep(&manifest.bytes);
+        if let Some(media_type) = manifest.media_type.clone() {
+            self.remember_name(&name, &KnownName { digest: manifest.digest, media_type });
         }
-        let found = self.fetch(asked).await?;
-        self.keep(&found.manifest.bytes);
-        if let Some(media_type) = &found.manifest.media_type {
-            let known = KnownName { digest: found.manifest.digest, media_type: media_type.clone() };
-            self.remember_name(&name, &known);
-        }
-        Ok(found)
+        Ok((manifest, repository))
     }
 
-    fn reading(&self, asked: &Asked<'_>) -> Result<Repository, RegistryError> {
-        let reference = asked.reference;
-        let host = self.host(reference.registry()).map_err(|error| asked.pull(error))?;
+    fn reading(&self, lookup: &Lookup<'_>) -> Result<Repository, RegistryError> {
+        let reference = lookup.reference;
+        let host = self.host(reference.registry()).map_err(|error| lookup.pull(error))?;
         Ok(Repository::reading(host, reference.repository()))
     }
 
     /// Reads the manifest from the first mirror that has it, else from the registry.
-    async fn fetch(&self, asked: &Asked<'_>) -> Result<Found, RegistryError> {
-        let reference = asked.reference;
-        let own = self.reading(asked)?;
+    async fn fetch(&self, lookup: &Lookup<'_>) -> Result<(FetchedManifest, Repository), RegistryError> {
+        let reference = lookup.reference;
+        let own = self.reading(lookup)?;
         for mirror in &own.host.settings.mirrors {
-            let host = self.host(mirror.registry()).map_err(|error| asked.pull(error))?;
+            let host = self.host(mirror.registry()).map_err(|error| lookup.pull(error))?;
             let repository = Repository::reading(host, &mirror.within(reference.repository()));
             let error = match repository.manifest(&target_of(reference)).await {
-                Ok(manifest) => match asked.verified(manifest) {
-                    Ok(manifest) => return Ok(Found { manifest, repository }),
+                Ok(manifest) => match lookup.verified(manifest) {
+                    Ok(manifest) => return Ok((manifest, repository)),
                     Err(error) => error.to_string(),
                 },
                 Err(error) => error.to_string(),
             };
-            let message = format!("the mirror `{mirror}` does not give `{}`: {error}", asked.image);
+            let message = format!("the mirror `{mirror}` failed for `{}`: {error}", lookup.image);
             self.events().note(message);
         }
-        let manifest = own.manifest(&target_of(reference)).await.map_err(|error| asked.pull(error))?;
-        Ok(Found { manifest: asked.verified(manifest)?, repository: own })
+        let manifest = own.manifest(&target_of(reference)).await.map_err(|error| lookup.pull(error))?;
+        Ok((lookup.verified(manifest)?, own))
     }
 
-    /// Goes from an index to the image for `wanted`.
+    /// Selects the image for `platform` from `root`, if that is an index.
     async fn for_platform(
         &self,
-        asked: &Asked<'_>,
-        root: Found,
-        wanted: &Platform,
+        lookup: &Lookup<'_>,
+        root: FetchedManifest,
+        repository: &Repository,
+        platform: &Platform,
         options: &ResolveOptions,
-    ) -> Result<(FoundImage, Repository), RegistryError> {
-        let Found { manifest, repository } = root;
-        let index = match asked.parse(&manifest)? {
-            Manifest::Image(image) => {
-                let FetchedManifest { bytes, digest, .. } = manifest;
-                return Ok((FoundImage { manifest: *image, bytes, digest }, repository));
-            }
+    ) -> Result<(ImageManifest, Descriptor), RegistryError> {
+        let described = |manifest: Box<ImageManifest>, digest, bytes: &[u8]| {
+            let descriptor = Descriptor::new(&manifest.media_type, digest, bytes.len() as u64);
+            (*manifest, descriptor)
+        };
+        let index = match lookup.parse(&root)? {
+            Manifest::Image(image) => return Ok(described(image, root.digest, &root.bytes)),
             Manifest::Index(index) => index,
         };
-        let Some(entry) = index.for_platform(wanted) else {
-            let (image, available) = (asked.image.clone(), index.platforms());
-            return Err(RegistryError::Platform { image, wanted: Box::new(wanted.clone()), available });
+        let Some(entry) = index.for_platform(platform) else {
+            return Err(lookup.wrong_platform(platform, index.platforms()));
         };
         let bytes = match self.cached(&entry.digest, MAXIMUM_MANIFEST) {
             Some(bytes) => bytes,
             None => {
-                asked.allow(options)?;
+                lookup.allow(options)?;
                 let fetched = repository.manifest(&entry.digest.to_string()).await;
-                let fetched = fetched.map_err(|error| asked.pull(error))?;
-                asked.compare("the manifest", entry.digest, fetched.digest)?;
+                let fetched = fetched.map_err(|error| lookup.pull(error))?;
+                lookup.compare("the manifest", entry.digest, fetched.digest)?;
                 self.keep(&fetched.bytes);
                 fetched.bytes
             }
         };
-        let media_type = Some(entry.media_type.clone()).filter(|media_type| !media_type.is_empty());
+        let media_type = Some(entry.media_type.clone());
         let fetched = FetchedManifest { bytes, digest: entry.digest, media_type };
-        match asked.parse(&fetched)? {
-            Manifest::Image(image) => {
-                let FetchedManifest { bytes, digest, .. } = fetched;
-                Ok((FoundImage { manifest: *image, bytes, digest }, repository))
-            }
-            Manifest::Index(_) => Err(asked.invalid("it is an index within an index".into())),
+        match lookup.parse(&fetched)? {
+            Manifest::Image(image) => Ok(described(image, fetched.digest, &fetched.bytes)),
+            Manifest::Index(_) => Err(lookup.invalid("it is an index within an index".into())),
         }
     }
 
     async fn config(
         &self,
-        asked: &Asked<'_>,
+        lookup: &Lookup<'_>,
         repository: &Repository,
         manifest: &ImageManifest,
         options: &ResolveOptions,
@@ -258,44 +233,41 @@ impl Registries {
         let descriptor = &manifest.config;
         if descriptor.size > MAXIMUM_CONFIG {
             let size = descriptor.size;
-            return Err(
-                asked.invalid(format!("its config has {size} bytes; at most {MAXIMUM_CONFIG} are read"))
-            );
+            return Err(lookup.invalid(format!("its config has {size} bytes; the limit is {MAXIMUM_CONFIG}")));
         }
         let bytes = match self.cached(&descriptor.digest, MAXIMUM_CONFIG) {
             Some(bytes) => bytes,
             None => {
-                asked.allow(options)?;
+                lookup.allow(options)?;
                 let call = repository.call(http::Method::GET, &format!("blobs/{}", descriptor.digest));
                 let sent =
                     send_and_read(&repository.host, &call, http::StatusCode::OK, descriptor.size).await;
-                let (_, bytes) = sent.map_err(|error| asked.pull(error))?;
-                asked.compare("the config", descriptor.digest, Digest::of(&bytes))?;
+                let (_, bytes) = sent.map_err(|error| lookup.pull(error))?;
+                lookup.compare("the config", descriptor.digest, Digest::of(&bytes))?;
                 self.keep(&bytes);
                 bytes
             }
         };
-        let image = || asked.image.clone();
         let config = ImageConfig::parse(&bytes);
-        Ok((config.map_err(|source| RegistryError::Config { image: image(), source })?, bytes))
+        let invalid = |source| RegistryError::Config { image: lookup.image.clone(), source };
+        Ok((config.map_err(invalid)?, bytes))
     }
 }
 
-impl Asked<'_> {
-    /// What forbids asking the registry.
-    fn forbidden(&self, options: &ResolveOptions) -> Option<&'static str> {
-        if options.offline {
-            Some("the network is not used (`--offline`)")
-        } else if options.pull == PullPolicy::Never {
-            Some("pulling is switched off (`--pull never`)")
-        } else {
-            None
-        }
+impl Lookup<'_> {
+    /// Fails if the options forbid a request to the registry.
+    fn allow(&self, options: &ResolveOptions) -> Result<(), RegistryError> {
+        let reason = match options {
+            _ if options.offline => "`--offline` forbids pulling it",
+            _ if options.pull == PullPolicy::Never => "`--pull never` forbids pulling it",
+            _ => return Ok(()),
+        };
+        Err(RegistryError::Offline { image: self.image.clone(), reason })
     }
 
-    fn allow(&self, options: &ResolveOptions) -> Result<(), RegistryError> {
-        let image = self.image.clone();
-        self.forbidden(options).map_or(Ok(()), |reason| Err(RegistryError::Offline { image, reason }))
+    fn wrong_platform(&self, platform: &Platform, available: Vec<Platform>) -> RegistryError {
+        let (image, platform) = (self.image.clone(), Box::new(platform.clone()));
+        RegistryError::Platform { image, platform, available }
     }
 
     fn verified(&self, manifest: FetchedManifest) -> Result<FetchedManifest, RegistryError> {
@@ -330,18 +302,18 @@ impl Asked<'_> {
         parsed.map_err(|source| RegistryError::Manifest { image: self.image.clone(), source })
     }
 
-    /// A base's manifest has as many layers as its config has diff IDs.
+    /// Checks that the manifest has as many layers as the config.
     fn check_layers(&self, image: &ResolvedImage) -> Result<(), RegistryError> {
         let invalid = |source| RegistryError::Config { image: self.image.clone(), source };
         let (layers, ids) = (image.manifest.layers.len(), image.config.diff_ids().map_err(invalid)?.len());
         if layers != ids {
-            return Err(self.invalid(format!("its manifest has {layers} layers, and its config {ids}")));
+            return Err(self.invalid(format!("its manifest has {layers} layers, its config has {ids}")));
         }
         Ok(())
     }
 }
 
-/// What to ask the registry for: the digest counts more than the tag.
+/// The digest, or else the tag.
 fn target_of(reference: &ImageReference) -> String {
     match reference.digest() {
         Some(digest) => digest.to_string(),

@@ -1,36 +1,33 @@
-//! Owns what is done of an upload before it has to be, and what that saves: a way to the registry and back.
+//! Owns work that is done before it is needed, which saves a round trip to the registry. Must not send bytes (`upload`).
 //!
-//! While a registry begins an upload, a small layer is read, so that its digest is known by then. While a large new layer is
-//! on its way, the upload of the config is begun. And on a slow line it is found out whether the registry has the layer
-//! already: a second reader makes the same bytes as fast as it can, and with their digest the registry is asked. On a fast
-//! line the reader would only take processor time from the upload, so it begins when the rest will take long.
-//!
-//! Must not know how the bytes get there (`upload`).
+//! While a registry begins an upload, a small layer is read for its digest. While a large new layer is sent, the upload of
+//! the config begins. On a slow line a second reader computes the layer's digest, and the registry is asked for that
+//! blob. On a fast line the second reader would only take processor time from the upload, so it starts late.
 //!
 //! Source: OCI distribution spec v1.1 "Pushing a blob monolithically".
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, Method, StatusCode};
 use url::Url;
 
-use super::content::{Content, Uploaded};
+use super::content::Content;
 use super::error::{RegistryError, RequestError};
 use super::push::{Early, Target};
 use super::repository::Repository;
 use super::request::{Answer, Call, send, send_once};
+use crate::blocking::{Stop, run_stoppable};
 use crate::network::{RefusedRedirect, target};
-use crate::store::LayerBlob;
+use crate::store::{LayerBlob, StoredBlob};
 
 const MINIMUM_PIECE: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
-/// How often it is looked how fast the upload is.
+/// Time between two looks at the speed of an upload.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// If the rest takes longer than this, a second reader begins.
+/// A second reader starts if the rest takes longer than this.
 const WORTH_IT: Duration = Duration::from_secs(5);
 
 /// An upload that a registry has begun.
@@ -42,7 +39,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Reads it from the answer that began it.
+    /// The upload in the response that began it.
     pub(super) fn of(answer: &Answer) -> Result<Self, RefusedRedirect> {
         let location = target(&answer.url, answer.response.headers())?;
         let minimum = answer.header(MINIMUM_PIECE).and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -51,13 +48,12 @@ impl Session {
 }
 
 impl Repository {
-    /// Begins an upload.
     pub(super) async fn begin(&self) -> Result<Session, RequestError> {
         let answer = send(&self.host, &self.beginning()).await?.expect(&[StatusCode::ACCEPTED]).await?;
         Ok(Session::of(&answer)?)
     }
 
-    /// Begins an upload if that goes at once.
+    /// Begins an upload with one request. `None` if that fails.
     pub(super) async fn begin_once(&self) -> Option<Session> {
         let answer = send_once(&self.host, &self.beginning()).await?;
         (answer.status() == StatusCode::ACCEPTED).then(|| Session::of(&answer).ok()).flatten()
@@ -67,11 +63,11 @@ impl Repository {
         self.call(Method::POST, "blobs/uploads/")
     }
 
-    /// Begins an upload of `content`, and looks at a new layer while the registry lets one wait: how it is compressed,
-    /// which the upload would have to find out before its first byte, and then all of it.
+    /// Begins an upload of `content`, and reads a new layer meanwhile: first for its compression method, which the upload
+    /// needs before its first byte, then for its digest.
     ///
-    /// A registry near by answers before the latter is worth its processor time, so it begins when there was no answer
-    /// for a while; and what is not read when the answer comes is left to the upload.
+    /// A registry near by answers before the second is worth its processor time, so that begins later. Reading stops when
+    /// the response arrives.
     pub(super) async fn begin_with(&self, content: &mut Content) -> Result<Session, RequestError> {
         let Content::Layer(blob, known @ None) = content else { return self.begin().await };
         let decider = blob.clone();
@@ -85,30 +81,35 @@ impl Repository {
         tokio::select! {
             biased;
             begun = &mut beginning => {
-                // Who uploads asks the same, and has the answer then.
+                // The upload needs the method too, and then has it.
                 deciding.await.ok();
                 return begun;
             }
             _ = decided_late => {}
         }
-        let reader = Reader::start(blob.clone());
-        let session = beginning.await?;
-        *known = reader.by_now().await;
+        let stop = Stop::default();
+        let begun = async {
+            let begun = beginning.await;
+            stop.stop();
+            begun
+        };
+        let (session, read) = tokio::join!(begun, read_layer(blob.clone(), stop.clone()));
+        *known = read;
         tracing::debug!(known = known.is_some(), "read the layer while the upload began");
-        Ok(session)
+        session
     }
 }
 
 impl Target<'_> {
-    /// Uploads a new layer whose digest is not known yet, or finds that it is there. What follows from the last layer can
-    /// only be sent afterwards, but its upload is begun meanwhile.
+    /// Uploads a new layer whose digest is not known yet, or finds it in the registry. Meanwhile the upload of the config
+    /// begins, if this is the last layer.
     pub(super) async fn upload_new(
         &self,
         blob: Arc<dyn LayerBlob>,
         is_last: bool,
-    ) -> Result<(Uploaded, Option<Early>), RegistryError> {
+    ) -> Result<(StoredBlob, Option<Early>), RegistryError> {
         let mut content = Content::Layer(blob.clone(), None);
-        // Who is not let in is told so here, before anything else is asked for.
+        // A registry that denies access does so here, before any other request.
         let session = self.repository.begin_with(&mut content).await.map_err(|error| self.push(error))?;
         let upload = self.upload_or_find(&content, session, blob);
         let following = async { if is_last { self.begin_early().await } else { None } };
@@ -120,13 +121,13 @@ impl Target<'_> {
         }
     }
 
-    /// Uploads the layer, and looks meanwhile whether it is there if that takes long.
+    /// Uploads the layer. If that takes long, looks for it in the registry meanwhile.
     async fn upload_or_find(
         &self,
         content: &Content,
         session: Session,
         blob: Arc<dyn LayerBlob>,
-    ) -> Result<Uploaded, RegistryError> {
+    ) -> Result<StoredBlob, RegistryError> {
         let upload = self.upload(content, Some(session));
         tokio::pin!(upload);
         let (began, before) = (Instant::now(), self.progress.bytes());
@@ -143,7 +144,7 @@ impl Target<'_> {
         let reading = async {
             match content.known() {
                 Some(known) => Some(known),
-                None => Reader::start(blob).finished().await,
+                None => read_layer(blob, Stop::default()).await,
             }
         };
         let known = tokio::select! {
@@ -159,9 +160,9 @@ impl Target<'_> {
     }
 }
 
-/// Whether an upload that got so far in this time needs much longer.
+/// Whether an upload that sent `moved` bytes so far still takes long.
 fn is_slow(size: Option<u64>, moved: u64, elapsed: Duration) -> bool {
-    // How much a layer shrinks is known at its end; a long time tells enough.
+    // The size of a compressed layer is known at its end; the time alone decides.
     let Some(size) = size else { return elapsed > WORTH_IT };
     let rest = size.saturating_sub(moved);
     if rest == 0 {
@@ -171,47 +172,17 @@ fn is_slow(size: Option<u64>, moved: u64, elapsed: Duration) -> bool {
     rest as f64 > speed * WORTH_IT.as_secs_f64()
 }
 
-/// A reader that stops when nobody waits for it any more.
-pub(super) struct Reader {
-    cancelled: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<io::Result<Uploaded>>,
+/// Reads a layer until `stop`, or until the future is dropped. `None` if it is not read to its end.
+async fn read_layer(blob: Arc<dyn LayerBlob>, stop: Stop) -> Option<StoredBlob> {
+    run_stoppable(move |dropped| blob.write(&mut Discard([dropped, &stop]))).await.ok().map(StoredBlob::from)
 }
 
-impl Reader {
-    pub(super) fn start(blob: Arc<dyn LayerBlob>) -> Self {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let mut out = Cancellable(cancelled.clone());
-        let task = tokio::task::spawn_blocking(move || blob.write(&mut out).map(Uploaded::from));
-        Self { cancelled, task }
-    }
+/// Accepts all bytes until it stops.
+struct Discard<'a>([&'a Stop; 2]);
 
-    /// What the layer is; nothing if it cannot be read, which the upload notices too.
-    pub(super) async fn finished(mut self) -> Option<Uploaded> {
-        (&mut self.task).await.ok()?.ok()
-    }
-
-    /// What the layer is if that is known by now. Nothing reads it any more afterwards, so that an upload has the
-    /// processor and the memory for itself.
-    pub(super) async fn by_now(self) -> Option<Uploaded> {
-        self.cancelled.store(true, Ordering::Relaxed);
-        self.finished().await
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Takes everything until it is cancelled.
-struct Cancellable(Arc<AtomicBool>);
-
-impl Write for Cancellable {
+impl Write for Discard<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "nobody waits for the digest any more"));
-        }
+        self.0.iter().try_for_each(|stop| stop.check())?;
         Ok(bytes.len())
     }
 

@@ -1,8 +1,7 @@
-//! Owns uploading one blob: in one piece where the registry takes it, in several where it has to be, continued or
-//! begun again after a failure that may pass.
+//! Owns uploading one blob: in one piece or in several, resumed or restarted after a failure. Must not read layers.
 //!
-//! Known digest, also if it became known while the upload began: POST, PUT. Unknown: POST, PATCH, PUT. In pieces: POST, PATCH …, PUT. A registry's single POST with
-//! the digest is not used: the usual ones answer it and keep nothing.
+//! Known digest, also if it became known while the upload began: POST, PUT. Unknown digest: POST, PATCH, PUT. In pieces:
+//! POST, PATCH …, PUT. A single POST with the digest is not used: common registries answer it and store nothing.
 //!
 //! Source: OCI distribution spec v1.1 "Pushing blobs".
 
@@ -13,75 +12,59 @@ use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use url::Url;
 
-use super::content::{Content, ContentError, OpenContent, Progress, Uploaded};
+use super::content::{Content, OpenContent, Progress, UploadError};
 use super::error::RequestError;
-use super::host::{Failed, Payload};
+use super::host::{ExchangeError, Payload};
 use super::repository::{Repository, stated_digest};
 use super::request::{Answer, Proof, send_stream};
 use super::speculative::Session;
 use crate::image::Digest;
 use crate::network::{MAX_REDIRECTS, RefusedRedirect, Retries, may_pass, retry_after, shown_url, target};
+use crate::store::StoredBlob;
 
-/// Size of the pieces after a registry (or a proxy before it) said that the whole is too large, in bytes.
+/// Size of the pieces after a registry or a proxy rejected the whole as too large, in bytes.
 const FALLBACK_PIECE: u64 = 16 << 20;
 
-/// Smallest pieces that are tried, in bytes.
+/// Smallest size of a piece, in bytes.
 pub(super) const SMALLEST_PIECE: u64 = 1 << 20;
 
-/// How often an upload that a registry refuses half-way is begun anew: it may have forgotten what it had.
+/// The restarts of an upload that a registry rejects half-way. It may have lost the first bytes.
 const MAXIMUM_RESTARTS: u32 = 2;
 
-/// A blob that was not uploaded.
-#[derive(Debug)]
-pub(super) enum UploadError {
-    Request(RequestError),
-    Content(ContentError),
-}
-
-impl From<RequestError> for UploadError {
-    fn from(error: RequestError) -> Self {
-        Self::Request(error)
-    }
-}
-
-impl From<ContentError> for UploadError {
-    fn from(error: ContentError) -> Self {
-        Self::Content(error)
-    }
-}
-
-/// Why a try failed.
-enum Attempt {
-    /// It may pass.
-    Passing { url: String, reason: String, after: Option<Duration>, error: Option<RequestError> },
-    /// The bytes have to go elsewhere.
+/// Why one attempt failed.
+enum AttemptError {
+    /// A retry may help.
+    Transient {
+        url: String,
+        reason: String,
+        after: Option<Duration>,
+        error: Option<RequestError>,
+    },
     Moved(Url),
-    /// The next try shows another proof.
+    /// The next attempt sends new credentials.
     Challenged,
-    /// Too much at once.
     TooLarge(RequestError),
-    /// The registry does not go on with this upload; perhaps with another.
+    /// The registry does not continue this upload; a new one may work.
     Broken(RequestError),
-    /// It will not pass.
+    /// A retry does not help.
     Final(UploadError),
 }
 
-impl<E: Into<UploadError>> From<E> for Attempt {
+impl<E: Into<UploadError>> From<E> for AttemptError {
     fn from(error: E) -> Self {
         Self::Final(error.into())
     }
 }
 
 impl Repository {
-    /// Uploads `content`, in the upload that was `begun` if there is one, in pieces of `piece` bytes if that is asked
-    /// for.
+    /// Uploads `content`, in the session `begun` if there is one. `piece` is the size of the pieces, if it has several.
     pub(super) async fn upload(
         &self,
         content: &Content,
         begun: Option<Session>,
         piece: Option<u64>,
         progress: &Progress,
-    ) -> Result<Uploaded, UploadError> {
+    ) -> Result<StoredBlob, UploadError> {
         let mut upload = Upload {
             repository: self,
             content,
@@ -107,15 +90,13 @@ impl Repository {
     }
 }
 
-/// One upload on its way.
 struct Upload<'a> {
     repository: &'a Repository,
     content: &'a Content,
     progress: &'a Progress,
-    /// What is known of the blob by now.
-    known: Option<Uploaded>,
+    known: Option<StoredBlob>,
     session: Option<Session>,
-    /// How many bytes the registry has in this session.
+    /// The bytes that the registry has in this session.
     offset: u64,
     piece: Option<u64>,
     proof: Proof,
@@ -125,7 +106,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn attempt(&mut self) -> Result<Uploaded, Attempt> {
+    async fn attempt(&mut self) -> Result<StoredBlob, AttemptError> {
         let session = match self.session.clone() {
             Some(session) => session,
             None => {
@@ -143,39 +124,39 @@ impl Upload<'_> {
         }
     }
 
-    /// POST was before; PUT with all bytes.
-    async fn whole(&mut self, known: Uploaded) -> Result<Uploaded, Attempt> {
-        let open = self.content.open(0, self.progress).await.map_err(UploadError::from)?;
+    /// After POST: PUT with all bytes.
+    async fn whole(&mut self, known: StoredBlob) -> Result<StoredBlob, AttemptError> {
+        let open = self.content.open(0, self.progress).await?;
         let location = with_digest(self.location()?, &known.descriptor.digest);
         let sent = self.send(Method::PUT, location, &open, known.descriptor.size.into(), None).await;
         let (answer, open) = settle(open, sent).await?;
         check_digest(&answer, &known.descriptor.digest)?;
-        Ok(open.finish().await.map_err(UploadError::from)?)
+        Ok(open.finish().await?)
     }
 
-    /// POST was before; PATCH with all bytes, PUT with the digest that they turned out to have.
-    async fn stream(&mut self) -> Result<Uploaded, Attempt> {
-        let open = self.content.open(0, self.progress).await.map_err(UploadError::from)?;
+    /// After POST: PATCH with all bytes, PUT with their digest.
+    async fn stream(&mut self) -> Result<StoredBlob, AttemptError> {
+        let open = self.content.open(0, self.progress).await?;
         let sent = self.send(Method::PATCH, self.location()?, &open, self.content.size(), None).await;
         let (answer, open) = settle(open, sent).await?;
         self.advance(&answer)?;
-        let uploaded = open.finish().await.map_err(UploadError::from)?;
+        let uploaded = open.finish().await?;
         self.offset = uploaded.descriptor.size;
         self.known = Some(uploaded.clone());
         self.complete(&uploaded.descriptor.digest).await?;
         Ok(uploaded)
     }
 
-    /// PATCH by PATCH from where the registry is, and PUT.
-    async fn pieces(&mut self, minimum: u64) -> Result<Uploaded, Attempt> {
+    /// PATCH by PATCH from `offset`, and PUT.
+    async fn pieces(&mut self, minimum: u64) -> Result<StoredBlob, AttemptError> {
         let known = match self.known.clone() {
             Some(known) => known,
-            // The registry wants to know how long a piece is, and so do we for the last one.
-            None => self.content.measure().await.map_err(UploadError::from)?,
+            // The request for a piece has its length, which for the last piece depends on the size of the blob.
+            None => self.content.measure().await?,
         };
         self.known = Some(known.clone());
         let size = known.descriptor.size;
-        let mut open = self.content.open(self.offset, self.progress).await.map_err(UploadError::from)?;
+        let mut open = self.content.open(self.offset, self.progress).await?;
         while self.offset < size {
             let most = self.piece.unwrap_or(u64::MAX).max(minimum).max(1).min(size - self.offset);
             let range = format!("{}-{}", self.offset, self.offset + most - 1);
@@ -186,13 +167,13 @@ impl Upload<'_> {
             self.offset += most;
             self.retries.made_progress();
         }
-        let uploaded = open.finish().await.map_err(UploadError::from)?;
+        let uploaded = open.finish().await?;
         self.complete(&known.descriptor.digest).await?;
         Ok(uploaded)
     }
 
     /// PUT without a body.
-    async fn complete(&mut self, digest: &Digest) -> Result<(), Attempt> {
+    async fn complete(&mut self, digest: &Digest) -> Result<(), AttemptError> {
         let location = with_digest(self.location()?, digest);
         let answer = self.exchange(Method::PUT, location, &HeaderMap::new(), Payload::Nothing).await?;
         check_digest(&answer, digest)
@@ -205,7 +186,7 @@ impl Upload<'_> {
         open: &OpenContent,
         length: Option<u64>,
         range: Option<String>,
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer, AttemptError> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         if let Some(range) = range {
@@ -215,23 +196,23 @@ impl Upload<'_> {
         self.exchange(method, location, &headers, Payload::Stream { stream, length, taken }).await
     }
 
-    /// One request of the upload; anything but a success is told apart.
+    /// One request of the upload. A response that is not a success is an error.
     async fn exchange(
         &mut self,
         method: Method,
         url: Url,
         headers: &HeaderMap,
         payload: Payload,
-    ) -> Result<Answer, Attempt> {
+    ) -> Result<Answer, AttemptError> {
         let (host, scopes) = (&self.repository.host, &self.repository.scopes);
         let sent = send_stream(host, method, url, scopes, headers, payload, &mut self.proof).await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(Failed::Moved(url)) => return Err(Attempt::Moved(url)),
-            Err(Failed::Challenged) => return Err(Attempt::Challenged),
-            Err(Failed::Final(error)) => return Err(error.into()),
-            Err(Failed::Passing { url, reason }) => {
-                return Err(Attempt::Passing { url, reason, after: None, error: None });
+            Err(ExchangeError::Moved(url)) => return Err(AttemptError::Moved(url)),
+            Err(ExchangeError::Challenged) => return Err(AttemptError::Challenged),
+            Err(ExchangeError::Final(error)) => return Err(error.into()),
+            Err(ExchangeError::Transient { url, reason }) => {
+                return Err(AttemptError::Transient { url, reason, after: None, error: None });
             }
         };
         self.proof = Proof::default();
@@ -242,9 +223,9 @@ impl Upload<'_> {
         let (url, after) = (shown_url(&answer.url), retry_after(answer.response.headers(), Timestamp::now()));
         let error = answer.into_error().await;
         Err(match status.as_u16() {
-            413 => Attempt::TooLarge(error),
-            400 | 404 | 409 | 416 => Attempt::Broken(error),
-            _ if may_pass(status) => Attempt::Passing {
+            413 => AttemptError::TooLarge(error),
+            400 | 404 | 409 | 416 => AttemptError::Broken(error),
+            _ if may_pass(status) => AttemptError::Transient {
                 url,
                 reason: format!("the registry answered {status}"),
                 after,
@@ -262,7 +243,7 @@ impl Upload<'_> {
         self.session.as_ref().map(|session| session.location.clone()).ok_or_else(nowhere)
     }
 
-    /// Goes on where the registry says.
+    /// Continues at the location that the registry sent.
     fn advance(&mut self, answer: &Answer) -> Result<(), RequestError> {
         if let (Some(session), true) = (&mut self.session, answer.response.headers().contains_key(LOCATION)) {
             session.location = target(&answer.url, answer.response.headers())?;
@@ -270,14 +251,14 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Prepares the next try; or finds that the blob is there after all.
-    async fn recover(&mut self, attempt: Attempt) -> Result<Option<Uploaded>, UploadError> {
+    /// Prepares the next attempt, or finds the blob in the registry.
+    async fn recover(&mut self, attempt: AttemptError) -> Result<Option<StoredBlob>, UploadError> {
         let host = &self.repository.host;
         match attempt {
-            Attempt::Final(error) => Err(error),
-            // `Proof` sees to it that this ends.
-            Attempt::Challenged => Ok(None),
-            Attempt::Moved(url) => {
+            AttemptError::Final(error) => Err(error),
+            // `Proof` limits their number.
+            AttemptError::Challenged => Ok(None),
+            AttemptError::Moved(url) => {
                 self.moves += 1;
                 if self.moves > MAX_REDIRECTS {
                     let reason = format!("there are more than {MAX_REDIRECTS} of them");
@@ -289,7 +270,7 @@ impl Upload<'_> {
                 }
                 Ok(None)
             }
-            Attempt::TooLarge(error) => {
+            AttemptError::TooLarge(error) => {
                 let smaller = match self.piece {
                     None => FALLBACK_PIECE,
                     Some(piece) => piece / 4,
@@ -298,13 +279,12 @@ impl Upload<'_> {
                 if smaller < SMALLEST_PIECE || useless {
                     return Err(error.into());
                 }
-                host.events
-                    .note(format!("`{}` takes no such large upload; trying smaller pieces", host.name));
+                host.events.note(format!("`{}` rejects large uploads; trying smaller pieces", host.name));
                 self.piece = Some(smaller);
                 self.session = None;
                 Ok(None)
             }
-            Attempt::Broken(error) => {
+            AttemptError::Broken(error) => {
                 self.restarts += 1;
                 if self.restarts > MAXIMUM_RESTARTS {
                     return Err(error.into());
@@ -312,7 +292,7 @@ impl Upload<'_> {
                 self.session = None;
                 Ok(None)
             }
-            Attempt::Passing { url, reason, after, error } => {
+            AttemptError::Transient { url, reason, after, error } => {
                 let paused = host.pause(&mut self.retries, &url, reason, after).await;
                 paused.map_err(|exhausted| error.unwrap_or(exhausted))?;
                 if let Some(known) = self.known.clone()
@@ -329,42 +309,45 @@ impl Upload<'_> {
         }
     }
 
-    /// Asks the registry how many bytes it has; nothing if it does not know this upload any more.
+    /// The bytes that the registry has; `None` if it does not know this upload any more.
     async fn received(&mut self) -> Option<u64> {
         let location = self.session.as_ref()?.location.clone();
         let answer = self.exchange(Method::GET, location, &HeaderMap::new(), Payload::Nothing).await.ok()?;
         self.advance(&answer).ok()?;
         let range = answer.header(RANGE).unwrap_or("0-0");
         let end: u64 = range.trim_start_matches("bytes=").strip_prefix("0-")?.parse().ok()?;
-        // `0-0` is also what an empty upload is said to have.
+        // An empty upload also has `0-0`.
         let received = if end == 0 { 0 } else { end.checked_add(1)? };
         let size = self.known.as_ref().map(|known| known.descriptor.size).or(self.content.size());
         (size.is_none_or(|size| received <= size)).then_some(received)
     }
 }
 
-/// Goes on with `open` if it was sent. If it was not, and its content is the reason, that is the error.
-async fn settle(open: OpenContent, sent: Result<Answer, Attempt>) -> Result<(Answer, OpenContent), Attempt> {
+/// Returns `open` if it was sent. Otherwise returns the content's own error first.
+async fn settle(
+    open: OpenContent,
+    sent: Result<Answer, AttemptError>,
+) -> Result<(Answer, OpenContent), AttemptError> {
     match sent {
         Ok(answer) => Ok((answer, open)),
         Err(attempt) => match open.abandon().await {
-            Some(error) => Err(UploadError::from(error).into()),
+            Some(error) => Err(error.into()),
             None => Err(attempt),
         },
     }
 }
 
-fn check_digest(answer: &Answer, digest: &Digest) -> Result<(), Attempt> {
+fn check_digest(answer: &Answer, digest: &Digest) -> Result<(), AttemptError> {
     match stated_digest(answer.response.headers()) {
         Some(stated) if stated != *digest => {
-            let reason = format!("the registry took the blob {digest} as {stated}");
+            let reason = format!("the registry stored the blob {digest} as {stated}");
             Err(RequestError::Answer { url: shown_url(&answer.url), reason }.into())
         }
         _ => Ok(()),
     }
 }
 
-/// Names the blob, unless the registry has written it there itself.
+/// Adds the digest, unless the registry's location has one.
 fn with_digest(mut location: Url, digest: &Digest) -> Url {
     if !location.query_pairs().any(|(name, _)| name == "digest") {
         location.query_pairs_mut().append_pair("digest", &digest.to_string());

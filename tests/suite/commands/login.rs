@@ -66,7 +66,7 @@ fn wrong_credentials_are_not_kept() {
     let registry = Guarded::start();
     let home = Home::new();
     let failed = ended(&mut home.login(&registry.address, "wrong-secret"), 8);
-    for part in ["cannot log in to", "with the credentials that were given", "check the user name"] {
+    for part in ["cannot log in to", "with the new credentials", "check the user name"] {
         assert!(failed.stderr.contains(part), "{part}: {}", failed.stderr);
     }
     assert!(!failed.stderr.contains("wrong-secret"), "{}", failed.stderr);

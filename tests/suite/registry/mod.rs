@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use b2i::events::Events;
 use b2i::image::layer::{Entry, EntryKind, Layer, Owner, WrittenLayer};
-use b2i::image::{BaseImage, ConfigEdits, Descriptor, Image, ImagePath, ImageReference, NewLayer, Platform};
+use b2i::image::{
+    BaseImage, ConfigEdits, Descriptor, Digest, Image, ImagePath, ImageReference, NewLayer, Platform,
+};
 use b2i::network::NetworkOptions;
 use b2i::store::registry::{Registries, RegistryError, RegistrySettings};
 use b2i::store::{LayerBlobs, WrittenImage};
@@ -71,16 +73,22 @@ pub(crate) fn layer(path: &str, bytes: Vec<u8>, mode: u32) -> Layer {
 
 /// `layer` on `base`, and nothing else.
 pub(crate) fn on(base: BaseImage, layer: impl Into<NewLayer>) -> Image {
+    with_layers(base, vec![layer.into()])
+}
+
+/// `layers` on `base`, lowest first.
+pub(crate) fn with_layers(base: BaseImage, layers: Vec<NewLayer>) -> Image {
     let below = base.config.clone();
     let make = move |written: &[WrittenLayer]| {
         let mut config = below.clone();
         let edits =
             ConfigEdits { created: CREATED.into(), history: "b2i test".into(), ..ConfigEdits::default() };
-        config.apply(&edits, &[written[0].diff_id]);
+        let ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id).collect();
+        config.apply(&edits, &ids);
         config
     };
     let annotations = BTreeMap::from([("org.example.test".to_owned(), "yes".to_owned())]);
-    Image { annotations, ..Image::new(base, vec![layer.into()], make) }
+    Image { annotations, ..Image::new(base, layers, make) }
 }
 
 /// Nothing, to build on.

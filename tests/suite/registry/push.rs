@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::image::compression::WrittenBlob;
-use b2i::image::{BaseImage, Descriptor, Image, ImageReference, LayerSource, ManifestFormat, Platform};
+use b2i::image::{
+    BaseImage, Descriptor, Image, ImageReference, LayerSource, ManifestFormat, NewLayer, Platform,
+};
 use b2i::store::builtin::static_base;
 use b2i::store::registry::{RegistryError, RegistrySettings, ResolveOptions};
 use b2i::store::{LayerBlob, LayerBlobs, WrittenImage};
 
 use super::fake::{Access, FakeRegistry, Fault, Kind, Seen};
-use super::{blob, layer, manifest, noise, on, plain, reference, registries, scratch, settings, whole};
+use super::{
+    blob, layer, manifest, noise, on, plain, reference, registries, scratch, settings, whole, with_layers,
+};
 
 /// Larger than what is made in memory first.
 const LARGE: usize = 6 << 20;
@@ -70,6 +74,30 @@ async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
     registry.forget_log();
     assert_eq!(super::publish(&registries, &image, &tags, &blobs).await.expect("published"), published);
     assert_eq!(registry.kinds(), [Kind::HeadManifest]);
+}
+
+#[tokio::test]
+async fn an_image_with_two_new_layers_has_both_in_order() {
+    let registry = FakeRegistry::open();
+    let base = base(&registry).await;
+    // Small layers are written to memory first, large ones while they are sent.
+    for (repository, size) in [("small", 1000), ("large", LARGE)] {
+        let layers = [layer("/one", noise(7, size), 0o644), layer("/two", noise(8, size), 0o644)];
+        let ids = layers.each_ref().map(|layer| layer.write_to(std::io::sink()).expect("writes").diff_id);
+        let image = with_layers(base.clone(), layers.map(NewLayer::from).to_vec());
+        let (registries, tags, blobs) = (registries(settings()), [tag(&registry, repository)], plain());
+        let published = super::publish(&registries, &image, &tags, &blobs).await.expect("published");
+        registry.assert_sound();
+        assert_eq!(published.layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), ids);
+        let resolved = registries.resolve(&tags[0], &ResolveOptions::default()).await.expect("resolved");
+        let listed = resolved.config.diff_ids().expect("valid");
+        assert_eq!(listed[1..], ids, "{repository}");
+        // The blobs are plain, so their digests are the diff IDs.
+        assert_eq!(published.blobs.iter().map(|blob| blob.digest).collect::<Vec<_>>(), listed);
+        registry.forget_log();
+        assert_eq!(super::publish(&registries, &image, &tags, &blobs).await.expect("known"), published);
+        assert_eq!(registry.kinds(), [Kind::HeadManifest]);
+    }
 }
 
 #[tokio::test]
@@ -175,7 +203,7 @@ async fn a_push_that_fails_says_why_and_changes_no_tag() {
             "DIGEST_INVALID",
         ),
         (Kind::PutManifest, Fault::Corrupt, "took the manifest"),
-        (Kind::PutManifest, Fault::Lose, "gives nothing when asked for it"),
+        (Kind::PutManifest, Fault::Lose, "returns nothing"),
         (Kind::PutManifest, Fault::CutAnswer, "cannot reach"),
         (Kind::HeadManifest, Fault::Corrupt, "when asked for it"),
     ] {
