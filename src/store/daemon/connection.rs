@@ -1,6 +1,6 @@
-//! Owns the connection to a daemon: choosing it, asking what it is, and carrying calls to their end.
+//! Owns the connection to a daemon: its choice, its API version, and calls that are never cut off.
 //!
-//! Must not know what is asked of it later; `request` sends what bollard has no form for.
+//! Must not know what is requested later; `request` sends what bollard has no form for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,29 +16,28 @@ use super::error::{DaemonError, is_disk_full};
 use super::info::DaemonInfo;
 use super::request::{REQUEST_TIMEOUT, RawRequest, describe, raw, read_json, versioned};
 
-/// How long a daemon that nobody named may take to say what it is.
+/// Time limit for the first answer of a daemon at a default address.
 const DEFAULT_ANSWER: Duration = Duration::from_secs(2);
 
-/// How long a configured daemon may take to say what it is.
+/// Time limit for the first answer of a configured daemon.
 const CONFIGURED_ANSWER: Duration = Duration::from_secs(10);
 
-/// A daemon that answers. Cheap to clone.
+/// A daemon that answered. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Daemon {
     client: Docker,
     info: Arc<DaemonInfo>,
-    /// Held for reading by each call that is carried to its end.
+    /// Read-locked by each call of [`Daemon::finish`].
     calls: Arc<RwLock<()>>,
 }
 
 impl Daemon {
-    /// Finds the daemon: the configured one, which must answer, or the first default one that does.
-    ///
-    /// Gives nothing if none is configured and no default socket exists.
+    /// Finds the daemon: the configured one, which must answer, or the first default one that answers. `None` if none is
+    /// configured and no default socket exists.
     ///
     /// # Errors
-    /// [`DaemonError::Unreachable`] and [`DaemonError::PermissionDenied`]; [`DaemonError::InvalidHost`] and
-    /// [`DaemonError::Context`] if the configuration cannot be used.
+    /// [`DaemonError::Unreachable`], [`DaemonError::PermissionDenied`]; [`DaemonError::InvalidHost`] and
+    /// [`DaemonError::Context`] for a configuration that is not valid.
     pub async fn find(settings: &DaemonSettings) -> Result<Option<Self>, DaemonError> {
         let version = settings.api_version.as_deref();
         match settings.candidates()? {
@@ -54,7 +53,7 @@ impl Daemon {
                     match Self::connect(&endpoint, "a default address", version, DEFAULT_ANSWER).await {
                         Ok(daemon) => return Ok(Some(daemon)),
                         Err(error) => {
-                            tracing::debug!(%error, "a default address gives no daemon");
+                            tracing::debug!(%error, "no daemon at a default address");
                             first_error.get_or_insert(error);
                         }
                     }
@@ -84,7 +83,7 @@ impl Daemon {
                 std::io::ErrorKind::NotFound => unreachable("the socket does not exist".into()),
                 _ => unreachable(error.to_string()),
             })?;
-            // Asked without a version, which every daemon answers.
+            // Without a version in the path, which every daemon answers.
             let client =
                 client(endpoint, API_DEFAULT_VERSION).map_err(|error| unreachable(describe(&error).1))?;
             let answer = read_json(raw(&client, "", RawRequest::get("/version"))).await;
@@ -94,7 +93,7 @@ impl Daemon {
             .await
             .map_err(|_| unreachable(format!("no answer within {} s", limit.as_secs())))??;
         let spoken = spoken_version(api_version, &answer).map_err(&unreachable)?;
-        // bollard 0.21 does not send its version, later releases do.
+        // bollard 0.21 does not send its version; later releases do.
         let client = client(endpoint, &spoken).map_err(|error| unreachable(describe(&error).1))?;
         let mut info = DaemonInfo::read(&answer, spoken.to_string(), address.clone());
         let prefix = format!("/v{}", info.api_version);
@@ -109,18 +108,17 @@ impl Daemon {
         Ok(Self { client, info: Arc::new(info), calls: Arc::default() })
     }
 
-    /// What it says about itself.
     pub fn info(&self) -> &DaemonInfo {
         &self.info
     }
 
-    /// bollard's client, with the workarounds in it.
+    /// bollard's client, with the workarounds.
     pub(crate) fn client(&self) -> &Docker {
         &self.client
     }
 
-    /// Makes a call that leaves something in the daemon, to its end also if whoever waits for it goes away: a daemon
-    /// goes on with what it was asked, and what it makes after a clean-up would stay.
+    /// Awaits a call that leaves something in the daemon, to its end even if this future is dropped: the daemon does not stop,
+    /// and its result would stay after a clean-up.
     pub(crate) async fn finish<T: Send + 'static>(
         &self,
         call: impl Future<Output = T> + Send + 'static,
@@ -134,17 +132,17 @@ impl Daemon {
         match tokio::spawn(call).await.map_err(JoinError::try_into_panic) {
             Ok(value) => value,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The event loop is shutting down, and with it whoever waits here.
+            // The runtime is shutting down, and drops this future too.
             Err(Err(_)) => std::future::pending().await,
         }
     }
 
-    /// Waits until the daemon has answered the calls of [`Daemon::finish`] that nobody waits for any more.
+    /// Waits for the calls of [`Daemon::finish`] whose futures were dropped.
     pub async fn settle(&self) {
         drop(self.calls.write().await);
     }
 
-    /// Makes the error for a request that was refused or broke.
+    /// The error of a request.
     pub(crate) fn request_error(&self, action: impl Into<String>, error: &BollardError) -> DaemonError {
         let (status, reason) = describe(error);
         let (address, action) = (self.info.address.clone(), action.into());
@@ -159,7 +157,7 @@ fn is_absent(path: &std::path::Path) -> bool {
     matches!(std::fs::metadata(path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Opens and closes a connection, for an error that says what is wrong: bollard's do not.
+/// Opens and closes a connection. Its errors name the reason, unlike bollard's.
 async fn probe(endpoint: &Endpoint) -> std::io::Result<()> {
     match endpoint {
         #[cfg(unix)]
@@ -169,18 +167,17 @@ async fn probe(endpoint: &Endpoint) -> std::io::Result<()> {
     }
 }
 
-/// The highest version that both sides know, or the one that the user asks for.
-fn spoken_version(asked: Option<&str>, answer: &Value) -> Result<ClientVersion, String> {
+/// The highest version that both sides know, or the user's.
+fn spoken_version(configured: Option<&str>, answer: &Value) -> Result<ClientVersion, String> {
     let parse = |text: &str| {
         let (major, minor) = text.trim_start_matches('v').split_once('.')?;
         Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
     };
-    if let Some(asked) = asked {
-        return parse(asked).ok_or_else(|| format!("`{asked}` (DOCKER_API_VERSION) is no API version"));
+    if let Some(text) = configured {
+        return parse(text).ok_or_else(|| format!("`{text}` (DOCKER_API_VERSION) is not an API version"));
     }
-    let offered = answer["ApiVersion"].as_str().unwrap_or_default();
-    let offered =
-        parse(offered).ok_or_else(|| format!("it offers the API version `{offered}`, which is none"))?;
+    let text = answer["ApiVersion"].as_str().unwrap_or_default();
+    let offered = parse(text).ok_or_else(|| format!("its API version `{text}` is not valid"))?;
     Ok(if offered < *API_DEFAULT_VERSION { offered } else { *API_DEFAULT_VERSION })
 }
 

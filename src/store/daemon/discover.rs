@@ -1,6 +1,6 @@
-//! Owns the search for a daemon: which addresses are tried, in which order, and which of them must answer.
+//! Owns the search for a daemon: the addresses, their order, and which must answer. Must not connect.
 //!
-//! Must not connect and must not read the environment: `cli/` passes in what it found there.
+//! Must not read the environment either: `cli/` passes its variables.
 //!
 //! Source: docker's "Daemon socket option" and "Docker contexts" documentation; podman-system-service(1).
 
@@ -14,52 +14,46 @@ use crate::image::Digest;
 /// Largest context file that is read, in bytes.
 const MAXIMUM_FILE: u64 = 1 << 20;
 
-/// What the user and the environment say about the daemon.
+/// The settings that lead to the daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSettings {
-    /// An address that somebody named; goes before everything else.
+    /// A configured address. It has priority.
     pub host: Option<String>,
-    /// Who named it, for messages: `flag --docker-host`, `variable DOCKER_HOST`.
+    /// Its origin, for messages: `flag --docker-host`, `variable DOCKER_HOST`.
     pub host_origin: Option<String>,
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub docker_config_directory: PathBuf,
-    /// Whether `DOCKER_TLS_VERIFY` is set.
+    /// `DOCKER_TLS_VERIFY`.
     pub tls_verify: bool,
     /// `DOCKER_CERT_PATH`.
     pub cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_directory: Option<PathBuf>,
-    /// The user's number; finds `/run/user/<uid>` where `XDG_RUNTIME_DIR` is not set.
+    /// For `/run/user/<uid>`, if `XDG_RUNTIME_DIR` is not set.
     pub user_id: u32,
     /// `DOCKER_API_VERSION`, such as `1.41`.
     pub api_version: Option<String>,
 }
 
-/// A place where a daemon may listen.
+/// The address of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A Unix socket.
     Unix(PathBuf),
-    /// A Windows named pipe.
     NamedPipe(String),
-    /// TCP, `host:port`.
     Tcp {
         /// `host:port`.
         authority: String,
-        /// The files for TLS; none means plain HTTP.
+        /// `None` means plain HTTP.
         tls: Option<TlsFiles>,
     },
 }
 
-/// The directory's three files that TLS needs.
+/// The PEM files of TLS: certificate authority, client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificate authority, PEM.
     pub ca: PathBuf,
-    /// Client certificate, PEM.
     pub cert: PathBuf,
-    /// Its key, PEM.
     pub key: PathBuf,
 }
 
@@ -83,24 +77,20 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// The addresses to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates {
-    /// Somebody named this one: it must answer.
+    /// A configured one, which must answer.
     Configured {
         endpoint: Endpoint,
-        /// Who named it, for messages.
+        /// For messages.
         origin: String,
     },
-    /// Nobody named one: the first of these that is there.
+    /// None is configured: the first of these that answers.
     Defaults(Vec<Endpoint>),
 }
 
 impl DaemonSettings {
-    /// Finds out which addresses to try.
-    ///
-    /// # Errors
-    /// [`DaemonError::InvalidHost`] and [`DaemonError::Context`] if what was configured cannot be used.
+    /// The addresses to try.
     pub fn candidates(&self) -> Result<Candidates, DaemonError> {
         let named = |host: &Option<String>| host.clone().filter(|host| !host.trim().is_empty());
         if let Some(host) = named(&self.host) {
@@ -117,6 +107,10 @@ impl DaemonSettings {
         let tls = self.tls_verify.then(|| {
             TlsFiles::in_directory(self.cert_path.as_deref().unwrap_or(&self.docker_config_directory))
         });
+        Self::parse(host, origin, tls)
+    }
+
+    fn parse(host: &str, origin: &str, tls: Option<TlsFiles>) -> Result<Endpoint, DaemonError> {
         parse_endpoint(host, tls).map_err(|reason| DaemonError::InvalidHost {
             host: without_password(host),
             origin: origin.to_owned(),
@@ -143,7 +137,7 @@ impl DaemonSettings {
         .collect()
     }
 
-    /// The context that is chosen; nothing for the default one.
+    /// The selected context; `None` for the default one.
     fn context_name(&self) -> Result<Option<String>, DaemonError> {
         #[derive(Deserialize)]
         struct Config {
@@ -167,24 +161,20 @@ impl DaemonSettings {
 
     fn context(&self, name: &str) -> Result<Candidates, DaemonError> {
         let directory = self.docker_config_directory.join("contexts");
-        // The directory is named by the digest of the context's name.
+        // The directory is the digest of the context's name.
         let id = Digest::of(name.as_bytes()).hex();
         let path = directory.join("meta").join(&id).join("meta.json");
         let failed = |reason: String| DaemonError::Context { name: name.into(), path: path.clone(), reason };
         let meta: ContextMeta =
             read_json(&path).map_err(&failed)?.ok_or_else(|| failed("does not exist".into()))?;
-        let docker = meta.endpoints.docker.ok_or_else(|| failed("names no docker endpoint".into()))?;
+        let docker = meta.endpoints.docker.ok_or_else(|| failed("has no docker endpoint".into()))?;
         if docker.skip_tls_verify {
-            return Err(failed("switches the check of TLS certificates off, which b2i does not do".into()));
+            return Err(failed("disables the check of TLS certificates, which b2i does not support".into()));
         }
         let tls = directory.join("tls").join(&id).join("docker");
         let tls = tls.join("ca.pem").exists().then(|| TlsFiles::in_directory(&tls));
         let origin = format!("from the docker context `{name}`");
-        let endpoint = parse_endpoint(&docker.host, tls).map_err(|reason| DaemonError::InvalidHost {
-            host: without_password(&docker.host),
-            origin: origin.clone(),
-            reason,
-        })?;
+        let endpoint = Self::parse(&docker.host, &origin, tls)?;
         Ok(Candidates::Configured { endpoint, origin })
     }
 }
@@ -208,7 +198,7 @@ struct ContextEndpoint {
     skip_tls_verify: bool,
 }
 
-/// Reads a JSON file; nothing if it does not exist.
+/// Reads a JSON file; `None` if it does not exist.
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -216,7 +206,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, S
         Err(error) => return Err(format!("cannot be read: {error}")),
     };
     if size > MAXIMUM_FILE {
-        return Err(format!("has {size} bytes; at most {MAXIMUM_FILE} are allowed"));
+        return Err(format!("has {size} bytes; the limit is {MAXIMUM_FILE}"));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("is not valid: {error}"))
@@ -253,7 +243,7 @@ fn tcp_endpoint(scheme: &str, rest: &str, tls: Option<TlsFiles>) -> Result<Endpo
     Ok(Endpoint::Tcp { authority, tls })
 }
 
-/// Takes a password out of an address before it stands in a message.
+/// Replaces the user name and the password of an address, which messages show.
 fn without_password(host: &str) -> String {
     match (host.find("://"), host.rfind('@')) {
         (Some(start), Some(at)) if at > start => format!("{}://…{}", &host[..start], &host[at..]),

@@ -1,22 +1,24 @@
-//! Owns getting the layers of an image out of the daemon, as files that were verified against their diff IDs.
+//! Owns exporting images, their layers and their file trees from the daemon. Must not use names in an archive as paths.
 //!
-//! Reads what Docker 20.10 (`<id>/layer.tar`, a symbolic link for a layer that is there twice), later Docker
-//! (`blobs/sha256/…`, compressed where the store is containerd's) and Podman (`<diff id>.tar`) save. Names in the
-//! archive are only looked up, never used as paths.
+//! Layers are verified against their diff IDs. Docker 20.10 saves `<id>/layer.tar`, with a symbolic link for a layer that
+//! appears twice, later Docker `blobs/sha256/…`, which containerd's store compresses, and Podman `<diff id>.tar`.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::CreateContainerOptions;
 use serde::Deserialize;
 
+use super::clean_up::{LEASE_LABEL, remove_container};
 use super::connection::Daemon;
 use super::error::DaemonError;
-use super::request::RawRequest;
-use crate::image::{Digest, DigestReader, LayerFile};
+use crate::image::compression::{DecompressionLimit, decompress, sniff};
+use crate::image::{Digest, DigestReader, LayerCompression, LayerFile};
 use crate::store::archive::tar_index::relative_to;
-use crate::stream::{pump, stream_to_reader};
+use crate::stream::StreamReader;
 
 /// Largest manifest of an archive, in bytes.
 const MAXIMUM_MANIFEST: u64 = 8 << 20;
@@ -24,13 +26,13 @@ const MAXIMUM_MANIFEST: u64 = 8 << 20;
 /// Largest number of files and links in an archive.
 const MAXIMUM_ENTRIES: usize = 10_000;
 
+/// An entry of `manifest.json`, of which only the layers count.
 #[derive(Deserialize)]
-struct SavedImage {
+struct SavedLayers {
     #[serde(rename = "Layers", default)]
     layers: Vec<String>,
 }
 
-/// What was in an archive.
 #[derive(Default)]
 struct Saved {
     files: HashMap<String, LayerFile>,
@@ -39,84 +41,79 @@ struct Saved {
 }
 
 impl Daemon {
-    /// Exports the layers `wanted` (diff IDs, lowest first) of an image as files in `directory`, which the caller
-    /// made for it and removes.
+    /// Exports the layers with the diff IDs `ids`, lowest first, as files in `directory`. The caller makes and removes it.
     ///
     /// # Errors
-    /// [`DaemonError::Export`] if a layer is not there or has other bytes; errors of the connection and of files.
+    /// [`DaemonError::Export`] if a layer is missing or damaged; errors of the connection and of files.
     pub async fn layers(
         &self,
         image_id: &str,
-        wanted: &[Digest],
+        ids: &[Digest],
         directory: &Path,
     ) -> Result<Vec<LayerFile>, DaemonError> {
-        let stream = self.raw(RawRequest::get(format!("/images/{image_id}/get")));
-        let (sender, reader) = stream_to_reader();
-        let (wanted, directory) = (wanted.to_vec(), directory.to_owned());
-        let unpack = tokio::task::spawn_blocking({
-            let directory = directory.clone();
-            move || {
-                let saved = unpack(reader, &directory)?;
-                choose(&saved, &wanted, &directory)
+        let (ids, target) = (ids.to_vec(), directory.to_owned());
+        let path = format!("/images/{image_id}/get");
+        let result =
+            self.read_raw(path, move |reader| choose(&unpack(reader, &target)?, &ids, &target)).await;
+        result.map_err(|fault| match fault {
+            Fault::Io(source) => {
+                let action = format!("export the image {image_id}");
+                self.read_error(action, source, "writing layers to", directory)
             }
-        });
-        let (result, ()) = tokio::join!(unpack, pump(stream, sender));
-        match result {
-            Ok(Ok(layers)) => Ok(layers),
-            Ok(Err(Fault::Io(source))) => {
-                // The bridge hands the daemon's errors through as the cause of the reader's.
-                match source.get_ref().and_then(|cause| cause.downcast_ref::<bollard::errors::Error>()) {
-                    Some(error) => Err(self.request_error(format!("export the image {image_id}"), error)),
-                    None => Err(DaemonError::File { action: "writing layers to", path: directory, source }),
-                }
-            }
-            Ok(Err(Fault::Layer(wanted, reason))) => {
+            Fault::Layer(layer, reason) => {
                 let address = self.info().address.clone();
-                Err(DaemonError::Export { name: image_id.to_owned(), address, wanted, reason })
-            }
-            Err(panic) => {
-                let source = io::Error::other(panic);
-                Err(DaemonError::File { action: "writing layers to", path: directory, source })
-            }
-        }
-    }
-}
-
-impl Daemon {
-    /// Saves an image as `docker save` does, with its config as it is, to a new file at `path`.
-    ///
-    /// # Errors
-    /// Errors of the connection and of files.
-    pub async fn save(&self, image_id: &str, path: &Path) -> Result<(), DaemonError> {
-        let stream = self.raw(RawRequest::get(format!("/images/{image_id}/get")));
-        let (sender, mut reader) = stream_to_reader();
-        let write = tokio::task::spawn_blocking({
-            let path = path.to_owned();
-            move || io::copy(&mut reader, &mut File::create_new(path)?).map(drop)
-        });
-        let (result, ()) = tokio::join!(write, pump(stream, sender));
-        result.map_err(io::Error::other).flatten().map_err(|source| {
-            match source.get_ref().and_then(|cause| cause.downcast_ref::<bollard::errors::Error>()) {
-                Some(error) => self.request_error(format!("save the image {image_id}"), error),
-                None => DaemonError::File { action: "writing the image to", path: path.to_owned(), source },
+                DaemonError::Export { name: image_id.to_owned(), address, layer, reason }
             }
         })
     }
-}
 
-#[derive(Debug)]
-enum Fault {
-    Io(io::Error),
-    Layer(Digest, String),
-}
+    /// Saves an image as `docker save` does, with its original config, to a new file at `path`.
+    pub async fn save(&self, image_id: &str, path: &Path) -> Result<(), DaemonError> {
+        let target = path.to_owned();
+        let save =
+            move |mut reader: StreamReader| io::copy(&mut reader, &mut File::create_new(target)?).map(drop);
+        let saved = self.read_raw(format!("/images/{image_id}/get"), save).await;
+        saved.map_err(|source| {
+            self.read_error(format!("save the image {image_id}"), source, "writing the image to", path)
+        })
+    }
 
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+    /// Calls `read` with the file tree of the image `image_id`, as a tar, on a blocking thread. `read` may stop early.
+    ///
+    /// A container is created for this, never started, and removed.
+    pub async fn read_tree<T: Send + 'static>(
+        &self,
+        image_id: &str,
+        lease: &str,
+        read: impl FnOnce(Box<dyn Read + Send>) -> T + Send + 'static,
+    ) -> Result<T, DaemonError> {
+        let body = ContainerCreateBody {
+            image: Some(image_id.to_owned()),
+            // Never run. But a container needs a command, and an image may have none.
+            cmd: Some(vec!["/".into()]),
+            labels: Some(HashMap::from([(LEASE_LABEL.to_owned(), lease.to_owned())])),
+            ..ContainerCreateBody::default()
+        };
+        let created = self.client().create_container(None::<CreateContainerOptions>, body).await;
+        let failed =
+            |error| self.request_error(format!("create a container of the image {image_id}"), &error);
+        let id = created.map_err(failed)?.id;
+        let path = format!("/containers/{id}/export");
+        let value = self.read_raw(path, move |reader| read(Box::new(reader))).await;
+        remove_container(self, &id).await?;
+        Ok(value)
     }
 }
 
-/// Spools every file of the archive under a name of our own and digests it on the way.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the layer {0} {1}")]
+    Layer(Digest, String),
+}
+
+/// Writes every file of the archive under a new name, and digests it.
 fn unpack(reader: impl Read, directory: &Path) -> io::Result<Saved> {
     let mut saved = Saved::default();
     let mut archive = tar::Archive::new(reader);
@@ -154,44 +151,44 @@ fn unpack(reader: impl Read, directory: &Path) -> io::Result<Saved> {
     Ok(saved)
 }
 
-/// Picks the wanted layers, unpacks those that are compressed, verifies all and removes the other files.
-fn choose(saved: &Saved, wanted: &[Digest], directory: &Path) -> Result<Vec<LayerFile>, Fault> {
-    let mut kept: HashMap<Digest, LayerFile> = HashMap::new();
+/// Selects the layers `ids`, unpacks and verifies them, and removes all other files.
+fn choose(saved: &Saved, ids: &[Digest], directory: &Path) -> Result<Vec<LayerFile>, Fault> {
+    let mut layers: HashMap<Digest, LayerFile> = HashMap::new();
     let names = layer_names(saved);
-    for (index, diff_id) in wanted.iter().enumerate() {
-        if kept.contains_key(diff_id) {
+    for (index, diff_id) in ids.iter().enumerate() {
+        if layers.contains_key(diff_id) {
             continue;
         }
         if let Some(file) = saved.files.values().find(|file| file.diff_id == *diff_id) {
-            kept.insert(*diff_id, file.clone());
+            layers.insert(*diff_id, file.clone());
             continue;
         }
         let named = names.get(index).and_then(|name| find(saved, name));
         let file = named.ok_or_else(|| Fault::Layer(*diff_id, "no file has its digest".into()))?;
-        let unpacked = decompress(file, &directory.join(format!("layer-{index}.tar")))?;
+        let unpacked = unpacked(file, &directory.join(format!("layer-{index}.tar")))?;
         if unpacked.diff_id != *diff_id {
-            let reason = format!("the file in its place has the digest {}", unpacked.diff_id);
+            let reason = format!("its file has the digest {}", unpacked.diff_id);
             return Err(Fault::Layer(*diff_id, reason));
         }
-        kept.insert(*diff_id, unpacked);
+        layers.insert(*diff_id, unpacked);
     }
     for file in saved.files.values() {
-        if !kept.values().any(|kept| kept.path == file.path) {
+        if !layers.values().any(|layer| layer.path == file.path) {
             std::fs::remove_file(&file.path)?;
         }
     }
-    Ok(wanted.iter().filter_map(|diff_id| kept.remove(diff_id)).collect())
+    Ok(ids.iter().filter_map(|diff_id| layers.remove(diff_id)).collect())
 }
 
 fn layer_names(saved: &Saved) -> Vec<String> {
     let manifest = saved.manifest.as_deref().unwrap_or_default();
-    let images: Vec<SavedImage> = serde_json::from_slice(manifest).unwrap_or_default();
+    let images: Vec<SavedLayers> = serde_json::from_slice(manifest).unwrap_or_default();
     images.into_iter().next().map(|image| image.layers).unwrap_or_default()
 }
 
 fn find<'a>(saved: &'a Saved, name: &str) -> Option<&'a LayerFile> {
     let mut name = name;
-    // A link may point to a link, but not for ever.
+    // A link may point to a link.
     for _ in 0..8 {
         match saved.files.get(name) {
             Some(file) => return Some(file),
@@ -201,20 +198,16 @@ fn find<'a>(saved: &'a Saved, name: &str) -> Option<&'a LayerFile> {
     None
 }
 
-fn decompress(file: &LayerFile, path: &PathBuf) -> Result<LayerFile, Fault> {
+fn unpacked(file: &LayerFile, path: &Path) -> Result<LayerFile, Fault> {
     let mut source = BufReader::new(File::open(&file.path)?);
-    let mut magic = [0; 4];
-    let count = source.read(&mut magic)?;
-    source.seek(SeekFrom::Start(0))?;
-    let reader: Box<dyn Read> = match &magic[..count] {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(source)),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(source)?),
-        _ => return Ok(file.clone()),
-    };
-    let mut reader = DigestReader::new(reader);
+    let compression = sniff(source.fill_buf()?);
+    if compression == LayerCompression::None {
+        return Ok(file.clone());
+    }
+    let mut reader = DigestReader::new(decompress(compression, source, DecompressionLimit::default())?);
     io::copy(&mut reader, &mut File::create_new(path)?)?;
     let (diff_id, size) = reader.finish();
-    Ok(LayerFile { diff_id, path: path.clone(), size })
+    Ok(LayerFile { diff_id, path: path.to_owned(), size })
 }
 
 #[cfg(test)]

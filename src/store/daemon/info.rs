@@ -1,23 +1,20 @@
-//! Owns what a daemon says about itself, and what follows from it.
-//!
-//! Must not ask anything; `connection` does.
+//! Owns the description of a daemon and what follows from it. Must not send requests; `connection` does.
 
 use serde_json::Value;
 
 use crate::image::Platform;
 
-/// Which program answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DaemonFlavour {
-    /// Docker, or what calls itself that.
+    /// Docker, or a program that calls itself that.
     Docker,
     /// Podman's Docker-compatible service.
     Podman,
 }
 
 impl DaemonFlavour {
-    /// The command that people use with it.
+    /// The command line program for it.
     pub fn command(self) -> &'static str {
         match self {
             Self::Docker => "docker",
@@ -26,20 +23,17 @@ impl DaemonFlavour {
     }
 }
 
-/// What a daemon says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonInfo {
-    /// Which program it is.
     pub flavour: DaemonFlavour,
     pub version: String,
-    /// The API version that is spoken with it, such as `1.41`.
+    /// The version that b2i uses, such as `1.41`.
     pub api_version: String,
-    /// The platform of its containers, where nobody asks for another.
+    /// The default platform of its containers.
     pub platform: Platform,
-    /// Its address, as shown to people.
     pub address: String,
-    /// Whether images are in containerd's store: their IDs are then not the digests of their configs.
+    /// Whether containerd stores the images. Their IDs are then not the digests of their configs.
     pub containerd_store: bool,
 }
 
@@ -67,7 +61,7 @@ impl DaemonInfo {
         format!("/v{}", self.api_version)
     }
 
-    /// The store came with Docker 23; asking costs up to 50 ms, so older ones are not asked.
+    /// Whether to ask for the store, which came with Docker 23: the request takes up to 50 ms.
     pub(super) fn may_use_containerd_store(&self) -> bool {
         let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         self.flavour == DaemonFlavour::Docker && major.is_none_or(|major| major >= 23)

@@ -1,7 +1,4 @@
-//! Owns the sending of one archive into the daemon: written while it is sent, and never cut where the daemon would
-//! keep half of it.
-//!
-//! Must not decide which archive is sent; the sink does.
+//! Owns sending an archive to the daemon while it is written. Must not choose the archive; the sink does.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -22,16 +19,15 @@ use crate::image::{BaseImage, FinishedConfig, Image};
 use crate::store::archive::{ArchiveError, BaseLayers, Form, write_image};
 use crate::stream::{StreamWriter, TarStream, until_gone, writer_to_stream};
 
-/// Why an archive was not taken.
+/// An archive that was not loaded.
 pub(super) enum LoadError {
-    /// The daemon read it and refused it.
+    /// The daemon rejected it.
     Refused(String),
-    /// It could not be written or sent.
     Failed(DaemonError),
 }
 
 impl Daemon {
-    /// In which form the daemon takes an archive that lacks layers it has.
+    /// The archive's format that may leave out layers which the daemon has.
     pub(super) fn partial_form(&self) -> Form {
         match self.info().flavour {
             DaemonFlavour::Docker => Form::Docker,
@@ -39,7 +35,7 @@ impl Daemon {
         }
     }
 
-    /// Sends an image: all of it, with layers that the daemon would not read unpacked into `unpacking`, or without the
+    /// Sends an image: all layers, with those in zstd unpacked in `unpacking`, or, without that directory, all but the
     /// layers of the base that the daemon has.
     pub(super) async fn send_image(
         &self,
@@ -59,9 +55,9 @@ impl Daemon {
         };
         for _ in 1..ATTEMPTS {
             match send().await {
-                // Podman saw that it has a layer, and another program removed the layer before it was used.
+                // Another program removed a layer after Podman had found it.
                 Err(LoadError::Refused(reason)) if reason.contains("layer not known") => {
-                    tracing::debug!(%reason, "a layer was removed meanwhile; sending the image again");
+                    tracing::debug!(%reason, "a layer was removed meanwhile; retrying");
                 }
                 sent => return sent,
             }
@@ -69,7 +65,7 @@ impl Daemon {
         send().await
     }
 
-    /// Sends a config and the names of its layers, all of which the daemon should have.
+    /// Sends a config and the names of its layers, if the daemon has them all.
     pub(super) async fn load_config(&self, config: &FinishedConfig, name: &str) -> Result<(), LoadError> {
         let base = BaseImage::in_daemon(name, None, config.config.clone());
         let image = Image::unchanged(base, config.bytes.clone());
@@ -78,7 +74,7 @@ impl Daemon {
         self.send(None, write).await.map(drop)
     }
 
-    /// Streams the archive that `write` writes into the daemon.
+    /// Sends the archive that `write` writes.
     pub(super) async fn send<T: Send + 'static>(
         &self,
         step: Option<&RunningStep>,
@@ -91,7 +87,7 @@ impl Daemon {
             writer.finish()?;
             Ok(value)
         });
-        // Whoever waits for this going away cuts the archive; if it is sent already, the daemon has to end with it.
+        // If this future is dropped, the archive is cut. If it is complete by then, the daemon finishes.
         let (_waiting, gone) = oneshot::channel();
         let (daemon, body) = (self.clone(), until_gone(body, gone));
         let loading = self.finish(async move { daemon.load(body).await });
@@ -112,7 +108,7 @@ impl Daemon {
         let written = writing.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic).into()));
         match (written, answer) {
             (Ok(value), Ok(())) => Ok(value),
-            // The writer fails because the daemon stopped reading; then the daemon's own words say more.
+            // A writer fails if the daemon stops reading. The daemon's error explains more.
             (Err(ArchiveError::Io(error)), Err(refused))
                 if error.kind() == std::io::ErrorKind::BrokenPipe =>
             {

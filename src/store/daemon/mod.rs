@@ -1,13 +1,12 @@
-//! The daemon (Docker ≥ 20.10, Podman ≥ 4) as image source and image sink, and the connection to it.
+//! Owns the daemon (Docker ≥ 20.10, Podman ≥ 4) as image source and image sink, and the connection to it.
 //!
-//! The engine `engine/docker` uses the same connection. Knows no plan and no artifact.
+//! Must not know a plan or an artifact. `engine/docker` uses the same connection.
 
 mod clean_up;
 mod connection;
 mod discover;
 mod error;
 mod export;
-mod export_rootfs;
 mod full_config;
 mod info;
 mod load;
@@ -17,10 +16,9 @@ mod request;
 mod sink;
 mod source;
 mod top_layer;
-mod unused;
 mod volumes;
 
-pub use clean_up::{LEASE_LABEL, remove_leftovers};
+pub use clean_up::{LEASE_LABEL, Removal, remove_leftovers};
 pub(crate) use clean_up::{container_name, remove_container};
 pub use connection::Daemon;
 pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
@@ -31,5 +29,4 @@ pub(crate) use request::{RawRequest, traced};
 pub use sink::{DaemonSink, PublishContext};
 pub use source::ResolveOptions;
 pub(crate) use top_layer::ContainerCommit;
-pub use unused::Removal;
 pub use volumes::{CACHE_LABEL, CacheVolume, cache_volumes, ensure_cache_volume, remove_cache_volume};

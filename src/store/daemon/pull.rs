@@ -1,6 +1,4 @@
-//! Owns pulling an image by the daemon: credentials, progress, and what its errors mean.
-//!
-//! Must not decide whether an image is pulled.
+//! Owns pulling an image with the daemon: credentials, progress and errors. Must not decide whether to pull.
 
 use std::collections::HashMap;
 
@@ -24,7 +22,7 @@ use crate::store::credentials::{Credentials, find_credentials};
 /// Longest line of an answer, in bytes.
 const MAXIMUM_LINE: usize = 1 << 20;
 
-/// What stays as it is in a query value.
+/// Everything but unreserved characters is encoded in a query value.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Daemon {
@@ -80,20 +78,20 @@ fn auth_header(credentials: &Credentials, registry: &str) -> Option<HeaderValue>
     Some(value)
 }
 
-/// The error that an answer with status 200 may still carry; Docker and Podman write it differently.
+/// The error in an answer with status 200. Docker and Podman write it differently.
 pub(super) fn error_in(line: &Value) -> Option<String> {
     let detail = line["errorDetail"]["message"].as_str();
     detail.or_else(|| line["error"].as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Bytes of all layers together.
+/// Transferred and total bytes of each layer.
 #[derive(Default)]
 struct Progress {
     layers: HashMap<String, (u64, u64)>,
 }
 
 impl Progress {
-    /// Takes a line in; gives bytes moved and total if they changed.
+    /// Adds a line. Returns the sums if they changed.
     fn add(&mut self, line: &Value) -> Option<(u64, u64)> {
         if line["status"] != "Downloading" {
             return None;
@@ -107,7 +105,7 @@ impl Progress {
     }
 }
 
-/// Splits an answer into its JSON lines; a line that is no JSON is left out.
+/// Splits an answer into its JSON lines, and skips other lines.
 pub(super) fn json_lines<E>(
     stream: impl Stream<Item = Result<Bytes, E>> + Unpin,
 ) -> impl Stream<Item = Result<Value, E>> {
@@ -127,7 +125,7 @@ pub(super) fn json_lines<E>(
                     return Some((Ok(value), (stream, Vec::new(), true)));
                 }
                 match stream.next().await {
-                    // A line without end is cut: what it says no longer matters, that memory stays bounded does.
+                    // A line without an end is cut: bounded memory matters more than its content.
                     Some(Ok(piece)) if buffer.len() + piece.len() <= MAXIMUM_LINE => {
                         buffer.extend_from_slice(&piece);
                     }

@@ -1,30 +1,27 @@
-//! Owns why a daemon could not pull an image, read from what it says: neither Docker nor Podman has codes for it.
+//! Owns why a daemon did not pull an image, found in its message: neither Docker nor Podman has codes for it.
+//!
+//! Must not decide what follows.
 
-/// Why a pull was refused.
+/// Why a pull failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullCause {
     /// The registry does not have the image.
     NotFound,
-    /// The registry wants other credentials, or does not say whether the image exists.
+    /// The registry requires other credentials, or hides whether the image exists.
     Denied,
-    /// The registry has it for other platforms only.
+    /// The registry has it only for other platforms.
     Platform,
     /// The registry could not be reached.
     Network,
-    /// Anything else.
     Other,
 }
 
 impl PullCause {
-    /// Reads the cause out of what Docker and Podman say; neither gives a code.
     pub(super) fn of(message: &str) -> Self {
         let message = message.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(&[
-            "no matching manifest",
-            "no image found in manifest list",
-            "does not match the specified platform",
-        ]) {
+        if says(&["no matching manifest", "no image found in manifest list", "does not match the specified"])
+        {
             Self::Platform
         } else if says(&["denied", "unauthorized", "authentication required", "no basic auth", "forbidden"]) {
             Self::Denied

@@ -1,10 +1,11 @@
-//! Owns every request that bollard has no form for, and what is wrong with those it has.
+//! Owns requests that bollard has no form for, and all workarounds for bollard 0.21. Must not trace secrets.
 //!
-//! All workarounds for bollard 0.21 are here and nowhere else:
-//! it sends no API version in the path; it encodes `X-Registry-Auth` with the wrong alphabet (the daemon then drops
-//! the credentials silently); its time limit covers the upload of a body; its typed answers drop unknown fields.
-//! Traces requests by method and path: headers, queries and bodies may hold secrets.
+//! bollard sends no API version in the path. It encodes `X-Registry-Auth` with the wrong alphabet, and the daemon then
+//! drops the credentials silently. Its time limit includes the upload of a body. Its typed answers drop unknown fields.
+//! Traces have method and path only: headers, queries and bodies may contain secrets.
 
+use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -15,28 +16,35 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::connection::Daemon;
+use super::error::DaemonError;
 use super::info::DaemonFlavour;
-use crate::stream::TarStream;
+use crate::blocking::blocking;
+use crate::network;
+use crate::stream::{StreamReader, TarStream, pump, stream_to_reader};
 
-/// How long one request may take, its body included, in seconds: uploads and commits of large images are slow.
+/// Podman's own API, in the oldest version that b2i supports.
+pub(super) const PODMAN_API: &str = "/v4.0.0/libpod";
+
+/// Time limit of one request with its body, in seconds. Uploads and commits of large images are slow.
 pub(super) const REQUEST_TIMEOUT: u64 = 6 * 3600;
 
-/// Largest JSON answer that is read, in bytes.
+/// Largest JSON answer, in bytes.
 const MAXIMUM_ANSWER: usize = 16 << 20;
 
-/// How often Podman is asked that failed because of an image that is no business of the question.
+/// The attempts of a request that Podman fails because of an unrelated image.
 pub(super) const ATTEMPTS: u32 = 5;
 
-/// A request that is sent as it stands, and whose answer's bytes are wanted as they are.
+/// A request of which bollard changes nothing, neither in the answer's bytes.
 #[derive(Default)]
 pub(crate) struct RawRequest {
     pub(crate) method: Method,
-    /// Path with query; the version is put in front unless it has one.
+    /// With the query. The API version is added unless it has one.
     pub(crate) path: String,
-    /// Value of `X-Registry-Auth`, if there is one.
+    /// The value of `X-Registry-Auth`.
     pub(crate) registry_auth: Option<HeaderValue>,
     /// A tar to upload.
     pub(crate) body: Option<TarStream>,
@@ -49,17 +57,50 @@ impl RawRequest {
 }
 
 impl Daemon {
-    /// Sends a request and gives the bytes of the answer; an answer with an error status is an error.
+    /// Sends a request and returns the bytes of the answer. An error status is an error.
     pub(crate) fn raw(&self, request: RawRequest) -> BoxStream<'static, Result<Bytes, BollardError>> {
         raw(self.client(), &self.info().prefix(), request)
     }
 
-    /// Gets a JSON document, with every field that the daemon sends.
+    /// Reads the answer to a GET of `path` on a blocking thread. Errors of the daemon come as the causes of [`io::Error`]s.
+    pub(super) async fn read_raw<T: Send + 'static>(
+        &self,
+        path: String,
+        read: impl FnOnce(StreamReader) -> T + Send + 'static,
+    ) -> T {
+        let (sender, reader) = stream_to_reader();
+        let reading = blocking(move || read(reader));
+        tokio::join!(reading, pump(self.raw(RawRequest::get(path)), sender)).0
+    }
+
+    /// The daemon's error in an error of [`Daemon::read_raw`], else one of the file at `path`.
+    pub(super) fn read_error(
+        &self,
+        action: String,
+        source: io::Error,
+        file_action: &'static str,
+        path: &Path,
+    ) -> DaemonError {
+        match source.get_ref().and_then(|cause| cause.downcast_ref::<BollardError>()) {
+            Some(error) => self.request_error(action, error),
+            None => DaemonError::File { action: file_action, path: path.to_owned(), source },
+        }
+    }
+
+    /// Lists what matches `filters` at `path`.
+    pub(super) async fn list(&self, path: &str, filters: Value, what: &str) -> Result<Value, DaemonError> {
+        let filters = filters.to_string();
+        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+        let listed = self.get_json(format!("{path}filters={filters}")).await;
+        listed.map_err(|error| self.request_error(format!("list {what}"), &error))
+    }
+
+    /// Returns a JSON document with all its fields.
     pub(crate) async fn get_json(&self, path: String) -> Result<Value, BollardError> {
         for _ in 1..ATTEMPTS {
             match read_json(self.raw(RawRequest::get(path.clone()))).await {
                 Err(error) if self.info().flavour == DaemonFlavour::Podman && is_of_another_image(&error) => {
-                    tracing::debug!(%error, path, "an image was removed meanwhile; asking again");
+                    tracing::debug!(%error, path, "an image was removed meanwhile; retrying");
                 }
                 answer => return answer,
             }
@@ -68,13 +109,13 @@ impl Daemon {
     }
 }
 
-/// Says whether Podman did not answer because somebody removed an image: to answer about one it looks at all of them. An
-/// image that was asked for and is not there is a 404.
+/// Whether Podman failed because another program removed an image: it reads all images to answer about one. A missing
+/// image itself is a 404.
 fn is_of_another_image(error: &BollardError) -> bool {
     matches!(describe(error), (Some(500), reason) if reason.contains("image not known"))
 }
 
-/// Puts the version in front of the path and repairs the header that carries credentials.
+/// Adds the version to the path and repairs the header with the credentials.
 pub(super) fn versioned(mut request: BollardRequest, prefix: &str) -> BollardRequest {
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     if !has_version(path) {
@@ -93,14 +134,14 @@ pub(super) fn versioned(mut request: BollardRequest, prefix: &str) -> BollardReq
     request
 }
 
-/// Says whether a path begins with `/v` and a digit.
+/// Whether a path begins with `/v` and a digit.
 fn has_version(path: &str) -> bool {
     path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 fn set_path(request: &mut BollardRequest, path: &str) {
     let mut parts = request.uri().clone().into_parts();
-    // Paths are made here, of image names and IDs that were parsed before; one that does not parse stays as it was.
+    // Paths consist of valid image names and IDs. One that does not parse stays unchanged.
     if let Ok(path) = path.parse() {
         parts.path_and_query = Some(path);
         if let Ok(uri) = Uri::from_parts(parts) {
@@ -111,8 +152,8 @@ fn set_path(request: &mut BollardRequest, path: &str) {
 
 /// Sends `request` over bollard's transport.
 ///
-/// `export_image` is the one call of bollard that gives the bytes of the answer untouched; everything about its
-/// request is replaced before it goes out.
+/// `export_image` is the one call of bollard that returns the answer's bytes unchanged. Everything in its request is
+/// replaced.
 pub(super) fn raw(
     client: &Docker,
     prefix: &str,
@@ -139,7 +180,7 @@ pub(super) fn raw(
     client.export_image("raw").inspect(move |piece| trace.add(piece)).boxed()
 }
 
-/// What is told of a request when its answer was read, or when nobody reads it any more.
+/// Traces a request when its answer is read, or dropped.
 struct RequestTrace {
     method: Method,
     path: String,
@@ -150,7 +191,7 @@ struct RequestTrace {
 
 impl RequestTrace {
     fn new(method: &Method, path: &str) -> Self {
-        // What stands in the query is the caller's, and may be a secret.
+        // The query may contain a secret.
         let path = path.split('?').next().unwrap_or_default().to_owned();
         Self { method: method.clone(), path, started: Instant::now(), bytes: 0, failed: None }
     }
@@ -177,7 +218,7 @@ impl Drop for RequestTrace {
     }
 }
 
-/// Makes a call of bollard's own and tells how long it took.
+/// Awaits a call of bollard and traces its time.
 pub(crate) async fn traced<T>(
     action: &str,
     call: impl Future<Output = Result<T, BollardError>>,
@@ -208,25 +249,14 @@ pub(super) async fn read_json(
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-/// The status and the reason of an error, with the reasons behind it: bollard's own texts leave those out.
+/// The status and the reason of an error with its causes, which bollard's own messages leave out.
 pub(super) fn describe(error: &BollardError) -> (Option<u16>, String) {
     match error {
         BollardError::DockerResponseServerError { status_code, message } => {
             (Some(*status_code), message.trim().to_owned())
         }
         BollardError::DockerStreamError { error } => (None, error.trim().to_owned()),
-        error => {
-            let mut reason = error.to_string();
-            let mut source = std::error::Error::source(error);
-            while let Some(cause) = source {
-                let text = cause.to_string();
-                if !reason.contains(&text) {
-                    reason = format!("{reason}: {text}");
-                }
-                source = cause.source();
-            }
-            (None, reason)
-        }
+        error => (None, network::describe(error)),
     }
 }
 

@@ -1,12 +1,11 @@
-//! Owns the daemon as an image sink: the new layer goes in, the result is verified, then it gets its names.
+//! Owns the daemon as an image sink: loads an image, verifies it, then names it. Must not know the archive's format.
 //!
-//! In order: nothing is sent if the image is known to be there; only the config if its layers are; the new layer
-//! without the base's (Docker looks these up by chain ID in a docker-archive, Podman by digest in an OCI archive);
-//! everything, with the base exported from the same daemon. A create + put + commit cannot stand between these two:
-//! the daemon would write the layer's tar itself, with another digest than the config says.
+//! It sends as little as possible: nothing if the daemon has the image; the config if it has the layers; the new layer
+//! without the base's, which Docker finds by chain ID and Podman by digest; else everything, with the base exported from
+//! the same daemon. A commit of uploaded files is no alternative: the daemon would write another tar with another digest.
 //!
-//! Between loading and naming, the image carries a name of the run's lease, so that neither a clean-up of dangling
-//! images nor a killed run leaves it in a state that nobody recognises.
+//! Until it is named, the image has a name of the run's lease, so that a clean-up of dangling images keeps it, and the
+//! clean-up after a killed run finds it.
 
 use std::path::PathBuf;
 
@@ -23,18 +22,17 @@ use crate::image::{BaseImage, Digest, FinishedConfig, Image, ImageReference, New
 use crate::store::archive::{ArchiveError, Form};
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
-/// What publishing needs beside the image.
+/// What publishing needs besides the image.
 #[derive(Clone)]
 pub struct PublishContext {
-    /// The lease of this run.
+    /// The id of this run's lease.
     pub lease: String,
-    /// An empty directory for layers that have to be spooled; the caller removes it.
+    /// An empty directory for temporary layers. The caller removes it.
     pub spool_directory: PathBuf,
-    /// Where progress goes.
     pub events: Events,
 }
 
-/// Which archive the daemon took.
+/// What was sent to the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Nothing,
@@ -43,7 +41,7 @@ enum Sent {
     Everything,
 }
 
-/// The new layers, the config, and how they came in.
+/// The new layers, the config, and what was sent.
 type Loaded = (Vec<WrittenLayer>, FinishedConfig, Sent);
 
 impl Sent {
@@ -57,10 +55,8 @@ impl Sent {
     }
 }
 
-/// The daemon, as a place to write to.
 pub struct DaemonSink {
     pub daemon: Daemon,
-    /// What publishing needs.
     pub context: PublishContext,
 }
 
@@ -79,12 +75,12 @@ impl Sink for DaemonSink {
 }
 
 impl Daemon {
-    /// Loads `image` into the daemon and gives it the names `tags`. With all layers known, nothing is read if the daemon has
-    /// the image or its layers. What an engine committed under another ID is removed then.
+    /// Loads `image` and gives it the names `tags`. With all layers known, reads nothing that the daemon has. Removes the
+    /// image that an engine committed, if it has another ID.
     ///
     /// # Errors
     /// [`DaemonError::Publish`], [`DaemonError::NotLoaded`] and [`DaemonError::DiskFull`];
-    /// [`DaemonError::Archive`] if the artifact cannot be read. No name is set after an error before naming.
+    /// [`DaemonError::Archive`] if the artifact cannot be read. After an error no name has changed, unless naming failed.
     pub async fn publish(
         &self,
         image: &Image,
@@ -114,18 +110,14 @@ impl Daemon {
         Ok(WrittenImage { image_id, layers, manifest: None, blobs: Vec::new() })
     }
 
-    /// Makes sure that the daemon has the base, and gives the ID to start containers from.
-    ///
-    /// A base that is not the daemon's own is loaded under a name of the lease, which the lease's clean-up removes.
-    ///
-    /// # Errors
-    /// As [`Daemon::publish`].
+    /// Loads the base, unless the daemon has it, and returns the ID to start containers from. A loaded base has a name of
+    /// the lease, which the lease's clean-up removes.
     pub async fn ensure_loaded(&self, base: &BaseImage, lease: &str) -> Result<String, DaemonError> {
         if let Some(image_id) = &base.image_id {
             return Ok(image_id.clone());
         }
         let Some(layer) = base.built_in() else {
-            let reason = "it is not in the daemon, and b2i has no layers of it to load".into();
+            let reason = "it is not in the daemon, and b2i does not have its layers".into();
             let address = self.info().address.clone();
             return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
         };
@@ -140,12 +132,12 @@ impl Daemon {
         Ok(self.id_or(&name, &config))
     }
 
-    /// What an image is found by: in containerd's store an ID is the digest of a manifest, so only the name is known there.
+    /// The image's ID, or its name with containerd's store: there an ID is the digest of a manifest, which is not known.
     fn id_or(&self, name: &str, config: &FinishedConfig) -> String {
         if self.info().containerd_store { name.to_owned() } else { config.image_id.to_string() }
     }
 
-    /// Gets the image into the daemon and checks that it is there.
+    /// Loads the image and verifies it.
     async fn load_image(
         &self,
         image: &Image,
@@ -161,27 +153,29 @@ impl Daemon {
         };
         if !image.new.is_empty() {
             match self.send_image(image, self.partial_form(), None, name, Some(step)).await {
-                // A daemon that takes the archive but made something else of it gets everything too.
+                // A daemon may accept the archive and make another image of it.
                 Ok((layers, config)) if self.verify(&config, name).await.is_ok() => {
                     return Ok((layers, config, Sent::NewLayer));
                 }
-                Ok(_) => tracing::debug!("the daemon made another image of the new layer alone; it gets all"),
+                Ok(_) => {
+                    tracing::debug!("the daemon made another image of the new layer; sending all layers")
+                }
                 Err(LoadError::Refused(reason)) if is_disk_full(&reason) => {
                     return Err(self.load_error(LoadError::Refused(reason)));
                 }
                 Err(LoadError::Refused(reason)) => {
-                    tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
+                    tracing::debug!(%reason, "the daemon needs the base's layers; sending all layers");
                 }
                 Err(error @ LoadError::Failed(_)) => return Err(self.load_error(error)),
             }
         }
-        let wanted = image.base.diff_ids().map_err(ArchiveError::from)?;
-        let files = self.layers(image_id, &wanted, &context.spool_directory).await?;
+        let ids = image.base.diff_ids().map_err(ArchiveError::from)?;
+        let files = self.layers(image_id, &ids, &context.spool_directory).await?;
         let base = image.base.clone().with_files(&files);
         self.load_all(&Image { base, ..image.clone() }, name, context, step).await
     }
 
-    /// Sends nothing, or the config alone, if everything else is known to be there.
+    /// Sends nothing, or only the config, if the daemon has the rest.
     async fn load_known(
         &self,
         image: &Image,
@@ -193,7 +187,7 @@ impl Daemon {
         if by_id && self.inspect_image(&config.image_id.to_string()).await?.is_some() {
             return Ok(Some((config, Sent::Nothing)));
         }
-        // The layers of an image from elsewhere are hardly here.
+        // A daemon hardly has the layers of an image from elsewhere.
         if image.new.is_empty() && image.base.image_id.is_none() {
             return Ok(None);
         }
@@ -207,7 +201,6 @@ impl Daemon {
         }
     }
 
-    /// Sends the image with all its layers.
     async fn load_all(
         &self,
         image: &Image,
@@ -240,9 +233,9 @@ impl Daemon {
 
     /// Checks that the daemon has exactly this image.
     pub(super) async fn verify(&self, config: &FinishedConfig, name: &str) -> Result<(), DaemonError> {
-        let wanted = config.image_id;
+        let expected = config.image_id;
         let missing =
-            |found: String| DaemonError::NotLoaded { address: self.info().address.clone(), wanted, found };
+            |found: String| DaemonError::NotLoaded { address: self.info().address.clone(), expected, found };
         let answer = self
             .inspect_image(&self.id_or(name, config))
             .await?
@@ -252,12 +245,11 @@ impl Daemon {
             return Err(missing("has other layers under its ID".into()));
         }
         match answer["Id"].as_str().and_then(|id| id.parse::<Digest>().ok()) {
-            Some(id) if id == wanted || self.info().containerd_store => Ok(()),
+            Some(id) if id == expected || self.info().containerd_store => Ok(()),
             other => Err(missing(format!("gave it the ID {other:?}"))),
         }
     }
 
-    /// Gives an image these names.
     pub(crate) async fn name_image(&self, image: &str, tags: &[ImageReference]) -> Result<(), DaemonError> {
         for tag in tags {
             let repository = tag.name();
@@ -273,16 +265,15 @@ impl Daemon {
         Ok(())
     }
 
-    /// Takes the lease's name off; an image that has no other name goes with it.
-    ///
-    /// What fails here is left to the lease's clean-up: the image is published, or its error is the one to report.
+    /// Removes the lease's name, and the image if it has no other. The lease's clean-up repeats it after an error, which is
+    /// not reported: the image is published, or has an error of its own.
     pub(super) async fn unname(&self, name: &str) {
         if let Err(error) = self.remove_image(name).await {
             tracing::debug!(%error, "the name of the lease stays");
         }
     }
 
-    /// Removes an image, or a name of it, but none of the images below it; one that is not there is no error.
+    /// Removes an image or one of its names, but no parent image. A missing image is not an error.
     pub(crate) async fn remove_image(&self, name: &str) -> Result<(), DaemonError> {
         let options = RemoveImageOptionsBuilder::default().noprune(true).build();
         match traced("remove an image", self.client().remove_image(name, Some(options), None)).await {

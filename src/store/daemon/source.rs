@@ -1,10 +1,10 @@
-//! Owns the daemon as an image source: from a name to a base image, pulled if that is allowed and needed.
+//! Owns the daemon as an image source: finds a base image by name, or pulls it. Must not read layers.
 //!
-//! The config is put together from the daemon's `inspect` answer, as the bytes that were pulled are not to be had.
-//! What stands in it depends on the image alone, not on which daemon answers: keys are ordered, empty fields are
-//! left out, and the history has one plain entry for each layer (the daemon's does not say which entries are
-//! empty). So Docker and Podman give the same config for the same base.
+//! The config comes from the daemon's `inspect` answer, because the pulled bytes are not available. It depends only on the
+//! image, so Docker and Podman return the same: keys are sorted, empty fields are left out, and the history has one plain
+//! entry for each layer, because the answer does not say which entries are empty.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -12,28 +12,23 @@ use serde_json::{Map, Value, json};
 use super::connection::Daemon;
 use super::error::DaemonError;
 use super::info::DaemonFlavour;
-use super::request::describe;
+use super::request::{PODMAN_API, describe};
 use crate::events::{Events, Step};
 use crate::image::{BaseImage, Digest, ImageConfig, ImageReference, Platform, PullPolicy};
 
-/// Podman's own interface, in the oldest version that b2i works with.
-const PODMAN_API: &str = "/v4.0.0/libpod";
-
-/// How a base image is looked for.
+/// How an image is resolved.
 #[derive(Clone, Debug, Default)]
 pub struct ResolveOptions {
-    /// The platform that the image has to be for; none means what the daemon has or pulls by itself.
+    /// `None` means the platform of the daemon's image, or the one it pulls by default.
     pub platform: Option<Platform>,
-    /// When it is pulled.
     pub pull: PullPolicy,
-    /// Whether the network is forbidden.
     pub offline: bool,
-    /// Where credentials of registries are looked for, first come, first served.
+    /// The files with the credentials of registries, in the order in which they are searched.
     pub credential_files: Vec<PathBuf>,
 }
 
 impl Daemon {
-    /// Finds the image `reference` (a name, or an ID that the daemon knows) and reads its config.
+    /// Finds the image `reference` (a name, or an ID) and reads its config.
     ///
     /// # Errors
     /// [`DaemonError::ImageMissing`], [`DaemonError::Pull`], [`DaemonError::WrongPlatform`] and
@@ -51,20 +46,16 @@ impl Daemon {
         if options.pull != PullPolicy::Always || !may_pull {
             found = self.look_up(reference).await?;
         }
-        let fits = |image: &BaseImage| match &options.platform {
-            Some(wanted) => wanted.matches(&image.config.platform()),
-            None => true,
+        let fits = |image: &BaseImage| {
+            options.platform.as_ref().is_none_or(|platform| platform.matches(&image.config.platform()))
         };
-        let pulled = match &found {
-            Some(image) => !fits(image) && may_pull,
-            None => true,
-        };
+        let pulled = found.as_ref().is_none_or(|image| !fits(image) && may_pull);
         if pulled {
             if !may_pull {
                 let reason = match image_id {
-                    Some(_) => "it is an image ID, which no registry knows",
-                    None if options.offline => "the network is not used (`--offline`)",
-                    None => "pulling is switched off (`--pull never`)",
+                    Some(_) => "an image ID cannot be pulled",
+                    None if options.offline => "`--offline` forbids pulling it",
+                    None => "`--pull never` forbids pulling it",
                 };
                 let address = self.info().address.clone();
                 return Err(DaemonError::ImageMissing { name: reference.familiar(), address, reason });
@@ -72,12 +63,11 @@ impl Daemon {
             self.pull(reference, options, &step).await?;
             found = self.look_up(reference).await?;
         }
-        let image = found.ok_or_else(|| {
-            self.invalid(reference, "it pulled the image without an error, and does not have it".into())
-        })?;
-        if let Some(wanted) = options.platform.clone().filter(|_| !fits(&image)) {
-            let (found, wanted) = (Box::new(image.config.platform()), Box::new(wanted));
-            return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, wanted });
+        let image = found
+            .ok_or_else(|| self.invalid(reference, "the pull succeeded, but the image is missing".into()))?;
+        if let Some(platform) = options.platform.clone().filter(|_| !fits(&image)) {
+            let (found, platform) = (Box::new(image.config.platform()), Box::new(platform));
+            return Err(DaemonError::WrongPlatform { name: reference.familiar(), found, platform });
         }
         let layers = image.config.diff_ids().map(|layers| layers.len()).unwrap_or_default();
         tracing::debug!(base = image.name, digest = ?image.manifest_digest, layers, pulled, "found the base");
@@ -85,25 +75,21 @@ impl Daemon {
         Ok(image)
     }
 
-    /// The ID of the image that a name means in the daemon, if there is one.
-    ///
-    /// # Errors
-    /// Errors of the connection; [`DaemonError::InvalidImage`].
+    /// The ID of the image `reference` in the daemon.
     pub async fn id_of(&self, reference: &ImageReference) -> Result<Option<String>, DaemonError> {
         let found = self.look_up(reference).await?;
         Ok(found.and_then(|image| image.image_id))
     }
 
-    /// Looks an image up: by its name, on Podman by the name it gives to what was built or loaded there, and then,
-    /// where it may be one, by its ID.
+    /// Finds an image by its name, on Podman also by its name in `localhost/`, then by its ID.
     async fn look_up(&self, reference: &ImageReference) -> Result<Option<BaseImage>, DaemonError> {
         let mut answer = self.inspect_image(&reference.to_string()).await?;
-        // `podman build -t app` makes localhost/app. A name that was written in full means that image and no other.
+        // `podman build -t app` makes localhost/app. A full name means only itself.
         if answer.is_none() && reference.is_short() && self.info().flavour == DaemonFlavour::Podman {
             answer = self.inspect_image(&format!("localhost/{}", reference.familiar())).await?;
         }
         if let (None, Some(id)) = (&answer, reference.as_image_id()) {
-            // Only an answer with this very ID counts: the daemon also takes the text for a name.
+            // The daemon also takes the text for a name: only an image with this very ID counts.
             answer = self.inspect_image(&id).await?.filter(|answer| {
                 let found = answer["Id"].as_str().unwrap_or_default();
                 found.trim_start_matches("sha256:").starts_with(id.trim_start_matches("sha256:"))
@@ -116,7 +102,7 @@ impl Daemon {
         self.base_image(reference, &answer).map(Some)
     }
 
-    /// Adds the health check, which Podman leaves out of the answer that it gives in Docker's place.
+    /// Adds the health check, which Podman's Docker-compatible answer leaves out.
     async fn add_health_check(&self, answer: &mut Value) -> Result<(), DaemonError> {
         let id = answer["Id"].as_str().unwrap_or_default().to_owned();
         let own = self.get_json(format!("{PODMAN_API}/images/{id}/json")).await;
@@ -127,7 +113,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// What the daemon says of an image, with every field; nothing if it does not have it.
+    /// The daemon's description of an image, with all fields; `None` if it does not have the image.
     pub(crate) async fn inspect_image(&self, name: &str) -> Result<Option<Value>, DaemonError> {
         match self.get_json(format!("/images/{name}/json")).await {
             Ok(answer) => Ok(Some(answer)),
@@ -140,8 +126,8 @@ impl Daemon {
 
     fn base_image(&self, reference: &ImageReference, answer: &Value) -> Result<BaseImage, DaemonError> {
         let image_id = answer["Id"].as_str().filter(|id| !id.is_empty());
-        let image_id = image_id.ok_or_else(|| self.invalid(reference, "it names no ID".into()))?;
-        // Podman leaves the algorithm out in places.
+        let image_id = image_id.ok_or_else(|| self.invalid(reference, "it has no ID".into()))?;
+        // Podman leaves out the algorithm in places.
         let image_id = match image_id.parse::<Digest>() {
             Ok(digest) => digest.to_string(),
             Err(error) => return Err(self.invalid(reference, error.to_string())),
@@ -159,7 +145,7 @@ impl Daemon {
     }
 }
 
-/// The digest of the manifest under the reference's name: the one it names itself, or what it was pulled with.
+/// The digest in the reference, or the one that its repository had when it was pulled.
 fn manifest_digest(reference: &ImageReference, answer: &Value) -> Option<Digest> {
     let named = answer["RepoDigests"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut digests: Vec<Digest> = named
@@ -171,7 +157,7 @@ fn manifest_digest(reference: &ImageReference, answer: &Value) -> Option<Digest>
     reference.digest().or_else(|| digests.first().copied())
 }
 
-/// Puts an image config together from an `inspect` answer.
+/// Makes an image config from an `inspect` answer.
 fn config_of(answer: &Value) -> Result<ImageConfig, String> {
     let mut config = Map::new();
     for (field, from) in
@@ -182,18 +168,18 @@ fn config_of(answer: &Value) -> Result<ImageConfig, String> {
         }
     }
     if !config.contains_key("architecture") || !config.contains_key("os") {
-        return Err("it names no platform".into());
+        return Err("it has no platform".into());
     }
     let runtime = match &answer["Config"] {
         Value::Object(runtime) => filled(runtime),
         Value::Null => Map::new(),
-        _ => return Err("its `Config` is no object".into()),
+        _ => return Err("its `Config` is not an object".into()),
     };
     config.insert("config".into(), Value::Object(runtime));
     let layers = match &answer["RootFS"]["Layers"] {
         Value::Array(layers) => layers.clone(),
         Value::Null => Vec::new(),
-        _ => return Err("its `RootFS.Layers` is no list".into()),
+        _ => return Err("its `RootFS.Layers` is not a list".into()),
     };
     let history: Vec<Value> =
         layers.iter().map(|_| json!({"created_by": "layer of the base image"})).collect();
@@ -203,7 +189,7 @@ fn config_of(answer: &Value) -> Result<ImageConfig, String> {
     ImageConfig::parse(bytes.as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The fields that say something, in the order of their names.
+/// The fields that are not empty, sorted by name.
 fn filled(runtime: &Map<String, Value>) -> Map<String, Value> {
     let empty = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,
@@ -212,17 +198,15 @@ fn filled(runtime: &Map<String, Value>) -> Map<String, Value> {
         Value::Object(map) => map.is_empty(),
         Value::Bool(true) | Value::Number(_) => false,
     };
-    let mut fields: Vec<(&String, &Value)> = runtime.iter().filter(|(_, value)| !empty(value)).collect();
-    fields.sort_by_key(|(name, _)| name.as_str());
+    let fields: BTreeMap<&String, &Value> = runtime.iter().filter(|(_, value)| !empty(value)).collect();
     fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
 }
 
-/// The same value with every object's keys in order; lists keep theirs.
+/// The same value with the keys of all objects sorted.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            let mut fields: Vec<_> = map.iter().collect();
-            fields.sort_by_key(|(name, _)| name.as_str());
+            let fields: BTreeMap<&String, &Value> = map.iter().collect();
             Value::Object(fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect())
         }
         Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),

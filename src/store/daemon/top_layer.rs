@@ -1,8 +1,7 @@
-//! Owns leaving out of a committed image what the daemon, not the container, put into its top layer.
+//! Owns removing from a committed image what the daemon, not the container, put into its top layer.
 //!
-//! The layers below are neither exported nor sent. A daemon that has a layer takes a config that names this layer
-//! alone, and what it exports of that image is the one layer (ran: Podman 4.3). Where it does not, all are exported.
-//! Must not decide what is left out.
+//! Must not choose what is removed. The layers below are neither exported nor sent. A daemon that has a layer accepts a
+//! config with this layer alone, and exports it from that image (tested with Podman 4.3). Otherwise all are exported.
 
 use std::fs::File;
 use std::io;
@@ -18,22 +17,22 @@ use crate::blocking::blocking;
 use crate::image::{ConfigEdits, Digest, FinishedConfig, ImageConfig, LayerFile};
 use crate::store::archive::{ArchiveError, Excerpt, Form, write_excerpt};
 
-/// An image that a container was committed as. Only its layers count; its config is the daemon's.
+/// An image that was committed from a container. Only its layers count; the config is the daemon's.
 #[derive(Clone, Debug)]
 pub(crate) struct ContainerCommit {
     pub(crate) image_id: String,
-    /// The digests of its uncompressed layers, lowest first.
+    /// Lowest first.
     pub(crate) diff_ids: Vec<Digest>,
 }
 
 impl Daemon {
-    /// Leaves the extents that `choose` finds out of the top layer of `committed`.
+    /// Removes the extents that `choose` returns from the top layer of `committed`.
     ///
-    /// Gives the image that has the rest, under a name of the lease, and removes `committed`; gives `committed` back if
-    /// nothing is to be left out. `directory` is an empty one for this, which the caller removes.
+    /// Returns the image with the rest, which has a name of the lease, and removes `committed`. Without extents, returns
+    /// `committed`. `directory` is empty; the caller removes it.
     ///
     /// # Errors
-    /// [`DaemonError::File`] if the layer is not read; errors of exporting and loading.
+    /// [`DaemonError::File`] if the layer cannot be read; errors of exporting and loading.
     pub(crate) async fn leave_out(
         &self,
         committed: ContainerCommit,
@@ -50,14 +49,14 @@ impl Daemon {
         if left_out.is_empty() {
             return Ok(committed);
         }
-        tracing::debug!(size, entries = left_out.len(), "leaves out what the daemon made in the container");
+        tracing::debug!(size, entries = left_out.len(), "removing what the daemon made in the container");
         let excerpt = Arc::new(Excerpt::new(&layer, left_out));
         let rest = self.load_excerpt(&committed, below, excerpt, lease, directory).await?;
         self.remove_image(&committed.image_id).await?;
         Ok(rest)
     }
 
-    /// Exports the top layer alone, or with all others.
+    /// Exports the top layer, alone if the daemon supports that.
     async fn top_layer(
         &self,
         committed: &ContainerCommit,
@@ -66,7 +65,7 @@ impl Daemon {
         directory: &Path,
     ) -> Result<LayerFile, DaemonError> {
         let name = lease_name(lease, LeaseName::TopLayer);
-        let config = self.passing_config(lease, &[*top]);
+        let config = self.temporary_config(lease, &[*top]);
         let alone = async {
             let config = FinishedConfig::new(&name, config.to_bytes(), config).map_err(ArchiveError::from)?;
             match self.load_config(&config, &name).await {
@@ -80,7 +79,7 @@ impl Daemon {
             Ok(layers) => layers,
             Err(error @ DaemonError::File { .. }) => return Err(error),
             Err(error) => {
-                tracing::debug!(%error, "the daemon does not give one layer alone; it gives all");
+                tracing::debug!(%error, "the daemon does not export a single layer; exporting all");
                 self.layers(&committed.image_id, &committed.diff_ids, &sub_directory(directory, "all")?)
                     .await?
             }
@@ -89,7 +88,7 @@ impl Daemon {
         found.ok_or_else(|| DaemonError::Export {
             name: committed.image_id.clone(),
             address: self.info().address.clone(),
-            wanted: *top,
+            layer: *top,
             reason: "it is not among the exported layers".into(),
         })
     }
@@ -110,14 +109,14 @@ impl Daemon {
             self.send(None, move |out| {
                 let config = |written: &crate::image::layer::WrittenLayer| {
                     let layers: Vec<Digest> = below.iter().copied().chain([written.diff_id]).collect();
-                    daemon.passing_config(&lease, &layers)
+                    daemon.temporary_config(&lease, &layers)
                 };
                 write_excerpt(&below, files.as_deref(), &excerpt, config, form, &names, out)
             })
         };
         let config = match send(self.partial_form(), None).await {
             Err(LoadError::Refused(reason)) => {
-                tracing::debug!(%reason, "the daemon takes no archive without the base's layers; it gets all");
+                tracing::debug!(%reason, "the daemon needs the base's layers; sending all layers");
                 let directory = sub_directory(directory, "base")?;
                 let files = self.layers(&committed.image_id, &committed.diff_ids, &directory).await?;
                 send(Form::Docker, Some(files)).await
@@ -130,8 +129,8 @@ impl Daemon {
         Ok(ContainerCommit { image_id, diff_ids: config.diff_ids })
     }
 
-    /// A config for an image that goes again before the run ends.
-    fn passing_config(&self, lease: &str, layers: &[Digest]) -> ImageConfig {
+    /// The config of a temporary image.
+    fn temporary_config(&self, lease: &str, layers: &[Digest]) -> ImageConfig {
         let mut config = ImageConfig::empty(&self.info().platform);
         let edits = ConfigEdits {
             labels: [(LEASE_LABEL.to_owned(), lease.to_owned())].into(),

@@ -1,7 +1,6 @@
-//! Owns build caches in a daemon: named volumes that outlive runs, and how they are recognised.
+//! Owns build caches in a daemon: named volumes that outlive runs and belong to no lease. Must not touch others'.
 //!
-//! Each carries the name of the cache directory that it belongs to, so nobody else's are ever listed or removed. No lease
-//! has to do with them.
+//! Each has a label with the name of its cache directory.
 
 use std::collections::HashMap;
 
@@ -12,23 +11,23 @@ use super::connection::Daemon;
 use super::error::DaemonError;
 use super::request::{describe, traced};
 
-/// Label of the volumes of build caches: the name of the cache directory they belong to.
+/// Label of a build cache with the name of its cache directory.
 pub const CACHE_LABEL: &str = "b2i.cache";
-/// What their names begin with; the key follows.
+/// The first part of its name, before the key.
 const PREFIX: &str = "b2i-cache-";
 
 /// A build cache in a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheVolume {
     pub key: String,
-    /// What it takes, in bytes; nothing if the daemon does not say.
+    /// `None` if the daemon does not say.
     pub bytes: Option<u64>,
 }
 
-/// Makes the volume of the cache `key` if it is not there, and gives its name.
+/// Creates the volume of the cache `key`, unless it exists, and returns its name.
 ///
 /// # Errors
-/// [`DaemonError`]; also if the volume belongs to another cache directory.
+/// [`DaemonError`], also if the volume belongs to another cache directory.
 pub async fn ensure_cache_volume(daemon: &Daemon, owner: &str, key: &str) -> Result<String, DaemonError> {
     let name = format!("{PREFIX}{key}");
     let request = VolumeCreateRequest {
@@ -45,25 +44,20 @@ pub async fn ensure_cache_volume(daemon: &Daemon, owner: &str, key: &str) -> Res
 }
 
 /// The build caches of the cache directory `owner`.
-///
-/// # Errors
-/// [`DaemonError`] if the daemon does not say.
 pub async fn cache_volumes(daemon: &Daemon, owner: &str) -> Result<Vec<CacheVolume>, DaemonError> {
-    let filters = serde_json::json!({"label": [format!("{CACHE_LABEL}={owner}")]}).to_string();
-    let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
-    let failed = |error| daemon.request_error("list volumes", &error);
-    let listed = daemon.get_json(format!("/volumes?filters={filters}")).await.map_err(failed)?;
+    let filters = serde_json::json!({"label": [format!("{CACHE_LABEL}={owner}")]});
+    let listed = daemon.list("/volumes?", filters, "volumes").await?;
     let volumes = listed["Volumes"].as_array().into_iter().flatten();
     let own = volumes.filter(|volume| volume["Labels"][CACHE_LABEL].as_str() == Some(owner));
     let names: Vec<&str> = own.filter_map(|volume| volume["Name"].as_str()).collect();
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    // What volumes take stands here alone, where Podman says nothing of their labels. Podman looks at every image for it,
-    // and has no answer if one of them is removed meanwhile; what volumes there are is known all the same.
+    // Only this answer has the sizes, but on Podman no labels. Podman reads every image for it, and fails if one is removed
+    // meanwhile; the volumes themselves are known nevertheless.
     let used = daemon.get_json("/system/df?type=volume".to_owned()).await.unwrap_or_else(|error| {
         let error = daemon.request_error("measure volumes", &error);
-        tracing::warn!(%error, "what build caches in the daemon take is not known");
+        tracing::warn!(%error, "the sizes of the build caches in the daemon are unknown");
         serde_json::Value::Null
     });
     let bytes = |name: &str| {
@@ -77,10 +71,7 @@ pub async fn cache_volumes(daemon: &Daemon, owner: &str) -> Result<Vec<CacheVolu
     Ok(cache.collect())
 }
 
-/// Removes the volume of the cache `key`; says whether it is gone. One that a container has stays.
-///
-/// # Errors
-/// [`DaemonError`] if the daemon refuses for another reason.
+/// Removes the volume of the cache `key`. Returns whether it is gone; a volume in use stays.
 pub async fn remove_cache_volume(daemon: &Daemon, key: &str) -> Result<bool, DaemonError> {
     let name = format!("{PREFIX}{key}");
     let removed = daemon.client().remove_volume(&name, None::<RemoveVolumeOptions>);

@@ -51,6 +51,27 @@ async fn the_same_image_comes_out_of_both_daemons() {
 }
 
 #[tokio::test]
+async fn an_image_with_two_new_layers_has_both_in_order() {
+    for mut setup in Setup::both().await {
+        let base = setup.resolve().await;
+        let entries = vec![file("/opt/run", b"cat /opt/text", 0o755), file("/opt/text", b"one", 0o644)];
+        let below = Layer::new(entries, 0).expect("consistent");
+        let above = Layer::new(vec![file("/opt/text", b"two", 0o644)], 0).expect("consistent");
+        let image = with_layers(base.clone(), vec![below.into(), above.into()], edits());
+        let tag = setup.tag("layers");
+        let published = setup.daemon.publish(&image, std::slice::from_ref(&tag), &setup.context).await;
+        let new = published.expect("published").layers.into_iter().map(|layer| layer.diff_id);
+        let expected: Vec<Digest> = base.config.diff_ids().expect("valid").into_iter().chain(new).collect();
+        assert_eq!(expected.len(), base.layers.len() + 2);
+        let found = inspect(&setup, &tag.to_string()).await;
+        assert_eq!(found.config.diff_ids().expect("valid"), expected);
+        let text = start(&setup, &tag.to_string(), ProgramOptions::default(), b"").await.1;
+        assert_eq!(text, "two", "the upper layer covers the lower one");
+        setup.clean_up().await;
+    }
+}
+
+#[tokio::test]
 async fn layers_come_out_as_they_are() {
     for setup in Setup::both().await {
         let base = setup.resolve().await;

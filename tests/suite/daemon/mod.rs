@@ -201,13 +201,19 @@ fn busybox(platform: &Platform, owner: &str) -> Image {
 }
 
 fn on(base: BaseImage, layer: impl Into<NewLayer>, edits: ConfigEdits) -> Image {
+    with_layers(base, vec![layer.into()], edits)
+}
+
+/// `layers` on `base`, lowest first.
+fn with_layers(base: BaseImage, layers: Vec<NewLayer>, edits: ConfigEdits) -> Image {
     let config = base.config.clone();
     let make = move |written: &[WrittenLayer]| {
         let mut config = config.clone();
-        config.apply(&edits, &[written[0].diff_id]);
+        let ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id).collect();
+        config.apply(&edits, &ids);
         config
     };
-    Image::new(base, vec![layer.into()], make)
+    Image::new(base, layers, make)
 }
 
 fn edits() -> ConfigEdits {
