@@ -36,7 +36,7 @@ pub struct CachePruned {
 pub async fn cache_info(session: &Session) -> Result<CacheInfo, Error> {
     let directory = CacheDirectory::open(&session.host.cache_directory)?;
     let (_, volumes) = volumes(&BuildCacheStore::open(&directory)?, session).await;
-    let parts = cache::usage_with_volumes(&directory, volumes)?;
+    let parts = cache::usage(&directory, volumes)?;
     Ok(CacheInfo { directory: directory.root().to_owned(), parts })
 }
 

@@ -134,7 +134,7 @@ fn cache(path: &Path) -> Finding {
         return Finding::new(subject, Health::Problem, message)
             .hint("set another directory with `--cache-dir DIR`");
     }
-    let used: u64 = match crate::store::cache::usage(&directory) {
+    let used: u64 = match crate::store::cache::usage(&directory, Vec::new()) {
         Ok(parts) => parts.iter().map(|part| part.bytes).sum(),
         Err(error) => return Finding::failed(subject, Health::Problem, &error),
     };

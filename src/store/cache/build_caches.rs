@@ -1,10 +1,8 @@
-//! Owns the directories that builders keep from one build to the next: where they are, and that one build at a time
-//! has each.
+//! Owns the directories that builders keep between builds, and their locks: one build at a time has each.
 //!
 //! `<cache>/build-caches-v1/<key>/` has `tree`, which is mounted in the sandbox and belongs to its users, and
-//! `cache.json`. Of a cache in a daemon's volume there is only the lock `<key>.lock`, whose date says when it was used
-//! last. `owner` names this cache directory to daemons, so that two users of one daemon have nothing in common. Must not know
-//! whose a key is.
+//! `cache.json`. A cache in a daemon's volume has only the lock `<key>.lock` here; its date is that of the last use. `owner`
+//! names this cache directory in daemons, which several users may share. Must not know the meaning of a key.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -16,30 +14,29 @@ use serde::{Deserialize, Serialize};
 use crate::events::Events;
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
 
-/// Version of the form in which build caches are kept.
+/// Version of the directory's format.
 const FORMAT: u32 = 1;
-/// What is known of a cache; a directory without it is half made or half removed.
+/// Description of a cache. Without it, a directory is incomplete.
 pub(crate) const DESCRIPTION: &str = "cache.json";
 const OWNER: &str = "owner";
-/// How often a lock that somebody holds is tried.
+/// Pause between two attempts to lock a cache.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The build caches of one cache directory.
 #[derive(Clone, Debug)]
 pub struct BuildCacheStore {
     directory: PathBuf,
 }
 
-/// What a cache is of, for who looks into the directory.
+/// The origin of a cache, for people who look into the directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildCacheDescription {
     pub template: String,
-    /// The cache's name among those of the template.
+    /// The cache's name in the template.
     pub name: String,
 }
 
-/// A cache that this build alone has, as long as this value lives.
+/// A cache that this build has locked.
 #[derive(Debug)]
 pub struct HeldCache {
     path: PathBuf,
@@ -47,46 +44,36 @@ pub struct HeldCache {
 }
 
 impl BuildCacheStore {
-    /// Opens the part of the cache.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be made.
+    /// Opens the build caches of a cache directory.
     pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         Ok(Self { directory: cache.part("build-caches", FORMAT)? })
     }
 
-    /// Takes the cache `key` for one build; `shown` names it in messages. Waits while another build has it.
-    ///
-    /// # Errors
-    /// [`FileError`] if the lock cannot be had.
+    /// Locks the cache `key` for one build. Waits while another build has it. `shown` is its name in messages.
     pub async fn take(&self, key: &str, shown: &str, events: &Events) -> Result<HeldCache, FileError> {
         let path = self.directory.join(key);
-        let lock_path = lock_of(&path);
-        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
-        let lock = lock.map_err(|error| FileError::new("open", &lock_path, error))?;
-        let mut is_told = false;
+        let lock_path = lock_path(&path);
+        let lock = open_lock(&lock_path).map_err(|error| FileError::new("open", &lock_path, error))?;
+        let mut is_noted = false;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
-                    if !is_told {
-                        events.note(format!("waiting for another build, which uses the {shown}"));
-                        is_told = true;
+                    if !is_noted {
+                        events.note(format!("waiting for another build that uses the {shown}"));
+                        is_noted = true;
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(TryLockError::Error(error)) => return Err(FileError::new("lock", &lock_path, error)),
             }
         }
-        // What was used last is pruned last. A date that cannot be set only means that it goes sooner.
+        // Pruning removes the least recently used first. Without the date, it goes sooner.
         let _ = lock.set_modified(SystemTime::now());
         Ok(HeldCache { path, lock })
     }
 
-    /// The name of this cache directory in daemons, made at the first use.
-    ///
-    /// # Errors
-    /// [`FileError`] if it cannot be written.
+    /// The name of this cache directory in daemons. The first call creates it.
     pub fn owner(&self) -> Result<String, FileError> {
         if let Some(owner) = self.known_owner() {
             return Ok(owner);
@@ -96,40 +83,34 @@ impl BuildCacheStore {
         let owner = format!("{one:016x}{other:016x}");
         let mut file = tempfile::NamedTempFile::new_in(&self.directory).map_err(failed)?;
         file.write_all(owner.as_bytes()).map_err(failed)?;
-        // Another process may be faster; then its name is the one.
+        // If another process is faster, its name counts.
         match file.persist_noclobber(self.directory.join(OWNER)) {
             Ok(_) => Ok(owner),
             Err(error) => self.known_owner().ok_or_else(|| failed(error.error)),
         }
     }
 
-    /// The same, if a daemon was ever given it.
+    /// The name of this cache directory in daemons, if it exists.
     pub fn known_owner(&self) -> Option<String> {
         let owner = fs::read_to_string(self.directory.join(OWNER)).ok()?;
         (owner.len() == 32 && owner.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
     }
 
-    /// When the cache `key`, which a daemon has, was used last.
+    /// When a daemon's cache `key` was last used.
     pub(crate) fn last_use(&self, key: &str) -> SystemTime {
-        let metadata = fs::metadata(lock_of(&self.directory.join(key)));
+        let metadata = fs::metadata(lock_path(&self.directory.join(key)));
         metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Takes the cache `key` in order to remove it; nothing if a build has it.
+    /// Locks the cache `key` for its removal; `None` if a build has it.
     pub(crate) fn take_to_remove(&self, key: &str) -> Option<HeldCache> {
         let path = self.directory.join(key);
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(lock_of(&path))
-            .ok()?;
+        let lock = open_lock(&lock_path(&path)).ok()?;
         lock.try_lock().ok()?;
         Some(HeldCache { path, lock })
     }
 
-    /// Directories that are half removed and that nobody uses: what is left of them belongs to other ids.
+    /// Locks the incomplete directories, in which files may belong to mapped ids.
     pub(crate) fn halves(&self) -> Vec<HeldCache> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok);
         let paths = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
@@ -140,11 +121,11 @@ impl BuildCacheStore {
 }
 
 impl HeldCache {
-    /// The directory that is mounted, made if it is not there. `remove` removes a directory whatever ids its files have;
-    /// it is called for what an interrupted removal left.
+    /// The directory that is mounted, created if it is missing. `remove` removes what an interrupted removal has left, also
+    /// files of mapped ids.
     ///
     /// # Errors
-    /// [`FileError`], or what `remove` fails with.
+    /// [`FileError`], or the error of `remove`.
     pub fn tree<E: From<FileError>>(
         &self,
         description: &BuildCacheDescription,
@@ -171,27 +152,30 @@ impl HeldCache {
         Ok(tree)
     }
 
-    /// The directory of the cache, whether it is there or not.
+    /// The directory of the cache, which may be missing.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
 impl Drop for HeldCache {
-    /// The end of the use counts, not its beginning: a build may take long.
+    /// The end of the use counts, since a build may take long.
     fn drop(&mut self) {
         let _ = self.lock.set_modified(SystemTime::now());
-        // Closing alone would leave it to a process that is just being started: until that has become its program, it
-        // has every open file, and with it the lock.
+        // Closing the file alone is not enough: a process that is being started has it open until its program begins.
         let _ = self.lock.unlock();
     }
 }
 
-fn lock_of(path: &Path) -> PathBuf {
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
     path.with_added_extension("lock")
 }
 
-/// Two states of the standard library's hasher differ, in one process and between two.
+/// Each state of the standard library's hasher is different, also in other processes.
 fn random() -> u64 {
     use std::hash::BuildHasher;
     std::collections::hash_map::RandomState::new().hash_one(std::process::id())

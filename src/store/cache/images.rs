@@ -1,54 +1,48 @@
-//! Owns what is kept of images: blobs under their digest (manifests, configs, layers), and which digest a name had.
+//! Owns the image cache: blobs by digest, and the digest of each name. Must not know registries.
 //!
-//! A blob in use holds a shared lock; pruning takes only what it can lock alone. Must not know registries.
-//! Layout below `images-v1`: `blobs/sha256/<hex>`, and `names/<hex of the name's digest>.json`.
+//! A blob in use has a shared lock; pruning skips locked files. Layout of `images-v1`: `blobs/sha256/<hex>`, and
+//! `names/<hex of the name's digest>.json`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::cache_directory::create_private_directory;
-use crate::fs::{CacheDirectory, FileError};
+use super::downloads::open_shared;
+use super::entries::Entries;
+use crate::fs::{CacheDirectory, FileError, create_private_directory};
 use crate::image::Digest;
 
 const VERSION: u32 = 1;
-const MAXIMUM_NAME_ENTRY: u64 = 16 * 1024;
 
-/// The part of the cache that keeps images.
 #[derive(Clone, Debug)]
 pub struct ImageCache {
     blobs: PathBuf,
-    names: PathBuf,
+    names: Entries,
 }
 
-/// What a name meant when it was last asked for.
+/// The last known meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownName {
-    /// The digest of the manifest or index.
+    /// Of the manifest or index.
     pub digest: Digest,
     pub media_type: String,
 }
 
 impl ImageCache {
-    /// Opens it, creating its directories if they are not there.
-    ///
-    /// # Errors
-    /// [`FileError`] if they cannot be created.
+    /// Opens the cache, and creates missing directories.
     pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         let root = cache.part("images", VERSION)?;
-        let (blobs, names) = (root.join("blobs").join("sha256"), root.join("names"));
+        let blobs = root.join("blobs").join("sha256");
         create_private_directory(&blobs)?;
-        create_private_directory(&names)?;
-        Ok(Self { blobs, names })
+        Ok(Self { blobs, names: Entries::open(root.join("names"))? })
     }
 
-    /// Reads a blob of at most `limit` bytes whole and verifies it; nothing if it is not there.
+    /// Reads and verifies a blob of at most `limit` bytes; `None` if it is missing or damaged.
     pub fn read(&self, digest: &Digest, limit: u64) -> Option<Vec<u8>> {
-        let file = self.open_file(digest)?;
+        let file = open_shared(&self.path(digest))?;
         let mut bytes = Vec::new();
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes).ok()?;
         if bytes.len() as u64 > limit {
@@ -61,9 +55,7 @@ impl ImageCache {
         Some(bytes)
     }
 
-    /// Keeps `bytes` under their digest; `temporary` is a directory on the cache's file system.
-    ///
-    /// Never fails: what is not kept is fetched again.
+    /// Stores `bytes`. `temporary` is a directory on the cache's file system. An error is ignored: the blob is fetched again.
     pub fn keep(&self, bytes: &[u8], temporary: &Path) {
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(temporary)?;
@@ -72,44 +64,24 @@ impl ImageCache {
             Ok(())
         };
         if let Err(error) = write() {
-            tracing::debug!(%error, "a blob was not kept");
+            tracing::debug!(%error, "cannot store a blob in the cache");
         }
     }
 
-    /// Returns what `name` meant when it was last asked for.
+    /// The last known meaning of `name`.
     pub fn known_name(&self, name: &str) -> Option<KnownName> {
-        let mut text = String::new();
-        let file = File::open(self.name_path(name)).ok()?;
-        file.take(MAXIMUM_NAME_ENTRY).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
+        self.names.get(name)
     }
 
-    /// Remembers what `name` means; `temporary` is a directory on the cache's file system.
+    /// Stores the meaning of `name`. `temporary` is a directory on the cache's file system.
     pub fn remember_name(&self, name: &str, known: &KnownName, temporary: &Path) {
-        let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(temporary)?;
-            file.write_all(&serde_json::to_vec(known)?)?;
-            file.persist(self.name_path(name)).map_err(|error| error.error)?;
-            Ok(())
-        };
-        if let Err(error) = write() {
-            tracing::debug!(%error, "a name was not remembered");
+        if let Err(error) = self.names.put(name, known, temporary) {
+            tracing::debug!(%error, "cannot store a name in the cache");
         }
-    }
-
-    fn open_file(&self, digest: &Digest) -> Option<File> {
-        let file = File::open(self.path(digest)).ok()?;
-        file.lock_shared().ok()?;
-        drop(file.set_modified(SystemTime::now()));
-        Some(file)
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
         self.blobs.join(digest.hex())
-    }
-
-    fn name_path(&self, name: &str) -> PathBuf {
-        self.names.join(format!("{}.json", Digest::of(name.as_bytes()).hex()))
     }
 }
 

@@ -1,10 +1,10 @@
-//! The cache: downloads and what is kept of images, by digest; the memo; and what builds keep for the next one.
+//! Owns the cache: downloads, images, the memo, and build caches. Must not use an unverified blob.
 //!
-//! Any number of processes may use it at once: what is in it was renamed into place whole, and what is named by a
-//! digest is verified before it is used.
+//! Several processes may use it at once: each file is renamed into place when it is complete.
 
 pub mod build_caches;
 pub mod downloads;
+mod entries;
 pub mod images;
 pub mod memo;
 pub mod usage;
@@ -13,4 +13,4 @@ pub use build_caches::{BuildCacheDescription, BuildCacheStore, HeldCache};
 pub use downloads::{DownloadCache, DownloadEntry};
 pub use images::{ImageCache, KnownName};
 pub use memo::Memo;
-pub use usage::{PartUsage, Pruned, VolumeUsage, prune, usage, usage_with_volumes};
+pub use usage::{PartUsage, Pruned, VolumeUsage, prune, usage};

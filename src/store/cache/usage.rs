@@ -1,7 +1,7 @@
-//! Owns the size of the cache: what its parts take, and removing what was used longest ago.
+//! Owns the size of the cache, and removing what was least recently used. Must not know what the entries mean.
 //!
-//! Whoever uses an entry holds a shared lock on it (on `<entry>.lock` where the entry is a directory); only what can
-//! be locked alone is removed, so that a running build loses nothing. Must not know what the entries mean.
+//! An entry in use has a shared lock, or `<entry>.lock` if it is a directory. Only entries that can be locked are removed, so
+//! a running build loses nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::build_caches::DESCRIPTION;
 use crate::fs::{CacheDirectory, FileError};
 
-/// A part of the cache and where its entries are, relative to the cache's directory.
+/// A part of the cache, and the relative path of its entries.
 struct Part {
     name: &'static str,
     directory: &'static str,
@@ -31,41 +31,36 @@ const PARTS: [Part; 7] = [
 
 const BUILD_CACHES: &str = "build-caches";
 
-/// A build cache in a daemon's volume.
 #[derive(Clone, Debug)]
 pub struct VolumeUsage {
     pub key: String,
-    /// What it takes, in bytes.
     pub bytes: u64,
-    /// When it was used last.
+    /// The time of the last use.
     pub used: SystemTime,
 }
 
-/// What one part takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartUsage {
-    /// `build-caches` (also those in a daemon), `downloads`, `images`, `layers` (unpacked for the sandbox) or `memo`.
+    /// `build-caches` (also those of a daemon), `downloads`, `images`, `layers` (unpacked for the sandbox) or `memo`.
     pub name: String,
-    /// How many entries there are.
     pub entries: u64,
-    /// What they take on the disk, in bytes.
+    /// On the disk, in bytes.
     pub bytes: u64,
 }
 
-/// What pruning did.
+/// The result of pruning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pruned {
-    /// How many entries went.
+    /// The number of removed entries.
     pub entries: u64,
-    /// What they took, in bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// How many would have gone, but are in use.
+    /// The number of entries that stay because they are in use.
     pub in_use: u64,
 }
 
-/// One entry of the cache.
 #[derive(Debug)]
 struct Entry {
     place: Place,
@@ -74,29 +69,14 @@ struct Entry {
     used: SystemTime,
 }
 
-/// Where an entry is.
 #[derive(Debug)]
 enum Place {
     Path(PathBuf),
     Volume(String),
 }
 
-/// Says what the parts of the cache take, each part once.
-///
-/// # Errors
-/// [`FileError`] if a directory cannot be read.
-pub fn usage(cache: &CacheDirectory) -> Result<Vec<PartUsage>, FileError> {
-    usage_with_volumes(cache, Vec::new())
-}
-
-/// The same with the build caches in a daemon, `volumes`.
-///
-/// # Errors
-/// As [`usage`].
-pub fn usage_with_volumes(
-    cache: &CacheDirectory,
-    volumes: Vec<VolumeUsage>,
-) -> Result<Vec<PartUsage>, FileError> {
+/// The size of each part of the cache. `volumes` are the build caches in a daemon.
+pub fn usage(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<PartUsage>, FileError> {
     let mut parts: Vec<PartUsage> = Vec::new();
     for part in &PARTS {
         if !parts.iter().any(|known| known.name == part.name) {
@@ -112,12 +92,12 @@ pub fn usage_with_volumes(
     Ok(parts)
 }
 
-/// Removes what was used longest ago, until at most `limit` bytes are left; 0 removes everything that is not in use.
+/// Removes the least recently used entries until `limit` bytes are left. 0 removes everything that is not in use.
 ///
-/// `volumes` are the build caches in a daemon; `remove_volume` removes one by its key and returns whether it is gone.
+/// `volumes` are the build caches in a daemon. `remove_volume` removes one by its key and returns whether it is gone.
 ///
 /// # Errors
-/// [`FileError`] if a directory cannot be read. What cannot be removed stays and counts as in use.
+/// [`FileError`] if a directory cannot be read. An entry that cannot be removed counts as in use.
 pub fn prune(
     cache: &CacheDirectory,
     limit: u64,
@@ -129,7 +109,7 @@ pub fn prune(
     let mut left: u64 = entries.iter().map(|entry| entry.bytes).sum();
     let mut pruned = Pruned::default();
     for entry in entries {
-        // With nothing allowed, entries of no size go too.
+        // A limit of 0 also removes empty entries.
         if left <= limit && limit > 0 {
             break;
         }
@@ -170,10 +150,10 @@ fn entries(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<Entr
             if is_lock(&path) {
                 continue;
             }
-            // Another process may remove it at any moment; then it takes nothing.
+            // Another process may have removed it.
             let Ok(metadata) = entry.metadata() else { continue };
             if part.name == BUILD_CACHES && !metadata.is_dir() {
-                // The name that daemons know it by.
+                // The name of the cache directory in daemons.
                 continue;
             }
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -198,7 +178,7 @@ fn on_disk(metadata: &fs::Metadata) -> u64 {
     metadata.len()
 }
 
-/// What a directory takes. What cannot be read counts as nothing: it may belong to a mapped user.
+/// The size of a directory. Files of mapped users cannot be read and count as 0.
 fn tree_size(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     entries
@@ -208,22 +188,21 @@ fn tree_size(directory: &Path) -> u64 {
         .sum()
 }
 
-/// Removes an entry that nobody uses; says whether it is gone.
+/// Removes an entry that is not in use. Returns whether it is gone.
 fn remove(path: &Path) -> bool {
     let Ok(metadata) = fs::symlink_metadata(path) else { return true };
     if !metadata.is_dir() {
         let Ok(file) = File::open(path) else { return false };
         return file.try_lock().is_ok() && fs::remove_file(path).is_ok();
     }
-    let mut lock = path.as_os_str().to_owned();
-    lock.push(".lock");
+    let lock = path.with_added_extension("lock");
     let Ok(lock) = OpenOptions::new().create(true).truncate(false).write(true).open(lock) else {
         return false;
     };
     if lock.try_lock().is_err() {
         return false;
     }
-    // An unpacked layer or build cache without its description counts as none, however far the rest of this comes.
+    // Without its description, a layer or build cache counts as missing, even if its removal is interrupted.
     for description in ["layer.json", DESCRIPTION] {
         match fs::remove_file(path.join(description)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return false,
@@ -233,7 +212,7 @@ fn remove(path: &Path) -> bool {
     remove_tree(path).is_ok()
 }
 
-/// Removes a tree whose directories may forbid their owner to write to them.
+/// Removes a tree whose directories may be write-protected.
 fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -288,7 +267,7 @@ mod tests {
         let holder = File::open(&used).expect("opens");
         holder.lock_shared().expect("locks");
         let of_images = |parts: Vec<PartUsage>| parts.into_iter().find(|part| part.name == "images");
-        let size = of_images(usage(&cache).expect("reads")).expect("there").bytes / 3;
+        let size = of_images(usage(&cache, Vec::new()).expect("reads")).expect("there").bytes / 3;
         assert!(size >= 8192);
         let pruned = prune(&cache, 2 * size, Vec::new(), &mut |_| false).expect("prunes");
         assert_eq!(pruned, Pruned { entries: 1, bytes: size, in_use: 0 });
@@ -299,7 +278,7 @@ mod tests {
         // Not only closed: a process that another test is just starting has the file too, until it is its program.
         holder.unlock().expect("unlocks");
         assert_eq!(prune(&cache, 0, Vec::new(), &mut |_| false).expect("prunes").entries, 1);
-        assert_eq!(of_images(usage(&cache).expect("reads")).expect("there").entries, 0);
+        assert_eq!(of_images(usage(&cache, Vec::new()).expect("reads")).expect("there").entries, 0);
     }
 
     #[test]
@@ -343,7 +322,7 @@ mod tests {
         let volume = |key: &str, used| VolumeUsage { key: key.to_owned(), bytes: 1_000_000, used };
         let volumes =
             vec![volume("older", long_ago), volume("newer", SystemTime::now() + Duration::from_secs(9))];
-        let parts = usage_with_volumes(&cache, volumes.clone()).expect("reads");
+        let parts = usage(&cache, volumes.clone()).expect("reads");
         let part = parts.iter().find(|part| part.name == "build-caches").expect("is there");
         assert_eq!(part.entries, 3);
         assert!(part.bytes >= 2_008_192, "{}", part.bytes);

@@ -74,7 +74,7 @@ fn a_build_that_waits_for_another_project_says_for_which_key() {
         holds.wait_for("| saving");
         let second = next(&first, build(&other));
         let mut waits = second.spawn();
-        waits.wait_for("waiting for another build, which uses the saved artifacts of the key `team 7`");
+        waits.wait_for("waiting for another build that uses the saved artifacts of the key `team 7`");
         holds.kill();
         let output = waits.wait();
         assert_eq!(output.code, Some(0), "{}: {}", place.name(), output.stderr);
