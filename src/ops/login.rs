@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::session::Session;
-use crate::store::credentials::{Credentials, Kept, find_credentials, forget_credentials, keep_credentials};
+use crate::store::credentials::{
+    CredentialStore, Credentials, find_credentials, forget_credentials, keep_credentials,
+};
 use crate::store::registry::{LoginAnswer, Registries};
 
 /// The result of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub answer: LoginAnswer,
-    pub stored: Kept,
+    pub stored: CredentialStore,
     /// A file that is read first and has other credentials for the registry.
     pub shadowed_by: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ use crate::cli::secret;
 use crate::config::ConfigFile;
 use crate::image::ImageReference;
 use crate::ops;
-use crate::store::credentials::{Credentials, Kept};
+use crate::store::credentials::{CredentialStore, Credentials};
 use crate::store::registry::LoginAnswer;
 
 /// Check registry credentials and store them
@@ -72,8 +72,8 @@ pub(in crate::cli) fn run(arguments: &LoginArguments, context: &Context) -> Resu
     let login = Runtime::start()?.run(&session, work)?;
     let events = context.progress.events();
     let place = match &login.stored {
-        Kept::Helper(helper) => printable(helper).into_owned(),
-        Kept::File(path) => {
+        CredentialStore::Helper(helper) => printable(helper).into_owned(),
+        CredentialStore::File(path) => {
             let path = printable(&path.to_string_lossy()).into_owned();
             let message =
                 format!("`{path}` stores the password unencrypted; anyone who can read the file can use it");

@@ -1,6 +1,4 @@
-//! Owns talking to credential helpers: the programs `docker-credential-…` that keep secrets out of files.
-//!
-//! Secrets go through their standard streams alone, never through arguments or the environment.
+//! Owns calling credential helpers (`docker-credential-…`). Must pass secrets through standard streams only.
 //!
 //! Source: docker's "Credential helpers" protocol (docker-credential-helpers, README).
 
@@ -12,16 +10,14 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Credentials, CredentialsError, DOCKER_HUB_KEY, HELPER_TIMEOUT, key};
 
-/// What a helper calls the user of an identity token.
+/// The user name of an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// A helper that a file names for a registry.
 pub(super) struct Helper<'a> {
-    /// Its name, without `docker-credential-`.
+    /// Without `docker-credential-`.
     pub(super) name: &'a str,
-    /// The file that names it.
+    /// The file with its name.
     pub(super) file: &'a Path,
-    /// The registry it is asked about.
     pub(super) registry: &'a str,
 }
 
@@ -34,29 +30,22 @@ struct Answer {
 }
 
 impl Helper<'_> {
-    /// Asks for the registry's credentials.
     pub(super) async fn get(&self) -> Result<Option<Credentials>, CredentialsError> {
         let output = self.call("get", self.server()).await?;
         if !output.status.success() {
             return if says_not_found(&output) { Ok(None) } else { Err(self.ended_badly(&output)) };
         }
         let answer: Answer = serde_json::from_slice(&output.stdout)
-            .map_err(|_| self.failed("gave an answer that is not valid".into()))?;
+            .map_err(|_| self.failed("sent an answer that is not valid".into()))?;
         if answer.secret.is_empty() {
             return Ok(None);
         }
-        Ok(Some(if answer.username == TOKEN_USER {
-            Credentials {
-                username: String::new(),
-                password: String::new(),
-                identity_token: Some(answer.secret),
-            }
-        } else {
-            Credentials { username: answer.username, password: answer.secret, identity_token: None }
+        Ok(Some(match answer.username.as_str() {
+            TOKEN_USER => Credentials { identity_token: Some(answer.secret), ..Credentials::default() },
+            _ => Credentials { username: answer.username, password: answer.secret, identity_token: None },
         }))
     }
 
-    /// Hands the registry's credentials over.
     pub(super) async fn store(&self, credentials: &Credentials) -> Result<(), CredentialsError> {
         let (username, secret) = match &credentials.identity_token {
             Some(token) => (TOKEN_USER, token),
@@ -67,7 +56,7 @@ impl Helper<'_> {
         if output.status.success() { Ok(()) } else { Err(self.ended_badly(&output)) }
     }
 
-    /// Has the registry's credentials forgotten; says whether there were some.
+    /// Removes the registry's credentials. Returns whether there were some.
     pub(super) async fn erase(&self) -> Result<bool, CredentialsError> {
         let output = self.call("erase", self.server()).await?;
         match output.status.success() {
@@ -100,7 +89,7 @@ impl Helper<'_> {
 
     async fn call(&self, verb: &str, input: &str) -> Result<Output, CredentialsError> {
         if !self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            return Err(self.failed("has no valid name".into()));
+            return Err(self.failed("does not have a valid name".into()));
         }
         let exchange = async {
             let mut child = tokio::process::Command::new(self.program())
@@ -111,7 +100,7 @@ impl Helper<'_> {
                 .kill_on_drop(true)
                 .spawn()?;
             if let Some(mut stdin) = child.stdin.take() {
-                // A helper may answer without reading its input to the end.
+                // A helper may answer before it has read all its input.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
             child.wait_with_output().await
@@ -127,7 +116,7 @@ impl Helper<'_> {
     }
 }
 
-/// Helpers say so on their standard output and end with 1.
+/// Helpers print this to standard output and exit with 1.
 fn says_not_found(output: &Output) -> bool {
     String::from_utf8_lossy(&output.stdout).contains("credentials not found")
 }

@@ -1,7 +1,8 @@
-//! Owns writing credentials: into the file that Docker and Podman read, or to the helper that it names.
+//! Owns storing credentials: in the file that Docker and Podman read, or with its helper. Must not check them.
 //!
-//! Everything else in the file stays as it is. Must not check whether the registry takes the credentials.
+//! The rest of the file stays unchanged.
 
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,29 +13,26 @@ use serde_json::{Map, Value, json};
 use super::helper::Helper;
 use super::{AuthFile, Credentials, CredentialsError, DOCKER_HUB_KEY, key, read};
 
-/// Where credentials were put.
+/// The place of stored credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// In the file itself, as base64: whoever can read it has them.
+pub enum CredentialStore {
+    /// In the file, as base64: everybody who can read it has them.
     File(PathBuf),
-    /// With this helper's program.
+    /// With this program.
     Helper(String),
 }
 
-/// Keeps `credentials` for `registry` (`host[:port]`) by way of `file`, which is made if it is not there.
-///
-/// # Errors
-/// [`CredentialsError`] if the file is not valid or cannot be written, or its helper does not work.
+/// Stores `credentials` for `registry` (`host[:port]`) in `file` or with its helper. Creates a missing file.
 pub async fn keep_credentials(
     registry: &str,
     credentials: &Credentials,
     file: &Path,
-) -> Result<Kept, CredentialsError> {
+) -> Result<CredentialStore, CredentialsError> {
     let known: AuthFile = read(file)?.unwrap_or_default();
-    if let Some(name) = helper_for(&known, registry) {
+    if let Some(name) = known.helper_for(registry).cloned() {
         let helper = Helper { name: &name, file, registry };
         helper.store(credentials).await?;
-        return Ok(Kept::Helper(format!("docker-credential-{name}")));
+        return Ok(CredentialStore::Helper(format!("docker-credential-{name}")));
     }
     let mut content: Map<String, Value> = read(file)?.unwrap_or_default();
     let auths = auths(&mut content, file)?;
@@ -47,18 +45,15 @@ pub async fn keep_credentials(
     let name = if key::is_docker_hub(registry) { DOCKER_HUB_KEY } else { registry };
     auths.insert(name.to_owned(), entry);
     write(file, &content)?;
-    Ok(Kept::File(file.to_owned()))
+    Ok(CredentialStore::File(file.to_owned()))
 }
 
-/// Forgets what `file` and its helper keep for the whole of `registry`; says whether there was something.
-///
-/// # Errors
-/// As [`keep_credentials`].
+/// Removes the credentials for the whole of `registry` from `file` and its helper. Returns whether there were some.
 pub async fn forget_credentials(registry: &str, file: &Path) -> Result<bool, CredentialsError> {
     let Some(known) = read::<AuthFile>(file)? else { return Ok(false) };
     let mut found = false;
-    if let Some(name) = helper_for(&known, registry) {
-        found = Helper { name: &name, file, registry }.erase().await?;
+    if let Some(name) = known.helper_for(registry) {
+        found = Helper { name, file, registry }.erase().await?;
     }
     let mut content: Map<String, Value> = read(file)?.unwrap_or_default();
     if content.contains_key("auths") && remove_entries(auths(&mut content, file)?, registry) {
@@ -68,11 +63,6 @@ pub async fn forget_credentials(registry: &str, file: &Path) -> Result<bool, Cre
     Ok(found)
 }
 
-fn helper_for(file: &AuthFile, registry: &str) -> Option<String> {
-    let named = key::best_first(&file.helpers, registry, None).into_iter().next().map(|(_, helper)| helper);
-    named.or(file.store.as_ref()).filter(|helper| !helper.is_empty()).cloned()
-}
-
 fn auths<'a>(
     content: &'a mut Map<String, Value>,
     file: &Path,
@@ -80,35 +70,33 @@ fn auths<'a>(
     let auths = content.entry("auths").or_insert_with(|| json!({}));
     auths.as_object_mut().ok_or_else(|| CredentialsError::File {
         path: file.to_owned(),
-        reason: "has `auths` that are no table".into(),
+        reason: "has `auths` that are not an object".into(),
     })
 }
 
-/// Removes the registry's entries, under all its spellings; says whether there was one.
+/// Removes the registry's entries in all spellings. Returns whether there were some.
 fn remove_entries(auths: &mut Map<String, Value>, registry: &str) -> bool {
     let before = auths.len();
     auths.retain(|name, _| !key::is_whole(name, registry));
     auths.len() < before
 }
 
-/// Replaces the file in one step; only its owner can read it.
+/// Replaces the file atomically. Only its owner can read it.
 fn write(path: &Path, content: &Map<String, Value>) -> Result<(), CredentialsError> {
-    let failed = |error: std::io::Error| CredentialsError::File {
+    let failed = |error: &dyn fmt::Display| CredentialsError::File {
         path: path.to_owned(),
         reason: format!("cannot be written: {error}"),
     };
-    // Through a symbolic link, not over it.
+    // The target of a symbolic link is replaced, not the link.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    crate::fs::create_private_directory(directory).map_err(|error| CredentialsError::File {
-        path: path.to_owned(),
-        reason: format!("cannot be written: {error}"),
-    })?;
-    let text = serde_json::to_string_pretty(content).map_err(|error| failed(error.into()))?;
-    // Temporary files are their owner's alone, and stay so under the new name.
-    let mut file = tempfile::Builder::new().prefix(".b2i-").tempfile_in(directory).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
-    file.persist(&target).map_err(|error| failed(error.error))?;
+    crate::fs::create_private_directory(directory).map_err(|error| failed(&error))?;
+    let text = serde_json::to_string_pretty(content).expect("a map with string keys is always JSON");
+    // Only their owner can read temporary files, also under the new name.
+    let file = tempfile::Builder::new().prefix(".b2i-").tempfile_in(directory);
+    let mut file = file.map_err(|error| failed(&error))?;
+    writeln!(file, "{text}").map_err(|error| failed(&error))?;
+    file.persist(&target).map_err(|error| failed(&error.error))?;
     Ok(())
 }
 
@@ -128,7 +116,7 @@ mod tests {
         let files = [file.clone()];
         assert!(!forget_credentials("r.example", &file).await.expect("nothing there"));
         let kept = keep_credentials("r.example", &credentials("p:w"), &file).await.expect("kept");
-        assert_eq!(kept, Kept::File(file.clone()));
+        assert_eq!(kept, CredentialStore::File(file.clone()));
         let other = r#"{"auths":{"r.example/team":{"auth":"dTpw"},"https://r.example/v2/":{"auth":"dTpw"}},"psFormat":"x"}"#;
         std::fs::write(&file, other).expect("written");
         keep_credentials("r.example", &credentials("new"), &file).await.expect("kept");

@@ -1,6 +1,4 @@
-//! Owns what the keys of a credentials file mean: which entries are for a registry, and which of them comes first.
-//!
-//! Must not look at what stands under a key.
+//! Owns the keys of a credentials file: which entries are for a registry, and their order. Must not read the entries.
 //!
 //! Source: containers-auth.json(5), "FORMAT"; docker's `credentials.ConvertToHostname`.
 
@@ -9,11 +7,11 @@ use std::collections::BTreeMap;
 
 use super::DOCKER_HUB_KEY;
 
-/// What an entry's key names, without scheme, the old path of an API, and in one spelling.
+/// A key without scheme and API path, in one spelling.
 struct Key {
-    /// Host and port in lower case; the names of Docker Hub are one.
+    /// Host and port in lower case. The names of Docker Hub become one.
     host: String,
-    /// `namespace/name` or a part of it; empty for the whole registry.
+    /// `namespace/name` or the first part of it; empty for the whole registry.
     namespace: String,
 }
 
@@ -22,7 +20,7 @@ impl Key {
         let name = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
         let (host, path) = name.split_once('/').unwrap_or((name, ""));
         let namespace = match path.strip_suffix('/').unwrap_or(path) {
-            // Files of old clients have the API's path behind the host.
+            // Old clients write the API's path.
             "v1" | "v2" => "",
             namespace => namespace,
         };
@@ -43,25 +41,25 @@ impl Key {
     }
 }
 
-/// Says whether `registry` is Docker Hub, under any of its names.
+/// Whether `registry` is a name of Docker Hub.
 pub(super) fn is_docker_hub(registry: &str) -> bool {
     Key::of(registry).host == Key::of(DOCKER_HUB_KEY).host
 }
 
-/// Says whether the entry `name` is for the whole of `registry`, in whatever spelling.
+/// Whether the entry `name` is for the whole of `registry`, in any spelling.
 pub(super) fn is_whole(name: &str, registry: &str) -> bool {
-    let (key, wanted) = (Key::of(name), Key::of(registry));
-    key.host == wanted.host && key.namespace.is_empty()
+    let (key, registry) = (Key::of(name), Key::of(registry));
+    key.host == registry.host && key.namespace.is_empty()
 }
 
-/// Gives the entries for `repository` of `registry`, the most specific one first. Of several spellings of one key
-/// the exact one comes first, then Docker's own one of Docker Hub, then the others in their order.
+/// The entries for `repository` of `registry`, the most specific first. Of several spellings of one key the exact one comes
+/// first, then Docker's own for Docker Hub, then the others in their order.
 pub(super) fn best_first<'a, Value>(
     entries: &'a BTreeMap<String, Value>,
     registry: &str,
     repository: Option<&str>,
 ) -> Vec<(&'a str, &'a Value)> {
-    let wanted = Key::of(registry);
+    let host = Key::of(registry);
     let mut found: Vec<_> = entries
         .iter()
         .filter_map(|(text, value)| {
@@ -71,7 +69,7 @@ pub(super) fn best_first<'a, Value>(
                 namespace => *text == format!("{registry}/{namespace}"),
             };
             let rank = (Reverse(key.namespace.len()), !exact, text != DOCKER_HUB_KEY);
-            key.is_for(&wanted, repository).then_some((rank, text.as_str(), value))
+            key.is_for(&host, repository).then_some((rank, text.as_str(), value))
         })
         .collect();
     found.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));

@@ -1,7 +1,6 @@
 //! Owns the search for a registry's credentials in the files and helpers of Docker and Podman.
 //!
-//! Gives credentials for exactly the registry that is asked for, never for another host. Must not read the
-//! environment: `cli/` passes in where the files are. Nothing here ever prints or stores a secret.
+//! Must not return credentials of another host, print or store a secret, or read the environment: `cli/` passes the files.
 //!
 //! Source: docker's "Credential store" documentation; containers-auth.json(5).
 
@@ -21,25 +20,24 @@ mod keep;
 mod key;
 
 use helper::Helper;
-pub use keep::{Kept, forget_credentials, keep_credentials};
+pub use keep::{CredentialStore, forget_credentials, keep_credentials};
 
-/// Largest credentials file that is read, in bytes.
+/// Largest credentials file, in bytes.
 const MAXIMUM_FILE: u64 = 4 << 20;
 
-/// How long a credential helper may take; some ask the user.
+/// Time limit for a credential helper. Some ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The key under which Docker keeps the credentials of Docker Hub.
+/// Docker's key for Docker Hub.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// What a registry is told about the user.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// User name; empty with an identity token.
+    /// Empty with an identity token.
     pub username: String,
-    /// Password; empty with an identity token.
+    /// Empty with an identity token.
     pub password: String,
-    /// Identity (OAuth 2 refresh) token.
+    /// An OAuth 2 refresh token.
     pub identity_token: Option<String>,
 }
 
@@ -49,25 +47,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Credentials that could not be found out.
+/// Credentials that were not found because of a fault.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     #[error("the credentials file `{}` {reason}", path.display())]
-    File {
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    File { path: PathBuf, reason: String },
     #[error("the credential helper `{helper}`, which `{}` names for `{registry}`, {reason}", path.display())]
-    Helper {
-        /// The helper's program.
-        helper: String,
-        /// The file that names it.
-        path: PathBuf,
-        registry: String,
-        /// What is wrong.
-        reason: String,
-    },
+    Helper { helper: String, path: PathBuf, registry: String, reason: String },
 }
 
 impl Diagnostic for CredentialsError {
@@ -79,7 +65,7 @@ impl Diagnostic for CredentialsError {
         match self {
             Self::File { .. } => Vec::new(),
             Self::Helper { helper, path, .. } => {
-                vec![format!("install `{helper}`, or take it out of `{}`", path.display())]
+                vec![format!("install `{helper}`, or remove it from `{}`", path.display())]
             }
         }
     }
@@ -95,6 +81,13 @@ struct AuthFile {
     helpers: BTreeMap<String, String>,
 }
 
+impl AuthFile {
+    fn helper_for(&self, registry: &str) -> Option<&String> {
+        let named = key::best_first(&self.helpers, registry, None).into_iter().next();
+        named.map(|(_, helper)| helper).or(self.store.as_ref()).filter(|helper| !helper.is_empty())
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct AuthEntry {
@@ -104,14 +97,14 @@ struct AuthEntry {
     identitytoken: Option<String>,
 }
 
-/// Finds the credentials for `repository` of `registry` (`host[:port]`) in the first of `files` that has some.
+/// Finds the credentials for `repository` of `registry` (`host[:port]`), in the first of `files` that has some.
 ///
-/// In a file, a helper comes before an entry with a secret. Of the entries the most specific one wins, as
-/// containers-auth.json(5) says: `registry/namespace/name`, then `registry/namespace`, then the registry. Without
-/// `repository` (a question to the registry itself) only entries of the whole registry count.
+/// A helper has priority over the entries of its file. The most specific entry wins, as in containers-auth.json(5):
+/// `registry/namespace/name`, then `registry/namespace`, then the registry. Without `repository` only entries of the whole
+/// registry count.
 ///
 /// # Errors
-/// [`CredentialsError`] if a file is not valid, or a helper that is configured for this registry does not work.
+/// [`CredentialsError`] if a file is not valid, or a helper for this registry fails.
 pub async fn find_credentials(
     registry: &str,
     repository: Option<&str>,
@@ -132,14 +125,13 @@ async fn find_in(
     path: &Path,
     file: AuthFile,
 ) -> Result<Option<Credentials>, CredentialsError> {
-    let named = key::best_first(&file.helpers, registry, None).into_iter().next().map(|(_, helper)| helper);
-    if let Some(helper) = named.or(file.store.as_ref()).filter(|helper| !helper.is_empty())
+    if let Some(helper) = file.helper_for(registry)
         && let Some(found) = (Helper { name: helper, file: path, registry }).get().await?
     {
         return Ok(Some(found));
     }
     for (key, entry) in key::best_first(&file.auths, registry, repository) {
-        // Docker leaves an empty entry behind for what a helper keeps.
+        // Docker writes an empty entry for what a helper stores.
         if let Some(found) = entry.credentials().map_err(|reason| CredentialsError::File {
             path: path.to_owned(),
             reason: format!("has an entry for `{key}` {reason}"),
@@ -151,7 +143,7 @@ async fn find_in(
 }
 
 impl AuthEntry {
-    /// What the entry holds; the error says what is wrong with it and quotes nothing.
+    /// The credentials of the entry. The error quotes nothing.
     fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
         const INVALID: &str = "whose `auth` is not `user:password` in base64";
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -170,7 +162,7 @@ impl AuthEntry {
     }
 }
 
-/// Reads a file as whatever `T` takes of it; nothing if it is not there.
+/// Reads a file as `T`; `None` if it does not exist.
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CredentialsError> {
     let failed = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
     let size = match std::fs::metadata(path) {
@@ -179,10 +171,10 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Creden
         Err(error) => return Err(failed(format!("cannot be read: {error}"))),
     };
     if size > MAXIMUM_FILE {
-        return Err(failed(format!("has {size} bytes; at most {MAXIMUM_FILE} are allowed")));
+        return Err(failed(format!("has {size} bytes; the limit is {MAXIMUM_FILE}")));
     }
     let bytes = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    // The parser's message could quote a secret; its position cannot.
+    // The parser's message could quote a secret. Its position cannot.
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| failed(format!("is not valid at line {}, column {}", error.line(), error.column())))
