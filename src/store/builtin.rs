@@ -12,7 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::image::{BaseImage, ConfigEdits, ImageConfig, ImagePath, LayerSource, NewLayer, Platform};
 
-/// Name of the base, in plans and labels.
 pub const STATIC_BASE_NAME: &str = "b2i/static";
 
 /// Date of its files and its config: 1980-01-01, the earliest in every archive format.
@@ -30,7 +29,7 @@ const NSSWITCH: &str = "hosts: files dns\n";
 /// The built-in base for `platform`. Only the config depends on the platform.
 pub fn static_base(platform: &Platform) -> BaseImage {
     let layer = Layer::new(entries(), DATE).expect("the entries below do not contradict each other");
-    let written = layer.write_to(io::sink()).expect("memory is written to nowhere");
+    let written = layer.write_to(io::sink()).expect("a sink accepts everything");
     let mut config = ImageConfig::empty(platform);
     let env = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),

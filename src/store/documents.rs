@@ -9,7 +9,6 @@ use crate::image::compression::WrittenBlob;
 use crate::image::layer::WrittenLayer;
 use crate::image::{DescribedPlatform, Descriptor, Image, ImageIndex, InvalidImage, ManifestFormat};
 
-/// The config and manifest of an image whose blobs are all known.
 pub(super) struct ImageDocuments {
     pub(super) config: Descriptor,
     pub(super) config_bytes: Bytes,
@@ -43,7 +42,6 @@ impl ImageDocuments {
     }
 }
 
-/// The index of `images`, which are written.
 pub(super) fn index_of(
     format: ManifestFormat,
     images: &[Image],

@@ -1,4 +1,4 @@
-//! Owns the blobs of new layers, and the memory of them, so that a blob which a sink has is not made again.
+//! Owns the blobs of new layers, and remembers them: a blob that a sink has is not made again.
 //!
 //! Must not know where the bytes go.
 
@@ -96,7 +96,6 @@ impl LayerBlobs {
         Self { wrap: Some(Arc::new(wrap)), ..self }
     }
 
-    /// The blob of a layer in a manifest of this format.
     pub fn blob(&self, layer: &NewLayer, format: ManifestFormat) -> Arc<dyn LayerBlob> {
         let layer = layer.layer();
         let (compression, threads, method) = (self.compression, self.threads, OnceLock::new());
@@ -133,7 +132,6 @@ impl LayerBlobs {
         seen.insert(key, written.descriptor.clone());
     }
 
-    /// Writes the blob of a base's tar of `size` bytes.
     pub fn write_tar(
         &self,
         tar: impl io::Read,

@@ -33,7 +33,6 @@ pub trait Sink {
     ) -> impl Future<Output = Result<Written, Self::Error>> + Send;
 }
 
-/// What a sink writes.
 #[derive(Clone, Copy)]
 pub enum Content<'a> {
     /// One image, or several for several platforms and their index. A sink without indexes gets one.
@@ -47,12 +46,13 @@ impl Content<'_> {
     pub(crate) fn single_image(&self) -> &Image {
         match self {
             Self::Images([image]) => image,
-            Self::Images(_) | Self::Tree(_) => unreachable!("a place that keeps one image is given one"),
+            Self::Images(_) | Self::Tree(_) => {
+                unreachable!("callers pass one image to a sink without indexes")
+            }
         }
     }
 }
 
-/// What a sink has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// The manifest or index of the names, if the sink has manifests.
@@ -61,7 +61,6 @@ pub struct Written {
     pub images: Vec<WrittenImage>,
 }
 
-/// One image that a sink has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenImage {
     /// The digest of the config: the image's ID in daemons.

@@ -13,7 +13,6 @@ pub struct ResolvedImage {
     pub name: String,
     /// The digest of the manifest or index of the name. `None` if the source has no manifests, and b2i made this one.
     pub root: Option<Digest>,
-    /// Of the manifest.
     pub descriptor: Descriptor,
     pub manifest: ImageManifest,
     pub config_bytes: Vec<u8>,
@@ -29,7 +28,6 @@ impl std::fmt::Debug for ResolvedImage {
 }
 
 impl ResolvedImage {
-    /// The base of a new image.
     pub fn into_base(self) -> BaseImage {
         let layer = |descriptor: &Descriptor| LayerSource::Blob(descriptor.clone(), self.blobs.clone());
         let layers = self.manifest.layers.iter().map(layer).collect();
@@ -46,7 +44,6 @@ impl ResolvedImage {
         Image { annotations, ..Image::unchanged(self.into_base(), config) }
     }
 
-    /// The image for a sink with manifests.
     pub fn tree(&self) -> ManifestTree {
         let (root, blobs, name) = (self.descriptor.clone(), self.blobs.clone(), self.name.clone());
         ManifestTree { root, blobs, name, is_raw: false }

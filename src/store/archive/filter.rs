@@ -18,7 +18,6 @@ pub(crate) struct TarEntry<'a> {
     pub(crate) kind: tar::EntryType,
     /// Of the content, in bytes.
     pub(crate) size: u64,
-    /// The target of a link.
     pub(crate) link: Option<&'a [u8]>,
     /// The position in the file, with all headers.
     pub(crate) extent: Range<u64>,
@@ -42,7 +41,7 @@ pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Re
         }
         let padded = entry.size().checked_next_multiple_of(BLOCK);
         let end = padded.and_then(|size| entry.raw_file_position().checked_add(size));
-        let end = end.filter(|end| *end <= length).ok_or_else(|| invalid("an entry goes beyond its end"))?;
+        let end = end.filter(|end| *end <= length).ok_or_else(|| invalid("an entry ends after its end"))?;
         let path = entry.path_bytes();
         let path = path.strip_prefix(b"./").unwrap_or(&path);
         each(TarEntry {
@@ -61,7 +60,6 @@ fn invalid(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the layer is not a valid tar: {reason}"))
 }
 
-/// A tar without some of its entries.
 #[derive(Debug)]
 pub(crate) struct Excerpt {
     path: PathBuf,
@@ -76,12 +74,10 @@ impl Excerpt {
         Self { path: layer.path.clone(), size: layer.size, left_out }
     }
 
-    /// The number of remaining bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size - self.left_out.iter().map(|extent| extent.end - extent.start).sum::<u64>()
     }
 
-    /// Writes the remaining bytes and digests them.
     pub(crate) fn write_to(&self, out: impl Write) -> io::Result<WrittenLayer> {
         let mut file = File::open(&self.path)?;
         let mut out = DigestWriter::new(out);

@@ -24,7 +24,6 @@ pub(super) fn new_layer(index: usize) -> String {
 
 const TYPES: ManifestFormat = ManifestFormat::Docker;
 
-/// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `docker save`'s.
@@ -33,7 +32,6 @@ pub(crate) enum Form {
     Oci,
 }
 
-/// Path of a blob in an OCI layout.
 pub(super) fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }

@@ -30,7 +30,6 @@ pub(crate) use tar_index::{Extent, TarIndex};
 pub(crate) use tar_writer::{TarWriter, file_header};
 pub(crate) use write::{BaseLayers, write_excerpt, write_image};
 
-/// An archive that was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("writing the image archive failed")]

@@ -8,7 +8,7 @@ use super::{ArchiveError, Form};
 use crate::blocking::blocking;
 use crate::events::{Events, Step};
 use crate::fs::{AtomicFile, Lease};
-use crate::image::{Image, ImageReference};
+use crate::image::ImageReference;
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
 pub struct ArchiveSink {
@@ -35,26 +35,17 @@ impl Sink for ArchiveSink {
             let directory = lease.create_temporary_directory("archive")?;
             // Opening a pipe waits for its reader.
             let mut out = AtomicFile::create(&path, None, &lease)?;
-            let written = write_to(&image, &directory, &names, &mut out)?;
+            let written = write_image(&image, BaseLayers::All(&directory), Form::Docker, &names, &mut out);
+            let (layers, config) = written.map_err(|error| error.of_file(&out))?;
+            for (new, layer) in image.new.iter().zip(&layers) {
+                new.remember(*layer);
+            }
             out.commit()?;
-            Ok::<_, ArchiveError>(written)
+            let (image_id, blobs) = (config.image_id, Vec::new());
+            Ok::<_, ArchiveError>(WrittenImage { image_id, layers, manifest: None, blobs })
         })
         .await?;
         step.sized(written.layers.iter().map(|layer| layer.size).sum()).finish("");
         Ok(Written { root: None, images: vec![written] })
     }
-}
-
-fn write_to(
-    image: &Image,
-    directory: &std::path::Path,
-    names: &[String],
-    out: &mut AtomicFile,
-) -> Result<WrittenImage, ArchiveError> {
-    let written = write_image(image, BaseLayers::All(directory), Form::Docker, names, &mut *out);
-    let (layers, config) = written.map_err(|error| error.of_file(out))?;
-    for (new, layer) in image.new.iter().zip(&layers) {
-        new.remember(*layer);
-    }
-    Ok(WrittenImage { image_id: config.image_id, layers, manifest: None, blobs: Vec::new() })
 }

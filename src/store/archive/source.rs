@@ -30,10 +30,8 @@ const MANIFEST: &str = "manifest.json";
 /// Largest `manifest.json` and config, in bytes.
 const MAXIMUM_DOCUMENT: u64 = 8 << 20;
 
-/// Most layers of an image.
 const MAXIMUM_LAYERS: usize = 1024;
 
-/// An archive, or an image in it, that was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadArchiveError {
     #[error("`{}` cannot be read", path.display())]
@@ -74,7 +72,7 @@ impl Diagnostic for ReadArchiveError {
 }
 
 /// An entry of `manifest.json`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct SavedImage {
     #[serde(rename = "Config")]
     config: String,
@@ -84,17 +82,12 @@ struct SavedImage {
     layers: Vec<String>,
 }
 
+#[derive(Debug)]
 pub struct DockerArchive {
     path: PathBuf,
     file: Arc<File>,
     index: TarIndex,
     images: Vec<SavedImage>,
-}
-
-impl std::fmt::Debug for DockerArchive {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {:?}", self.path.display(), self.names())
-    }
 }
 
 impl DockerArchive {
@@ -118,7 +111,6 @@ impl DockerArchive {
         Ok(Self { path: path.to_owned(), file: Arc::new(file), index, images })
     }
 
-    /// The names of its images, in their order.
     pub fn names(&self) -> Vec<String> {
         self.images.iter().flat_map(|image| image.names.iter().flatten()).cloned().collect()
     }
@@ -267,12 +259,10 @@ impl SavedImage {
     }
 }
 
-/// The blobs of one image.
 struct ArchiveBlobs {
     path: PathBuf,
     file: Arc<File>,
     layers: HashMap<Digest, Extent>,
-    /// Config and manifest.
     documents: HashMap<Digest, bytes::Bytes>,
 }
 

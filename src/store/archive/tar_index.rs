@@ -19,14 +19,12 @@ const MAXIMUM_EXTENSION: u64 = 64 * 1024;
 /// Most links that are followed to one file.
 const MAXIMUM_LINKS: usize = 8;
 
-/// The position of a file's bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) start: u64,
     pub(crate) length: u64,
 }
 
-/// The files and links of an archive.
 #[derive(Debug, Default)]
 pub(crate) struct TarIndex {
     members: HashMap<String, Member>,
@@ -39,7 +37,6 @@ enum Member {
     Link(String),
 }
 
-/// A tar that is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidTar {
     #[error("it is not a readable tar")]
@@ -57,7 +54,6 @@ fn refused(name: &[u8], reason: &str) -> InvalidTar {
     }
 }
 
-/// The extension headers of the next entry.
 #[derive(Default)]
 struct Extensions {
     name: Option<Vec<u8>>,
@@ -81,7 +77,7 @@ impl TarIndex {
             let mut entry = entry?;
             let extent = Extent { start: entry.raw_file_position(), length: entry.size() };
             if extent.start.checked_add(extent.length).is_none_or(|end| end > length) {
-                return Err(refused(&entry.path_bytes(), "goes beyond the archive's end"));
+                return Err(refused(&entry.path_bytes(), "ends after the archive's end"));
             }
             if !extensions.read(&mut entry)? {
                 index.add(entry.header(), extent, std::mem::take(&mut extensions))?;
@@ -99,7 +95,8 @@ impl TarIndex {
         let bytes = extensions.name.unwrap_or_else(|| header.path_bytes().into_owned());
         let text =
             std::str::from_utf8(&bytes).map_err(|_| refused(&bytes, "has a name that is not UTF-8"))?;
-        let name = member_path(text).map_err(|error| refused(&bytes, &format!("is not read: {error}")))?;
+        let name = member_path(text)
+            .map_err(|error| refused(&bytes, &format!("has a name that is not valid: {error}")))?;
         if extensions.size.is_some_and(|size| size != extent.length) {
             return Err(refused(&bytes, "has headers that disagree about its size"));
         }
@@ -107,7 +104,7 @@ impl TarIndex {
             let link =
                 extensions.link.clone().or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
             String::from_utf8(link.unwrap_or_default())
-                .map_err(|_| refused(&bytes, "points to what is not UTF-8"))
+                .map_err(|_| refused(&bytes, "is a link whose target is not UTF-8"))
         };
         let member = match header.entry_type() {
             tar::EntryType::Directory => return Ok(()),
@@ -117,7 +114,10 @@ impl TarIndex {
             tar::EntryType::Link => {
                 let target = link()?;
                 let inside = member_path(&target);
-                Member::Link(inside.map_err(|error| refused(&bytes, &format!("is a link: {error}")))?)
+                Member::Link(
+                    inside
+                        .map_err(|error| refused(&bytes, &format!("is a link that is not valid: {error}")))?,
+                )
             }
             tar::EntryType::Symlink => {
                 let target = link()?;

@@ -16,7 +16,6 @@ use crate::image::{
     LayerCompression, LayerFile, LayerSource,
 };
 
-/// The base's layers in an archive.
 #[derive(Clone, Copy)]
 pub(crate) enum BaseLayers<'a> {
     /// None. The daemon has them, except a built-in base, which is always included.
@@ -76,7 +75,6 @@ pub(crate) fn write_excerpt(
     Ok(config)
 }
 
-/// Writes the layers of the base, each once.
 fn write_base<W: Write>(
     archive: &mut Archive<W>,
     image: &Image,

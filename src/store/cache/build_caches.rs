@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::events::Events;
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
 
-/// Version of the directory's format.
 const FORMAT: u32 = 1;
 /// Description of a cache. Without it, a directory is incomplete.
 pub(crate) const DESCRIPTION: &str = "cache.json";
 const OWNER: &str = "owner";
-/// Pause between two attempts to lock a cache.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug)]
@@ -36,7 +35,6 @@ pub struct BuildCacheDescription {
     pub name: String,
 }
 
-/// A cache that this build has locked.
 #[derive(Debug)]
 pub struct HeldCache {
     path: PathBuf,
@@ -44,7 +42,6 @@ pub struct HeldCache {
 }
 
 impl BuildCacheStore {
-    /// Opens the build caches of a cache directory.
     pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         Ok(Self { directory: cache.part("build-caches", FORMAT)? })
     }
@@ -96,7 +93,6 @@ impl BuildCacheStore {
         (owner.len() == 32 && owner.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(owner)
     }
 
-    /// When a daemon's cache `key` was last used.
     pub(crate) fn last_use(&self, key: &str) -> SystemTime {
         let metadata = fs::metadata(lock_path(&self.directory.join(key)));
         metadata.and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
@@ -140,19 +136,14 @@ impl HeldCache {
             remove(&self.path)?;
         }
         create_private_directory(&tree)?;
-        #[cfg(unix)]
-        {
-            let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-            fs::set_permissions(&tree, mode)
-                .map_err(|error| FileError::new("set the mode of", &tree, error))?;
-        }
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&tree, mode).map_err(|error| FileError::new("set the mode of", &tree, error))?;
         let text = serde_json::to_vec(description).map_err(io::Error::other);
         let written = text.and_then(|text| fs::write(&known, text));
         written.map_err(|error| FileError::new("write", &known, error))?;
         Ok(tree)
     }
 
-    /// The directory of the cache, which may be missing.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -224,7 +215,7 @@ mod tests {
         drop((first, other));
         store.take("a", "build cache", &events).await.expect("takes");
         let notes = notes.lock().expect("no panic").clone();
-        assert_eq!(notes, ["waiting for another build, which uses the build cache"]);
+        assert_eq!(notes, ["waiting for another build that uses the build cache"]);
     }
 
     #[tokio::test]

@@ -35,7 +35,6 @@ pub struct DownloadCache {
 }
 
 impl DownloadCache {
-    /// Opens the cache, and creates missing directories.
     pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         let root = cache.part("downloads", VERSION)?;
         let blobs = root.join("blobs").join("sha256");

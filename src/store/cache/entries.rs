@@ -20,7 +20,6 @@ const MAXIMUM_ENTRY: u64 = 64 * 1024;
 pub(super) struct Entries(PathBuf);
 
 impl Entries {
-    /// Creates a missing directory.
     pub(super) fn open(directory: PathBuf) -> Result<Self, FileError> {
         create_private_directory(&directory)?;
         Ok(Self(directory))

@@ -32,7 +32,6 @@ pub struct KnownName {
 }
 
 impl ImageCache {
-    /// Opens the cache, and creates missing directories.
     pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         let root = cache.part("images", VERSION)?;
         let blobs = root.join("blobs").join("sha256");

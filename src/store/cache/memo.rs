@@ -26,7 +26,6 @@ pub struct Memo {
     entries: Option<Entries>,
 }
 
-/// The digest of a file with a certain stamp.
 #[derive(Serialize, Deserialize)]
 struct KnownFile {
     digest: Digest,

@@ -13,20 +13,15 @@ use serde::Serialize;
 use super::build_caches::DESCRIPTION;
 use crate::fs::{CacheDirectory, FileError};
 
-/// A part of the cache, and the relative path of its entries.
-struct Part {
-    name: &'static str,
-    directory: &'static str,
-}
-
-const PARTS: [Part; 7] = [
-    Part { name: BUILD_CACHES, directory: "build-caches-v1" },
-    Part { name: "downloads", directory: "downloads-v1/blobs/sha256" },
-    Part { name: "downloads", directory: "downloads-v1/index" },
-    Part { name: "images", directory: "images-v1/blobs/sha256" },
-    Part { name: "images", directory: "images-v1/names" },
-    Part { name: "layers", directory: "layers-v1" },
-    Part { name: "memo", directory: "memo-v1" },
+/// The parts of the cache, and the relative paths of their entries.
+const PARTS: [(&str, &str); 7] = [
+    (BUILD_CACHES, "build-caches-v1"),
+    ("downloads", "downloads-v1/blobs/sha256"),
+    ("downloads", "downloads-v1/index"),
+    ("images", "images-v1/blobs/sha256"),
+    ("images", "images-v1/names"),
+    ("layers", "layers-v1"),
+    ("memo", "memo-v1"),
 ];
 
 const BUILD_CACHES: &str = "build-caches";
@@ -35,7 +30,6 @@ const BUILD_CACHES: &str = "build-caches";
 pub struct VolumeUsage {
     pub key: String,
     pub bytes: u64,
-    /// The time of the last use.
     pub used: SystemTime,
 }
 
@@ -49,13 +43,10 @@ pub struct PartUsage {
     pub bytes: u64,
 }
 
-/// The result of pruning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pruned {
-    /// The number of removed entries.
     pub entries: u64,
-    /// Their size in bytes.
     pub bytes: u64,
     /// The number of entries that stay because they are in use.
     pub in_use: u64,
@@ -78,9 +69,9 @@ enum Place {
 /// The size of each part of the cache. `volumes` are the build caches in a daemon.
 pub fn usage(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<PartUsage>, FileError> {
     let mut parts: Vec<PartUsage> = Vec::new();
-    for part in &PARTS {
-        if !parts.iter().any(|known| known.name == part.name) {
-            parts.push(PartUsage { name: part.name.into(), ..PartUsage::default() });
+    for (name, _) in PARTS {
+        if !parts.iter().any(|part| part.name == name) {
+            parts.push(PartUsage { name: name.into(), ..PartUsage::default() });
         }
     }
     for entry in entries(cache, volumes)? {
@@ -136,8 +127,8 @@ fn entries(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<Entr
         used,
     };
     let mut found: Vec<Entry> = volumes.into_iter().map(of_volume).collect();
-    for part in &PARTS {
-        let directory = cache.root().join(part.directory);
+    for (part, directory) in PARTS {
+        let directory = cache.root().join(directory);
         let failed = |error| FileError::new("read", &directory, error);
         let listed = match fs::read_dir(&directory) {
             Ok(listed) => listed,
@@ -152,13 +143,13 @@ fn entries(cache: &CacheDirectory, volumes: Vec<VolumeUsage>) -> Result<Vec<Entr
             }
             // Another process may have removed it.
             let Ok(metadata) = entry.metadata() else { continue };
-            if part.name == BUILD_CACHES && !metadata.is_dir() {
+            if part == BUILD_CACHES && !metadata.is_dir() {
                 // The name of the cache directory in daemons.
                 continue;
             }
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let bytes = if metadata.is_dir() { tree_size(&path) } else { on_disk(&metadata) };
-            found.push(Entry { place: Place::Path(path), part: part.name, bytes, used });
+            found.push(Entry { place: Place::Path(path), part, bytes, used });
         }
     }
     Ok(found)
@@ -168,14 +159,8 @@ fn is_lock(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "lock")
 }
 
-#[cfg(unix)]
 fn on_disk(metadata: &fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::blocks(metadata) * 512
-}
-
-#[cfg(not(unix))]
-fn on_disk(metadata: &fs::Metadata) -> u64 {
-    metadata.len()
 }
 
 /// The size of a directory. Files of mapped users cannot be read and count as 0.
@@ -223,7 +208,6 @@ fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(unix)]
 fn make_writable(directory: &Path) {
     use std::os::unix::fs::PermissionsExt;
     drop(fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
@@ -233,9 +217,6 @@ fn make_writable(directory: &Path) {
         }
     }
 }
-
-#[cfg(not(unix))]
-fn make_writable(_directory: &Path) {}
 
 #[cfg(test)]
 mod tests {

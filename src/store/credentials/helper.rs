@@ -16,7 +16,6 @@ const TOKEN_USER: &str = "<token>";
 pub(super) struct Helper<'a> {
     /// Without `docker-credential-`.
     pub(super) name: &'a str,
-    /// The file with its name.
     pub(super) file: &'a Path,
     pub(super) registry: &'a str,
 }

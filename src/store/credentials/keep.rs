@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::helper::Helper;
 use super::{AuthFile, Credentials, CredentialsError, DOCKER_HUB_KEY, key, read};
 
-/// The place of stored credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialStore {
     /// In the file, as base64: everybody who can read it has them.

@@ -41,7 +41,6 @@ impl Key {
     }
 }
 
-/// Whether `registry` is a name of Docker Hub.
 pub(super) fn is_docker_hub(registry: &str) -> bool {
     Key::of(registry).host == Key::of(DOCKER_HUB_KEY).host
 }

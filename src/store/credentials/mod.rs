@@ -12,6 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 
@@ -47,7 +48,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Credentials that were not found because of a fault.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     #[error("the credentials file `{}` {reason}", path.display())]
@@ -162,22 +162,26 @@ impl AuthEntry {
     }
 }
 
-/// Reads a file as `T`; `None` if it does not exist.
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CredentialsError> {
-    let failed = |reason: String| CredentialsError::File { path: path.to_owned(), reason };
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CredentialsError> {
+    read_json(path).map_err(|reason| CredentialsError::File { path: path.to_owned(), reason })
+}
+
+/// Reads one of Docker's JSON files as `T`; `None` if it does not exist. The error is a clause after the file's name.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(format!("cannot be read: {error}"))),
+        Err(error) => return Err(format!("cannot be read: {error}")),
     };
     if size > MAXIMUM_FILE {
-        return Err(failed(format!("has {size} bytes; the limit is {MAXIMUM_FILE}")));
+        return Err(format!("has {size} bytes; the limit is {MAXIMUM_FILE}"));
     }
-    let bytes = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     // The parser's message could quote a secret. Its position cannot.
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| failed(format!("is not valid at line {}, column {}", error.line(), error.column())))
+    let invalid = |error: serde_json::Error| {
+        format!("is not valid at line {}, column {}", error.line(), error.column())
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(invalid)
 }
 
 #[cfg(test)]

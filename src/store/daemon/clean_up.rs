@@ -47,12 +47,10 @@ fn short_digest(lease: &str) -> String {
     Digest::of(lease.as_bytes()).hex()[..32].to_owned()
 }
 
-/// The first part of the names of a lease's containers.
 fn container_prefix(lease: &str) -> String {
     format!("b2i-lease-{}-", short_digest(lease))
 }
 
-/// A new name for a container of a lease.
 pub(crate) fn container_name(lease: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("{}{}", container_prefix(lease), COUNT.fetch_add(1, Ordering::Relaxed))
@@ -142,12 +140,9 @@ async fn unnamed_images(daemon: &Daemon, lease: &str) -> Result<Vec<String>, Dae
     Ok(own.filter_map(|image| Some(image["Id"].as_str()?.to_owned())).collect())
 }
 
-/// The result of [`Daemon::remove_unused`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is gone, or was before.
     Removed,
-    /// It has this name.
     Named(String),
     /// Something uses it; this is the daemon's message.
     Used(String),

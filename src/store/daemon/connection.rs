@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::RwLock;
 use tokio::task::JoinError;
 
-use super::discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
+use super::discover::{Candidates, DaemonSettings, Endpoint};
 use super::error::{DaemonError, is_disk_full};
 use super::info::DaemonInfo;
 use super::request::{REQUEST_TIMEOUT, RawRequest, describe, raw, read_json, versioned};
@@ -112,7 +112,6 @@ impl Daemon {
         &self.info
     }
 
-    /// bollard's client, with the workarounds.
     pub(crate) fn client(&self) -> &Docker {
         &self.client
     }
@@ -142,7 +141,6 @@ impl Daemon {
         drop(self.calls.write().await);
     }
 
-    /// The error of a request.
     pub(crate) fn request_error(&self, action: impl Into<String>, error: &BollardError) -> DaemonError {
         let (status, reason) = describe(error);
         let (address, action) = (self.info.address.clone(), action.into());
@@ -160,7 +158,6 @@ fn is_absent(path: &std::path::Path) -> bool {
 /// Opens and closes a connection. Its errors name the reason, unlike bollard's.
 async fn probe(endpoint: &Endpoint) -> std::io::Result<()> {
     match endpoint {
-        #[cfg(unix)]
         Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
         Endpoint::Tcp { authority, .. } => tokio::net::TcpStream::connect(authority.as_str()).await.map(drop),
         _ => Ok(()),
@@ -183,16 +180,16 @@ fn spoken_version(configured: Option<&str>, answer: &Value) -> Result<ClientVers
 
 fn client(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, BollardError> {
     match endpoint {
-        #[cfg(unix)]
         Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), REQUEST_TIMEOUT, version),
         #[cfg(windows)]
         Endpoint::NamedPipe(path) => Docker::connect_with_named_pipe(path, REQUEST_TIMEOUT, version),
         Endpoint::Tcp { authority, tls: None } => {
             Docker::connect_with_http(&format!("http://{authority}"), REQUEST_TIMEOUT, version)
         }
-        Endpoint::Tcp { authority, tls: Some(TlsFiles { ca, cert, key }) } => {
+        Endpoint::Tcp { authority, tls: Some(directory) } => {
             let address = format!("https://{authority}");
-            Docker::connect_with_ssl(&address, key, cert, ca, REQUEST_TIMEOUT, version)
+            let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| directory.join(name));
+            Docker::connect_with_ssl(&address, &key, &cert, &ca, REQUEST_TIMEOUT, version)
         }
         other => Err(BollardError::UnsupportedURISchemeError { uri: other.to_string() }),
     }

@@ -4,17 +4,14 @@
 //!
 //! Source: docker's "Daemon socket option" and "Docker contexts" documentation; podman-system-service(1).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::error::DaemonError;
 use crate::image::Digest;
+use crate::store::credentials::read_json;
 
-/// Largest context file that is read, in bytes.
-const MAXIMUM_FILE: u64 = 1 << 20;
-
-/// The settings that lead to the daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSettings {
     /// A configured address. It has priority.
@@ -36,35 +33,15 @@ pub struct DaemonSettings {
     pub api_version: Option<String>,
 }
 
-/// The address of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Unix(PathBuf),
     NamedPipe(String),
     Tcp {
-        /// `host:port`.
         authority: String,
-        /// `None` means plain HTTP.
-        tls: Option<TlsFiles>,
+        /// The directory of `ca.pem`, `cert.pem` and `key.pem`; `None` means plain HTTP.
+        tls: Option<PathBuf>,
     },
-}
-
-/// The PEM files of TLS: certificate authority, client certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    pub ca: PathBuf,
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
-
-impl TlsFiles {
-    fn in_directory(directory: &Path) -> Self {
-        Self {
-            ca: directory.join("ca.pem"),
-            cert: directory.join("cert.pem"),
-            key: directory.join("key.pem"),
-        }
-    }
 }
 
 impl std::fmt::Display for Endpoint {
@@ -90,7 +67,6 @@ pub enum Candidates {
 }
 
 impl DaemonSettings {
-    /// The addresses to try.
     pub fn candidates(&self) -> Result<Candidates, DaemonError> {
         let named = |host: &Option<String>| host.clone().filter(|host| !host.trim().is_empty());
         if let Some(host) = named(&self.host) {
@@ -104,13 +80,12 @@ impl DaemonSettings {
     }
 
     fn endpoint(&self, host: &str, origin: &str) -> Result<Endpoint, DaemonError> {
-        let tls = self.tls_verify.then(|| {
-            TlsFiles::in_directory(self.cert_path.as_deref().unwrap_or(&self.docker_config_directory))
-        });
+        let directory = self.cert_path.as_ref().unwrap_or(&self.docker_config_directory);
+        let tls = self.tls_verify.then(|| directory.clone());
         Self::parse(host, origin, tls)
     }
 
-    fn parse(host: &str, origin: &str, tls: Option<TlsFiles>) -> Result<Endpoint, DaemonError> {
+    fn parse(host: &str, origin: &str, tls: Option<PathBuf>) -> Result<Endpoint, DaemonError> {
         parse_endpoint(host, tls).map_err(|reason| DaemonError::InvalidHost {
             host: without_password(host),
             origin: origin.to_owned(),
@@ -139,11 +114,6 @@ impl DaemonSettings {
 
     /// The selected context; `None` for the default one.
     fn context_name(&self) -> Result<Option<String>, DaemonError> {
-        #[derive(Deserialize)]
-        struct Config {
-            #[serde(rename = "currentContext", default)]
-            current_context: Option<String>,
-        }
         let chosen = match self.docker_context.clone().filter(|name| !name.is_empty()) {
             Some(name) => Some(name),
             None => {
@@ -172,11 +142,17 @@ impl DaemonSettings {
             return Err(failed("disables the check of TLS certificates, which b2i does not support".into()));
         }
         let tls = directory.join("tls").join(&id).join("docker");
-        let tls = tls.join("ca.pem").exists().then(|| TlsFiles::in_directory(&tls));
+        let tls = tls.join("ca.pem").exists().then_some(tls);
         let origin = format!("from the docker context `{name}`");
         let endpoint = Self::parse(&docker.host, &origin, tls)?;
         Ok(Candidates::Configured { endpoint, origin })
     }
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(rename = "currentContext", default)]
+    current_context: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -198,21 +174,7 @@ struct ContextEndpoint {
     skip_tls_verify: bool,
 }
 
-/// Reads a JSON file; `None` if it does not exist.
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
-    let size = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be read: {error}")),
-    };
-    if size > MAXIMUM_FILE {
-        return Err(format!("has {size} bytes; the limit is {MAXIMUM_FILE}"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("is not valid: {error}"))
-}
-
-fn parse_endpoint(host: &str, tls: Option<TlsFiles>) -> Result<Endpoint, String> {
+fn parse_endpoint(host: &str, tls: Option<PathBuf>) -> Result<Endpoint, String> {
     let host = host.trim();
     let Some((scheme, rest)) = host.split_once("://") else {
         return Err("it has no scheme (`unix://`, `tcp://`)".into());
@@ -229,7 +191,7 @@ fn parse_endpoint(host: &str, tls: Option<TlsFiles>) -> Result<Endpoint, String>
     }
 }
 
-fn tcp_endpoint(scheme: &str, rest: &str, tls: Option<TlsFiles>) -> Result<Endpoint, String> {
+fn tcp_endpoint(scheme: &str, rest: &str, tls: Option<PathBuf>) -> Result<Endpoint, String> {
     let authority = rest.trim_end_matches('/');
     if authority.contains(['/', '@', '?', '#']) || authority.is_empty() {
         return Err("expected `host:port` after the scheme".into());
@@ -253,6 +215,8 @@ fn without_password(host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn settings(directory: &Path) -> DaemonSettings {
@@ -312,8 +276,7 @@ mod tests {
         assert_eq!(configured(&settings(directory.path())).to_string(), "tcp://far:2375");
         std::fs::create_dir_all(&tls).expect("directory");
         std::fs::write(tls.join("ca.pem"), "x").expect("written");
-        let expected =
-            Endpoint::Tcp { authority: "far:2376".into(), tls: Some(TlsFiles::in_directory(&tls)) };
+        let expected = Endpoint::Tcp { authority: "far:2376".into(), tls: Some(tls.clone()) };
         assert_eq!(configured(&settings(directory.path())), expected);
     }
 

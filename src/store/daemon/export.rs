@@ -23,7 +23,6 @@ use crate::stream::StreamReader;
 /// Largest manifest of an archive, in bytes.
 const MAXIMUM_MANIFEST: u64 = 8 << 20;
 
-/// Largest number of files and links in an archive.
 const MAXIMUM_ENTRIES: usize = 10_000;
 
 /// An entry of `manifest.json`, of which only the layers count.
@@ -113,7 +112,6 @@ enum Fault {
     Layer(Digest, String),
 }
 
-/// Writes every file of the archive under a new name, and digests it.
 fn unpack(reader: impl Read, directory: &Path) -> io::Result<Saved> {
     let mut saved = Saved::default();
     let mut archive = tar::Archive::new(reader);

@@ -11,7 +11,6 @@ use super::info::DaemonFlavour;
 use super::request::PODMAN_API;
 use crate::image::{Digest, ImageConfig};
 
-/// Largest config, in bytes.
 const MAXIMUM: u64 = 8 << 20;
 
 impl Daemon {

@@ -14,7 +14,6 @@ pub enum DaemonFlavour {
 }
 
 impl DaemonFlavour {
-    /// The command line program for it.
     pub fn command(self) -> &'static str {
         match self {
             Self::Docker => "docker",

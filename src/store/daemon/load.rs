@@ -19,7 +19,6 @@ use crate::image::{BaseImage, FinishedConfig, Image};
 use crate::store::archive::{ArchiveError, BaseLayers, Form, write_image};
 use crate::stream::{StreamWriter, TarStream, until_gone, writer_to_stream};
 
-/// An archive that was not loaded.
 pub(super) enum LoadError {
     /// The daemon rejected it.
     Refused(String),
@@ -74,7 +73,6 @@ impl Daemon {
         self.send(None, write).await.map(drop)
     }
 
-    /// Sends the archive that `write` writes.
     pub(super) async fn send<T: Send + 'static>(
         &self,
         step: Option<&RunningStep>,

@@ -21,7 +21,7 @@ mod volumes;
 pub use clean_up::{LEASE_LABEL, Removal, remove_leftovers};
 pub(crate) use clean_up::{container_name, remove_container};
 pub use connection::Daemon;
-pub use discover::{Candidates, DaemonSettings, Endpoint, TlsFiles};
+pub use discover::{Candidates, DaemonSettings, Endpoint};
 pub use error::DaemonError;
 pub use info::{DaemonFlavour, DaemonInfo};
 pub use pull_cause::PullCause;

@@ -84,7 +84,6 @@ pub(super) fn error_in(line: &Value) -> Option<String> {
     detail.or_else(|| line["error"].as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Transferred and total bytes of each layer.
 #[derive(Default)]
 struct Progress {
     layers: HashMap<String, (u64, u64)>,

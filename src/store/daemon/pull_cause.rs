@@ -2,45 +2,41 @@
 //!
 //! Must not decide what follows.
 
-/// Why a pull failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullCause {
-    /// The registry does not have the image.
     NotFound,
     /// The registry requires other credentials, or hides whether the image exists.
     Denied,
     /// The registry has it only for other platforms.
     Platform,
-    /// The registry could not be reached.
     Network,
     Other,
 }
 
 impl PullCause {
     pub(super) fn of(message: &str) -> Self {
+        let causes: [(Self, &[&str]); 4] = [
+            (
+                Self::Platform,
+                &[
+                    "no matching manifest",
+                    "no image found in manifest list",
+                    "does not match the specified platform",
+                ],
+            ),
+            (
+                Self::Denied,
+                &["denied", "unauthorized", "authentication required", "no basic auth", "forbidden"],
+            ),
+            (Self::NotFound, &["manifest unknown", "not found", "name unknown", "no such image"]),
+            (
+                Self::Network,
+                &["dial tcp", "lookup ", "no such host", "connection re", "timeout", "tls", "x509", "eof"],
+            ),
+        ];
         let message = message.to_ascii_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(&["no matching manifest", "no image found in manifest list", "does not match the specified"])
-        {
-            Self::Platform
-        } else if says(&["denied", "unauthorized", "authentication required", "no basic auth", "forbidden"]) {
-            Self::Denied
-        } else if says(&["manifest unknown", "not found", "name unknown", "no such image"]) {
-            Self::NotFound
-        } else if says(&[
-            "dial tcp",
-            "lookup ",
-            "no such host",
-            "connection re",
-            "timeout",
-            "tls",
-            "x509",
-            "eof",
-        ]) {
-            Self::Network
-        } else {
-            Self::Other
-        }
+        let said = causes.iter().find(|(_, words)| words.iter().any(|word| message.contains(word)));
+        said.map_or(Self::Other, |(cause, _)| *cause)
     }
 }
 

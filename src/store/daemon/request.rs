@@ -38,15 +38,13 @@ const MAXIMUM_ANSWER: usize = 16 << 20;
 /// The attempts of a request that Podman fails because of an unrelated image.
 pub(super) const ATTEMPTS: u32 = 5;
 
-/// A request of which bollard changes nothing, neither in the answer's bytes.
+/// A request that bollard sends unchanged, and whose answer it returns unchanged.
 #[derive(Default)]
 pub(crate) struct RawRequest {
     pub(crate) method: Method,
     /// With the query. The API version is added unless it has one.
     pub(crate) path: String,
-    /// The value of `X-Registry-Auth`.
     pub(crate) registry_auth: Option<HeaderValue>,
-    /// A tar to upload.
     pub(crate) body: Option<TarStream>,
 }
 
@@ -87,7 +85,6 @@ impl Daemon {
         }
     }
 
-    /// Lists what matches `filters` at `path`.
     pub(super) async fn list(&self, path: &str, filters: Value, what: &str) -> Result<Value, DaemonError> {
         let filters = filters.to_string();
         let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
@@ -95,7 +92,6 @@ impl Daemon {
         listed.map_err(|error| self.request_error(format!("list {what}"), &error))
     }
 
-    /// Returns a JSON document with all its fields.
     pub(crate) async fn get_json(&self, path: String) -> Result<Value, BollardError> {
         for _ in 1..ATTEMPTS {
             match read_json(self.raw(RawRequest::get(path.clone()))).await {
@@ -134,7 +130,6 @@ pub(super) fn versioned(mut request: BollardRequest, prefix: &str) -> BollardReq
     request
 }
 
-/// Whether a path begins with `/v` and a digit.
 fn has_version(path: &str) -> bool {
     path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
 }
@@ -218,7 +213,6 @@ impl Drop for RequestTrace {
     }
 }
 
-/// Awaits a call of bollard and traces its time.
 pub(crate) async fn traced<T>(
     action: &str,
     call: impl Future<Output = Result<T, BollardError>>,

@@ -2,7 +2,7 @@
 //!
 //! It sends as little as possible: nothing if the daemon has the image; the config if it has the layers; the new layer
 //! without the base's, which Docker finds by chain ID and Podman by digest; else everything, with the base exported from
-//! the same daemon. A commit of uploaded files is no alternative: the daemon would write another tar with another digest.
+//! the same daemon. A commit of uploaded files does not work: the daemon would write another tar with another digest.
 //!
 //! Until it is named, the image has a name of the run's lease, so that a clean-up of dangling images keeps it, and the
 //! clean-up after a killed run finds it.
@@ -22,38 +22,16 @@ use crate::image::{BaseImage, Digest, FinishedConfig, Image, ImageReference, New
 use crate::store::archive::{ArchiveError, Form};
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
-/// What publishing needs besides the image.
 #[derive(Clone)]
 pub struct PublishContext {
-    /// The id of this run's lease.
     pub lease: String,
     /// An empty directory for temporary layers. The caller removes it.
     pub spool_directory: PathBuf,
     pub events: Events,
 }
 
-/// What was sent to the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Nothing,
-    Config,
-    NewLayer,
-    Everything,
-}
-
-/// The new layers, the config, and what was sent.
-type Loaded = (Vec<WrittenLayer>, FinishedConfig, Sent);
-
-impl Sent {
-    fn summary(self) -> &'static str {
-        match self {
-            Self::Nothing => "was already there",
-            Self::Config => "its layers were already there",
-            Self::NewLayer => "only the new layer was sent",
-            Self::Everything => "all layers were sent",
-        }
-    }
-}
+/// The new layers, the config, and what was sent, as a remark for people.
+type Loaded = (Vec<WrittenLayer>, FinishedConfig, &'static str);
 
 pub struct DaemonSink {
     pub daemon: Daemon,
@@ -99,14 +77,14 @@ impl Daemon {
         .await;
         self.unname(&loading).await;
         let (layers, FinishedConfig { image_id, .. }, sent) = result?;
-        tracing::debug!(image = %image_id, way = sent.summary(), "published");
+        tracing::debug!(image = %image_id, sent, "published");
         for (new, layer) in image.new.iter().zip(&layers) {
             new.remember(*layer);
         }
         if let Some(committed) = image.committed_id().filter(|committed| *committed != image_id.to_string()) {
             self.remove_image(committed).await?;
         }
-        step.finish(sent.summary());
+        step.finish(sent);
         Ok(WrittenImage { image_id, layers, manifest: None, blobs: Vec::new() })
     }
 
@@ -137,7 +115,6 @@ impl Daemon {
         if self.info().containerd_store { name.to_owned() } else { config.image_id.to_string() }
     }
 
-    /// Loads the image and verifies it.
     async fn load_image(
         &self,
         image: &Image,
@@ -155,7 +132,7 @@ impl Daemon {
             match self.send_image(image, self.partial_form(), None, name, Some(step)).await {
                 // A daemon may accept the archive and make another image of it.
                 Ok((layers, config)) if self.verify(&config, name).await.is_ok() => {
-                    return Ok((layers, config, Sent::NewLayer));
+                    return Ok((layers, config, "only the new layer was sent"));
                 }
                 Ok(_) => {
                     tracing::debug!("the daemon made another image of the new layer; sending all layers")
@@ -180,12 +157,12 @@ impl Daemon {
         &self,
         image: &Image,
         name: &str,
-    ) -> Result<Option<(FinishedConfig, Sent)>, DaemonError> {
+    ) -> Result<Option<(FinishedConfig, &'static str)>, DaemonError> {
         let Some(layers) = image.written() else { return Ok(None) };
         let config = image.finish(&layers).map_err(ArchiveError::from)?;
         let by_id = !self.info().containerd_store;
         if by_id && self.inspect_image(&config.image_id.to_string()).await?.is_some() {
-            return Ok(Some((config, Sent::Nothing)));
+            return Ok(Some((config, "was already there")));
         }
         // A daemon hardly has the layers of an image from elsewhere.
         if image.new.is_empty() && image.base.image_id.is_none() {
@@ -194,7 +171,7 @@ impl Daemon {
         match self.load_config(&config, name).await {
             Ok(()) => {
                 self.verify(&config, name).await?;
-                Ok(Some((config, Sent::Config)))
+                Ok(Some((config, "its layers were already there")))
             }
             Err(LoadError::Refused(_)) => Ok(None),
             Err(LoadError::Failed(error)) => Err(error),
@@ -212,7 +189,7 @@ impl Daemon {
         let sent = self.send_image(image, Form::Docker, unpacking, name, Some(step)).await;
         let (layers, config) = sent.map_err(|error| self.load_error(error))?;
         self.verify(&config, name).await?;
-        Ok((layers, config, Sent::Everything))
+        Ok((layers, config, "all layers were sent"))
     }
 
     pub(super) fn load_error(&self, error: LoadError) -> DaemonError {
@@ -231,7 +208,6 @@ impl Daemon {
         }
     }
 
-    /// Checks that the daemon has exactly this image.
     pub(super) async fn verify(&self, config: &FinishedConfig, name: &str) -> Result<(), DaemonError> {
         let expected = config.image_id;
         let missing =

@@ -16,7 +16,6 @@ use super::request::{PODMAN_API, describe};
 use crate::events::{Events, Step};
 use crate::image::{BaseImage, Digest, ImageConfig, ImageReference, Platform, PullPolicy};
 
-/// How an image is resolved.
 #[derive(Clone, Debug, Default)]
 pub struct ResolveOptions {
     /// `None` means the platform of the daemon's image, or the one it pulls by default.
@@ -75,7 +74,6 @@ impl Daemon {
         Ok(image)
     }
 
-    /// The ID of the image `reference` in the daemon.
     pub async fn id_of(&self, reference: &ImageReference) -> Result<Option<String>, DaemonError> {
         let found = self.look_up(reference).await?;
         Ok(found.and_then(|image| image.image_id))
@@ -157,7 +155,6 @@ fn manifest_digest(reference: &ImageReference, answer: &Value) -> Option<Digest>
     reference.digest().or_else(|| digests.first().copied())
 }
 
-/// Makes an image config from an `inspect` answer.
 fn config_of(answer: &Value) -> Result<ImageConfig, String> {
     let mut config = Map::new();
     for (field, from) in

@@ -129,7 +129,6 @@ impl Daemon {
         Ok(ContainerCommit { image_id, diff_ids: config.diff_ids })
     }
 
-    /// The config of a temporary image.
     fn temporary_config(&self, lease: &str, layers: &[Digest]) -> ImageConfig {
         let mut config = ImageConfig::empty(&self.info().platform);
         let edits = ConfigEdits {

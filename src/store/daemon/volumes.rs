@@ -16,7 +16,6 @@ pub const CACHE_LABEL: &str = "b2i.cache";
 /// The first part of its name, before the key.
 const PREFIX: &str = "b2i-cache-";
 
-/// A build cache in a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheVolume {
     pub key: String,
@@ -43,7 +42,6 @@ pub async fn ensure_cache_volume(daemon: &Daemon, owner: &str, key: &str) -> Res
     Err(DaemonError::ForeignVolume { name })
 }
 
-/// The build caches of the cache directory `owner`.
 pub async fn cache_volumes(daemon: &Daemon, owner: &str) -> Result<Vec<CacheVolume>, DaemonError> {
     let filters = serde_json::json!({"label": [format!("{CACHE_LABEL}={owner}")]});
     let listed = daemon.list("/volumes?", filters, "volumes").await?;

@@ -8,17 +8,13 @@ use std::io;
 
 use super::image::Pieces;
 use super::index::IndexDocument;
-use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE};
+use super::{INDEX_FILE, LAYOUT, LAYOUT_FILE, blob_name};
 use crate::fs::AtomicFile;
 use crate::image::{Descriptor, Digest, LayerSource};
 use crate::store::archive::{ArchiveError, TarWriter, file_header};
 use crate::store::{StoredBlob, WrittenImage};
 
 const BLOCK: u64 = 512;
-
-fn blob(digest: &Digest) -> String {
-    format!("{BLOBS}/{}", digest.hex())
-}
 
 pub(super) struct LayoutArchive<'a> {
     tar: TarWriter<&'a mut AtomicFile>,
@@ -33,7 +29,6 @@ impl<'a> LayoutArchive<'a> {
         Ok(archive)
     }
 
-    /// Writes all blobs of an image, and its manifest.
     pub(super) fn image(&mut self, pieces: &Pieces<'_>) -> Result<WrittenImage, ArchiveError> {
         let mut base = Vec::new();
         for layer in pieces.base()? {
@@ -51,7 +46,7 @@ impl<'a> LayoutArchive<'a> {
 
     pub(super) fn bytes(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ArchiveError> {
         if self.blobs.insert(descriptor.digest) {
-            self.tar.file(&blob(&descriptor.digest), bytes)?;
+            self.tar.file(&blob_name(&descriptor.digest), bytes)?;
         }
         Ok(())
     }
@@ -82,7 +77,7 @@ impl<'a> LayoutArchive<'a> {
         if !self.blobs.insert(digest) {
             return Ok(known);
         }
-        self.tar.begin(&blob(&digest), size)?;
+        self.tar.begin(&blob_name(&digest), size)?;
         let found = pieces.write(layer, &mut *self.tar.out)?;
         if found.descriptor.digest != digest {
             let text =
@@ -104,7 +99,7 @@ impl<'a> LayoutArchive<'a> {
         let Descriptor { digest, size, .. } = piece.descriptor;
         if self.blobs.insert(digest) {
             self.tar.padding(size)?;
-            let header = file_header(&blob(&digest), size)?;
+            let header = file_header(&blob_name(&digest), size)?;
             self.tar.out.rewrite(start, header.as_bytes())?;
         } else {
             self.tar.out.truncate(start)?;

@@ -26,7 +26,6 @@ const MAXIMUM_DEPTH: usize = 2;
 /// Most manifests below one index. Each is small, but indexes of indexes multiply.
 const MAXIMUM_MANIFESTS: usize = 4096;
 
-/// Largest config that is read for its platform, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
 /// Copies `tree` into the layout in `directory`, which may be missing or empty. Returns the manifest or index there.
@@ -59,7 +58,6 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Copies a manifest and everything that it names.
     fn below(
         &mut self,
         root: &Descriptor,
@@ -160,7 +158,6 @@ impl Copy<'_> {
         Ok(out.commit_as(&blob.digest.hex())?)
     }
 
-    /// Reads a small blob to memory.
     fn small(&self, blob: &Descriptor, maximum: u64) -> Result<Vec<u8>, LayoutError> {
         if blob.size > maximum {
             return Err(self.bad(blob, format!("it has {} bytes; the limit is {maximum}", blob.size)));

@@ -9,16 +9,14 @@ use std::sync::{Mutex, PoisonError};
 
 use super::image::Pieces;
 use super::index::IndexDocument;
-use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError};
+use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, blob_name};
 use crate::fs::{AtomicFile, FileError, Lease};
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Descriptor, Digest, DigestReader, LayerSource};
 use crate::store::{StoredBlob, WrittenImage};
 
-/// The number of the base's layers that are fetched at once.
 const FETCHED_AT_ONCE: usize = 4;
 
-/// A layout directory in which something is written.
 pub(super) struct Directory<'a> {
     path: &'a Path,
     /// `oci-layout`, which is never replaced. Writers of the index lock it.
@@ -99,7 +97,7 @@ impl<'a> Directory<'a> {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path.join(BLOBS).join(digest.hex())
+        self.path.join(blob_name(digest))
     }
 
     /// Whether the complete blob is there. A full disk may have cut it.
@@ -140,7 +138,6 @@ impl<'a> Directory<'a> {
         Ok(stored.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
     }
 
-    /// Stores a layer, unless it is there.
     fn store(&self, pieces: &Pieces<'_>, layer: &LayerSource) -> Result<StoredBlob, LayoutError> {
         if let Some(known) = pieces.known(layer).filter(|known| self.has(&known.descriptor)) {
             return Ok(known);
@@ -196,7 +193,6 @@ impl<'a> Directory<'a> {
     }
 }
 
-/// Locks the index until it is dropped.
 struct IndexLock<'a>(&'a File);
 
 impl Drop for IndexLock<'_> {

@@ -9,7 +9,6 @@ use crate::image::Digest;
 use crate::image::manifest::InvalidManifest;
 use crate::store::archive::{ArchiveError, InvalidTar};
 
-/// A layout that was not written or not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     #[error(transparent)]

@@ -16,7 +16,6 @@ use crate::store::{LayerBlobs, StoredBlob};
 
 pub(super) const FORMAT: ManifestFormat = ManifestFormat::Oci;
 
-/// Makes the blobs of an image.
 pub(super) struct Pieces<'a> {
     image: &'a Image,
     blobs: &'a LayerBlobs,
@@ -121,7 +120,6 @@ impl<'a> Pieces<'a> {
         complete.map_err(failed)
     }
 
-    /// Makes config and manifest from the blobs that are written.
     pub(super) fn finish(
         &self,
         base: Vec<StoredBlob>,

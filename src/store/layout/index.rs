@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::{IMAGE_NAME, REF_NAME};
 use crate::image::{DescribedPlatform, Descriptor, ImageReference, ManifestFormat, Platform};
 
-/// An index with its unknown fields.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct IndexDocument(Map<String, Value>);
 

@@ -21,6 +21,8 @@ pub use error::LayoutError;
 pub use sink::LayoutSink;
 pub use source::{Layout, LayoutReference};
 
+use crate::image::Digest;
+
 /// Annotation with the tag of an image in a layout, as skopeo, umoci and BuildKit write it.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -31,6 +33,10 @@ const LAYOUT_FILE: &str = "oci-layout";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
+
+fn blob_name(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
 
 #[cfg(test)]
 mod tests;

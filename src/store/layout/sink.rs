@@ -80,12 +80,12 @@ impl LayoutSink {
         for image in images {
             written.push(layout.store_image(&Pieces::new(image, blobs))?);
         }
-        let root = Root::of(images, &written);
-        if let Some(index) = &root.index {
-            layout.store_bytes(&root.descriptor, index)?;
+        let (root, platform, index) = root_of(images, &written);
+        if let Some(index) = index {
+            layout.store_bytes(&root, &index)?;
         }
-        layout.edit_index(|index| index.put(&root.descriptor, root.platform.as_ref(), names))?;
-        Ok(Written { root: Some(root.descriptor), images: written })
+        layout.edit_index(|index| index.put(&root, platform.as_ref(), names))?;
+        Ok(Written { root: Some(root), images: written })
     }
 
     /// Copies a tree. An archive is made from a directory, because a blob's size comes before its bytes.
@@ -118,32 +118,22 @@ fn write_archive(
     for image in images {
         written.push(archive.image(&Pieces::new(image, blobs))?);
     }
-    let root = Root::of(images, &written);
-    if let Some(index) = &root.index {
-        archive.bytes(&root.descriptor, index)?;
+    let (root, platform, index) = root_of(images, &written);
+    if let Some(index) = index {
+        archive.bytes(&root, &index)?;
     }
     let mut document = IndexDocument::empty();
-    document.put(&root.descriptor, root.platform.as_ref(), names);
+    document.put(&root, platform.as_ref(), names);
     archive.end(&document)?;
-    Ok(Written { root: Some(root.descriptor), images: written })
+    Ok(Written { root: Some(root), images: written })
 }
 
-/// The manifest or index that `index.json` names.
-struct Root {
-    descriptor: Descriptor,
-    /// Of a single image.
-    platform: Option<Platform>,
-    /// The bytes of an index.
-    index: Option<Bytes>,
-}
-
-impl Root {
-    fn of(images: &[Image], written: &[WrittenImage]) -> Self {
-        if let ([image], [one]) = (images, written) {
-            let descriptor = one.manifest.clone().expect("a layout has manifests");
-            return Self { descriptor, platform: Some(image.base.config.platform()), index: None };
-        }
-        let (descriptor, bytes) = index_of(FORMAT, images, written);
-        Self { descriptor, platform: None, index: Some(bytes) }
+/// The manifest or index that `index.json` names, the platform of a single image, and the bytes of an index.
+fn root_of(images: &[Image], written: &[WrittenImage]) -> (Descriptor, Option<Platform>, Option<Bytes>) {
+    if let ([image], [one]) = (images, written) {
+        let manifest = one.manifest.clone().expect("a layout has manifests");
+        return (manifest, Some(image.base.config.platform()), None);
     }
+    let (index, bytes) = index_of(FORMAT, images, written);
+    (index, None, Some(bytes))
 }

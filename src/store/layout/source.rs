@@ -55,16 +55,10 @@ impl FromStr for LayoutReference {
     }
 }
 
-/// A layout that is read: a directory or a tar.
+#[derive(Debug)]
 pub struct Layout {
     store: Arc<Store>,
     index: ImageIndex,
-}
-
-impl std::fmt::Debug for Layout {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}: {:?}", self.store.path().display(), self.names())
-    }
 }
 
 impl Layout {
@@ -84,7 +78,6 @@ impl Layout {
         }
     }
 
-    /// The names of its images, in the order of the index.
     pub fn names(&self) -> Vec<String> {
         let name = |entry: &Descriptor| {
             entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()

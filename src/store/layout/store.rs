@@ -5,19 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cap_std::fs::OpenOptionsExt;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{BLOBS, LayoutError};
+use super::{LayoutError, blob_name};
 use crate::image::blobs::{file_stream, read_exactly_at};
 use crate::image::{BlobSource, BlobStream, Descriptor, Digest, OpenBlobError};
 use crate::store::archive::{Extent, TarIndex};
 
+#[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
     place: Place,
 }
 
+#[derive(Debug)]
 enum Place {
     Directory(cap_std::fs::Dir),
     Archive(Arc<File>, TarIndex),
@@ -65,7 +68,6 @@ impl Store {
         }
     }
 
-    /// Reads a small file; `None` if it is missing.
     pub(super) fn read(&self, name: &str, maximum: u64) -> Result<Option<Vec<u8>>, LayoutError> {
         let failed = |error: io::Error| self.unreadable(format!("`{name}`: {error}"), Some(error));
         let Some((file, extent)) = self.find(name).map_err(failed)? else { return Ok(None) };
@@ -78,7 +80,6 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// Reads and verifies a small blob.
     pub(super) fn read_blob(&self, blob: &Descriptor, maximum: u64) -> Result<Vec<u8>, LayoutError> {
         let bytes = self.read(&blob_name(&blob.digest), maximum)?;
         let bytes = bytes.ok_or_else(|| self.bad_blob(blob, "is missing".into()))?;
@@ -117,19 +118,11 @@ impl BlobSource for Store {
     }
 }
 
-fn blob_name(digest: &Digest) -> String {
-    format!("{BLOBS}/{}", digest.hex())
-}
-
 /// Opens a regular file below `directory`. Links may not leave it. A pipe does not block.
 fn open_regular(directory: &cap_std::fs::Dir, name: &str) -> io::Result<File> {
     let mut options = cap_std::fs::OpenOptions::new();
     options.read(true);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        options.custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default());
-    }
+    options.custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default());
     let file = directory.open_with(name, &options)?.into_std();
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
@@ -35,7 +36,6 @@ const MAXIMUM_TOKENS: usize = 256;
 /// The `client_id` of b2i at token services.
 const CLIENT: &str = "b2i";
 
-/// A permission in one repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scope {
     repository: String,
@@ -70,7 +70,6 @@ pub(super) struct Authorization {
     pub(super) identity: Identity,
 }
 
-/// The state of the authentication at one registry.
 pub(super) struct Authority {
     files: Vec<PathBuf>,
     challenge: Option<Challenge>,
@@ -102,7 +101,6 @@ impl Authority {
         self.credentials.insert(String::new(), Some(found));
     }
 
-    /// Whether the registry has sent a challenge.
     pub(super) fn was_challenged(&self) -> bool {
         self.challenge.is_some()
     }
@@ -184,11 +182,12 @@ impl Host {
             refused,
             identity: identity.clone(),
         };
-        let request = TokenRequest::new(&realm, service, scopes, found.as_ref(), &self.name)?;
+        let request = token_request(&realm, service, scopes, found.as_ref(), &self.name)?;
+        let (method, url, headers, form) = request;
         let mut retries = Retries::new(self.network.retries, self.network.retry_pause);
         loop {
-            let payload = request.form.clone().map_or(Payload::Nothing, |form| Payload::Bytes(form.into()));
-            let sent = self.exchange(&request.url, &request.method, request.headers.clone(), payload).await;
+            let payload = form.clone().map_or(Payload::Nothing, Payload::Bytes);
+            let sent = self.exchange(&url, &method, headers.clone(), payload).await;
             let (reason, after) = match sent {
                 Ok(response) if response.status().is_success() => {
                     let body = read_body(response, MAXIMUM_TOKEN, self.silence()).await;
@@ -243,50 +242,36 @@ impl Host {
     }
 }
 
-/// A request to a token service.
-struct TokenRequest {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    form: Option<String>,
-}
-
-impl TokenRequest {
-    fn new(
-        realm: &Url,
-        service: Option<&str>,
-        scopes: &[Scope],
-        found: Option<&Login>,
-        registry: &str,
-    ) -> Result<Self, RequestError> {
-        let mut headers = HeaderMap::new();
-        if let Some(identity) = found.and_then(|found| found.credentials.identity_token.as_deref()) {
-            let mut form = form_urlencoded::Serializer::new(String::new());
-            let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-            form.append_pair("grant_type", "refresh_token")
-                .append_pair("service", service.unwrap_or_default())
-                .append_pair("client_id", CLIENT)
-                .append_pair("scope", &scopes.join(" "))
-                .append_pair("refresh_token", identity);
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            let (method, url, form) = (Method::POST, realm.clone(), Some(form.finish()));
-            return Ok(Self { method, url, headers, form });
-        }
-        let mut url = realm.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = service {
-                query.append_pair("service", service);
-            }
-            for scope in scopes {
-                query.append_pair("scope", &scope.to_string());
-            }
-        }
-        if let Some(found) = found {
-            headers.insert(AUTHORIZATION, basic(&found.credentials, registry)?);
-        }
-        Ok(Self { method: Method::GET, url, headers, form: None })
+/// The method, URL, headers and body of a request to a token service.
+fn token_request(
+    realm: &Url,
+    service: Option<&str>,
+    scopes: &[Scope],
+    found: Option<&Login>,
+    registry: &str,
+) -> Result<(Method, Url, HeaderMap, Option<Bytes>), RequestError> {
+    let mut headers = HeaderMap::new();
+    if let Some(identity) = found.and_then(|found| found.credentials.identity_token.as_deref()) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        form.append_pair("grant_type", "refresh_token")
+            .append_pair("service", service.unwrap_or_default())
+            .append_pair("client_id", CLIENT)
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("refresh_token", identity);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        return Ok((Method::POST, realm.clone(), headers, Some(form.finish().into())));
     }
+    let mut url = realm.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        query.extend_pairs(service.map(|service| ("service", service)));
+        query.extend_pairs(scopes.iter().map(|scope| ("scope", scope.to_string())));
+    }
+    if let Some(found) = found {
+        headers.insert(AUTHORIZATION, basic(&found.credentials, registry)?);
+    }
+    Ok((Method::GET, url, headers, None))
 }
 
 fn token(body: &[u8], identity: &Identity, scopes: &[Scope]) -> Option<Token> {

@@ -22,7 +22,6 @@ use crate::network::{Retries, describe, shown_url};
 /// The bytes after which the retries are counted from zero again.
 const PROGRESS: u64 = 1 << 20;
 
-/// The blobs of a repository, and its manifests by digest.
 #[derive(Clone)]
 pub(super) struct RegistryBlobs {
     /// The source, which may be a mirror.
@@ -52,7 +51,7 @@ impl RegistryBlobs {
     async fn open_stream(&self, blob: &Descriptor) -> Result<BlobStream, RequestError> {
         let url = format!("{}/{}@{}", self.origin.registry, self.origin.repository, blob.digest);
         if blob.size > self.maximum {
-            let reason = format!("it has {} bytes; at most {} are read", blob.size, self.maximum);
+            let reason = format!("it has {} bytes; the limit is {}", blob.size, self.maximum);
             return Err(RequestError::Answer { url, reason });
         }
         if is_manifest(&blob.media_type) {
@@ -85,7 +84,6 @@ fn is_manifest(media_type: &str) -> bool {
         .any(|format| media_type == format.manifest() || media_type == format.index())
 }
 
-/// A blob that is being read.
 struct Reading {
     repository: Repository,
     blob: Descriptor,
@@ -99,7 +97,6 @@ struct Reading {
 }
 
 impl Reading {
-    /// Requests the missing bytes.
     async fn request(&mut self) -> Result<(), RequestError> {
         let received = self.digest.length();
         let mut call = self.repository.call(Method::GET, &format!("blobs/{}", self.blob.digest));

@@ -6,7 +6,6 @@
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
-/// Longest value that is read, in bytes.
 const MAXIMUM: usize = 8 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,7 @@ pub(super) fn parse(headers: &HeaderMap) -> Result<Challenge, String> {
         }
     }
     found.ok_or_else(|| match schemes.as_slice() {
-        [] => "it does not say which".to_owned(),
+        [] => "it names no scheme".to_owned(),
         schemes => format!("`{}`", schemes.join("`, `")),
     })
 }
@@ -128,7 +127,7 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_named() {
         assert_eq!(challenge(&["Negotiate"]), Err("`Negotiate`".to_owned()));
-        assert_eq!(challenge(&[]), Err("it does not say which".to_owned()));
+        assert_eq!(challenge(&[]), Err("it names no scheme".to_owned()));
         for odd in ["Bearer", "Bearer realm=\"\"", "=", ",,", "realm=\"x\"", "Bearer realm=\"", "\"\"\""] {
             assert!(challenge(&[odd]).is_err(), "{odd}");
         }

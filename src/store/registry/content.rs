@@ -18,7 +18,6 @@ use crate::image::{BlobSource, BlobStream, Descriptor, OpenBlobError};
 use crate::store::{LayerBlob, StoredBlob};
 use crate::stream::writer_to_stream;
 
-/// Bytes to upload.
 #[derive(Clone)]
 pub(super) enum Content {
     Bytes(Bytes, Descriptor),
@@ -28,7 +27,6 @@ pub(super) enum Content {
     Blob(Arc<dyn BlobSource>, Descriptor),
 }
 
-/// A blob that was not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
     #[error(transparent)]
@@ -48,7 +46,6 @@ impl Content {
         }
     }
 
-    /// The size in bytes, if it is known.
     pub(super) fn size(&self) -> Option<u64> {
         let known = self.known().map(|known| known.descriptor.size);
         known.or_else(|| match self {
@@ -57,7 +54,6 @@ impl Content {
         })
     }
 
-    /// Reads it without sending it.
     pub(super) async fn measure(&self) -> Result<StoredBlob, UploadError> {
         match self {
             Self::Layer(blob, None) => {
@@ -109,10 +105,8 @@ fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Resul
     }
 }
 
-/// Content that is being sent.
 pub(super) struct OpenContent {
     pieces: Arc<tokio::sync::Mutex<Pieces>>,
-    /// The bytes that were sent.
     taken: Arc<AtomicU64>,
     writer: Option<JoinHandle<io::Result<StoredBlob>>>,
     skipped: u64,
@@ -155,8 +149,7 @@ impl OpenContent {
         // A blob of another store is verified at its end.
         let behind_end = self.pieces.lock().await.next(u64::MAX).await;
         if let Some(behind_end) = behind_end {
-            let too_many =
-                || io::Error::new(io::ErrorKind::InvalidData, "more bytes came than were announced");
+            let too_many = || io::Error::new(io::ErrorKind::InvalidData, "it has more bytes than announced");
             let error = behind_end.err().unwrap_or_else(too_many);
             return Err(self.abandon().await.unwrap_or(UploadError::Read(error)));
         }
@@ -223,7 +216,6 @@ impl Pieces {
     }
 }
 
-/// The progress of all transfers of one image.
 #[derive(Clone)]
 pub(super) struct Progress(Arc<Mutex<Counted>>);
 
@@ -234,7 +226,6 @@ struct Counted {
     total: Option<u64>,
 }
 
-/// The smallest progress that is reported, in bytes.
 const REPORTED: u64 = 512 << 10;
 
 impl Progress {
@@ -242,7 +233,6 @@ impl Progress {
         Self(Arc::new(Mutex::new(Counted { step, bytes: 0, reported: 0, total: None })))
     }
 
-    /// Adds to the total.
     pub(super) fn expect(&self, bytes: u64) {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counted.total = Some(counted.total.unwrap_or_default() + bytes);
@@ -264,7 +254,6 @@ impl Progress {
         counted.reported = counted.bytes;
     }
 
-    /// Ends the step.
     pub(super) fn finish(&self, step: RunningStep, was_there: bool) {
         match self.bytes() {
             0 if was_there => step.finish("was already there"),
@@ -272,7 +261,6 @@ impl Progress {
         }
     }
 
-    /// The number of bytes sent.
     pub(super) fn bytes(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }

@@ -14,7 +14,6 @@ use crate::events::Step;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{BlobSource, Descriptor, Digest, ImageReference, Manifest, ManifestTree};
 
-/// Largest depth of indexes within each other.
 const MAXIMUM_DEPTH: usize = 2;
 
 impl Registries {
@@ -25,7 +24,7 @@ impl Registries {
     pub async fn copy(&self, tree: &ManifestTree, tags: &[ImageReference]) -> Result<(), RegistryError> {
         let ManifestTree { root, blobs, .. } = tree;
         for group in by_repository(tags)? {
-            let step = self.events().start(Step::Write, group.first.familiar(), None);
+            let step = self.shared.events.start(Step::Write, group.first.familiar(), None);
             let target = self.target(group, Progress::new(step.clone()))?;
             let outdated = target.outdated(&root.digest).await?;
             // A tag that has the manifest proves that everything is there.
@@ -79,7 +78,6 @@ impl Target<'_> {
         .boxed()
     }
 
-    /// Copies one image of an index, by digest.
     async fn copy_entry(
         &self,
         entry: &Descriptor,

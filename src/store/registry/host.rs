@@ -33,7 +33,6 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) settings: HostSettings,
     pub(super) network: NetworkOptions,
-    /// As [`RegistrySettings::read_ahead_after`].
     pub(super) read_ahead_after: Duration,
     pub(super) authority: Mutex<Authority>,
     pub(super) events: Events,
@@ -55,7 +54,6 @@ struct Clients {
     unverified: OnceCell<Client>,
 }
 
-/// The body of a request.
 pub(super) enum Payload {
     Nothing,
     /// Can be sent again.
@@ -70,7 +68,6 @@ pub(super) enum Payload {
     },
 }
 
-/// The position of a stream.
 #[derive(Default)]
 pub(super) struct StreamPosition {
     pub(super) bytes: AtomicU64,
@@ -84,7 +81,6 @@ pub(super) struct Message<'a> {
     pub(super) authorization: Option<&'a HeaderValue>,
 }
 
-/// A response and its URL.
 pub(super) struct Delivery {
     pub(super) response: Response,
     pub(super) url: Url,
@@ -92,15 +88,15 @@ pub(super) struct Delivery {
     pub(super) at_home: bool,
 }
 
-/// Why an exchange failed.
 pub(super) enum ExchangeError {
-    /// A retry may help.
-    Transient { url: String, reason: String },
+    Transient {
+        url: String,
+        reason: String,
+    },
     /// The target of a redirect, to which the stream has to be sent again.
     Moved(Url),
     /// The stream was rejected without new credentials, which are ready now.
     Challenged,
-    /// A retry does not help.
     Final(RequestError),
 }
 
@@ -111,7 +107,6 @@ impl<E: Into<RequestError>> From<E> for ExchangeError {
 }
 
 impl Host {
-    /// Prepares to reach `name`, without a request.
     pub(super) fn new(
         name: &str,
         settings: &RegistrySettings,
@@ -126,7 +121,7 @@ impl Host {
         let at = |scheme: &str| {
             Url::parse(&format!("{scheme}://{address}/")).map_err(|error| RequestError::Answer {
                 url: name.to_owned(),
-                reason: format!("this is no address of a registry: {error}"),
+                reason: format!("this is not the address of a registry: {error}"),
             })
         };
         let (plain, protected) = (at("http")?, at("https")?);
@@ -246,11 +241,10 @@ impl Host {
             url = target(&url, response.headers())?;
             payload = again.ok_or_else(|| ExchangeError::Moved(url.clone()))?;
         }
-        let reason = format!("there are more than {MAX_REDIRECTS} of them");
+        let reason = format!("more than {MAX_REDIRECTS} redirects follow each other");
         Err(RefusedRedirect { url: first, reason }.into())
     }
 
-    /// Sends one request.
     pub(super) async fn exchange(
         &self,
         url: &Url,

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use super::Registries;
-use super::error::{RegistryError, RequestError};
+use super::error::RegistryError;
 use super::request::{Call, send};
 use crate::store::credentials::Credentials;
 
-/// The result of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginAnswer {
     /// The registry required credentials and accepted them.
@@ -28,23 +27,17 @@ impl Registries {
         registry: &str,
         credentials: Option<&Credentials>,
     ) -> Result<LoginAnswer, RegistryError> {
-        let answer = self.send_login(registry, credentials).await;
-        answer.map_err(|source| RegistryError::Login { registry: registry.to_owned(), source })
-    }
-
-    async fn send_login(
-        &self,
-        registry: &str,
-        credentials: Option<&Credentials>,
-    ) -> Result<LoginAnswer, RequestError> {
-        // A host of its own: these credentials are not for the other requests.
-        let host = Arc::new(self.new_host(registry)?);
-        if let Some(credentials) = credentials {
-            host.authority.lock().await.log_in(credentials);
-        }
-        let call = Call::new(Method::GET, "v2/", Vec::new());
-        send(&host, &call).await?.expect(&[StatusCode::OK]).await?;
-        let was_challenged = host.authority.lock().await.was_challenged();
-        Ok(if was_challenged { LoginAnswer::Accepted } else { LoginAnswer::NotAsked })
+        let login = async {
+            // A host of its own: these credentials are not for the other requests.
+            let host = Arc::new(self.new_host(registry)?);
+            if let Some(credentials) = credentials {
+                host.authority.lock().await.log_in(credentials);
+            }
+            let call = Call::new(Method::GET, "v2/", Vec::new());
+            send(&host, &call).await?.expect(&[StatusCode::OK]).await?;
+            let was_challenged = host.authority.lock().await.was_challenged();
+            Ok(if was_challenged { LoginAnswer::Accepted } else { LoginAnswer::NotAsked })
+        };
+        login.await.map_err(|source| RegistryError::Login { registry: registry.to_owned(), source })
     }
 }

@@ -65,14 +65,6 @@ impl Registries {
         Self { cache: Some((cache, temporary)), ..self }
     }
 
-    fn settings(&self) -> &RegistrySettings {
-        &self.shared.settings
-    }
-
-    fn events(&self) -> &Events {
-        &self.shared.events
-    }
-
     /// The registry `name` (`host[:port]`); the same value each time.
     fn host(&self, name: &str) -> Result<Arc<Host>, RequestError> {
         let shared = &*self.shared;

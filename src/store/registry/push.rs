@@ -18,7 +18,6 @@ use super::upload::SMALLEST_PIECE;
 use crate::image::{Descriptor, Digest, ImageReference};
 use crate::store::StoredBlob;
 
-/// The number of blobs that are sent at once.
 const PARALLEL: usize = 4;
 
 /// How long a registry surely remembers an upload without bytes.
@@ -37,11 +36,9 @@ impl Early {
     }
 }
 
-/// A repository in which something is published.
 pub(super) struct Target<'a> {
     pub(super) repository: Repository,
     pub(super) tags: Vec<&'a str>,
-    /// The image's name for messages.
     pub(super) image: String,
     pub(super) progress: Progress,
     /// Size of the pieces of an upload, in bytes; `None` means one piece.
@@ -50,7 +47,6 @@ pub(super) struct Target<'a> {
     placed: Mutex<BTreeSet<Digest>>,
 }
 
-/// Tags of one repository.
 pub(super) struct Group<'a> {
     pub(super) first: &'a ImageReference,
     pub(super) tags: Vec<&'a str>,
@@ -75,7 +71,6 @@ pub(super) fn by_repository(references: &[ImageReference]) -> Result<Vec<Group<'
 }
 
 impl Registries {
-    /// Prepares to publish under the tags of `group`.
     pub(super) fn target<'a>(
         &self,
         group: Group<'a>,
@@ -88,7 +83,7 @@ impl Registries {
             registry: first.registry().to_owned(),
             source,
         })?;
-        let piece = host.settings.chunk_size.or(self.settings().chunk_size);
+        let piece = host.settings.chunk_size.or(self.shared.settings.chunk_size);
         let piece = piece.map(|piece| piece.max(SMALLEST_PIECE));
         let repository = Repository::writing(host, first.repository());
         Ok(Target { repository, tags, image, progress, piece, placed: Mutex::default() })
@@ -119,7 +114,6 @@ impl Target<'_> {
         Ok(found != Some(*digest))
     }
 
-    /// Places all `blobs` in the repository, each once.
     pub(super) async fn place_all(&self, blobs: Vec<Content>) -> Result<(), RegistryError> {
         let (mut digests, mut once) = (BTreeSet::new(), blobs);
         once.retain(|content| content.known().is_none_or(|known| digests.insert(known.descriptor.digest)));

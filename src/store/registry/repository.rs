@@ -18,7 +18,6 @@ use super::speculative::Session;
 use crate::image::manifest::MAXIMUM_MANIFEST;
 use crate::image::{Digest, ManifestFormat};
 
-/// The header with the digest of a manifest or blob.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
 #[derive(Clone)]
@@ -32,14 +31,11 @@ pub(super) struct Repository {
 
 pub(super) struct FetchedManifest {
     pub(super) bytes: Vec<u8>,
-    /// The digest of `bytes`.
     pub(super) digest: Digest,
     pub(super) media_type: Option<String>,
 }
 
-/// The result of a mount.
 pub(super) enum Mount {
-    /// The repository has the blob.
     Mounted,
     /// The mount failed, and the registry has begun an upload.
     Session(Session),
@@ -47,12 +43,10 @@ pub(super) enum Mount {
 }
 
 impl Repository {
-    /// A repository that is only read.
     pub(super) fn reading(host: Arc<Host>, name: &str) -> Self {
         Self { host, name: name.to_owned(), scopes: vec![Scope::pull(name)] }
     }
 
-    /// A repository that is read and written.
     pub(super) fn writing(host: Arc<Host>, name: &str) -> Self {
         Self { host, name: name.to_owned(), scopes: vec![Scope::push(name)] }
     }
@@ -68,7 +62,7 @@ impl Repository {
         let digest = Digest::of(&bytes);
         if let Some(stated) = stated_digest(&headers).filter(|stated| *stated != digest) {
             let url = format!("{}/{}", self.host.name, self.name);
-            let reason = format!("the registry states the digest {stated}, but the bytes have {digest}");
+            let reason = format!("the registry sent the digest {stated}, but the bytes have {digest}");
             return Err(RequestError::Answer { url, reason });
         }
         let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -86,7 +80,6 @@ impl Repository {
         Ok(stated_digest(answer.response.headers()))
     }
 
-    /// Writes a manifest under a tag or its digest.
     pub(super) async fn put_manifest(
         &self,
         reference: &str,
@@ -96,16 +89,16 @@ impl Repository {
         let digest = Digest::of(&bytes);
         let content_type = HeaderValue::from_str(media_type).map_err(|_| RequestError::Answer {
             url: format!("{}/{}", self.host.name, self.name),
-            reason: "the manifest's media type is none that can be sent".into(),
+            reason: "a header cannot contain the manifest's media type".into(),
         })?;
         let call = self.call(Method::PUT, &format!("manifests/{reference}"));
-        let call = call.header(CONTENT_TYPE, content_type).body(bytes);
+        let call = Call { body: Some(bytes), ..call.header(CONTENT_TYPE, content_type) };
         let answer = send(&self.host, &call).await?;
         let answer = answer.expect(&[StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED]).await?;
         match stated_digest(answer.response.headers()) {
             Some(stated) if stated != digest => Err(RequestError::Answer {
                 url: crate::network::shown_url(&answer.url),
-                reason: format!("the registry took the manifest {digest} as {stated}"),
+                reason: format!("the registry stored the manifest {digest} as {stated}"),
             }),
             _ => Ok(()),
         }
@@ -143,7 +136,6 @@ impl Repository {
     }
 }
 
-/// The media types of manifests that b2i reads.
 fn accepted() -> HeaderValue {
     let [oci, docker] = [ManifestFormat::Oci, ManifestFormat::Docker];
     let types = [oci.manifest(), docker.manifest(), oci.index(), docker.index()].join(", ");

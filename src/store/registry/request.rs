@@ -17,7 +17,6 @@ use crate::network::{Retries, may_pass, retry_after, shown_url};
 /// The challenges of one request: one before it had credentials, one because a token expired. The next one is final.
 const MAXIMUM_CHALLENGES: u32 = 2;
 
-/// A request that can be sent again.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
@@ -28,7 +27,6 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
 }
 
-/// The last response to a request.
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) url: Url,
@@ -48,10 +46,6 @@ impl Call {
         self
     }
 
-    pub(super) fn body(mut self, body: Bytes) -> Self {
-        self.body = Some(body);
-        self
-    }
     async fn deliver(&self, host: &Host, shown: Option<&Authorization>) -> Result<Delivery, ExchangeError> {
         let authorization = shown.map(|shown| &shown.value);
         let message = Message { method: &self.method, headers: &self.headers, authorization };
@@ -73,7 +67,6 @@ impl Answer {
         if statuses.contains(&self.status()) { Ok(self) } else { Err(self.into_error().await) }
     }
 
-    /// The registry's error.
     pub(super) async fn into_error(self) -> RequestError {
         let (method, url, status) = (self.method.clone(), shown_url(&self.url), self.status());
         let (identity, attempts) = (self.identity.clone(), self.attempts);
@@ -147,7 +140,6 @@ async fn send_with(host: &Arc<Host>, call: &Call, retries: &mut Retries) -> Resu
     }
 }
 
-/// Sends a stream to `url`, once.
 pub(super) async fn send_stream(
     host: &Arc<Host>,
     method: Method,

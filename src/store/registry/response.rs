@@ -12,7 +12,6 @@ use serde::Deserialize;
 /// Longest body of an error that is read, in bytes.
 const MAXIMUM_ERROR: u64 = 16 << 10;
 
-/// Longest message that is shown, in characters.
 const MAXIMUM_SHOWN: usize = 300;
 
 #[derive(Debug)]

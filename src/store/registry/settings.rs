@@ -22,7 +22,6 @@ pub struct RegistrySettings {
     pub hosts: BTreeMap<String, HostSettings>,
     /// Size of the pieces of an upload, in bytes, at least 1 MiB; `None` means one piece where the registry accepts it.
     pub chunk_size: Option<u64>,
-    /// Largest blob that is read, in bytes.
     pub maximum_blob: u64,
     /// If a registry has not begun an upload after this time, a new layer is read for its digest meanwhile.
     pub read_ahead_after: Duration,

@@ -28,7 +28,6 @@ use crate::store::{Content, LayerBlob, LayerBlobs, Sink, Written, WrittenImage};
 /// request.
 const MADE_IN_MEMORY: u64 = 4 << 20;
 
-/// The registries in the names of the image.
 pub struct RegistrySink {
     pub registries: Registries,
     pub lease: Arc<Lease>,
@@ -72,11 +71,11 @@ impl RegistrySink {
         blobs: &LayerBlobs,
     ) -> Result<Written, RegistryError> {
         let path = self.lease.temporary_directory().join("push");
-        let events = self.registries.events().clone();
+        let events = self.registries.shared.events.clone();
         let (lease, is_archive) = (self.lease.clone(), false);
         let layout = LayoutSink { path: path.clone(), is_archive, lease, events };
         let written = layout.write(content, &[], blobs).await?;
-        let root = written.root.clone().expect("a layout keeps manifests");
+        let root = written.root.clone().expect("a layout has manifests");
         let blobs = blocking(move || Layout::open(&path)).await?.blobs();
         let name = names.first().map_or_else(String::new, ImageReference::familiar);
         self.registries.copy(&ManifestTree { root, blobs, name, is_raw: false }, names).await?;
@@ -98,7 +97,7 @@ impl Registries {
     ) -> Result<Written, RegistryError> {
         let mut result = None;
         for group in by_repository(names)? {
-            let step = self.events().start(Step::Write, group.first.familiar(), None);
+            let step = self.shared.events.start(Step::Write, group.first.familiar(), None);
             let target = self.target(group, Progress::new(step.clone()))?;
             let (written, was_there) = match images {
                 [image] => {
@@ -153,13 +152,10 @@ fn index_format(images: &[Image]) -> ManifestFormat {
 /// The references that an image is published under.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PublishedUnder {
-    /// All tags of the target.
     Tags,
-    /// The digest only; an index names it.
     Digest,
 }
 
-/// An image that is being published in one repository.
 struct Publishing<'a> {
     target: &'a Target<'a>,
     image: &'a Image,
@@ -223,7 +219,6 @@ impl<'a> Publishing<'a> {
         Ok((documents.written, false))
     }
 
-    /// Uploads the new layers and the config.
     async fn new_layers(&self) -> Result<ImageDocuments, RegistryError> {
         let target = self.target;
         if let Some(documents) = self.foreseen()? {
@@ -283,7 +278,6 @@ impl<'a> Publishing<'a> {
         Ok(documents)
     }
 
-    /// The config and manifest, if every layer is known.
     fn foreseen(&self) -> Result<Option<ImageDocuments>, RegistryError> {
         let known = self.image.new.iter().map(|layer| self.blobs.known(layer, self.format));
         let known: Option<Vec<WrittenBlob>> = known.collect();

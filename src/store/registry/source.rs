@@ -20,7 +20,6 @@ use crate::store::resolved::ResolvedImage;
 /// Largest config that is read, in bytes.
 const MAXIMUM_CONFIG: u64 = 8 << 20;
 
-/// How an image is resolved.
 #[derive(Clone, Debug, Default)]
 pub struct ResolveOptions {
     /// The platform; `None` means this machine's.
@@ -50,7 +49,7 @@ impl Registries {
     ) -> Result<BaseImage, RegistryError> {
         let pinned = options.pinned.map(|digest| reference.with_digest(digest));
         let lookup = Lookup { reference: pinned.as_ref().unwrap_or(reference), image: reference.familiar() };
-        let step = self.events().start(Step::Base, lookup.image.clone(), None);
+        let step = self.shared.events.start(Step::Base, lookup.image.clone(), None);
         let image = self.resolve_one(&lookup, options).await?;
         lookup.check_layers(&image)?;
         match (&pinned, &options.platform) {
@@ -119,7 +118,7 @@ impl Registries {
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
         };
-        Arc::new(RegistryBlobs { repository, origin, maximum: self.settings().maximum_blob })
+        Arc::new(RegistryBlobs { repository, origin, maximum: self.shared.settings.maximum_blob })
     }
 
     /// The manifest or index of the name, and where it was read.
@@ -178,7 +177,7 @@ impl Registries {
                 Err(error) => error.to_string(),
             };
             let message = format!("the mirror `{mirror}` failed for `{}`: {error}", lookup.image);
-            self.events().note(message);
+            self.shared.events.note(message);
         }
         let manifest = own.manifest(&target_of(reference)).await.map_err(|error| lookup.pull(error))?;
         Ok((lookup.verified(manifest)?, own))
@@ -313,7 +312,6 @@ impl Lookup<'_> {
     }
 }
 
-/// The digest, or else the tag.
 fn target_of(reference: &ImageReference) -> String {
     match reference.digest() {
         Some(digest) => digest.to_string(),

@@ -30,11 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A second reader starts if the rest takes longer than this.
 const WORTH_IT: Duration = Duration::from_secs(5);
 
-/// An upload that a registry has begun.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) location: Url,
-    /// Smallest piece that the registry takes, in bytes.
     pub(super) minimum: u64,
 }
 

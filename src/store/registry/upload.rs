@@ -31,9 +31,7 @@ pub(super) const SMALLEST_PIECE: u64 = 1 << 20;
 /// The restarts of an upload that a registry rejects half-way. It may have lost the first bytes.
 const MAXIMUM_RESTARTS: u32 = 2;
 
-/// Why one attempt failed.
 enum AttemptError {
-    /// A retry may help.
     Transient {
         url: String,
         reason: String,
@@ -46,7 +44,6 @@ enum AttemptError {
     TooLarge(RequestError),
     /// The registry does not continue this upload; a new one may work.
     Broken(RequestError),
-    /// A retry does not help.
     Final(UploadError),
 }
 
@@ -96,7 +93,6 @@ struct Upload<'a> {
     progress: &'a Progress,
     known: Option<StoredBlob>,
     session: Option<Session>,
-    /// The bytes that the registry has in this session.
     offset: u64,
     piece: Option<u64>,
     proof: Proof,
@@ -261,7 +257,7 @@ impl Upload<'_> {
             AttemptError::Moved(url) => {
                 self.moves += 1;
                 if self.moves > MAX_REDIRECTS {
-                    let reason = format!("there are more than {MAX_REDIRECTS} of them");
+                    let reason = format!("more than {MAX_REDIRECTS} redirects follow each other");
                     let refused = RefusedRedirect { url: shown_url(&url), reason };
                     return Err(RequestError::from(refused).into());
                 }

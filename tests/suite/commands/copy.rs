@@ -219,7 +219,7 @@ fn what_cannot_be_copied_is_said_so() {
     let target = name("never");
     let registry = TestEnvironment::get().registry();
     for (source, destination, code, part) in [
-        (&*format!("{registry}/b2i-test-absent:1"), &*target, 5, "there is no"),
+        (&*format!("{registry}/b2i-test-absent:1"), &*target, 5, "not found in the registry"),
         (&*format!("oci:{text}"), &target, 5, "not read"),
         (&*format!("docker-archive:{text}"), &target, 5, "text"),
         (&*format!("docker-archive:{text}.absent"), &target, 5, "absent"),

@@ -110,10 +110,10 @@ async fn a_registry_that_never_lets_in_ends_clearly() {
     let directory = tempfile::tempdir().expect("a directory");
     for (access, password, expected) in [
         (Access::Nobody, Some(PASSWORD), "auth.json"),
-        (Access::Nobody, None, "without credentials"),
-        (Access::Basic(PASSWORD), None, "without credentials"),
+        (Access::Nobody, None, "no credentials were sent"),
+        (Access::Basic(PASSWORD), None, "no credentials were sent"),
         (Access::Basic(PASSWORD), Some("user:wrong-secret"), "auth.json"),
-        (tokens(Some(PASSWORD)), None, "without credentials"),
+        (tokens(Some(PASSWORD)), None, "no credentials were sent"),
         (tokens(Some(PASSWORD)), Some("user:wrong-secret"), "auth.json"),
     ] {
         let registry = FakeRegistry::start(access, |_| Fault::None);
@@ -144,7 +144,7 @@ async fn a_token_service_without_protection_gets_no_password() {
     let directory = tempfile::tempdir().expect("a directory");
     let registries = registries(with_password(&registry.name(), PASSWORD, directory.path()));
     let error = resolve(&registries, &tag(&registry, "base")).await.expect_err("refused");
-    assert!(whole(&error).contains("not protected by TLS"), "{}", whole(&error));
+    assert!(whole(&error).contains("does not use TLS"), "{}", whole(&error));
     assert_eq!(evil.log().len(), 0);
 }
 
@@ -190,7 +190,7 @@ async fn credentials_are_checked_without_a_repository() {
         assert_eq!(answer, LoginAnswer::Accepted);
         let error = registries.check_login(&name, Some(&given("wrong"))).await.expect_err("refused");
         assert!(matches!(error, RegistryError::Login { .. }) && error.kind() == FailureKind::Publish);
-        assert!(whole(&error).contains("that were given") && !whole(&error).contains("wrong"), "{error}");
+        assert!(whole(&error).contains("new credentials") && !whole(&error).contains("wrong"), "{error}");
         registries.check_login(&name, None).await.expect("those of the file");
     }
 }

@@ -75,7 +75,7 @@ async fn wrong_bytes_are_never_believed() {
         filled(|seen| if seen.kind == Kind::GetBlob && seen.nth > 0 { Fault::Corrupt } else { Fault::None })
             .await;
     let error = read(&layers(&registry).await.expect("resolved")).await.expect_err("wrong");
-    assert!(error.contains("came with the digest"), "{error}");
+    assert!(error.contains("has the digest"), "{error}");
 
     let registry = filled(|seen| if seen.kind == Kind::GetBlob { Fault::Corrupt } else { Fault::None }).await;
     let error = layers(&registry).await.expect_err("a wrong config");
@@ -85,7 +85,7 @@ async fn wrong_bytes_are_never_believed() {
     let registry =
         filled(|seen| if seen.kind == Kind::GetManifest { Fault::Corrupt } else { Fault::None }).await;
     let error = layers(&registry).await.expect_err("a wrong manifest");
-    assert!(whole(&error).contains("states the digest"), "{}", whole(&error));
+    assert!(whole(&error).contains("sent the digest"), "{}", whole(&error));
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn what_contradicts_itself_is_refused() {
         (r#"{"schemaVersion":2,"config":{"digest":"sha256:00","size":1},"layers":[]}"#, "digest"),
         (
             &serde_json::json!({"schemaVersion": 2, "config": {"digest": Digest::of(b"{}"), "size": 1u64 << 50}, "layers": []}).to_string(),
-            "at most",
+            "the limit is",
         ),
     ] {
         registry.put_manifest("base", "1", media_type, text.as_bytes());

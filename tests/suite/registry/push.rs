@@ -195,17 +195,17 @@ async fn a_push_that_fails_says_why_and_changes_no_tag() {
         ),
         (Kind::Patch, Fault::Answer(500, Vec::new(), ""), "500"),
         (Kind::Patch, Fault::Cut, "cannot reach"),
-        (Kind::Put, Fault::Corrupt, "took the blob"),
+        (Kind::Put, Fault::Corrupt, "stored the blob"),
         (Kind::Put, Fault::Lose, "MANIFEST_BLOB_UNKNOWN"),
         (
             Kind::Put,
             Fault::Answer(400, Vec::new(), r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#),
             "DIGEST_INVALID",
         ),
-        (Kind::PutManifest, Fault::Corrupt, "took the manifest"),
+        (Kind::PutManifest, Fault::Corrupt, "stored the manifest"),
         (Kind::PutManifest, Fault::Lose, "returns nothing"),
         (Kind::PutManifest, Fault::CutAnswer, "cannot reach"),
-        (Kind::HeadManifest, Fault::Corrupt, "when asked for it"),
+        (Kind::HeadManifest, Fault::Corrupt, "but returns"),
     ] {
         let shown = format!("{kind:?} {fault:?}");
         let registry =

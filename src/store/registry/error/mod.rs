@@ -14,7 +14,6 @@ use crate::image::manifest::InvalidManifest;
 use crate::image::{Digest, InvalidImage, OpenBlobError, Platform};
 use crate::store::layout::LayoutError;
 
-/// An image that was not read from a registry or not written to it.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error("cannot read `{image}` from its registry")]
