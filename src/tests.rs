@@ -6,10 +6,33 @@ use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
 
+use crate::cli::ErrorEvent;
 use crate::events::Event;
 use crate::pipeline::{Built, Inspection};
 use crate::plan::Plan;
 use crate::request::Request;
+
+/// A document, as the program prints it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "{T}")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Printed<T> {
+    /// The version of this form.
+    schema_version: u32,
+    #[serde(flatten)]
+    document: T,
+}
+
+/// A line of `--progress json`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Event")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum EventLine {
+    Event(Event),
+    Error(ErrorEvent),
+}
 
 /// Compares a schema with the checked-in file.
 fn check<T: JsonSchema>(name: &str) {
@@ -27,7 +50,7 @@ fn check<T: JsonSchema>(name: &str) {
 fn schemas_are_checked_in() {
     check::<Request>("request.json");
     check::<Plan>("plan.json");
-    check::<Event>("event.json");
-    check::<Built>("result.json");
-    check::<Inspection>("facts.json");
+    check::<Printed<EventLine>>("event.json");
+    check::<Printed<Built>>("result.json");
+    check::<Printed<Inspection>>("facts.json");
 }

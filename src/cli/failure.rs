@@ -5,9 +5,12 @@
 use std::error::Error;
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::printable::printable_lines;
+use super::printer::versioned;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events;
 
@@ -100,23 +103,32 @@ impl CliError {
         }
     }
 
-    /// The same as one JSON object.
+    /// The same as one event.
     pub(super) fn to_json(&self) -> Option<Value> {
         let (messages, hints) = match self {
             Self::Failed { error, hints, .. } => (messages(error), hints.clone()),
             Self::Stopped { signal, .. } => (vec![format!("stopped by {signal}")], Vec::new()),
             Self::OutputClosed | Self::Program(_) => return None,
         };
-        let (message, causes) = messages.split_first()?;
-        Some(json!({
-            "schemaVersion": events::SCHEMA_VERSION,
-            "event": "error",
-            "message": message,
-            "causes": causes,
-            "hints": hints,
-            "exitCode": self.exit_code(),
-        }))
+        let mut messages = messages.into_iter();
+        let message = messages.next()?;
+        let event = ErrorEvent { message, causes: messages.collect(), hints, exit_code: self.exit_code() };
+        Some(versioned(events::SCHEMA_VERSION, &event))
     }
+}
+
+/// The last event of a failed command.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "event", rename = "error", rename_all = "camelCase")]
+pub(crate) struct ErrorEvent {
+    /// The error, one sentence.
+    message: String,
+    /// The errors behind it, the nearest first.
+    causes: Vec<String>,
+    /// The next steps.
+    hints: Vec<String>,
+    /// The exit code of the command.
+    exit_code: u8,
 }
 
 /// The exit code of a class, and its meaning.
@@ -182,6 +194,8 @@ fn label(text: &str, color: AnsiColor) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[derive(Debug, thiserror::Error)]

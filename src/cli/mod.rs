@@ -29,6 +29,8 @@ use commands::Command;
 use context::Context;
 use environment::Environment;
 use failure::CliError;
+#[cfg(test)]
+pub(crate) use failure::ErrorEvent;
 use printer::Printer;
 
 /// Runs the program.

@@ -21,10 +21,13 @@ pub struct Sources {
     pub flags: ConfigFile,
     /// The environment, including other programs' variables.
     pub variables: BTreeMap<String, String>,
+    /// The project's file.
     pub project: Option<PathBuf>,
+    /// The user's file.
     pub user: Option<PathBuf>,
     /// Whether a missing user file is an error: `--config` or `B2I_CONFIG` names it.
     pub user_is_required: bool,
+    /// The machine's file.
     pub system: Option<PathBuf>,
     /// The default cache directory.
     pub cache_directory: Option<PathBuf>,

@@ -112,6 +112,8 @@ macro_rules! table {
         #[serde(rename_all = "kebab-case")]
         pub struct $merged {$(
             $(#[doc = $text])*
+            ///
+            #[doc = concat!("The key `", $section, $name, "`.")]
             pub $field: table!(@merged $($kind)+),
         )*}
 

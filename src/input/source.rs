@@ -16,7 +16,9 @@ use crate::network::shown_url;
 /// The source of an input. Its text has no user name, password and query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSource {
+    /// A file, or a directory.
     File(PathBuf),
+    /// Standard input: `-`.
     Stdin,
     /// An http or https URL.
     Url(Url),

@@ -23,6 +23,7 @@ pub use error::AddError;
 /// A file or directory to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddRequest {
+    /// The file or directory.
     pub source: PathBuf,
     /// Absolute, or relative to the artifact's directory. With a trailing `/`, the source keeps its name in it. Without
     /// a destination, the source is placed next to the artifact.
