@@ -1,4 +1,4 @@
-//! Owns how the pipeline starts the sandbox: its settings, and what `--run` starts in it.
+//! Owns how the pipeline uses the sandbox: its settings, and the image of `--run`. Must not start it.
 
 use super::stage::{Assembled, StageResult};
 use crate::engine::sandbox::SandboxSettings;
@@ -8,7 +8,7 @@ use crate::image::{BaseImage, ImageReference, LayerSource};
 use crate::session::Session;
 
 impl Assembled<'_> {
-    /// What `--run` starts in the sandbox, if it is asked for and no daemon gets the image.
+    /// The image that `--run` starts in the sandbox; none without `--run`, or if a daemon gets the image.
     pub(crate) async fn runnable(&self) -> Result<Option<SandboxRun>, Error> {
         let work = self.stage.work;
         if !work.request.run || work.prepared.plan.writes_to_daemon() {
@@ -34,13 +34,13 @@ impl Assembled<'_> {
 #[derive(Clone, Debug)]
 pub struct SandboxRun {
     pub(crate) image: BaseImage,
-    /// The program's network; none means no network.
+    /// None means no network.
     pub(crate) network: Option<String>,
-    /// Whether the sandbox may run as real root without a user namespace.
+    /// Allow real root without a user namespace.
     pub(crate) allow_root: bool,
 }
 
-/// How this run uses the sandbox; `date` is that of a script's files.
+/// `date` is the date of a script's files, in seconds since 1970.
 pub(crate) fn sandbox_settings(
     session: &Session,
     lease: &Lease,

@@ -1,4 +1,4 @@
-//! Owns what becomes of the image that a source stage left: its config, and the way to where it goes.
+//! Owns turning the result of a source stage into an image. Must not write the image.
 
 use std::sync::OnceLock;
 
@@ -10,22 +10,21 @@ use crate::image::BaseImage;
 use crate::pipeline::stage::{Assembled, StageResult, StageWork};
 use crate::plan::{KnownValues, PlannedRuntime};
 
-/// What a source stage left, to become an image.
+/// The result of a source stage, which becomes an image.
 pub(crate) struct SourceResult {
-    /// What it stands on.
     pub(crate) base: BaseImage,
-    /// What changed; none as long as it is in the container alone, which may become the image.
+    /// None if the container itself may become the image.
     pub(super) changes: Option<Diff>,
-    /// Labels that the script left.
+    /// Labels of the script.
     pub(super) labels: Vec<(String, String)>,
-    /// The container that the change may still be in.
+    /// It may still contain the changes.
     pub(super) container: Box<dyn Container>,
 }
 
 impl<'a> StageWork<'a> {
-    /// Gives what a source stage left its config.
-    pub(crate) async fn of_sources(&'a self, made: SourceResult) -> Result<Assembled<'a>, Error> {
-        let SourceResult { base, changes, labels, container } = made;
+    /// Makes the image of a source stage.
+    pub(crate) async fn of_sources(&'a self, result: SourceResult) -> Result<Assembled<'a>, Error> {
+        let SourceResult { base, changes, labels, container } = result;
         let values = KnownValues {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
@@ -48,7 +47,7 @@ impl<'a> StageWork<'a> {
     }
 }
 
-/// What the image stands on, as the writing of images knows it: the runtime image, or the builder.
+/// The runtime image, or the builder.
 pub(super) fn selection(source: &SourceSelection, runtime: Option<&PlannedRuntime>) -> Selection {
     if let Some(runtime) = runtime {
         let reason = "it gets the artifacts".to_owned();

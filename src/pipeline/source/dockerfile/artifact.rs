@@ -28,17 +28,17 @@ const NAME_LABEL: &str = "io.b2i.artifact.name";
 /// Where S2I puts the sources; a template of b2i's has no other place.
 const DESTINATION: &str = "/tmp";
 
-/// The second image, planned for the artifact as it is declared.
-pub(super) struct ArtifactImage {
+/// The second stage, which is planned for the declared artifact.
+pub(super) struct ArtifactStage {
     prepared: Prepared,
     base: BaseImage,
     from: Option<String>,
     contract: S2iContract,
-    /// What the template's script sees.
+    /// Environment of the template's script.
     script_environment: Vec<(String, String)>,
 }
 
-impl ArtifactImage {
+impl ArtifactStage {
     pub(super) async fn prepare(
         request: &Request,
         source: &PreparedSource,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 mod artifact;
 
-use artifact::ArtifactImage;
+use artifact::ArtifactStage;
 
 use super::image_plan;
 use super::prepare::{PreparedSource, prepare};
@@ -54,11 +54,11 @@ pub async fn write_dockerfile(
     let prepared = prepare(request, wanted, session).await?;
     let (image, own_plan) = match &prepared.stage.product {
         PlannedProduct::Artifact { .. } => {
-            (Some(ArtifactImage::prepare(request, &prepared, session).await?), None)
+            (Some(ArtifactStage::prepare(request, &prepared, session).await?), None)
         }
         PlannedProduct::Image => (None, Some(image_plan(request, wanted, &prepared)?)),
     };
-    let plan = image.as_ref().map(ArtifactImage::plan).or(own_plan.as_ref());
+    let plan = image.as_ref().map(ArtifactStage::plan).or(own_plan.as_ref());
     let plan = plan.expect("the product is an artifact or an image");
     let lease = prepared.lease.clone();
     // What is written first becomes the directory, or its parts do.
@@ -91,7 +91,7 @@ struct SourceContext<'a> {
     request: &'a Request,
     prepared: &'a PreparedSource,
     /// The image of the artifact, if the sources become one.
-    image: Option<&'a ArtifactImage>,
+    image: Option<&'a ArtifactStage>,
     directory: &'a Path,
 }
 
