@@ -49,14 +49,14 @@ impl PlannedCommit {
             return None;
         }
         let fields = config.runtime_fields();
-        let mut wanted: ContainerConfig = serde_json::from_value(Value::Object(fields)).ok()?;
+        let mut commit_config: ContainerConfig = serde_json::from_value(Value::Object(fields)).ok()?;
         // Without a list, the container's entrypoint (`assemble`) would stay. Its command is empty.
-        wanted.entrypoint.get_or_insert_default();
+        commit_config.entrypoint.get_or_insert_default();
         Some(Self {
             daemon: daemon.clone(),
             container: container.id.clone(),
             image: spec.image.clone(),
-            config: Box::new(wanted),
+            config: Box::new(commit_config),
         })
     }
 

@@ -281,7 +281,7 @@ impl Container for SandboxContainer {
                     }
                 }
             });
-            let lost = || SandboxError::Lost { action: "read files", reason: "nobody answered".into() };
+            let lost = || SandboxError::Lost { action: "read files", reason: "no answer".into() };
             match answer.await.map_err(|_| lost())?? {
                 Answer::Absent => Ok(None),
                 Answer::File => {

@@ -86,7 +86,7 @@ async fn run_to_end(
             // The reason why it did not start.
             answer => return Ok(answer),
         }
-        // Without a receiver, nobody waits for the program.
+        // The receiver may be gone.
         let _ = sender.send(supervisor.files(action)?);
         supervisor.answer(action)
     });

@@ -102,7 +102,7 @@ impl Walk<'_> {
         };
         let name = name.to_str().map_err(|_| refused("its name is not UTF-8"))?;
         if name.starts_with(".wh.") {
-            return Err(refused("in layers, such a name removes another file"));
+            return Err(refused("in a layer, the name would remove another file"));
         }
         Ok(name.to_owned())
     }

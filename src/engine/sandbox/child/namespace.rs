@@ -106,7 +106,7 @@ impl Place {
         mount_overlay(&work, LOWER, &format!("lowerdir={lower},userxattr"), MountFlags::RDONLY)?;
         let scratch = tree::open_below(&work, WORK)?;
         let (upper, scratch_path) = (through_proc(upper.as_fd()), through_proc(scratch.as_fd()));
-        // Volatile: nobody needs this after a crash of the machine, and unmounting does not write to the disk.
+        // Volatile: a crash of the machine may lose the files, and unmounting does not write to the disk.
         let options = format!("lowerdir={lower},upperdir={upper},workdir={scratch_path},userxattr,volatile");
         mount_overlay(&work, ROOT, &options, MountFlags::empty())?;
         let root = tree::open_below(&work, ROOT)?;

@@ -67,9 +67,9 @@ mod tests {
             pids: Some(1),
             timeout: None,
         };
-        let told = requested(&limits, None);
-        assert_eq!(told[0].version_2[0], ("memory.max", "1048576".into()));
-        assert_eq!(told[1].version_2[0], ("cpu.max", "150000 100000".into()));
+        let files = requested(&limits, None);
+        assert_eq!(files[0].version_2[0], ("memory.max", "1048576".into()));
+        assert_eq!(files[1].version_2[0], ("cpu.max", "150000 100000".into()));
         assert!(requested(&ContainerLimits::default(), None).is_empty());
         assert_eq!(requested(&ContainerLimits::default(), Some(7))[0].version_1[0].1, "7");
     }
