@@ -1,6 +1,4 @@
-//! Owns the classes of failure: every error of every room says which class it belongs to and what to do next.
-//!
-//! Must not know about exit codes or the terminal; `cli/` maps classes to both.
+//! Owns the classes of failure and hints. Must not know exit codes or the terminal; `cli` maps classes to both.
 
 use std::error::Error;
 
@@ -12,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub enum FailureKind {
     /// A defect of b2i or of the system under it.
     Unexpected,
-    /// The command line or the configuration asks for something that makes no sense.
+    /// The command line or the configuration is not valid.
     Usage,
-    /// The input could not be fetched or read.
+    /// Fetching or reading the input.
     Input,
-    /// The input is not an artifact that can be packaged, or not what was declared.
+    /// The input is not a supported artifact, or not the declared one.
     Artifact,
     /// The builder image, its scripts, labels or base.
     Builder,
@@ -26,22 +24,21 @@ pub enum FailureKind {
     Image,
     /// Publishing the image.
     Publish,
-    /// The engine (or the daemon) is not available or does not do its work.
+    /// The engine or the daemon is missing, or fails.
     Engine,
 }
 
-/// An error that knows its class and, where there is one, the way out.
+/// An error with its class and hints.
 pub trait Diagnostic: Error + Send + Sync + 'static {
-    /// Returns the class.
     fn kind(&self) -> FailureKind;
 
-    /// Returns what the user can do next, one sentence each, most useful first.
+    /// What to do next, one sentence each, most useful first.
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// Something that may turn out wrong, or has no effect.
+/// A possible mistake, or an option without effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// One sentence.

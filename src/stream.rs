@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 
-/// The bytes of a tar, as they come.
+/// The bytes of a tar.
 pub type TarStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// Size of one piece, in bytes. At most [`PIECES`] of them are buffered.
@@ -20,8 +20,8 @@ const PIECES: usize = 4;
 
 /// Makes a writer for a blocking thread and the stream of the written bytes.
 ///
-/// Dropping the writer before [`StreamWriter::finish`] ends the stream with an error, so that half an archive never
-/// looks whole.
+/// Dropping the writer before [`StreamWriter::finish`] ends the stream with an error: a partial archive must not look
+/// complete.
 pub(crate) fn writer_to_stream() -> (StreamWriter, TarStream) {
     let (sender, receiver) = mpsc::channel(PIECES);
     let finished = Arc::new(AtomicBool::new(false));
@@ -35,14 +35,14 @@ pub(crate) fn writer_to_stream() -> (StreamWriter, TarStream) {
             match receiver.recv().await {
                 Some(piece) => Some((Ok(piece), Some(receiver))),
                 None if finished.load(Ordering::Acquire) => None,
-                None => Some((Err(io::Error::other("the archive was not written to its end")), None)),
+                None => Some((Err(io::Error::other("the archive is incomplete")), None)),
             }
         }
     });
     (writer, stream.boxed())
 }
 
-/// The same stream, which ends with an error when the other end of `gone` is dropped.
+/// The stream, ended with an error when the sender of `gone` is dropped.
 pub(crate) fn until_gone(stream: TarStream, gone: oneshot::Receiver<()>) -> TarStream {
     let pieces = futures_util::stream::unfold(Some((stream, gone)), |state| async move {
         let (mut stream, mut gone) = state?;

@@ -1,6 +1,4 @@
-//! Owns the places where images are and go: one type and one grammar for `--output`, `copy`, plans and results.
-//!
-//! Must not open or write any of them.
+//! Owns transports and locations of images: one grammar for `--output`, `copy`, plans and results. Must not open any.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,20 +11,20 @@ use crate::image::reference::InvalidReference;
 use crate::image::{Digest, ImageReference};
 use crate::store::layout::LayoutReference;
 
-/// A kind of place, with its path if it is in the file system. The names of the image are not part of it.
+/// Where an image is read from or written to, without the image's names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "to", rename_all = "kebab-case")]
 pub enum Transport {
     /// The daemon's image store.
     Docker,
-    /// A file that `docker load` and `podman load` take.
+    /// A file that `docker load` and `podman load` read.
     DockerArchive {
         /// The file.
         path: PathBuf,
     },
-    /// The registries that the image's names name.
+    /// The registries in the image's names.
     Registry,
-    /// A directory with an OCI layout, which may hold other images already.
+    /// A directory with an OCI layout, which may hold other images.
     OciDirectory {
         /// The directory.
         path: PathBuf,
@@ -38,7 +36,7 @@ pub enum Transport {
     },
 }
 
-/// A text that names no transport.
+/// A text that is not a transport.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidTransport {
@@ -56,7 +54,7 @@ impl InvalidTransport {
 }
 
 impl Transport {
-    /// Whether it keeps manifests, with annotations and compressed layers, and so also an index of several images.
+    /// Whether it stores manifests, and with them annotations, compressed layers and an index of several images.
     pub fn accepts_index(&self) -> bool {
         matches!(self, Self::Registry | Self::OciDirectory { .. } | Self::OciArchive { .. })
     }
@@ -79,7 +77,7 @@ impl Transport {
         }
     }
 
-    /// Where it is in the file system.
+    /// Its path in the file system.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Docker | Self::Registry => None,
@@ -89,7 +87,7 @@ impl Transport {
         }
     }
 
-    /// The file that writing replaces. A layout's directory is added to, and loses nothing.
+    /// The file that writing replaces. A layout's directory is extended instead.
     pub fn replaced_file(&self) -> Option<&Path> {
         self.path().filter(|_| !matches!(self, Self::OciDirectory { .. }))
     }
@@ -115,15 +113,17 @@ impl FromStr for Transport {
             ("registry", _) => return Ok(Self::Registry),
             (_, Some(("docker-archive" | "oci-archive", "-"))) => {
                 return Err(InvalidTransport {
-                    message: format!("`{text}`: the standard output is for the result's name and digest"),
-                    hint: "write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name",
+                    message: format!(
+                        "cannot write `{text}`: standard output is for the result's name and digest"
+                    ),
+                    hint: "use `/dev/fd/N` or a named pipe, or `./-` for a file with that name",
                 });
             }
             (_, Some((scheme, path))) if !path.is_empty() => Self::at(scheme, path.into()),
             _ => None,
         }
         .ok_or_else(|| InvalidTransport {
-            message: format!("`{text}` is not a place that images are written to"),
+            message: format!("`{text}` is not a valid output"),
             hint: "write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE",
         })
     }
@@ -143,12 +143,11 @@ impl fmt::Display for Transport {
     }
 }
 
-/// An image at a place, as `copy` names it.
+/// An image and its transport, as `copy` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The place.
     pub transport: Transport,
-    /// Its name; in a registry and in a daemon it has one.
+    /// Only in a registry or a daemon.
     name: Option<ImageReference>,
     /// Its tag in a layout.
     pub tag: Option<String>,
@@ -157,7 +156,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Its name, in a registry or in a daemon.
+    /// Its name in a registry or a daemon.
     pub fn name(&self) -> Option<&ImageReference> {
         self.name.as_ref()
     }

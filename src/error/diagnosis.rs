@@ -1,4 +1,4 @@
-//! Owns the kind of each error and the way out of it; a step's own error knows both itself.
+//! Owns kind and hints of each error. The error of a step has its own.
 
 use super::Error;
 use crate::diagnostic::{Diagnostic, FailureKind};
@@ -19,7 +19,7 @@ impl Diagnostic for Error {
             Self::Registry(error) => error.kind(),
             Self::Engine(error) | Self::Program { error, .. } => error.kind(),
             Self::Run(error) | Self::ForeignScript { source: error, .. } => error.kind(),
-            // The same errors of the cache are about this machine, not about the image.
+            // In the cache, the same errors concern this machine, not the image.
             Self::Output(FileError::System { .. } | FileError::Full { .. }) => FailureKind::Image,
             Self::Output(error) => error.kind(),
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,
@@ -57,17 +57,17 @@ impl Diagnostic for Error {
                 );
                 [vec![emulation], source.hints()].concat()
             }
-            Self::Layer(_) => one("give one of them another destination: `--add SRC:DEST`"),
+            Self::Layer(_) => one("set another destination for one of them: `--add SRC:DEST`"),
             Self::OtherBase { .. } => one("pull the image into the daemon again: `--pull always`"),
             Self::NotEmpty { .. } => one("name a directory that does not exist yet"),
             Self::OwnInput { .. } => one("name another file: `--output docker-archive:FILE`"),
             Self::Destination { .. } => one(
                 "copy to a registry's name, `docker-daemon:NAME`, `docker-archive:FILE`, `oci:DIR[:TAG]` or \
-                 `oci-archive:FILE[:TAG]`; an image of the daemon gets another name with `docker tag`",
+                 `oci-archive:FILE[:TAG]`; rename an image in the daemon with `docker tag`",
             ),
             Self::ProgramNetwork(_) => vec![
                 "`--network host` gives the program this machine's network".into(),
-                "a daemon has networks of its own, and runs what it gets with `--output docker`".into(),
+                "`--output docker` runs it in the daemon, which has its own networks".into(),
             ],
             Self::NoDaemon => one("start Docker or Podman, or name its socket with DOCKER_HOST"),
             Self::Config { .. } | Self::NothingToCheck { .. } | Self::NoOutput => Vec::new(),
@@ -75,7 +75,7 @@ impl Diagnostic for Error {
     }
 }
 
-/// The settings that the sandbox needs, or else how to run on a daemon what was built.
+/// The settings that the sandbox needs, or how to run the image in a daemon.
 fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
     if error.kind() != FailureKind::Engine {
         return error.hints();
@@ -88,11 +88,11 @@ fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
         Some(path) => {
             let words = ["docker", "load", "-i", &path.to_string_lossy()].map(str::to_owned);
             format!(
-                "the image is written; a daemon takes it with `{}`",
+                "the image is written; load it into a daemon with `{}`",
                 crate::image::shell_words::quote(&words)
             )
         }
-        None => "the image is written; a daemon runs it with `--output docker --run`".into(),
+        None => "the image is written; run it in a daemon with `--output docker --run`".into(),
     });
     hints
 }

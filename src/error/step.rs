@@ -1,6 +1,4 @@
-//! Owns the errors of steps that nobody matches on: each keeps its words, its kind and its hints.
-//!
-//! Must not add anything to them.
+//! Owns the errors of steps that no code matches on. Must not change their words, kinds or hints.
 
 use std::{error, fmt};
 
@@ -39,7 +37,7 @@ impl error::Error for StepError {
     }
 }
 
-/// `From` for each: one for all `Diagnostic`s would overlap with that of the error itself.
+/// `From` for each type: a blanket impl for `Diagnostic` would overlap with the reflexive `From`.
 macro_rules! steps {
     ($($error:ty),* $(,)?) => {
         $(impl From<$error> for Error {

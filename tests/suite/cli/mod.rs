@@ -61,15 +61,15 @@ fn usage_errors_say_what_to_do() {
     }
     assert!(!errors.contains("hunter2"));
     assert_snapshot!(errors, @r"
-    error: `registry:x` is not a place that images are written to
+    error: `registry:x` is not a valid output
 
     hint: write docker, registry, oci:DIR, oci-archive:FILE or docker-archive:FILE
 
     error: `a.tar` is written twice (--output)
 
-    error: `docker-archive:-`: the standard output is for the result's name and digest
+    error: cannot write `docker-archive:-`: standard output is for the result's name and digest
 
-    hint: write `/dev/fd/N` or a named pipe to hand the archive on, or `./-` for a file of that name
+    hint: use `/dev/fd/N` or a named pipe, or `./-` for a file with that name
 
     error: invalid value '0:2147483648' for '--user <USER>': `2147483648` exceeds the largest user or group ID, 2147483647
 
@@ -495,7 +495,7 @@ fn a_projects_template_gets_no_root() {
     };
     let refused = build("0:5", &[]);
     assert_eq!(refused.code, 5, "{}", refused.stderr);
-    assert!(refused.stderr.contains("`own:static` wants to run as root"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`own:static` runs as root"), "{}", refused.stderr);
     for allowed in [build("0:5", &["--allow-root"]), build("1001:0", &[])] {
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
     }

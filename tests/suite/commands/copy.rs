@@ -227,7 +227,7 @@ fn what_cannot_be_copied_is_said_so() {
         ("oci:", &target, 2, "names no file"),
         ("UPPER", &target, 2, "UPPER"),
         // Refused before the source is asked for.
-        ("docker-daemon:app:1", "docker-daemon:app:2", 2, "nothing can be copied to"),
+        ("docker-daemon:app:1", "docker-daemon:app:2", 2, "cannot copy to"),
         ("docker-daemon:app:1", "docker-archive:app.tar", 9, "no-daemon.sock"),
         (&*format!("oci:{text}"), "docker-daemon:app:2", 9, "no-daemon.sock"),
     ] {
