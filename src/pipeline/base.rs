@@ -1,4 +1,4 @@
-//! Owns finding images to build on: in the daemon, or in a registry, with one connection and one token for all.
+//! Owns resolving base images in the daemon or in a registry, with one connection and one token for all.
 //!
 //! Must not choose between them; the plan does.
 
@@ -12,17 +12,17 @@ use crate::store::daemon::{Daemon, ResolveOptions};
 use crate::store::registry;
 use crate::store::registry::Registries;
 
-/// An image to be found.
+/// A base image to resolve.
 pub(crate) struct BaseQuery<'a> {
     pub(crate) reference: &'a ImageReference,
-    /// None means the one that the daemon has, or this machine's.
+    /// None means the daemon's image, or this machine's platform.
     pub(crate) platform: Option<Platform>,
     pub(crate) pull: PullPolicy,
-    /// The index that the platform is taken from, if an earlier query found it.
+    /// The index of an earlier query, if its platforms must match.
     pub(crate) pinned: Option<Digest>,
 }
 
-/// Finds the images of one run.
+/// Resolves the base images of one run.
 pub(crate) struct BaseResolver<'a> {
     session: &'a Session,
     daemon: Option<&'a Daemon>,
@@ -35,7 +35,7 @@ impl<'a> BaseResolver<'a> {
         Self { session, daemon, offline, registries: OnceLock::new() }
     }
 
-    /// Finds an image; pulls it if the policy says so.
+    /// Resolves an image, and pulls it by the policy.
     pub(crate) async fn resolve(&self, source: BaseSource, query: BaseQuery<'_>) -> Result<BaseImage, Error> {
         let BaseQuery { reference, platform, pull, pinned } = query;
         let offline = self.offline;

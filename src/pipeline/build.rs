@@ -1,8 +1,8 @@
-//! Owns the second half of the road: each stage is assembled, then the outputs get what they take. How a stage is
-//! assembled is `stage` and `script`, where results go `outputs` and `index`.
+//! Owns executing a plan: assembles each stage, then writes the outputs. Must not know how; `stage`, `script` and
+//! `outputs` do.
 
 use super::base::BaseResolver;
-use super::prepare::{Prepared, prepare, prepare_artifact};
+use super::prepare::{Prepared, Purpose, prepare, prepare_artifact};
 use super::sandbox::SandboxRun;
 use super::source::SourceResult;
 use super::stage::{Assembled, StageResult, StageWork};
@@ -19,14 +19,14 @@ use crate::transport::Transport;
 /// Builds an image, or one for each platform and an index of them.
 ///
 /// # Errors
-/// [`Error`] of the step that failed; nothing half-made stays behind.
+/// [`Error`] of the step that failed; partial results are removed.
 pub async fn build(request: &Request, session: &Session) -> Result<Built, Error> {
-    // Before anything is fetched or built; an output that nobody named is looked at when it is planned.
+    // Before any download or build. The default output is checked when it is planned.
     overwrite_check::check(request, &request.outputs)?;
-    if let Some(wanted) = &request.source_build {
-        return super::source::build(request, wanted, session).await;
+    if let Some(options) = &request.source_build {
+        return super::source::build(request, options, session).await;
     }
-    build_prepared(request, prepare(request, session).await?, None, session).await
+    build_prepared(request, prepare(request, Purpose::Build, session).await?, None, session).await
 }
 
 /// Builds the image of an artifact that was built from sources.
@@ -40,7 +40,7 @@ pub(crate) async fn build_artifact(
     build_prepared(request, prepared, None, session).await
 }
 
-/// Carries a plan out; `made` is what its source stage left, if that is the image.
+/// Executes a plan; `made` is the image of its source stage, if it has one.
 pub(crate) async fn build_prepared(
     request: &Request,
     prepared: Prepared,
@@ -80,10 +80,10 @@ fn built_sources(stage: &SourceStage) -> BuiltSources {
     BuiltSources { info, builder, engine: stage.engine }
 }
 
-/// The images, the index of them, and what `--run` starts in the sandbox.
+/// The images, their index, and the image that `--run` starts in the sandbox.
 type BuildResult = (Vec<BuiltImage>, Option<Digest>, Option<SandboxRun>);
 
-/// A build on its way.
+/// A build during its execution.
 pub(crate) struct Work<'a> {
     pub(crate) request: &'a Request,
     pub(crate) session: &'a Session,
@@ -91,13 +91,13 @@ pub(crate) struct Work<'a> {
     pub(crate) bases: BaseResolver<'a>,
 }
 
-/// Digests of manifests, as they become known. Formats differ, and so the digests of several outputs may. The one to
-/// tell is the registry's, whose name it is told with; else the first.
+/// The manifest digest to report. It differs between formats: the registry's digest takes precedence, because the report has
+/// the registry's name.
 #[derive(Default)]
-pub(crate) struct Told(Option<Digest>);
+pub(crate) struct ReportedDigest(Option<Digest>);
 
-impl Told {
-    pub(crate) fn tell(&mut self, output: &Transport, written: Option<Digest>) {
+impl ReportedDigest {
+    pub(crate) fn update(&mut self, output: &Transport, written: Option<Digest>) {
         if written.is_some() && (self.0.is_none() || output.is_registry()) {
             self.0 = written;
         }
@@ -118,8 +118,7 @@ impl<'a> Work<'a> {
         self.prepared.daemon.as_ref().ok_or(Error::NoDaemon)
     }
 
-    /// The stage whose image is told of where there is room for one: the daemon's, else this machine's, else the
-    /// first.
+    /// The stage to report as the image: the daemon's, else this machine's, else the first.
     fn main_image(&self) -> usize {
         let plan = &self.prepared.plan;
         let single = plan.outputs.iter().find_map(|planned| match planned.takes {
@@ -138,7 +137,7 @@ impl<'a> Work<'a> {
             stage.check_engine().await?;
         }
         for stage in &stages {
-            // All of them before anything is made: one that is missing a platform should cost nothing.
+            // Resolve all bases first: a missing platform should not cost a build.
             let base = match &made {
                 Some(made) => made.base.clone(),
                 None => stage.base(&bases).await?,
@@ -171,14 +170,13 @@ impl<'a> Work<'a> {
             Err(error) => Err(error),
         };
         for one in &mut assembled {
-            // A sandbox's layer is read from its container, which goes last.
+            // Sinks read a sandbox's layer from its container, so it goes last.
             one.remove_container().await?;
         }
         result
     }
 
-    /// Writes everything; containers that are not needed for it are removed meanwhile, as that takes a daemon a
-    /// while.
+    /// Writes the outputs. At the same time it removes unneeded containers, which takes a daemon a while.
     async fn write_and_remove(&self, assembled: &mut [Assembled<'_>]) -> Result<BuildResult, Error> {
         let unneeded: Vec<_> = assembled.iter_mut().filter_map(Assembled::take_unneeded).collect();
         let removing = async {
@@ -188,14 +186,14 @@ impl<'a> Work<'a> {
             Ok::<_, Error>(())
         };
         let (written, removed) = tokio::join!(self.write(assembled), removing);
-        let told = written?;
+        let digests = written?;
         removed?;
         let mut images = Vec::new();
-        for (one, manifest) in assembled.iter().zip(&told.images) {
+        for (one, manifest) in assembled.iter().zip(&digests.images) {
             images.push(self.built_image(one, manifest.digest())?);
         }
         let runnable = assembled[self.main_image()].runnable().await?;
-        Ok((images, told.index.digest(), runnable))
+        Ok((images, digests.index.digest(), runnable))
     }
 
     fn built_image(&self, one: &Assembled<'_>, manifest_digest: Option<Digest>) -> Result<BuiltImage, Error> {
@@ -230,8 +228,7 @@ impl<'a> Work<'a> {
         stages.map(|(index, (stage, image))| StageWork::new(self, index, stage, image)).collect()
     }
 
-    /// Removes what the daemon holds for this run alone: the built-in base that a script ran on, and after an error
-    /// what was committed or loaded and never got its name.
+    /// Removes images of this run from the daemon: the built-in base of a script, and after an error unnamed images.
     async fn clean_up(&self, failed: bool) {
         let runs = |stage: &crate::plan::Stage| matches!(stage.assembly, Assembly::Run { .. });
         let may_hold = failed || self.prepared.plan.stages.iter().any(runs);

@@ -1,4 +1,4 @@
-//! Owns refusing a JAR that could not start: its libraries, or its main class, are nowhere.
+//! Owns rejecting a JAR without its libraries or main class. Must not read other artifacts.
 
 use crate::detect::facts::Kind;
 use crate::detect::{DetectError, Facts};
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::input::{Artifact, ClassSearch, find_class, missing_class_path};
 use crate::request::{BuilderRequest, Request};
 
-/// A JAR that could not start.
+/// Why a JAR cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum JarError {
     #[error("`{name}` needs JARs beside it that are not there: {}", missing.join(", "))]
@@ -26,22 +26,22 @@ impl Diagnostic for JarError {
             Self::ClassPath { missing, .. } => {
                 let directory = missing.first().and_then(|path| path.split_once('/')).map(|(top, _)| top);
                 vec![match directory {
-                    Some(directory) => format!("bring them along with `--add {directory}/`"),
-                    None => "bring them along with `--add FILE`".into(),
+                    Some(directory) => format!("add them with `--add {directory}/`"),
+                    None => "add them with `--add FILE`".into(),
                 }]
             }
             Self::MainClass { .. } => vec![
-                "name the class to start with `--main-class`".into(),
-                "a library that has it comes along with `--add FILE` if the JAR's Class-Path names it".into(),
+                "set the class to start with `--main-class`".into(),
+                "or add its library with `--add FILE` if the JAR's Class-Path names it".into(),
             ],
         }
     }
 }
 
-/// Checks what a JAR needs beside it; other artifacts need nothing.
+/// Checks the libraries and the main class of a JAR.
 ///
 /// # Errors
-/// [`Error`] naming what is not there.
+/// [`JarError`] with what is missing.
 pub(crate) fn check_jar(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     check_class_path(artifact, facts)?;
     check_main_class(request, artifact, facts)
@@ -57,19 +57,15 @@ fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     }
 }
 
-/// Refuses a JAR whose main class is in none of the files that Java would look for it in.
+/// Rejects a JAR whose main class is in no file of its class path.
 fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
-    // What a foreign script makes of the JAR, and what else the program is told to start, is not known here.
+    // A foreign script, or a variable, may set another main class.
     let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
-    let is_told = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
+    let is_set = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
     let is_of_java =
         ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|start| jar.main_class.starts_with(start));
-    if jar.has_main_class
-        || is_of_java
-        || is_foreign
-        || is_told("JAVA_MAIN_CLASS")
-        || is_told("JAVA_CLASSPATH")
+    if jar.has_main_class || is_of_java || is_foreign || is_set("JAVA_MAIN_CLASS") || is_set("JAVA_CLASSPATH")
     {
         return Ok(());
     }

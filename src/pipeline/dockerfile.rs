@@ -1,11 +1,11 @@
-//! Owns the road's other end: instead of an image, a directory that `docker build` and buildah make the image of.
+//! Owns writing a plan as a build context for `docker build` and buildah. Must not build an image.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::build::Work;
-use super::prepare::{StageInputs, prepare_rendering};
+use super::prepare::{Purpose, StageInputs, prepare};
 use super::script::contract;
 use super::stage::StageWork;
 use crate::assemble;
@@ -24,7 +24,7 @@ use crate::request::Request;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
 
-/// The directory of everything that a source build uploads.
+/// The directory of a source build's uploads.
 pub(crate) const UPLOADS: &str = "upload";
 
 pub(crate) const DOCKERFILE: &str = "Dockerfile";
@@ -47,20 +47,20 @@ pub struct WrittenContext {
     pub artifact_digest: Option<Digest>,
 }
 
-/// Writes a plan as a Dockerfile with all it needs beside it, and builds nothing.
+/// Writes a plan as a Dockerfile with its files, and builds nothing.
 ///
 /// # Errors
-/// [`Error`] of the step that failed; `directory` is then as it was.
+/// [`Error`] of the step that failed; `directory` is unchanged then.
 pub async fn write_dockerfile(
     request: &Request,
     directory: &Path,
     session: &Session,
 ) -> Result<WrittenContext, Error> {
-    if let Some(wanted) = &request.source_build {
-        return super::source::write_dockerfile(request, wanted, directory, None, session).await;
+    if let Some(options) = &request.source_build {
+        return super::source::write_dockerfile(request, options, directory, None, session).await;
     }
     check_replaceable(directory)?;
-    let prepared = prepare_rendering(request, session).await?;
+    let prepared = prepare(request, Purpose::Dockerfile, session).await?;
     let ([stage], [image]) = (&prepared.plan.stages[..], &prepared.images[..]) else {
         return Err(DockerfileError::Several { count: prepared.plan.stages.len() }.into());
     };
@@ -80,7 +80,7 @@ pub async fn write_dockerfile(
     }
     let mut s2i_contract = None;
     let artifact_digest = match &stage.assembly {
-        Assembly::Sources => unreachable!("sources were sent the other way above"),
+        Assembly::Sources => unreachable!("source builds returned above"),
         Assembly::Place { entries } => {
             let layer = assemble::layer(entries, image.inputs(), stage.date)?;
             files.push(ROOT_ARCHIVE.into());
@@ -110,7 +110,7 @@ pub async fn write_dockerfile(
     };
     let text = render_dockerfile(stage, &prepared.plan.tags, &inputs)?;
     context.write(DOCKERFILE, text.as_bytes())?;
-    // What was put there meanwhile is not ours to remove.
+    // Another program may have written into the directory meanwhile.
     check_replaceable(directory)?;
     out.commit().map_err(Error::Output)?;
     Ok(WrittenContext {
@@ -123,19 +123,19 @@ pub async fn write_dockerfile(
     })
 }
 
-/// The base as `FROM` names it: by digest where there is one, so that the labels stay true.
+/// The base in `FROM`: by digest if it has one, because the labels name the digest.
 pub(crate) fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
     let reference = work.base_reference()?;
     Some(match base.manifest_digest {
-        // A name with a tag and a digest is one that older versions of buildah do not take.
+        // Older versions of buildah reject a name with both tag and digest.
         Some(digest) => format!("{}@{digest}", reference.name()),
-        // Podman may have it under another full name that the short one finds.
+        // Podman may have it under another full name, which the short name finds.
         None if reference.is_short() && base.image_id.is_some() => reference.familiar(),
         None => reference.to_string(),
     })
 }
 
-/// Refuses a directory in which there is something that b2i did not write.
+/// Rejects a directory with files that b2i did not write.
 pub(crate) fn check_replaceable(directory: &Path) -> Result<(), Error> {
     let failed = |error| Error::Output(FileError::new("look into", directory, error));
     let entries = match directory.read_dir() {
@@ -166,7 +166,7 @@ pub(crate) fn check_replaceable(directory: &Path) -> Result<(), Error> {
     Err(Error::NotEmpty { directory: directory.display().to_string() })
 }
 
-/// The directory under construction.
+/// The new directory.
 struct Context<'a> {
     directory: &'a Path,
 }
@@ -182,7 +182,7 @@ impl Context<'_> {
     }
 }
 
-/// Writes the files for the script; gives the artifact's digest, if it is among them.
+/// Writes the files for the script; returns the artifact's digest, if it is among them.
 pub(crate) async fn write_files(
     directory: PathBuf,
     sources: &[PlannedSource],
@@ -193,7 +193,7 @@ pub(crate) async fn write_files(
         .map(|source| (source.clone(), assemble::source_kind(&source.what, image.inputs())))
         .collect();
     blocking(move || {
-        // Whatever this user's umask is: the script's user has to look into it.
+        // Independent of the umask: the script's user must read the directory.
         let failed = |error| Error::Output(FileError::new("create", &directory, error));
         fs::create_dir(&directory).and_then(|()| set_mode(&directory, 0o755)).map_err(failed)?;
         let mut digest = None;
@@ -210,7 +210,7 @@ pub(crate) async fn write_files(
     .await
 }
 
-/// Writes a layer's own tar; gives the digest of the file that it watches.
+/// Writes the tar of a layer; returns the digest of its watched file.
 pub(crate) async fn write_archive(layer: &Layer, path: PathBuf) -> Result<Option<Digest>, Error> {
     let layer = layer.clone();
     blocking(move || {
@@ -240,7 +240,7 @@ pub(crate) fn write_source(path: &Path, kind: &EntryKind, mode: u32) -> io::Resu
         }
         EntryKind::Symlink { target } => return symlink(target, path).map(|()| None),
         EntryKind::HardLink { .. } | EntryKind::Fifo => {
-            unreachable!("a file for a script is no link to another and no pipe")
+            unreachable!("a file for a script is neither a hard link nor a pipe")
         }
     };
     set_mode(path, mode)?;

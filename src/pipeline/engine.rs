@@ -1,6 +1,4 @@
-//! Owns getting an engine ready for containers of one image: a daemon that has the image, or a sandbox on its layers.
-//!
-//! Must not decide which engine it is; the plan does.
+//! Owns preparing an engine for containers of one image. Must not choose the engine; the plan does.
 
 use super::sandbox::sandbox_settings;
 use crate::engine::Engine;
@@ -13,21 +11,21 @@ use crate::plan::EngineKind;
 use crate::session::Session;
 use crate::store::daemon::Daemon;
 
-/// What engines of one run share.
+/// The common settings of a run's engines.
 pub(crate) struct Engines<'a> {
     pub(crate) session: &'a Session,
     pub(crate) lease: &'a Lease,
     pub(crate) daemon: Option<&'a Daemon>,
-    /// Date of files that the sandbox's scripts leave, in seconds since 1970.
+    /// Date of new files in the sandbox, in seconds since 1970.
     pub(crate) date: u64,
-    /// Whether the sandbox may run as real root.
+    /// Whether the sandbox may run as root without a user namespace.
     pub(crate) allow_root: bool,
 }
 
-/// An engine whose store has an image.
+/// An engine that has an image.
 pub(crate) struct ReadyEngine {
     pub(crate) engine: Box<dyn Engine>,
-    /// The image, as the engine knows it.
+    /// The engine's name of the image.
     pub(crate) image: String,
 }
 
@@ -37,7 +35,7 @@ impl Engines<'_> {
         Ok(DockerEngine::new(daemon.clone(), self.lease.temporary_directory().to_owned()))
     }
 
-    /// Makes the engine ready for containers of `base`, which a daemon may have to load first.
+    /// Prepares the engine for containers of `base`. A daemon may have to load it.
     pub(crate) async fn ready(&self, kind: EngineKind, base: &BaseImage) -> Result<ReadyEngine, Error> {
         Ok(match kind {
             EngineKind::Docker => {

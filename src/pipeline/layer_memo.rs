@@ -1,6 +1,6 @@
-//! Owns what is known of a placed layer before it is written: from the memo, and back into it.
+//! Owns the memo entry of a placed layer: digests that are known before the layer is written.
 //!
-//! Must not decide anything by it: sinks ask their side whether it has what the digests name.
+//! Must not decide anything; sinks check whether their side has these digests.
 
 use std::time::SystemTime;
 
@@ -13,21 +13,21 @@ use crate::input::FileContent;
 use crate::plan::PlannedEntry;
 use crate::store::cache::Memo;
 
-/// A layer that follows from what is placed, and its entry in the memo.
+/// A placed layer with its memo entry.
 pub(crate) struct CachedLayer<'a> {
     memo: &'a Memo,
     image: &'a StageInputs,
     entries: &'a [PlannedEntry],
     date: u64,
     lease: &'a Lease,
-    /// When the artifact was not read yet.
+    /// A time before the artifact was read.
     began: SystemTime,
-    /// What was remembered.
+    /// The memo's digests.
     pub(crate) layer: Option<WrittenLayer>,
 }
 
 impl<'a> CachedLayer<'a> {
-    /// Looks up what is known. Reads added files whose digest is not known; never the artifact.
+    /// Looks up the layer. Reads added files with unknown digests, never the artifact.
     pub(crate) fn find(
         memo: &'a Memo,
         image: &'a StageInputs,
@@ -44,7 +44,7 @@ impl<'a> CachedLayer<'a> {
         cached
     }
 
-    /// Remembers what was written.
+    /// Stores a written layer in the memo.
     pub(crate) fn remember(&self, layer: WrittenLayer) {
         if self.layer == Some(layer) {
             return;
@@ -56,7 +56,7 @@ impl<'a> CachedLayer<'a> {
             self.memo.put_file(&stamp, digest, self.began, temporary);
         }
         if let Some(recipe) = self.recipe(digest) {
-            // Also where the artifact's digest did not come from writing the layer.
+            // The artifact's digest may have another origin than this layer.
             self.memo.put(&recipe, &WrittenLayer { watched: Some(digest), ..layer }, temporary);
         }
     }

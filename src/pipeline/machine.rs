@@ -1,6 +1,4 @@
-//! Owns what a run finds on its machine: the daemon, a sandbox that works, and what interrupted runs left behind.
-//!
-//! Must not decide what is used of it.
+//! Owns finding the daemon and the sandbox, and removing the remains of interrupted runs. Must not choose an engine.
 
 use crate::blocking::blocking;
 use crate::engine::sandbox::probe;
@@ -12,7 +10,7 @@ use crate::plan::{Machine, PlanError};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, remove_leftovers};
 
-/// The outcome of looking for a daemon: it is there, there is none, or it does not answer.
+/// The result of the search for a daemon: found, none, or a daemon that does not answer.
 #[derive(Default)]
 pub(crate) struct DaemonSearch {
     pub(crate) daemon: Option<Daemon>,
@@ -30,7 +28,7 @@ impl From<Result<Option<Daemon>, Error>> for DaemonSearch {
 }
 
 impl DaemonSearch {
-    /// What a plan has to work with; `sandbox` says whether the sandbox may take a daemon's place.
+    /// The machine for a plan; `sandbox` says whether the sandbox may replace a daemon.
     pub(crate) fn machine(&self, sandbox: bool) -> Machine {
         let native = self.daemon.as_ref().map(|daemon| daemon.info().platform.clone());
         Machine {
@@ -40,8 +38,8 @@ impl DaemonSearch {
         }
     }
 
-    /// Gives a decision, unless a daemon that does not answer would have changed it: why it doesn't says more than
-    /// that it doesn't. Only where there is no daemon does something else take its place.
+    /// Returns `decision`, or why the daemon does not answer if a daemon would change the decision. Something replaces a daemon
+    /// only if none exists.
     pub(crate) fn settle<T>(
         &mut self,
         decision: Result<T, PlanError>,
@@ -59,23 +57,23 @@ impl DaemonSearch {
 }
 
 impl Session {
-    /// Looks for the daemon, and removes what interrupted runs left in it and in the cache.
+    /// Looks for the daemon, and removes the remains of interrupted runs from it and from the cache.
     pub(crate) async fn search_daemon(&self) -> DaemonSearch {
         let search = DaemonSearch::from(self.find_daemon().await);
-        // A daemon that does not answer may still hold containers of those runs.
+        // A daemon that does not answer may still have containers of those runs.
         if search.failure.is_none() {
             self.remove_abandoned(search.daemon.as_ref()).await;
         }
         search
     }
 
-    /// Whether interrupted runs left something behind.
+    /// Whether interrupted runs left remains.
     pub(crate) fn has_abandoned(&self) -> bool {
         !abandoned(&self.host.cache_directory).is_empty()
     }
 
-    /// Removes what interrupted runs left behind and counts those runs. What cannot be removed is left to the next
-    /// run: it must never keep this one from working.
+    /// Removes the remains of interrupted runs, and counts the runs. The next run retries a failed removal; it must not
+    /// fail this one.
     pub(crate) async fn remove_abandoned(&self, daemon: Option<&Daemon>) -> usize {
         let mut removed = 0;
         for lease in abandoned(&self.host.cache_directory) {

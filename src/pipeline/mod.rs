@@ -1,6 +1,6 @@
 //! Owns the order of the steps from a request to an image: the calls that front ends make.
 //!
-//! Must not decide anything, print, read the environment or exit; [`Session`] carries what it needs of the machine.
+//! Must not decide anything, print, read the environment or exit; [`Session`] has the parts of the machine.
 
 pub(crate) mod base;
 mod build;
@@ -132,7 +132,7 @@ pub struct BuiltImage {
 /// Fetches an artifact and reads its facts. Does not compute its digest.
 ///
 /// # Errors
-/// [`Error`] if it cannot be had or is nothing that can be packaged.
+/// [`Error`] if the artifact cannot be fetched or packaged.
 pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection, Error> {
     let lease = session.lease()?;
     let source = request.artifacts.first().ok_or(RequestError::NoInput)?;
@@ -141,13 +141,13 @@ pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection,
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
 }
 
-/// Decides everything and does nothing (`--dry-run`).
+/// Plans a build without executing it (`--dry-run`).
 ///
 /// # Errors
-/// [`Error`] if the request cannot be fulfilled.
+/// [`Error`] if the request cannot be executed.
 pub async fn plan(request: &Request, session: &Session) -> Result<Plan, Error> {
     match &request.source_build {
-        Some(wanted) => source::plan(request, wanted, session).await,
-        None => Ok(prepare::prepare(request, session).await?.plan),
+        Some(options) => source::plan(request, options, session).await,
+        None => Ok(prepare::prepare(request, prepare::Purpose::Build, session).await?.plan),
     }
 }

@@ -1,9 +1,10 @@
-//! Owns where results go: each output gets its image, or all of them, through its sink, and what one learns of a layer
-//! serves the next.
+//! Owns writing the outputs through their sinks. A sink reuses the layer digests of the one before it.
+//!
+//! Must not decide what an output receives; the plan does.
 
 use std::sync::Arc;
 
-use super::build::{Told, Work};
+use super::build::{ReportedDigest, Work};
 use super::stage::{Assembled, StageResult, StageWork};
 use crate::error::Error;
 use crate::events::Step;
@@ -18,11 +19,11 @@ use crate::store::registry::RegistrySink;
 use crate::store::{Content, LayerBlobs, Sink, Written};
 use crate::transport::Transport;
 
-/// Digests of manifests, as the outputs tell them.
+/// Digests of manifests in the outputs.
 pub(crate) struct ManifestDigests {
-    pub(crate) index: Told,
-    /// Of each image.
-    pub(crate) images: Vec<Told>,
+    pub(crate) index: ReportedDigest,
+    /// One for each image.
+    pub(crate) images: Vec<ReportedDigest>,
 }
 
 /// The sinks of one run.
@@ -69,11 +70,11 @@ impl Sinks<'_> {
 }
 
 impl Work<'_> {
-    /// Writes every output, in one pass each; a layer that is known is read only by a sink that lacks it.
+    /// Writes every output in one pass. A sink reads a layer with a known digest only if it lacks the layer.
     pub(crate) async fn write(&self, assembled: &[Assembled<'_>]) -> Result<ManifestDigests, Error> {
-        let mut digests = ManifestDigests { index: Told::default(), images: Vec::new() };
-        digests.images.resize_with(assembled.len(), Told::default);
-        // Publishing a committed image in the daemon removes it, so the daemon comes last.
+        let mut digests = ManifestDigests { index: ReportedDigest::default(), images: Vec::new() };
+        digests.images.resize_with(assembled.len(), ReportedDigest::default);
+        // Naming a committed image in the daemon replaces the unnamed one, so the daemon comes last.
         let is_last = |planned: &&PlannedOutput| match planned.takes {
             Takes::Image { stage } => planned.output.is_daemon() && assembled[stage].committed_id().is_some(),
             Takes::Index => false,
@@ -90,11 +91,11 @@ impl Work<'_> {
             let written = self.write_output(output, chosen, &blobs).await?;
             let root = written.root.map(|root| root.digest);
             match *takes {
-                Takes::Image { stage } => digests.images[stage].tell(output, root),
+                Takes::Image { stage } => digests.images[stage].update(output, root),
                 Takes::Index => {
-                    digests.index.tell(output, root);
-                    for (told, image) in digests.images.iter_mut().zip(&written.images) {
-                        told.tell(output, image.manifest.as_ref().map(|manifest| manifest.digest));
+                    digests.index.update(output, root);
+                    for (digest, image) in digests.images.iter_mut().zip(&written.images) {
+                        digest.update(output, image.manifest.as_ref().map(|manifest| manifest.digest));
                     }
                 }
             }
@@ -139,7 +140,7 @@ impl Assembled<'_> {
         }
     }
 
-    /// Takes out of the daemon what was committed there and is to stay elsewhere only.
+    /// Removes a committed image from the daemon if the daemon is not an output.
     async fn remove_unpublished(&self) -> Result<(), Error> {
         let Some(id) = self.committed_id() else { return Ok(()) };
         let here = Takes::Image { stage: self.stage.index };
@@ -150,7 +151,7 @@ impl Assembled<'_> {
         Ok(())
     }
 
-    /// Commits the container in the daemon, as the image.
+    /// Commits the container as the image in the daemon.
     async fn commit_as_image(&self) -> Result<(), Error> {
         let StageResult::InContainer { commit, id, .. } = &self.image else { return Err(Error::NoOutput) };
         let work = self.stage.work;
@@ -165,7 +166,7 @@ impl Assembled<'_> {
 }
 
 impl StageWork<'_> {
-    /// The same image on the base as the daemon has it: a daemon takes layers that it has by their diff IDs.
+    /// The same image on the daemon's copy of the base, whose layers the daemon finds by their diff IDs.
     async fn on_daemon(&self, image: &Image) -> Result<Image, Error> {
         if !image.base.layers.iter().any(|layer| matches!(layer, LayerSource::Blob(..))) {
             return Ok(image.clone());
@@ -178,7 +179,7 @@ impl StageWork<'_> {
         };
         let reference = self.base_reference().ok_or(Error::NoDaemon)?;
         let reference = match image.base.manifest_digest {
-            // The very image that the registry gave, whatever its tag means by now.
+            // The exact image from the registry: its tag may have moved.
             Some(digest) => reference.with_digest(digest),
             None => reference.clone(),
         };
@@ -190,7 +191,7 @@ impl StageWork<'_> {
         Ok(Image { base, ..image.clone() })
     }
 
-    /// The same image with the layers that a daemon has in files.
+    /// The same image with the daemon's layers in files.
     pub(crate) async fn with_files(&self, image: &Image) -> Result<Image, Error> {
         let Some(image_id) = &image.base.image_id else { return Ok(image.clone()) };
         let files = self.exported.get_or_try_init(|| self.export(image_id, &image.base)).await?;

@@ -1,6 +1,6 @@
-//! Owns refusing what would replace a file that the image is made of.
+//! Owns rejecting outputs that would replace an input. Must not write them.
 //!
-//! Looks at paths alone: a file under another name is another file, also if it is the same one on the disk.
+//! Compares paths only: a hard link is another file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::request::Request;
 use crate::sources::SourceLocation;
 use crate::transport::Transport;
 
-/// Compares where results go with what is read.
+/// Compares outputs with inputs.
 ///
 /// # Errors
-/// [`Error::OwnInput`] for the first file that is both.
+/// [`Error::OwnInput`] for the first file in both.
 pub(crate) fn check<'a>(
     request: &Request,
     outputs: impl IntoIterator<Item = &'a Transport>,
@@ -28,11 +28,11 @@ pub(crate) fn check<'a>(
     Ok(())
 }
 
-/// The files of this machine that a request names as its input.
+/// The input files of a request.
 fn read_files(request: &Request) -> Vec<&Path> {
     let mut sources: Vec<&InputSource> = request.artifacts.iter().collect();
-    if let Some(wanted) = &request.source_build
-        && let SourceLocation::Archive(archive) = &wanted.location
+    if let Some(options) = &request.source_build
+        && let SourceLocation::Archive(archive) = &options.location
     {
         sources.push(archive);
     }

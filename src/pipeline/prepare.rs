@@ -8,7 +8,6 @@ use super::check_jar::check_jar;
 use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
-use super::source::DeclaredArtifact;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::{DetectOptions, Facts, detect};
@@ -26,7 +25,7 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::Daemon;
 
-/// Everything that carrying out a plan needs.
+/// A plan with everything that executing it needs.
 pub(crate) struct Prepared {
     pub(crate) lease: Arc<Lease>,
     pub(crate) daemon: Option<Daemon>,
@@ -35,9 +34,9 @@ pub(crate) struct Prepared {
     pub(crate) images: Vec<StageInputs>,
 }
 
-/// What carrying out one stage needs.
+/// What executing one stage needs.
 pub(crate) struct StageInputs {
-    /// Several images may have the same one; none if the image is what assembling sources left.
+    /// Images may share it. None if the source stage makes the image.
     pub(crate) artifact: Option<Arc<Artifact>>,
     pub(crate) selection: Selection,
     pub(crate) template_entries: Vec<Entry>,
@@ -54,12 +53,12 @@ impl StageInputs {
         Inputs { artifact: self.artifact(), template: &self.template_entries }
     }
 
-    /// Whether equal entries of both mean equal bytes.
+    /// Whether equal entries of both have equal bytes.
     pub(crate) fn places_the_same(&self, other: &Self) -> bool {
         let (Selection::Template(one), Selection::Template(two)) = (&self.selection, &other.selection) else {
             return false;
         };
-        // The launcher, which stands for scripts, is another one for each platform.
+        // Each platform has its own launcher, which replaces scripts.
         std::ptr::eq(self.artifact(), other.artifact())
             && Arc::ptr_eq(&one.template, &two.template)
             && !one.needs_launcher()
@@ -67,37 +66,34 @@ impl StageInputs {
     }
 }
 
-/// An artifact that was looked at.
-struct Examined {
-    /// Where it is, as it was named.
-    source: String,
-    artifact: Arc<Artifact>,
-    facts: Facts,
-    /// Whether sources are still to become it.
-    is_declared: bool,
+/// An artifact with its facts.
+pub(crate) struct ExaminedArtifact {
+    /// Its location as the user wrote it.
+    pub(crate) source: String,
+    pub(crate) artifact: Arc<Artifact>,
+    pub(crate) facts: Facts,
+    /// Whether it is not built yet and the facts are declared.
+    pub(crate) is_declared: bool,
 }
 
-/// What a plan is made for.
+/// The use of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// To be carried out here.
+pub(crate) enum Purpose {
     Build,
-    /// To be shown before an artifact is built from sources.
+    /// Showing it before the artifact is built from sources.
     Preview,
-    /// To be written down as a Dockerfile: whoever builds runs the script.
+    /// `docker build` runs the script later, so this machine needs no sandbox.
     Dockerfile,
 }
 
-/// Fetches the artifacts and plans their images, to be built here.
-pub(crate) async fn prepare(request: &Request, session: &Session) -> Result<Prepared, Error> {
-    let (search, examined) = look_at_all(request, session).await?;
-    plan_and_tell(request, examined, search, session, Purpose::Build).await
-}
-
-/// Fetches the artifacts and plans their images, to be written down.
-pub(crate) async fn prepare_rendering(request: &Request, session: &Session) -> Result<Prepared, Error> {
-    let (search, examined) = look_at_all(request, session).await?;
-    plan_and_tell(request, examined, search, session, Purpose::Dockerfile).await
+/// Fetches the artifacts and plans their images.
+pub(crate) async fn prepare(
+    request: &Request,
+    purpose: Purpose,
+    session: &Session,
+) -> Result<Prepared, Error> {
+    let (search, artifacts) = examine_all(request, session).await?;
+    plan_and_report(request, artifacts, search, session, purpose).await
 }
 
 /// Plans the image of an artifact that was built from sources.
@@ -107,29 +103,29 @@ pub(crate) async fn prepare_artifact(
     source: &SourceStage,
     session: &Session,
 ) -> Result<Prepared, Error> {
-    let examined = examine(artifact.name.clone(), artifact, request, session)?;
-    source.check(&examined.artifact.name, &examined.facts)?;
+    let artifact = examine(artifact.name.clone(), artifact, request, session)?;
+    source.check(&artifact.artifact.name, &artifact.facts)?;
     let search = search_daemon(request, session).await?;
-    let mut prepared = plan_and_tell(request, vec![examined], search, session, Purpose::Build).await?;
+    let mut prepared = plan_and_report(request, vec![artifact], search, session, Purpose::Build).await?;
     prepared.plan.source = Some(source.clone());
     Ok(prepared)
 }
 
-/// Plans the image of an artifact by what is declared of it, to be written down.
+/// Plans the image of an artifact by its declared facts, for a Dockerfile.
 pub(crate) async fn prepare_declared(
     request: &Request,
-    declared: DeclaredArtifact,
+    declared: ExaminedArtifact,
     session: &Session,
 ) -> Result<Prepared, Error> {
     let search = search_daemon(request, session).await?;
-    plan_and_tell(request, vec![declared.into()], search, session, Purpose::Dockerfile).await
+    plan_and_report(request, vec![declared], search, session, Purpose::Dockerfile).await
 }
 
-/// Plans the image of an artifact that is not built yet, to be shown. Where its facts are not declared, or no builder
-/// takes them as declared, the plan says so.
+/// Plans the image of an artifact before its build. If its facts are not declared, or no builder accepts them, the plan
+/// has the reason.
 pub(crate) async fn preview(
     request: &Request,
-    declared: Result<DeclaredArtifact, String>,
+    declared: Result<ExaminedArtifact, String>,
     source: &SourceStage,
     session: &Session,
 ) -> Result<Plan, Error> {
@@ -137,11 +133,10 @@ pub(crate) async fn preview(
     let reason = match declared {
         Err(reason) => reason,
         Ok(declared) => {
-            let examined = vec![declared.into()];
-            match plan_images(request, &examined, &mut search, session, Purpose::Preview).await {
-                // The artifact itself may be for an older Java, say, than its builder.
+            match plan_images(request, &[declared], &mut search, session, Purpose::Preview).await {
+                // The real artifact may need less, such as an older Java than its builder has.
                 Err(Error::Builder(error)) => error.to_string(),
-                // A JAR or a script, as which it may come out, is for any platform.
+                // The real artifact may be a JAR or a script, which runs on any platform.
                 Err(Error::Plan(error @ PlanError::MissingExecutables { .. })) => error.to_string(),
                 planned => {
                     let (mut plan, _) = planned?;
@@ -155,82 +150,77 @@ pub(crate) async fn preview(
     search.settle(plan, |_| request.outputs.is_empty())
 }
 
-/// Refuses a plan that cannot be carried out here.
+/// Rejects a plan that this machine cannot execute.
 pub(crate) fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
     check_network(request, plan.writes_to_daemon())?;
     overwrite_check::check(request, plan.outputs.iter().map(|planned| &planned.output))
 }
 
-impl From<DeclaredArtifact> for Examined {
-    fn from(declared: DeclaredArtifact) -> Self {
-        let DeclaredArtifact { artifact, facts } = declared;
-        Self { source: artifact.name.clone(), artifact: Arc::new(artifact), facts, is_declared: true }
-    }
-}
-
-/// Looks for the daemon where one may be used or cleaned up.
+/// Looks for the daemon if the request may use it, or an interrupted run left something in it.
 async fn search_daemon(request: &Request, session: &Session) -> Result<DaemonSearch, Error> {
     if !looks_for_daemon(request) && !session.has_abandoned() {
         return Ok(DaemonSearch::default());
     }
     let mut search = session.search_daemon().await;
-    // Somebody named a daemon, or one should listen where daemons do: an archive is not what they want.
+    // The user named a daemon, or its usual socket exists: writing an archive instead would surprise.
     match search.failure.take_if(|_| request.outputs.is_empty()) {
         Some(error) => Err(error),
         None => Ok(search),
     }
 }
 
-/// Fetches the artifacts and reads their facts. A daemon takes a while to say what it is: it is looked for meanwhile.
-async fn look_at_all(request: &Request, session: &Session) -> Result<(DaemonSearch, Vec<Examined>), Error> {
-    // The catalog is read first: a mistake in the configuration should not cost a download.
+/// Fetches the artifacts and reads their facts. The search for the daemon takes a while and runs at the same time.
+async fn examine_all(
+    request: &Request,
+    session: &Session,
+) -> Result<(DaemonSearch, Vec<ExaminedArtifact>), Error> {
+    // The catalog comes first: a mistake in the configuration should not cost a download.
     Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
     let reading = async {
-        let mut examined = Vec::new();
+        let mut artifacts = Vec::new();
         for source in &request.artifacts {
             let artifact = fetch(source, &request.input, &lease, session).await?;
-            examined.push(examine(source.to_string(), artifact, request, session)?);
+            artifacts.push(examine(source.to_string(), artifact, request, session)?);
         }
-        Ok(examined)
+        Ok(artifacts)
     };
     tokio::try_join!(search_daemon(request, session), reading)
 }
 
-/// Plans the images of artifacts that were looked at, as a step.
-async fn plan_and_tell(
+/// Plans the images as a step.
+async fn plan_and_report(
     request: &Request,
-    examined: Vec<Examined>,
+    artifacts: Vec<ExaminedArtifact>,
     mut search: DaemonSearch,
     session: &Session,
     purpose: Purpose,
 ) -> Result<Prepared, Error> {
-    let names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
+    let names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
     let step = session.events.start(Step::Plan, names.join(", "), None);
-    let (plan, images) = plan_images(request, &examined, &mut search, session, purpose).await?;
+    let (plan, images) = plan_images(request, &artifacts, &mut search, session, purpose).await?;
     if purpose == Purpose::Build {
         check_build(request, &plan)?;
     }
-    tell(&plan, step, session);
+    report(&plan, step, session);
     Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images })
 }
 
-/// Plans the images of artifacts that were looked at.
 async fn plan_images(
     request: &Request,
-    examined: &[Examined],
+    artifacts: &[ExaminedArtifact],
     search: &mut DaemonSearch,
     session: &Session,
     purpose: Purpose,
 ) -> Result<(Plan, Vec<StageInputs>), Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
-    let mut names: Vec<&str> = examined.iter().map(|one| one.artifact.name.as_str()).collect();
+    let mut names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
     let mut machine = search.machine(false);
-    let targets = plan::targets(request, &inputs(examined, &names), &machine)?;
-    for Examined { artifact, facts, .. } in examined {
+    let targets = plan::targets(request, &inputs(artifacts, &names), &machine)?;
+    for ExaminedArtifact { artifact, facts, .. } in artifacts {
         check_jar(request, artifact, facts)?;
     }
-    let selections = selections(&catalog, request, examined, &targets)?;
+    let selections = selections(&catalog, request, artifacts, &targets)?;
     if needs_some_engine(request.assemble, &selections) {
         *search = session.find_daemon().await.into();
         let (lease, allow_root) = (session.lease()?, request.limits.allow_root_sandbox);
@@ -238,19 +228,19 @@ async fn plan_images(
             && (purpose == Purpose::Dockerfile || session.has_sandbox(&lease, allow_root).await);
         machine = search.machine(sandbox);
     }
-    let kept = targets.kept.iter().map(|target| &examined[target.artifact]);
-    let prepared_image = |(examined, selection): (&Examined, Selection)| StageInputs {
-        artifact: Some(examined.artifact.clone()),
+    let of_images = targets.images.iter().map(|target| &artifacts[target.artifact]);
+    let prepared_image = |(artifact, selection): (&ExaminedArtifact, Selection)| StageInputs {
+        artifact: Some(artifact.artifact.clone()),
         template_entries: template_entries(&selection, &machine.native_platform),
         selection,
     };
-    let images: Vec<StageInputs> = kept.clone().zip(selections).map(prepared_image).collect();
-    let facts: Vec<ImageFacts<'_>> = kept
+    let images: Vec<StageInputs> = of_images.clone().zip(selections).map(prepared_image).collect();
+    let facts: Vec<ImageFacts<'_>> = of_images
         .zip(&images)
-        .map(|(examined, image)| ImageFacts {
+        .map(|(artifact, image)| ImageFacts {
             artifact: image.artifact(),
-            facts: &examined.facts,
-            is_declared: examined.is_declared,
+            facts: &artifact.facts,
+            is_declared: artifact.is_declared,
             selection: &image.selection,
             template_entries: &image.template_entries,
             machine: &machine,
@@ -259,47 +249,46 @@ async fn plan_images(
     if purpose == Purpose::Preview {
         names.clear();
     }
-    let made = plan::make(request, &names, &facts, &machine);
-    let mut plan = search.settle(made, |plan| would_use_daemon(request, plan))?;
+    let plan = plan::make(request, &names, &facts, &machine);
+    let mut plan = search.settle(plan, |plan| would_use_daemon(request, plan))?;
     plan.warnings.extend(targets.warning);
     Ok((plan, images))
 }
 
-/// What planning is to know of the artifacts.
-fn inputs<'a>(examined: &'a [Examined], names: &[&'a str]) -> Vec<plan::Input<'a>> {
-    let input = |(one, name): (&'a Examined, &&'a str)| {
+fn inputs<'a>(artifacts: &'a [ExaminedArtifact], names: &[&'a str]) -> Vec<plan::Input<'a>> {
+    let input = |(one, name): (&'a ExaminedArtifact, &&'a str)| {
         let is_unique = names.iter().filter(|other| *other == name).count() == 1;
         let shown = if is_unique { (*name).to_owned() } else { one.source.clone() };
         plan::Input { name, shown, facts: &one.facts }
     };
-    examined.iter().zip(names).map(input).collect()
+    artifacts.iter().zip(names).map(input).collect()
 }
 
-/// Chooses the builder of each image that is to be.
+/// Chooses the builder of each image.
 fn selections(
     catalog: &Catalog,
     request: &Request,
-    examined: &[Examined],
+    artifacts: &[ExaminedArtifact],
     targets: &Targets,
 ) -> Result<Vec<Selection>, Error> {
     let select_one = |target: &Target| {
-        let Examined { artifact, facts, .. } = &examined[target.artifact];
+        let ExaminedArtifact { artifact, facts, .. } = &artifacts[target.artifact];
         let added: BTreeSet<String> =
             artifact.added.iter().map(|file| file_name(&file.destination)).collect();
-        let asked = SelectionRequest {
+        let selection = SelectionRequest {
             artifact: &artifact.name,
             facts,
             builder: request.builder.as_ref(),
             platform: target.platform.as_ref(),
             added: &added,
         };
-        Ok(select(catalog, &asked)?)
+        Ok(select(catalog, &selection)?)
     };
-    targets.kept.iter().map(select_one).collect()
+    targets.images.iter().map(select_one).collect()
 }
 
 /// Sends the warnings and the images of a plan as events.
-pub(crate) fn tell(plan: &Plan, step: RunningStep, session: &Session) {
+pub(crate) fn report(plan: &Plan, step: RunningStep, session: &Session) {
     for warning in plan.all_warnings() {
         session.events.warn(warning);
     }
@@ -318,23 +307,22 @@ pub(crate) fn tell(plan: &Plan, step: RunningStep, session: &Session) {
             "planned"
         );
         let described = stage.builder.describe();
-        let made = match plan.stages.len() {
+        let subject = match plan.stages.len() {
             1 => described,
             _ => format!("{}: {described}", stage.platform),
         };
-        step.clone().made(made).finish(stage.assembly.word());
+        step.clone().made(subject).finish(stage.assembly.word());
     }
 }
 
-/// Finds out what an artifact is.
 fn examine(
     source: String,
     artifact: Artifact,
     request: &Request,
     session: &Session,
-) -> Result<Examined, Error> {
+) -> Result<ExaminedArtifact, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
-    Ok(Examined { source, artifact: Arc::new(artifact), facts, is_declared: false })
+    Ok(ExaminedArtifact { source, artifact: Arc::new(artifact), facts, is_declared: false })
 }
 
 pub(crate) async fn fetch(
@@ -368,8 +356,8 @@ fn file_name(destination: &AddedDestination) -> String {
     }
 }
 
-/// What makes the base into the template's builder image; on a base without a shell the static program stands for
-/// the scripts.
+/// The files that turn the base into the template's builder image. On a base without a shell, the launcher replaces the
+/// scripts.
 fn template_entries(selection: &Selection, native_platform: &Platform) -> Vec<Entry> {
     let Selection::Template(choice) = selection else { return Vec::new() };
     let platform = choice.platform.as_ref().unwrap_or(native_platform);

@@ -1,4 +1,4 @@
-//! Owns `--run`: starting what was built and handing through streams, signals and the exit code.
+//! Owns `--run`: starts the image, and connects streams, signals and exit code. Must not build.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -14,24 +14,21 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::transport::Transport;
 
-/// Streams and signals of a program that `--run` starts. There is no terminal: the streams are what b2i's own are.
+/// Streams and signals of the program. It has no terminal.
 pub struct RunStreams {
-    /// What it reads.
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
-    /// What it prints.
     pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
-    /// What it prints to standard error.
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Signals to hand on, by their names (`SIGTERM`), those included that come before the program has started. If
-    /// it ignores several requests to end, the call is dropped and `clean_up_after_signal` called.
+    /// Signals by name (`SIGTERM`), including those before the program starts. If the program ignores several, the caller
+    /// drops the call and calls `clean_up_after_signal`.
     pub signals: mpsc::UnboundedReceiver<&'static str>,
 }
 
-/// Starts what was built, waits for its end and returns its exit code: in the daemon if the image went there, else in
-/// the sandbox.
+/// Starts the image, waits for the program and returns its exit code. Runs in the daemon if it has the image, else in the
+/// sandbox.
 ///
 /// # Errors
-/// [`Error`] if it cannot be started.
+/// [`Error`] if the program cannot start.
 pub async fn run(built: &Built, streams: RunStreams, session: &Session) -> Result<i64, Error> {
     if let Some(image) = built.runnable.as_ref().filter(|_| !built.outputs.iter().any(Transport::is_daemon)) {
         let lease = session.lease()?;
@@ -55,15 +52,14 @@ pub async fn run(built: &Built, streams: RunStreams, session: &Session) -> Resul
             code = &mut running => return Ok(code?),
             Some(signal) = next => signal,
         };
-        // The program goes on, and so does waiting for it: its container is removed at its end.
+        // The program continues. Its end removes the container, so keep waiting.
         if let Err(error) = handle.signal(signal).await {
             session.events.warning(error.to_string(), None);
         }
     }
 }
 
-/// Refuses a network that the program will not have, before anything is built for it; `reaches_daemon` says whether a
-/// daemon gets the image, and so runs it.
+/// Rejects a network that the sandbox does not support, before the build. With `reaches_daemon`, a daemon runs the program.
 pub(crate) fn check_network(request: &Request, reaches_daemon: bool) -> Result<(), Error> {
     if !request.run || reaches_daemon {
         return Ok(());
@@ -80,7 +76,7 @@ async fn run_in_sandbox(
 ) -> Result<i64, EngineError> {
     let SandboxRun { image, network, allow_root } = runnable;
     let events = &session.events;
-    // The date is of what a script leaves; what a program leaves is thrown away.
+    // The date is for new files, and the sandbox discards a program's files.
     let settings = sandbox_settings(session, lease, 0, *allow_root);
     let engine = SandboxEngine::new(settings, image.clone(), events.clone());
     let program = SandboxProgram::create(&engine, network.clone(), lease.id()).await?;
@@ -89,7 +85,7 @@ async fn run_in_sandbox(
     program.run(ProgramStreams { stdin, stdout, stderr }, signals, events).await
 }
 
-/// What is worth knowing of the place where the program runs.
+/// The note about the program's sandbox.
 fn where_it_runs(has_network: bool, ports: &[String]) -> String {
     let place = "the program runs in b2i's sandbox, and what it writes is thrown away";
     match (has_network, ports) {

@@ -1,4 +1,4 @@
-//! Owns running a builder's script: on which engine, by which contract, and the image that the change becomes.
+//! Owns running a builder's script by its contract, and the image of its changes. Must not choose the engine.
 
 use super::build::Work;
 use super::engine::{Engines, ReadyEngine};
@@ -11,7 +11,7 @@ use crate::image::{BaseImage, ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
 
-/// Where S2I puts the sources unless a label says otherwise.
+/// S2I's default directory for sources.
 const DEFAULT_DESTINATION: &str = "/tmp";
 
 impl<'a> StageWork<'a> {
@@ -21,7 +21,7 @@ impl<'a> StageWork<'a> {
         Engines { session, lease, daemon, date: self.stage.date, allow_root }
     }
 
-    /// Refuses what the daemon cannot do for a script, before a base is pulled for it. The sandbox depends on the base.
+    /// Rejects limits that the daemon does not support, before pulling a base. The sandbox's check needs the base.
     pub(crate) async fn check_engine(&self) -> Result<(), Error> {
         let Assembly::Run(run) = &self.stage.assembly else { return Ok(()) };
         if run.engine == EngineKind::Docker {
@@ -55,7 +55,7 @@ impl<'a> StageWork<'a> {
         Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
     }
 
-    /// Says of a script that failed that it was one for another platform.
+    /// Adds to a script's error that the script is for another platform.
     pub(crate) fn explain(&self, engine: EngineKind, error: Error) -> Error {
         let native = match (engine, &self.work.prepared.daemon) {
             (EngineKind::Docker, Some(daemon)) => daemon.info().platform.clone(),
@@ -96,17 +96,17 @@ impl<'a> StageWork<'a> {
 }
 
 pub(crate) fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract, Error> {
-    let asked = run.limits.assemble_user.as_deref();
+    let user = run.limits.assemble_user.as_deref();
     Ok(match &run.scripts {
-        // The template's own contract; a label of the public base means another image's scripts.
+        // The template's own contract: labels of a public base are about other scripts.
         Some(scripts) => S2iContract {
             scripts: scripts.clone(),
             destination: ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal"),
-            assemble_user: asked.map(str::to_owned).or_else(|| run.user.clone()),
+            assemble_user: user.map(str::to_owned).or_else(|| run.user.clone()),
             assemble_input_files: Vec::new(),
             on_build: Vec::new(),
         },
-        None => S2iContract::read(&base.name, &base.config, asked, run.limits.allow_root)?,
+        None => S2iContract::read(&base.name, &base.config, user, run.limits.allow_root)?,
     })
 }
 

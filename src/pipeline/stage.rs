@@ -1,4 +1,4 @@
-//! Owns one stage on its way: its base, and the image that is placed on it. Scripts are `script`.
+//! Owns assembling one stage: its base and its image. Must not run scripts; `script` does.
 
 use std::sync::OnceLock;
 
@@ -18,45 +18,45 @@ use crate::plan::{Assembly, KnownValues, PlannedEntry, Stage};
 use crate::store::builtin::static_base;
 use crate::store::cache::Memo;
 
-/// One stage on its way.
+/// One stage during its execution.
 pub(crate) struct StageWork<'a> {
     pub(crate) work: &'a Work<'a>,
-    /// Which stage of the plan it is.
+    /// Its position in the plan.
     pub(crate) index: usize,
     pub(crate) stage: &'a Stage,
     pub(crate) image: &'a StageInputs,
-    /// The layers that the daemon gave: several outputs read the same files.
+    /// The layers from the daemon, which outputs share.
     pub(crate) exported: OnceCell<Vec<LayerFile>>,
 }
 
-/// A stage's image, which no output has yet.
+/// The image of a stage, for the outputs.
 pub(crate) struct Assembled<'a> {
     pub(crate) stage: &'a StageWork<'a>,
     pub(crate) image: StageResult,
-    /// What the memo gets of the layer. None if nothing can be known of it before it is there, or another stage has it.
+    /// The layer's entry in the memo. None if the layer is not predictable, or belongs to another stage.
     pub(crate) memo: Option<CachedLayer<'a>>,
-    /// The artifact's digest, if a script's run found it out.
+    /// The artifact's digest, if running a script computed it.
     pub(crate) artifact_digest: Option<Digest>,
     pub(crate) container: Option<Box<dyn Container>>,
 }
 
-/// What assembling gave.
+/// The result of assembling.
 #[expect(clippy::large_enum_variant, reason = "there are as many as platforms, and most are images")]
 pub(crate) enum StageResult {
-    /// An image that sinks take.
+    /// An image for sinks.
     Image(Image),
-    /// A container that the daemon commits as the image, which goes nowhere else.
+    /// A container that the daemon commits as the image. No other output receives it.
     InContainer {
         commit: PlannedCommit,
-        /// Without the layer, whose digest the daemon alone knows.
+        /// Without the layer: only the daemon knows its digest.
         config: ImageConfig,
-        /// The image's ID, once it is committed.
+        /// The image's ID, after the commit.
         id: OnceLock<Digest>,
     },
 }
 
 impl Assembled<'_> {
-    /// Gives the container if the image does not need it any more.
+    /// Takes the container if the image no longer needs it.
     pub(crate) fn take_unneeded(&mut self) -> Option<Box<dyn Container>> {
         match &self.image {
             StageResult::Image(image) if image.new.is_empty() => self.container.take(),
@@ -64,7 +64,7 @@ impl Assembled<'_> {
         }
     }
 
-    /// Tells the memo what is known of the layer by now.
+    /// Stores the digests of the layer in the memo.
     pub(crate) fn remember(&self) {
         if let (StageResult::Image(image), Some(memo)) = (&self.image, &self.memo)
             && let Some(written) = image.new.first().and_then(NewLayer::written)
@@ -86,10 +86,10 @@ impl<'a> StageWork<'a> {
         Self { work, index, stage, image, exported: OnceCell::new() }
     }
 
-    /// Resolves the base; `others` are those of the stages before.
+    /// Resolves the base; `others` are the bases of earlier stages.
     pub(crate) async fn base(&self, others: &[BaseImage]) -> Result<BaseImage, Error> {
         let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
-        // What a name means may change meanwhile: all platforms are of one index.
+        // A tag may move between two requests: all platforms come from one index.
         let name = reference.familiar();
         let same = others.iter().find(|other| other.name == name);
         let query = BaseQuery {
@@ -106,7 +106,7 @@ impl<'a> StageWork<'a> {
         self.image.selection.base_reference()
     }
 
-    /// Performs the placement: one layer, one config. Where a stage before places the same, the layer is the same.
+    /// Performs the placement: one layer, one config. Equal placements of two stages share the layer.
     pub(crate) fn place(
         &'a self,
         entries: &'a [PlannedEntry],
@@ -140,7 +140,7 @@ impl<'a> StageWork<'a> {
         Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })
     }
 
-    /// Gives what scripts changed on `base` its config; `labels` are those that they left.
+    /// Makes an image of the changes of scripts on `base`, with the labels of the scripts.
     pub(crate) fn changed(
         &self,
         base: BaseImage,
@@ -160,7 +160,7 @@ impl<'a> StageWork<'a> {
         }
     }
 
-    /// Puts together what sinks write; `labels` are those that a script left.
+    /// Makes the image for sinks, with the labels of scripts.
     pub(crate) fn on_base(
         &self,
         base: BaseImage,
@@ -181,14 +181,14 @@ impl<'a> StageWork<'a> {
         self.named(Image::new(base, vec![layer], config))
     }
 
-    /// What the daemon committed under `image_id`, with the config that it is to have.
+    /// The daemon's commit `image_id`, with its final config.
     pub(crate) fn committed(&self, image_id: String, config: ImageConfig) -> StageResult {
         let bytes = config.to_bytes();
         let base = BaseImage::in_daemon(image_id.clone(), Some(image_id), config);
         StageResult::Image(self.named(Image::unchanged(base, bytes)))
     }
 
-    /// The image with what the plan says of its manifest. The base may know the variant that nobody asked for.
+    /// The image with annotations and platform of the plan. Without a variant in the plan, the base's stays.
     fn named(&self, mut image: Image) -> Image {
         image.annotations.clone_from(&self.stage.image.annotations);
         if self.stage.platform.variant.is_some() {
@@ -197,7 +197,7 @@ impl<'a> StageWork<'a> {
         image
     }
 
-    /// An artifact that was written to while it was read may be in the image half old and half new.
+    /// Rejects an artifact that changed while b2i read it: the image may have half of each version.
     pub(crate) fn check_unchanged(&self) -> Result<(), Error> {
         let content = &self.image.artifact().content;
         let changed = content.changed().unwrap_or(true);

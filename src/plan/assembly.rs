@@ -1,4 +1,4 @@
-//! Owns the decision how the artifact gets into its image: placed, or by the script.
+//! Owns the decision whether b2i places an artifact or a script does.
 //!
 //! Must not choose engines; `engine` does.
 
@@ -28,7 +28,7 @@ pub(super) fn assemble_template(
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
-    // As with a label: what comes from elsewhere gets no root unless the user says so.
+    // As with a label: only the user allows root.
     let from_project = matches!(template.origin, TemplateOrigin::Project { .. });
     if from_project && template.metadata.image.user.uid == 0 && !request.limits.allow_root {
         return Err(PlanError::ProjectRoot { builder: builder.name });
@@ -39,11 +39,10 @@ pub(super) fn assemble_template(
     let mut entries = placement::template_entries(image.template_entries);
     let place = match request.assemble {
         AssembleRequest::Place if !template.may_be_placed() => {
-            let reason =
-                "only b2i's own, unchanged templates are placed; this one's script decides what happens";
+            let reason = "only unchanged templates of b2i can be placed; this template's script must run";
             return Err(PlanError::NotPlaceable { builder: shown, reason });
         }
-        AssembleRequest::Place => Some("asked for with `--assemble place`"),
+        AssembleRequest::Place => Some("requested with `--assemble place`"),
         AssembleRequest::Auto if template.may_be_placed() => Some("the template's script is unchanged"),
         AssembleRequest::Auto | AssembleRequest::Docker | AssembleRequest::Sandbox => None,
     };
@@ -66,7 +65,7 @@ pub(super) fn assemble_template(
         scripts: Some(template.metadata.scripts_directory.clone()),
         user: Some(template.metadata.image.user.to_string()),
     }));
-    Ok((builder, assembly, run_reason(request, "the template is not b2i's own, so its script has to run")))
+    Ok((builder, assembly, run_reason(request, "the template is not b2i's own, so its script must run")))
 }
 
 pub(super) fn assemble_image(
@@ -78,12 +77,12 @@ pub(super) fn assemble_image(
     let name = choice.reference.to_string();
     let shown = format!("the builder image `{}`", choice.reference.familiar());
     if request.assemble == AssembleRequest::Place {
-        let reason = "what its script does is not known without running it";
+        let reason = "only running its script shows the result";
         return Err(PlanError::NotPlaceable { builder: shown, reason });
     }
     let engine = choose_engine(request.assemble, image.machine, || shown)?.kind;
     let added = &image.artifact.added;
-    // A builder image has no declared placement; only modes and the owner of files beside it matter here.
+    // A builder image declares no placement. Only modes and owner matter here.
     let placement = undeclared_placement();
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
@@ -101,7 +100,7 @@ pub(super) fn assemble_image(
         template_digest: None,
         reason: choice.reason.clone(),
     };
-    Ok((builder, assembly, run_reason(request, "a builder image's script has to run")))
+    Ok((builder, assembly, run_reason(request, "the script of a builder image must run")))
 }
 
 fn undeclared_placement() -> Placement {
@@ -120,14 +119,13 @@ fn undeclared_placement() -> Placement {
 
 fn run_reason(request: &Request, otherwise: &str) -> String {
     match request.assemble {
-        AssembleRequest::Docker => "asked for with `--assemble docker`".into(),
-        AssembleRequest::Sandbox => "asked for with `--assemble sandbox`".into(),
+        AssembleRequest::Docker => "requested with `--assemble docker`".into(),
+        AssembleRequest::Sandbox => "requested with `--assemble sandbox`".into(),
         AssembleRequest::Auto | AssembleRequest::Place => otherwise.into(),
     }
 }
 
-/// What the script sees beside the image's own environment: the user's variables, as S2I has it, and which of
-/// several files is the artifact.
+/// Variables of the script in addition to the image's: the user's, as with S2I, and the name of the artifact.
 fn script_environment(request: &Request, image: &ImageFacts<'_>) -> Vec<(String, String)> {
     let mut environment = request.image.env.clone();
     environment.push(("B2I_ARTIFACT".into(), image.name().to_string()));

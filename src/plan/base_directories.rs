@@ -1,7 +1,7 @@
-//! Owns what is known of the base's directories that files are added to with a place of their own.
+//! Owns the modes of base directories that receive added files with absolute paths.
 //!
-//! A daemon unpacks a layer by itself, and makes directories that it does not name anew: root's, with mode 0755. That
-//! is what nearly all are; the others are here. Nothing of the base is read, so that every source of it gives one image.
+//! A daemon creates directories that a layer does not list, with root as owner and mode 0755. Nearly all base directories are
+//! like that; the others are here. Must not read the base: every source of it must give the same image.
 //!
 //! Source: Filesystem Hierarchy Standard 3.0; Debian Policy 4.6 (`/run/lock`, `/var/run`) and Debian's merged `/usr`.
 
@@ -14,11 +14,11 @@ use crate::image::ImagePath;
 use crate::image::layer::Owner;
 use crate::input::{AddedDestination, AddedFile};
 
-/// Directories with another mode than 0755 in every base that has them. They get their own entry.
+/// Directories with another mode than 0755 in all bases. They need their own entry.
 const OTHER_MODES: [(&str, u32); 4] =
     [("/root", 0o700), ("/run/lock", 0o1777), ("/tmp", 0o1777), ("/var/tmp", 0o1777)];
 
-/// What is a link in most bases: an entry below it would put a directory in its place, and `/bin/sh` would be gone.
+/// Links in most bases: an entry below one would replace it with a directory, and `/bin/sh` would be missing.
 const LINKS: [(&str, &str); 8] = [
     ("/bin", "/usr/bin"),
     ("/lib", "/usr/lib"),
@@ -30,14 +30,14 @@ const LINKS: [(&str, &str); 8] = [
     ("/var/run", "/run"),
 ];
 
-/// Below these, directories of a base belong to whoever uses them.
+/// Directories below these may have other owners.
 const OF_USERS: [&str; 2] = ["/home", "/var"];
 
-/// What below these is root's all the same.
+/// Directories below them that root owns.
 const OF_ROOT: [&str; 8] =
     ["/home", "/var", "/var/cache", "/var/lib", "/var/log", "/var/opt", "/var/spool", "/var/tmp"];
 
-/// Entries for the directories whose mode is known to be another.
+/// Entries for the directories with other modes.
 pub(super) fn entries(added: &[AddedFile]) -> impl Iterator<Item = PlannedEntry> {
     let known = OTHER_MODES.map(|(path, mode)| (absolute(path), mode));
     known
@@ -46,7 +46,7 @@ pub(super) fn entries(added: &[AddedFile]) -> impl Iterator<Item = PlannedEntry>
         .map(|(path, mode)| PlannedEntry { path, what: EntrySource::Directory, mode, owner: Owner::ROOT })
 }
 
-/// Refuses places behind a link.
+/// Rejects paths below a link.
 ///
 /// # Errors
 /// [`PlanError::BehindLink`]
@@ -62,7 +62,7 @@ pub(super) fn refuse_links(added: &[AddedFile]) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Names the directories of which nothing is known, if files are added to any.
+/// Warns of added files in directories with unknown owner and mode.
 pub(super) fn warning(added: &[AddedFile]) -> Option<Warning> {
     let unknown = |directory: &ImagePath| {
         let known = OTHER_MODES.iter().any(|(path, _)| directory.as_str() == *path);
@@ -77,10 +77,10 @@ pub(super) fn warning(added: &[AddedFile]) -> Option<Warning> {
     let names: Vec<String> = names.into_iter().collect();
     Some(Warning {
         message: format!(
-            "files are added to {}: a directory that the base has there becomes root's, with mode 0755",
+            "added files change directories of the base: {} will have root as owner and mode 0755",
             names.join(", ")
         ),
-        hint: Some("`--assemble docker` and `--assemble sandbox` leave it as it is.".into()),
+        hint: Some("`--assemble docker` and `--assemble sandbox` do not change them.".into()),
     })
 }
 
@@ -140,6 +140,6 @@ mod tests {
             None
         );
         let warning = warning(&added(&["/home/app/x", "/home/app/y", "/var/mail/z"])).expect("a warning");
-        assert!(warning.message.contains("`/home/app`, `/var/mail`:"), "{}", warning.message);
+        assert!(warning.message.contains("`/home/app`, `/var/mail` will"), "{}", warning.message);
     }
 }

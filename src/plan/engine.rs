@@ -1,7 +1,7 @@
-//! Owns the decisions about engines: which one runs a script, where it needs the base from, whether a daemon is looked
-//! for, and whether a container itself becomes the image. Artifacts and sources follow the same rules.
+//! Owns the decisions about engines, for artifacts and sources alike: which engine runs a script, the source of the
+//! base, whether to search for a daemon, and whether a container becomes the image.
 //!
-//! Must not look for a daemon or try the sandbox; [`Machine`] says what was found.
+//! Must not look for a daemon or try the sandbox; [`Machine`] has the results.
 
 use super::{
     Assembly, BaseSource, EngineKind, Machine, Plan, PlanError, PlannedOutput, PlannedProduct, SourceStage,
@@ -12,7 +12,7 @@ use crate::image::Platform;
 use crate::request::{AssembleRequest, Request};
 use crate::transport::Transport;
 
-/// An engine, and why this one.
+/// An engine, with the reason in one clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineChoice {
     pub kind: EngineKind,
@@ -23,7 +23,7 @@ pub struct EngineChoice {
 /// the builder in errors.
 ///
 /// # Errors
-/// [`PlanError`] if the requested engine, or any at all, is not there.
+/// [`PlanError`] if no engine, or not the requested one, is available.
 pub fn choose_engine(
     requested: AssembleRequest,
     machine: &Machine,
@@ -31,37 +31,37 @@ pub fn choose_engine(
 ) -> Result<EngineChoice, PlanError> {
     let choice = |kind, reason| Ok(EngineChoice { kind, reason });
     match requested {
-        AssembleRequest::Sandbox => choice(EngineKind::Sandbox, "asked for with `--assemble sandbox`"),
+        AssembleRequest::Sandbox => choice(EngineKind::Sandbox, "requested with `--assemble sandbox`"),
         AssembleRequest::Docker if machine.daemon => {
-            choice(EngineKind::Docker, "asked for with `--assemble docker`")
+            choice(EngineKind::Docker, "requested with `--assemble docker`")
         }
         AssembleRequest::Docker => Err(PlanError::NoDaemonToRun { builder: builder() }),
         AssembleRequest::Auto | AssembleRequest::Place => match machine {
             Machine { daemon: true, .. } => choice(EngineKind::Docker, "a daemon answers"),
-            Machine { sandbox: true, .. } => choice(EngineKind::Sandbox, "there is no daemon"),
+            Machine { sandbox: true, .. } => choice(EngineKind::Sandbox, "no daemon answers"),
             _ => Err(PlanError::NoEngine { builder: builder() }),
         },
     }
 }
 
 impl EngineChoice {
-    /// Whether a daemon would have been chosen, had one answered.
+    /// Whether a daemon that answers would have been the choice.
     pub fn replaces_daemon(self, requested: AssembleRequest) -> bool {
         self.kind == EngineKind::Sandbox && requested != AssembleRequest::Sandbox
     }
 }
 
-/// Whether the choice of an engine depends on what this machine has.
+/// Whether the choice of an engine depends on this machine.
 pub fn depends_on_machine(requested: AssembleRequest) -> bool {
     matches!(requested, AssembleRequest::Auto | AssembleRequest::Place)
 }
 
-/// Whether the images of artifacts need an engine that the request leaves open.
+/// Whether images need an engine that the request does not name.
 pub fn needs_some_engine(requested: AssembleRequest, selections: &[Selection]) -> bool {
     requested == AssembleRequest::Auto && !selections.iter().all(Selection::may_be_placed)
 }
 
-/// The platform that an engine runs by itself.
+/// The platform that an engine runs without emulation.
 pub fn native_platform(engine: EngineKind, machine: &Machine) -> Platform {
     match engine {
         EngineKind::Docker => machine.native_platform.clone(),
@@ -69,7 +69,7 @@ pub fn native_platform(engine: EngineKind, machine: &Machine) -> Platform {
     }
 }
 
-/// Chooses where a base comes from: from where its layers are needed. A manifest needs them as a registry has them.
+/// Chooses the source of a base by the form of the layers. An output with manifests needs a registry's.
 pub(super) fn base_source(
     is_built_in: bool,
     engine: Option<EngineKind>,
@@ -84,7 +84,7 @@ pub(super) fn base_source(
     }
 }
 
-/// Where an engine needs the layers of an image.
+/// The source of an image whose container an engine runs.
 pub fn engine_source(engine: EngineKind) -> BaseSource {
     match engine {
         EngineKind::Docker => BaseSource::Daemon,
@@ -92,7 +92,7 @@ pub fn engine_source(engine: EngineKind) -> BaseSource {
     }
 }
 
-/// Whether a request needs a daemon, or prefers one, whatever the artifact is.
+/// Whether a request needs or prefers a daemon, whatever the artifact is.
 pub fn looks_for_daemon(request: &Request) -> bool {
     request.source_build.is_some()
         || request.outputs.is_empty()
@@ -100,7 +100,7 @@ pub fn looks_for_daemon(request: &Request) -> bool {
         || request.assemble == AssembleRequest::Docker
 }
 
-/// Whether the plan would be another one if a daemon answered.
+/// Whether a daemon that answers would change the plan.
 pub fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
     let by_stage = |stage: &Stage| match &stage.assembly {
         Assembly::Sources => false,
@@ -113,15 +113,20 @@ pub fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
     request.outputs.is_empty() || plan.stages.iter().any(by_stage)
 }
 
-/// Whether the container of a source stage itself becomes the image: the image goes to the daemon that the container
-/// is in and nowhere else, and nobody asks for a date, which a commit writes by the daemon's clock.
+/// Whether the container of a source stage becomes the image. The only output must be the container's daemon. The
+/// request must not set a date: the daemon's commit uses its own clock.
 pub fn commits_container(request: &Request, stage: &SourceStage, outputs: &[PlannedOutput]) -> bool {
     stage.engine == EngineKind::Docker
         && stage.product == PlannedProduct::Image
-        // Between its commands it was committed, and keeps what was below.
+        // ONBUILD commits between its commands, and the commits below would stay.
         && (stage.on_build.is_empty() || stage.runtime.is_some())
         && request.date.is_none()
         && outputs.iter().all(|planned| planned.output.is_daemon())
+}
+
+/// Whether `save-artifacts` would see the secrets of `assemble`: the sandbox runs it in the same container.
+pub fn save_sees_secrets(engine: EngineKind, has_secrets: bool) -> bool {
+    engine == EngineKind::Sandbox && has_secrets
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Owns the reasons for which a request makes no plan.
+//! Owns the errors of planning. Must not know source stages.
 
 use super::names::enumerate;
 use crate::builder::BuilderError;
@@ -7,58 +7,56 @@ use crate::image::path::InvalidImagePath;
 use crate::image::reference::InvalidReference;
 use crate::image::{ImagePath, Platform};
 
-/// A request that makes no plan.
+/// Why planning failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    #[error("the arguments are given twice: as `ARGS` in the environment and after `--`")]
+    #[error("the arguments are set twice: as `ARGS` in the environment and after `--`")]
     ArgsTwice,
     #[error("the date {0} (seconds since 1970) is out of range")]
     Date(u64),
-    #[error("no image name can be made of `{name}`")]
+    #[error("cannot derive an image name from `{name}`")]
     Tag { name: String, source: InvalidReference },
     #[error(transparent)]
     Path(#[from] InvalidImagePath),
-    #[error(
-        "`{path}` cannot be placed: in most base images `{link}` is a link, which a layer with files below it replaces"
-    )]
+    #[error("cannot place `{path}`: `{link}` is a link in most base images, and the layer would replace it")]
     BehindLink { path: ImagePath, link: &'static str, instead: String },
     #[error(transparent)]
     Builder(#[from] BuilderError),
     #[error("`--assemble place` cannot be used with {builder}: {reason}")]
     NotPlaceable { builder: String, reason: &'static str },
-    #[error("the project's template `{builder}` wants to run as root")]
+    #[error("the project's template `{builder}` runs as root")]
     ProjectRoot { builder: String },
     #[error(
-        "{builder} has to run its `assemble` script; no daemon answers, and the sandbox does not work here"
+        "cannot run the `assemble` script of {builder}: no daemon answers, and the sandbox does not work here"
     )]
     NoEngine { builder: String },
-    #[error("{builder} is to run its `assemble` script on a daemon, and none answers")]
+    #[error("cannot run the `assemble` script of {builder} on a daemon: no daemon answers")]
     NoDaemonToRun { builder: String },
-    #[error("the image cannot be put into a daemon: none answers")]
+    #[error("cannot write the image to a daemon: no daemon answers")]
     NoDaemon,
     #[error(
-        "several artifacts are one program for several platforms, and `{name}` is no executable but a {is}"
+        "several artifacts must be one program for several platforms, but `{name}` is a {is}, not an executable"
     )]
     NotExecutable { name: String, is: String },
     #[error("`{}` and `{}` are both built for {platform}; an index has one image for each platform", names[0], names[1])]
     TwoForOnePlatform { names: [String; 2], platform: Platform },
-    #[error("{one} and {other} are asked for, and an image for one of them is one for the other")]
+    #[error("{one} and {other} mean the same image")]
     SamePlatform { one: Platform, other: Platform },
-    #[error("{} is asked for, and {}", enumerate(missing), built(found))]
+    #[error("no executable for {}; {}", enumerate(missing), built(found))]
     MissingExecutables { found: Vec<(String, Platform)>, missing: Vec<Platform> },
-    #[error("`{name}` is built for {built_for}, and asked for is {}", enumerate(platforms))]
-    NotAskedFor { name: String, built_for: Platform, platforms: Vec<Platform> },
+    #[error("`{name}` is built for {built_for}, but `--platform` names {}", enumerate(platforms))]
+    ExtraExecutable { name: String, built_for: Platform, platforms: Vec<Platform> },
     #[error(
-        "`{output}` keeps one platform, {runs} runs {native}, and the images are for {}",
+        "`{output}` stores one platform: {runs} runs {native}, but the images are for {}",
         enumerate(platforms)
     )]
     NoNativeImage { output: String, runs: String, native: Platform, platforms: Vec<Platform> },
-    #[error("no image name can be made of {}", enumerate(names))]
+    #[error("cannot derive one image name from {}", enumerate(names))]
     NoCommonName { names: Vec<String> },
 }
 
 impl PlanError {
-    /// Says whether a daemon that answers would have made the plan possible.
+    /// Whether a daemon would make the plan possible.
     pub fn needs_daemon(&self) -> bool {
         matches!(self, Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon)
     }
@@ -77,7 +75,7 @@ impl Diagnostic for PlanError {
             | Self::TwoForOnePlatform { .. }
             | Self::SamePlatform { .. }
             | Self::MissingExecutables { .. }
-            | Self::NotAskedFor { .. }
+            | Self::ExtraExecutable { .. }
             | Self::NoNativeImage { .. }
             | Self::NoCommonName { .. } => FailureKind::Usage,
             Self::Builder(error) => error.kind(),
@@ -88,16 +86,16 @@ impl Diagnostic for PlanError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::ArgsTwice => vec!["give the arguments after `--` and drop `--env ARGS`".into()],
+            Self::ArgsTwice => vec!["pass the arguments after `--` and drop `--env ARGS`".into()],
             Self::Date(_) => vec!["set SOURCE_DATE_EPOCH to a number of seconds since 1970".into()],
             Self::Tag { .. } | Self::NoCommonName { .. } => vec!["name the image with `-t NAME:TAG`".into()],
             Self::NotExecutable { .. } => vec![
-                "build each by itself; what belongs to one artifact goes along with `--add FILE`".into(),
-                "a JAR, WAR or script goes on several platforms with `--platform linux/amd64,linux/arm64`"
+                "build each artifact by itself; add files that belong to one with `--add FILE`".into(),
+                "build a JAR, WAR or script for several platforms with `--platform linux/amd64,linux/arm64`"
                     .into(),
             ],
             Self::TwoForOnePlatform { platform, .. } => {
-                let mut hints = vec!["leave one of them out".to_owned()];
+                let mut hints = vec!["remove one of them".to_owned()];
                 if platform.architecture == "arm" && platform.variant.is_none() {
                     hints.push(
                         "if they differ in the variant, name both: `--platform linux/arm/v6,linux/arm/v7`"
@@ -106,36 +104,39 @@ impl Diagnostic for PlanError {
                 }
                 hints
             }
-            Self::SamePlatform { .. } => vec!["leave one of them out, or name the variant of both".into()],
+            Self::SamePlatform { .. } => vec!["remove one of them, or name the variant of both".into()],
             Self::MissingExecutables { .. } => vec![
                 "name an executable for each platform: `b2i build app-amd64 app-arm64`".into(),
-                "or leave `--platform` out: it is read from the executables".into(),
+                "or remove `--platform`: b2i reads the platforms from the executables".into(),
             ],
-            Self::NotAskedFor { .. } => vec!["leave it out, or name its platform too".into()],
+            Self::ExtraExecutable { .. } => {
+                vec!["remove the executable, or add its platform to `--platform`".into()]
+            }
             Self::NoNativeImage { .. } => vec![
                 "write an index with `--push`, `-o oci:DIR` or `-o oci-archive:FILE`".into(),
-                "or build the image for one platform alone".into(),
+                "or build the image for one platform".into(),
             ],
-            Self::Path(_) => vec!["give `--add SRC:DEST` an absolute or plain relative destination".into()],
+            Self::Path(_) => {
+                vec!["use `--add SRC:DEST` with an absolute or a plain relative destination".into()]
+            }
             Self::BehindLink { instead, .. } => vec![
-                format!("name the directory it links to: `--add SRC:{instead}`"),
-                "or run the script, which goes through links: `--assemble docker` or `--assemble sandbox`"
-                    .into(),
+                format!("name the target of the link: `--add SRC:{instead}`"),
+                "or run the script, which follows links: `--assemble docker` or `--assemble sandbox`".into(),
             ],
             Self::Builder(error) => error.hints(),
             Self::NotPlaceable { .. } => {
-                vec!["use `--assemble docker` or `--assemble sandbox`, or leave the option out".into()]
+                vec!["use `--assemble docker` or `--assemble sandbox`, or remove the option".into()]
             }
             Self::ProjectRoot { .. } => vec![
-                "name another `user` in its `builder.toml`".into(),
-                "`--allow-root` allows it, if you trust the project".into(),
+                "set another `user` in its `builder.toml`".into(),
+                "or use `--allow-root` if you trust the project".into(),
             ],
             Self::NoDaemonToRun { .. } => vec![
                 "start Docker or Podman, or name its socket with DOCKER_HOST".into(),
-                "or run it without a daemon: `--assemble sandbox`".into(),
+                "or run the script without a daemon: `--assemble sandbox`".into(),
             ],
             Self::NoEngine { .. } => vec![
-                "`b2i doctor` says what the sandbox lacks".into(),
+                "run `b2i doctor` to see what the sandbox needs".into(),
                 "or start Docker or Podman, or name its socket with DOCKER_HOST".into(),
             ],
             Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],

@@ -1,6 +1,4 @@
-//! Owns what the plan says of the image's config: environment, labels, user, entrypoint, and what is reset.
-//!
-//! Must not make the labels that b2i gives; `labels` does.
+//! Owns planning the config of an image: environment, labels, user and entrypoint. Must not make b2i's labels; `labels` does.
 
 use super::labels::{LabelFacts, Labels};
 use super::make::ImageFacts;
@@ -14,10 +12,10 @@ use crate::image::shell_words;
 use crate::input::Origin;
 use crate::request::{ImageRequest, Request};
 
-/// Default arguments: `run` puts these words before the arguments of the container.
+/// Default arguments, which `run` puts before the container's.
 const ARGS: &str = "ARGS";
 
-/// The variable by which `run` starts another class than the JAR's own; S2I's builders for Java have the same.
+/// The main class for `run`, as in S2I's builders for Java.
 const MAIN_CLASS: &str = "JAVA_MAIN_CLASS";
 
 pub(super) fn planned_image(
@@ -25,14 +23,14 @@ pub(super) fn planned_image(
     image: &ImageFacts<'_>,
     date: u64,
 ) -> Result<PlannedImage, PlanError> {
-    let wanted = &request.image;
+    let options = &request.image;
     let (mut edits, base_name, later_cmd, resets) = match image.selection {
         Selection::Template(choice) => {
             let edits = template_edits(&choice.template);
             (edits, choice.base.recorded().to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
         }
         Selection::Image(image) => {
-            // S2I keeps the entrypoint of the builder image and makes `run` its command.
+            // S2I's rule: the entrypoint of the builder image stays, and `run` is the command.
             let run = vec![PlannedText::later(Placeholder::BuilderScripts, "/run")];
             (ConfigEdits::default(), image.reference.recorded(), Some(run), vec!["Cmd", "OnBuild"])
         }
@@ -49,7 +47,7 @@ pub(super) fn planned_image(
     let labels = labels(image, base_name, &edits.created);
     edits.labels.extend(labels.known);
     if image.is_declared {
-        // They are stronger than the template's, also if they are known later.
+        // They take precedence over the template's, also as placeholders.
         edits.labels.retain(|name, _| {
             !labels.later.iter().any(|(later, text)| later == name && text.is_of_artifact())
         });
@@ -57,8 +55,8 @@ pub(super) fn planned_image(
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
     }
-    let later_cmd = apply_wanted(wanted, &mut edits, later_cmd)?;
-    let annotations = wanted.annotations.clone();
+    let later_cmd = apply_request(options, &mut edits, later_cmd)?;
+    let annotations = options.annotations.clone();
     let resets = resets.into_iter().map(str::to_owned).collect();
     Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
 }
@@ -68,27 +66,27 @@ pub(super) fn history(artifact: &str) -> String {
     format!("b2i: {artifact}")
 }
 
-/// Applies what the user wants of the config; gives the command that is known only later, if it is kept.
-pub(super) fn apply_wanted(
-    wanted: &ImageRequest,
+/// Applies the user's settings. Returns the command with placeholders, unless an entrypoint replaces it.
+pub(super) fn apply_request(
+    options: &ImageRequest,
     edits: &mut ConfigEdits,
     later_cmd: Option<Vec<PlannedText>>,
 ) -> Result<Option<Vec<PlannedText>>, PlanError> {
-    edits.labels.extend(wanted.labels.clone());
-    set_env(&mut edits.env, &wanted.env);
-    if let Some(args) = &wanted.args {
-        if wanted.env.iter().any(|(name, _)| name == ARGS) {
+    edits.labels.extend(options.labels.clone());
+    set_env(&mut edits.env, &options.env);
+    if let Some(args) = &options.args {
+        if options.env.iter().any(|(name, _)| name == ARGS) {
             return Err(PlanError::ArgsTwice);
         }
         set_env(&mut edits.env, &[(ARGS.into(), shell_words::quote(args))]);
     }
-    edits.exposed_ports.extend(wanted.ports.iter().map(ToString::to_string));
-    let working_dir = wanted.working_dir.as_ref().map(ToString::to_string);
+    edits.exposed_ports.extend(options.ports.iter().map(ToString::to_string));
+    let working_dir = options.working_dir.as_ref().map(ToString::to_string);
     edits.working_dir = working_dir.or(edits.working_dir.take());
-    edits.user = wanted.user.as_ref().map(ToString::to_string).or(edits.user.take());
-    edits.health_cmd = wanted.health_cmd.clone().or(edits.health_cmd.take());
-    edits.stop_signal = wanted.stop_signal.as_ref().map(ToString::to_string).or(edits.stop_signal.take());
-    Ok(match &wanted.entrypoint {
+    edits.user = options.user.as_ref().map(ToString::to_string).or(edits.user.take());
+    edits.health_cmd = options.health_cmd.clone().or(edits.health_cmd.take());
+    edits.stop_signal = options.stop_signal.as_ref().map(ToString::to_string).or(edits.stop_signal.take());
+    Ok(match &options.entrypoint {
         Some(entrypoint) => {
             edits.entrypoint = Some(entrypoint.clone());
             edits.cmd = Some(Vec::new());
@@ -98,11 +96,11 @@ pub(super) fn apply_wanted(
     })
 }
 
-/// What a template makes of any base.
+/// The config changes of a template.
 pub(super) fn template_edits(template: &Template) -> ConfigEdits {
     let image = &template.metadata.image;
     ConfigEdits {
-        // What a base that is a builder itself says of its own scripts would be wrong about ours.
+        // The base may be a builder, whose labels are about its own scripts.
         removed_env: CONTRACT_VARIABLES.map(str::to_owned).into(),
         removed_labels: CONTRACT_LABELS.map(str::to_owned).into(),
         env: image.env.clone().into_iter().collect(),
@@ -116,7 +114,7 @@ pub(super) fn template_edits(template: &Template) -> ConfigEdits {
     }
 }
 
-/// The labels of every image, and those of the artifact.
+/// The labels of all images, and those of the artifact.
 fn labels(image: &ImageFacts<'_>, base: String, created: &str) -> Labels {
     let builder = match image.selection {
         Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),

@@ -1,63 +1,62 @@
-//! Owns the labels that b2i gives every image: those that all images have, and the names of the others.
+//! Owns the labels of b2i: those of all images, and the names of the others. Must not apply the user's labels.
 //!
-//! Order of strength: the user's, then these, then the template's, then the base's. Must not apply the user's.
+//! Precedence: the user's labels, then these, then the template's, then the base's.
 
 use std::collections::BTreeMap;
 
 use super::{Placeholder, PlannedText};
 
-/// Label with the names of the variables that a later build of the same sources has to set again, empty if there are
-/// none: their values are in the image's environment.
+/// Names of the variables that a rebuild sets again. Their values are in the image's environment.
 pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
 
-/// Label with the place of scripts that the user named.
+/// The location in `--scripts-url`.
 pub const SCRIPTS_LABEL: &str = "io.b2i.source.scripts-url";
 
-/// Label with the runtime image, of an extended build.
+/// The runtime image of an extended build.
 pub const RUNTIME_IMAGE_LABEL: &str = "io.b2i.source.runtime-image";
 
-/// Label with what the user said that the runtime image gets, as S2I's label of a runtime image says it.
+/// The user's paths for the runtime image, in the form of S2I's label.
 pub const RUNTIME_ARTIFACTS_LABEL: &str = "io.b2i.source.runtime-artifacts";
 
-/// Label with the user of `assemble` that was asked for.
+/// The requested user of `assemble`.
 pub const ASSEMBLE_USER_LABEL: &str = "io.b2i.source.assemble-user";
 
-/// Label with the user of `assemble-runtime` that was asked for.
+/// The requested user of `assemble-runtime`.
 pub const RUNTIME_USER_LABEL: &str = "io.b2i.source.assemble-runtime-user";
 
-/// Label with the place in the builder that files were asked to go to.
+/// The requested directory for uploads in the builder.
 pub const DESTINATION_LABEL: &str = "io.b2i.source.destination";
 
-/// Label with the pattern of paths that were left out.
+/// The pattern of excluded paths.
 pub const EXCLUDE_LABEL: &str = "io.b2i.source.exclude";
 
-/// Label with how sources were fetched otherwise than S2I does, as `SourceOptions::label` writes it.
+/// How the fetch of the sources differed from S2I's; `SourceOptions::label` has the form.
 pub const FETCHED_LABEL: &str = "io.b2i.source.fetched";
 
-/// What the labels of every image are made of.
+/// The values of the labels of all images.
 pub(super) struct LabelFacts<'a> {
-    /// The builder, as S2I's label names it; a template on a base is one that was never built.
+    /// The name in S2I's label; a template has no builder image.
     pub(super) builder: String,
-    /// The base, as the image may name it.
+    /// The base's name for the image.
     pub(super) base: String,
     pub(super) title: PlannedText,
-    /// What people see; none means the title.
+    /// The default is the title.
     pub(super) display_name: Option<&'a str>,
-    /// Where others can fetch what it is of.
+    /// A public location of artifact or sources.
     pub(super) url: Option<&'a str>,
-    /// S2I's location of the sources, which may be a bare name: a path names the machine that builds.
+    /// S2I's location of the sources. It may be a bare name, because a path would name the build machine.
     pub(super) location: PlannedText,
     pub(super) created: &'a str,
 }
 
-/// Labels, by whether their values are known.
+/// Labels with and without placeholders.
 pub(super) struct Labels {
     pub(super) known: BTreeMap<String, String>,
     pub(super) later: Vec<(String, PlannedText)>,
 }
 
 impl Labels {
-    /// The labels of every image.
+    /// The labels of all images.
     pub(super) fn new(facts: LabelFacts<'_>) -> Self {
         let base = ("org.opencontainers.image.base.name".to_owned(), facts.base.into());
         let mut labels = Self { known: BTreeMap::new(), later: vec![base] };

@@ -18,29 +18,29 @@ use crate::input::Artifact;
 use crate::request::{Limits, Request};
 use crate::transport::Transport;
 
-/// The date of files and images where nothing else is asked for: 1980-01-01, the first day that zip archives know.
+/// The default date of files and images: 1980-01-01, the first day of zip archives.
 pub(crate) const FIXED_DATE: u64 = 315_532_800;
 
-/// What there is to work with.
+/// The engines of this machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// Whether a daemon answers.
     pub daemon: bool,
-    /// Whether the sandbox works here; asked only where no daemon answers.
+    /// Whether the sandbox works; tested only if no daemon answers.
     pub sandbox: bool,
-    /// The platform that the daemon, or this machine, runs.
+    /// The daemon's platform, or this machine's.
     pub native_platform: Platform,
 }
 
-/// What was found out, before planning, for one image.
+/// What planning needs to know of one image.
 #[derive(Debug)]
 pub struct ImageFacts<'a> {
     pub artifact: &'a Artifact,
     pub facts: &'a Facts,
-    /// Whether sources are still to become it: its facts are declared, and its name is not known.
+    /// Whether sources will become it: its facts are declared, and its name is a placeholder.
     pub is_declared: bool,
     pub selection: &'a Selection,
-    /// What makes the base into the template's builder image; empty for a builder image.
+    /// The template's files; empty for a builder image.
     pub template_entries: &'a [Entry],
     pub machine: &'a Machine,
 }
@@ -54,7 +54,7 @@ impl ImageFacts<'_> {
         }
     }
 
-    /// The artifact's name without the ending that says what it is.
+    /// The file name without its extension.
     pub(super) fn stem(&self) -> PlannedText {
         match self.is_declared {
             true => Placeholder::ArtifactStem.into(),
@@ -63,18 +63,28 @@ impl ImageFacts<'_> {
     }
 }
 
-/// Decides everything: a stage for each of `images`, and where they go. `names` are those of all artifacts, also of
-/// such that become no image; none means that they are not known yet.
+/// Plans a stage for each of `images`, and the outputs. `names` has every artifact, also those without an image; empty means
+/// not known yet.
 ///
 /// # Errors
-/// [`PlanError`] if the request contradicts itself, the artifacts, or what is there to work with.
+/// [`PlanError`] if the request contradicts itself, the artifacts or the machine.
 pub fn make(
     request: &Request,
     names: &[&str],
     images: &[ImageFacts<'_>],
     machine: &Machine,
 ) -> Result<Plan, PlanError> {
-    let platforms: Vec<Platform> = images.iter().map(|image| platform(request, image)).collect();
+    let platforms = images.iter().map(|image| platform(request, image)).collect();
+    make_for(request, names, images, platforms, machine)
+}
+
+fn make_for(
+    request: &Request,
+    names: &[&str],
+    images: &[ImageFacts<'_>],
+    platforms: Vec<Platform>,
+    machine: &Machine,
+) -> Result<Plan, PlanError> {
     let outputs = planned_outputs(request, machine, names, &platforms)?;
     let mut stages = Vec::new();
     for (index, (image, platform)) in images.iter().zip(platforms).enumerate() {
@@ -94,7 +104,7 @@ pub fn make(
     })
 }
 
-/// Plans where the image of an artifact goes whose stage cannot be planned before the artifact is built, and why not.
+/// Plans the outputs of an image whose stage can only be planned after the build, for `reason`.
 ///
 /// # Errors
 /// [`PlanError`] if the outputs cannot be written.
@@ -104,22 +114,11 @@ pub fn make_unplanned(
     machine: &Machine,
     reason: String,
 ) -> Result<Plan, PlanError> {
-    let outputs = planned_outputs(request, machine, &[], std::slice::from_ref(&source.platform))?;
-    let (tags, later_tag) = tags_or_later(request, &[])?;
-    let warnings = without_effect(request, &outputs);
-    Ok(Plan {
-        schema_version: SCHEMA_VERSION,
-        source: Some(source),
-        stages: Vec::new(),
-        tags,
-        later_tag,
-        outputs,
-        unplanned: Some(reason),
-        warnings,
-    })
+    let plan = make_for(request, &[], &[], vec![source.platform.clone()], machine)?;
+    Ok(Plan { source: Some(source), unplanned: Some(reason), ..plan })
 }
 
-/// The names of the result, or the one that is made of an artifact's name once that is known.
+/// The names of the result, or the name with a placeholder.
 fn tags_or_later(
     request: &Request,
     names: &[&str],
@@ -130,7 +129,7 @@ fn tags_or_later(
     }
 }
 
-/// Where the image of one stage goes.
+/// The outputs of one stage.
 fn taking(outputs: &[PlannedOutput], index: usize) -> Vec<Transport> {
     let takes = |planned: &&PlannedOutput| match planned.takes {
         Takes::Index => true,
@@ -154,7 +153,7 @@ fn stage(
         }
         Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
     };
-    // In the sandbox, these are also the program's that `--run` starts.
+    // In the sandbox, they also apply to the program that `--run` starts.
     let in_sandbox = request.run && !outputs.iter().any(Transport::is_daemon);
     let network = request.limits.network.clone().filter(|_| in_sandbox);
     let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;
@@ -167,7 +166,7 @@ fn stage(
         });
     }
     if request.main_class.is_some() && !matches!(image.facts.kind, Kind::Jar(_)) {
-        let message = format!("`--main-class` has no effect: `{}` is no JAR", image.name());
+        let message = format!("`--main-class` has no effect: `{}` is not a JAR", image.name());
         warnings.push(Warning { message, hint: None });
     }
     if matches!(assembly, Assembly::Place { .. }) && builder.base_source != BaseSource::BuiltIn {
@@ -195,13 +194,13 @@ fn stage(
     })
 }
 
-/// Options that say something about outputs that are not there.
+/// Options for outputs that the plan does not have.
 fn without_effect(request: &Request, outputs: &[PlannedOutput]) -> Vec<Warning> {
     if request.image.annotations.is_empty() || outputs.iter().any(|planned| planned.output.accepts_index()) {
         return Vec::new();
     }
-    let message = "`--annotation` has no effect: a daemon and its archives keep no annotations".into();
-    let hint = Some("Use `--label`, which every output keeps.".into());
+    let message = "`--annotation` has no effect: daemons and their archives do not store annotations".into();
+    let hint = Some("Use `--label`, which every output stores.".into());
     vec![Warning { message, hint }]
 }
 
@@ -210,7 +209,7 @@ fn platform(request: &Request, image: &ImageFacts<'_>) -> Platform {
     let is_free = request.platforms.is_empty() && request.artifacts.len() < 2;
     let chosen = match image.selection {
         Selection::Template(choice) => choice.platform.as_ref(),
-        // Hardly a builder is there for 32 bits, and what its script makes of such a program may run all the same.
+        // Few builder images exist for 32 bits, and a 64-bit one may still package such a program.
         Selection::Image(choice) => {
             choice.platform.as_ref().filter(|platform| !(is_free && native.also_runs(platform)))
         }

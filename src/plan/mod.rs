@@ -1,7 +1,6 @@
-//! The room of plans: request, facts and builder in, one immutable [`Plan`] out.
+//! Owns every decision: request, facts and builder become one immutable [`Plan`], with its text, JSON and Dockerfile.
 //!
-//! Everything is decided here and nothing is done: the room opens no file, asks no daemon and knows no clock.
-//! Renderings of a plan (text, JSON, Dockerfile) live here too.
+//! Must not open a file, call a daemon or read a clock.
 
 mod assembly;
 mod base_directories;
@@ -27,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::{
     EngineChoice, choose_engine, commits_container, depends_on_machine, engine_source, looks_for_daemon,
-    native_platform, needs_some_engine, would_use_daemon,
+    native_platform, needs_some_engine, save_sees_secrets, would_use_daemon,
 };
 pub use error::PlanError;
 pub use labels::{
@@ -59,27 +58,27 @@ use crate::request::Limits;
 /// The version of a plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Everything decided and nothing done.
+/// Every decision of a build, before anything happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What makes the artifact, or the image, out of sources; none for a finished artifact.
+    /// The stage that turns sources into an artifact or an image; none for an existing artifact.
     pub source: Option<SourceStage>,
     /// The images, one stage for each platform.
     pub stages: Vec<Stage>,
     /// Names of the result: of the one image, or of the index of all.
     pub tags: Vec<ImageReference>,
-    /// The name of the result, if it is made of an artifact's that is not built yet.
+    /// The name of the result, if it follows from an artifact that is not built yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub later_tag: Option<PlannedText>,
-    /// Where it goes.
+    /// Outputs of the images.
     pub outputs: Vec<PlannedOutput>,
-    /// Why there is no stage yet, one clause: the artifact is not built, and what it will be is not declared.
+    /// Why a stage is missing, one clause: the artifact is neither built nor declared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unplanned: Option<String>,
-    /// What has no effect, or is less than was asked for.
+    /// Options without effect, and images that no output receives.
     pub warnings: Vec<Warning>,
 }
 
@@ -87,12 +86,12 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
-    /// The artifact; none if the image is what assembling sources left.
+    /// None if the source stage makes the image.
     pub artifact: Option<PlannedArtifact>,
     pub builder: PlannedBuilder,
     pub platform: Platform,
     pub assembly: Assembly,
-    /// Why it is done that way, one clause.
+    /// One clause.
     pub assembly_reason: String,
     pub image: PlannedImage,
     /// Date of files and image, in seconds since 1970.
@@ -101,7 +100,7 @@ pub struct Stage {
 }
 
 impl Plan {
-    /// Everything that may turn out wrong or has no effect, each said once.
+    /// All warnings, without repetition.
     pub fn all_warnings(&self) -> Vec<&Warning> {
         let mut all: Vec<&Warning> = Vec::new();
         for warning in self.warnings.iter().chain(self.stages.iter().flat_map(|stage| &stage.warnings)) {
@@ -112,13 +111,13 @@ impl Plan {
         all
     }
 
-    /// Whether a daemon gets an image.
+    /// Whether an output is a daemon.
     pub fn writes_to_daemon(&self) -> bool {
         self.outputs.iter().any(|planned| planned.output.is_daemon())
     }
 }
 
-/// What the plan says of the artifact.
+/// The artifact of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedArtifact {
@@ -127,11 +126,11 @@ pub struct PlannedArtifact {
     pub facts: PlannedFacts,
 }
 
-/// What an artifact is, by how it is known.
+/// Facts of an artifact, by their origin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PlannedFacts {
-    /// Read out of it.
+    /// Read from the artifact.
     Read(Facts),
     /// Declared by its source builder. The artifact is compared with it after the build.
     Declared {
@@ -167,7 +166,7 @@ impl PlannedFacts {
 pub struct PlannedBuilder {
     /// `java:17`, or an image's name.
     pub name: String,
-    /// The base image the template stands on, or the builder image itself.
+    /// The template's base image, or the builder image.
     pub base: String,
     pub base_source: BaseSource,
     /// Digest of the template's files; none for a builder image.
@@ -185,7 +184,7 @@ pub enum BaseSource {
     Registry,
 }
 
-/// What runs an `assemble` script.
+/// The engine of an `assemble` script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
@@ -205,7 +204,7 @@ impl std::fmt::Display for EngineKind {
 }
 
 impl PlannedBuilder {
-    /// Says in one line what is built on what, with image names as people write them.
+    /// Builder and base in one line, with short image names.
     pub fn describe(&self) -> String {
         let familiar = |name: &str| match name.parse::<ImageReference>() {
             Ok(reference) => reference.familiar(),
@@ -230,7 +229,7 @@ pub enum Assembly {
     },
     /// The script runs.
     Run(Box<PlannedRun>),
-    /// It is what the source stage left.
+    /// The source stage makes the image.
     Sources,
 }
 
@@ -239,21 +238,20 @@ pub enum Assembly {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRun {
     pub engine: EngineKind,
-    /// What is put into the container before: the template (none for a builder image) and files with a place of
-    /// their own.
+    /// Files of the container: the template's (none for a builder image) and added files with an absolute path.
     pub entries: Vec<PlannedEntry>,
-    /// Files for the script, relative to `<destination>/src`; the first is the artifact.
+    /// Files in `<destination>/src`; the first is the artifact.
     pub sources: Vec<PlannedSource>,
-    /// Environment of the script, added to the image's.
+    /// Added to the environment of the image.
     pub environment: Vec<(String, String)>,
     pub limits: Limits,
-    /// The template's scripts; none means that the image's label tells.
+    /// The template's scripts. None: a label of the image has them.
     pub scripts: Option<ImagePath>,
-    /// The user the template asks for; none means that the image tells.
+    /// The template's user. None: the image has it.
     pub user: Option<String>,
 }
 
-/// The two ways of [`Assembly`], without what they need.
+/// [`Assembly`] without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AssemblyKind {
@@ -261,12 +259,11 @@ pub enum AssemblyKind {
     Place,
     /// The script runs.
     Run,
-    /// Sources were assembled, and the result is the image.
+    /// The source stage makes the image.
     Sources,
 }
 
 impl Assembly {
-    /// Which of the two ways it is.
     pub fn kind(&self) -> AssemblyKind {
         match self {
             Self::Place { .. } => AssemblyKind::Place,
@@ -275,7 +272,7 @@ impl Assembly {
         }
     }
 
-    /// The way in a few words.
+    /// A few words for a step line.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Place { .. } => "placed by b2i",
@@ -299,7 +296,7 @@ pub struct PlannedEntry {
     pub owner: Owner,
 }
 
-/// Where an entry's bytes come from.
+/// The content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum EntrySource {
@@ -322,7 +319,7 @@ pub enum EntrySource {
     },
 }
 
-/// One file that `assemble` finds.
+/// One file for `assemble`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedSource {
@@ -348,28 +345,28 @@ mod octal {
     }
 }
 
-/// What changes in the base's config, with placeholders.
+/// The changes to the base's config.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedImage {
-    /// Everything that is known by now. `cmd` and the labels below are put in later.
+    /// The changes without placeholders.
     #[serde(flatten)]
     pub edits: ConfigEdits,
-    /// The artifact in the image's history, if its name is known only later.
+    /// The artifact in the history, if its name is a placeholder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub later_history: Option<PlannedText>,
-    /// Labels with values that are known only later.
+    /// Labels with placeholders.
     pub later_labels: Vec<(String, PlannedText)>,
-    /// The command of a builder image, known only with its labels.
+    /// The command of a builder image, which its labels tell.
     pub later_cmd: Option<Vec<PlannedText>>,
     /// Annotations of the manifest.
     pub annotations: std::collections::BTreeMap<String, String>,
-    /// Which of the base's `Entrypoint`, `Cmd` and `OnBuild` do not survive.
+    /// The fields of `Entrypoint`, `Cmd` and `OnBuild` that the base loses.
     pub resets: Vec<String>,
 }
 
 impl PlannedImage {
-    /// Makes the edits, now that the values are known.
+    /// The changes with the values of the placeholders.
     pub fn resolve(&self, known: &KnownValues) -> ConfigEdits {
         let mut edits = self.edits.clone();
         if let Some(artifact) = self.later_history.as_ref().and_then(|artifact| artifact.resolve(known)) {

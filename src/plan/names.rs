@@ -1,4 +1,4 @@
-//! Owns the names of the result: the user's tags, or one that is made of the artifacts' names.
+//! Owns the names of the result: the user's tags, or a name from the artifacts. Must not check a registry.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use super::PlanError;
 use crate::image::ImageReference;
 use crate::request::Request;
 
-/// Words that say for what, and not what: `app-linux-arm64` is `app`.
+/// Words that name a platform: `app-linux-arm64` is `app`.
 const PLATFORM_WORDS: [&str; 3] = ["linux", "unknown", "static"];
 
 pub(super) fn tags(request: &Request, names: &[&str]) -> Result<Vec<ImageReference>, PlanError> {
@@ -20,8 +20,7 @@ pub(super) fn tags(request: &Request, names: &[&str]) -> Result<Vec<ImageReferen
     Ok(vec![tag.map_err(|source| PlanError::Tag { name: stem, source })?])
 }
 
-/// The name of one program that was built for several platforms: what the names begin with alike. Nothing if that is
-/// nothing.
+/// The common start of the names of one program for several platforms.
 pub(super) fn common_stem(names: &[&str]) -> Option<String> {
     let (first, others) = names.split_first()?;
     let first = stem(first);
@@ -34,7 +33,7 @@ pub(super) fn common_stem(names: &[&str]) -> Option<String> {
         let alike = first.bytes().zip(stem(other).bytes()).take_while(|(one, two)| one == two).count();
         length = length.min(alike);
     }
-    // Up to the last separator: `amd64` and `arm64` begin alike without meaning it.
+    // Up to the last separator: `amd64` and `arm64` both start with `a`.
     let ends_a_word = |end: &usize| {
         let rest = |name: &str| {
             name.get(*end..).is_some_and(|rest| rest.is_empty() || rest.starts_with(is_separator))
@@ -52,7 +51,7 @@ pub(super) fn common_stem(names: &[&str]) -> Option<String> {
     Some(common.to_owned())
 }
 
-/// Names several things in a sentence.
+/// Joins items in a sentence.
 pub(super) fn enumerate(things: &[impl Display]) -> String {
     match things {
         [] => "none".into(),
@@ -64,7 +63,7 @@ pub(super) fn enumerate(things: &[impl Display]) -> String {
     }
 }
 
-/// The nearest name that a repository may have: lower case, and between letters and digits one separator.
+/// A valid repository name: lower case, with single separators.
 fn repository(stem: &str) -> String {
     let mut name = String::new();
     let mut separator = None;
@@ -73,14 +72,14 @@ fn repository(stem: &str) -> String {
             name.extend(separator.take().filter(|_| !name.is_empty()));
             name.push(character);
         } else {
-            // `._` or a foreign letter in between: the one separator that may stand for anything.
+            // `._` or another character: one `-` replaces all of them.
             separator = Some(if separator.is_none() && "._".contains(character) { character } else { '-' });
         }
     }
     name
 }
 
-/// The artifact's name without the ending that says what it is.
+/// The artifact's name without its extension.
 pub(super) fn stem(name: &str) -> &str {
     let known = [".jar", ".war", ".sh", ".py", ".bin", ".run", ".exe"];
     let ending = known.iter().find(|ending| {

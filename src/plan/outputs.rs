@@ -1,5 +1,6 @@
-//! Owns the decision where the images go: all of them, as one index, where an index can be kept, and elsewhere the one
-//! for the platform that runs there.
+//! Owns the decision what each output receives: an index of all images, or the one image for its platform.
+//!
+//! Must not write an output.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::image::Platform;
 use crate::request::Request;
 use crate::transport::Transport;
 
-/// A place, and what it gets.
+/// An output with its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedOutput {
     #[serde(flatten)]
@@ -19,7 +20,7 @@ pub struct PlannedOutput {
     pub takes: Takes,
 }
 
-/// What an output gets of the images of a plan.
+/// The content of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "takes", rename_all = "kebab-case")]
 pub enum Takes {
@@ -27,7 +28,7 @@ pub enum Takes {
     Image { stage: usize },
 }
 
-/// The outputs as asked for, or the one that is there.
+/// The outputs of the request, or the default: a daemon, else an archive.
 pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> Vec<Transport> {
     if !request.outputs.is_empty() {
         return request.outputs.clone();
@@ -36,14 +37,14 @@ pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> V
         return vec![Transport::Docker];
     }
     let stem = match names {
-        // A plan that is shown before the artifact is built; it is made again when the name is known.
+        // The build replaces this plan once the artifact has a name.
         [] => PlannedText::from(Placeholder::ArtifactStem).to_string(),
         names => common_stem(names).unwrap_or_else(|| "image".into()),
     };
     vec![Transport::DockerArchive { path: format!("{stem}.tar").into() }]
 }
 
-/// Decides what each output gets of images for `platforms`.
+/// Decides what each output receives of images for `platforms`.
 pub(super) fn planned_outputs(
     request: &Request,
     machine: &Machine,
@@ -65,7 +66,7 @@ pub(super) fn planned_outputs(
     planned.collect()
 }
 
-/// The one of `platforms` that runs where an output without indexes is read.
+/// The index of the platform that runs at an output without indexes.
 pub(super) fn native(
     output: &Transport,
     machine: &Machine,

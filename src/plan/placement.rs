@@ -1,7 +1,6 @@
-//! Owns the placement of one artifact: which entry of the new layer comes from where, with which mode and owner.
+//! Owns the placement of one artifact: source, mode and owner of each entry of the new layer.
 //!
-//! Works on names and kinds alone. Modes follow from what a file is, owners from the template; nothing comes from
-//! the client's disk.
+//! Must not read files: modes follow from the kind of file, owners from the template.
 
 use super::{EntrySource, PlannedEntry, PlannedSource, base_directories};
 use crate::builder::Placement;
@@ -26,7 +25,7 @@ pub(super) fn template_entries(entries: &[Entry]) -> Vec<PlannedEntry> {
     entries.iter().enumerate().map(planned).collect()
 }
 
-/// What `assemble` would do: the artifact, its other names, and what goes beside it.
+/// The entries that `assemble` would make: the artifact, its hard links, and the files beside it.
 pub(super) fn placed(
     placement: &Placement,
     added: &[AddedFile],
@@ -38,7 +37,7 @@ pub(super) fn placed(
         entries.push(entry(link.clone(), what, placement.artifact_mode));
     }
     for (index, file) in added.iter().enumerate() {
-        if is_foreign_directory(file) {
+        if is_absolute_directory(file) {
             continue;
         }
         let path = match &file.destination {
@@ -52,12 +51,12 @@ pub(super) fn placed(
     Ok(entries)
 }
 
-/// Added files with a place of their own, which `assemble` cannot know of.
+/// Added files with absolute paths, which `assemble` does not know.
 pub(super) fn absolute(placement: &Placement, added: &[AddedFile]) -> Vec<PlannedEntry> {
     let mut entries = Vec::new();
     for (index, file) in added.iter().enumerate() {
         if let AddedDestination::Absolute(path) = &file.destination
-            && !is_foreign_directory(file)
+            && !is_absolute_directory(file)
         {
             let (what, mode) = added_entry(index, &file.content, placement);
             entries.push(PlannedEntry { path: path.clone(), what, mode, owner: placement.owner });
@@ -67,7 +66,7 @@ pub(super) fn absolute(placement: &Placement, added: &[AddedFile]) -> Vec<Planne
     entries
 }
 
-/// What `assemble` finds in `src`: the artifact first, then what goes beside it.
+/// The files of `src`: the artifact, then the files beside it.
 pub(super) fn sources(name: &str, placement: &Placement, added: &[AddedFile]) -> Vec<PlannedSource> {
     let artifact =
         PlannedSource { path: name.to_owned(), what: EntrySource::Artifact, mode: placement.artifact_mode };
@@ -81,9 +80,9 @@ pub(super) fn sources(name: &str, placement: &Placement, added: &[AddedFile]) ->
     sources
 }
 
-/// A directory outside of what the template owns may be the base's (`/etc`): an entry for it would take it over.
-/// The files below bring it along where it is missing.
-fn is_foreign_directory(file: &AddedFile) -> bool {
+/// A directory with an absolute path may be the base's (`/etc`), and an entry would change its owner. The files in it create
+/// it if it is missing.
+fn is_absolute_directory(file: &AddedFile) -> bool {
     matches!((&file.destination, &file.content), (AddedDestination::Absolute(_), AddedContent::Directory))
 }
 

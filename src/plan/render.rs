@@ -1,11 +1,11 @@
-//! Owns the plan as text for people: what will happen, in the order in which it happens.
+//! Owns the plan as text, in the order of execution. Must not decide anything.
 
 use std::fmt::Write as _;
 
 use super::{Assembly, EntrySource, Plan, PlannedEntry, PlannedFacts, Stage, Takes};
 use crate::input::Origin;
 
-/// Renders `plan` as lines of text, without colour, each ended by a line feed.
+/// Renders `plan` as lines of text without color. Each ends with a line feed.
 pub fn render_text(plan: &Plan) -> String {
     let mut text = String::new();
     if let Some(source) = &plan.source {
@@ -41,7 +41,7 @@ pub fn render_text(plan: &Plan) -> String {
     text
 }
 
-/// Writes one line, also for a value of several.
+/// Writes one line, also for a value with line feeds.
 pub(super) fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{name:<11} {}", value.replace('\n', "\\n"));

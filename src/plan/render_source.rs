@@ -1,4 +1,4 @@
-//! Owns the source stage of a plan as text for people.
+//! Owns the source stage of a plan as text. Must not decide anything.
 
 use super::render::line;
 use super::{PlannedProduct, PlannedScript, SourceStage};

@@ -1,7 +1,7 @@
-//! Owns the question which images there will be: which artifact becomes an image for which platform.
+//! Owns the decision which artifact becomes an image for which platform. Must not choose builders.
 //!
-//! Several artifacts are one program, built for several platforms. What runs on any processor becomes an image for each
-//! platform that is asked for.
+//! Several artifacts are one program, built for several platforms. An artifact for any processor becomes an image for each
+//! requested platform.
 
 use super::names::enumerate;
 use super::outputs::{native, outputs};
@@ -13,34 +13,33 @@ use crate::image::Platform;
 use crate::request::Request;
 use crate::transport::Transport;
 
-/// An artifact that was looked at.
+/// An artifact with its facts.
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
     pub name: &'a str,
-    /// What tells it from the others: its name, or where it is if several have the same.
+    /// Its name in messages: its location if several artifacts have the same name.
     pub shown: String,
     pub facts: &'a Facts,
 }
 
-/// One image that is to be.
+/// One image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Index into the artifacts.
     pub artifact: usize,
-    /// The platform, where the request decides it; else artifact and machine do.
+    /// None if artifact and machine decide it.
     pub platform: Option<Platform>,
 }
 
-/// The images that are to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
-    /// Those that go somewhere, in the order in which they are named.
-    pub kept: Vec<Target>,
-    /// Says which were asked for and go nowhere.
+    /// The images that an output receives, in the order of the request.
+    pub images: Vec<Target>,
+    /// Names the images that no output receives.
     pub warning: Option<Warning>,
 }
 
-/// Finds out which images there will be.
+/// Decides which images the build makes.
 ///
 /// # Errors
 /// [`PlanError`] if artifacts and platforms do not fit each other.
@@ -50,10 +49,10 @@ pub fn targets(request: &Request, artifacts: &[Input<'_>], machine: &Machine) ->
         [one] => of_one(&one.shown, one.facts, &request.platforms)?,
         several => of_several(several, &request.platforms)?,
     };
-    keep_needed(request, artifacts, machine, all)
+    leave_out_unused(request, artifacts, machine, all)
 }
 
-/// Two platforms of which one means the other would be one image.
+/// Rejects two platforms that are one image, such as `linux/arm64` and `linux/arm64/v8`.
 fn check_platforms(platforms: &[Platform]) -> Result<(), PlanError> {
     for (index, one) in platforms.iter().enumerate() {
         if let Some(other) = platforms[..index].iter().find(|other| other.matches(one)) {
@@ -67,7 +66,7 @@ fn of_one(name: &str, facts: &Facts, platforms: &[Platform]) -> Result<Vec<Targe
     if let (Kind::Executable(executable), [_, _, ..]) = (&facts.kind, platforms) {
         return Err(PlanError::MissingExecutables {
             found: vec![(name.to_owned(), executable.platform.clone())],
-            missing: without(platforms, |asked| asked.matches(&executable.platform)),
+            missing: without(platforms, |platform| platform.matches(&executable.platform)),
         });
     }
     match platforms {
@@ -80,40 +79,41 @@ fn of_one(name: &str, facts: &Facts, platforms: &[Platform]) -> Result<Vec<Targe
 }
 
 fn of_several(artifacts: &[Input<'_>], platforms: &[Platform]) -> Result<Vec<Target>, PlanError> {
-    let mut found: Vec<(String, Platform)> = Vec::new();
+    let mut executables: Vec<(String, Platform)> = Vec::new();
     for Input { shown: name, facts, .. } in artifacts {
         let Kind::Executable(executable) = &facts.kind else {
             let is = facts.kind.word().to_owned();
             return Err(PlanError::NotExecutable { name: name.clone(), is });
         };
-        // The user may know the variant that the file does not tell; of several, the order does.
-        let is_free = |asked: &&Platform| !found.iter().any(|(_, taken)| taken == *asked);
-        let asked = platforms.iter().filter(is_free).find(|asked| asked.matches(&executable.platform));
-        let platform = match (&executable.platform.variant, asked) {
-            (None, Some(asked)) => asked.clone(),
+        // The file may not state its variant. Then the request does, by the order of its platforms.
+        let is_free = |platform: &&Platform| !executables.iter().any(|(_, other)| other == *platform);
+        let requested = platforms.iter().filter(is_free).find(|one| one.matches(&executable.platform));
+        let platform = match (&executable.platform.variant, requested) {
+            (None, Some(requested)) => requested.clone(),
             _ => executable.platform.clone(),
         };
-        if let Some((other, _)) = found.iter().find(|(_, other)| other.matches(&platform)) {
+        if let Some((other, _)) = executables.iter().find(|(_, other)| other.matches(&platform)) {
             let names = [other.clone(), name.clone()];
             return Err(PlanError::TwoForOnePlatform { names, platform });
         }
-        found.push((name.clone(), platform));
+        executables.push((name.clone(), platform));
     }
     if !platforms.is_empty() {
-        let missing = without(platforms, |asked| found.iter().any(|(_, built)| asked.matches(built)));
-        let other = found.iter().find(|(_, built)| !platforms.iter().any(|asked| asked.matches(built)));
+        let missing = without(platforms, |one| executables.iter().any(|(_, built)| one.matches(built)));
+        let is_extra = |(_, built): &&(String, Platform)| !platforms.iter().any(|one| one.matches(built));
+        let other = executables.iter().find(is_extra);
         if let (true, Some((name, built_for))) = (missing.is_empty(), other) {
-            return Err(PlanError::NotAskedFor {
+            return Err(PlanError::ExtraExecutable {
                 name: name.clone(),
                 built_for: built_for.clone(),
                 platforms: platforms.to_vec(),
             });
         }
         if !missing.is_empty() {
-            return Err(PlanError::MissingExecutables { found, missing });
+            return Err(PlanError::MissingExecutables { found: executables, missing });
         }
     }
-    let targets = found.into_iter().enumerate();
+    let targets = executables.into_iter().enumerate();
     Ok(targets.map(|(artifact, (_, platform))| Target { artifact, platform: Some(platform) }).collect())
 }
 
@@ -121,8 +121,8 @@ fn without(platforms: &[Platform], is_there: impl Fn(&Platform) -> bool) -> Vec<
     platforms.iter().filter(|platform| !is_there(platform)).cloned().collect()
 }
 
-/// Where no output keeps an index, only the image that runs there is made.
-fn keep_needed(
+/// Leaves out the images that no output can hold: without an index, an output holds the one for its machine.
+fn leave_out_unused(
     request: &Request,
     artifacts: &[Input<'_>],
     machine: &Machine,
@@ -130,31 +130,28 @@ fn keep_needed(
 ) -> Result<Targets, PlanError> {
     let platforms: Vec<Platform> = all.iter().filter_map(|target| target.platform.clone()).collect();
     if all.len() < 2 || platforms.len() < all.len() {
-        return Ok(Targets { kept: all, warning: None });
+        return Ok(Targets { images: all, warning: None });
     }
     let names: Vec<&str> = artifacts.iter().map(|one| one.name).collect();
     let outputs = outputs(request, machine, &names);
     let single: Vec<&Transport> = outputs.iter().filter(|output| !output.accepts_index()).collect();
-    let Some(first) = single.first() else { return Ok(Targets { kept: all, warning: None }) };
+    let Some(first) = single.first() else { return Ok(Targets { images: all, warning: None }) };
     let native = native(first, machine, &platforms)?;
-    let runs = if machine.daemon { "what the daemon runs" } else { "what this machine runs" };
+    let runs = if machine.daemon { "the daemon" } else { "this machine" };
     let places: Vec<String> = single.iter().map(|output| format!("`{output}`")).collect();
     let places = enumerate(&places);
     let native_platform = &platforms[native];
-    let message = if single.len() == 1 {
-        format!("{places} keeps one platform: it gets the image for {native_platform}, {runs}")
-    } else {
-        format!("{places} keep one platform each: they get the image for {native_platform}, {runs}")
-    };
+    let store = if single.len() == 1 { "stores" } else { "each store" };
+    let message = format!("{places} {store} one platform: {native_platform}, which {runs} runs");
     if single.len() < outputs.len() {
-        return Ok(Targets { kept: all, warning: Some(Warning { message, hint: None }) });
+        return Ok(Targets { images: all, warning: Some(Warning { message, hint: None }) });
     }
     let others = without(&platforms, |platform| platform == native_platform);
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-    let message = format!("{message}; none is made for {}", enumerate(&others));
-    let hint = Some("Push with `--push`, or write to `oci:DIR` or `oci-archive:FILE`, to keep all.".into());
-    let kept = vec![all.swap_remove(native)];
-    Ok(Targets { kept, warning: Some(Warning { message, hint }) })
+    let message = format!("{message}; skipping {}", enumerate(&others));
+    let hint = Some("Push with `--push`, or write to `oci:DIR` or `oci-archive:FILE`, to store all.".into());
+    let images = vec![all.swap_remove(native)];
+    Ok(Targets { images, warning: Some(Warning { message, hint }) })
 }
 
 #[cfg(test)]
@@ -191,7 +188,7 @@ mod tests {
             let platform = target.platform.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             format!("{} {platform}", target.artifact)
         };
-        Ok(targets.kept.iter().map(one).chain(targets.warning.map(|warning| warning.message)).collect())
+        Ok(targets.images.iter().map(one).chain(targets.warning.map(|warning| warning.message)).collect())
     }
 
     #[test]
@@ -214,18 +211,14 @@ mod tests {
         for (built, asked, words) in [
             (&["linux/arm", "linux/arm"][..], &[][..], "both built for linux/arm;"),
             (&["linux/arm", "linux/arm/v7"], &[], "both built for linux/arm/v7"),
-            (&two, &["linux/amd64"], "asked for is linux/amd64"),
+            (&two, &["linux/amd64"], "`--platform` names linux/amd64"),
             (
                 &two,
                 &["linux/amd64", "linux/arm64", "linux/arm"],
-                "linux/arm is asked for, and `linux/amd64` is built",
+                "no executable for linux/arm; `linux/amd64` is built",
             ),
-            (&["linux/amd64"], &two, "linux/arm64 is asked for"),
-            (
-                &["linux/amd64"],
-                &["linux/amd64", "linux/amd64/v3"],
-                "an image for one of them is one for the other",
-            ),
+            (&["linux/amd64"], &two, "no executable for linux/arm64"),
+            (&["linux/amd64"], &["linux/amd64", "linux/amd64/v3"], "mean the same image"),
         ] {
             let error = of(built, asked).expect_err(words);
             assert!(error.contains(words), "{error}");
@@ -244,7 +237,7 @@ mod tests {
         // A daemon keeps one; without another output no other is made.
         let kept = of(&two, &[Transport::Docker]).expect("targets");
         assert_eq!(kept[0], "0 linux/amd64");
-        assert!(kept[1].ends_with("none is made for linux/arm64"), "{kept:?}");
+        assert!(kept[1].ends_with("; skipping linux/arm64"), "{kept:?}");
         let both = of(&two, &[Transport::Docker, Transport::Registry]).expect("targets");
         assert_eq!(both.len(), 3, "{both:?}");
         let error =

@@ -194,8 +194,8 @@ fn options_without_effect_are_said_to_have_none() {
     assert_eq!(
         messages,
         [
-            "`--annotation` has no effect: a daemon and its archives keep no annotations",
-            "`--main-class` has no effect: `server` is no JAR"
+            "`--annotation` has no effect: daemons and their archives do not store annotations",
+            "`--main-class` has no effect: `server` is not a JAR"
         ]
     );
 }

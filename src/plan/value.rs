@@ -1,7 +1,6 @@
-//! Owns planned values: texts of which a part is known only once the plan is carried out.
+//! Owns planned values: texts with a placeholder for a value that only the build knows.
 //!
-//! A placeholder is a value of its own, never a piece of text to be searched for: a label that a user writes as
-//! `${artifact.sha256}` stays what it is.
+//! Must not search texts for placeholders: a user's label `${artifact.sha256}` stays unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::names::stem;
 use crate::text::{as_choice, as_text};
 
-/// A value that only carrying out the plan tells.
+/// A value that only the build knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
     /// File name of the artifact that sources become.
@@ -52,7 +51,7 @@ pub enum PlannedText {
     },
 }
 
-/// What the placeholders stand for, once it is known.
+/// The values of the placeholders.
 #[derive(Clone, Debug, Default)]
 pub struct KnownValues {
     /// For [`Placeholder::ArtifactName`] and [`Placeholder::ArtifactStem`].
@@ -68,12 +67,12 @@ impl PlannedText {
         Self::Later { placeholder, suffix: suffix.into() }
     }
 
-    /// Whether it begins with the name of an artifact that is not built yet.
+    /// Whether it starts with the name of an artifact that is not built yet.
     pub fn is_of_artifact(&self) -> bool {
         matches!(self, Self::Later { placeholder: Placeholder::ArtifactName | Placeholder::ArtifactStem, .. })
     }
 
-    /// Puts in what is known; nothing if the value turned out not to exist.
+    /// The text with the placeholder's value; none without a value.
     pub fn resolve(&self, known: &KnownValues) -> Option<String> {
         match self {
             Self::Known(text) => Some(text.clone()),

@@ -1,6 +1,6 @@
-//! Owns the build caches of one source stage: taking those of its project, and what of them its engine mounts.
+//! Owns the build caches of one source stage and their mounts. Must not choose the caches; the plan does.
 //!
-//! Held until the builder has ended: two builds of one project never write to one cache at the same time.
+//! The caches are locked until the builder ends: two builds of one project never write to a cache at the same time.
 
 use std::path::Path;
 
@@ -12,16 +12,15 @@ use crate::source_build::{BuildCacheKey, BuildCacheOwner, CacheScope, ProjectIde
 use crate::store::cache::{BuildCacheDescription, BuildCacheStore, HeldCache};
 use crate::store::daemon::ensure_cache_volume;
 
-/// The caches of one stage, this build's alone.
+/// The locked caches of one stage.
 #[derive(Default)]
 pub(super) struct StageCaches {
-    /// What is to be mounted.
     pub(super) mounts: Vec<Mount>,
     _held: Vec<HeldCache>,
 }
 
 impl SourceWork<'_> {
-    /// Takes the caches that the plan names; waits while another build has one.
+    /// Locks the caches of the plan; waits for other builds.
     pub(super) async fn caches(&self, engine: &dyn Engine) -> Result<StageCaches, Error> {
         let stage = &self.prepared.stage;
         if stage.caches.is_empty() {
@@ -39,7 +38,7 @@ impl SourceWork<'_> {
         };
         let keys = stage.caches.iter().map(|cache| (BuildCacheKey::new(&owner, &cache.name), cache));
         let mut keys: Vec<(BuildCacheKey, &PlannedCache)> = keys.collect();
-        // In one order for all builds: two that wait for each other would wait for ever.
+        // All builds lock in the same order, which prevents a deadlock.
         keys.sort_by(|one, other| one.0.cmp(&other.0));
         let store = BuildCacheStore::open(self.prepared.lease.cache())?;
         let mut caches = StageCaches::default();
@@ -62,20 +61,21 @@ impl SourceWork<'_> {
         Ok(caches)
     }
 
-    /// Whose caches this build uses; if nobody's, it says so.
+    /// The owner of this build's caches; none, with a note, for sources without a stable location.
     pub(super) fn cache_scope(&self) -> Option<CacheScope> {
-        let wanted = self.wanted;
-        let context = wanted.source.context_directory.as_deref();
-        let project = || ProjectIdentity::of(&wanted.location, context).map(CacheScope::Project);
-        let scope = wanted.cache_key.clone().map(CacheScope::Shared).or_else(project);
+        let options = self.options;
+        let context = options.source.context_directory.as_deref();
+        let project = || ProjectIdentity::of(&options.location, context).map(CacheScope::Project);
+        let scope = options.cache_key.clone().map(CacheScope::Shared).or_else(project);
         if scope.is_none() {
-            let message = "these sources have no place that a later build could know them by, so nothing is kept for it";
+            let message =
+                "a later build cannot recognize these sources, so it shares no caches with this one";
             self.session.events.note(message);
         }
         scope
     }
 
-    /// Removes what an interrupted removal left of a cache.
+    /// Finishes an interrupted removal of a cache.
     pub(super) fn remove_cache(&self, path: &Path) -> Result<(), Error> {
         Ok(crate::engine::sandbox::remove_directory(&self.session.host.program, path)?)
     }

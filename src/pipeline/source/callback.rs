@@ -1,6 +1,6 @@
-//! Owns telling somebody how a source build ended, by the POST that S2I sends: `{"success": …, "labels": {…}}`.
+//! Owns the POST that reports the end of a source build, as S2I sends it: `{"success": …, "labels": {…}}`.
 //!
-//! Must not change how the build ends: what goes wrong here is a warning.
+//! Must not change how the build ends: a failure here is a warning.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use url::Url;
 use crate::network::{ClientSetup, client, describe, shown_url, without_credentials};
 use crate::session::Session;
 
-/// How often it is tried.
+/// Attempts.
 const TRIES: u32 = 3;
 
-/// How long one try may take.
+/// Limit of one attempt.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The pause after the first try that failed; after each further one it doubles.
+/// Pause after the first failed attempt. Each further pause doubles.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Tells `url` how the build ended; `labels` are those of the image.
-pub(super) async fn tell(
+/// Reports to `url` how the build ended, with the labels of the image.
+pub(super) async fn report(
     url: &Url,
     success: bool,
     labels: &BTreeMap<String, String>,
@@ -29,11 +29,11 @@ pub(super) async fn tell(
 ) {
     let body = serde_json::json!({"success": success, "labels": labels}).to_string();
     let warn = |reason: String| {
-        let message = format!("`{}` was not told how the build ended: {reason}", shown_url(url));
+        let message = format!("cannot report the end of the build to `{}`: {reason}", shown_url(url));
         session.events.warning(message, None);
     };
     if offline {
-        return warn("the network is not used (`--offline`)".to_owned());
+        return warn("`--offline` is set".to_owned());
     }
     let client = match client(&session.host.registry.network, ClientSetup::default()) {
         Ok(client) => client,

@@ -1,6 +1,8 @@
-//! Owns what is declared of an artifact that sources will become: its image is planned before it is built.
+//! Owns the declared facts of an artifact that sources will become. Must not plan its image.
 //!
-//! The builder that the user names says most, then what the source builder declares, then what the project says.
+//! Precedence: the user's builder, then the declaration of the source builder, then the project.
+
+use std::sync::Arc;
 
 use super::prepare::PreparedSource;
 use crate::builder::selection::source::{DeclaredPackage, declared_package};
@@ -11,36 +13,30 @@ use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::Platform;
 use crate::input::{Artifact, FileContent, Origin};
+use crate::pipeline::prepare::ExaminedArtifact;
 use crate::plan::PlannedProduct;
 use crate::request::{BuilderRequest, Request};
 use crate::session::Session;
 
-/// An artifact that is not built yet, without its bytes, and what is declared of it.
-pub(crate) struct DeclaredArtifact {
-    pub(crate) artifact: Artifact,
-    pub(crate) facts: Facts,
-}
-
-/// What is declared of the artifact of a source stage; nothing, with the path that it will be at, if nothing tells its
-/// kind.
+/// The artifact of a source stage with its declared facts, without bytes; its path if nothing declares its kind.
 pub(super) async fn declared(
     request: &Request,
     prepared: &PreparedSource,
     session: &Session,
-) -> Result<Result<DeclaredArtifact, String>, Error> {
+) -> Result<Result<ExaminedArtifact, String>, Error> {
     let PlannedProduct::Artifact { kind, places } = &prepared.stage.product else {
         unreachable!("only an artifact is declared")
     };
     let place = places.first().map(ToString::to_string).unwrap_or_default();
-    let named = named_kinds(request, session)?;
+    let builder = requested_builder(request, session)?;
     let package = declared_package(&prepared.tree);
-    let Some(product) = product(*kind, &named, package, &place) else { return Ok(Err(place)) };
-    let known = Known {
+    let Some(product) = product(*kind, &builder, package, &place) else { return Ok(Err(place)) };
+    let declaration = Declaration {
         platform: prepared.stage.platform.clone(),
         level: level(request, prepared),
         servlet_api: package.and_then(|package| package.servlet_api),
     };
-    // Nobody reads it: its plan is shown or written down, and not carried out.
+    // Nothing reads the file: the plan is shown or rendered, never executed.
     let directory = prepared.lease.temporary_directory();
     let empty = tempfile::NamedTempFile::new_in(directory)
         .map_err(|source| Error::Output(FileError::new("create a file in", directory, source)))?;
@@ -52,40 +48,42 @@ pub(super) async fn declared(
         content: FileContent::temporary(empty),
         added: crate::input::added(&request.input.added).await?,
     };
-    Ok(Ok(DeclaredArtifact { artifact, facts: Facts { size: 0, kind: known.facts(product) } }))
+    let facts = Facts { size: 0, kind: declaration.facts(product) };
+    let (source, artifact) = (artifact.name.clone(), Arc::new(artifact));
+    Ok(Ok(ExaminedArtifact { source, artifact, facts, is_declared: true }))
 }
 
-/// What the builder takes that the user names; empty if none is named, or an image, which takes anything.
-fn named_kinds(request: &Request, session: &Session) -> Result<Named, Error> {
+/// The kinds of artifact that the user's builder accepts.
+fn requested_builder(request: &Request, session: &Session) -> Result<RequestedBuilder, Error> {
     Ok(match &request.builder {
-        None => Named::Nothing,
-        Some(BuilderRequest::Image(_)) => Named::Image,
+        None => RequestedBuilder::Nothing,
+        Some(BuilderRequest::Image(_)) => RequestedBuilder::Image,
         Some(BuilderRequest::Template { name, .. }) => {
             let catalog = Catalog::new(&session.host.catalog)?;
             match &catalog.template(name)?.metadata.takes {
-                Takes::Artifacts(section) => Named::Template(section.kinds.clone()),
-                // Choosing it is refused with the reason.
-                Takes::Sources(_) => Named::Image,
+                Takes::Artifacts(section) => RequestedBuilder::Template(section.kinds.clone()),
+                // Selecting it fails later with the reason.
+                Takes::Sources(_) => RequestedBuilder::Image,
             }
         }
     })
 }
 
-/// What the user names to run the artifact.
-enum Named {
+/// The user's choice of a builder.
+enum RequestedBuilder {
     Nothing,
     Image,
     Template(Vec<ArtifactKind>),
 }
 
-/// What comes of the sources; none if nothing tells.
+/// The kind of artifact that the sources become; none if unknown.
 fn product(
     declared: Option<ProductKind>,
-    named: &Named,
+    builder: &RequestedBuilder,
     package: Option<DeclaredPackage>,
     place: &str,
 ) -> Option<ProductKind> {
-    let takes = |kind| matches!(named, Named::Template(kinds) if kinds.contains(&kind));
+    let takes = |kind| matches!(builder, RequestedBuilder::Template(kinds) if kinds.contains(&kind));
     match declared {
         Some(ProductKind::Java) => Some(match package {
             _ if takes(ArtifactKind::War) && !takes(ArtifactKind::Jar) => ProductKind::War,
@@ -96,14 +94,14 @@ fn product(
         Some(kind) => Some(kind),
         None if place.ends_with(".war") || takes(ArtifactKind::War) => Some(ProductKind::War),
         None if place.ends_with(".jar") || takes(ArtifactKind::Jar) => Some(ProductKind::Jar),
-        None => match named {
-            Named::Nothing => None,
-            Named::Image | Named::Template(_) => Some(ProductKind::Executable),
+        None => match builder {
+            RequestedBuilder::Nothing => None,
+            RequestedBuilder::Image | RequestedBuilder::Template(_) => Some(ProductKind::Executable),
         },
     }
 }
 
-/// The Java level of the classes: that of the builder's, unless the user knows better.
+/// The Java level of the classes: the builder's, unless the user sets a version.
 fn level(request: &Request, prepared: &PreparedSource) -> Option<u32> {
     match (&request.builder, &prepared.selection) {
         (Some(BuilderRequest::Template { version: Some(_), .. }), _) => None,
@@ -112,17 +110,17 @@ fn level(request: &Request, prepared: &PreparedSource) -> Option<u32> {
     }
 }
 
-/// What is known before the artifact is.
-struct Known {
+/// The declared facts.
+struct Declaration {
     platform: Platform,
     level: Option<u32>,
     servlet_api: Option<ServletApi>,
 }
 
-impl Known {
+impl Declaration {
     fn facts(self, product: ProductKind) -> Kind {
         match product {
-            // One that is not says so with `--builder`: then its version is the user's choice.
+            // For a dynamic executable, the user sets `--builder` and its version.
             ProductKind::Executable => Kind::Executable(ExecutableFacts {
                 platform: self.platform,
                 linkage: Linkage::Static,
@@ -167,18 +165,19 @@ mod tests {
     #[test]
     fn what_comes_is_what_is_named_declared_or_said_by_the_project() {
         let war = Some(DeclaredPackage { is_war: true, servlet_api: None });
-        let of = |declared, named: &Named, package, place| product(declared, named, package, place);
+        let of =
+            |declared, builder: &RequestedBuilder, package, place| product(declared, builder, package, place);
         let java = Some(ProductKind::Java);
-        assert_eq!(of(java, &Named::Nothing, war, "/out"), Some(ProductKind::War));
-        assert_eq!(of(java, &Named::Nothing, None, "/out"), Some(ProductKind::Jar));
-        let only_jars = Named::Template(vec![ArtifactKind::Jar]);
+        assert_eq!(of(java, &RequestedBuilder::Nothing, war, "/out"), Some(ProductKind::War));
+        assert_eq!(of(java, &RequestedBuilder::Nothing, None, "/out"), Some(ProductKind::Jar));
+        let only_jars = RequestedBuilder::Template(vec![ArtifactKind::Jar]);
         assert_eq!(of(java, &only_jars, war, "/out"), Some(ProductKind::Jar));
-        assert_eq!(of(None, &Named::Nothing, None, "/out/app"), None);
-        assert_eq!(of(None, &Named::Nothing, None, "/out/app.war"), Some(ProductKind::War));
-        let programs = Named::Template(vec![ArtifactKind::Executable, ArtifactKind::Script]);
+        assert_eq!(of(None, &RequestedBuilder::Nothing, None, "/out/app"), None);
+        assert_eq!(of(None, &RequestedBuilder::Nothing, None, "/out/app.war"), Some(ProductKind::War));
+        let programs = RequestedBuilder::Template(vec![ArtifactKind::Executable, ArtifactKind::Script]);
         assert_eq!(of(None, &programs, None, "/out/app"), Some(ProductKind::Executable));
         assert_eq!(
-            of(Some(ProductKind::Executable), &Named::Nothing, war, "/out"),
+            of(Some(ProductKind::Executable), &RequestedBuilder::Nothing, war, "/out"),
             Some(ProductKind::Executable)
         );
     }

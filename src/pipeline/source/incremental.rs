@@ -1,9 +1,9 @@
-//! Owns incremental builds: finding the image of the build before, and what becomes of the build if there is none.
+//! Owns restoring the artifacts of the previous build.
 //!
-//! Whatever is wrong with it, the build goes on without it, as S2I's does, and says so.
+//! Must not fail the build: as with S2I, an error is a warning.
 
 use super::run::SourceWork;
-use super::saved_artifacts::KeptArtifacts;
+use super::saved_artifacts::ArtifactCache;
 use crate::error::Error;
 use crate::image::BaseImage;
 use crate::pipeline::base::{BaseQuery, BaseResolver};
@@ -14,18 +14,18 @@ use crate::store::daemon::{DaemonError, PullCause};
 use crate::store::registry::RegistryError;
 
 impl SourceWork<'_> {
-    /// What the build before saved, or nothing; an extended build has it in the cache.
-    pub(super) async fn saved(&self, kept: Option<&KeptArtifacts>) -> SavedArtifacts {
+    /// The artifacts of the previous build. An extended build has them in the cache.
+    pub(super) async fn saved(&self, cache: Option<&ArtifactCache>) -> SavedArtifacts {
         let events = &self.session.events;
         let without = |message: String| {
-            events.warning(message, Some("The build goes on without it.".into()));
+            events.warning(message, Some("The build continues without them.".into()));
             SavedArtifacts::default()
         };
-        if let Some(kept) = kept {
-            let nothing = |error| without(format!("nothing is taken over from the build before: {error}"));
-            return kept.read().unwrap_or_else(nothing);
+        if let Some(cache) = cache {
+            let unread = |error| without(format!("cannot restore artifacts of the previous build: {error}"));
+            return cache.read().unwrap_or_else(unread);
         }
-        let (Some(previous), Some(name)) = (&self.wanted.incremental, &self.prepared.stage.incremental)
+        let (Some(previous), Some(name)) = (&self.options.incremental, &self.prepared.stage.incremental)
         else {
             return SavedArtifacts::default();
         };
@@ -47,13 +47,13 @@ impl SourceWork<'_> {
         saved.unwrap_or_else(|error| {
             if is_missing(&error) {
                 return without(format!(
-                    "nothing is taken over from a build before: there is no image {shown} yet"
+                    "cannot restore artifacts of a previous build: the image {shown} does not exist yet"
                 ));
             }
             let reason = whole(&error);
             // Most reasons name the image themselves.
-            let from = if reason.contains(&shown) { "the build before" } else { &shown };
-            without(format!("nothing is taken over from {from}: {reason}"))
+            let image = if reason.contains(&shown) { "the previous build" } else { &shown };
+            without(format!("cannot restore artifacts of {image}: {reason}"))
         })
     }
 
@@ -79,7 +79,7 @@ impl SourceWork<'_> {
     }
 }
 
-/// Whether nobody has the image: the first build of all finds none.
+/// Whether the image does not exist, as for a first build.
 fn is_missing(error: &Error) -> bool {
     match error {
         Error::Daemon(DaemonError::Pull { cause, .. }) => *cause == PullCause::NotFound,
@@ -88,7 +88,7 @@ fn is_missing(error: &Error) -> bool {
     }
 }
 
-/// An error with the reasons behind it.
+/// An error with its causes.
 pub(super) fn whole(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

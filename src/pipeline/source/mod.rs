@@ -1,4 +1,6 @@
-//! Owns the pipeline of source builds: sources to an image, or to an artifact, which then goes the way of every artifact.
+//! Owns the pipeline of source builds: from sources to an image, or to an artifact for the usual pipeline.
+//!
+//! Must not decide anything; the plan does.
 
 mod caches;
 mod callback;
@@ -14,7 +16,6 @@ mod runtime;
 mod saved_artifacts;
 mod scripts;
 
-pub(crate) use declared::DeclaredArtifact;
 use declared::declared;
 pub use dockerfile::write_dockerfile;
 pub(super) use image::SourceResult;
@@ -24,7 +25,7 @@ pub(crate) use scripts::ScriptsError;
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};
-use super::prepare::{Prepared, StageInputs, check_build, preview, tell};
+use super::prepare::{Prepared, StageInputs, check_build, preview, report};
 use crate::error::Error;
 use crate::events::Step;
 use crate::input::Artifact;
@@ -32,25 +33,25 @@ use crate::plan::{Plan, PlannedProduct, SourceImage, make_of_sources};
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 
-/// Plans a source build. The stage of an artifact's image is planned by what is declared of the artifact.
+/// Plans a source build. The stage of an artifact follows from its declared facts.
 pub(super) async fn plan(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     session: &Session,
 ) -> Result<Plan, Error> {
-    let prepared = prepare::prepare(request, wanted, session).await?;
-    let plan = whole_plan(request, wanted, &prepared, session).await?;
+    let prepared = prepare::prepare(request, options, session).await?;
+    let plan = whole_plan(request, options, &prepared, session).await?;
     check_build(request, &plan)?;
     if let PlannedProduct::Artifact { .. } = prepared.stage.product {
         let step = session.events.start(Step::Plan, prepared.tree.name.clone(), None);
-        tell(&plan, step, session);
+        report(&plan, step, session);
     }
     Ok(plan)
 }
 
 async fn whole_plan(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     prepared: &PreparedSource,
     session: &Session,
 ) -> Result<Plan, Error> {
@@ -59,13 +60,13 @@ async fn whole_plan(
         let declared = declared(request, prepared, session).await?.map_err(unknown);
         return preview(request, declared, &prepared.stage, session).await;
     }
-    image_plan(request, wanted, prepared)
+    image_plan(request, options, prepared)
 }
 
-/// The plan of an image that is what a source stage leaves.
+/// The plan of an image that the source stage makes.
 fn image_plan(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     prepared: &PreparedSource,
 ) -> Result<Plan, Error> {
     let image = SourceImage {
@@ -74,43 +75,43 @@ fn image_plan(
         on_build: prepared.on_build.as_ref().map(|on_build| &on_build.edits),
         machine: &prepared.machine,
     };
-    let plan = make_of_sources(request, wanted, &image)?;
-    removal::check(request, wanted, &plan)?;
+    let plan = make_of_sources(request, options, &image)?;
+    removal::check(request, options, &plan)?;
     Ok(plan)
 }
 
 /// Builds from sources.
 pub(super) async fn build(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     session: &Session,
 ) -> Result<Built, Error> {
-    let prepared = prepare::prepare(request, wanted, session).await?;
-    // What contradicts itself should not cost a build.
-    let plan = whole_plan(request, wanted, &prepared, session).await?;
+    let prepared = prepare::prepare(request, options, session).await?;
+    // A contradiction should not cost a build.
+    let plan = whole_plan(request, options, &prepared, session).await?;
     check_build(request, &plan)?;
     let labels = plan.stages.first().map(|stage| stage.image.edits.labels.clone()).unwrap_or_default();
-    let replaced = removal::replaced(request, wanted, &prepared).await?;
-    let built = execute(request, wanted, prepared, plan, session).await;
+    let replaced = removal::replaced(request, options, &prepared).await?;
+    let built = execute(request, options, prepared, plan, session).await;
     if let Some(replaced) = replaced.filter(|_| built.is_ok()) {
         replaced.remove(session).await;
     }
-    if let Some(url) = &wanted.callback {
+    if let Some(url) = &options.callback {
         let none = std::collections::BTreeMap::new();
         let labels = if built.is_ok() { &labels } else { &none };
-        callback::tell(url, built.is_ok(), labels, request.offline, session).await;
+        callback::report(url, built.is_ok(), labels, request.offline, session).await;
     }
     built
 }
 
 async fn execute(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     prepared: PreparedSource,
     plan: Plan,
     session: &Session,
 ) -> Result<Built, Error> {
-    let work = run::SourceWork { request, wanted, session, prepared: &prepared, plan: &plan };
+    let work = run::SourceWork { request, options, session, prepared: &prepared, plan: &plan };
     let made = work.run().await;
     work.clean_up(made.is_err()).await;
     let keeps = prepared.stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
@@ -118,7 +119,7 @@ async fn execute(
     let (lease, daemon) = (prepared.lease.clone(), prepared.daemon.clone());
     let built = finish(request, prepared, plan, made, session).await;
     if let Some(daemon) = daemon.filter(|_| has_steps) {
-        // What was committed between two commands goes when nothing stands on it any more.
+        // Images between two commands can be removed once no container uses them.
         run::remove_leftovers_of(&lease, &daemon, session).await;
     }
     built
@@ -146,7 +147,7 @@ async fn finish(
     }
 }
 
-/// What a source stage makes.
+/// The result of a source stage.
 enum Made {
     Artifact(Box<Artifact>),
     Image(Box<SourceResult>),

@@ -1,6 +1,4 @@
-//! Owns reading the ONBUILD instructions of a builder image, with the sources that they are for.
-//!
-//! Must not decide whether they are carried out; the plan does.
+//! Owns reading the ONBUILD instructions of a builder image. Must not decide whether to execute them; the plan does.
 
 use crate::error::Error;
 use crate::fs::Lease;
@@ -12,13 +10,13 @@ use crate::sources::{SourceTree, TreeEntry, TreeEntryKind};
 use crate::store::cache::Memo;
 use crate::store::daemon::Daemon;
 
-/// The scripts that S2I puts among the sources.
+/// The scripts that S2I copies into the sources.
 const SCRIPTS: [&str; 2] = ["assemble", "run"];
 
-/// Fields that Podman does not give of an image.
+/// Image fields that Podman does not return.
 const MISSING: [&str; 2] = ["OnBuild", "Shell"];
 
-/// The builder image with the instructions and the shell that it was made with, which not every daemon tells.
+/// The builder image with its instructions and shell, which some daemons leave out.
 pub(super) async fn with_instructions(
     mut base: BaseImage,
     daemon: Option<&Daemon>,
@@ -47,7 +45,7 @@ pub(super) async fn with_instructions(
     Ok(base)
 }
 
-/// Turns the instructions of `base` into steps; `tree` has the scripts at its top.
+/// Interprets the instructions of `base`; `tree` has the scripts in its top directory.
 pub(super) fn interpret(
     base: &BaseImage,
     tree: &SourceTree,
@@ -62,7 +60,7 @@ pub(super) fn interpret(
     Ok(OnBuild::plan(&context)?)
 }
 
-/// The sources with the scripts from outside at their top, in the place of what had their names.
+/// The sources with the scripts in their top directory. A script replaces a file with its name.
 pub(super) fn with_scripts(tree: &SourceTree, scripts: &ScriptFiles) -> SourceTree {
     let mut tree = tree.clone();
     for script in SCRIPTS.iter().filter_map(|name| scripts.file(name)) {

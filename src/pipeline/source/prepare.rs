@@ -1,4 +1,4 @@
-//! Owns the first half of a source build: sources, builder, scripts, and the plan of the stage. Nothing is built here.
+//! Owns preparing a source build: sources, builder, scripts, and the plan of the stage. Must not build or decide anything.
 
 use std::sync::Arc;
 
@@ -26,39 +26,38 @@ use crate::sources::{SourceLocation, SourceTree, fetch_source};
 use crate::store::builtin::static_base;
 use crate::store::daemon::Daemon;
 
-/// Everything that carrying out a source stage needs.
+/// A source stage with everything that executing it needs.
 pub(super) struct PreparedSource {
     pub(super) lease: Arc<Lease>,
     pub(super) daemon: Option<Daemon>,
-    /// What this machine has.
     pub(super) machine: Machine,
     pub(super) tree: SourceTree,
     pub(super) scripts: ScriptFiles,
     pub(super) selection: SourceSelection,
     pub(super) template_entries: Vec<Entry>,
-    /// Files that are there only while `assemble` runs.
+    /// Files that `assemble` sees and the image does not.
     pub(super) ephemeral: Vec<EphemeralFile>,
-    /// Variables that the template gives its image.
+    /// The variables of the template's image.
     pub(super) template_environment: Vec<(String, String)>,
-    /// The builder's base, or the builder image.
+    /// The template's base, or the builder image.
     pub(super) base: BaseImage,
-    /// The image that gets the artifacts, in an extended build.
+    /// The runtime image of an extended build.
     pub(super) runtime: Option<BaseImage>,
-    /// What the builder's ONBUILD instructions come to, if they are carried out.
+    /// The builder's ONBUILD instructions, if they are executed.
     pub(super) on_build: Option<OnBuild>,
     pub(super) stage: SourceStage,
 }
 
 pub(super) async fn prepare(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     session: &Session,
 ) -> Result<PreparedSource, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
     let searching = async { Ok::<_, Error>(session.search_daemon().await) };
-    let fetching = fetch(wanted, &lease, session);
-    let naming = scripts::named(wanted, &lease, session);
+    let fetching = fetch(options, &lease, session);
+    let naming = scripts::named(options, &lease, session);
     let (mut search, mut tree, named) = tokio::try_join!(searching, fetching, naming)?;
     let step = session.events.start(Step::Plan, tree.name.clone(), None);
     let selection = select_source(
@@ -66,30 +65,30 @@ pub(super) async fn prepare(
         &SourceSelectionRequest {
             name: &tree.name,
             tree: &tree,
-            builder: wanted.builder.as_ref(),
+            builder: options.builder.as_ref(),
             platform: request.platforms.first(),
         },
     )?;
     let (engine, machine) = engine(request, &selection, &mut search, &lease, session).await?;
     let daemon = search.daemon;
     let images =
-        SourceImages::find(request, wanted, &selection, (engine.kind, &machine), daemon.as_ref(), session)
+        SourceImages::find(request, options, &selection, (engine.kind, &machine), daemon.as_ref(), session)
             .await?;
     let SourceImages { base, runtime } = images;
     let scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
     let variables = of_sources(&tree)?;
     let builder = BuilderImage { name: &base.name, config: &base.config };
     let all_sources = on_build::with_scripts(&tree, &scripts);
-    let on_build = match plan::follows_on_build(wanted, &selection, &builder)? {
+    let on_build = match plan::follows_on_build(options, &selection, &builder)? {
         true => {
-            let variables = plan::variables(wanted, &variables);
+            let variables = plan::variables(options, &variables);
             Some(on_build::interpret(&base, &all_sources, &variables, &scripts)?)
         }
         false => None,
     };
     let stage = plan::make_source_stage(&SourceFacts {
         request,
-        wanted,
+        options,
         tree: &tree,
         variables: &variables,
         selection: &selection,
@@ -105,7 +104,7 @@ pub(super) async fn prepare(
         engine,
         machine: &machine,
     })?;
-    let ephemeral = ephemeral_files(&wanted.secrets, &stage.injections)?;
+    let ephemeral = ephemeral_files(&options.secrets, &stage.injections)?;
     for warning in &stage.warnings {
         session.events.warn(warning);
     }
@@ -128,7 +127,7 @@ pub(super) async fn prepare(
     })
 }
 
-/// The files and variables that a template gives its image.
+/// The files and variables of a template's image.
 fn of_template(selection: &SourceSelection) -> (Vec<Entry>, Vec<(String, String)>) {
     match selection {
         SourceSelection::Template(choice) => {
@@ -139,7 +138,7 @@ fn of_template(selection: &SourceSelection) -> (Vec<Entry>, Vec<(String, String)
     }
 }
 
-/// The images that a source stage works on.
+/// The images of a source stage.
 struct SourceImages {
     base: BaseImage,
     runtime: Option<BaseImage>,
@@ -148,7 +147,7 @@ struct SourceImages {
 impl SourceImages {
     async fn find(
         request: &Request,
-        wanted: &SourceBuildRequest,
+        options: &SourceBuildRequest,
         selection: &SourceSelection,
         (engine, machine): (EngineKind, &Machine),
         daemon: Option<&Daemon>,
@@ -172,7 +171,7 @@ impl SourceImages {
             }
             SourceSelection::Template(_) => base,
         };
-        let runtime = match &wanted.runtime {
+        let runtime = match &options.runtime {
             Some(runtime) => Some(find(&runtime.image, runtime.pull.unwrap_or(request.pull)).await?),
             None => None,
         };
@@ -180,7 +179,7 @@ impl SourceImages {
     }
 }
 
-/// Has the engine of the scripts chosen, after trying the sandbox if that may take a daemon's place.
+/// Chooses the engine of the scripts, and tests the sandbox if it may replace a daemon.
 async fn engine(
     request: &Request,
     selection: &SourceSelection,
@@ -197,12 +196,12 @@ async fn engine(
     Ok((choice, machine))
 }
 
-async fn fetch(wanted: &SourceBuildRequest, lease: &Lease, session: &Session) -> Result<SourceTree, Error> {
-    let stdin: Box<dyn std::io::Read + Send> = match &wanted.location {
+async fn fetch(options: &SourceBuildRequest, lease: &Lease, session: &Session) -> Result<SourceTree, Error> {
+    let stdin: Box<dyn std::io::Read + Send> = match &options.location {
         SourceLocation::Archive(InputSource::Stdin) => (session.host.stdin)(),
         _ => Box::new(std::io::empty()),
     };
-    let options = &wanted.source;
-    let fetched = fetch_source(&wanted.location, options, lease, stdin, &session.events);
+    let source_options = &options.source;
+    let fetched = fetch_source(&options.location, source_options, lease, stdin, &session.events);
     Ok(fetched.await?)
 }

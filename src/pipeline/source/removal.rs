@@ -1,6 +1,6 @@
-//! Owns the removal of the image that a name meant before an incremental build gave it to another one (`--rm`).
+//! Owns removing the previous image of a name after an incremental build (`--rm`).
 //!
-//! Never fails a build that went well: what stays is told with the reason.
+//! Must not fail a successful build: a note says why an image stays.
 
 use super::prepare::PreparedSource;
 use crate::diagnostic::{Diagnostic, FailureKind};
@@ -11,12 +11,12 @@ use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::store::daemon::{Daemon, Removal};
 
-/// A removal that is asked for where nothing can be removed.
+/// Why `--rm` cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
-    #[error("`--rm` removes the image before from a daemon, and the new one does not go to one")]
+    #[error("cannot remove the previous image (`--rm`): the new image does not go to a daemon")]
     NoDaemonOutput,
-    #[error("`--rm` removes the image that a name meant before, and the new one has no name")]
+    #[error("cannot remove the previous image (`--rm`): the new image has no name")]
     NoName,
 }
 
@@ -28,24 +28,28 @@ impl Diagnostic for RemovalError {
     fn hints(&self) -> Vec<String> {
         vec![match self {
             Self::NoDaemonOutput => {
-                "leave `--rm` out, or let the image go to the daemon with `--output docker`".into()
+                "remove `--rm`, or write the image to the daemon with `--output docker`".into()
             }
-            Self::NoName => "name the image".into(),
+            Self::NoName => "name the image with `-t NAME:TAG`".into(),
         }]
     }
 }
 
-/// An image that is to go.
+/// The image to remove.
 pub(super) struct Replaced {
     daemon: Daemon,
     name: ImageReference,
     id: String,
 }
 
-/// Refuses what cannot be removed.
-pub(super) fn check(request: &Request, wanted: &SourceBuildRequest, plan: &Plan) -> Result<(), RemovalError> {
-    if name(request, wanted).is_none() {
-        return if is_asked(wanted) { Err(RemovalError::NoName) } else { Ok(()) };
+/// Rejects a removal that cannot work.
+pub(super) fn check(
+    request: &Request,
+    options: &SourceBuildRequest,
+    plan: &Plan,
+) -> Result<(), RemovalError> {
+    if name(request, options).is_none() {
+        return if removes(options) { Err(RemovalError::NoName) } else { Ok(()) };
     }
     match plan.writes_to_daemon() {
         true => Ok(()),
@@ -53,37 +57,36 @@ pub(super) fn check(request: &Request, wanted: &SourceBuildRequest, plan: &Plan)
     }
 }
 
-fn is_asked(wanted: &SourceBuildRequest) -> bool {
-    wanted.incremental.as_ref().is_some_and(|previous| previous.remove)
+fn removes(options: &SourceBuildRequest) -> bool {
+    options.incremental.as_ref().is_some_and(|previous| previous.remove)
 }
 
-/// The name whose image goes; nothing if none is to go.
-fn name<'a>(request: &'a Request, wanted: &'a SourceBuildRequest) -> Option<&'a ImageReference> {
-    let previous = wanted.incremental.as_ref().filter(|previous| previous.remove)?;
+/// The name of the image to remove; none without `--rm`.
+fn name<'a>(request: &'a Request, options: &'a SourceBuildRequest) -> Option<&'a ImageReference> {
+    let previous = options.incremental.as_ref().filter(|previous| previous.remove)?;
     previous.image.as_ref().or_else(|| request.tags.first())
 }
 
-/// The image that the name means by now, if one is to go.
+/// Finds the image to remove before the build replaces it.
 pub(super) async fn replaced(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     prepared: &PreparedSource,
 ) -> Result<Option<Replaced>, Error> {
-    let (Some(name), Some(daemon)) = (name(request, wanted), &prepared.daemon) else { return Ok(None) };
+    let (Some(name), Some(daemon)) = (name(request, options), &prepared.daemon) else { return Ok(None) };
     let id = daemon.id_of(name).await?;
     Ok(id.map(|id| Replaced { daemon: daemon.clone(), name: name.clone(), id }))
 }
 
 impl Replaced {
-    /// Removes it, unless something else still uses it; says what was done.
+    /// Removes it unless it is in use, and reports that.
     pub(super) async fn remove(self, session: &Session) {
         let events = &session.events;
-        let shown = format!("the image that `{}` meant before ({})", self.name.familiar(), short(&self.id));
+        let shown = format!("the previous image of `{}` ({})", self.name.familiar(), short(&self.id));
         match self.daemon.remove_unused(&self.id).await {
             Ok(Removal::Removed) => events.note(format!("removed {shown}")),
             Ok(Removal::Named(name)) if name == self.name.familiar() => {
-                events
-                    .note(format!("`{name}` still means the image that it meant before; nothing is removed"));
+                events.note(format!("`{name}` is unchanged; the image stays"));
             }
             Ok(Removal::Named(name)) => events.note(format!("{shown} stays: its other name is `{name}`")),
             Ok(Removal::Used(reason)) => events.note(format!("{shown} stays: {reason}")),
@@ -92,7 +95,7 @@ impl Replaced {
     }
 }
 
-/// An ID as people know it.
+/// The usual short form of an ID.
 fn short(id: &str) -> &str {
     let hex = id.strip_prefix("sha256:").unwrap_or(id);
     hex.get(..12).unwrap_or(hex)

@@ -1,4 +1,4 @@
-//! Owns carrying out a source stage: `assemble` on its engine, and taking out what it made.
+//! Owns executing a source stage: `assemble` on its engine, and reading its result. Must not plan it.
 
 use super::Made;
 use super::caches::StageCaches;
@@ -23,10 +23,10 @@ use crate::source_build::on_build::{OnBuild, OnBuildRun, execute};
 use crate::source_build::produced::{ProducedFile, take_artifact};
 use crate::store::daemon::{Daemon, remove_leftovers};
 
-/// A source stage on its way.
+/// A source stage during its execution.
 pub(super) struct SourceWork<'a> {
     pub(super) request: &'a Request,
-    pub(super) wanted: &'a SourceBuildRequest,
+    pub(super) options: &'a SourceBuildRequest,
     pub(super) session: &'a Session,
     pub(super) prepared: &'a PreparedSource,
     pub(super) plan: &'a Plan,
@@ -43,7 +43,7 @@ impl SourceWork<'_> {
         self.request.date.unwrap_or(crate::plan::FIXED_DATE)
     }
 
-    /// Assembles, and takes the artifact or the change out.
+    /// Runs `assemble`, and reads the artifact or the changes.
     pub(super) async fn run(&self) -> Result<Made, Error> {
         let ready = self.engines().ready(self.prepared.stage.engine, &self.prepared.base).await?;
         let (engine, image) = (&*ready.engine, &ready.image);
@@ -52,18 +52,18 @@ impl SourceWork<'_> {
         let events = &self.session.events;
         let limits = container_limits(&stage.limits);
         engine.check(&limits, stage.limits.network.as_deref()).await?;
-        let kept = self.kept().await;
+        let cache = self.artifact_cache().await;
         let assembled = match &self.prepared.on_build {
             Some(on_build) => {
                 execute(engine, self.on_build_run(on_build, image, limits, &caches), events).await?
             }
             None => {
-                let saved = self.saved(kept.as_ref()).await;
+                let saved = self.saved(cache.as_ref()).await;
                 assemble(engine, self.source_run(image, limits, &caches, &saved), events).await?
             }
         };
         if let Some(runtime) = &stage.runtime {
-            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled, kept).await?)));
+            return Ok(Made::Image(Box::new(self.fill_runtime(runtime, assembled, cache).await?)));
         }
         if stage.product == PlannedProduct::Image {
             let base = self.prepared.base.clone();
@@ -77,7 +77,7 @@ impl SourceWork<'_> {
         Ok(Made::Artifact(Box::new(artifact)))
     }
 
-    /// The template's own directories where build caches are mounted, if the container becomes the image.
+    /// The template's mount points of build caches, if the container becomes the image.
     pub(super) fn cache_places(&self) -> Option<Layer> {
         let PreparedSource { stage, template_entries, .. } = self.prepared;
         let is_image = stage.product == PlannedProduct::Image && stage.runtime.is_none();
@@ -87,7 +87,7 @@ impl SourceWork<'_> {
         };
         let entries: Vec<Entry> =
             template_entries.iter().filter(|_| is_image).filter(is_place).cloned().collect();
-        // A template names no place twice.
+        // Paths of a template are unique.
         Layer::new(entries, self.date()).ok().filter(|layer| !layer.entries().is_empty())
     }
 
@@ -96,12 +96,12 @@ impl SourceWork<'_> {
         commits_container(self.request, &self.prepared.stage, &self.plan.outputs)
     }
 
-    /// The config that a container on `base` takes over, if it may become the image.
+    /// The config for a container on `base` that becomes the image.
     pub(super) fn commit_config(&self, base: &BaseImage) -> Option<ImageConfig> {
         self.commits_container().then(|| base.config.clone())
     }
 
-    /// Takes the change of a container that stands on `base`, unless it may become the image itself.
+    /// Reads the changes of a container on `base`, unless the container becomes the image.
     pub(super) async fn made(
         &self,
         base: BaseImage,
@@ -115,7 +115,7 @@ impl SourceWork<'_> {
         match taken {
             Ok(changes) => Ok(SourceResult { base, changes, labels, container }),
             Err(error) => {
-                // The error of taking is the one to report; the lease's clean-up removes what is left.
+                // Report the first error; the lease's clean-up removes the container otherwise.
                 let _ = container.remove().await;
                 Err(error.into())
             }
@@ -140,7 +140,7 @@ impl SourceWork<'_> {
             template_environment: &prepared.template_environment,
             saved,
             ephemeral: &prepared.ephemeral,
-            build_environment: &self.wanted.build_environment,
+            build_environment: &self.options.build_environment,
             limits,
             places: self.cache_places().filter(|_| !caches.mounts.is_empty()),
             mounts: caches.mounts.clone(),
@@ -162,7 +162,7 @@ impl SourceWork<'_> {
             on_build,
             stage: &prepared.stage,
             image,
-            build_environment: &self.wanted.build_environment,
+            build_environment: &self.options.build_environment,
             ephemeral: &prepared.ephemeral,
             limits,
             mounts: caches.mounts.clone(),
@@ -193,7 +193,7 @@ impl SourceWork<'_> {
         })
     }
 
-    /// Removes what the daemon holds for this run alone, if it may hold something.
+    /// After a failure, removes the containers and images of this run from the daemon.
     pub(super) async fn clean_up(&self, failed: bool) {
         if let Some(daemon) = self.prepared.daemon.as_ref().filter(|_| failed) {
             remove_leftovers_of(&self.prepared.lease, daemon, self.session).await;
@@ -201,7 +201,7 @@ impl SourceWork<'_> {
     }
 }
 
-/// Removes what the daemon holds for a run; what cannot be removed is left to a later one.
+/// Removes the containers and images of a run. A later run removes the rest.
 pub(super) async fn remove_leftovers_of(lease: &Lease, daemon: &Daemon, session: &Session) {
     if let Err(error) = remove_leftovers(daemon, &[lease.id().to_owned()]).await {
         tracing::warn!(%error, "something of this run stays in the daemon; a later run removes it");

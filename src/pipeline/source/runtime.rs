@@ -1,8 +1,8 @@
-//! Owns filling the runtime image of an extended build, as the plan says. Must not plan it.
+//! Owns copying artifacts into the runtime image of an extended build. Must not plan it.
 
 use super::image::SourceResult;
 use super::run::SourceWork;
-use super::saved_artifacts::KeptArtifacts;
+use super::saved_artifacts::ArtifactCache;
 use crate::assemble::AssembledContainer;
 use crate::error::Error;
 use crate::pipeline::engine::ReadyEngine;
@@ -12,21 +12,22 @@ use crate::source_build::assemble_runtime::{RuntimeRun, assemble_runtime};
 use crate::source_build::runtime_artifacts::RuntimeArtifacts;
 
 impl SourceWork<'_> {
-    /// Takes the artifacts out of the assembled builder, which saves what the next build can use and goes then, and fills the runtime image with them.
+    /// Moves the artifacts from the assembled builder into the runtime image. The builder first saves artifacts for the next
+    /// build, and is removed.
     pub(super) async fn fill_runtime(
         &self,
         runtime: &PlannedRuntime,
         assembled: AssembledContainer,
-        kept: Option<KeptArtifacts>,
+        cache: Option<ArtifactCache>,
     ) -> Result<SourceResult, Error> {
         let prepared = self.prepared;
         let AssembledContainer { container, labels } = assembled;
         let directory = prepared.lease.temporary_directory();
         let limit = self.request.input.max_size;
         let taken = RuntimeArtifacts::take(&*container, &runtime.artifacts, limit, directory).await;
-        let removed = match kept.filter(|_| taken.is_ok()) {
-            Some(kept) => {
-                self.keep(container, &kept).await;
+        let removed = match cache.filter(|_| taken.is_ok()) {
+            Some(cache) => {
+                self.save(container, &cache).await;
                 Ok(())
             }
             None => container.remove().await,
@@ -48,7 +49,7 @@ impl SourceWork<'_> {
         };
         let assembled = assemble_runtime(&*engine, run, &self.session.events).await?;
         let made = self.made(base.clone(), assembled).await?;
-        // What the later script says counts.
+        // Labels of the later script replace earlier ones.
         let mut all = labels;
         all.extend(made.labels);
         Ok(SourceResult { labels: all, ..made })

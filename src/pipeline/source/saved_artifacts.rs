@@ -1,7 +1,7 @@
-//! Owns what an extended build keeps for the next one: a runtime image has nothing of the builder in it that
-//! `save-artifacts` could save, so the script runs in the assembled builder, and b2i's cache keeps what it prints.
+//! Owns the artifact cache of extended builds. A runtime image has no files of the builder for `save-artifacts`, so the
+//! script runs in the assembled builder, and its output goes into a cache of the project.
 //!
-//! The cache is the project's, like its build caches. Whatever is wrong, the build goes on and says so.
+//! Must not fail the build: an error is a warning.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use crate::engine::Container;
 use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::ImagePath;
-use crate::plan::{EngineKind, PlannedScript};
+use crate::plan::{PlannedScript, save_sees_secrets};
 use crate::source_build::incremental::{SaveError, SavedArtifacts, save_after};
 use crate::source_build::{BuildCacheKey, BuildCacheOwner};
 use crate::store::cache::{BuildCacheDescription, BuildCacheStore, HeldCache};
@@ -25,37 +25,36 @@ const NAME: &str = "save-artifacts";
 /// The file in it.
 const FILE: &str = "artifacts.tar";
 
-/// The cache of one project, this build's alone.
-pub(super) struct KeptArtifacts {
+/// The artifact cache of one project, locked for this build.
+pub(super) struct ArtifactCache {
     directory: PathBuf,
     _held: HeldCache,
 }
 
 impl SourceWork<'_> {
-    /// Takes the cache, if this build keeps something; waits while another build has it.
-    pub(super) async fn kept(&self) -> Option<KeptArtifacts> {
+    /// Locks the cache if the build saves artifacts; waits for other builds.
+    pub(super) async fn artifact_cache(&self) -> Option<ArtifactCache> {
         let keeps = self.prepared.stage.runtime.as_ref().is_some_and(|runtime| runtime.keeps_artifacts);
         if !keeps {
             return None;
         }
-        let taken = self.take_kept().await;
-        taken.unwrap_or_else(|error| {
-            let message = format!("nothing is kept for the next build: {}", whole(&error));
-            self.session.events.warning(message, None);
+        let cache = self.lock_artifact_cache().await;
+        cache.unwrap_or_else(|error| {
+            self.warn_unsaved(&error);
             None
         })
     }
 
-    async fn take_kept(&self) -> Result<Option<KeptArtifacts>, Error> {
+    async fn lock_artifact_cache(&self) -> Result<Option<ArtifactCache>, Error> {
         let Some(scope) = self.cache_scope() else { return Ok(None) };
         let stage = &self.prepared.stage;
         let owner = BuildCacheOwner {
             scope: &scope,
-            // With its tag: another version may not understand what this one saved.
+            // With its tag: another version may not read these artifacts.
             template: &stage.builder.name,
             user: &stage.user,
             platform: &stage.platform,
-            // A tar has no ids of an engine.
+            // A tar does not depend on the ids of an engine.
             engine: "any",
         };
         let key = BuildCacheKey::new(&owner, NAME);
@@ -65,32 +64,35 @@ impl SourceWork<'_> {
         let description =
             BuildCacheDescription { template: stage.builder.name.clone(), name: NAME.to_owned() };
         let directory = held.tree(&description, |path| self.remove_cache(path))?;
-        Ok(Some(KeptArtifacts { directory, _held: held }))
+        Ok(Some(ArtifactCache { directory, _held: held }))
     }
 
-    /// Lets `save-artifacts` print into the cache; the container is gone then.
-    pub(super) async fn keep(&self, container: Box<dyn Container>, kept: &KeptArtifacts) {
-        if let Err(error) = self.try_keep(container, kept).await {
-            let message = format!("nothing is kept for the next build: {}", whole(&error));
-            self.session.events.warning(message, None);
+    /// Runs `save-artifacts` into the cache, and removes the container.
+    pub(super) async fn save(&self, container: Box<dyn Container>, cache: &ArtifactCache) {
+        if let Err(error) = self.try_save(container, cache).await {
+            self.warn_unsaved(&error);
         }
     }
 
-    fn script_that_may_save(&self) -> Result<&PlannedScript, SaveError> {
+    fn warn_unsaved(&self, error: &Error) {
+        let message = format!("the next build cannot restore artifacts of this one: {}", whole(error));
+        self.session.events.warning(message, None);
+    }
+
+    fn save_script(&self) -> Result<&PlannedScript, SaveError> {
         let prepared = self.prepared;
-        // There it is the same container, with the same files.
-        if prepared.stage.engine == EngineKind::Sandbox && !prepared.ephemeral.is_empty() {
+        if save_sees_secrets(prepared.stage.engine, !prepared.ephemeral.is_empty()) {
             return Err(SaveError::SeesSecrets);
         }
         let missing = || SaveError::NoScript { image: prepared.stage.builder.name.clone() };
         prepared.stage.scripts.save_artifacts.as_ref().ok_or_else(missing)
     }
 
-    async fn try_keep(&self, container: Box<dyn Container>, kept: &KeptArtifacts) -> Result<(), Error> {
-        let script = match self.script_that_may_save() {
+    async fn try_save(&self, container: Box<dyn Container>, cache: &ArtifactCache) -> Result<(), Error> {
+        let script = match self.save_script() {
             Ok(script) => script,
             Err(error) => {
-                // The lease's clean-up removes what cannot be removed now.
+                // The lease's clean-up removes it otherwise.
                 let _ = container.remove().await;
                 return Err(error.into());
             }
@@ -98,15 +100,15 @@ impl SourceWork<'_> {
         let directory = ImagePath::new(self.prepared.base.config.working_dir()).ok();
         let (run, events) = (self.save_run(), &self.session.events);
         let file = save_after(container, script, directory.as_ref(), &run, events).await?;
-        let written = kept.write(&file);
-        let path = kept.directory.join(FILE);
+        let written = cache.write(&file);
+        let path = cache.directory.join(FILE);
         written.map_err(|error| FileError::new("write", &path, error))?;
         Ok(())
     }
 }
 
-impl KeptArtifacts {
-    /// What the build before kept; nothing if there is none.
+impl ArtifactCache {
+    /// The artifacts of the previous build; empty for the first one.
     pub(super) fn read(&self) -> io::Result<SavedArtifacts> {
         match File::open(self.directory.join(FILE)) {
             Ok(file) => SavedArtifacts::read(&Arc::new(file)),
@@ -115,7 +117,7 @@ impl KeptArtifacts {
         }
     }
 
-    /// Whole or not at all: a build that is killed leaves what was there.
+    /// Replaces the file atomically: a killed build leaves the old one.
     fn write(&self, saved: &File) -> io::Result<()> {
         let mut saved = saved;
         io::Seek::rewind(&mut saved)?;

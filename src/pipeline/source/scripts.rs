@@ -1,4 +1,4 @@
-//! Owns getting the scripts that the user names a place for: downloads and directories of this machine.
+//! Owns fetching the scripts of `--scripts-url`: downloads and directories of this machine. Must not run them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +18,17 @@ use crate::sources::scripts::{NAMES, ScriptFile, ScriptFiles, ScriptOrigin};
 /// Largest script, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// How long one script may take to come, unless another time is asked for: a server that sends a byte now and then is
-/// never silent for long.
+/// Default limit for downloading one script. A silence limit is not enough: a slow server may send a byte now and then.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Scripts that did not come.
+/// Why the scripts cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptsError {
     #[error("`{place}` has none of the scripts `assemble`, `run` and `save-artifacts`")]
     NoneNamed { place: String },
-    #[error("the script `{place}` did not come within {seconds} s")]
+    #[error("downloading the script `{place}` took longer than {seconds} s")]
     Timeout { place: String, seconds: u64 },
-    #[error("`{place}` is larger than a script may be, which is {limit} bytes")]
+    #[error("the script `{place}` is larger than {limit} bytes")]
     TooLarge { place: String, limit: u64 },
 }
 
@@ -40,19 +39,19 @@ impl Diagnostic for ScriptsError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoneNamed { .. } => vec!["`--scripts-url` names the directory that they are in".into()],
+            Self::NoneNamed { .. } => vec!["set `--scripts-url` to the directory with the scripts".into()],
             Self::Timeout { .. } | Self::TooLarge { .. } => Vec::new(),
         }
     }
 }
 
-/// Gets the scripts that `--scripts-url` names.
+/// Fetches the scripts of `--scripts-url`.
 pub(super) async fn named(
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     lease: &Lease,
     session: &Session,
 ) -> Result<ScriptFiles, Error> {
-    let Some(place) = &wanted.scripts else { return Ok(ScriptFiles::default()) };
+    let Some(place) = &options.scripts else { return Ok(ScriptFiles::default()) };
     let mut named = Vec::new();
     for name in NAMES.into_iter().chain(["assemble-runtime"]) {
         let source = match place {
@@ -67,7 +66,7 @@ pub(super) async fn named(
             InputSource::File(path) => ScriptOrigin::File { path: path.clone() },
             InputSource::Stdin => continue,
         };
-        if let Some((size, content)) = script(&source, wanted, lease, session).await? {
+        if let Some((size, content)) = script(&source, options, lease, session).await? {
             named.push(ScriptFile { name: name.to_owned(), origin, size, content: Arc::new(content) });
         }
     }
@@ -82,7 +81,7 @@ pub(super) async fn named(
     Ok(ScriptFiles { named, ..ScriptFiles::default() })
 }
 
-/// The URL of one script: the path of the directory may end in `/` or not.
+/// The URL of one script. The path of the directory may end in `/`.
 fn below(url: &Url, name: &str) -> Url {
     let mut url = url.clone();
     let path = format!("{}/{name}", url.path().trim_end_matches('/'));
@@ -90,22 +89,22 @@ fn below(url: &Url, name: &str) -> Url {
     url
 }
 
-/// One script; nothing if there is none.
+/// Fetches one script; none if it does not exist.
 async fn script(
     source: &InputSource,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     lease: &Lease,
     session: &Session,
 ) -> Result<Option<(u64, FileContent)>, Error> {
-    let options = InputOptions {
+    let input = InputOptions {
         max_size: LIMIT,
         treat_as: Some(TreatAs::Artifact),
-        http: wanted.source.input.http.clone(),
-        offline: wanted.source.input.offline,
+        http: options.source.input.http.clone(),
+        offline: options.source.input.offline,
         ..InputOptions::default()
     };
-    let fetching = fetch(source, &options, lease, session);
-    let limit = wanted.download_timeout.unwrap_or(TIME);
+    let fetching = fetch(source, &input, lease, session);
+    let limit = options.download_timeout.unwrap_or(TIME);
     let fetched = tokio::time::timeout(limit, fetching)
         .await
         .map_err(|_| ScriptsError::Timeout { place: source.to_string(), seconds: limit.as_secs() })?;

@@ -1,14 +1,13 @@
-//! Owns the Dockerfile of an artifact that is built from sources: one image builds it, another one runs it.
+//! Owns the Dockerfile of an artifact that is built from sources: one image builds it, another runs it.
 //!
-//! What the artifact is called, and what is in it, is known only when it is built. So the template's own script takes
-//! it to its place in an image of its own, and from there it goes into the result: once, with its mode, owner and other
-//! names.
+//! Name and content of the artifact are known only after the build. So the template's script places it in a separate image,
+//! and one `COPY` moves it into the result with mode, owner and hard links. Must not write a file.
 
-use super::source::{assembled, header, refuse_traces};
+use super::source::{assembled, header, reject_traces};
 use super::text::{comment, json_words, word};
 use super::{
     Copied, DockerfileError, DockerfileInputs, ROOT_ARCHIVE, SOURCE_DIRECTORY, SourceInputs, environment,
-    from, labels, line, refuse_on_build, root_archive, script, settings,
+    from, labels, line, owner, reject_on_build, root_archive, script, settings,
 };
 use crate::builder::S2iContract;
 use crate::image::{ConfigEdits, ImagePath, ImageReference};
@@ -16,26 +15,26 @@ use crate::plan::{
     Assembly, EntrySource, PlannedEntry, PlannedProduct, PlannedRun, PlannedSource, SourceStage, Stage,
 };
 
-/// The variable that tells a script which of several files is the artifact; here nobody knows its name.
+/// The variable with the name of the artifact, which is not known here.
 const ARTIFACT_NAME: &str = "B2I_ARTIFACT";
 
-/// What the Dockerfile needs to know beside the plan.
+/// The values of the Dockerfile that the plan does not have.
 #[derive(Debug)]
 pub struct ArtifactInputs<'a> {
     pub source: SourceInputs<'a>,
     /// Variables that the source builder's template gives its image.
     pub builder_environment: &'a [(String, String)],
     pub image: DockerfileInputs<'a>,
-    /// What the script of the second image sees where b2i would place the artifact itself.
+    /// The environment of the template's script, for a placed artifact.
     pub script_environment: &'a [(String, String)],
 }
 
-/// The entries of the second image that are known before the artifact is.
+/// The entries of the second image without the artifact.
 pub fn declared_entries(entries: &[PlannedEntry]) -> Vec<PlannedEntry> {
     entries.iter().filter(|entry| !is_of_artifact(entry, entries)).cloned().collect()
 }
 
-/// The artifact, or another name of it.
+/// Whether an entry is the artifact or a hard link to it.
 fn is_of_artifact(entry: &PlannedEntry, entries: &[PlannedEntry]) -> bool {
     let is_artifact = |entry: &PlannedEntry| entry.what == EntrySource::Artifact;
     match &entry.what {
@@ -46,19 +45,19 @@ fn is_of_artifact(entry: &PlannedEntry, entries: &[PlannedEntry]) -> bool {
     }
 }
 
-/// Renders a source stage that makes an artifact, and the stage that was planned for the artifact as it is declared.
+/// Renders a source stage that makes an artifact, and the stage of the declared artifact.
 ///
 /// # Errors
-/// [`DockerfileError`] if a Dockerfile cannot say it.
+/// [`DockerfileError`] if a Dockerfile cannot express it.
 pub fn render_artifact_dockerfile(
     source: &SourceStage,
     stage: &Stage,
     tags: &[ImageReference],
     inputs: &ArtifactInputs<'_>,
 ) -> Result<String, DockerfileError> {
-    refuse_on_build(&inputs.source.builder)?;
-    refuse_on_build(&inputs.image)?;
-    refuse_traces(source)?;
+    reject_on_build(&inputs.source.builder)?;
+    reject_on_build(&inputs.image)?;
+    reject_traces(source)?;
     let PlannedProduct::Artifact { places, .. } = &source.product else {
         unreachable!("whoever renders an artifact's Dockerfile has a source stage that makes one")
     };
@@ -100,7 +99,7 @@ pub fn render_artifact_dockerfile(
     Ok(out)
 }
 
-/// The variables of the image that builds; nothing else of it comes into the result.
+/// The variables of the image that builds.
 fn builder_edits(source: &SourceStage, inputs: &ArtifactInputs<'_>) -> ConfigEdits {
     let mut env = inputs.builder_environment.to_vec();
     env.retain(|(name, _)| !source.environment.iter().any(|(given, _)| given == name));
@@ -118,7 +117,7 @@ fn without_name(run: &PlannedRun) -> PlannedRun {
     run
 }
 
-/// An artifact that b2i would place itself.
+/// An artifact that b2i would place.
 struct Placed<'a> {
     entries: &'a [PlannedEntry],
     contract: &'a S2iContract,
@@ -127,17 +126,17 @@ struct Placed<'a> {
 }
 
 impl Placed<'_> {
-    /// The known entries come first: the artifact would get directories of its own owner. They come again behind a
-    /// directory, which a copy gives to the artifact's owner with everything in it.
+    /// The known entries come first: the artifact would create its directories with its own owner. They come again after a
+    /// copied directory, because the copy changes the owner of everything in it.
     fn render(&self, stage: &Stage, out: &mut String) -> Result<(), DockerfileError> {
         from(stage, &self.inputs.image, " AS base", out)?;
         self.take_to_its_place(out)?;
         line(out, "");
         line(out, "FROM base");
         root_archive(&declared_entries(self.entries), out);
-        let (path, owner) = self.carried();
+        let (path, owner) = self.copied();
         let owner = word("the owner", &owner)?;
-        let path = word("a place", &path)?;
+        let path = word("a path", &path)?;
         line(out, &format!("COPY --from=placed --chown={owner} {path} {path}"));
         if path.ends_with('/') {
             line(out, "# Again, as the copy took over everything in that directory.");
@@ -146,15 +145,14 @@ impl Placed<'_> {
         Ok(())
     }
 
-    /// The template's script does it, as in a builder image of that template.
+    /// The template's script places the artifact, as in a builder image.
     fn take_to_its_place(&self, out: &mut String) -> Result<(), DockerfileError> {
         let contract = self.contract;
         let below = |directory: &ImagePath, name: &str| {
             directory.join(name).expect("an absolute, normal path with one name more")
         };
         let user = contract.assemble_user.as_deref().unwrap_or("root");
-        let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
-        let owner = word("the user", &owner)?;
+        let owner = owner(user)?;
         let source = below(&contract.destination, "src");
         let source = word("the builder's destination", source.as_str())?;
         line(out, "");
@@ -164,7 +162,7 @@ impl Placed<'_> {
         let env = self.inputs.script_environment.to_vec();
         environment(&ConfigEdits { env, ..ConfigEdits::default() }, self.inputs.image.base, |_| true, out)?;
         for Copied { from, path } in &self.built {
-            let path = word("a place", path)?;
+            let path = word("a path", path)?;
             line(out, &format!("COPY {from}--chown={owner} {path} {source}/"));
         }
         line(out, &format!("USER {}", word("the user", user)?));
@@ -173,8 +171,8 @@ impl Placed<'_> {
         Ok(())
     }
 
-    /// What goes into the result, and whose it is: the artifact, or the directory that has all names of it.
-    fn carried(&self) -> (String, String) {
+    /// Path and owner of the copy: the artifact, or the directory with all its hard links.
+    fn copied(&self) -> (String, String) {
         let own: Vec<&PlannedEntry> =
             self.entries.iter().filter(|entry| is_of_artifact(entry, self.entries)).collect();
         let owner = own.first().map(|entry| entry.owner.to_string()).unwrap_or_default();

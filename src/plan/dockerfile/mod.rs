@@ -1,8 +1,7 @@
-//! Owns the plan as a Dockerfile: the same image for those whose platform builds from Dockerfiles and nothing else.
+//! Owns the plan as a Dockerfile, for platforms that only build Dockerfiles. Must not write a file.
 //!
-//! Works on the plan and on what its placeholders stand for; writes no file. What a Dockerfile cannot say is an error
-//! with the reason, never left out in silence. Files come as an archive that `ADD` unpacks: `docker build`, BuildKit
-//! and buildah all keep its modes, owners and hard links, and `COPY --chmod` is BuildKit's alone.
+//! What a Dockerfile cannot express is an error. Files come in an archive for `ADD`: `docker build`, BuildKit and buildah
+//! preserve its modes, owners and hard links, while only BuildKit has `COPY --chmod`.
 
 mod artifact;
 mod source;
@@ -18,59 +17,59 @@ pub use artifact::{ArtifactInputs, declared_entries, render_artifact_dockerfile}
 pub use source::{RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
 use text::{assignments, comment, json_words, word};
 
-/// The first line of every Dockerfile that b2i writes. A directory whose Dockerfile has it may be replaced.
+/// The first line of b2i's Dockerfiles. b2i may replace a directory whose Dockerfile has it.
 pub const FIRST_LINE: &str =
     "# Written by b2i, which replaces this directory when it is told to write here again.";
 
-/// Name of the archive with the planned entries.
+/// The archive with the planned entries.
 pub const ROOT_ARCHIVE: &str = "rootfs.tar";
 
-/// Name of the archive with the built-in base.
+/// The archive with the built-in base.
 pub const BASE_ARCHIVE: &str = "base.tar";
 
-/// Name of the archive with the files of the template that builds sources, where another has its own beside it.
+/// The archive with the files of the source builder's template, if the image has a template too.
 pub const BUILDER_ARCHIVE: &str = "builder.tar";
 
-/// Name of the directory with the files for the script.
+/// The directory with the files for the script.
 pub const SOURCE_DIRECTORY: &str = "src";
 
-/// Most entries of an archive that the comment above it lists.
+/// Limit for entries in the comment above an archive.
 const LISTED: usize = 40;
 
-/// What a Dockerfile needs to know beside the plan.
+/// The values of a Dockerfile that the plan does not have.
 #[derive(Debug)]
 pub struct DockerfileInputs<'a> {
-    /// The base, as `FROM` names it; none means the built-in one.
+    /// The base in `FROM`; none for the built-in one.
     pub from: Option<String>,
     pub base: &'a ImageConfig,
     pub known: &'a KnownValues,
-    /// The builder's contract, where a script runs.
+    /// The builder's contract, if a script runs.
     pub contract: Option<&'a S2iContract>,
-    /// The platform that this machine builds for if nothing is said.
+    /// The default platform of a build on this machine.
     pub native_platform: &'a Platform,
 }
 
-/// A plan that is no Dockerfile.
+/// Why a plan cannot be a Dockerfile.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerfileError {
-    #[error("a Dockerfile cannot hold the value of {what}: it has {character} in it")]
+    #[error("a Dockerfile cannot contain the value of {what}: it has {character}")]
     Unwritable {
         /// What has the value; the value itself may be a secret.
         what: String,
         character: &'static str,
     },
     #[error(
-        "a Dockerfile would not run the health check `{command}` with a shell: it reads it as a list of words"
+        "a Dockerfile cannot contain the health check `{command}`: it would be a list of words, not a shell command"
     )]
     HealthCheck { command: String },
     #[error("a Dockerfile cannot have {what}: {reason}")]
     Trace { what: String, reason: &'static str },
-    #[error("a Dockerfile has to say what `{artifact}` runs on, and that is not known before it is built")]
+    #[error("a Dockerfile cannot name the builder of `{artifact}`: it is known only after the build")]
     UnknownArtifact { artifact: String },
-    #[error("a Dockerfile makes one image, and {count} are asked for")]
+    #[error("a Dockerfile makes one image, but the request makes {count}")]
     Several { count: usize },
     #[error(
-        "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i leaves out"
+        "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i does not run"
     )]
     OnBuild { base: String, count: usize },
 }
@@ -89,19 +88,19 @@ impl Diagnostic for DockerfileError {
 
     fn hints(&self) -> Vec<String> {
         vec![match self {
-            Self::Unwritable { .. } => "leave it out and set it when the image is started".into(),
-            Self::HealthCheck { .. } => "begin it with a program's name".into(),
+            Self::Unwritable { .. } => "remove it, and set it when the image starts".into(),
+            Self::HealthCheck { .. } => "start it with the name of a program".into(),
             Self::Several { .. } => "name one artifact and one platform".into(),
-            Self::Trace { .. } => "build the image without a Dockerfile, or leave it out".into(),
+            Self::Trace { .. } => "remove it, or build the image without `--dockerfile`".into(),
             Self::UnknownArtifact { .. } => {
-                "name its builder: `--builder binary`, `--builder java:17`, `--builder tomcat:10.1`".into()
+                "set its builder: `--builder binary`, `--builder java:17`, `--builder tomcat:10.1`".into()
             }
             Self::OnBuild { .. } => "build the image without `--dockerfile`".into(),
         }]
     }
 }
 
-fn refuse_on_build(inputs: &DockerfileInputs<'_>) -> Result<(), DockerfileError> {
+fn reject_on_build(inputs: &DockerfileInputs<'_>) -> Result<(), DockerfileError> {
     match inputs.base.list("OnBuild").len() {
         0 => Ok(()),
         count => Err(DockerfileError::OnBuild { base: inputs.from.clone().unwrap_or_default(), count }),
@@ -111,13 +110,13 @@ fn refuse_on_build(inputs: &DockerfileInputs<'_>) -> Result<(), DockerfileError>
 /// Renders one stage.
 ///
 /// # Errors
-/// [`DockerfileError`] if a Dockerfile cannot say it.
+/// [`DockerfileError`] if a Dockerfile cannot express it.
 pub fn render_dockerfile(
     stage: &Stage,
     tags: &[ImageReference],
     inputs: &DockerfileInputs<'_>,
 ) -> Result<String, DockerfileError> {
-    refuse_on_build(inputs)?;
+    reject_on_build(inputs)?;
     let edits = stage.image.resolve(inputs.known);
     let mut out = String::new();
     header(stage, tags, &mut out);
@@ -151,7 +150,7 @@ fn header(stage: &Stage, tags: &[ImageReference], out: &mut String) {
     }
 }
 
-/// Begins the image; `name` is ` AS NAME`, or nothing.
+/// Writes `FROM`; `name` is ` AS NAME` or empty.
 fn from(
     stage: &Stage,
     inputs: &DockerfileInputs<'_>,
@@ -159,7 +158,7 @@ fn from(
     out: &mut String,
 ) -> Result<(), DockerfileError> {
     line(out, "");
-    // An executable is for one platform, whatever the machine that builds is.
+    // An executable is for one platform, wherever the Dockerfile is built.
     let is_bound = stage.artifact.as_ref().is_some_and(|one| one.facts.is_executable())
         || stage.platform != *inputs.native_platform;
     let platform = if is_bound { format!("--platform={} ", stage.platform) } else { String::new() };
@@ -184,7 +183,7 @@ fn from(
     Ok(())
 }
 
-/// The archive of the planned entries, with a list of what is in it.
+/// The archive of the planned entries, with a list in a comment.
 fn root_archive(entries: &[PlannedEntry], out: &mut String) {
     line(out, "");
     line(out, &format!("# In {ROOT_ARCHIVE}, with the modes and owners that the image needs:"));
@@ -204,15 +203,15 @@ fn root_archive(entries: &[PlannedEntry], out: &mut String) {
     line(out, &format!("ADD {ROOT_ARCHIVE} /"));
 }
 
-/// Something that the script finds.
+/// A source of `COPY`.
 struct Copied<'a> {
-    /// `--from=STAGE `, or nothing for the build context.
+    /// `--from=STAGE `, or empty for the build context.
     from: &'a str,
     path: String,
 }
 
-/// The files for the script, and the script. What it alone is to see is an `ARG`, which leaves no variable in the
-/// image and needs no shell.
+/// The files for the script, and the script. Its own variables are `ARG`s, which leave no variable in the image and need
+/// no shell.
 fn script(
     run: &PlannedRun,
     contract: &S2iContract,
@@ -232,13 +231,13 @@ fn script(
     arguments.push(("S2I_DESTINATION".into(), contract.destination.to_string()));
     let user = contract.assemble_user.clone().unwrap_or_else(|| base.user().to_owned());
     let user = if user.is_empty() { "root".to_owned() } else { user };
-    let owner = if user.contains(':') { user.clone() } else { format!("{user}:0") };
+    let owner = owner(&user)?;
     line(out, "");
     line(out, "# What the builder's script finds.");
     let source = contract.destination.join("src").expect("an absolute, normal path with one name more");
     let source = word("the builder's destination", source.as_str())?;
     for Copied { from, path } in files {
-        let (owner, path) = (word("the user", &owner)?, word("a place", path)?);
+        let path = word("a path", path)?;
         line(out, &format!("COPY {from}--chown={owner} {path} {source}/"));
     }
     for argument in &arguments {
@@ -260,7 +259,7 @@ fn script(
     environment(edits, base, |name| !sees(name), out)
 }
 
-/// Variables, those that `chosen` names. One of the base that the plan leaves out can only be emptied.
+/// The variables that `chosen` accepts. A Dockerfile cannot remove a variable of the base, only empty it.
 fn environment(
     edits: &ConfigEdits,
     base: &ImageConfig,
@@ -321,6 +320,14 @@ fn settings(edits: &ConfigEdits, out: &mut String) -> Result<(), DockerfileError
         }
     }
     Ok(())
+}
+
+/// The owner in `--chown`: the group of a bare user is root's.
+fn owner(user: &str) -> Result<String, DockerfileError> {
+    match user.contains(':') {
+        true => word("the user", user),
+        false => word("the user", &format!("{user}:0")),
+    }
 }
 
 fn line(out: &mut String, text: &str) {

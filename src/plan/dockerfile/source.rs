@@ -1,11 +1,11 @@
-//! Owns a source stage as a Dockerfile: the builder's scripts run where `docker build` runs them.
+//! Owns a source stage as a Dockerfile, in which `docker build` runs the builder's scripts.
 //!
-//! Nothing that must leave no trace goes into a layer or the history: secrets are mounts, and what a Dockerfile can only
-//! keep is refused with the reason.
+//! Must not put secrets into a layer or the history: secret files are mounts, and everything else is an error.
 
 use super::text::{assignments, comment, json_words, word};
 use super::{
-    DockerfileError, DockerfileInputs, FIRST_LINE, environment, labels, line, refuse_on_build, settings,
+    DockerfileError, DockerfileInputs, FIRST_LINE, environment, labels, line, owner, reject_on_build,
+    settings,
 };
 use crate::image::{ConfigEdits, ImageConfig, ImageReference};
 use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
@@ -13,27 +13,27 @@ use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stag
 /// The directory of the sources, in the build context.
 pub const UPLOADED_SOURCES: &str = "upload/src";
 
-/// The directory of the scripts that come from outside of the builder.
+/// The directory of the scripts that are not the builder's own, in the build context.
 pub const UPLOADED_SCRIPTS: &str = "upload/scripts";
 
-/// Where the image before unpacks what it has saved: no place that an image has by itself.
+/// The directory for saved artifacts in the previous image. Images do not have it.
 const SAVED: &str = "/tmp/b2i-saved";
 
-/// What a source stage needs to know beside the plan.
+/// The values of a source stage that the plan does not have.
 #[derive(Debug)]
 pub struct SourceInputs<'a> {
-    /// The builder's base, or the builder itself.
+    /// The template's base, or the builder image.
     pub builder: DockerfileInputs<'a>,
-    /// The archive in the context with the template's own files, if there are any.
+    /// The archive with the template's files.
     pub root_archive: Option<&'static str>,
     pub has_scripts: bool,
     pub runtime: Option<RuntimeInputs<'a>>,
 }
 
-/// What the second stage of an extended build needs to know.
+/// The values of the second stage of an extended build.
 #[derive(Debug)]
 pub struct RuntimeInputs<'a> {
-    /// The runtime image, as `FROM` names it.
+    /// The runtime image in `FROM`.
     pub from: String,
     pub base: &'a ImageConfig,
 }
@@ -41,15 +41,15 @@ pub struct RuntimeInputs<'a> {
 /// Renders a source stage whose assembled builder is the image, or that fills a runtime image.
 ///
 /// # Errors
-/// [`DockerfileError`] if a Dockerfile cannot say it.
+/// [`DockerfileError`] if a Dockerfile cannot express it.
 pub fn render_source_dockerfile(
     source: &SourceStage,
     stage: &Stage,
     tags: &[ImageReference],
     inputs: &SourceInputs<'_>,
 ) -> Result<String, DockerfileError> {
-    refuse_on_build(&inputs.builder)?;
-    refuse_traces(source)?;
+    reject_on_build(&inputs.builder)?;
+    reject_traces(source)?;
     let edits = stage.image.resolve(inputs.builder.known);
     let mut out = String::new();
     header(source, tags, &mut out);
@@ -90,27 +90,27 @@ pub(super) fn assembled(
     assemble(source, out)
 }
 
-/// What a Dockerfile would keep, or cannot do.
-pub(super) fn refuse_traces(source: &SourceStage) -> Result<(), DockerfileError> {
-    let refused = |what: String, reason| Err(DockerfileError::Trace { what, reason });
+/// Rejects what would stay in the image, and what no instruction does.
+pub(super) fn reject_traces(source: &SourceStage) -> Result<(), DockerfileError> {
+    let rejected = |what: String, reason| Err(DockerfileError::Trace { what, reason });
     if let Some(name) = source.build_environment.first() {
-        let reason = "the history of the image would keep its value; a file of `--secret` leaves no trace";
-        return refused(format!("the variable `{name}` of `--build-env`"), reason);
+        let reason = "the history of the image would contain its value; use a file of `--secret`";
+        return rejected(format!("the variable `{name}` of `--build-env`"), reason);
     }
     if let Some(injection) = source.injections.first() {
-        let reason = "a layer would keep its files; a file of `--secret` leaves no trace";
-        return refused(format!("the injection of `{}`", injection.source.display()), reason);
+        let reason = "a layer would contain its files; use a file of `--secret`";
+        return rejected(format!("the injection of `{}`", injection.source.display()), reason);
     }
     if let Some(volume) = source.volumes.first() {
-        return refused(
+        return rejected(
             format!("the mount of `{}`", volume.source),
-            "no instruction mounts what is on a machine",
+            "no instruction mounts a directory of a machine",
         );
     }
     if !source.on_build.is_empty() {
-        return refused(
+        return rejected(
             "the builder's ONBUILD instructions".into(),
-            "they take another directory of the context",
+            "they need another directory of the context",
         );
     }
     Ok(())
@@ -138,7 +138,7 @@ pub(super) fn header(source: &SourceStage, tags: &[ImageReference], out: &mut St
     }
 }
 
-/// What the image before saved, unpacked in a stage of its own.
+/// Unpacks the artifacts of the previous image in a separate stage.
 fn previous_build(
     source: &SourceStage,
     previous: &ImageReference,
@@ -150,13 +150,13 @@ fn previous_build(
     line(out, &format!("FROM {previous} AS previous"));
     if script.origin != ScriptOrigin::Image {
         let script = word("a script", script.path.as_str())?;
-        let owner = owner(source)?;
+        let owner = owner(user(source))?;
         line(out, &format!("COPY --chown={owner} {UPLOADED_SCRIPTS}/save-artifacts {script}"));
     }
     if !source.user.is_empty() {
         line(out, &format!("USER {}", word("the user", &source.user)?));
     }
-    // Half of what a script says that fails is nothing, and so is what is no tar: then the build begins anew.
+    // A failed script or an invalid tar restores nothing.
     let script = crate::image::shell_words::quote(&[script.path.as_str()]);
     let shell = format!(
         "mkdir {SAVED} && {{ {script} >{SAVED}.tar && tar -C {SAVED} -xf {SAVED}.tar || \
@@ -181,14 +181,14 @@ fn builder(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) {
     }
 }
 
-/// The option of `FROM`, where the images are not this machine's.
+/// The option of `FROM` for another platform than this machine's.
 fn platform(source: &SourceStage, inputs: &SourceInputs<'_>) -> String {
     let is_bound = source.platform != *inputs.builder.native_platform;
     if is_bound { format!("--platform={} ", source.platform) } else { String::new() }
 }
 
 fn uploads(source: &SourceStage, inputs: &SourceInputs<'_>, out: &mut String) -> Result<(), DockerfileError> {
-    let owner = owner(source)?;
+    let owner = owner(user(source))?;
     let below = |name: &str| {
         let path = source.destination.join(name).expect("an absolute, normal path with one name more");
         word("the builder's destination", path.as_str())
@@ -218,7 +218,7 @@ fn assemble(source: &SourceStage, out: &mut String) -> Result<(), DockerfileErro
     Ok(())
 }
 
-/// Who may read a secret: root alone if nothing is said, so the script's user is, by number if that is known.
+/// The option that lets the script's user read a secret: by number if it is known. The default is root alone.
 fn readable_by(user: &str) -> String {
     let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
     match (uid.parse::<u32>(), gid.parse::<u32>()) {
@@ -228,7 +228,7 @@ fn readable_by(user: &str) -> String {
     }
 }
 
-/// The second image: the artifacts of the first, and its own script.
+/// The runtime image: artifacts of the builder, and its own script.
 fn runtime_image(
     source: &SourceStage,
     runtime: &crate::plan::PlannedRuntime,
@@ -237,8 +237,7 @@ fn runtime_image(
     out: &mut String,
 ) -> Result<(), DockerfileError> {
     let user = if runtime.user.is_empty() { "root" } else { &runtime.user };
-    let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
-    let owner = word("the user", &owner)?;
+    let owner = owner(user)?;
     match image.base.list("OnBuild").len() {
         0 => {}
         count => return Err(DockerfileError::OnBuild { base: image.from.clone(), count }),
@@ -259,10 +258,10 @@ fn runtime_image(
         }
     }
     for (artifact, directory) in &runtime.artifacts {
-        // In full: of a directory, only what is in it would be copied into another.
+        // The full path: `COPY` of a directory copies only its content.
         let target = directory.join(artifact.file_name()).expect("a name of a normal path");
         let artifact = word("an artifact", artifact.as_str())?;
-        let target = word("a place", target.as_str())?;
+        let target = word("a path", target.as_str())?;
         line(out, &format!("COPY --from=build --chown={owner} {artifact} {target}"));
     }
     if let Some(script) = &runtime.assemble {
@@ -272,7 +271,7 @@ fn runtime_image(
     Ok(())
 }
 
-/// Puts the image's own user back, where a script ran as another one.
+/// Restores the image's user after a script of another user.
 fn user_behind(
     source: &SourceStage,
     edits: &ConfigEdits,
@@ -290,12 +289,6 @@ fn user_behind(
 
 fn user(source: &SourceStage) -> &str {
     if source.user.is_empty() { "root" } else { &source.user }
-}
-
-fn owner(source: &SourceStage) -> Result<String, DockerfileError> {
-    let user = user(source);
-    let owner = if user.contains(':') { user.to_owned() } else { format!("{user}:0") };
-    word("the user", &owner)
 }
 
 fn exec(script: &PlannedScript) -> String {

@@ -1,11 +1,10 @@
-//! Owns how texts are written in a Dockerfile, so that `docker build`, BuildKit and buildah read what was meant:
-//! nothing expanded, no word lost, no line begun by a value.
+//! Owns quoting in Dockerfiles for `docker build`, BuildKit and buildah. Must not let a value expand or start a line.
 //!
 //! Source: Dockerfile reference, "Environment replacement", "Escape" and "Shell and exec form".
 
 use super::DockerfileError;
 
-/// A comment line. Whatever ends a line or moves a cursor is written as an escape.
+/// A comment line. Control characters and line ends become escapes.
 pub(super) fn comment(text: &str) -> String {
     let shown: String = text
         .chars()
@@ -18,7 +17,7 @@ pub(super) fn comment(text: &str) -> String {
     format!("# {shown}")
 }
 
-/// One word: as it is, or in double quotes where a character means something.
+/// One word, in double quotes if it has special characters.
 pub(super) fn word(what: &str, value: &str) -> Result<String, DockerfileError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:@%+,-".contains(&byte);
     if !value.is_empty() && value.bytes().all(is_plain) {
@@ -27,7 +26,7 @@ pub(super) fn word(what: &str, value: &str) -> Result<String, DockerfileError> {
     quoted(what, value)
 }
 
-/// In double quotes, in which only `"`, `$` and `\` mean something.
+/// Double quotes, in which only `"`, `$` and `\` are special.
 fn quoted(what: &str, value: &str) -> Result<String, DockerfileError> {
     let forbidden = value.chars().find_map(|character| match character {
         '\n' => Some("a line feed"),
@@ -49,7 +48,7 @@ fn quoted(what: &str, value: &str) -> Result<String, DockerfileError> {
     Ok(text)
 }
 
-/// `INSTRUCTION NAME=VALUE …`, a line each; nothing for no values.
+/// `INSTRUCTION NAME=VALUE …`, one line for each value; empty without values.
 pub(super) fn assignments(instruction: &str, values: &[(String, String)]) -> Result<String, DockerfileError> {
     let what = |name: &str| match instruction {
         "LABEL" => format!("the label `{name}`"),
@@ -71,7 +70,7 @@ pub(super) fn json_words(words: &[String]) -> String {
     serde_json::to_string(words).expect("a list of texts is JSON")
 }
 
-/// The shell form of a command: the rest of the line, which only the shell in the container expands.
+/// The shell form of a command, which only the shell in the container expands.
 pub(super) fn shell_command(command: &str) -> Result<String, DockerfileError> {
     let command = command.trim();
     if command.contains(['\n', '\r', '\0']) || command.ends_with('\\') {

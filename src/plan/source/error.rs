@@ -1,38 +1,36 @@
-//! Owns the reasons for which sources make no plan, or what was built does not fit it.
+//! Owns the errors of planning a source stage, and of an artifact that does not fit the plan.
 
 use super::users::UserNotAllowed;
 use crate::builder::BuilderError;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::path::InvalidImagePath;
 
-/// Sources that make no plan, or an artifact that does not fit it.
+/// Why planning failed, or why the artifact does not fit the plan.
 #[derive(Debug, thiserror::Error)]
 pub enum SourcePlanError {
     #[error(transparent)]
     Builder(#[from] BuilderError),
-    #[error("{what} names no place in the builder")]
+    #[error("{what} is not a valid path in the builder")]
     Path { what: &'static str, source: InvalidImagePath },
     #[error(transparent)]
     UserNotAllowed(#[from] UserNotAllowed),
-    #[error("the builder image `{image}` has {count} ONBUILD instructions, and these are refused")]
+    #[error("the builder image `{image}` has {count} ONBUILD instructions, and the request forbids them")]
     OnBuildBlocked { image: String, count: usize },
     #[error(
-        "nothing starts the result: the sources have no executable `run`, `start`, `exec` or `execute` at their top, and the \
+        "no command starts the image: the sources have no executable `run`, `start`, `exec` or `execute` at their top, and the \
          builder image `{image}` has no command"
     )]
     OnBuildStartsNothing { image: String },
     #[error(
-        "`--artifact` makes an image of one artifact, and `--runtime-image` puts artifacts into another image"
+        "cannot use `--artifact` with `--runtime-image`: one packages an artifact, the other copies artifacts into an image"
     )]
     ArtifactAndRuntime,
-    #[error("nothing says what the runtime image `{image}` gets of what is built")]
+    #[error("no artifacts are set for the runtime image `{image}`")]
     NoRuntimeArtifacts { image: String },
-    #[error(
-        "nothing starts the result: the runtime image `{image}` has neither scripts nor a command of its own"
-    )]
+    #[error("no command starts the image: the runtime image `{image}` has neither scripts nor a command")]
     RuntimeStartsNothing { image: String },
     #[error(
-        "the source builder `{builder}` declares that it makes {declared}, and `{artifact}` is another: {found}"
+        "the source builder `{builder}` declares that it makes {declared}, but `{artifact}` is something else: {found}"
     )]
     OtherProduct { builder: String, declared: String, artifact: String, found: String },
 }
@@ -57,15 +55,19 @@ impl Diagnostic for SourcePlanError {
             Self::Builder(error) => return error.hints(),
             Self::Path { .. } | Self::OnBuildBlocked { .. } => return Vec::new(),
             Self::UserNotAllowed(_) => {
-                "run `assemble` as another with `--assemble-user UID`, or allow the user"
+                "set another user of `assemble` with `--assemble-user UID`, or allow this one"
             }
-            Self::OnBuildStartsNothing { .. } => "put an executable script `run` at the top of the sources",
-            Self::ArtifactAndRuntime => "name what the runtime image gets with `--runtime-artifact PATH`",
+            Self::OnBuildStartsNothing { .. } => {
+                "add an executable script `run` to the top directory of the sources"
+            }
+            Self::ArtifactAndRuntime => {
+                "name the artifacts of the runtime image with `--runtime-artifact PATH`"
+            }
             Self::NoRuntimeArtifacts { .. } => {
-                "name it with `--runtime-artifact PATH`, or in the image's label `io.openshift.s2i.assemble-input-files`"
+                "name them with `--runtime-artifact PATH`, or in the image's label `io.openshift.s2i.assemble-input-files`"
             }
-            Self::RuntimeStartsNothing { .. } => "put a script `run` into the sources, in `.s2i/bin`",
-            Self::OtherProduct { .. } => "`--artifact PATH` names another file of the builder",
+            Self::RuntimeStartsNothing { .. } => "add a script `run` to the sources, in `.s2i/bin`",
+            Self::OtherProduct { .. } => "name another file of the builder with `--artifact PATH`",
         };
         vec![hint.to_owned()]
     }

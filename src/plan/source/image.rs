@@ -1,13 +1,13 @@
-//! Owns the plan of an image that is what assembling sources left: the config that S2I gives it, its names and places.
+//! Owns planning an image that the source stage makes: config, names and outputs. Must not build it.
 //!
-//! S2I's rules: the command is `run`, the user the image's own and not that of `assemble`, an entrypoint stays, the
-//! variables of the build are the image's. What a template says of its image takes the place of what its base says.
+//! S2I's rules: the command is `run`, the user is the image's and not that of `assemble`, an entrypoint stays, and the image has
+//! the variables of the build. A template's settings replace those of its base.
 
 use super::SourceStage;
 use crate::builder::{SourceSelection, Template};
 use crate::image::config::set_env;
 use crate::image::{ConfigEdits, ImagePath, shell_words};
-use crate::plan::image::{apply_wanted, rfc3339, template_edits};
+use crate::plan::image::{apply_request, rfc3339, template_edits};
 use crate::plan::labels::{
     ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL, LabelFacts,
     Labels, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL,
@@ -17,11 +17,11 @@ use crate::plan::outputs::planned_outputs;
 use crate::plan::{Assembly, FIXED_DATE, Machine, Plan, PlanError, PlannedImage, SCHEMA_VERSION, Stage};
 use crate::request::{Request, SourceBuildRequest};
 
-/// What is known of an image that sources become.
+/// What planning the image needs to know.
 pub struct SourceImage<'a> {
     pub source: &'a SourceStage,
     pub selection: &'a SourceSelection,
-    /// What the builder's ONBUILD instructions make of its config, if they are carried out.
+    /// The config changes of ONBUILD instructions, if they are executed.
     pub on_build: Option<&'a ConfigEdits>,
     pub machine: &'a Machine,
 }
@@ -29,10 +29,10 @@ pub struct SourceImage<'a> {
 /// Plans the image.
 ///
 /// # Errors
-/// [`PlanError`] if the request contradicts itself or what is there to work with.
+/// [`PlanError`] if the request contradicts itself or the machine.
 pub fn make_of_sources(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     image: &SourceImage<'_>,
 ) -> Result<Plan, PlanError> {
     let source = image.source;
@@ -47,7 +47,7 @@ pub fn make_of_sources(
             Some(_) => "the runtime image gets what was built".into(),
             None => "the assembled builder is the image".into(),
         },
-        image: planned_image(request, wanted, image, date)?,
+        image: planned_image(request, options, image, date)?,
         date,
         warnings: Vec::new(),
     };
@@ -65,13 +65,13 @@ pub fn make_of_sources(
 
 fn planned_image(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     image: &SourceImage<'_>,
     date: u64,
 ) -> Result<PlannedImage, PlanError> {
     let source = image.source;
     let (template, base) = template_and_base(image);
-    // With a runtime image, the instructions were for another one.
+    // The instructions concern the builder, not a runtime image.
     let on_build = image.on_build.filter(|_| source.runtime.is_none());
     let scripts = match &source.runtime {
         Some(runtime) => runtime.run.as_ref(),
@@ -92,7 +92,7 @@ fn planned_image(
     }
     if let (Some(template), Some(run)) = (template, run) {
         resets.insert(0, "Entrypoint");
-        // A script of the sources takes the template's place.
+        // A script of the sources replaces the template's.
         let own = template.metadata.scripts_directory.join("run").map(|path| path.to_string());
         if own.as_ref() != Ok(&run) {
             edits.entrypoint = Some(vec![run]);
@@ -102,9 +102,9 @@ fn planned_image(
     edits.created = rfc3339(date)?;
     edits.history = format!("b2i: {}", shell_words::quote(&[&source.source.name]));
     set_env(&mut edits.env, &source.environment);
-    let labels = labels(request, source, wanted, base, &edits.created);
+    let labels = labels(request, source, options, base, &edits.created);
     edits.labels.extend(labels.known);
-    apply_wanted(&request.image, &mut edits, None)?;
+    apply_request(&request.image, &mut edits, None)?;
     let annotations = request.image.annotations.clone();
     Ok(PlannedImage {
         edits,
@@ -116,7 +116,7 @@ fn planned_image(
     })
 }
 
-/// The template that the result is of, if it is of one, and the image that it stands on.
+/// The template of the image, if it has one, and the name of its base.
 fn template_and_base<'a>(image: &SourceImage<'a>) -> (Option<&'a Template>, String) {
     match (image.selection, &image.source.runtime) {
         (_, Some(runtime)) => (None, runtime.image.to_string()),
@@ -127,8 +127,8 @@ fn template_and_base<'a>(image: &SourceImage<'a>) -> (Option<&'a Template>, Stri
     }
 }
 
-/// What instructions say, and S2I's rule that a script of the sources starts the result: it is the entrypoint, which a
-/// command of the image below was not for.
+/// The changes of instructions. By S2I's rule, a script of the sources is the entrypoint, and the base's command does not
+/// apply to it.
 fn on_build_edits(on_build: &ConfigEdits, run: Option<&String>) -> ConfigEdits {
     let mut edits = on_build.clone();
     if let Some(run) = run {
@@ -138,23 +138,23 @@ fn on_build_edits(on_build: &ConfigEdits, run: Option<&String>) -> ConfigEdits {
     edits
 }
 
-/// The labels of every image, S2I's of the sources, and what a later build of the same sources needs.
+/// The common labels, S2I's labels of the sources, and those that a rebuild needs.
 fn labels(
     request: &Request,
     source: &SourceStage,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     base: String,
     created: &str,
 ) -> Labels {
     let sources = &source.source;
     let url = sources.info.location.as_deref();
-    // A path names the machine that builds, unless it is one below where everything is typed.
-    let location = url.or(wanted.recorded_location.as_deref()).unwrap_or(&sources.name);
+    // A path would name the build machine, unless it is relative.
+    let location = url.or(options.recorded_location.as_deref()).unwrap_or(&sources.name);
     let mut labels = Labels::new(LabelFacts {
         builder: source.builder.name.clone(),
         base,
         title: sources.name.as_str().into(),
-        display_name: wanted.display_name.as_deref(),
+        display_name: options.display_name.as_deref(),
         url,
         location: location.into(),
         created,
@@ -168,21 +168,21 @@ fn labels(
         labels.set("io.openshift.s2i.build.commit.message", commit.message.as_str());
         labels.set("org.opencontainers.image.revision", commit.id.as_str());
     }
-    labels.set_some("io.k8s.description", wanted.description.as_deref());
-    labels.set_some(SCRIPTS_LABEL, wanted.scripts.as_ref().map(|scripts| scripts.label()).as_deref());
-    if let (Some(runtime), Some(requested)) = (&source.runtime, &wanted.runtime) {
+    labels.set_some("io.k8s.description", options.description.as_deref());
+    labels.set_some(SCRIPTS_LABEL, options.scripts.as_ref().map(|scripts| scripts.label()).as_deref());
+    if let (Some(runtime), Some(requested)) = (&source.runtime, &options.runtime) {
         let places: Vec<String> = requested.artifacts.iter().map(ToString::to_string).collect();
         labels.set(RUNTIME_IMAGE_LABEL, runtime.image.to_string());
         labels.set(RUNTIME_ARTIFACTS_LABEL, places.join(";"));
         labels.set_some(RUNTIME_USER_LABEL, requested.assemble_user.as_deref());
     }
     labels.set_some(ASSEMBLE_USER_LABEL, request.limits.assemble_user.as_deref());
-    labels.set_some(DESTINATION_LABEL, wanted.destination.as_ref().map(ImagePath::as_str));
-    labels.set_some(EXCLUDE_LABEL, wanted.source.exclude.as_deref());
-    labels.set(FETCHED_LABEL, wanted.source.label());
-    // Also if there are none: then the image says so.
-    let given = wanted.environment.iter().map(|variable| variable.name.as_str());
-    let names: Vec<&str> = given.chain(request.image.env.iter().map(|(name, _)| name.as_str())).collect();
+    labels.set_some(DESTINATION_LABEL, options.destination.as_ref().map(ImagePath::as_str));
+    labels.set_some(EXCLUDE_LABEL, options.source.exclude.as_deref());
+    labels.set(FETCHED_LABEL, options.source.label());
+    // Also without variables: an empty label is the record.
+    let build = options.environment.iter().map(|variable| variable.name.as_str());
+    let names: Vec<&str> = build.chain(request.image.env.iter().map(|(name, _)| name.as_str())).collect();
     labels.known.insert(ENVIRONMENT_LABEL.to_owned(), names.join(" "));
     labels
 }

@@ -1,7 +1,6 @@
-//! Owns what a plan says of its source stage: the S2I step in front, by which sources become an artifact or an image.
+//! Owns the source stage of a plan: the S2I step that turns sources into an artifact or an image.
 //!
-//! Must not hold the values of secrets or of variables that leave no trace: a plan is printed and compared. Whoever
-//! carries it out takes them from the request.
+//! Must not hold values of secrets or build variables, because a plan is printed. The request has them.
 
 mod error;
 mod image;
@@ -31,7 +30,7 @@ pub use on_build::{OnBuildFacts, follows_on_build, on_build_assemble};
 pub use stage::{BuilderImage, SourceFacts, describe_source_builder, make_source_stage, variables};
 pub use users::UserNotAllowed;
 
-/// Sources becoming an artifact, or the assembled builder.
+/// The stage that turns sources into an artifact or an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStage {
@@ -39,37 +38,37 @@ pub struct SourceStage {
     pub builder: PlannedBuilder,
     pub platform: Platform,
     pub engine: EngineKind,
-    /// Why there, one clause.
+    /// One clause.
     pub engine_reason: String,
-    /// Where `src`, `scripts` and `artifacts` go.
+    /// The directory of `src`, `scripts` and `artifacts`.
     pub destination: ImagePath,
     /// The user of `assemble`; empty means root.
     pub user: String,
     pub scripts: PlannedScripts,
     /// Variables of `assemble` that stay in the image.
     pub environment: Vec<(String, String)>,
-    /// Names of the variables that leave no trace.
+    /// Names of the variables that are not in the image.
     pub build_environment: Vec<String>,
     pub secrets: Vec<String>,
-    /// Directories whose files are there while `assemble` runs.
+    /// Directories that `assemble` sees and the image does not.
     pub injections: Vec<PlannedInjection>,
     /// Mounts of this machine's directories.
     pub volumes: Vec<VolumeRequest>,
-    /// Directories that are kept from build to build.
+    /// Directories that builds share.
     pub caches: Vec<PlannedCache>,
     pub limits: Limits,
-    /// Lines for the hosts file.
+    /// Lines of the hosts file.
     pub add_hosts: Vec<String>,
-    /// Capabilities that the scripts do not get.
+    /// Capabilities that the scripts lack.
     pub drop_capabilities: Vec<Capability>,
-    /// ONBUILD instructions of the builder, which are carried out; empty if its scripts take their place.
+    /// ONBUILD instructions to execute; empty if the builder's scripts replace them.
     pub on_build: Vec<String>,
-    /// The image whose `save-artifacts` gives what the build before left.
+    /// The previous image, whose `save-artifacts` restores artifacts.
     pub incremental: Option<ImageReference>,
-    /// The key of what is kept from one build to the next; none if it belongs to the project.
+    /// The key of shared caches; none if the project owns them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_key: Option<String>,
-    /// The image that gets the artifacts, in an extended build.
+    /// The image that receives the artifacts of an extended build.
     pub runtime: Option<PlannedRuntime>,
     pub product: PlannedProduct,
     pub warnings: Vec<Warning>,
@@ -81,9 +80,9 @@ pub struct PlannedSources {
     pub name: String,
     #[serde(flatten)]
     pub info: SourceInfo,
-    /// The file that says what builds them, if there is one.
+    /// The file of the build tool, such as `pom.xml`.
     pub build_file: Option<String>,
-    /// How many files, directories and links they are.
+    /// The number of files, directories and links.
     pub entries: usize,
 }
 
@@ -93,7 +92,7 @@ pub struct PlannedSources {
 pub struct PlannedScripts {
     pub assemble: Option<PlannedScript>,
     pub run: Option<PlannedScript>,
-    /// Gives what a later build may use; of the previous image, if it comes from the image.
+    /// Saves artifacts for a later build. An image's script runs in the previous image.
     pub save_artifacts: Option<PlannedScript>,
 }
 
@@ -105,7 +104,7 @@ pub struct PlannedScript {
     pub origin: ScriptOrigin,
 }
 
-/// A directory whose files are there while `assemble` runs.
+/// A directory that `assemble` sees and the image does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInjection {
@@ -113,43 +112,42 @@ pub struct PlannedInjection {
     pub destination: ImagePath,
 }
 
-/// A directory that is kept from build to build.
+/// A directory that builds share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedCache {
-    /// Its name among those of the template.
+    /// Unique in the template.
     pub name: String,
     pub path: ImagePath,
 }
 
-/// The image that gets the artifacts of an extended build.
+/// The image that receives the artifacts of an extended build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRuntime {
     pub image: ImageReference,
-    /// Paths in the assembled builder, and the directory in the runtime image that each goes to.
+    /// Each path in the assembled builder, with its directory in the runtime image.
     pub artifacts: Vec<(ImagePath, ImagePath)>,
-    /// Whether what `save-artifacts` prints in the assembled builder is kept, and what the build before kept is there.
+    /// Whether the assembled builder saves artifacts into the cache, and restores the previous ones from it.
     pub keeps_artifacts: bool,
-    /// Where `assemble-runtime` and `run` stand.
+    /// The directory of `assemble-runtime` and `run`.
     pub destination: ImagePath,
     /// The user of `assemble-runtime`; empty means root.
     pub user: String,
-    /// Does what is left to do in the runtime image.
+    /// Finishes the runtime image.
     pub assemble: Option<PlannedScript>,
     pub run: Option<PlannedScript>,
 }
 
-/// What comes of a source stage.
+/// The result of a source stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "makes", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum PlannedProduct {
-    /// An artifact, which then takes the road of every artifact. Its facts, and so the image's stage, are known only
-    /// when it is there; they are compared with what is declared here.
+    /// An artifact for the usual pipeline. Its facts are known after the build, and compared with this declaration.
     Artifact {
-        /// What the template declares; none if nothing is said.
+        /// The template's declaration, if it has one.
         kind: Option<ProductKind>,
-        /// Where it is: files, or directories in which exactly one artifact is expected.
+        /// Files, or directories with exactly one artifact.
         places: Vec<ImagePath>,
     },
     /// The assembled builder is the image.

@@ -1,8 +1,7 @@
-//! Owns when the ONBUILD instructions of a builder image are carried out, and what of the stage follows from them.
+//! Owns the decision to execute ONBUILD instructions, and their source stage. Must not execute them.
 //!
-//! By S2I's rule: of a builder image that has some, always, and in the place of its own scripts; the sources' `assemble`
-//! runs behind them, and a script at their top starts the result. A template stands on its base with scripts of its own, so
-//! that base's instructions are left out, and the plan says so.
+//! S2I's rule: the instructions of a builder image replace its scripts. The sources' `assemble` runs after them, and a script
+//! at the top of the sources starts the image. A template has its own scripts, so its base's instructions have no effect.
 
 use super::stage::{BuilderImage, Contract, SourceFacts};
 use super::users::check_user;
@@ -13,38 +12,37 @@ use crate::image::{ConfigEdits, ImagePath};
 use crate::request::{Request, SourceBuildRequest};
 use crate::sources::scripts::{ScriptFiles, ScriptOrigin};
 
-/// What the instructions come to.
+/// The effect of the instructions.
 #[derive(Clone, Copy, Debug)]
 pub struct OnBuildFacts<'a> {
-    /// The working directory in the end.
+    /// The final working directory.
     pub directory: &'a ImagePath,
-    /// The users that they name, in order.
+    /// In the order of the instructions.
     pub users: &'a [String],
     pub edits: &'a ConfigEdits,
-    /// The script at the top of the sources that starts the result.
+    /// The script at the top of the sources that starts the image.
     pub entry_script: Option<&'a str>,
 }
 
-/// Whether the builder's instructions are carried out.
+/// Whether to execute the builder's instructions.
 ///
 /// # Errors
-/// [`SourcePlanError::OnBuildBlocked`] if there are some and the request refuses them.
+/// [`SourcePlanError::OnBuildBlocked`] if the builder has some and the request forbids them.
 pub fn follows_on_build(
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     selection: &SourceSelection,
     builder: &BuilderImage<'_>,
 ) -> Result<bool, SourcePlanError> {
     match builder.config.list("OnBuild").len() {
         0 => Ok(false),
-        count if wanted.block_on_build => {
+        count if options.block_on_build => {
             Err(SourcePlanError::OnBuildBlocked { image: builder.name.to_owned(), count })
         }
         _ => Ok(matches!(selection, SourceSelection::Image(_))),
     }
 }
 
-/// The `assemble` script of the builder image that runs behind the instructions; none if the sources have one, or the
-/// user names no directory.
+/// The builder image's `assemble`, which runs after the instructions if the user names its directory.
 pub fn on_build_assemble(scripts: &ScriptFiles) -> Option<ImagePath> {
     of_directory(scripts, "assemble")
 }
@@ -54,14 +52,14 @@ fn of_directory(scripts: &ScriptFiles, name: &str) -> Option<ImagePath> {
     Some(directory.join(name).expect("script names are plain words"))
 }
 
-/// Plans the scripts of instructions, and where and as whom they work.
+/// Plans directory, user and scripts of the instructions.
 pub(super) fn contract_and_scripts(
     facts: &SourceFacts<'_>,
     on_build: &OnBuildFacts<'_>,
 ) -> Result<(Contract, PlannedScripts), SourcePlanError> {
-    let SourceFacts { request, wanted, builder, scripts, .. } = facts;
+    let SourceFacts { request, options, builder, scripts, .. } = facts;
     for user in on_build.users {
-        check_user(&wanted.allowed_uids, user, &format!("an ONBUILD instruction of `{}`", builder.name))?;
+        check_user(&options.allowed_uids, user, &format!("an ONBUILD instruction of `{}`", builder.name))?;
     }
     let of_sources = |name: &str| PlannedScript {
         path: on_build.directory.join(name).expect("a name of the sources"),
@@ -88,7 +86,7 @@ pub(super) fn contract_and_scripts(
     Ok((contract, PlannedScripts { assemble, run, save_artifacts: None }))
 }
 
-/// Whether a command starts the result.
+/// Whether a command starts the image.
 fn starts(on_build: &OnBuildFacts<'_>, builder: &BuilderImage<'_>) -> bool {
     let has = |edit: &Option<Vec<String>>, field: &str| match edit {
         Some(words) => !words.is_empty(),
@@ -97,26 +95,26 @@ fn starts(on_build: &OnBuildFacts<'_>, builder: &BuilderImage<'_>) -> bool {
     has(&on_build.edits.entrypoint, "Entrypoint") || has(&on_build.edits.cmd, "Cmd")
 }
 
-/// Options that have no effect where instructions are carried out.
-pub(super) fn warnings(request: &Request, wanted: &SourceBuildRequest) -> Vec<Warning> {
+/// Warns of options that ONBUILD instructions replace.
+pub(super) fn warnings(request: &Request, options: &SourceBuildRequest) -> Vec<Warning> {
     let cases = [
-        (wanted.incremental.is_some(), "nothing is taken over from the image before"),
-        (wanted.destination.is_some(), "the destination has no effect"),
+        (options.incremental.is_some(), "the previous image has no effect"),
+        (options.destination.is_some(), "the destination has no effect"),
         (request.limits.assemble_user.is_some(), "the user of `assemble` has no effect"),
     ];
     let warning = |(_, what): (bool, &str)| Warning {
-        message: format!("{what}: the builder's ONBUILD instructions say what is done"),
+        message: format!("{what}: the builder's ONBUILD instructions run instead"),
         hint: None,
     };
     cases.into_iter().filter(|(is_set, _)| *is_set).map(warning).collect()
 }
 
-/// The warning for instructions of a template's base, which are left out.
-pub(super) fn left_out(builder: &BuilderImage<'_>) -> Option<Warning> {
+/// Warns of instructions of a template's base.
+pub(super) fn without_effect(builder: &BuilderImage<'_>) -> Option<Warning> {
     let count = builder.config.list("OnBuild").len();
     (count > 0).then(|| Warning {
         message: format!(
-            "the {count} ONBUILD instructions of `{}` are not carried out: the template's scripts are run",
+            "the {count} ONBUILD instructions of `{}` have no effect: the template's scripts run instead",
             builder.name
         ),
         hint: None,

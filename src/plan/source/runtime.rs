@@ -1,7 +1,6 @@
-//! Owns the plan of an extended build's runtime image: what it gets, as whom, and what starts it.
+//! Owns planning the runtime image of an extended build: artifacts, user and scripts. Must not read the image.
 //!
-//! A missing artifact, a user that is not allowed and a result that nothing starts are errors, never left out in silence.
-//! `assemble-runtime` and `run` are optional, as long as something starts the result.
+//! `assemble-runtime` and `run` are optional, as long as a command starts the image.
 
 use super::scripts::planned_script;
 use super::stage::{BuilderImage, SourceFacts, absolute, below};
@@ -12,20 +11,20 @@ use crate::diagnostic::Warning;
 use crate::image::ImagePath;
 use crate::request::{RuntimeArtifactPlace, RuntimeRequest};
 
-/// Plans the runtime image, if there is one.
+/// Plans the runtime image, if the request has one.
 pub(super) fn planned_runtime(facts: &SourceFacts<'_>) -> Result<Option<PlannedRuntime>, SourcePlanError> {
-    let (Some(wanted), Some(image)) = (&facts.wanted.runtime, &facts.runtime) else { return Ok(None) };
-    if facts.wanted.artifact.is_some() {
+    let (Some(options), Some(image)) = (&facts.options.runtime, &facts.runtime) else { return Ok(None) };
+    if facts.options.artifact.is_some() {
         return Err(SourcePlanError::ArtifactAndRuntime);
     }
     let directory = absolute(image.config.working_dir(), "the working directory of the runtime image")?;
     let user = S2iContract::runtime_user_of(
         image.name,
         image.config,
-        wanted.assemble_user.as_deref(),
+        options.assemble_user.as_deref(),
         facts.request.limits.allow_root,
     )?;
-    let allowed = &facts.wanted.allowed_uids;
+    let allowed = &facts.options.allowed_uids;
     check_user(allowed, &user, &format!("`assemble-runtime` of the runtime image `{}`", image.name))?;
     check_user(allowed, image.config.user(), &format!("the runtime image `{}`", image.name))?;
     let script = |name| {
@@ -37,36 +36,35 @@ pub(super) fn planned_runtime(facts: &SourceFacts<'_>) -> Result<Option<PlannedR
     if run.is_none() && !starts && facts.request.image.entrypoint.is_none() {
         return Err(SourcePlanError::RuntimeStartsNothing { image: image.name.to_owned() });
     }
-    let is_from_before = |previous: &crate::request::PreviousImage| previous.image.is_none();
+    let is_own = |previous: &crate::request::PreviousImage| previous.image.is_none();
     Ok(Some(PlannedRuntime {
-        image: wanted.image.clone(),
-        artifacts: artifacts(wanted, image, &directory)?,
+        image: options.image.clone(),
+        artifacts: artifacts(options, image, &directory)?,
         user,
         assemble: script("assemble-runtime")?,
         run,
-        keeps_artifacts: facts.wanted.incremental.as_ref().is_some_and(is_from_before)
-            && facts.on_build.is_none(),
+        keeps_artifacts: facts.options.incremental.as_ref().is_some_and(is_own) && facts.on_build.is_none(),
         destination: directory,
     }))
 }
 
 /// The artifacts, each with its directory in the runtime image.
 fn artifacts(
-    wanted: &RuntimeRequest,
+    options: &RuntimeRequest,
     image: &BuilderImage<'_>,
     working_directory: &ImagePath,
 ) -> Result<Vec<(ImagePath, ImagePath)>, SourcePlanError> {
-    let stated = || {
+    let of_label = || {
         let listed = S2iContract::input_files_of(image.name, image.config);
         let places = listed.iter().map(|text| text.parse::<RuntimeArtifactPlace>());
         places.collect::<Result<Vec<_>, String>>().map_err(|reason| {
-            let reason = format!("in which one place is none: {reason}");
+            let reason = format!("one of its paths is not valid: {reason}");
             S2iContract::invalid_input_file(image.name, image.config, &reason)
         })
     };
-    let places = match wanted.artifacts.is_empty() {
-        true => stated()?,
-        false => wanted.artifacts.clone(),
+    let places = match options.artifacts.is_empty() {
+        true => of_label()?,
+        false => options.artifacts.clone(),
     };
     if places.is_empty() {
         return Err(SourcePlanError::NoRuntimeArtifacts { image: image.name.to_owned() });
@@ -81,12 +79,12 @@ fn artifacts(
     with_directory.collect()
 }
 
-/// The warning for the runtime image's own ONBUILD instructions.
+/// Warns of the runtime image's own ONBUILD instructions.
 pub(super) fn warning(image: &BuilderImage<'_>) -> Option<Warning> {
     let count = image.config.list("OnBuild").len();
     (count > 0).then(|| Warning {
         message: format!(
-            "the {count} ONBUILD instructions of the runtime image are not carried out: it gets finished artifacts"
+            "the {count} ONBUILD instructions of the runtime image have no effect: it receives built artifacts"
         ),
         hint: None,
     })

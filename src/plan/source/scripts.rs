@@ -1,15 +1,15 @@
-//! Owns where each script of a source build stands in the container.
+//! Owns the path of each script of a source build in the container. Must not read the scripts.
 
 use super::PlannedScript;
 use crate::builder::BuilderError;
 use crate::image::ImagePath;
 use crate::sources::scripts::{ScriptFiles, ScriptOrigin, scripts_directory};
 
-/// Plans the script `name`: one from outside of the builder goes below `destination`; else it is in the directory that
-/// the user names, or in the builder's own, which `own` gives. None if the builder has none either.
+/// Plans the script `name`: a script that is not the builder's is uploaded below `destination`. Others are in the user's
+/// directory, or in the builder's, which `own` returns. None if the builder has no scripts.
 ///
 /// # Errors
-/// The error of `own`, which is called only if it counts.
+/// The error of `own`.
 pub(super) fn planned_script(
     scripts: &ScriptFiles,
     name: &str,

@@ -1,6 +1,6 @@
-//! Owns the making of a source stage: request, sources, builder and scripts become the plan of what is done.
+//! Owns planning a source stage from request, sources, builder and scripts.
 //!
-//! Must not read the sources or ask for an image; [`SourceFacts`] holds what was read.
+//! Must not read sources or images; [`SourceFacts`] has their facts.
 
 use super::on_build::{self, OnBuildFacts};
 use super::scripts::planned_script;
@@ -21,22 +21,22 @@ use crate::request::{DEFAULT_NETWORK, Injection, Request, SourceBuildRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
 
-/// What is known before the stage is planned.
+/// What planning a source stage needs to know.
 #[derive(Clone, Copy)]
 pub struct SourceFacts<'a> {
     pub request: &'a Request,
-    pub wanted: &'a SourceBuildRequest,
-    /// The sources, without the scripts in them.
+    pub options: &'a SourceBuildRequest,
+    /// The sources without their scripts.
     pub tree: &'a SourceTree,
-    /// Variables that the sources set.
+    /// The variables of the sources.
     pub variables: &'a [(String, String)],
     pub selection: &'a SourceSelection,
     /// The template's base, or the builder image.
     pub builder: BuilderImage<'a>,
     pub runtime: Option<BuilderImage<'a>>,
-    /// What the builder's ONBUILD instructions come to, if they are carried out.
+    /// The builder's ONBUILD instructions, if they are executed.
     pub on_build: Option<OnBuildFacts<'a>>,
-    /// The scripts from outside of the builder.
+    /// The scripts that are not the builder's own.
     pub scripts: &'a ScriptFiles,
     pub engine: EngineChoice,
     pub machine: &'a Machine,
@@ -49,7 +49,7 @@ pub struct BuilderImage<'a> {
     pub config: &'a ImageConfig,
 }
 
-/// Where a builder expects files, and the user of its `assemble`.
+/// A builder's directory for files, and the user of its `assemble`.
 pub(super) struct Contract {
     pub(super) destination: ImagePath,
     pub(super) user: String,
@@ -60,7 +60,7 @@ pub(super) struct Contract {
 /// # Errors
 /// [`SourcePlanError`] if the request contradicts itself, the sources or the builder.
 pub fn make_source_stage(facts: &SourceFacts<'_>) -> Result<SourceStage, SourcePlanError> {
-    let SourceFacts { request, wanted, tree, engine, .. } = facts;
+    let SourceFacts { request, options, tree, engine, .. } = facts;
     let (contract, scripts) = match &facts.on_build {
         Some(on_build) => on_build::contract_and_scripts(facts, on_build)?,
         None => {
@@ -86,26 +86,26 @@ pub fn make_source_stage(facts: &SourceFacts<'_>) -> Result<SourceStage, SourceP
         destination: contract.destination,
         user: contract.user,
         scripts,
-        environment: variables(wanted, facts.variables),
-        build_environment: wanted.build_environment.iter().map(|variable| variable.name.clone()).collect(),
-        secrets: wanted.secrets.iter().map(|secret| secret.id.clone()).collect(),
-        injections: injections(wanted, &working_directory)?,
-        volumes: wanted.volumes.clone(),
+        environment: variables(options, facts.variables),
+        build_environment: options.build_environment.iter().map(|variable| variable.name.clone()).collect(),
+        secrets: options.secrets.iter().map(|secret| secret.id.clone()).collect(),
+        injections: injections(options, &working_directory)?,
+        volumes: options.volumes.clone(),
         caches: caches(facts),
         limits: request.limits.clone(),
-        add_hosts: wanted.add_hosts.clone(),
-        drop_capabilities: wanted.drop_capabilities.clone(),
+        add_hosts: options.add_hosts.clone(),
+        drop_capabilities: options.drop_capabilities.clone(),
         on_build: facts.on_build.map(|_| facts.builder.config.list("OnBuild")).unwrap_or_default(),
-        cache_key: wanted.cache_key.clone(),
+        cache_key: options.cache_key.clone(),
         incremental: previous(facts).filter(|_| facts.on_build.is_none()),
         runtime: runtime::planned_runtime(facts)?,
         warnings: warnings(facts),
     })
 }
 
-/// The user of `assemble` has to be allowed; so has the user of a builder image, as which the result starts.
+/// Checks the user of `assemble`, and the user of a builder image, which starts the image.
 fn check_users(facts: &SourceFacts<'_>, user: &str) -> Result<(), SourcePlanError> {
-    let allowed = &facts.wanted.allowed_uids;
+    let allowed = &facts.options.allowed_uids;
     check_user(allowed, user, &format!("`assemble` of the builder `{}`", facts.builder.name))?;
     if let SourceSelection::Image(image) = facts.selection {
         let shown = format!("the builder image `{}`", image.reference.familiar());
@@ -114,10 +114,10 @@ fn check_users(facts: &SourceFacts<'_>, user: &str) -> Result<(), SourcePlanErro
     Ok(())
 }
 
-/// The variables of `assemble` that stay in the image: those of the sources, then the user's.
-pub fn variables(wanted: &SourceBuildRequest, of_sources: &[(String, String)]) -> Vec<(String, String)> {
+/// The variables in the image: those of the sources, then the user's.
+pub fn variables(options: &SourceBuildRequest, of_sources: &[(String, String)]) -> Vec<(String, String)> {
     let mut variables = of_sources.to_vec();
-    for variable in &wanted.environment {
+    for variable in &options.environment {
         set_env(&mut variables, &[(variable.name.clone(), variable.value.clone())]);
     }
     variables
@@ -156,16 +156,16 @@ fn builder(facts: &SourceFacts<'_>) -> PlannedBuilder {
 }
 
 fn contract(facts: &SourceFacts<'_>) -> Result<Contract, SourcePlanError> {
-    let SourceFacts { request, wanted, builder, .. } = facts;
+    let SourceFacts { request, options, builder, .. } = facts;
     let limits = &request.limits;
-    let destination = match (&wanted.destination, facts.selection) {
+    let destination = match (&options.destination, facts.selection) {
         (Some(destination), _) => destination.clone(),
         (None, SourceSelection::Template(_)) => ImagePath::new("/tmp").expect("absolute and normal"),
         (None, SourceSelection::Image(_)) => S2iContract::destination_of(builder.name, builder.config)?,
     };
     let requested = limits.assemble_user.as_deref();
     let user = match facts.selection {
-        // What a base says that is a builder itself is said of its own scripts.
+        // Labels of the base are about the base's scripts, not the template's.
         SourceSelection::Template(choice) => {
             requested.map_or_else(|| choice.template.metadata.image.user.to_string(), str::to_owned)
         }
@@ -195,13 +195,13 @@ fn scripts(facts: &SourceFacts<'_>, contract: &Contract) -> Result<PlannedScript
 
 /// The image of the previous build.
 fn previous(facts: &SourceFacts<'_>) -> Option<ImageReference> {
-    let previous = facts.wanted.incremental.as_ref()?;
-    // A runtime image has nothing of the builder in it.
+    let previous = facts.options.incremental.as_ref()?;
+    // A runtime image has no files of the builder.
     let tag = || facts.request.tags.first().filter(|_| facts.runtime.is_none()).cloned();
     previous.image.clone().or_else(tag)
 }
 
-/// The builder image's working directory; relative paths in the container are below it.
+/// The builder's working directory, for relative paths.
 fn working_directory(facts: &SourceFacts<'_>) -> Result<ImagePath, SourcePlanError> {
     match facts.selection {
         SourceSelection::Template(choice) => Ok(choice.template.metadata.image.working_directory.clone()),
@@ -209,9 +209,9 @@ fn working_directory(facts: &SourceFacts<'_>) -> Result<ImagePath, SourcePlanErr
     }
 }
 
-/// The working directory that a config states; none stated means the root.
-pub(super) fn absolute(stated: &str, what: &'static str) -> Result<ImagePath, SourcePlanError> {
-    let path = ImagePath::new(if stated.is_empty() { "/" } else { stated });
+/// The working directory of a config; the default is the root.
+pub(super) fn absolute(directory: &str, what: &'static str) -> Result<ImagePath, SourcePlanError> {
+    let path = ImagePath::new(if directory.is_empty() { "/" } else { directory });
     path.map_err(|source| SourcePlanError::Path { what, source })
 }
 
@@ -229,7 +229,7 @@ fn product(
     facts: &SourceFacts<'_>,
     working_directory: &ImagePath,
 ) -> Result<PlannedProduct, SourcePlanError> {
-    if facts.wanted.keep_builder || facts.wanted.runtime.is_some() {
+    if facts.options.keep_builder || facts.options.runtime.is_some() {
         return Ok(PlannedProduct::Image);
     }
     let declared = match facts.selection {
@@ -240,7 +240,7 @@ fn product(
         Some(Product::Artifact { kind, places }) => (Some(*kind), places.clone()),
         Some(Product::Image) | None => (None, Vec::new()),
     };
-    Ok(match &facts.wanted.artifact {
+    Ok(match &facts.options.artifact {
         Some(path) => {
             let place = below(working_directory, path, "`--artifact`")?;
             PlannedProduct::Artifact { kind, places: vec![place] }
@@ -253,11 +253,11 @@ fn product(
 fn caches(facts: &SourceFacts<'_>) -> Vec<PlannedCache> {
     let SourceSelection::Template(choice) = facts.selection else { return Vec::new() };
     let cache = |cache: &SourceCache| PlannedCache { name: cache.name.clone(), path: cache.path.clone() };
-    choice.section.caches.iter().filter(|_| !facts.wanted.skip_caches).map(cache).collect()
+    choice.section.caches.iter().filter(|_| !facts.options.skip_caches).map(cache).collect()
 }
 
 fn injections(
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     working_directory: &ImagePath,
 ) -> Result<Vec<PlannedInjection>, SourcePlanError> {
     let injection = |injection: &Injection| {
@@ -267,7 +267,7 @@ fn injections(
         };
         Ok(PlannedInjection { source: injection.source.clone(), destination })
     };
-    wanted.injections.iter().map(injection).collect()
+    options.injections.iter().map(injection).collect()
 }
 
 fn warnings(facts: &SourceFacts<'_>) -> Vec<Warning> {
@@ -276,26 +276,25 @@ fn warnings(facts: &SourceFacts<'_>) -> Vec<Warning> {
         SourceSelection::Image(_) => Vec::new(),
     };
     match facts.on_build {
-        Some(_) => warnings.extend(on_build::warnings(facts.request, facts.wanted)),
-        None => warnings.extend(on_build::left_out(&facts.builder)),
+        Some(_) => warnings.extend(on_build::warnings(facts.request, facts.options)),
+        None => warnings.extend(on_build::without_effect(&facts.builder)),
     }
     warnings.extend(host_network(facts));
     warnings.extend(facts.runtime.as_ref().and_then(runtime::warning));
     warnings
 }
 
-/// The default network is the host's in the sandbox, where a daemon gives one of its own.
+/// Warns that the sandbox's default network is the host's; a daemon has its own.
 fn host_network(facts: &SourceFacts<'_>) -> Option<Warning> {
     let is_default = facts.request.limits.network.as_deref() == Some(DEFAULT_NETWORK);
     (is_default && facts.engine.kind == EngineKind::Sandbox).then(|| Warning {
-        message: "the scripts have the network of this machine, and reach what listens on its loopback"
-            .into(),
-        hint: Some("`--network none` gives them none".into()),
+        message: "the scripts use this machine's network, including its loopback interface".into(),
+        hint: Some("`--network none` disables the network".into()),
     })
 }
 
 impl SourceStage {
-    /// Compares what was built with what was declared.
+    /// Compares the artifact with its declaration.
     ///
     /// # Errors
     /// [`SourcePlanError::OtherProduct`] if the artifact is of another kind.

@@ -1,19 +1,19 @@
-//! Owns the check of users against the numbers that are allowed (`--allowed-uids`).
+//! Owns the check of users against `--allowed-uids`. Must not read an image.
 //!
-//! With a list, a user has to be a number in it: what number a name stands for, only the image knows.
+//! With a list, a user must be a number in it: only the image knows the number of a name.
 
 use crate::request::UidRange;
 
 /// A user that is not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("{image} runs as `{user}`, and allowed are only the users {allowed}")]
+#[error("{image} runs as `{user}`; allowed users: {allowed}")]
 pub struct UserNotAllowed {
     pub image: String,
     pub user: String,
     pub allowed: String,
 }
 
-/// Checks one user; an empty list allows everybody.
+/// Checks one user; an empty list allows all users.
 ///
 /// # Errors
 /// [`UserNotAllowed`].

@@ -159,8 +159,8 @@ fn what_a_dockerfile_cannot_say_is_an_error() {
     let program = fixture("program");
     let onbuild = TestEnvironment::get().image("s2i-foreign:onbuild");
     let cases: [(&[&str], i32, &str); 4] = [
-        (&["--env", "KEY=line one\nRUN evil"], 2, "cannot hold the value of the variable `KEY`"),
-        (&["--health-cmd", "[\"a\"]"], 2, "reads it as a list of words"),
+        (&["--env", "KEY=line one\nRUN evil"], 2, "cannot contain the value of the variable `KEY`"),
+        (&["--health-cmd", "[\"a\"]"], 2, "it would be a list of words"),
         (&["--builder", &onbuild], 5, "ONBUILD"),
         (&["--push"], 2, "cannot be used with"),
     ];
@@ -205,7 +205,7 @@ fn only_a_directory_of_ones_own_is_replaced() {
     write(&directory.join("notes.txt"), "mine");
     let output = build("program");
     assert_eq!(output.code, Some(2), "{}", output.stderr);
-    assert!(output.stderr.contains("`out` is there already and not empty"), "{}", output.stderr);
+    assert!(output.stderr.contains("`out` already exists and is not empty"), "{}", output.stderr);
     std::fs::remove_file(directory.join("notes.txt")).expect("removable");
     write(&directory.join("Dockerfile"), "FROM scratch\n");
     assert_eq!(build("program").code, Some(2));

@@ -148,7 +148,7 @@ fn a_result_is_reported_as_asked() {
         let ended = b2i(&daemon).args(run).args(["--port", "8080", "-t", names[0].reference()]).run();
         let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
         assert_eq!(printed["assembly"], "run");
-        assert_eq!(printed["assemblyReason"], "asked for with `--assemble docker`");
+        assert_eq!(printed["assemblyReason"], "requested with `--assemble docker`");
     }
 }
 

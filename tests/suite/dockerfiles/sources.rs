@@ -205,7 +205,7 @@ fn what_runs_an_artifact_has_to_be_known() {
         .arg(sources.path());
     let output = command.run();
     assert_eq!(output.code, Some(2), "{}", output.stderr);
-    assert!(output.stderr.contains("is not known before it is built"), "{}", output.stderr);
+    assert!(output.stderr.contains("is known only after the build"), "{}", output.stderr);
     assert!(output.stderr.contains("--builder binary"), "{}", output.stderr);
     assert!(!command.directory().join("work/context").exists());
 }

@@ -19,7 +19,7 @@ fn of_this_machine() -> [String; 2] {
 
 #[test]
 fn a_build_has_this_machines_network_and_says_so_unless_it_is_to_have_none() {
-    const NOTE: &str = "the scripts have the network of this machine";
+    const NOTE: &str = "the scripts use this machine's network";
     let builder = PushedBase::new("s2i-kubesphere:1");
     let build = |flags: &[&str]| {
         let mut command = B2iCommand::without_daemon();

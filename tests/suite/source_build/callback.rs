@@ -92,7 +92,7 @@ fn without_network_nobody_is_told_and_that_is_said() {
     let output = command.args([builder.as_str(), name.reference()]).run();
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(
-        output.stderr.contains("was not told") && output.stderr.contains("`--offline`"),
+        output.stderr.contains("cannot report the end of the build") && output.stderr.contains("`--offline`"),
         "{}",
         output.stderr
     );

@@ -50,11 +50,11 @@ fn build(url: &str, sources: &Sources) -> B2iCommand {
 fn a_script_that_cannot_be_had_is_an_error_that_names_it() {
     let sources = Sources::new();
     for (way, words) in [
-        ("too large", &["larger than a script may be", "1048576 bytes"][..]),
-        ("endless", &["larger than a script may be"]),
+        ("too large", &["is larger than 1048576 bytes"][..]),
+        ("endless", &["is larger than 1048576 bytes"]),
         ("broken", &["500"]),
         // Somebody who sends a byte now and then is never silent: the whole has its time.
-        ("drips", &["did not come within 60 s"]),
+        ("drips", &["took longer than 60 s"]),
     ] {
         let server = server(way);
         let url = server.url("/scripts");

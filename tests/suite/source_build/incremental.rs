@@ -48,19 +48,20 @@ fn without_anything_to_save_the_build_goes_on() {
     everywhere("s2i-kubesphere:1", |place, builder| {
         let name = format!("{}/nothing:1", TestEnvironment::get().registry());
         let missing = Image::build(place, builder, &sources, &[&format!("--incremental={name}")]);
-        let told = format!("nothing is taken over from a build before: there is no image `{name}` yet");
+        let told =
+            format!("cannot restore artifacts of a previous build: the image `{name}` does not exist yet");
         assert_eq!(warning(&missing), told, "{}", place.name());
         let unreachable = Image::build(place, builder, &sources, &["--incremental=127.0.0.1:1/nothing:1"]);
         let told = warning(&unreachable);
         assert!(
-            told.starts_with("nothing is taken over from the build before: "),
+            told.starts_with("cannot restore artifacts of the previous build: "),
             "{}: {told}",
             place.name()
         );
         assert!(told.contains("`127.0.0.1:1/nothing:1`"), "{}: {told}", place.name());
         let garbage = Image::build(place, builder, &sources, &[&format!("--incremental={builder}")]);
         let told = warning(&garbage);
-        assert!(told.starts_with(&format!("nothing is taken over from `{builder}`: ")), "{told}");
+        assert!(told.starts_with(&format!("cannot restore artifacts of `{builder}`: ")), "{told}");
     });
 }
 
@@ -79,6 +80,6 @@ fn an_image_that_saves_nothing_is_named_once() {
 fn warning(image: &Image) -> &str {
     let lines = image.messages.lines().map(str::trim_start);
     let mut told = lines.filter_map(|line| line.strip_prefix("warning: "));
-    told.find(|line| line.starts_with("nothing is taken"))
+    told.find(|line| line.starts_with("cannot restore artifacts"))
         .unwrap_or_else(|| panic!("no warning in {}", image.messages))
 }

@@ -98,7 +98,7 @@ fn a_build_that_can_keep_nothing_says_so_and_goes_on() {
                 ["--runtime-image", runtime.name(), "--runtime-artifact", "/opt/app-root/src/program"];
             let image = Image::build(place, builder, sources, &[&arguments[..], &["--incremental"]].concat());
             let messages = &image.messages;
-            for word in ["nothing is kept for the next build", words] {
+            for word in ["the next build cannot restore artifacts of this one", words] {
                 assert!(messages.contains(word), "{}: no {word:?} in {messages}", place.name());
             }
             assert_eq!(image.report()["arguments"], serde_json::json!(["plain"]));
@@ -126,7 +126,13 @@ fn secrets_of_assemble_are_not_there_for_save_artifacts() {
         );
         let told = image.messages.contains("`save-artifacts` would see the secrets");
         assert_eq!(told, matches!(place, Place::Sandbox), "{}: {}", place.name(), image.messages);
-        assert_eq!(image.messages.contains("nothing is kept"), told, "{}: {}", place.name(), image.messages);
+        assert_eq!(
+            image.messages.contains("the next build cannot restore"),
+            told,
+            "{}: {}",
+            place.name(),
+            image.messages
+        );
     });
 }
 
@@ -170,7 +176,7 @@ fn the_image_before_is_removed_if_nothing_uses_it() {
     let (first, _) = removing.build(&[]);
     let (second, said) = removing.build(&["--incremental", "--rm"]);
     assert_ne!(first, second);
-    assert!(said.contains("removed the image that `") && said.contains(&first[7..19]), "{said}");
+    assert!(said.contains("removed the previous image of `") && said.contains(&first[7..19]), "{said}");
     assert_eq!(docker.inspect_image(&first), None);
 
     let other = docker.owned_image("rm-other");
@@ -187,7 +193,7 @@ fn the_image_before_is_removed_if_nothing_uses_it() {
     docker.stdout(&["image", "rm", &third]);
 
     let (fifth, said) = removing.build(&["--incremental"]);
-    assert!(!said.contains("removed the image"), "{said}");
+    assert!(!said.contains("removed the previous image"), "{said}");
     assert!(docker.inspect_image(&fourth).is_some(), "only if it is asked for");
     docker.stdout(&["image", "rm", &fourth]);
     assert_ne!(fifth, fourth);
@@ -198,7 +204,7 @@ fn the_first_build_and_one_that_fails_remove_nothing() {
     let docker = TestEnvironment::get().docker();
     let removing = Removing::new();
     let (first, said) = removing.build(&["--incremental", "--rm"]);
-    assert!(!said.contains("removed the image"), "{said}");
+    assert!(!said.contains("removed the previous image"), "{said}");
     removing.place.write("app/.s2i/bin/assemble", "#!/bin/sh\nexit 4\n");
     let name = removing.name.reference();
     let ended =
@@ -215,7 +221,13 @@ fn a_removal_where_nothing_can_be_removed_is_a_usage_error() {
         ["build", "--copy", "--incremental", "--rm", "--output", "oci:out", "app", &removing.builder, name];
     let ended = removing.place.s2i(&arguments);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains("`--rm` removes the image before from a daemon"), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("cannot remove the previous image (`--rm`): the new image does not go to a daemon"),
+        "{}",
+        ended.stderr
+    );
     assert!(!removing.place.work().join("out").exists());
 }
 

@@ -138,11 +138,7 @@ fn allowed_users_hold_for_the_runtime_image_too() {
             .args(artifact);
         let output = command.run();
         assert_eq!(output.code, Some(5), "{}: {}", place.name(), output.stderr);
-        assert!(
-            output.stderr.contains("runs as `0`, and allowed are only the users 1000-"),
-            "{}",
-            output.stderr
-        );
+        assert!(output.stderr.contains("runs as `0`; allowed users: 1000-"), "{}", output.stderr);
     });
     let place = crate::s2i_command::Place::new();
     place.write("app/assemble", "");
@@ -198,7 +194,13 @@ fn what_is_missing_or_fails_ends_the_build_and_leaves_nothing() {
                 6,
                 &["/srv/app/scripts/assemble-runtime", "exit code 23", "no licence"],
             ),
-            (&good, plain.name(), None, 2, &["nothing says what the runtime image", "--runtime-artifact"]),
+            (
+                &good,
+                plain.name(),
+                None,
+                2,
+                &["no artifacts are set for the runtime image", "--runtime-artifact"],
+            ),
             (&good, &*absent, Some(program), 5, &["absent/runtime:1"]),
         ] {
             let mut command =

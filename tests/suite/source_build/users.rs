@@ -11,7 +11,7 @@ fn only_allowed_users_run_and_start() {
             let mut command = b2i_build(place, builder, &sources).args(arguments);
             let output = command.run();
             assert_eq!(output.code, Some(5), "{} {arguments:?}: {}", place.name(), output.stderr);
-            assert!(output.stderr.contains("`root`, and allowed are only the users 1-"), "{}", output.stderr);
+            assert!(output.stderr.contains("`root`; allowed users: 1-"), "{}", output.stderr);
         }
     });
     everywhere("s2i-kubesphere:1", |place, builder| {

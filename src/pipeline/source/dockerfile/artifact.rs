@@ -1,4 +1,4 @@
-//! Owns the second image of a source build's Dockerfile: the one in which the artifact runs.
+//! Owns the second image of a source build's Dockerfile, in which the artifact runs. Must not plan it.
 
 use std::path::Path;
 
@@ -22,19 +22,19 @@ use crate::plan::{Assembly, EntrySource, KnownValues, Plan, PlannedSource, Sourc
 use crate::request::Request;
 use crate::session::Session;
 
-/// The label with the artifact's name, which is not known before it is built.
+/// The label with the artifact's name, which is known only after the build.
 const NAME_LABEL: &str = "io.b2i.artifact.name";
 
-/// Where S2I puts the sources; a template of b2i's has no other place.
+/// S2I's directory for sources, which b2i's templates use.
 const DESTINATION: &str = "/tmp";
 
-/// The second stage, which is planned for the declared artifact.
+/// The second stage, planned for the declared artifact.
 pub(super) struct ArtifactStage {
     prepared: Prepared,
     base: BaseImage,
     from: Option<String>,
     contract: S2iContract,
-    /// Environment of the template's script.
+    /// The environment of the template's script.
     script_environment: Vec<(String, String)>,
 }
 
@@ -75,7 +75,7 @@ impl ArtifactStage {
         Ok(Self { prepared, base, from, contract, script_environment })
     }
 
-    /// Writes the files of the image into the build context; names them.
+    /// Writes the files of the image into the build context; returns their names.
     pub(super) async fn write(&self, directory: &Path) -> Result<Vec<String>, Error> {
         let (stage, image) = only(&self.prepared);
         let mut files = Vec::new();
@@ -113,7 +113,7 @@ impl ArtifactStage {
     ) -> Result<String, Error> {
         let (stage, _) = only(&self.prepared);
         let known = KnownValues {
-            // The image is called after its sources.
+            // The name of the image follows from its sources.
             artifact_name: Some(source.source.name.clone()),
             base_digest: self.base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: Some(self.contract.scripts.to_string()),
@@ -132,7 +132,7 @@ impl ArtifactStage {
     }
 }
 
-/// One artifact is one image: several are named by several files, and sources are one.
+/// The one stage: sources make one artifact, and so one image.
 fn only(prepared: &Prepared) -> (&crate::plan::Stage, &StageInputs) {
     match (&prepared.plan.stages[..], &prepared.images[..]) {
         ([stage], [image]) => (stage, image),

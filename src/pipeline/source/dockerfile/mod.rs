@@ -27,19 +27,19 @@ use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::sources::TreeEntryKind;
 
-/// Scripts that may come from outside of the builder.
+/// Scripts that may replace the builder's own.
 const SCRIPTS: [&str; 4] = ["assemble", "run", "save-artifacts", "assemble-runtime"];
 
 /// Writes a source build as a Dockerfile and builds nothing.
 ///
-/// With `name`, the Dockerfile has that name and stands in a directory that may hold other files; only `upload` beside
-/// it is replaced, if b2i wrote it.
+/// With `name`, the Dockerfile has that name, and the directory may hold other files. Only an `upload` that b2i wrote is
+/// replaced.
 ///
 /// # Errors
-/// [`Error`] of the step that failed; what was there is then as it was.
+/// [`Error`] of the step that failed; the directory is unchanged then.
 pub async fn write_dockerfile(
     request: &Request,
-    wanted: &SourceBuildRequest,
+    options: &SourceBuildRequest,
     directory: &Path,
     name: Option<&str>,
     session: &Session,
@@ -51,17 +51,17 @@ pub async fn write_dockerfile(
         false => check_replaceable(directory),
     };
     check()?;
-    let prepared = prepare(request, wanted, session).await?;
+    let prepared = prepare(request, options, session).await?;
     let (image, own_plan) = match &prepared.stage.product {
         PlannedProduct::Artifact { .. } => {
             (Some(ArtifactStage::prepare(request, &prepared, session).await?), None)
         }
-        PlannedProduct::Image => (None, Some(image_plan(request, wanted, &prepared)?)),
+        PlannedProduct::Image => (None, Some(image_plan(request, options, &prepared)?)),
     };
     let plan = image.as_ref().map(ArtifactStage::plan).or(own_plan.as_ref());
     let plan = plan.expect("the product is an artifact or an image");
     let lease = prepared.lease.clone();
-    // What is written first becomes the directory, or its parts do.
+    // The new directory replaces the old one, or its parts move into the old one.
     let assembled = match is_among_others {
         true => AtomicDirectory::create(&lease.temporary_directory().join("context"), None, &lease)?,
         false => session.new_directory(directory)?,
@@ -86,11 +86,11 @@ pub async fn write_dockerfile(
     })
 }
 
-/// What is written.
+/// A build context of sources.
 struct SourceContext<'a> {
     request: &'a Request,
     prepared: &'a PreparedSource,
-    /// The image of the artifact, if the sources become one.
+    /// None if the assembled builder is the image.
     image: Option<&'a ArtifactStage>,
     directory: &'a Path,
 }
@@ -137,7 +137,7 @@ impl SourceContext<'_> {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             ..KnownValues::default()
         };
-        let wanted = &prepared.stage.runtime;
+        let runtime = &prepared.stage.runtime;
         let inputs = SourceInputs {
             builder: DockerfileInputs {
                 from: prepared.selection.base_reference().map(|reference| from(reference, base)),
@@ -148,7 +148,7 @@ impl SourceContext<'_> {
             },
             root_archive,
             has_scripts,
-            runtime: prepared.runtime.as_ref().zip(wanted.as_ref()).map(|(image, runtime)| RuntimeInputs {
+            runtime: prepared.runtime.as_ref().zip(runtime.as_ref()).map(|(image, runtime)| RuntimeInputs {
                 from: from(&runtime.image, image),
                 base: &image.config,
             }),
@@ -180,17 +180,17 @@ impl SourceContext<'_> {
         .await
     }
 
-    /// Writes the scripts from outside of the builder; says whether there are any.
+    /// Writes the scripts that are not the builder's own; returns whether there are any.
     async fn write_scripts(&self) -> Result<bool, Error> {
-        let given: Vec<_> =
+        let scripts: Vec<_> =
             SCRIPTS.iter().filter_map(|name| self.prepared.scripts.file(name)).cloned().collect();
         let directory = self.directory.join(UPLOADED_SCRIPTS);
         blocking(move || {
-            if given.is_empty() {
+            if scripts.is_empty() {
                 return Ok(false);
             }
             make_directory(&directory)?;
-            for script in given {
+            for script in scripts {
                 let path = directory.join(&script.name);
                 let kind = EntryKind::File { size: script.size, content: script.content };
                 write_source(&path, &kind, 0o755)
@@ -202,7 +202,7 @@ impl SourceContext<'_> {
     }
 }
 
-/// An image as `FROM` names it: the very one that the plan is of.
+/// The exact image of the plan, as `FROM` names it.
 fn from(reference: &ImageReference, image: &BaseImage) -> String {
     match image.manifest_digest {
         Some(digest) => format!("{}@{digest}", reference.name()),
@@ -217,7 +217,7 @@ fn make_directory(directory: &Path) -> Result<(), Error> {
         .map_err(|error| Error::Output(FileError::new("create", directory, error)))
 }
 
-/// Refuses what b2i did not write: a Dockerfile of the name, or what it would put beside it.
+/// Rejects a directory in which b2i would replace a file that it did not write.
 fn check_among_others(directory: &Path, name: &str) -> Result<(), Error> {
     let is_ours = fs::read(directory.join(name))
         .is_ok_and(|text| text.split(|byte| *byte == b'\n').next() == Some(FIRST_LINE.as_bytes()));
@@ -228,7 +228,7 @@ fn check_among_others(directory: &Path, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Moves what was written beside other files: first what the Dockerfile needs, then the Dockerfile.
+/// Moves the context into a directory with other files. The Dockerfile is last.
 fn put_among_others(
     written: &Path,
     directory: &Path,
@@ -255,7 +255,7 @@ fn put_among_others(
     Ok(())
 }
 
-/// Copies a tree that b2i wrote, modes included.
+/// Copies a tree with its modes.
 fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! Outputs that keep one platform: they get the image of the platform that runs there, and it is said.
+//! Outputs that store one platform: they receive the image for their machine, with a warning.
 
 use super::*;
 use crate::environment::Daemon;
@@ -14,7 +14,7 @@ fn a_daemon_gets_its_own_platform_and_that_is_said() {
             .args(programs.both());
         let output = command.run();
         assert_eq!(output.code, Some(0), "{}: {}", daemon.name, output.stderr);
-        let said = "`docker` keeps one platform: it gets the image for linux/amd64, what the daemon runs; none is made for linux/arm64";
+        let said = "`docker` stores one platform: linux/amd64, which the daemon runs; skipping linux/arm64";
         assert!(output.stderr.contains(said), "{}", output.stderr);
         let built = json(output.stdout.as_bytes());
         assert_eq!(built["indexDigest"], Value::Null);
@@ -38,7 +38,7 @@ fn the_index_is_pushed_and_the_daemon_gets_its_image_of_it() {
     let output = command.run();
     let digest = printed_digest(&output, &name);
     assert_eq!(manifest_digest(&format!("docker://{name}")), digest);
-    assert!(output.stderr.contains("keep one platform each"), "{}", output.stderr);
+    assert!(output.stderr.contains("each store one platform"), "{}", output.stderr);
     let id =
         json(&skopeo(&["inspect", "--config", "--raw", "--tls-verify=false", &format!("docker://{name}")]));
     let inspected = docker.inspect_image(&name).expect("it is in the daemon");
@@ -54,7 +54,7 @@ fn without_a_daemon_an_archive_gets_this_machines_platform() {
     let mut command = B2iCommand::without_daemon().args(["build"]).args(programs.both());
     let output = command.run();
     assert_eq!(output.code, Some(0), "{}", output.stderr);
-    assert!(output.stderr.contains("linux/amd64, what this machine runs"), "{}", output.stderr);
+    assert!(output.stderr.contains("linux/amd64, which this machine runs"), "{}", output.stderr);
     // Named by what both names have in common.
     assert_eq!(files(&command.directory().join("work")), ["app.tar"]);
     assert!(output.stdout.starts_with("app:latest sha256:"), "{}", output.stdout);
