@@ -13,6 +13,7 @@ use url::Url;
 use super::super::error::InputError;
 use super::super::spool::Progress;
 use super::HttpOptions;
+use super::cache::DownloadEntry;
 use super::credentials::Credentials;
 use super::error::HttpError;
 use super::name::name;
@@ -20,7 +21,6 @@ use super::request::{Answer, Failed, Reason, get};
 use super::resume::Partial;
 use crate::events::Events;
 use crate::network::{Retries, describe, shown_url};
-use crate::store::cache::DownloadEntry;
 
 /// If as many bytes arrive between two failures, retries are counted from zero again.
 const PROGRESS_BYTES: u64 = 1024 * 1024;

@@ -1,6 +1,7 @@
 //! Owns downloads: hashed on arrival, cached by digest, and downloaded again only if they have changed.
 //! Must not send credentials to another host than the user's.
 
+mod cache;
 mod credentials;
 mod download;
 mod error;
@@ -21,7 +22,7 @@ use crate::events::Events;
 use crate::fs::Lease;
 use crate::image::Digest;
 use crate::network::{self, ClientSetup, NetworkOptions, is_loopback, shown_url, without_credentials};
-use crate::store::cache::{DownloadCache, DownloadEntry};
+use cache::{DownloadCache, DownloadEntry};
 use credentials::Credentials;
 pub use credentials::Secret;
 use download::{Complete, Download, Outcome};

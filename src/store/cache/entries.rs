@@ -17,31 +17,31 @@ use crate::image::Digest;
 const MAXIMUM_ENTRY: u64 = 64 * 1024;
 
 #[derive(Clone, Debug)]
-pub(super) struct Entries(PathBuf);
+pub(crate) struct Entries(PathBuf);
 
 impl Entries {
-    pub(super) fn open(directory: PathBuf) -> Result<Self, FileError> {
+    pub(crate) fn open(directory: PathBuf) -> Result<Self, FileError> {
         create_private_directory(&directory)?;
         Ok(Self(directory))
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn path(&self, key: &str) -> PathBuf {
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
         self.0.join(format!("{}.json", Digest::of(key.as_bytes()).hex()))
     }
 
     /// The entry of `key`; `None` if it is missing or not valid.
-    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let mut text = String::new();
         File::open(self.path(key)).ok()?.take(MAXIMUM_ENTRY).read_to_string(&mut text).ok()?;
         serde_json::from_str(&text).ok()
     }
 
     /// Stores the entry of `key` atomically. `temporary` is a directory on the same file system.
-    pub(super) fn put(&self, key: &str, value: &impl Serialize, temporary: &Path) -> io::Result<()> {
+    pub(crate) fn put(&self, key: &str, value: &impl Serialize, temporary: &Path) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(temporary)?;
         file.write_all(&serde_json::to_vec(value)?)?;
         file.persist(self.path(key)).map_err(|error| error.error)?;
@@ -49,7 +49,15 @@ impl Entries {
     }
 
     /// Marks the entry of `key` as used: pruning removes the least recently used first. An error only changes the order.
-    pub(super) fn touch(&self, key: &str) {
+    pub(crate) fn touch(&self, key: &str) {
         drop(File::open(self.path(key)).and_then(|file| file.set_modified(SystemTime::now())));
     }
+}
+
+/// Opens a blob that is in use from now on: pruning skips locked files, and removes the least recently used first.
+pub(crate) fn open_shared(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    file.lock_shared().ok()?;
+    drop(file.set_modified(std::time::SystemTime::now()));
+    Some(file)
 }

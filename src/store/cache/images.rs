@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::downloads::open_shared;
-use super::entries::Entries;
+use super::entries::{Entries, open_shared};
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
 use crate::image::Digest;
 

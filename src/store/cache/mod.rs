@@ -3,14 +3,12 @@
 //! Several processes may use it at once: each file is renamed into place when it is complete.
 
 pub mod build_caches;
-pub mod downloads;
-mod entries;
+pub(crate) mod entries;
 pub mod images;
 pub mod memo;
 pub mod usage;
 
 pub use build_caches::{BuildCacheDescription, BuildCacheStore, HeldCache};
-pub use downloads::{DownloadCache, DownloadEntry};
 pub use images::{ImageCache, KnownName};
 pub use memo::Memo;
 pub use usage::{PartUsage, Pruned, VolumeUsage, prune, usage};

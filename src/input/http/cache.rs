@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::Entries;
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
 use crate::image::Digest;
 use crate::image::digest::DigestReader;
+use crate::store::cache::entries::{Entries, open_shared};
 
 const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DownloadEntry {
+pub(super) struct DownloadEntry {
     pub digest: Digest,
     /// Of the bytes.
     pub size: u64,
@@ -29,13 +29,13 @@ pub struct DownloadEntry {
 }
 
 #[derive(Clone, Debug)]
-pub struct DownloadCache {
+pub(super) struct DownloadCache {
     blobs: PathBuf,
     index: Entries,
 }
 
 impl DownloadCache {
-    pub fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
+    pub(super) fn open(cache: &CacheDirectory) -> Result<Self, FileError> {
         let root = cache.part("downloads", VERSION)?;
         let blobs = root.join("blobs").join("sha256");
         create_private_directory(&blobs)?;
@@ -43,14 +43,14 @@ impl DownloadCache {
     }
 
     /// The download with this `key`, if its bytes are still in the cache.
-    pub fn lookup(&self, key: &str) -> Option<DownloadEntry> {
+    pub(super) fn lookup(&self, key: &str) -> Option<DownloadEntry> {
         let entry: DownloadEntry = self.index.get(key)?;
         let metadata = fs::metadata(self.blob_path(&entry.digest)).ok()?;
         (metadata.is_file() && metadata.len() == entry.size).then_some(entry)
     }
 
     /// Opens and verifies the bytes with this digest. Removes bytes that do not match.
-    pub fn open_blob(&self, digest: &Digest) -> Option<(File, PathBuf)> {
+    pub(super) fn open_blob(&self, digest: &Digest) -> Option<(File, PathBuf)> {
         let path = self.blob_path(digest);
         let file = open_shared(&path)?;
         let mut reader = DigestReader::new(&file);
@@ -63,7 +63,7 @@ impl DownloadCache {
     }
 
     /// Stores the complete file `bytes` by renaming it. It must be on the cache's file system.
-    pub fn keep(
+    pub(super) fn keep(
         &self,
         bytes: tempfile::NamedTempFile,
         digest: &Digest,
@@ -77,26 +77,23 @@ impl DownloadCache {
     }
 
     /// Stores `entry` for the download with this `key`. `temporary` is a directory on the cache's file system.
-    pub fn remember(&self, key: &str, entry: &DownloadEntry, temporary: &Path) -> Result<(), FileError> {
+    pub(super) fn remember(
+        &self,
+        key: &str,
+        entry: &DownloadEntry,
+        temporary: &Path,
+    ) -> Result<(), FileError> {
         let written = self.index.put(key, entry, temporary);
         written.map_err(|error| FileError::new("write to", self.index.directory(), error))
     }
 
-    pub fn forget(&self, key: &str) {
+    pub(super) fn forget(&self, key: &str) {
         drop(fs::remove_file(self.index.path(key)));
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs.join(digest.hex())
     }
-}
-
-/// Opens a blob that is in use from now on: pruning skips locked files, and removes the least recently used first.
-pub(super) fn open_shared(path: &Path) -> Option<File> {
-    let file = File::open(path).ok()?;
-    file.lock_shared().ok()?;
-    drop(file.set_modified(std::time::SystemTime::now()));
-    Some(file)
 }
 
 #[cfg(test)]
