@@ -258,27 +258,27 @@ impl<'de> Deserialize<'de> for SourceLocation {
 
 crate::text::schema_of_text!(SourceLocation);
 
-/// How sources are fetched.
+/// The options of fetching sources.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SourceOptions {
-    /// The directory in the tree that is built (`--context-dir`); none means its root.
+    /// The directory of the tree to build (`--context-dir`); `None` is the root.
     pub context_directory: Option<String>,
-    /// Whether git submodules come along.
+    /// Whether git submodules are fetched.
     pub submodules: bool,
-    /// Paths (relative to the source root, `/` between components) that match this regular expression are left out;
-    /// `.git` never comes along, whatever it says.
+    /// A regular expression for the paths to exclude, relative to the source root, with `/` between components. `.git` is
+    /// always excluded.
     pub exclude: Option<String>,
-    /// Whether symbolic links that lead out of the tree are followed (their content is copied) rather than refused.
-    /// Holds for somebody's own directory alone; a repository or archive may not name files of this machine.
+    /// Whether symbolic links that leave the tree are followed and their targets copied. Only for the user's own directory:
+    /// a repository or archive must not name files of this machine.
     pub follow_links: bool,
-    /// Whether `.dockerignore` counts. S2I knows `.s2iignore` alone, which always does.
+    /// Whether `.dockerignore` applies. `.s2iignore` always applies; S2I reads only that one.
     pub docker_ignore: bool,
-    /// How git is started; the session fills it in.
+    /// The session sets it.
     #[serde(skip)]
     #[doc(hidden)]
     pub git: GitOptions,
-    /// Downloads and archives; the session fills it in from the request's own.
+    /// The session sets it from the request.
     #[serde(skip)]
     #[doc(hidden)]
     pub input: InputOptions,

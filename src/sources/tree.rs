@@ -42,15 +42,15 @@ pub enum TreeEntryKind {
     Symlink { target: String },
 }
 
-/// Where a source tree came from. Holds no credentials.
+/// The origin of a source tree, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceInfo {
-    /// The place, without user name, password and query; none where it would tell of the building machine only.
+    /// The location, without user name, password and query; `None` for sources on the building machine.
     pub location: Option<String>,
-    /// The directory in it that was built.
+    /// The directory of the tree that was built.
     pub context_directory: Option<String>,
-    /// The commit, of a git repository.
+    /// The commit of a git repository.
     pub commit: Option<Commit>,
 }
 
@@ -60,11 +60,11 @@ pub struct SourceInfo {
 pub struct Commit {
     /// Its id, in hexadecimal.
     pub id: String,
-    /// Branch or tag that was asked for, or HEAD's.
+    /// The requested branch or tag, or HEAD's.
     pub reference: String,
     /// `Name <address>`.
     pub author: String,
-    /// Date of the author, as git writes it.
+    /// Date of the author, in git's default format.
     pub date: String,
     /// First line of the message.
     pub message: String,
@@ -121,10 +121,10 @@ impl SourceTree {
     /// Moves everything at and below `prefix` into a new tree, with paths relative to `prefix`.
     pub fn take(&mut self, prefix: &str) -> Self {
         let below = format!("{prefix}/");
-        let (taken, kept) = std::mem::take(&mut self.entries)
+        let (taken, rest) = std::mem::take(&mut self.entries)
             .into_iter()
             .partition::<Vec<_>, _>(|entry| entry.path == prefix || entry.path.starts_with(&below));
-        self.entries = kept;
+        self.entries = rest;
         let entries = taken.into_iter().filter_map(|entry| {
             let path = entry.path.strip_prefix(&below)?.to_owned();
             Some(TreeEntry { path, ..entry })

@@ -92,8 +92,8 @@ impl Matcher {
     }
 }
 
-/// Translates a pattern. Docker uses no regular expression for simple ones. In those, `**` at an end means any text: `**.log`
-/// excludes `a.log`.
+/// Translates a pattern. Docker compares simple patterns as text. In those, `**` at an end means any text: `**.log` excludes
+/// `a.log`.
 fn compile(pattern: &str) -> Result<Matcher, String> {
     let wild = |text: &str| text.contains(['*', '?', '[', ']', '\\']);
     if !wild(pattern) {
