@@ -30,6 +30,7 @@ pub enum FailureKind {
 
 /// An error with its class and hints.
 pub trait Diagnostic: Error + Send + Sync + 'static {
+    /// The class of the failure.
     fn kind(&self) -> FailureKind;
 
     /// What to do next, one sentence each, most useful first.

@@ -146,6 +146,7 @@ impl fmt::Display for Transport {
 /// An image and its transport, as `copy` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
+    /// The transport, with its path.
     pub transport: Transport,
     /// Only in a registry or a daemon.
     name: Option<ImageReference>,

@@ -176,7 +176,7 @@ pub struct SpringBootFacts {
     pub layers: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JarFacts {
     /// `Main-Class` of the manifest, or `--main-class`.
@@ -208,7 +208,7 @@ pub enum ServletApi {
     Jakarta,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
     /// From the classes or the descriptor.

@@ -1,9 +1,11 @@
 //! Owns the names of the kernel's capabilities, and which of them a script has on every engine. Must not know how an
 //! engine sets them. Source: capabilities(7).
 
-use crate::text::as_text;
 use std::fmt;
 use std::str::FromStr;
+
+use super::ContainerSpec;
+use crate::text::as_text;
 
 /// In the order of their numbers.
 const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
@@ -35,8 +37,14 @@ impl Capability {
     }
 }
 
-/// For a script that runs as root.
-pub(super) fn capabilities(dropped: &[Capability]) -> Vec<Capability> {
+impl ContainerSpec {
+    /// The capabilities of a script that runs as root.
+    pub(super) fn capabilities(&self) -> Vec<Capability> {
+        remaining(&self.drop_capabilities)
+    }
+}
+
+fn remaining(dropped: &[Capability]) -> Vec<Capability> {
     let is_dropped = |name| dropped.iter().any(|dropped| [name, ALL].contains(&dropped.0));
     DEFAULT.into_iter().filter(|name| !is_dropped(*name)).map(Capability).collect()
 }
@@ -99,7 +107,7 @@ mod tests {
     fn what_is_kept_is_what_is_not_taken_away() {
         let kept = |dropped: &[&str]| {
             let dropped: Vec<_> = dropped.iter().map(|name| parse(name).expect("known")).collect();
-            capabilities(&dropped).iter().map(Capability::to_string).collect::<Vec<_>>()
+            remaining(&dropped).iter().map(Capability::to_string).collect::<Vec<_>>()
         };
         assert_eq!(kept(&["NET_RAW"]), DEFAULT);
         assert_eq!(kept(&["CHOWN", "SETUID"]), ["DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID"]);

@@ -21,7 +21,7 @@ pub use commit::PlannedCommit;
 pub use container::DockerContainer;
 pub use program::{Program, ProgramHandle, ProgramOptions};
 
-use super::capability::{Capability, capabilities};
+use super::capability::Capability;
 use super::{Container, ContainerLimits, ContainerSpec, Engine, EngineError, Mount, MountSource, Reply};
 use crate::store::daemon::{
     Daemon, DaemonError, DaemonFlavour, LEASE_LABEL, container_name, remove_container, traced,
@@ -58,8 +58,7 @@ impl DockerEngine {
             cap_drop: Some(vec!["ALL".into()]),
             // Podman gives added capabilities to every user, Docker to root only. Another user could become
             // root with them.
-            cap_add: is_root(spec)
-                .then(|| capabilities(&spec.drop_capabilities).iter().map(Capability::to_string).collect()),
+            cap_add: is_root(spec).then(|| spec.capabilities().iter().map(Capability::to_string).collect()),
             extra_hosts: (!spec.add_hosts.is_empty()).then(|| spec.add_hosts.clone()),
             mounts: (!spec.mounts.is_empty()).then(|| spec.mounts.iter().map(mount).collect()),
             security_opt: Some(vec!["no-new-privileges".into()]),

@@ -19,7 +19,7 @@ use super::limits::ControlGroup;
 use super::protocol::{Answer, Change, ChangeKind, Command, FrameKind, Request, Streams};
 use super::supervisor::{Supervisor, parse, unexpected};
 use super::{environment, working_directory};
-use crate::engine::capability::{Capability, capabilities};
+use crate::engine::capability::Capability;
 use crate::engine::ephemeral::left_out;
 use crate::engine::output::Output;
 use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream};
@@ -117,7 +117,7 @@ impl SandboxContainer {
     }
 
     fn capabilities(&self) -> u64 {
-        let capabilities = capabilities(&self.spec.drop_capabilities).into_iter();
+        let capabilities = self.spec.capabilities().into_iter();
         capabilities.filter_map(Capability::number).fold(0, |bits, number| bits | 1 << number)
     }
 

@@ -133,26 +133,14 @@ impl Declaration {
                 packed: false,
                 stripped: false,
             }),
-            ProductKind::Jar | ProductKind::Java => Kind::Jar(JarFacts {
-                main_class: String::new(),
-                has_main_class: true,
-                start_class: None,
-                java: self.level,
-                multi_release: false,
-                spring_boot: None,
-                class_path: Vec::new(),
-                libraries: Vec::new(),
-                self_executing: false,
-            }),
+            ProductKind::Jar | ProductKind::Java => {
+                Kind::Jar(JarFacts { has_main_class: true, java: self.level, ..JarFacts::default() })
+            }
             ProductKind::War => Kind::War(WarFacts {
                 servlet_api: self.servlet_api,
                 servlet_evidence: self.servlet_api.map(|_| "`pom.xml` depends on it".to_owned()),
                 java: self.level,
-                main_class: None,
-                start_class: None,
-                spring_boot: None,
-                libraries: std::collections::BTreeSet::new(),
-                self_executing: false,
+                ..WarFacts::default()
             }),
         }
     }
