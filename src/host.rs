@@ -51,7 +51,7 @@ pub struct Host {
 /// The choice of a daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonChoice {
-    /// Settings of the search.
+    /// How b2i searches for a daemon.
     pub settings: DaemonSettings,
     /// Files with credentials for the daemon's pulls.
     pub credential_files: Vec<PathBuf>,

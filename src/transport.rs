@@ -116,7 +116,7 @@ impl FromStr for Transport {
                     message: format!(
                         "cannot write `{text}`: standard output is for the result's name and digest"
                     ),
-                    hint: "use `/dev/fd/N` or a named pipe, or `./-` for a file with that name",
+                    hint: "to stream the archive, pass `/dev/fd/N` or a named pipe; for a file named `-`, pass `./-`",
                 });
             }
             (_, Some((scheme, path))) if !path.is_empty() => Self::at(scheme, path.into()),

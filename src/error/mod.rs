@@ -53,7 +53,7 @@ pub enum Error {
     Layer(#[from] InvalidLayer),
     #[error("the config of the base image `{base}` cannot be used")]
     Config { base: String, source: InvalidConfig },
-    #[error("the daemon's image `{base}` has other layers than the registry's")]
+    #[error("`{base}` has different layers in the daemon than in the registry")]
     OtherBase { base: String },
     #[error("cannot check `{builder}`: its base is part of b2i, not an image")]
     NothingToCheck { builder: String },

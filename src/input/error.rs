@@ -25,7 +25,7 @@ pub enum InputError {
     /// `what` has its article: `a directory`, `a pipe`.
     #[error("`{}` is {what}, not a file", path.display())]
     NotAFile { path: PathBuf, what: &'static str },
-    /// `archive`: whether it is an archive, which may contain an artifact, too.
+    /// `archive` is true for an archive. Besides the sources, an archive may contain an artifact.
     #[error("`{shown}` is a source tree: its root contains `{build_file}`, the build file of {build_system}")]
     SourceTree { shown: String, build_file: String, build_system: &'static str, archive: bool },
     #[error("`{shown}` is treated as sources, so its artifact is unknown before it is built")]

@@ -77,7 +77,7 @@ pub(super) fn warning(added: &[AddedFile]) -> Option<Warning> {
     let names: Vec<String> = names.into_iter().collect();
     Some(Warning {
         message: format!(
-            "added files change directories of the base: {} will have root as owner and mode 0755",
+            "added files reset directories of the base to owner root and mode 0755: {}",
             names.join(", ")
         ),
         hint: Some("`--assemble docker` and `--assemble sandbox` do not change them.".into()),
@@ -140,6 +140,6 @@ mod tests {
             None
         );
         let warning = warning(&added(&["/home/app/x", "/home/app/y", "/var/mail/z"])).expect("a warning");
-        assert!(warning.message.contains("`/home/app`, `/var/mail` will"), "{}", warning.message);
+        assert!(warning.message.ends_with(": `/home/app`, `/var/mail`"), "{}", warning.message);
     }
 }

@@ -81,7 +81,7 @@ impl LayerBlobs {
         Self { threads, ..self }
     }
 
-    /// The same with the memo of earlier runs. `temporary` is a directory on its file system.
+    /// Adds the memo of earlier runs. `temporary` is a directory on the file system of the memo.
     #[must_use]
     pub fn with_memo(self, memo: Memo, temporary: PathBuf) -> Self {
         Self { memo: Some((memo, temporary)), ..self }

@@ -53,7 +53,8 @@ impl Manifest {
     }
 }
 
-/// As [`text`], without a limit: a class path may be long, and the manifest is bounded when it is read.
+/// Removes control characters. Unlike [`text`], it has no limit, because a class path may be long. The reader limits the
+/// manifest.
 fn sanitised(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|character| !character.is_control()).collect()
 }

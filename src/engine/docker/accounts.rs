@@ -100,8 +100,8 @@ fn regular_file(archive: &[u8]) -> Option<File> {
     header.entry_type().is_file().then_some(File { header, bytes })
 }
 
-/// An archive of one file with the mode and time of `header`. The owner is root, as in usual images: Podman
-/// reports the container's user for every file.
+/// Makes an archive of one file with the mode and time of `header`. Its owner is root, because Podman reports
+/// the container's user instead of the real owner.
 fn archive(mut header: tar::Header, name: &str, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     header.set_uid(0);
     header.set_gid(0);

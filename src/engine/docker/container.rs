@@ -160,7 +160,7 @@ impl DockerContainer {
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
         let options = CommitContainerOptionsBuilder::default()
             .container(&self.id)
-            // It has ended, so it needs no pause. Docker refuses an empty list of changes.
+            // The container has ended, so Docker need not pause it. Docker refuses an empty list of changes.
             .pause(false)
             .changes(&format!("LABEL {LEASE_LABEL}=\"{lease}\""))
             .build();

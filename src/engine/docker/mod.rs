@@ -167,7 +167,8 @@ impl DockerEngine {
     /// Creates a container without starting it.
     pub async fn create_container(&self, spec: ContainerSpec) -> Result<DockerContainer, DaemonError> {
         limits::check_limits(&self.daemon, &spec.limits).await?;
-        // The command is the entrypoint: an empty list resets the image's entrypoint on Docker, but not on Podman.
+        // The program is the entrypoint. An empty entrypoint resets the image's entrypoint on Docker, but not on
+        // Podman.
         let (program, arguments) = spec
             .command
             .split_first()

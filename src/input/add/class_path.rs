@@ -1,5 +1,5 @@
-//! Owns a JAR's `Class-Path` and the files added to it: which entries are missing, and where a class is.
-//! Must not decide what follows from that.
+//! Owns a JAR's `Class-Path` and the files added beside the JAR: finds missing entries and locates classes. Must not
+//! decide what to do about a missing entry.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;

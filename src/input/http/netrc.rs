@@ -76,7 +76,7 @@ impl Iterator for Tokens<'_> {
 }
 
 impl Tokens<'_> {
-    /// Reads up to the closing quote. `length` is the length of the rest after the opening one.
+    /// Reads up to the closing quote. `length` counts the bytes after the opening quote.
     fn quoted(&mut self, length: usize) -> String {
         let text = &self.rest[self.rest.len() - length..];
         let mut value = String::new();

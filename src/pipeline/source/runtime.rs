@@ -12,8 +12,8 @@ use crate::source_build::assemble_runtime::{RuntimeRun, assemble_runtime};
 use crate::source_build::runtime_artifacts::RuntimeArtifacts;
 
 impl SourceWork<'_> {
-    /// Moves the artifacts from the assembled builder into the runtime image. The builder first saves artifacts for the next
-    /// build, and is removed.
+    /// Takes the artifacts out of the builder container and saves the cache for the next build, if there is one. Then removes
+    /// the container, and adds the artifacts to the runtime image.
     pub(super) async fn fill_runtime(
         &self,
         runtime: &PlannedRuntime,

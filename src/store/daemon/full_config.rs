@@ -19,7 +19,7 @@ impl Daemon {
         self.info().flavour == DaemonFlavour::Podman
     }
 
-    /// The config with the digest `image_id`; `None` if the daemon does not save it.
+    /// The config with the digest `image_id`; `None` if the archive that the daemon exports does not contain it.
     pub async fn whole_config(&self, image_id: &str) -> Result<Option<ImageConfig>, DaemonError> {
         let failed = |error: &_| self.request_error(format!("save the image {image_id}"), error);
         let Ok(digest) = image_id.parse::<Digest>() else { return Ok(None) };

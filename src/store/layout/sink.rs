@@ -20,7 +20,7 @@ use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
 #[derive(Clone)]
 pub struct LayoutSink {
-    /// The archive, or the directory, which may be missing or empty.
+    /// The path of the archive or of the directory. The directory may be missing, empty or an existing layout.
     pub path: PathBuf,
     pub is_archive: bool,
     pub lease: Arc<Lease>,

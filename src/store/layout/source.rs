@@ -49,7 +49,7 @@ impl FromStr for LayoutReference {
             _ => (rest, None),
         };
         if path.is_empty() {
-            return Err(format!("`{text}` has no file or directory"));
+            return Err("the path of the layout is missing".to_owned());
         }
         Ok(Self { path: path.into(), tag: tag.map(str::to_owned), digest })
     }
@@ -167,7 +167,7 @@ impl Layout {
             path: path.to_owned(),
             criterion: match &reference.tag {
                 Some(tag) => format!("are named `{tag}`"),
-                None => "match without a name".into(),
+                None => "match; the reference has no tag".into(),
             },
             found: format!("{} images", found.len()),
             names: found.iter().map(by_digest).collect(),

@@ -189,7 +189,7 @@ impl<'a> Publishing<'a> {
         Ok(Self { target, image, blobs, format: image.base.format, base })
     }
 
-    /// Publishes the image. Also returns whether it was there.
+    /// Publishes the image. The flag is true if the registry already had it under all its names.
     async fn run(&self, under: PublishedUnder) -> Result<(WrittenImage, bool), RegistryError> {
         let target = self.target;
         let mut outdated: Option<Vec<&str>> = None;

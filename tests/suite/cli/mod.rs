@@ -69,7 +69,7 @@ fn usage_errors_say_what_to_do() {
 
     error: cannot write `docker-archive:-`: standard output is for the result's name and digest
 
-    hint: use `/dev/fd/N` or a named pipe, or `./-` for a file with that name
+    hint: to stream the archive, pass `/dev/fd/N` or a named pipe; for a file named `-`, pass `./-`
 
     error: invalid value '0:2147483648' for '--user <USER>': `2147483648` exceeds the largest user or group ID, 2147483647
 

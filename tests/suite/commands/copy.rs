@@ -224,7 +224,7 @@ fn what_cannot_be_copied_is_said_so() {
         (&*format!("docker-archive:{text}"), &target, 5, "text"),
         (&*format!("docker-archive:{text}.absent"), &target, 5, "absent"),
         ("docker-daemon:app:1", &target, 9, "no-daemon.sock"),
-        ("oci:", &target, 2, "names no file"),
+        ("oci:", &target, 2, "the path of the layout is missing"),
         ("UPPER", &target, 2, "UPPER"),
         // Refused before the source is asked for.
         ("docker-daemon:app:1", "docker-daemon:app:2", 2, "cannot copy to"),

@@ -323,6 +323,6 @@ mod tests {
             .make_delegated("0::/system.slice\n", &mounts, &all_limits(), "own")
             .expect_err("no controller for processors");
         assert_eq!(error.limit, Some("processor"));
-        assert!(error.reason.ends_with("does not hand on the controller `cpu`"), "{error:?}");
+        assert!(error.reason.ends_with("does not delegate the controller `cpu`"), "{error:?}");
     }
 }
