@@ -157,7 +157,7 @@ fn what_is_not_there_is_not_mounted_and_is_the_users_mistake() {
     let missing = sources.path().join("missing").display().to_string();
     let volume = format!("{missing}:/mnt");
     let output = refused(&Place::Daemon(docker), &builder, &sources, &["--volume", &volume], 2);
-    for part in [&*format!("has no `{missing}`"), "hint: `--volume` takes"] {
+    for part in [&*format!("cannot mount `{missing}`: it does not exist"), "hint: pass `--volume`"] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
     }
     assert!(!std::path::Path::new(&missing).exists());
