@@ -169,7 +169,11 @@ impl Diagnostic for BuilderError {
             Self::ImageMetadata(_) => {
                 vec![r#"write JSON of the form {"labels": [{"name": "value"}]}"#.to_owned()]
             }
-            _ => Vec::new(),
+            Self::Malformed { .. }
+            | Self::Invalid { .. }
+            | Self::TemplateFile { .. }
+            | Self::BuilderName { .. }
+            | Self::Observation(_) => Vec::new(),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Diagnostic for InputError {
             Self::Archive(error) => return error.hints(),
             Self::Add(error) => return error.hints(),
             Self::Write(error) => return error.hints(),
-            _ => return Vec::new(),
+            Self::NotAFile { .. } => return Vec::new(),
         };
         vec![hint.to_owned()]
     }

@@ -44,7 +44,7 @@ impl Diagnostic for SaveError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Run(error) => error.hints(),
-            _ => Vec::new(),
+            Self::NoScript { .. } | Self::SeesSecrets | Self::Archive { .. } => Vec::new(),
         }
     }
 }

@@ -56,7 +56,9 @@ impl Diagnostic for AddError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "paths are relative to the working directory; the last `:` separates `SRC:DEST`"
             }
-            _ => return Vec::new(),
+            Self::Usage { .. } | Self::Read { .. } | Self::NotAFile { .. } | Self::TooMany { .. } => {
+                return Vec::new();
+            }
         };
         vec![hint.to_owned()]
     }
