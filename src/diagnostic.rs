@@ -5,7 +5,7 @@ use std::error::Error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What kind of thing went wrong; `docs/reference/exit-codes.md` has the exit codes, which `cli/` owns.
+/// The class of a failure. `cli/` owns its exit code; `docs/reference/exit-codes.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// A defect of b2i or of the system under it.

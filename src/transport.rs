@@ -130,7 +130,7 @@ impl FromStr for Transport {
 }
 
 impl fmt::Display for Transport {
-    /// As the user writes it.
+    /// The text that the user writes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, path) = match self {
             Self::Docker => return formatter.write_str("docker"),

@@ -115,7 +115,7 @@ impl<'a> ContainerRun<'a> {
         self.upload_layer(Layer::new(entries, self.date)?, subject).await.map(drop)
     }
 
-    /// As [`Self::upload`]. Returns the digest of the file that the layer watches.
+    /// Uploads a layer. Returns the digest of the file that the layer watches.
     pub(crate) async fn upload_layer(&self, files: Layer, subject: &str) -> Result<Option<Digest>, RunError> {
         upload(&*self.container, files, subject, self.events).await
     }

@@ -97,7 +97,7 @@ fn tomcat(base: &BaseAssumptions, image: &Observations, findings: &mut Findings)
     }
 }
 
-/// The same name for all spellings of root in a config.
+/// Maps all spellings of root in a config to one name.
 fn user(name: &str) -> &str {
     match name {
         "" | "0" | "root" | "0:0" | "root:root" | "root:0" | "0:root" => "root",

@@ -27,11 +27,11 @@ pub struct Placement {
     pub hard_links: Vec<ImagePath>,
     pub owner: Owner,
     pub artifact_mode: u32,
-    /// Of added files.
+    /// Mode of added files.
     pub file_mode: u32,
-    /// Of added programs and scripts.
+    /// Mode of added programs and scripts.
     pub executable_mode: u32,
-    /// Of added directories.
+    /// Mode of added directories.
     pub directory_mode: u32,
 }
 

@@ -34,11 +34,11 @@ const LAUNCHER_SCRIPTS: [&str; 3] = ["assemble", "run", "usage"];
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum TemplateOrigin {
     BuiltIn,
-    /// From the user's or the machine's configuration.
+    /// A template from the user's or the machine's configuration.
     Configured {
         directory: PathBuf,
     },
-    /// From the configuration of a project. It comes with a cloned repository and is not trusted.
+    /// A template from the configuration of a project. It comes with a cloned repository and is not trusted.
     Project {
         directory: PathBuf,
     },

@@ -103,7 +103,7 @@ impl CliError {
         }
     }
 
-    /// The same as one event.
+    /// The last event of `--progress json`.
     pub(super) fn to_json(&self) -> Option<Value> {
         let (messages, hints) = match self {
             Self::Failed { error, hints, .. } => (messages(error), hints.clone()),

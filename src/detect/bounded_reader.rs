@@ -23,7 +23,7 @@ impl<'a> BoundedReader<'a> {
         self.size
     }
 
-    /// The same range, for a shorter time.
+    /// A view of the same range with a shorter lifetime.
     pub(super) fn reborrow(&mut self) -> BoundedReader<'_> {
         BoundedReader { source: &mut *self.source, start: self.start, size: self.size }
     }

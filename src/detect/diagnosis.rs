@@ -10,7 +10,7 @@ pub enum ElfNoProgram {
     Relocatable,
     #[error("a core dump")]
     CoreDump,
-    /// From `objcopy --only-keep-debug`.
+    /// A debug file, made by `objcopy --only-keep-debug`.
     #[error("a file of debugging information only")]
     DebugFile,
 }

@@ -121,7 +121,7 @@ pub enum Diff {
     /// An untagged image in the engine, whose top layer is the change.
     Committed {
         image_id: String,
-        /// Of the uncompressed layers, lowest first.
+        /// Digests of the uncompressed layers, lowest first.
         diff_ids: Vec<Digest>,
     },
     /// The change itself. Its contents are read from the container when the layer is written, and are removed

@@ -71,7 +71,7 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// As [`AtomicFile::commit`], under another name in the same directory, such as the digest of the bytes.
+    /// Commits under another name in the same directory, such as the digest of the bytes.
     pub fn commit_as(mut self, name: &str) -> Result<(), FileError> {
         self.target.set_file_name(name);
         self.commit()

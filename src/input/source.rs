@@ -72,7 +72,7 @@ impl fmt::Display for InputSource {
     }
 }
 
-/// As it is parsed. Unlike what is shown, a URL keeps its query.
+/// Writes the text that `parse` reads. Unlike the shown text, it keeps the query of a URL.
 impl Serialize for InputSource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let path = match self {

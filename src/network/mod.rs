@@ -56,7 +56,7 @@ pub(crate) fn shown_url(url: &Url) -> String {
 pub(crate) fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
-    // It fails only for a URL without a host, which has neither.
+    // The call fails only for a URL without a host, which has neither.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
 }

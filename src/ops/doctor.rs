@@ -23,7 +23,7 @@ use crate::store::registry::{LoginAnswer, Registries};
 /// Free space below which the cache gets a note, in bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
 
-/// How well something works.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {

@@ -33,9 +33,9 @@ pub(crate) const DOCKERFILE: &str = "Dockerfile";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WrittenContext {
-    /// Where it is.
+    /// The directory of the context.
     pub directory: PathBuf,
-    /// What is in it, the Dockerfile first.
+    /// Its files, the Dockerfile first.
     pub files: Vec<String>,
     /// Names for the image.
     pub tags: Vec<ImageReference>,

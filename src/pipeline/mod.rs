@@ -43,13 +43,13 @@ use crate::transport::Transport;
 /// Version of the JSON form of results. It changes when a field is removed or changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What was found out about an artifact.
+/// The facts of an artifact.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// Its name.
     pub name: String,
-    /// Where it came from.
+    /// The origin of the artifact.
     pub origin: Origin,
     /// The facts, with its size.
     #[serde(flatten)]
@@ -67,7 +67,7 @@ pub struct Built {
     pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
-    /// Where it went.
+    /// The outputs that have it.
     pub outputs: Vec<Transport>,
     /// The command that people use with the daemon it went to: `docker` or `podman`.
     pub daemon: Option<String>,
@@ -85,11 +85,11 @@ pub struct Built {
     pub layer_digest: Option<Digest>,
     /// Digest of the index, if an output has one.
     pub index_digest: Option<Digest>,
-    /// What was built first, if sources were.
+    /// The build from sources, if there was one.
     pub sources: Option<BuiltSources>,
     /// Every image, one for each platform.
     pub images: Vec<BuiltImage>,
-    /// What [`run`] starts, if it was asked for and no daemon has the image.
+    /// The run in the sandbox, if the request has `run` and no daemon has the image.
     #[serde(skip)]
     pub runnable: Option<SandboxRun>,
 }
@@ -98,12 +98,12 @@ pub struct Built {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltSources {
-    /// Where they came from.
+    /// The origin of the sources.
     #[serde(flatten)]
     pub info: SourceInfo,
     /// The source builder: a template with its version, or an image's name.
     pub builder: String,
-    /// What ran its scripts.
+    /// The engine of its scripts.
     pub engine: EngineKind,
 }
 

@@ -166,7 +166,7 @@ impl Assembled<'_> {
 }
 
 impl StageWork<'_> {
-    /// The same image on the daemon's copy of the base, whose layers the daemon finds by their diff IDs.
+    /// Moves the image to the daemon's copy of the base. The daemon finds its layers by their diff IDs.
     async fn on_daemon(&self, image: &Image) -> Result<Image, Error> {
         if !image.base.layers.iter().any(|layer| matches!(layer, LayerSource::Blob(..))) {
             return Ok(image.clone());
@@ -191,7 +191,7 @@ impl StageWork<'_> {
         Ok(Image { base, ..image.clone() })
     }
 
-    /// The same image with the daemon's layers in files.
+    /// Exports the daemon's layers of the base to files.
     pub(crate) async fn with_files(&self, image: &Image) -> Result<Image, Error> {
         let Some(image_id) = &image.base.image_id else { return Ok(image.clone()) };
         let files = self.exported.get_or_try_init(|| self.export(image_id, &image.base)).await?;

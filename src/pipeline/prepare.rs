@@ -34,7 +34,7 @@ pub(crate) struct Prepared {
     pub(crate) images: Vec<StageInputs>,
 }
 
-/// What executing one stage needs.
+/// The input of one stage's execution.
 pub(crate) struct StageInputs {
     /// Images may share it. None if the source stage makes the image.
     pub(crate) artifact: Option<Arc<Artifact>>,

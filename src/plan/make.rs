@@ -32,7 +32,7 @@ pub struct Machine {
     pub native_platform: Platform,
 }
 
-/// What planning needs to know of one image.
+/// The input of planning one image.
 #[derive(Debug)]
 pub struct ImageFacts<'a> {
     pub artifact: &'a Artifact,

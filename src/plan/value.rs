@@ -16,7 +16,7 @@ use crate::text::{as_choice, as_text};
 pub enum Placeholder {
     /// File name of the artifact that sources become.
     ArtifactName,
-    /// The same name without its extension.
+    /// The artifact's name without its extension.
     ArtifactStem,
     ArtifactDigest,
     /// Digest of the base's manifest. What names it is left out if the base has none.

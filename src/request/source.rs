@@ -150,7 +150,7 @@ pub struct SecretFile {
 pub struct Injection {
     /// The directory of this machine.
     pub source: PathBuf,
-    /// Where it goes; relative to the image's working directory. None means the working directory itself.
+    /// The destination, relative to the image's working directory. Default: the working directory itself.
     pub destination: Option<String>,
 }
 
@@ -160,13 +160,13 @@ pub struct Injection {
 pub struct VolumeRequest {
     /// An absolute path of this machine, or the name of a volume.
     pub source: String,
-    /// Where it is in the container.
+    /// The path in the container.
     pub target: ImagePath,
     /// Whether it can only be read.
     pub read_only: bool,
 }
 
-/// What the build before left.
+/// The image of the previous build.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreviousImage {

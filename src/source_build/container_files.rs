@@ -30,7 +30,7 @@ struct ContainerFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutwardLinks {
     Refuse,
-    /// They stay links, and lead to a path of the other container.
+    /// The links stay, and lead to a path of the other container.
     Allow,
 }
 
@@ -101,7 +101,7 @@ impl ContainerFiles {
         self.0.is_empty()
     }
 
-    /// The same files with `name` as the first part of each path.
+    /// Adds `name` as the first part of each path.
     #[must_use]
     pub fn below_name(self, name: &str) -> Self {
         let renamed = |path: &str| match path.split_once('/') {

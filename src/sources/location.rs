@@ -116,7 +116,7 @@ impl SourceLocation {
         }
     }
 
-    /// The same text for every version of the sources; `None` for a stream. It may contain what must not be shown.
+    /// A key that is equal for all versions of the sources; `None` for a stream. It may contain credentials.
     pub(crate) fn identity(&self) -> Option<String> {
         let real = |path: &Path| path.canonicalize().ok().map(|path| path.display().to_string());
         match self {

@@ -58,9 +58,9 @@ pub struct ScriptFile {
 
 #[derive(Clone, Default)]
 pub struct ScriptFiles {
-    /// From `--scripts-url`.
+    /// A location from `--scripts-url`.
     pub named: Vec<ScriptFile>,
-    /// From `--scripts-url image://…`: the directory of all scripts in the builder image.
+    /// The directory of all scripts in the builder image, from `--scripts-url image://…`.
     pub directory: Option<ImagePath>,
     pub of_sources: Vec<ScriptFile>,
 }

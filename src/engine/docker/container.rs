@@ -91,7 +91,7 @@ impl DockerContainer {
         Ok(attached)
     }
 
-    /// As [`Self::start`], but a command with a time limit has to start in time. The start does not count as
+    /// Starts the container. A command with a time limit has to start in time. The start does not count as
     /// its time.
     async fn start_in_time(&self) -> Result<Attached, EngineError> {
         let Some(limit) = self.spec.limits.timeout else { return self.start().await };
@@ -148,7 +148,7 @@ impl DockerContainer {
         let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
         match self.daemon.client().kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
-            // It has ended already.
+            // The container has ended already.
             Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(self.error("kill", &error)),
         }

@@ -205,7 +205,7 @@ impl Partial<'_> {
 }
 
 impl Drop for Partial<'_> {
-    /// It does not exist any more if it was renamed.
+    /// The path does not exist any more if it was renamed.
     fn drop(&mut self) {
         if self.path.exists() {
             let _ = remove_tree(&self.settings.program, &self.path, self.mapping);

@@ -234,7 +234,7 @@ fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxE
     let purpose = Purpose::Remove { directory: directory.clone() };
     let started = Supervisor::start(&settings.program, purpose, mapping, Vec::new());
     let answered = started.and_then(|supervisor| supervisor.answer("try the ids"));
-    // It is empty.
+    // The directory is empty.
     let _ = std::fs::remove_dir(&directory);
     answered.map(|_| ())
 }

@@ -146,7 +146,7 @@ impl Supervisor {
 
     /// Ends the child without waiting. Threads that read from it get an error.
     pub(super) fn abort(&self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.channel.shutdown(Shutdown::Both);
     }
 

@@ -44,7 +44,7 @@ const MOST_JARS: usize = 4096;
 pub enum ClassSearch {
     Found,
     Absent,
-    /// It may be at a place that cannot be searched: the base image, the target of a link, a JAR that is not readable.
+    /// The class may be where b2i cannot search: in the base image, behind a link, in a JAR that is not readable.
     Unknown,
 }
 

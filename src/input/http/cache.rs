@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub(super) struct DownloadEntry {
     pub digest: Digest,
-    /// Of the bytes.
+    /// Number of bytes.
     pub size: u64,
     /// A safe name.
     pub name: String,

@@ -17,7 +17,7 @@ pub(crate) struct SourceResult {
     pub(super) changes: Option<Diff>,
     /// Labels of the script.
     pub(super) labels: Vec<(String, String)>,
-    /// It may still contain the changes.
+    /// The container may still contain the changes.
     pub(super) container: Box<dyn Container>,
 }
 

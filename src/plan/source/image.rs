@@ -17,7 +17,7 @@ use crate::plan::outputs::planned_outputs;
 use crate::plan::{Assembly, FIXED_DATE, Machine, Plan, PlanError, PlannedImage, SCHEMA_VERSION, Stage};
 use crate::request::{Request, SourceBuildRequest};
 
-/// What planning the image needs to know.
+/// The input of planning the image.
 pub struct SourceImage<'a> {
     pub source: &'a SourceStage,
     pub selection: &'a SourceSelection,

@@ -21,7 +21,7 @@ use crate::request::{DEFAULT_NETWORK, Injection, Request, SourceBuildRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
 
-/// What planning a source stage needs to know.
+/// The input of planning a source stage.
 #[derive(Clone, Copy)]
 pub struct SourceFacts<'a> {
     pub request: &'a Request,

@@ -63,7 +63,7 @@ impl GitFetch<'_> {
         let work = async {
             let target = remote::resolve(&git, self.location, self.events).await?;
             let id = checkout::fetch(&git, self.location, &target).await?;
-            // It may have arrived between two checks.
+            // The pack may have arrived between two checks.
             size::check_received(&git, self.limit).await?;
             size::check_files(&git, &id, self.limit).await?;
             checkout::check_out(&git, &id).await?;

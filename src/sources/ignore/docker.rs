@@ -24,7 +24,7 @@ struct Pattern {
 enum Matcher {
     Exact(String),
     Prefix(String),
-    /// Also matches the text itself without its leading `/`.
+    /// The pattern also matches its text without the leading `/`.
     Suffix(String),
     Regex(Regex),
 }
@@ -156,7 +156,7 @@ mod tests {
         DockerIgnore::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}")).excludes(path)
     }
 
-    /// What Docker documents, and what its matcher says to the rest.
+    /// The documented cases, and the results of Docker's own matcher for others.
     #[test]
     fn matches_as_docker_does() {
         for (pattern, path, expected) in [

@@ -13,10 +13,10 @@ use crate::image::{DigestWriter, LayerFile};
 const BLOCK: u64 = 512;
 
 pub(crate) struct TarEntry<'a> {
-    /// As in the tar, without a leading `./` and a trailing `/`.
+    /// The path in the tar, without a leading `./` and a trailing `/`.
     pub(crate) path: &'a [u8],
     pub(crate) kind: tar::EntryType,
-    /// Of the content, in bytes.
+    /// Size of the content, in bytes.
     pub(crate) size: u64,
     pub(crate) link: Option<&'a [u8]>,
     /// The position in the file, with all headers.

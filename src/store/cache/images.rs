@@ -25,7 +25,7 @@ pub struct ImageCache {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownName {
-    /// Of the manifest or index.
+    /// Digest of the manifest or index.
     pub digest: Digest,
     pub media_type: String,
 }

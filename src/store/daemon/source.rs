@@ -199,7 +199,7 @@ fn filled(runtime: &Map<String, Value>) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
 }
 
-/// The same value with the keys of all objects sorted.
+/// Sorts the keys of all objects.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

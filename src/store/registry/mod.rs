@@ -59,7 +59,7 @@ impl Registries {
         Self { shared: Arc::new(Shared { settings, events, hosts, loopback, verified }), cache: None }
     }
 
-    /// The same with a cache of manifests and configs. `temporary` is a directory on its file system.
+    /// Adds a cache of manifests and configs. `temporary` is a directory on the file system of the cache.
     #[must_use]
     pub fn with_cache(self, cache: ImageCache, temporary: PathBuf) -> Self {
         Self { cache: Some((cache, temporary)), ..self }

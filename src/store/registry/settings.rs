@@ -48,7 +48,7 @@ pub struct HostSettings {
     pub extra_ca: Vec<PathBuf>,
     /// Images are read from these first, in this order. Nothing is written to them.
     pub mirrors: Vec<RepositoryPrefix>,
-    /// As [`RegistrySettings::chunk_size`], for this registry.
+    /// The chunk size for this registry, in bytes.
     pub chunk_size: Option<u64>,
 }
 

@@ -9,8 +9,9 @@ use crate::sources::SourceTree;
 /// The first version of `jakarta.servlet-api` with packages named `jakarta`.
 const FIRST_JAKARTA_SERVLET: u32 = 5;
 
-/// The same for `jakarta.jakartaee-api`, and for Spring Boot, which uses it.
+/// The first version of `jakarta.jakartaee-api` with packages named `jakarta`.
 const FIRST_JAKARTA_PLATFORM: u32 = 9;
+/// The first version of Spring Boot that uses these packages.
 const FIRST_JAKARTA_SPRING: u32 = 3;
 
 /// The package that Maven makes from a project.

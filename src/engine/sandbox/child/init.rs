@@ -333,7 +333,7 @@ pub(super) fn fork() -> Result<Option<Pid>, Fault> {
     Ok(Pid::from_raw(pid))
 }
 
-/// As [`fork`], into a new process-id namespace. Unlike after `unshare`, this process can do it again.
+/// Forks into a new process-id namespace. Unlike after `unshare`, this process can fork again.
 pub(super) fn fork_into_namespace() -> Result<Option<Pid>, Fault> {
     let flags = libc::c_ulong::from(libc::CLONE_NEWPID.unsigned_abs() | libc::SIGCHLD.unsigned_abs());
     // SAFETY: as in [`fork`], which makes the same call: no stack, and no flags that share memory or files.

@@ -155,7 +155,7 @@ impl Drop for Place {
 /// Unmounts everything in the directory of a container, which is emptied next.
 pub(super) fn unmount(directory: &Path) {
     for name in [ROOT, LOWER] {
-        // It is not mounted if mounting failed.
+        // Nothing is mounted there if mounting failed.
         let _ = rustix::mount::unmount(directory.join(name), UnmountFlags::DETACH);
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn prepare_child() -> io::Result<()> {
         set_signal(signal, libc::SIG_IGN);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // It fails only for the leader of a process group.
+    // The call fails only for the leader of a process group.
     let _ = rustix::process::setsid();
     let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -50,7 +50,7 @@ fn set_signal(signal: libc::c_int, action: libc::sighandler_t) {
 pub(super) fn limit_address_space(bytes: u64) {
     let now = getrlimit(Resource::As);
     let current = Some(now.current.map_or(bytes, |now| now.min(bytes)));
-    // It may fail: the archive reader has its own bounds.
+    // The call may fail: the archive reader has its own bounds.
     let _ = setrlimit(Resource::As, Rlimit { current, maximum: now.maximum });
 }
 

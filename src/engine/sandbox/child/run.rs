@@ -219,7 +219,7 @@ impl Running {
     /// Kills the first process; the kernel kills the others with it.
     fn kill(&mut self) {
         let Some(pid) = self.pid.take() else { return };
-        // It may have ended already.
+        // The process may have ended already.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
         while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
     }

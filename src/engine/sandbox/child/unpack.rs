@@ -187,7 +187,7 @@ impl Unpacker {
             match tree::open_in_root(&self.root, &path[..end], flags) {
                 Ok(next) => handle = next,
                 Err(Errno::NOENT) => {
-                    // It fails for a dangling link.
+                    // The call fails for a dangling link.
                     rustix::fs::mkdirat(&handle, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
                     handle = tree::open_in_root(&self.root, &path[..end], flags).map_err(failed)?;
                     let root = Permissions { mode: 0o755, uid: 0, gid: 0 };

@@ -209,7 +209,7 @@ pub(super) struct Change {
     pub(super) kind: ChangeKind,
     /// Permission bits.
     pub(super) mode: u32,
-    /// As seen inside.
+    /// The path inside the sandbox.
     pub(super) uid: u32,
     pub(super) gid: u32,
     /// Names, and values in hexadecimal digits.
