@@ -1,5 +1,5 @@
 //! Owns manifests and indexes, in the formats of OCI and Docker.
-//! Must not know where a manifest comes from, nor write one that was read: its digest is of its own bytes.
+//! Must not know where a manifest comes from. Must not serialize a manifest that was read: its digest is of its bytes.
 //!
 //! Source: OCI image spec v1.1 "manifest.md", "image-index.md"; Docker image manifest version 2, schema 2. `oci-spec` 0.10
 //! was weighed: its annotations and labels are a `HashMap`, so the same image would have another digest each time, and it

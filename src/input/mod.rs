@@ -69,7 +69,7 @@ pub struct InputOptions {
     pub treat_as: Option<TreatAs>,
     /// Files to add.
     pub added: Vec<AddRequest>,
-    /// What downloads send.
+    /// Headers and credentials of downloads.
     pub download: DownloadRequest,
     /// How to download; the session fills it in.
     #[serde(skip)]

@@ -1,6 +1,6 @@
 //! Owns the order of the steps from a request to an image: the calls that front ends make.
 //!
-//! Must not decide anything, print, read the environment or exit; [`Session`] has the parts of the machine.
+//! Must not decide anything, print, read the environment or exit; [`Session`] holds the settings of the machine.
 
 pub(crate) mod base;
 mod build;

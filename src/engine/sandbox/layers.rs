@@ -213,7 +213,7 @@ impl Drop for Partial<'_> {
     }
 }
 
-/// Completes interrupted removals of layers, whose files may belong to other ids.
+/// Completes interrupted removals of layers. Their files may belong to other ids.
 pub(super) fn remove_halves(
     program: &Path,
     cache: &CacheDirectory,

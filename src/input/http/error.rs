@@ -10,7 +10,9 @@ pub enum HttpError {
     Offline { url: String },
     #[error("cannot set up the download: {0}")]
     Setup(#[from] ClientError),
-    #[error("cannot set up the download: the token or password contains characters that a header cannot")]
+    #[error(
+        "cannot set up the download: the token or password contains characters that a header must not have"
+    )]
     Unsendable,
     /// `authenticated`: whether credentials were sent.
     #[error("cannot download `{url}`: the server answered {status}{}", tries(*.attempts))]

@@ -241,8 +241,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// Removes the lease's name, and the image if it has no other. The lease's clean-up repeats it after an error, which is
-    /// not reported: the image is published, or has an error of its own.
+    /// Removes the lease's name, and the image if it has no other. The lease's clean-up repeats it after an error. The
+    /// error is not reported: the image is published, or its own error is reported.
     pub(super) async fn unname(&self, name: &str) {
         if let Err(error) = self.remove_image(name).await {
             tracing::debug!(%error, "the name of the lease stays");

@@ -95,7 +95,7 @@ impl Authority {
         Self { files, challenge: None, credentials: HashMap::new(), tokens: Vec::new() }
     }
 
-    /// Uses these credentials for requests to the registry itself, whatever the files have.
+    /// Uses these credentials for requests to the registry itself, even if the credential files contain others.
     pub(super) fn log_in(&mut self, credentials: &Credentials) {
         let found = Login { credentials: credentials.clone(), identity: Identity::New };
         self.credentials.insert(String::new(), Some(found));

@@ -187,7 +187,8 @@ impl OpenContent {
     /// The error if the written blob is not the one that was known before.
     fn difference(&self, written: &StoredBlob) -> Option<UploadError> {
         let (expected, found) = (self.expected.as_ref()?.descriptor.digest, written.descriptor.digest);
-        let message = format!("the layer should have the digest {expected}, but was written with {found}");
+        let message =
+            format!("the layer should have the digest {expected}, but the written layer has {found}");
         let error = io::Error::new(io::ErrorKind::InvalidData, message);
         (expected != found).then_some(UploadError::Read(error))
     }

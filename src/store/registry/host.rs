@@ -95,7 +95,7 @@ pub(super) enum ExchangeError {
     },
     /// The target of a redirect, to which the stream has to be sent again.
     Moved(Url),
-    /// The stream was rejected without new credentials, which are ready now.
+    /// The registry rejected the stream because it requires new credentials. They are ready now.
     Challenged,
     Final(RequestError),
 }

@@ -163,7 +163,7 @@ fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
     }
 }
 
-/// The ids of the command's user namespace: all ids, or the one id as the command's user.
+/// The id maps of the command's user namespace: all ids, or one id, which becomes the command's user.
 struct Maps {
     users: String,
     groups: String,
