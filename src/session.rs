@@ -110,7 +110,7 @@ impl Session {
     pub(crate) fn accept(&self, request: &Request) -> Result<Request, Error> {
         request.validate()?;
         let mut request = request.clone().without_repetitions();
-        request.input.http = self.host.http_options(&request.input.download)?;
+        request.input.http = self.host.http_options(&request)?;
         request.input.offline = request.offline;
         if let Some(sources) = &mut request.source_build {
             sources.source.git = self.host.git.clone();

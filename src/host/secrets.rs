@@ -9,7 +9,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::Host;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::input::{DownloadRequest, HttpOptions, Secret, SecretReference};
+use crate::input::{HttpOptions, Secret, SecretReference};
+use crate::request::Request;
 
 /// The largest file with headers, passwords or variables that is read, in bytes.
 const MAXIMUM_LENGTH: u64 = 1 << 20;
@@ -62,11 +63,13 @@ impl Host {
         }
     }
 
-    /// Reads the secrets of a download.
+    /// Reads the secrets of a request's downloads. A build without downloads does not read the user's netrc file, which may
+    /// be unreadable.
     ///
     /// # Errors
     /// [`SecretError`] of the first secret that cannot be read.
-    pub(crate) fn http_options(&self, download: &DownloadRequest) -> Result<HttpOptions, SecretError> {
+    pub(crate) fn http_options(&self, request: &Request) -> Result<HttpOptions, SecretError> {
+        let download = &request.input.download;
         let mut headers = Vec::new();
         for request in &download.headers {
             let value = self.secret(&request.value, "--header-env")?;
@@ -79,8 +82,8 @@ impl Host {
         let bearer = download.bearer.as_ref().map(|bearer| self.secret(bearer, "--bearer-env"));
         let netrc = match (&download.netrc, &self.netrc) {
             (Some(path), _) => Some(read_secret_file(path, "--netrc-file")?),
-            (None, Some(path)) => Some(read_secret_file(path, "netrc")?),
-            (None, None) => None,
+            (None, Some(path)) if request.may_download() => Some(read_secret_file(path, "netrc")?),
+            (None, _) => None,
         };
         Ok(HttpOptions {
             headers,
@@ -136,7 +139,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::HeaderRequest;
+    use crate::input::{DownloadRequest, HeaderRequest, InputOptions, InputSource};
 
     fn host() -> Host {
         let variables = [("TOKEN", "hunter2"), ("BAD", "a\nb"), ("EMPTY", "")];
@@ -146,7 +149,21 @@ mod tests {
     fn options(name: &str, variable: &str) -> Result<HttpOptions, SecretError> {
         let value = SecretReference::Variable(variable.to_owned());
         let headers = vec![HeaderRequest { name: name.to_owned(), value }];
-        host().http_options(&DownloadRequest { headers, ..DownloadRequest::default() })
+        let download = DownloadRequest { headers, ..DownloadRequest::default() };
+        let input = InputOptions { download, ..InputOptions::default() };
+        host().http_options(&Request { input, ..Request::default() })
+    }
+
+    #[test]
+    fn the_users_netrc_file_is_read_for_downloads_only() {
+        let host = Host { netrc: Some("missing/.netrc".into()), ..Host::new("unused") };
+        let read = |artifact: &str| {
+            let artifacts = vec![InputSource::parse(artifact).expect("an artifact")];
+            host.http_options(&Request { artifacts, ..Request::default() })
+        };
+        assert!(read("app.jar").expect("nothing is downloaded").netrc.is_none());
+        let error = read("https://host.example/app.jar").expect_err("the file is missing");
+        assert!(error.to_string().contains("missing/.netrc"), "{error}");
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Request {
         self.check_outputs()
     }
 
+    /// Whether the build may download files. A builder image may name scripts by URL, so every source build may.
+    pub(crate) fn may_download(&self) -> bool {
+        self.source_build.is_some() || self.artifacts.iter().any(is_url)
+    }
+
     fn check_artifacts(&self, artifacts: &[InputSource]) -> Result<(), RequestError> {
         for (index, artifact) in artifacts.iter().enumerate() {
             if let InputSource::Url(url) = artifact {
