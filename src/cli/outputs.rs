@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::commands::build::BuildArguments;
 use super::failure::CliError;
-use crate::fs::canonical_path;
+use crate::fs::{canonical_path, is_device};
 use crate::transport::{InvalidTransport, Transport};
 
 /// The outputs of a build.
@@ -63,8 +63,7 @@ fn check_directory(path: &Path, flag: &str) -> Result<(), CliError> {
 
 /// Rejects a second result in one file. Devices and pipes, such as `/dev/null`, store nothing that could be lost.
 fn once(files: &mut HashSet<PathBuf>, path: &Path, flag: &str) -> Result<(), CliError> {
-    let is_special = path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
-    if is_special || files.insert(canonical_path(path)) {
+    if is_device(path) || files.insert(canonical_path(path)) {
         return Ok(());
     }
     Err(CliError::usage(format!("`{}` is written twice ({flag})", path.display())))

@@ -15,6 +15,11 @@ pub fn canonical_path(path: &Path) -> PathBuf {
     }
 }
 
+/// Whether `path` is a device or a pipe, such as `/dev/null`. Writing to it replaces nothing.
+pub fn is_device(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
 /// `path` of a tree that is not on the disk, such as an archive's, without `.` and `..`; `None` if it leaves the tree.
 pub(crate) fn lexical_path(path: &str) -> Option<String> {
     let mut parts = Vec::new();

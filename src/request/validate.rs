@@ -9,7 +9,7 @@ use url::Url;
 use super::source::host_entry;
 use super::values::without_blanks;
 use super::{ImageRequest, PullPolicy, Request, RequestError, SourceBuildRequest};
-use crate::fs::canonical_path;
+use crate::fs::{canonical_path, is_device};
 use crate::input::InputSource;
 use crate::sources::SourceLocation;
 use crate::transport::Transport;
@@ -127,9 +127,8 @@ impl Request {
     fn check_outputs(&self) -> Result<(), RequestError> {
         let mut paths = HashSet::new();
         for path in self.outputs.iter().filter_map(Transport::path) {
-            // Two outputs may share a device or pipe, such as `/dev/null`.
-            let is_device = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-            if !is_device && !paths.insert(canonical_path(path)) {
+            // Two outputs may share a device.
+            if !is_device(path) && !paths.insert(canonical_path(path)) {
                 return Err(RequestError::OutputTwice { path: path.display().to_string() });
             }
         }

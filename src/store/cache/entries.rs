@@ -42,10 +42,7 @@ impl Entries {
 
     /// Stores the entry of `key` atomically. `temporary` is a directory on the same file system.
     pub(crate) fn put(&self, key: &str, value: &impl Serialize, temporary: &Path) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(temporary)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        file.persist(self.path(key)).map_err(|error| error.error)?;
-        Ok(())
+        write_atomically(&self.path(key), &serde_json::to_vec(value)?, temporary)
     }
 
     /// Marks the entry of `key` as used: pruning removes the least recently used first. An error only changes the order.
@@ -54,10 +51,18 @@ impl Entries {
     }
 }
 
+/// Writes the file `path` atomically. `temporary` is a directory on the same file system.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8], temporary: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(temporary)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// Opens a blob that is in use from now on: pruning skips locked files, and removes the least recently used first.
 pub(crate) fn open_shared(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
     file.lock_shared().ok()?;
-    drop(file.set_modified(std::time::SystemTime::now()));
+    drop(file.set_modified(SystemTime::now()));
     Some(file)
 }

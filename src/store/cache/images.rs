@@ -4,12 +4,12 @@
 //! `names/<hex of the name's digest>.json`.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::{Entries, open_shared};
+use super::entries::{Entries, open_shared, write_atomically};
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
 use crate::image::Digest;
 
@@ -55,13 +55,7 @@ impl ImageCache {
 
     /// Stores `bytes`. `temporary` is a directory on the cache's file system. An error is ignored: the blob is fetched again.
     pub fn keep(&self, bytes: &[u8], temporary: &Path) {
-        let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(temporary)?;
-            file.write_all(bytes)?;
-            file.persist(self.path(&Digest::of(bytes))).map_err(|error| error.error)?;
-            Ok(())
-        };
-        if let Err(error) = write() {
+        if let Err(error) = write_atomically(&self.path(&Digest::of(bytes)), bytes, temporary) {
             tracing::debug!(%error, "cannot store a blob in the cache");
         }
     }
