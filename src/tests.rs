@@ -6,23 +6,11 @@ use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
 
-use crate::cli::ErrorEvent;
+use crate::cli::{ErrorEvent, Versioned};
 use crate::events::Event;
 use crate::pipeline::{Built, Inspection};
 use crate::plan::Plan;
 use crate::request::Request;
-
-/// A document, as the program prints it.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "{T}")]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Printed<T> {
-    /// The version of this form.
-    schema_version: u32,
-    #[serde(flatten)]
-    document: T,
-}
 
 /// A line of `--progress json`.
 #[derive(JsonSchema)]
@@ -50,7 +38,7 @@ fn check<T: JsonSchema>(name: &str) {
 fn schemas_are_checked_in() {
     check::<Request>("request.json");
     check::<Plan>("plan.json");
-    check::<Printed<EventLine>>("event.json");
-    check::<Printed<Built>>("result.json");
-    check::<Printed<Inspection>>("facts.json");
+    check::<Versioned<EventLine>>("event.json");
+    check::<Versioned<Built>>("result.json");
+    check::<Versioned<Inspection>>("facts.json");
 }

@@ -29,9 +29,9 @@ use commands::Command;
 use context::Context;
 use environment::Environment;
 use failure::CliError;
-#[cfg(test)]
-pub(crate) use failure::ErrorEvent;
 use printer::Printer;
+#[cfg(test)]
+pub(crate) use {failure::ErrorEvent, printer::Versioned};
 
 /// Runs the program.
 pub fn main() -> ExitCode {

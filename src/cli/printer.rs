@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::arguments::{ColorWhen, Format};
@@ -100,10 +101,12 @@ impl Printer {
     }
 }
 
-/// A document with `schemaVersion` as its first field.
-#[derive(Serialize)]
+/// A document, as the program prints it.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Versioned<'a, D> {
+#[schemars(rename = "{D}")]
+pub(crate) struct Versioned<'a, D> {
+    /// The version of this form.
     schema_version: u32,
     #[serde(flatten)]
     document: &'a D,
