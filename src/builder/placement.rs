@@ -53,15 +53,19 @@ impl Template {
             return Err(BuilderError::NoContextPath { template, path: path.to_owned() });
         }
         let context = ContextPath::parse(context_path.unwrap_or("/"))?;
+        let owner = section.owner.unwrap_or(self.metadata.image.user);
+        // Files of another owner are the program's to read. Any user of group 0 may still create files beside them: the
+        // sticky bit keeps that user from replacing what is there.
+        let read_only = owner != self.metadata.image.user;
         Ok(Placement {
             artifact: section.artifact.clone(),
             beside: section.beside.clone(),
             hard_links: section.hard_links.iter().map(|link| link.path(&context)).collect(),
-            owner: self.metadata.image.user,
+            owner,
             artifact_mode: 0o755,
-            file_mode: 0o664,
-            executable_mode: 0o775,
-            directory_mode: 0o775,
+            file_mode: if read_only { 0o644 } else { 0o664 },
+            executable_mode: if read_only { 0o755 } else { 0o775 },
+            directory_mode: if read_only { 0o1775 } else { 0o775 },
         })
     }
 }
@@ -188,8 +192,27 @@ mod tests {
         let links: Vec<&str> = placement.hard_links.iter().map(ImagePath::as_str).collect();
         assert_eq!(links, ["/opt/app-root/tomcat/webapps/a#b.war"]);
         assert_eq!(placement.owner, Owner { uid: 1001, gid: 0 });
+        assert_eq!((placement.file_mode, placement.directory_mode), (0o664, 0o775));
         let placement = sample::template(sample::TOMCAT).placement(None).expect("valid");
         assert_eq!(placement.hard_links[0].file_name(), "ROOT.war");
+    }
+
+    #[test]
+    fn the_user_of_a_built_in_template_may_change_no_placed_file() {
+        for template in crate::builder::built_in::templates().expect("valid") {
+            let Some(artifacts) = template.metadata.artifacts() else { continue };
+            let placement = template.placement(None).expect("valid");
+            assert_eq!(placement.owner, Owner::ROOT, "{}", template.name());
+            let modes = [placement.artifact_mode, placement.file_mode, placement.executable_mode];
+            assert_eq!(modes, [0o755, 0o644, 0o755]);
+            assert_eq!(placement.directory_mode, 0o1775, "the group may add files, and replaces none");
+            let links = placement.hard_links.iter().chain([&artifacts.placement.artifact]);
+            for folder in links.map(|link| link.parent().expect("below the root")) {
+                let directories = &template.metadata.image.directories;
+                let own = directories.iter().find(|one| one.path == folder).expect("a directory of its own");
+                assert_eq!((own.mode.0, own.owner), (0o1775, Owner::ROOT), "{folder}");
+            }
+        }
     }
 
     #[test]

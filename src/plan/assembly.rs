@@ -5,7 +5,7 @@
 use super::engine::{base_source, choose_engine};
 use super::make::ImageFacts;
 use super::{Assembly, PlanError, PlannedBuilder, PlannedRun, base_directories, placement};
-use crate::builder::{BaseName, Choice, ImageChoice, Placement, TemplateOrigin};
+use crate::builder::{BaseName, Choice, ImageChoice, Placement, Template, TemplateOrigin};
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
 use crate::request::{AssembleRequest, Request};
@@ -28,14 +28,15 @@ pub(super) fn assemble_template(
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
+    let placement = template.placement(request.image.context_path.as_deref())?;
     // As with a label: only the user allows root.
     let from_project = matches!(template.origin, TemplateOrigin::Project { .. });
-    if from_project && template.metadata.image.user.uid == 0 && !request.limits.allow_root {
+    let may_be_root = !from_project || request.limits.allow_root;
+    if template.metadata.image.user.uid == 0 && !may_be_root {
         return Err(PlanError::ProjectRoot { builder: builder.name });
     }
     let shown = format!("the template `{}`", builder.name);
     let added = &image.artifact.added;
-    let placement = template.placement(request.image.context_path.as_deref())?;
     let mut entries = placement::template_entries(image.template_entries);
     let place = match request.assemble {
         AssembleRequest::Place if !template.may_be_placed() => {
@@ -63,9 +64,18 @@ pub(super) fn assemble_template(
         environment: script_environment(request, image),
         limits: request.limits.clone(),
         scripts: Some(template.metadata.scripts_directory.clone()),
-        user: Some(template.metadata.image.user.to_string()),
+        user: Some(script_user(template, &placement, may_be_root).to_string()),
     }));
     Ok((builder, assembly, run_reason(request, "the template is not b2i's own, so its script must run")))
+}
+
+/// The owner of the placed files: no other user can make files its own. A project's script that may not be root runs as the
+/// user of the image.
+fn script_user(template: &Template, placement: &Placement, may_be_root: bool) -> Owner {
+    match placement.owner.uid == 0 && !may_be_root {
+        true => template.metadata.image.user,
+        false => placement.owner,
+    }
 }
 
 pub(super) fn assemble_image(

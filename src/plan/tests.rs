@@ -160,7 +160,7 @@ fn entry<'a>(stage: &'a Stage, path: &str) -> &'a PlannedEntry {
 fn an_unchanged_template_is_placed_and_its_base_reset() {
     let stage = plan(&request(), &artifact("server"), &program(), true).expect("a plan");
     let binary = entry(&stage, "/opt/app-root/bin/binary");
-    assert_eq!((binary.mode, binary.owner), (0o755, Owner { uid: 1001, gid: 0 }));
+    assert_eq!((binary.mode, binary.owner), (0o755, Owner::ROOT));
     assert_eq!(stage.image.resets, ["Entrypoint", "Cmd", "OnBuild"]);
     assert_eq!(stage.image.edits.cmd, Some(Vec::new()));
     assert_eq!(stage.image.edits.created, "1980-01-01T00:00:00Z");
@@ -302,9 +302,9 @@ fn added_files_get_modes_by_what_they_are_and_foreign_directories_stay_alone() {
         AddedFile { destination: absolute("/etc/app.yml"), content: file(false) },
     ];
     let stage = plan(&request(), &with_files, &program(), true).expect("a plan");
-    assert_eq!(entry(&stage, "/opt/app-root/bin/lib").mode, 0o775);
-    assert_eq!(entry(&stage, "/opt/app-root/bin/lib/tool").mode, 0o775);
-    assert_eq!(entry(&stage, "/etc/app.yml").mode, 0o664);
+    assert_eq!(entry(&stage, "/opt/app-root/bin/lib").mode, 0o1775);
+    assert_eq!(entry(&stage, "/opt/app-root/bin/lib/tool").mode, 0o755);
+    assert_eq!(entry(&stage, "/etc/app.yml").mode, 0o644);
     let Assembly::Place { entries } = &stage.assembly else { panic!("placed") };
     assert!(
         entries.iter().all(|entry| entry.path.as_str() != "/etc"),

@@ -4,9 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::image::{optional_owner, optional_owner_text};
 use crate::builder::placement::LinkPattern;
 use crate::detect::facts::Kind;
 use crate::image::ImagePath;
+use crate::image::layer::Owner;
 
 /// A kind of artifact in `builder.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,6 +96,14 @@ pub struct PlacementSection {
     pub artifact: ImagePath,
     /// The directory of added files.
     pub beside: ImagePath,
+    /// The owner of placed files, and the user of `assemble`; by default the image's user.
+    #[serde(
+        default,
+        deserialize_with = "optional_owner",
+        serialize_with = "optional_owner_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub owner: Option<Owner>,
     /// Other names of the artifact.
     #[serde(default)]
     pub hard_links: Vec<LinkPattern>,

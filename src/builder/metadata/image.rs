@@ -97,6 +97,18 @@ fn as_text<S: serde::Serializer>(owner: &Owner, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(owner)
 }
 
+/// Reads an owner that a file may leave out.
+pub(super) fn optional_owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Owner>, D::Error> {
+    owner(deserializer).map(Some)
+}
+
+pub(super) fn optional_owner_text<S: serde::Serializer>(
+    owner: &Option<Owner>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    owner.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
 /// Reads a path below the template's folder: relative, normal, `/` between its components.
 pub(super) fn relative_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -6,6 +6,7 @@ mod daemonless;
 mod dockerfile;
 pub(crate) mod kinds;
 mod options;
+mod owner;
 mod reproducible;
 mod run;
 mod source_builder_images;

