@@ -75,6 +75,7 @@ mod tests {
             sha256: None,
             origin: Origin::Stdin,
             content: content(b"app"),
+            tree_path: None,
             added: vec![AddedFile { destination: AddedDestination::Beside("lib".into()), content: file }],
         }
     }

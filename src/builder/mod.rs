@@ -27,7 +27,7 @@ pub use base::{Base, BaseAssumptions, BaseName};
 pub use catalog::{Catalog, CatalogSettings};
 pub use error::BuilderError;
 pub use metadata::{ArtifactKind, Metadata, Product, ProductKind, SourceSection, Takes, Version};
-pub use placement::Placement;
+pub use placement::{Placement, Places, TREE_DIRECTORY};
 pub use s2i_contract::S2iContract;
 pub use selection::source::{SourceChoice, SourceSelection, SourceSelectionRequest, select_source};
 pub use selection::{Choice, ImageChoice, Selection, SelectionRequest, Warning, select};

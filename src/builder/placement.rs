@@ -9,12 +9,16 @@ use super::metadata::{ArtifactsSection, Takes};
 use super::template::Template;
 use crate::image::ImagePath;
 use crate::image::layer::Owner;
+use crate::image::path::InvalidImagePath;
 
 /// The variable for the file name that follows from the context path.
 const CONTEXT: &str = "${CONTEXT}";
 
 /// Longest context path, in bytes. With `.war` it fits as a file name on every file system.
 const MAXIMUM_CONTEXT_PATH: usize = 200;
+
+/// The directory beside `binary` that holds the tree of an artifact.
+pub const TREE_DIRECTORY: &str = "app";
 
 /// The paths, owner and modes of an artifact and its added files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +37,33 @@ pub struct Placement {
     pub executable_mode: u32,
     /// Mode of added directories.
     pub directory_mode: u32,
+}
+
+/// The places of an artifact and of the files that go with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The artifact itself.
+    pub artifact: ImagePath,
+    /// Where paths of files beside it start: the top of its tree, or its own directory.
+    pub top: ImagePath,
+}
+
+impl Places {
+    /// The places below the directory `beside`, for an artifact that is placed as `artifact`, or at `tree_path` in its tree.
+    ///
+    /// # Errors
+    /// [`InvalidImagePath`] if the path in the tree cannot be a path in an image.
+    pub fn new(
+        artifact: &ImagePath,
+        beside: &ImagePath,
+        tree_path: Option<&str>,
+    ) -> Result<Self, InvalidImagePath> {
+        let Some(path) = tree_path else {
+            return Ok(Self { artifact: artifact.clone(), top: beside.clone() });
+        };
+        let top = beside.join(TREE_DIRECTORY)?;
+        Ok(Self { artifact: top.join(path)?, top })
+    }
 }
 
 impl Template {

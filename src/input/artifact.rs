@@ -23,8 +23,18 @@ pub struct Artifact {
     pub sha256: Option<Digest>,
     pub origin: Origin,
     pub content: FileContent,
-    /// Sorted by destination.
+    /// Its path in the tree of files that it came with; `None` for a file without such a tree.
+    pub tree_path: Option<String>,
+    /// The other files of its tree, and the files that the user adds. Sorted by destination.
     pub added: Vec<AddedFile>,
+}
+
+impl Artifact {
+    /// Its directory, relative to where [`AddedDestination::Beside`] starts: empty without a tree.
+    pub fn directory(&self) -> &str {
+        let path = self.tree_path.as_deref().unwrap_or_default();
+        path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -190,7 +200,7 @@ impl io::Seek for ContentReader {
     }
 }
 
-/// A file or directory that the user adds to the artifact, or another member of its archive.
+/// A file or directory that the user adds to the artifact, or another file of its tree.
 #[derive(Clone, Debug)]
 pub struct AddedFile {
     pub destination: AddedDestination,
@@ -200,7 +210,8 @@ pub struct AddedFile {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AddedDestination {
-    /// Relative to the artifact's directory, in normal form: `/` between the parts, no `..`.
+    /// Relative to the top of the artifact's tree, or to the artifact's directory if it has no tree. In normal form: `/`
+    /// between the parts, no `..`.
     Beside(String),
     Absolute(crate::image::ImagePath),
 }

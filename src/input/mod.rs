@@ -12,6 +12,7 @@ pub(crate) mod name;
 mod secret;
 mod source;
 mod spool;
+mod tree;
 
 use std::io::Read;
 
@@ -134,14 +135,16 @@ pub async fn fetch(
     let search = run_stoppable(move |stop| {
         let archive::Contents { artifact, tree } =
             archive::find_artifact(file, &shown, &options, &directory, stop)?;
-        let mut added = tree;
-        added.extend(add::resolve(&options.added, stop)?);
-        Ok::<_, InputError>((artifact, add::merge(added)?))
+        let (tree_path, files) = tree.map(|tree| (tree.artifact, tree.files)).unzip();
+        let mut added = files.unwrap_or_default();
+        added.extend(add::resolve(&options.added, tree_path.as_deref(), stop)?);
+        let added = add::merge(added, tree_path.as_deref())?;
+        Ok::<_, InputError>((artifact, tree_path, added))
     });
-    let (artifact, added) = search.await?;
+    let (artifact, tree_path, added) = search.await?;
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let InputFile { name, size, sha256, content } = artifact;
-    Ok(Artifact { name, size, sha256, origin: source.origin(), content, added })
+    Ok(Artifact { name, size, sha256, origin: source.origin(), content, tree_path, added })
 }
 
 async fn fetch_file(
@@ -199,7 +202,11 @@ pub(crate) async fn fetch_source_archive(
 /// Collects the files to add to an artifact that was fetched or built before.
 pub async fn added(requests: &[AddRequest]) -> Result<Vec<AddedFile>, InputError> {
     let requests = requests.to_vec();
-    run_stoppable(move |stop| Ok::<_, InputError>(add::merge(add::resolve(&requests, stop)?)?)).await
+    run_stoppable(move |stop| {
+        let added = add::resolve(&requests, None, stop)?;
+        Ok::<_, InputError>(add::merge(added, None)?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn check_jar(request: &Request, artifact: &Artifact, facts: &Facts) -
 
 fn check_class_path(artifact: &Artifact, facts: &Facts) -> Result<(), Error> {
     let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
-    let missing = missing_class_path(&jar.class_path, &artifact.added);
+    let missing = missing_class_path(&jar.class_path, artifact.directory(), &artifact.added);
     if missing.is_empty() {
         Ok(())
     } else {
@@ -70,7 +70,8 @@ fn check_main_class(request: &Request, artifact: &Artifact, facts: &Facts) -> Re
         return Ok(());
     }
     let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
-    match find_class(&jar.main_class, &jar.class_path, &artifact.added).map_err(unreadable)? {
+    let found = find_class(&jar.main_class, &jar.class_path, artifact.directory(), &artifact.added);
+    match found.map_err(unreadable)? {
         ClassSearch::Found | ClassSearch::Unknown => Ok(()),
         ClassSearch::Absent => {
             Err(JarError::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() }.into())

@@ -51,7 +51,7 @@ pub(super) fn assemble_template(
         if !is_built_in {
             base_directories::refuse_links(added)?;
         }
-        entries.extend(placement::placed(&placement, added)?);
+        entries.extend(placement::placed(&placement, image.artifact)?);
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }
     let engine = choose_engine(request.assemble, image.machine, || shown)?.kind;
@@ -60,8 +60,8 @@ pub(super) fn assemble_template(
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries,
-        sources: placement::sources(&image.name().to_string(), &placement, added),
-        environment: script_environment(request, image),
+        sources: placement::sources(&image.name().to_string(), &placement, image.artifact, true),
+        environment: script_environment(request, image, true),
         limits: request.limits.clone(),
         scripts: Some(template.metadata.scripts_directory.clone()),
         user: Some(script_user(template, &placement, may_be_root).to_string()),
@@ -97,8 +97,8 @@ pub(super) fn assemble_image(
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
         entries: placement::absolute(&placement, added),
-        sources: placement::sources(&image.name().to_string(), &placement, added),
-        environment: script_environment(request, image),
+        sources: placement::sources(&image.name().to_string(), &placement, image.artifact, false),
+        environment: script_environment(request, image, false),
         limits: request.limits.clone(),
         scripts: None,
         user: None,
@@ -135,10 +135,11 @@ fn run_reason(request: &Request, otherwise: &str) -> String {
     }
 }
 
-/// Variables of the script in addition to the image's: the user's, as with S2I, and the name of the artifact.
-fn script_environment(request: &Request, image: &ImageFacts<'_>) -> Vec<(String, String)> {
+/// Variables of the script in addition to the image's: the user's, as with S2I, and the path of the artifact.
+fn script_environment(request: &Request, image: &ImageFacts<'_>, is_template: bool) -> Vec<(String, String)> {
     let mut environment = request.image.env.clone();
-    environment.push(("B2I_ARTIFACT".into(), image.name().to_string()));
+    let path = placement::source_path(&image.name().to_string(), image.artifact, is_template);
+    environment.push(("B2I_ARTIFACT".into(), path));
     if let Some(context) = &request.image.context_path {
         environment.push(("B2I_CONTEXT_PATH".into(), context.to_string()));
     }

@@ -4,7 +4,7 @@ use super::labels::{LabelFacts, Labels};
 use super::make::ImageFacts;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
-use crate::builder::{Selection, Template};
+use crate::builder::{Placement, Places, Selection, Template};
 use crate::detect::facts::Kind;
 use crate::image::ConfigEdits;
 use crate::image::config::set_env;
@@ -51,6 +51,15 @@ pub(super) fn planned_image(
         edits.labels.retain(|name, _| {
             !labels.later.iter().any(|(later, text)| later == name && text.is_of_artifact())
         });
+    }
+    if let Selection::Template(choice) = image.selection
+        && image.artifact.tree_path.is_some()
+    {
+        // As `cd tool-1.2 && bin/tool` starts it.
+        let Placement { artifact, beside, .. } =
+            choice.template.placement(options.context_path.as_deref())?;
+        let places = Places::new(&artifact, &beside, image.artifact.tree_path.as_deref())?;
+        edits.working_dir = Some(places.top.to_string());
     }
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);

@@ -3,11 +3,14 @@
 //! Must not read files: modes follow from the kind of file, owners from the template.
 
 use super::{EntrySource, PlannedEntry, PlannedSource, base_directories};
-use crate::builder::Placement;
+use crate::builder::{Placement, Places, TREE_DIRECTORY};
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind};
 use crate::image::path::InvalidImagePath;
-use crate::input::{AddedContent, AddedDestination, AddedFile};
+use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact};
+
+/// The mode of all symbolic links.
+const LINK_MODE: u32 = 0o777;
 
 /// The template's own entries: directories, scripts, files.
 pub(super) fn template_entries(entries: &[Entry]) -> Vec<PlannedEntry> {
@@ -25,15 +28,23 @@ pub(super) fn template_entries(entries: &[Entry]) -> Vec<PlannedEntry> {
     entries.iter().enumerate().map(planned).collect()
 }
 
-/// The entries that `assemble` would make: the artifact, its hard links, and the files beside it.
+/// The entries that `assemble` would make: the artifact, its links, and the files beside it. An artifact that came with a
+/// tree keeps its path in the tree, and `binary` is a link to it.
 pub(super) fn placed(
     placement: &Placement,
-    added: &[AddedFile],
+    artifact: &Artifact,
 ) -> Result<Vec<PlannedEntry>, InvalidImagePath> {
+    let added = &artifact.added;
     let entry = |path: ImagePath, what, mode| PlannedEntry { path, what, mode, owner: placement.owner };
-    let mut entries = vec![entry(placement.artifact.clone(), EntrySource::Artifact, placement.artifact_mode)];
+    let places = Places::new(&placement.artifact, &placement.beside, artifact.tree_path.as_deref())?;
+    let mut entries = vec![entry(places.artifact.clone(), EntrySource::Artifact, placement.artifact_mode)];
+    if artifact.tree_path.is_some() {
+        entries.push(entry(places.top.clone(), EntrySource::Directory, placement.directory_mode));
+        let target = link_text(&placement.artifact, &places.artifact);
+        entries.push(entry(placement.artifact.clone(), EntrySource::Symlink { target }, LINK_MODE));
+    }
     for link in &placement.hard_links {
-        let what = EntrySource::HardLink { target: placement.artifact.clone() };
+        let what = EntrySource::HardLink { target: places.artifact.clone() };
         entries.push(entry(link.clone(), what, placement.artifact_mode));
     }
     for (index, file) in added.iter().enumerate() {
@@ -41,7 +52,7 @@ pub(super) fn placed(
             continue;
         }
         let path = match &file.destination {
-            AddedDestination::Beside(relative) => placement.beside.join(relative)?,
+            AddedDestination::Beside(relative) => places.top.join(relative)?,
             AddedDestination::Absolute(path) => path.clone(),
         };
         let (what, mode) = added_entry(index, &file.content, placement);
@@ -66,15 +77,45 @@ pub(super) fn absolute(placement: &Placement, added: &[AddedFile]) -> Vec<Planne
     entries
 }
 
-/// The files of `src`: the artifact, then the files beside it.
-pub(super) fn sources(name: &str, placement: &Placement, added: &[AddedFile]) -> Vec<PlannedSource> {
-    let artifact =
-        PlannedSource { path: name.to_owned(), what: EntrySource::Artifact, mode: placement.artifact_mode };
-    let mut sources = vec![artifact];
-    for (index, file) in added.iter().enumerate() {
+/// The text of a link at `link` to `target`: relative if the target is below the link's directory.
+fn link_text(link: &ImagePath, target: &ImagePath) -> String {
+    let directory = link.parent().map(|parent| format!("{parent}/")).unwrap_or_default();
+    target.as_str().strip_prefix(&directory).unwrap_or(target.as_str()).to_owned()
+}
+
+/// The artifact's path below `src`. `name` is its file name. A template's script finds its tree in the directory in which
+/// it places the tree. A builder image gets the tree as S2I would upload it.
+pub(super) fn source_path(name: &str, artifact: &Artifact, is_template: bool) -> String {
+    match artifact.tree_path.as_deref() {
+        None => name.to_owned(),
+        Some(path) => below_src(path, artifact, is_template),
+    }
+}
+
+fn below_src(path: &str, artifact: &Artifact, is_template: bool) -> String {
+    match artifact.tree_path.is_some() && is_template {
+        true => format!("{TREE_DIRECTORY}/{path}"),
+        false => path.to_owned(),
+    }
+}
+
+/// The files of `src`: the artifact, whose file name is `name`, then the files beside it.
+pub(super) fn sources(
+    name: &str,
+    placement: &Placement,
+    artifact: &Artifact,
+    is_template: bool,
+) -> Vec<PlannedSource> {
+    let of = |path: &str, what, mode| PlannedSource { path: path.to_owned(), what, mode };
+    let path = source_path(name, artifact, is_template);
+    let mut sources = vec![of(&path, EntrySource::Artifact, placement.artifact_mode)];
+    if artifact.tree_path.is_some() && is_template {
+        sources.push(of(TREE_DIRECTORY, EntrySource::Directory, placement.directory_mode));
+    }
+    for (index, file) in artifact.added.iter().enumerate() {
         if let AddedDestination::Beside(relative) = &file.destination {
             let (what, mode) = added_entry(index, &file.content, placement);
-            sources.push(PlannedSource { path: relative.clone(), what, mode });
+            sources.push(of(&below_src(relative, artifact, is_template), what, mode));
         }
     }
     sources
@@ -93,6 +134,6 @@ fn added_entry(index: usize, content: &AddedContent, placement: &Placement) -> (
             (EntrySource::Added { index }, placement.executable_mode)
         }
         AddedContent::File { executable: false, .. } => (EntrySource::Added { index }, placement.file_mode),
-        AddedContent::Symlink { target } => (EntrySource::Symlink { target: target.clone() }, 0o777),
+        AddedContent::Symlink { target } => (EntrySource::Symlink { target: target.clone() }, LINK_MODE),
     }
 }

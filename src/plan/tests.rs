@@ -30,6 +30,7 @@ fn artifact(name: &str) -> Artifact {
         sha256: None,
         origin,
         content: FileContent::temporary(file),
+        tree_path: None,
         added: Vec::new(),
     }
 }
@@ -310,6 +311,64 @@ fn added_files_get_modes_by_what_they_are_and_foreign_directories_stay_alone() {
         entries.iter().all(|entry| entry.path.as_str() != "/etc"),
         "the base's directory is not taken over"
     );
+}
+
+/// A program in a tree with a library.
+fn artifact_in_tree() -> Artifact {
+    let mut artifact = artifact("tool");
+    let content = AddedContent::File { content: artifact.content.clone(), size: 0, executable: false };
+    let beside = |path: &str| AddedDestination::Beside(path.into());
+    artifact.tree_path = Some("bin/tool".into());
+    artifact.added = vec![
+        AddedFile { destination: beside("bin"), content: AddedContent::Directory },
+        AddedFile { destination: beside("lib"), content: AddedContent::Directory },
+        AddedFile { destination: beside("lib/x"), content },
+    ];
+    artifact
+}
+
+#[test]
+fn a_tree_stays_whole_and_binary_leads_into_it() {
+    let stage = plan(&request(), &artifact_in_tree(), &program(), true).expect("a plan");
+    let target = "app/bin/tool".to_owned();
+    assert_eq!(entry(&stage, "/opt/app-root/bin/binary").what, EntrySource::Symlink { target });
+    assert_eq!(entry(&stage, "/opt/app-root/bin/app/bin/tool").what, EntrySource::Artifact);
+    assert_eq!(entry(&stage, "/opt/app-root/bin/app").what, EntrySource::Directory);
+    assert_eq!(entry(&stage, "/opt/app-root/bin/app/lib/x").what, EntrySource::Added { index: 2 });
+    assert_eq!(stage.image.edits.working_dir.as_deref(), Some("/opt/app-root/bin/app"));
+    let mut asked = request();
+    asked.image.working_dir = Some("/srv".parse().expect("a path"));
+    let stage = plan(&asked, &artifact_in_tree(), &program(), true).expect("a plan");
+    assert_eq!(stage.image.edits.working_dir.as_deref(), Some("/srv"));
+}
+
+#[test]
+fn a_war_in_a_tree_gets_its_second_name() {
+    let mut tree = artifact_in_tree();
+    tree.tree_path = Some("shop.war".into());
+    let stage = plan(&request(), &tree, &war(), true).expect("a plan");
+    let target = entry(&stage, "/opt/app-root/bin/app/shop.war").path.clone();
+    assert_eq!(entry(&stage, "/opt/app-root/tomcat/webapps/ROOT.war").what, EntrySource::HardLink { target });
+}
+
+#[test]
+fn a_script_finds_the_tree_where_it_expects_it() {
+    let run = |request: &Request| {
+        let stage = plan(request, &artifact_in_tree(), &program(), true).expect("a plan");
+        let Assembly::Run(run) = stage.assembly else { panic!("{:?}", stage.assembly) };
+        let paths: Vec<String> = run.sources.iter().map(|source| source.path.clone()).collect();
+        let artifact =
+            run.environment.iter().find(|(name, _)| name == "B2I_ARTIFACT").expect("named").1.clone();
+        (paths, artifact, stage.image.edits.working_dir)
+    };
+    let own = run(&Request { assemble: AssembleRequest::Docker, ..request() });
+    let paths = ["app/bin/tool", "app", "app/bin", "app/lib", "app/lib/x"].map(str::to_owned);
+    let directory = Some("/opt/app-root/bin/app".to_owned());
+    assert_eq!(own, (paths.to_vec(), "app/bin/tool".to_owned(), directory));
+    // As `s2i build` of the directory.
+    let foreign = run(&Request { builder: Some(builder("any.example/s2i-builder:3")), ..request() });
+    let paths = ["bin/tool", "bin", "lib", "lib/x"].map(str::to_owned);
+    assert_eq!(foreign, (paths.to_vec(), "bin/tool".to_owned(), None));
 }
 
 #[test]

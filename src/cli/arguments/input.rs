@@ -23,7 +23,7 @@ pub(in crate::cli) struct InputArguments {
     /// Use this member of an archive
     #[arg(long, value_name = "MEMBER")]
     pub(in crate::cli) path: Option<String>,
-    /// Keep the other files of the archive beside the artifact
+    /// Keep all files of the archive, with their paths
     #[arg(long)]
     pub(in crate::cli) keep_tree: bool,
     /// Treat an archive or directory as artifact or as source [default: detect]

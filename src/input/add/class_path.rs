@@ -8,11 +8,12 @@ use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
 use crate::detect::class_path_jar;
 use crate::fs::path::lexical_path;
 
-/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order.
+/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order. The JAR is in
+/// `directory` of its tree.
 ///
 /// Entries with a scheme or an absolute path are ignored. An entry above the JAR's directory is missing, since no added
 /// file can be there. An entry that ends with `/` is a directory (JAR File Specification, "Class-Path attribute").
-pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<String> {
+pub fn missing_class_path(class_path: &[String], directory: &str, added: &[AddedFile]) -> Vec<String> {
     let mut files = BTreeSet::new();
     let mut directories = BTreeSet::from([String::new()]);
     for file in added {
@@ -29,7 +30,7 @@ pub fn missing_class_path(class_path: &[String], added: &[AddedFile]) -> Vec<Str
         directories.extend(path.match_indices('/').map(|(end, _)| path[..end].to_owned()));
     }
     let is_missing = |entry: &&String| {
-        let Some(path) = lexical_path(entry) else { return true };
+        let Some(path) = lexical_path(&format!("{directory}/{entry}")) else { return true };
         let paths = if entry.ends_with('/') { &directories } else { &files };
         !paths.contains(&path)
     };
@@ -48,11 +49,16 @@ pub enum ClassSearch {
     Unknown,
 }
 
-/// Searches the added files for `class` along a JAR's `class_path`, as Java does: in JARs, along their own class paths,
-/// and in directories.
-pub fn find_class(class: &str, class_path: &[String], added: &[AddedFile]) -> io::Result<ClassSearch> {
+/// Searches the added files for `class` along the `class_path` of a JAR in `directory` of its tree, as Java does: in JARs,
+/// along their own class paths, and in directories.
+pub fn find_class(
+    class: &str,
+    class_path: &[String],
+    directory: &str,
+    added: &[AddedFile],
+) -> io::Result<ClassSearch> {
     let mut queue: VecDeque<(String, String)> =
-        class_path.iter().map(|entry| (String::new(), entry.clone())).collect();
+        class_path.iter().map(|entry| (directory.to_owned(), entry.clone())).collect();
     let file = format!("{}.class", class.trim().replace('.', "/"));
     let mut searched = BTreeSet::new();
     let mut unknown = false;
@@ -142,7 +148,7 @@ mod tests {
 
     fn search(class_path: &[&str], added: &[AddedFile]) -> ClassSearch {
         let class_path: Vec<String> = class_path.iter().map(|entry| (*entry).to_owned()).collect();
-        find_class("a.Main", &class_path, added).expect("reads")
+        find_class("a.Main", &class_path, "", added).expect("reads")
     }
 
     #[test]

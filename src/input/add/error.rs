@@ -27,7 +27,7 @@ pub enum AddError {
     LinkOutside { path: PathBuf, target: String },
     #[error("cannot add `{}`: it has more than {files} files or more than {depth} levels", path.display())]
     TooMany { path: PathBuf, files: usize, depth: usize },
-    #[error("nothing can be added at `{destination}`: the artifact is placed as `binary`")]
+    #[error("nothing can be added at `{destination}`: the artifact itself is placed there")]
     Reserved { destination: String },
     #[error("two added files would both be placed at `{destination}`")]
     Twice { destination: String },

@@ -53,11 +53,23 @@ impl std::fmt::Display for AddRequest {
     }
 }
 
-/// Finds the files of `requests`, each with its destination.
-pub(super) fn resolve(requests: &[AddRequest], stop: &Stop) -> Result<Vec<AddedFile>, AddError> {
+/// Finds the files of `requests`, each with its destination. `tree_path` is the artifact's path in its tree: relative
+/// destinations start at its directory.
+pub(super) fn resolve(
+    requests: &[AddRequest],
+    tree_path: Option<&str>,
+    stop: &Stop,
+) -> Result<Vec<AddedFile>, AddError> {
     let mut added = Vec::new();
     for request in requests {
         resolve_one(request, stop, &mut added)?;
+    }
+    if let Some((directory, _)) = tree_path.and_then(|path| path.rsplit_once('/')) {
+        for file in &mut added {
+            if let AddedDestination::Beside(path) = &mut file.destination {
+                *path = format!("{directory}/{path}");
+            }
+        }
     }
     Ok(added)
 }
@@ -78,7 +90,7 @@ fn resolve_one(request: &AddRequest, stop: &Stop, added: &mut Vec<AddedFile>) ->
         added.push(AddedFile { destination: target, content });
         return Ok(());
     }
-    for file in walk::walk(source, stop)? {
+    for file in walk::walk(source, walk::Modes::Ignored, stop)? {
         let destination = below(&target, &file.path)?;
         added.push(AddedFile { destination, content: file.content });
     }
@@ -125,13 +137,15 @@ fn below(target: &AddedDestination, path: &str) -> Result<AddedDestination, AddE
     })
 }
 
-/// Sorts `files` by destination and refuses two at one destination. A directory may occur more than once. Directories
-/// next to the artifact are listed with their files, because a missing one would be created with root as its owner.
-pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
+/// Sorts `files` by destination and refuses two at one destination, or one at the artifact's: `binary`, or `tree_path` if
+/// the artifact came with a tree. A directory may occur more than once. Directories next to the artifact are listed with
+/// their files, because a missing one would be created with root as its owner.
+pub(super) fn merge(files: Vec<AddedFile>, tree_path: Option<&str>) -> Result<Vec<AddedFile>, AddError> {
     let mut merged: BTreeMap<AddedDestination, AddedContent> = BTreeMap::new();
+    let reserved = tree_path.unwrap_or(ARTIFACT_NAME);
     for AddedFile { destination, content } in files {
         if let AddedDestination::Beside(path) = &destination
-            && path.split('/').next() == Some(ARTIFACT_NAME)
+            && path.strip_prefix(reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
             return Err(AddError::Reserved { destination: path.clone() });
         }
@@ -142,7 +156,8 @@ pub(super) fn merge(files: Vec<AddedFile>) -> Result<Vec<AddedFile>, AddError> {
         }
     }
     let mut parents = BTreeSet::new();
-    for destination in merged.keys() {
+    let artifact = tree_path.map(|path| AddedDestination::Beside(path.to_owned()));
+    for destination in merged.keys().chain(&artifact) {
         let mut parent = parent(destination);
         while let Some(directory) = parent {
             if merged.get(&directory).is_some_and(|content| !matches!(content, AddedContent::Directory)) {

@@ -26,7 +26,7 @@ fn add(root: &Path, requests: &[(&str, Option<&str>)]) -> Result<Vec<String>, Ad
             destination: destination.map(str::to_owned),
         })
         .collect();
-    let added = merge(resolve(&requests, &Stop::default())?)?;
+    let added = merge(resolve(&requests, None, &Stop::default())?, None)?;
     Ok(added
         .iter()
         .map(|file| match &file.content {
@@ -75,6 +75,30 @@ fn a_directory_comes_with_everything_in_it() {
     assert_eq!(names[..2], ["a.jar", "b.jar"]);
     let names = add(root.path(), &[("lib", Some("/opt/x/"))]).expect("adds");
     assert_eq!(names[..2], ["/opt/x/lib/", "/opt/x/lib/a.jar"]);
+}
+
+#[test]
+fn what_is_added_to_a_tree_lies_beside_the_artifact_in_it() {
+    let root = directory();
+    let request = |source: &str, destination: Option<&str>| AddRequest {
+        source: root.path().join(source),
+        destination: destination.map(str::to_owned),
+    };
+    let paths = |requests: &[AddRequest]| {
+        let added = resolve(requests, Some("bin/tool"), &Stop::default())?;
+        let added = merge(added, Some("bin/tool"))?;
+        Ok::<_, AddError>(added.iter().map(|file| file.destination.to_string()).collect::<Vec<_>>())
+    };
+    let requests =
+        [request("a.yml", None), request("a.yml", Some("conf/")), request("a.yml", Some("/etc/a"))];
+    let expected = ["bin", "bin/a.yml", "bin/conf", "bin/conf/a.yml", "/etc/a"];
+    assert_eq!(paths(&requests).expect("adds"), expected);
+    assert_eq!(paths(&[request("a.yml", Some("binary"))]).expect("adds"), ["bin", "bin/binary"]);
+    assert_eq!(paths(&[]).expect("adds"), ["bin"], "the artifact's own directory");
+    for taken in ["tool", "tool/x"] {
+        let error = paths(&[request("a.yml", Some(taken))]).expect_err("refused");
+        assert!(matches!(error, AddError::Reserved { .. }), "{error}");
+    }
 }
 
 #[test]
@@ -154,7 +178,7 @@ fn a_link_that_the_user_names_is_followed() {
 fn missing_libraries_are_found() {
     let root = directory();
     let requests = [AddRequest { source: root.path().join("lib"), destination: None }];
-    let added = merge(resolve(&requests, &Stop::default()).expect("adds")).expect("merges");
+    let added = merge(resolve(&requests, None, &Stop::default()).expect("adds"), None).expect("merges");
     let entries = [
         "lib/a.jar",
         "./lib/native/../b.jar",
@@ -168,5 +192,5 @@ fn missing_libraries_are_found() {
         "lib",
     ];
     let class_path: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
-    assert_eq!(missing_class_path(&class_path, &added), ["lib/c.jar", "conf/", "../up.jar", "lib"]);
+    assert_eq!(missing_class_path(&class_path, "", &added), ["lib/c.jar", "conf/", "../up.jar", "lib"]);
 }

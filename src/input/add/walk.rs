@@ -1,9 +1,10 @@
-//! Owns listing a directory whose files are added to the artifact: sorted, without following links.
-//! Must not depend on modes, which differ from disk to disk.
+//! Owns listing a directory whose files go into the image: sorted, without following links.
+//! Must not depend on modes of files that the user adds, which differ from disk to disk.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::super::artifact::{AddedContent, FileContent};
@@ -22,10 +23,23 @@ pub(in crate::input) struct DirectoryEntry {
     pub(in crate::input) content: AddedContent,
 }
 
+/// Which files are executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::input) enum Modes {
+    /// Programs and scripts, by their first bytes.
+    Ignored,
+    /// Those, and the files that their owner may execute.
+    Kept,
+}
+
 /// Lists everything below `root`: a directory before its entries, names in byte order.
-pub(in crate::input) fn walk(root: &Path, stop: &Stop) -> Result<Vec<DirectoryEntry>, AddError> {
+pub(in crate::input) fn walk(
+    root: &Path,
+    modes: Modes,
+    stop: &Stop,
+) -> Result<Vec<DirectoryEntry>, AddError> {
     let mut list = Vec::new();
-    walk_directory(root, root, "", stop, &mut list)?;
+    walk_directory(root, root, "", (modes, stop), &mut list)?;
     Ok(list)
 }
 
@@ -33,7 +47,7 @@ fn walk_directory(
     root: &Path,
     directory: &Path,
     prefix: &str,
-    stop: &Stop,
+    (modes, stop): (Modes, &Stop),
     list: &mut Vec<DirectoryEntry>,
 ) -> Result<(), AddError> {
     let failed = |source| AddError::Read { path: directory.to_owned(), source };
@@ -51,12 +65,15 @@ fn walk_directory(
         }
         let metadata = fs::symlink_metadata(&path);
         let metadata = metadata.map_err(|source| AddError::Read { path: path.clone(), source })?;
-        let content =
+        let mut content =
             if metadata.is_symlink() { link(&path, &relative)? } else { content(&path, &metadata)? };
+        if let AddedContent::File { executable, .. } = &mut content {
+            *executable |= modes == Modes::Kept && metadata.permissions().mode() & 0o100 != 0;
+        }
         let is_directory = matches!(content, AddedContent::Directory);
         list.push(DirectoryEntry { path: relative.clone(), content });
         if is_directory {
-            walk_directory(root, &path, &relative, stop, list)?;
+            walk_directory(root, &path, &relative, (modes, stop), list)?;
         }
     }
     Ok(())

@@ -15,9 +15,10 @@ mod tests;
 
 use std::path::Path;
 
-use super::artifact::{AddedFile, FileContent};
+use super::artifact::FileContent;
 use super::name::{FALLBACK, safe_name};
 use super::spool::{SpoolFile, spool};
+use super::tree::Tree;
 use super::{InputError, InputFile, InputOptions};
 use crate::blocking::Stop;
 use crate::detect::source_tree;
@@ -29,10 +30,10 @@ use members::Archive;
 pub(crate) use tree::UnpackedTree;
 pub(super) use tree::unpack_sources;
 
-/// The artifact, and the other files of its archive with `--keep-tree`.
+/// The artifact, and its tree if files of its archive come along.
 pub(super) struct Contents {
     pub(super) artifact: InputFile,
-    pub(super) tree: Vec<AddedFile>,
+    pub(super) tree: Option<Tree>,
 }
 
 /// Finds the artifact in `file`. A file that is not an archive is the artifact itself.
@@ -49,7 +50,7 @@ pub(super) fn find_artifact(
         let archive_options = [("--path", options.member_path.is_some()), ("--keep-tree", options.keep_tree)];
         return match archive_options.into_iter().find(|(_, is_set)| *is_set) {
             Some((option, _)) => Err(ArchiveError::NotAnArchive { shown: shown.to_owned(), option }.into()),
-            None => Ok(Contents { artifact: file, tree: Vec::new() }),
+            None => Ok(Contents { artifact: file, tree: None }),
         };
     };
     let archive = Archive::new(&file, format, shown, options, stop);
@@ -73,7 +74,7 @@ fn check_unchanged(content: &FileContent) -> Result<(), InputError> {
 fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Contents, ArchiveError> {
     let file = spool(&mut archive.open()?, directory, archive.max_bytes, |_| archive.stop.check());
     let file = file.map_err(|error| extract::spool_error(archive, "", error))?;
-    Ok(Contents { artifact: input_file(&format::single_name(name), file), tree: Vec::new() })
+    Ok(Contents { artifact: input_file(&format::single_name(name), file), tree: None })
 }
 
 fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Result<Contents, InputError> {
@@ -98,7 +99,7 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
         return Ok(tree::unpack(archive, &listing, &choice, directory)?.map_err(missing)?);
     }
     let file = extract::extract(archive, &choice, directory)?.map_err(missing)?;
-    Ok(Contents { artifact: input_file(&choice, file), tree: Vec::new() })
+    Ok(Contents { artifact: input_file(&choice, file), tree: None })
 }
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {

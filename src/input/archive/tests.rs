@@ -315,11 +315,12 @@ fn a_source_tree_is_said_to_be_one() {
 }
 
 #[test]
-fn keeps_the_tree_beside_the_artifact() {
+fn keeps_the_tree_as_it_is() {
     let run = run("t.tar.gz", &gzip(&release()), &keep_tree());
-    let tree: Vec<_> = run
-        .found()
-        .tree
+    let tree = run.found().tree.as_ref().expect("a tree");
+    assert_eq!(tree.artifact, "bin/tool");
+    let tree: Vec<_> = tree
+        .files
         .iter()
         .map(|file| {
             let AddedDestination::Beside(path) = &file.destination else { panic!("absolute") };
@@ -343,7 +344,7 @@ fn keeps_the_tree_beside_the_artifact() {
             "lib/",
             "lib/libx.so -> libx.so.1",
             "lib/libx.so.1 9000 true",
-            "tool -> binary",
+            "tool -> bin/tool",
         ]
     );
     assert_eq!(run.bytes(), program());
@@ -354,9 +355,48 @@ fn keeps_the_tree_beside_the_artifact() {
 fn keeps_a_tree_without_a_common_root() {
     let entries: [(&str, &[u8]); 2] = [("bin/tool", &program()), ("conf/a.yml", b"a: 1")];
     let run = run("t.zip", &zip_of(&entries), &keep_tree());
-    let paths: Vec<_> = run.found().tree.iter().map(|file| file.destination.clone()).collect();
+    let tree = run.found().tree.as_ref().expect("a tree");
+    let paths: Vec<_> = tree.files.iter().map(|file| file.destination.clone()).collect();
     let beside = |path: &str| AddedDestination::Beside(path.to_owned());
+    assert_eq!(tree.artifact, "bin/tool");
     assert_eq!(paths, [beside("bin"), beside("conf"), beside("conf/a.yml")]);
+}
+
+#[test]
+fn a_link_leads_to_the_file_that_is_the_artifact() {
+    let entries = [
+        File("t/versions/1.2/bin/tool", &program()),
+        Link(tar::EntryType::Symlink, "t/current", "versions/1.2"),
+        Link(tar::EntryType::Symlink, "t/tool", "current/bin/tool"),
+        File("t/start", b"data that only its mode makes executable"),
+    ];
+    for member in ["t/tool", "t/current/bin/tool"] {
+        let run = run("t.tar", &tar_of(&entries), &InputOptions { keep_tree: true, ..path(member) });
+        let tree = run.found().tree.as_ref().expect("a tree");
+        assert_eq!(tree.artifact, "versions/1.2/bin/tool", "{member}");
+        assert_eq!(run.bytes(), program());
+        assert!(tree.files.iter().all(|file| file.destination.to_string() != tree.artifact));
+    }
+}
+
+#[test]
+fn a_file_of_the_tree_stays_executable() {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, mode, bytes) in
+        [("t/tool", 0o755, program()), ("t/app.pyz", 0o755, b"PK".to_vec()), ("t/data", 0o644, b"x".to_vec())]
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, &bytes[..]).expect("writes");
+    }
+    let run = run("t.tar", &builder.into_inner().expect("writes"), &keep_tree());
+    let executable = |name: &str| {
+        let files = &run.found().tree.as_ref().expect("a tree").files;
+        let file = files.iter().find(|file| file.destination.to_string() == name).expect(name);
+        matches!(file.content, AddedContent::File { executable: true, .. })
+    };
+    assert!(executable("app.pyz") && !executable("data"));
 }
 
 #[test]

@@ -1,18 +1,17 @@
-//! Owns unpacking a whole archive: for `--keep-tree`, and as a source tree.
+//! Owns unpacking a whole archive: as the tree of its artifact, and as a source tree.
 //! Must not know archive formats.
 //!
-//! With `--keep-tree` the artifact becomes `binary`, and every other member an added file. Its path starts at the root
-//! of the archive, or at the one directory that contains everything (`tool-1.2/`), so the program still finds the files
-//! of its release by relative paths. A link to the artifact becomes a link to `binary`.
+//! The top of the artifact's tree is the root of the archive, or the one directory that contains everything (`tool-1.2/`).
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::add::walk;
-use super::super::artifact::{AddedContent, AddedDestination, AddedFile, FileContent};
+use super::super::artifact::FileContent;
 use super::super::name::{FALLBACK, safe_name};
-use super::super::{ARTIFACT_NAME, InputError, InputFile, InputOptions};
+use super::super::tree::Tree;
+use super::super::{InputError, InputFile, InputOptions};
 use super::error::ArchiveError;
 use super::extract::check_size;
 use super::format::{self, Format};
@@ -20,14 +19,12 @@ use super::list::Listing;
 use super::members::{Archive, Flow, Member, MemberKind};
 use super::{Contents, check_unchanged};
 use crate::blocking::Stop;
-use crate::fs::path::link_target;
 use crate::fs::unpack::UnpackError;
 use crate::fs::{FileError, TreeLimits, TreeWriter};
 use crate::image::digest::DigestReader;
 
 /// More files than any release has.
 const MAX_FILES: u64 = 200_000;
-const MAX_LINKS: usize = 8;
 
 /// Unpacks everything below `directory`. The inner error says why the member `choice` is not a file.
 pub(super) fn unpack(
@@ -45,8 +42,10 @@ pub(super) fn unpack(
     let common = listing.common_root().filter(|common| root.join(common).is_dir());
     let top = common.map_or_else(|| root.clone(), |common| root.join(common));
     let path = common.and_then(|common| path.strip_prefix(common)).unwrap_or(&path);
-    let tree = added_files(archive, &top, path.trim_start_matches('/'))?;
-    Ok(Ok(Contents { artifact, tree }))
+    let path = path.trim_start_matches('/');
+    let tree = Tree::below(&top, path, &archive.stop)
+        .map_err(|error| ArchiveError::unreadable(&archive.shown, error.to_string()))?;
+    Ok(Ok(Contents { artifact, tree: Some(tree) }))
 }
 
 /// An unpacked source tree.
@@ -131,18 +130,12 @@ fn write_file(writer: &mut TreeWriter, member: &Member, reader: &mut dyn Read) -
     writer.file(&member.path, &mut head.as_slice().chain(reader), executable)
 }
 
-/// Follows links from `path` to a regular file.
+/// Follows links from `path` to a regular file. The unpacked links lead to no place outside of `root`.
 fn resolve(root: &Path, path: &str) -> Option<String> {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        let metadata = std::fs::symlink_metadata(root.join(&path)).ok()?;
-        if metadata.is_file() {
-            return Some(path);
-        }
-        let target = std::fs::read_link(root.join(&path)).ok()?;
-        path = link_target(&path, target.to_str()?)?;
-    }
-    None
+    let root = root.canonicalize().ok()?;
+    let path = root.join(path).canonicalize().ok()?;
+    let inside = path.strip_prefix(&root).ok()?.to_str()?.to_owned();
+    path.is_file().then_some(inside)
 }
 
 fn open_artifact(path: &Path, member: &str) -> Result<InputFile, ArchiveError> {
@@ -153,27 +146,4 @@ fn open_artifact(path: &Path, member: &str) -> Result<InputFile, ArchiveError> {
     let (digest, size) = reader.finish();
     let name = safe_name(member).unwrap_or_else(|| FALLBACK.to_owned());
     Ok(InputFile { name, size, sha256: Some(digest), content })
-}
-
-fn added_files(archive: &Archive, top: &Path, artifact: &str) -> Result<Vec<AddedFile>, ArchiveError> {
-    let entries = walk::walk(top, &archive.stop)
-        .map_err(|error| ArchiveError::unreadable(&archive.shown, error.to_string()))?;
-    let files = entries.into_iter().filter(|file| file.path != artifact).map(|file| {
-        let content = match file.content {
-            AddedContent::Symlink { target } => {
-                AddedContent::Symlink { target: redirect(&file.path, target, artifact) }
-            }
-            content => content,
-        };
-        AddedFile { destination: AddedDestination::Beside(file.path), content }
-    });
-    Ok(files.collect())
-}
-
-/// The new target of a link: `binary` in place of the artifact.
-fn redirect(link: &str, target: String, artifact: &str) -> String {
-    if link_target(link, &target).as_deref() != Some(artifact) {
-        return target;
-    }
-    format!("{}{ARTIFACT_NAME}", "../".repeat(link.matches('/').count()))
 }

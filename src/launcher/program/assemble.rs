@@ -159,7 +159,7 @@ impl Assemble {
         }
     }
 
-    /// Moves the artifact and everything else, and tidies up.
+    /// Places the artifact and everything else, and tidies up.
     pub(crate) fn place(&self) -> ! {
         let binary = Text(b"binary\0");
         if self.artifact.bytes() != binary.bytes() && self.kind(binary) != Kind::Absent {
@@ -175,12 +175,37 @@ impl Assemble {
             Err(error) => failure().text(b"cannot make ").name(self.directory.bytes()).because(error, 3),
         };
         let placed = path(&[self.directory.bytes(), b"/binary"]);
-        if system::status(target, binary, true).map_or(false, |status| status.kind == Kind::Directory) {
+        if system::status(target, binary, false).map_or(false, |status| status.kind == Kind::Directory) {
             failure()
                 .name(placed.bytes())
                 .text(b" is a directory, the program cannot be placed there")
                 .end(1);
         }
+        match system::remove_file(target, binary) {
+            Ok(()) | Err(Errno::NO_ENTRY) => {}
+            Err(error) => failure().text(b"cannot replace ").name(placed.bytes()).because(error, 3),
+        }
+        let beside = if self.artifact.bytes().contains(&b'/') {
+            self.place_tree(target, &placed)
+        } else {
+            self.place_file(target, &placed)
+        };
+        for rest in [self.source, path(&[self.destination, b"/scripts"])] {
+            // Where this user may, and scripts only if nothing was uploaded there.
+            let _ = system::remove_directory(system::HERE, rest.text());
+        }
+        let mut message = failure();
+        message.to = 1;
+        message.name(placed.bytes()).text(b" is ").name(self.artifact.bytes());
+        if beside > 0 {
+            message.text(b"\nassemble: ").number(beside).text(b" more placed beside it");
+        }
+        message.end(0)
+    }
+
+    /// Places an artifact that lies at the top of the upload, and gives the number of entries beside it.
+    fn place_file(&self, target: Fd, placed: &Path) -> usize {
+        let binary = Text(b"binary\0");
         if let Err(error) = relocate(self.source_fd, self.artifact.text(), target, binary, 0) {
             failure()
                 .text(b"cannot move ")
@@ -192,6 +217,33 @@ impl Assemble {
         if let Err(error) = system::change_mode(target, binary, 0o755) {
             failure().text(b"cannot make ").name(placed.bytes()).text(b" executable").because(error, 3);
         }
+        self.move_others(target)
+    }
+
+    /// Places an artifact that lies in a directory: it keeps its place and its name there, so that it and its
+    /// neighbours find each other, and `binary` is a link to it.
+    fn place_tree(&self, target: Fd, placed: &Path) -> usize {
+        if let Err(error) = system::change_mode(self.source_fd, self.artifact.text(), 0o755) {
+            failure()
+                .text(b"cannot make ")
+                .name(self.artifact.bytes())
+                .text(b" executable")
+                .because(error, 3);
+        }
+        let moved = self.move_others(target);
+        if let Err(error) = system::make_link(self.artifact.text(), target, Text(b"binary\0")) {
+            failure()
+                .text(b"cannot link ")
+                .name(placed.bytes())
+                .text(b" to ")
+                .name(self.artifact.bytes())
+                .because(error, 3);
+        }
+        moved.saturating_sub(1)
+    }
+
+    /// Moves everything that is still there, and counts it.
+    fn move_others(&self, target: Fd) -> usize {
         let mut moved = 0;
         let others = drain(self.source_fd, &mut |name| {
             if let Err(error) = relocate(self.source_fd, name, target, name, 0) {
@@ -208,16 +260,6 @@ impl Assemble {
         if let Err(error) = others {
             failure().text(b"cannot read ").name(self.source.bytes()).because(error, 3);
         }
-        for rest in [self.source, path(&[self.destination, b"/scripts"])] {
-            // Where this user may, and scripts only if nothing was uploaded there.
-            let _ = system::remove_directory(system::HERE, rest.text());
-        }
-        let mut message = failure();
-        message.to = 1;
-        message.name(placed.bytes()).text(b" is ").name(self.artifact.bytes());
-        if moved > 0 {
-            message.text(b"\nassemble: ").number(moved).text(b" more placed beside it");
-        }
-        message.end(0)
+        moved
     }
 }

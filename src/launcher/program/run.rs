@@ -1,7 +1,7 @@
 //! Owns `run`: the words of ARGS, and becoming the program.
 
 use crate::system::{self, Errno, Kind};
-use crate::{Output, Path, Process, ROOT};
+use crate::{Output, PATH_LIMIT, Path, Process, ROOT};
 
 /// Replaces this process by the program, with the words of ARGS and the container's arguments.
 pub(crate) fn run(process: &Process) -> ! {
@@ -18,6 +18,12 @@ pub(crate) fn run(process: &Process) -> ! {
         }
         Ok(_) => {}
     }
+    let program = own_place(program, process);
+    let fail = || {
+        let mut output = Output::new(b"run");
+        output.name(program.bytes());
+        output
+    };
     if !system::may_execute(program.text()) {
         fail().text(b" is not executable for user ").number(system::user()).end(126);
     }
@@ -48,6 +54,21 @@ pub(crate) fn run(process: &Process) -> ! {
         .text(error.meaning())
         .text(b")")
         .end(if error == Errno::NO_ENTRY { 127 } else { 126 })
+}
+
+/// A program that came with other files lies among them, and `binary` is a link to it. It is started by its own
+/// place and name, from which it finds the others.
+fn own_place(program: Path, process: &Process) -> Path {
+    let mut buffer = [0_u8; PATH_LIMIT];
+    let length = match system::read_link(system::HERE, program.text(), &mut buffer) {
+        Ok(length) if length < PATH_LIMIT => length,
+        _ => return program,
+    };
+    let target = buffer.get(..length).unwrap_or(b"");
+    if target.starts_with(b"/") {
+        return Path::of(b"run", &[target]);
+    }
+    Path::of(b"run", &[process.variable_or(b"APP_ROOT", ROOT), b"/bin/", target])
 }
 
 /// Pointers to the arguments; what was never written is null, so it always ends as execve needs it.

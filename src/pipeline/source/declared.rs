@@ -46,6 +46,7 @@ pub(super) async fn declared(
         sha256: None,
         origin: Origin::Sources { location: prepared.tree.info.location.clone() },
         content: FileContent::temporary(empty),
+        tree_path: None,
         added: crate::input::added(&request.input.added).await?,
     };
     let facts = Facts { size: 0, kind: declaration.facts(product) };

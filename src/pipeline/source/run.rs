@@ -189,6 +189,7 @@ impl SourceWork<'_> {
             sha256: Some(digest),
             origin: Origin::Sources { location: self.prepared.tree.info.location.clone() },
             content: FileContent::temporary(file),
+            tree_path: None,
             added,
         })
     }

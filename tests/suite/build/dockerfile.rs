@@ -53,7 +53,7 @@ fn docker_build(daemon: &Daemon, directory: &Path, options: &[&str]) -> Image {
 }
 
 /// Compares what `docker build` and b2i make of the same arguments.
-fn same(daemon: &Daemon, arguments: &[&str], options: &[&str]) -> Image {
+pub(super) fn same(daemon: &Daemon, arguments: &[&str], options: &[&str]) -> Image {
     let (_command, directory) = written(daemon, arguments);
     let built = docker_build(daemon, &directory, options);
     let direct = Image::build(daemon, arguments);

@@ -12,6 +12,7 @@ mod run;
 mod source_builder_images;
 pub(crate) use source_builder_images::MAVEN_SETTINGS;
 pub(crate) mod tree;
+mod trees;
 
 use std::path::Path;
 

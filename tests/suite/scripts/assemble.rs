@@ -18,7 +18,7 @@ fn runners(template: &str) -> &'static [Runner] {
 fn the_artifact_is_found_and_all_else_lies_beside_it() {
     let other = File(0o604, "other");
     let folder = Directory(0o750);
-    // Template, B2I_ARTIFACT, input, what is placed beside `binary`; the artifact's content is "artifact".
+    // Template, B2I_ARTIFACT, input, what is placed; the artifact's content is "artifact". At the top it becomes `binary`.
     type Case = (&'static str, &'static str, Vec<(&'static [u8], Entry)>, Vec<(&'static [u8], Entry)>);
     let artifact = File(0o600, "artifact");
     let table: Vec<Case> = vec![
@@ -60,7 +60,31 @@ fn the_artifact_is_found_and_all_else_lies_beside_it() {
             "binary",
             "out/-x",
             vec![(b"out", folder.clone()), (b"out/-x", artifact.clone()), (b"out/y", other.clone())],
-            vec![(b"out", folder.clone()), (b"out/y", other.clone())],
+            vec![
+                (b"binary", Link("out/-x")),
+                (b"out", folder.clone()),
+                (b"out/-x", File(0o755, "artifact")),
+                (b"out/y", other.clone()),
+            ],
+        ),
+        (
+            "java",
+            "app/bin/my app.jar",
+            vec![
+                (b"app", folder.clone()),
+                (b"app/bin", folder.clone()),
+                (b"app/bin/my app.jar", artifact.clone()),
+                (b"app/lib", Link("bin")),
+                (b"x", other.clone()),
+            ],
+            vec![
+                (b"binary", Link("app/bin/my app.jar")),
+                (b"app", folder.clone()),
+                (b"app/bin", folder.clone()),
+                (b"app/bin/my app.jar", File(0o755, "artifact")),
+                (b"app/lib", Link("bin")),
+                (b"x", other.clone()),
+            ],
         ),
         (
             "java",
@@ -93,7 +117,7 @@ fn the_artifact_is_found_and_all_else_lies_beside_it() {
             let output = place.assemble(*runner, template, &[("B2I_ARTIFACT", named)]);
             assert!(output.status.success(), "{runner:?} {template}: {output:?}");
             let mut expected = tree(beside);
-            expected.insert(b"binary".to_vec(), File(0o755, "artifact"));
+            expected.entry(b"binary".to_vec()).or_insert(File(0o755, "artifact"));
             assert_eq!(place.placed(), expected, "{runner:?} {template}");
             // The upload folder is gone where the user may remove it; here it owns the folder above.
             assert_eq!(place.leftovers(), Tree::new(), "{runner:?} {template}");
@@ -103,7 +127,6 @@ fn the_artifact_is_found_and_all_else_lies_beside_it() {
                 "{runner:?}: {told}"
             );
             let count = input.iter().filter(|(name, _)| !name.contains(&b'/')).count() - 1;
-            let count = if named.contains('/') { count + 1 } else { count };
             assert_eq!(told.contains(&format!("{count} more placed")), count > 0, "{runner:?}: {told}");
         }
     }
@@ -305,6 +328,36 @@ fn scripts_that_were_uploaded_stay() {
         assert!(place.assemble(runner, "binary", &[]).status.success(), "{runner:?}");
         assert!(place.upload.path().join("scripts/run").exists(), "{runner:?}");
         assert!(!place.upload.path().join("src").exists(), "{runner:?}");
+    }
+}
+
+#[test]
+fn a_war_in_a_directory_gets_a_second_name_too() {
+    for runner in SHELLS {
+        let place =
+            Place::new(Some(&tree(&[(b"app", Directory(0o755)), (b"app/x.war", File(0o640, "war"))])));
+        let output = place.assemble(runner, "tomcat", &[("B2I_ARTIFACT", "app/x.war")]);
+        assert!(output.status.success(), "{runner:?}: {output:?}");
+        let inode = |path: &str| place.root.path().join(path).symlink_metadata().expect("there").ino();
+        assert_eq!(inode("tomcat/webapps/ROOT.war"), inode("bin/app/x.war"), "{runner:?}");
+    }
+}
+
+#[test]
+fn what_a_former_image_left_is_replaced_by_a_link() {
+    let input = tree(&[(b"app", Directory(0o755)), (b"app/tool", File(0o640, "tool"))]);
+    for runner in ALL {
+        for former in [Some("elsewhere"), None] {
+            let place = Place::new(Some(&input));
+            let binary = place.root.path().join("bin/binary");
+            match former {
+                Some(target) => std::os::unix::fs::symlink(target, &binary).expect("writable"),
+                None => std::fs::write(&binary, "old").expect("writable"),
+            }
+            let output = place.assemble(runner, "binary", &[("B2I_ARTIFACT", "app/tool")]);
+            assert!(output.status.success(), "{runner:?}: {output:?}");
+            assert_eq!(std::fs::read_link(&binary).expect("a link"), Path::new("app/tool"));
+        }
     }
 }
 

@@ -1,0 +1,33 @@
+//! Owns the tree of files that an artifact came with: a release in an archive, or a directory.
+//! Must not choose the artifact.
+//!
+//! The tree stays whole and untouched in the image: every file keeps its path, its name and whether it is executable, and
+//! links stay links. So a program finds its neighbours as if the release had been unpacked.
+
+use std::path::Path;
+
+use super::add::AddError;
+use super::add::walk::{Modes, walk};
+use super::artifact::{AddedDestination, AddedFile};
+use crate::blocking::Stop;
+
+/// The files around an artifact.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The artifact's path from the top of the tree.
+    pub(super) artifact: String,
+    /// All other files, with their paths from the top.
+    pub(super) files: Vec<AddedFile>,
+}
+
+impl Tree {
+    /// Everything below the directory `top`, in which `artifact` is a regular file.
+    pub(super) fn below(top: &Path, artifact: &str, stop: &Stop) -> Result<Self, AddError> {
+        let files = walk(top, Modes::Kept, stop)?
+            .into_iter()
+            .filter(|file| file.path != artifact)
+            .map(|file| AddedFile { destination: AddedDestination::Beside(file.path), content: file.content })
+            .collect();
+        Ok(Self { artifact: artifact.to_owned(), files })
+    }
+}
