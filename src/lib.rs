@@ -50,6 +50,7 @@
     allow(missing_docs, reason = "the facade alone is documented item by item")
 )]
 
+mod base_files;
 mod blocking;
 #[cfg(feature = "program")]
 #[doc(hidden)]

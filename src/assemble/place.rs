@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base_files;
 use crate::image::layer::{Content, Entry, EntryKind, InvalidLayer, Layer};
 use crate::input::{AddedContent, Artifact};
 use crate::plan::{EntrySource, PlannedEntry};
@@ -17,22 +18,26 @@ pub struct Inputs<'a> {
 pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<Layer, InvalidLayer> {
     let artifact =
         entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());
-    let entries = entries.iter().map(|entry| Entry {
-        path: entry.path.clone(),
-        kind: source_kind(&entry.what, inputs),
-        mode: entry.mode,
-        owner: entry.owner,
-    });
-    let layer = Layer::new(entries.collect(), date)?;
+    let layer = Layer::new(entries.iter().flat_map(|entry| layer_entries(entry, inputs)).collect(), date)?;
     Ok(match artifact {
         Some(path) if inputs.artifact.sha256.is_none() => layer.watching(path),
         _ => layer,
     })
 }
 
+/// The entries of a layer for a planned entry: one, or a directory with all its files.
+pub(super) fn layer_entries(planned: &PlannedEntry, inputs: Inputs<'_>) -> Vec<Entry> {
+    if planned.what == EntrySource::TimeZones {
+        return base_files::time_zone_entries(&planned.path);
+    }
+    let kind = source_kind(&planned.what, inputs);
+    vec![Entry { path: planned.path.clone(), kind, mode: planned.mode, owner: planned.owner }]
+}
+
 pub fn source_kind(what: &EntrySource, inputs: Inputs<'_>) -> EntryKind {
     match what {
-        EntrySource::Directory => EntryKind::Directory,
+        EntrySource::Directory | EntrySource::TimeZones => EntryKind::Directory,
+        EntrySource::Certificates => base_files::certificates_entry().kind,
         EntrySource::HardLink { target } => EntryKind::HardLink { target: target.clone() },
         EntrySource::Symlink { target } => EntryKind::Symlink { target: target.clone() },
         EntrySource::Artifact => {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::place::Inputs;
+use crate::base_files;
 use crate::image::Digest;
 use crate::image::digest::DigestReader;
 use crate::image::layer::{EntryKind, LAYER_FORMAT_VERSION};
@@ -28,6 +29,8 @@ pub fn recipe(
             EntrySource::Artifact => format!("file {artifact}"),
             EntrySource::HardLink { target } => format!("hard link {:?}", target.as_str()),
             EntrySource::Symlink { target } => format!("symbolic link {target:?}"),
+            EntrySource::Certificates => format!("file {}", Digest::of(&base_files::certificates())),
+            EntrySource::TimeZones => format!("time zones {}", base_files::time_zones_digest()),
             EntrySource::Template { index } => match inputs.template.get(*index).map(|entry| &entry.kind) {
                 Some(EntryKind::File { content, .. }) => {
                     format!("file {}", read_digest(&mut *content.open()?)?)

@@ -5,7 +5,7 @@
 
 use super::container_run::ContainerRun;
 use super::error::RunError;
-use super::place::{Inputs, source_kind};
+use super::place::{Inputs, layer_entries, source_kind};
 use crate::engine::{Container, ContainerLimits, ContainerSpec, Diff, Engine};
 use crate::events::Events;
 use crate::image::layer::{Entry, Layer, Owner};
@@ -83,8 +83,7 @@ pub async fn run_script(
 fn upload_layer(run: &ScriptRun<'_>, owner: Owner, inputs: Inputs<'_>) -> Result<Layer, RunError> {
     let mut entries: Vec<Entry> = Vec::new();
     for entry in run.entries {
-        let kind = source_kind(&entry.what, inputs);
-        entries.push(Entry { path: entry.path.clone(), kind, mode: entry.mode, owner: entry.owner });
+        entries.extend(layer_entries(entry, inputs));
     }
     let source = run.destination.join("src")?;
     let directory = source_kind(&EntrySource::Directory, inputs);

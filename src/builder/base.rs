@@ -21,7 +21,7 @@ const BUILT_IN_STATIC: &str = "builtin:static";
 /// The name of a base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaseName {
-    /// The static base that is built into b2i: users, `/tmp`, CA certificates, the launcher.
+    /// The static base that is built into b2i: users, `/tmp`, CA certificates, time zones, the launcher.
     BuiltInStatic,
     Image(ImageReference),
 }
@@ -129,6 +129,10 @@ pub struct BaseAssumptions {
     pub tomcat: Option<DottedVersion>,
     pub tomcat_home: Option<ImagePath>,
     pub tools: BTreeMap<Tool, DottedVersion>,
+    /// Whether it has a bundle of CA certificates.
+    pub certificates: Option<bool>,
+    /// Whether it has the files of the time zones.
+    pub time_zones: Option<bool>,
     /// The user in its config; empty or `root` is root.
     pub user: Option<String>,
     pub platforms: Option<Vec<Platform>>,

@@ -54,6 +54,14 @@ pub fn check(base: &BaseAssumptions, image: &Observations) -> Vec<Finding> {
             found.is_some_and(|found| version.covers(found)),
         );
     }
+    for (property, assumed, found) in [
+        ("certificates", base.certificates, image.certificates),
+        ("time-zones", base.time_zones, image.time_zones),
+    ] {
+        if let Some(assumed) = assumed {
+            findings.equal(property, assumed, found, yes_or_no);
+        }
+    }
     if let (Some(expected), Some(found)) = (&base.user, &image.user) {
         findings.equal("user", user(expected), user(found), Into::into);
     }
@@ -170,6 +178,26 @@ mod tests {
         let mut image = observe(builder.into_inner().expect("finished").as_slice()).expect("valid");
         image.add_config(&ImageConfig::empty(&Platform::linux("amd64")));
         image
+    }
+
+    #[test]
+    fn certificates_and_zones_are_compared() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for name in ["etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/UTC"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1);
+            builder.append_data(&mut header, name, &b"x"[..]).expect("appended");
+        }
+        let with_both = observe(builder.into_inner().expect("finished").as_slice()).expect("valid");
+        for (assumed_text, image, agrees) in [
+            ("certificates = true\ntime-zones = true", &with_both, [true, true]),
+            ("certificates = false\ntime-zones = true", &with_both, [false, true]),
+            ("certificates = false\ntime-zones = true", &image(), [true, false]),
+        ] {
+            let findings = check(&assumed(assumed_text), image);
+            let found: Vec<_> = findings.iter().map(|one| (one.property, one.agrees)).collect();
+            assert_eq!(found, [("certificates", agrees[0]), ("time-zones", agrees[1])], "{assumed_text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::built_in;
 use super::error::BuilderError;
-use super::metadata::{Metadata, Version};
+use super::metadata::{ArtifactKind, Metadata, Version};
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
 use crate::image::{Digest, DigestBuilder, ImagePath};
 
@@ -143,6 +143,13 @@ impl Template {
     /// Whether it works on a base without a shell: its scripts are programs, or the launcher replaces them.
     pub fn works_without_shell(&self) -> bool {
         !self.has_text_scripts() || self.launcher_fits()
+    }
+
+    /// Whether it takes executables or scripts, which have neither CA certificates nor time zones of their own.
+    pub fn runs_programs(&self) -> bool {
+        let is_program =
+            |kind: &ArtifactKind| matches!(kind, ArtifactKind::Executable | ArtifactKind::Script);
+        self.metadata.artifacts().is_some_and(|artifacts| artifacts.kinds.iter().any(is_program))
     }
 
     /// Whether `assemble` or `run` is a script that needs an interpreter.

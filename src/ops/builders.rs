@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::base_files;
 use crate::builder::check::{Finding, check};
 use crate::builder::metadata::{Product, Takes};
 use crate::builder::observe::observe;
@@ -192,10 +193,19 @@ pub async fn export_builder(name: &str, directory: &Path, session: &Session) -> 
     let catalog = Catalog::new(&session.host.catalog)?;
     let (template, _) = catalog.find(name)?;
     require_empty(directory)?;
+    let mut written = Vec::new();
     for file in template.files() {
         write_file(&directory.join(file.path), file.bytes, file.executable)?;
+        written.push(file.path.to_owned());
     }
-    Ok(template.files().map(|file| file.path.to_owned()).collect())
+    if template.origin == TemplateOrigin::BuiltIn && template.runs_programs() {
+        for (path, bytes) in base_files::exported() {
+            write_file(&directory.join(path), &bytes, false)?;
+            written.push(path.to_owned());
+        }
+        written.sort();
+    }
+    Ok(written)
 }
 
 /// Writes the files of a new builder image, ready for `docker build`, and returns their names. Never overwrites a file.

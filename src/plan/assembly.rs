@@ -38,6 +38,7 @@ pub(super) fn assemble_template(
     let shown = format!("the template `{}`", builder.name);
     let added = &image.artifact.added;
     let mut entries = placement::template_entries(image.template_entries);
+    entries.extend(placement::base_files(choice, added));
     let place = match request.assemble {
         AssembleRequest::Place if !template.may_be_placed() => {
             let reason = "only unchanged templates of b2i can be placed; this template's script must run";

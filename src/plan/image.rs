@@ -3,6 +3,7 @@
 use super::labels::{LabelFacts, Labels};
 use super::make::ImageFacts;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
+use crate::base_files::{CERTIFICATES, CERTIFICATES_VARIABLE};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::builder::{Placement, Places, Selection, Template};
 use crate::detect::facts::Kind;
@@ -26,7 +27,10 @@ pub(super) fn planned_image(
     let options = &request.image;
     let (mut edits, base_name, later_cmd, resets) = match image.selection {
         Selection::Template(choice) => {
-            let edits = template_edits(&choice.template);
+            let mut edits = template_edits(&choice.template);
+            if choice.needs_certificates() {
+                set_env(&mut edits.env, &[(CERTIFICATES_VARIABLE.into(), CERTIFICATES.into())]);
+            }
             (edits, choice.base.recorded().to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
         }
         Selection::Image(image) => {

@@ -310,6 +310,10 @@ pub enum EntrySource {
         /// Index into the template's entries.
         index: usize,
     },
+    /// The bundle of CA certificates that b2i brings along.
+    Certificates,
+    /// The directory of the time zones that b2i brings along, with all files in it.
+    TimeZones,
     HardLink {
         target: ImagePath,
     },

@@ -3,9 +3,10 @@
 //! Must not read files: modes follow from the kind of file, owners from the template.
 
 use super::{EntrySource, PlannedEntry, PlannedSource, base_directories};
-use crate::builder::{Placement, Places, TREE_DIRECTORY};
+use crate::base_files::{CERTIFICATES, TIME_ZONES};
+use crate::builder::{Choice, Placement, Places, TREE_DIRECTORY};
 use crate::image::ImagePath;
-use crate::image::layer::{Entry, EntryKind};
+use crate::image::layer::{Entry, EntryKind, Owner};
 use crate::image::path::InvalidImagePath;
 use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact};
 
@@ -60,6 +61,32 @@ pub(super) fn placed(
     }
     entries.extend(base_directories::entries(added));
     Ok(entries)
+}
+
+/// The files that b2i brings along for a base without them. A file of the user has precedence.
+pub(super) fn base_files(choice: &Choice, added: &[AddedFile]) -> Vec<PlannedEntry> {
+    let is_added = |path: &ImagePath| {
+        added.iter().any(|file| match &file.destination {
+            // What is added as a file where a directory is needed leaves no room either.
+            AddedDestination::Absolute(absolute) => {
+                absolute.is_within(path)
+                    || (!matches!(file.content, AddedContent::Directory) && path.is_within(absolute))
+            }
+            AddedDestination::Beside(_) => false,
+        })
+    };
+    let needs = [
+        (choice.needs_certificates(), CERTIFICATES, EntrySource::Certificates, 0o644),
+        (choice.needs_time_zones(), TIME_ZONES, EntrySource::TimeZones, 0o755),
+    ];
+    let entries =
+        needs.into_iter().filter(|(needed, ..)| *needed).map(|(_, path, what, mode)| PlannedEntry {
+            path: ImagePath::new(path).expect("a constant, absolute path"),
+            what,
+            mode,
+            owner: Owner::ROOT,
+        });
+    entries.filter(|entry| !is_added(&entry.path)).collect()
 }
 
 /// Added files with absolute paths, which `assemble` does not know.

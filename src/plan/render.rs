@@ -121,6 +121,8 @@ fn entry_line(entry: &PlannedEntry) -> String {
         EntrySource::Directory => "/".into(),
         EntrySource::Artifact => "  ← the artifact".into(),
         EntrySource::Added { .. } | EntrySource::Template { .. } => String::new(),
+        EntrySource::Certificates => "  ← CA certificates".into(),
+        EntrySource::TimeZones => "/  ← time zones".into(),
         EntrySource::HardLink { target } => format!("  = {target}"),
         EntrySource::Symlink { target } => format!("  → {target}"),
     };

@@ -1,14 +1,13 @@
-//! Owns the built-in static base: users, `/tmp`, name service order and CA certificates. Must not use the network.
+//! Owns the built-in static base: users, `/tmp`, name service order, CA certificates and time zones. Must not use the network.
 //!
 //! The template adds the `assemble`, `run` and `usage` programs. Equal b2i versions make equal bytes.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+use crate::base_files::{
+    CERTIFICATES, CERTIFICATES_VARIABLE, TIME_ZONES, certificates_entry, time_zone_entries,
+};
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::image::{BaseImage, ConfigEdits, ImageConfig, ImagePath, LayerSource, NewLayer, Platform};
 
@@ -17,8 +16,6 @@ pub const STATIC_BASE_NAME: &str = "b2i/static";
 /// Date of its files and its config: 1980-01-01, the earliest in every archive format.
 const DATE: u64 = 315_532_800;
 const CREATED: &str = "1980-01-01T00:00:00Z";
-
-const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
                       default:x:1001:0:default:/opt/app-root:/sbin/nologin\n\
@@ -33,7 +30,7 @@ pub fn static_base(platform: &Platform) -> BaseImage {
     let mut config = ImageConfig::empty(platform);
     let env = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        ("SSL_CERT_FILE", CERTIFICATES),
+        (CERTIFICATES_VARIABLE, CERTIFICATES),
     ];
     let edits = ConfigEdits {
         env: env.map(|(name, value)| (name.into(), value.into())).to_vec(),
@@ -58,36 +55,20 @@ fn entries() -> Vec<Entry> {
         let kind = EntryKind::File { size: bytes.len() as u64, content: Arc::new(bytes) };
         entry(path, kind, 0o644)
     };
-    vec![
+    let mut entries = vec![
         directory("/etc", 0o755),
         directory("/etc/ssl", 0o755),
         directory("/etc/ssl/certs", 0o755),
         directory("/tmp", 0o1777),
+        directory("/usr", 0o755),
+        directory("/usr/share", 0o755),
         file("/etc/passwd", PASSWD.into()),
         file("/etc/group", GROUP.into()),
         file("/etc/nsswitch.conf", NSSWITCH.into()),
-        file(CERTIFICATES, certificates()),
-    ]
-}
-
-/// Mozilla's root certificates as PEM, sorted: the order of the list has no meaning.
-fn certificates() -> Vec<u8> {
-    let ordered: BTreeSet<&[u8]> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|certificate| certificate.as_ref()).collect();
-    let mut pem = String::new();
-    for certificate in ordered {
-        let text = STANDARD.encode(certificate);
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
-    }
-    pem.into_bytes()
+        certificates_entry(),
+    ];
+    entries.extend(time_zone_entries(&ImagePath::new(TIME_ZONES).expect("a constant, absolute path")));
+    entries
 }
 
 #[cfg(test)]
@@ -106,13 +87,5 @@ mod tests {
         assert_eq!(base.config.diff_ids().expect("valid"), [written.diff_id]);
         let temporary = layer.entries().iter().find(|entry| entry.path.as_str() == "/tmp").expect("there");
         assert_eq!((temporary.mode, temporary.owner), (0o1777, Owner::ROOT));
-    }
-
-    #[test]
-    fn certificates_are_wrapped_pem() {
-        let text = String::from_utf8(certificates()).expect("ASCII");
-        let blocks = text.matches("-----BEGIN CERTIFICATE-----\n").count();
-        assert_eq!(blocks, webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
-        assert!(blocks > 100 && text.lines().all(|line| line.len() <= 64));
     }
 }

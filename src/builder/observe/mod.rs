@@ -39,6 +39,12 @@ const PROGRAM_FOLDERS: [&str; 2] = ["bin", "usr/bin"];
 const LIBRARY_FOLDERS: [&str; 6] =
     ["lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "usr/local/lib64"];
 
+/// The bundle of CA certificates that b2i brings along where it is missing.
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// The directory of time zones.
+const TIME_ZONES: &str = "usr/share/zoneinfo";
+
 /// The observations in an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observations {
@@ -49,6 +55,10 @@ pub struct Observations {
     /// Names of shared libraries in the default directories of the dynamic linker.
     pub libraries: BTreeSet<String>,
     pub glibc: Option<GlibcVersion>,
+    /// Whether it has the bundle of CA certificates of Debian and Alpine.
+    pub certificates: bool,
+    /// Whether it has a time zone, and so the files of all.
+    pub time_zones: bool,
     /// Regular files in program folders, by path.
     programs: BTreeSet<String>,
     /// Java releases, by the path of the `release` file.
@@ -206,6 +216,10 @@ impl Collector {
         if (is_file || kind.is_symlink()) && is_library_folder(folder) && is_library(name) {
             self.count(name)?;
             self.observations.libraries.insert(name.to_owned());
+        }
+        if is_file || kind.is_symlink() {
+            self.observations.certificates |= path == CERTIFICATES;
+            self.observations.time_zones |= folder.starts_with(TIME_ZONES) && name == "UTC";
         }
         if kind.is_symlink() {
             let target = target.and_then(|target| String::from_utf8(target).ok());

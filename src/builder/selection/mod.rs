@@ -93,6 +93,16 @@ impl Choice {
     pub fn needs_launcher(&self) -> bool {
         self.base.assumptions.shell == Some(false) && self.template.has_text_scripts()
     }
+
+    /// Whether b2i brings CA certificates along: programs need them, and the base has none. Java has its own.
+    pub fn needs_certificates(&self) -> bool {
+        self.template.runs_programs() && self.base.assumptions.certificates == Some(false)
+    }
+
+    /// Whether b2i brings the time zones along.
+    pub fn needs_time_zones(&self) -> bool {
+        self.template.runs_programs() && self.base.assumptions.time_zones == Some(false)
+    }
 }
 
 /// Chooses the builder.

@@ -169,7 +169,7 @@ fn from(
         line(out, &format!("FROM {platform}{from}{name}"));
         return Ok(());
     }
-    line(out, "# The built-in base: users, /tmp, name services and CA certificates.");
+    line(out, "# The built-in base: users, /tmp, name services, CA certificates and time zones.");
     line(out, &format!("FROM {platform}scratch{name}"));
     line(out, &format!("ADD {BASE_ARCHIVE} /"));
     let environment: Vec<(String, String)> = inputs
@@ -191,7 +191,10 @@ fn root_archive(entries: &[PlannedEntry], out: &mut String) {
         let what = match &entry.what {
             EntrySource::Directory => "/".into(),
             EntrySource::Artifact => "  (the artifact)".into(),
-            EntrySource::Added { .. } | EntrySource::Template { .. } => String::new(),
+            EntrySource::Added { .. } | EntrySource::Template { .. } | EntrySource::Certificates => {
+                String::new()
+            }
+            EntrySource::TimeZones => "/  (and all files in it)".into(),
             EntrySource::HardLink { target } => format!("  = {target}"),
             EntrySource::Symlink { target } => format!("  -> {target}"),
         };

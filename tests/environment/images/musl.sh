@@ -1,4 +1,5 @@
-# musl:1, BusyBox and musl's dynamic linker, as `alpine`; no-shell:1, a base with a file and nothing else.
+# musl:1, BusyBox, musl's dynamic linker and CA certificates, as `alpine`; musl-cxx:1, the same with GCC's run-time libraries,
+# as `node:24-alpine`; no-shell:1, a base with a file and nothing else.
 # Sourced by `build`.
 
 # A root with BusyBox and its applets, the users root and nobody, and a /tmp for all.
@@ -23,14 +24,38 @@ musl_layers() {
     cp "$packages/musl/lib/$musl_architecture-linux-musl/libc.so" "$root/lib/$loader"
     ln -s "$loader" "$root/lib/libc.musl-$musl_architecture.so.1"
     printf 'ID=b2i-test-musl\nPRETTY_NAME="b2i test base with musl"\nVERSION_ID=1\n' >"$root/etc/os-release"
+    mkdir -p "$root/etc/ssl/certs"
+    cat /usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"
     layer musl "$root" .
+    musl_cxx_layer
 
     mkdir -p "$work/no-shell/etc"
     echo 'ID=b2i-test-no-shell' >"$work/no-shell/etc/os-release"
     layer no-shell "$work/no-shell" .
 }
 
+# GCC's run-time libraries for musl. Debian has none: these are the copies of Alpine's that a wheel brings along.
+musl_cxx_layer() {
+    local root=$work/musl-cxx wheel=$work/wheel library
+    mkdir -p "$wheel" "$root/usr/lib"
+    cat >"$wheel/requirements" <<'END'
+greenlet==3.5.6 --hash=sha256:3dbb4596a6a4e5d47121a33ff20533a81e60f302d9e67b69909a8bc21a43f0a7 --hash=sha256:0616b8f878098c5681fd8f0dc92d887551717402342a70f0abcbfea5f5ad8a44
+END
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+        --python-version 3.12 --platform "musllinux_1_2_$musl_architecture" --dest "$wheel" --requirement "$wheel/requirements"
+    unzip -q "$wheel"/*.whl 'greenlet.libs/*' -d "$wheel"
+    for library in "$wheel"/greenlet.libs/*.so*; do
+        cp "$library" "$root/usr/lib/"
+        case $library in
+        */libstdc++-*) ln -s "$(basename "$library")" "$root/usr/lib/libstdc++.so.6" ;;
+        */libgcc_s-*) ln -s "$(basename "$library")" "$root/usr/lib/libgcc_s.so.1" ;;
+        esac
+    done
+    layer musl-cxx "$root" .
+}
+
 musl_images() {
     image b2i-test/musl:1 "{Env: [\"PATH=$debian_path\"], Cmd: [\"/bin/sh\"]}" musl
+    image b2i-test/musl-cxx:1 "{Env: [\"PATH=$debian_path\"], Cmd: [\"/bin/sh\"]}" musl musl-cxx
     image b2i-test/no-shell:1 "{Env: [\"PATH=$debian_path\"]}" no-shell
 }

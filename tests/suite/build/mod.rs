@@ -1,6 +1,7 @@
 //! Whole builds of real artifacts on real daemons: from `b2i build` to the answer of the started program.
 
 mod arguments;
+mod base_files;
 mod builder_images;
 mod daemonless;
 mod dockerfile;
