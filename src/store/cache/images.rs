@@ -3,15 +3,17 @@
 //! A blob in use has a shared lock; pruning skips locked files. Layout of `images-v1`: `blobs/sha256/<hex>`, and
 //! `names/<hex of the name's digest>.json`.
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use tempfile::NamedTempFile;
+
 use super::entries::{Entries, open_shared, write_atomically};
 use crate::fs::{CacheDirectory, FileError, create_private_directory};
-use crate::image::Digest;
+use crate::image::{Descriptor, Digest, DigestReader};
 
 const VERSION: u32 = 1;
 
@@ -60,6 +62,27 @@ impl ImageCache {
         }
     }
 
+    /// Opens a blob whose size and bytes agree with `blob`; `None` if it is missing or damaged. Blocks; reads it once.
+    pub fn open_verified(&self, blob: &Descriptor) -> Option<File> {
+        let path = self.path(&blob.digest);
+        let file = open_shared(&path)?;
+        let is_whole = file.metadata().is_ok_and(|metadata| metadata.len() == blob.size)
+            && digest_of(&file).is_ok_and(|found| found == blob.digest);
+        if !is_whole {
+            tracing::debug!(blob = %blob.digest, "removed a damaged blob from the cache");
+            drop(fs::remove_file(path));
+        }
+        is_whole.then_some(file)
+    }
+
+    /// Begins to store `blob`; `None` if that fails. `temporary` is a directory on the cache's file system.
+    pub(crate) fn begin(&self, blob: &Descriptor, temporary: &Path) -> Option<PartialBlob> {
+        let file = NamedTempFile::new_in(temporary);
+        let file =
+            file.inspect_err(|error| tracing::debug!(%error, "cannot store a blob in the cache")).ok()?;
+        Some(PartialBlob { file, path: self.path(&blob.digest) })
+    }
+
     /// The last known meaning of `name`.
     pub fn known_name(&self, name: &str) -> Option<KnownName> {
         self.names.get(name)
@@ -77,8 +100,34 @@ impl ImageCache {
     }
 }
 
+/// A blob that is being stored. Its bytes must be verified before the commit.
+pub(crate) struct PartialBlob {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl PartialBlob {
+    pub(crate) fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Moves the complete blob to its place. Several builds may do so at once: their bytes are equal.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        self.file.persist(self.path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// The digest of a file, read in pieces.
+fn digest_of(file: &File) -> io::Result<Digest> {
+    let mut reader = DigestReader::new(file);
+    io::copy(&mut reader, &mut io::sink())?;
+    Ok(reader.finish().0)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn cache() -> (tempfile::TempDir, ImageCache) {
@@ -99,6 +148,26 @@ mod tests {
         fs::write(cache.path(&digest), "cinfog").expect("writes");
         assert_eq!(cache.read(&digest, 100), None);
         assert!(!cache.path(&digest).exists(), "wrong bytes do not stay");
+    }
+
+    #[test]
+    fn large_blobs_come_back_verified() {
+        let (root, cache) = cache();
+        let bytes = vec![7; 1 << 20];
+        let blob = Descriptor::of("layer", &bytes);
+        assert!(cache.open_verified(&blob).is_none());
+        let mut partial = cache.begin(&blob, root.path()).expect("begins");
+        partial.file().write_all(&bytes).expect("writes");
+        assert!(cache.open_verified(&blob).is_none(), "not complete yet");
+        partial.commit().expect("is complete");
+        assert!(cache.open_verified(&blob).is_some());
+        for damaged in [&bytes[1..], &vec![8; 1 << 20]] {
+            fs::write(cache.path(&blob.digest), damaged).expect("writes");
+            assert!(cache.open_verified(&blob).is_none());
+            assert!(!cache.path(&blob.digest).exists(), "wrong bytes do not stay");
+        }
+        drop(cache.begin(&blob, root.path()).expect("begins"));
+        assert_eq!(fs::read_dir(root.path()).expect("lists").count(), 1, "only the cache is left");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl RegistryBlobs {
 }
 
 /// Whether a registry stores this media type among its manifests.
-fn is_manifest(media_type: &str) -> bool {
+pub(super) fn is_manifest(media_type: &str) -> bool {
     [ManifestFormat::Oci, ManifestFormat::Docker]
         .iter()
         .any(|format| media_type == format.manifest() || media_type == format.index())

@@ -7,6 +7,7 @@
 
 mod auth;
 mod blob;
+mod cached_blobs;
 mod challenge;
 mod content;
 mod copy;
@@ -27,7 +28,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use error::{Identity, RegistryError, RequestError};
+pub use error::{Forbidden, Identity, RegistryError, RequestError};
 use host::{Host, SharedClient};
 pub use login::LoginAnswer;
 pub use settings::{HostSettings, RegistrySettings};

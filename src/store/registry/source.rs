@@ -1,12 +1,14 @@
 //! Owns registries as an image source: from a name to a base image. Must not read layers.
 //!
-//! Every manifest and config is compared with its digest. What the cache has is not requested again.
+//! Every manifest and config is compared with its digest. What the cache has is not requested again. The layers of a base
+//! stay in the cache; those of a copied image do not.
 
 use std::sync::Arc;
 
 use super::Registries;
 use super::blob::RegistryBlobs;
-use super::error::{RegistryError, RequestError};
+use super::cached_blobs::CachedBlobs;
+use super::error::{Forbidden, RegistryError, RequestError};
 use super::repository::{FetchedManifest, Repository};
 use super::request::send_and_read;
 use crate::events::Step;
@@ -35,6 +37,22 @@ pub struct ResolveOptions {
 struct Lookup<'a> {
     reference: &'a ImageReference,
     image: String,
+    /// Why the registry must not be asked.
+    forbidden: Option<Forbidden>,
+    /// Whether images are built on it. Others are copied.
+    is_base: bool,
+}
+
+impl ResolveOptions {
+    /// The option that forbids requests to the registry.
+    fn forbidden(&self, is_base: bool) -> Option<Forbidden> {
+        match self {
+            _ if self.offline && is_base => Some(Forbidden::Offline),
+            _ if self.offline => Some(Forbidden::OfflineCopy),
+            _ if self.pull == PullPolicy::Never => Some(Forbidden::PullNever),
+            _ => None,
+        }
+    }
 }
 
 impl Registries {
@@ -48,12 +66,18 @@ impl Registries {
         options: &ResolveOptions,
     ) -> Result<BaseImage, RegistryError> {
         let pinned = options.pinned.map(|digest| reference.with_digest(digest));
-        let lookup = Lookup { reference: pinned.as_ref().unwrap_or(reference), image: reference.familiar() };
+        let lookup = Lookup {
+            reference: pinned.as_ref().unwrap_or(reference),
+            image: reference.familiar(),
+            forbidden: options.forbidden(true),
+            is_base: true,
+        };
         let step = self.shared.events.start(Step::Base, lookup.image.clone(), None);
         let image = self.resolve_one(&lookup, options).await?;
         lookup.check_layers(&image)?;
         match (&pinned, &options.platform) {
             (Some(_), Some(platform)) => step.finish(format!("the same, for {platform}")),
+            _ if lookup.forbidden.is_some() => step.finish("from the cache"),
             _ => step.finish("from its registry"),
         }
         Ok(image.into_base())
@@ -66,7 +90,7 @@ impl Registries {
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
-        let lookup = Lookup { reference, image: reference.familiar() };
+        let lookup = Lookup::of_copy(reference, options);
         self.resolve_one(&lookup, options).await
     }
 
@@ -75,11 +99,11 @@ impl Registries {
         lookup: &Lookup<'_>,
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
-        let (root, repository) = self.root(lookup, options).await?;
+        let (root, repository) = self.root(lookup).await?;
         let root_digest = root.digest;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        let (manifest, descriptor) = self.for_platform(lookup, root, &repository, &platform, options).await?;
-        let (config, config_bytes) = self.config(lookup, &repository, &manifest, options).await?;
+        let (manifest, descriptor) = self.for_platform(lookup, root, &repository, &platform).await?;
+        let (config, config_bytes) = self.config(lookup, &repository, &manifest).await?;
         let found = config.platform();
         if !platform.matches(&found) {
             return Err(lookup.wrong_platform(&platform, vec![found]));
@@ -91,7 +115,7 @@ impl Registries {
             manifest,
             config_bytes,
             config,
-            blobs: self.blobs(lookup.reference, repository),
+            blobs: self.blobs(lookup, repository),
         })
     }
 
@@ -101,32 +125,35 @@ impl Registries {
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ManifestTree, RegistryError> {
-        let lookup = Lookup { reference, image: reference.familiar() };
-        let (manifest, repository) = self.root(&lookup, options).await?;
+        let lookup = Lookup::of_copy(reference, options);
+        let (manifest, repository) = self.root(&lookup).await?;
         let parsed = lookup.parse(&manifest)?;
         let media_type = match &parsed {
             Manifest::Image(image) => &image.media_type,
             Manifest::Index(index) => &index.media_type,
         };
         let descriptor = Descriptor::new(media_type, manifest.digest, manifest.bytes.len() as u64);
-        let (blobs, name) = (self.blobs(reference, repository), lookup.image);
+        let (blobs, name) = (self.blobs(&lookup, repository), lookup.image);
         Ok(ManifestTree { root: descriptor, blobs, name, is_raw: false })
     }
 
-    fn blobs(&self, reference: &ImageReference, repository: Repository) -> Arc<dyn BlobSource> {
+    fn blobs(&self, lookup: &Lookup<'_>, repository: Repository) -> Arc<dyn BlobSource> {
+        let reference = lookup.reference;
         let origin = BlobOrigin {
             registry: reference.registry().to_owned(),
             repository: reference.repository().to_owned(),
         };
-        Arc::new(RegistryBlobs { repository, origin, maximum: self.shared.settings.maximum_blob })
+        Arc::new(CachedBlobs {
+            remote: RegistryBlobs { repository, origin, maximum: self.shared.settings.maximum_blob },
+            cache: self.cache.clone(),
+            is_kept: lookup.is_base,
+            forbidden: lookup.forbidden,
+            image: lookup.image.clone(),
+        })
     }
 
     /// The manifest or index of the name, and where it was read.
-    async fn root(
-        &self,
-        lookup: &Lookup<'_>,
-        options: &ResolveOptions,
-    ) -> Result<(FetchedManifest, Repository), RegistryError> {
+    async fn root(&self, lookup: &Lookup<'_>) -> Result<(FetchedManifest, Repository), RegistryError> {
         let reference = lookup.reference;
         let name = reference.to_string();
         let known = self.known_name(&name);
@@ -136,7 +163,7 @@ impl Registries {
         {
             let repository = self.reading(lookup)?;
             let is_current = reference.digest().is_some()
-                || lookup.allow(options).is_err()
+                || lookup.forbidden.is_some()
                 || repository
                     .manifest_digest(&target_of(reference))
                     .await
@@ -147,7 +174,7 @@ impl Registries {
                 return Ok((FetchedManifest { bytes, digest, media_type }, repository));
             }
         }
-        lookup.allow(options)?;
+        lookup.allow()?;
         let (manifest, repository) = self.fetch(lookup).await?;
         self.keep(&manifest.bytes);
         if let Some(media_type) = manifest.media_type.clone() {
@@ -190,7 +217,6 @@ impl Registries {
         root: FetchedManifest,
         repository: &Repository,
         platform: &Platform,
-        options: &ResolveOptions,
     ) -> Result<(ImageManifest, Descriptor), RegistryError> {
         let described = |manifest: Box<ImageManifest>, digest, bytes: &[u8]| {
             let descriptor = Descriptor::new(&manifest.media_type, digest, bytes.len() as u64);
@@ -206,7 +232,7 @@ impl Registries {
         let bytes = match self.cached(&entry.digest, MAXIMUM_MANIFEST) {
             Some(bytes) => bytes,
             None => {
-                lookup.allow(options)?;
+                lookup.allow()?;
                 let fetched = repository.manifest(&entry.digest.to_string()).await;
                 let fetched = fetched.map_err(|error| lookup.pull(error))?;
                 lookup.compare("the manifest", entry.digest, fetched.digest)?;
@@ -227,7 +253,6 @@ impl Registries {
         lookup: &Lookup<'_>,
         repository: &Repository,
         manifest: &ImageManifest,
-        options: &ResolveOptions,
     ) -> Result<(ImageConfig, Vec<u8>), RegistryError> {
         let descriptor = &manifest.config;
         if descriptor.size > MAXIMUM_CONFIG {
@@ -237,7 +262,7 @@ impl Registries {
         let bytes = match self.cached(&descriptor.digest, MAXIMUM_CONFIG) {
             Some(bytes) => bytes,
             None => {
-                lookup.allow(options)?;
+                lookup.allow()?;
                 let call = repository.call(http::Method::GET, &format!("blobs/{}", descriptor.digest));
                 let sent =
                     send_and_read(&repository.host, &call, http::StatusCode::OK, descriptor.size).await;
@@ -253,15 +278,20 @@ impl Registries {
     }
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
+    fn of_copy(reference: &'a ImageReference, options: &ResolveOptions) -> Self {
+        let forbidden = options.forbidden(false);
+        Self { reference, image: reference.familiar(), forbidden, is_base: false }
+    }
+
     /// Fails if the options forbid a request to the registry.
-    fn allow(&self, options: &ResolveOptions) -> Result<(), RegistryError> {
-        let reason = match options {
-            _ if options.offline => "`--offline` forbids pulling it",
-            _ if options.pull == PullPolicy::Never => "`--pull never` forbids pulling it",
-            _ => return Ok(()),
-        };
-        Err(RegistryError::Offline { image: self.image.clone(), reason })
+    fn allow(&self) -> Result<(), RegistryError> {
+        match self.forbidden {
+            Some(forbidden) => {
+                Err(RegistryError::Offline { image: self.image.clone(), part: None, forbidden })
+            }
+            None => Ok(()),
+        }
     }
 
     fn wrong_platform(&self, platform: &Platform, available: Vec<Platform>) -> RegistryError {

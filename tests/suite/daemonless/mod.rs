@@ -5,6 +5,7 @@ mod counting;
 mod failures;
 mod interrupted;
 mod kinds;
+mod offline;
 mod outputs;
 mod parallel;
 mod platforms;

@@ -20,8 +20,13 @@ pub enum RegistryError {
     Pull { image: String, registry: String, source: RequestError },
     #[error("`{image}` not found in the registry `{registry}`")]
     Missing { image: String, registry: String, source: RequestError },
-    #[error("`{image}` is not in the cache, and {reason}")]
-    Offline { image: String, reason: &'static str },
+    #[error("{} is not in the cache, and {forbidden} forbids pulling it", cached_part(.image, .part))]
+    Offline {
+        image: String,
+        /// The layer that is missing. None means the image itself.
+        part: Option<Digest>,
+        forbidden: Forbidden,
+    },
     #[error("`{image}` cannot be used")]
     Manifest { image: String, source: InvalidManifest },
     #[error("the config of `{image}` cannot be used")]
@@ -52,6 +57,51 @@ pub enum RegistryError {
     Layout(#[from] LayoutError),
     #[error("the registry accepted `{image}` as {expected}, but returns {}", or_nothing(.found))]
     ReadBack { image: String, expected: Digest, found: Option<Digest> },
+}
+
+/// The option that forbids requests to a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// `--offline`, for the base of a build.
+    Offline,
+    /// `--offline`, for the source of a copy.
+    OfflineCopy,
+    /// `--pull never`.
+    PullNever,
+}
+
+impl std::fmt::Display for Forbidden {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Offline | Self::OfflineCopy => "`--offline`",
+            Self::PullNever => "`--pull never`",
+        })
+    }
+}
+
+impl Forbidden {
+    /// The ways to an image without the network that is missing.
+    fn hints(self, image: &str) -> Vec<String> {
+        let fetch =
+            format!("on a connected machine, run `b2i copy {image} oci:DIR` and bring the directory here");
+        let use_it = match self {
+            Self::Offline => {
+                "then pass `--base oci:DIR`, or set the base to `oci:DIR` under `[bases]` in b2i.toml"
+            }
+            Self::OfflineCopy => "then copy from `oci:DIR`",
+            Self::PullNever => {
+                "pass `--pull missing`, or `--base oci:DIR` with a directory that `b2i copy` wrote"
+            }
+        };
+        match self {
+            Self::PullNever => vec![use_it.to_owned()],
+            Self::Offline | Self::OfflineCopy => vec![format!("{fetch}; {use_it}")],
+        }
+    }
+}
+
+fn cached_part(image: &str, part: &Option<Digest>) -> String {
+    part.map_or_else(|| format!("`{image}`"), |digest| format!("the layer {digest} of `{image}`"))
 }
 
 fn list(platforms: &[Platform]) -> String {
@@ -97,7 +147,7 @@ impl Diagnostic for RegistryError {
             | Self::Push { source, registry, .. }
             | Self::Login { source, registry }
             | Self::Missing { source, registry, .. } => source.hints(registry),
-            Self::Offline { .. } => vec!["run once with the network allowed".into()],
+            Self::Offline { image, forbidden, .. } => forbidden.hints(image),
             Self::Platform { .. } => {
                 vec!["choose another base, or another platform with `--platform`".into()]
             }
