@@ -45,6 +45,22 @@ pub struct InvalidTransport {
     pub hint: &'static str,
 }
 
+/// Transports of skopeo that b2i does not have, with what to write instead.
+const OTHER_TRANSPORTS: [(&str, &str); 6] = [
+    ("containers-storage", "write docker-daemon:NAME, and set DOCKER_HOST to Podman's socket"),
+    ("dir", "convert it with `skopeo copy dir:DIR oci:DIR`, and write oci:DIR"),
+    (
+        "ostree",
+        "write NAME, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+    ),
+    ("sif", "write NAME, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG]"),
+    ("tarball", "write docker-archive:FILE or oci-archive:FILE[:TAG] for an archive with an image"),
+    (
+        "atomic",
+        "write NAME, docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG]",
+    ),
+];
+
 impl InvalidTransport {
     fn place(message: String) -> Self {
         let hint =
@@ -175,6 +191,24 @@ impl Location {
     }
 }
 
+impl Location {
+    /// Parses a location for a copy, where a bare word is refused: it may be a file, or an image of the daemon or of Docker
+    /// Hub.
+    ///
+    /// # Errors
+    /// [`InvalidTransport`] if it is not a location.
+    pub fn for_copy(text: &str) -> Result<Self, InvalidTransport> {
+        let location: Self = text.parse()?;
+        match text.contains([':', '/', '@']) {
+            true => Ok(location),
+            false => Err(InvalidTransport {
+                message: format!("`{text}` names neither a transport nor a registry"),
+                hint: "write docker.io/NAME for Docker Hub, docker-daemon:NAME, docker-archive:FILE, oci:DIR or oci-archive:FILE",
+            }),
+        }
+    }
+}
+
 impl FromStr for Location {
     type Err = InvalidTransport;
 
@@ -185,6 +219,11 @@ impl FromStr for Location {
             return Self::named(Transport::Registry, rest);
         }
         let (reference, scheme) = match text.split_once(':') {
+            Some((scheme, rest))
+                if rest.starts_with("//") && Transport::at(scheme, rest.into()).is_none() =>
+            {
+                return Err(InvalidTransport::place(format!("`{scheme}://` is not a transport of images")));
+            }
             Some(("docker-daemon", rest)) => return Self::named(Transport::Docker, rest),
             Some(("docker-archive", "")) => {
                 return Err(InvalidTransport::place("`docker-archive:` names no file".into()));
@@ -194,6 +233,11 @@ impl FromStr for Location {
             }
             Some((scheme @ ("oci" | "oci-archive"), rest)) => {
                 (rest.parse().map_err(InvalidTransport::place)?, scheme)
+            }
+            Some((scheme, _))
+                if let Some((_, hint)) = OTHER_TRANSPORTS.iter().find(|(other, _)| *other == scheme) =>
+            {
+                return Err(InvalidTransport { message: format!("`{scheme}:` is not supported"), hint });
             }
             _ => return Self::named(Transport::Registry, text),
         };
@@ -249,6 +293,28 @@ mod tests {
         assert_eq!(named, "registry.example/app:1".parse().expect("a place"));
         for text in ["", "oci:", "docker-archive:", "docker-daemon:", "docker://", "UPPER CASE"] {
             text.parse::<Location>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn other_transports_and_bare_words_are_refused_by_name() {
+        for (text, part) in [
+            ("containers-storage:x", "`containers-storage:` is not supported"),
+            ("containers-storage:[overlay@/var/lib]x:1", "`containers-storage:` is not supported"),
+            ("dir:/tmp/x", "`dir:` is not supported"),
+            ("https://host.example/x", "`https://` is not a transport of images"),
+        ] {
+            let error = text.parse::<Location>().expect_err(text);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        // Images of Docker Hub may have the names of transports that b2i does not know.
+        for text in ["registry:2", "docker:dind", "golang:1.24"] {
+            assert!(Location::for_copy(text).is_ok(), "{text}");
+        }
+        for text in ["alpine", "a"] {
+            assert!(text.parse::<Location>().is_ok(), "{text}");
+            let error = Location::for_copy(text).expect_err(text);
+            assert!(error.to_string().contains("neither a transport nor a registry"), "{error}");
         }
     }
 }

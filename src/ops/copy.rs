@@ -11,9 +11,10 @@ use crate::error::Error;
 use crate::fs::{Lease, canonical_path};
 use crate::image::{Digest, ImageReference, ManifestTree, Platform, PullPolicy};
 use crate::pipeline::outputs::Sinks;
+use crate::request::RequestError;
 use crate::session::Session;
 use crate::store::archive::DockerArchive;
-use crate::store::daemon::ResolveOptions as DaemonOptions;
+use crate::store::daemon::{DaemonError, ResolveOptions as DaemonOptions};
 use crate::store::layout::Layout;
 use crate::store::registry::ResolveOptions;
 use crate::store::resolved::ResolvedImage;
@@ -84,6 +85,12 @@ fn check(request: &CopyRequest) -> Result<(), Error> {
     if is_same_daemon || destination.digest.is_some() {
         return Err(Error::Destination { place: destination.to_string() });
     }
+    // Only Docker may push there, and every tool writes such a name for an image without a registry.
+    if let (Transport::Registry, Some(name)) = (&destination.transport, destination.name())
+        && name.is_official()
+    {
+        return Err(RequestError::OfficialName { name: name.familiar() }.into());
+    }
     // Replacing the archive would lose its other names and platforms.
     match (source.transport.replaced_file(), destination.transport.replaced_file()) {
         (Some(source), Some(target)) if canonical_path(source) == canonical_path(target) => {
@@ -150,7 +157,13 @@ impl Copy<'_> {
             offline: self.request.offline,
             ..Default::default()
         };
-        let image = daemon.resolve(name, &options, &self.session.events).await?;
+        let image =
+            daemon.resolve(name, &options, &self.session.events).await.map_err(|error| match error {
+                DaemonError::ImageMissing { name, address, .. } => {
+                    DaemonError::CopySourceMissing { name, address }
+                }
+                error => error,
+            })?;
         let image_id = image.image_id.as_ref().ok_or(Error::NoDaemon)?;
         let path = self.lease.temporary_directory().join("saved.tar");
         daemon.save(image_id, &path).await?;

@@ -136,10 +136,7 @@ impl Request {
             return Ok(());
         }
         let first = self.tags.first().ok_or(RequestError::NoPushName)?;
-        let is_official = |repository: &str| repository.starts_with("library/");
-        let official =
-            self.tags.iter().find(|tag| tag.registry() == "docker.io" && is_official(tag.repository()));
-        match official {
+        match self.tags.iter().find(|tag| tag.is_official()) {
             Some(tag) => Err(RequestError::OfficialName { name: tag.familiar() }),
             None if self.offline => Err(RequestError::OfflinePush { name: first.familiar() }),
             None => Ok(()),

@@ -24,14 +24,19 @@ pub(in crate::cli) struct CopyArguments {
     /// Copy from here: NAME in a registry, docker-daemon:NAME or a file
     ///
     /// Files are docker-archive:FILE, oci:DIR[:TAG] and oci-archive:FILE[:TAG].
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = place)]
     pub(in crate::cli) source: Location,
     /// Copy to here: the same forms as SRC
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", value_parser = place)]
     pub(in crate::cli) destination: Location,
     /// Copy only the image for this platform, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH")]
     pub(in crate::cli) platform: Option<Platform>,
+}
+
+/// Parses a location. clap shows no hint of its own, so the message has it.
+fn place(text: &str) -> Result<Location, String> {
+    Location::for_copy(text).map_err(|error| format!("{error}; {}", error.hint))
 }
 
 pub(in crate::cli) fn run(arguments: &CopyArguments, context: &Context) -> Result<(), CliError> {

@@ -106,6 +106,11 @@ impl ImageReference {
         self.short
     }
 
+    /// Whether it is one of Docker Hub's official images.
+    pub fn is_official(&self) -> bool {
+        self.registry == DOCKER_HUB && self.repository.starts_with("library/")
+    }
+
     /// The name as it was written: without a registry if [`Self::is_short`].
     pub fn as_written(&self) -> String {
         if self.short { self.familiar() } else { self.to_string() }

@@ -30,6 +30,8 @@ pub enum DaemonError {
     },
     #[error("the image `{name}` is not in the daemon at {address}, and {reason}")]
     ImageMissing { name: String, address: String, reason: &'static str },
+    #[error("the image `{name}` is not in the daemon at {address}")]
+    CopySourceMissing { name: String, address: String },
     #[error("the image `{name}` could not be pulled: {reason}")]
     Pull { name: String, cause: PullCause, reason: String },
     #[error("the image `{name}` is for {found}, not for {platform}")]
@@ -74,6 +76,7 @@ impl Diagnostic for DaemonError {
             | Self::Request { .. }
             | Self::LimitNotEnforced { .. } => FailureKind::Engine,
             Self::ImageMissing { .. }
+            | Self::CopySourceMissing { .. }
             | Self::Pull { .. }
             | Self::WrongPlatform { .. }
             | Self::InvalidImage { .. }
@@ -121,6 +124,11 @@ impl Diagnostic for DaemonError {
             }
             Self::ImageMissing { .. } => {
                 "pull or load the image first, or pass `--pull missing` without `--offline`"
+            }
+            Self::CopySourceMissing { name, .. } => {
+                return vec![format!(
+                    "list the daemon's images with `docker images`, or copy `{name}` from its registry: omit `docker-daemon:`"
+                )];
             }
             Self::DiskFull { .. } => "free space, for example with `docker system prune`",
             Self::LimitNotEnforced { .. } => {

@@ -226,6 +226,15 @@ fn what_cannot_be_copied_is_said_so() {
         ("docker-daemon:app:1", &target, 9, "no-daemon.sock"),
         ("oci:", &target, 2, "the path of the layout is missing"),
         ("UPPER", &target, 2, "UPPER"),
+        // Refused at once, with no request to Docker Hub.
+        (
+            "containers-storage:x",
+            &target,
+            2,
+            "`containers-storage:` is not supported; write docker-daemon:NAME",
+        ),
+        ("a", "b", 2, "`a` names neither a transport nor a registry; write docker.io/NAME"),
+        (&*format!("oci:{text}"), "b:1", 2, "only Docker can push official images"),
         // Refused before the source is asked for.
         ("docker-daemon:app:1", "docker-daemon:app:2", 2, "cannot copy to"),
         ("docker-daemon:app:1", "docker-archive:app.tar", 9, "no-daemon.sock"),
@@ -234,6 +243,10 @@ fn what_cannot_be_copied_is_said_so() {
         let failed = ended(&mut copy(&[source, destination]), code);
         assert!(failed.stderr.contains(part), "{source}: {}", failed.stderr);
     }
+    let daemon = TestEnvironment::get().docker();
+    let failed = ended(&mut copy(&["docker-daemon:b2i-test-absent:1", &target]).daemon(&daemon), 5);
+    assert!(failed.stderr.contains("`b2i-test-absent:1` is not in the daemon at"), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("--pull") && !failed.stderr.contains("--offline"), "{}", failed.stderr);
     // The other images of the archive would be gone.
     let own = format!("{text}.tar");
     std::fs::copy(text.as_str(), &own).expect("copies");
