@@ -20,10 +20,11 @@ use std::io::{Read, Seek};
 
 pub use candidate::{Strength, candidate_strength};
 pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
+pub use elf::{LinkedFile, linked_file};
 pub use facts::Facts;
 pub use rejection::{DetectError, Rejection};
 pub use source_tree::{BuildFile, build_file_order, container_image, source_tree};
-pub use zip::{ClassPathJar, class_path_jar};
+pub use zip::{ClassPathJar, class_path_jar, jar_release};
 
 use bounded_reader::BoundedReader;
 use facts::Kind;

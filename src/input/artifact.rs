@@ -232,6 +232,15 @@ pub enum AddedContent {
     },
 }
 
+impl AddedDestination {
+    pub fn file_name(&self) -> &str {
+        match self {
+            Self::Beside(path) => path.rsplit('/').next().unwrap_or_default(),
+            Self::Absolute(path) => path.file_name(),
+        }
+    }
+}
+
 impl std::fmt::Display for AddedDestination {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -9,6 +9,7 @@ mod error;
 mod file;
 pub mod http;
 pub(crate) mod name;
+mod neighbours;
 mod secret;
 mod source;
 mod spool;
@@ -21,6 +22,7 @@ pub use archive::ArchiveError;
 pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;
 pub use http::{HttpError, HttpOptions, Secret};
+pub use neighbours::{MissingLibrary, NeededLibc, Neighbours};
 pub use secret::{DownloadRequest, HeaderRequest, SecretReference};
 pub use source::InputSource;
 

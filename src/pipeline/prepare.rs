@@ -1,6 +1,5 @@
 //! Owns the first half of the pipeline: input, artifact, facts, builder, plan. Must not build or decide anything.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,13 +9,13 @@ use super::overwrite_check;
 use super::run::check_network;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
-use crate::detect::{DetectOptions, Facts, detect};
+use crate::detect::{DetectError, DetectOptions, Facts, detect};
 use crate::error::Error;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::Lease;
 use crate::image::Platform;
 use crate::image::layer::Entry;
-use crate::input::{AddedDestination, Artifact, InputOptions, InputSource};
+use crate::input::{Artifact, InputOptions, InputSource, Neighbours};
 use crate::plan::{
     self, ImageFacts, Plan, PlanError, SourceStage, Target, Targets, looks_for_daemon, needs_some_engine,
     would_use_daemon,
@@ -72,6 +71,8 @@ pub(crate) struct ExaminedArtifact {
     pub(crate) source: String,
     pub(crate) artifact: Arc<Artifact>,
     pub(crate) facts: Facts,
+    /// The files that go with it.
+    pub(crate) neighbours: Neighbours,
     /// Whether it is not built yet and the facts are declared.
     pub(crate) is_declared: bool,
 }
@@ -272,15 +273,15 @@ fn selections(
     targets: &Targets,
 ) -> Result<Vec<Selection>, Error> {
     let select_one = |target: &Target| {
-        let ExaminedArtifact { artifact, facts, .. } = &artifacts[target.artifact];
-        let added: BTreeSet<String> =
-            artifact.added.iter().map(|file| file_name(&file.destination)).collect();
+        let ExaminedArtifact { artifact, facts, neighbours, .. } = &artifacts[target.artifact];
         let selection = SelectionRequest {
             artifact: &artifact.name,
             facts,
             builder: request.builder.as_ref(),
             platform: target.platform.as_ref(),
-            added: &added,
+            tree_path: artifact.tree_path.as_deref(),
+            neighbours,
+            environment: &request.image.env,
         };
         Ok(select(catalog, &selection)?)
     };
@@ -322,7 +323,8 @@ fn examine(
     session: &Session,
 ) -> Result<ExaminedArtifact, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
-    Ok(ExaminedArtifact { source, artifact: Arc::new(artifact), facts, is_declared: false })
+    let neighbours = neighbours(&artifact)?;
+    Ok(ExaminedArtifact { source, artifact: Arc::new(artifact), facts, neighbours, is_declared: false })
 }
 
 pub(crate) async fn fetch(
@@ -349,11 +351,10 @@ pub(crate) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Even
     Ok(facts)
 }
 
-fn file_name(destination: &AddedDestination) -> String {
-    match destination {
-        AddedDestination::Beside(path) => path.rsplit('/').next().unwrap_or_default().to_owned(),
-        AddedDestination::Absolute(path) => path.file_name().to_owned(),
-    }
+/// Reads the files that go with an artifact.
+pub(crate) fn neighbours(artifact: &Artifact) -> Result<Neighbours, Error> {
+    let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
+    Ok(Neighbours::of(artifact).map_err(unreadable)?)
 }
 
 /// The files that turn the base into the template's builder image. On a base without a shell, the launcher replaces the

@@ -7,7 +7,9 @@ use crate::builder::{Catalog, CatalogSettings, ProductKind, Selection, Selection
 use crate::detect::facts::{ExecutableFacts, Kind, Linkage, ServletApi, WarFacts};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::layer::Owner;
-use crate::input::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputSource};
+use crate::input::{
+    AddedContent, AddedDestination, AddedFile, Artifact, FileContent, InputSource, Neighbours,
+};
 use crate::request::{AssembleRequest, BuilderRequest, Request};
 use crate::sources::SourceInfo;
 use crate::transport::Transport;
@@ -67,11 +69,16 @@ pub(super) fn war() -> Facts {
 
 fn selection(settings: &CatalogSettings, request: &Request, artifact: &Artifact, facts: &Facts) -> Selection {
     let catalog = Catalog::new(settings).expect("the catalog is valid");
-    let added = BTreeSet::new();
-    let builder = request.builder.as_ref();
-    let platform = request.platforms.first();
-    select(&catalog, &SelectionRequest { artifact: &artifact.name, facts, builder, platform, added: &added })
-        .expect("a builder fits")
+    let asked = SelectionRequest {
+        artifact: &artifact.name,
+        facts,
+        builder: request.builder.as_ref(),
+        platform: request.platforms.first(),
+        tree_path: artifact.tree_path.as_deref(),
+        neighbours: &Neighbours::default(),
+        environment: &request.image.env,
+    };
+    select(&catalog, &asked).expect("a builder fits")
 }
 
 /// The one stage of a plan.

@@ -17,7 +17,12 @@ pub(super) fn jar<'a, 'b>(
     search: &'b Search<'a>,
     facts: &JarFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
-    runtime(search, facts.java)
+    let along = search.request.neighbours.java();
+    let mut choice = runtime(search, facts.java.max(along))?;
+    if along > facts.java {
+        choice.reason.push_str("; a JAR that comes along needs it");
+    }
+    Ok(choice)
 }
 
 fn runtime<'a, 'b>(

@@ -4,10 +4,10 @@
 //! and the facts decide.
 
 mod java;
+mod libraries;
 mod native;
 pub mod source;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::base::Base;
@@ -18,6 +18,7 @@ use super::template::Template;
 use crate::detect::facts::{Facts, Kind};
 pub use crate::diagnostic::Warning;
 use crate::image::{ImageReference, Platform};
+use crate::input::Neighbours;
 use crate::request::BuilderRequest;
 
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,12 @@ pub struct SelectionRequest<'a> {
     pub builder: Option<&'a BuilderRequest>,
     /// `--platform`
     pub platform: Option<&'a Platform>,
-    /// The file names of added files: an added library is not missing.
-    pub added: &'a BTreeSet<String>,
+    /// The artifact's path in the tree that it came with.
+    pub tree_path: Option<&'a str>,
+    /// The files that go with it.
+    pub neighbours: &'a Neighbours,
+    /// The variables that the user sets in the image.
+    pub environment: &'a [(String, String)],
 }
 
 /// The choice of a builder.

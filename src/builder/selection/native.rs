@@ -2,31 +2,13 @@
 //!
 //! Must not look at an image.
 
-use std::collections::BTreeSet;
-
+use super::libraries::{Libraries, listed};
 use super::{Candidate, CandidateChoice, Search, Warning};
 use crate::builder::base::BaseLibc;
 use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, ScriptFacts};
-
-/// Libraries of the GNU C library (glibc manual, "Installed libraries"), without the part after `.so`.
-const GLIBC_LIBRARIES: [&str; 15] = [
-    "libc",
-    "libm",
-    "libmvec",
-    "libdl",
-    "libpthread",
-    "librt",
-    "libresolv",
-    "libutil",
-    "libanl",
-    "libnsl",
-    "libBrokenLocale",
-    "libthread_db",
-    "libnss_files",
-    "libnss_dns",
-    "libc_malloc_debug",
-];
+use crate::image::Platform;
+use crate::input::NeededLibc;
 
 /// The interpreter that every base with a shell has.
 const SHELL: &str = "sh";
@@ -46,12 +28,18 @@ pub(super) fn executable<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ExecutableFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
+    let neighbours = search.request.neighbours;
     if facts.linkage != Linkage::Dynamic {
-        return fixed(search, facts);
+        return match neighbours.libc(&facts.platform) {
+            // The programs that come along have needs, even if this one has none.
+            Some(needed) => dynamic(search, facts, needed),
+            None => fixed(search, facts),
+        };
     }
+    let glibc = facts.glibc.max(neighbours.glibc(&facts.platform));
     match facts.libc {
-        Some(Libc::Glibc) => dynamic(search, facts, BaseLibc::Glibc),
-        Some(Libc::Musl) => dynamic(search, facts, BaseLibc::Musl),
+        Some(libc @ Libc::Glibc) => dynamic(search, facts, NeededLibc { libc, glibc }),
+        Some(libc @ Libc::Musl) => dynamic(search, facts, NeededLibc { libc, glibc: None }),
         Some(Libc::Other) | None => {
             let interpreter = shown(facts.interpreter.as_deref().unwrap_or_default());
             Err(BuilderError::CannotRun {
@@ -91,121 +79,82 @@ fn fixed<'a, 'b>(
 fn dynamic<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ExecutableFacts,
-    libc: BaseLibc,
+    needed: NeededLibc,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
-    let mut fitting = search.fitting(|candidate| libc_obstacle(candidate, libc, facts.glibc))?;
+    let libraries = Libraries::of(search, facts);
+    let mut fitting = search.fitting(|candidate| libc_obstacle(candidate, facts, needed))?;
     // Bases that are known to fit are first, then the lowest version, then the order of the list.
     fitting.sort_by_key(|candidate| {
         (candidate.libc().is_none(), candidate.glibc().is_none(), candidate.glibc())
     });
     let lowest = fitting[0];
     // A newer base with every library is better than the lowest one without some.
-    let complete = fitting.iter().find(|candidate| missing(candidate, facts, search).is_empty());
+    let complete = fitting.iter().find(|candidate| libraries.missing(candidate).is_empty());
     let candidate = complete.copied().unwrap_or(lowest);
-    let mut reason = libc_reason(candidate, libc, facts.glibc);
+    let mut reason = libc_reason(candidate, facts, needed);
     if candidate.version != lowest.version {
-        let libraries = listed(&missing(lowest, facts, search));
-        reason.push_str(&format!("; `{}` lacks {libraries}", lowest.version.version));
+        let lacks = listed(&libraries.missing(lowest));
+        reason.push_str(&format!("; `{}` lacks {lacks}", lowest.version.version));
     }
-    let warnings = library_warnings(search, candidate, facts);
+    let warnings = libraries.warning(search, candidate).into_iter().collect();
     Ok(CandidateChoice { candidate, reason, warnings })
 }
 
-fn libc_obstacle(candidate: &Candidate<'_>, needed: BaseLibc, glibc: Option<GlibcVersion>) -> Option<String> {
-    let has = candidate.libc()?;
+/// What needs the C library: the program, or files that come along.
+fn needing(facts: &ExecutableFacts, needed: NeededLibc) -> &'static str {
+    let alone = facts.libc == Some(needed.libc) && facts.glibc == needed.glibc;
+    if alone { "the program" } else { "the program or a file that comes along" }
+}
+
+fn base_libc(libc: Libc) -> BaseLibc {
+    if libc == Libc::Musl { BaseLibc::Musl } else { BaseLibc::Glibc }
+}
+
+fn libc_obstacle(candidate: &Candidate<'_>, facts: &ExecutableFacts, needed: NeededLibc) -> Option<String> {
+    let (has, libc, subject) = (candidate.libc()?, base_libc(needed.libc), needing(facts, needed));
     if has == BaseLibc::None {
         return Some(format!(
-            "the program is linked dynamically against {needed}, and this base has no C library"
+            "{subject} is linked dynamically against {libc}, and this base has no C library"
         ));
     }
-    if has != needed {
-        return Some(format!("the program is linked against {needed}, and this base has {has}"));
+    if has != libc {
+        return Some(format!("{subject} is linked against {libc}, and this base has {has}"));
     }
-    let (needed, has) = (glibc?, candidate.glibc()?);
-    (has < needed).then(|| format!("the program needs glibc {needed}, and this base has {has}"))
+    let (needed, has) = (needed.glibc?, candidate.glibc()?);
+    (has < needed).then(|| format!("{subject} needs glibc {needed}, and this base has {has}"))
 }
 
-fn libc_reason(candidate: &Candidate<'_>, libc: BaseLibc, glibc: Option<GlibcVersion>) -> String {
+fn libc_reason(candidate: &Candidate<'_>, facts: &ExecutableFacts, needed: NeededLibc) -> String {
     let name = &candidate.version.version;
-    match (libc, glibc, candidate.glibc()) {
+    let libc = base_libc(needed.libc);
+    let subject = match needing(facts, needed) {
+        "the program" => "the executable",
+        _ => "the executable or a file that comes along",
+    };
+    match (libc, needed.glibc, candidate.glibc()) {
         _ if candidate.libc().is_none() => {
-            format!("the executable needs {libc}, and the C library of `{name}` is unknown")
+            format!("{subject} needs {libc}, and the C library of `{name}` is unknown")
         }
         (BaseLibc::Glibc, Some(needed), Some(has)) => {
-            format!("the executable needs glibc {needed}, and `{name}` has {has}")
+            format!("{subject} needs glibc {needed}, and `{name}` has {has}")
         }
         (_, Some(needed), None) if libc == BaseLibc::Glibc => {
-            format!("the executable needs glibc {needed}, and the version in `{name}` is unknown")
+            format!("{subject} needs glibc {needed}, and the version in `{name}` is unknown")
         }
-        _ => format!("the executable is linked against {libc}, and `{name}` has it"),
+        _ => format!("{subject} is linked against {libc}, and `{name}` has it"),
     }
 }
 
-/// The libraries that the program needs, and that neither the base nor the added files have; none if the libraries of
-/// the base are unknown.
-fn missing<'f>(candidate: &Candidate<'_>, facts: &'f ExecutableFacts, search: &Search<'_>) -> Vec<&'f str> {
-    let Some(present) = &candidate.base.assumptions.libraries else { return Vec::new() };
-    let absent = |name: &&str| {
-        !belongs_to_libc(name) && !present.contains(*name) && !search.request.added.contains(*name)
-    };
-    let mut seen = BTreeSet::new();
-    let names = facts.libraries.iter().map(String::as_str);
-    names.filter(absent).filter(|name| seen.insert(*name)).collect()
-}
-
-fn belongs_to_libc(soname: &str) -> bool {
-    let stem = soname.split(".so").next().unwrap_or_default();
-    GLIBC_LIBRARIES.contains(&stem)
-        || stem.starts_with("ld-")
-        || stem.starts_with("ld64")
-        || stem.starts_with("libc.musl-")
-}
-
-fn library_warnings(search: &Search<'_>, candidate: &Candidate<'_>, facts: &ExecutableFacts) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let beside = &search.artifacts.placement.beside;
-    let looks_beside = facts.run_path.iter().any(|path| {
-        path.starts_with("$ORIGIN") || path.starts_with("${ORIGIN}") || path.starts_with(beside.as_str())
-    });
-    let missing = missing(candidate, facts, search);
-    if !missing.is_empty() {
-        let message = format!(
-            "`{}` needs {}, which the base `{}` is not known to have",
-            search.request.artifact,
-            listed(&missing),
-            candidate.base.image
-        );
-        let add = missing
-            .iter()
-            .take(10)
-            .map(|name| format!("--add {}", shown(name)))
-            .collect::<Vec<_>>()
-            .join(" ");
-        let hint = if looks_beside {
-            format!("add them; the program searches its own directory: `{add}`")
-        } else {
-            format!("add the libraries with `{add} --env LD_LIBRARY_PATH={beside}`, or choose another base")
-        };
-        warnings.push(Warning { message, hint: Some(hint) });
+/// Why a base does not run a program that a script may call.
+fn program_obstacle(search: &Search<'_>, candidate: &Candidate<'_>) -> Option<String> {
+    let platform = search.platform.clone().unwrap_or_else(Platform::host);
+    let needed = search.request.neighbours.libc(&platform)?;
+    let (has, libc) = (candidate.libc()?, base_libc(needed.libc));
+    if has != libc {
+        return Some(format!("a program that comes along is linked against {libc}, and this base has {has}"));
     }
-    let added: Vec<&str> = facts.libraries.iter().map(String::as_str).collect();
-    let added: Vec<&str> = added.into_iter().filter(|name| search.request.added.contains(*name)).collect();
-    if !added.is_empty() && facts.run_path.is_empty() {
-        let message = format!(
-            "{} is added, but `{}` has no run path by which the dynamic linker would find it",
-            listed(&added),
-            search.request.artifact
-        );
-        let hint = format!("if it is next to the program, pass `--env LD_LIBRARY_PATH={beside}`");
-        warnings.push(Warning { message, hint: Some(hint) });
-    }
-    warnings
-}
-
-/// Lists up to ten names. A file may have thousands.
-fn listed(names: &[&str]) -> String {
-    let shown = names.iter().take(10).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
-    if names.len() > 10 { format!("{shown} and {} more", names.len() - 10) } else { shown }
+    let (needed, has) = (needed.glibc?, candidate.glibc()?);
+    (has < needed).then(|| format!("a file that comes along needs glibc {needed}, and this base has {has}"))
 }
 
 /// Chooses a base that has the script's interpreter.
@@ -236,6 +185,7 @@ pub(super) fn script<'a, 'b>(
     let mut fitting = search.fitting(|candidate| {
         (has(candidate) == Some(false))
             .then(|| format!("the script needs `{shown_program}`, which this base is not known to have"))
+            .or_else(|| program_obstacle(search, candidate))
     })?;
     // Scripts call common tools, so the newest base with glibc is first.
     fitting.reverse();

@@ -1,9 +1,12 @@
 //! Tests of the choice: tables over facts, with the sample catalog and with the built-in one.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::builder::base::{BaseName, Bases};
 use crate::builder::catalog::CatalogSettings;
 use crate::builder::tests::sample;
+use crate::detect::LinkedFile;
 use crate::detect::facts::{
     ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, ScriptFacts, ServletApi, WarFacts,
 };
@@ -64,14 +67,26 @@ fn script(interpreter: &str, program: &str) -> Kind {
 struct Asked<'a> {
     builder: Option<&'a str>,
     platform: Option<&'a str>,
+    tree_path: Option<&'a str>,
+    /// Libraries for amd64 beside the artifact.
     added: &'a [&'a str],
+    /// The glibc that each of them needs, and the dynamic linker if they are programs.
+    glibc: Option<&'a str>,
+    interpreter: Option<&'a str>,
+    /// The Java release of a JAR beside the artifact.
+    java: Option<u32>,
+    library_path: Option<&'a str>,
 }
 
 fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selection, BuilderError> {
     let facts = Facts { size: 1, kind };
     let builder = asked.builder.map(|text| text.parse::<crate::request::BuilderRequest>().expect(text));
     let platform = asked.platform.map(|text| text.parse::<Platform>().expect(text));
-    let added = asked.added.iter().map(|name| (*name).to_owned()).collect();
+    let library = LinkedFile::from(&executable(Linkage::Dynamic, Some(Libc::Glibc), asked.glibc));
+    let library = LinkedFile { interpreter: asked.interpreter.map(Into::into), ..library };
+    let added: Vec<(&str, LinkedFile)> = asked.added.iter().map(|path| (*path, library.clone())).collect();
+    let neighbours = Neighbours::sample(&added, asked.java);
+    let library_path = asked.library_path.map(|path| ("LD_LIBRARY_PATH".to_owned(), path.to_owned()));
     select(
         catalog,
         &SelectionRequest {
@@ -79,7 +94,9 @@ fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selecti
             facts: &facts,
             builder: builder.as_ref(),
             platform: platform.as_ref(),
-            added: &added,
+            tree_path: asked.tree_path,
+            neighbours: &neighbours,
+            environment: library_path.as_slice(),
         },
     )
 }
@@ -293,10 +310,60 @@ fn missing_libraries_are_named() {
     let asked = Asked { added: &["libq.so.5"], ..Asked::default() };
     assert!(choose(with(&["libq.so.5"], &["$ORIGIN"]), &asked).warnings.is_empty());
     let choice = choose(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &Asked::default());
-    assert!(choice.warnings[0].hint.as_deref().unwrap_or_default().contains("searches its own directory"));
+    let hint = choice.warnings[0].hint.clone().unwrap_or_default();
+    assert!(hint.contains("`--add libq.so.5:/opt/app-root/lib/libq.so.5`"), "{hint}");
     // Added, but nothing makes the dynamic linker look there.
     let choice = choose(with(&["libq.so.5"], &[]), &asked);
-    assert!(choice.warnings[0].message.contains("`libq.so.5` is added, but"), "{:?}", choice.warnings);
+    let place = "`/opt/app-root/bin/libq.so.5` is not where the dynamic linker looks";
+    assert!(choice.warnings[0].message.contains(place), "{:?}", choice.warnings);
+    let hint = choice.warnings[0].hint.clone().unwrap_or_default();
+    assert!(hint.contains("`--env LD_LIBRARY_PATH=/opt/app-root/bin`"), "{hint}");
+    let named = Asked { library_path: Some("/opt/app-root/bin"), added: asked.added, ..Asked::default() };
+    assert!(choose(with(&["libq.so.5"], &[]), &named).warnings.is_empty());
+    // In a tree, the run path starts at the program's own place.
+    for (path, is_found) in [("bin/tool", true), ("tool", false), ("libexec/deep/tool", false)] {
+        let asked = Asked { added: &["lib/libq.so.5"], tree_path: Some(path), ..Asked::default() };
+        let choice = choose(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &asked);
+        assert_eq!(choice.warnings.is_empty(), is_found, "{path}: {:?}", choice.warnings);
+    }
+    // What the library needs is not there either; only an added file can tell.
+    let asked = Asked { added: &["libq.so.5"], library_path: Some("/none"), ..Asked::default() };
+    assert!(choose(with(&["libq.so.5"], &["$ORIGIN"]), &asked).warnings.is_empty());
+}
+
+#[test]
+fn the_needs_of_files_that_come_along_count() {
+    let along = |glibc| Asked { added: &["lib/libq.so.5"], glibc: Some(glibc), ..Asked::default() };
+    let choice = choose(Kind::Executable(dynamic("2.17")), &along("2.38"));
+    assert_eq!(choice.version.version, "debian13");
+    assert_eq!(
+        choice.reason,
+        "the executable or a file that comes along needs glibc 2.38, and `debian13` has 2.41"
+    );
+    assert_eq!(choose(Kind::Executable(dynamic("2.38")), &along("2.17")).version.version, "debian13");
+    let error = refuse(Kind::Executable(dynamic("2.17")), &along("2.99")).to_string();
+    assert!(error.contains("a file that comes along needs glibc 2.99"), "{error}");
+    // Libraries say nothing of what a static program needs; a program beside it does, and a script may call it.
+    let fixed = || Kind::Executable(executable(Linkage::Static, None, None));
+    assert_eq!(choose(fixed(), &along("2.38")).base.image, BaseName::BuiltInStatic);
+    let program = |glibc| Asked { interpreter: Some("/lib64/ld-linux-x86-64.so.2"), ..along(glibc) };
+    assert_eq!(choose(fixed(), &program("2.38")).version.version, "debian13");
+    assert_eq!(choose(fixed(), &program("2.17")).version.version, "debian12");
+    // Another processor's files do not count.
+    let arm = ExecutableFacts { platform: Platform::linux("arm64"), ..dynamic("2.17") };
+    assert_eq!(choose(Kind::Executable(arm), &along("2.38")).version.version, "debian12");
+    for (own, along, expected) in
+        [(Some(8), Some(17), 17), (Some(17), Some(8), 17), (None, Some(11), 11), (Some(8), None, 8)]
+    {
+        let choice = choose(jar(own), &Asked { java: along, ..Asked::default() });
+        assert_eq!(choice.version.level, Some(expected));
+        assert_eq!(
+            choice.reason.contains("a JAR that comes along needs it"),
+            along > own,
+            "{}",
+            choice.reason
+        );
+    }
 }
 
 #[test]

@@ -27,8 +27,10 @@ const VER_FLG_WEAK: u16 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Dynamic {
     pub(super) libraries: Vec<String>,
-    /// RPATH and RUNPATH, split.
-    pub(super) run_path: Vec<String>,
+    /// RPATH, split: it also applies to the libraries that it loads.
+    pub(super) inherited_path: Vec<String>,
+    /// RUNPATH, split.
+    pub(super) own_path: Vec<String>,
     /// Whether it has a soname, like a library.
     pub(super) named: bool,
     /// Whether the linker marked it as a program.
@@ -62,9 +64,13 @@ impl Dynamic {
             match *tag {
                 DT_NEEDED if dynamic.libraries.len() < MOST_LIBRARIES => dynamic.libraries.push(text(&value)),
                 DT_NEEDED => {}
-                _ => dynamic
-                    .run_path
-                    .extend(value.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text)),
+                tag => {
+                    let paths = value.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text);
+                    match tag {
+                        DT_RPATH => dynamic.inherited_path.extend(paths),
+                        _ => dynamic.own_path.extend(paths),
+                    }
+                }
             }
         }
         if let Some((versions, length)) = value(DT_VERNEED).and_then(|address| headers.locate(address)) {

@@ -5,6 +5,7 @@
 
 mod dynamic;
 mod layout;
+mod linked;
 mod platform;
 mod toolchain;
 
@@ -13,6 +14,7 @@ pub(super) mod tests;
 
 use dynamic::Dynamic;
 use layout::{Headers, PT_LOAD, SHT_NOBITS, cut_short};
+pub use linked::{LinkedFile, linked_file};
 
 use super::bounded_reader::{BoundedReader, big_u16, holds, little_u16, text};
 use super::diagnosis::ElfNoProgram;
@@ -50,7 +52,7 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
         glibc: dynamic.glibc.filter(|_| dynamically),
         interpreter,
         libraries: dynamic.libraries,
-        run_path: dynamic.run_path,
+        run_path: [dynamic.inherited_path, dynamic.own_path].concat(),
         packed: holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
         built_by: toolchain::built_by(&headers, view)?,
         stripped: !headers.sections.iter().any(|section| section.kind == SHT_SYMTAB),

@@ -87,6 +87,17 @@ pub fn class_path_jar<R: Read + Seek>(
     Ok(Some(ClassPathJar { has_class, class_path: manifest.class_path() }))
 }
 
+/// The lowest Java release that runs the classes in a JAR of `size` bytes; `None` without classes, or if it is not a valid
+/// JAR.
+pub fn jar_release<R: Read + Seek>(size: u64, mut content: R) -> io::Result<Option<u32>> {
+    let mut view = BoundedReader::new(&mut content, size);
+    match Contents::read(&mut view, false) {
+        Ok(mut contents) => sample::own_release(&mut contents.archive, &[]),
+        Err(Stop::Refused(_)) => Ok(None),
+        Err(Stop::Read(error)) => Err(error),
+    }
+}
+
 /// Finds some classes with a main method in a JAR without a Main-Class.
 pub(super) fn main_class_candidates(contents: &mut Contents<'_>) -> io::Result<Vec<String>> {
     const MOST_CANDIDATES: usize = 5;

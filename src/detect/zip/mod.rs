@@ -14,7 +14,7 @@ mod war;
 mod tests;
 
 pub(super) use archive::MEMBER_MAGIC;
-pub use jar::{ClassPathJar, class_path_jar};
+pub use jar::{ClassPathJar, class_path_jar, jar_release};
 
 use std::io;
 

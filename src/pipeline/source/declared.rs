@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::fs::FileError;
 use crate::image::Platform;
 use crate::input::{Artifact, FileContent, Origin};
-use crate::pipeline::prepare::ExaminedArtifact;
+use crate::pipeline::prepare::{ExaminedArtifact, neighbours};
 use crate::plan::PlannedProduct;
 use crate::request::{BuilderRequest, Request};
 use crate::session::Session;
@@ -51,7 +51,8 @@ pub(super) async fn declared(
     };
     let facts = Facts { size: 0, kind: declaration.facts(product) };
     let (source, artifact) = (artifact.name.clone(), Arc::new(artifact));
-    Ok(Ok(ExaminedArtifact { source, artifact, facts, is_declared: true }))
+    let neighbours = neighbours(&artifact)?;
+    Ok(Ok(ExaminedArtifact { source, artifact, facts, neighbours, is_declared: true }))
 }
 
 /// The kinds of artifact that the user's builder accepts.
