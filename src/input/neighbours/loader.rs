@@ -65,7 +65,7 @@ struct Loaded {
 }
 
 impl Loader<'_> {
-    /// Searches the libraries of the program at `path`, the libraries of these, and so on.
+    /// Searches the libraries of the program at `path` of the tree, the libraries of these, and so on.
     pub(crate) fn search(&mut self, path: &str, program: Arc<LinkedFile>) -> LoaderSearch {
         let (architecture, libc) = (program.platform.architecture.clone(), program.libc);
         let mut result = LoaderSearch::default();
@@ -227,6 +227,7 @@ mod tests {
         fn new(files: &[(&str, Arc<LinkedFile>)]) -> Self {
             let mut case =
                 Self { files: FileTree::default(), linked: BTreeMap::new(), library_path: Vec::new() };
+            case.files.insert("app/bin/tool", Node::File(98));
             for (number, (path, file)) in files.iter().enumerate() {
                 case.files.insert(path, Node::File(number));
                 case.linked.insert(number, file.clone());
