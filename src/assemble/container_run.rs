@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use super::error::RunError;
 use super::upload::upload;
 use crate::builder::image_metadata::{IMAGE_METADATA_LIMIT, IMAGE_METADATA_PATH, parse_image_metadata};
-use crate::engine::{Container, ContainerSpec, Engine, ExitStatus};
+use crate::engine::{Container, ContainerSpec, Engine, EngineError, ExitStatus};
 use crate::events::{Events, Step};
 use crate::image::layer::{Entry, EntryKind, Layer, Owner};
 use crate::image::{Digest, ImagePath};
+use crate::sources::scripts::needs_shell;
 
 pub(crate) struct ContainerRun<'a> {
     pub(crate) container: Box<dyn Container>,
@@ -17,6 +18,8 @@ pub(crate) struct ContainerRun<'a> {
     image: String,
     /// Date of uploaded files, in seconds since 1970.
     date: u64,
+    /// The first word of the command.
+    program: Option<String>,
     events: &'a Events,
 }
 
@@ -25,7 +28,20 @@ pub struct AssembledContainer {
     /// The caller removes it.
     pub container: Box<dyn Container>,
     pub labels: Vec<(String, String)>,
+    /// The script that starts the image, if it is known that only a shell can start it.
+    pub shell_script: Option<ImagePath>,
 }
+
+/// What a container tells after its script has run.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) labels: Vec<(String, String)>,
+    /// See [`AssembledContainer::shell_script`].
+    pub(crate) shell_script: Option<ImagePath>,
+}
+
+/// Largest script whose first line is read, in bytes.
+const LARGEST_SCRIPT: u64 = 1 << 20;
 
 impl<'a> ContainerRun<'a> {
     pub(crate) async fn create(
@@ -35,8 +51,9 @@ impl<'a> ContainerRun<'a> {
         date: u64,
         events: &'a Events,
     ) -> Result<Self, RunError> {
+        let program = spec.command.first().cloned();
         let container = engine.create(spec).await?;
-        Ok(Self { container, image: image.to_owned(), date, events })
+        Ok(Self { container, image: image.to_owned(), date, program, events })
     }
 
     /// Continues in a container with the files of `container`.
@@ -47,8 +64,9 @@ impl<'a> ContainerRun<'a> {
         date: u64,
         events: &'a Events,
     ) -> Result<Self, RunError> {
+        let program = spec.command.first().cloned();
         let container = container.restart(spec, events).await?;
-        Ok(Self { container, image: image.to_owned(), date, events })
+        Ok(Self { container, image: image.to_owned(), date, program, events })
     }
 
     pub(crate) async fn has(&self, path: &ImagePath) -> Result<bool, RunError> {
@@ -60,6 +78,29 @@ impl<'a> ContainerRun<'a> {
             true => Ok(()),
             false => Err(self.no_script(script)),
         }
+    }
+
+    /// Whether only a shell can start the script, which has to exist. A link, and what is too large for a script, count as
+    /// programs.
+    pub(crate) async fn require_start(&self, script: &ImagePath) -> Result<bool, RunError> {
+        match self.container.download(script, LARGEST_SCRIPT).await {
+            Ok(Some(bytes)) => Ok(needs_shell(&bytes)),
+            Ok(None) => Err(self.no_script(script)),
+            Err(EngineError::TooLarge { .. } | EngineError::NotAFile { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The error of a script that did not start because it has no `#!` line, or else `error`. Asked only after a failure: the
+    /// engines report it in different ways, and nearly every script has the line.
+    async fn explained(&self, script: &ImagePath, error: RunError) -> RunError {
+        let is_direct = self.program.as_deref() == Some(script.as_str());
+        if is_direct && self.require_start(script).await.unwrap_or(false) {
+            let script = script.clone();
+            self.events.note(format!("`{script}` has no `#!` line: starting it with `sh`"));
+            return RunError::NeedsShell { script };
+        }
+        error
     }
 
     fn no_script(&self, script: &ImagePath) -> RunError {
@@ -129,6 +170,14 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
+    /// Runs the command, which is `script`.
+    pub(crate) async fn run_script(&self, script: &ImagePath) -> Result<(), RunError> {
+        match self.run(|status| RunError::Script { script: script.clone(), status }).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explained(script, error).await),
+        }
+    }
+
     pub(crate) async fn run_step(
         &self,
         shown: &str,
@@ -151,7 +200,7 @@ impl<'a> ContainerRun<'a> {
                 tracing::debug!(%error, "the script did not start");
                 Err(self.no_script(script))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.explained(script, error).await),
         }
     }
 
@@ -177,10 +226,10 @@ impl<'a> ContainerRun<'a> {
 
     pub(crate) async fn keep_assembled(
         self,
-        labels: Result<Vec<(String, String)>, RunError>,
+        findings: Result<Findings, RunError>,
     ) -> Result<AssembledContainer, RunError> {
-        let (run, labels) = self.keep(labels).await?;
-        Ok(AssembledContainer { container: run.container, labels })
+        let (run, Findings { labels, shell_script }) = self.keep(findings).await?;
+        Ok(AssembledContainer { container: run.container, labels, shell_script })
     }
 
     pub(crate) async fn remove<T>(self, outcome: Result<T, RunError>) -> Result<T, RunError> {

@@ -21,6 +21,8 @@ pub enum RunError {
     NotCopied { builder: String, script: ImagePath },
     #[error("the builder image `{builder}` has no script `{script}`")]
     NoScript { builder: String, script: ImagePath },
+    #[error("cannot start the script `{script}`: it has no `#!` line")]
+    NeedsShell { script: ImagePath },
     #[error(transparent)]
     Layer(#[from] InvalidLayer),
     #[error(transparent)]
@@ -41,7 +43,10 @@ impl Diagnostic for RunError {
             Self::Engine(error) => error.kind(),
             Self::Script { .. } | Self::Command { .. } | Self::Metadata(_) => FailureKind::Assemble,
             Self::Layer(_) | Self::Path(_) => FailureKind::Usage,
-            Self::NoScript { .. } | Self::NotCopied { .. } | Self::UnknownUser { .. } => FailureKind::Builder,
+            Self::NoScript { .. }
+            | Self::NotCopied { .. }
+            | Self::UnknownUser { .. }
+            | Self::NeedsShell { .. } => FailureKind::Builder,
             Self::Read(_) => FailureKind::Input,
         }
     }
@@ -65,6 +70,7 @@ impl Diagnostic for RunError {
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::Metadata(error) => error.hints(),
+            Self::NeedsShell { .. } => vec!["add the line `#!/bin/sh` at its top".into()],
             Self::NotCopied { .. } => {
                 vec!["its `ONBUILD COPY` or `ADD` must copy the sources to its working directory".into()]
             }

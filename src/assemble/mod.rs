@@ -12,7 +12,7 @@ mod run;
 mod upload;
 
 pub use container_run::AssembledContainer;
-pub(crate) use container_run::ContainerRun;
+pub(crate) use container_run::{ContainerRun, Findings};
 pub use error::RunError;
 pub use finish::finish;
 pub use place::{Inputs, layer, source_kind};

@@ -1,12 +1,14 @@
 //! Owns the S2I contract of a builder image, read from its config.
 //!
-//! Must not trust the image: labels may name paths in the image and users, and nothing else. Source: the S2I builder
+//! Must not trust the image: labels name paths in the image, users, and the URL of scripts. Source: the S2I builder
 //! image contract (labels `io.openshift.s2i.*`, before that `io.s2i.*` and the variables `STI_*`).
 
 use serde::Serialize;
 
 use super::error::{BuilderError, shown};
 use crate::image::{ImageConfig, ImagePath};
+use crate::request::ScriptsSource;
+use crate::sources::scripts::scripts_directory;
 
 /// Labels with the location of the scripts, newest first.
 const SCRIPTS_LABELS: [&str; 2] = ["io.openshift.s2i.scripts-url", "io.s2i.scripts-url"];
@@ -39,8 +41,10 @@ const MAXIMUM_VALUE: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct S2iContract {
-    /// The directory of the scripts in the image.
+    /// The directory of the scripts in the container.
     pub scripts: ImagePath,
+    /// The location of scripts that the image does not have; they are uploaded to [`Self::scripts`].
+    pub fetched: Option<ScriptsSource>,
     /// The directory to which `src`, `scripts` and `artifacts` are uploaded.
     pub destination: ImagePath,
     /// The user that runs `assemble`, if it is not the image's own.
@@ -67,16 +71,21 @@ impl S2iContract {
         allow_root: bool,
     ) -> Result<Self, BuilderError> {
         let source = Source { image, config };
-        let scripts = source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE);
+        let scripts = Self::scripts_source(image, config)?;
         let scripts = scripts.ok_or_else(|| BuilderError::NoScripts { image: image.to_owned() })?;
         let destination = Self::destination_of(image, config)?;
+        let (scripts, fetched) = match scripts {
+            ScriptsSource::Image(directory) => (directory, None),
+            elsewhere => (scripts_directory(&destination), Some(elsewhere)),
+        };
         let assemble_user = match (assemble_user, source.label(ASSEMBLE_USER_LABEL)) {
             (Some(requested), _) => Some(requested.to_owned()),
             (None, Some(value)) => Some(value.user(allow_root)?),
             (None, None) => None,
         };
         Ok(Self {
-            scripts: scripts.scripts()?,
+            scripts,
+            fetched,
             destination,
             assemble_user,
             assemble_input_files: source.input_files(),
@@ -84,13 +93,24 @@ impl S2iContract {
         })
     }
 
-    /// The directory of the scripts in `image` by its labels; `None` without such a label.
+    /// The location of the scripts of `image` by its labels; `None` without such a label.
     ///
     /// # Errors
-    /// [`BuilderError::Contract`] if it is not a path in the image.
-    pub fn scripts_of(image: &str, config: &ImageConfig) -> Result<Option<ImagePath>, BuilderError> {
+    /// [`BuilderError::Contract`] if it is neither a path in the image nor a URL.
+    pub fn scripts_source(image: &str, config: &ImageConfig) -> Result<Option<ScriptsSource>, BuilderError> {
         let source = Source { image, config };
         source.first(&SCRIPTS_LABELS, SCRIPTS_VARIABLE).map(|value| value.scripts()).transpose()
+    }
+
+    /// The directory of the scripts in `image` by its labels; `None` without such a label, or if they are elsewhere.
+    ///
+    /// # Errors
+    /// [`BuilderError::Contract`] if it is neither a path in the image nor a URL.
+    pub fn scripts_of(image: &str, config: &ImageConfig) -> Result<Option<ImagePath>, BuilderError> {
+        Ok(match Self::scripts_source(image, config)? {
+            Some(ScriptsSource::Image(directory)) => Some(directory),
+            Some(ScriptsSource::Url(_) | ScriptsSource::Directory(_)) | None => None,
+        })
     }
 
     /// The directory in `image` to which `src`, `scripts` and `artifacts` are uploaded.
@@ -215,20 +235,28 @@ impl ContractValue<'_> {
         Ok(path)
     }
 
-    /// `image:///usr/libexec/s2i`. A label of the image may only have the scheme `image`.
-    fn scripts(&self) -> Result<ImagePath, BuilderError> {
+    /// `image:///usr/libexec/s2i`, or as in S2I the URL of a directory with the scripts. They run in the builder's container, as
+    /// its own do.
+    fn scripts(&self) -> Result<ScriptsSource, BuilderError> {
         let value = self.value.trim();
         if let Some(path) = value.strip_prefix("image://") {
-            return self.path(path);
+            return self.path(path).map(ScriptsSource::Image);
         }
-        let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        match scheme.as_deref() {
-            Some("http" | "https" | "file") => Err(self.refused(
-                "and an image may not make b2i run scripts from elsewhere",
-                Some("for a source build, pass the URL of the scripts with `--scripts-url`"),
-            )),
-            _ => Err(self.refused("which is not of the form `image:///DIRECTORY`", None)),
-        }
+        let lower = value.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        let place = match &lower {
+            Some((scheme, rest)) if matches!(scheme.as_str(), "http" | "https" | "file") => {
+                format!("{scheme}://{rest}").parse().ok()
+            }
+            _ => None,
+        };
+        let is_named = |place: &ScriptsSource| match place {
+            ScriptsSource::Directory(directory) => directory.is_absolute(),
+            ScriptsSource::Url(_) | ScriptsSource::Image(_) => true,
+        };
+        let is_text = value.len() <= MAXIMUM_VALUE && !value.chars().any(char::is_control);
+        let place = place.filter(|place| is_text && is_named(place));
+        place
+            .ok_or_else(|| self.refused("which is not of the form `image:///DIRECTORY`, and not a URL", None))
     }
 
     /// `uid`, `name`, `uid:gid` or `name:group`.
@@ -325,9 +353,10 @@ mod tests {
     #[test]
     fn believes_only_places_in_the_image() {
         for url in [
-            "http://host/s2i",
-            "HTTPS://host/s2i",
-            "file:///tmp/s2i",
+            "http://",
+            "file://tmp/s2i",
+            "file://",
+            "https://host/a\nb",
             "image://usr/libexec",
             "/usr/libexec/s2i",
             "image:///usr/../s2i",
@@ -339,12 +368,22 @@ mod tests {
             let error = read(&[("io.openshift.s2i.scripts-url", url)], &[]).expect_err(url);
             assert!(matches!(error, BuilderError::Contract { .. }), "{error}");
         }
-        let error = read(&[("io.openshift.s2i.scripts-url", "https://host/x")], &[]).expect_err("refused");
-        assert!(error.hints()[0].contains("--scripts-url"), "{:?}", error.hints());
         for destination in ["tmp", "/tmp/../etc", "/tmp/./x", "/", "/tmp\0x", " /tmp"] {
             let labels = [SCRIPTS, ("io.openshift.s2i.destination", destination)];
             assert!(read(&labels, &[]).is_err(), "{destination:?}");
         }
+    }
+
+    #[test]
+    fn scripts_from_elsewhere_are_uploaded() {
+        for url in ["http://host/s2i", "HTTPS://host/s2i", "file:///tmp/s2i"] {
+            let contract = read(&[("io.openshift.s2i.scripts-url", url)], &[]).expect(url);
+            assert_eq!(contract.scripts.as_str(), "/tmp/scripts", "{url}");
+            assert!(contract.fetched.is_some(), "{url}");
+            let old = format!("STI_SCRIPTS_URL={url}");
+            assert_eq!(read(&[], &[&old]).expect(url), contract, "{url}");
+        }
+        assert_eq!(read(&[SCRIPTS], &[]).expect("valid").fetched, None);
     }
 
     #[test]

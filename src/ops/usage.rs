@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::image::{BaseImage, ImageReference};
 use crate::pipeline::base::{BaseQuery, BaseResolver};
 use crate::pipeline::engine::Engines;
-use crate::plan::{BaseSource, EngineKind};
+use crate::plan::{BaseSource, EngineKind, start_command};
 use crate::request::{AssembleRequest, PullPolicy, Request};
 use crate::session::Session;
 use crate::store::daemon::Daemon;
@@ -32,19 +32,26 @@ pub async fn show_usage(image: &ImageReference, request: &Request, session: &Ses
     let allow_root = request.limits.allow_root_sandbox;
     let engines = Engines { session, lease: &lease, daemon: daemon.as_ref(), date: 0, allow_root };
     let ready = engines.ready(kind, &base).await?;
-    let spec = ContainerSpec {
-        image: ready.image,
-        command: vec![script.to_string()],
-        lease: lease.id().to_owned(),
-        ..ContainerSpec::default()
+    let run = async |through_shell| {
+        let spec = ContainerSpec {
+            image: ready.image.clone(),
+            command: start_command(&script, through_shell),
+            lease: lease.id().to_owned(),
+            ..ContainerSpec::default()
+        };
+        let container = ContainerRun::create(&*ready.engine, spec, &base.name, 0, &session.events).await?;
+        let result = async {
+            container.require(&script).await?;
+            container.run_script(&script).await
+        };
+        let result = result.await;
+        container.remove(result).await
     };
-    let container = ContainerRun::create(&*ready.engine, spec, &base.name, 0, &session.events).await?;
-    let result = async {
-        container.require(&script).await?;
-        container.run(|status| RunError::Script { script: script.clone(), status }).await
+    let shown = match run(false).await {
+        Err(RunError::NeedsShell { .. }) => run(true).await,
+        shown => shown,
     };
-    let result = result.await;
-    Ok(container.remove(result).await?)
+    Ok(shown?)
 }
 
 /// Finds an image in the daemon, or without a daemon in its registry.

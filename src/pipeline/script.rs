@@ -2,6 +2,7 @@
 
 use super::build::Work;
 use super::engine::{Engines, ReadyEngine};
+use super::source::{ScriptDownload, fetched};
 use super::stage::{Assembled, StageWork};
 use crate::assemble::{RunOutcome, ScriptRun, run_script};
 use crate::builder::S2iContract;
@@ -10,6 +11,7 @@ use crate::error::Error;
 use crate::image::{BaseImage, ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
 use crate::request::Limits;
+use crate::sources::scripts::ScriptFile;
 
 /// S2I's default directory for sources.
 const DEFAULT_DESTINATION: &str = "/tmp";
@@ -35,10 +37,11 @@ impl<'a> StageWork<'a> {
     pub(crate) async fn run(&'a self, run: &PlannedRun, base: BaseImage) -> Result<Assembled<'a>, Error> {
         let contract = contract(run, &base)?;
         let user = contract.assemble_user.clone().unwrap_or_else(|| base.config.user().to_owned());
+        let scripts = self.fetched_scripts(&contract).await?;
         let ReadyEngine { engine, image } =
             self.engines(run.limits.allow_root_sandbox).ready(run.engine, &base).await?;
-        let script = self.script_run(run, &image, &contract, &user);
-        let RunOutcome { changes, labels, artifact_digest, container } =
+        let script = ScriptRun { uploaded: &scripts, ..self.script_run(run, &image, &contract, &user) };
+        let RunOutcome { changes, labels, artifact_digest, shell_script, container } =
             run_script(&*engine, script, self.image.inputs(), &self.work.session.events).await?;
         if let Err(error) = self.check_unchanged() {
             container.remove().await?;
@@ -49,10 +52,19 @@ impl<'a> StageWork<'a> {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: Some(contract.scripts.to_string()),
+            shell_script,
             ..KnownValues::default()
         };
         let image = self.changed(base, changes, values, labels)?;
         Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })
+    }
+
+    /// The scripts that the builder image names and does not have.
+    async fn fetched_scripts(&self, contract: &S2iContract) -> Result<Vec<ScriptFile>, Error> {
+        let Some(place) = &contract.fetched else { return Ok(Vec::new()) };
+        let Work { request, session, prepared, .. } = self.work;
+        let download = ScriptDownload { http: &request.input.http, offline: request.offline, limit: None };
+        fetched(place, &download, &prepared.lease, session).await
     }
 
     /// Adds to a script's error that the script is for another platform.
@@ -82,6 +94,7 @@ impl<'a> StageWork<'a> {
             builder: &self.stage.builder.name,
             scripts: &contract.scripts,
             needs_run: self.stage.image.later_cmd.is_some(),
+            uploaded: &[],
             destination: &contract.destination,
             user,
             entries: &run.entries,
@@ -101,6 +114,7 @@ pub(crate) fn contract(run: &PlannedRun, base: &BaseImage) -> Result<S2iContract
         // The template's own contract: labels of a public base are about other scripts.
         Some(scripts) => S2iContract {
             scripts: scripts.clone(),
+            fetched: None,
             destination: ImagePath::new(DEFAULT_DESTINATION).expect("absolute and normal"),
             assemble_user: user.map(str::to_owned).or_else(|| run.user.clone()),
             assemble_input_files: Vec::new(),

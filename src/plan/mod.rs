@@ -41,7 +41,7 @@ pub use source::{
     BuilderImage, OnBuildFacts, PlannedCache, PlannedInjection, PlannedProduct, PlannedRuntime,
     PlannedScript, PlannedScripts, PlannedSources, ScriptOrigin, SourceFacts, SourceImage, SourcePlanError,
     SourceStage, UserNotAllowed, describe_source_builder, follows_on_build, make_of_sources,
-    make_source_stage, on_build_assemble, variables,
+    make_source_stage, on_build_assemble, start_command, variables,
 };
 pub use targets::{Input, Target, Targets, targets};
 pub use value::{KnownValues, Placeholder, PlannedText};
@@ -383,6 +383,13 @@ impl PlannedImage {
         }
         if let Some(cmd) = &self.later_cmd {
             edits.cmd = Some(cmd.iter().filter_map(|word| word.resolve(known)).collect());
+        }
+        if let Some(script) = &known.shell_script {
+            for words in [&mut edits.entrypoint, &mut edits.cmd].into_iter().flatten() {
+                if *words == start_command(script, false) {
+                    *words = start_command(script, true);
+                }
+            }
         }
         edits
     }

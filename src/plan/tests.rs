@@ -440,7 +440,8 @@ fn limits_that_placing_ignores_are_said_once() {
 fn source_stage(plan: &Plan) -> SourceStage {
     let path = |text: &str| ImagePath::new(text).expect("a path");
     let script = |name: &str, origin| {
-        Some(PlannedScript { path: path("/tmp/scripts").join(name).expect("a name"), origin })
+        let path = path("/tmp/scripts").join(name).expect("a name");
+        Some(PlannedScript { path, origin, through_shell: name == "assemble" })
     };
     let sources = ScriptOrigin::Sources { path: ".s2i/bin/assemble".into() };
     let scripts = PlannedScripts {

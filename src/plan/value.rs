@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::stem;
+use crate::image::ImagePath;
 use crate::text::{as_choice, as_text};
 
 /// A value that only the build knows.
@@ -59,6 +60,8 @@ pub struct KnownValues {
     pub artifact_digest: Option<String>,
     pub base_digest: Option<String>,
     pub builder_scripts: Option<String>,
+    /// The script that starts the image, if only a shell can start it.
+    pub shell_script: Option<ImagePath>,
 }
 
 impl PlannedText {

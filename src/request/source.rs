@@ -37,8 +37,12 @@ pub struct SourceBuildRequest {
     pub artifact: Option<String>,
     /// Make the image from the builder, as `b2i s2i build` does, even if the template declares an artifact.
     pub keep_builder: bool,
+    /// Give the image no name if the request has no tag, as `b2i s2i build` does.
+    pub unnamed: bool,
     /// The first location of scripts (`--scripts-url`).
     pub scripts: Option<ScriptsSource>,
+    /// The last location of scripts, if the builder image has no label for them.
+    pub image_scripts: Option<ScriptsSource>,
     /// The directory of `src`, `scripts` and `artifacts` in the builder. Default: its label, or `/tmp`.
     pub destination: Option<ImagePath>,
     /// Variables of `assemble` and of the image (`-e`, `-E`). A later value replaces an earlier one.

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use super::container::{stage_spec, volumes};
 use super::ephemeral::{EphemeralFile, missing_entries};
 use super::incremental::SavedArtifacts;
-use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::assemble::{AssembledContainer, ContainerRun, Findings, RunError};
 use crate::engine::{ContainerLimits, ContainerSpec, Engine, Mount};
 use crate::events::Events;
 use crate::image::layer::{Entry, Layer, Owner};
 use crate::image::{ImageConfig, ImagePath};
-use crate::plan::{PlannedScript, SourceStage};
+use crate::plan::{PlannedScript, ScriptOrigin, SourceStage, start_command};
 use crate::request::{EnvironmentVariable, VolumeRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
@@ -50,11 +50,23 @@ pub async fn assemble(
     run: SourceRun<'_>,
     events: &Events,
 ) -> Result<AssembledContainer, RunError> {
+    match assemble_started(engine, &run, run.assemble.through_shell, events).await {
+        Err(RunError::NeedsShell { .. }) => assemble_started(engine, &run, true, events).await,
+        assembled => assembled,
+    }
+}
+
+async fn assemble_started(
+    engine: &dyn Engine,
+    run: &SourceRun<'_>,
+    through_shell: bool,
+    events: &Events,
+) -> Result<AssembledContainer, RunError> {
     let stage = run.stage;
     let spec = ContainerSpec {
         image: run.image.to_owned(),
-        command: vec![run.assemble.path.to_string()],
-        environment: environment(&run),
+        command: start_command(&run.assemble.path, through_shell),
+        environment: environment(run),
         user: Some(stage.user.clone()),
         mounts: volumes(stage).chain(run.mounts.iter().cloned()).collect(),
         ephemeral: run.ephemeral.iter().map(|file| file.path.clone()).chain(mount_points(stage)).collect(),
@@ -63,14 +75,23 @@ pub async fn assemble(
         ..stage_spec(stage, &run.limits, run.lease)
     };
     let container = ContainerRun::create(engine, spec, &stage.builder.name, run.date, events).await?;
-    let labels = async {
+    let findings = async {
         let owner = container.owner(&stage.user).await?;
         let ephemeral = missing_entries(run.ephemeral, &container, owner).await?;
-        container.upload(entries(&run, owner, ephemeral)?, &stage.source.name).await?;
-        container.assemble(&run.assemble.path).await
+        container.upload(entries(run, owner, ephemeral)?, &stage.source.name).await?;
+        let labels = container.assemble(&run.assemble.path).await?;
+        // One more question for each build would be a price for all: a builder has the line in all of its scripts, or in none.
+        let starts = stage.scripts.run.as_ref().filter(|script| {
+            through_shell && script.origin == ScriptOrigin::Image && stage.runtime.is_none()
+        });
+        let shell_script = match starts {
+            Some(script) if container.require_start(&script.path).await? => Some(script.path.clone()),
+            _ => None,
+        };
+        Ok(Findings { labels, shell_script })
     };
-    let labels = labels.await;
-    container.keep_assembled(labels).await
+    let findings = findings.await;
+    container.keep_assembled(findings).await
 }
 
 /// A later variable replaces an earlier one of the same name.

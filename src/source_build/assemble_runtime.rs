@@ -6,12 +6,12 @@
 
 use super::container::stage_spec;
 use super::runtime_artifacts::RuntimeArtifacts;
-use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::assemble::{AssembledContainer, ContainerRun, Findings, RunError};
 use crate::engine::{ContainerLimits, ContainerSpec, Engine, NO_COMMAND};
 use crate::events::Events;
 use crate::image::ImageConfig;
 use crate::image::layer::{Entry, EntryKind};
-use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage};
+use crate::plan::{PlannedRuntime, PlannedScript, ScriptOrigin, SourceStage, start_command};
 use crate::sources::scripts::ScriptFiles;
 
 pub struct RuntimeRun<'a> {
@@ -36,11 +36,24 @@ pub async fn assemble_runtime(
     run: RuntimeRun<'_>,
     events: &Events,
 ) -> Result<AssembledContainer, RunError> {
+    let through_shell = run.runtime.assemble.as_ref().is_some_and(|script| script.through_shell);
+    match assemble_started(engine, &run, through_shell, events).await {
+        Err(RunError::NeedsShell { .. }) => assemble_started(engine, &run, true, events).await,
+        assembled => assembled,
+    }
+}
+
+async fn assemble_started(
+    engine: &dyn Engine,
+    run: &RuntimeRun<'_>,
+    through_shell: bool,
+    events: &Events,
+) -> Result<AssembledContainer, RunError> {
     let (stage, runtime) = (run.stage, run.runtime);
-    let script = runtime.assemble.as_ref().map(|script| script.path.to_string());
+    let command = runtime.assemble.as_ref().map(|script| start_command(&script.path, through_shell));
     let spec = ContainerSpec {
         image: run.image.to_owned(),
-        command: vec![script.unwrap_or_else(|| NO_COMMAND.to_owned())],
+        command: command.unwrap_or_else(|| vec![NO_COMMAND.to_owned()]),
         environment: stage.environment.clone(),
         user: Some(runtime.user.clone()),
         commit_config: run.commit_config.clone(),
@@ -48,15 +61,11 @@ pub async fn assemble_runtime(
     };
     let name = runtime.image.familiar();
     let container = ContainerRun::create(engine, spec, &name, run.date, events).await?;
-    let labels = fill(&container, &run, &name).await;
-    container.keep_assembled(labels).await
+    let findings = fill(&container, run, &name).await;
+    container.keep_assembled(findings).await
 }
 
-async fn fill(
-    container: &ContainerRun<'_>,
-    run: &RuntimeRun<'_>,
-    name: &str,
-) -> Result<Vec<(String, String)>, RunError> {
+async fn fill(container: &ContainerRun<'_>, run: &RuntimeRun<'_>, name: &str) -> Result<Findings, RunError> {
     let runtime = run.runtime;
     let owner = container.owner(&runtime.user).await?;
     // Existing directories of the image stay unchanged.
@@ -71,9 +80,10 @@ async fn fill(
     };
     // Checked after `assemble-runtime`, which may create it.
     if let Some(script) = runtime.run.as_ref().filter(|script| script.origin == ScriptOrigin::Image) {
-        container.require(&script.path).await?;
+        let needs_shell = container.require_start(&script.path).await?;
+        return Ok(Findings { labels, shell_script: needs_shell.then(|| script.path.clone()) });
     }
-    Ok(labels)
+    Ok(Findings { labels, shell_script: None })
 }
 
 /// Two artifacts may share directories. Any other repeated path is an error of the layer.

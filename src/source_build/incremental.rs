@@ -14,7 +14,7 @@ use crate::engine::{Container, ContainerLimits, ContainerSpec, Engine};
 use crate::events::Events;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, EntryKind, Owner};
-use crate::plan::{PlannedScript, ScriptOrigin, SourceStage};
+use crate::plan::{PlannedScript, ScriptOrigin, SourceStage, start_command};
 use crate::sources::scripts::ScriptFiles;
 
 #[derive(Clone, Default)]
@@ -73,8 +73,9 @@ pub async fn save_artifacts(
 ) -> Result<SavedArtifacts, SaveError> {
     let file = run.file(script)?;
     let spec = ContainerSpec { image: image.to_owned(), ..run.spec(script, &file) };
-    let container = ContainerRun::create(engine, spec, &run.stage.builder.name, run.date, events).await?;
-    run.save(container, script, file).await
+    let container =
+        ContainerRun::create(engine, spec.clone(), &run.stage.builder.name, run.date, events).await?;
+    run.save(container, script, spec, events).await
 }
 
 /// Runs `save-artifacts` in the container of a finished `assemble`, and returns the printed tar, which is valid. The script
@@ -91,8 +92,9 @@ pub async fn save_after(
 ) -> Result<Arc<File>, SaveError> {
     let file = run.file(script)?;
     let spec = ContainerSpec { directory: directory.cloned(), ..run.spec(script, &file) };
-    let container = ContainerRun::restart(container, spec, &run.stage.builder.name, run.date, events).await?;
-    run.save(container, script, file.clone()).await?;
+    let image = &run.stage.builder.name;
+    let container = ContainerRun::restart(container, spec.clone(), image, run.date, events).await?;
+    run.save(container, script, spec, events).await?;
     Ok(file)
 }
 
@@ -105,7 +107,7 @@ impl SaveRun<'_> {
 
     fn spec(&self, script: &PlannedScript, printed: &Arc<File>) -> ContainerSpec {
         ContainerSpec {
-            command: vec![script.path.to_string()],
+            command: script.command(),
             environment: self.stage.environment.clone(),
             user: Some(self.stage.user.clone()),
             mounts: volumes(self.stage).collect(),
@@ -114,22 +116,33 @@ impl SaveRun<'_> {
         }
     }
 
+    /// Runs the script, whose container has `spec`. A shell starts a script without a `#!` line in the next container.
     async fn save(
         &self,
         container: ContainerRun<'_>,
         script: &PlannedScript,
-        printed: Arc<File>,
+        spec: ContainerSpec,
+        events: &Events,
     ) -> Result<SavedArtifacts, SaveError> {
+        let printed = spec.stdout.clone().expect("`SaveRun::spec` has a file for the tar");
         let saved = async {
             if script.origin != ScriptOrigin::Image {
                 let owner = container.owner(&self.stage.user).await?;
                 let entries = self.scripts.entries(&["save-artifacts"], &self.stage.destination, owner);
                 container.upload(entries, "save-artifacts").await?;
             }
-            container.run(|status| RunError::Script { script: script.path.clone(), status }).await
+            container.run_script(&script.path).await
         };
-        let saved = saved.await;
-        container.remove(saved).await?;
+        match saved.await {
+            Err(RunError::NeedsShell { .. }) => {
+                let spec = ContainerSpec { command: start_command(&script.path, true), ..spec };
+                let image = &self.stage.builder.name;
+                let next = ContainerRun::restart(container.container, spec, image, self.date, events).await?;
+                let saved = next.run_script(&script.path).await;
+                next.remove(saved).await?;
+            }
+            saved => container.remove(saved).await?,
+        }
         let read = tokio::task::spawn_blocking(move || SavedArtifacts::read(&printed));
         let read = read.await.map_err(io::Error::other).flatten();
         read.map_err(|source| SaveError::Archive { script: script.path.clone(), source })

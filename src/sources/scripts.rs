@@ -1,9 +1,10 @@
 //! Owns the S2I scripts from outside of the builder: their origins and bytes.
 //!
-//! The first origin that has a script is used: `--scripts-url`, then `.s2i/bin` and `.sti/bin` of the sources. Must not
-//! download, nor know the builder.
+//! The first origin that has a script is used: `--scripts-url`, then `.s2i/bin` and `.sti/bin` of the sources, then the URL
+//! of the builder image's label. Must not download, nor know the builder.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +55,39 @@ pub struct ScriptFile {
     pub origin: ScriptOrigin,
     pub size: u64,
     pub content: Arc<dyn Content>,
+    /// Whether only a shell can start it; see [`needs_shell`].
+    pub needs_shell: bool,
+}
+
+impl fmt::Debug for ScriptFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {}", self.name, self.origin)
+    }
+}
+
+impl ScriptFile {
+    pub fn new(name: String, origin: ScriptOrigin, size: u64, content: Arc<dyn Content>) -> Self {
+        let needs_shell = file_needs_shell(&*content);
+        Self { name, origin, size, content, needs_shell }
+    }
+}
+
+/// Bytes that tell how a script starts.
+const HEAD: u64 = 256;
+
+/// Whether only a shell can start the file; see [`needs_shell`].
+pub fn file_needs_shell(content: &dyn Content) -> bool {
+    let mut head = Vec::new();
+    // A file that cannot be read is an error of its upload.
+    let read = content.open().and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && needs_shell(&head)
+}
+
+/// Whether the kernel refuses to start a script with these first bytes, and a shell starts it. S2I starts every script from
+/// a shell, which reads a file without a `#!` line itself. Shells take a file with a NUL in its first line for a program.
+pub fn needs_shell(head: &[u8]) -> bool {
+    let first_line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    !head.starts_with(b"#!") && !first_line.contains(&0)
 }
 
 #[derive(Clone, Default)]
@@ -63,6 +97,8 @@ pub struct ScriptFiles {
     /// The directory of all scripts in the builder image, from `--scripts-url image://…`.
     pub directory: Option<ImagePath>,
     pub of_sources: Vec<ScriptFile>,
+    /// From the URL in the label of the builder image.
+    pub of_builder: Vec<ScriptFile>,
 }
 
 impl ScriptFiles {
@@ -74,12 +110,8 @@ impl ScriptFiles {
                 let path = format!("{directory}/{name}");
                 let Some(index) = tree.entries.iter().position(|entry| entry.path == path) else { continue };
                 let TreeEntryKind::File { size, content } = &tree.entries[index].kind else { continue };
-                let script = ScriptFile {
-                    name: name.to_owned(),
-                    origin: ScriptOrigin::Sources { path },
-                    size: *size,
-                    content: content.clone(),
-                };
+                let origin = ScriptOrigin::Sources { path };
+                let script = ScriptFile::new(name.to_owned(), origin, *size, content.clone());
                 tree.entries.remove(index);
                 if !taken.iter().any(|earlier: &ScriptFile| earlier.name == name) {
                     taken.push(script);
@@ -93,7 +125,7 @@ impl ScriptFiles {
         let named = self.named.iter().find(|script| script.name == name);
         named.or_else(|| match self.directory {
             Some(_) => None,
-            None => self.of_sources.iter().find(|script| script.name == name),
+            None => self.of_sources.iter().chain(&self.of_builder).find(|script| script.name == name),
         })
     }
 

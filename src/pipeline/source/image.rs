@@ -6,7 +6,7 @@ use crate::assemble;
 use crate::builder::{Choice, ImageChoice, Selection, SourceSelection};
 use crate::engine::{Container, Diff};
 use crate::error::Error;
-use crate::image::BaseImage;
+use crate::image::{BaseImage, ImagePath};
 use crate::pipeline::stage::{Assembled, StageResult, StageWork};
 use crate::plan::{KnownValues, PlannedRuntime};
 
@@ -17,6 +17,8 @@ pub(crate) struct SourceResult {
     pub(super) changes: Option<Diff>,
     /// Labels of the script.
     pub(super) labels: Vec<(String, String)>,
+    /// The script that starts the image, if it is known that only a shell can start it.
+    pub(super) shell_script: Option<ImagePath>,
     /// The container may still contain the changes.
     pub(super) container: Box<dyn Container>,
 }
@@ -24,9 +26,10 @@ pub(crate) struct SourceResult {
 impl<'a> StageWork<'a> {
     /// Makes the image of a source stage.
     pub(crate) async fn of_sources(&'a self, result: SourceResult) -> Result<Assembled<'a>, Error> {
-        let SourceResult { base, changes, labels, container } = result;
+        let SourceResult { base, changes, labels, shell_script, container } = result;
         let values = KnownValues {
             base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            shell_script,
             ..KnownValues::default()
         };
         let image = match changes {

@@ -21,7 +21,7 @@ pub use dockerfile::write_dockerfile;
 pub(super) use image::SourceResult;
 use prepare::PreparedSource;
 pub(crate) use removal::RemovalError;
-pub(crate) use scripts::ScriptsError;
+pub(crate) use scripts::{ScriptDownload, ScriptsError, fetched};
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};

@@ -19,7 +19,7 @@ use crate::plan::{
 use crate::request::{Request, SourceBuildRequest};
 use crate::session::Session;
 use crate::source_build::ephemeral::{EphemeralFile, ephemeral_files};
-use crate::source_build::on_build::{OnBuild, entry_script};
+use crate::source_build::on_build::{OnBuild, entry_script, needs_shell};
 use crate::sources::environment::of_sources;
 use crate::sources::scripts::ScriptFiles;
 use crate::sources::{SourceLocation, SourceTree, fetch_source};
@@ -75,7 +75,10 @@ pub(super) async fn prepare(
         SourceImages::find(request, options, &selection, (engine.kind, &machine), daemon.as_ref(), session)
             .await?;
     let SourceImages { base, runtime } = images;
-    let scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
+    let mut scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
+    if let SourceSelection::Image(_) = &selection {
+        scripts.of_builder = scripts::of_builder(options, &base, &scripts, &lease, session).await?;
+    }
     let variables = of_sources(&tree)?;
     let builder = BuilderImage { name: &base.name, config: &base.config };
     let all_sources = on_build::with_scripts(&tree, &scripts);
@@ -99,6 +102,8 @@ pub(super) async fn prepare(
             users: &on_build.users,
             edits: &on_build.edits,
             entry_script: entry_script(&all_sources),
+            entry_needs_shell: entry_script(&all_sources)
+                .is_some_and(|script| needs_shell(&all_sources, script)),
         }),
         scripts: &scripts,
         engine,

@@ -107,13 +107,13 @@ impl SourceWork<'_> {
         base: BaseImage,
         assembled: AssembledContainer,
     ) -> Result<SourceResult, Error> {
-        let AssembledContainer { container, labels } = assembled;
+        let AssembledContainer { container, labels, shell_script } = assembled;
         let taken = match self.commits_container() {
             true => Ok(None),
             false => container.take_changes(&self.session.events).await.map(Some),
         };
         match taken {
-            Ok(changes) => Ok(SourceResult { base, changes, labels, container }),
+            Ok(changes) => Ok(SourceResult { base, changes, labels, shell_script, container }),
             Err(error) => {
                 // Report the first error; the lease's clean-up removes the container otherwise.
                 let _ = container.remove().await;

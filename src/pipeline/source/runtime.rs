@@ -21,7 +21,7 @@ impl SourceWork<'_> {
         cache: Option<ArtifactCache>,
     ) -> Result<SourceResult, Error> {
         let prepared = self.prepared;
-        let AssembledContainer { container, labels } = assembled;
+        let AssembledContainer { container, labels, .. } = assembled;
         let directory = prepared.lease.temporary_directory();
         let limit = self.request.input.max_size;
         let taken = RuntimeArtifacts::take(&*container, &runtime.artifacts, limit, directory).await;

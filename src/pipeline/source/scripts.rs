@@ -1,14 +1,16 @@
-//! Owns fetching the scripts of `--scripts-url`: downloads and directories of this machine. Must not run them.
+//! Owns fetching scripts from outside of the builder image: downloads and directories of this machine. Must not run them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::builder::S2iContract;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::fs::Lease;
-use crate::input::{FileContent, HttpError, InputError, InputOptions, InputSource, TreatAs};
+use crate::image::BaseImage;
+use crate::input::{FileContent, HttpError, HttpOptions, InputError, InputOptions, InputSource, TreatAs};
 use crate::network::shown_url;
 use crate::pipeline::prepare::fetch;
 use crate::request::{ScriptsSource, SourceBuildRequest};
@@ -45,19 +47,86 @@ impl Diagnostic for ScriptsError {
     }
 }
 
+/// How scripts are fetched.
+pub(crate) struct ScriptDownload<'a> {
+    pub(crate) http: &'a HttpOptions,
+    pub(crate) offline: bool,
+    /// The longest time of one download.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl<'a> ScriptDownload<'a> {
+    fn of(options: &'a SourceBuildRequest) -> Self {
+        let input = &options.source.input;
+        Self { http: &input.http, offline: input.offline, limit: options.download_timeout }
+    }
+}
+
 /// Fetches the scripts of `--scripts-url`.
 pub(super) async fn named(
     options: &SourceBuildRequest,
     lease: &Lease,
     session: &Session,
 ) -> Result<ScriptFiles, Error> {
-    let Some(place) = &options.scripts else { return Ok(ScriptFiles::default()) };
-    let mut named = Vec::new();
+    match &options.scripts {
+        None => Ok(ScriptFiles::default()),
+        Some(ScriptsSource::Image(directory)) => {
+            Ok(ScriptFiles { directory: Some(directory.clone()), ..ScriptFiles::default() })
+        }
+        Some(place) => {
+            let named = fetched(place, &ScriptDownload::of(options), lease, session).await?;
+            Ok(ScriptFiles { named, ..ScriptFiles::default() })
+        }
+    }
+}
+
+/// Fetches the scripts that the builder image names and does not have, unless all are there. Without a label,
+/// `--image-scripts-url` names them. ONBUILD instructions need none.
+pub(super) async fn of_builder(
+    options: &SourceBuildRequest,
+    builder: &BaseImage,
+    scripts: &ScriptFiles,
+    lease: &Lease,
+    session: &Session,
+) -> Result<Vec<ScriptFile>, Error> {
+    let label = S2iContract::scripts_source(&builder.name, &builder.config)?;
+    let place = match label.as_ref().or(options.image_scripts.as_ref()) {
+        None | Some(ScriptsSource::Image(_)) => return Ok(Vec::new()),
+        Some(place) => place,
+    };
+    let is_complete = ["assemble", "run"].iter().all(|name| scripts.file(name).is_some());
+    if is_complete || scripts.directory.is_some() {
+        return Ok(Vec::new());
+    }
+    let is_optional = !builder.config.list("OnBuild").is_empty();
+    let files = all_below(place, &ScriptDownload::of(options), lease, session).await?;
+    match files.is_empty() && !is_optional {
+        true => Err(none_named(place)),
+        false => Ok(files),
+    }
+}
+
+/// Fetches the scripts of a URL or of a directory of this machine.
+pub(crate) async fn fetched(
+    place: &ScriptsSource,
+    download: &ScriptDownload<'_>,
+    lease: &Lease,
+    session: &Session,
+) -> Result<Vec<ScriptFile>, Error> {
+    let files = all_below(place, download, lease, session).await?;
+    if files.is_empty() { Err(none_named(place)) } else { Ok(files) }
+}
+
+async fn all_below(
+    place: &ScriptsSource,
+    download: &ScriptDownload<'_>,
+    lease: &Lease,
+    session: &Session,
+) -> Result<Vec<ScriptFile>, Error> {
+    let mut files = Vec::new();
     for name in NAMES.into_iter().chain(["assemble-runtime"]) {
         let source = match place {
-            ScriptsSource::Image(directory) => {
-                return Ok(ScriptFiles { directory: Some(directory.clone()), ..ScriptFiles::default() });
-            }
+            ScriptsSource::Image(_) => return Ok(Vec::new()),
             ScriptsSource::Directory(directory) => InputSource::File(directory.join(name)),
             ScriptsSource::Url(url) => InputSource::Url(below(url, name)),
         };
@@ -66,19 +135,20 @@ pub(super) async fn named(
             InputSource::File(path) => ScriptOrigin::File { path: path.clone() },
             InputSource::Stdin => continue,
         };
-        if let Some((size, content)) = script(&source, options, lease, session).await? {
-            named.push(ScriptFile { name: name.to_owned(), origin, size, content: Arc::new(content) });
+        if let Some((size, content)) = script(&source, download, lease, session).await? {
+            files.push(ScriptFile::new(name.to_owned(), origin, size, Arc::new(content)));
         }
     }
-    if named.is_empty() {
-        let place = match place {
-            ScriptsSource::Url(url) => shown_url(url),
-            ScriptsSource::Directory(directory) => directory.display().to_string(),
-            ScriptsSource::Image(directory) => directory.to_string(),
-        };
-        return Err(ScriptsError::NoneNamed { place }.into());
-    }
-    Ok(ScriptFiles { named, ..ScriptFiles::default() })
+    Ok(files)
+}
+
+fn none_named(place: &ScriptsSource) -> Error {
+    let place = match place {
+        ScriptsSource::Url(url) => shown_url(url),
+        ScriptsSource::Directory(directory) => directory.display().to_string(),
+        ScriptsSource::Image(directory) => directory.to_string(),
+    };
+    ScriptsError::NoneNamed { place }.into()
 }
 
 /// The URL of one script. The path of the directory may end in `/`.
@@ -92,19 +162,19 @@ fn below(url: &Url, name: &str) -> Url {
 /// Fetches one script; none if it does not exist.
 async fn script(
     source: &InputSource,
-    options: &SourceBuildRequest,
+    download: &ScriptDownload<'_>,
     lease: &Lease,
     session: &Session,
 ) -> Result<Option<(u64, FileContent)>, Error> {
     let input = InputOptions {
         max_size: LIMIT,
         treat_as: Some(TreatAs::Artifact),
-        http: options.source.input.http.clone(),
-        offline: options.source.input.offline,
+        http: download.http.clone(),
+        offline: download.offline,
         ..InputOptions::default()
     };
     let fetching = fetch(source, &input, lease, session);
-    let limit = options.download_timeout.unwrap_or(TIME);
+    let limit = download.limit.unwrap_or(TIME);
     let fetched = tokio::time::timeout(limit, fetching)
         .await
         .map_err(|_| ScriptsError::Timeout { place: source.to_string(), seconds: limit.as_secs() })?;

@@ -9,10 +9,11 @@ mod text;
 
 use std::fmt::Write as _;
 
+use super::source::SHELL;
 use super::{Assembly, EntrySource, KnownValues, PlannedEntry, PlannedRun, Stage};
 use crate::builder::S2iContract;
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::image::{ConfigEdits, ImageConfig, ImageReference, Platform};
+use crate::image::{ConfigEdits, ImageConfig, ImagePath, ImageReference, Platform, shell_words};
 pub use artifact::{ArtifactInputs, declared_entries, render_artifact_dockerfile};
 pub use source::{RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile};
 use text::{assignments, comment, json_words, word};
@@ -129,6 +130,10 @@ pub fn render_dockerfile(
         Assembly::Sources => unreachable!("`render_source_dockerfile` renders what comes of sources"),
         Assembly::Run(run) => {
             let contract = inputs.contract.expect("whoever renders a run has read the builder's contract");
+            if contract.fetched.is_some() {
+                let what = "scripts from a URL in the builder's label".into();
+                return Err(DockerfileError::Trace { what, reason: "they are not in the builder image" });
+            }
             let files = [Copied { from: "", path: format!("{SOURCE_DIRECTORY}/") }];
             script(run, contract, &edits, inputs.base, &files, &mut out)?;
         }
@@ -254,7 +259,11 @@ fn script(
         line(out, &format!("USER {}", word("the user", &user)?));
     }
     let script = contract.scripts.join("assemble").expect("an absolute, normal path with one name more");
-    line(out, &format!("RUN {}", json_words(&[script.to_string()])));
+    let command = match &run.scripts {
+        Some(_) => vec![script.to_string()],
+        None => from_shell(&script),
+    };
+    line(out, &format!("RUN {}", json_words(&command)));
     if changes_user && edits.user.is_none() {
         let back = if final_user.is_empty() { "root" } else { final_user };
         line(out, &format!("USER {}", word("the user", back)?));
@@ -323,6 +332,11 @@ fn settings(edits: &ConfigEdits, out: &mut String) -> Result<(), DockerfileError
         }
     }
     Ok(())
+}
+
+/// The command that starts a script of an image from a shell, as S2I does: nobody has looked whether it has a `#!` line.
+fn from_shell(script: &ImagePath) -> Vec<String> {
+    vec![SHELL.to_owned(), "-c".to_owned(), shell_words::quote(&[script.as_str()])]
 }
 
 /// The owner in `--chown`: the group of a bare user is root's.

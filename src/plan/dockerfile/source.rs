@@ -4,8 +4,8 @@
 
 use super::text::{assignments, comment, json_words, word};
 use super::{
-    DockerfileError, DockerfileInputs, FIRST_LINE, environment, labels, line, owner, reject_on_build,
-    settings,
+    DockerfileError, DockerfileInputs, FIRST_LINE, environment, from_shell, labels, line, owner,
+    reject_on_build, settings,
 };
 use crate::image::{ConfigEdits, ImageConfig, ImageReference};
 use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
@@ -157,7 +157,7 @@ fn previous_build(
         line(out, &format!("USER {}", word("the user", &source.user)?));
     }
     // A failed script or an invalid tar restores nothing.
-    let script = crate::image::shell_words::quote(&[script.path.as_str()]);
+    let script = crate::image::shell_words::quote(&script.command());
     let shell = format!(
         "mkdir {SAVED} && {{ {script} >{SAVED}.tar && tar -C {SAVED} -xf {SAVED}.tar || \
          {{ rm -rf {SAVED} && mkdir {SAVED}; }}; }}"
@@ -214,7 +214,8 @@ fn assemble(source: &SourceStage, out: &mut String) -> Result<(), DockerfileErro
         let mount = format!("type=secret,id={secret},target=/run/secrets/{secret},required=true{readable}");
         mounts.push_str(&format!("--mount={mount} "));
     }
-    line(out, &format!("RUN {mounts}{}", exec(script)));
+    let is_of_template = source.builder.template_digest.is_some();
+    line(out, &format!("RUN {mounts}{}", exec(script, is_of_template)));
     Ok(())
 }
 
@@ -266,7 +267,7 @@ fn runtime_image(
     }
     if let Some(script) = &runtime.assemble {
         line(out, &format!("USER {}", word("the user", user)?));
-        line(out, &format!("RUN {}", exec(script)));
+        line(out, &format!("RUN {}", exec(script, false)));
     }
     Ok(())
 }
@@ -291,6 +292,9 @@ fn user(source: &SourceStage) -> &str {
     if source.user.is_empty() { "root" } else { &source.user }
 }
 
-fn exec(script: &PlannedScript) -> String {
-    json_words(&[script.path.to_string()])
+fn exec(script: &PlannedScript, is_of_template: bool) -> String {
+    match script.origin {
+        ScriptOrigin::Image if !is_of_template => json_words(&from_shell(&script.path)),
+        _ => json_words(&script.command()),
+    }
 }

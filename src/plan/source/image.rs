@@ -3,7 +3,7 @@
 //! S2I's rules: the command is `run`, the user is the image's and not that of `assemble`, an entrypoint stays, and the image has
 //! the variables of the build. A template's settings replace those of its base.
 
-use super::SourceStage;
+use super::{PlannedScript, SourceStage};
 use crate::builder::{SourceSelection, Template};
 use crate::image::config::set_env;
 use crate::image::{ConfigEdits, ImagePath, shell_words};
@@ -56,7 +56,10 @@ pub fn make_of_sources(
         outputs: planned_outputs(request, image.machine, &names, std::slice::from_ref(&stage.platform))?,
         source: Some(source.clone()),
         stages: vec![stage],
-        tags: tags(request, &names)?,
+        tags: match options.unnamed && request.tags.is_empty() {
+            true => Vec::new(),
+            false => tags(request, &names)?,
+        },
         later_tag: None,
         unplanned: None,
         warnings: Vec::new(),
@@ -77,11 +80,11 @@ fn planned_image(
         Some(runtime) => runtime.run.as_ref(),
         None => source.scripts.run.as_ref(),
     };
-    let run = scripts.map(|script| script.path.to_string());
+    let run = scripts.map(PlannedScript::command);
     let mut edits = match (template, on_build) {
         (Some(template), _) => template_edits(template),
         (None, Some(on_build)) => on_build_edits(on_build, run.as_ref()),
-        (None, None) => ConfigEdits { cmd: run.clone().map(|run| vec![run]), ..ConfigEdits::default() },
+        (None, None) => ConfigEdits { cmd: run.clone(), ..ConfigEdits::default() },
     };
     let mut resets = vec!["OnBuild"];
     if template.is_some() || edits.cmd.is_some() {
@@ -94,8 +97,8 @@ fn planned_image(
         resets.insert(0, "Entrypoint");
         // A script of the sources replaces the template's.
         let own = template.metadata.scripts_directory.join("run").map(|path| path.to_string());
-        if own.as_ref() != Ok(&run) {
-            edits.entrypoint = Some(vec![run]);
+        if own.map(|own| vec![own]).as_ref() != Ok(&run) {
+            edits.entrypoint = Some(run);
         }
     }
     edits.reset_on_build = true;
@@ -129,10 +132,10 @@ fn template_and_base<'a>(image: &SourceImage<'a>) -> (Option<&'a Template>, Stri
 
 /// The changes of instructions. By S2I's rule, a script of the sources is the entrypoint, and the base's command does not
 /// apply to it.
-fn on_build_edits(on_build: &ConfigEdits, run: Option<&String>) -> ConfigEdits {
+fn on_build_edits(on_build: &ConfigEdits, run: Option<&Vec<String>>) -> ConfigEdits {
     let mut edits = on_build.clone();
     if let Some(run) = run {
-        edits.entrypoint = Some(vec![run.clone()]);
+        edits.entrypoint = Some(run.clone());
         edits.cmd = Some(Vec::new());
     }
     edits

@@ -102,6 +102,25 @@ pub struct PlannedScript {
     pub path: ImagePath,
     #[serde(flatten)]
     pub origin: ScriptOrigin,
+    /// Whether `sh` starts it, because it has no `#!` line. For a script of an image, its first start shows that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub through_shell: bool,
+}
+
+impl PlannedScript {
+    /// The command that starts it.
+    pub fn command(&self) -> Vec<String> {
+        start_command(&self.path, self.through_shell)
+    }
+}
+
+/// The shell for scripts without a `#!` line.
+pub(in crate::plan) const SHELL: &str = "/bin/sh";
+
+/// The command that starts a script.
+pub fn start_command(script: &ImagePath, through_shell: bool) -> Vec<String> {
+    let shell = through_shell.then(|| SHELL.to_owned());
+    shell.into_iter().chain([script.to_string()]).collect()
 }
 
 /// A directory that `assemble` sees and the image does not.

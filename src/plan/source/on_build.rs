@@ -22,6 +22,8 @@ pub struct OnBuildFacts<'a> {
     pub edits: &'a ConfigEdits,
     /// The script at the top of the sources that starts the image.
     pub entry_script: Option<&'a str>,
+    /// Whether that script has no `#!` line.
+    pub entry_needs_shell: bool,
 }
 
 /// Whether to execute the builder's instructions.
@@ -67,9 +69,15 @@ pub(super) fn contract_and_scripts(
             Some(script) => script.origin.clone(),
             None => ScriptOrigin::Sources { path: name.to_owned() },
         },
+        through_shell: match scripts.file(name) {
+            Some(script) => script.needs_shell,
+            None => on_build.entry_needs_shell,
+        },
     };
-    let of_image =
-        |name| of_directory(scripts, name).map(|path| PlannedScript { path, origin: ScriptOrigin::Image });
+    let of_image = |name| {
+        let path = of_directory(scripts, name)?;
+        Some(PlannedScript { path, origin: ScriptOrigin::Image, through_shell: false })
+    };
     let run = match on_build.entry_script {
         Some(name) => Some(of_sources(name)),
         None => of_image("run"),

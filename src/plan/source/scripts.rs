@@ -19,11 +19,17 @@ pub(super) fn planned_script(
     let join = |directory: &ImagePath| directory.join(name).expect("script names are plain words");
     if let Some(script) = scripts.file(name) {
         let path = join(&scripts_directory(destination));
-        return Ok(Some(PlannedScript { path, origin: script.origin.clone() }));
+        let (origin, through_shell) = (script.origin.clone(), script.needs_shell);
+        return Ok(Some(PlannedScript { path, origin, through_shell }));
     }
     let directory = match &scripts.directory {
         Some(directory) => Some(directory.clone()),
         None => own()?,
     };
-    Ok(directory.map(|directory| PlannedScript { path: join(&directory), origin: ScriptOrigin::Image }))
+    let planned = |directory| PlannedScript {
+        path: join(&directory),
+        origin: ScriptOrigin::Image,
+        through_shell: false,
+    };
+    Ok(directory.map(planned))
 }

@@ -17,7 +17,7 @@ use crate::image::config::set_env;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
 use crate::plan::engine::base_source;
 use crate::plan::{EngineChoice, EngineKind, Machine, PlannedBuilder};
-use crate::request::{DEFAULT_NETWORK, Injection, Request, SourceBuildRequest};
+use crate::request::{DEFAULT_NETWORK, Injection, Request, ScriptsSource, SourceBuildRequest};
 use crate::sources::SourceTree;
 use crate::sources::scripts::ScriptFiles;
 
@@ -181,7 +181,13 @@ fn scripts(facts: &SourceFacts<'_>, contract: &Contract) -> Result<PlannedScript
     let script = |name| {
         let own = || match facts.selection {
             SourceSelection::Template(choice) => Ok(Some(choice.template.metadata.scripts_directory.clone())),
-            SourceSelection::Image(_) => S2iContract::scripts_of(builder.name, builder.config),
+            SourceSelection::Image(_) => {
+                let own = S2iContract::scripts_source(builder.name, builder.config)?;
+                Ok(match own.or_else(|| facts.options.image_scripts.clone()) {
+                    Some(ScriptsSource::Image(directory)) => Some(directory),
+                    Some(ScriptsSource::Url(_) | ScriptsSource::Directory(_)) | None => None,
+                })
+            }
         };
         planned_script(facts.scripts, name, &contract.destination, own)
     };

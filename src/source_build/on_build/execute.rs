@@ -3,7 +3,7 @@
 
 use super::copy::CopyStep;
 use super::{OnBuild, RunStep, Step};
-use crate::assemble::{AssembledContainer, ContainerRun, RunError};
+use crate::assemble::{AssembledContainer, ContainerRun, Findings, RunError};
 use crate::engine::{ContainerLimits, ContainerSpec, Engine, Mount, NO_COMMAND};
 use crate::events::Events;
 use crate::image::ImagePath;
@@ -40,8 +40,8 @@ pub async fn execute(
     let (spec, image) = (run.spec(run.next_command(0)), &run.stage.builder.name);
     let container = ContainerRun::create(engine, spec, image, run.date, events).await?;
     let container = all_steps(container, &run, events).await?;
-    let labels = labels(&container, &run).await;
-    container.keep_assembled(labels).await
+    let findings = findings(&container, &run).await;
+    container.keep_assembled(findings).await
 }
 
 impl OnBuildRun<'_> {
@@ -162,14 +162,11 @@ async fn run_command(
 }
 
 /// The labels that the commands set, if the `run` script exists.
-async fn labels(
-    container: &ContainerRun<'_>,
-    run: &OnBuildRun<'_>,
-) -> Result<Vec<(String, String)>, RunError> {
+async fn findings(container: &ContainerRun<'_>, run: &OnBuildRun<'_>) -> Result<Findings, RunError> {
     if let Some(script) = &run.stage.scripts.run {
         require(container, &script.path, run).await?;
     }
-    container.labels().await
+    Ok(Findings { labels: container.labels().await?, shell_script: None })
 }
 
 async fn require(

@@ -10,7 +10,7 @@ mod lexer;
 mod plan;
 
 pub use execute::{OnBuildRun, execute};
-pub use plan::{AssembleScript, OnBuildContext, entry_script};
+pub use plan::{AssembleScript, OnBuildContext, entry_script, needs_shell};
 
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::{ConfigEdits, ImagePath};

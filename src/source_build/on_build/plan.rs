@@ -7,7 +7,9 @@ use super::instruction::{Command, Instruction, read};
 use super::lexer::Variables;
 use super::{OnBuild, OnBuildError, RunStep, Step};
 use crate::image::{ConfigEdits, ImageConfig, ImagePath};
+use crate::plan::start_command;
 use crate::source_build::extraction::resolve;
+use crate::sources::scripts::file_needs_shell;
 use crate::sources::{SourceTree, TreeEntryKind};
 
 /// The default shell of an image.
@@ -167,29 +169,23 @@ impl<'a> State<'a> {
     /// S2I always runs it with `sh`. b2i uses the interpreter in its first line.
     fn assemble(&mut self) {
         let Some(assemble) = &self.context.assemble else { return };
-        let (path, has_interpreter) = match assemble {
-            AssembleScript::OfImage(path) => (path.clone(), true),
+        let (path, through_shell) = match assemble {
+            AssembleScript::OfImage(path) => (path.clone(), false),
             AssembleScript::OfSources => {
                 let path = self.directory.join("assemble").expect("a plain word");
-                (path, has_interpreter_line(self.context.tree))
+                (path, needs_shell(self.context.tree, "assemble"))
             }
         };
-        let command = match has_interpreter {
-            true => vec![path.to_string()],
-            false => vec!["/bin/sh".to_owned(), path.to_string()],
-        };
-        self.run(path.to_string(), command, Some(path));
+        self.run(path.to_string(), start_command(&path, through_shell), Some(path));
     }
 }
 
-/// Whether `assemble` of the sources begins with `#!`.
-fn has_interpreter_line(tree: &SourceTree) -> bool {
-    let Some(TreeEntryKind::File { content, .. }) = tree.resolve("assemble").map(|entry| &entry.kind) else {
-        return false;
-    };
-    let mut start = [0; 2];
-    let opened = content.open();
-    opened.is_ok_and(|mut reader| reader.read_exact(&mut start).is_ok() && start == *b"#!")
+/// Whether only a shell can start the script `name` of the sources.
+pub fn needs_shell(tree: &SourceTree, name: &str) -> bool {
+    match tree.resolve(name).map(|entry| &entry.kind) {
+        Some(TreeEntryKind::File { content, .. }) => file_needs_shell(&**content),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

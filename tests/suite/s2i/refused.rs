@@ -7,14 +7,6 @@ fn labels_that_cannot_be_followed_are_named_with_their_value() {
     everywhere(|place| {
         for (tag, words) in [
             ("no-labels", &["is not a builder image", "io.openshift.s2i.scripts-url"][..]),
-            (
-                "http-scripts-url",
-                &["io.openshift.s2i.scripts-url", "`http://127.0.0.1:9/scripts`", "--scripts-url"],
-            ),
-            (
-                "file-scripts-url",
-                &["io.openshift.s2i.scripts-url", "`file:///usr/local/s2i`", "--scripts-url"],
-            ),
             ("relative-scripts-url", &["io.openshift.s2i.scripts-url", "`image://usr/local/s2i`"]),
             ("relative-destination", &["io.openshift.s2i.destination", "`opt/s2i/destination`"]),
             ("unclean-destination", &["io.openshift.s2i.destination", "`/opt/s2i/../../etc`"]),
@@ -25,6 +17,16 @@ fn labels_that_cannot_be_followed_are_named_with_their_value() {
             built.assert_refused(5, words);
             built.assert_refused(5, &[&format!("b2i-test/s2i-foreign:{tag}"), "hint:"]);
         }
+    });
+}
+
+#[test]
+fn scripts_elsewhere_that_are_not_there_are_named() {
+    everywhere(|place| {
+        let directory = try_build(place, "s2i-foreign:file-scripts-url", "program", &[]);
+        directory.assert_refused(3, &["`/usr/local/s2i` has none of the scripts"]);
+        let url = try_build(place, "s2i-foreign:http-scripts-url", "program", &[]);
+        url.assert_refused(3, &["http://127.0.0.1:9/scripts/assemble"]);
     });
 }
 

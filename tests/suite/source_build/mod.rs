@@ -1,6 +1,7 @@
 //! Builds from sources by S2I's contract: on real daemons and in the sandbox, with builders in S2I's styles.
 
 mod artifacts;
+mod bare_scripts;
 mod callback;
 mod classic;
 mod contract_calls;

@@ -5,20 +5,29 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use super::{Image, Sources, b2i_build, everywhere};
+use super::made_image::MadeImage;
+use super::{Image, Place, Sources, b2i_build, everywhere};
+use crate::environment::{B2iCommand, TestEnvironment};
 
 const OF_SOURCES: &str = "echo assemble-of-sources; cp /tmp/src/program .";
 
 fn directory(scripts: &[(&str, &str)]) -> tempfile::TempDir {
+    let scripts: Vec<(&str, String)> =
+        scripts.iter().map(|(name, text)| (*name, format!("#!/bin/sh\nset -e\n{text}\n"))).collect();
+    directory_of(&scripts.iter().map(|(name, text)| (*name, text.as_str())).collect::<Vec<_>>())
+}
+
+/// A directory with these files.
+pub(super) fn directory_of(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
-    for (name, text) in scripts {
-        std::fs::write(directory.path().join(name), format!("#!/bin/sh\nset -e\n{text}\n")).expect("writes");
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).expect("writes");
     }
     directory
 }
 
 /// Serves files of a directory by HTTP as long as the process lives, and gives the URL.
-fn serve(directory: &std::path::Path) -> String {
+pub(super) fn serve(directory: &std::path::Path) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/s2i/", listener.local_addr().expect("bound"));
     let directory = directory.to_owned();
@@ -79,5 +88,76 @@ fn a_place_without_any_script_is_an_error() {
             assert_eq!(output.code, Some(code), "{}: {}", place.name(), output.stderr);
             assert!(output.stderr.contains(words), "{}: {}", place.name(), output.stderr);
         }
+    });
+}
+
+#[test]
+fn a_url_in_the_label_of_the_builder_is_followed_after_the_sources() {
+    let scripts = directory(&[
+        ("assemble", "echo assemble-of-the-label; cp /tmp/src/program /opt/app-root/src/"),
+        ("run", "exec /opt/app-root/src/program of-the-label"),
+    ]);
+    let (url, local) = (serve(scripts.path()), format!("file://{}", scripts.path().display()));
+    let label = |value: &str| format!("LABEL io.openshift.s2i.scripts-url={value}");
+    let variants = [label(&url), label(&local), format!("ENV STI_SCRIPTS_URL={url}")];
+    let fixture = TestEnvironment::get().fixture("program");
+    for line in variants {
+        let text = format!("FROM s2i-foreign:no-labels\nENTRYPOINT []\n{line}\n");
+        let builder = MadeImage::new("elsewhere", &text);
+        everywhere("s2i-kubesphere:1", |place, _| {
+            let image = Image::build(place, builder.name(), &Sources::new(), &[]);
+            assert!(image.messages.contains("| assemble-of-the-label"), "{line}: {}", image.messages);
+            assert_eq!(image.report()["arguments"], json!(["of-the-label"]), "{line} {}", place.name());
+            let own =
+                Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program /opt/app-root/src/");
+            let image = Image::build(place, builder.name(), &own, &[]);
+            assert!(!image.messages.contains("| assemble-of-the-label"), "{line}: {}", image.messages);
+            let command = match place {
+                Place::Daemon(daemon) => B2iCommand::new().daemon(daemon),
+                Place::Sandbox => B2iCommand::without_daemon(),
+            };
+            let command = command.args(["build", "--builder", builder.name()]).arg(&fixture);
+            let image = Image::build_by(place, command);
+            assert_eq!(image.report()["arguments"], json!(["of-the-label"]), "{line} {}", place.name());
+        });
+    }
+}
+
+#[test]
+fn a_url_for_a_builder_without_label_is_used_by_s2i() {
+    let scripts = directory(&[
+        ("assemble", "echo assemble-of-the-option; cp /tmp/src/program /opt/app-root/src/"),
+        ("run", "exec /opt/app-root/src/program of-the-option"),
+    ]);
+    let url = serve(scripts.path());
+    let docker = TestEnvironment::get().docker();
+    let (image, builder) =
+        (docker.owned_image("option"), TestEnvironment::get().image("s2i-foreign:no-labels"));
+    let sources = Sources::new();
+    let path = sources.path().display().to_string();
+    let arguments =
+        ["s2i", "build", "--copy", "--image-scripts-url", &url, &path, &builder, image.reference()];
+    let output = B2iCommand::new().daemon(&docker).args(arguments).run();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("| assemble-of-the-option"), "{}", output.stderr);
+}
+
+#[test]
+fn assemble_of_a_label_runs_after_onbuild_instructions() {
+    let scripts = directory(&[("assemble", "echo assemble-of-the-label in $(pwd); echo yes >invoked")]);
+    let url = serve(scripts.path());
+    let text = format!(
+        "FROM s2i-foreign:no-labels\nWORKDIR /opt/app-root/src\nENTRYPOINT [\"/opt/app-root/src/program\"]\nCMD []\n\
+         LABEL io.openshift.s2i.scripts-url={url}\nONBUILD COPY . .\n"
+    );
+    let builder = MadeImage::new("onbuild-elsewhere", &text);
+    everywhere("s2i-kubesphere:1", |place, _| {
+        let image = Image::build(place, builder.name(), &Sources::new(), &[]);
+        assert!(
+            image.messages.contains("| assemble-of-the-label in /opt/app-root/src"),
+            "{}",
+            image.messages
+        );
+        assert_eq!(image.shell("cat /opt/app-root/src/invoked"), "yes", "{}", place.name());
     });
 }

@@ -144,6 +144,7 @@ fn only(prepared: &Prepared) -> (&crate::plan::Stage, &StageInputs) {
 fn template_contract(scripts: &ImagePath, user: Owner) -> S2iContract {
     S2iContract {
         scripts: scripts.clone(),
+        fetched: None,
         destination: ImagePath::new(DESTINATION).expect("absolute and normal"),
         assemble_user: Some(user.to_string()),
         assemble_input_files: Vec::new(),
