@@ -43,23 +43,21 @@ pub(super) fn plain_s2i(
     // What an incremental build brings is a tar in the tar: s2i hands it through as save-artifacts wrote it.
     let script = "tar -C /tmp -xf - && if [ -e /tmp/artifacts.tar ]; then mkdir /tmp/artifacts && \
         tar -C /tmp/artifacts -xf /tmp/artifacts.tar && rm /tmp/artifacts.tar; fi && /usr/libexec/s2i/assemble";
-    let command = ["--entrypoint", "/usr/bin/env", builder, "/bin/sh", "-c", script];
+    // The entrypoint of the builder stays: s2i changes it too late.
+    let command = [builder, "/bin/sh", "-c", script];
     let create = [&["create", "--interactive", "--network", "none"], options, &command].concat();
     let id = daemon.text(&create);
     let output = daemon.output_of_input(&["start", "--attach", "--interactive", &id], upload);
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{builder}: assemble: {said}");
     let result = daemon.owned_image("s2i");
-    // s2i puts the builder's entrypoint back.
-    let entrypoint = "ENTRYPOINT [\"/usr/libexec/s2i/run\"]";
-    let command = "CMD [\"/usr/libexec/s2i/run\"]";
-    daemon.stdout(&["commit", "--change", entrypoint, "--change", command, &id, result.reference()]);
+    daemon.stdout(&["commit", "--change", "CMD [\"/usr/libexec/s2i/run\"]", &id, result.reference()]);
     daemon.stdout(&["rm", &id]);
     (result, said)
 }
 
 /// Exports a template and builds its Dockerfile on a test base.
-pub(super) fn docker_build(daemon: &Daemon, template: &str, base: &str) -> OwnedImage {
+pub(crate) fn docker_build(daemon: &Daemon, template: &str, base: &str) -> OwnedImage {
     let mut export = b2i(daemon);
     let directory = export.directory().join("work/builder").display().to_string();
     export = export.args(["builders", "export", template, &directory]);

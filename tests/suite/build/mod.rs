@@ -2,7 +2,7 @@
 
 mod arguments;
 mod base_files;
-mod builder_images;
+pub(crate) mod builder_images;
 mod daemonless;
 mod dockerfile;
 pub(crate) mod kinds;
@@ -10,7 +10,7 @@ mod options;
 mod owner;
 mod reproducible;
 mod run;
-mod source_builder_images;
+pub(crate) mod source_builder_images;
 pub(crate) use source_builder_images::MAVEN_SETTINGS;
 pub(crate) mod tree;
 mod trees;

@@ -8,6 +8,9 @@ use super::*;
 const BUILDS: [&str; 2] = ["--user", "23456:0"];
 const RUNS: [&str; 5] = ["--read-only", "--tmpfs", "/tmp", "--user", "34567:0"];
 
+/// The command of an image of plain S2I, which has no entrypoint: arguments of the program follow it.
+const RUN: &str = "/usr/libexec/s2i/run";
+
 /// A project of `examples/`.
 fn example(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
@@ -70,7 +73,8 @@ fn built_twice(template: &str, base: &str, more: &[(&str, &str)]) -> (Daemon, Ow
 /// Starts an image as another user on a read-only root, asks it, and stops it by its signal.
 fn serves(daemon: &Daemon, image: &OwnedImage, options: &[&str], arguments: &[&str]) -> Value {
     let published = ["--publish", "127.0.0.1::8080"];
-    let container = daemon.start(&[&published, &RUNS[..], options, &[image.reference()], arguments].concat());
+    let container =
+        daemon.start(&[&published, &RUNS[..], options, &[image.reference(), RUN], arguments].concat());
     let report = asked(&container, "/hello");
     let code = container.stop();
     assert_ne!(code, 137, "it ends by the signal and need not be killed: {}", container.logs());
@@ -82,7 +86,7 @@ fn golang() {
     let (daemon, image, said) = built_twice("golang", "golang:1.19", &[]);
     assert!(said.contains("modules come from vendor/"), "{said}");
     assert!(said.contains("what the build before left as build is used"), "{said}");
-    let output = daemon.run(&[&RUNS, &["-e", "ARGS='a b'", image.reference(), "c"][..]].concat());
+    let output = daemon.run(&[&RUNS, &["-e", "ARGS='a b'", image.reference(), RUN, "c"][..]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(
         report,

@@ -31,6 +31,7 @@ pub(crate) struct TestEnvironment {
     registry: String,
     fixtures: PathBuf,
     images: PathBuf,
+    s2i: OnceLock<PathBuf>,
 }
 
 impl TestEnvironment {
@@ -47,6 +48,7 @@ impl TestEnvironment {
             registry: variable("B2I_TEST_REGISTRY"),
             fixtures: variable("B2I_TEST_FIXTURES").into(),
             images: variable("B2I_TEST_IMAGES").into(),
+            s2i: OnceLock::new(),
         })
     }
 
@@ -78,6 +80,11 @@ impl TestEnvironment {
     /// Returns the registry as `host:port`; it speaks HTTP on loopback and wants no credentials.
     pub(crate) fn registry(&self) -> &str {
         &self.registry
+    }
+
+    /// Returns the real s2i, built from its Go module.
+    pub(crate) fn s2i(&self) -> &std::path::Path {
+        self.s2i.get_or_init(|| variable("B2I_TEST_S2I").into())
     }
 
     /// Returns the path of a fixture, such as `program` or `archives/tool.tar.gz` (`tests/environment/build-fixtures`

@@ -3,6 +3,7 @@
 mod builders;
 mod codes;
 mod daemonless;
+mod plain;
 mod rebuild;
 mod sources;
 
