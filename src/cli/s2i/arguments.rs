@@ -94,9 +94,12 @@ pub(super) struct BuildArguments {
     /// Use this builder image
     #[arg(value_name = "IMAGE")]
     pub(super) image: Option<String>,
-    /// Name the result
+    /// Name the result [default: no name]
     #[arg(value_name = "TAG")]
     pub(super) tag: Option<String>,
+    /// Further words, which s2i ignores
+    #[arg(hide = true)]
+    pub(super) ignored: Vec<String>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
     /// Run the result
@@ -126,7 +129,7 @@ pub(super) struct BuildArguments {
     /// Exclude source paths that match this regular expression
     #[arg(long, value_name = "REGEX")]
     pub(super) exclude: Option<String>,
-    /// Accept and ignore: the builder's label locates its scripts
+    /// Use the scripts at URL if the builder has no label for them
     #[arg(long, value_name = "URL")]
     pub(super) image_scripts_url: Option<String>,
     /// Use the scripts at URL first: http(s)://, file:// or image://
@@ -235,6 +238,9 @@ pub(super) struct RebuildArguments {
     /// Name the result [default: the name of IMAGE]
     #[arg(value_name = "NEW-TAG")]
     pub(super) tag: Option<String>,
+    /// Further words, which s2i ignores
+    #[arg(hide = true)]
+    pub(super) ignored: Vec<String>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
     #[command(flatten)]
@@ -246,6 +252,9 @@ pub(super) struct UsageArguments {
     /// Show the usage of this builder image
     #[arg(value_name = "IMAGE")]
     pub(super) image: String,
+    /// Further words, which s2i ignores
+    #[arg(hide = true)]
+    pub(super) ignored: Vec<String>,
     #[command(flatten)]
     pub(super) common: CommonArguments,
 }
@@ -378,8 +387,15 @@ mod tests {
     }
 
     #[test]
+    fn further_words_are_ignored_as_by_s2i() {
+        let parsed = build(". b t more -c words");
+        assert_eq!((parsed.tag.as_deref(), is_on(parsed.copy)), (Some("t"), true));
+        assert_eq!(parsed.ignored, ["more", "words"]);
+    }
+
+    #[test]
     fn what_s2i_rejects_is_rejected() {
-        for arguments in ["-p x . b", "-e NOEQ . b", "--nonsense . b", "--copy=maybe . b", ". b t more"] {
+        for arguments in ["-p x . b", "-e NOEQ . b", "--nonsense . b", "--copy=maybe . b"] {
             let words = ["s2i", "build"].into_iter().chain(arguments.split_whitespace()).map(Into::into);
             assert!(parse(words, "s2i").is_err(), "{arguments}");
         }

@@ -86,6 +86,9 @@ fn print(built: &Built, context: &Context) {
     for tag in &built.tags {
         context.printer.note(&format!("{} {digest}", printable(&tag.familiar())));
     }
+    if built.tags.is_empty() {
+        context.printer.note(&digest.to_string());
+    }
     print_next_step(built, context);
 }
 
@@ -149,6 +152,7 @@ pub(super) fn rebuild(
     context: &Context,
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
+    request::note_ignored_words(&arguments.ignored, context);
     let image = source_build::reference(&arguments.image, "image")?;
     let tag = arguments.tag.as_deref().map(|tag| source_build::reference(tag, "tag")).transpose()?;
     let request = request::rebuild(arguments, tag.unwrap_or_else(|| image.clone()), &settings, context)?;
@@ -171,6 +175,7 @@ pub(super) fn usage(
     context: &Context,
 ) -> Result<(), CliError> {
     let settings = context.settings(ConfigFile::default())?;
+    request::note_ignored_words(&arguments.ignored, context);
     let image = source_build::reference(&arguments.image, "image")?;
     let source = source_build::of_common(&arguments.common)?;
     let request = request::request(&settings, source, &arguments.common, context)?;

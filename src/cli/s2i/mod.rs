@@ -151,5 +151,7 @@ fn completion(shell: Option<&str>, called: CalledAs, context: &Context) -> Resul
         }
         None => return Err(CliError::usage("the shell is missing").with_hint("use bash or zsh")),
     };
-    context.printer.data(&completions::script(shell, arguments::command(), called.name())?)
+    // A shell completes the words of one program, so `b2i s2i` prints the script of a program named `s2i`.
+    let name = if called == CalledAs::Command { CalledAs::S2i.name() } else { called.name() };
+    context.printer.data(&completions::script(shell, arguments::command(), name)?)
 }

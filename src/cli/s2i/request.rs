@@ -7,6 +7,7 @@ use super::source_build::{self, of_common, pull_policy, reference};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::outputs;
+use crate::cli::printable::printable;
 use crate::cli::request::{limits, platforms};
 use crate::config::Settings;
 use crate::image::ImageReference;
@@ -100,16 +101,19 @@ pub(super) fn check_conflicts(arguments: &BuildArguments) -> Result<(), CliError
     Ok(())
 }
 
+/// Notes words that s2i ignores.
+pub(super) fn note_ignored_words(words: &[String], context: &Context) {
+    if !words.is_empty() {
+        let words = printable(&words.join(" ")).into_owned();
+        context.progress.events().note(format!("`{words}` has no effect: s2i ignores further words"));
+    }
+}
+
 /// Notes flags without an effect. They are harmless.
 fn note_ignored_flags(arguments: &BuildArguments, context: &Context) {
     let common = &arguments.common;
     let ignored = [
         (is_on(common.save_temp_dir), "--save-temp-dir", "b2i has no temporary copy of the sources"),
-        (
-            arguments.image_scripts_url.is_some(),
-            "--image-scripts-url",
-            "the builder's label locates its scripts",
-        ),
         (
             arguments.assemble_runtime_user.is_some() && arguments.runtime_image.is_none(),
             "--assemble-runtime-user",
@@ -121,6 +125,7 @@ fn note_ignored_flags(arguments: &BuildArguments, context: &Context) {
             "it removes the previous image of an incremental build; `--incremental` is missing",
         ),
     ];
+    note_ignored_words(&arguments.ignored, context);
     for (_, flag, reason) in ignored.iter().filter(|(is_set, ..)| *is_set) {
         context.progress.events().note(format!("`{flag}` has no effect: {reason}"));
     }

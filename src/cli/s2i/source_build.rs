@@ -21,6 +21,7 @@ pub(super) fn of_common(common: &CommonArguments) -> Result<SourceBuildRequest, 
     Ok(SourceBuildRequest {
         source: SourceOptions { docker_ignore: false, follow_links: true, ..SourceOptions::default() },
         keep_builder: true,
+        unnamed: true,
         destination: parsed("--destination", &common.destination)?,
         incremental: is_on(common.incremental).then(|| PreviousImage {
             image: None,
@@ -53,6 +54,7 @@ pub(super) fn source_build(
         },
         builder: Some(BuilderRequest::Image(builder)),
         scripts: parsed("--scripts-url", &arguments.scripts_url)?,
+        image_scripts: parsed("--image-scripts-url", &arguments.image_scripts_url)?,
         environment: environment(arguments)?,
         injections: all("--inject", items(&arguments.inject), str::parse)?,
         volumes: all("--volume", items(&arguments.volume), str::parse)?,
@@ -60,7 +62,7 @@ pub(super) fn source_build(
         allowed_uids: parsed("--allowed-uids", &arguments.allowed_uids)?.unwrap_or_default(),
         add_hosts: all("--add-host", arguments.add_host.iter().map(String::as_str), host_entry)?,
         drop_capabilities: all("--cap-drop", arguments.cap_drop.iter().map(String::as_str), str::parse)?,
-        display_name: non_empty(&arguments.application_name),
+        display_name: non_empty(&arguments.application_name).or_else(|| non_empty(&arguments.tag)),
         description: non_empty(&arguments.description),
         ..common
     })

@@ -60,16 +60,15 @@ impl PlannedCommit {
         })
     }
 
-    /// Commits the container under at least one name, and returns the image's ID. `history` describes the layer.
+    /// Commits the container under the names, and returns the image's ID. `history` describes the layer.
     pub async fn commit(&self, names: &[ImageReference], history: &str) -> Result<Digest, DaemonError> {
-        let (first, others) = names.split_first().expect("a plan has a name for each image of a daemon");
-        let options = CommitContainerOptionsBuilder::default()
-            .container(&self.container)
-            .repo(&first.name())
-            .tag(first.tag().unwrap_or("latest"))
-            .comment(history)
-            .pause(false)
-            .build();
+        let (first, others) = (names.first(), names.get(1..).unwrap_or_default());
+        let mut options =
+            CommitContainerOptionsBuilder::default().container(&self.container).comment(history).pause(false);
+        if let Some(first) = first {
+            options = options.repo(&first.name()).tag(first.tag().unwrap_or("latest"));
+        }
+        let options = options.build();
         let (client, config) = (self.daemon.client().clone(), self.config.clone());
         let call =
             async move { traced("commit a container", client.commit_container(options, *config)).await };
@@ -77,7 +76,7 @@ impl PlannedCommit {
             |error| self.daemon.request_error(format!("commit the container of {}", self.image), &error);
         let committed = self.daemon.finish(call).await.map_err(failed)?.id;
         let id = committed.parse::<Digest>().map_err(|error| DaemonError::InvalidImage {
-            name: first.familiar(),
+            name: first.map_or_else(|| committed.clone(), ImageReference::familiar),
             address: self.daemon.info().address.clone(),
             reason: format!("the ID of the commit is not valid: {error}"),
         })?;

@@ -136,3 +136,38 @@ fn a_dockerfile_without_sources_builds_what_is_put_beside_it() {
     assert!(config(&daemon, image)["Env"].to_string().contains("A=$HOME"));
     assert!(daemon.run(&[image]).status.success());
 }
+
+#[test]
+fn a_result_without_a_tag_has_no_name_and_takes_none() {
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let place = Place::new();
+    // As Docker names what nobody has named by the source.
+    let source = format!("source-{}", std::process::id());
+    place.write(&format!("{source}/program"), "#!/bin/sh\n");
+    let other = docker.adopted_image(&format!("{source}:latest"));
+    docker.stdout(&["tag", &TestEnvironment::get().image("s2i-sclorg:1"), other.reference()]);
+    let before = docker.inspect_image(other.reference()).expect("it was named")["Id"].clone();
+    let ended = place.s2i(&["build", "--copy", &source, &builder]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(docker.inspect_image(other.reference()).expect("it stays")["Id"], before);
+    let id = ended.stderr.lines().find_map(|line| line.trim().strip_prefix("sha256:")).expect("its ID");
+    let made = docker.inspect_image(id).expect("it is in the daemon");
+    assert_eq!(made["RepoTags"], serde_json::json!([]));
+    assert_eq!(made["Config"]["Labels"]["io.k8s.display-name"], *source);
+    docker.stdout(&["image", "rm", id]);
+}
+
+#[test]
+fn a_fourth_word_is_ignored_and_the_tag_is_the_display_name() {
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    let place = Place::new();
+    place.write("source/program", "#!/bin/sh\n");
+    let image = docker.owned_image("fourth");
+    let ended = place.s2i(&["build", "source", &builder, image.reference(), "words", "--copy"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("`words` has no effect"), "{}", ended.stderr);
+    let made = docker.inspect_image(image.reference()).expect("it has its name");
+    assert_eq!(made["Config"]["Labels"]["io.k8s.display-name"], *image.reference());
+}
