@@ -12,7 +12,7 @@ use crate::image::{Digest, DigestBuilder, ImagePath};
 
 /// The bundle of Debian and Alpine, which most TLS libraries find by themselves.
 pub(crate) const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// The variable by which the others find it.
+/// The variable with the path of the bundle, for TLS libraries that look elsewhere.
 pub(crate) const CERTIFICATES_VARIABLE: &str = "SSL_CERT_FILE";
 /// The directory in which every C library, Go, Python and Rust look for zones.
 pub(crate) const TIME_ZONES: &str = "/usr/share/zoneinfo";
@@ -81,7 +81,7 @@ pub(crate) fn time_zone_entries(directory: &ImagePath) -> Vec<Entry> {
     folders.chain(files).collect()
 }
 
-/// The files of an exported builder, by their path in its folder: a Dockerfile can only copy.
+/// The files of an exported builder, by their path in its folder. A Dockerfile can only copy files.
 pub(crate) fn exported() -> [(&'static str, Vec<u8>); 2] {
     let directory = ImagePath::new(TIME_ZONES).expect("a constant, absolute path");
     let layer = Layer::new(time_zone_entries(&directory), DATE).expect("zones have different names");

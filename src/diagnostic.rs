@@ -12,7 +12,7 @@ pub enum FailureKind {
     Unexpected,
     /// The command line or the configuration is not valid.
     Usage,
-    /// Fetching or reading the input.
+    /// The input cannot be fetched or read.
     Input,
     /// The input is not a supported artifact, or not the declared one.
     Artifact,

@@ -75,7 +75,7 @@ pub struct Request {
     #[serde(with = "text::list")]
     #[schemars(with = "Vec<String>")]
     pub outputs: Vec<Transport>,
-    /// Keep what is needed to start the image. The sandbox then checks the network in `limits`.
+    /// Whether the image will be started. b2i then keeps what the start needs, and checks the network in `limits`.
     pub run: bool,
     /// When images are pulled.
     pub pull: PullPolicy,

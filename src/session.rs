@@ -26,9 +26,9 @@ use crate::store::registry::Registries;
 pub struct Session {
     pub(crate) host: Host,
     pub(crate) events: Events,
-    /// Stays after a dropped future, whose leftovers it lists.
+    /// The lease. It outlives a dropped future, whose leftovers it lists.
     lease: Mutex<Option<Arc<Lease>>>,
-    /// Stays after a dropped future, whose calls the daemon may still execute.
+    /// The daemon. It outlives a dropped future, whose calls it may still execute.
     daemon: Mutex<Option<Daemon>>,
 }
 

@@ -164,11 +164,11 @@ impl fmt::Display for Transport {
 pub struct Location {
     /// The transport, with its path.
     pub transport: Transport,
-    /// Only in a registry or a daemon.
+    /// The name; only for a registry or a daemon.
     name: Option<ImageReference>,
     /// Its tag in a layout.
     pub tag: Option<String>,
-    /// The digest of its manifest in a layout, or of the index it is in.
+    /// The digest of its manifest in a layout, or of the index that contains it.
     pub digest: Option<Digest>,
 }
 

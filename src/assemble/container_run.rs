@@ -189,7 +189,7 @@ impl<'a> ContainerRun<'a> {
         Ok(())
     }
 
-    /// Runs the command, which is `script`, and reads its labels.
+    /// Runs the script `script` and reads the labels that it wrote.
     pub(crate) async fn assemble(&self, script: &ImagePath) -> Result<Vec<(String, String)>, RunError> {
         let failed = |status| RunError::Script { script: script.clone(), status };
         match self.run_step(script.as_str(), failed).await {
@@ -212,7 +212,7 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Returns the container with the value, or removes it after an error.
+    /// Returns the container with the value. After an error, removes the container.
     pub(crate) async fn keep<T>(self, outcome: Result<T, RunError>) -> Result<(Self, T), RunError> {
         match outcome {
             Ok(value) => Ok((self, value)),

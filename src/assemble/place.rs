@@ -10,11 +10,12 @@ use crate::plan::{EntrySource, PlannedEntry};
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub artifact: &'a Artifact,
-    /// In the order in which the plan counts them; empty for a builder image.
+    /// The files of the template, in the order of the plan; empty for a builder image.
     pub template: &'a [Entry],
 }
 
-/// Makes the layer of `entries`. Writing it reads the artifact once, and computes its digest unless it is known.
+/// Makes the layer of `entries`. Writing the layer reads the artifact once, and computes the artifact's digest if it is
+/// unknown.
 pub fn layer(entries: &[PlannedEntry], inputs: Inputs<'_>, date: u64) -> Result<Layer, InvalidLayer> {
     let artifact =
         entries.iter().find(|entry| entry.what == EntrySource::Artifact).map(|entry| entry.path.clone());

@@ -22,7 +22,7 @@ pub struct ScriptRun<'a> {
     pub scripts: &'a ImagePath,
     /// The scripts that the image does not have, for that directory.
     pub uploaded: &'a [ScriptFile],
-    /// The image is started by the script `run`.
+    /// Whether the image starts with the script `run`.
     pub needs_run: bool,
     pub destination: &'a ImagePath,
     pub user: &'a str,
@@ -43,7 +43,7 @@ pub struct RunOutcome {
     pub artifact_digest: Option<Digest>,
     /// The script `run`, if only a shell can start it.
     pub shell_script: Option<ImagePath>,
-    /// The caller removes it while other work continues.
+    /// The container of the script. The caller removes it while other work continues.
     pub container: Box<dyn Container>,
 }
 

@@ -55,7 +55,7 @@ pub fn templates() -> Result<Vec<Template>, BuilderError> {
     TEMPLATES.iter().map(template).collect()
 }
 
-/// The script of the template `binary` that the launcher stands for.
+/// The script of the template `binary` that the launcher replaces.
 pub(super) fn launcher_script(name: &str) -> Option<&'static [u8]> {
     let (_, files) = TEMPLATES.iter().find(|(template, _)| *template == "binary")?;
     let path = format!("{SCRIPTS_FOLDER}/{name}");

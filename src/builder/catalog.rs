@@ -28,7 +28,7 @@ pub struct CatalogSettings {
 pub struct Catalog {
     templates: BTreeMap<String, Arc<Template>>,
     bases: Bases,
-    /// By the full name of the public base.
+    /// The replacements by the full name of the public base.
     replaced: BTreeMap<String, ImageReference>,
 }
 
@@ -133,11 +133,12 @@ impl Catalog {
     }
 }
 
-/// The versions of `template` that `version` stands for, in the template's order: the one with this name; else all that
-/// begin with it (`10` stands for `10.1-jre17`, `debian` for `debian12`); else all with this C library (`musl`). Without
-/// `version` it returns all.
+/// The versions of `template` that match `version`, in the template's order: the version with this name; else all that
+/// begin with it (`10` matches `10.1-jre17`, `debian` matches `debian12`); else all with this C library (`musl`).
+/// Without `version`, all versions match.
 ///
 /// # Errors
+///
 /// [`BuilderError::UnknownVersion`] with all names.
 pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec<&'a Version>, BuilderError> {
     let all = &template.metadata.versions;
@@ -154,7 +155,7 @@ pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec
         return Ok(meant);
     }
     let known = all.iter().map(|version| version.version.as_str());
-    // Another number is not a typing error: `debian9` does not stand for `debian11`.
+    // Another number is not a typing error: `debian9` does not mean `debian11`.
     let letters = |text: &str| text.chars().filter(|one| one.is_alphabetic()).collect::<String>();
     let slips = known.clone().filter(|known| letters(known) != letters(name));
     let nearest = nearest(name, slips).map(Into::into);
@@ -167,7 +168,7 @@ pub fn versions<'a>(template: &'a Template, version: Option<&str>) -> Result<Vec
     })
 }
 
-/// Whether `name` may be a short form of `name` and `rest`: the cut must not be inside a word or a number.
+/// Whether `name` is a valid short form of `name` followed by `rest`: the cut must not be inside a word or a number.
 fn is_border(name: &str, rest: &str) -> bool {
     let word_before_number = name.ends_with(|last: char| last.is_ascii_alphabetic())
         && rest.starts_with(|first: char| first.is_ascii_digit());

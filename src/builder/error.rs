@@ -54,7 +54,7 @@ pub enum BuilderError {
     /// No version of the template builds the release that the project requires.
     #[error("the builder `{template}` cannot build `{source_name}`: {reason}")]
     NoSourceVersion {
-        /// With the version, if the user named one.
+        /// The name of the template, with the version if the user named one.
         template: String,
         source_name: String,
         reason: String,
@@ -66,7 +66,7 @@ pub enum BuilderError {
     /// No version of the template can run the artifact.
     #[error("the builder `{template}` cannot run `{artifact}`: {reasons}")]
     NothingFits {
-        /// With the version, if the user named one.
+        /// The name of the template, with the version if the user named one.
         template: String,
         artifact: String,
         /// Each version with its reason.

@@ -85,8 +85,8 @@ impl Template {
         }
         let context = ContextPath::parse(context_path.unwrap_or("/"))?;
         let owner = section.owner.unwrap_or(self.metadata.image.user);
-        // Files of another owner are the program's to read. Any user of group 0 may still create files beside them: the
-        // sticky bit keeps that user from replacing what is there.
+        // The program may only read files of another owner. Any user of group 0 may still create files beside them, but
+        // the sticky bit keeps that user from replacing existing files.
         let read_only = owner != self.metadata.image.user;
         Ok(Placement {
             artifact: section.artifact.clone(),
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for LinkPattern {
                 "`${{{name}}}` is not a known variable; only `{CONTEXT}` is"
             )));
         }
-        // The parts around the name must not become `..` with it.
+        // The text around the variable must not become `..` together with the name.
         ImagePath::new(&path.as_str().replace(CONTEXT, "a")).map_err(D::Error::custom)?;
         Ok(Self(path))
     }

@@ -92,8 +92,8 @@ impl Environment {
             .chain(FOREIGN_VARIABLES)
     }
 
-    /// Unknown `B2I_*` variables, each with the known name that is similar. Others may belong to a service: a Kubernetes
-    /// service named `b2i` sets `B2I_SERVICE_HOST`.
+    /// Unknown `B2I_*` variables, each with the most similar known name. A variable without a similar name may belong
+    /// to a service: a Kubernetes service named `b2i` sets `B2I_SERVICE_HOST`.
     pub(super) fn misspelled(&self) -> Vec<(String, &'static str)> {
         let known: Vec<&str> = Self::variable_names().collect();
         let names = self.variables.iter().filter_map(|(name, _)| name.to_str());

@@ -123,7 +123,7 @@ impl CliError {
 pub(crate) struct ErrorEvent {
     /// The error, one sentence.
     message: String,
-    /// The errors behind it, the nearest first.
+    /// The errors that caused it, the nearest first.
     causes: Vec<String>,
     /// The next steps.
     hints: Vec<String>,

@@ -207,13 +207,13 @@ fn find(hints: &[Hint], word: &str) -> Option<String> {
         .map(|(_, hint)| (*hint).to_owned())
 }
 
-/// For `-app.jar`, of which clap reports `-a`.
+/// The hint for a file such as `-app.jar`: clap reports only `-a`.
 fn file_hint(word: &str) -> Option<String> {
     let is_short = !word.starts_with("--");
     is_short.then(|| "write a file name that begins with a dash as `./-NAME`".to_owned())
 }
 
-/// For `b2i app.jar`: a word that looks like a path or a URL.
+/// The hint for `b2i app.jar`: the word looks like a path or a URL.
 fn artifact_hint(word: &str) -> Option<String> {
     let is_path = word.contains(['.', '/']) && !word.contains(char::is_control);
     is_path.then(|| format!("build an image with `b2i build {}`", shell_words::quote(&[word])))

@@ -17,11 +17,11 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::file(FailureKind::Image, format!("cannot write `{}`", path.display()), error)
     };
-    // An open descriptor, such as `/dev/stdout`: a new file in its place would have no reader.
+    // The path is an open descriptor, such as `/dev/stdout`. A new file in its place would have no reader.
     if let Some(mut file) = open_descriptor(path).map_err(failed)? {
         return file.write_all(content).map_err(failed);
     }
-    // Through a symbolic link, not over it.
+    // A symbolic link stays: the file is written to its target.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if std::fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(&target).map_err(failed)?;

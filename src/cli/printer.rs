@@ -27,7 +27,7 @@ impl Printer {
         let color = match color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
-            // no-color.org and bixense.com/clicolors.
+            // The rules of no-color.org and bixense.com/clicolors.
             ColorWhen::Auto if environment.is_set("NO_COLOR") => false,
             ColorWhen::Auto if environment.text("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
             ColorWhen::Auto => io::stderr().is_terminal() && !environment.is_dumb_terminal(),

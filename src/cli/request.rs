@@ -112,7 +112,7 @@ fn image(
     let typed = &arguments.image;
     let env = variables(arguments, settings, environment)?;
     let sets_args = env.iter().any(|(name, _)| name == "ARGS");
-    // Flags win over the configuration, and `--env ARGS` is one.
+    // `--env ARGS` is a flag too, and flags win over the configuration.
     let configured = || value(&settings.build.args).map(|words| words.0).filter(|_| !sets_args);
     let args = Some(arguments.args.clone()).filter(|args| !args.is_empty()).or_else(configured);
     let labels = settings.build.labels.iter();

@@ -25,7 +25,7 @@ pub(super) struct Signals {
     is_relaying: Arc<AtomicBool>,
 }
 
-/// With `--run`: number of consecutive requests to stop after which b2i stops a program that ignores them.
+/// With `--run`: b2i stops a program that ignores this number of consecutive requests to stop.
 const PATIENCE: u32 = 3;
 
 /// Longest time between consecutive requests: some programs use Ctrl-C for their own purposes.
@@ -89,7 +89,7 @@ impl Signals {
             {
                 return CliError::Stopped { code, signal: signal.name };
             }
-            // A program that has ended needs no signals; its exit code is on its way.
+            // The send fails if the program has ended. Its exit code follows.
             let _ = sender.send(signal.name);
         }
         std::future::pending().await
@@ -114,7 +114,7 @@ impl Requests {
     }
 }
 
-/// Sends every signal on, and exits if the receiver does not act on it.
+/// Passes every signal on, and exits if the receiver does not act on it.
 async fn forward(mut sources: Sources, sender: &mpsc::UnboundedSender<Signal>, is_relaying: &AtomicBool) {
     let mut building = 0;
     let mut running = Requests::default();
@@ -163,8 +163,8 @@ mod unix {
 
     pub(super) struct Sources {
         signals: Vec<(Source, Signal)>,
-        /// A file exceeds `ulimit -f`. Never awaited: with a handler installed, the write fails with an error instead of
-        /// killing b2i without clean-up.
+        /// SIGXFSZ: a file exceeds `ulimit -f`. It is never awaited. With a handler, the write fails with an error.
+        /// Without one, the signal kills b2i without clean-up.
         _file_size: Source,
     }
 

@@ -62,7 +62,7 @@ pub fn read(level: FileLevel, path: &Path) -> Result<Option<String>, Error> {
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return Err(rejected("not a regular file".into())),
         Ok(_) => {}
-        // The latter for a path below a file.
+        // `NotADirectory` is the error for a path below a file.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
@@ -115,7 +115,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn table(&self, prefix: &str, table: &DeTable<'_>) -> Result<(), Error> {
-        // In the order of the text: the error names the first mistake.
+        // The order of the text, so that the error names the first mistake.
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in entries {

@@ -34,7 +34,7 @@ pub fn candidate_strength(head: &[u8], name: &str) -> Option<Strength> {
     }
 }
 
-/// Whether it is a ZIP archive, or the script at the beginning of a self-executing one.
+/// Whether the file is a ZIP archive, or the script at the beginning of a self-executing one.
 fn may_hold_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(script::MAGIC)
 }

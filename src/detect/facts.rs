@@ -101,7 +101,7 @@ pub enum Libc {
     /// The GNU C library.
     Glibc,
     Musl,
-    /// Another one; see the interpreter's path.
+    /// Another C library; the interpreter's path names it.
     Other,
 }
 
@@ -145,7 +145,7 @@ pub struct ExecutableFacts {
     pub libc: Option<Libc>,
     /// The highest `GLIBC_x.y` symbol version that it needs.
     pub glibc: Option<GlibcVersion>,
-    /// The shared libraries that it needs, in its order.
+    /// The shared libraries that it needs, in the order of the file.
     pub libraries: Vec<String>,
     /// RPATH and RUNPATH.
     pub run_path: Vec<String>,
@@ -192,7 +192,7 @@ pub struct JarFacts {
     pub spring_boot: Option<SpringBootFacts>,
     /// `Class-Path` of the manifest: relative URLs, decoded, in order.
     pub class_path: Vec<String>,
-    /// Libraries in it (`*.jar`), sorted.
+    /// The libraries in the archive (`*.jar`), sorted.
     pub libraries: Vec<String>,
     /// Whether the file begins with a launch script.
     pub self_executing: bool,
@@ -211,7 +211,7 @@ pub enum ServletApi {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
-    /// From the classes or the descriptor.
+    /// The servlet API, by the classes or the descriptor.
     pub servlet_api: Option<ServletApi>,
     /// The evidence for the servlet API, one clause.
     pub servlet_evidence: Option<String>,

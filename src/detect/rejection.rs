@@ -77,7 +77,7 @@ pub enum Rejection {
     /// A page that a server sent instead of the file. `beginning` is its title or its first words.
     #[error("{format}, not an artifact; it begins: {beginning}")]
     ErrorPage { format: &'static str, beginning: String },
-    /// Git stores it in place of a large file.
+    /// A text that Git LFS stores in place of a large file.
     #[error("a Git LFS pointer (of {size} bytes), not the file itself")]
     GitLfsPointer { size: String },
     #[error("already a container image ({format})")]

@@ -1,9 +1,8 @@
 //! Owns recognising files that are not artifacts, by their first bytes: programs of other systems, archives, packages,
-//! error pages, text.
-//! Must not refuse a file that could be packaged.
+//! error pages, text. Must not refuse a file that could be packaged.
 //!
-//! `infer` names the other types. `object` was weighed: it parses whole files, and here are the first 4 KiB. `tar` was
-//! weighed: it reads through the members to list their names.
+//! `infer` names the other types. `object` was weighed: it parses whole files, but only the first 4 KiB are read here.
+//! `tar` was weighed: it reads all members to list their names.
 
 use super::bounded_reader::{BoundedReader, array, big_u32, holds, little_u16, little_u32, text};
 use super::rejection::{Rejection, Stop};

@@ -38,17 +38,17 @@ pub struct ContainerSpec {
     pub image: String,
     /// The whole command. The image's entrypoint is not used.
     pub command: Vec<String>,
-    /// Added to the image's variables.
+    /// Variables that are added to those of the image.
     pub environment: Vec<(String, String)>,
-    /// In the form of the image config; none means the image's user.
+    /// The user in the form of the image config; none means the image's user.
     pub user: Option<String>,
-    /// None means the image's working directory.
+    /// The working directory; none means the image's.
     pub directory: Option<ImagePath>,
     pub limits: ContainerLimits,
     /// None means no network.
     pub network: Option<String>,
-    /// Neither contents nor mount points become part of the change. Exception: a mount point that a daemon
-    /// creates does, unless `ephemeral` or `places` lists it.
+    /// Mounts. Their contents and mount points are not part of the change, with one exception: a mount point that a
+    /// daemon creates is, unless `ephemeral` or `places` lists it.
     pub mounts: Vec<Mount>,
     /// Files and directories that exist for the command only and are not part of the change. A directory in
     /// which the command left something stays.
@@ -58,12 +58,12 @@ pub struct ContainerSpec {
     /// Lines `HOST:ADDRESS` of the hosts file.
     pub add_hosts: Vec<String>,
     pub drop_capabilities: Vec<Capability>,
-    /// Gets standard output unchanged; none means that each line becomes an event.
+    /// The file that gets the standard output unchanged; none means that each line becomes an event.
     pub stdout: Option<Arc<File>>,
     /// Config of the image, if the container itself may become an image. The engine then adds nothing of its
     /// own that the image would inherit, where it can.
     pub commit_config: Option<ImageConfig>,
-    /// A later run finds what this run left behind by its lease.
+    /// The id of the lease. By this id, a later run finds what this run left behind.
     pub lease: String,
 }
 
@@ -88,12 +88,12 @@ pub enum MountSource {
     Temporary,
 }
 
-/// A limit that the engine cannot enforce is an error.
+/// The limits of a container. A limit that the engine cannot enforce is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerLimits {
     /// In bytes.
     pub memory: Option<u64>,
-    /// In billionths of a processor.
+    /// Processor time, in billionths of one processor.
     pub nano_cpus: Option<u64>,
     pub pids: Option<u32>,
     pub timeout: Option<Duration>,
@@ -102,7 +102,7 @@ pub struct ContainerLimits {
 /// Streams of a program that `--run` starts.
 pub struct ProgramStreams {
     pub stdin: Box<dyn AsyncRead + Send + Unpin>,
-    /// With a terminal, this is all output.
+    /// The standard output; with a terminal, all output.
     pub stdout: Box<dyn AsyncWrite + Send + Unpin>,
     pub stderr: Box<dyn AsyncWrite + Send + Unpin>,
 }
@@ -110,7 +110,7 @@ pub struct ProgramStreams {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitStatus {
     pub exit_code: i64,
-    /// The engine killed it for using too much memory.
+    /// Whether the engine killed the command for using too much memory.
     pub out_of_memory: bool,
     /// At most 20, oldest first.
     pub last_lines: Vec<String>,
@@ -167,7 +167,7 @@ pub trait Container: fmt::Debug + Send + Sync {
     /// Links are entries and are not followed. Names and sizes are hostile input.
     fn archive<'a>(&'a self, path: &'a ImagePath) -> Reply<'a, Option<TarStream>>;
 
-    /// Takes what changed since the container was created.
+    /// Takes the files that changed since the container was created.
     fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff>;
 
     /// The commit that makes this container an image with exactly `config`, if one call of the engine can do that.

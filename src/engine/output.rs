@@ -19,7 +19,7 @@ const MAXIMUM_KEPT: usize = 4 * 1024;
 
 pub(in crate::engine) struct Output<'a> {
     events: &'a Events,
-    /// Gets standard output unchanged until a write fails.
+    /// The file that gets the standard output unchanged, until a write fails.
     file: Option<Arc<File>>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -31,7 +31,7 @@ impl<'a> Output<'a> {
         Self { events, file: None, stdout: Vec::new(), stderr: Vec::new(), last: VecDeque::new() }
     }
 
-    /// Writes standard output to a file, if there is one, and not to events.
+    /// Writes the standard output to `file`, if there is one, instead of events.
     pub(in crate::engine) fn to(self, file: Option<Arc<File>>) -> Self {
         Self { file, ..self }
     }

@@ -14,7 +14,7 @@ pub struct SandboxSettings {
     /// b2i itself, which is started as the child.
     pub program: PathBuf,
     pub cache: CacheDirectory,
-    /// On the same filesystem as the cache; removed with the lease.
+    /// The directory for temporary files, on the same filesystem as the cache; removed with the lease.
     pub temporary: PathBuf,
     /// Date of the change's files, in seconds since 1970.
     pub date: u64,
@@ -27,7 +27,7 @@ pub struct SandboxSettings {
 pub struct SandboxSupport {
     /// For people.
     pub users: String,
-    /// Files can have any owner. Otherwise the command's user owns all files.
+    /// Whether files can have any owner. Otherwise, the command's user owns all files.
     pub has_owners: bool,
     /// The limits that do not work, and why.
     pub missing_limits: Option<(&'static str, String)>,

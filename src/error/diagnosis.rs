@@ -19,7 +19,7 @@ impl Diagnostic for Error {
             Self::Registry(error) => error.kind(),
             Self::Engine(error) | Self::Program { error, .. } => error.kind(),
             Self::Run(error) | Self::ForeignScript { source: error, .. } => error.kind(),
-            // In the cache, the same errors concern this machine, not the image.
+            // For the cache, the same errors concern this machine, not the image.
             Self::Output(FileError::System { .. } | FileError::Full { .. }) => FailureKind::Image,
             Self::Output(error) => error.kind(),
             Self::Config { .. } | Self::OtherBase { .. } => FailureKind::Builder,

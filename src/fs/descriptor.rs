@@ -26,7 +26,7 @@ pub fn open_descriptor(path: &Path) -> io::Result<Option<File>> {
 #[cfg(target_os = "linux")]
 fn entry(path: &Path) -> Option<std::path::PathBuf> {
     let mut path = path.to_owned();
-    // The kernel follows as many links.
+    // The kernel follows the same number of links.
     for _ in 0..40 {
         let directory = path.parent()?.canonicalize().ok()?;
         if directory.starts_with("/proc") && directory.ends_with("fd") {

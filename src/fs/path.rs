@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// `path` without links, `.` and `..`. For a missing file, its directory is resolved; without a directory, it
-/// stays the same.
+/// `path` without links, `.` and `..`. If the file is missing, its directory is resolved. If the directory is missing
+/// too, the path stays the same.
 pub fn canonical_path(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
         return canonical;

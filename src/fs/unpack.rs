@@ -105,7 +105,7 @@ pub struct TreeWriter {
 }
 
 impl TreeWriter {
-    /// For an existing, empty directory.
+    /// A writer for an existing, empty directory.
     pub fn new(directory: &Path, limits: TreeLimits) -> Result<Self, FileError> {
         let root = Dir::open_ambient_dir(directory, ambient_authority())
             .map_err(|error| FileError::new("open", directory, error))?;

@@ -93,7 +93,7 @@ struct FileState {
 }
 
 impl FileState {
-    /// Bytes of one read: so many that the change of the thread is cheap in comparison.
+    /// Bytes of one read. With this size, the change of the thread costs little in comparison.
     const PIECE: u64 = 256 * 1024;
 
     fn read(mut self) -> io::Result<(Bytes, Self)> {

@@ -72,7 +72,7 @@ pub enum LayerCompression {
 }
 
 impl LayerCompression {
-    /// `None` for the media type of something else than a layer.
+    /// `None` if the media type is not that of a layer.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         let prefixes = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
         let rest = prefixes.iter().find_map(|prefix| media_type.strip_prefix(prefix))?;
@@ -119,7 +119,7 @@ impl ImageManifest {
         Self { schema_version: 2, media_type, config, layers, artifact_type, subject, annotations }
     }
 
-    /// The bytes of its digest. Equal manifests have equal bytes.
+    /// The bytes from which its digest is computed. Equal manifests have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         to_bytes(self)
     }
@@ -163,7 +163,7 @@ impl ImageIndex {
         Self { schema_version: 2, media_type: format.index().into(), manifests, annotations }
     }
 
-    /// The bytes of its digest. Equal indexes have equal bytes.
+    /// The bytes from which its digest is computed. Equal indexes have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         to_bytes(self)
     }
@@ -177,7 +177,7 @@ impl ImageIndex {
         })
     }
 
-    /// The platforms of its images, in its order.
+    /// The platforms of its images, in the order of the index.
     pub fn platforms(&self) -> Vec<Platform> {
         let described = self.manifests.iter().filter_map(|entry| entry.platform.as_ref());
         // Attestations are listed as images for an unknown platform.

@@ -22,7 +22,7 @@ pub struct BaseImage {
     /// The digest of its manifest, if its source has one.
     pub manifest_digest: Option<Digest>,
     pub config: ImageConfig,
-    /// Lowest first, one for each diff ID of the config.
+    /// The layers, lowest first, one for each diff ID of the config.
     pub layers: Vec<LayerSource>,
     /// The format of the image, and of images that are built on it.
     pub format: ManifestFormat,
@@ -67,7 +67,7 @@ impl BaseImage {
         self
     }
 
-    /// Compares one of its layers, which was written, with the diff ID in the config.
+    /// Compares a written layer of the image with the diff ID in the config.
     pub fn check(&self, diff_id: &Digest, written: &WrittenLayer) -> Result<(), InvalidImage> {
         if written.diff_id == *diff_id {
             return Ok(());

@@ -6,7 +6,7 @@ use crate::text::{as_choice, as_text};
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// Before every use, because the registry may have a newer one.
+    /// Pull before every use, because the registry may have a newer image.
     Always,
     /// If it is missing.
     #[default]

@@ -15,11 +15,11 @@ use crate::image::Digest;
 /// One finished file, open for reading.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// One safe path component in UTF-8.
+    /// The name: one safe path component in UTF-8.
     pub name: String,
-    /// In bytes, when it was opened.
+    /// The size when it was opened, in bytes.
     pub size: u64,
-    /// Known for downloads, members of archives, standard input, and with `--sha256`.
+    /// The digest; known for downloads, members of archives, standard input, and with `--sha256`.
     pub sha256: Option<Digest>,
     pub origin: Origin,
     pub content: FileContent,
@@ -46,7 +46,7 @@ pub enum Origin {
     },
     Stdin,
     Url {
-        /// Without user name, password, query and fragment.
+        /// The URL without user name, password, query and fragment.
         url: String,
     },
     Sources {

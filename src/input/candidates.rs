@@ -3,7 +3,7 @@
 
 use crate::detect::{Strength, candidate_strength};
 
-/// The number of bytes at the beginning of a file that decide.
+/// The number of bytes at the beginning of a file that decide whether it is a candidate.
 pub(super) const HEAD_BYTES: usize = 4096;
 
 /// Directories whose scripts are not the program. In lower case.

@@ -35,7 +35,7 @@ pub enum InputError {
     #[error("`{shown}` is larger than the limit of {limit} bytes{}", stated(*.size))]
     TooLarge { shown: String, size: Option<u64>, limit: u64 },
     #[error(
-        "`{shown}` has another SHA-256 digest than expected:\n  expected {expected}\n  actual   {actual}"
+        "the SHA-256 digest of `{shown}` is not the expected one:\n  expected {expected}\n  actual   {actual}"
     )]
     DigestMismatch { shown: String, expected: Digest, actual: Digest },
     #[error(transparent)]

@@ -83,7 +83,7 @@ impl Serialize for InputSource {
         let text = path.to_str().ok_or_else(|| S::Error::custom("the path is not UTF-8"))?;
         match Self::parse(text) {
             Ok(Self::File(_)) => serializer.serialize_str(text),
-            // Without the dot it would name something else.
+            // Without the dot, the text would mean another input.
             _ => serializer.collect_str(&format_args!("./{text}")),
         }
     }

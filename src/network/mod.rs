@@ -27,7 +27,7 @@ pub struct NetworkOptions {
     pub connect_timeout: Duration,
     /// The longest time that the server may send nothing.
     pub read_timeout: Duration,
-    /// The number of retries after failures that may pass.
+    /// The number of retries after a temporary failure.
     pub retries: u32,
     /// The pause before the first retry. Each later pause is twice as long as the one before.
     pub retry_pause: Duration,

@@ -58,7 +58,7 @@ pub async fn read_build(
     build.scripts = built.scripts(session);
     build.runtime = built.runtime(pull);
     build.destination = build.destination.take().or_else(|| built.path(DESTINATION_LABEL));
-    // A relative path stays one.
+    // A relative path stays relative.
     build.recorded_location = Some(recorded);
     build.location = location;
     build.builder = Some(builder);

@@ -129,7 +129,7 @@ pub(crate) fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
     Some(match base.manifest_digest {
         // Older versions of buildah reject a name with both tag and digest.
         Some(digest) => format!("{}@{digest}", reference.name()),
-        // Podman may have it under another full name, which the short name finds.
+        // Podman may have the image under another full name, which the short name finds.
         None if reference.is_short() && base.image_id.is_some() => reference.familiar(),
         None => reference.to_string(),
     })

@@ -38,8 +38,8 @@ impl DaemonSearch {
         }
     }
 
-    /// Returns `decision`, or why the daemon does not answer if a daemon would change the decision. Something replaces a daemon
-    /// only if none exists.
+    /// Returns `decision`. If a daemon would change it and the daemon does not answer, returns that failure: something
+    /// else replaces a daemon only if none exists.
     pub(crate) fn settle<T>(
         &mut self,
         decision: Result<T, PlanError>,

@@ -56,20 +56,20 @@ pub struct Inspection {
     pub facts: Facts,
 }
 
-/// A finished build. What is said of one image is said of the daemon's, or this machine's, where there are several.
+/// A finished build. If it has several images, the fields of one image describe the daemon's image, else this
+/// machine's.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of the image's config.
     pub image_id: Digest,
-    /// Digest of what the names mean in registries and layouts, if an output has such: of the image's manifest, or of
-    /// the index.
+    /// Digest of the manifest or index that the names mean in registries and layouts, if there is such an output.
     pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
     /// The outputs that have it.
     pub outputs: Vec<Transport>,
-    /// The command that people use with the daemon it went to: `docker` or `podman`.
+    /// The command of the daemon that has the image: `docker` or `podman`.
     pub daemon: Option<String>,
     /// Ports of the image, such as `8080/tcp`.
     pub ports: Vec<String>,
@@ -119,7 +119,7 @@ pub struct BuiltImage {
     pub manifest_digest: Option<Digest>,
     /// Its ports.
     pub ports: Vec<String>,
-    /// The artifact's name; none if the image is what assembling sources left.
+    /// The artifact's name; none if the assembled builder is the image.
     pub artifact: Option<String>,
     /// Digest of the artifact.
     pub artifact_digest: Option<Digest>,

@@ -35,19 +35,19 @@ pub(crate) struct Prepared {
 
 /// The input of one stage's execution.
 pub(crate) struct StageInputs {
-    /// Images may share it. None if the source stage makes the image.
+    /// The artifact, which images may share. None if the source stage makes the image.
     pub(crate) artifact: Option<Arc<Artifact>>,
     pub(crate) selection: Selection,
     pub(crate) template_entries: Vec<Entry>,
 }
 
 impl StageInputs {
-    /// The artifact of an image that is made of one.
+    /// The artifact of an image that has one.
     pub(crate) fn artifact(&self) -> &Artifact {
         self.artifact.as_ref().expect("an image without an artifact is neither placed nor run")
     }
 
-    /// What the entries of the stage's plan refer to.
+    /// The files to which the entries of the stage's plan refer.
     pub(crate) fn inputs(&self) -> Inputs<'_> {
         Inputs { artifact: self.artifact(), template: &self.template_entries }
     }
@@ -73,7 +73,7 @@ pub(crate) struct ExaminedArtifact {
     pub(crate) facts: Facts,
     /// The files that go with it.
     pub(crate) neighbours: Neighbours,
-    /// Whether it is not built yet and the facts are declared.
+    /// Whether the artifact is not built yet, so its facts are declared.
     pub(crate) is_declared: bool,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct ExaminedArtifact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Build,
-    /// Showing it before the artifact is built from sources.
+    /// The plan is shown before the artifact is built from sources.
     Preview,
     /// `docker build` runs the script later, so this machine needs no sandbox.
     Dockerfile,

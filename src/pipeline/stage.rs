@@ -48,7 +48,7 @@ pub(crate) enum StageResult {
     /// A container that the daemon commits as the image. No other output receives it.
     InContainer {
         commit: PlannedCommit,
-        /// Without the layer: only the daemon knows its digest.
+        /// The config without the layer, whose digest only the daemon knows.
         config: ImageConfig,
         /// The image's ID, after the commit.
         id: OnceLock<Digest>,

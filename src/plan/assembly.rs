@@ -29,7 +29,7 @@ pub(super) fn assemble_template(
         reason: choice.reason.clone(),
     };
     let placement = template.placement(request.image.context_path.as_deref())?;
-    // As with a label: only the user allows root.
+    // Only the user may allow root, as with a label of an image.
     let from_project = matches!(template.origin, TemplateOrigin::Project { .. });
     let may_be_root = !from_project || request.limits.allow_root;
     if template.metadata.image.user.uid == 0 && !may_be_root {
@@ -70,8 +70,8 @@ pub(super) fn assemble_template(
     Ok((builder, assembly, run_reason(request, "the template is not b2i's own, so its script must run")))
 }
 
-/// The owner of the placed files: no other user can make files its own. A project's script that may not be root runs as the
-/// user of the image.
+/// The user that runs the script: the owner of the placed files, because no other user can create files with that
+/// owner. A project's script that may not be root runs as the user of the image.
 fn script_user(template: &Template, placement: &Placement, may_be_root: bool) -> Owner {
     match placement.owner.uid == 0 && !may_be_root {
         true => template.metadata.image.user,

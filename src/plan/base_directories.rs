@@ -33,7 +33,7 @@ const LINKS: [(&str, &str); 8] = [
 /// Directories below these may have other owners.
 const OF_USERS: [&str; 2] = ["/home", "/var"];
 
-/// Directories below them that root owns.
+/// Directories below [`OF_USERS`] that root owns.
 const OF_ROOT: [&str; 8] =
     ["/home", "/var", "/var/cache", "/var/lib", "/var/log", "/var/opt", "/var/spool", "/var/tmp"];
 

@@ -118,7 +118,7 @@ pub fn would_use_daemon(request: &Request, plan: &Plan) -> bool {
 pub fn commits_container(request: &Request, stage: &SourceStage, outputs: &[PlannedOutput]) -> bool {
     stage.engine == EngineKind::Docker
         && stage.product == PlannedProduct::Image
-        // ONBUILD commits between its commands, and the commits below would stay.
+        // ONBUILD commits between its commands, and these commits would stay below the image.
         && (stage.on_build.is_empty() || stage.runtime.is_some())
         && request.date.is_none()
         && outputs.iter().all(|planned| planned.output.is_daemon())

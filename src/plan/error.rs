@@ -35,7 +35,7 @@ pub enum PlanError {
     #[error("cannot write the image to a daemon: no daemon answers")]
     NoDaemon,
     #[error(
-        "several artifacts must be one program for several platforms, but `{name}` is a {is}, not an executable"
+        "the artifacts must be one program built for several platforms, but `{name}` is a {is}, not an executable"
     )]
     NotExecutable { name: String, is: String },
     #[error("`{}` and `{}` are both built for {platform}; an index has one image for each platform", names[0], names[1])]
@@ -144,7 +144,7 @@ impl Diagnostic for PlanError {
     }
 }
 
-/// Says what executables are built for.
+/// The platforms that the executables are built for, as text.
 fn built(found: &[(String, Platform)]) -> String {
     let one = |(name, platform): &(String, Platform)| format!("`{name}` is built for {platform}");
     enumerate(&found.iter().map(one).collect::<Vec<_>>())

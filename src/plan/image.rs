@@ -51,7 +51,7 @@ pub(super) fn planned_image(
     let labels = labels(image, base_name, &edits.created);
     edits.labels.extend(labels.known);
     if image.is_declared {
-        // They take precedence over the template's, also as placeholders.
+        // b2i's labels take precedence over the template's, also as placeholders.
         edits.labels.retain(|name, _| {
             !labels.later.iter().any(|(later, text)| later == name && text.is_of_artifact())
         });
@@ -59,7 +59,7 @@ pub(super) fn planned_image(
     if let Selection::Template(choice) = image.selection
         && image.artifact.tree_path.is_some()
     {
-        // As `cd tool-1.2 && bin/tool` starts it.
+        // The working directory is the top of the tree, as after `cd tool-1.2 && bin/tool`.
         let Placement { artifact, beside, .. } =
             choice.template.placement(options.context_path.as_deref())?;
         let places = Places::new(&artifact, &beside, image.artifact.tree_path.as_deref())?;

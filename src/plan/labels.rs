@@ -37,7 +37,7 @@ pub const FETCHED_LABEL: &str = "io.b2i.source.fetched";
 pub(super) struct LabelFacts<'a> {
     /// The name in S2I's label; a template has no builder image.
     pub(super) builder: String,
-    /// The base's name for the image.
+    /// The name of the base in the image's labels.
     pub(super) base: String,
     pub(super) title: PlannedText,
     /// The default is the title.

@@ -37,7 +37,7 @@ pub struct Machine {
 pub struct ImageFacts<'a> {
     pub artifact: &'a Artifact,
     pub facts: &'a Facts,
-    /// Whether sources will become it: its facts are declared, and its name is a placeholder.
+    /// Whether the artifact is not built yet: its facts are declared, and its name is a placeholder.
     pub is_declared: bool,
     pub selection: &'a Selection,
     /// The template's files; empty for a builder image.
@@ -153,7 +153,7 @@ fn stage(
         }
         Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
     };
-    // In the sandbox, they also apply to the program that `--run` starts.
+    // These two limits also apply to a program that `--run` starts in the sandbox.
     let in_sandbox = request.run && !outputs.iter().any(Transport::is_daemon);
     let network = request.limits.network.clone().filter(|_| in_sandbox);
     let allow_root_sandbox = request.limits.allow_root_sandbox && in_sandbox;

@@ -66,7 +66,7 @@ pub(super) fn planned_outputs(
     planned.collect()
 }
 
-/// The index of the platform that runs at an output without indexes.
+/// The position of the platform that an output without indexes runs.
 pub(super) fn native(
     output: &Transport,
     machine: &Machine,

@@ -67,7 +67,7 @@ pub(super) fn placed(
 pub(super) fn base_files(choice: &Choice, added: &[AddedFile]) -> Vec<PlannedEntry> {
     let is_added = |path: &ImagePath| {
         added.iter().any(|file| match &file.destination {
-            // What is added as a file where a directory is needed leaves no room either.
+            // A file that the user adds in place of a needed directory leaves no room either.
             AddedDestination::Absolute(absolute) => {
                 absolute.is_within(path)
                     || (!matches!(file.content, AddedContent::Directory) && path.is_within(absolute))

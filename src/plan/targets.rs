@@ -27,7 +27,7 @@ pub struct Input<'a> {
 pub struct Target {
     /// Index into the artifacts.
     pub artifact: usize,
-    /// None if artifact and machine decide it.
+    /// The platform; none if artifact and machine decide it.
     pub platform: Option<Platform>,
 }
 
@@ -85,7 +85,7 @@ fn of_several(artifacts: &[Input<'_>], platforms: &[Platform]) -> Result<Vec<Tar
             let is = facts.kind.word().to_owned();
             return Err(PlanError::NotExecutable { name: name.clone(), is });
         };
-        // The file may not state its variant. Then the request does, by the order of its platforms.
+        // A file may not state its variant. Then the request decides, by the order of its platforms.
         let is_free = |platform: &&Platform| !executables.iter().any(|(_, other)| other == *platform);
         let requested = platforms.iter().filter(is_free).find(|one| one.matches(&executable.platform));
         let platform = match (&executable.platform.variant, requested) {

@@ -20,7 +20,7 @@ pub enum Placeholder {
     /// The artifact's name without its extension.
     ArtifactStem,
     ArtifactDigest,
-    /// Digest of the base's manifest. What names it is left out if the base has none.
+    /// Digest of the base's manifest. If the base has none, texts with this placeholder are left out.
     BaseDigest,
     /// Directory of the builder image's scripts, as its label names it.
     BuilderScripts,

@@ -48,7 +48,7 @@ pub struct BuildCacheOwner<'a> {
     pub user: &'a str,
     /// The platform of the builder.
     pub platform: &'a Platform,
-    /// The engine and the owners of its files: neither can use the cache of another.
+    /// The engine, with the owners of its files. Engines with other owners cannot use the cache.
     pub engine: &'a str,
 }
 

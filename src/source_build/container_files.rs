@@ -126,7 +126,7 @@ impl ContainerFiles {
         let path = |path: &str| directory.join(path).expect("names were checked when they were read");
         let entry = |file: &ContainerFile| {
             let kind = match &file.kind {
-                // Relative to the common directory until now.
+                // The target was relative to the common directory.
                 EntryKind::HardLink { target } => EntryKind::HardLink { target: path(target.relative()) },
                 kind => kind.clone(),
             };

@@ -70,7 +70,7 @@ impl Diagnostic for ExtractionError {
     }
 }
 
-/// The part of [`ExtractionError`] that is known while bytes are copied.
+/// An error while bytes are copied, which becomes an [`ExtractionError`].
 pub(super) enum CopyError {
     Read(io::Error),
     Write(io::Error),

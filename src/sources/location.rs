@@ -1,6 +1,6 @@
 //! Owns source locations and the options of fetching. Must not fetch.
 //!
-//! A text means what exists on this machine under that name; else its form decides.
+//! If a text names an existing path, it means that path; else its form decides.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -216,7 +216,7 @@ fn is_archive_name(path: &str) -> bool {
 }
 
 impl fmt::Display for SourceLocation {
-    /// Without user name, password and query.
+    /// Writes the location without user name, password and query.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => path.display().fmt(formatter),

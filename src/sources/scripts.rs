@@ -23,9 +23,9 @@ pub const NAMES: [&str; 3] = ["assemble", "run", "save-artifacts"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case")]
 pub enum ScriptOrigin {
-    /// Without user name, password and query.
+    /// The URL without user name, password and query.
     Url { url: String },
-    // A plan writes these beside the script's path in the container, so the key is another one.
+    // A plan also has the script's path in the container, so this key has another name.
     File {
         #[serde(rename = "file")]
         path: PathBuf,

@@ -22,13 +22,13 @@ pub struct SourceTree {
     /// The default name of the result: the name of the directory, repository or archive.
     pub name: String,
     pub info: SourceInfo,
-    /// Sorted by path, without `.git` and excluded paths.
+    /// The entries, sorted by path, without `.git` and excluded paths.
     pub entries: Vec<TreeEntry>,
 }
 
 #[derive(Clone)]
 pub struct TreeEntry {
-    /// Relative, with `/` between its components; never empty, and without `.` and `..`.
+    /// The path: relative, with `/` between its components, never empty, and without `.` and `..`.
     pub path: String,
     pub kind: TreeEntryKind,
     /// Permission bits: 0755 for directories and executables, 0644 for other files.

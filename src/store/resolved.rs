@@ -38,7 +38,7 @@ impl ResolvedImage {
         }
     }
 
-    /// The image for a sink without manifests. Its config keeps every byte, and so the image its ID.
+    /// The image for a sink without manifests. Its config keeps every byte, so its ID stays the same.
     pub fn into_image(self) -> Image {
         let (config, annotations) = (self.config_bytes.clone(), self.manifest.annotations.clone());
         Image { annotations, ..Image::unchanged(self.into_base(), config) }

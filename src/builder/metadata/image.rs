@@ -16,7 +16,7 @@ use crate::text::as_text;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageSection {
-    /// Numeric, so that it can own the placed files.
+    /// The user of the image, as numbers, so that it can own the placed files.
     #[serde(deserialize_with = "owner", serialize_with = "as_text")]
     pub user: Owner,
     pub working_directory: ImagePath,
@@ -48,7 +48,7 @@ pub struct DirectoryEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FileEntry {
-    /// Relative to the template's folder.
+    /// The path of the file, relative to the template's folder.
     #[serde(deserialize_with = "relative_path")]
     pub source: String,
     pub path: ImagePath,

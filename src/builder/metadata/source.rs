@@ -15,7 +15,7 @@ use crate::image::ImagePath;
 /// The build files, product and caches of a template for sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSection {
-    /// The files that choose it, relative to the source root, most specific first.
+    /// The files that select the template, relative to the source root, most specific first.
     pub build_files: Vec<String>,
     pub product: Product,
     /// Directories whose content makes the next build faster.
@@ -28,7 +28,7 @@ pub enum Product {
     /// An artifact, which is copied from the builder container and packaged by its own facts.
     Artifact {
         kind: ProductKind,
-        /// Files, or directories with exactly one artifact. Never empty.
+        /// Paths of files, or of directories with exactly one artifact. Never empty.
         places: Vec<ImagePath>,
     },
     /// The builder container becomes the image.
@@ -48,7 +48,7 @@ pub enum ProductKind {
 }
 
 impl ProductKind {
-    /// Whether an artifact of `kind` is what was declared.
+    /// Whether an artifact of `kind` matches this declaration.
     pub fn accepts(self, kind: &Kind) -> bool {
         match (self, kind) {
             (Self::Executable, Kind::Executable(_) | Kind::Script(_))
@@ -113,9 +113,10 @@ fn build_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
 }
 
 impl SourceDocument {
-    /// Checks it and makes it into a section without contradictions.
+    /// Checks the text and makes a section without contradictions.
     ///
     /// # Errors
+    ///
     /// The key and the reason.
     pub(super) fn section(self) -> Result<SourceSection, (String, String)> {
         let wrong = |key: &str, reason: String| (format!("source.{key}"), reason);

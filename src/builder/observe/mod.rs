@@ -50,14 +50,14 @@ const TIME_ZONES: &str = "usr/share/zoneinfo";
 pub struct Observations {
     /// From its config.
     pub platform: Option<Platform>,
-    /// From its config; empty is root.
+    /// The user in the image's config; empty means root.
     pub user: Option<String>,
     /// Names of shared libraries in the default directories of the dynamic linker.
     pub libraries: BTreeSet<String>,
     pub glibc: Option<GlibcVersion>,
     /// Whether it has the bundle of CA certificates of Debian and Alpine.
     pub certificates: bool,
-    /// Whether it has a time zone, and so the files of all.
+    /// Whether the image has a time zone file. An image has all of them or none.
     pub time_zones: bool,
     /// Regular files in program folders, by path.
     programs: BTreeSet<String>,
@@ -65,7 +65,7 @@ pub struct Observations {
     java: BTreeMap<String, u32>,
     /// Tomcat versions, by the path of `catalina.jar`.
     tomcat: BTreeMap<String, DottedVersion>,
-    /// Tools for sources, in the first version by path.
+    /// Tools that build sources, each with the version at the first path.
     tools: BTreeMap<Tool, DottedVersion>,
     /// Symbolic links and their targets.
     links: BTreeMap<String, String>,
@@ -234,7 +234,7 @@ impl Collector {
         Ok(())
     }
 
-    /// `has_content` is false for another name of an earlier file.
+    /// `has_content` is false for a hard link to an earlier file.
     fn file(&mut self, path: String, has_content: bool, content: &mut impl Read) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if let Some((tool, version)) = tools::recognise(folder, name, has_content, content)? {
@@ -245,7 +245,7 @@ impl Collector {
             self.observations.programs.insert(path);
         } else if has_content && is_library_folder(folder) && is_c_library(name) {
             let found = glibc_version(content.take(MAXIMUM_LIBRARY))?;
-            // If there are several (for other word sizes), only the oldest version is certain.
+            // An image may have several C libraries, for other word sizes. Only the oldest version is certain.
             self.observations.glibc = [self.observations.glibc, found].into_iter().flatten().min();
         } else if has_content && name == "release" {
             if let Some(release) = java_release(&bounded(content, MAXIMUM_PROPERTIES)?) {

@@ -50,7 +50,7 @@ pub enum Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageChoice {
     pub reference: ImageReference,
-    /// From the artifact or from the user.
+    /// The platform of the artifact, or of the request.
     pub platform: Option<Platform>,
     pub reason: String,
 }
@@ -87,7 +87,7 @@ pub struct Choice {
     pub version: Version,
     /// The base of the version.
     pub base: Base,
-    /// From the artifact or from the user.
+    /// The platform of the artifact, or of the request.
     pub platform: Option<Platform>,
     pub reason: String,
     pub warnings: Vec<Warning>,
@@ -286,7 +286,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The obstacle in a base that does not depend on the artifact's needs.
+    /// The obstacle in the base of a candidate, whatever the artifact needs.
     fn base_obstacle(&self, candidate: &Candidate<'_>) -> Option<String> {
         if candidate.base.assumptions.shell == Some(false) && !self.template.works_without_shell() {
             return Some("its base has no shell, which the template's scripts need".to_owned());
@@ -300,7 +300,7 @@ impl<'a> Search<'a> {
         Some(format!("its base is published for {offered}, not for {platform}"))
     }
 
-    /// Adds that the user named the builder.
+    /// Adds to `reason` that the user named the builder.
     fn reason(&self, reason: String) -> String {
         if !self.explicit {
             return reason;

@@ -44,7 +44,7 @@ pub(super) struct Cli {
 
 const GLOBAL_HEADING: &str = "Global options";
 
-/// Columns of the text below the help: a manual page on a terminal of 80 columns indents it.
+/// The width of the text below the help, in columns. A manual page of 80 columns indents this text.
 const TEXT_WIDTH: usize = 72;
 
 /// Configuration, variables and exit codes, from their tables.

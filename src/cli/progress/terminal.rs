@@ -81,7 +81,7 @@ impl Renderer for Terminal {
             Event::ScriptOutput { .. } | Event::Note { .. } | Event::Warning { .. } => {}
         }
         if let Some(line) = wording::line(event) {
-            // Above the running steps.
+            // The line appears above the running steps.
             let _ = self.display.println(self.colored(line));
         }
     }

@@ -57,7 +57,7 @@ pub(super) fn request(
         limits: Limits {
             // s2i runs assemble as the builder's user; its users reject root with `--allowed-uids`.
             allow_root: true,
-            // As in s2i, whose users expect that dependencies are fetched.
+            // s2i has a network by default, and its users expect to fetch dependencies.
             network: Some(DEFAULT_NETWORK.to_owned()),
             ..limits(settings)
         },
@@ -74,7 +74,7 @@ pub(super) fn request(
     })
 }
 
-/// Makes the request of `s2i rebuild`, without what the image records.
+/// Makes the request of `s2i rebuild`, without the values that the image records.
 pub(super) fn rebuild(
     arguments: &RebuildArguments,
     tag: ImageReference,

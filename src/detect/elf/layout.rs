@@ -19,7 +19,7 @@ pub(super) const SHT_NOBITS: u32 = 8;
 pub(super) struct Encoding {
     /// 64-bit words.
     pub(super) wide: bool,
-    /// Most significant byte first.
+    /// Whether the most significant byte is first.
     pub(super) big: bool,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Headers {
     pub(super) machine: u16,
     pub(super) entry: u64,
     pub(super) segments: Vec<Segment>,
-    /// Empty if the section table was removed.
+    /// The sections; empty if the section table was removed.
     pub(super) sections: Vec<Section>,
 }
 

@@ -7,7 +7,7 @@ use super::super::bounded_reader::{BoundedReader, holds, text};
 use super::layout::{Headers, PT_LOAD};
 
 const LONGEST_COMMENT: u64 = 64 * 1024;
-/// Go itself searches as many bytes of the first writable segment (debug/buildinfo).
+/// The number of bytes to search in the first writable segment, as in Go itself (debug/buildinfo).
 const GO_SEARCH: u64 = 64 * 1024;
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
 const LONGEST_VERSION: u64 = 64;
@@ -56,7 +56,7 @@ fn counted_string(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(1..1 + length)
 }
 
-/// Before Go 1.18: an address of a Go string (address, length).
+/// Reads the form before Go 1.18: the address of a Go string, which is an address and a length.
 fn pointed_string(
     headers: &Headers,
     view: &mut BoundedReader<'_>,

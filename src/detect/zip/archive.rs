@@ -81,7 +81,7 @@ impl Directory {
             end.at.checked_sub(end.size).ok_or_else(|| damaged("its directory begins before the file"))?;
         let start = match view.read(start, ENTRY_MAGIC.len() as u64)? {
             magic if magic == ENTRY_MAGIC || end.count == 0 => start,
-            // Other bytes are between directory and end: use the stated offset.
+            // If other bytes are between the directory and the end record, the stated offset counts.
             _ => end.offset,
         };
         let shift = start
@@ -282,7 +282,7 @@ fn inflate(compressed: impl io::BufRead, length: u64) -> io::Result<Option<Vec<u
     }
 }
 
-/// Reads sizes that do not fit into 32 bits from the ZIP64 extra field: the saturated ones, in this order.
+/// Reads sizes that do not fit into 32 bits. The ZIP64 extra field has only the saturated ones, in this order.
 fn widen(sizes: &mut [u64; 3], mut extra: &[u8]) {
     const ZIP64: u16 = 1;
     while let (Some(kind), Some(length)) = (little_u16(extra, 0), little_u16(extra, 2)) {

@@ -4,7 +4,7 @@
 use super::super::bounded_reader::{big_u16, big_u32};
 
 const MAGIC: u32 = 0xcafe_babe;
-/// Java 1.1. The release is the version less 44.
+/// The class version of Java 1.1. A Java release is the class version minus 44.
 const FIRST_VERSION: u16 = 45;
 const LAST_VERSION: u16 = 200;
 
@@ -56,7 +56,7 @@ impl<'a> ConstantPool<'a> {
         })
     }
 
-    /// Whether it has the names of `main(String[])`.
+    /// Whether the class has the name and the descriptor of `main(String[])`.
     pub(super) fn may_have_main_method(&self) -> bool {
         [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|name| self.names.contains(name))
     }

@@ -104,7 +104,7 @@ pub(super) fn main_class_candidates(contents: &mut Contents<'_>) -> io::Result<V
     const MOST_CLASSES: usize = 256;
     const LONGEST_CLASS: u64 = 128 * 1024;
     let Contents { archive, manifest, .. } = contents;
-    // The plugin of Spring Boot writes it even without repackaging.
+    // Spring Boot's plugin writes `Start-Class` even without repackaging.
     let mut candidates: Vec<String> = manifest.get("Start-Class").map(str::to_owned).into_iter().collect();
     for position in sample::spread(&archive.survey.classes, MOST_CLASSES) {
         if candidates.len() >= MOST_CANDIDATES {

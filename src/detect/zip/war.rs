@@ -176,7 +176,7 @@ fn likely_first(archive: &Archive<'_>, mut libraries: Vec<u32>) -> Vec<u32> {
 }
 
 fn is_likely(name: &[u8]) -> bool {
-    // Without WEB-INF, which contains the word `web`.
+    // `WEB-INF/` is cut off, because it contains the word `web`.
     let name = name.strip_prefix(b"WEB-INF/").unwrap_or(name).to_ascii_lowercase();
     LIKELY.iter().any(|word| holds(&name, word.as_bytes()))
 }

@@ -45,7 +45,7 @@ pub struct DockerContainer {
     pub(super) id: String,
     pub(super) spec: ContainerSpec,
     pub(super) spool_directory: PathBuf,
-    /// Before the start; only for containers of Podman.
+    /// The parents that were missing before the start; only for containers of Podman.
     missing_parents: OnceLock<Vec<&'static str>>,
 }
 
@@ -154,7 +154,7 @@ impl DockerContainer {
         }
     }
 
-    /// Commits it unchanged as an untagged image, which is removed with the lease.
+    /// Commits the container unchanged as an untagged image, which is removed with the lease.
     pub(super) async fn commit(&self) -> Result<ContainerCommit, DaemonError> {
         let lease: String = self.spec.lease.chars().filter(|c| !c.is_control()).collect();
         let lease = lease.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$");
@@ -242,7 +242,7 @@ pub(super) fn start_error(
     let lower = message.to_ascii_lowercase();
     let of_command =
         ["executable file not found", "no such file or directory", "permission denied", "exec format"];
-    // These name the program. Messages about mounts or cgroups do not contain `exec`.
+    // Messages about the program contain `exec`. Messages about mounts or cgroups do not.
     if lower.contains("exec") && of_command.iter().any(|word| lower.contains(word)) {
         let command = command.first().cloned().unwrap_or_else(|| "the image's command".into());
         return EngineError::Start { command, image: image.to_owned(), reason: message.trim().to_owned() };
@@ -259,7 +259,7 @@ impl DockerContainer {
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
-    /// Commits it without the daemon's own files and the ephemeral ones.
+    /// Commits the container without the daemon's own files and without ephemeral files.
     async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
         let mut commit = self.commit().await?;

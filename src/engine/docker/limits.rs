@@ -9,7 +9,7 @@ use crate::store::daemon::{Daemon, DaemonError, DaemonFlavour};
 /// Least memory of a container in bytes. Docker refuses less; on Podman, nothing starts with less.
 const LEAST_MEMORY: u64 = 6 << 20;
 
-/// Modes, which are not names of networks.
+/// Network modes, which are not names of networks.
 const MODES: [&str; 4] = ["none", "host", "default", "private"];
 
 /// Fails for limits that the daemon cannot enforce or always refuses.

@@ -187,8 +187,8 @@ impl DockerEngine {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(false),
-            // Docker would write no hosts file, and added hosts would be lost. The network `none` has no
-            // network either.
+            // Docker would write no hosts file, and added hosts would be lost. With the network `none`, the container
+            // has no network either.
             network_disabled: Some(spec.network.is_none() && spec.add_hosts.is_empty()),
             // The image would inherit the label. The container's name contains the lease too.
             labels: base.is_none().then(|| HashMap::from([(LEASE_LABEL.to_owned(), spec.lease.clone())])),

@@ -186,7 +186,7 @@ async fn feed(
     mut from: Box<dyn AsyncRead + Send + Unpin>,
     mut to: std::pin::Pin<Box<dyn AsyncWrite + Send>>,
 ) {
-    // The program may have ended, or not read its input.
+    // The program may have ended, or may not read its input.
     let _ = tokio::io::copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;
 }

@@ -48,7 +48,7 @@ pub struct SandboxContainer {
     pub(super) working_directory: String,
     pub(super) hosts: Vec<String>,
     pub(super) date: u64,
-    /// A layer may still read what the child holds.
+    /// Whether a layer may still read files that the child holds.
     pub(super) is_taken: AtomicBool,
     /// Holds the locks of the layers.
     pub(super) _layers: Vec<UnpackedLayer>,
@@ -345,7 +345,7 @@ impl Container for SandboxContainer {
         })
     }
 
-    /// Uses the same container, in which all files are.
+    /// Uses the same container, because it has all files.
     fn restart(mut self: Box<Self>, spec: ContainerSpec, _: &Events) -> Reply<'_, Box<dyn Container>> {
         Box::pin(async move {
             self.environment = environment(&self.config, &spec.environment);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::error::SandboxError;
 
-/// Stands for the address of the machine.
+/// The word for the address of the machine.
 const GATEWAY: &str = "host-gateway";
 
 /// Turns `HOST:ADDRESS` into lines.

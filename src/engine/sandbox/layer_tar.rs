@@ -32,7 +32,7 @@ fn write_tar(layer: Layer) -> io::Result<Box<dyn Read + Send>> {
     let (mut writer, stream) = writer_to_stream();
     let (sender, reader) = stream_to_reader();
     let handle = Handle::try_current().map_err(io::Error::other)?;
-    // Ends when the reader is dropped.
+    // The thread ends when the reader is dropped.
     handle.spawn_blocking(move || {
         layer.write_undigested(&mut writer)?;
         writer.finish()

@@ -148,7 +148,7 @@ impl Mapping {
         matches!(self.method, Method::Helpers { .. } | Method::Direct)
     }
 
-    /// Whether root made it, who may also map ids of filesystems.
+    /// Whether root makes the mapping. Root may also map ids of filesystems.
     pub(super) fn is_of_root(&self) -> bool {
         self.method == Method::Direct
     }
@@ -209,7 +209,7 @@ fn help(program: &Path, pid: u32, extents: &[Extent]) -> Result<(), SandboxError
     Err(unavailable(if message.is_empty() { output.status.to_string() } else { message }))
 }
 
-/// The ids for root by its own map: the usual ones, or those after 0.
+/// The ids for root that its own map has: the usual ids, or the ids after 0.
 fn available(map: &str) -> Option<(u32, u32)> {
     let extents = map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().ok());

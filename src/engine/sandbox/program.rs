@@ -129,7 +129,7 @@ async fn pump(ends: [OwnedFd; 3], streams: ProgramStreams) -> Result<(), Sandbox
 }
 
 async fn feed(mut from: Box<dyn AsyncRead + Send + Unpin>, mut to: Sender) -> Infallible {
-    // The program may have ended, or not read its input.
+    // The program may have ended, or may not read its input.
     let _ = tokio::io::copy(&mut from, &mut to).await;
     drop(to);
     std::future::pending().await

@@ -37,8 +37,9 @@ pub use write::{WrittenBlob, all_cores, compress_tar, write_layer};
 /// of the decisions of `auto`.
 pub const COMPRESSION_VERSION: u32 = 1;
 
-/// Size of the pieces that are compressed independently, in bytes. Half of it makes the output 0.3 % larger, four times
-/// of it 0.2 % smaller. Small pieces keep every core busy on a small layer, and memory small on many cores.
+/// Size of the pieces that are compressed independently, in bytes. Half the size makes the output 0.3 % larger; four
+/// times the size makes it 0.2 % smaller. Small pieces keep every core busy on a small layer, and memory small on many
+/// cores.
 pub const MEMBER_SIZE: usize = 256 * 1024;
 
 const GZIP_LEVELS: RangeInclusive<u8> = 1..=9;
@@ -106,7 +107,8 @@ impl Compression {
         }
     }
 
-    /// A key with everything that the blob of an equal layer depends on. Digests under another key are of other blobs.
+    /// A key with everything that the blob of an equal layer depends on. Blobs with different keys may have different
+    /// digests.
     pub fn memo_key(self) -> String {
         let library = match self {
             Self::Auto => LIBDEFLATE.to_owned(),

@@ -14,7 +14,8 @@ use super::{MEMBER_SIZE, Method};
 /// memory stays below 16 MiB.
 const MOST_WORKERS: usize = 16;
 
-/// Pieces that wait for a worker or for the output, so that neither end waits for the other at once.
+/// The number of pieces that may wait for a worker or for the output. Without them, each end would soon wait for the
+/// other.
 const WAITING_PIECES: usize = 4;
 
 /// A piece, and the channel on which its buffers come back.

@@ -32,7 +32,7 @@ pub(super) fn shrinks(layer: &Layer, method: Method) -> io::Result<bool> {
 }
 
 /// The starts of the windows: in the middles of equal parts. The end of a JAR is a table of names, which shrinks more
-/// than the rest. The windows cover all of a layer that is not larger than they are.
+/// than the rest. If a layer is not larger than the windows, they cover all of it.
 fn windows(total: u64) -> Vec<u64> {
     if total <= WINDOWS * WINDOW {
         return (0..total.div_ceil(WINDOW)).map(|index| index * WINDOW).collect();

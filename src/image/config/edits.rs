@@ -26,7 +26,7 @@ pub fn set_env(env: &mut Vec<(String, String)>, values: &[(String, String)]) {
 pub struct ConfigEdits {
     /// Variables of the base to remove, unless `env` sets them.
     pub removed_env: BTreeSet<String>,
-    /// A variable of the base keeps its position.
+    /// Variables to set. A variable of the base keeps its position.
     pub env: Vec<(String, String)>,
     /// Labels of the base to remove, unless `labels` sets them.
     pub removed_labels: BTreeSet<String>,
@@ -43,7 +43,7 @@ pub struct ConfigEdits {
     pub entrypoint: Option<Vec<String>>,
     /// An empty list removes it.
     pub cmd: Option<Vec<String>>,
-    /// Run by a shell (`CMD-SHELL`). An empty text disables the health check of the base.
+    /// The health check, which a shell runs (`CMD-SHELL`). An empty text disables the health check of the base.
     pub health_cmd: Option<String>,
     /// Such as `SIGTERM`.
     pub stop_signal: Option<String>,

@@ -82,7 +82,7 @@ impl ImageReference {
         full.strip_prefix(prefix).unwrap_or(&full).to_owned()
     }
 
-    /// The image ID that it may be: `647ee435af48` and `sha256:…` are valid names, too.
+    /// The image ID that the name may stand for: `647ee435af48` and `sha256:…` are valid names, too.
     pub fn as_image_id(&self) -> Option<String> {
         let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let name = self.repository().strip_prefix("library/").filter(|_| self.registry() == DOCKER_HUB)?;
@@ -95,7 +95,7 @@ impl ImageReference {
         }
     }
 
-    /// The name in labels: in full, or the image ID that it may be.
+    /// The name in labels: the full name, or the image ID that it may stand for.
     pub fn recorded(&self) -> String {
         self.as_image_id().unwrap_or_else(|| self.to_string())
     }

@@ -18,7 +18,7 @@ const MAX_FILES: usize = 200_000;
 const MAX_DEPTH: usize = 128;
 
 pub(in crate::input) struct DirectoryEntry {
-    /// Relative to the listed directory, `/` between the parts.
+    /// The path relative to the listed directory, with `/` between the parts.
     pub(in crate::input) path: String,
     pub(in crate::input) content: AddedContent,
 }
@@ -28,7 +28,7 @@ pub(in crate::input) struct DirectoryEntry {
 pub(in crate::input) enum Modes {
     /// Programs and scripts, by their first bytes.
     Ignored,
-    /// Those, and the files that their owner may execute.
+    /// Programs and scripts, and the files that their owner may execute.
     Kept,
 }
 

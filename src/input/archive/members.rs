@@ -31,7 +31,7 @@ pub(super) struct Member {
     /// Its name in normal form; empty for the root itself.
     pub(super) path: String,
     pub(super) kind: MemberKind,
-    /// In bytes, as the archive states it.
+    /// The size that the archive states, in bytes.
     pub(super) size: u64,
     /// Whether its owner may execute it; `None` if the archive has no modes.
     pub(super) executable: Option<bool>,

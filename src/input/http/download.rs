@@ -22,7 +22,7 @@ use super::resume::Partial;
 use crate::events::Events;
 use crate::network::{Retries, describe, shown_url};
 
-/// If as many bytes arrive between two failures, retries are counted from zero again.
+/// If this number of bytes arrives between two failures, retries are counted from zero again.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
 
 pub(super) struct Download<'a> {
@@ -79,7 +79,8 @@ impl Download<'_> {
                 Err(Failed::Final(error)) => return Err(error),
                 Err(Failed::Passing { reason, after }) => (reason, after),
             };
-            // Compared with the most bytes so far: a server that makes b2i start over and over makes no progress.
+            // Progress is measured against the largest number of bytes so far: a server that makes b2i start again and
+            // again makes no progress.
             if partial.received() >= PROGRESS_BYTES.saturating_add(most) {
                 most = partial.received();
                 retries.made_progress();
@@ -124,7 +125,8 @@ impl Download<'_> {
                 }
             }
             StatusCode::OK => {
-                // Also after a range request: the server does not support ranges, or has another version.
+                // A range request may get a full response too: the server does not support ranges, or has another
+                // version.
                 partial.restart()?;
                 partial.begin(response.headers(), length);
                 *description = self.describe(&response, &url, length);

@@ -1,5 +1,4 @@
-//! Owns one request with its redirects, and the difference between failures that may pass and those that will not.
-//! Must not retry.
+//! Owns one request with its redirects, and the difference between temporary and permanent failures. Must not retry.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ pub(super) enum Failed {
     Final(InputError),
 }
 
-/// The cause of a failure that may pass.
+/// The cause of a temporary failure.
 pub(super) enum Reason {
     Status { url: String, status: StatusCode, authenticated: bool },
     Transfer(String),
@@ -76,7 +75,7 @@ pub(super) async fn get(
             url = shown_url(&current),
             status = response.status().as_u16(),
             milliseconds = started.elapsed().as_millis(),
-            // Only whether credentials were sent, never which.
+            // The error says only whether credentials were sent, never which.
             trusted,
             "requested the download"
         );

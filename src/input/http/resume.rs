@@ -16,7 +16,7 @@ pub(super) struct Partial {
     file: tempfile::NamedTempFile,
     directory: PathBuf,
     digest: DigestBuilder,
-    /// The size of the whole, if the server sent it.
+    /// The size of the whole file, if the server sent it.
     pub(super) total: Option<u64>,
     /// The strong validator of this version.
     validator: Option<HeaderValue>,

@@ -94,8 +94,8 @@ impl Assemble {
         self.artifact = found;
     }
 
-    /// Lists the files as a shell's pattern would: by bytes, those that begin with a dot last. Each pass
-    /// finds the next name, which needs no memory.
+    /// Lists the files in the order of a shell's pattern: by bytes, names with a leading dot last. Each pass finds the
+    /// next name, so no memory is needed.
     fn list_files(&self, message: &mut Output) {
         fn rank(name: &[u8]) -> (usize, &[u8]) {
             (name.iter().take(2).take_while(|byte| **byte == b'.').count(), name)
@@ -191,7 +191,7 @@ impl Assemble {
             self.place_file(target, &placed)
         };
         for rest in [self.source, path(&[self.destination, b"/scripts"])] {
-            // Where this user may, and scripts only if nothing was uploaded there.
+            // The removal fails if this user has no right to it, or if scripts were uploaded there.
             let _ = system::remove_directory(system::HERE, rest.text());
         }
         let mut message = failure();
@@ -203,7 +203,7 @@ impl Assemble {
         message.end(0)
     }
 
-    /// Places an artifact that lies at the top of the upload, and gives the number of entries beside it.
+    /// Places an artifact that is at the top of the upload. Returns the number of entries beside it.
     fn place_file(&self, target: Fd, placed: &Path) -> usize {
         let binary = Text(b"binary\0");
         if let Err(error) = relocate(self.source_fd, self.artifact.text(), target, binary, 0) {
@@ -220,8 +220,8 @@ impl Assemble {
         self.move_others(target)
     }
 
-    /// Places an artifact that lies in a directory: it keeps its place and its name there, so that it and its
-    /// neighbours find each other, and `binary` is a link to it.
+    /// Places an artifact in a directory. It keeps its place and its name there, and `binary` is a link to it. So it
+    /// finds its neighbours.
     fn place_tree(&self, target: Fd, placed: &Path) -> usize {
         if let Err(error) = system::change_mode(self.source_fd, self.artifact.text(), 0o755) {
             failure()
@@ -242,7 +242,7 @@ impl Assemble {
         moved.saturating_sub(1)
     }
 
-    /// Moves everything that is still there, and counts it.
+    /// Moves all other entries, and returns their number.
     fn move_others(&self, target: Fd) -> usize {
         let mut moved = 0;
         let others = drain(self.source_fd, &mut |name| {

@@ -1,11 +1,10 @@
-//! The launcher: one static program that stands for the scripts of the template `binary` on base images
-//! without a shell. It acts by the name it is started with — `assemble`, `run` or `usage` — and behaves as
-//! those scripts do: same words, same places, same exit codes, same messages where the words of a shell's own
-//! tools do not come in.
+//! The launcher: one static program that replaces the scripts of the template `binary` on base images without a shell.
+//! Its name (`assemble`, `run` or `usage`) selects the script. Paths, exit codes and messages are those of the scripts,
+//! except messages of a shell's own tools.
 //!
-//! It is not part of the b2i crate: `build.sh` compiles this folder alone, for Linux on amd64 and arm64,
-//! without the standard library or a C library, and the results lie beside that script. Hence the unsafe
-//! code, which is confined to `system` and to the places that turn what the kernel hands over into slices.
+//! It is not part of the b2i crate: `build.sh` compiles this folder alone, for Linux on amd64 and arm64, without the
+//! standard library or a C library. The results are beside that script. So code is unsafe in `system`, and where
+//! pointers of the kernel become slices.
 #![no_std]
 #![no_main]
 #![no_builtins]
@@ -23,13 +22,13 @@ const ROOT: &[u8] = b"/opt/app-root";
 const PATH_LIMIT: usize = 4096;
 const USAGE: &[u8] = include_bytes!("usage.txt");
 
-/// The end that cannot be reached: nothing here is meant to panic, and there would be nothing to unwind.
+/// Never called: nothing here should panic, and nothing could unwind.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     system::exit(125)
 }
 
-// The kernel starts a program with the argument count at the stack pointer, then the pointers.
+// The kernel puts the argument count at the stack pointer, and the pointers behind it.
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(
     ".globl _start",
@@ -51,12 +50,12 @@ core::arch::global_asm!(
     "brk #1"
 );
 
-/// Takes over from the assembly.
+/// The entry point in Rust, which the assembly calls.
 #[no_mangle]
 extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: the two instructions above hand over the stack pointer the kernel set: a count, that many
-    // pointers to texts with a NUL, a null pointer, the environment's pointers, a null pointer. All of it
-    // lives to the end.
+    // SAFETY: the two instructions above pass the stack pointer of the kernel. It points to a count, that many pointers
+    // to texts with a NUL, a null pointer, the pointers of the environment, and a null pointer. All of it lives to the
+    // end.
     let (arguments, environment) = unsafe {
         let count = *stack;
         let arguments = core::slice::from_raw_parts(stack.add(1).cast::<*const u8>(), count);
@@ -65,7 +64,7 @@ extern "C" fn start(stack: *const usize) -> ! {
         while !(*environment.add(variables)).is_null() {
             variables += 1;
         }
-        // With its null pointer: execve takes it like that.
+        // The slice includes its null pointer, as execve requires.
         (arguments, core::slice::from_raw_parts(environment, variables + 1))
     };
     let process = Process { arguments, environment };
@@ -81,7 +80,7 @@ extern "C" fn start(stack: *const usize) -> ! {
     }
 }
 
-/// A text that ends with a NUL, as the kernel takes it; the NUL is part of the slice and the only one in it.
+/// A text that ends with a NUL, as system calls require. The NUL is part of the slice and the only one in it.
 #[derive(Clone, Copy)]
 struct Text<'a>(&'a [u8]);
 
@@ -90,7 +89,7 @@ impl<'a> Text<'a> {
     /// The pointer must lead to bytes that end with a NUL and stay unchanged for `'a`.
     unsafe fn from_pointer(pointer: *const u8) -> Self {
         let mut length = 0;
-        // SAFETY: up to the NUL the bytes are there, by the caller's word.
+        // SAFETY: the caller guarantees the bytes up to the NUL.
         unsafe {
             while *pointer.add(length) != 0 {
                 length += 1;
@@ -107,7 +106,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What the kernel handed over.
+/// The arguments and the environment from the kernel.
 struct Process {
     arguments: &'static [*const u8],
     environment: &'static [*const u8],
@@ -122,7 +121,7 @@ impl Process {
         }
     }
 
-    /// The value of a variable; unset and empty are the same to all callers.
+    /// The value of a variable; empty if it is unset or empty.
     fn variable(&self, name: &[u8]) -> &'static [u8] {
         for pointer in self.environment.iter().filter(|pointer| !pointer.is_null()) {
             // SAFETY: as for arguments; the null pointer at the end was left out.
@@ -142,7 +141,7 @@ impl Process {
     }
 }
 
-/// One message, to standard error unless said otherwise, written in few pieces.
+/// One message, by default to standard error, written in few pieces.
 struct Output {
     to: Fd,
     bytes: [u8; 1024],
@@ -171,7 +170,7 @@ impl Output {
         self
     }
 
-    /// A file name: names come from strangers, and a terminal obeys control characters.
+    /// Adds a file name without its control characters, which a terminal would obey.
     fn name(&mut self, name: &[u8]) -> &mut Self {
         name.iter().for_each(|byte| self.byte(if *byte < 0x20 || *byte == 0x7f { b'?' } else { *byte }));
         self
@@ -199,7 +198,7 @@ impl Output {
         system::exit(code)
     }
 
-    /// The kernel's reason, then the end.
+    /// Adds the kernel's reason and ends the program.
     fn because(&mut self, error: Errno, code: i32) -> ! {
         self.text(b": ").text(error.meaning()).end(code)
     }
@@ -213,7 +212,7 @@ struct Path {
 }
 
 impl Path {
-    /// Joins the parts; the program ends if that is longer than a path can be.
+    /// Joins the parts. Ends the program if the path is too long.
     fn of(program: &[u8], parts: &[&[u8]]) -> Self {
         let mut path = Self { bytes: [0; PATH_LIMIT], length: 0 };
         for byte in parts.iter().flat_map(|part| part.iter()) {

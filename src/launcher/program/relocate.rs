@@ -1,4 +1,4 @@
-//! Owns reading directories and moving entries between them, over the border of a file system as well.
+//! Owns reading directories and moving entries between them, also between file systems.
 
 use crate::system::{self, Errno, Fd, Kind};
 use crate::{Text, PATH_LIMIT};
@@ -30,8 +30,8 @@ pub(crate) fn each_entry(directory: Fd, act: &mut dyn FnMut(Text) -> Result<(), 
     }
 }
 
-/// Calls a function that removes the entry until none is left: a directory that changes while it is read may
-/// keep some of them back.
+/// Calls a function that removes an entry, until no entry is left. One pass is not enough: a directory that changes may
+/// not list all entries.
 pub(crate) fn drain(directory: Fd, act: &mut dyn FnMut(Text) -> Result<(), Errno>) -> Result<(), Errno> {
     loop {
         let mut any = false;
@@ -45,7 +45,7 @@ pub(crate) fn drain(directory: Fd, act: &mut dyn FnMut(Text) -> Result<(), Errno
     }
 }
 
-/// Moves an entry; over the border of a file system (or of an overlay's layers, for a directory) by copying.
+/// Moves an entry. Between file systems, and for a directory of a lower overlay layer, it copies.
 pub(crate) fn relocate(from: Fd, name: Text, to: Fd, new_name: Text, depth: usize) -> Result<(), Errno> {
     match system::rename(from, name, to, new_name) {
         Err(Errno::OTHER_DEVICE) if depth < DEPTH_LIMIT => {}

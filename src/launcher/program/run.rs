@@ -1,4 +1,4 @@
-//! Owns `run`: the words of ARGS, and becoming the program.
+//! Owns `run`: the words of ARGS, and the start of the program.
 
 use crate::system::{self, Errno, Kind};
 use crate::{Output, PATH_LIMIT, Path, Process, ROOT};
@@ -30,10 +30,10 @@ pub(crate) fn run(process: &Process) -> ! {
 
     let value = process.variable(b"ARGS");
     let own = process.argument(0).bytes();
-    // S2I writes the path of this program as the container's command, which with our entrypoint is its first
-    // argument.
+    // S2I sets the path of this program as the container's command. With the entrypoint of the template, it is the
+    // first argument.
     let skipped = if process.arguments.len() > 1 && process.argument(1).bytes() == own { 2 } else { 1 };
-    // A word takes at least one byte of the value and a blank, and its NUL no more than that blank.
+    // A word needs at least one byte of the value and a blank. Its NUL needs no more than that blank.
     let pointers = 1 + value.len() / 2 + 1 + process.arguments.len() + 1;
     let (mut vector, text) = match system::memory(pointers, value.len() + 1) {
         Ok((pointers, text)) => (Vector { pointers, length: 0 }, text),
@@ -56,8 +56,8 @@ pub(crate) fn run(process: &Process) -> ! {
         .end(if error == Errno::NO_ENTRY { 127 } else { 126 })
 }
 
-/// A program that came with other files lies among them, and `binary` is a link to it. It is started by its own
-/// place and name, from which it finds the others.
+/// The real path of the program. A program with other files is among them, and `binary` is a link to it. Started by its
+/// own path, it finds the others.
 fn own_place(program: Path, process: &Process) -> Path {
     let mut buffer = [0_u8; PATH_LIMIT];
     let length = match system::read_link(system::HERE, program.text(), &mut buffer) {
@@ -71,7 +71,7 @@ fn own_place(program: Path, process: &Process) -> Path {
     Path::of(b"run", &[process.variable_or(b"APP_ROOT", ROOT), b"/bin/", target])
 }
 
-/// Pointers to the arguments; what was never written is null, so it always ends as execve needs it.
+/// Pointers to the arguments. Unused places are null, so the list ends as execve requires.
 pub(crate) struct Vector {
     pub(crate) pointers: &'static mut [*const u8],
     length: usize,
@@ -89,9 +89,8 @@ impl Vector {
     }
 }
 
-/// Splits the value into words by the shell's quoting rules, expanding nothing. `text` takes the words, each
-/// with its NUL; it is as long as the value and one byte, which is enough since every word ends with a blank
-/// or the end.
+/// Splits the value into words by the shell's quoting rules, without expansion. `text` gets the words, each with its
+/// NUL. It is one byte longer than the value, which is enough: every word ends with a blank or at the end.
 fn split(value: &[u8], text: &'static mut [u8], words: &mut Vector) -> Result<(), &'static [u8]> {
     #[derive(Clone, Copy, PartialEq)]
     enum State {
@@ -161,8 +160,8 @@ fn split(value: &[u8], text: &'static mut [u8], words: &mut Vector) -> Result<()
     Ok(())
 }
 
-/// Ends a word of that length at the beginning of the text — the byte behind it is NUL, as the memory came —
-/// and gives what is left.
+/// Ends a word of that length at the beginning of the text, and returns the rest. The byte behind the word is already
+/// NUL.
 fn finish_word(text: &'static mut [u8], length: usize, words: &mut Vector) -> &'static mut [u8] {
     if length >= text.len() {
         return text;

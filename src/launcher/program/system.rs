@@ -1,5 +1,4 @@
-//! Owns the system calls that the launcher uses, made safe: buffers are slices, texts have their NUL, errors
-//! are values.
+//! Owns safe forms of the system calls of the launcher: buffers are slices, texts have their NUL, errors are values.
 
 use crate::run::Vector;
 use crate::{Path, Text};
@@ -76,7 +75,7 @@ impl Errno {
     pub(crate) const NOT_DIRECTORY: Self = Self(20);
     pub(crate) const NAME_TOO_LONG: Self = Self(36);
 
-    /// The words of the C library for the errors that occur in practice.
+    /// The C library's message for errors that occur in practice.
     pub(crate) fn meaning(self) -> &'static [u8] {
         match self.0 {
             1 => b"Operation not permitted",
@@ -102,7 +101,8 @@ impl Errno {
 type Result<T> = core::result::Result<T, Errno>;
 
 /// # Safety
-/// The arguments must be what the call of that number takes: above all, its pointers must be valid.
+///
+/// The arguments must be valid for the call with that number, above all its pointers.
 unsafe fn call(number: usize, arguments: [usize; 6]) -> Result<usize> {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
@@ -125,7 +125,7 @@ unsafe fn call(number: usize, arguments: [usize; 6]) -> Result<usize> {
     }
 }
 
-/// Makes a call whose pointers are all to texts, or that has none.
+/// Makes a call that has no pointers except pointers to texts.
 fn simple(number: usize, a: usize, b: usize, c: usize, d: usize) -> Result<usize> {
     // SAFETY: every caller below passes numbers and the addresses of `Text`s that it borrows over the call;
     // the kernel only reads those, up to the NUL.
@@ -142,7 +142,7 @@ pub(crate) fn exit(code: i32) -> ! {
     }
 }
 
-/// Writes all of it; where nobody listens there is nobody to tell.
+/// Writes all bytes. Ignores errors, which could not be reported either.
 pub(crate) fn write(fd: Fd, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads the slice's bytes.
@@ -188,7 +188,7 @@ pub(crate) fn read_link(directory: Fd, name: Text, buffer: &mut [u8]) -> Result<
     unsafe { call(number::READLINKAT, [directory as usize, address(name), pointer, length, 0, 0]) }
 }
 
-/// Copies from where the first file stands to where the second stands; 0 at the end.
+/// Copies bytes from the position of one file to that of the other. Returns their number; 0 at the end.
 pub(crate) fn copy_some(from: Fd, to: Fd) -> Result<usize> {
     simple(number::SENDFILE, to as usize, from as usize, 0, 0x7fff_f000)
 }
@@ -233,12 +233,12 @@ pub(crate) fn make_directories(path: &Path) -> Result<Fd> {
             let _ = make_directory(HERE, parent.text(), 0o777);
         }
     }
-    // What is missing after all, opening it tells.
+    // A failure shows when the directory is opened.
     let made = make_directory(HERE, path.text(), 0o777);
     open_directory(HERE, path.text()).map_err(|error| made.err().filter(|e| e.0 != 17).unwrap_or(error))
 }
 
-/// What an entry of a directory is.
+/// The type of a directory entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Absent,
@@ -283,7 +283,7 @@ pub(crate) fn change_time(directory: Fd, name: Text, status: &Status) -> Result<
     unsafe { call(number::UTIMENSAT, [directory as usize, address(name), pointer, 0, 0, 0]) }.map(drop)
 }
 
-/// Memory of zero bytes for so many pointers and so many bytes of text.
+/// Zeroed memory for this number of pointers, and of bytes of text.
 pub(crate) fn memory(pointers: usize, text: usize) -> Result<(&'static mut [*const u8], &'static mut [u8])> {
     let size = pointers * core::mem::size_of::<*const u8>();
     let (read_write, private_anonymous) = (3, 0x22);
@@ -296,7 +296,7 @@ pub(crate) fn memory(pointers: usize, text: usize) -> Result<(&'static mut [*con
     }
 }
 
-/// Replaces this process; comes back only with the reason why not.
+/// Replaces this process. Returns only after an error.
 pub(crate) fn execute(program: Text, arguments: &Vector, environment: &[*const u8]) -> Errno {
     let (vector, variables) = (arguments.pointers.as_ptr() as usize, environment.as_ptr() as usize);
     // SAFETY: both lists end with a null pointer; what they point to has its NUL and lives to the end.

@@ -64,7 +64,7 @@ fn requested_builder(request: &Request, session: &Session) -> Result<RequestedBu
             let catalog = Catalog::new(&session.host.catalog)?;
             match &catalog.template(name)?.metadata.takes {
                 Takes::Artifacts(section) => RequestedBuilder::Template(section.kinds.clone()),
-                // Selecting it fails later with the reason.
+                // Its selection fails later, with the reason.
                 Takes::Sources(_) => RequestedBuilder::Image,
             }
         }

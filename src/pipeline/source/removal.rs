@@ -79,7 +79,7 @@ pub(super) async fn replaced(
 }
 
 impl Replaced {
-    /// Removes it unless it is in use, and reports that.
+    /// Removes the image unless it is in use, and reports the result.
     pub(super) async fn remove(self, session: &Session) {
         let events = &session.events;
         let shown = format!("the previous image of `{}` ({})", self.name.familiar(), short(&self.id));

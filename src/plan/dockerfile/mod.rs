@@ -339,7 +339,7 @@ fn from_shell(script: &ImagePath) -> Vec<String> {
     vec![SHELL.to_owned(), "-c".to_owned(), shell_words::quote(&[script.as_str()])]
 }
 
-/// The owner in `--chown`: the group of a bare user is root's.
+/// The owner in `--chown`. A user without a group gets root's group.
 fn owner(user: &str) -> Result<String, DockerfileError> {
     match user.contains(':') {
         true => word("the user", user),

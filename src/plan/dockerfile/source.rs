@@ -259,7 +259,7 @@ fn runtime_image(
         }
     }
     for (artifact, directory) in &runtime.artifacts {
-        // The full path: `COPY` of a directory copies only its content.
+        // The target is the full path: `COPY` of a directory copies only its content.
         let target = directory.join(artifact.file_name()).expect("a name of a normal path");
         let artifact = word("an artifact", artifact.as_str())?;
         let target = word("a path", target.as_str())?;

@@ -17,7 +17,7 @@ use crate::sources::scripts::{ScriptFiles, ScriptOrigin};
 pub struct OnBuildFacts<'a> {
     /// The final working directory.
     pub directory: &'a ImagePath,
-    /// In the order of the instructions.
+    /// The users of the instructions, in their order.
     pub users: &'a [String],
     pub edits: &'a ConfigEdits,
     /// The script at the top of the sources that starts the image.

@@ -20,7 +20,7 @@ pub(in crate::source_build) struct CopyStep {
     /// The instruction.
     pub(super) shown: String,
     pub(super) destination: ImagePath,
-    /// By path below the destination; the empty path is the destination itself.
+    /// The entries by their path below the destination; the empty path is the destination itself.
     pub(super) entries: BTreeMap<String, TreeEntry>,
     /// The name of a single file that becomes the destination, or goes into it if it is a directory.
     pub(super) only_file: Option<String>,
@@ -67,7 +67,7 @@ pub(super) fn select(
     let mut only_file = None;
     for (path, entry) in selected {
         match &entry.kind {
-            // By its own path: the source may be a link to it.
+            // Its own path counts: the source may be a link to it.
             TreeEntryKind::Directory => insert_below(&format!("{}/", entry.path), tree, &mut entries),
             TreeEntryKind::Symlink { .. } => {
                 return Err(format!("`{path}` is a link that leads out of the sources"));

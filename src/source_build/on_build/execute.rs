@@ -152,7 +152,7 @@ async fn run_command(
         require(container, script, run).await?;
     }
     if !run.ephemeral.is_empty() {
-        // They belong to the user of the command, and are uploaded for each command.
+        // The files belong to the user of the command, and are uploaded for each command.
         let owner = container.owner(&command.user).await?;
         let entries = missing_entries(run.ephemeral, container, owner).await?;
         container.upload(entries, "ephemeral files").await?;

@@ -1,7 +1,7 @@
 //! Owns parsing one ONBUILD instruction of an image's config. Must not know the sources.
 //!
-//! It refuses what b2i cannot execute exactly. Weighed and not used: `parse-dockerfile` and `dockerfile-parser`. They leave
-//! words and variables to the caller, and nothing else is difficult in a single line.
+//! It refuses what b2i cannot execute exactly. `parse-dockerfile` and `dockerfile-parser` were weighed: they leave
+//! words and variables to the caller, and only those are difficult in a single line.
 
 use super::lexer::{Variables, expand, split};
 

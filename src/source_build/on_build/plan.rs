@@ -27,12 +27,12 @@ pub struct OnBuildContext<'a> {
     pub tree: &'a SourceTree,
     /// Variables of the image. They have precedence over `ENV` instructions.
     pub environment: &'a [(String, String)],
-    /// Runs after the instructions.
+    /// The script that runs after the instructions.
     pub assemble: Option<AssembleScript>,
 }
 
 pub enum AssembleScript {
-    /// In the root of the sources, which the instructions copy to the working directory.
+    /// A script in the root of the sources, which the instructions copy to the working directory.
     OfSources,
     OfImage(ImagePath),
 }
@@ -115,7 +115,7 @@ impl<'a> State<'a> {
                 self.run(shown, command, None);
             }
             Instruction::Arg { name, default } => {
-                // Without a default it has no value: b2i has no option for one.
+                // An argument without a default has no value: b2i has no option to set it.
                 self.arguments.extend(default.map(|default| (name, default)));
             }
             Instruction::Env(pairs) => self.environment.extend(pairs),

@@ -211,7 +211,7 @@ impl Walk<'_> {
         let target = handle.read_link_contents(name).map_err(|source| root.failed(&inside, source))?;
         let Some(target) = target.to_str() else { return Err(SourceError::NotUtf8 { path: shown }) };
         let link = (TreeEntryKind::Symlink { target: target.to_owned() }, 0o777);
-        // Relative to the link's own root: a directory behind a link is copied as a whole.
+        // The path is relative to the link's own root: a directory behind a link is copied as a whole.
         if stays_inside(&inside, target) {
             return self.add(path, link).map(|()| None);
         }

@@ -98,8 +98,8 @@ impl GitLocation {
         (!self.is_local()).then(|| self.shown())
     }
 
-    /// The same text for every spelling of the repository, without reference and `.git`. It may contain what must not be
-    /// shown.
+    /// The same text for every spelling of the repository, without reference and `.git`. It may contain credentials, so
+    /// it must not be shown.
     pub(in crate::sources) fn identity(&self) -> String {
         let text = Url::parse(&self.repository).map_or_else(|_| self.repository.clone(), String::from);
         let place = text.trim_end_matches('/');
@@ -119,7 +119,8 @@ impl GitLocation {
         safe_name(last)
     }
 
-    /// Without password and query. The user name `git` is part of many addresses and stays; others are personal.
+    /// The repository without password and query. The user name `git` is part of many addresses and stays. Other user
+    /// names are personal and are removed.
     fn shown(&self) -> String {
         match Url::parse(&self.repository) {
             Ok(url) if url.has_host() => {

@@ -62,7 +62,7 @@ const SSH_COMMAND: &str =
 pub(super) struct Protocols {
     /// http, https, ssh and git.
     pub(super) network: bool,
-    /// Repositories of this machine, if the user names one. Never for a submodule.
+    /// Whether repositories of this machine are allowed: only if the user names one, never for a submodule.
     pub(super) file: bool,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Re
     for entry in tar::Archive::new(reader).entries_with_seek()? {
         let entry = entry?;
         let kind = entry.header().entry_type();
-        // Its size is not its length in the file.
+        // The size of a sparse entry is not its length in the file.
         if kind.is_gnu_sparse() {
             return Err(invalid("it has a sparse file"));
         }

@@ -18,9 +18,9 @@ use crate::image::{
 
 #[derive(Clone, Copy)]
 pub(crate) enum BaseLayers<'a> {
-    /// None. The daemon has them, except a built-in base, which is always included.
+    /// No base layers: the daemon has them. A built-in base is always included.
     Absent,
-    /// All. Layers in zstd, which Docker 20.10 cannot read, are unpacked in this directory.
+    /// All base layers. Layers in zstd, which Docker 20.10 cannot read, are unpacked in this directory.
     All(&'a Path),
 }
 

@@ -150,7 +150,7 @@ impl HeldCache {
 }
 
 impl Drop for HeldCache {
-    /// The end of the use counts, since a build may take long.
+    /// Sets the date of the last use: the end of the use counts, since a build may take long.
     fn drop(&mut self) {
         let _ = self.lock.set_modified(SystemTime::now());
         // Closing the file alone is not enough: a process that is being started has it open until its program begins.
@@ -166,7 +166,7 @@ fn lock_path(path: &Path) -> PathBuf {
     path.with_added_extension("lock")
 }
 
-/// Each state of the standard library's hasher is different, also in other processes.
+/// A random number: each state of the standard library's hasher is different, also in other processes.
 fn random() -> u64 {
     use std::hash::BuildHasher;
     std::collections::hash_map::RandomState::new().hash_one(std::process::id())

@@ -14,7 +14,7 @@ use super::{Credentials, CredentialsError, DOCKER_HUB_KEY, HELPER_TIMEOUT, key};
 const TOKEN_USER: &str = "<token>";
 
 pub(super) struct Helper<'a> {
-    /// Without `docker-credential-`.
+    /// The name without `docker-credential-`.
     pub(super) name: &'a str,
     pub(super) file: &'a Path,
     pub(super) registry: &'a str,

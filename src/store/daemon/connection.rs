@@ -83,7 +83,7 @@ impl Daemon {
                 std::io::ErrorKind::NotFound => unreachable("the socket does not exist".into()),
                 _ => unreachable(error.to_string()),
             })?;
-            // Without a version in the path, which every daemon answers.
+            // The path has no version, so every daemon answers.
             let client =
                 client(endpoint, API_DEFAULT_VERSION).map_err(|error| unreachable(describe(&error).1))?;
             let answer = read_json(raw(&client, "", RawRequest::get("/version"))).await;

@@ -56,13 +56,13 @@ impl std::fmt::Display for Endpoint {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates {
-    /// A configured one, which must answer.
+    /// A configured daemon, which must answer.
     Configured {
         endpoint: Endpoint,
         /// For messages.
         origin: String,
     },
-    /// None is configured: the first of these that answers.
+    /// No daemon is configured: the first of these that answers is used.
     Defaults(Vec<Endpoint>),
 }
 

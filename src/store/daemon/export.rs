@@ -88,7 +88,7 @@ impl Daemon {
     ) -> Result<T, DaemonError> {
         let body = ContainerCreateBody {
             image: Some(image_id.to_owned()),
-            // Never run. But a container needs a command, and an image may have none.
+            // The command never runs. A container needs one, and an image may have none.
             cmd: Some(vec!["/".into()]),
             labels: Some(HashMap::from([(LEASE_LABEL.to_owned(), lease.to_owned())])),
             ..ContainerCreateBody::default()

@@ -34,8 +34,8 @@ impl Daemon {
         }
     }
 
-    /// Sends an image: all layers, with those in zstd unpacked in `unpacking`, or, without that directory, all but the
-    /// layers of the base that the daemon has.
+    /// Sends an image. With the directory `unpacking`, sends all layers; those in zstd are unpacked in it. Without it,
+    /// leaves out the layers of the base, which the daemon has.
     pub(super) async fn send_image(
         &self,
         image: &Image,

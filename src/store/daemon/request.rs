@@ -42,7 +42,7 @@ pub(super) const ATTEMPTS: u32 = 5;
 #[derive(Default)]
 pub(crate) struct RawRequest {
     pub(crate) method: Method,
-    /// With the query. The API version is added unless it has one.
+    /// The path with the query. The API version is added if it is missing.
     pub(crate) path: String,
     pub(crate) registry_auth: Option<HeaderValue>,
     pub(crate) body: Option<TarStream>,

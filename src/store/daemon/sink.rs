@@ -100,7 +100,7 @@ impl Daemon {
             return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
         };
         let name = lease_name(lease, LeaseName::Base);
-        // The base's own layer is the new one, on nothing.
+        // The layer of the built-in base is sent as the new layer, without layers below.
         let below = BaseImage { name: base.name.clone(), ..BaseImage::scratch(&base.config.platform()) };
         let new = vec![NewLayer::from(layer.clone())];
         let image = Image { new, ..Image::unchanged(below, base.config.to_bytes()) };
@@ -164,7 +164,7 @@ impl Daemon {
         if by_id && self.inspect_image(&config.image_id.to_string()).await?.is_some() {
             return Ok(Some((config, "was already there")));
         }
-        // A daemon hardly has the layers of an image from elsewhere.
+        // A daemon rarely has the layers of an image from another place.
         if image.new.is_empty() && image.base.image_id.is_none() {
             return Ok(None);
         }

@@ -87,7 +87,7 @@ impl Daemon {
             answer = self.inspect_image(&format!("localhost/{}", reference.familiar())).await?;
         }
         if let (None, Some(id)) = (&answer, reference.as_image_id()) {
-            // The daemon also takes the text for a name: only an image with this very ID counts.
+            // The daemon also looks the text up as a name, but only an image with exactly this ID counts.
             answer = self.inspect_image(&id).await?.filter(|answer| {
                 let found = answer["Id"].as_str().unwrap_or_default();
                 found.trim_start_matches("sha256:").starts_with(id.trim_start_matches("sha256:"))

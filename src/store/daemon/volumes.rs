@@ -19,7 +19,7 @@ const PREFIX: &str = "b2i-cache-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheVolume {
     pub key: String,
-    /// `None` if the daemon does not say.
+    /// The size in bytes; `None` if the daemon does not report it.
     pub bytes: Option<u64>,
 }
 

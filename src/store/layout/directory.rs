@@ -59,7 +59,7 @@ impl<'a> Directory<'a> {
                 pieces.new_layers().iter().map(|layer| self.store(pieces, layer)).collect();
             let base = match beside {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // Without another thread, one after the other.
+                // No other thread can start, so base and new layers are stored one after the other.
                 Err(_) => store_base(),
             };
             (base, new)
@@ -119,7 +119,7 @@ impl<'a> Directory<'a> {
                 let next = layers.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((index, layer)) = next else { return Ok(()) };
                 let blob = self.store(pieces, layer).inspect_err(|_| {
-                    // The others need not begin.
+                    // Layers that have not begun are skipped.
                     *layers.lock().unwrap_or_else(PoisonError::into_inner) = [].iter().enumerate();
                 })?;
                 stored.lock().unwrap_or_else(PoisonError::into_inner).insert(index, blob);

@@ -146,7 +146,7 @@ impl Layout {
         match found[..] {
             [] => Err(self.not_found("no image", clause())),
             [first, ..] if found.iter().all(|entry| entry.digest == first.digest) => Ok(first.clone()),
-            // One name for several platforms, without an index.
+            // The layout has one name for several platforms, without an index.
             [..] if let Some(platform) = platform
                 && found.iter().all(|entry| entry.platform.is_some() && same_name(entry, found[0])) =>
             {
@@ -224,7 +224,7 @@ impl Layout {
             return Err(bad_config(format!("has {ids} layers, but the manifest has {layers}")));
         }
         Ok(ResolvedImage {
-            // Not the path: images contain the names of their bases.
+            // The name is not the path: images contain the names of their bases.
             name: self.name_of(root),
             root: Some(root.digest),
             descriptor,

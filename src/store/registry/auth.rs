@@ -63,7 +63,7 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// A header value, and whose credentials are in it.
+/// A header value, and the owner of the credentials in it.
 #[derive(Clone)]
 pub(super) struct Authorization {
     pub(super) value: HeaderValue,
@@ -291,7 +291,7 @@ fn token(body: &[u8], identity: &Identity, scopes: &[Scope]) -> Option<Token> {
     }
     let mut value = HeaderValue::from_str(&format!("Bearer {text}")).ok()?;
     value.set_sensitive(true);
-    // A tenth early: clocks differ, and requests take time.
+    // A token counts as expired a tenth early: clocks differ, and requests take time.
     let life =
         Duration::from_secs(answer.expires_in.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE).min(86_400));
     Some(Token {

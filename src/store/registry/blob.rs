@@ -92,7 +92,7 @@ struct Reading {
     /// The bytes received when the retries were last counted from zero.
     counted: u64,
     response: Option<Response>,
-    /// The bytes that come a second time.
+    /// The number of bytes to skip, because they come a second time.
     skip: u64,
 }
 
@@ -113,7 +113,7 @@ impl Reading {
                 }
                 0
             }
-            // The whole blob again.
+            // The server sends the whole blob again.
             StatusCode::OK => received,
             _ => return Err(answer.into_error().await),
         };

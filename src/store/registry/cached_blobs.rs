@@ -28,7 +28,7 @@ pub(super) struct CachedBlobs {
     pub(super) cache: Option<(ImageCache, PathBuf)>,
     /// Whether blobs that are read stay in the cache.
     pub(super) is_kept: bool,
-    /// Why the registry must not be asked.
+    /// Why requests to the registry are forbidden.
     pub(super) forbidden: Option<Forbidden>,
     /// The image in errors.
     pub(super) image: String,
@@ -119,7 +119,7 @@ impl Keeping {
         });
         match written.await {
             Ok(rest) => self.partial = rest,
-            // A full disk, as a rule. The next build reads the blob again.
+            // Usually the disk is full. The next build reads the blob again.
             Err(error) => tracing::debug!(%error, "cannot store a blob in the cache"),
         }
     }

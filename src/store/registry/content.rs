@@ -65,7 +65,7 @@ impl Content {
         }
     }
 
-    /// Opens it after its first `skip` bytes.
+    /// Opens the content after its first `skip` bytes.
     pub(super) async fn open(&self, skip: u64, progress: &Progress) -> Result<OpenContent, UploadError> {
         let mut writer = None;
         let stream = match self {
@@ -144,7 +144,7 @@ impl OpenContent {
         (stream.boxed(), taken)
     }
 
-    /// Ends it after its last byte, and returns the blob.
+    /// Ends the reading after the last byte, and returns the blob.
     pub(super) async fn finish(mut self) -> Result<StoredBlob, UploadError> {
         // A blob of another store is verified at its end.
         let behind_end = self.pieces.lock().await.next(u64::MAX).await;
@@ -167,7 +167,7 @@ impl OpenContent {
         }
     }
 
-    /// Ends it early. Returns the content's own error, if that is the reason.
+    /// Ends the reading early. Returns the content's own error, if that is the reason.
     pub(super) async fn abandon(mut self) -> Option<UploadError> {
         self.progress.forget(self.skipped + self.taken.load(Ordering::Relaxed));
         let failure = {

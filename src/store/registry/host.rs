@@ -84,7 +84,7 @@ pub(super) struct Message<'a> {
 pub(super) struct Delivery {
     pub(super) response: Response,
     pub(super) url: Url,
-    /// Whether it is the registry's own, not that of a redirect's target.
+    /// Whether the response is the registry's own, not that of a redirect's target.
     pub(super) at_home: bool,
 }
 

@@ -28,7 +28,7 @@ impl Registries {
         credentials: Option<&Credentials>,
     ) -> Result<LoginAnswer, RegistryError> {
         let login = async {
-            // A host of its own: these credentials are not for the other requests.
+            // The check uses a separate host: these credentials are not for other requests.
             let host = Arc::new(self.new_host(registry)?);
             if let Some(credentials) = credentials {
                 host.authority.lock().await.log_in(credentials);

@@ -20,7 +20,7 @@ use crate::store::StoredBlob;
 
 const PARALLEL: usize = 4;
 
-/// How long a registry surely remembers an upload without bytes.
+/// The time for which a registry certainly remembers an upload without bytes.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// An upload that began before its blob was known.
@@ -30,7 +30,7 @@ pub(super) struct Early {
 }
 
 impl Early {
-    /// The upload, if the registry surely knows it still.
+    /// The upload, if the registry certainly still knows it.
     pub(super) fn session(self) -> Option<Session> {
         (self.begun.elapsed() < REMEMBERED).then_some(self.session)
     }
@@ -227,7 +227,7 @@ impl Target<'_> {
             put.map_err(|error| self.push(error))?;
             let found = match repository.manifest_digest(reference).await {
                 Ok(Some(found)) => Some(found),
-                // Without the header, the bytes have the digest.
+                // Without the header, the digest is computed from the bytes.
                 Ok(None) => match repository.manifest(reference).await {
                     Ok(manifest) => Some(manifest.digest),
                     Err(error) if error.is_missing() => None,

@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-/// Sends `call`, and retries it after failures that may pass.
+/// Sends `call`, and retries it after temporary failures.
 pub(super) async fn send(host: &Arc<Host>, call: &Call) -> Result<Answer, RequestError> {
     let mut retries = host.retries();
     send_with(host, call, &mut retries).await
@@ -175,7 +175,7 @@ fn answer(
     Answer { response, url, method: method.clone(), identity, attempts, host: host.clone() }
 }
 
-/// The credentials that one request, and what follows from it, has sent.
+/// The credentials that one request and its repetitions have sent.
 #[derive(Default)]
 pub(super) struct Proof {
     challenges: u32,

@@ -23,7 +23,7 @@ pub struct RegistrySettings {
     /// Size of the pieces of an upload, in bytes, at least 1 MiB; `None` means one piece where the registry accepts it.
     pub chunk_size: Option<u64>,
     pub maximum_blob: u64,
-    /// If a registry has not begun an upload after this time, a new layer is read for its digest meanwhile.
+    /// The time that a registry has to begin an upload. After it, b2i uses the wait to read a new layer for its digest.
     pub read_ahead_after: Duration,
 }
 

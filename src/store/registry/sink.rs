@@ -259,7 +259,7 @@ impl<'a> Publishing<'a> {
         Ok(documents)
     }
 
-    /// Writes the layers to memory while their uploads begin. Each blob needs one, whatever its digest.
+    /// Writes the layers to memory while their uploads begin. Each blob needs an upload, whatever its digest.
     async fn small_layers(&self) -> Result<ImageDocuments, RegistryError> {
         let target = self.target;
         let layers = self.image.new.iter();

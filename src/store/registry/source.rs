@@ -26,7 +26,7 @@ const MAXIMUM_CONFIG: u64 = 8 << 20;
 pub struct ResolveOptions {
     /// The platform; `None` means this machine's.
     pub platform: Option<Platform>,
-    /// With `Never` only the cache is used. Otherwise the registry is asked for the tag's digest.
+    /// With `Never`, only the cache is used. Otherwise, a request to the registry finds the tag's digest.
     pub pull: PullPolicy,
     pub offline: bool,
     /// A manifest or index that the name had before. It is used even if the tag has moved.
@@ -37,9 +37,9 @@ pub struct ResolveOptions {
 struct Lookup<'a> {
     reference: &'a ImageReference,
     image: String,
-    /// Why the registry must not be asked.
+    /// Why requests to the registry are forbidden.
     forbidden: Option<Forbidden>,
-    /// Whether images are built on it. Others are copied.
+    /// Whether the image is the base of a build. Other images are copied.
     is_base: bool,
 }
 

@@ -61,11 +61,11 @@ impl Repository {
         self.call(Method::POST, "blobs/uploads/")
     }
 
-    /// Begins an upload of `content`, and reads a new layer meanwhile: first for its compression method, which the upload
-    /// needs before its first byte, then for its digest.
+    /// Begins an upload of `content`, and reads a new layer meanwhile: first for its compression method, which the
+    /// upload needs before its first byte, then for its digest.
     ///
-    /// A registry near by answers before the second is worth its processor time, so that begins later. Reading stops when
-    /// the response arrives.
+    /// A registry nearby answers before the digest is worth its processor time, so the digest begins later. Reading
+    /// stops when the response arrives.
     pub(super) async fn begin_with(&self, content: &mut Content) -> Result<Session, RequestError> {
         let Content::Layer(blob, known @ None) = content else { return self.begin().await };
         let decider = blob.clone();

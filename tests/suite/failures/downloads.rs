@@ -59,7 +59,7 @@ fn a_download_with_another_digest_is_not_kept() {
     let server = FaultServer::start(move |_, to| answer(to, "200 OK", &[], &body));
     let zeros = "0".repeat(64);
     let mut command = build(&server.url("/program")).args(["--sha256", &zeros]);
-    assert_fails(&mut command, 3, &["another SHA-256", "expected sha256:0000", &actual]);
+    assert_fails(&mut command, 3, &["SHA-256 digest of", "expected sha256:0000", &actual]);
     assert_eq!(files(&command.cache().join("downloads-v1/blobs/sha256")), [""; 0]);
 }
 

@@ -111,7 +111,12 @@ fn options_that_contradict_the_artifact_are_refused() {
     let (size, actual) =
         (program.len().to_string(), format!("actual   {}", b2i::image::Digest::of(&program)));
     for (fixture, arguments, code, words) in [
-        ("program", &["--sha256", &zeros][..], 3, &["another SHA-256", "expected sha256:0000", &actual][..]),
+        (
+            "program",
+            &["--sha256", &zeros][..],
+            3,
+            &["SHA-256 digest of", "expected sha256:0000", &actual][..],
+        ),
         ("program", &["--platform", "linux/arm64"], 4, &["linux/amd64", "linux/arm64", "--platform"]),
         ("program", &["--max-size", "1000"], 3, &["1000 bytes", &size, "--max-size"]),
         ("program", &["--builder", "tomcat"], 5, &["takes WARs", "executable", "--builder"]),

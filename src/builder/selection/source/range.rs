@@ -26,7 +26,7 @@ enum Operator {
     Compatible,
     /// `20.x`, `=20.1`, `~20.1`, `==3.11.*`: the line itself.
     Line,
-    /// `!=3.11.2`: it hardly excludes the newest patch.
+    /// `!=3.11.2` excludes one patch, which is hardly the newest one.
     Except,
 }
 
@@ -36,7 +36,7 @@ enum Order {
     Below,
     /// The bound is the line or contains it.
     Within,
-    /// The bound is a patch of the line, and so an earlier one.
+    /// The bound is a patch of the line, so it is not later than the newest patch.
     Later,
     Above,
 }

@@ -71,7 +71,7 @@ fn go(tree: &SourceTree) -> Option<Requirement> {
     Some(Requirement::new("go.mod", &format!("go {version}"), at_least(version)))
 }
 
-/// `.nvmrc` and `.node-version` have the release of the developers, `engines.node` those that are enough.
+/// `.nvmrc` and `.node-version` have the release that the developers use. `engines.node` has the releases that work.
 fn node(tree: &SourceTree) -> Option<Requirement> {
     for file in [".nvmrc", ".node-version"] {
         let Some(text) = text(tree, file) else { continue };

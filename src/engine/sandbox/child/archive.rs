@@ -17,7 +17,7 @@ use crate::engine::sandbox::protocol::{
 
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// The entries begin with the last part of `path`.
+/// Sends `path` as a tar. The names of its entries begin with the last part of `path`.
 pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -> Result<(), Stop> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW;
     match open_in_root(root, path.as_bytes(), flags) {
@@ -46,7 +46,7 @@ pub(super) fn send(channel: &mut UnixStream, root: BorrowedFd<'_>, path: &str) -
     Ok(write_frame(frames.channel, FrameKind::End, b"")?)
 }
 
-/// Returns the entries below it.
+/// Adds one entry and returns the entries below it.
 fn add(
     tar: &mut tar::Builder<Frames<'_>>,
     root: BorrowedFd<'_>,
@@ -65,12 +65,12 @@ fn add(
                 let entry = entry.to_str().map_err(|_| io::Error::other("a name in it is not UTF-8"))?;
                 below.push((format!("{path}/{entry}"), format!("{name}/{entry}")));
             }
-            // The last one is next.
+            // The list is a stack: its last entry is next.
             below.sort_unstable_by(|one, two| two.cmp(one));
             Ok(below)
         }
         FileType::RegularFile => {
-            // Without blocking, because the file may be a pipe by now.
+            // The open does not block: the file may be a pipe by now.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
             let file = std::fs::File::from(open_in_root(root, path.as_bytes(), flags)?);
             let size = file.metadata()?.len();

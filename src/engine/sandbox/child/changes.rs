@@ -25,7 +25,7 @@ const MAXIMUM_CHANGES: usize = 1_000_000;
 
 const MAXIMUM_NOTES: usize = 20;
 
-/// Returns notes on what was left out.
+/// Sends the changes. Returns notes on files that were left out.
 pub(super) fn send(
     place: &mut Place,
     mut send: impl FnMut(Change) -> io::Result<()>,
@@ -57,9 +57,9 @@ pub(super) fn send(
 }
 
 struct Directory {
-    /// Relative to the root; empty for the root.
+    /// The path relative to the root; empty for the root.
     path: String,
-    /// Nothing of the image is visible below it.
+    /// Whether the image's files below it are hidden.
     is_hidden: bool,
 }
 
@@ -69,7 +69,7 @@ struct Walk<'a> {
     place: &'a Place,
     upper: OwnedFd,
     lower: OwnedFd,
-    /// For files with several names: the first name, and what all names share.
+    /// Files with several names, by inode: the first name, and the attributes of all names.
     seen: HashMap<u64, (String, Permissions, Attributes)>,
     skipped: usize,
     notes: Vec<String>,
@@ -190,7 +190,7 @@ impl Walk<'_> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let handle = open_plain(&self.upper, path.as_bytes(), flags).map_err(failed)?;
         let permissions = self.without_foreign_rights(self.permissions(&handle).map_err(failed)?);
-        // First: later changes can make the kernel drop a capability.
+        // Attributes are read first: later changes can make the kernel drop a capability.
         let mut attributes = self.attributes(&path, &handle)?;
         if self.is_foreign(&permissions) {
             attributes.retain(|(name, _)| !name.starts_with("security."));
@@ -248,8 +248,8 @@ impl Walk<'_> {
         self.place.command_ids.unwrap_or((0, 0))
     }
 
-    /// With one mapped id, the command owns every file. So the command could have set a set-id bit on a file
-    /// that is recorded as another user's, which it has no right to do.
+    /// Removes set-id bits from files of other users, if only one id is mapped. With one id, the command owns every
+    /// file on the disk, so it can set a bit that it has no right to set.
     fn without_foreign_rights(&self, permissions: Permissions) -> Permissions {
         if self.is_foreign(&permissions) {
             return Permissions { mode: permissions.mode & 0o1777, ..permissions };
@@ -261,7 +261,7 @@ impl Walk<'_> {
         self.place.identity == Identity::Single && (permissions.uid, permissions.gid) != self.command_ids()
     }
 
-    /// Lets b2i's user read it, who is 0 inside unless that is real root.
+    /// Lets b2i's user read the file. This user is 0 inside, unless b2i runs as real root.
     fn make_readable(&self, handle: &OwnedFd, bits: u32) -> Result<(), Fault> {
         let user = rustix::process::geteuid();
         if self.place.identity == Identity::Host || !user.is_root() {

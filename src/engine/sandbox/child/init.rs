@@ -112,9 +112,9 @@ fn run_inner(start: Start<'_>) -> Result<Status, Fault> {
             File::from(may_go).write_all(b"g").or_fault(FaultKind::Other, "start the command")?;
         }
     }
-    // Only now: without memory dumps, the files in /proc that map ids belong to root.
+    // Memory dumps are allowed only now: without them, root owns the files in /proc that map ids.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    // `execve` or the end closes it, so no signal comes too early and is lost.
+    // `execve` or the end of the process closes the pipe. So no signal comes too early and is lost.
     let _ = next_byte(&mut File::from(started));
     follow(pid, &mut control)
 }
@@ -157,7 +157,7 @@ fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
             return Ok(Status::Exited(code.into()));
         }
         if let Some(signal) = status.terminating_signal() {
-            // As shells and Docker do.
+            // The same code as in shells and Docker.
             return Ok(Status::Exited(128 + i64::from(signal)));
         }
     }
@@ -202,7 +202,7 @@ impl Maps {
     }
 }
 
-/// The ids below `count` unchanged. Each range has to lie in one range of the parent namespace, so the
+/// Maps the ids below `count` to themselves. Each range has to lie in one range of the parent namespace, so the
 /// parent's ranges are repeated.
 fn all_of(count: u32, map: &str) -> Result<String, Fault> {
     let text = std::fs::read_to_string(map).or_fault(FaultKind::Namespace, format_args!("read {map}"))?;
@@ -242,7 +242,7 @@ impl Inside<'_> {
         rootfs::enter(self.root, self.command)?;
         // A new session, without a terminal of the host.
         rustix::process::setsid().or_fault(FaultKind::Other, "make a session")?;
-        // Before the namespace: the kernel limits a namespace by the limits of its creator.
+        // Limits come before the namespace: the kernel limits a namespace by the limits of its creator.
         rights::limit(self.command.processes).or_fault(FaultKind::Other, "limit the processes")?;
         if self.identity != Identity::Host {
             unshare(UnshareFlags::NEWUSER, "make the command's user namespace")?;
@@ -266,7 +266,7 @@ impl Inside<'_> {
         seccomp::apply(&filter).or_fault(FaultKind::Other, "filter system calls")
     }
 
-    /// Starts the program; without a slash, in the directories of PATH.
+    /// Starts the program. A name without a slash is searched in the directories of PATH.
     fn execute(&self) -> std::io::Result<std::convert::Infallible> {
         let invalid = |_| std::io::Error::from_raw_os_error(libc::EINVAL);
         let text = |text: &str| CString::new(text).map_err(invalid);

@@ -31,7 +31,7 @@ pub(super) fn has(root: BorrowedFd<'_>, path: &str) -> Result<bool, Fault> {
     }
 }
 
-/// A link at the end of `path` is not followed.
+/// Reads a file. A link at the end of `path` is not followed.
 pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Lookup, Fault> {
     let failed = |error| failed(FaultKind::Other, format!("read `{path}`"), error);
     let handle = match open_in_root(root, path.as_bytes(), OFlags::PATH | OFlags::NOFOLLOW) {
@@ -48,7 +48,7 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &str, limit: u64) -> Result<Looku
     read_regular(root, path, limit).or_fault(FaultKind::Other, format_args!("read `{path}`"))
 }
 
-/// Empty if the file is missing.
+/// Reads an account file; empty if it is missing.
 pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault> {
     match read_regular(root, path, ACCOUNTS_LIMIT) {
         Ok(Lookup::File(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -65,7 +65,7 @@ pub(super) fn accounts(root: BorrowedFd<'_>, path: &str) -> Result<String, Fault
 }
 
 fn read_regular(root: BorrowedFd<'_>, path: &str, limit: u64) -> std::io::Result<Lookup> {
-    // Without blocking, because the file may be a pipe.
+    // The open does not block: the file may be a pipe.
     let handle = open_in_root(root, path.as_bytes(), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     if kind(&handle)? != FileType::RegularFile {
         return Ok(Lookup::NotAFile("a special file"));

@@ -85,7 +85,7 @@ impl Child {
         if rights::prepare_child().is_err() {
             return ExitCode::from(2);
         }
-        // Started by a user: the first frame has to be a setup.
+        // A user may have started this process, so the first frame has to be a setup.
         let Ok(Some(setup)) = read_message::<Setup>(&mut self.channel) else { return ExitCode::from(2) };
         match self.work(&setup) {
             Ok(()) | Err(Stop::Gone) => ExitCode::SUCCESS,
@@ -241,7 +241,7 @@ impl Child {
     }
 }
 
-/// Opens them with b2i's own rights, which the user namespace does not have.
+/// Opens the cgroups with b2i's own rights, which the user namespace does not have.
 fn open_cgroups(setup: &Setup) -> Result<Vec<OwnedFd>, Fault> {
     let open = |path: &std::path::PathBuf| {
         let file = std::fs::OpenOptions::new().write(true).open(path);

@@ -102,7 +102,7 @@ impl Place {
         handles.push(tree::open_below(&work, VOID)?);
         let lower: Vec<String> = handles.iter().map(|handle| through_proc(handle.as_fd())).collect();
         let lower = lower.join(":");
-        // The image alone, for comparing.
+        // An overlay of the image alone, for the comparison.
         mount_overlay(&work, LOWER, &format!("lowerdir={lower},userxattr"), MountFlags::RDONLY)?;
         let scratch = tree::open_below(&work, WORK)?;
         let (upper, scratch_path) = (through_proc(upper.as_fd()), through_proc(scratch.as_fd()));
@@ -137,7 +137,7 @@ impl Place {
     pub(super) fn take_apart(&mut self) -> Result<(OwnedFd, OwnedFd), Fault> {
         self.root()?;
         self.root = None;
-        // Lazily: the mount ends with this process at the latest.
+        // The unmount is lazy: the mount ends with this process at the latest.
         let unmounted = rustix::mount::unmount(self.root_path(), UnmountFlags::DETACH);
         unmounted.or_fault(FaultKind::Other, "unmount the container")?;
         let directory = tree::open_directory(&self.directory)?;

@@ -143,7 +143,7 @@ fn make_read_only(path: &str) -> Result<(), Fault> {
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(failed(error)),
     }
-    // Its flags are locked, so they have to be repeated.
+    // The flags of the mount are locked, so they have to be repeated.
     let flags = MountFlags::BIND | MountFlags::RDONLY | QUIET;
     rustix::mount::mount_remount(path, flags, c"").map_err(failed)
 }

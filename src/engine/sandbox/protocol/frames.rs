@@ -46,7 +46,7 @@ pub(in crate::engine::sandbox) fn write_frame(
     out.write_all(body)
 }
 
-/// None if the other side has closed the socket.
+/// Reads a frame; none if the other side has closed the socket.
 pub(in crate::engine::sandbox) fn read_frame(
     input: &mut impl Read,
 ) -> io::Result<Option<(FrameKind, Vec<u8>)>> {
@@ -75,7 +75,7 @@ pub(in crate::engine::sandbox) fn write_message(
     write_frame(out, FrameKind::Message, &serde_json::to_vec(message)?)
 }
 
-/// None if the other side has closed the socket.
+/// Reads a message; none if the other side has closed the socket.
 pub(in crate::engine::sandbox) fn read_message<T: DeserializeOwned>(
     input: &mut impl Read,
 ) -> io::Result<Option<T>> {

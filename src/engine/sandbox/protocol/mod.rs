@@ -87,7 +87,7 @@ pub(super) struct MountRequest {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum MountedTree {
-    /// On this machine, as the child sees it.
+    /// The path on this machine, as the child sees it.
     Path(PathBuf),
     /// b2i passes the open directory.
     OpenFile,

@@ -42,7 +42,7 @@ pub enum RequestError {
         registry: String,
         realm: String,
         reason: String,
-        /// Whether it denied access. Otherwise it does not work.
+        /// Whether the service denied access. If not, it is out of order.
         refused: bool,
         identity: Identity,
     },
