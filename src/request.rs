@@ -59,6 +59,8 @@ pub struct Request {
     pub main_class: Option<String>,
     /// The builder: `java:21`, or an image with S2I scripts. Default: the template that fits the artifact.
     pub builder: Option<BuilderRequest>,
+    /// Go on if the base is known to lack a library that the artifact needs.
+    pub allow_missing: bool,
     /// How the artifact gets into the image.
     pub assemble: AssembleRequest,
     /// Limits of `assemble`.

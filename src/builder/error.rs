@@ -63,6 +63,17 @@ pub enum BuilderError {
     /// No base of the catalog can run the artifact.
     #[error("no builder of the catalog can run `{artifact}`: {reason}")]
     CannotRun { artifact: String, reason: String, hint: String },
+    /// The base is known to lack libraries that the artifact needs.
+    #[error("`{subject}` needs {libraries}, which the base `{base}` is not known to have{elsewhere}")]
+    MissingLibraries {
+        /// The program, or a library that comes along.
+        subject: String,
+        libraries: String,
+        base: String,
+        /// Where a file of this name is, as a clause.
+        elsewhere: String,
+        hints: Vec<String>,
+    },
     /// No version of the template can run the artifact.
     #[error("the builder `{template}` cannot run `{artifact}`: {reasons}")]
     NothingFits {
@@ -142,7 +153,7 @@ impl Diagnostic for BuilderError {
                 format!("builders for sources: {known}"),
                 "omit `--source-builder`: b2i chooses a builder by the build file".to_owned(),
             ],
-            Self::NoSourceBuilder { hints, .. } => hints.clone(),
+            Self::NoSourceBuilder { hints, .. } | Self::MissingLibraries { hints, .. } => hints.clone(),
             Self::NoSourceVersion { hint, .. } => vec![hint.clone()],
             Self::PlatformContradicts { requested, .. } => {
                 vec![format!("omit `--platform`, or pass the program for {requested}")]

@@ -65,6 +65,7 @@ pub(super) fn request(
         input,
         main_class: arguments.input.main_class.clone(),
         builder: value(&settings.build.builder),
+        allow_missing: builder.allow_missing,
         assemble: settings.build.assemble.value,
         limits: Limits {
             assemble_user: builder.assemble_user.as_ref().map(ToString::to_string),

@@ -157,13 +157,28 @@ pub struct ExecutableFacts {
     pub stripped: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptFacts {
     /// The path in the first line.
     pub interpreter: String,
     /// The program that runs it: `sh`, or the one that `/usr/bin/env` starts.
     pub program: String,
+    /// The release of its language that it states: `>=3.11` (`requires-python`), `17` (`java --source 17`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Packages that it needs beside its language (`dependencies` of its metadata).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+}
+
+impl ScriptFacts {
+    /// Whether the interpreter reads the language off the file's name: for Node.js, `.mjs` is a module.
+    pub fn must_keep_its_name(&self, name: &str) -> bool {
+        let endings = [".mjs", ".cjs", ".mts", ".cts", ".ts"];
+        matches!(self.program.as_str(), "node" | "nodejs")
+            && endings.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
+    }
 }
 
 /// The marks of Spring Boot in an archive.

@@ -72,7 +72,7 @@ fn kind(name: &str, view: &mut BoundedReader<'_>, options: &DetectOptions) -> Re
         return Ok(kind);
     }
     if is_script || head.starts_with(script::MARKED_MAGIC) {
-        return Ok(Kind::Script(script::detect(&head)?));
+        return Ok(Kind::Script(script::detect(&view.read(0, script::SEARCHED)?)?));
     }
     Err(unsupported::refuse(name, &head, view))
 }

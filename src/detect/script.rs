@@ -1,10 +1,12 @@
-//! Owns scripts: the program in the first line, read like Linux and `env` read it.
-//! Must not read more than the first line.
+//! Owns scripts: the program in the first line, read like Linux and `env` read it, and the release that the script states.
+//! Must not read more than the beginning of the file.
 
 use super::bounded_reader::text;
 use super::diagnosis::ScriptDefect;
 use super::facts::ScriptFacts;
 use super::rejection::Rejection;
+
+mod metadata;
 
 pub(super) const MAGIC: &[u8] = b"#!";
 /// A byte order mark before them, which the kernel does not skip.
@@ -12,12 +14,46 @@ pub(super) const MARKED_MAGIC: &[u8] = b"\xef\xbb\xbf#!";
 /// The number of bytes that the kernel reads (BINPRM_BUF_SIZE).
 const LONGEST_LINE: usize = 256;
 
-/// The facts of a script. A first line without a program for the kernel or for `env` is refused.
+/// The part of a script that is searched for its metadata, in bytes.
+pub(super) const SEARCHED: u64 = 64 * 1024;
+
+/// The facts of a script that begins with `head`. A first line without a program for the kernel or for `env` is refused.
 pub(super) fn detect(head: &[u8]) -> Result<ScriptFacts, Rejection> {
-    read_first_line(head).map_err(|defect| Rejection::BrokenScript { defect })
+    let line = read_first_line(head).map_err(|defect| Rejection::BrokenScript { defect })?;
+    let mut facts =
+        ScriptFacts { interpreter: line.interpreter, program: line.program, ..ScriptFacts::default() };
+    if facts.program.starts_with("python") {
+        let metadata = metadata::python(head);
+        facts.release = metadata.release;
+        facts.dependencies = metadata.dependencies;
+    } else if facts.program == "java" {
+        facts.release = java_source(&line.arguments);
+    }
+    Ok(facts)
 }
 
-fn read_first_line(head: &[u8]) -> Result<ScriptFacts, ScriptDefect> {
+/// The release of `--source 17` or `--source=17`.
+fn java_source(arguments: &[String]) -> Option<String> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.strip_prefix("--source") {
+            Some("") => return arguments.next().cloned(),
+            Some(rest) => return rest.strip_prefix('=').map(str::to_owned),
+            None => {}
+        }
+    }
+    None
+}
+
+/// The words of the first line.
+struct FirstLine {
+    interpreter: String,
+    program: String,
+    /// What the program gets before the script's own path.
+    arguments: Vec<String>,
+}
+
+fn read_first_line(head: &[u8]) -> Result<FirstLine, ScriptDefect> {
     let rest = head.strip_prefix(MAGIC).ok_or(ScriptDefect::ByteOrderMark)?;
     let rest = &rest[..rest.len().min(LONGEST_LINE - MAGIC.len())];
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -33,18 +69,19 @@ fn read_first_line(head: &[u8]) -> Result<ScriptFacts, ScriptDefect> {
     if !interpreter.starts_with('/') {
         return Err(ScriptDefect::RelativeInterpreter(interpreter.to_owned()));
     }
-    let program = match file_name(interpreter) {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    let (program, arguments) = match file_name(interpreter) {
         "env" => env_program(argument.trim())?,
         // `#!/bin/busybox sh`
-        "busybox" if !argument.trim().is_empty() => argument.trim().to_owned(),
-        name => name.to_owned(),
+        "busybox" if !argument.trim().is_empty() => (argument.trim().to_owned(), Vec::new()),
+        name => (name.to_owned(), words(argument)),
     };
-    Ok(ScriptFacts { interpreter: interpreter.to_owned(), program })
+    Ok(FirstLine { interpreter: interpreter.to_owned(), program, arguments })
 }
 
 /// Finds the program that `env` starts. The kernel passes everything after the interpreter as one argument, and only
 /// `-S` makes `env` split it.
-fn env_program(argument: &str) -> Result<String, ScriptDefect> {
+fn env_program(argument: &str) -> Result<(String, Vec<String>), ScriptDefect> {
     if argument.is_empty() {
         return Err(ScriptDefect::NoProgram);
     }
@@ -52,7 +89,7 @@ fn env_program(argument: &str) -> Result<String, ScriptDefect> {
         return match argument.contains([' ', '\t']) {
             true => Err(ScriptDefect::UnsplitArguments(argument.to_owned())),
             false if argument.starts_with('-') => Err(ScriptDefect::NoProgram),
-            false => Ok(file_name(argument).to_owned()),
+            false => Ok((file_name(argument).to_owned(), Vec::new())),
         };
     };
     let mut words = split.split([' ', '\t']).filter(|word| !word.is_empty());
@@ -62,7 +99,10 @@ fn env_program(argument: &str) -> Result<String, ScriptDefect> {
             "-u" | "--unset" | "-C" | "--chdir" => drop(words.next()),
             option if option.starts_with('-') => {}
             assignment if assignment.contains('=') => {}
-            program => return Ok(file_name(program.trim_matches(['"', '\''])).to_owned()),
+            program => {
+                let program = file_name(program.trim_matches(['"', '\''])).to_owned();
+                return Ok((program, words.map(str::to_owned).collect()));
+            }
         }
     }
     Err(ScriptDefect::NoProgram)
@@ -94,6 +134,22 @@ mod tests {
         match detect(head).expect_err("a defect") {
             Rejection::BrokenScript { defect } => defect,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_the_release_that_is_stated() {
+        let release = |head: &str| detect(head.as_bytes()).expect("sound").release;
+        for (head, expected) in [
+            ("#!/usr/bin/env -S java --source 17\nclass A {}\n", Some("17")),
+            ("#!/usr/bin/env -S java -Xmx1g --source=21 -cp lib\n", Some("21")),
+            ("#!/opt/jdk/bin/java --source 11\n", Some("11")),
+            ("#!/usr/bin/env java\n", None),
+            ("#!/usr/bin/env -S java --source\n", None),
+            ("#!/usr/bin/env python3\n# /// script\n# requires-python = \"~=3.11\"\n# ///\n", Some("~=3.11")),
+            ("#!/bin/sh\n# /// script\n# requires-python = \"~=3.11\"\n# ///\n", None),
+        ] {
+            assert_eq!(release(head).as_deref(), expected, "{head}");
         }
     }
 

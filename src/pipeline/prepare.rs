@@ -9,6 +9,7 @@ use super::overwrite_check;
 use super::run::check_network;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
+use crate::detect::facts::Kind;
 use crate::detect::{DetectError, DetectOptions, Facts, detect};
 use crate::error::Error;
 use crate::events::{Events, RunningStep, Step};
@@ -279,6 +280,7 @@ fn selections(
             facts,
             builder: request.builder.as_ref(),
             platform: target.platform.as_ref(),
+            allow_missing: request.allow_missing,
             tree_path: artifact.tree_path.as_deref(),
             neighbours,
             environment: &request.image.env,
@@ -318,11 +320,17 @@ pub(crate) fn report(plan: &Plan, step: RunningStep, session: &Session) {
 
 fn examine(
     source: String,
-    artifact: Artifact,
+    mut artifact: Artifact,
     request: &Request,
     session: &Session,
 ) -> Result<ExaminedArtifact, Error> {
     let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
+    // An artifact with a place in a tree keeps its name. A tree may have one file.
+    if let Kind::Script(script) = &facts.kind
+        && script.must_keep_its_name(&artifact.name)
+    {
+        artifact.tree_path.get_or_insert_with(|| artifact.name.clone());
+    }
     let neighbours = neighbours(&artifact)?;
     Ok(ExaminedArtifact { source, artifact: Arc::new(artifact), facts, neighbours, is_declared: false })
 }

@@ -19,6 +19,9 @@ const ARGS: &str = "ARGS";
 /// The main class for `run`, as in S2I's builders for Java.
 const MAIN_CLASS: &str = "JAVA_MAIN_CLASS";
 
+/// Options that the launcher of Java puts before its arguments.
+const JDK_OPTIONS: &str = "JDK_JAVA_OPTIONS";
+
 pub(super) fn planned_image(
     request: &Request,
     image: &ImageFacts<'_>,
@@ -65,6 +68,9 @@ pub(super) fn planned_image(
         let places = Places::new(&artifact, &beside, image.artifact.tree_path.as_deref())?;
         edits.working_dir = Some(places.top.to_string());
     }
+    if let Some(options) = source_launcher(image) {
+        set_env(&mut edits.env, &[(JDK_OPTIONS.into(), options)]);
+    }
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
     }
@@ -72,6 +78,15 @@ pub(super) fn planned_image(
     let annotations = options.annotations.clone();
     let resets = resets.into_iter().map(str::to_owned).collect();
     Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
+}
+
+/// The options of Java for a script that states no `--source`: without it, Java takes only a file `*.java` for a source.
+fn source_launcher(image: &ImageFacts<'_>) -> Option<String> {
+    let (Kind::Script(script), Selection::Template(choice)) = (&image.facts.kind, image.selection) else {
+        return None;
+    };
+    let is_unstated = script.program == "java" && script.release.is_none();
+    choice.version.level.filter(|_| is_unstated).map(|level| format!("--source {level}"))
 }
 
 /// The line of the image's history.

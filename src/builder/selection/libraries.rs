@@ -3,9 +3,10 @@
 //! The test of whether a file is where the dynamic linker looks is [`crate::input::Neighbours::missing_libraries`]. Must
 //! not look at an image.
 
+use super::native::is_runtime;
 use super::{Candidate, Search, Warning};
 use crate::builder::Places;
-use crate::builder::error::shown;
+use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::ExecutableFacts;
 use crate::input::MissingLibrary;
 
@@ -62,22 +63,56 @@ impl Libraries {
         self.missing.iter().filter(absent).collect()
     }
 
-    /// The warning of missing libraries, with a way to bring them.
-    pub(super) fn warning(&self, search: &Search<'_>, candidate: &Candidate<'_>) -> Option<Warning> {
+    /// Whether the base is known to have all of them. A base for one language whose libraries are not listed is not.
+    pub(super) fn has_all(&self, candidate: &Candidate<'_>) -> bool {
+        let is_known = candidate.base.assumptions.libraries.is_some() || !is_runtime(candidate);
+        is_known && self.missing(candidate).is_empty()
+    }
+
+    /// Checks that nothing is missing on the base. `complete` finds another base that has all.
+    ///
+    /// # Errors
+    /// [`BuilderError::MissingLibraries`], because the program could not start. A warning if the user goes on.
+    pub(super) fn check<'b>(
+        &self,
+        search: &Search<'_>,
+        candidate: &Candidate<'_>,
+        complete: impl FnOnce() -> Option<&'b Candidate<'b>>,
+    ) -> Result<Option<Warning>, BuilderError> {
         let missing = self.missing(candidate);
-        let first = missing.first()?;
-        let by_library = missing.iter().all(|library| library.needed_by != self.program);
-        let subject = if by_library { shown(&first.needed_by) } else { search.request.artifact.to_owned() };
-        let mut message = format!(
-            "`{subject}` needs {}, which the base `{}` is not known to have",
-            listed(&missing),
-            candidate.base.image
-        );
-        if let Some(place) = missing.iter().find_map(|library| library.elsewhere.as_deref()) {
-            let place = shown(place);
-            message.push_str(&format!("; `{place}` is not where the dynamic linker looks"));
+        if missing.is_empty() {
+            return Ok(None);
         }
-        Some(Warning { message, hint: Some(self.way_out(&missing)) })
+        let by_library = missing.iter().all(|library| library.needed_by != self.program);
+        let subject = match by_library {
+            true => shown(&missing[0].needed_by),
+            false => search.request.artifact.to_owned(),
+        };
+        let place = missing.iter().find_map(|library| library.elsewhere.as_deref());
+        let elsewhere =
+            place.map(|place| format!("; `{}` is not where the dynamic linker looks", shown(place)));
+        let base = match complete() {
+            Some(other) => {
+                let name = format!("{}:{}", search.template.name(), other.version.version);
+                format!("or pass `--builder {name}`, which has everything")
+            }
+            None => "or pass an image that has everything, and S2I scripts: `--builder IMAGE`".to_owned(),
+        };
+        let error = BuilderError::MissingLibraries {
+            subject,
+            libraries: listed(&missing),
+            base: candidate.base.image.to_string(),
+            elsewhere: elsewhere.unwrap_or_default(),
+            hints: vec![
+                self.way_out(&missing),
+                base,
+                "or pass `--allow-missing` if the program starts without".to_owned(),
+            ],
+        };
+        match search.request.allow_missing {
+            true => Ok(Some(Warning { message: error.to_string(), hint: None })),
+            false => Err(error),
+        }
     }
 
     /// The options that bring the libraries to where the dynamic linker looks.
@@ -86,13 +121,12 @@ impl Libraries {
         for library in missing.iter().take(MOST_SHOWN) {
             let name = shown(&library.name);
             match (library.directories.first(), &library.elsewhere) {
-                (Some(directory), _) if *directory == self.directory => options.push(format!("--add {name}")),
-                (Some(directory), _) => options.push(format!("--add {name}:{}/{name}", shown(directory))),
+                (Some(directory), _) => options.push(format!("--add DIR/{name}:{}/{name}", shown(directory))),
                 (None, Some(place)) => {
                     needs_variable = place.rsplit_once('/').map(|(directory, _)| shown(directory));
                 }
                 (None, None) => {
-                    options.push(format!("--add {name}"));
+                    options.push(format!("--add DIR/{name}:{}/{name}", self.directory));
                     needs_variable.get_or_insert_with(|| self.directory.clone());
                 }
             }
@@ -100,7 +134,8 @@ impl Libraries {
         if let Some(directory) = needs_variable {
             options.push(format!("--env LD_LIBRARY_PATH={directory}"));
         }
-        format!("pass `{}`, or choose another base", options.join(" "))
+        let from = if options.iter().any(|option| option.starts_with("--add")) { "from DIR, " } else { "" };
+        format!("add what is missing, {from}to where the dynamic linker looks: `{}`", options.join(" "))
     }
 }
 

@@ -6,6 +6,7 @@
 mod java;
 mod libraries;
 mod native;
+mod script;
 pub mod source;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct SelectionRequest<'a> {
     pub builder: Option<&'a BuilderRequest>,
     /// `--platform`
     pub platform: Option<&'a Platform>,
+    /// `--allow-missing`
+    pub allow_missing: bool,
     /// The artifact's path in the tree that it came with.
     pub tree_path: Option<&'a str>,
     /// The files that go with it.
@@ -144,7 +147,7 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
     };
     let choice = match &request.facts.kind {
         Kind::Executable(facts) => native::executable(&search, facts)?,
-        Kind::Script(facts) => native::script(&search, facts)?,
+        Kind::Script(facts) => script::script(&search, facts)?,
         Kind::Jar(facts) => java::jar(&search, facts)?,
         Kind::War(facts) => java::war(&search, facts)?,
     };

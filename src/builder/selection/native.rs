@@ -1,26 +1,29 @@
-//! Owns the choice among bases for native executables and scripts.
+//! Owns the choice among bases for native executables.
 //!
 //! Must not look at an image.
 
 use super::libraries::{Libraries, listed};
-use super::{Candidate, CandidateChoice, Search, Warning};
+use super::{Candidate, CandidateChoice, Search};
 use crate::builder::base::BaseLibc;
 use crate::builder::error::{BuilderError, shown};
-use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, ScriptFacts};
+use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage};
 use crate::image::Platform;
 use crate::input::NeededLibc;
 
-/// The interpreter that every base with a shell has.
-const SHELL: &str = "sh";
-
 impl Candidate<'_> {
-    fn libc(&self) -> Option<BaseLibc> {
+    pub(super) fn libc(&self) -> Option<BaseLibc> {
         self.version.libc.or(self.base.assumptions.libc)
     }
 
     fn glibc(&self) -> Option<GlibcVersion> {
         self.version.glibc.or(self.base.assumptions.glibc)
     }
+}
+
+/// Whether a base is made for programs of one language. It is larger than one for any program.
+pub(super) fn is_runtime(candidate: &Candidate<'_>) -> bool {
+    let assumed = &candidate.base.assumptions;
+    !assumed.tools.is_empty() || assumed.java.is_some()
 }
 
 /// Chooses the smallest base that runs the executable.
@@ -60,7 +63,9 @@ fn fixed<'a, 'b>(
     facts: &ExecutableFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let mut fitting = search.fitting(|_| None)?;
-    fitting.sort_by_key(|candidate| (candidate.libc() != Some(BaseLibc::None), candidate.glibc()));
+    fitting.sort_by_key(|candidate| {
+        (candidate.libc() != Some(BaseLibc::None), is_runtime(candidate), candidate.glibc())
+    });
     let candidate = fitting[0];
     let word = if facts.linkage == Linkage::StaticPie { "static (position independent)" } else { "static" };
     let smallest = search.candidates.iter().find(|candidate| candidate.libc() == Some(BaseLibc::None));
@@ -83,20 +88,25 @@ fn dynamic<'a, 'b>(
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let libraries = Libraries::of(search, facts);
     let mut fitting = search.fitting(|candidate| libc_obstacle(candidate, facts, needed))?;
-    // Bases that are known to fit are first, then the lowest version, then the order of the list.
+    // Bases that are known to fit are first, then those for any program, then the lowest version, then the order of the
+    // list.
     fitting.sort_by_key(|candidate| {
-        (candidate.libc().is_none(), candidate.glibc().is_none(), candidate.glibc())
+        (candidate.libc().is_none(), is_runtime(candidate), candidate.glibc().is_none(), candidate.glibc())
     });
     let lowest = fitting[0];
     // A newer base with every library is better than the lowest one without some.
-    let complete = fitting.iter().find(|candidate| libraries.missing(candidate).is_empty());
+    let complete = fitting.iter().find(|candidate| libraries.has_all(candidate));
     let candidate = complete.copied().unwrap_or(lowest);
     let mut reason = libc_reason(candidate, facts, needed);
     if candidate.version != lowest.version {
         let lacks = listed(&libraries.missing(lowest));
         reason.push_str(&format!("; `{}` lacks {lacks}", lowest.version.version));
     }
-    let warnings = libraries.warning(search, candidate).into_iter().collect();
+    let others = || {
+        let runs = |other: &&Candidate<'_>| libc_obstacle(other, facts, needed).is_none();
+        search.others.iter().filter(runs).find(|other| libraries.has_all(other))
+    };
+    let warnings = libraries.check(search, candidate, others)?.into_iter().collect();
     Ok(CandidateChoice { candidate, reason, warnings })
 }
 
@@ -146,7 +156,7 @@ fn libc_reason(candidate: &Candidate<'_>, facts: &ExecutableFacts, needed: Neede
 }
 
 /// Why a base does not run a program that a script may call.
-fn program_obstacle(search: &Search<'_>, candidate: &Candidate<'_>) -> Option<String> {
+pub(super) fn program_obstacle(search: &Search<'_>, candidate: &Candidate<'_>) -> Option<String> {
     let platform = search.platform.clone().unwrap_or_else(Platform::host);
     let needed = search.request.neighbours.libc(&platform)?;
     let (has, libc) = (candidate.libc()?, base_libc(needed.libc));
@@ -155,60 +165,4 @@ fn program_obstacle(search: &Search<'_>, candidate: &Candidate<'_>) -> Option<St
     }
     let (needed, has) = (needed.glibc?, candidate.glibc()?);
     (has < needed).then(|| format!("a file that comes along needs glibc {needed}, and this base has {has}"))
-}
-
-/// Chooses a base that has the script's interpreter.
-pub(super) fn script<'a, 'b>(
-    search: &'b Search<'a>,
-    facts: &ScriptFacts,
-) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
-    let program = facts.program.as_str();
-    let (shown_program, shown_interpreter) = (shown(program), shown(&facts.interpreter));
-    let has = |candidate: &Candidate<'_>| {
-        let assumed = &candidate.base.assumptions;
-        match program {
-            SHELL => assumed.shell,
-            // An unlisted base, about which nothing is known, may have it.
-            _ if assumed == &Default::default() => None,
-            _ => Some(assumed.interpreters.contains(program)),
-        }
-    };
-    if !search.others.iter().any(|candidate| has(candidate) != Some(false)) {
-        return Err(BuilderError::CannotRun {
-            artifact: search.request.artifact.to_owned(),
-            reason: format!(
-                "it is a script for `{shown_program}` (`{shown_interpreter}`), which no base is known to have"
-            ),
-            hint: format!("pass an image that has `{shown_program}` and S2I scripts: `--builder IMAGE`"),
-        });
-    }
-    let mut fitting = search.fitting(|candidate| {
-        (has(candidate) == Some(false))
-            .then(|| format!("the script needs `{shown_program}`, which this base is not known to have"))
-            .or_else(|| program_obstacle(search, candidate))
-    })?;
-    // Scripts call common tools, so the newest base with glibc is first.
-    fitting.reverse();
-    fitting.sort_by_key(|candidate| (has(candidate).is_none(), candidate.libc() != Some(BaseLibc::Glibc)));
-    let candidate = fitting[0];
-    let reason = format!("it is a script for `{shown_program}`, and `{}` has it", candidate.version.version);
-    let mut warnings = Vec::new();
-    if has(candidate).is_none() {
-        let message =
-            format!("it is unknown whether the base `{}` has `{shown_program}`", candidate.base.image);
-        warnings.push(Warning { message, hint: None });
-    }
-    let usual = ["/bin/", "/usr/bin/"].iter().any(|folder| {
-        facts.interpreter.strip_prefix(folder).is_some_and(|name| name == program || name == "env")
-    });
-    if !usual {
-        let message = format!(
-            "the script needs `{shown_interpreter}`; the base is only known to have `{shown_program}` in `/bin` or `/usr/bin`"
-        );
-        warnings.push(Warning {
-            message,
-            hint: Some(format!("change its first line to `#!/usr/bin/env {shown_program}`")),
-        });
-    }
-    Ok(CandidateChoice { candidate, reason, warnings })
 }

@@ -59,7 +59,11 @@ fn war(servlet_api: Option<ServletApi>, java: Option<u32>, main_class: Option<&s
 }
 
 fn script(interpreter: &str, program: &str) -> Kind {
-    Kind::Script(ScriptFacts { interpreter: interpreter.into(), program: program.into() })
+    Kind::Script(ScriptFacts {
+        interpreter: interpreter.into(),
+        program: program.into(),
+        ..ScriptFacts::default()
+    })
 }
 
 /// What a test asks for beside the facts.
@@ -76,6 +80,7 @@ struct Asked<'a> {
     /// The Java release of a JAR beside the artifact.
     java: Option<u32>,
     library_path: Option<&'a str>,
+    allow_missing: bool,
 }
 
 fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selection, BuilderError> {
@@ -94,6 +99,7 @@ fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selecti
             facts: &facts,
             builder: builder.as_ref(),
             platform: platform.as_ref(),
+            allow_missing: asked.allow_missing,
             tree_path: asked.tree_path,
             neighbours: &neighbours,
             environment: library_path.as_slice(),
@@ -299,32 +305,47 @@ fn missing_libraries_are_named() {
     let choice = choose(with(&["libz.so.1"], &[]), &Asked::default());
     assert_eq!(choice.version.version, "debian13");
     assert!(choice.reason.ends_with("`debian12` lacks `libz.so.1`"), "{}", choice.reason);
-    // One that none has.
-    let choice = choose(with(&["libq.so.5", "libq.so.5", "libc.so.6"], &[]), &Asked::default());
+    // One that none has, on the lowest base that fits.
+    let error = refuse(with(&["libq.so.5", "libq.so.5", "libc.so.6"], &[]), &Asked::default());
+    assert_eq!(
+        error.to_string(),
+        "`app` needs `libq.so.5`, which the base `docker.io/library/debian:12-slim` is not known to have"
+    );
+    assert_eq!(error.kind(), FailureKind::Builder);
+    assert_eq!(
+        error.hints(),
+        [
+            "add what is missing, from DIR, to where the dynamic linker looks: \
+             `--add DIR/libq.so.5:/opt/app-root/bin/libq.so.5 --env LD_LIBRARY_PATH=/opt/app-root/bin`",
+            "or pass an image that has everything, and S2I scripts: `--builder IMAGE`",
+            "or pass `--allow-missing` if the program starts without",
+        ]
+    );
+    let anyway = Asked { allow_missing: true, ..Asked::default() };
+    let choice = choose(with(&["libq.so.5"], &[]), &anyway);
     assert_eq!(choice.version.version, "debian12");
-    let [warning] = &choice.warnings[..] else { panic!("{:?}", choice.warnings) };
-    assert!(warning.message.contains("needs `libq.so.5`, which"), "{}", warning.message);
-    let hint = warning.hint.as_deref().unwrap_or_default();
-    assert!(hint.contains("--add libq.so.5 --env LD_LIBRARY_PATH=/opt/app-root/bin"), "{hint}");
+    assert!(choice.warnings[0].message.contains("needs `libq.so.5`, which"), "{:?}", choice.warnings);
+    // A base that has it is named.
+    let error = refuse(with(&["libz.so.1"], &[]), &builder("binary:debian12"));
+    assert_eq!(error.hints()[1], "or pass `--builder binary:debian13`, which has everything");
     // Added beside a program that looks there.
     let asked = Asked { added: &["libq.so.5"], ..Asked::default() };
     assert!(choose(with(&["libq.so.5"], &["$ORIGIN"]), &asked).warnings.is_empty());
-    let choice = choose(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &Asked::default());
-    let hint = choice.warnings[0].hint.clone().unwrap_or_default();
-    assert!(hint.contains("`--add libq.so.5:/opt/app-root/lib/libq.so.5`"), "{hint}");
+    let hint = &refuse(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &Asked::default()).hints()[0];
+    assert!(hint.contains("`--add DIR/libq.so.5:/opt/app-root/lib/libq.so.5`"), "{hint}");
     // Added, but nothing makes the dynamic linker look there.
-    let choice = choose(with(&["libq.so.5"], &[]), &asked);
+    let error = refuse(with(&["libq.so.5"], &[]), &asked);
     let place = "`/opt/app-root/bin/libq.so.5` is not where the dynamic linker looks";
-    assert!(choice.warnings[0].message.contains(place), "{:?}", choice.warnings);
-    let hint = choice.warnings[0].hint.clone().unwrap_or_default();
+    assert!(error.to_string().ends_with(place), "{error}");
+    let hint = &error.hints()[0];
     assert!(hint.contains("`--env LD_LIBRARY_PATH=/opt/app-root/bin`"), "{hint}");
     let named = Asked { library_path: Some("/opt/app-root/bin"), added: asked.added, ..Asked::default() };
     assert!(choose(with(&["libq.so.5"], &[]), &named).warnings.is_empty());
     // In a tree, the run path starts at the program's own place.
     for (path, is_found) in [("bin/tool", true), ("tool", false), ("libexec/deep/tool", false)] {
         let asked = Asked { added: &["lib/libq.so.5"], tree_path: Some(path), ..Asked::default() };
-        let choice = choose(with(&["libq.so.5"], &["$ORIGIN/../lib"]), &asked);
-        assert_eq!(choice.warnings.is_empty(), is_found, "{path}: {:?}", choice.warnings);
+        let result = select_in(&sample::catalog(), with(&["libq.so.5"], &["$ORIGIN/../lib"]), &asked);
+        assert_eq!(result.is_ok(), is_found, "{path}");
     }
     // What the library needs is not there either; only an added file can tell.
     let asked = Asked { added: &["libq.so.5"], library_path: Some("/none"), ..Asked::default() };
@@ -367,6 +388,102 @@ fn the_needs_of_files_that_come_along_count() {
 }
 
 #[test]
+fn programs_of_bun_get_a_musl_base_with_the_libraries_of_gcc() {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    let of = |libraries: &[&str]| {
+        let libraries = libraries.iter().map(|text| (*text).to_owned()).collect();
+        Kind::Executable(ExecutableFacts {
+            libraries,
+            ..executable(Linkage::Dynamic, Some(Libc::Musl), None)
+        })
+    };
+    let bun = ["libstdc++.so.6", "libgcc_s.so.1", "libc.musl-x86_64.so.1"];
+    for (libraries, version) in
+        [(&bun[..], "node24-alpine"), (&["libz.so.1"], "alpine3.22"), (&[], "alpine3.22")]
+    {
+        let choice = chosen(select_in(&catalog, of(libraries), &Asked::default()).expect("fits"));
+        assert_eq!(choice.version.version, version);
+        assert!(choice.warnings.is_empty(), "{:?}", choice.warnings);
+    }
+    let error = select_in(&catalog, of(&bun), &builder("binary:alpine3.22")).expect_err("lacks both");
+    assert_eq!(error.hints()[1], "or pass `--builder binary:node24-alpine`, which has everything");
+}
+
+#[test]
+fn bases_of_languages_run_no_executable_by_themselves() {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    let of =
+        |kind, asked: &Asked<'_>| chosen(select_in(&catalog, kind, asked).expect("fits")).version.version;
+    for (glibc, version) in [("2.33", "debian12"), ("2.36", "debian12"), ("2.38", "debian13")] {
+        assert_eq!(of(Kind::Executable(dynamic(glibc)), &Asked::default()), version);
+    }
+    let missing = ExecutableFacts { libraries: vec!["libq.so.5".into()], ..dynamic("2.33") };
+    let error =
+        select_in(&catalog, Kind::Executable(missing), &Asked::default()).expect_err("nothing has it");
+    assert!(error.to_string().contains("debian:12-slim"), "{error}");
+    assert_eq!(of(Kind::Executable(dynamic("2.33")), &builder("binary:python3.11")), "python3.11");
+    let riscv =
+        ExecutableFacts { platform: Platform::linux("ppc64le"), ..executable(Linkage::Static, None, None) };
+    assert!(!of(Kind::Executable(riscv), &Asked::default()).starts_with("node"));
+}
+
+#[test]
+fn scripts_of_languages_get_the_release_that_they_state() {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    let of = |program: &str, release: Option<&str>| {
+        Kind::Script(ScriptFacts {
+            interpreter: "/usr/bin/env".into(),
+            program: program.into(),
+            release: release.map(Into::into),
+            dependencies: Vec::new(),
+        })
+    };
+    for (program, release, version) in [
+        ("python3", None, "python3.14"),
+        ("python", None, "python3.14"),
+        ("python3.11", None, "python3.11"),
+        ("python3", Some(">=3.11,<3.13"), "python3.12"),
+        ("python3", Some("==3.10.*"), "python3.10"),
+        ("python3.12", Some(">=3.10"), "python3.12"),
+        ("node", None, "node24"),
+        ("nodejs", None, "node24"),
+        ("node", Some("^22.1"), "node22"),
+        ("java", None, "java21"),
+        ("java", Some("11"), "java17"),
+        ("java", Some("17"), "java17"),
+        ("java", Some("22"), "java25"),
+        ("sh", None, "debian13"),
+        ("bash", None, "debian13"),
+        ("dash", None, "debian13"),
+        ("perl", None, "debian13"),
+    ] {
+        let choice = chosen(select_in(&catalog, of(program, release), &Asked::default()).expect(program));
+        assert_eq!(choice.version.version, version, "{program} {release:?}: {}", choice.reason);
+        assert!(choice.warnings.is_empty(), "{:?}", choice.warnings);
+    }
+    for (program, release) in [
+        ("python2.7", None),
+        ("python3", Some(">=4")),
+        ("python3.9", None),
+        ("java", Some("26")),
+        ("ruby", None),
+        ("uv", None),
+    ] {
+        let error = select_in(&catalog, of(program, release), &Asked::default()).expect_err(program);
+        assert!(error.to_string().contains(&format!("a script for `{program}`")), "{error}");
+    }
+    let error = select_in(&catalog, of("python3.9", None), &Asked::default()).expect_err("none");
+    assert!(error.to_string().ends_with("and the bases have 3.10, 3.11, 3.12, 3.13, 3.14"), "{error}");
+    let busybox = script("/bin/busybox", "sh");
+    let choice = chosen(select_in(&catalog, busybox, &Asked::default()).expect("Alpine has it"));
+    assert_eq!((choice.version.version.as_str(), choice.warnings.len()), ("alpine3.22", 0));
+    let Kind::Script(mut with_packages) = of("python3", None) else { unreachable!("a script") };
+    with_packages.dependencies = vec!["requests".into()];
+    let choice = chosen(select_in(&catalog, Kind::Script(with_packages), &Asked::default()).expect("fits"));
+    assert!(choice.warnings[0].message.ends_with("packages that no base has: `requests`"));
+}
+
+#[test]
 fn messages_obey_no_artifact() {
     let hostile = "\u{1b}[2J\n".repeat(1000);
     let odd = ExecutableFacts {
@@ -377,9 +494,9 @@ fn messages_obey_no_artifact() {
     let plain = |text: &str| assert!(text.len() < 8000 && !text.contains(['\u{1b}', '\n']), "{text:?}");
     plain(&refuse(Kind::Executable(odd.clone()), &Asked::default()).to_string());
     let glibc = ExecutableFacts { libc: Some(Libc::Glibc), ..odd };
-    let choice = choose(Kind::Executable(glibc), &Asked::default());
-    plain(&choice.warnings[0].message);
-    plain(choice.warnings[0].hint.as_deref().unwrap_or_default());
+    let error = refuse(Kind::Executable(glibc), &Asked::default());
+    plain(&error.to_string());
+    error.hints().iter().for_each(|hint| plain(hint));
     plain(&refuse(script(&hostile, &hostile), &Asked::default()).to_string());
     let main_class = war(None, None, Some(&hostile));
     plain(&choose(main_class, &builder("java")).reason);

@@ -104,6 +104,8 @@ fn text(name: &str, facts: &Facts) -> String {
         Kind::Script(script) => {
             rows.add("interpreter", script.interpreter.clone());
             rows.add("program", script.program.clone());
+            rows.maybe("release", script.release.as_ref());
+            rows.list("dependencies", &script.dependencies);
         }
         Kind::Jar(jar) => jar_rows(jar, &mut rows),
         Kind::War(war) => war_rows(war, &mut rows),

@@ -34,15 +34,16 @@ musl_layers() {
     layer no-shell "$work/no-shell" .
 }
 
-# GCC's run-time libraries for musl. Debian has none: these are the copies of Alpine's that a wheel brings along.
+# GCC's run-time libraries for musl. Debian has none: these are the copies of Alpine's that a wheel brings along. Those of
+# later wheels have relocations that Debian's musl does not know.
 musl_cxx_layer() {
     local root=$work/musl-cxx wheel=$work/wheel library
     mkdir -p "$wheel" "$root/usr/lib"
     cat >"$wheel/requirements" <<'END'
-greenlet==3.5.6 --hash=sha256:3dbb4596a6a4e5d47121a33ff20533a81e60f302d9e67b69909a8bc21a43f0a7 --hash=sha256:0616b8f878098c5681fd8f0dc92d887551717402342a70f0abcbfea5f5ad8a44
+greenlet==3.0.3 --hash=sha256:2516a9957eed41dd8f1ec0c604f1cdc86758b587d964668b5b196a9db5bfcde6 --hash=sha256:1f672519db1796ca0d8753f9e78ec02355e862d0998193038c7073045899f305
 END
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-        --python-version 3.12 --platform "musllinux_1_2_$musl_architecture" --dest "$wheel" --requirement "$wheel/requirements"
+        --python-version 3.12 --platform "musllinux_1_1_$musl_architecture" --dest "$wheel" --requirement "$wheel/requirements"
     unzip -q "$wheel"/*.whl 'greenlet.libs/*' -d "$wheel"
     for library in "$wheel"/greenlet.libs/*.so*; do
         cp "$library" "$root/usr/lib/"

@@ -10,6 +10,7 @@ mod options;
 mod owner;
 mod reproducible;
 mod run;
+mod scripts;
 pub(crate) mod source_builder_images;
 pub(crate) use source_builder_images::MAVEN_SETTINGS;
 pub(crate) mod tree;
@@ -22,7 +23,7 @@ use serde_json::Value;
 use crate::environment::{B2iCommand, Daemon, OwnedImage, RunningContainer, TestEnvironment};
 
 /// The public bases that the catalog may choose for the fixtures, and the test images that stand for them.
-const BASES: [(&str, &str); 26] = [
+const BASES: [(&str, &str); 30] = [
     ("debian:11-slim", "glibc:12"),
     ("debian:12-slim", "glibc:12"),
     ("debian:13-slim", "glibc:12"),
@@ -43,6 +44,10 @@ const BASES: [(&str, &str); 26] = [
     ("node:20-slim", "nodejs:18"),
     ("node:22-slim", "nodejs:18"),
     ("node:24-slim", "nodejs:18"),
+    ("node:24-alpine", "musl-cxx:1"),
+    ("eclipse-temurin:17-jdk", "maven:3.8"),
+    ("eclipse-temurin:21-jdk", "maven:3.8"),
+    ("eclipse-temurin:25-jdk", "maven:3.8"),
     ("python:3.10-slim", "python:3.11"),
     ("python:3.11-slim", "python:3.11"),
     ("python:3.12-slim", "python:3.11"),

@@ -4,7 +4,7 @@
 //! It reads names and small files of the tree. Must not look at an image.
 
 mod pom;
-mod range;
+pub(super) mod range;
 mod requirement;
 mod version;
 

@@ -6,7 +6,7 @@
 
 /// Alternatives, each a list of comparisons that must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Range(Vec<Vec<Comparison>>);
+pub(in crate::builder::selection) struct Range(Vec<Vec<Comparison>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Comparison {
@@ -43,12 +43,12 @@ enum Order {
 
 impl Range {
     /// Parses a range; `None` if it is not understood.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::builder::selection) fn parse(text: &str) -> Option<Self> {
         text.split("||").map(alternative).collect::<Option<Vec<_>>>().map(Self)
     }
 
     /// Whether the newest patch of a line is in the range.
-    pub(super) fn admits(&self, line: &[u32]) -> bool {
+    pub(in crate::builder::selection) fn admits(&self, line: &[u32]) -> bool {
         self.0.iter().any(|all| all.iter().all(|comparison| comparison.admits(line)))
     }
 

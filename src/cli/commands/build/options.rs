@@ -30,6 +30,9 @@ pub(in crate::cli) struct BuilderArguments {
     /// Run assemble as this user [default: the builder's]
     #[arg(long, value_name = "USER")]
     pub(in crate::cli) assemble_user: Option<User>,
+    /// Build although the base lacks a library that the program needs
+    #[arg(long)]
+    pub(in crate::cli) allow_missing: bool,
     /// Allow assemble to run as root if the builder requires it
     #[arg(long)]
     pub(in crate::cli) allow_root: bool,

@@ -63,6 +63,7 @@ fn artifacts_are_named_alike() {
         ("a --keep-tree", r#""artifacts": ["a"], "input": { "keepTree": true }"#, None),
         ("a --as artifact", r#""artifacts": ["a"], "input": { "treatAs": "artifact" }"#, None),
         ("a --add lib:/opt/lib", r#""artifacts": ["a"], "input": { "added": ["lib:/opt/lib"] }"#, None),
+        ("a --allow-missing", r#""artifacts": ["a"], "allowMissing": true"#, None),
         ("a --main-class a.B", r#""artifacts": ["a"], "mainClass": "a.B""#, None),
         (
             "https://h.example/a --bearer-env TOKEN",
