@@ -80,6 +80,7 @@ mod tests {
             content: content(b"app"),
             tree_path: None,
             added: vec![AddedFile { destination: AddedDestination::Beside("lib".into()), content: file }],
+            left_out: 0,
         }
     }
 

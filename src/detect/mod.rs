@@ -20,6 +20,8 @@ use std::io::{Read, Seek};
 
 pub use candidate::{Strength, candidate_strength};
 pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
+#[cfg(test)]
+pub(crate) use elf::tests::sample::Elf as ElfSample;
 pub use elf::{LinkedFile, linked_file};
 pub use facts::Facts;
 pub use rejection::{DetectError, Rejection};

@@ -27,14 +27,8 @@ pub struct Artifact {
     pub tree_path: Option<String>,
     /// The other files of its tree, and the files that the user adds. Sorted by destination.
     pub added: Vec<AddedFile>,
-}
-
-impl Artifact {
-    /// Its directory, relative to where [`AddedDestination::Beside`] starts: empty without a tree.
-    pub fn directory(&self) -> &str {
-        let path = self.tree_path.as_deref().unwrap_or_default();
-        path.rsplit_once('/').map_or("", |(directory, _)| directory)
-    }
+    /// The number of files of its archive that do not come along. Documents do not count.
+    pub left_out: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,7 @@ pub mod add;
 pub mod archive;
 pub mod artifact;
 mod candidates;
+mod documents;
 mod error;
 mod file;
 pub mod http;
@@ -22,7 +23,7 @@ pub use archive::ArchiveError;
 pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;
 pub use http::{HttpError, HttpOptions, Secret};
-pub use neighbours::{MissingLibrary, NeededLibc, Neighbours};
+pub use neighbours::{MissingLibrary, NeededLibc, Neighbours, class_path_options};
 pub use secret::{DownloadRequest, HeaderRequest, SecretReference};
 pub use source::InputSource;
 
@@ -135,18 +136,18 @@ pub async fn fetch(
     let file = fetch_file(source, options, lease, stdin, events, &step).await?;
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
     let search = run_stoppable(move |stop| {
-        let archive::Contents { artifact, tree } =
+        let archive::Contents { artifact, tree, left_out } =
             archive::find_artifact(file, &shown, &options, &directory, stop)?;
         let (tree_path, files) = tree.map(|tree| (tree.artifact, tree.files)).unzip();
         let mut added = files.unwrap_or_default();
         added.extend(add::resolve(&options.added, tree_path.as_deref(), stop)?);
         let added = add::merge(added, tree_path.as_deref())?;
-        Ok::<_, InputError>((artifact, tree_path, added))
+        Ok::<_, InputError>((artifact, tree_path, added, left_out))
     });
-    let (artifact, tree_path, added) = search.await?;
+    let (artifact, tree_path, added, left_out) = search.await?;
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let InputFile { name, size, sha256, content } = artifact;
-    Ok(Artifact { name, size, sha256, origin: source.origin(), content, tree_path, added })
+    Ok(Artifact { name, size, sha256, origin: source.origin(), content, tree_path, added, left_out })
 }
 
 async fn fetch_file(

@@ -4,11 +4,13 @@
 //! The tree stays whole and untouched in the image: every file keeps its path, its name and whether it is executable, and
 //! links stay links. So a program finds its neighbours as if the release had been unpacked.
 
+use std::io;
 use std::path::Path;
 
 use super::add::AddError;
 use super::add::walk::{Modes, walk};
-use super::artifact::{AddedDestination, AddedFile};
+use super::artifact::{AddedContent, AddedDestination, AddedFile, FileContent};
+use super::neighbours::needs;
 use crate::blocking::Stop;
 
 /// The files around an artifact.
@@ -29,5 +31,19 @@ impl Tree {
             .map(|file| AddedFile { destination: AddedDestination::Beside(file.path), content: file.content })
             .collect();
         Ok(Self { artifact: artifact.to_owned(), files })
+    }
+
+    /// The part of the tree that the artifact itself names, with the same paths.
+    pub(super) fn needed(mut self, size: u64, content: &FileContent) -> io::Result<Self> {
+        let needed = needs::needed(&self.files, (&self.artifact, size, content))?;
+        self.files.retain(
+            |file| matches!(&file.destination, AddedDestination::Beside(path) if needed.contains(path)),
+        );
+        // Directories come with what is in them.
+        let has_file = self.files.iter().any(|file| !matches!(file.content, AddedContent::Directory));
+        if !has_file {
+            self.files.clear();
+        }
+        Ok(self)
     }
 }

@@ -138,6 +138,9 @@ pub async fn inspect(request: &Request, session: &Session) -> Result<Inspection,
     let source = request.artifacts.first().ok_or(RequestError::NoInput)?;
     let artifact = prepare::fetch(source, &request.input, &lease, session).await?;
     let facts = prepare::facts(&artifact, request.main_class.as_deref(), &Events::silent())?;
+    if let Some(note) = crate::plan::left_out(&artifact) {
+        session.events.note(note);
+    }
     Ok(Inspection { name: artifact.name, origin: artifact.origin, facts })
 }
 

@@ -219,10 +219,11 @@ async fn plan_images(
     let mut names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
     let mut machine = search.machine(false);
     let targets = plan::targets(request, &inputs(artifacts, &names), &machine)?;
-    for ExaminedArtifact { artifact, facts, .. } in artifacts {
-        check_jar(request, artifact, facts)?;
-    }
     let selections = selections(&catalog, request, artifacts, &targets)?;
+    for (target, selection) in targets.images.iter().zip(&selections) {
+        let ExaminedArtifact { artifact, facts, .. } = &artifacts[target.artifact];
+        check_jar(request, artifact, facts, selection)?;
+    }
     if needs_some_engine(request.assemble, &selections) {
         *search = session.find_daemon().await.into();
         let (lease, allow_root) = (session.lease()?, request.limits.allow_root_sandbox);
@@ -294,6 +295,9 @@ fn selections(
 pub(crate) fn report(plan: &Plan, step: RunningStep, session: &Session) {
     for warning in plan.all_warnings() {
         session.events.warn(warning);
+    }
+    for note in plan.all_notes() {
+        session.events.note(note);
     }
     if plan.unplanned.is_some() {
         step.clone().finish("its image is planned after the build");

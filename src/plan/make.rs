@@ -6,7 +6,7 @@ use super::names::{stem, tags};
 use super::outputs::planned_outputs;
 use super::{
     Assembly, BaseSource, Placeholder, Plan, PlanError, PlannedArtifact, PlannedFacts, PlannedOutput,
-    PlannedText, SCHEMA_VERSION, SourceStage, Stage, Takes, base_directories,
+    PlannedText, SCHEMA_VERSION, SourceStage, Stage, Takes, base_directories, notes,
 };
 use crate::builder::Selection;
 use crate::detect::Facts;
@@ -191,6 +191,7 @@ fn stage(
         image: planned_image(request, image, date)?,
         date,
         warnings,
+        notes: notes::left_out(image.artifact).into_iter().collect(),
     })
 }
 

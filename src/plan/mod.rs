@@ -11,6 +11,7 @@ mod image;
 mod labels;
 mod make;
 mod names;
+mod notes;
 mod outputs;
 mod placement;
 mod render;
@@ -35,6 +36,7 @@ pub use labels::{
 };
 pub(crate) use make::FIXED_DATE;
 pub use make::{ImageFacts, Machine, make, make_unplanned};
+pub(crate) use notes::left_out;
 pub use outputs::{PlannedOutput, Takes};
 pub use render::render_text;
 pub use source::{
@@ -97,6 +99,9 @@ pub struct Stage {
     /// Date of files and image, in seconds since 1970.
     pub date: u64,
     pub warnings: Vec<Warning>,
+    /// Facts that are no mistake, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Plan {
@@ -106,6 +111,17 @@ impl Plan {
         for warning in self.warnings.iter().chain(self.stages.iter().flat_map(|stage| &stage.warnings)) {
             if !all.contains(&warning) {
                 all.push(warning);
+            }
+        }
+        all
+    }
+
+    /// The notes of all stages, without repetition.
+    pub fn all_notes(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::new();
+        for note in self.stages.iter().flat_map(|stage| &stage.notes) {
+            if !all.contains(&note.as_str()) {
+                all.push(note);
             }
         }
         all

@@ -114,6 +114,9 @@ fn image_lines(stage: &Stage, line: &mut impl FnMut(&str, &str)) {
         line("label", &format!("{name}={value}"));
     }
     line("resets", &format!("the base's {}", image.resets.join(", ")));
+    for note in &stage.notes {
+        line("note", note);
+    }
 }
 
 fn entry_line(entry: &PlannedEntry) -> String {

@@ -34,6 +34,7 @@ fn artifact(name: &str) -> Artifact {
         content: FileContent::temporary(file),
         tree_path: None,
         added: Vec::new(),
+        left_out: 0,
     }
 }
 
@@ -348,6 +349,26 @@ fn a_tree_stays_whole_and_binary_leads_into_it() {
     asked.image.working_dir = Some("/srv".parse().expect("a path"));
     let stage = plan(&asked, &artifact_in_tree(), &program(), true).expect("a plan");
     assert_eq!(stage.image.edits.working_dir.as_deref(), Some("/srv"));
+}
+
+#[test]
+fn what_stays_out_is_said_once() {
+    let mut artifact = artifact("tool");
+    for (count, note) in [
+        (0, None),
+        (1, Some("1 other file of the archive is left out; `--keep-tree` takes everything along")),
+        (12, Some("12 other files of the archive are left out; `--keep-tree` takes everything along")),
+    ] {
+        artifact.left_out = count;
+        let plan = whole(&request(), &artifact, &program(), true).expect("a plan");
+        assert_eq!(plan.all_notes(), note.as_slice());
+        let text = render_text(&plan);
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("note ")).count(),
+            note.iter().count(),
+            "{text}"
+        );
+    }
 }
 
 #[test]

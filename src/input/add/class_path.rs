@@ -4,37 +4,34 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
-use super::super::artifact::{AddedContent, AddedDestination, AddedFile};
+use super::super::artifact::{AddedContent, AddedFile};
+use super::super::neighbours::{FileTree, Node};
 use crate::detect::class_path_jar;
-use crate::fs::path::lexical_path;
+use crate::image::ImagePath;
 
-/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order. The JAR is in
-/// `directory` of its tree.
+/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order. The JAR is placed at
+/// `artifact`, and paths of files beside it start at `top`.
 ///
-/// Entries with a scheme or an absolute path are ignored. An entry above the JAR's directory is missing, since no added
-/// file can be there. An entry that ends with `/` is a directory (JAR File Specification, "Class-Path attribute").
-pub fn missing_class_path(class_path: &[String], directory: &str, added: &[AddedFile]) -> Vec<String> {
-    let mut files = BTreeSet::new();
-    let mut directories = BTreeSet::from([String::new()]);
-    for file in added {
-        let AddedDestination::Beside(path) = &file.destination else { continue };
-        match file.content {
-            AddedContent::Directory => drop(directories.insert(path.clone())),
-            // The target is in the tree, and may be a file or a directory.
-            AddedContent::Symlink { .. } => {
-                files.insert(path.clone());
-                directories.insert(path.clone());
-            }
-            AddedContent::File { .. } => drop(files.insert(path.clone())),
-        }
-        directories.extend(path.match_indices('/').map(|(end, _)| path[..end].to_owned()));
-    }
-    let is_missing = |entry: &&String| {
-        let Some(path) = lexical_path(&format!("{directory}/{entry}")) else { return true };
-        let paths = if entry.ends_with('/') { &directories } else { &files };
-        !paths.contains(&path)
+/// Entries with a scheme or an absolute path are ignored. An entry that ends with `/` is a directory (JAR File
+/// Specification, "Class-Path attribute").
+pub fn missing_class_path(
+    class_path: &[String],
+    (artifact, top): (&ImagePath, &ImagePath),
+    added: &[AddedFile],
+) -> Vec<String> {
+    let (tree, directory) = (tree(artifact, top, added), directory(artifact));
+    let is_missing = |entry: &&String| match tree.resolve(&format!("{directory}/{entry}")) {
+        Some(found) => (found.node == Node::Directory) != entry.ends_with('/'),
+        None => true,
     };
     class_path.iter().filter(|entry| is_ours(entry)).filter(is_missing).cloned().collect()
+}
+
+/// The files at their places in the image. The number of a file is its index in `added`.
+fn tree(artifact: &ImagePath, top: &ImagePath, added: &[AddedFile]) -> FileTree {
+    let mut tree = FileTree::of_image(added, top);
+    tree.insert(artifact.as_str().trim_start_matches('/'), Node::File(added.len()));
+    tree
 }
 
 /// The limit of JARs that are searched for one class.
@@ -49,16 +46,17 @@ pub enum ClassSearch {
     Unknown,
 }
 
-/// Searches the added files for `class` along the `class_path` of a JAR in `directory` of its tree, as Java does: in JARs,
-/// along their own class paths, and in directories.
+/// Searches the added files for `class` along the `class_path` of the JAR at `artifact`, as Java does: in JARs, along their own
+/// class paths, and in directories. Paths of files beside it start at `top`.
 pub fn find_class(
     class: &str,
     class_path: &[String],
-    directory: &str,
+    (artifact, top): (&ImagePath, &ImagePath),
     added: &[AddedFile],
 ) -> io::Result<ClassSearch> {
+    let (tree, own) = (tree(artifact, top, added), directory(artifact));
     let mut queue: VecDeque<(String, String)> =
-        class_path.iter().map(|entry| (directory.to_owned(), entry.clone())).collect();
+        class_path.iter().map(|entry| (own.clone(), entry.clone())).collect();
     let file = format!("{}.class", class.trim().replace('.', "/"));
     let mut searched = BTreeSet::new();
     let mut unknown = false;
@@ -67,26 +65,28 @@ pub fn find_class(
             unknown = true;
             continue;
         }
-        let Some(path) = lexical_path(&format!("{below}/{entry}")) else { continue };
+        let path = format!("{below}/{entry}");
         if entry.ends_with('/') {
-            let class = if path.is_empty() { file.clone() } else { format!("{path}/{file}") };
-            match beside(added, &class) {
+            match tree.resolve(&format!("{path}{file}")) {
                 Some(_) => return Ok(ClassSearch::Found),
                 None => unknown |= has_link(added),
             }
             continue;
         }
-        if !searched.insert(path.clone()) {
+        let Some(found) = tree.resolve(&path) else {
+            // Java ignores an entry that does not exist. A link may lead to a file of the base.
+            unknown |= has_link(added);
+            continue;
+        };
+        if !searched.insert(found.path.clone()) {
             continue;
         }
-        let jar = match beside(added, &path) {
+        let content = if let Node::File(number) = found.node { added.get(number) } else { None };
+        let jar = match content.map(|file| &file.content) {
             Some(AddedContent::File { content, size, .. }) if searched.len() <= MOST_JARS => {
                 class_path_jar(*size, content.reader(), class)?
             }
-            Some(_) => None,
-            // Java ignores an entry that does not exist. With links among the files it may exist.
-            None if has_link(added) => None,
-            None => continue,
+            _ => None,
         };
         match jar {
             Some(jar) if jar.has_class => return Ok(ClassSearch::Found),
@@ -100,10 +100,8 @@ pub fn find_class(
     Ok(if unknown { ClassSearch::Unknown } else { ClassSearch::Absent })
 }
 
-/// The added file at a path relative to the artifact's directory.
-fn beside<'a>(added: &'a [AddedFile], path: &str) -> Option<&'a AddedContent> {
-    let is_it = |file: &&AddedFile| matches!(&file.destination, AddedDestination::Beside(at) if at == path);
-    added.iter().find(is_it).map(|file| &file.content)
+fn directory(path: &ImagePath) -> String {
+    path.parent().map(|parent| parent.to_string()).unwrap_or_default()
 }
 
 fn has_link(added: &[AddedFile]) -> bool {
@@ -123,7 +121,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::input::artifact::FileContent;
+    use crate::input::artifact::{AddedDestination, FileContent};
 
     /// An archive of stored members, with as much of a directory as is needed.
     fn archive(members: &[(&str, &str)]) -> Vec<u8> {
@@ -148,7 +146,9 @@ mod tests {
 
     fn search(class_path: &[&str], added: &[AddedFile]) -> ClassSearch {
         let class_path: Vec<String> = class_path.iter().map(|entry| (*entry).to_owned()).collect();
-        find_class("a.Main", &class_path, "", added).expect("reads")
+        let [artifact, top] =
+            ["/app/bin/binary", "/app/bin"].map(|path| ImagePath::new(path).expect("valid"));
+        find_class("a.Main", &class_path, (&artifact, &top), added).expect("reads")
     }
 
     #[test]

@@ -175,6 +175,32 @@ fn a_link_that_the_user_names_is_followed() {
 }
 
 #[test]
+fn a_library_above_the_jar_may_be_added_there() {
+    let root = directory();
+    let request = |destination: &str| AddRequest {
+        source: root.path().join("lib/a.jar"),
+        destination: Some(destination.to_owned()),
+    };
+    let image = |path: &str| ImagePath::new(path).expect("valid");
+    let missing = |destination: &str, tree_path: Option<&str>| {
+        let added = resolve(&[request(destination)], tree_path, &Stop::default()).expect("adds");
+        let added = merge(added, tree_path).expect("merges");
+        let places = match tree_path {
+            Some(path) => {
+                (image("/opt/app-root/bin/app").join(path).expect("valid"), image("/opt/app-root/bin/app"))
+            }
+            None => (image("/opt/app-root/bin/binary"), image("/opt/app-root/bin")),
+        };
+        missing_class_path(&["../lib/a.jar".to_owned()], (&places.0, &places.1), &added).len()
+    };
+    assert_eq!(missing("/opt/app-root/lib/a.jar", None), 0);
+    assert_eq!(missing("/opt/lib/a.jar", None), 1);
+    assert_eq!(missing("lib/a.jar", None), 1);
+    assert_eq!(missing("/opt/app-root/bin/app/lib/a.jar", Some("bin/app.jar")), 0);
+    assert_eq!(missing("a.jar", Some("bin/app.jar")), 1);
+}
+
+#[test]
 fn missing_libraries_are_found() {
     let root = directory();
     let requests = [AddRequest { source: root.path().join("lib"), destination: None }];
@@ -192,5 +218,10 @@ fn missing_libraries_are_found() {
         "lib",
     ];
     let class_path: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
-    assert_eq!(missing_class_path(&class_path, "", &added), ["lib/c.jar", "conf/", "../up.jar", "lib"]);
+    let image = |path: &str| ImagePath::new(path).expect("valid");
+    let (artifact, top) = (image("/opt/app-root/bin/binary"), image("/opt/app-root/bin"));
+    assert_eq!(
+        missing_class_path(&class_path, (&artifact, &top), &added),
+        ["lib/c.jar", "conf/", "../up.jar", "lib"]
+    );
 }

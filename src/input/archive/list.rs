@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::super::candidates::{HEAD_BYTES, candidate};
+use super::super::documents::is_document;
+use super::super::neighbours::needs;
 use super::error::ArchiveError;
 use super::format::is_archive_head;
 use super::members::{Archive, Flow, MemberKind};
@@ -21,6 +23,10 @@ pub(super) struct Listing {
     scripts: Candidates,
     first_files: Vec<String>,
     files: u64,
+    /// Files that are not documents.
+    programs_files: u64,
+    /// Whether a format that is always spread over several files left its mark.
+    has_mark: bool,
     /// A program of another system, and the system.
     foreign: Option<(String, &'static str)>,
     nested: Option<String>,
@@ -93,6 +99,8 @@ impl Listing {
         head: &[u8],
     ) -> Result<(), ArchiveError> {
         self.files += 1;
+        self.programs_files += u64::from(!is_document(path));
+        self.has_mark |= needs::is_mark(path);
         if self.first_files.len() < MAX_SHOWN {
             self.first_files.push(path.to_owned());
         }
@@ -118,6 +126,16 @@ impl Listing {
         }
         candidates.add(path, size);
         Ok(())
+    }
+
+    /// Whether the archive may have a program that is always spread over several files.
+    pub(super) fn has_mark(&self) -> bool {
+        self.has_mark
+    }
+
+    /// The number of files without documents and without the file at `artifact`.
+    pub(super) fn programs_files(&self, artifact: &str) -> u64 {
+        self.programs_files.saturating_sub(u64::from(!is_document(artifact)))
     }
 
     /// The one directory that contains everything.

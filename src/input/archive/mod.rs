@@ -17,6 +17,7 @@ use std::path::Path;
 
 use super::artifact::FileContent;
 use super::name::{FALLBACK, safe_name};
+use super::neighbours::needs;
 use super::spool::{SpoolFile, spool};
 use super::tree::Tree;
 use super::{InputError, InputFile, InputOptions};
@@ -34,6 +35,14 @@ pub(super) use tree::unpack_sources;
 pub(super) struct Contents {
     pub(super) artifact: InputFile,
     pub(super) tree: Option<Tree>,
+    /// The number of files that do not come along. Documents do not count.
+    pub(super) left_out: u64,
+}
+
+impl Contents {
+    fn alone(artifact: InputFile) -> Self {
+        Self { artifact, tree: None, left_out: 0 }
+    }
 }
 
 /// Finds the artifact in `file`. A file that is not an archive is the artifact itself.
@@ -50,7 +59,7 @@ pub(super) fn find_artifact(
         let archive_options = [("--path", options.member_path.is_some()), ("--keep-tree", options.keep_tree)];
         return match archive_options.into_iter().find(|(_, is_set)| *is_set) {
             Some((option, _)) => Err(ArchiveError::NotAnArchive { shown: shown.to_owned(), option }.into()),
-            None => Ok(Contents { artifact: file, tree: None }),
+            None => Ok(Contents::alone(file)),
         };
     };
     let archive = Archive::new(&file, format, shown, options, stop);
@@ -74,7 +83,7 @@ fn check_unchanged(content: &FileContent) -> Result<(), InputError> {
 fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Contents, ArchiveError> {
     let file = spool(&mut archive.open()?, directory, archive.max_bytes, |_| archive.stop.check());
     let file = file.map_err(|error| extract::spool_error(archive, "", error))?;
-    Ok(Contents { artifact: input_file(&format::single_name(name), file), tree: None })
+    Ok(Contents::alone(input_file(&format::single_name(name), file)))
 }
 
 fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Result<Contents, InputError> {
@@ -99,7 +108,13 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
         return Ok(tree::unpack(archive, &listing, &choice, directory)?.map_err(missing)?);
     }
     let file = extract::extract(archive, &choice, directory)?.map_err(missing)?;
-    Ok(Contents { artifact: input_file(&choice, file), tree: None })
+    let artifact = input_file(&choice, file);
+    let names_files = needs::names_files(artifact.size, &artifact.content);
+    if listing.has_mark() || names_files.map_err(|error| archive.read_error(&error))? {
+        return Ok(tree::unpack_needed(archive, &listing, &choice, directory)?.map_err(missing)?);
+    }
+    let left_out = listing.programs_files(&choice);
+    Ok(Contents { artifact, tree: None, left_out })
 }
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {

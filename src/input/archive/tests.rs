@@ -3,6 +3,7 @@
 use std::io::{Cursor, Write};
 
 use super::*;
+use crate::detect::ElfSample as Elf;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::Digest;
 use crate::input::artifact::{AddedContent, AddedDestination};
@@ -29,6 +30,7 @@ fn program() -> Vec<u8> {
 }
 
 /// One member of a tar under construction.
+#[derive(Clone)]
 enum Entry<'a> {
     File(&'a str, &'a [u8]),
     Directory(&'a str),
@@ -397,6 +399,107 @@ fn a_file_of_the_tree_stays_executable() {
         matches!(file.content, AddedContent::File { executable: true, .. })
     };
     assert!(executable("app.pyz") && !executable("data"));
+}
+
+/// A JAR whose manifest names a class path.
+fn jar(class_path: &str) -> Vec<u8> {
+    let manifest = format!("Manifest-Version: 1.0\nMain-Class: a.Main\nClass-Path: {class_path}\n");
+    zip_of(&[("META-INF/MANIFEST.MF", manifest.as_bytes())])
+}
+
+/// The paths that come along, and the number of files that do not.
+fn along(run: &Run) -> (Vec<String>, u64) {
+    let files = run.found().tree.as_ref().map(|tree| &tree.files[..]).unwrap_or_default();
+    (files.iter().map(|file| file.destination.to_string()).collect(), run.found().left_out)
+}
+
+#[test]
+fn what_a_jar_names_comes_along() {
+    let (app, util) = (jar("lib/util%20a.jar conf/ gone.jar /opt/x.jar"), jar("../more/b.jar"));
+    let entries = [
+        File("svc-1/svc.jar", &app),
+        File("svc-1/lib/util a.jar", &util),
+        File("svc-1/lib/unused.jar", &jar("")),
+        File("svc-1/more/real.jar", &jar("../svc.jar")),
+        Link(tar::EntryType::Symlink, "svc-1/more/b.jar", "real.jar"),
+        File("svc-1/conf/deep/app.properties", b"k=v"),
+        File("svc-1/bin/start.sh", b"#!/bin/sh\n"),
+        File("svc-1/README.md", b"read me"),
+        Link(tar::EntryType::Fifo, "svc-1/pipe", ""),
+    ];
+    let run = run("t.tar.gz", &gzip(&tar_of(&entries)), &path("svc-1/svc.jar"));
+    let expected = ["conf/deep", "conf/deep/app.properties", "lib/util a.jar", "more/b.jar", "more/real.jar"];
+    let (mut found, left_out) = along(&run);
+    found.retain(|path| !["conf", "lib", "more"].contains(&path.as_str()));
+    assert_eq!((found.iter().map(String::as_str).collect::<Vec<_>>(), left_out), (expected.to_vec(), 2));
+    assert_eq!(run.found().tree.as_ref().expect("a tree").artifact, "svc.jar");
+    assert_eq!(run.bytes(), app);
+}
+
+#[test]
+fn directories_of_formats_that_are_always_spread_come_along() {
+    let runner = jar("lib/boot/a.jar app/app.jar");
+    let fast_jar: [(&str, &[u8]); 5] = [
+        ("q/quarkus-run.jar", &runner),
+        ("q/app/app.jar", b"PK"),
+        ("q/lib/main/b.jar", b"PK"),
+        ("q/quarkus/quarkus-application.dat", b"x"),
+        ("q/other/file", b"x"),
+    ];
+    let found = run("t.zip", &zip_of(&fast_jar), &path("q/quarkus-run.jar"));
+    let (mut paths, left_out) = along(&found);
+    paths.retain(|path| path.contains('.'));
+    assert_eq!(paths, ["app/app.jar", "lib/main/b.jar", "quarkus/quarkus-application.dat"]);
+    assert_eq!(left_out, 1);
+    let program = Elf::default().bytes();
+    for (beside, taken) in
+        [("_internal/deep/x.so", true), ("base_library.zip", true), ("internal/x.so", false)]
+    {
+        let beside = format!("dist/{beside}");
+        let entries: [(&str, &[u8]); 3] = [("dist/tool", &program), (&beside, b"x"), ("else/data", b"x")];
+        let found = run("t.zip", &zip_of(&entries), &path("dist/tool"));
+        let (paths, left_out) = along(&found);
+        assert_eq!((paths.contains(&beside), left_out), (taken, if taken { 1 } else { 2 }), "{beside}");
+    }
+}
+
+#[test]
+fn libraries_in_the_run_path_come_along() {
+    let program =
+        Elf { needed: vec!["liba.so.1", "libc.so.6"], run_path: Some("$ORIGIN/../lib"), ..Elf::default() };
+    let library =
+        Elf { interpreter: None, needed: vec!["libb.so"], run_path: Some("$ORIGIN"), ..Elf::default() };
+    let (program, library) = (program.bytes(), library.bytes());
+    let other = Elf { interpreter: None, ..Elf::default() }.bytes();
+    let entries = [
+        File("rel-1/bin/tool", &program),
+        File("rel-1/lib64/liba.so.1.2", &library),
+        Link(tar::EntryType::Symlink, "rel-1/lib64/liba.so.1", "liba.so.1.2"),
+        Link(tar::EntryType::Symlink, "rel-1/lib", "lib64"),
+        File("rel-1/lib64/libb.so", &other),
+        File("rel-1/lib64/libunused.so", &other),
+        File("rel-1/LICENSE", b"free"),
+    ];
+    let found = find("t.tar", &tar_of(&entries));
+    let (paths, left_out) = along(&found);
+    assert_eq!(paths, ["lib", "lib64/liba.so.1", "lib64/liba.so.1.2", "lib64/libb.so"]);
+    assert_eq!((left_out, found.found().artifact.name.as_str()), (1, "tool"));
+    // Without the library it is a single file, as without a run path.
+    let found = find("t.tar", &tar_of(&[entries[0].clone(), File("rel-1/data", b"x")]));
+    assert_eq!(along(&found), (Vec::new(), 1));
+    assert!(found.found().tree.is_none());
+    assert_eq!(found.bytes(), program);
+}
+
+#[test]
+fn documents_are_left_out_in_silence() {
+    let program = program();
+    let entries: [(&str, &[u8]); 4] =
+        [("t/tool", &program), ("t/LICENSE", b"x"), ("t/man/t.1", b"x"), ("t/completions/t.fish", b"x")];
+    assert_eq!(along(&find("t.zip", &zip_of(&entries))), (Vec::new(), 0));
+    let entries = [entries[0], entries[1], ("t/conf.yml", b"x"), ("t/lib/x", b"x")];
+    assert_eq!(along(&find("t.zip", &zip_of(&entries))).1, 2);
+    assert_eq!(along(&run("t.zip", &zip_of(&entries), &keep_tree())).1, 0);
 }
 
 #[test]

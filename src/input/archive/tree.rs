@@ -8,7 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::add::walk;
-use super::super::artifact::FileContent;
+use super::super::artifact::{AddedContent, AddedFile, FileContent};
+use super::super::documents::is_document;
 use super::super::name::{FALLBACK, safe_name};
 use super::super::tree::Tree;
 use super::super::{InputError, InputFile, InputOptions};
@@ -34,18 +35,54 @@ pub(super) fn unpack(
     directory: &Path,
 ) -> Result<Result<Contents, String>, ArchiveError> {
     let root = directory_in(directory)?;
-    write_members(archive, &root)?;
-    let Some(path) = resolve(&root, choice) else {
+    write_members(archive, &root, Refused::Fails)?;
+    contents(archive, listing, choice, &root)
+}
+
+/// Unpacks everything below `directory`, and takes what the artifact names.
+pub(super) fn unpack_needed(
+    archive: &Archive,
+    listing: &Listing,
+    choice: &str,
+    directory: &Path,
+) -> Result<Result<Contents, String>, ArchiveError> {
+    let root = directory_in(directory)?;
+    write_members(archive, &root, Refused::StaysOut)?;
+    let mut contents = match contents(archive, listing, choice, &root)? {
+        Ok(contents) => contents,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let artifact = &contents.artifact;
+    let tree = contents.tree.take().expect("`contents` makes a tree");
+    let tree = tree.needed(artifact.size, &artifact.content).map_err(|error| archive.read_error(&error))?;
+    let plain = |file: &&AddedFile| {
+        matches!(file.content, AddedContent::File { .. }) && !is_document(&file.destination.to_string())
+    };
+    let taken = tree.files.iter().filter(plain).count() as u64;
+    contents.left_out = listing.programs_files(choice).saturating_sub(taken);
+    // Without a neighbour it is a single file.
+    contents.tree = Some(tree).filter(|tree| !tree.files.is_empty());
+    Ok(Ok(contents))
+}
+
+/// The artifact and its whole tree in the unpacked archive. The inner error says why the member `choice` is not a file.
+fn contents(
+    archive: &Archive,
+    listing: &Listing,
+    choice: &str,
+    root: &Path,
+) -> Result<Result<Contents, String>, ArchiveError> {
+    let Some(path) = resolve(root, choice) else {
         return Ok(Err(format!("`{}` is missing or not a file", choice.escape_debug())));
     };
     let artifact = open_artifact(&root.join(&path), &path)?;
     let common = listing.common_root().filter(|common| root.join(common).is_dir());
-    let top = common.map_or_else(|| root.clone(), |common| root.join(common));
+    let top = common.map_or_else(|| root.to_owned(), |common| root.join(common));
     let path = common.and_then(|common| path.strip_prefix(common)).unwrap_or(&path);
     let path = path.trim_start_matches('/');
     let tree = Tree::below(&top, path, &archive.stop)
         .map_err(|error| ArchiveError::unreadable(&archive.shown, error.to_string()))?;
-    Ok(Ok(Contents { artifact, tree: Some(tree) }))
+    Ok(Ok(Contents { artifact, tree: Some(tree), left_out: 0 }))
 }
 
 /// An unpacked source tree.
@@ -72,7 +109,7 @@ pub(in crate::input) fn unpack_sources(
     };
     let archive = Archive::new(file, format, shown, options, stop);
     let root = directory_in(directory)?;
-    write_members(&archive, &root)?;
+    write_members(&archive, &root, Refused::Fails)?;
     check_unchanged(&file.content)?;
     let top = top_directory(&root).map_err(|error| FileError::new("read", &root, error))?;
     let directory = top.as_ref().map_or_else(|| root.clone(), |top| root.join(top));
@@ -93,8 +130,16 @@ fn directory_in(directory: &Path) -> Result<PathBuf, FileError> {
     Ok(root.map_err(|error| FileError::new("create a directory in", directory, error))?.keep())
 }
 
+/// What becomes of a member that cannot be unpacked: a device, a link that points outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Fails,
+    /// Nobody asked for it.
+    StaysOut,
+}
+
 /// Writes every member below `root`.
-fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
+fn write_members(archive: &Archive, root: &Path, refused: Refused) -> Result<(), ArchiveError> {
     let limits = TreeLimits { entries: MAX_FILES, bytes: archive.max_bytes };
     let mut writer = TreeWriter::new(root, limits)?;
     archive.visit(&mut |member, reader| {
@@ -109,7 +154,10 @@ fn write_members(archive: &Archive, root: &Path) -> Result<(), ArchiveError> {
             }
             MemberKind::File => write_file(&mut writer, member, reader).map(|size| written = Some(size)),
         };
-        result.map_err(|error| ArchiveError::member(&archive.shown, error))?;
+        match result {
+            Err(UnpackError::Refused { .. }) if refused == Refused::StaysOut => return Ok(Flow::Continue),
+            result => result.map_err(|error| ArchiveError::member(&archive.shown, error))?,
+        }
         if let Some(size) = written {
             check_size(archive, &member.path, member.size, size)?;
         }

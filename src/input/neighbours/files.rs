@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::image::ImagePath;
+use crate::input::artifact::{AddedContent, AddedDestination, AddedFile};
+
 /// The kernel's limit of links in one path.
 const MOST_LINKS: usize = 40;
 
@@ -31,6 +34,31 @@ pub(crate) struct Resolved {
 }
 
 impl FileTree {
+    /// The files at their places in an image, those beside the artifact below `top`. The number of a file is its index.
+    pub(crate) fn of_image(added: &[AddedFile], top: &ImagePath) -> Self {
+        let mut tree = Self::default();
+        for (number, file) in added.iter().enumerate() {
+            let node = match &file.content {
+                AddedContent::Directory => Node::Directory,
+                AddedContent::File { .. } => Node::File(number),
+                AddedContent::Symlink { target } => Node::Link(target.clone()),
+            };
+            tree.insert_at(&file.destination, top, node);
+        }
+        tree
+    }
+
+    /// Adds a file at a destination in an image, of which paths beside the artifact start at `top`.
+    pub(crate) fn insert_at(&mut self, destination: &AddedDestination, top: &ImagePath, node: Node) {
+        let path = match destination {
+            AddedDestination::Beside(relative) => top.join(relative).ok(),
+            AddedDestination::Absolute(path) => Some(path.clone()),
+        };
+        if let Some(path) = path {
+            self.insert(path.as_str().trim_start_matches('/'), node);
+        }
+    }
+
     /// Adds a file, and its directories.
     pub(crate) fn insert(&mut self, path: &str, node: Node) {
         for (end, _) in path.match_indices('/') {
@@ -73,6 +101,14 @@ impl FileTree {
         Some(Resolved { path, node, links })
     }
 
+    /// All paths below a directory, with what is there.
+    pub(crate) fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+        self.nodes
+            .iter()
+            .map(|(path, node)| (path.as_str(), node))
+            .filter(move |(path, _)| is_below(path, directory))
+    }
+
     /// The paths of all files and links with this file name.
     pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.nodes
@@ -81,6 +117,10 @@ impl FileTree {
             .map(|(path, _)| path.as_str())
             .filter(move |path| path.rsplit('/').next() == Some(name))
     }
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {

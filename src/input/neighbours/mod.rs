@@ -6,6 +6,8 @@
 
 mod files;
 mod loader;
+pub(super) mod needs;
+mod on_disk;
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::image::{ImagePath, Platform};
 pub(crate) use files::{FileTree, Node};
 pub(crate) use loader::Loader;
 pub use loader::MissingLibrary;
+pub use on_disk::class_path_options;
 
 /// The files that are read. A release with more of them has many of a kind.
 const MOST_READ: usize = 20_000;
@@ -136,13 +139,7 @@ impl Neighbours {
     fn tree(&self, top: &ImagePath) -> FileTree {
         let mut tree = FileTree::default();
         for file in &self.files {
-            let path = match &file.destination {
-                AddedDestination::Beside(relative) => top.join(relative).ok(),
-                AddedDestination::Absolute(path) => Some(path.clone()),
-            };
-            if let Some(path) = path {
-                tree.insert(path.as_str().trim_start_matches('/'), file.node.clone());
-            }
+            tree.insert_at(&file.destination, top, file.node.clone());
         }
         tree
     }

@@ -48,6 +48,7 @@ pub(super) async fn declared(
         content: FileContent::temporary(empty),
         tree_path: None,
         added: crate::input::added(&request.input.added).await?,
+        left_out: 0,
     };
     let facts = Facts { size: 0, kind: declaration.facts(product) };
     let (source, artifact) = (artifact.name.clone(), Arc::new(artifact));

@@ -191,6 +191,7 @@ impl SourceWork<'_> {
             content: FileContent::temporary(file),
             tree_path: None,
             added,
+            left_out: 0,
         })
     }
 

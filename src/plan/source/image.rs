@@ -50,6 +50,7 @@ pub fn make_of_sources(
         image: planned_image(request, options, image, date)?,
         date,
         warnings: Vec::new(),
+        notes: Vec::new(),
     };
     Ok(Plan {
         schema_version: SCHEMA_VERSION,

@@ -141,3 +141,61 @@ fn a_program_finds_its_library_by_its_run_path() {
     });
     goes_the_whole_way(&release, "from libword\n");
 }
+
+#[test]
+fn a_library_that_the_program_names_comes_along_and_the_rest_is_counted() {
+    let release = Release::new();
+    let options = ["-shared", "-fPIC", "-Wl,-soname,libword.so.1"];
+    release.compile(
+        "t-1/lib/libword.so.1.0",
+        "const char *word(void) { return \"from libword\"; }",
+        &options,
+    );
+    release.link("t-1/lib/libword.so.1", "libword.so.1.0");
+    let source = "#include <stdio.h>\nconst char *word(void); int main() { puts(word()); }";
+    release.compile("t-1/bin/tool", source, &["-Lt-1/lib", "-l:libword.so.1", "-Wl,-rpath,$ORIGIN/../lib"]);
+    release.file("t-1/share/data", "not named");
+    release.file("t-1/LICENSE", "free");
+    let archive = release.archive("t-1");
+    for daemon in TestEnvironment::get().daemons() {
+        let image = Image::build(&daemon, &[&archive]);
+        let note = "1 other file of the archive is left out; `--keep-tree` takes everything along";
+        assert!(image.messages.contains(note), "{}", image.messages);
+        assert!(!image.messages.contains("libword"), "{}", image.messages);
+        assert_eq!(image.print(&["--read-only"], &[]), "from libword\n");
+    }
+}
+
+#[test]
+fn a_jar_brings_its_class_path_from_its_archive() {
+    let release = Release::new();
+    copy_tree(Path::new(&fixture("app")), &release.path("svc-1"));
+    release.file("svc-1/conf/app.properties", "k=v");
+    let archive = release.archive("svc-1");
+    for daemon in TestEnvironment::get().daemons() {
+        let image = Image::build(&daemon, &[archive.as_str(), "--", "--print"]);
+        assert!(image.messages.contains("2 other files of the archive are left out"), "{}", image.messages);
+        let report = image.report(&["--read-only", "--tmpfs", "/tmp"], &[]);
+        assert_eq!(words(&report, "arguments"), ["--print"]);
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-r").arg(from).arg(to).status();
+    assert!(status.expect("cp is installed").success());
+}
+
+#[test]
+fn the_hint_of_missing_jars_works_from_the_working_directory() {
+    let release = Release::new();
+    copy_tree(Path::new(&fixture("app")), &release.path("my target"));
+    let daemon = &TestEnvironment::get().daemons()[0];
+    let build = |more: &[&str]| {
+        let command = b2i(daemon).current_dir(release.directory.path());
+        command.args(["build", "--offline", "--dry-run", "my target/app.jar"]).args(more).run()
+    };
+    let output = build(&[]);
+    assert_eq!(output.code, Some(4), "{}", output.stderr);
+    assert!(output.stderr.contains("hint: add them with `--add 'my target/lib/'`\n"), "{}", output.stderr);
+    assert_eq!(build(&["--add", "my target/lib/"]).code, Some(0));
+}

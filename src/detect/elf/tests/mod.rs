@@ -1,4 +1,4 @@
-pub(in crate::detect) mod sample;
+pub(crate) mod sample;
 
 use std::io::Cursor;
 

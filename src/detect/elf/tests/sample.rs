@@ -1,24 +1,24 @@
 //! Writes small ELF files for tests, in both word sizes and byte orders.
 
 /// A description of an ELF file; the default is a dynamic x86-64 program without needs.
-pub(in crate::detect) struct Elf {
-    pub(in crate::detect) wide: bool,
-    pub(in crate::detect) big: bool,
-    pub(in crate::detect) os_abi: u8,
-    pub(in crate::detect) file_type: u16,
-    pub(in crate::detect) machine: u16,
-    pub(in crate::detect) entry: u64,
-    pub(in crate::detect) interpreter: Option<&'static str>,
-    pub(in crate::detect) needed: Vec<&'static str>,
-    pub(in crate::detect) soname: Option<&'static str>,
-    pub(in crate::detect) run_path: Option<&'static str>,
-    pub(in crate::detect) flags_1: Option<u64>,
+pub(crate) struct Elf {
+    pub(crate) wide: bool,
+    pub(crate) big: bool,
+    pub(crate) os_abi: u8,
+    pub(crate) file_type: u16,
+    pub(crate) machine: u16,
+    pub(crate) entry: u64,
+    pub(crate) interpreter: Option<&'static str>,
+    pub(crate) needed: Vec<&'static str>,
+    pub(crate) soname: Option<&'static str>,
+    pub(crate) run_path: Option<&'static str>,
+    pub(crate) flags_1: Option<u64>,
     /// Versions needed of libc.so.6, and whether each is weak.
-    pub(in crate::detect) versions: Vec<(&'static str, bool)>,
+    pub(crate) versions: Vec<(&'static str, bool)>,
     /// Sections by name, type and content.
-    pub(in crate::detect) sections: Vec<(&'static str, u32, Vec<u8>)>,
+    pub(crate) sections: Vec<(&'static str, u32, Vec<u8>)>,
     /// The owner of a note.
-    pub(in crate::detect) note: Option<&'static str>,
+    pub(crate) note: Option<&'static str>,
 }
 
 impl Default for Elf {
@@ -58,7 +58,7 @@ impl Elf {
     }
 
     /// Writes the file: header, content, section table, and the program headers last.
-    pub(in crate::detect) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let header_size = if self.wide { 64 } else { 52 };
         let mut file = vec![0; header_size];
         let mut segments: Vec<(u32, u32, u64, u64)> = Vec::new();
