@@ -35,7 +35,9 @@ impl Facts {
                     (Some(Libc::Musl), _) => ", musl".into(),
                     _ => String::new(),
                 };
-                format!("{linkage} for {}{libc}", facts.platform)
+                let payload =
+                    facts.payload.map(|payload| format!(", {}", payload.word())).unwrap_or_default();
+                format!("{linkage} for {}{libc}{payload}", facts.platform)
             }
             Kind::Script(facts) => format!("script for {}", facts.program),
             Kind::Jar(facts) => {
@@ -155,6 +157,68 @@ pub struct ExecutableFacts {
     pub packed: bool,
     /// Whether its symbol table was removed.
     pub stripped: bool,
+    /// What it carries beside machine code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+}
+
+/// What a tool has put into an executable: a program of another language, or files that it unpacks when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "tool", rename_all = "kebab-case")]
+pub enum Payload {
+    /// A Python program in one file.
+    #[serde(rename = "pyinstaller")]
+    PyInstaller,
+    /// A compiled Python program in one file.
+    Nuitka,
+    /// A file system of type 1 (ISO 9660) or 2 (SquashFS).
+    #[serde(rename = "appimage")]
+    AppImage { release: u8 },
+    /// A dynamic program with its libraries and its dynamic linker.
+    Staticx,
+    /// The assemblies of a .NET program.
+    #[serde(rename = "dotnet")]
+    DotNet,
+    /// A JavaScript program and its runtime.
+    Bun,
+    /// A JavaScript program and its runtime.
+    Deno,
+    /// A single executable application of Node.js.
+    NodeSea,
+    /// A program for Node.js, packed by `pkg`.
+    Pkg,
+}
+
+impl Payload {
+    /// The name in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PyInstaller => "PyInstaller",
+            Self::Nuitka => "Nuitka",
+            Self::AppImage { .. } => "AppImage",
+            Self::Staticx => "staticx",
+            Self::DotNet => ".NET",
+            Self::Bun => "Bun",
+            Self::Deno => "Deno",
+            Self::NodeSea => "Node.js",
+            Self::Pkg => "pkg",
+        }
+    }
+
+    /// Whether it has machine code of its own, whose needs cannot be read: it is compressed, or in a file system.
+    pub fn hides_machine_code(self) -> bool {
+        match self {
+            Self::PyInstaller | Self::Nuitka | Self::AppImage { .. } | Self::DotNet => true,
+            // It brings the C library along.
+            Self::Staticx => false,
+            Self::Bun | Self::Deno | Self::NodeSea | Self::Pkg => false,
+        }
+    }
+
+    /// Whether it unpacks a program into the directory for temporary files and starts it there.
+    pub fn starts_in_temporary_files(self) -> bool {
+        matches!(self, Self::PyInstaller | Self::Nuitka | Self::AppImage { .. } | Self::Staticx)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

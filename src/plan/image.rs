@@ -6,7 +6,7 @@ use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::base_files::{CERTIFICATES, CERTIFICATES_VARIABLE};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
 use crate::builder::{Placement, Places, Selection, Template};
-use crate::detect::facts::Kind;
+use crate::detect::facts::{Kind, Payload};
 use crate::image::ConfigEdits;
 use crate::image::config::set_env;
 use crate::image::shell_words;
@@ -68,6 +68,7 @@ pub(super) fn planned_image(
         let places = Places::new(&artifact, &beside, image.artifact.tree_path.as_deref())?;
         edits.working_dir = Some(places.top.to_string());
     }
+    set_env(&mut edits.env, &payload_environment(image));
     if let Some(options) = source_launcher(image) {
         set_env(&mut edits.env, &[(JDK_OPTIONS.into(), options)]);
     }
@@ -78,6 +79,21 @@ pub(super) fn planned_image(
     let annotations = options.annotations.clone();
     let resets = resets.into_iter().map(str::to_owned).collect();
     Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
+}
+
+/// The variables without which the payload of an executable does not start in a container.
+fn payload_environment(image: &ImageFacts<'_>) -> Vec<(String, String)> {
+    let (Kind::Executable(facts), Selection::Template(_)) = (&image.facts.kind, image.selection) else {
+        return Vec::new();
+    };
+    let name = match facts.payload {
+        // There is no FUSE.
+        Some(Payload::AppImage { .. }) => "APPIMAGE_EXTRACT_AND_RUN",
+        // There is no ICU.
+        Some(Payload::DotNet) => "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT",
+        _ => return Vec::new(),
+    };
+    vec![(name.into(), "1".into())]
 }
 
 /// The options of Java for a script that states no `--source`: without it, Java takes only a file `*.java` for a source.

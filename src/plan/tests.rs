@@ -49,6 +49,7 @@ pub(super) fn program() -> Facts {
         run_path: Vec::new(),
         built_by: None,
         packed: false,
+        payload: None,
         stripped: true,
     };
     Facts { size: 7, kind: Kind::Executable(executable) }

@@ -13,7 +13,9 @@ use crate::registry::unique;
 use crate::s2i_command::{Ended, Place};
 
 /// Flags of other programs, and of packaged programs, that pages and messages name.
-const FOREIGN: [&str; 42] = [
+const FOREIGN: [&str; 44] = [
+    "--appimage-extract",
+    "--tmpfs",
     // Of the launcher of Java.
     "--source",
     "--attach",

@@ -3,10 +3,10 @@
 //! Must not look at an image.
 
 use super::libraries::{Libraries, listed};
-use super::{Candidate, CandidateChoice, Search};
+use super::{Candidate, CandidateChoice, Search, Warning};
 use crate::builder::base::BaseLibc;
 use crate::builder::error::{BuilderError, shown};
-use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage};
+use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc, Linkage, Payload};
 use crate::image::Platform;
 use crate::input::NeededLibc;
 
@@ -32,6 +32,11 @@ pub(super) fn executable<'a, 'b>(
     facts: &ExecutableFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let neighbours = search.request.neighbours;
+    if matches!(facts.payload, Some(Payload::AppImage { .. })) && facts.libc != Some(Libc::Musl) {
+        // Its front may be static. What it unpacks is built for a desktop, and so for glibc.
+        let glibc = facts.glibc.max(neighbours.glibc(&facts.platform));
+        return dynamic(search, facts, NeededLibc { libc: Libc::Glibc, glibc });
+    }
     if facts.linkage != Linkage::Dynamic {
         return match neighbours.libc(&facts.platform) {
             // The programs that come along have needs, even if this one has none.
@@ -78,7 +83,7 @@ fn fixed<'a, 'b>(
         }
         None => format!("the executable is {word} and runs on any base"),
     };
-    Ok(CandidateChoice { candidate, reason, warnings: Vec::new() })
+    Ok(CandidateChoice { candidate, reason, warnings: payload_warnings(search, facts) })
 }
 
 fn dynamic<'a, 'b>(
@@ -93,6 +98,13 @@ fn dynamic<'a, 'b>(
     fitting.sort_by_key(|candidate| {
         (candidate.libc().is_none(), is_runtime(candidate), candidate.glibc().is_none(), candidate.glibc())
     });
+    let hidden = facts.payload.filter(|payload| payload.hides_machine_code());
+    if hidden.is_some() {
+        // The needs of what it unpacks are unknown, and the newest of these bases meets most.
+        let sized = |candidate: &&&Candidate<'_>| candidate.glibc().is_some() && !is_runtime(candidate);
+        let count = fitting.iter().take_while(sized).count();
+        fitting[..count].reverse();
+    }
     let lowest = fitting[0];
     // A newer base with every library is better than the lowest one without some.
     let complete = fitting.iter().find(|candidate| libraries.has_all(candidate));
@@ -102,12 +114,50 @@ fn dynamic<'a, 'b>(
         let lacks = listed(&libraries.missing(lowest));
         reason.push_str(&format!("; `{}` lacks {lacks}", lowest.version.version));
     }
+    if let Some(payload) = hidden {
+        let (word, name) = (payload.word(), &candidate.version.version);
+        reason.push_str(&format!(
+            "; the needs of its {word} payload are hidden, so `{name}` is the newest that fits"
+        ));
+    }
     let others = || {
         let runs = |other: &&Candidate<'_>| libc_obstacle(other, facts, needed).is_none();
         search.others.iter().filter(runs).find(|other| libraries.has_all(other))
     };
-    let warnings = libraries.check(search, candidate, others)?.into_iter().collect();
+    let mut warnings: Vec<Warning> = libraries.check(search, candidate, others)?.into_iter().collect();
+    warnings.extend(payload_warnings(search, facts));
     Ok(CandidateChoice { candidate, reason, warnings })
+}
+
+/// What a payload needs of the container that starts it.
+fn payload_warnings(search: &Search<'_>, facts: &ExecutableFacts) -> Vec<Warning> {
+    let Some(payload) = facts.payload else { return Vec::new() };
+    let artifact = search.request.artifact;
+    let warning = |message: String, hint: &str| Warning { message, hint: Some(hint.to_owned()) };
+    let mut warnings = Vec::new();
+    if payload.starts_in_temporary_files() {
+        let message = format!("`{artifact}` unpacks itself into `/tmp` and starts there");
+        let hint = "if you mount a tmpfs there, allow that: `docker run --tmpfs /tmp:exec`";
+        warnings.push(warning(message, hint));
+    }
+    match payload {
+        Payload::AppImage { release: 1 } => {
+            let message =
+                format!("`{artifact}` is an AppImage of type 1, which needs FUSE, and containers have none");
+            let hint =
+                "unpack it with its option `--appimage-extract`, and build the directory `squashfs-root`";
+            warnings.push(warning(message, hint));
+        }
+        Payload::DotNet => {
+            let message =
+                format!("`{artifact}` is a .NET program, and no base has ICU: it runs without cultures");
+            let hint = "if it needs cultures, add ICU with `--add` and pass \
+                        `--env DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=0`";
+            warnings.push(warning(message, hint));
+        }
+        _ => {}
+    }
+    warnings
 }
 
 /// What needs the C library: the program, or files that come along.

@@ -8,7 +8,7 @@ use crate::builder::catalog::CatalogSettings;
 use crate::builder::tests::sample;
 use crate::detect::LinkedFile;
 use crate::detect::facts::{
-    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, ScriptFacts, ServletApi, WarFacts,
+    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, Payload, ScriptFacts, ServletApi, WarFacts,
 };
 use crate::diagnostic::{Diagnostic, FailureKind};
 
@@ -23,6 +23,7 @@ fn executable(linkage: Linkage, libc: Option<Libc>, glibc: Option<&str>) -> Exec
         run_path: Vec::new(),
         built_by: None,
         packed: false,
+        payload: None,
         stripped: false,
     }
 }
@@ -407,6 +408,37 @@ fn programs_of_bun_get_a_musl_base_with_the_libraries_of_gcc() {
     }
     let error = select_in(&catalog, of(&bun), &builder("binary:alpine3.22")).expect_err("lacks both");
     assert_eq!(error.hints()[1], "or pass `--builder binary:node24-alpine`, which has everything");
+}
+
+#[test]
+fn hidden_payloads_get_the_newest_base() {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    let of = |payload, facts: ExecutableFacts| {
+        let kind = Kind::Executable(ExecutableFacts { payload: Some(payload), ..facts });
+        chosen(select_in(&catalog, kind, &Asked::default()).expect("fits"))
+    };
+    let fixed = || executable(Linkage::Static, None, None);
+    let musl =
+        || ExecutableFacts { libraries: Vec::new(), ..executable(Linkage::Dynamic, Some(Libc::Musl), None) };
+    for (payload, facts, version, warning) in [
+        (Payload::PyInstaller, dynamic("2.14"), "debian13", Some("unpacks itself into `/tmp`")),
+        (Payload::PyInstaller, musl(), "alpine3.22", Some("unpacks itself into `/tmp`")),
+        (Payload::Nuitka, dynamic("2.14"), "debian13", Some("unpacks itself into `/tmp`")),
+        (Payload::AppImage { release: 2 }, fixed(), "debian13", Some("unpacks itself into `/tmp`")),
+        (Payload::AppImage { release: 2 }, dynamic("2.14"), "debian13", Some("unpacks itself into `/tmp`")),
+        (Payload::DotNet, dynamic("2.14"), "debian13", Some("no base has ICU")),
+        (Payload::Staticx, fixed(), "static", Some("unpacks itself into `/tmp`")),
+        (Payload::Bun, dynamic("2.14"), "debian11", None),
+        (Payload::NodeSea, dynamic("2.28"), "debian11", None),
+    ] {
+        let choice = of(payload, facts);
+        assert_eq!(choice.version.version, version, "{payload:?}");
+        let messages: Vec<&str> = choice.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(messages.len(), usize::from(warning.is_some()), "{payload:?}: {messages:?}");
+        assert!(messages.iter().all(|message| message.contains(warning.unwrap_or_default())), "{messages:?}");
+    }
+    let old = of(Payload::AppImage { release: 1 }, fixed());
+    assert!(old.warnings[1].message.contains("needs FUSE"), "{:?}", old.warnings);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::cli::progress::wording::size;
 use crate::cli::runtime::Runtime;
 use crate::config::ConfigFile;
 use crate::detect::facts::{
-    ExecutableFacts, Facts, JarFacts, Kind, Libc, Linkage, ServletApi, SpringBootFacts, WarFacts,
+    ExecutableFacts, Facts, JarFacts, Kind, Libc, Linkage, Payload, ServletApi, SpringBootFacts, WarFacts,
 };
 use crate::request::{InputSource, Request};
 
@@ -136,6 +136,7 @@ fn executable_rows(facts: &ExecutableFacts, rows: &mut Rows) {
     rows.maybe("C library", libc);
     rows.list("libraries", &facts.libraries);
     rows.list("run path", &facts.run_path);
+    rows.maybe("payload", facts.payload.map(Payload::word));
     rows.maybe("built by", facts.built_by.as_ref());
     rows.add("stripped", if facts.stripped { "yes" } else { "no" });
 }
@@ -227,6 +228,7 @@ mod tests {
             run_path: Vec::new(),
             built_by: None,
             packed: false,
+            payload: None,
             stripped: true,
         };
         let facts = Facts { size: 999, kind: Kind::Executable(executable) };

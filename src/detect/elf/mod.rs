@@ -6,6 +6,7 @@
 mod dynamic;
 mod layout;
 mod linked;
+mod payload;
 mod platform;
 mod toolchain;
 
@@ -54,6 +55,7 @@ pub(super) fn detect(name: &str, view: &mut BoundedReader<'_>) -> Result<Executa
         libraries: dynamic.libraries,
         run_path: [dynamic.inherited_path, dynamic.own_path].concat(),
         packed: holds(&view.read(0, UPX_SEARCH)?, b"UPX!"),
+        payload: payload::payload(&headers, &notes, view)?,
         built_by: toolchain::built_by(&headers, view)?,
         stripped: !headers.sections.iter().any(|section| section.kind == SHT_SYMTAB),
     })

@@ -134,6 +134,7 @@ impl Declaration {
                 run_path: Vec::new(),
                 built_by: None,
                 packed: false,
+                payload: None,
                 stripped: false,
             }),
             ProductKind::Jar | ProductKind::Java => {

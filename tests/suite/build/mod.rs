@@ -8,6 +8,7 @@ mod dockerfile;
 pub(crate) mod kinds;
 mod options;
 mod owner;
+mod payloads;
 mod reproducible;
 mod run;
 mod scripts;

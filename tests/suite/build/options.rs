@@ -8,7 +8,7 @@ use super::*;
 use crate::fault_server::FaultServer;
 
 /// The runtime part of an image's config.
-fn config(image: &Image) -> Value {
+pub(super) fn config(image: &Image) -> Value {
     image.inspect()["Config"].clone()
 }
 

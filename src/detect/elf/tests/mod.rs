@@ -2,7 +2,7 @@ pub(crate) mod sample;
 
 use std::io::Cursor;
 
-use super::super::facts::{ExecutableFacts, GlibcVersion, Kind, Libc, Linkage};
+use super::super::facts::{ExecutableFacts, GlibcVersion, Kind, Libc, Linkage, Payload};
 use super::super::{DetectError, DetectOptions, ElfNoProgram, Rejection, detect};
 use sample::Elf;
 
@@ -190,6 +190,52 @@ fn go_before_1_18_points_to_its_version() {
     information.extend(b"go1.17.5");
     let go = Elf { sections: vec![(".go.buildinfo", PROGBITS, information)], ..static_program() };
     assert_eq!(facts(&go).built_by.as_deref(), Some("go1.17.5"));
+}
+
+#[test]
+fn payloads_are_known_by_their_marks() {
+    let with = |tail: &[u8]| {
+        let mut bytes = Elf::default().bytes();
+        bytes.extend_from_slice(&[0; 100]);
+        bytes.extend_from_slice(tail);
+        look("app", &bytes).expect("a program").payload
+    };
+    let cookie = [&b"MEI\x0c\x0b\x0a\x0b\x0e"[..], &[0; 16], b"libpython3.11.so.1.0", &[0; 44]].concat();
+    assert_eq!(with(&cookie), Some(Payload::PyInstaller));
+    // A table of sections follows if the archive is a section.
+    assert_eq!(with(&[&cookie[..], &[0; 4000]].concat()), Some(Payload::PyInstaller));
+    assert_eq!(with(&[&cookie[..], &[0; 1 << 16]].concat()), None);
+    assert_eq!(with(b"\n---- Bun! ----\n\0\0\0\0\0\0\0\0"), Some(Payload::Bun));
+    assert_eq!(with(b"d3n0l4nd\0\0\0\0"), Some(Payload::Deno));
+    assert_eq!(with(b"require('pkg/prelude/bootstrap.js')"), Some(Payload::Pkg));
+    assert_eq!(with(b"KAYdata\x07\0\0\0\0\0\0\0"), Some(Payload::Nuitka));
+    for odd in [&b"KAYdata\xff\xff\xff\xff\xff\xff\xff\xff"[..], b"KAYdata\0\0\0\0\0\0\0\0", b"MEI", b""] {
+        assert_eq!(with(odd), None, "{odd:?}");
+    }
+    for release in [1, 2] {
+        let mut bytes = static_program().bytes();
+        bytes[8..11].copy_from_slice(&[b'A', b'I', release]);
+        assert_eq!(look("app", &bytes).expect("a program").payload, Some(Payload::AppImage { release }));
+    }
+    let section = |name, content| facts(&Elf { sections: vec![(name, PROGBITS, content)], ..Elf::default() });
+    assert_eq!(section(".staticx.archive", vec![1]).payload, Some(Payload::Staticx));
+    assert_eq!(section(".bun", vec![1; 207]).payload, Some(Payload::Bun));
+    assert_eq!(section(".bun", vec![0; 8]).payload, None, "bun itself");
+    let note = facts(&Elf { note: Some("NODE_SEA_BLOB"), ..Elf::default() });
+    assert_eq!(note.payload, Some(Payload::NodeSea));
+    // The host of a .NET program has the mark in any case; the offset of the bundle is before it.
+    let mark: Vec<u8> = (0..64)
+        .step_by(2)
+        .map(|at| {
+            let hex = "8b1202b96a612038727b930214d7a03213f5b9e6efae3318ee3b2dce24b36aae";
+            u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits")
+        })
+        .collect();
+    for (offset, expected) in [(64_u64, Some(Payload::DotNet)), (0, None), (u64::MAX, None)] {
+        let data = [&offset.to_le_bytes()[..], &mark, &[0; 8]].concat();
+        assert_eq!(section(".data", data).payload, expected, "{offset}");
+    }
+    assert_eq!(section(".data", mark).payload, None);
 }
 
 #[test]
