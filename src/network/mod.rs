@@ -84,15 +84,17 @@ pub(crate) fn describe(error: &dyn Error) -> String {
     text
 }
 
-/// Whether TLS failed. A retry does not help: a certificate that is not trusted now will not be trusted in a second.
-fn is_tls(error: &reqwest::Error) -> bool {
+/// The error of TLS, if that failed. A retry does not help: a certificate that is not trusted now will not be trusted in a
+/// second.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = source {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
+        let of_inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = error.downcast_ref::<rustls::Error>().or(of_inner) {
+            return Some(tls);
         }
         source = inner.map_or_else(|| error.source(), |inner| Some(inner));
     }
-    false
+    None
 }

@@ -15,11 +15,14 @@ use super::super::spool::Progress;
 use super::HttpOptions;
 use super::cache::DownloadEntry;
 use super::credentials::Credentials;
+use super::encoding::{Body, file_of};
 use super::error::HttpError;
 use super::name::name;
 use super::request::{Answer, Failed, Reason, get};
 use super::resume::Partial;
+use crate::blocking::blocking;
 use crate::events::Events;
+use crate::image::Digest;
 use crate::network::{Retries, describe, shown_url};
 
 /// If this number of bytes arrives between two failures, retries are counted from zero again.
@@ -31,8 +34,8 @@ pub(super) struct Download<'a> {
     pub(super) credentials: &'a Credentials,
     pub(super) options: &'a HttpOptions,
     pub(super) max_size: u64,
-    /// Whether a digest is expected, which detects a truncated file even if the server sends no length.
-    pub(super) digest_known: bool,
+    /// The expected digest, which detects a truncated file even if the server sends no length.
+    pub(super) expected: Option<Digest>,
     pub(super) events: &'a Events,
 }
 
@@ -58,6 +61,7 @@ struct Description {
     cacheable: bool,
     /// Whether a truncated body is detected.
     framed: bool,
+    is_gzip: bool,
 }
 
 impl Download<'_> {
@@ -96,9 +100,29 @@ impl Download<'_> {
             tokio::time::sleep(pause).await;
         }
         let (file, digest, size) = partial.finish();
+        let mut body = Body { file, digest, size };
+        if description.is_gzip {
+            body = self.decoded(body, &description.name, directory).await?;
+        }
+        let Body { file, digest, size } = body;
         let Description { name, etag, last_modified, cacheable, .. } = description;
         let entry = DownloadEntry { digest, size, name, etag, last_modified };
         Ok(Outcome::Complete(Box::new(Complete { file, entry, cacheable })))
+    }
+
+    /// The file of a body with `Content-Encoding: gzip`.
+    async fn decoded(&self, body: Body, name: &str, directory: &Path) -> Result<Body, InputError> {
+        let (name, directory) = (name.to_owned(), directory.to_owned());
+        let (expected, limit) = (self.expected, self.max_size);
+        let decode = move || Ok::<_, InputError>(file_of(body, &name, expected, limit, &directory));
+        match blocking(decode).await? {
+            Ok(Some(body)) => Ok(body),
+            Ok(None) => Err(InputError::TooLarge { shown: shown_url(self.url), size: None, limit }),
+            Err(error) => {
+                let reason = format!("it cannot be unpacked (`Content-Encoding: gzip`): {error}");
+                Err(HttpError::Answer { url: shown_url(self.url), reason, hint: None }.into())
+            }
+        }
     }
 
     /// Sends one request. Returns whether the file is unchanged; if not, the download is complete.
@@ -114,7 +138,8 @@ impl Download<'_> {
         if let Some(entry) = conditional {
             add_conditions(&mut headers, entry);
         }
-        let Answer { response, url } = get(self.client, self.url, &headers, self.credentials).await?;
+        let Answer { response, url, is_gzip } =
+            get(self.client, self.url, &headers, self.credentials).await?;
         let length = content_length(response.headers());
         match response.status() {
             StatusCode::NOT_MODIFIED if conditional.is_some() => return Ok(true),
@@ -129,7 +154,7 @@ impl Download<'_> {
                 // version.
                 partial.restart()?;
                 partial.begin(response.headers(), length);
-                *description = self.describe(&response, &url, length);
+                *description = Description { is_gzip, ..self.describe(&response, &url, length) };
             }
             StatusCode::RANGE_NOT_SATISFIABLE if headers.contains_key(http::header::RANGE) => {
                 partial.restart()?;
@@ -161,6 +186,7 @@ impl Download<'_> {
             last_modified: text(LAST_MODIFIED),
             cacheable: !no_store,
             framed: length.is_some() || framed_by_protocol,
+            is_gzip: false,
         }
     }
 
@@ -204,7 +230,7 @@ impl Download<'_> {
                 partial.restart()?;
                 Err(Failed::passing(format!("the server sent more than the announced {total} bytes")))
             }
-            None if !description.framed && !self.digest_known => Err(HttpError::Answer {
+            None if !description.framed && self.expected.is_none() => Err(HttpError::Answer {
                 url: shown_url(self.url),
                 reason: "the server sends no length, so a truncated file would not be detected".to_owned(),
                 hint: Some("pass its digest with `--sha256`"),

@@ -60,6 +60,7 @@ impl Diagnostic for HttpError {
                 _ => return Vec::new(),
             },
             Self::Transfer { .. } => "check the network and the proxy settings, then try again",
+            Self::Untrusted(UntrustedConnection { is_plain: true, .. }) => "write the URL with `http://`",
             Self::Untrusted(_) => {
                 "if your company has its own certificate authority, pass its file with `--ca-file`"
             }

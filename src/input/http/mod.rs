@@ -4,6 +4,7 @@
 mod cache;
 mod credentials;
 mod download;
+mod encoding;
 mod error;
 mod name;
 mod netrc;
@@ -82,7 +83,7 @@ pub(super) async fn fetch(
         credentials: &credentials,
         options: &options.http,
         max_size: options.max_size,
-        digest_known: options.sha256.is_some(),
+        expected: options.sha256,
         events,
     };
     loop {

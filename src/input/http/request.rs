@@ -10,6 +10,7 @@ use url::Url;
 
 use super::super::error::InputError;
 use super::credentials::Credentials;
+use super::encoding::is_gzip;
 use super::error::HttpError;
 use crate::network::{
     MAX_REDIRECTS, RefusedRedirect, SendError, may_pass, retry_after, same_origin, shown_url, target,
@@ -48,6 +49,8 @@ impl<E: Into<InputError>> From<E> for Failed {
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) url: Url,
+    /// Whether the bytes are those of a file with `Content-Encoding: gzip`.
+    pub(super) is_gzip: bool,
 }
 
 /// Requests `url` with `headers` and follows redirects. `credentials` are sent until a redirect leads to another origin.
@@ -85,8 +88,8 @@ pub(super) async fn get(
                 trusted &= same_origin(&first, &current);
             }
             200 | 206 | 304 | 416 => {
-                refuse_encoded(&current, response.headers())?;
-                return Ok(Answer { response, url: current });
+                let is_gzip = is_gzip_encoded(&current, response.headers())?;
+                return Ok(Answer { response, url: current, is_gzip });
             }
             _ => return Err(status_error(&current, &response, trusted && credentials.any())),
         }
@@ -99,15 +102,18 @@ fn refused(url: &Url, reason: String) -> HttpError {
     HttpError::Answer { url: shown_url(url), reason, hint: None }
 }
 
-fn refuse_encoded(url: &Url, headers: &HeaderMap) -> Result<(), HttpError> {
+/// Whether the response is encoded with gzip. Another encoding is an error, since nobody asked for it.
+fn is_gzip_encoded(url: &Url, headers: &HeaderMap) -> Result<bool, HttpError> {
     match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"" | b"identity") => Ok(()),
+        None | Some(b"" | b"identity") => Ok(false),
+        Some(encoding) if is_gzip(encoding) => Ok(true),
         Some(encoding) => {
             let encoding = String::from_utf8_lossy(encoding);
             let encoding = encoding.escape_debug();
             let reason =
-                format!("it is compressed (`Content-Encoding: {encoding}`), which was not requested");
-            Err(refused(url, reason))
+                format!("the server compressed it with `{encoding}`, although b2i accepts no compression");
+            let hint = Some("download it with another program that unpacks it, and pass the file");
+            Err(HttpError::Answer { url: shown_url(url), reason, hint })
         }
     }
 }
@@ -125,6 +131,10 @@ fn send_error(url: &Url, error: reqwest::Error) -> Failed {
     match SendError::new(url, error) {
         SendError::Untrusted(untrusted) => HttpError::from(untrusted).into(),
         SendError::Unsendable(reason) => refused(url, reason).into(),
+        SendError::UnknownHost(reason) => {
+            let url = shown_url(url);
+            HttpError::Transfer { url, reason, received: 0, total: None, attempts: 1 }.into()
+        }
         SendError::Cut(reason) => Failed::passing(reason),
     }
 }

@@ -277,6 +277,9 @@ impl Host {
             Ok(Err(error)) => Err(match SendError::new(url, error) {
                 SendError::Untrusted(untrusted) => RequestError::from(untrusted).into(),
                 SendError::Unsendable(reason) => RequestError::Answer { url: shown_url(url), reason }.into(),
+                SendError::UnknownHost(reason) => {
+                    RequestError::Transfer { url: shown_url(url), reason, attempts: 1 }.into()
+                }
                 SendError::Cut(reason) => failed(reason),
             }),
             Err(silence) => Err(failed(silent(silence))),

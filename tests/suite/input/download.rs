@@ -228,12 +228,36 @@ fn sizes_are_limited_before_and_while_they_come() {
     }
 }
 
+/// `tool` in the format of gzip.
+const TOOL: &[u8] = &[31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 43, 201, 207, 207, 1, 0, 209, 62, 243, 32, 4, 0, 0, 0];
+
 #[test]
-fn an_encoded_answer_is_refused() {
-    let server =
-        FaultServer::start(|_, to| answer(to, "200 OK", &[("Content-Encoding", "gzip")], b"\x1f\x8b"));
-    let error = Fetcher::new().fetch(&server.url("/a")).err().expect("fails");
-    assert!(error.to_string().contains("`Content-Encoding: gzip`"), "{error}");
+fn an_answer_in_gzip_is_the_file_or_unpacked_by_its_name() {
+    for encoding in ["gzip", "x-gzip"] {
+        let server = FaultServer::start(move |_, to| {
+            answer(to, "200 OK", &[("Content-Encoding", encoding), ("ETag", "\"1\"")], TOOL)
+        });
+        // By the second name it is compressed, and the search for the artifact unpacks it.
+        for path in ["/tool", "/tool.gz"] {
+            let fetcher = Fetcher::new();
+            let file = fetcher.fetch(&server.url(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert_eq!(file.bytes(), b"tool", "{encoding} {path}");
+        }
+    }
+}
+
+#[test]
+fn an_encoded_answer_that_cannot_be_unpacked_is_refused() {
+    let refuse = |encoding: &'static str| {
+        let server = FaultServer::start(move |_, to| {
+            answer(to, "200 OK", &[("Content-Encoding", encoding)], b"\x1f\x8b")
+        });
+        Fetcher::new().fetch(&server.url("/a")).err().expect("fails")
+    };
+    let cut = refuse("gzip");
+    assert!(cut.to_string().contains("`Content-Encoding: gzip`"), "{cut}");
+    let other = refuse("br");
+    assert!(other.to_string().contains("compressed it with `br`"), "{other}");
 }
 
 #[test]
@@ -487,4 +511,21 @@ fn a_run_that_is_stopped_leaves_nothing() {
     assert!(stopped.is_err(), "it was still running");
     drop(lease);
     assert!(fetcher.left().is_empty() && fetcher.kept().is_empty());
+}
+
+#[test]
+fn plain_http_behind_an_https_url_is_named() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}/a", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            // As servers do that cannot read a request.
+            let _ = client.read(&mut [0; 16]);
+            let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let error = Fetcher::new().fetch(&url).err().expect("fails");
+    assert!(error.to_string().contains("the server speaks plain HTTP"), "{error}");
+    assert!(error.hints()[0].contains("`http://`"), "{:?}", error.hints());
 }

@@ -98,13 +98,16 @@ impl RequestError {
             }
         };
         match self {
-            Self::Status { status, identity, .. } => match status.as_u16() {
+            Self::Status { method, url, status, identity, .. } => match status.as_u16() {
                 401 | 403 => vec![login(identity)],
                 404 => vec![
                     "check the spelling of the name; in some registries the repository must exist first"
                         .into(),
                     login(identity),
                 ],
+                400 | 405 | 411 | 501 if *method != Method::GET && url.contains("/blobs/uploads/") => {
+                    vec!["if the registry only accepts uploads in pieces, pass `--chunk-size 10MiB`".into()]
+                }
                 413 => vec!["upload in pieces: `--chunk-size 10MiB`".into()],
                 429 => vec!["the registry limits the number of requests: log in, or try again later".into()],
                 500.. => vec!["the registry has a problem; try again later".into()],
@@ -123,6 +126,11 @@ impl RequestError {
                     "check the registry's name, the network and the proxy settings (`b2i config show`)"
                         .into(),
                 ]
+            }
+            Self::Untrusted(UntrustedConnection { is_plain: true, .. }) => {
+                vec![format!(
+                    "set `insecure = true` under `[registries.\"{registry}\"]` in your configuration"
+                )]
             }
             Self::Untrusted(_) => vec![
                 format!(
