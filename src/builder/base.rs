@@ -18,6 +18,10 @@ use crate::text::as_text;
 /// The name of the built-in base in `builder.toml` and `bases.toml`.
 const BUILT_IN_STATIC: &str = "builtin:static";
 
+/// The accounts of the built-in base.
+pub(crate) const BUILT_IN_USERS: [&str; 3] = ["root", "default", "nobody"];
+pub(crate) const BUILT_IN_GROUPS: [&str; 2] = ["root", "nobody"];
+
 /// The name of a base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaseName {

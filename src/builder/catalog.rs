@@ -102,7 +102,7 @@ impl Catalog {
             let known = self.templates.keys().map(String::as_str);
             let nearest = nearest(name, known.clone()).map(Into::into);
             let known = known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            BuilderError::UnknownTemplate { name: name.to_owned(), known, nearest }
+            BuilderError::UnknownTemplate { name: name.to_owned(), written: name.to_owned(), known, nearest }
         })
     }
 
@@ -115,7 +115,12 @@ impl Catalog {
             Some((name, version)) => (name, Some(version)),
             None => (text, None),
         };
-        let template = self.template(name)?;
+        let template = self.template(name).map_err(|error| match error {
+            BuilderError::UnknownTemplate { name, known, nearest, .. } => {
+                BuilderError::UnknownTemplate { name, written: text.to_owned(), known, nearest }
+            }
+            other => other,
+        })?;
         Ok((template, versions(template, version)?))
     }
 
@@ -197,6 +202,14 @@ mod tests {
             assert!(text.starts_with(template.name()));
             assert_eq!(found.iter().map(|version| version.version.as_str()).collect::<Vec<_>>(), versions);
         }
+    }
+
+    #[test]
+    fn the_hint_for_an_image_keeps_its_tag() {
+        let hints = |text: &str| sample::catalog().find(text).expect_err("no template").hints();
+        let last = |text: &str| hints(text).pop().expect("a hint");
+        assert!(last("amazoncorretto:17").ends_with("`docker.io/library/amazoncorretto:17`"));
+        assert!(last("amazoncorretto").ends_with("`docker.io/library/amazoncorretto`"));
     }
 
     #[test]

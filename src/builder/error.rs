@@ -25,7 +25,13 @@ pub enum BuilderError {
     #[error("`{text}` is not a valid name of a builder: {reason}")]
     BuilderName { text: String, reason: String },
     #[error("unknown builder `{name}`; the builders are {known}")]
-    UnknownTemplate { name: String, known: String, nearest: Option<String> },
+    UnknownTemplate {
+        name: String,
+        /// The name with its tag, as it was written.
+        written: String,
+        known: String,
+        nearest: Option<String>,
+    },
     #[error("the builder `{template}` has no version `{version}`; it has {known}")]
     UnknownVersion { template: String, version: String, known: String, nearest: Option<String> },
     #[error("configuration replaces the base `{name}`, but no builder uses it")]
@@ -119,9 +125,9 @@ impl Diagnostic for BuilderError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::UnknownTemplate { name, nearest, .. } => {
+            Self::UnknownTemplate { written, nearest, .. } => {
                 let image =
-                    format!("write an image with this name in full: `docker.io/library/{name}`");
+                    format!("write an image with this name in full: `docker.io/library/{written}`");
                 nearest.iter().map(|nearest| format!("did you mean `{nearest}`?")).chain([image]).collect()
             }
             Self::UnknownVersion { template, nearest, .. } => {

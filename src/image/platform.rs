@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::suggestion::nearest;
 use crate::text::as_text;
 
 /// A platform such as `linux/amd64` or `linux/arm/v7`.
@@ -97,9 +98,56 @@ impl FromStr for Platform {
 
 as_text!(Platform);
 
+/// The architectures that images exist for, as Go names them.
+const ARCHITECTURES: [&str; 14] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le",
+    "riscv64", "s390x", "wasm",
+];
+
+impl Platform {
+    /// Whether any image can be for it: its architecture is known, and `arm` has a known variant.
+    pub fn exists(&self) -> bool {
+        let variants: Option<&[&str]> = match self.architecture.as_str() {
+            "arm" => Some(&["v5", "v6", "v7", "v8"]),
+            "amd64" => Some(&["v1", "v2", "v3", "v4"]),
+            "arm64" => None,
+            architecture => return ARCHITECTURES.contains(&architecture),
+        };
+        match (&self.variant, variants) {
+            (Some(variant), Some(known)) => known.contains(&variant.as_str()),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    /// The known platform with the most similar name.
+    pub fn nearest(&self) -> Option<Self> {
+        let architecture = nearest(&self.architecture, ARCHITECTURES)?;
+        (architecture != self.architecture).then(|| Self::new(&self.os, architecture, None))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_architectures_do_not_exist() {
+        let platform = |text: &str| text.parse::<Platform>().expect("a platform");
+        for text in
+            ["linux/amd64", "linux/arm", "linux/arm/v7", "linux/arm64", "linux/x86_64", "linux/riscv64"]
+        {
+            assert!(platform(text).exists(), "{text}");
+        }
+        for (text, nearest) in [
+            ("linux/arm46", Some("linux/arm64")),
+            ("linux/adm64", Some("linux/amd64")),
+            ("linux/x68", None),
+            ("linux/arm/v9", None),
+        ] {
+            assert!(!platform(text).exists(), "{text}");
+            assert_eq!(platform(text).nearest().map(|near| near.to_string()).as_deref(), nearest, "{text}");
+        }
+    }
 
     #[test]
     fn parses_and_canonicalises() {

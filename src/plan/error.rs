@@ -2,6 +2,7 @@
 
 use super::names::enumerate;
 use crate::builder::BuilderError;
+use crate::builder::base::BUILT_IN_USERS;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::image::path::InvalidImagePath;
 use crate::image::reference::InvalidReference;
@@ -51,6 +52,10 @@ pub enum PlanError {
         enumerate(platforms)
     )]
     NoNativeImage { output: String, runs: String, native: Platform, platforms: Vec<Platform> },
+    #[error("`--health-cmd` cannot run in the image: the base `{base}` has no shell")]
+    HealthCommand { base: String },
+    #[error("the image cannot start as `{user}`: the built-in base has only the accounts {}", enumerate(&BUILT_IN_USERS))]
+    UnknownUser { user: String },
     #[error("cannot derive one image name from {}", enumerate(names))]
     NoCommonName { names: Vec<String> },
 }
@@ -77,6 +82,8 @@ impl Diagnostic for PlanError {
             | Self::MissingExecutables { .. }
             | Self::ExtraExecutable { .. }
             | Self::NoNativeImage { .. }
+            | Self::HealthCommand { .. }
+            | Self::UnknownUser { .. }
             | Self::NoCommonName { .. } => FailureKind::Usage,
             Self::Builder(error) => error.kind(),
             Self::ProjectRoot { .. } => FailureKind::Builder,
@@ -116,6 +123,11 @@ impl Diagnostic for PlanError {
                 "write an index with `--push`, `-o oci:DIR` or `-o oci-archive:FILE`".into(),
                 "or build the image for one platform".into(),
             ],
+            Self::HealthCommand { .. } => vec![
+                "remove `--health-cmd`; in Kubernetes, a probe of the pod needs no shell in the image".into(),
+                "or choose a builder whose base has a shell, such as `--builder binary:debian12`".into(),
+            ],
+            Self::UnknownUser { .. } => vec!["pass a number, such as `--user 1001:0`".into()],
             Self::Path(_) => {
                 vec!["use `--add SRC:DEST` with an absolute or a plain relative destination".into()]
             }

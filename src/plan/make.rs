@@ -8,14 +8,15 @@ use super::{
     Assembly, BaseSource, Placeholder, Plan, PlanError, PlannedArtifact, PlannedFacts, PlannedOutput,
     PlannedText, SCHEMA_VERSION, SourceStage, Stage, Takes, base_directories, notes,
 };
-use crate::builder::Selection;
+use crate::builder::base::{BUILT_IN_GROUPS, BUILT_IN_USERS};
+use crate::builder::{BaseName, Choice, Selection};
 use crate::detect::Facts;
 use crate::detect::facts::Kind;
 use crate::diagnostic::Warning;
 use crate::image::layer::Entry;
 use crate::image::{ImageReference, Platform};
 use crate::input::Artifact;
-use crate::request::{Limits, Request};
+use crate::request::{ImageRequest, Limits, Request};
 use crate::transport::Transport;
 
 /// The default date of files and images: 1980-01-01, the first day of zip archives.
@@ -149,6 +150,7 @@ fn stage(
     let (builder, assembly, assembly_reason) = match image.selection {
         Selection::Template(choice) => {
             warnings.extend(choice.warnings.iter().cloned());
+            check_base(&request.image, choice)?;
             assemble_template(request, image, choice, outputs)?
         }
         Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
@@ -193,6 +195,25 @@ fn stage(
         warnings,
         notes: notes::left_out(image.artifact).into_iter().collect(),
     })
+}
+
+/// Rejects settings that cannot work in an image on this base.
+fn check_base(options: &ImageRequest, choice: &Choice) -> Result<(), PlanError> {
+    let has_command = options.health_cmd.as_deref().is_some_and(|command| !command.is_empty());
+    if has_command && choice.base.assumptions.shell == Some(false) {
+        return Err(PlanError::HealthCommand { base: choice.base.image.to_string() });
+    }
+    let user = options.user.as_ref().map(ToString::to_string).unwrap_or_default();
+    let is_known = |account: &str, known: &[&str]| {
+        known.contains(&account) || account.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let (name, group) = user.split_once(':').unwrap_or((&user, ""));
+    if choice.base.image == BaseName::BuiltInStatic
+        && !(is_known(name, &BUILT_IN_USERS) && is_known(group, &BUILT_IN_GROUPS))
+    {
+        return Err(PlanError::UnknownUser { user });
+    }
+    Ok(())
 }
 
 /// Options for outputs that the plan does not have.

@@ -3,6 +3,7 @@
 //! Must not depend on who made the request: a message holds for flags and for JSON.
 
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::image::Platform;
 
 /// Why a request is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +53,8 @@ pub enum RequestError {
     NoEntrypoint,
     #[error("the tag `{tag}` contains a digest; the digest follows from the image")]
     TagWithDigest { tag: String },
+    #[error("the platform `{platform}` is unknown")]
+    UnknownPlatform { platform: Platform },
     #[error("a push needs a tag with the registry")]
     NoPushName,
     #[error("the tag `{name}` has no registry or user; only Docker can push official images")]
@@ -108,6 +111,15 @@ impl Diagnostic for RequestError {
             }
             Self::ArgsTwice => "keep the arguments after `--`; b2i quotes them for ARGS",
             Self::TagWithDigest { .. } => "pass a name and a tag: `--tag app:1.0`",
+            Self::UnknownPlatform { platform } => {
+                return vec![match platform.nearest() {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => {
+                        "platforms are `linux/amd64`, `linux/arm64`, `linux/arm/v7` and other names of Go"
+                            .into()
+                    }
+                }];
+            }
             Self::NoPushName => "pass registry, repository and tag: `--tag registry.example/team/app:1.0`",
             Self::OfficialName { name } => {
                 return vec![format!("use `registry.example/team/{name}`, or `USER/{name}` for Docker Hub")];

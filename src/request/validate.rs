@@ -32,6 +32,9 @@ impl Request {
             (None, artifacts) => self.check_artifacts(artifacts)?,
             (Some(sources), []) => self.check_sources(sources)?,
         }
+        if let Some(platform) = self.platforms.iter().find(|platform| !platform.exists()) {
+            return Err(RequestError::UnknownPlatform { platform: platform.clone() });
+        }
         self.check_limits()?;
         self.image.check()?;
         self.check_tags()?;

@@ -74,6 +74,7 @@ fn entries() -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builder::base::{BUILT_IN_GROUPS, BUILT_IN_USERS};
 
     #[test]
     fn is_the_same_every_time_and_says_what_it_holds() {
@@ -82,6 +83,10 @@ mod tests {
         assert_eq!(base.config, static_base(&platform).config);
         assert_eq!(base.config.platform(), platform);
         assert_eq!(base.config.env("SSL_CERT_FILE"), Some(CERTIFICATES));
+        for (text, known) in [(PASSWD, &BUILT_IN_USERS[..]), (GROUP, &BUILT_IN_GROUPS)] {
+            let names: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).collect();
+            assert_eq!(names, known);
+        }
         let layer = base.built_in().expect("built in");
         let written = layer.write_to(io::sink()).expect("written");
         assert_eq!(base.config.diff_ids().expect("valid"), [written.diff_id]);

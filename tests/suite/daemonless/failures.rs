@@ -93,3 +93,32 @@ fn a_process_that_the_script_leaves_is_gone() {
         assert_says(&output, 0, &["leaving a process behind"]);
     });
 }
+
+#[test]
+fn what_cannot_work_is_an_error_of_the_plan() {
+    let fixture = TestEnvironment::get().fixture("program");
+    let plan = |arguments: &[&str]| {
+        let command = B2iCommand::without_daemon().args(["build", "--dry-run"]).arg(&fixture);
+        command.args(arguments).run()
+    };
+    for (arguments, words) in [
+        (&["--health-cmd", "true"][..], "has no shell"),
+        (&["--user", "app"], "the built-in base has only the accounts root, default and nobody"),
+        (&["--user", "nobody:staff"], "the built-in base has only the accounts"),
+        (&["--platform", "linux/arm46"], "did you mean `linux/arm64`?"),
+        (&["--platform", "linux/arm/v9"], "the platform `linux/arm/v9` is unknown"),
+    ] {
+        let refused = plan(arguments);
+        assert_eq!(
+            (refused.code, refused.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}: {}",
+            refused.stderr
+        );
+        assert!(refused.stderr.contains(words), "{arguments:?}: {}", refused.stderr);
+    }
+    for arguments in [&["--user", "nobody"][..], &["--user", "1234:5"], &["--health-cmd", ""]] {
+        let planned = plan(arguments);
+        assert_eq!(planned.code, Some(0), "{arguments:?}: {}", planned.stderr);
+    }
+}

@@ -43,8 +43,6 @@ fn of_an_artifact_that_is_placed() {
         "example/key=1",
         "--port",
         "8080",
-        "--health-cmd",
-        "[ -f /tmp/up ]",
         "--stop-signal",
         "SIGINT",
         "--",
@@ -64,7 +62,8 @@ fn of_sources_whose_assembled_builder_is_the_image() {
     std::fs::write(project.join(".s2i/environment"), "MODE=built here\n").expect("writes");
     let builder = TestEnvironment::get().image("s2i-foreign:1");
     let project = project.display().to_string();
-    let arguments = [&project, "--source-builder", &builder, "--env", "SEEN=$HOME", "--incremental"];
+    let options = ["--env", "SEEN=$HOME", "--incremental", "--health-cmd", "[ -f /tmp/up ]"];
+    let arguments = [&[&*project, "--source-builder", &builder], &options[..]].concat();
     assert_text("assembled-builder", &Written::on(&daemon, &arguments));
 }
 
