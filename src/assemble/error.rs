@@ -9,6 +9,9 @@ use crate::image::ImagePath;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
 
+/// The indent of lines that a message quotes from the output of a script.
+pub(crate) const EXCERPT_INDENT: &str = "  ";
+
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -91,7 +94,7 @@ fn describe(subject: &str, status: &ExitStatus) -> String {
         text.push_str("; its last lines:");
         for line in &status.last_lines {
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n  {line}");
+            let _ = write!(text, "\n{EXCERPT_INDENT}{line}");
         }
     }
     text

@@ -13,6 +13,7 @@ mod upload;
 
 pub use container_run::AssembledContainer;
 pub(crate) use container_run::{ContainerRun, Findings};
+pub(crate) use error::EXCERPT_INDENT;
 pub use error::RunError;
 pub use finish::finish;
 pub use place::{Inputs, layer, source_kind};

@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::printable::printable_lines;
+use super::printable::{printable, printable_lines, script_line};
 use super::printer::versioned;
+use crate::assemble::EXCERPT_INDENT;
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events;
 
@@ -85,7 +86,7 @@ impl CliError {
                 let messages = messages(error);
                 let mut text = String::new();
                 for (position, message) in messages.iter().enumerate() {
-                    let message = printable_lines(message);
+                    let message = shown(message);
                     text.push_str(&match position {
                         0 => format!("{error_label} {message}\n"),
                         _ => format!("  caused by: {}\n", message.replace('\n', "\n    ")),
@@ -115,6 +116,15 @@ impl CliError {
         let event = ErrorEvent { message, causes: messages.collect(), hints, exit_code: self.exit_code() };
         Some(versioned(events::SCHEMA_VERSION, &event))
     }
+}
+
+/// A message for a terminal. Indented lines quote the output of a script, whose colors are removed as in the log.
+fn shown(message: &str) -> String {
+    let line = |line: &str| match line.strip_prefix(EXCERPT_INDENT) {
+        Some(excerpt) => format!("{EXCERPT_INDENT}{}", script_line(excerpt)),
+        None => printable(line).into_owned(),
+    };
+    message.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The last event of a failed command.
@@ -240,6 +250,14 @@ mod tests {
         ");
         assert!(!text.contains("\u{1b}[2J"));
         assert_eq!(outer().exit_code(), 3);
+    }
+
+    #[test]
+    fn an_excerpt_of_a_script_has_no_colors() {
+        let error =
+            "`assemble` failed with exit code 1; its last lines:\n  \u{1b}[31mred\u{1b}[0m\n   10%\r  100%\r";
+        assert_eq!(shown(error), "`assemble` failed with exit code 1; its last lines:\n  red\n    100%");
+        assert_eq!(shown("a\u{1b}[2Jb"), r"a\u{1b}[2Jb");
     }
 
     #[test]

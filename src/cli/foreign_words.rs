@@ -45,9 +45,10 @@ const FLAGS: &[Hint] = &[
         "write a file with `--output docker-archive:app.tar`, `--output oci-archive:app.tar` or `--output oci:app`",
     ),
     (
-        "--image-refs --digest-file --digestfile --image-metadata-out --image-name-with-digest-file",
-        "write names and digests as JSON with `--metadata-file FILE`, or the image ID with `--iidfile FILE`",
+        "--image-refs --digestfile --image-name-with-digest-file",
+        "write the name by digest of a pushed image with `--digest-file FILE`",
     ),
+    ("--image-metadata-out", "write names and digests as JSON with `--metadata-file FILE`"),
     (
         "--cmd --command --program-args --arg --args",
         "pass default arguments after a double dash: `b2i build app.jar -- --port 8080`",

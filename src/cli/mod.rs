@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         // Help, the version or a usage error. clap knows the stream and the code (0 or 2). A closed reader is ignored.
         Err(error) => {
-            let _ = error.print();
+            print_parse_error(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -59,6 +59,20 @@ pub fn main() -> ExitCode {
             execute(cli.global, environment, CliError::exit_code, |context| commands::run(&command, context))
         }
     }
+}
+
+/// Prints help, or a usage error. An error quotes words of the command line, which may hold control characters.
+fn print_parse_error(error: &clap::Error) {
+    let text = error.to_string();
+    let escaped = printable::printable_lines(&text);
+    // A closed reader has read enough.
+    let _ = match escaped {
+        std::borrow::Cow::Borrowed(_) => error.print(),
+        std::borrow::Cow::Owned(escaped) if error.use_stderr() => {
+            std::io::Write::write_all(&mut std::io::stderr(), escaped.as_bytes())
+        }
+        std::borrow::Cow::Owned(_) => error.print(),
+    };
 }
 
 /// Runs a command and turns its result into an exit code.

@@ -21,6 +21,6 @@ pub use cache_directory::{CacheDirectory, create_private_directory};
 pub use descriptor::open_descriptor;
 pub use error::FileError;
 pub use lease::Lease;
-pub use path::{canonical_path, is_device};
+pub use path::{canonical_path, file_size, is_device};
 pub use stamp::FileStamp;
 pub use unpack::{TreeLimits, TreeWriter, UnpackError};

@@ -15,6 +15,11 @@ pub fn canonical_path(path: &Path) -> PathBuf {
     }
 }
 
+/// The size of a regular file, in bytes.
+pub fn file_size(path: &Path) -> Option<u64> {
+    path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
+}
+
 /// Whether `path` is a device or a pipe, such as `/dev/null`. Writing to it replaces nothing.
 pub fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())

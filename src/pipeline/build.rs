@@ -10,7 +10,7 @@ use super::{Built, BuiltImage, BuiltSources, overwrite_check};
 use crate::error::Error;
 use crate::image::{BaseImage, Digest, Platform};
 use crate::input::Artifact;
-use crate::plan::{Assembly, SourceStage, Takes};
+use crate::plan::{Assembly, Plan, SourceStage, Stage, Takes};
 use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::{Daemon, remove_leftovers};
@@ -55,14 +55,17 @@ pub(crate) async fn build_prepared(
     let (Some(shown), Some(stage)) = (images.get(main), prepared.plan.stages.get(main)) else {
         return Err(Error::NoOutput);
     };
+    let manifest_digest = index.or(shown.manifest_digest);
     let daemon = prepared.daemon.as_ref().map(|daemon| daemon.info().flavour.command().to_owned());
     Ok(Built {
         image_id: shown.image_id,
-        manifest_digest: index.or(shown.manifest_digest),
+        manifest_digest,
         tags: prepared.plan.tags.clone(),
+        references: references(&prepared.plan, manifest_digest),
         outputs: prepared.plan.outputs.iter().map(|planned| planned.output.clone()).collect(),
         daemon,
         ports: shown.ports.clone(),
+        published_ports: published_ports(stage, shown),
         builder: stage.builder.name.clone(),
         assembly: stage.assembly.kind(),
         assembly_reason: stage.assembly_reason.clone(),
@@ -73,6 +76,28 @@ pub(crate) async fn build_prepared(
         images,
         runnable,
     })
+}
+
+/// The names by digest in registries, one for each repository.
+fn references(plan: &Plan, manifest: Option<Digest>) -> Vec<String> {
+    let is_pushed = plan.outputs.iter().any(|planned| planned.output.is_registry());
+    let Some(digest) = manifest.filter(|_| is_pushed) else { return Vec::new() };
+    let mut references: Vec<String> = Vec::new();
+    for tag in &plan.tags {
+        let reference = format!("{}@{digest}", tag.name());
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    }
+    references
+}
+
+/// The ports on which the program may listen: a template's base exposes the ports of its own program.
+fn published_ports(stage: &Stage, image: &BuiltImage) -> Vec<String> {
+    match stage.builder.template_digest {
+        Some(_) => stage.image.edits.exposed_ports.to_vec(),
+        None => image.ports.clone(),
+    }
 }
 
 fn built_sources(stage: &SourceStage) -> BuiltSources {

@@ -67,12 +67,16 @@ pub struct Built {
     pub manifest_digest: Option<Digest>,
     /// Its names.
     pub tags: Vec<ImageReference>,
+    /// `REPOSITORY@DIGEST` for each repository of a registry that has it. Every tool pulls exactly this image by it.
+    pub references: Vec<String>,
     /// The outputs that have it.
     pub outputs: Vec<Transport>,
     /// The command of the daemon that has the image: `docker` or `podman`.
     pub daemon: Option<String>,
     /// Ports of the image, such as `8080/tcp`.
     pub ports: Vec<String>,
+    /// The ports that the user or the builder declares; other ports are of the base, whose program does not run.
+    pub published_ports: Vec<String>,
     /// The builder that was used.
     pub builder: String,
     /// How the artifact got into the image.

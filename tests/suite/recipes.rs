@@ -207,7 +207,7 @@ fn the_steps_in_readme() {
     ];
     let printed = ended(project.shell("bash", &script, &variables));
     let image = format!("{registry}/team/shop:01234567");
-    assert!(printed.contains(&format!("{image} {}\n", project.digest(&image))), "{printed}");
+    assert!(printed.contains(&format!("{registry}/team/shop@{}\n", project.digest(&image))), "{printed}");
 }
 
 #[test]
@@ -252,5 +252,8 @@ fn a_pod_without_rights() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let printed = environment.docker().stdout(&arguments);
     let image = format!("{registry}/team/app:1");
-    assert_eq!(String::from_utf8_lossy(&printed), format!("{image} {}\n", project.digest(&image)));
+    assert_eq!(
+        String::from_utf8_lossy(&printed),
+        format!("{registry}/team/app@{}\n", project.digest(&image))
+    );
 }

@@ -13,7 +13,7 @@ use crate::builder::scaffold::DEFAULT_BASE;
 use crate::cli::arguments::{Format, one_of};
 use crate::cli::context::Context;
 use crate::cli::failure::CliError;
-use crate::cli::printable::{paths, printable};
+use crate::cli::printable::{paths, printable, printable_lines};
 use crate::cli::runtime::Runtime;
 use crate::config::{ConfigFile, Settings, unplaced};
 use crate::diagnostic::FailureKind;
@@ -205,8 +205,11 @@ fn show(details: &BuilderDetails) -> String {
     ];
     rows.extend(details.details.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
-    let line =
-        |(name, value): (&str, String)| format!("{:<width$}  {}\n", printable(name), printable(&value));
+    let indent = format!("\n{:width$}  ", "");
+    let line = |(name, value): (&str, String)| {
+        let value = printable_lines(value.trim_end()).replace('\n', &indent);
+        format!("{:<width$}  {value}\n", printable(name))
+    };
     rows.into_iter().map(line).collect()
 }
 

@@ -124,7 +124,7 @@ fn help_or_usage(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            let _ = error.print();
+            crate::cli::print_parse_error(error);
             ExitCode::from(1)
         }
     }

@@ -65,7 +65,7 @@ pub fn render_artifact_dockerfile(
         inputs.image.contract.expect("whoever renders an artifact's Dockerfile has read the contract");
     let edits = stage.image.resolve(inputs.image.known);
     let mut out = String::new();
-    header(source, tags, &mut out);
+    header(source, tags, inputs.source.file_name, &mut out);
     assembled(source, &builder_edits(source, inputs), |_| true, &inputs.source, &mut out)?;
     if let Some(artifact) = &stage.artifact {
         let declared = format!(

@@ -7,7 +7,7 @@ use super::{
     DockerfileError, DockerfileInputs, FIRST_LINE, environment, from_shell, labels, line, owner,
     reject_on_build, settings,
 };
-use crate::image::{ConfigEdits, ImageConfig, ImageReference};
+use crate::image::{ConfigEdits, ImageConfig, ImageReference, shell_words};
 use crate::plan::{PlannedProduct, PlannedScript, ScriptOrigin, SourceStage, Stage};
 
 /// The directory of the sources, in the build context.
@@ -15,6 +15,9 @@ pub const UPLOADED_SOURCES: &str = "upload/src";
 
 /// The directory of the scripts that are not the builder's own, in the build context.
 pub const UPLOADED_SCRIPTS: &str = "upload/scripts";
+
+/// The name of the file that `docker build` reads.
+const DEFAULT_NAME: &str = "Dockerfile";
 
 /// The directory for saved artifacts in the previous image. Images do not have it.
 const SAVED: &str = "/tmp/b2i-saved";
@@ -27,6 +30,8 @@ pub struct SourceInputs<'a> {
     /// The archive with the template's files.
     pub root_archive: Option<&'static str>,
     pub has_scripts: bool,
+    /// The name of the Dockerfile.
+    pub file_name: &'a str,
     pub runtime: Option<RuntimeInputs<'a>>,
 }
 
@@ -52,7 +57,7 @@ pub fn render_source_dockerfile(
     reject_traces(source)?;
     let edits = stage.image.resolve(inputs.builder.known);
     let mut out = String::new();
-    header(source, tags, &mut out);
+    header(source, tags, inputs.file_name, &mut out);
     let in_assemble = |name: &str| source.environment.iter().any(|(seen, _)| seen == name);
     assembled(source, &edits, in_assemble, inputs, &mut out)?;
     match (&source.runtime, &inputs.runtime) {
@@ -116,11 +121,14 @@ pub(super) fn reject_traces(source: &SourceStage) -> Result<(), DockerfileError>
     Ok(())
 }
 
-pub(super) fn header(source: &SourceStage, tags: &[ImageReference], out: &mut String) {
+pub(super) fn header(source: &SourceStage, tags: &[ImageReference], file_name: &str, out: &mut String) {
     line(out, FIRST_LINE);
     line(out, "#");
     line(out, &comment(&format!("{}, built by {}", source.source.name, source.builder.describe())));
     let mut options = String::new();
+    if file_name != DEFAULT_NAME {
+        options.push_str(&format!("-f {} ", shell_words::quote(&[file_name])));
+    }
     for host in &source.add_hosts {
         options.push_str(&format!("--add-host {host} "));
     }
@@ -131,8 +139,9 @@ pub(super) fn header(source: &SourceStage, tags: &[ImageReference], out: &mut St
         options.push_str("--network none ");
     }
     if let Some(tag) = tags.first() {
-        line(out, &comment(&format!("Build it here with: docker build {options}-t {} .", tag.familiar())));
+        options.push_str(&format!("-t {} ", tag.familiar()));
     }
+    line(out, &comment(&format!("Build it here with: docker build {options}.")));
     if !source.secrets.is_empty() {
         line(out, "# Secrets are mounted: that takes BuildKit or buildah.");
     }
@@ -157,7 +166,7 @@ fn previous_build(
         line(out, &format!("USER {}", word("the user", &source.user)?));
     }
     // A failed script or an invalid tar restores nothing.
-    let script = crate::image::shell_words::quote(&script.command());
+    let script = shell_words::quote(&script.command());
     let shell = format!(
         "mkdir {SAVED} && {{ {script} >{SAVED}.tar && tar -C {SAVED} -xf {SAVED}.tar || \
          {{ rm -rf {SAVED} && mkdir {SAVED}; }}; }}"

@@ -7,7 +7,7 @@ use super::write::{BaseLayers, write_image};
 use super::{ArchiveError, Form};
 use crate::blocking::blocking;
 use crate::events::{Events, Step};
-use crate::fs::{AtomicFile, Lease};
+use crate::fs::{AtomicFile, Lease, file_size};
 use crate::image::ImageReference;
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
@@ -31,7 +31,7 @@ impl Sink for ArchiveSink {
         let image = content.single_image().clone();
         let (path, lease) = (self.path.clone(), self.lease.clone());
         let names = names.iter().map(ImageReference::familiar).collect::<Vec<_>>();
-        let written = blocking(move || {
+        let (written, size) = blocking(move || {
             let directory = lease.create_temporary_directory("archive")?;
             // Opening a pipe waits for its reader.
             let mut out = AtomicFile::create(&path, None, &lease)?;
@@ -41,11 +41,13 @@ impl Sink for ArchiveSink {
                 new.remember(*layer);
             }
             out.commit()?;
+            let size = file_size(&path);
             let (image_id, blobs) = (config.image_id, Vec::new());
-            Ok::<_, ArchiveError>(WrittenImage { image_id, layers, manifest: None, blobs })
+            Ok::<_, ArchiveError>((WrittenImage { image_id, layers, manifest: None, blobs }, size))
         })
         .await?;
-        step.sized(written.layers.iter().map(|layer| layer.size).sum()).finish("");
+        let step = if let Some(size) = size { step.sized(size) } else { step };
+        step.finish("");
         Ok(Written { root: None, images: vec![written] })
     }
 }

@@ -1,6 +1,7 @@
 //! Owns layouts as an image sink: a directory that may have images, or a new archive. Must not read layers.
 
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use super::image::{FORMAT, Pieces};
 use super::index::IndexDocument;
 use crate::blocking::blocking;
 use crate::events::{Events, Step};
-use crate::fs::{AtomicFile, Lease};
-use crate::image::{Descriptor, Image, ImageReference, ManifestTree, Platform};
+use crate::fs::{AtomicFile, Lease, file_size};
+use crate::image::{Descriptor, Digest, Image, ImageReference, ManifestTree, Platform};
 use crate::store::archive::ArchiveError;
 use crate::store::documents::index_of;
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
@@ -48,12 +49,21 @@ impl Sink for LayoutSink {
                 blocking(move || sink.write_tree(&tree, &names, &blobs)).await?
             }
         };
-        let new = |image: &WrittenImage| -> u64 {
-            image.blobs.iter().rev().take(image.layers.len()).map(|blob| blob.size).sum()
+        let size = match self.is_archive {
+            true => file_size(&self.path),
+            false => Some(blob_bytes(&written)),
         };
-        step.sized(written.images.iter().map(new).sum()).finish("");
+        let step = if let Some(size) = size { step.sized(size) } else { step };
+        step.finish("");
         Ok(written)
     }
+}
+
+/// The bytes of all blobs in the layout; images share equal ones.
+fn blob_bytes(written: &Written) -> u64 {
+    let blobs: BTreeMap<Digest, u64> =
+        written.images.iter().flat_map(|image| &image.blobs).map(|blob| (blob.digest, blob.size)).collect();
+    blobs.values().sum()
 }
 
 impl LayoutSink {

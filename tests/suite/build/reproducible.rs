@@ -124,3 +124,24 @@ fn a_loaded_archive_is_the_same_image() {
         }
     }
 }
+
+/// What README and docs/reproducible-builds.md say of placing and of the script.
+#[test]
+fn placing_and_the_sandbox_give_one_id_and_every_way_gives_the_same_files() {
+    let [docker, podman] = TestEnvironment::get().daemons();
+    let program = fixture("program");
+    let placed = Image::build(&docker, &[&program]);
+    assert_eq!(Image::build(&podman, &[&program]).id, placed.id, "placed on Podman");
+    let sandbox = Image::build(&docker, &[&program, "--assemble", "sandbox"]);
+    assert_eq!(
+        Image::build(&podman, &[&program, "--assemble", "sandbox"]).id,
+        sandbox.id,
+        "the sandbox again"
+    );
+    let run = |daemon| Image::build(daemon, &[&program, "--assemble", "docker"]);
+    for other in [run(&docker), run(&docker), sandbox] {
+        super::tree::assert_same_tree(&placed, &other);
+        assert_eq!(placed.inspect()["Config"]["Env"], other.inspect()["Config"]["Env"]);
+    }
+    super::tree::assert_same_tree(&Image::build(&podman, &[&program]), &run(&podman));
+}

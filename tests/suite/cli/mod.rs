@@ -2,6 +2,7 @@
 
 mod help;
 
+use crate::environment::B2iCommand;
 use std::io::Read;
 use std::process::Stdio;
 
@@ -499,4 +500,27 @@ fn a_projects_template_gets_no_root() {
     for allowed in [build("0:5", &["--allow-root"]), build("1001:0", &[])] {
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
     }
+}
+
+#[test]
+fn usage_errors_show_no_control_characters() {
+    for word in ["--a\u{9b}31m", "--b\u{202e}gpj", "--c\rhidden", "--d\u{1b}[2J"] {
+        for words in [&[word][..], &["build", word], &["s2i", "build", word], &["build", "x", "--port", word]]
+        {
+            let ended = B2iCommand::new().args(words).run();
+            assert!(matches!(ended.code, Some(1 | 2)), "{words:?}");
+            for character in ['\u{9b}', '\u{202e}', '\r', '\u{1b}'] {
+                assert!(!ended.stderr.contains(character), "{words:?}: {:?}", ended.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_usage_of_a_builder_has_lines() {
+    let ended = B2iCommand::new().args(["builders", "show", "java"]).run();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("\\n"), "{}", ended.stdout);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() < 160), "{}", ended.stdout);
+    assert!(ended.stdout.lines().count() > 20, "{}", ended.stdout);
 }

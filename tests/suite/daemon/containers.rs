@@ -250,6 +250,8 @@ async fn a_signal_that_comes_before_the_program_has_started_waits_for_it() {
         let host = Host { daemon: choice, ..Host::new(cache.path()) };
         let session = host.session(Events::silent());
         let built = Built {
+            references: Vec::new(),
+            published_ports: Vec::new(),
             image_id,
             manifest_digest: None,
             tags: vec![tag],

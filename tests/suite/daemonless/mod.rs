@@ -62,8 +62,11 @@ fn result_name(what: &str) -> String {
 fn printed_digest(output: &B2iOutput, name: &str) -> String {
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
     let line = output.stdout.trim_end();
-    let (first, digest) = line.split_once(' ').unwrap_or_else(|| panic!("no name and digest: {line:?}"));
-    assert_eq!(first, name);
+    let (repository, _) = name.rsplit_once(':').expect("a name with a tag");
+    // A pushed image is printed as every tool pulls it.
+    let pushed = line.strip_prefix(repository).and_then(|rest| rest.strip_prefix('@'));
+    let other = || line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+    let digest = pushed.or_else(other).unwrap_or_else(|| panic!("no name and digest: {line:?}"));
     assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
     digest.to_owned()
 }

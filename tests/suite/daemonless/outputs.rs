@@ -74,3 +74,72 @@ fn on_a_base_of_oci_format() {
     skopeo(&[&plain[..], &[&from, &to]].concat());
     builds_all("program-musl", Some((base.test, &name)), true);
 }
+
+#[test]
+fn what_a_push_prints_is_pulled_by_other_tools() {
+    let [name, second] = [result_name("printed"), result_name("printed")];
+    let one = [TestEnvironment::get().fixture("program")];
+    let both = ["program", "program-arm64"].map(|name| TestEnvironment::get().fixture(name));
+    for artifacts in [&one[..], &both] {
+        let build = |more: &[&str]| {
+            let mut command = B2iCommand::without_daemon().arg("build").args(artifacts);
+            command = command.args(["-t", &name, "-t", &second, "--push"]).args(more);
+            let output = command.run();
+            assert_eq!(output.code, Some(0), "{}", output.stderr);
+            let work = command.directory().join("work");
+            let read = |name| std::fs::read_to_string(work.join(name)).unwrap_or_default();
+            (output.stdout, read("digest"), read("id"))
+        };
+        let (printed, ..) = build(&[]);
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.len(), 2, "one for each repository: {printed}");
+        for line in &lines {
+            let (_, digest) = line.split_once('@').expect("a name by digest");
+            let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{line}")]);
+            assert_eq!(b2i::image::Digest::of(&raw).to_string(), digest);
+        }
+        let files = ["-q", "--digest-file", "digest", "--iidfile", "id"];
+        let (quiet, digest, id) = build(&files);
+        assert_eq!(quiet, format!("{}\n", lines[0]));
+        assert_eq!(digest, printed);
+        assert!(
+            id.starts_with("sha256:") && (artifacts.len() == 2) == printed.contains(&id),
+            "{id} {printed}"
+        );
+    }
+}
+
+#[test]
+fn a_digest_file_needs_an_output_with_a_manifest() {
+    let fixture = TestEnvironment::get().fixture("program");
+    let build = |output: &str| {
+        let command = B2iCommand::without_daemon().arg("build").arg(&fixture);
+        let mut command = command.args(["-t", "app:1", "-o", output, "--digest-file", "digest"]);
+        let output = command.run();
+        let digest = std::fs::read_to_string(command.directory().join("work/digest"));
+        (output, digest.unwrap_or_default())
+    };
+    let (refused, _) = build("docker-archive:app.tar");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`--digest-file` requires"), "{}", refused.stderr);
+    let (layout, digest) = build("oci:layout");
+    assert_eq!(layout.code, Some(0), "{}", layout.stderr);
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    assert!(layout.stdout.contains(digest.trim_end()), "{} {digest}", layout.stdout);
+}
+
+#[test]
+fn the_size_of_an_archive_is_the_files() {
+    let jar = crate::build::fixture("standalone.jar");
+    for output in ["docker-archive:app.tar", "oci-archive:app.tar"] {
+        let base = PushedBase::new("jre:17");
+        let command = base.replaces_public(B2iCommand::without_daemon());
+        let mut command = command.args(["build", &jar, "--builder", "java:17", "-t", "app:1", "-o", output]);
+        let ended = command.run();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let length = std::fs::metadata(command.directory().join("work/app.tar")).expect("written").len();
+        let line = ended.stderr.lines().find(|line| line.contains("Wrote")).expect("a line").to_owned();
+        let megabytes = format!("({}.", length / 1_000_000);
+        assert!(line.contains(&megabytes), "{line}: {length} bytes");
+    }
+}

@@ -171,3 +171,17 @@ fn a_fourth_word_is_ignored_and_the_tag_is_the_display_name() {
     let made = docker.inspect_image(image.reference()).expect("it has its name");
     assert_eq!(made["Config"]["Labels"]["io.k8s.display-name"], *image.reference());
 }
+
+#[test]
+fn the_header_of_a_generated_dockerfile_names_it() {
+    let builder = TestEnvironment::get().image("s2i-kubesphere:1");
+    for (file, command) in
+        [("Dockerfile.gen", "docker build -f Dockerfile.gen .\n"), ("Dockerfile", "docker build .\n")]
+    {
+        let place = Place::new();
+        let ended = place.s2i(&["generate", &builder, file]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let text = std::fs::read_to_string(place.work().join(file)).expect("written");
+        assert!(text.contains(command), "{text}");
+    }
+}

@@ -24,7 +24,9 @@ use crate::cli::runtime::Runtime;
 use crate::diagnostic::FailureKind;
 use crate::image::shell_words;
 use crate::pipeline::{self, Built, RunStreams, WrittenContext};
+use crate::request::Request;
 use crate::session::Session;
+use crate::transport::Transport;
 
 /// Build an image from an artifact or from sources
 ///
@@ -107,6 +109,7 @@ Examples:
 pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Result<(), CliError> {
     let settings = context.settings(request::configured(arguments))?;
     let request = request::request(arguments, &settings, &context.environment)?;
+    check_digest_file(arguments, &request)?;
     let session = context.session(&settings)?;
     let mut runtime = Runtime::start()?;
     if arguments.output.dry_run {
@@ -130,9 +133,28 @@ pub(in crate::cli) fn run(arguments: &BuildArguments, context: &Context) -> Resu
     print(arguments.output.format, &built, context)
 }
 
+/// Rejects a file for a digest that no output has: daemons and their archives have no manifest.
+fn check_digest_file(arguments: &BuildArguments, request: &Request) -> Result<(), CliError> {
+    let has_manifest = request.outputs.iter().any(Transport::accepts_index);
+    if arguments.output.digest_file.is_none() || has_manifest {
+        return Ok(());
+    }
+    Err(CliError::usage("`--digest-file` requires an output with a manifest: a registry or an OCI layout")
+        .with_hint("add `--push` or `-o oci:DIR`; `--iidfile` writes the image ID for a daemon"))
+}
+
 fn write_files(arguments: &BuildArguments, built: &Built) -> Result<(), CliError> {
     if let Some(path) = &arguments.output.iidfile {
         output_file::write(path, result_id(built).to_string().as_bytes())?;
+    }
+    if let Some(path) = &arguments.output.digest_file {
+        let digest = || built.manifest_digest.map(|digest| digest.to_string());
+        let lines = if built.references.is_empty() {
+            digest().into_iter().collect()
+        } else {
+            built.references.clone()
+        };
+        output_file::write(path, format!("{}\n", lines.join("\n")).as_bytes())?;
     }
     if let Some(path) = &arguments.output.metadata_file {
         let text = serde_json::to_string_pretty(&versioned(pipeline::SCHEMA_VERSION, built))
@@ -150,7 +172,11 @@ fn result_id(built: &Built) -> crate::image::Digest {
 fn print(format: Format, built: &Built, context: &Context) -> Result<(), CliError> {
     context.printer.result(format, built, || {
         if context.printer.is_quiet() {
-            return result_id(built).to_string();
+            // As ko and crane do: what another tool pulls.
+            return built.references.first().cloned().unwrap_or_else(|| result_id(built).to_string());
+        }
+        if !built.references.is_empty() {
+            return built.references.iter().map(|reference| format!("{reference}\n")).collect();
         }
         // Registries identify an image by its manifest, daemons by its config.
         let digest = built.manifest_digest.unwrap_or(built.image_id);
@@ -188,7 +214,7 @@ fn next_step(built: &Built) -> Option<String> {
     let daemon = built.daemon.as_deref().unwrap_or("docker");
     if built.outputs.iter().any(|output| output.is_daemon() || output.is_registry()) {
         let mut command = vec![daemon.to_owned(), "run".into(), "--rm".into()];
-        for port in &built.ports {
+        for port in &built.published_ports {
             let number = port.split('/').next().unwrap_or(port);
             let published = if port.ends_with("/tcp") { number } else { port };
             command.extend(["-p".into(), format!("{number}:{published}")]);
@@ -240,7 +266,6 @@ mod tests {
     use super::*;
     use crate::image::Digest;
     use crate::plan::AssemblyKind;
-    use crate::transport::Transport;
 
     fn built(outputs: Vec<Transport>, ports: &[&str]) -> Built {
         Built {
@@ -249,7 +274,9 @@ mod tests {
             tags: vec!["app:1.0".parse().expect("valid")],
             outputs,
             daemon: Some("podman".into()),
-            ports: ports.iter().map(|port| (*port).to_owned()).collect(),
+            ports: vec!["80/tcp".into()],
+            published_ports: ports.iter().map(|port| (*port).to_owned()).collect(),
+            references: Vec::new(),
             builder: "java:21".into(),
             assembly: AssemblyKind::Place,
             assembly_reason: String::new(),

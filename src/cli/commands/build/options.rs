@@ -134,13 +134,16 @@ pub(in crate::cli) struct OutputArguments {
     /// Write the result as JSON to FILE
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(in crate::cli) metadata_file: Option<PathBuf>,
-    /// Write the image ID to FILE
+    /// Write the image ID to FILE; with several platforms, the index's digest
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(in crate::cli) iidfile: Option<PathBuf>,
+    /// Write NAME@DIGEST of the pushed image, or the layout's digest, to FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(in crate::cli) digest_file: Option<PathBuf>,
     /// Write a Dockerfile and its build context to DIR; build nothing
     ///
     /// `docker build`, BuildKit and buildah make the same files from it. A directory that b2i wrote is replaced.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "run", "output", "push", "metadata_file", "iidfile"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "run", "output", "push", "metadata_file", "iidfile", "digest_file"])]
     pub(in crate::cli) dockerfile: Option<PathBuf>,
     /// Compress the new layer: auto, gzip, zstd or none, with a :LEVEL [default: auto]
     #[arg(long, value_name = "METHOD[:LEVEL]")]

@@ -119,7 +119,7 @@ impl SourceContext<'_> {
         }
         self.write_sources().await?;
         let has_scripts = self.write_scripts().await?;
-        let text = self.render(plan, root_archive, has_scripts)?;
+        let text = self.render(plan, name, root_archive, has_scripts)?;
         let path = self.directory.join(name);
         fs::write(&path, text).map_err(|error| Error::Output(FileError::new("write", &path, error)))?;
         Ok(files)
@@ -128,6 +128,7 @@ impl SourceContext<'_> {
     fn render(
         &self,
         plan: &Plan,
+        name: &str,
         root_archive: Option<&'static str>,
         has_scripts: bool,
     ) -> Result<String, Error> {
@@ -148,6 +149,7 @@ impl SourceContext<'_> {
             },
             root_archive,
             has_scripts,
+            file_name: name,
             runtime: prepared.runtime.as_ref().zip(runtime.as_ref()).map(|(image, runtime)| RuntimeInputs {
                 from: from(&runtime.image, image),
                 base: &image.config,
