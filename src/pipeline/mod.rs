@@ -15,6 +15,7 @@ pub(crate) mod prepare;
 mod run;
 pub(crate) mod sandbox;
 mod script;
+mod script_release;
 pub(crate) mod source;
 mod stage;
 

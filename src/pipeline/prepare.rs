@@ -7,6 +7,7 @@ use super::check_jar::check_jar;
 use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
+use super::script_release::add_release;
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
@@ -328,7 +329,8 @@ fn examine(
     request: &Request,
     session: &Session,
 ) -> Result<ExaminedArtifact, Error> {
-    let facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
+    let mut facts = facts(&artifact, request.main_class.as_deref(), &session.events)?;
+    add_release(&mut facts, &artifact);
     // An artifact with a place in a tree keeps its name. A tree may have one file.
     if let Kind::Script(script) = &facts.kind
         && script.must_keep_its_name(&artifact.name)

@@ -64,6 +64,18 @@ fn scripts_of_every_language_run() {
 }
 
 #[test]
+fn the_package_of_a_script_chooses_the_release() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let script = directory.path().join("tool.js").display().to_string();
+    write(Path::new(&script), "#!/usr/bin/env node\nconsole.log('packaged')\n");
+    write(&directory.path().join("package.json"), r#"{"engines": {"node": ">=20 <23"}}"#);
+    let daemon = TestEnvironment::get().docker();
+    let image = Image::build(&daemon, &[&script]);
+    assert!(image.messages.contains("Planned binary:node22 on"), "{}", image.messages);
+    assert_eq!(image.print(&[], &[]), "packaged\n");
+}
+
+#[test]
 fn a_zip_with_a_first_line_is_a_script() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let source = directory.path().join("source");
