@@ -21,5 +21,7 @@ fuzz_target!(|input: &[u8]| {
         Err(error) => drop(error.to_string()),
     }
     let _ = detect::candidate_strength(content, name);
+    let _ = detect::jar_release(content.len() as u64, Cursor::new(content));
+    let _ = detect::linked_file(content.len() as u64, Cursor::new(content));
     let _ = detect::class_path_jar(content.len() as u64, Cursor::new(content), "org.example.Main");
 });

@@ -8,6 +8,7 @@ use super::{Candidate, Search, Warning};
 use crate::builder::Places;
 use crate::builder::error::{BuilderError, shown};
 use crate::detect::facts::ExecutableFacts;
+use crate::image::shell_words;
 use crate::input::MissingLibrary;
 
 /// Libraries of the GNU C library (glibc manual, "Installed libraries"), without the part after `.so`.
@@ -120,13 +121,17 @@ impl Libraries {
         let (mut options, mut needs_variable) = (Vec::new(), None);
         for library in missing.iter().take(MOST_SHOWN) {
             let name = shown(&library.name);
+            let source = match &library.on_disk {
+                Some(path) => shown(&shell_words::quote(&[path.display().to_string()])),
+                None => format!("DIR/{name}"),
+            };
             match (library.directories.first(), &library.elsewhere) {
-                (Some(directory), _) => options.push(format!("--add DIR/{name}:{}/{name}", shown(directory))),
+                (Some(directory), _) => options.push(format!("--add {source}:{}/{name}", shown(directory))),
                 (None, Some(place)) => {
                     needs_variable = place.rsplit_once('/').map(|(directory, _)| shown(directory));
                 }
                 (None, None) => {
-                    options.push(format!("--add DIR/{name}:{}/{name}", self.directory));
+                    options.push(format!("--add {source}:{}/{name}", self.directory));
                     needs_variable.get_or_insert_with(|| self.directory.clone());
                 }
             }
@@ -134,7 +139,7 @@ impl Libraries {
         if let Some(directory) = needs_variable {
             options.push(format!("--env LD_LIBRARY_PATH={directory}"));
         }
-        let from = if options.iter().any(|option| option.starts_with("--add")) { "from DIR, " } else { "" };
+        let from = if options.iter().any(|option| option.contains(" DIR/")) { "from DIR, " } else { "" };
         format!("add what is missing, {from}to where the dynamic linker looks: `{}`", options.join(" "))
     }
 }

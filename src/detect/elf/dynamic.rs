@@ -13,6 +13,8 @@ const LONGEST_SECTION: u64 = 1024 * 1024;
 const LONGEST_STRING: u64 = 4096;
 const MOST_LIBRARIES: usize = 1024;
 const MOST_VERSIONS: usize = 4096;
+/// Directories of a run path. Many tags may share one long text.
+const MOST_PATHS: usize = 256;
 
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
@@ -66,10 +68,11 @@ impl Dynamic {
                 DT_NEEDED => {}
                 tag => {
                     let paths = value.split(|byte| *byte == b':').filter(|path| !path.is_empty()).map(text);
-                    match tag {
-                        DT_RPATH => dynamic.inherited_path.extend(paths),
-                        _ => dynamic.own_path.extend(paths),
-                    }
+                    let all = match tag {
+                        DT_RPATH => &mut dynamic.inherited_path,
+                        _ => &mut dynamic.own_path,
+                    };
+                    all.extend(paths.take(MOST_PATHS.saturating_sub(all.len())));
                 }
             }
         }

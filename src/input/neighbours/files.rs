@@ -103,10 +103,10 @@ impl FileTree {
 
     /// All paths below a directory, with what is there.
     pub(crate) fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a Node)> {
-        self.nodes
-            .iter()
-            .map(|(path, node)| (path.as_str(), node))
-            .filter(move |(path, _)| is_below(path, directory))
+        // All paths with one beginning are next to each other.
+        let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        let from = self.nodes.range(prefix.clone()..);
+        from.map(|(path, node)| (path.as_str(), node)).take_while(move |(path, _)| path.starts_with(&prefix))
     }
 
     /// The paths of all files and links with this file name.
@@ -117,10 +117,6 @@ impl FileTree {
             .map(|(path, _)| path.as_str())
             .filter(move |path| path.rsplit('/').next() == Some(name))
     }
-}
-
-fn is_below(path: &str, directory: &str) -> bool {
-    directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn parts(path: &str) -> impl DoubleEndedIterator<Item = &str> {
@@ -150,6 +146,9 @@ mod tests {
         for path in ["loop", "out", "app/versions/2/lib/x.so.1/y", "missing"] {
             assert_eq!(tree.resolve(path), None, "{path}");
         }
+        let below: Vec<&str> = tree.below("app/versions").map(|(path, _)| path).collect();
+        assert_eq!(below, ["app/versions/2", "app/versions/2/lib", "app/versions/2/lib/x.so.1"]);
+        assert_eq!((tree.below("").count(), tree.below("ap").count()), (10, 0));
         assert_eq!(tree.named("x.so.1").collect::<Vec<_>>(), ["app/versions/2/lib/x.so.1"]);
     }
 }

@@ -5,6 +5,7 @@
 //! Source: ld.so(8); musl, `ldso/dynlink.c`; Debian's directories of a multiarch system.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::{FileTree, Node};
@@ -13,6 +14,9 @@ use crate::detect::facts::Libc;
 
 /// More files than any program loads.
 const MOST_FILES: usize = 4096;
+/// The directories in which one library is searched, and the missing libraries that are searched elsewhere.
+const MOST_PATHS: usize = 1024;
+const MOST_SEARCHED: usize = 64;
 
 /// Debian's names of processors, in directories of libraries, and in `$PLATFORM` without the system.
 const TRIPLETS: [(&str, &str); 7] = [
@@ -36,6 +40,8 @@ pub struct MissingLibrary {
     pub directories: Vec<String>,
     /// Where a file of its name is instead, absolute.
     pub elsewhere: Option<String>,
+    /// Where it is on the disk, near the input file.
+    pub on_disk: Option<PathBuf>,
 }
 
 /// The result of a search.
@@ -73,17 +79,20 @@ impl Loader<'_> {
         let mut queue =
             VecDeque::from([Loaded { path: path.to_owned(), file: program, inherited: Vec::new() }]);
         while let Some(loaded) = queue.pop_front() {
+            let paths = SearchPaths::of(self, &loaded, libc);
             for name in &loaded.file.libraries {
                 // A library that is loaded already serves everything that needs it.
                 if names.len() >= MOST_FILES || !names.insert(name.clone()) {
                     continue;
                 }
-                let paths = SearchPaths::of(self, &loaded, libc);
                 match self.find(name, &paths, &architecture, &mut result.found) {
                     Some((path, file)) => {
-                        queue.push_back(Loaded { path, file, inherited: paths.inherited });
+                        queue.push_back(Loaded { path, file, inherited: paths.inherited.clone() });
                     }
-                    None => result.missing.push(self.missing(name, &loaded.path, paths.of_run_path)),
+                    None => {
+                        let is_searched = result.missing.len() < MOST_SEARCHED;
+                        result.missing.push(self.missing(name, &loaded.path, &paths, is_searched));
+                    }
                 }
             }
         }
@@ -114,10 +123,17 @@ impl Loader<'_> {
         })
     }
 
-    fn missing(&self, name: &str, needed_by: &str, directories: Vec<String>) -> MissingLibrary {
-        let elsewhere = self.files.named(name).next().map(|path| format!("/{path}"));
-        let directories = directories.iter().map(|directory| normal(directory)).collect();
-        MissingLibrary { name: name.to_owned(), needed_by: normal(needed_by), directories, elsewhere }
+    fn missing(&self, name: &str, needed_by: &str, paths: &SearchPaths, is_searched: bool) -> MissingLibrary {
+        let place = is_searched.then(|| self.files.named(name).next()).flatten();
+        let elsewhere = place.map(|path| format!("/{path}"));
+        let directories = paths.of_run_path.iter().map(|directory| normal(directory)).collect();
+        MissingLibrary {
+            name: name.to_owned(),
+            needed_by: normal(needed_by),
+            directories,
+            elsewhere,
+            on_disk: None,
+        }
     }
 }
 
@@ -141,14 +157,16 @@ impl SearchPaths {
         let defaults = default_directories(&file.platform.architecture, libc);
         if libc == Some(Libc::Musl) {
             // Musl makes no difference between the two, and libraries inherit both.
-            let of_run_path = [rpath, runpath, loaded.inherited.clone()].concat();
+            let mut of_run_path = [rpath, runpath, loaded.inherited.clone()].concat();
+            of_run_path.truncate(MOST_PATHS);
             let all = [environment, of_run_path.clone(), defaults].concat();
             return Self { all, inherited: of_run_path.clone(), of_run_path };
         }
-        let inherited = match runpath.is_empty() {
+        let mut inherited = match runpath.is_empty() {
             true => [rpath, loaded.inherited.clone()].concat(),
             false => loaded.inherited.clone(),
         };
+        inherited.truncate(MOST_PATHS);
         let before = if runpath.is_empty() { inherited.clone() } else { Vec::new() };
         let of_run_path = [before.clone(), runpath.clone()].concat();
         Self { all: [before, environment, runpath, defaults].concat(), of_run_path, inherited }
@@ -274,6 +292,7 @@ mod tests {
             needed_by: "/app/bin/tool".into(),
             directories: vec!["/app/bin/lib".into()],
             elsewhere: Some("/app/lib/liba.so.1".into()),
+            on_disk: None,
         };
         assert_eq!(missing, [expected]);
     }

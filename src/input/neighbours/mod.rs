@@ -9,10 +9,12 @@ mod loader;
 pub(super) mod needs;
 mod on_disk;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::artifact::{AddedContent, AddedDestination, AddedFile, Artifact};
+use super::artifact::{AddedContent, AddedDestination, AddedFile, Artifact, Origin};
 use crate::detect::facts::{ExecutableFacts, GlibcVersion, Libc};
 use crate::detect::{LinkedFile, jar_release, linked_file};
 use crate::image::{ImagePath, Platform};
@@ -30,6 +32,8 @@ pub struct Neighbours {
     /// The artifact, if it is a program.
     program: Option<Arc<LinkedFile>>,
     files: Vec<Neighbour>,
+    /// The libraries of the program that are near the input on the disk, by their names.
+    on_disk: BTreeMap<String, PathBuf>,
     /// The highest Java release that a JAR needs.
     java: Option<u32>,
 }
@@ -57,7 +61,11 @@ impl Neighbours {
     /// The error of reading a file, or that it was changed since it was listed.
     pub fn of(artifact: &Artifact) -> io::Result<Self> {
         let program = linked_file(artifact.size, artifact.content.reader())?.map(Arc::new);
-        Ok(Self { program, ..Self::read(&artifact.added)? })
+        let on_disk = match (&artifact.origin, &program) {
+            (Origin::File { path }, Some(program)) => on_disk::libraries(path, program),
+            _ => BTreeMap::new(),
+        };
+        Ok(Self { program, on_disk, ..Self::read(&artifact.added)? })
     }
 
     pub(crate) fn read(added: &[AddedFile]) -> io::Result<Self> {
@@ -132,7 +140,11 @@ impl Neighbours {
             working_directory: top.as_str(),
         };
         let program = self.program.clone().unwrap_or_else(|| Arc::new(program.into()));
-        loader.search(artifact.as_str(), program).missing
+        let mut missing = loader.search(artifact.as_str(), program).missing;
+        for library in &mut missing {
+            library.on_disk = self.on_disk.get(&library.name).cloned();
+        }
+        missing
     }
 
     /// The files at their places in the image.
@@ -152,6 +164,63 @@ impl Neighbours {
             node: Node::File(number),
             linked: Some(Arc::new(linked.clone())),
         });
-        Self { program: None, files: files.collect(), java }
+        Self { files: files.collect(), java, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use super::*;
+    use crate::detect::ElfSample;
+    use crate::input::FileContent;
+
+    fn added(path: &str, bytes: &[u8]) -> AddedFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(bytes).expect("writes");
+        let content = FileContent::temporary(file);
+        let executable = bytes.starts_with(b"\x7fELF");
+        let content = AddedContent::File { content, size: bytes.len() as u64, executable };
+        AddedFile { destination: AddedDestination::Beside(path.into()), content }
+    }
+
+    /// A JAR with a class file for `java`.
+    fn jar(java: u8) -> Vec<u8> {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("a/B.class", zip::write::SimpleFileOptions::default()).expect("starts");
+        zip.write_all(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, java + 44, 0, 1]).expect("writes");
+        zip.finish().expect("finishes").into_inner()
+    }
+
+    #[test]
+    fn the_highest_need_of_all_files_counts() {
+        let library = |glibc| ElfSample {
+            interpreter: None,
+            needed: vec!["libc.so.6"],
+            versions: vec![(glibc, false)],
+            ..ElfSample::default()
+        };
+        let program = ElfSample { needed: vec!["libc.so.6"], ..ElfSample::default() };
+        let foreign = ElfSample { machine: 183, ..library("GLIBC_2.39") };
+        let neighbours = Neighbours::read(&[
+            added("lib/old.jar", &jar(8)),
+            added("lib/new.jar", &jar(17)),
+            added("lib/no.jar", b"text"),
+            added("lib/liba.so", &library("GLIBC_2.17").bytes()),
+            added("lib/data", &library("GLIBC_2.35").bytes()),
+            added("lib/arm/liba.so", &foreign.bytes()),
+        ]);
+        let neighbours = neighbours.expect("reads");
+        let amd64 = Platform::linux("amd64");
+        assert_eq!(neighbours.java(), Some(17));
+        assert_eq!(neighbours.glibc(&amd64).map(|version| version.to_string()).as_deref(), Some("2.35"));
+        assert_eq!(neighbours.libc(&amd64), None, "libraries start nothing");
+        let with_program = Neighbours::read(&[
+            added("libexec/x", &program.bytes()),
+            added("lib/liba.so", &library("GLIBC_2.35").bytes()),
+        ]);
+        let needed = with_program.expect("reads").libc(&amd64).expect("a program");
+        assert_eq!((needed.libc, needed.glibc.map(|glibc| glibc.minor)), (Libc::Glibc, Some(35)));
     }
 }

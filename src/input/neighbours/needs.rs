@@ -14,6 +14,8 @@ use crate::input::artifact::{AddedContent, AddedDestination, AddedFile, FileCont
 
 /// More JARs than any class path has.
 const MOST_JARS: usize = 4096;
+/// More entries than all their class paths have together.
+const MOST_ENTRIES: usize = 100_000;
 
 /// The mark of Quarkus' fast-jar beside its runner, and the directories that the runner loads.
 const FAST_JAR: &str = "quarkus/quarkus-application.dat";
@@ -147,11 +149,16 @@ impl Search<'_> {
     fn take_class_path(&mut self, path: &str, size: u64, content: &FileContent) -> io::Result<()> {
         let mut queue = VecDeque::from([(path.to_owned(), size, content.clone())]);
         let mut seen = BTreeSet::from([path.to_owned()]);
+        let mut left = MOST_ENTRIES;
         while let Some((path, size, content)) = queue.pop_front() {
             let Some(jar) = class_path_jar(size, content.reader(), "")? else { continue };
             let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-            for entry in jar.class_path.iter().filter(|entry| !entry.starts_with('/')) {
+            for entry in jar.class_path.iter().filter(|entry| !entry.starts_with('/')).take(left) {
+                left -= 1;
                 let Some(found) = self.tree.resolve(&format!("{directory}/{entry}")) else { continue };
+                if found.node == Node::Directory && !seen.insert(found.path.clone()) {
+                    continue;
+                }
                 self.take(&format!("{directory}/{entry}"));
                 let Node::File(number) = found.node else { continue };
                 if let Some(AddedContent::File { content, size, .. }) =

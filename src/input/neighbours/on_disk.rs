@@ -2,8 +2,9 @@
 //! Must not read the files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::detect::LinkedFile;
 use crate::image::{ImagePath, shell_words};
 
 /// More options than anybody types.
@@ -11,6 +12,23 @@ const MOST_OPTIONS: usize = 10;
 
 /// The file that names Quarkus' fast-jar, and its directory, which no Class-Path names.
 const FAST_JAR: (&str, &str) = ("quarkus/quarkus-application.dat", "quarkus");
+
+/// The libraries of `program` that are near the file `input`: in its run path, beside it, or in a directory `lib`.
+pub(super) fn libraries(input: &Path, program: &LinkedFile) -> BTreeMap<String, PathBuf> {
+    let disk = input.parent().unwrap_or(Path::new(""));
+    let run_path = program.own_path.iter().chain(&program.inherited_path).take(MOST_OPTIONS);
+    let relative = run_path.filter_map(|path| {
+        let rest = path.strip_prefix("$ORIGIN").or_else(|| path.strip_prefix("${ORIGIN}"))?;
+        Some(rest.trim_start_matches('/'))
+    });
+    let directories: Vec<PathBuf> =
+        relative.chain(["", "lib", "../lib"]).map(|directory| disk.join(directory)).collect();
+    let on_disk = |name: &String| {
+        let mut paths = directories.iter().map(|directory| directory.join(name));
+        paths.find(|path| path.is_file()).map(|path| (name.clone(), path))
+    };
+    program.libraries.iter().filter(|name| !name.contains('/')).filter_map(on_disk).collect()
+}
 
 /// The words of options that add the missing entries of a Class-Path to the JAR at `artifact` in the image, from the
 /// directory of the file `input`; empty if none of them is there. A whole directory comes along if it is beside the JAR.

@@ -199,3 +199,23 @@ fn the_hint_of_missing_jars_works_from_the_working_directory() {
     assert!(output.stderr.contains("hint: add them with `--add 'my target/lib/'`\n"), "{}", output.stderr);
     assert_eq!(build(&["--add", "my target/lib/"]).code, Some(0));
 }
+
+#[test]
+fn the_hint_of_a_missing_library_works_from_the_working_directory() {
+    let release = Release::new();
+    let source = "const char *word(void) { return \"from libword\"; }";
+    release.compile("rel/lib/libword.so.1", source, &["-shared", "-fPIC", "-Wl,-soname,libword.so.1"]);
+    let source = "#include <stdio.h>\nconst char *word(void); int main() { puts(word()); }";
+    release.compile("rel/bin/tool", source, &["-Lrel/lib", "-l:libword.so.1", "-Wl,-rpath,$ORIGIN/../lib"]);
+    let daemon = &TestEnvironment::get().daemons()[0];
+    let output = b2i(daemon)
+        .current_dir(release.directory.path())
+        .args(["build", "--offline", "--dry-run", "rel/bin/tool"])
+        .run();
+    assert_eq!(output.code, Some(5), "{}", output.stderr);
+    let option = "rel/bin/../lib/libword.so.1:/opt/app-root/lib/libword.so.1";
+    assert!(output.stderr.contains(&format!("looks: `--add {option}`")), "{}", output.stderr);
+    let command = b2i(daemon).current_dir(release.directory.path());
+    let image = Image::build_by(command, daemon, &["rel/bin/tool", "--add", option]);
+    assert_eq!(image.print(&[], &[]), "from libword\n");
+}
