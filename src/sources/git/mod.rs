@@ -53,7 +53,7 @@ impl GitFetch<'_> {
             options: self.options,
             directory: &directory,
             shown: self.location.to_string(),
-            protocols: Protocols { network: !self.offline, file: self.location.is_local() },
+            protocols: Protocols { network: !self.offline },
             step: self.step,
             batch_ssh: false,
             certificates: None,

@@ -62,8 +62,6 @@ const SSH_COMMAND: &str =
 pub(super) struct Protocols {
     /// http, https, ssh and git.
     pub(super) network: bool,
-    /// Whether repositories of this machine are allowed: only if the user names one, never for a submodule.
-    pub(super) file: bool,
 }
 
 /// git for one fetch.
@@ -147,9 +145,9 @@ impl Git<'_> {
         for protocol in ["http", "https", "ssh", "git"] {
             command.arg("-c").arg(format!("protocol.{protocol}.allow={network}"));
         }
-        // `user` excludes submodules.
-        let file = if self.protocols.file { "user" } else { "never" };
-        command.arg("-c").arg(format!("protocol.file.allow={file}"));
+        // A repository of this machine: only if the user names it, or `insteadOf` of the user's configuration does. `user`
+        // excludes submodules.
+        command.args(["-c", "protocol.file.allow=user"]);
         command
             .args(arguments)
             .current_dir(self.directory)

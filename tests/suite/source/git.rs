@@ -264,6 +264,20 @@ fn the_same_commit_is_the_same_tree_whatever_is_configured() {
 }
 
 #[test]
+fn a_url_that_the_user_replaces_by_a_repository_of_this_machine_is_fetched_from_there() {
+    let repository = Repository::of(FILES);
+    let path = repository.path().join(".git").display().to_string();
+    for target in [path.clone(), format!("file://{path}")] {
+        let fetcher = Fetcher::new();
+        let url = "https://mirrored.example/team/shop.git";
+        fetcher.write_home(".gitconfig", &format!("[url \"{target}\"]\n\tinsteadOf = {url}\n"));
+        let fetched = fetcher.fetch(url).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert_eq!(fetched.text("src/Main.java"), "class Main {}", "{target}");
+        assert_eq!(fetched.tree.info.location.as_deref(), Some(url), "no path of the machine is recorded");
+    }
+}
+
+#[test]
 fn a_directory_that_is_a_repository_is_taken_as_it_is() {
     let repository = Repository::of(FILES);
     std::fs::write(repository.path().join("uncommitted"), "").expect("writes");
