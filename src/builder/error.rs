@@ -57,6 +57,9 @@ pub enum BuilderError {
     /// A source tree without a build file, or with one that no template takes.
     #[error("no builder of the catalog fits the sources `{source_name}`: {reason}")]
     NoSourceBuilder { source_name: String, reason: String, hints: Vec<String> },
+    /// A source tree without files.
+    #[error("`{source_name}` is empty: it has neither an artifact nor sources")]
+    NoSources { source_name: String },
     /// No version of the template builds the release that the project requires.
     #[error("the builder `{template}` cannot build `{source_name}`: {reason}")]
     NoSourceVersion {
@@ -118,7 +121,7 @@ impl Diagnostic for BuilderError {
             | Self::UnknownBase { .. }
             | Self::ContextPath { .. }
             | Self::NoContextPath { .. } => FailureKind::Usage,
-            Self::PlatformContradicts { .. } => FailureKind::Artifact,
+            Self::PlatformContradicts { .. } | Self::NoSources { .. } => FailureKind::Artifact,
             _ => FailureKind::Builder,
         }
     }
@@ -161,6 +164,7 @@ impl Diagnostic for BuilderError {
             ],
             Self::NoSourceBuilder { hints, .. } | Self::MissingLibraries { hints, .. } => hints.clone(),
             Self::NoSourceVersion { hint, .. } => vec![hint.clone()],
+            Self::NoSources { .. } => vec!["build the project first, or name another directory".to_owned()],
             Self::PlatformContradicts { requested, .. } => {
                 vec![format!("omit `--platform`, or pass the program for {requested}")]
             }

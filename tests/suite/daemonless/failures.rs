@@ -122,3 +122,11 @@ fn what_cannot_work_is_an_error_of_the_plan() {
         assert_eq!(planned.code, Some(0), "{arguments:?}: {}", planned.stderr);
     }
 }
+
+#[test]
+fn an_empty_directory_is_no_artifact() {
+    let mut command = B2iCommand::without_daemon().args(["build", "empty"]);
+    std::fs::create_dir(command.directory().join("work/empty")).expect("makes");
+    let output = command.run();
+    assert_says(&output, 4, &["`empty` is empty", "hint:"]);
+}

@@ -211,6 +211,9 @@ fn by_build_file<'a>(
             let reason = format!("`{name}` makes it a {word} project, and no builder takes those");
             Err(nothing_fits(catalog, request, reason, None))
         }
+        (None, None) if request.tree.entries.is_empty() => {
+            Err(BuilderError::NoSources { source_name: shown(request.name) })
+        }
         (None, None) => {
             let reason = "it has no build file that b2i knows".to_owned();
             let hint =
