@@ -334,6 +334,11 @@ impl Container for SandboxContainer {
             };
             let mut changes: Vec<Change> =
                 changes.into_iter().filter(|change| !gone.contains(&change.path)).collect();
+            // As on a daemon, which mounts volumes there: a commit has the directory and not its contents.
+            for volume in self.config.volumes() {
+                let inside = format!("{}/", volume.trim_end_matches('/'));
+                changes.retain(|change| !change.path.starts_with(&inside));
+            }
             for place in self.places() {
                 changes.retain(|change| change.path != place.path.as_str());
                 changes.push(directory(place));

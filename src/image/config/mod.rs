@@ -125,6 +125,12 @@ impl ImageConfig {
         ports
     }
 
+    /// The directories that an engine mounts as volumes, whose contents no commit has.
+    pub fn volumes(&self) -> Vec<String> {
+        let volumes = self.runtime("Volumes").and_then(Value::as_object);
+        volumes.into_iter().flat_map(Map::keys).cloned().collect()
+    }
+
     /// A list of the runtime part, such as `Entrypoint`, `Cmd` or `OnBuild`; empty if it is not set.
     pub fn list(&self, field: &str) -> Vec<String> {
         let values = self.runtime(field).and_then(Value::as_array).into_iter().flatten();

@@ -168,3 +168,17 @@ fn usage_of_a_bare_builder_is_shown() {
         assert!(output.stderr.contains("this is a bare builder"), "{}", output.stderr);
     }
 }
+
+#[test]
+fn contents_of_volumes_are_in_no_image() {
+    let builder = MadeImage::new(
+        "volume",
+        "FROM s2i-sclorg:1\nUSER 0\nRUN mkdir /var/volume && chown 1001:0 /var/volume\nVOLUME /var/volume\nUSER 1001\n",
+    );
+    let assemble = "cp /tmp/src/program .; echo kept >kept; echo dropped >/var/volume/dropped\n";
+    let sources = Sources::new().with(".s2i/bin/assemble", assemble);
+    everywhere("s2i-kubesphere:1", |place, _| {
+        let image = Image::build(place, builder.name(), &sources, &[]);
+        assert_eq!(image.shell("cat kept; ls -A /var/volume"), "kept", "{}", place.name());
+    });
+}
