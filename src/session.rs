@@ -124,14 +124,18 @@ impl Session {
         Ok(request)
     }
 
-    /// The lease of this run. The first call acquires it.
+    /// The lease of this run. The first call acquires it, and removes the files of interrupted runs.
     pub(crate) fn lease(&self) -> Result<Arc<Lease>, Error> {
         let mut slot = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lease) = &*slot {
             return Ok(Arc::clone(lease));
         }
         let lease = Arc::new(Lease::acquire(&self.host.cache_directory)?);
+        if self.found_daemon().is_some() {
+            lease.record_daemon()?;
+        }
         *slot = Some(Arc::clone(&lease));
+        self.remove_abandoned_files();
         Ok(lease)
     }
 
@@ -170,6 +174,9 @@ impl Session {
             return Ok(Some(daemon));
         }
         let daemon = Daemon::find(&self.host.daemon.settings).await?;
+        if let (Some(_), Some(lease)) = (&daemon, self.taken_lease()) {
+            lease.record_daemon()?;
+        }
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&daemon);
         Ok(daemon)
     }

@@ -17,6 +17,8 @@ pub(super) fn start(verbosity: u8, printer: &Printer) {
         .with_ansi(has_color)
         .with_writer(move || printer.error_stream())
         .without_time()
+        // Its report of a failed write would panic if nobody reads the standard error.
+        .log_internal_errors(false)
         .finish();
     // Fails only if a subscriber is set already, which then stays.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -11,7 +11,9 @@ use percent_encoding::percent_decode_str;
 
 use super::cache_directory::CacheDirectory;
 use super::error::FileError;
-use super::lease::{HEADER, LEASES, TEMPORARY, belongs_to, is_same_file, remove_all, remove_if_there};
+use super::lease::{
+    DAEMON, HEADER, LEASES, TEMPORARY, belongs_to, is_same_file, remove_all, remove_if_there,
+};
 
 /// More than any run records. A longer file is not a lease.
 const MAX_LEASE_BYTES: u64 = 16 * 1024 * 1024;
@@ -23,6 +25,7 @@ pub struct AbandonedLease {
     path: PathBuf,
     temporary: PathBuf,
     partial: Vec<PathBuf>,
+    has_daemon: bool,
     _locked: File,
 }
 
@@ -36,10 +39,20 @@ impl AbandonedLease {
         &self.temporary
     }
 
+    /// Whether a daemon may have containers of the run.
+    pub fn has_daemon(&self) -> bool {
+        self.has_daemon
+    }
+
+    /// Removes the temporary directory and the partial files. The lease stays: it identifies the containers of the run.
+    pub fn remove_files(&self) -> Result<(), FileError> {
+        remove_all(&self.temporary, &self.partial, &self.id)
+    }
+
     /// Removes the temporary directory, the partial files and then the lease. After an error, the lease
     /// stays, and a later run tries again.
     pub fn remove(self) -> Result<(), FileError> {
-        remove_all(&self.temporary, &self.partial, &self.id)?;
+        self.remove_files()?;
         remove_if_there(&self.path)?;
         tracing::debug!(id = self.id, files = self.partial.len(), "cleaned up after an earlier run");
         Ok(())
@@ -73,26 +86,44 @@ fn lock_abandoned(cache: &CacheDirectory, id: String, path: PathBuf) -> Option<A
     }
     let mut text = String::new();
     let read = (&mut file).take(MAX_LEASE_BYTES).read_to_string(&mut text);
-    let partial = if text.is_empty() { Vec::new() } else { read.ok().and_then(|_| parse(&text, &id))? };
+    let record =
+        if text.is_empty() { Record::default() } else { read.ok().and_then(|_| parse(&text, &id))? };
     Some(AbandonedLease {
         temporary: cache.root().join(TEMPORARY).join(&id),
         id,
         path,
-        partial,
+        partial: record.partial,
+        has_daemon: record.has_daemon,
         _locked: file,
     })
 }
 
-/// Reads the recorded paths; `None` if the file has another format. A last line without its end was cut off by a kill
+/// The content of a lease file.
+#[derive(Default)]
+struct Record {
+    partial: Vec<PathBuf>,
+    has_daemon: bool,
+}
+
+/// Reads a lease file; `None` if the file has another format. A last line without its end was cut off by a kill
 /// before its file was created, so it is ignored.
-fn parse(text: &str, id: &str) -> Option<Vec<PathBuf>> {
+fn parse(text: &str, id: &str) -> Option<Record> {
     let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     match lines.next() {
         Some(HEADER) => {}
         Some(_) => return None,
-        None => return HEADER.starts_with(text).then(Vec::new),
+        None => return HEADER.starts_with(text).then(Record::default),
     }
-    Some(lines.map(decode_path).filter(|path| path.is_absolute() && belongs_to(path, id)).collect())
+    let mut record = Record::default();
+    for line in lines {
+        let path = decode_path(line);
+        if line == DAEMON {
+            record.has_daemon = true;
+        } else if path.is_absolute() && belongs_to(&path, id) {
+            record.partial.push(path);
+        }
+    }
+    Some(record)
 }
 
 fn decode_path(line: &str) -> PathBuf {

@@ -40,19 +40,18 @@ pub async fn cache_info(session: &Session) -> Result<CacheInfo, Error> {
     Ok(CacheInfo { directory: directory.root().to_owned(), parts })
 }
 
-/// Removes unused entries until at most `keep` bytes are left. With `containers`, also removes what interrupted runs left,
-/// including in the daemon.
+/// Removes the files of interrupted runs, and unused entries until at most `keep` bytes are left. With `containers`, also
+/// removes the containers of interrupted runs from the daemon.
 ///
 /// # Errors
 /// [`Error`] if the cache cannot be read, or if `containers` is set and no daemon answers.
 pub async fn prune_cache(keep: u64, containers: bool, session: &Session) -> Result<CachePruned, Error> {
     let directory = CacheDirectory::open(&session.host.cache_directory)?;
-    let daemon = if containers { Some(session.find_daemon().await?.ok_or(Error::NoDaemon)?) } else { None };
-    // Without the daemon, the leases stay: they identify its containers.
-    let interrupted_runs = match &daemon {
-        Some(daemon) => session.remove_abandoned(Some(daemon)).await,
-        None => 0,
-    };
+    let mut interrupted_runs = session.remove_abandoned_files();
+    if containers {
+        let daemon = session.find_daemon().await?.ok_or(Error::NoDaemon)?;
+        interrupted_runs = interrupted_runs.max(session.remove_abandoned(Some(&daemon)).await);
+    }
     let store = BuildCacheStore::open(&directory)?;
     let (daemon, volumes) = volumes(&store, session).await;
     let program = session.host.program.clone();

@@ -1,9 +1,9 @@
 //! Owns finding the daemon and the sandbox, and removing the remains of interrupted runs. Must not choose an engine.
 
 use crate::blocking::blocking;
-use crate::engine::sandbox::probe;
+use crate::engine::sandbox::{self, probe};
 use crate::error::Error;
-use crate::fs::{Lease, abandoned};
+use crate::fs::{AbandonedLease, Lease, abandoned};
 use crate::image::Platform;
 use crate::pipeline::sandbox::sandbox_settings;
 use crate::plan::{Machine, PlanError};
@@ -72,6 +72,34 @@ impl Session {
         !abandoned(&self.host.cache_directory).is_empty()
     }
 
+    /// Removes the files of interrupted runs, and counts the runs. The lease of a run that used a daemon stays, until a
+    /// run with the daemon removes the containers.
+    pub(crate) fn remove_abandoned_files(&self) -> usize {
+        let mut removed = 0;
+        for lease in abandoned(&self.host.cache_directory) {
+            let has_daemon = lease.has_daemon();
+            if self.remove_sandbox_files(&lease) && remove_lease(lease, has_daemon) {
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Removes cgroups and files of other ids. Returns whether the lease may go: a cgroup with processes needs it.
+    fn remove_sandbox_files(&self, lease: &AbandonedLease) -> bool {
+        let temporary = lease.temporary_directory();
+        if let Err(error) = sandbox::remove_cgroups(temporary) {
+            tracing::warn!(lease = lease.id(), %error, "cgroups of an interrupted run were not removed");
+            return false;
+        }
+        if temporary.exists()
+            && let Err(error) = sandbox::remove_directory(&self.host.program, temporary)
+        {
+            tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
+        }
+        true
+    }
+
     /// Removes the remains of interrupted runs, and counts the runs. The next run retries a failed removal; it must not
     /// fail this one.
     pub(crate) async fn remove_abandoned(&self, daemon: Option<&Daemon>) -> usize {
@@ -83,14 +111,8 @@ impl Session {
                 tracing::warn!(lease = lease.id(), %error, "containers of an interrupted run were not removed");
                 continue;
             }
-            if let Err(error) =
-                crate::engine::sandbox::remove_directory(&self.host.program, lease.temporary_directory())
-            {
-                tracing::warn!(%error, "a sandbox of an interrupted run was not removed");
-            }
-            match lease.remove() {
-                Ok(()) => removed += 1,
-                Err(error) => tracing::warn!(%error, "files of an interrupted run were not removed"),
+            if self.remove_sandbox_files(&lease) && remove_lease(lease, false) {
+                removed += 1;
             }
         }
         removed
@@ -107,4 +129,13 @@ impl Session {
             }
         }
     }
+}
+
+/// Removes the files of an interrupted run and, without `stays`, its lease. Returns whether it worked.
+fn remove_lease(lease: AbandonedLease, stays: bool) -> bool {
+    let result = if stays { lease.remove_files() } else { lease.remove() };
+    if let Err(error) = &result {
+        tracing::warn!(%error, "files of an interrupted run were not removed");
+    }
+    result.is_ok()
 }

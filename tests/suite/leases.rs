@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use b2i::fs::{AtomicFile, Lease, abandoned};
 
+use crate::environment::{B2iCommand, TestEnvironment};
+
 const CACHE: &str = "B2I_TEST_LEASE_CACHE";
 const OUTPUT: &str = "B2I_TEST_LEASE_OUTPUT";
 const READY: &str = "half of it is written";
@@ -66,4 +68,30 @@ fn a_killed_run_is_cleaned_up_by_the_next() {
     }
     assert!(names(outputs.path()).is_empty());
     assert!(names(&cache.path().join("tmp")).is_empty() && names(&cache.path().join("leases")).is_empty());
+}
+
+/// No daemon is needed: the killed run used none.
+#[test]
+fn every_command_with_a_lease_removes_what_a_killed_run_left() {
+    let environment = TestEnvironment::get();
+    let program = environment.fixture("program");
+    let program = program.to_str().expect("valid");
+    for arguments in [
+        &["inspect", program][..],
+        &["copy", "oci:missing", "oci:copy"],
+        &["cache", "prune"],
+        &["cache", "prune", "--keep", "0"],
+        &["build", program, "--output", "oci:image"],
+    ] {
+        let mut command = B2iCommand::new().args(arguments);
+        let (cache, outputs) = (command.cache(), tempfile::tempdir().expect("creates"));
+        let mut child = start(&cache, &outputs.path().join("image.tar"));
+        child.kill().and_then(|()| child.wait()).expect("ends");
+        assert_eq!(names(&cache.join("leases")).len(), 1);
+        command.run();
+        assert!(names(outputs.path()).is_empty(), "{arguments:?}");
+        for directory in ["tmp", "leases"] {
+            assert_eq!(names(&cache.join(directory)), [""; 0], "{arguments:?}: {directory}");
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl SandboxEngine {
         let hosts = hosts::lines(&spec.add_hosts, spec.network.as_deref())?;
         mounts::check(&spec, &self.settings.cache)?;
         let mapping = self.mapping()?;
-        let group = control_group(&spec.limits, &mapping)?.map(Arc::new);
+        let group = control_group(&spec.limits, &mapping, &self.settings.temporary)?.map(Arc::new);
         let (settings, image) = (&self.settings, &self.image);
         let unpacking = Unpacking { settings, mapping: &mapping, image: &image.name, events: &self.events };
         let mut sources = image.layers()?;
@@ -148,7 +148,7 @@ impl Engine for SandboxEngine {
     fn check<'a>(&'a self, limits: &'a ContainerLimits, network: Option<&'a str>) -> Reply<'a, ()> {
         Box::pin(async move {
             check_network(network)?;
-            control_group(limits, &self.mapping()?)?;
+            control_group(limits, &self.mapping()?, &self.settings.temporary)?;
             Ok(())
         })
     }
@@ -177,17 +177,17 @@ pub fn probe(settings: &SandboxSettings) -> Result<SandboxSupport, SandboxError>
     Ok(SandboxSupport {
         users: mapping.describe(),
         has_owners: mapping.identity() != Identity::Single,
-        missing_limits: missing_limits(&mapping),
+        missing_limits: missing_limits(&mapping, &settings.temporary),
         remark,
     })
 }
 
 /// Memory and processors have separate controllers, of which one may be missing.
-fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
+fn missing_limits(mapping: &Mapping, temporary: &Path) -> Option<(&'static str, String)> {
     let memory = ContainerLimits { memory: Some(64 << 20), ..ContainerLimits::default() };
     let both = ContainerLimits { nano_cpus: Some(1_000_000_000), ..memory.clone() };
-    let error = control_group(&both, mapping).err()?;
-    Some(match control_group(&memory, mapping) {
+    let error = control_group(&both, mapping, temporary).err()?;
+    Some(match control_group(&memory, mapping, temporary) {
         Ok(_) => ("processors", error.to_string()),
         Err(error) => ("memory and processors", error.to_string()),
     })
@@ -196,6 +196,11 @@ fn missing_limits(mapping: &Mapping) -> Option<(&'static str, String)> {
 /// Removes unpacked layers that pruning could not remove, because they belong to other ids.
 pub fn remove_pruned(program: &Path, cache: &CacheDirectory) -> Result<(), SandboxError> {
     layers::remove_halves(program, cache, &Mapping::best())
+}
+
+/// Removes the cgroups that a killed run recorded in its temporary directory. Fails if one still has processes.
+pub fn remove_cgroups(temporary: &Path) -> std::io::Result<()> {
+    limits::remove_leftovers(temporary)
 }
 
 /// Removes a directory whose files may belong to other ids.
@@ -224,9 +229,13 @@ fn choose_mapping(settings: &SandboxSettings) -> Result<(Mapping, Option<String>
 }
 
 /// Creates the cgroup for the limits. Without a user namespace, nothing else limits the number of processes.
-fn control_group(limits: &ContainerLimits, mapping: &Mapping) -> Result<Option<ControlGroup>, SandboxError> {
+fn control_group(
+    limits: &ContainerLimits,
+    mapping: &Mapping,
+    temporary: &Path,
+) -> Result<Option<ControlGroup>, SandboxError> {
     let processes = limits.pids.unwrap_or(container::PROCESSES);
-    ControlGroup::make(limits, (mapping.identity() == Identity::Host).then_some(processes))
+    ControlGroup::make(limits, (mapping.identity() == Identity::Host).then_some(processes), temporary)
 }
 
 fn try_ids(settings: &SandboxSettings, mapping: &Mapping) -> Result<(), SandboxError> {

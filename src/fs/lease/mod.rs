@@ -23,7 +23,11 @@ use crate::fs::path::cut;
 pub(super) const HEADER: &str = "b2i lease 1";
 pub(super) const LEASES: &str = "leases";
 pub(super) const TEMPORARY: &str = "tmp";
+/// A run that uses a daemon writes this line: the daemon may have containers of the run.
+pub(super) const DAEMON: &str = "daemon";
 const ENDED: &str = "is not created: the run has ended";
+/// A try fails only if another process uses the same random id, or removes the file between creation and lock.
+const TRIES: u32 = 16;
 /// One line per path, whatever is in the path.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
@@ -40,6 +44,8 @@ pub struct Lease {
 struct State {
     /// Whether the lease file outlives the run.
     is_left: bool,
+    /// Whether the file records a daemon.
+    has_daemon: bool,
     /// Whether the run has ended. A thread that still works may not create anything more.
     is_released: bool,
     file: File,
@@ -52,20 +58,20 @@ impl Lease {
     pub fn acquire(cache_root: &Path) -> Result<Self, FileError> {
         let cache = CacheDirectory::open(cache_root)?;
         let leases = cache.shared(LEASES)?;
-        let (id, path, file) = loop {
-            let id = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-            let path = leases.join(&id);
-            if let Some(file) = create_locked(&path)? {
-                break (id, path, file);
-            }
-        };
+        let (id, path, file) = create_unused(&leases, create_locked)?;
         let temporary = cache.root().join(TEMPORARY).join(&id);
         let lease = Self {
             id,
             cache,
             temporary,
             path,
-            state: Mutex::new(State { is_left: false, is_released: false, file, partial: Vec::new() }),
+            state: Mutex::new(State {
+                is_left: false,
+                has_daemon: false,
+                is_released: false,
+                file,
+                partial: Vec::new(),
+            }),
         };
         create_private_directory(&lease.temporary)?;
         tracing::debug!(id = lease.id, cache = %lease.cache.root().display(), "took a lease");
@@ -132,6 +138,16 @@ impl Lease {
         make()
     }
 
+    /// Records that a daemon may have containers of this run. Only a run with a daemon can then remove the lease.
+    pub fn record_daemon(&self) -> Result<(), FileError> {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if std::mem::replace(&mut state.has_daemon, true) {
+            return Ok(());
+        }
+        let written = state.file.write_all(format!("{DAEMON}\n").as_bytes());
+        written.map_err(|error| FileError::new("write to", &self.path, error))
+    }
+
     /// Leaves the lease file behind, without a lock. A daemon may still have a container of this run, and a later run
     /// finds it through the file. Temporary and partial files are removed anyway.
     pub fn leave(&self) {
@@ -168,6 +184,22 @@ pub(super) fn belongs_to(path: &Path, id: &str) -> bool {
     name.starts_with('.') && name.ends_with(&partial_suffix(id))
 }
 
+/// Creates and locks a lease file with an unused id.
+fn create_unused(
+    leases: &Path,
+    create: impl Fn(&Path) -> Result<Option<File>, FileError>,
+) -> Result<(String, PathBuf, File), FileError> {
+    for _ in 0..TRIES {
+        let id = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        let path = leases.join(&id);
+        if let Some(file) = create(&path)? {
+            return Ok((id, path, file));
+        }
+    }
+    let hint = "choose a directory on a local disk with `--cache-dir`";
+    Err(FileError::refused(leases, "is on a file system whose file locks do not work", Some(hint)))
+}
+
 /// Creates and locks the lease file; `None` if the name is taken, or if a process that cleans up was faster.
 fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
     let mut file = match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
@@ -177,7 +209,11 @@ fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            // A process that cleans up has the lock and removes the file, unless locks do not work here.
+            drop(fs::remove_file(path));
+            return Ok(None);
+        }
         Err(TryLockError::Error(error)) => {
             drop(fs::remove_file(path));
             return Err(FileError::new("lock", path, error));

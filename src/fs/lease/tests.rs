@@ -130,3 +130,58 @@ fn many_processes_may_take_leases_and_clean_at_once() {
     assert!(abandoned(cache.path()).is_empty());
     assert_eq!(fs::read_dir(cache.path().join("tmp")).expect("lists").count(), 0);
 }
+
+/// As on a file system whose `flock` always answers that another process has the lock.
+#[test]
+fn a_file_system_whose_locks_always_fail_is_refused_after_some_tries() {
+    let leases = tempfile::tempdir().expect("temporary directory");
+    let tries = std::cell::Cell::new(0);
+    let result = create_unused(leases.path(), |_| {
+        tries.set(tries.get() + 1);
+        Ok(None)
+    });
+    let error = result.expect_err("no file was locked");
+    assert!(error.to_string().contains("file locks do not work"), "{error}");
+    assert_eq!(tries.get(), 16);
+}
+
+#[test]
+fn a_taken_lock_leaves_no_file() {
+    let leases = tempfile::tempdir().expect("temporary directory");
+    let path = leases.path().join("0123456789abcdef");
+    // The lock is taken between creation and lock: only a process that cleans up does this.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(file) = File::open(&path) {
+                    let _ = file.try_lock();
+                }
+            }
+        });
+        for _ in 0..200 {
+            drop(create_locked(&path).expect("no other error"));
+            let _ = fs::remove_file(&path);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(leases.path()).expect("lists").count(), 0);
+}
+
+#[test]
+fn a_lease_says_whether_a_daemon_may_have_containers() {
+    let cache = tempfile::tempdir().expect("temporary directory");
+    kill(Lease::acquire(cache.path()).expect("acquires"));
+    let with_daemon = Lease::acquire(cache.path()).expect("acquires");
+    with_daemon.record_daemon().and_then(|()| with_daemon.record_daemon()).expect("records");
+    let id = with_daemon.id().to_owned();
+    kill(with_daemon);
+    let leases = abandoned(cache.path());
+    assert_eq!(leases.len(), 2);
+    for lease in leases {
+        assert_eq!(lease.has_daemon(), lease.id() == id);
+        lease.remove_files().expect("removes");
+        assert!(!lease.temporary_directory().exists());
+    }
+    assert_eq!(abandoned(cache.path()).len(), 2, "the leases stay");
+}

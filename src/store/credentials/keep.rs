@@ -3,6 +3,7 @@
 //! The rest of the file stays unchanged.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ pub async fn keep_credentials(
     credentials: &Credentials,
     file: &Path,
 ) -> Result<CredentialStore, CredentialsError> {
+    let _lock = lock(file)?;
     let known: AuthFile = read(file)?.unwrap_or_default();
     if let Some(name) = known.helper_for(registry).cloned() {
         let helper = Helper { name: &name, file, registry };
@@ -49,6 +51,10 @@ pub async fn keep_credentials(
 
 /// Removes the credentials for the whole of `registry` from `file` and its helper. Returns whether there were some.
 pub async fn forget_credentials(registry: &str, file: &Path) -> Result<bool, CredentialsError> {
+    if !file.exists() {
+        return Ok(false);
+    }
+    let _lock = lock(file)?;
     let Some(known) = read::<AuthFile>(file)? else { return Ok(false) };
     let mut found = false;
     if let Some(name) = known.helper_for(registry) {
@@ -60,6 +66,30 @@ pub async fn forget_credentials(registry: &str, file: &Path) -> Result<bool, Cre
         found = true;
     }
     Ok(found)
+}
+
+/// Locks the directory of the file until the returned file is dropped: two commands at once must not lose the change of
+/// one. The file itself is replaced, so a lock on it would not last.
+fn lock(path: &Path) -> Result<File, CredentialsError> {
+    let failed = |error: &dyn fmt::Display| CredentialsError::File {
+        path: path.to_owned(),
+        reason: format!("cannot be locked: {error}"),
+    };
+    let target = target(path);
+    let directory = parent(&target);
+    crate::fs::create_private_directory(directory).map_err(|error| failed(&error))?;
+    let directory = File::open(directory).map_err(|error| failed(&error))?;
+    directory.lock().map_err(|error| failed(&error))?;
+    Ok(directory)
+}
+
+/// The target of a symbolic link is replaced, not the link.
+fn target(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn auths<'a>(
@@ -86,9 +116,8 @@ fn write(path: &Path, content: &Map<String, Value>) -> Result<(), CredentialsErr
         path: path.to_owned(),
         reason: format!("cannot be written: {error}"),
     };
-    // The target of a symbolic link is replaced, not the link.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let target = target(path);
+    let directory = parent(&target);
     crate::fs::create_private_directory(directory).map_err(|error| failed(&error))?;
     let text = serde_json::to_string_pretty(content).expect("a map with string keys is always JSON");
     // Only their owner can read temporary files, also under the new name.
@@ -127,6 +156,28 @@ mod tests {
         assert!(forget_credentials("r.example", &file).await.expect("forgotten"));
         assert_eq!(find_credentials("r.example", None, &files).await.expect("valid"), None);
         assert!(find_credentials("r.example", Some("team/app"), &files).await.expect("valid").is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_at_once_keep_the_credentials_of_all() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("docker/config.json");
+        let registry = |number: usize| format!("r{number}.example");
+        let tasks: Vec<_> = (0..32)
+            .map(|number| {
+                let file = file.clone();
+                tokio::spawn(
+                    async move { keep_credentials(&registry(number), &credentials("p"), &file).await },
+                )
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic").expect("kept");
+        }
+        for number in 0..32 {
+            let found = find_credentials(&registry(number), None, std::slice::from_ref(&file)).await;
+            assert!(found.expect("valid").is_some(), "{number}");
+        }
     }
 
     #[cfg(unix)]

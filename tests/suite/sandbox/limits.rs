@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use b2i::diagnostic::{Diagnostic, FailureKind};
 use b2i::engine::{ContainerLimits, ContainerSpec, Engine};
 
-use b2i::engine::sandbox::remove_directory;
+use b2i::engine::sandbox::{remove_cgroups, remove_directory};
 use b2i::fs::abandoned;
 
 use super::{Setup, Who, as_everybody};
@@ -119,6 +119,8 @@ fn a_killed_b2i_leaves_nothing() {
             // A process that was just being started may still have the lease for a moment.
             wait_until(|| {
                 for lease in abandoned(&cache) {
+                    remove_cgroups(lease.temporary_directory()).expect("its processes have ended");
+                    assert_eq!(cgroups_of(lease.id()), [""; 0]);
                     remove_directory(env!("CARGO_BIN_EXE_b2i").as_ref(), &cache.join("tmp").join(lease.id()))
                         .expect("what is left is removed");
                     lease.remove().expect("removed");
@@ -138,7 +140,21 @@ async fn be_killed() {
     let marker = std::env::var("B2I_TEST_SANDBOX_MARKER").expect("set");
     let setup = Setup::at(directory.as_ref());
     let script = format!("mkdir -p /tmp/a/b; touch /tmp/a/b/c; chmod 0 /tmp/a; : {marker}; sleep 3000; true");
-    let _ = setup.run(&script, "app").await;
+    let limits = ContainerLimits { memory: Some(256 << 20), ..ContainerLimits::default() };
+    let spec = || ContainerSpec { user: Some("app".into()), ..setup.spec(&script) };
+    // Not everybody may create a cgroup.
+    if setup.run_spec(ContainerSpec { limits, ..spec() }).await.is_err() {
+        let _ = setup.run_spec(spec()).await;
+    }
+}
+
+/// The cgroups of a run, by the id of its lease.
+fn cgroups_of(lease: &str) -> Vec<String> {
+    let found = std::process::Command::new("find")
+        .args(["/sys/fs/cgroup", "-type", "d", "-name", &format!("b2i-{lease}-*")])
+        .output()
+        .expect("find is there");
+    String::from_utf8(found.stdout).expect("valid").lines().map(str::to_owned).collect()
 }
 
 #[test]

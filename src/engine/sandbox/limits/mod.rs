@@ -1,11 +1,12 @@
 //! Owns the cgroup of a container: limits on memory, processors and processes.
 //!
 //! It supports version 2 with a delegated cgroup, and version 1 for root. `requested` has the values, `hierarchy`
-//! finds the cgroups. Must not know what runs in it.
+//! finds the cgroups, `record` lists them for a later run. Must not know what runs in it.
 //!
 //! Source: Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
 
 mod hierarchy;
+mod record;
 mod requested;
 
 use std::fs;
@@ -14,13 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::hierarchy::{below, mount_point, version_1};
+use self::record::Record;
 use self::requested::{Limit, requested};
 use super::error::SandboxError;
 use crate::engine::ContainerLimits;
 
 /// The cgroups of one container, which are removed on drop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ControlGroup {
+    record: Record,
     directories: Vec<PathBuf>,
     /// Counts processes that were killed for their memory.
     memory_events: Option<PathBuf>,
@@ -35,10 +38,18 @@ struct NotDelegated {
 }
 
 impl ControlGroup {
+    fn new(temporary: &Path) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let record = Record::new(temporary, NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { record, directories: Vec::new(), memory_events: None }
+    }
+
     /// Creates the cgroups for `limits`, and for a limit on processes that has no other way; none without limits.
+    /// `temporary` is the run's temporary directory.
     pub(super) fn make(
         limits: &ContainerLimits,
         processes: Option<u32>,
+        temporary: &Path,
     ) -> Result<Option<Self>, SandboxError> {
         let requested = requested(limits, processes);
         if requested.is_empty() {
@@ -47,13 +58,12 @@ impl ControlGroup {
         let refused = |limit, reason| SandboxError::LimitNotEnforced { limit, reason };
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let name = unused_name();
-        let mut group = Self::default();
+        let mut group = Self::new(temporary);
+        let name = group.record.name();
         let delegated = group.make_delegated(&own, &mounts, &requested, &name);
         if let Ok(()) = delegated {
             return Ok(Some(group));
         }
-        group = Self::default();
         for limit in &requested {
             let Some(parent) = version_1(&own, &mounts, limit.controller) else {
                 let (name, reason) = match delegated {
@@ -102,7 +112,7 @@ impl ControlGroup {
                 Err(next) => error = next,
             }
             // Remove the cgroup that does not accept the limits.
-            drop(std::mem::take(self));
+            self.remove();
             if !directory.pop() {
                 break;
             }
@@ -143,6 +153,7 @@ impl ControlGroup {
     }
 
     fn add(&mut self, directory: PathBuf) -> io::Result<()> {
+        self.record.add(&directory)?;
         fs::create_dir(&directory)?;
         self.directories.push(directory);
         Ok(())
@@ -151,6 +162,15 @@ impl ControlGroup {
     /// The `cgroup.procs` files, to which the first process writes its id.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.directories.iter().map(|directory| directory.join("cgroup.procs")).collect()
+    }
+
+    /// Removes the cgroups.
+    fn remove(&mut self) {
+        self.directories.clear();
+        self.memory_events = None;
+        if let Err(error) = self.record.remove() {
+            tracing::warn!(%error, name = self.record.name(), "a later run removes this cgroup");
+        }
     }
 
     pub(super) fn was_out_of_memory(&self) -> bool {
@@ -164,18 +184,13 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        for directory in &self.directories {
-            // Its last process may still be ending.
-            for _ in 0..100 {
-                match fs::remove_dir(directory) {
-                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                        std::thread::sleep(std::time::Duration::from_millis(10));
-                    }
-                    _ => break,
-                }
-            }
-        }
+        self.remove();
     }
+}
+
+/// Removes the cgroups that a killed run left. Fails if one still has processes.
+pub(super) fn remove_leftovers(temporary: &Path) -> io::Result<()> {
+    record::records(temporary)?.iter().try_for_each(Record::remove)
 }
 
 fn write(directory: &Path, files: &[(&str, String)], optional: &[&str]) -> io::Result<()> {
@@ -186,11 +201,6 @@ fn write(directory: &Path, files: &[(&str, String)], optional: &[&str]) -> io::R
         }
     }
     Ok(())
-}
-
-fn unused_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("b2i-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[cfg(test)]
@@ -211,6 +221,13 @@ mod tests {
         (root, mounts)
     }
 
+    /// A group whose cgroups have the name `own`.
+    fn own_group(root: &Path) -> ControlGroup {
+        fs::create_dir_all(root.join("records")).expect("made");
+        let record = Record::at(root.join("records/own"));
+        ControlGroup { record, directories: Vec::new(), memory_events: None }
+    }
+
     fn all_limits() -> Vec<Limit> {
         let limits = ContainerLimits {
             memory: Some(1 << 20),
@@ -226,7 +243,7 @@ mod tests {
         // As systemd delegates: processes in the leaf, controllers handed on above it.
         let groups = [("", "cpu memory pids"), ("user", "cpu memory pids\n"), ("user/b2i.scope", "")];
         let (root, mounts) = hierarchy(&groups);
-        let mut group = ControlGroup::default();
+        let mut group = own_group(root.path());
         group
             .make_delegated("1:name=systemd:/x\n0::/user/b2i.scope\n", &mounts, &all_limits(), "own")
             .expect("made");
@@ -249,7 +266,7 @@ mod tests {
             (&[("", "cpu io"), ("a", ""), ("a/b", "memory pids")], "controller"),
         ] {
             let (root, mounts) = hierarchy(groups);
-            let mut group = ControlGroup::default();
+            let mut group = own_group(root.path());
             let error =
                 group.make_delegated(own, &mounts, &all_limits(), "own").expect_err("nothing is delegated");
             assert!(error.reason.contains(reason), "{error:?}");
@@ -260,10 +277,10 @@ mod tests {
         // A limit that is refused: the group above takes them all, and only that one is entered.
         let (root, mounts) = hierarchy(&[("", "cpu memory pids"), ("a", "cpu memory pids"), ("a/b", "")]);
         fs::create_dir_all(root.path().join("a/own")).expect("in the way");
-        let mut group = ControlGroup::default();
+        let mut group = own_group(root.path());
         group.make_delegated(own, &mounts, &all_limits(), "own").expect("made above");
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
-        let none = ControlGroup::default().make_delegated(own, "", &all_limits(), "own");
+        let none = own_group(root.path()).make_delegated(own, "", &all_limits(), "own");
         assert!(none.expect_err("not mounted").reason.contains("version 2"));
     }
 
@@ -281,7 +298,7 @@ mod tests {
             for (path, kind) in ["a", "a/b"].into_iter().zip(kinds) {
                 fs::write(root.path().join(path).join("cgroup.type"), format!("{kind}\n")).expect("written");
             }
-            let mut group = ControlGroup::default();
+            let mut group = own_group(root.path());
             let result = group.make_delegated(own, &mounts, &all_limits(), "own");
             assert!(result.is_ok(), "{kinds:?}");
             let files: Vec<_> = made.iter().map(|path| root.path().join(path).join("cgroup.procs")).collect();
@@ -290,7 +307,7 @@ mod tests {
         // Where the root of the mount is not the machine's, as in a container, it has a type too.
         let (root, mounts) = hierarchy(&[("", "cpu memory pids")]);
         fs::write(root.path().join("cgroup.type"), "domain threaded\n").expect("written");
-        let error = ControlGroup::default().make_delegated("0::/\n", &mounts, &all_limits(), "own");
+        let error = own_group(root.path()).make_delegated("0::/\n", &mounts, &all_limits(), "own");
         let error = error.expect_err("it is for threads");
         assert!(error.reason.contains("`domain threaded`"), "{}", error.reason);
     }
@@ -301,25 +318,25 @@ mod tests {
         // Nobody can write to it, whatever rights they have.
         fs::remove_file(root.path().join("a/cgroup.procs")).expect("removed");
         fs::create_dir(root.path().join("a/cgroup.procs")).expect("made");
-        let mut group = ControlGroup::default();
+        let mut group = own_group(root.path());
         assert!(group.make_delegated("0::/a\n", &mounts, &all_limits(), "own").is_ok());
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
         assert!(!root.path().join("a/own").exists(), "nothing is left in the one that refused");
         drop(group);
         // A path of another hierarchy, or of a group that is not there any more, has nothing above it but the root.
-        let mut group = ControlGroup::default();
+        let mut group = own_group(root.path());
         fs::remove_dir_all(root.path().join("own")).expect("a directory that has files, unlike the kernel's");
         assert!(group.make_delegated("0::/gone/long/ago\n", &mounts, &all_limits(), "own").is_ok());
         assert_eq!(group.files(), [root.path().join("own/cgroup.procs")]);
-        let error = ControlGroup::default().make_delegated("0::/../..\n", &mounts, &all_limits(), "own");
+        let error = own_group(root.path()).make_delegated("0::/../..\n", &mounts, &all_limits(), "own");
         assert!(error.expect_err("that is no group here").reason.contains("is not mounted"));
     }
 
     #[test]
     fn the_limit_that_has_no_controller_is_named() {
         // As systemd leaves its own groups: root may write, but no unit has requested for shares of processors.
-        let (_root, mounts) = hierarchy(&[("", "memory pids"), ("system.slice", "memory pids")]);
-        let error = ControlGroup::default()
+        let (root, mounts) = hierarchy(&[("", "memory pids"), ("system.slice", "memory pids")]);
+        let error = own_group(root.path())
             .make_delegated("0::/system.slice\n", &mounts, &all_limits(), "own")
             .expect_err("no controller for processors");
         assert_eq!(error.limit, Some("processor"));
