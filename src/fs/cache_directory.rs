@@ -84,7 +84,11 @@ fn check_owner(root: &Path) -> Result<(), FileError> {
     if owner != user {
         return Err(refuse(
             format!("cannot be the cache: it belongs to user {owner}, and b2i runs as user {user}"),
-            "give each user a cache directory of their own",
+            // The mount of a volume in a pod belongs to root, and its group may write to it.
+            &format!(
+                "pass a directory below it, which b2i creates: `--cache-dir {}`",
+                root.join("b2i").display()
+            ),
         ));
     }
     let mode = metadata.mode() & 0o777;

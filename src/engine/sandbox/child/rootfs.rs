@@ -49,7 +49,12 @@ pub(super) fn separate(host_network: bool) -> Result<(), Fault> {
         flags |= UnshareFlags::NEWNET;
     }
     unshare(flags, "make the namespaces of the container")?;
-    rustix::system::sethostname(HOST_NAME.as_bytes()).or_fault(FaultKind::Other, "name the container")?;
+    match rustix::system::sethostname(HOST_NAME.as_bytes()) {
+        // The seccomp profile of a container around b2i may forbid it. The name is cosmetic: the program then sees the
+        // container's.
+        Err(Errno::PERM | Errno::NOSYS) => {}
+        named => named.or_fault(FaultKind::Other, "name the container")?,
+    }
     if !host_network {
         raise_loopback().or_fault(FaultKind::Other, "start the loopback device")?;
     }
