@@ -23,11 +23,16 @@ use crate::sources::GitOptions;
 use crate::store::daemon::DaemonSettings;
 use crate::store::registry::RegistrySettings;
 
+/// Directories that are writable even in most containers with a read-only root.
+const TEMPORARY_DIRECTORIES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
 /// The settings of a machine. One host serves any number of sessions.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// The directory of the cache. It is created when needed.
     pub cache_directory: PathBuf,
+    /// Directories for the temporary files of a run if the cache cannot be created, the best first. The run then has no cache.
+    pub temporary_directories: Vec<PathBuf>,
     /// The daemon.
     pub daemon: DaemonChoice,
     /// Access to registries.
@@ -91,6 +96,7 @@ impl Host {
     pub fn new(cache_directory: impl Into<PathBuf>) -> Self {
         Self {
             cache_directory: cache_directory.into(),
+            temporary_directories: Vec::new(),
             daemon: DaemonChoice::default(),
             registry: RegistrySettings::default(),
             catalog: CatalogSettings::default(),
@@ -126,7 +132,21 @@ impl Host {
             path.is_file().then_some(path)
         });
         let catalog = catalog(settings)?;
-        Ok(Self { daemon, registry, catalog, git, netrc, variables, ..Self::new(cache_directory) })
+        // A directory that the user names is used or refused.
+        let is_default =
+            matches!(cache.origin, Origin::BuiltIn) && variables.path("XDG_CACHE_HOME").is_none();
+        let temporary = variables.path("TMPDIR").into_iter().chain(TEMPORARY_DIRECTORIES.map(PathBuf::from));
+        let temporary_directories = temporary.filter(|path| is_default && path.is_absolute()).collect();
+        Ok(Self {
+            daemon,
+            registry,
+            catalog,
+            git,
+            netrc,
+            variables,
+            temporary_directories,
+            ..Self::new(cache_directory)
+        })
     }
 
     /// Starts a run on this host. Every event of the run goes to `events`.

@@ -2,6 +2,7 @@
 //!
 //! Every front end makes a request and nothing else. Must not hold facts or decisions.
 
+mod created;
 mod error;
 mod source;
 mod validate;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use created::CreatedDate;
+pub(crate) use created::LAST_SECOND;
 pub use error::RequestError;
 pub(crate) use source::host_entry;
 pub use source::{
@@ -38,7 +41,7 @@ pub use crate::input::{
 };
 pub use crate::sources::{SourceLocation, SourceOptions};
 use crate::text::{self, as_text};
-pub use crate::transport::Transport;
+pub use crate::transport::{Location, Transport};
 
 /// The version of a request's JSON.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -61,6 +64,9 @@ pub struct Request {
     pub builder: Option<BuilderRequest>,
     /// Go on if the base is known to lack a library that the artifact needs.
     pub allow_missing: bool,
+    /// The base image that replaces the template's: a name in a registry, `oci:DIR`, `oci-archive:FILE`,
+    /// `docker-archive:FILE` or `docker-daemon:NAME`. Default: the template's base.
+    pub base: Option<Location>,
     /// How the artifact gets into the image.
     pub assemble: AssembleRequest,
     /// Limits of `assemble`.
@@ -89,6 +95,9 @@ pub struct Request {
     pub ignore_memo: bool,
     /// Date of the files and the image, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub date: Option<u64>,
+    /// Date of the image alone: `git` for the commit of the work tree around the input, `now`, `epoch` for 1970-01-01, a
+    /// date of RFC 3339, or seconds since 1970. Default: `date`.
+    pub created: Option<CreatedDate>,
 }
 
 impl Request {
@@ -102,6 +111,16 @@ impl Request {
             path: error.path().to_string(),
             reason: error.inner().to_string(),
         })
+    }
+
+    /// The date in the config of the image, in seconds since 1970; `None` for the default. The session has resolved `git` and
+    /// `now`.
+    pub(crate) fn created_date(&self) -> Option<u64> {
+        match self.created {
+            Some(CreatedDate::At(seconds)) => Some(seconds),
+            Some(CreatedDate::Epoch) => Some(0),
+            Some(CreatedDate::Git | CreatedDate::Now) | None => self.date,
+        }
     }
 
     /// Removes repeated tags and outputs.

@@ -2,9 +2,14 @@
 //!
 //! Must not decide anything; `pipeline` and `ops` do the work.
 
+mod cache_of_run;
+mod created;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use cache_of_run::CacheOfRun;
 
 use crate::error::Error;
 use crate::events::Events;
@@ -30,11 +35,19 @@ pub struct Session {
     lease: Mutex<Option<Arc<Lease>>>,
     /// The daemon. It outlives a dropped future, whose calls it may still execute.
     daemon: Mutex<Option<Daemon>>,
+    /// Stands for a cache that cannot be created. It is removed with the session.
+    cache_of_run: Mutex<Option<CacheOfRun>>,
 }
 
 impl Session {
     pub(crate) fn new(host: Host, events: Events) -> Self {
-        Self { host, events, lease: Mutex::default(), daemon: Mutex::default() }
+        Self {
+            host,
+            events,
+            lease: Mutex::default(),
+            daemon: Mutex::default(),
+            cache_of_run: Mutex::default(),
+        }
     }
 
     /// Builds an image, or one for each platform and an index of them, and writes it to the outputs of the request.
@@ -42,7 +55,7 @@ impl Session {
     /// # Errors
     /// [`Error`] of the step that failed. No output then has an incomplete image.
     pub async fn build(&self, request: &Request) -> Result<Built, Error> {
-        pipeline::build(&self.accept(request)?, self).await
+        pipeline::build(&self.date(self.accept(request)?).await?, self).await
     }
 
     /// Plans a build and builds nothing.
@@ -50,7 +63,7 @@ impl Session {
     /// # Errors
     /// [`Error`] if the request cannot be fulfilled.
     pub async fn plan(&self, request: &Request) -> Result<Plan, Error> {
-        pipeline::plan(&self.accept(request)?, self).await
+        pipeline::plan(&self.date(self.accept(request)?).await?, self).await
     }
 
     /// Fetches the artifact of a request and reads its facts.
@@ -78,7 +91,7 @@ impl Session {
         request: &Request,
         directory: &Path,
     ) -> Result<WrittenContext, Error> {
-        pipeline::write_dockerfile(&self.accept(request)?, directory, self).await
+        pipeline::write_dockerfile(&self.date(self.accept(request)?).await?, directory, self).await
     }
 
     /// Removes the leftovers of a dropped future: in the daemon, within `limit`, and all files.
@@ -130,7 +143,9 @@ impl Session {
         if let Some(lease) = &*slot {
             return Ok(Arc::clone(lease));
         }
-        let lease = Arc::new(Lease::acquire(&self.host.cache_directory)?);
+        let lease =
+            Lease::acquire(&self.host.cache_directory).or_else(|error| self.lease_without_cache(error))?;
+        let lease = Arc::new(lease);
         if self.found_daemon().is_some() {
             lease.record_daemon()?;
         }

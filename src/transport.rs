@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::reference::InvalidReference;
 use crate::image::{Digest, ImageReference};
 use crate::store::layout::LayoutReference;
+use crate::text::as_text;
 
 /// Where an image is read from or written to, without the image's names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -172,7 +173,24 @@ pub struct Location {
     pub digest: Option<Digest>,
 }
 
+as_text!(Location);
+
 impl Location {
+    /// Whether it is a layout or an archive in the file system.
+    pub fn is_file(&self) -> bool {
+        self.transport.path().is_some()
+    }
+
+    /// Resolves its path, if it has one, against `directory`.
+    pub(crate) fn resolve_against(&mut self, directory: &Path) {
+        match &mut self.transport {
+            Transport::Docker | Transport::Registry => {}
+            Transport::DockerArchive { path }
+            | Transport::OciDirectory { path }
+            | Transport::OciArchive { path } => *path = directory.join(&*path),
+        }
+    }
+
     /// Its name in a registry or a daemon.
     pub fn name(&self) -> Option<&ImageReference> {
         self.name.as_ref()
@@ -206,6 +224,13 @@ impl Location {
                 hint: "write docker.io/NAME for Docker Hub, docker-daemon:NAME, docker-archive:FILE, oci:DIR or oci-archive:FILE",
             }),
         }
+    }
+}
+
+impl From<ImageReference> for Location {
+    /// The image in its registry.
+    fn from(name: ImageReference) -> Self {
+        Self { transport: Transport::Registry, name: Some(name), tag: None, digest: None }
     }
 }
 

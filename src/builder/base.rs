@@ -14,6 +14,7 @@ use super::version::DottedVersion;
 use crate::detect::facts::GlibcVersion;
 use crate::image::{ImagePath, ImageReference, Platform};
 use crate::text::as_text;
+use crate::transport::Location;
 
 /// The name of the built-in base in `builder.toml` and `bases.toml`.
 const BUILT_IN_STATIC: &str = "builtin:static";
@@ -28,14 +29,34 @@ pub enum BaseName {
     /// The static base that is built into b2i: users, `/tmp`, CA certificates, time zones, the launcher.
     BuiltInStatic,
     Image(ImageReference),
+    /// A layout, an archive, or an image that only the daemon is asked for. A template does not name such a base.
+    Location(Location),
 }
 
 impl BaseName {
-    /// The image; none for the built-in base.
+    /// The name of the image; none for the built-in base and for files.
     pub fn reference(&self) -> Option<&ImageReference> {
         match self {
             Self::BuiltInStatic => None,
             Self::Image(reference) => Some(reference),
+            Self::Location(location) => location.name(),
+        }
+    }
+
+    /// The layout or archive.
+    pub fn file(&self) -> Option<&Location> {
+        match self {
+            Self::Location(location) if location.is_file() => Some(location),
+            Self::Location(_) | Self::BuiltInStatic | Self::Image(_) => None,
+        }
+    }
+}
+
+impl From<Location> for BaseName {
+    fn from(location: Location) -> Self {
+        match location.name() {
+            Some(name) if location.transport.is_registry() => Self::Image(name.clone()),
+            _ => Self::Location(location),
         }
     }
 }
@@ -45,6 +66,7 @@ impl fmt::Display for BaseName {
         match self {
             Self::BuiltInStatic => formatter.write_str(BUILT_IN_STATIC),
             Self::Image(reference) => write!(formatter, "{reference}"),
+            Self::Location(location) => write!(formatter, "{location}"),
         }
     }
 }
@@ -191,16 +213,44 @@ pub struct Base {
     pub image: BaseName,
     /// The base of the template, if the configuration replaces it by `image`.
     pub replaces: Option<BaseName>,
-    /// A replacement inherits the assumptions about the base that it replaces.
+    /// A replacement inherits the assumptions about the base that it replaces. Those about a base that the user names are
+    /// the observations in it.
     pub assumptions: BaseAssumptions,
+    /// Whether the assumptions are observations.
+    pub is_observed: bool,
+}
+
+/// The name of a base in the labels of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordedBase {
+    /// The base is a part of b2i. No other tool knows its name.
+    Unnamed,
+    Name(String),
+    /// The name in the layout or archive, which is known when that is open.
+    InFile,
 }
 
 impl Base {
-    /// The name that an image records. A replacement is a mirror as a rule: which one this machine uses is not the
-    /// image's to tell.
-    pub fn recorded(&self) -> &BaseName {
-        self.replaces.as_ref().unwrap_or(&self.image)
+    /// The name that an image records. A mirror of a public image has that image's name: which mirror this machine uses is
+    /// not the image's to tell. Another image has its own name.
+    pub fn recorded(&self) -> RecordedBase {
+        match (&self.image, &self.replaces) {
+            (BaseName::Image(image), Some(BaseName::Image(public))) if is_mirror(image, public) => {
+                RecordedBase::Name(public.to_string())
+            }
+            (base, _) if base.file().is_some() => RecordedBase::InFile,
+            (base, _) => base
+                .reference()
+                .map_or(RecordedBase::Unnamed, |reference| RecordedBase::Name(reference.recorded())),
+        }
     }
+}
+
+/// Whether an image has the name of a public one in another registry: the same last component, and the same tag or a digest.
+fn is_mirror(image: &ImageReference, public: &ImageReference) -> bool {
+    let last =
+        |reference: &ImageReference| reference.repository().rsplit('/').next().unwrap_or_default().to_owned();
+    last(image) == last(public) && (image.tag() == public.tag() || image.digest().is_some())
 }
 
 #[cfg(test)]
@@ -227,6 +277,40 @@ mod tests {
         assert!(debian.offers(&Platform::linux("riscv64")), "nothing is known of its platforms");
         let fixed = bases.get(&BaseName::BuiltInStatic).expect("listed");
         assert!(fixed.offers(&Platform::linux("arm64")) && !fixed.offers(&Platform::linux("riscv64")));
+    }
+
+    #[test]
+    fn records_what_the_base_is() {
+        let recorded = |image: &str, replaces: Option<&str>| {
+            let image = image.parse::<Location>().expect("a location").into();
+            let replaces = replaces.map(|name| name.parse().expect("a base"));
+            let assumptions = BaseAssumptions::default();
+            match (Base { image, replaces, assumptions, is_observed: false }).recorded() {
+                RecordedBase::Name(name) => name,
+                RecordedBase::InFile => "in file".into(),
+                RecordedBase::Unnamed => "unnamed".into(),
+            }
+        };
+        let public = Some("eclipse-temurin:17-jre");
+        for mirror in [
+            "mirror.example/eclipse-temurin:17-jre",
+            "mirror.example:5000/hub/library/eclipse-temurin:17-jre",
+            "mirror.example/library/eclipse-temurin@sha256:\
+             aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert_eq!(recorded(mirror, public), "docker.io/library/eclipse-temurin:17-jre", "{mirror}");
+        }
+        for (image, name) in [
+            ("mirror.example/base/jre:17", "mirror.example/base/jre:17"),
+            ("mirror.example/eclipse-temurin:21-jre", "mirror.example/eclipse-temurin:21-jre"),
+            ("docker-daemon:jre:17", "docker.io/library/jre:17"),
+            ("oci:jre", "in file"),
+            ("docker-archive:jre.tar", "in file"),
+        ] {
+            assert_eq!(recorded(image, public), name);
+            assert_eq!(recorded(image, None), name);
+        }
+        assert_eq!(recorded("mirror.example/static:1", Some("builtin:static")), "mirror.example/static:1");
     }
 
     #[test]

@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::base::{Base, BaseName, Bases};
+use super::base::{Base, BaseAssumptions, BaseName, Bases};
 use super::error::BuilderError;
 use super::metadata::Version;
 use super::template::{Template, TemplateOrigin};
 use super::{built_in, folder};
-use crate::image::ImageReference;
 use crate::suggestion::nearest;
+use crate::transport::Location;
 
 /// The changes of the configuration to the catalog.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogSettings {
     /// The replacement by the name of the public base, in full or in the short form.
-    pub replaced_bases: BTreeMap<String, ImageReference>,
+    pub replaced_bases: BTreeMap<String, Location>,
     /// Template folders, or directories of such folders, weakest first: a template overrides an earlier one of the same
     /// name.
     pub template_directories: Vec<(PathBuf, TemplateOrigin)>,
@@ -29,7 +29,7 @@ pub struct Catalog {
     templates: BTreeMap<String, Arc<Template>>,
     bases: Bases,
     /// The replacements by the full name of the public base.
-    replaced: BTreeMap<String, ImageReference>,
+    replaced: BTreeMap<String, BaseName>,
 }
 
 /// Whether two names differ only in their tags.
@@ -58,13 +58,13 @@ impl Catalog {
     pub fn from_parts(
         templates: Vec<Template>,
         bases: Bases,
-        replaced_bases: &BTreeMap<String, ImageReference>,
+        replaced_bases: &BTreeMap<String, Location>,
     ) -> Result<Self, BuilderError> {
         let named = templates.into_iter().map(|template| (template.name().to_owned(), Arc::new(template)));
         let mut catalog = Self { templates: named.collect(), bases, replaced: BTreeMap::new() };
         for (name, image) in replaced_bases {
             let base = catalog.base_name(name)?;
-            catalog.replaced.insert(base, image.clone());
+            catalog.replaced.insert(base, image.clone().into());
         }
         Ok(catalog)
     }
@@ -127,14 +127,21 @@ impl Catalog {
     /// The base of a version, after the replacements of the configuration.
     pub fn base(&self, version: &Version) -> Base {
         let assumptions = self.bases.get(&version.base).cloned().unwrap_or_default();
-        match self.replaced.get(&version.base.to_string()) {
-            None => Base { image: version.base.clone(), replaces: None, assumptions },
-            Some(image) => Base {
-                image: BaseName::Image(image.clone()),
-                replaces: Some(version.base.clone()),
-                assumptions,
-            },
-        }
+        let (image, replaces) = match self.replaced.get(&version.base.to_string()) {
+            None => (version.base.clone(), None),
+            Some(image) => (image.clone(), Some(version.base.clone())),
+        };
+        Base { image, replaces, assumptions, is_observed: false }
+    }
+
+    /// The image that replaces a base.
+    pub fn replacement(&self, base: &BaseName) -> Option<&BaseName> {
+        self.replaced.get(&base.to_string())
+    }
+
+    /// The assumptions about a base that the user names, if it is listed.
+    pub fn assumptions(&self, base: &BaseName) -> Option<&BaseAssumptions> {
+        self.bases.get(base)
     }
 }
 
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_replaced_base_inherits_what_is_assumed() {
-        let mirror: ImageReference = "mirror.example/debian:12".parse().expect("valid");
+        let mirror: Location = "mirror.example/debian:12".parse().expect("valid");
         let parts = |name: &str| {
             let bases = Bases::parse("bases.toml", sample::BASES).expect("valid");
             let replaced = BTreeMap::from([(name.to_owned(), mirror.clone())]);
@@ -253,7 +260,7 @@ mod tests {
         let catalog = parts("debian:12-slim").expect("valid");
         let (_, versions) = catalog.find("binary:debian12").expect("there");
         let base = catalog.base(versions[0]);
-        assert_eq!(base.image, BaseName::Image(mirror.clone()));
+        assert_eq!(base.image, BaseName::from(mirror.clone()));
         assert_eq!(
             base.replaces.map(|name| name.to_string()).as_deref(),
             Some("docker.io/library/debian:12-slim")

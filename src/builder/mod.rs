@@ -23,7 +23,7 @@ pub mod version;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, BaseAssumptions, BaseName};
+pub use base::{Base, BaseAssumptions, BaseName, RecordedBase};
 pub use catalog::{Catalog, CatalogSettings};
 pub use error::BuilderError;
 pub use metadata::{ArtifactKind, Metadata, Product, ProductKind, SourceSection, Takes, Version};

@@ -9,14 +9,12 @@ use std::path::PathBuf;
 
 use super::failure::CliError;
 use crate::host::Variables;
+use crate::request::LAST_SECOND;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     variables: Variables,
 }
-
-/// The last second of the year 9999, the latest date of RFC 3339.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Variables of other tools that b2i reads, too.
 const FOREIGN_VARIABLES: [&str; 16] = [
@@ -117,9 +115,13 @@ impl Environment {
         Some(self.base_directory("XDG_CONFIG_HOME", ".config")?.join("b2i/config.toml"))
     }
 
-    /// The default cache directory.
+    /// The default cache directory. Without a home directory, as in a pod: `b2i` in `/cache`, which may be a volume, else in
+    /// TMPDIR.
     pub(super) fn cache_directory(&self) -> Option<PathBuf> {
-        Some(self.base_directory("XDG_CACHE_HOME", ".cache")?.join("b2i"))
+        let volume = || Some(PathBuf::from("/cache")).filter(|path| path.is_dir());
+        let temporary = || self.path("TMPDIR").filter(|path| path.is_absolute());
+        let parent = self.base_directory("XDG_CACHE_HOME", ".cache").or_else(volume).or_else(temporary);
+        Some(parent?.join("b2i"))
     }
 
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
@@ -176,7 +178,10 @@ mod tests {
         assert_eq!(environment.cache_directory(), Some("/home/me/.cache/b2i".into()));
         let environment = Environment::from([("XDG_CONFIG_HOME", "/etc/xdg")]);
         assert_eq!(environment.user_configuration(), Some("/etc/xdg/b2i/config.toml".into()));
-        assert_eq!(environment.cache_directory(), None);
+        let of_pod = std::path::Path::new("/cache").is_dir().then(|| "/cache/b2i".into());
+        assert_eq!(environment.cache_directory(), of_pod);
+        let environment = Environment::from([("TMPDIR", "/scratch")]);
+        assert_eq!(environment.cache_directory(), of_pod.or(Some("/scratch/b2i".into())));
     }
 
     #[test]

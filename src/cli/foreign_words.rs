@@ -12,9 +12,8 @@ type Hint = (&'static str, &'static str);
 
 const FLAGS: &[Hint] = &[
     (
-        "--from --base --base-image --run-image --parent --base-import",
-        "the builder sets the base image; replace it under `[bases]` in ~/.config/b2i/config.toml, or export the \
-         builder with `b2i builders export java my-java` and edit it",
+        "--from --base-image --run-image --parent --base-import",
+        "name the base image with `--base registry.example/team/jre:21`",
     ),
     (
         "--expose --publish --ports --exposed-ports -p",
@@ -78,8 +77,8 @@ const FLAGS: &[Hint] = &[
     ("--arch --os --variant --platforms", "set the platform with `--platform linux/arm64`"),
     ("--working-directory --working-dir", "set the working directory with `--workdir /srv`"),
     (
-        "--creation-time --created --timestamp --source-date-epoch --date",
-        "set the date of the image with the variable SOURCE_DATE_EPOCH, in seconds since 1970",
+        "--creation-time --timestamp --source-date-epoch --date",
+        "set the date of the image with `--created 2026-01-31T12:00:00Z`, or with the variable SOURCE_DATE_EPOCH",
     ),
     (
         "--insecure --insecure-registry --allow-insecure-registries --tls-verify --skip-tls-verify",

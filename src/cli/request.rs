@@ -22,6 +22,7 @@ pub(super) fn configured(arguments: &BuildArguments) -> ConfigFile {
     input::configured(&arguments.input, &mut flags);
     let (builder, image) = (&arguments.builder, &arguments.image);
     flags.build.builder = builder.builder.clone().map(unplaced);
+    flags.build.base = builder.base.clone().map(unplaced);
     flags.build.source_builder = arguments.source.source_builder.clone().map(unplaced);
     flags.build.assemble = builder.assemble.map(unplaced);
     flags.build.pull = builder.pull.map(unplaced);
@@ -66,6 +67,7 @@ pub(super) fn request(
         main_class: arguments.input.main_class.clone(),
         builder: value(&settings.build.builder),
         allow_missing: builder.allow_missing,
+        base: value(&settings.build.base),
         assemble: settings.build.assemble.value,
         limits: Limits {
             assemble_user: builder.assemble_user.as_ref().map(ToString::to_string),
@@ -84,6 +86,7 @@ pub(super) fn request(
         compression: arguments.output.compression.unwrap_or_default(),
         ignore_memo: arguments.output.no_memo,
         date: environment.source_date_epoch()?,
+        created: arguments.image.created,
         source_build,
         ..Request::default()
     })

@@ -43,6 +43,9 @@ impl ConfigFile {
         for path in paths.chain(self.cache.directory.as_mut().map(Spanned::get_mut)) {
             *path = directory.join(&*path);
         }
+        for location in self.bases.values_mut().chain(self.build.base.as_mut()) {
+            location.get_mut().resolve_against(directory);
+        }
     }
 }
 
@@ -206,14 +209,22 @@ fn check_values(level: FileLevel, path: &Path, text: &str, file: &ConfigFile) ->
             return invalid(value.span(), "`ARGS` is set by `build.args`".into());
         }
     }
-    if let Some(directories) = file.templates.directories.as_ref().filter(|_| level == FileLevel::Project) {
-        for directory in directories.get_ref() {
-            let mut parts = directory.components();
-            if !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-                let message = format!("`{}` leaves the project", directory.display());
-                return invalid(directories.span(), message);
+    if level == FileLevel::Project {
+        let directories = file.templates.directories.iter();
+        let directories =
+            directories.flat_map(|list| list.get_ref().iter().map(|path| (path.as_path(), list.span())));
+        // An image may contain secrets, so a cloned repository names only its own files.
+        let base = file.build.base.iter();
+        let base = base.filter_map(|base| Some((base.get_ref().transport.path()?, base.span())));
+        for (path, span) in directories.chain(base) {
+            if leaves_project(path) {
+                return invalid(span, format!("`{}` leaves the project", path.display()));
             }
         }
     }
     Ok(())
+}
+
+fn leaves_project(path: &Path) -> bool {
+    !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -104,6 +104,7 @@ mod tests {
             allowed.collect::<Vec<_>>(),
             [
                 "build.builder",
+                "build.base",
                 "build.source-builder",
                 "build.args",
                 "build.labels",

@@ -15,9 +15,9 @@ use super::levels::Levels;
 use super::settings::{Setting, TemplateDirectory};
 use super::values::{ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, Words};
 use super::variables::VariableReader;
-use crate::image::ImageReference;
 use crate::image::reference::RepositoryPrefix;
 use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
+use crate::transport::Location;
 
 /// A section of a file.
 pub(super) trait Section {
@@ -154,8 +154,9 @@ table! {
     /// The content of `b2i.toml`. A value in a file knows its place in the text.
     ConfigFile => Settings, "" {
         build "build" [section BuildSection BuildSettings];
-        /// Base images that replace the public ones, by the public name.
-        bases "bases" [entries ImageReference],
+        /// Base images that replace the public ones, by the public name: names in registries, `oci:DIR`,
+        /// `oci-archive:FILE`, `docker-archive:FILE` or `docker-daemon:NAME`. Paths are relative to the file.
+        bases "bases" [entries Location],
             project ProjectRule::Refused("it replaces base images, and so decides which registries are trusted"),
             example r#""docker.io/library/debian:12" = "mirror.example/debian:12""#;
         templates "templates" [section TemplatesSection TemplatesSettings];
@@ -173,6 +174,11 @@ table! {
         /// selected by the artifact.
         builder "builder" [one BuilderRequest],
             env ["B2I_BUILDER"], flag "--builder", project ALLOWED, example r#""java:21""#;
+        /// Base image of the template: a name in a registry, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE` or
+        /// `docker-daemon:NAME`. Paths are relative to the file; a project's file may name only files of the project.
+        /// Default: the template's base.
+        base "base" [one Location],
+            env ["B2I_BASE"], flag "--base", project ALLOWED, example r#""registry.example/team/jre:21""#;
         /// Builder of sources: a template, or an image with S2I scripts. Default: selected by the sources.
         source_builder "source-builder" [one BuilderRequest],
             env ["B2I_SOURCE_BUILDER"], flag "--source-builder", project ALLOWED, example r#""golang""#;

@@ -92,6 +92,9 @@ fn program_hints(error: &EngineError, outputs: &[Transport]) -> Vec<String> {
                 crate::image::shell_words::quote(&words)
             )
         }
+        None if outputs.is_empty() => {
+            "to get the image in a file, pass `--output docker-archive:FILE` instead of `--run`".into()
+        }
         None => "the image is written; run it in a daemon with `--output docker --run`".into(),
     });
     hints

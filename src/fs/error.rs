@@ -46,6 +46,20 @@ impl FileError {
         }
     }
 
+    /// The error again, for a later step that fails for the same reason.
+    pub(crate) fn repeated(&self) -> Self {
+        match self {
+            Self::System { action, path, source } => {
+                let source = io::Error::new(source.kind(), source.to_string());
+                Self::System { action, path: path.clone(), source }
+            }
+            Self::Full { directory, bytes } => Self::Full { directory: directory.clone(), bytes: *bytes },
+            Self::Refused { path, reason, hint } => {
+                Self::Refused { path: path.clone(), reason: reason.clone(), hint: hint.clone() }
+            }
+        }
+    }
+
     pub(super) fn refused(path: &Path, reason: impl Into<String>, hint: Option<&str>) -> Self {
         Self::Refused { path: path.to_owned(), reason: reason.into(), hint: hint.map(str::to_owned) }
     }

@@ -8,15 +8,17 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::base_files;
+use crate::blocking::blocking;
 use crate::builder::check::{Finding, check};
 use crate::builder::metadata::{Product, Takes};
-use crate::builder::observe::observe;
+use crate::builder::observe::{observe, observe_layers};
 use crate::builder::scaffold::scaffold;
 use crate::builder::{Base, BaseName, Catalog, Template, TemplateOrigin};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::error::Error;
 use crate::fs::FileError;
-use crate::image::{ImageReference, PullPolicy};
+use crate::image::{ImageReference, Platform, PullPolicy, open_tar};
+use crate::pipeline::base::image_in_file;
 use crate::pipeline::set_mode;
 use crate::session::Session;
 use crate::store::daemon::ResolveOptions;
@@ -152,8 +154,10 @@ pub async fn check_builder(
     let mut checks = Vec::new();
     for version in versions {
         let base = catalog.base(version);
-        let BaseName::Image(reference) = &base.image else { continue };
-        let outcome = match check_base(&base, reference, &options, session).await {
+        if base.image == BaseName::BuiltInStatic {
+            continue;
+        }
+        let outcome = match check_base(&base, &options, session).await {
             Ok(findings) if findings.iter().all(|finding| finding.agrees) => BaseOutcome::Ok { findings },
             Ok(findings) => BaseOutcome::Differs { findings },
             // A problem with one image or its registry says nothing about the next one.
@@ -170,12 +174,15 @@ pub async fn check_builder(
     Ok(checks)
 }
 
-async fn check_base(
-    base: &Base,
-    reference: &ImageReference,
-    options: &ResolveOptions,
-    session: &Session,
-) -> Result<Vec<Finding>, Error> {
+async fn check_base(base: &Base, options: &ResolveOptions, session: &Session) -> Result<Vec<Finding>, Error> {
+    if let Some(file) = base.image.file() {
+        let image = image_in_file(file, &Platform::host()).await?.into_base();
+        let layers = image.layers.clone();
+        let mut observations = blocking(move || observe_layers(layers.iter().rev().map(open_tar))).await?;
+        observations.add_config(&image.config);
+        return Ok(check(&base.assumptions, &observations));
+    }
+    let Some(reference) = base.image.reference() else { return Ok(Vec::new()) };
     let daemon = session.find_daemon().await?.ok_or(Error::NoDaemon)?;
     let lease = session.lease()?;
     let image = daemon.resolve(reference, options, &session.events).await?;

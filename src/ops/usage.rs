@@ -63,6 +63,6 @@ pub(super) async fn resolve(
     session: &Session,
 ) -> Result<BaseImage, Error> {
     let source = if daemon.is_some() { BaseSource::Daemon } else { BaseSource::Registry };
-    let query = BaseQuery { reference, platform: None, pull, pinned: None };
+    let query = BaseQuery { reference, platform: None, pull, pinned: None, may_be_local: false };
     BaseResolver::new(session, daemon, offline).resolve(source, query).await
 }

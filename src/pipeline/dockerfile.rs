@@ -70,10 +70,7 @@ pub async fn write_dockerfile(
     let out = session.new_directory(directory)?;
     let context = Context { directory: out.path() };
     let mut files = vec![DOCKERFILE.to_owned()];
-    let mut known = KnownValues {
-        base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-        ..KnownValues::default()
-    };
+    let mut known = KnownValues::of_base(&base);
     if let Some(layer) = base.built_in() {
         context.archive(layer, BASE_ARCHIVE).await?;
         files.push(BASE_ARCHIVE.into());
@@ -102,7 +99,7 @@ pub async fn write_dockerfile(
     work.check_unchanged()?;
     known.artifact_digest = artifact_digest.map(|digest| digest.to_string());
     let inputs = DockerfileInputs {
-        from: from(&work, &base),
+        from: from(&work, &base)?,
         base: &base.config,
         known: &known,
         contract: s2i_contract.as_ref(),
@@ -123,16 +120,20 @@ pub async fn write_dockerfile(
     })
 }
 
-/// The base in `FROM`: by digest if it has one, because the labels name the digest.
-pub(crate) fn from(work: &StageWork<'_>, base: &BaseImage) -> Option<String> {
-    let reference = work.base_reference()?;
-    Some(match base.manifest_digest {
+/// The base in `FROM`: by digest if it has one, because the labels name the digest. None for the built-in base.
+pub(crate) fn from(work: &StageWork<'_>, base: &BaseImage) -> Result<Option<String>, DockerfileError> {
+    let name = work.image.selection.base();
+    if name.file().is_some() {
+        return Err(DockerfileError::BaseInFile { base: name.to_string() });
+    }
+    let Some(reference) = name.reference() else { return Ok(None) };
+    Ok(Some(match base.manifest_digest {
         // Older versions of buildah reject a name with both tag and digest.
         Some(digest) => format!("{}@{digest}", reference.name()),
         // Podman may have the image under another full name, which the short name finds.
         None if reference.is_short() && base.image_id.is_some() => reference.familiar(),
         None => reference.to_string(),
-    })
+    }))
 }
 
 /// Rejects a directory with files that b2i did not write.

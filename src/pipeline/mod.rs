@@ -18,6 +18,7 @@ mod script;
 mod script_release;
 pub(crate) mod source;
 mod stage;
+mod user_base;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

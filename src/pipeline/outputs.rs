@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::build::{ReportedDigest, Work};
 use super::stage::{Assembled, StageResult, StageWork};
+use crate::blocking::blocking;
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
 use crate::image::{BaseImage, Image, ImageReference, LayerFile, LayerSource};
-use crate::plan::{PlannedOutput, Takes};
+use crate::plan::{BaseSource, PlannedOutput, Takes};
 use crate::session::Session;
-use crate::store::archive::ArchiveSink;
+use crate::store::archive::{ArchiveError, ArchiveSink};
 use crate::store::daemon::{Daemon, DaemonSink, PublishContext, ResolveOptions};
 use crate::store::layout::LayoutSink;
 use crate::store::registry::RegistrySink;
@@ -103,6 +104,7 @@ impl Work<'_> {
         }
         for one in assembled {
             one.remove_unpublished().await?;
+            one.measure().await?;
         }
         Ok(digests)
     }
@@ -133,6 +135,17 @@ impl Work<'_> {
 }
 
 impl Assembled<'_> {
+    /// Computes the digests of layers that no output has received: the image is only run.
+    async fn measure(&self) -> Result<(), Error> {
+        let StageResult::Image(image) = &self.image else { return Ok(()) };
+        for layer in image.new.iter().filter(|layer| layer.written().is_none()) {
+            let unwritten = layer.clone();
+            let written = blocking(move || unwritten.layer().write_to(std::io::sink())).await;
+            layer.remember(written.map_err(ArchiveError::from)?);
+        }
+        Ok(())
+    }
+
     fn committed_id(&self) -> Option<&str> {
         match &self.image {
             StageResult::Image(image) => image.committed_id(),
@@ -168,7 +181,9 @@ impl Assembled<'_> {
 impl StageWork<'_> {
     /// Moves the image to the daemon's copy of the base. The daemon finds its layers by their diff IDs.
     async fn on_daemon(&self, image: &Image) -> Result<Image, Error> {
-        if !image.base.layers.iter().any(|layer| matches!(layer, LayerSource::Blob(..))) {
+        let is_blob = |layer: &LayerSource| matches!(layer, LayerSource::Blob(..));
+        // The daemon does not have the image of a file.
+        if self.stage.builder.base_source == BaseSource::File || !image.base.layers.iter().any(is_blob) {
             return Ok(image.clone());
         }
         let options = ResolveOptions {
@@ -177,7 +192,8 @@ impl StageWork<'_> {
             offline: self.work.request.offline,
             credential_files: self.work.session.host.daemon.credential_files.clone(),
         };
-        let reference = self.base_reference().ok_or(Error::NoDaemon)?;
+        let base = self.image.selection.base();
+        let reference = base.reference().ok_or(Error::NoDaemon)?;
         let reference = match image.base.manifest_digest {
             // The exact image from the registry: its tag may have moved.
             Some(digest) => reference.with_digest(digest),
@@ -201,6 +217,8 @@ impl StageWork<'_> {
     async fn export(&self, image_id: &str, base: &BaseImage) -> Result<Vec<LayerFile>, Error> {
         let name = format!("layers-{}", self.index);
         let directory = self.work.prepared.lease.create_temporary_directory(&name)?;
-        Ok(self.work.daemon()?.layers(image_id, &base.diff_ids()?, &directory).await?)
+        let found = self.work.session.found_daemon();
+        let daemon = self.work.prepared.daemon.as_ref().or(found.as_ref()).ok_or(Error::NoDaemon)?;
+        Ok(daemon.layers(image_id, &base.diff_ids()?, &directory).await?)
     }
 }

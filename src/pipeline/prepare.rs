@@ -7,7 +7,11 @@ use super::check_jar::check_jar;
 use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
+<<<<<<< HEAD
 use super::script_release::add_release;
+=======
+use super::user_base::{Looking, UserBase};
+>>>>>>> d17fff5 (plan: take a base of the user's choice, and look at what it has)
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
@@ -19,8 +23,8 @@ use crate::image::Platform;
 use crate::image::layer::Entry;
 use crate::input::{Artifact, InputOptions, InputSource, Neighbours};
 use crate::plan::{
-    self, ImageFacts, Plan, PlanError, SourceStage, Target, Targets, looks_for_daemon, needs_some_engine,
-    would_use_daemon,
+    self, ImageFacts, Machine, Plan, PlanError, SourceStage, Target, Targets, looks_for_daemon,
+    needs_some_engine, would_use_daemon,
 };
 use crate::request::Request;
 use crate::session::Session;
@@ -33,6 +37,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// The open handles of each stage of the plan.
     pub(crate) images: Vec<StageInputs>,
+    /// The bases of `--base`, one for each stage.
+    pub(crate) user_bases: Vec<UserBase>,
 }
 
 /// The input of one stage's execution.
@@ -142,7 +148,7 @@ pub(crate) async fn preview(
                 // The real artifact may be a JAR or a script, which runs on any platform.
                 Err(Error::Plan(error @ PlanError::MissingExecutables { .. })) => error.to_string(),
                 planned => {
-                    let (mut plan, _) = planned?;
+                    let mut plan = planned?.plan;
                     plan.source = Some(source.clone());
                     return Ok(plan);
                 }
@@ -201,12 +207,26 @@ async fn plan_and_report(
 ) -> Result<Prepared, Error> {
     let names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
     let step = session.events.start(Step::Plan, names.join(", "), None);
-    let (plan, images) = plan_images(request, &artifacts, &mut search, session, purpose).await?;
+    let PlannedImages { plan, images, user_bases } =
+        plan_images(request, &artifacts, &mut search, session, purpose).await?;
     if purpose == Purpose::Build {
         check_build(request, &plan)?;
     }
     report(&plan, step, session);
-    Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images })
+    if let (true, Some(archive)) = (request.outputs.is_empty(), plan.default_archive()) {
+        let archive = archive.display();
+        session
+            .events
+            .note(format!("no Docker or Podman daemon was found: writing the image to `{archive}`"));
+    }
+    Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images, user_bases })
+}
+
+/// A plan, with what its stages refer to.
+struct PlannedImages {
+    plan: Plan,
+    images: Vec<StageInputs>,
+    user_bases: Vec<UserBase>,
 }
 
 async fn plan_images(
@@ -215,12 +235,16 @@ async fn plan_images(
     search: &mut DaemonSearch,
     session: &Session,
     purpose: Purpose,
-) -> Result<(Plan, Vec<StageInputs>), Error> {
+) -> Result<PlannedImages, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let mut names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
-    let mut machine = search.machine(false);
+    let may_run = request.run && request.outputs.is_empty() && search.daemon.is_none();
+    let allow_root = request.limits.allow_root_sandbox;
+    let sandbox = may_run && session.has_sandbox(&*session.lease()?, allow_root).await;
+    let mut machine = search.machine(sandbox);
     let targets = plan::targets(request, &inputs(artifacts, &names), &machine)?;
-    let selections = selections(&catalog, request, artifacts, &targets)?;
+    let user_bases = user_bases(&catalog, request, artifacts, &targets, (&machine, search), session).await?;
+    let selections = selections(&catalog, request, artifacts, &targets, &user_bases)?;
     for (target, selection) in targets.images.iter().zip(&selections) {
         let ExaminedArtifact { artifact, facts, .. } = &artifacts[target.artifact];
         check_jar(request, artifact, facts, selection)?;
@@ -256,7 +280,30 @@ async fn plan_images(
     let plan = plan::make(request, &names, &facts, &machine);
     let mut plan = search.settle(plan, |plan| would_use_daemon(request, plan))?;
     plan.warnings.extend(targets.warning);
-    Ok((plan, images))
+    Ok(PlannedImages { plan, images, user_bases })
+}
+
+/// Looks at the base that the user names, for the platform of each image.
+async fn user_bases(
+    catalog: &Catalog,
+    request: &Request,
+    artifacts: &[ExaminedArtifact],
+    targets: &Targets,
+    (machine, search): (&Machine, &DaemonSearch),
+    session: &Session,
+) -> Result<Vec<UserBase>, Error> {
+    let mut bases = Vec::new();
+    let Some(location) = &request.base else { return Ok(bases) };
+    let looking = Looking { request, location, catalog, machine, session };
+    for target in &targets.images {
+        let of_artifact = || match &artifacts[target.artifact].facts.kind {
+            Kind::Executable(facts) => Some(facts.platform.clone()),
+            Kind::Script(_) | Kind::Jar(_) | Kind::War(_) => None,
+        };
+        let platform = target.platform.clone().or_else(of_artifact);
+        bases.push(looking.look(platform, search.daemon.as_ref()).await?);
+    }
+    Ok(bases)
 }
 
 fn inputs<'a>(artifacts: &'a [ExaminedArtifact], names: &[&'a str]) -> Vec<plan::Input<'a>> {
@@ -274,8 +321,9 @@ fn selections(
     request: &Request,
     artifacts: &[ExaminedArtifact],
     targets: &Targets,
+    user_bases: &[UserBase],
 ) -> Result<Vec<Selection>, Error> {
-    let select_one = |target: &Target| {
+    let select_one = |(index, target): (usize, &Target)| {
         let ExaminedArtifact { artifact, facts, neighbours, .. } = &artifacts[target.artifact];
         let selection = SelectionRequest {
             artifact: &artifact.name,
@@ -286,10 +334,11 @@ fn selections(
             tree_path: artifact.tree_path.as_deref(),
             neighbours,
             environment: &request.image.env,
+            base: user_bases.get(index).map(|found| &found.base),
         };
         Ok(select(catalog, &selection)?)
     };
-    targets.images.iter().map(select_one).collect()
+    targets.images.iter().enumerate().map(select_one).collect()
 }
 
 /// Sends the warnings and the images of a plan as events.

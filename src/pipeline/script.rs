@@ -50,10 +50,9 @@ impl<'a> StageWork<'a> {
         let artifact_digest = artifact_digest.or(self.image.artifact().sha256);
         let values = KnownValues {
             artifact_digest: artifact_digest.map(|digest| digest.to_string()),
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
             builder_scripts: Some(contract.scripts.to_string()),
             shell_script,
-            ..KnownValues::default()
+            ..KnownValues::of_base(&base)
         };
         let image = self.changed(base, changes, values, labels)?;
         Ok(Assembled { stage: self, image, memo: None, artifact_digest, container: Some(container) })

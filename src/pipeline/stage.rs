@@ -4,18 +4,18 @@ use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
 
-use super::base::BaseQuery;
+use super::base::BaseOptions;
 use super::build::Work;
 use super::layer_memo::CachedLayer;
 use super::prepare::StageInputs;
 use crate::assemble;
+use crate::builder::Selection;
 use crate::engine::docker::PlannedCommit;
 use crate::engine::{Container, Diff};
 use crate::error::Error;
 use crate::image::layer::WrittenLayer;
 use crate::image::{BaseImage, Digest, Image, ImageConfig, ImageReference, LayerFile, NewLayer};
 use crate::plan::{Assembly, KnownValues, PlannedEntry, Stage};
-use crate::store::builtin::static_base;
 use crate::store::cache::Memo;
 
 /// One stage during its execution.
@@ -88,22 +88,23 @@ impl<'a> StageWork<'a> {
 
     /// Resolves the base; `others` are the bases of earlier stages.
     pub(crate) async fn base(&self, others: &[BaseImage]) -> Result<BaseImage, Error> {
-        let Some(reference) = self.base_reference() else { return Ok(static_base(&self.stage.platform)) };
+        let base = self.image.selection.base();
+        let source = self.stage.builder.base_source;
+        let seen = self.work.prepared.user_bases.iter();
+        let mut seen = seen.filter(|seen| seen.fits(&base, source, &self.stage.platform));
+        if let Some(image) = seen.find_map(|seen| seen.image.clone()) {
+            return Ok(image);
+        }
         // A tag may move between two requests: all platforms come from one index.
-        let name = reference.familiar();
-        let same = others.iter().find(|other| other.name == name);
-        let query = BaseQuery {
-            reference,
-            platform: Some(self.stage.platform.clone()),
+        let name = base.reference().map(ImageReference::familiar);
+        let same = others.iter().find(|other| Some(&other.name) == name.as_ref());
+        let options = BaseOptions {
+            platform: self.stage.platform.clone(),
             pull: self.work.request.pull,
             pinned: same.and_then(|other| other.manifest_digest),
+            may_be_local: matches!(self.image.selection, Selection::Image(_)),
         };
-        self.work.bases.resolve(self.stage.builder.base_source, query).await
-    }
-
-    /// The base's name; none for the built-in one.
-    pub(crate) fn base_reference(&self) -> Option<&ImageReference> {
-        self.image.selection.base_reference()
+        self.work.bases.resolve_base(&base, source, options).await
     }
 
     /// Performs the placement: one layer, one config. Equal placements of two stages share the layer.
@@ -133,8 +134,7 @@ impl<'a> StageWork<'a> {
         };
         let values = KnownValues {
             artifact_digest: self.image.artifact().sha256.map(|digest| digest.to_string()),
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            ..KnownValues::default()
+            ..KnownValues::of_base(&base)
         };
         let image = StageResult::Image(self.on_base(base, layer, values, Vec::new()));
         Ok(Assembled { stage: self, image, memo, artifact_digest: None, container: None })

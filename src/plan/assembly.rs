@@ -2,7 +2,7 @@
 //!
 //! Must not choose engines; `engine` does.
 
-use super::engine::{base_source, choose_engine};
+use super::engine::{base_source, choose_engine, engine_source};
 use super::make::ImageFacts;
 use super::{Assembly, PlanError, PlannedBuilder, PlannedRun, base_directories, placement};
 use crate::builder::{BaseName, Choice, ImageChoice, Placement, Template, TemplateOrigin};
@@ -20,11 +20,16 @@ pub(super) fn assemble_template(
     outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
     let template = &choice.template;
-    let is_built_in = choice.base.image == BaseName::BuiltInStatic;
+    let base = &choice.base.image;
+    let is_built_in = *base == BaseName::BuiltInStatic;
+    if matches!(base, BaseName::Location(location) if location.transport.is_daemon()) && !image.machine.daemon
+    {
+        return Err(PlanError::NoDaemonForBase { base: base.to_string() });
+    }
     let mut builder = PlannedBuilder {
         name: format!("{}:{}", template.name(), choice.version.version),
         base: choice.base.image.to_string(),
-        base_source: base_source(is_built_in, None, outputs, image.machine),
+        base_source: base_source(base, None, outputs, image.machine),
         template_digest: Some(template.digest()),
         reason: choice.reason.clone(),
     };
@@ -56,7 +61,7 @@ pub(super) fn assemble_template(
         return Ok((builder, Assembly::Place { entries }, reason.into()));
     }
     let engine = choose_engine(request.assemble, image.machine, || shown)?.kind;
-    builder.base_source = base_source(is_built_in, Some(engine), outputs, image.machine);
+    builder.base_source = base_source(base, Some(engine), outputs, image.machine);
     entries.extend(placement::absolute(&placement, added));
     let assembly = Assembly::Run(Box::new(PlannedRun {
         engine,
@@ -83,7 +88,6 @@ pub(super) fn assemble_image(
     request: &Request,
     image: &ImageFacts<'_>,
     choice: &ImageChoice,
-    outputs: &[Transport],
 ) -> Result<Assembled, PlanError> {
     let name = choice.reference.to_string();
     let shown = format!("the builder image `{}`", choice.reference.familiar());
@@ -107,7 +111,7 @@ pub(super) fn assemble_image(
     let builder = PlannedBuilder {
         name: name.clone(),
         base: name,
-        base_source: base_source(false, Some(engine), outputs, image.machine),
+        base_source: engine_source(engine),
         template_digest: None,
         reason: choice.reason.clone(),
     };

@@ -7,7 +7,7 @@ use super::{
     Assembly, BaseSource, EngineKind, Machine, Plan, PlanError, PlannedOutput, PlannedProduct, SourceStage,
     Stage,
 };
-use crate::builder::Selection;
+use crate::builder::{BaseName, Selection};
 use crate::image::Platform;
 use crate::request::{AssembleRequest, Request};
 use crate::transport::Transport;
@@ -69,15 +69,17 @@ pub fn native_platform(engine: EngineKind, machine: &Machine) -> Platform {
     }
 }
 
-/// Chooses the source of a base by the form of the layers. An output with manifests needs a registry's.
+/// Chooses the source of a base: its location, else by the form of the layers. An output with manifests needs a registry's.
 pub(super) fn base_source(
-    is_built_in: bool,
+    base: &BaseName,
     engine: Option<EngineKind>,
     outputs: &[Transport],
     machine: &Machine,
 ) -> BaseSource {
     match engine {
-        _ if is_built_in => BaseSource::BuiltIn,
+        _ if *base == BaseName::BuiltInStatic => BaseSource::BuiltIn,
+        _ if base.file().is_some() => BaseSource::File,
+        _ if matches!(base, BaseName::Location(_)) => BaseSource::Daemon,
         Some(engine) => engine_source(engine),
         None if machine.daemon && !outputs.iter().any(Transport::accepts_index) => BaseSource::Daemon,
         None => BaseSource::Registry,
@@ -98,6 +100,7 @@ pub fn looks_for_daemon(request: &Request) -> bool {
         || request.outputs.is_empty()
         || !request.outputs.iter().all(Transport::accepts_index)
         || request.assemble == AssembleRequest::Docker
+        || request.base.as_ref().is_some_and(|base| base.transport.is_daemon())
 }
 
 /// Whether a daemon that answers would change the plan.
@@ -121,6 +124,7 @@ pub fn commits_container(request: &Request, stage: &SourceStage, outputs: &[Plan
         // ONBUILD commits between its commands, and these commits would stay below the image.
         && (stage.on_build.is_empty() || stage.runtime.is_some())
         && request.date.is_none()
+        && request.created.is_none()
         && outputs.iter().all(|planned| planned.output.is_daemon())
 }
 

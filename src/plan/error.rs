@@ -33,6 +33,8 @@ pub enum PlanError {
     NoEngine { builder: String },
     #[error("cannot run the `assemble` script of {builder} on a daemon: no daemon answers")]
     NoDaemonToRun { builder: String },
+    #[error("cannot read the base `{base}`: no daemon answers")]
+    NoDaemonForBase { base: String },
     #[error("cannot write the image to a daemon: no daemon answers")]
     NoDaemon,
     #[error(
@@ -63,7 +65,13 @@ pub enum PlanError {
 impl PlanError {
     /// Whether a daemon would make the plan possible.
     pub fn needs_daemon(&self) -> bool {
-        matches!(self, Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon)
+        matches!(
+            self,
+            Self::NoEngine { .. }
+                | Self::NoDaemonToRun { .. }
+                | Self::NoDaemonForBase { .. }
+                | Self::NoDaemon
+        )
     }
 }
 
@@ -87,7 +95,10 @@ impl Diagnostic for PlanError {
             | Self::NoCommonName { .. } => FailureKind::Usage,
             Self::Builder(error) => error.kind(),
             Self::ProjectRoot { .. } => FailureKind::Builder,
-            Self::NoEngine { .. } | Self::NoDaemonToRun { .. } | Self::NoDaemon => FailureKind::Engine,
+            Self::NoEngine { .. }
+            | Self::NoDaemonToRun { .. }
+            | Self::NoDaemonForBase { .. }
+            | Self::NoDaemon => FailureKind::Engine,
         }
     }
 
@@ -151,7 +162,9 @@ impl Diagnostic for PlanError {
                 "run `b2i doctor` to see what the sandbox needs".into(),
                 "or start Docker or Podman, or name its socket with DOCKER_HOST".into(),
             ],
-            Self::NoDaemon => vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()],
+            Self::NoDaemon | Self::NoDaemonForBase { .. } => {
+                vec!["start Docker or Podman, or name its socket with DOCKER_HOST".into()]
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::make::ImageFacts;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::base_files::{CERTIFICATES, CERTIFICATES_VARIABLE};
 use crate::builder::s2i_contract::{CONTRACT_LABELS, CONTRACT_VARIABLES};
-use crate::builder::{Placement, Places, Selection, Template};
+use crate::builder::{Placement, Places, RecordedBase, Selection, Template};
 use crate::detect::facts::{Kind, Payload};
 use crate::image::ConfigEdits;
 use crate::image::config::set_env;
@@ -34,16 +34,21 @@ pub(super) fn planned_image(
             if choice.needs_certificates() {
                 set_env(&mut edits.env, &[(CERTIFICATES_VARIABLE.into(), CERTIFICATES.into())]);
             }
-            (edits, choice.base.recorded().to_string(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
+            (edits, choice.base.recorded(), None, vec!["Entrypoint", "Cmd", "OnBuild"])
         }
         Selection::Image(image) => {
             // S2I's rule: the entrypoint of the builder image stays, and `run` is the command.
             let run = vec![PlannedText::later(Placeholder::BuilderScripts, "/run")];
-            (ConfigEdits::default(), image.reference.recorded(), Some(run), vec!["Cmd", "OnBuild"])
+            (
+                ConfigEdits::default(),
+                RecordedBase::Name(image.reference.recorded()),
+                Some(run),
+                vec!["Cmd", "OnBuild"],
+            )
         }
     };
     edits.reset_on_build = true;
-    edits.created = rfc3339(date)?;
+    edits.created = rfc3339(request.created_date().unwrap_or(date))?;
     let later_history = match image.name() {
         PlannedText::Known(name) => {
             edits.history = history(&name);
@@ -159,7 +164,7 @@ pub(super) fn template_edits(template: &Template) -> ConfigEdits {
 }
 
 /// The labels of all images, and those of the artifact.
-fn labels(image: &ImageFacts<'_>, base: String, created: &str) -> Labels {
+fn labels(image: &ImageFacts<'_>, base: RecordedBase, created: &str) -> Labels {
     let builder = match image.selection {
         Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
         Selection::Image(choice) => choice.reference.recorded(),

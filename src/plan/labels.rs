@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Placeholder, PlannedText};
+use crate::builder::RecordedBase;
 
 /// Names of the variables that a rebuild sets again. Their values are in the image's environment.
 pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
@@ -38,7 +39,7 @@ pub(super) struct LabelFacts<'a> {
     /// The name in S2I's label; a template has no builder image.
     pub(super) builder: String,
     /// The name of the base in the image's labels.
-    pub(super) base: String,
+    pub(super) base: RecordedBase,
     pub(super) title: PlannedText,
     /// The default is the title.
     pub(super) display_name: Option<&'a str>,
@@ -58,8 +59,13 @@ pub(super) struct Labels {
 impl Labels {
     /// The labels of all images.
     pub(super) fn new(facts: LabelFacts<'_>) -> Self {
-        let base = ("org.opencontainers.image.base.name".to_owned(), facts.base.into());
-        let mut labels = Self { known: BTreeMap::new(), later: vec![base] };
+        let base = match facts.base {
+            RecordedBase::Name(name) => Some(name.into()),
+            RecordedBase::InFile => Some(Placeholder::BaseName.into()),
+            RecordedBase::Unnamed => None,
+        };
+        let base = base.map(|base| ("org.opencontainers.image.base.name".to_owned(), base));
+        let mut labels = Self { known: BTreeMap::new(), later: base.into_iter().collect() };
         labels.set("org.opencontainers.image.base.digest", Placeholder::BaseDigest);
         labels.set("io.openshift.s2i.build.image", facts.builder);
         labels.set("io.openshift.s2i.build.source-location", facts.location);

@@ -27,7 +27,7 @@ pub(crate) const FIXED_DATE: u64 = 315_532_800;
 pub struct Machine {
     /// Whether a daemon answers.
     pub daemon: bool,
-    /// Whether the sandbox works; tested only if no daemon answers.
+    /// Whether the sandbox works; tested only if no daemon answers, and a script or `--run` may need it.
     pub sandbox: bool,
     /// The daemon's platform, or this machine's.
     pub native_platform: Platform,
@@ -153,7 +153,7 @@ fn stage(
             check_base(&request.image, choice)?;
             assemble_template(request, image, choice, outputs)?
         }
-        Selection::Image(choice) => assemble_image(request, image, choice, outputs)?,
+        Selection::Image(choice) => assemble_image(request, image, choice)?,
     };
     // These two limits also apply to a program that `--run` starts in the sandbox.
     let in_sandbox = request.run && !outputs.iter().any(Transport::is_daemon);

@@ -127,6 +127,14 @@ impl Plan {
         all
     }
 
+    /// The archive that replaces the daemon, if the request names no output.
+    pub(crate) fn default_archive(&self) -> Option<&std::path::Path> {
+        match &self.outputs[..] {
+            [only] => only.output.docker_archive(),
+            _ => None,
+        }
+    }
+
     /// Whether an output is a daemon.
     pub fn writes_to_daemon(&self) -> bool {
         self.outputs.iter().any(|planned| planned.output.is_daemon())
@@ -197,6 +205,8 @@ pub struct PlannedBuilder {
 pub enum BaseSource {
     BuiltIn,
     Daemon,
+    /// A layout or an archive.
+    File,
     Registry,
 }
 

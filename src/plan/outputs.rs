@@ -28,13 +28,17 @@ pub enum Takes {
     Image { stage: usize },
 }
 
-/// The outputs of the request, or the default: a daemon, else an archive.
+/// The outputs of the request, or the default: a daemon, else none for `--run` in the sandbox, else an archive.
 pub(super) fn outputs(request: &Request, machine: &Machine, names: &[&str]) -> Vec<Transport> {
     if !request.outputs.is_empty() {
         return request.outputs.clone();
     }
     if machine.daemon {
         return vec![Transport::Docker];
+    }
+    if request.run && machine.sandbox {
+        // The sandbox starts the image from its layers. A file would only be left behind.
+        return Vec::new();
     }
     let stem = match names {
         // The build replaces this plan once the artifact has a name.

@@ -80,6 +80,7 @@ fn selection(settings: &CatalogSettings, request: &Request, artifact: &Artifact,
         tree_path: artifact.tree_path.as_deref(),
         neighbours: &Neighbours::default(),
         environment: &request.image.env,
+        base: None,
     };
     select(&catalog, &asked).expect("a builder fits")
 }
@@ -181,18 +182,29 @@ fn an_unchanged_template_is_placed_and_its_base_reset() {
 }
 
 #[test]
-fn a_mirror_of_this_machine_is_not_in_the_image() {
-    let mirror = "mirror.example/tomcat:10".parse().expect("a name");
-    let settings = CatalogSettings {
-        replaced_bases: [("docker.io/library/tomcat:10.1-jre17".to_owned(), mirror)].into(),
-        ..CatalogSettings::default()
-    };
-    let request = Request { builder: Some(builder("tomcat:10.1-jre17")), ..request() };
-    let plan = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
-    let stage = &plan.stages[0];
-    assert_eq!(stage.builder.base, "mirror.example/tomcat:10");
-    let name = stage.image.later_labels.iter().find(|(name, _)| name == "org.opencontainers.image.base.name");
-    assert_eq!(name.expect("there").1, PlannedText::from("docker.io/library/tomcat:10.1-jre17"));
+fn a_mirror_of_this_machine_is_not_in_the_image_but_another_image_is() {
+    let public = "docker.io/library/tomcat:10.1-jre17";
+    for (replacement, recorded) in [
+        ("mirror.example/hub/tomcat:10.1-jre17", PlannedText::from(public)),
+        ("registry.example/base/tomcat:10", "registry.example/base/tomcat:10".into()),
+        ("oci:/mnt/base", Placeholder::BaseName.into()),
+    ] {
+        let location = replacement.parse().expect("a location");
+        let settings = CatalogSettings {
+            replaced_bases: [(public.to_owned(), location)].into(),
+            ..CatalogSettings::default()
+        };
+        let request = Request { builder: Some(builder("tomcat:10.1-jre17")), ..request() };
+        let plan = plan_with(&settings, &request, &artifact("shop.war"), &war(), true).expect("a plan");
+        let stage = &plan.stages[0];
+        assert_eq!(stage.builder.base, replacement);
+        let label = |(name, _): &&(String, PlannedText)| name == "org.opencontainers.image.base.name";
+        let name = stage.image.later_labels.iter().find(label);
+        assert_eq!(name.expect("there").1, recorded);
+    }
+    // No other tool knows the built-in base.
+    let stage = plan(&request(), &artifact("server"), &program(), true).expect("a plan");
+    assert!(!stage.image.later_labels.iter().any(|(name, _)| name.ends_with("base.name")));
 }
 
 #[test]

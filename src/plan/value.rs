@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::stem;
-use crate::image::ImagePath;
+use crate::image::{BaseImage, ImagePath, ImageReference};
 use crate::text::{as_choice, as_text};
 
 /// A value that only the build knows.
@@ -20,6 +20,8 @@ pub enum Placeholder {
     /// The artifact's name without its extension.
     ArtifactStem,
     ArtifactDigest,
+    /// The base's name in its layout or archive. If it has none there, texts with this placeholder are left out.
+    BaseName,
     /// Digest of the base's manifest. If the base has none, texts with this placeholder are left out.
     BaseDigest,
     /// Directory of the builder image's scripts, as its label names it.
@@ -27,10 +29,11 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
-    const TEXTS: [(&str, Self); 5] = [
+    const TEXTS: [(&str, Self); 6] = [
         ("artifact.name", Self::ArtifactName),
         ("artifact.stem", Self::ArtifactStem),
         ("artifact.digest", Self::ArtifactDigest),
+        ("base.name", Self::BaseName),
         ("base.digest", Self::BaseDigest),
         ("builder.scripts", Self::BuilderScripts),
     ];
@@ -58,10 +61,23 @@ pub struct KnownValues {
     /// For [`Placeholder::ArtifactName`] and [`Placeholder::ArtifactStem`].
     pub artifact_name: Option<String>,
     pub artifact_digest: Option<String>,
+    pub base_name: Option<String>,
     pub base_digest: Option<String>,
     pub builder_scripts: Option<String>,
     /// The script that starts the image, if only a shell can start it.
     pub shell_script: Option<ImagePath>,
+}
+
+impl KnownValues {
+    /// The values that a base tells.
+    pub(crate) fn of_base(base: &BaseImage) -> Self {
+        let name = base.name.parse::<ImageReference>().ok().filter(|name| name.as_image_id().is_none());
+        Self {
+            base_name: name.map(|name| name.to_string()),
+            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
+            ..Self::default()
+        }
+    }
 }
 
 impl PlannedText {
@@ -84,6 +100,7 @@ impl PlannedText {
                     Placeholder::ArtifactName => known.artifact_name.as_deref(),
                     Placeholder::ArtifactStem => known.artifact_name.as_deref().map(stem),
                     Placeholder::ArtifactDigest => known.artifact_digest.as_deref(),
+                    Placeholder::BaseName => known.base_name.as_deref(),
                     Placeholder::BaseDigest => known.base_digest.as_deref(),
                     Placeholder::BuilderScripts => known.builder_scripts.as_deref(),
                 };

@@ -55,6 +55,10 @@ pub enum RequestError {
     TagWithDigest { tag: String },
     #[error("the platform `{platform}` is unknown")]
     UnknownPlatform { platform: Platform },
+    #[error("`--base` replaces the base of a template, but the builder `{builder}` is an image")]
+    BaseOfImage { builder: String },
+    #[error("`--created git` needs an artifact or sources on this machine")]
+    CreatedOfRemote,
     #[error("a push needs a tag with the registry")]
     NoPushName,
     #[error("the tag `{name}` has no registry or user; only Docker can push official images")]
@@ -111,6 +115,10 @@ impl Diagnostic for RequestError {
             }
             Self::ArgsTwice => "keep the arguments after `--`; b2i quotes them for ARGS",
             Self::TagWithDigest { .. } => "pass a name and a tag: `--tag app:1.0`",
+            Self::BaseOfImage { .. } => "pass a template such as `--builder java`, or remove `--base`",
+            Self::CreatedOfRemote => {
+                "pass a date, such as `--created now` or `--created 2026-01-31T12:00:00Z`"
+            }
             Self::UnknownPlatform { platform } => {
                 return vec![match platform.nearest() {
                     Some(nearest) => format!("did you mean `{nearest}`?"),

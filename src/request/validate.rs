@@ -8,7 +8,7 @@ use url::Url;
 
 use super::source::host_entry;
 use super::values::without_blanks;
-use super::{ImageRequest, PullPolicy, Request, RequestError, SourceBuildRequest};
+use super::{BuilderRequest, ImageRequest, PullPolicy, Request, RequestError, SourceBuildRequest};
 use crate::fs::{canonical_path, is_device};
 use crate::input::InputSource;
 use crate::sources::SourceLocation;
@@ -34,6 +34,9 @@ impl Request {
         }
         if let Some(platform) = self.platforms.iter().find(|platform| !platform.exists()) {
             return Err(RequestError::UnknownPlatform { platform: platform.clone() });
+        }
+        if let (Some(_), Some(BuilderRequest::Image(builder))) = (&self.base, &self.builder) {
+            return Err(RequestError::BaseOfImage { builder: builder.familiar() });
         }
         self.check_limits()?;
         self.image.check()?;

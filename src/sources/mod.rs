@@ -14,6 +14,7 @@ mod tree;
 
 pub use error::SourceError;
 pub use fetch::fetch_source;
+pub(crate) use git::work_tree_head;
 pub use git::{GitError, GitLocation, GitOptions};
 pub use location::{SourceLocation, SourceOptions};
 pub use tree::{Commit, SourceInfo, SourceTree, TreeEntry, TreeEntryKind};

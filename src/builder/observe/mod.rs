@@ -3,10 +3,15 @@
 //! It reads a tar of the whole file system (from `docker export`) once, front to back. The image is hostile: no stated
 //! length is allocated, names are counted, archives inside are bounded. Must not judge.
 
+mod assumptions;
+mod layers;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
+
+use layers::Hidden;
+pub use layers::observe_layers;
 
 use super::base::{BaseLibc, Tool};
 use super::error::BuilderError;
@@ -33,14 +38,20 @@ const MAXIMUM_LIBRARY: u64 = 32 << 20;
 const MAXIMUM_LINKS: usize = 40;
 
 /// The directories of `programs`.
-const PROGRAM_FOLDERS: [&str; 2] = ["bin", "usr/bin"];
+const PROGRAM_FOLDERS: [&str; 3] = ["bin", "usr/bin", "usr/local/bin"];
 
 /// The default directories of the dynamic linker, without their multi-arch directories.
 const LIBRARY_FOLDERS: [&str; 6] =
     ["lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "usr/local/lib64"];
 
-/// The bundle of CA certificates that b2i brings along where it is missing.
-const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+/// The bundles of CA certificates of Debian and Alpine, of Red Hat, of SUSE and of Alpine's link.
+const CERTIFICATES: [&str; 5] = [
+    "etc/ssl/certs/ca-certificates.crt",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "etc/ssl/ca-bundle.pem",
+    "etc/ssl/cert.pem",
+];
 
 /// The directory of time zones.
 const TIME_ZONES: &str = "usr/share/zoneinfo";
@@ -76,7 +87,7 @@ pub struct Observations {
 /// # Errors
 /// [`BuilderError::Observation`] if it is truncated, is not a tar, or has more names than any real image.
 pub fn observe(tar: impl Read) -> Result<Observations, BuilderError> {
-    let mut collector = Collector { observations: Observations::default(), names: 0 };
+    let mut collector = Collector::default();
     collector.read(tar).map_err(|error| BuilderError::Observation(error.to_string()))?;
     Ok(collector.observations)
 }
@@ -92,7 +103,7 @@ impl Observations {
         }
     }
 
-    /// Whether a program with this name is in `/bin` or `/usr/bin`.
+    /// Whether a program with this name is in `/bin`, `/usr/bin` or `/usr/local/bin`.
     pub fn has_program(&self, name: &str) -> bool {
         let found = |folder: &&str| self.programs.contains(&self.resolve(&format!("{folder}/{name}")));
         PROGRAM_FOLDERS.iter().any(found)
@@ -162,10 +173,13 @@ impl Observations {
     }
 }
 
+#[derive(Default)]
 struct Collector {
     observations: Observations,
     /// Bytes of all stored names.
     names: usize,
+    /// The paths that the layers above hide; none in the tar of a whole file system.
+    above: Option<Hidden>,
 }
 
 impl Collector {
@@ -212,13 +226,20 @@ impl Collector {
         content: &mut impl Read,
     ) -> io::Result<()> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        if let Some(above) = &mut self.above {
+            let (is_visible, size) = above.take(folder, name, &path);
+            self.add_names(size)?;
+            if !is_visible {
+                return Ok(());
+            }
+        }
         let is_file = kind.is_file() || kind.is_hard_link();
         if (is_file || kind.is_symlink()) && is_library_folder(folder) && is_library(name) {
             self.count(name)?;
             self.observations.libraries.insert(name.to_owned());
         }
         if is_file || kind.is_symlink() {
-            self.observations.certificates |= path == CERTIFICATES;
+            self.observations.certificates |= CERTIFICATES.contains(&path.as_str());
             self.observations.time_zones |= folder.starts_with(TIME_ZONES) && name == "UTC";
         }
         if kind.is_symlink() {
@@ -266,7 +287,11 @@ impl Collector {
 
     fn count(&mut self, name: &str) -> io::Result<()> {
         // The size of a map entry without its text.
-        self.names += name.len() + 64;
+        self.add_names(name.len() + 64)
+    }
+
+    fn add_names(&mut self, size: usize) -> io::Result<()> {
+        self.names += size;
         if self.names > MAXIMUM_NAMES {
             return Err(io::Error::other("it has more names than any real image"));
         }

@@ -213,3 +213,85 @@ proptest::proptest! {
         }
     }
 }
+
+fn layers(all: &[Vec<u8>]) -> Observations {
+    // The highest is read first.
+    observe_layers(all.iter().rev().map(|tar| Ok(tar.as_slice()))).expect("layers of an image")
+}
+
+#[test]
+fn a_layer_hides_what_is_below_it() {
+    let debian = tar_of(&[
+        ("bin -> usr/bin", b""),
+        ("usr/bin/dash", b"x"),
+        ("usr/bin/sh -> dash", b""),
+        ("usr/bin/python3.11", b"x"),
+        ("usr/lib/x86_64-linux-gnu/libc.so.6", &glibc_library("2.36")),
+        ("usr/lib/x86_64-linux-gnu/libz.so.1", b"x"),
+        ("opt/java/release", b"JAVA_VERSION=\"17.0.9\"\n"),
+        ("opt/java/bin/java", b"x"),
+    ]);
+    let whole = layers(std::slice::from_ref(&debian));
+    assert_eq!(whole, observe(debian.as_slice()).expect("a tar"), "one layer is a whole file system");
+    // Replaced: a newer library, and a newer Java in the same place.
+    let newer = tar_of(&[
+        ("usr/lib/x86_64-linux-gnu/libc.so.6", &glibc_library("2.41")),
+        ("opt/java/release", b"JAVA_VERSION=\"21.0.1\"\n"),
+    ]);
+    let seen = layers(&[debian.clone(), newer]);
+    assert_eq!(seen.glibc.map(|version| version.to_string()).as_deref(), Some("2.41"));
+    assert_eq!(seen.java_at(&path("/opt/java")), Some(21));
+    assert!(seen.has_program("sh") && seen.has_program("python3.11"));
+    // Removed: one file, and a directory with all that is in it.
+    let without = tar_of(&[("usr/bin/.wh.python3.11", b""), ("opt/.wh.java", b"")]);
+    let seen = layers(&[debian.clone(), without]);
+    assert!(!seen.has_program("python3.11") && seen.java_releases().is_empty() && seen.has_program("sh"));
+    // Made anew: an opaque directory keeps only what its own layer has.
+    let anew = tar_of(&[("usr/bin/.wh..wh..opq", b""), ("usr/bin/busybox", b"x")]);
+    let seen = layers(&[debian.clone(), anew.clone()]);
+    assert!(!seen.has_program("sh") && seen.has_program("busybox"));
+    assert!(seen.libraries.contains("libz.so.1"));
+    let again = tar_of(&[("usr/bin/sh", b"x")]);
+    assert!(layers(&[debian, anew, again]).has_program("sh"));
+}
+
+#[test]
+fn hostile_layers_are_bounded() {
+    let whiteouts: Vec<String> = (0..3000).map(|number| format!("{}/.wh.{number}", "d".repeat(90))).collect();
+    let entries: Vec<(&str, &[u8])> = whiteouts.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let layer = tar_of(&entries);
+    let many = (0..100).map(|_| Ok(layer.as_slice()));
+    let error = observe_layers(many).expect_err("too many names").to_string();
+    assert!(error.contains("more names than any real image"), "{error}");
+    let cut = &layer[..layer.len() - 2000];
+    assert!(observe_layers([Ok(&cut[..1000])]).is_err());
+    assert!(observe_layers([Err::<&[u8], _>(io::Error::other("gone"))]).is_err());
+}
+
+#[test]
+fn observations_become_assumptions() {
+    let seen = layers(&[tar_of(&[
+        ("usr/bin/java -> /etc/alternatives/java", b""),
+        ("etc/alternatives/java -> /usr/lib/jvm/java-17/bin/java", b""),
+        ("usr/lib/jvm/java-17/release", b"JAVA_VERSION=\"17.0.9\"\n"),
+        ("usr/lib/jvm/java-11/release", b"JAVA_VERSION=\"11.0.9\"\n"),
+        ("usr/local/bin/python3.12", b"x"),
+        ("usr/bin/bash", b"x"),
+        ("etc/pki/tls/certs/ca-bundle.crt", b"x"),
+    ])]);
+    let config = |env: &str| {
+        let text = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{{"Env":[{env}]}},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#
+        );
+        ImageConfig::parse(text.as_bytes()).expect("a config")
+    };
+    let assumed = seen.assumptions(&config(r#""PATH=/usr/local/bin:/usr/bin""#));
+    assert_eq!((assumed.java, assumed.shell), (Some(17), Some(false)));
+    assert_eq!(assumed.java_home, Some(path("/usr/lib/jvm/java-17")));
+    assert_eq!(assumed.interpreters.iter().collect::<Vec<_>>(), ["bash", "python3.12"]);
+    assert_eq!((assumed.certificates, assumed.time_zones), (Some(true), Some(false)));
+    let named = seen.assumptions(&config(r#""JAVA_HOME=/usr/lib/jvm/java-11","PATH=/usr/bin""#));
+    assert_eq!(named.java, Some(11));
+    assert_eq!(seen.assumptions(&config("")).java, Some(11), "only the lowest is certain");
+    assert_eq!(Observations::default().assumptions(&config("")).java, None);
+}

@@ -8,10 +8,11 @@ mod libraries;
 mod native;
 mod script;
 pub mod source;
+mod user_base;
 
 use std::sync::Arc;
 
-use super::base::Base;
+use super::base::{Base, BaseName};
 use super::catalog::{Catalog, versions};
 use super::error::BuilderError;
 use super::metadata::{ArtifactKind, ArtifactsSection, Takes, Version};
@@ -39,6 +40,8 @@ pub struct SelectionRequest<'a> {
     pub neighbours: &'a Neighbours,
     /// The variables that the user sets in the image.
     pub environment: &'a [(String, String)],
+    /// The base that replaces the base of every version (`--base`).
+    pub base: Option<&'a Base>,
 }
 
 /// The choice of a builder.
@@ -66,11 +69,11 @@ impl ImageChoice {
 }
 
 impl Selection {
-    /// The template's base, or the builder image; none for the built-in base.
-    pub fn base_reference(&self) -> Option<&ImageReference> {
+    /// The template's base, or the builder image.
+    pub fn base(&self) -> BaseName {
         match self {
-            Self::Template(choice) => choice.base.image.reference(),
-            Self::Image(choice) => Some(&choice.reference),
+            Self::Template(choice) => choice.base.image.clone(),
+            Self::Image(choice) => BaseName::Image(choice.reference.clone()),
         }
     }
 
@@ -134,7 +137,14 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
     };
     check_kind(template, artifacts, request)?;
     let meant = versions(template, version)?;
-    let candidate = |version| Candidate::new(catalog, version);
+    let (meant, all) = match request.base {
+        None => (meant.into_iter().cloned().collect(), template.metadata.versions.clone()),
+        Some(base) => {
+            let version = user_base::version(catalog, &meant, base);
+            (vec![version.clone()], vec![version])
+        }
+    };
+    let candidate = |version| Candidate::new(catalog, version, request.base);
     let search = Search {
         request,
         template,
@@ -142,8 +152,8 @@ pub fn select(catalog: &Catalog, request: &SelectionRequest<'_>) -> Result<Selec
         requested_version: version,
         platform,
         explicit,
-        candidates: meant.into_iter().map(candidate).collect(),
-        others: template.metadata.versions.iter().map(candidate).collect(),
+        candidates: meant.iter().map(candidate).collect(),
+        others: all.iter().map(candidate).collect(),
     };
     let choice = match &request.facts.kind {
         Kind::Executable(facts) => native::executable(&search, facts)?,
@@ -213,8 +223,8 @@ struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    fn new(catalog: &Catalog, version: &'a Version) -> Self {
-        Self { version, base: catalog.base(version) }
+    fn new(catalog: &Catalog, version: &'a Version, user_base: Option<&Base>) -> Self {
+        Self { version, base: user_base.cloned().unwrap_or_else(|| catalog.base(version)) }
     }
 
     /// The Java release it runs.
@@ -278,7 +288,7 @@ impl<'a> Search<'a> {
                     better.version.version
                 )
             }
-            _ => "pass an image with S2I scripts that can run it: `--builder IMAGE`".to_owned(),
+            _ => self.way_out("can run it"),
         };
         let version = self.requested_version.map(|version| format!(":{version}")).unwrap_or_default();
         Err(BuilderError::NothingFits {
@@ -289,8 +299,19 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// What to do if no candidate is possible: another base or builder that has what is missing.
+    fn way_out(&self, ability: &str) -> String {
+        match self.request.base {
+            Some(_) => format!("pass a base that {ability}, or omit `--base`: b2i chooses one"),
+            None => format!("pass an image with S2I scripts that {ability}: `--builder IMAGE`"),
+        }
+    }
+
     /// The obstacle in the base of a candidate, whatever the artifact needs.
     fn base_obstacle(&self, candidate: &Candidate<'_>) -> Option<String> {
+        if let Some(obstacle) = user_base::obstacle(self.template, &candidate.base, self.platform.as_ref()) {
+            return Some(obstacle);
+        }
         if candidate.base.assumptions.shell == Some(false) && !self.template.works_without_shell() {
             return Some("its base has no shell, which the template's scripts need".to_owned());
         }
@@ -305,6 +326,10 @@ impl<'a> Search<'a> {
 
     /// Adds to `reason` that the user named the builder.
     fn reason(&self, reason: String) -> String {
+        let reason = match self.request.base {
+            Some(base) => format!("the base `{}` was requested; {reason}", base.image),
+            None => reason,
+        };
         if !self.explicit {
             return reason;
         }

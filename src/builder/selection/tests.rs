@@ -104,6 +104,7 @@ fn select_in(catalog: &Catalog, kind: Kind, asked: &Asked<'_>) -> Result<Selecti
             tree_path: asked.tree_path,
             neighbours: &neighbours,
             environment: library_path.as_slice(),
+            base: None,
         },
     )
 }

@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 const EVERYTHING: &str = r#"
 [build]
 builder = "java:21"
+base = "oci:layout:1"
 source-builder = "golang"
 args = "--port 8080 'a b'"
 labels = { team = "web" }
@@ -81,6 +82,8 @@ fn every_key_of_the_table_is_taken_and_shown() {
     assert_eq!(settings.cache.directory.as_ref().expect("set").value, directory.path().join("cache"));
     let ca_files = &settings.network.ca_files.as_ref().expect("set").value;
     assert_eq!(*ca_files, [Path::new("/etc/ca.pem"), &directory.path().join("own.pem")]);
+    let base = settings.build.base.as_ref().expect("set").value.to_string();
+    assert_eq!(base, format!("oci:{}:1", directory.path().join("layout").display()));
     assert_eq!(settings.build.args.as_ref().expect("set").value.0, ["--port", "8080", "a b"]);
     let hosts = settings.registry_hosts();
     let host = &hosts["registry.example:5000"];

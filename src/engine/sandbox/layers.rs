@@ -14,14 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use super::SandboxSettings;
 use super::error::SandboxError;
-use super::layer_tar::open_tar;
 use super::mapping::Mapping;
 use super::protocol::{Answer, Permissions, Purpose, Request};
 use super::supervisor::{Supervisor, unexpected};
 use crate::events::Events;
 use crate::fs::cache_directory::CacheDirectory;
 use crate::fs::error::FileError;
-use crate::image::{Digest, DigestReader, LayerSource};
+use crate::image::{Digest, DigestReader, LayerSource, open_tar};
 
 const FORMAT: u32 = 1;
 

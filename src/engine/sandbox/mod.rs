@@ -11,7 +11,6 @@ mod detached;
 mod diagnosis;
 mod error;
 mod hosts;
-mod layer_tar;
 mod layers;
 mod limits;
 mod mapping;

@@ -27,11 +27,7 @@ impl<'a> StageWork<'a> {
     /// Makes the image of a source stage.
     pub(crate) async fn of_sources(&'a self, result: SourceResult) -> Result<Assembled<'a>, Error> {
         let SourceResult { base, changes, labels, shell_script, container } = result;
-        let values = KnownValues {
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            shell_script,
-            ..KnownValues::default()
-        };
+        let values = KnownValues { shell_script, ..KnownValues::of_base(&base) };
         let image = match changes {
             Some(changes) => self.changed(base, changes, values, labels)?,
             None => {

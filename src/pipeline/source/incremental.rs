@@ -38,6 +38,7 @@ impl SourceWork<'_> {
             platform,
             pull: previous.pull.unwrap_or(self.request.pull),
             pinned: None,
+            may_be_local: true,
         };
         let shown = format!("`{}`", name.familiar());
         let saved = match bases.resolve(engine_source(stage.engine), query).await {

@@ -140,8 +140,13 @@ async fn finish(
                 selection: image::selection(&prepared.selection, prepared.stage.runtime.as_ref()),
                 template_entries: Vec::new(),
             };
-            let whole =
-                Prepared { lease: prepared.lease, daemon: prepared.daemon, plan, images: vec![image] };
+            let whole = Prepared {
+                lease: prepared.lease,
+                daemon: prepared.daemon,
+                plan,
+                images: vec![image],
+                user_bases: Vec::new(),
+            };
             build_prepared(request, whole, Some(*made), session).await
         }
     }

@@ -10,7 +10,7 @@ use crate::fs::Lease;
 use crate::image::BaseImage;
 use crate::image::layer::Entry;
 use crate::input::InputSource;
-use crate::pipeline::base::{BaseQuery, BaseResolver};
+use crate::pipeline::base::{BaseOptions, BaseQuery, BaseResolver};
 use crate::pipeline::machine::DaemonSearch;
 use crate::plan::{
     self, BuilderImage, EngineChoice, EngineKind, Machine, OnBuildFacts, SourceFacts, SourceStage,
@@ -23,7 +23,6 @@ use crate::source_build::on_build::{OnBuild, entry_script, needs_shell};
 use crate::sources::environment::of_sources;
 use crate::sources::scripts::ScriptFiles;
 use crate::sources::{SourceLocation, SourceTree, fetch_source};
-use crate::store::builtin::static_base;
 use crate::store::daemon::Daemon;
 
 /// A source stage with everything that executing it needs.
@@ -161,14 +160,14 @@ impl SourceImages {
         let platform = request.platforms.first().cloned();
         let platform = platform.unwrap_or_else(|| native_platform(engine, machine));
         let bases = BaseResolver::new(session, daemon, request.offline);
-        let find = async |reference, pull| {
-            let query = BaseQuery { reference, platform: Some(platform.clone()), pull, pinned: None };
-            bases.resolve(engine_source(engine), query).await
+        let source = engine_source(engine);
+        let how = BaseOptions {
+            platform: platform.clone(),
+            pull: request.pull,
+            pinned: None,
+            may_be_local: matches!(selection, SourceSelection::Image(_)),
         };
-        let base = match selection.base_reference() {
-            Some(reference) => find(reference, request.pull).await?,
-            None => static_base(&platform),
-        };
+        let base = bases.resolve_base(&selection.base(), source, how).await?;
         let base = match selection {
             SourceSelection::Image(_) => {
                 let (memo, lease) = (session.memo(!request.ignore_memo)?, session.lease()?);
@@ -177,7 +176,12 @@ impl SourceImages {
             SourceSelection::Template(_) => base,
         };
         let runtime = match &options.runtime {
-            Some(runtime) => Some(find(&runtime.image, runtime.pull.unwrap_or(request.pull)).await?),
+            Some(runtime) => {
+                let (reference, pull) = (&runtime.image, runtime.pull.unwrap_or(request.pull));
+                let platform = Some(platform);
+                let query = BaseQuery { reference, platform, pull, pinned: None, may_be_local: true };
+                Some(bases.resolve(source, query).await?)
+            }
             None => None,
         };
         Ok(Self { base, runtime })

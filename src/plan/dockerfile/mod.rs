@@ -73,6 +73,8 @@ pub enum DockerfileError {
         "`docker build` would run {count} ONBUILD instructions of the base image `{base}`, which b2i does not run"
     )]
     OnBuild { base: String, count: usize },
+    #[error("a Dockerfile cannot name the base `{base}`: FROM takes images of registries and daemons only")]
+    BaseInFile { base: String },
 }
 
 impl Diagnostic for DockerfileError {
@@ -82,6 +84,7 @@ impl Diagnostic for DockerfileError {
             | Self::HealthCheck { .. }
             | Self::Several { .. }
             | Self::UnknownArtifact { .. }
+            | Self::BaseInFile { .. }
             | Self::Trace { .. } => FailureKind::Usage,
             Self::OnBuild { .. } => FailureKind::Builder,
         }
@@ -91,6 +94,9 @@ impl Diagnostic for DockerfileError {
         vec![match self {
             Self::Unwritable { .. } => "remove it, and set it when the image starts".into(),
             Self::HealthCheck { .. } => "start it with the name of a program".into(),
+            Self::BaseInFile { base } => format!(
+                "load it first: `b2i copy {base} docker-daemon:NAME`, then pass `--base docker-daemon:NAME`"
+            ),
             Self::Several { .. } => "name one artifact and one platform".into(),
             Self::Trace { .. } => "remove it, or build the image without `--dockerfile`".into(),
             Self::UnknownArtifact { .. } => {

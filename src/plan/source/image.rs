@@ -4,7 +4,7 @@
 //! the variables of the build. A template's settings replace those of its base.
 
 use super::{PlannedScript, SourceStage};
-use crate::builder::{SourceSelection, Template};
+use crate::builder::{RecordedBase, SourceSelection, Template};
 use crate::image::config::set_env;
 use crate::image::{ConfigEdits, ImagePath, shell_words};
 use crate::plan::image::{apply_request, rfc3339, template_edits};
@@ -103,7 +103,7 @@ fn planned_image(
         }
     }
     edits.reset_on_build = true;
-    edits.created = rfc3339(date)?;
+    edits.created = rfc3339(request.created_date().unwrap_or(date))?;
     edits.history = format!("b2i: {}", shell_words::quote(&[&source.source.name]));
     set_env(&mut edits.env, &source.environment);
     let labels = labels(request, source, options, base, &edits.created);
@@ -121,13 +121,11 @@ fn planned_image(
 }
 
 /// The template of the image, if it has one, and the name of its base.
-fn template_and_base<'a>(image: &SourceImage<'a>) -> (Option<&'a Template>, String) {
+fn template_and_base<'a>(image: &SourceImage<'a>) -> (Option<&'a Template>, RecordedBase) {
     match (image.selection, &image.source.runtime) {
-        (_, Some(runtime)) => (None, runtime.image.to_string()),
-        (SourceSelection::Template(choice), None) => {
-            (Some(&*choice.template), choice.base.recorded().to_string())
-        }
-        (SourceSelection::Image(image), None) => (None, image.reference.recorded()),
+        (_, Some(runtime)) => (None, RecordedBase::Name(runtime.image.to_string())),
+        (SourceSelection::Template(choice), None) => (Some(&*choice.template), choice.base.recorded()),
+        (SourceSelection::Image(image), None) => (None, RecordedBase::Name(image.reference.recorded())),
     }
 }
 
@@ -147,7 +145,7 @@ fn labels(
     request: &Request,
     source: &SourceStage,
     options: &SourceBuildRequest,
-    base: String,
+    base: RecordedBase,
     created: &str,
 ) -> Labels {
     let sources = &source.source;

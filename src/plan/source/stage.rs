@@ -10,12 +10,12 @@ use super::{
     SourceStage, runtime,
 };
 use crate::builder::metadata::SourceCache;
-use crate::builder::{BaseName, BuilderError, Product, S2iContract, SourceSelection};
+use crate::builder::{BuilderError, Product, S2iContract, SourceSelection};
 use crate::detect::Facts;
 use crate::diagnostic::Warning;
 use crate::image::config::set_env;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
-use crate::plan::engine::base_source;
+use crate::plan::engine::{base_source, engine_source};
 use crate::plan::{EngineChoice, EngineKind, Machine, PlannedBuilder};
 use crate::request::{DEFAULT_NETWORK, Injection, Request, ScriptsSource, SourceBuildRequest};
 use crate::sources::SourceTree;
@@ -134,9 +134,12 @@ pub fn describe_source_builder(selection: &SourceSelection) -> String {
 }
 
 fn builder(facts: &SourceFacts<'_>) -> PlannedBuilder {
-    let is_built_in = matches!(facts.selection, SourceSelection::Template(choice)
-        if choice.base.image == BaseName::BuiltInStatic);
-    let source = base_source(is_built_in, Some(facts.engine.kind), &[], facts.machine);
+    let source = match facts.selection {
+        SourceSelection::Template(choice) => {
+            base_source(&choice.base.image, Some(facts.engine.kind), &[], facts.machine)
+        }
+        SourceSelection::Image(_) => engine_source(facts.engine.kind),
+    };
     match facts.selection {
         SourceSelection::Template(choice) => PlannedBuilder {
             name: format!("{}:{}", choice.template.name(), choice.version.version),

@@ -34,6 +34,8 @@ pub enum GitError {
     TooLarge { repository: String, limit: u64 },
     #[error("cannot use the certificate file `{}`: {reason}", path.display())]
     Certificates { path: PathBuf, reason: String },
+    #[error("`{}` is not in a git work tree with a commit: {message}", directory.display())]
+    NoWorkTree { directory: PathBuf, message: String },
     #[error("cannot fetch `{repository}` without network access: it is not on this machine")]
     Offline { repository: String },
 }
@@ -136,6 +138,9 @@ impl Diagnostic for GitError {
             Self::TooLong { .. } => "try again, or pass an archive of the sources",
             Self::TooLarge { .. } => "raise the limit with `--max-size`",
             Self::Certificates { .. } => "pass a file with certificates in PEM form: `--ca-file FILE`",
+            Self::NoWorkTree { .. } => {
+                "commit the sources, or pass another date, such as `--created now` or `--created 2026-01-31T12:00:00Z`"
+            }
             Self::Offline { .. } => "omit `--offline`, or pass a directory",
             Self::Start(_) => return Vec::new(),
         };

@@ -6,6 +6,7 @@
 mod certificates;
 mod checkout;
 mod error;
+mod head;
 mod location;
 mod options;
 mod process;
@@ -16,6 +17,7 @@ mod submodules;
 use std::path::{Path, PathBuf};
 
 pub use error::GitError;
+pub(crate) use head::head as work_tree_head;
 pub use location::GitLocation;
 pub(super) use location::{is_bare_repository, is_repository, valid_reference};
 pub use options::GitOptions;

@@ -17,7 +17,7 @@ const MAX_OUTPUT: usize = 256 * 1024 * 1024;
 const MAX_MESSAGE: usize = 16 * 1024;
 
 /// Settings of every command; they override the user's files.
-const CONFIGURATION: &[&str] = &[
+pub(super) const CONFIGURATION: &[&str] = &[
     // Run nothing from a repository.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",

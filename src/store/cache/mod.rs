@@ -6,9 +6,11 @@ pub mod build_caches;
 pub(crate) mod entries;
 pub mod images;
 pub mod memo;
+pub mod observed_bases;
 pub mod usage;
 
 pub use build_caches::{BuildCacheDescription, BuildCacheStore, HeldCache};
 pub use images::{ImageCache, KnownName};
 pub use memo::Memo;
+pub use observed_bases::ObservedBases;
 pub use usage::{PartUsage, Pruned, VolumeUsage, prune, usage};

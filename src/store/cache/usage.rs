@@ -14,12 +14,13 @@ use super::build_caches::DESCRIPTION;
 use crate::fs::{CacheDirectory, FileError};
 
 /// The parts of the cache, and the relative paths of their entries.
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     (BUILD_CACHES, "build-caches-v1"),
     ("downloads", "downloads-v1/blobs/sha256"),
     ("downloads", "downloads-v1/index"),
     ("images", "images-v1/blobs/sha256"),
     ("images", "images-v1/names"),
+    ("images", "bases-v1"),
     ("layers", "layers-v1"),
     ("memo", "memo-v1"),
 ];

@@ -7,7 +7,7 @@
 //! Until it is named, the image has a name of the run's lease, so that a clean-up of dangling images keeps it, and the
 //! clean-up after a killed run finds it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 
@@ -18,7 +18,7 @@ use super::load::LoadError;
 use super::request::{describe, traced};
 use crate::events::{Events, RunningStep, Step};
 use crate::image::layer::WrittenLayer;
-use crate::image::{BaseImage, Digest, FinishedConfig, Image, ImageReference, NewLayer};
+use crate::image::{BaseImage, Digest, FinishedConfig, Image, ImageReference, LayerSource, NewLayer};
 use crate::store::archive::{ArchiveError, Form};
 use crate::store::{Content, LayerBlobs, Sink, Written, WrittenImage};
 
@@ -90,16 +90,29 @@ impl Daemon {
 
     /// Loads the base, unless the daemon has it, and returns the ID to start containers from. A loaded base has a name of
     /// the lease, which the lease's clean-up removes.
-    pub async fn ensure_loaded(&self, base: &BaseImage, lease: &str) -> Result<String, DaemonError> {
+    /// Layers in zstd are unpacked in `unpacking`.
+    pub async fn ensure_loaded(
+        &self,
+        base: &BaseImage,
+        lease: &str,
+        unpacking: &Path,
+    ) -> Result<String, DaemonError> {
         if let Some(image_id) = &base.image_id {
             return Ok(image_id.clone());
         }
+        let name = lease_name(lease, LeaseName::Base);
         let Some(layer) = base.built_in() else {
+            if base.layers.iter().all(|layer| matches!(layer, LayerSource::Blob(..) | LayerSource::File(_))) {
+                let image = Image::unchanged(base.clone(), base.config.to_bytes());
+                let loaded = self.send_image(&image, Form::Docker, Some(unpacking), &name, None).await;
+                let (_, config) = loaded.map_err(|error| self.load_error(error))?;
+                self.verify(&config, &name).await?;
+                return Ok(self.id_or(&name, &config));
+            }
             let reason = "it is not in the daemon, and b2i does not have its layers".into();
             let address = self.info().address.clone();
             return Err(DaemonError::InvalidImage { name: base.name.clone(), address, reason });
         };
-        let name = lease_name(lease, LeaseName::Base);
         // The layer of the built-in base is sent as the new layer, without layers below.
         let below = BaseImage { name: base.name.clone(), ..BaseImage::scratch(&base.config.platform()) };
         let new = vec![NewLayer::from(layer.clone())];

@@ -1,8 +1,10 @@
 //! Whole builds of real artifacts on real daemons: from `b2i build` to the answer of the started program.
 
 mod arguments;
+mod base;
 mod base_files;
 pub(crate) mod builder_images;
+mod created;
 mod daemonless;
 mod dockerfile;
 pub(crate) mod kinds;

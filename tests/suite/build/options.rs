@@ -82,7 +82,11 @@ fn options_reach_the_image() {
                 ("io.k8s.display-name", "mine"),
                 ("io.b2i.artifact.name", "program-musl"),
                 ("org.opencontainers.image.title", "program-musl"),
-                ("org.opencontainers.image.base.name", "docker.io/library/alpine:3.22"),
+                // The configuration replaces Alpine by this image, which is not a mirror of it.
+                (
+                    "org.opencontainers.image.base.name",
+                    &*format!("docker.io/{}", TestEnvironment::get().image("musl:1")),
+                ),
                 ("org.opencontainers.image.created", "1980-01-01T00:00:00Z"),
                 ("io.openshift.s2i.build.image", "binary:alpine3.22"),
             ] {

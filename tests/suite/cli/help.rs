@@ -129,6 +129,7 @@ fn build_help() {
 
     Builder options:
           --builder <NAME|IMAGE>  Use this builder: a name such as java:21, or any S2I builder image
+          --base <IMAGE>          Use this base: NAME, docker-daemon:NAME, oci:DIR or an archive
 
     Input options:
           --add <SRC[:DEST]>  Add a file or directory beside the artifact, or at DEST [repeatable]

@@ -122,7 +122,7 @@ fn usage_errors_say_what_to_do() {
 
     error: unexpected argument '--from' found
 
-      tip: the builder sets the base image; replace it under `[bases]` in ~/.config/b2i/config.toml, or export the builder with `b2i builders export java my-java` and edit it
+      tip: name the base image with `--base registry.example/team/jre:21`
 
     Usage: b2i build [OPTIONS] <ARTIFACT>... [-- <ARGS>...]
 
@@ -268,6 +268,7 @@ fn configuration_shows_every_value_with_its_origin() {
     assert_snapshot!(ended.stdout, @r#"
     [build]
     builder = "tomcat"                                          # b2i.toml:2
+    # base =                                                    # not set
     # source-builder =                                          # not set
     args = ["--port", "8080", "a b"]                            # b2i.toml:3
     # env =                                                     # not set

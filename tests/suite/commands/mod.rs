@@ -8,7 +8,7 @@ mod login;
 use crate::environment::{B2iCommand, B2iOutput};
 
 /// What b2i prints and how it ends, where it has to end so.
-fn ended(command: &mut B2iCommand, code: i32) -> B2iOutput {
+pub(crate) fn ended(command: &mut B2iCommand, code: i32) -> B2iOutput {
     let ended = command.run();
     assert_eq!(ended.code, Some(code), "{}{}", ended.stdout, ended.stderr);
     ended

@@ -182,7 +182,11 @@ async fn what_a_killed_run_leaves_is_removed_and_nothing_else() {
         let mut base = b2i::store::builtin::static_base(&platform);
         // The same base may be there under the name of another run's lease.
         base.config.set_label("of", &setup.context.lease);
-        let loaded = setup.daemon.ensure_loaded(&base, &setup.context.lease).await.expect("loaded");
+        let loaded = setup
+            .daemon
+            .ensure_loaded(&base, &setup.context.lease, &setup.context.spool_directory)
+            .await
+            .expect("loaded");
         assert_eq!(loaded, base.config.digest().to_string());
         let other_lease = ContainerSpec { lease: unique("lease"), ..setup.spec(&["/bin/echo"]) };
         let other = engine.create(other_lease).await.expect("created");

@@ -9,6 +9,7 @@ mod offline;
 mod outputs;
 mod parallel;
 mod platforms;
+mod pods;
 mod quickstart;
 mod repeat;
 mod run;

@@ -85,7 +85,8 @@ fn a_program_runs_as_the_image_says_and_ends_b2i_with_its_code() {
             }
             assert_clean(&command.cache());
         }
-        assert_eq!(files(&command.directory().join("work")), ["program.tar"], "it is written too");
+        // A file that nobody named would only be left behind.
+        assert!(files(&command.directory().join("work")).is_empty());
     });
 }
 

@@ -14,13 +14,13 @@ use std::sync::Arc;
 pub use pom::{DeclaredPackage, declared_package};
 
 use super::{ImageChoice, Warning};
-use crate::builder::base::Base;
+use crate::builder::base::{Base, BaseName};
 use crate::builder::catalog::Catalog;
 use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{SourceSection, Takes, Version};
 use crate::builder::template::Template;
 use crate::detect::{build_file_order, source_tree};
-use crate::image::{ImageReference, Platform};
+use crate::image::Platform;
 use crate::request::BuilderRequest;
 use crate::sources::SourceTree;
 
@@ -47,11 +47,11 @@ pub enum SourceSelection {
 }
 
 impl SourceSelection {
-    /// The template's base, or the builder image; none for the built-in base.
-    pub fn base_reference(&self) -> Option<&ImageReference> {
+    /// The template's base, or the builder image.
+    pub fn base(&self) -> BaseName {
         match self {
-            Self::Template(choice) => choice.base.image.reference(),
-            Self::Image(choice) => Some(&choice.reference),
+            Self::Template(choice) => choice.base.image.clone(),
+            Self::Image(choice) => BaseName::Image(choice.reference.clone()),
         }
     }
 }

@@ -64,7 +64,7 @@ pub(in crate::cli) struct BuildArguments {
 }
 
 /// The arguments in `-h`, which fits a screen. `--help` lists all.
-const SUMMARY: [&str; 15] = [
+const SUMMARY: [&str; 16] = [
     "artifacts",
     "args",
     "tag",
@@ -79,6 +79,7 @@ const SUMMARY: [&str; 15] = [
     "run",
     "dry_run",
     "builder",
+    "base",
     "add",
 ];
 
@@ -103,6 +104,7 @@ Examples:
   b2i build ./server --builder registry.example/s2i-builder:3 -t server:1
   b2i build dist/app-linux-amd64 dist/app-linux-arm64 -t registry.example/app:1 --push
   b2i build app.jar --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push
+  b2i build app.jar --base registry.example/team/jre:21 -t app:1
   b2i build ./server --run -- --help
   b2i build ./server --dry-run --format json";
 

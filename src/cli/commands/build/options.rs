@@ -10,7 +10,10 @@ use crate::cli::arguments::{Format, one_of};
 use crate::config::values::{ByteSize, Cpus, Period, Port};
 use crate::image::compression::Compression;
 use crate::image::{ImagePath, ImageReference, Platform, PullPolicy};
-use crate::request::{AssembleRequest, BuilderRequest, ContextPath, StopSignal, User, without_blanks};
+use crate::request::{
+    AssembleRequest, BuilderRequest, ContextPath, CreatedDate, StopSignal, User, without_blanks,
+};
+use crate::transport::{InvalidTransport, Location};
 
 /// The builder, and how `assemble` runs.
 #[derive(Debug, Args)]
@@ -21,6 +24,12 @@ pub(in crate::cli) struct BuilderArguments {
     /// [default: selected by the artifact] [env: B2I_BUILDER]
     #[arg(long, value_name = "NAME|IMAGE")]
     pub(in crate::cli) builder: Option<BuilderRequest>,
+    /// Use this base: NAME, docker-daemon:NAME, oci:DIR or an archive
+    ///
+    /// Archives are oci-archive:FILE and docker-archive:FILE. The template and its scripts stay. b2i looks at what the
+    /// base has, and fails if it cannot run the artifact. [default: the template's] [env: B2I_BASE]
+    #[arg(long, value_name = "IMAGE", value_parser = base)]
+    pub(in crate::cli) base: Option<Location>,
     /// Place the files (place), or run assemble in docker or sandbox [default: auto] [env: B2I_ASSEMBLE]
     #[arg(long, value_name = "HOW", value_parser = one_of(AssembleRequest::TEXTS), hide_possible_values = true)]
     pub(in crate::cli) assemble: Option<AssembleRequest>,
@@ -99,6 +108,13 @@ pub(in crate::cli) struct ImageArguments {
     /// Check health with this shell command; "" removes the base's check
     #[arg(long, value_name = "COMMAND")]
     pub(in crate::cli) health_cmd: Option<String>,
+    /// Date the image: git, now, epoch, a date or seconds since 1970
+    ///
+    /// `git` is the date of the commit that the work tree around the artifact is at, `epoch` is 1970-01-01, and a date is
+    /// one of RFC 3339, such as 2026-01-31T12:00:00Z. Files in layers keep their date. [default: SOURCE_DATE_EPOCH, else
+    /// 1980-01-01]
+    #[arg(long, value_name = "DATE")]
+    pub(in crate::cli) created: Option<CreatedDate>,
     /// Stop the program with this signal, such as SIGINT [default: the builder's]
     #[arg(long, value_name = "SIGNAL")]
     pub(in crate::cli) stop_signal: Option<StopSignal>,
@@ -159,6 +175,11 @@ pub(in crate::cli) struct OutputArguments {
 /// The words of a command. A newtype, because clap treats a `Vec` as a repeatable option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Entrypoint(pub(in crate::cli) Vec<String>);
+
+/// Parses a base. clap shows no hint of its own, so the message has it.
+fn base(text: &str) -> Result<Location, String> {
+    text.parse().map_err(|error: InvalidTransport| format!("{error}; {}", error.hint))
+}
 
 fn entrypoint(text: &str) -> Result<Entrypoint, String> {
     let words = if text.trim_start().starts_with('[') {

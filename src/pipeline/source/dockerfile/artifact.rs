@@ -55,7 +55,7 @@ impl ArtifactStage {
             let (stage, image) = only(&prepared);
             let work = StageWork::new(&all, 0, stage, image);
             let base = work.base(&[]).await?;
-            let from = from(&work, &base);
+            let from = from(&work, &base)?;
             (base, from)
         };
         let (stage, image) = only(&prepared);

@@ -19,8 +19,8 @@ use crate::pipeline::dockerfile::{
     DOCKERFILE, UPLOADS, check_replaceable, set_mode, write_archive, write_source,
 };
 use crate::plan::dockerfile::{
-    BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE, RuntimeInputs, SourceInputs,
-    UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile,
+    BASE_ARCHIVE, BUILDER_ARCHIVE, DockerfileError, DockerfileInputs, FIRST_LINE, ROOT_ARCHIVE,
+    RuntimeInputs, SourceInputs, UPLOADED_SCRIPTS, UPLOADED_SOURCES, render_source_dockerfile,
 };
 use crate::plan::{Assembly, KnownValues, Plan, PlannedProduct};
 use crate::request::{Request, SourceBuildRequest};
@@ -134,14 +134,16 @@ impl SourceContext<'_> {
     ) -> Result<String, Error> {
         let prepared = self.prepared;
         let base = &prepared.base;
-        let known = KnownValues {
-            base_digest: base.manifest_digest.map(|digest| digest.to_string()),
-            ..KnownValues::default()
-        };
+        let known = KnownValues::of_base(base);
         let runtime = &prepared.stage.runtime;
+        let name = prepared.selection.base();
+        if name.file().is_some() {
+            return Err(DockerfileError::BaseInFile { base: name.to_string() }.into());
+        }
+        let builder_from = name.reference().map(|reference| from(reference, base));
         let inputs = SourceInputs {
             builder: DockerfileInputs {
-                from: prepared.selection.base_reference().map(|reference| from(reference, base)),
+                from: builder_from,
                 base: &base.config,
                 known: &known,
                 contract: None,

@@ -1,17 +1,19 @@
-//! Owns opening a layer as the tar in it. Must not verify its digest, which `layers` does.
+//! Owns opening a layer as the tar in it. Must not verify the digest of the tar.
 
 use std::fs::File;
 use std::io::{self, Read};
 
 use tokio::runtime::Handle;
 
-use crate::image::compression::{DecompressionLimit, decompress};
-use crate::image::layer::Layer;
-use crate::image::{BlockingBlobs, LayerCompression, LayerSource};
+use super::blobs::BlockingBlobs;
+use super::compression::{DecompressionLimit, decompress};
+use super::layer::Layer;
+use super::layer_source::LayerSource;
+use super::manifest::LayerCompression;
 use crate::stream::{pump, stream_to_reader, writer_to_stream};
 
 /// Opens the uncompressed tar of a layer, on a thread that may wait.
-pub(super) fn open_tar(layer: &LayerSource) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn open_tar(layer: &LayerSource) -> io::Result<Box<dyn Read + Send>> {
     match layer {
         LayerSource::New(layer) => write_tar(layer.layer().clone()),
         LayerSource::Blob(blob, blobs) => {

@@ -1,0 +1,63 @@
+//! b2i where little is writable, as in a pod with a read-only root.
+
+use super::*;
+
+/// Runs b2i in a container without rights, with a read-only root and these options of `docker run`.
+fn in_container(options: &[&str], words: &[&str]) -> (Option<i32>, String) {
+    let environment = TestEnvironment::get();
+    let docker = environment.docker();
+    let program = format!("{}:/b2i:ro", env!("CARGO_BIN_EXE_b2i"));
+    let artifact = format!("{}:/program:ro", environment.fixture("program").display());
+    let image = environment.image("glibc:12");
+    let rights = ["--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--network", "none"];
+    let mounts = ["-v", &program, "-v", &artifact, "--entrypoint", "/b2i"];
+    let output = docker.output(&[&["run", "--rm"], &rights[..], &mounts, options, &[&image], words].concat());
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_build_that_needs_no_cache_goes_on_without_one() {
+    let build = ["build", "/program", "-o", "oci:/dev/shm/image"];
+    let (code, messages) = in_container(&[], &build);
+    assert_eq!(code, Some(0), "{messages}");
+    assert_eq!(
+        messages.matches("using `/dev/shm` for this run, and keeping nothing").count(),
+        1,
+        "{messages}"
+    );
+    let (code, messages) = in_container(&["--tmpfs", "/scratch:mode=1777", "-e", "TMPDIR=/scratch"], &build);
+    assert_eq!(code, Some(0), "{messages}");
+    assert!(messages.contains("using `/scratch` for this run"), "{messages}");
+    // A volume that belongs to root is used by a directory in it.
+    let volume = ["--tmpfs", "/volume:mode=0777"];
+    let (code, messages) = in_container(&volume, &[&build[..], &["--cache-dir", "/volume"]].concat());
+    assert_ne!(code, Some(0), "{messages}");
+    assert!(messages.contains("`--cache-dir /volume/b2i`"), "{messages}");
+    let (code, messages) = in_container(&volume, &[&build[..], &["--cache-dir", "/volume/b2i"]].concat());
+    assert_eq!((code, messages.contains("for this run")), (Some(0), false), "{messages}");
+}
+
+#[test]
+fn a_build_that_needs_a_cache_names_the_option() {
+    let sandbox = ["build", "/program", "--assemble", "sandbox", "-o", "oci:/dev/shm/image"];
+    let (code, messages) = in_container(&[], &sandbox);
+    assert_ne!(code, Some(0), "{messages}");
+    assert!(messages.contains("--cache-dir DIR"), "{messages}");
+    // In a container, a refused namespace is a matter of seccomp.
+    let cache = ["--tmpfs", "/volume:mode=0777"];
+    let (code, messages) = in_container(&cache, &[&sandbox[..], &["--cache-dir", "/volume/b2i"]].concat());
+    assert_ne!(code, Some(0), "{messages}");
+    assert!(messages.contains("the seccomp profile of this container"), "{messages}");
+}
+
+#[test]
+fn without_a_daemon_the_archive_is_announced_once() {
+    let mut command =
+        B2iCommand::without_daemon().args(["build"]).arg(TestEnvironment::get().fixture("program"));
+    let output = command.run();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let note = "no Docker or Podman daemon was found: writing the image to `program.tar`";
+    assert_eq!(output.stderr.matches(note).count(), 1, "{}", output.stderr);
+    let named = command.args(["-o", "oci:image"]).run();
+    assert!(!named.stderr.contains("no Docker or Podman daemon"), "{}", named.stderr);
+}
