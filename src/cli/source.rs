@@ -35,7 +35,9 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
     let is_source = arguments.input.treat_as == Some(TreatAsChoice::Source)
         || typed.source_builder.is_some()
         || typed.context_dir.is_some()
-        || typed.reference.is_some();
+        || typed.reference.is_some()
+        // A builder may take any directory as its sources.
+        || (arguments.builder.builder.is_some() && input.is_dir());
     if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
         || !(is_source || SourceLocation::is_certain(text))
     {

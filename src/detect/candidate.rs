@@ -44,7 +44,7 @@ fn is_companion(path: &str) -> bool {
     let stem = file.strip_suffix(".jar").unwrap_or(file);
     let in_libraries = directories
         .split('/')
-        .any(|part| matches!(part, "lib" | "libs" | "modules" | "plugins" | "dependency"));
+        .any(|part| matches!(part, "lib" | "libs" | "repo" | "modules" | "plugins" | "dependency"));
     let beside = ["-sources", "-javadoc", "-tests", "-test-sources", "-plain"];
     in_libraries || beside.iter().any(|ending| stem.ends_with(ending)) || stem.starts_with("original-")
 }
@@ -70,6 +70,7 @@ mod tests {
     fn jars_and_wars_need_name_and_content() {
         assert_eq!(strength(b"PK\x03\x04", "app/app.JAR"), Some(Strength::Artifact));
         assert_eq!(strength(b"PK\x03\x04", "app/lib/dep.jar"), Some(Strength::Companion));
+        assert_eq!(strength(b"PK\x03\x04", "app/repo/org/x/1/x-1.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "app-1.0-sources.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "data.zip"), None);
         assert_eq!(strength(b"<html>", "app.jar"), None);

@@ -44,6 +44,27 @@ pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Strength> {
     (strength != Strength::Script || !accompanies).then_some(strength)
 }
 
+/// Whether a script is in a directory `bin`, where distributions have what starts them.
+pub(super) fn is_start_script(path: &str, head: &[u8]) -> bool {
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    directory.rsplit('/').next() == Some("bin") && candidate(path, head) == Some(Strength::Script)
+}
+
+/// Whether the file has the name of the release in the directory `root`: `ant` in `apache-ant-1.10.15`.
+pub(super) fn names_release(path: &str, root: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let name = file.strip_suffix(".sh").unwrap_or(file);
+    let mut product = root;
+    while let Some((before, last)) = product.rsplit_once('-') {
+        let is_version = last.starts_with(|first: char| first.is_ascii_digit());
+        if !is_version && !matches!(last, "SNAPSHOT" | "bin" | "dist") {
+            break;
+        }
+        product = before;
+    }
+    product == name || product.strip_suffix(name).is_some_and(|before| before.ends_with('-'))
+}
+
 /// Whether a zip with this name is meant as a Java archive.
 pub(super) fn is_java_archive_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -59,6 +80,21 @@ mod tests {
         head[..6].copy_from_slice(b"\x7fELF\x02\x01");
         head[16] = kind;
         head
+    }
+
+    #[test]
+    fn start_scripts_have_the_name_of_their_release() {
+        assert!(is_start_script("app/bin/app", b"#!/bin/sh\n"));
+        for (path, head) in
+            [("app/bin/app", &b"PK\x03\x04"[..]), ("app/sbin/app", b"#!/bin/sh\n"), ("app", b"#!/")]
+        {
+            assert!(!is_start_script(path, head), "{path}");
+        }
+        for root in ["app", "app-1.0", "app-1.0-SNAPSHOT", "apache-app-1.2.3-bin"] {
+            assert!(names_release("x/bin/app", root), "{root}");
+            assert!(!names_release("x/bin/app-admin", root), "{root}");
+        }
+        assert!(!names_release("bin/app", "myapp-1"));
     }
 
     #[test]

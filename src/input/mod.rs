@@ -5,6 +5,7 @@ pub mod add;
 pub mod archive;
 pub mod artifact;
 mod candidates;
+pub(crate) mod directory;
 mod documents;
 mod error;
 mod file;
@@ -17,6 +18,7 @@ mod spool;
 mod tree;
 
 use std::io::Read;
+use std::path::PathBuf;
 
 pub use add::{AddError, AddRequest, ClassSearch, find_class, missing_class_path};
 pub use archive::ArchiveError;
@@ -114,6 +116,12 @@ struct InputFile {
     content: FileContent,
 }
 
+/// The input before the search for the artifact.
+enum Fetched {
+    File(InputFile),
+    Directory(PathBuf),
+}
+
 /// Fetches `source` and finds the artifact in it.
 ///
 /// Temporary files are in the lease's directory, downloads in its cache. `stdin` is read only for
@@ -133,11 +141,17 @@ pub async fn fetch(
     // A local file is only opened, which is not worth a step.
     let reports = if matches!(source, InputSource::File(_)) { Events::silent() } else { events.clone() };
     let step = reports.start(Step::Fetch, shown.clone(), None);
-    let file = fetch_file(source, options, lease, stdin, events, &step).await?;
+    let fetched = match source {
+        InputSource::File(path) if path.is_dir() => Fetched::Directory(path.clone()),
+        _ => Fetched::File(fetch_file(source, options, lease, stdin, events, &step).await?),
+    };
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
     let search = run_stoppable(move |stop| {
-        let archive::Contents { artifact, tree, left_out } =
-            archive::find_artifact(file, &shown, &options, &directory, stop)?;
+        let contents = match fetched {
+            Fetched::File(file) => archive::find_artifact(file, &shown, &options, &directory, stop),
+            Fetched::Directory(path) => directory::find_artifact(&path, &options, stop),
+        };
+        let archive::Contents { artifact, tree, left_out } = contents?;
         let (tree_path, files) = tree.map(|tree| (tree.artifact, tree.files)).unzip();
         let mut added = files.unwrap_or_default();
         added.extend(add::resolve(&options.added, tree_path.as_deref(), stop)?);

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::add::AddError;
 use super::add::walk::{Modes, walk};
 use super::artifact::{AddedContent, AddedDestination, AddedFile, FileContent};
+use super::documents::is_document;
 use super::neighbours::needs;
 use crate::blocking::Stop;
 
@@ -31,6 +32,14 @@ impl Tree {
             .map(|file| AddedFile { destination: AddedDestination::Beside(file.path), content: file.content })
             .collect();
         Ok(Self { artifact: artifact.to_owned(), files })
+    }
+
+    /// The number of files without documents.
+    pub(super) fn programs_files(&self) -> u64 {
+        let counts = |file: &&AddedFile| {
+            matches!(file.content, AddedContent::File { .. }) && !is_document(&file.destination.to_string())
+        };
+        self.files.iter().filter(counts).count() as u64
     }
 
     /// The part of the tree that the artifact itself names, with the same paths.

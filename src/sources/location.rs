@@ -85,7 +85,7 @@ impl SourceLocation {
         matches!(self, Self::Nothing)
     }
 
-    /// Whether `text` is certainly a source location: a directory, or the form of a repository. Other texts may be archives of
+    /// Whether `text` is certainly a source location: a directory without finished files, or the form of a repository. Other texts may be archives of
     /// sources or artifacts.
     pub fn is_certain(text: &str) -> bool {
         let path = Path::new(text);
@@ -93,7 +93,7 @@ impl SourceLocation {
             return false;
         }
         if path.is_dir() {
-            return true;
+            return !crate::input::directory::is_finished(path);
         }
         let (start, has_reference) = match text.split_once('#') {
             Some((start, reference)) => (start, !reference.is_empty()),

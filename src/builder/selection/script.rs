@@ -34,10 +34,16 @@ enum Interpreter<'f> {
     Java {
         source: Option<u32>,
     },
+    /// A shell that starts Java with the JARs that come along.
+    StartScript {
+        shell: &'f str,
+        level: u32,
+    },
 }
 
 impl<'f> Interpreter<'f> {
-    fn of(facts: &'f ScriptFacts) -> Self {
+    /// `jars` is the highest Java release that a JAR beside the script needs.
+    fn of(facts: &'f ScriptFacts, jars: Option<u32>) -> Self {
         let program = facts.program.as_str();
         let range = || facts.release.as_deref().and_then(Range::parse);
         // `#!/bin/busybox sh` needs the file, not its applet.
@@ -49,6 +55,9 @@ impl<'f> Interpreter<'f> {
         {
             let line = line.parse().ok();
             return Self::Language { tool: Tool::Python, line, range: range() };
+        }
+        if let (Some(level), SHELL | "bash" | "dash") = (jars, program) {
+            return Self::StartScript { shell: program, level };
         }
         match program {
             SHELL => Self::Shell,
@@ -75,6 +84,10 @@ impl<'f> Interpreter<'f> {
                 let level = candidate.version.level;
                 Some(level.is_some_and(|level| source.is_none_or(|source| source <= level)))
             }
+            Self::StartScript { shell, level } => {
+                let has_shell = *shell == SHELL || assumed.interpreters.contains(*shell);
+                Some(has_shell && candidate.version.level.is_some_and(|has| *level <= has))
+            }
         }
     }
 }
@@ -84,8 +97,14 @@ pub(super) fn script<'a, 'b>(
     search: &'b Search<'a>,
     facts: &ScriptFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
-    let interpreter = Interpreter::of(facts);
-    let needed = needed(facts);
+    // A version that the user names may be right for a script that only has JARs beside it.
+    let has_java = search.others.iter().any(|candidate| candidate.version.level.is_some());
+    let may_need_java = has_java && search.requested_version.is_none();
+    let interpreter = Interpreter::of(facts, search.request.neighbours.java().filter(|_| may_need_java));
+    let needed = match &interpreter {
+        Interpreter::StartScript { level, .. } => format!("{} and Java {level}", needed(facts)),
+        _ => needed(facts),
+    };
     if !search.others.iter().any(|candidate| interpreter.is_in(candidate) != Some(false)) {
         return Err(nothing_has_it(search, facts, &interpreter, &needed));
     }
@@ -107,14 +126,24 @@ pub(super) fn script<'a, 'b>(
         )
     });
     let candidate = fitting[0];
-    let reason = format!("it is a script for {needed}, and `{}` has it", candidate.version.version);
+    let reason = match &interpreter {
+        Interpreter::StartScript { level, .. } => format!(
+            "it is a script beside JARs that need Java {level}, and `{}` has it",
+            candidate.version.version
+        ),
+        _ => format!("it is a script for {needed}, and `{}` has it", candidate.version.version),
+    };
     Ok(CandidateChoice { candidate, reason, warnings: warnings(facts, &interpreter, candidate) })
 }
 
 /// The lowest JDK that accepts the source, as for JARs; of others the newest, which is first.
 fn order(interpreter: &Interpreter<'_>, candidate: &Candidate<'_>) -> u32 {
-    let Interpreter::Java { source } = interpreter else { return 0 };
     let level = candidate.version.level.unwrap_or(u32::MAX);
+    let source = match interpreter {
+        Interpreter::Java { source } => *source,
+        Interpreter::StartScript { level, .. } => Some(*level),
+        Interpreter::Shell | Interpreter::Program(_) | Interpreter::Language { .. } => return 0,
+    };
     match source {
         Some(_) => level,
         None => level.abs_diff(USUAL_JAVA),
@@ -142,7 +171,9 @@ fn nothing_has_it(
             Interpreter::Language { tool, .. } => {
                 candidate.base.assumptions.tools.get(tool).map(ToString::to_string)
             }
-            Interpreter::Java { .. } => candidate.version.level.map(|level| level.to_string()),
+            Interpreter::Java { .. } | Interpreter::StartScript { .. } => {
+                candidate.version.level.map(|level| level.to_string())
+            }
             Interpreter::Shell | Interpreter::Program(_) => None,
         })
         .collect();

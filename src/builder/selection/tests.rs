@@ -517,6 +517,35 @@ fn scripts_of_languages_get_the_release_that_they_state() {
 }
 
 #[test]
+fn scripts_beside_jars_get_the_java_of_the_jars() {
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    let of = |kind: Kind, java: Option<u32>, builder: Option<&str>| {
+        let asked = Asked { java, builder, tree_path: Some("bin/app"), ..Asked::default() };
+        select_in(&catalog, kind, &asked)
+    };
+    for (program, java, builder, version) in [
+        ("sh", Some(8), None, "java17"),
+        ("sh", Some(17), None, "java17"),
+        ("bash", Some(18), None, "java21"),
+        ("dash", Some(25), Some("binary"), "java25"),
+        ("sh", None, None, "debian13"),
+        ("sh", Some(17), Some("binary:debian12"), "debian12"),
+        ("python3", Some(17), None, "python3.14"),
+    ] {
+        let choice = chosen(of(script("/usr/bin/env", program), java, builder).expect(program));
+        assert_eq!(choice.version.version, version, "{program} {java:?}: {}", choice.reason);
+        assert!(choice.warnings.is_empty(), "{:?}", choice.warnings);
+    }
+    let error = of(script("/bin/sh", "sh"), Some(26), None).expect_err("too new");
+    assert!(error.to_string().contains("`sh` and Java 26"), "{error}");
+    // A catalog without Java has no better base.
+    assert!(
+        select_in(&sample::catalog(), script("/bin/sh", "sh"), &Asked { java: Some(17), ..Asked::default() })
+            .is_ok()
+    );
+}
+
+#[test]
 fn messages_obey_no_artifact() {
     let hostile = "\u{1b}[2J\n".repeat(1000);
     let odd = ExecutableFacts {

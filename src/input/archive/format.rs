@@ -3,7 +3,7 @@
 //!
 //! `infer` was weighed: it recognises a tar by `ustar` alone, which old tars lack.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::super::artifact::FileContent;
 use super::super::candidates::is_java_archive_name;
@@ -73,7 +73,7 @@ pub(super) fn decompress(content: &FileContent, compression: Compression) -> io:
     let reader = BufReader::with_capacity(128 * 1024, content.reader());
     Ok(match compression {
         Compression::None => Box::new(reader),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        Compression::Gzip => Box::new(GzipReader(Some(flate2::bufread::GzDecoder::new(reader)))),
         Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
         Compression::Zstd => Box::new(zstd::Decoder::with_buffer(reader)?),
         Compression::Xz => {
@@ -82,6 +82,26 @@ pub(super) fn decompress(content: &FileContent, compression: Compression) -> io:
             Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
         }
     })
+}
+
+/// The members of a gzip file, one after the other. Like `gzip`, it ignores what follows the last one, such as the zeros of
+/// a tape's block.
+struct GzipReader<R: BufRead>(Option<flate2::bufread::GzDecoder<R>>);
+
+impl<R: BufRead> Read for GzipReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let count = decoder.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let mut rest = self.0.take().expect("it was just read").into_inner();
+            // The second byte may not be in the buffer yet; the decoder checks it then.
+            let is_member = matches!(rest.fill_buf()?, [0x1f] | [0x1f, 0x8b, ..]);
+            self.0 = is_member.then(|| flate2::bufread::GzDecoder::new(rest));
+        }
+        Ok(0)
+    }
 }
 
 /// The name of the file in a single-file archive.

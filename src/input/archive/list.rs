@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::super::candidates::{HEAD_BYTES, candidate};
+use super::super::candidates::{HEAD_BYTES, candidate, is_start_script, names_release};
 use super::super::documents::is_document;
 use super::super::neighbours::needs;
 use super::error::ArchiveError;
@@ -17,10 +17,14 @@ const MAX_NAMES: usize = 10_000;
 const MAX_SHOWN: usize = 10;
 
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(in crate::input) struct Listing {
+    /// The name of a listed directory; of an archive, the one directory in it has the name of the release.
+    name: Option<String>,
     artifacts: Candidates,
     companions: Candidates,
     scripts: Candidates,
+    /// Scripts in `bin`, which are also among `scripts`.
+    start_scripts: Candidates,
     first_files: Vec<String>,
     files: u64,
     /// Files that are not documents.
@@ -76,24 +80,35 @@ impl Root {
 }
 
 impl Listing {
+    /// An empty listing of the directory `name`.
+    pub(in crate::input) fn of_directory(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Adds the name of a file or directory.
+    pub(in crate::input) fn add_name(&mut self, path: &str, is_directory: bool) {
+        self.root.add(path, is_directory);
+    }
+
     pub(super) fn of(archive: &Archive) -> Result<Self, ArchiveError> {
         let mut listing = Self::default();
         archive.visit(&mut |member, reader| {
-            listing.root.add(&member.path, member.kind == MemberKind::Directory);
+            listing.add_name(&member.path, member.kind == MemberKind::Directory);
             if member.kind == MemberKind::File {
                 let mut head = Vec::with_capacity(HEAD_BYTES);
                 let result = reader.take(HEAD_BYTES as u64).read_to_end(&mut head);
                 result.map_err(|error| archive.read_error(&error))?;
-                listing.add_file(archive, &member.path, member.size, &head)?;
+                listing.add_file(&archive.shown, &member.path, member.size, &head)?;
             }
             Ok(Flow::Continue)
         })?;
         Ok(listing)
     }
 
-    fn add_file(
+    /// Adds a regular file of the input `shown`, by its first bytes.
+    pub(in crate::input) fn add_file(
         &mut self,
-        archive: &Archive,
+        shown: &str,
         path: &str,
         size: u64,
         head: &[u8],
@@ -122,19 +137,22 @@ impl Listing {
         if candidates.first.iter().any(|(earlier, _)| earlier == path) {
             let reason = "an earlier member has the same name";
             let refused = UnpackError::Refused { member: path.to_owned(), reason };
-            return Err(ArchiveError::member(&archive.shown, refused));
+            return Err(ArchiveError::member(shown, refused));
         }
         candidates.add(path, size);
+        if is_start_script(path, head) {
+            self.start_scripts.add(path, size);
+        }
         Ok(())
     }
 
     /// Whether the archive may have a program that is always spread over several files.
-    pub(super) fn has_mark(&self) -> bool {
+    pub(in crate::input) fn has_mark(&self) -> bool {
         self.has_mark
     }
 
     /// The number of files without documents and without the file at `artifact`.
-    pub(super) fn programs_files(&self, artifact: &str) -> u64 {
+    pub(in crate::input) fn programs_files(&self, artifact: &str) -> u64 {
         self.programs_files.saturating_sub(u64::from(!is_document(artifact)))
     }
 
@@ -144,15 +162,48 @@ impl Listing {
     }
 
     /// The names in the directory where a source tree has its build file.
-    pub(super) fn top_level_names(&self) -> impl Iterator<Item = &str> {
-        let names = if self.common_root().is_some() { &self.root.names_below } else { &self.root.names };
+    pub(in crate::input) fn top_level_names(&self) -> impl Iterator<Item = &str> {
+        let names = if self.name.is_none() && self.common_root().is_some() {
+            &self.root.names_below
+        } else {
+            &self.root.names
+        };
         names.iter().map(String::as_str)
     }
 
+    /// Whether it is a distribution of a Java program: start scripts, and JARs that only accompany them.
+    fn is_distribution(&self) -> bool {
+        self.artifacts.total == 0 && self.companions.total > 0 && self.start_scripts.total > 0
+    }
+
+    /// Whether the member is a start script, which needs the whole distribution.
+    pub(in crate::input) fn starts_distribution(&self, path: &str) -> bool {
+        self.is_distribution() && self.start_scripts.first.iter().any(|(script, _)| script == path)
+    }
+
+    /// Whether a program or a JAR is in it.
+    pub(in crate::input) fn has_program(&self) -> bool {
+        self.artifacts.total + self.companions.total > 0
+    }
+
+    /// The start script with the name of the release, of several.
+    fn named_start_script(&self) -> Option<&str> {
+        let root = self.name.as_deref().or_else(|| self.common_root())?;
+        let mut named = self.start_scripts.first.iter().map(|(path, _)| path.as_str());
+        named.find(|path| names_release(path, root))
+    }
+
     /// The one member that is the artifact.
-    pub(super) fn choose(&self, shown: &str) -> Result<&str, ArchiveError> {
+    pub(in crate::input) fn choose(&self, shown: &str) -> Result<&str, ArchiveError> {
+        if self.is_distribution()
+            && let Some(script) = self.named_start_script()
+        {
+            return Ok(script);
+        }
+        let distribution = self.is_distribution().then_some(&self.start_scripts);
         let strongest_first = [&self.artifacts, &self.companions, &self.scripts];
-        let present = strongest_first.into_iter().find(|candidates| candidates.total > 0);
+        let present =
+            distribution.or_else(|| strongest_first.into_iter().find(|candidates| candidates.total > 0));
         let Some(candidates) = present else { return Err(self.no_artifact(shown)) };
         match candidates.first.as_slice() {
             [(path, _)] => Ok(path),
@@ -165,7 +216,7 @@ impl Listing {
     }
 
     /// The content of the archive, for an error.
-    pub(super) fn inside(&self) -> String {
+    pub(in crate::input) fn inside(&self) -> String {
         let shown: Vec<String> =
             self.first_files.iter().map(|path| format!("`{}`", path.escape_debug())).collect();
         let more = self.files.saturating_sub(shown.len() as u64);

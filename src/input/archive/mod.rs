@@ -26,10 +26,14 @@ use crate::detect::source_tree;
 use crate::fs::unpack::member_path;
 pub use error::ArchiveError;
 use format::Format;
-use list::Listing;
+pub(in crate::input) use list::Listing;
 use members::Archive;
 pub(crate) use tree::UnpackedTree;
-pub(super) use tree::unpack_sources;
+pub(super) use tree::{resolve, unpack_sources};
+
+/// The manifest of a package of npm, and the directory in which `npm pack` puts everything.
+const NPM_MANIFEST: &str = "package.json";
+const NPM_ROOT: &str = "package";
 
 /// The artifact, and its tree if files of its archive come along.
 pub(super) struct Contents {
@@ -104,7 +108,7 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
         path: choice.clone(),
         reason: format!("{reason}; {}", listing.inside()),
     };
-    if options.keep_tree {
+    if options.keep_tree || listing.starts_distribution(&choice) {
         return Ok(tree::unpack(archive, &listing, &choice, directory)?.map_err(missing)?);
     }
     let file = extract::extract(archive, &choice, directory)?.map_err(missing)?;
@@ -119,6 +123,11 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {
     let Some(file) = source_tree(listing.top_level_names()) else { return Ok(()) };
+    // A published package of npm has this root, and may contain a finished program.
+    let is_npm_package = file.name == NPM_MANIFEST && listing.common_root() == Some(NPM_ROOT);
+    if is_npm_package && listing.has_program() {
+        return Ok(());
+    }
     Err(InputError::SourceTree {
         shown: archive.shown.clone(),
         build_file: file.name,

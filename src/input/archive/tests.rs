@@ -204,6 +204,11 @@ fn unpacks_single_files() {
     }
     let twice = [gzip(b"one "), gzip(b"two")].concat();
     assert_eq!(find("a.txt.gz", &twice).bytes(), b"one two");
+    for behind in [&[0; 1000][..], b"signature\n", b"\x1e"] {
+        assert_eq!(find("a.txt.gz", &[&twice, behind].concat()).bytes(), b"one two");
+        let tar = [&gzip(&release()), behind].concat();
+        assert_eq!(find("t.tar.gz", &tar).bytes(), program());
+    }
 }
 
 #[test]
@@ -273,6 +278,63 @@ fn libraries_and_sources_do_not_compete_with_the_application() {
     ];
     assert_eq!(find("t.tar", &tar_of(&all)).found().artifact.name, "app.jar");
     assert_eq!(find("t.tar", &tar_of(&all[..1])).found().artifact.name, "a.jar");
+}
+
+#[test]
+fn a_distribution_is_its_start_script_with_the_whole_tree() {
+    let jar = zip_of(&[("META-INF/MANIFEST.MF", b"")]);
+    let sh = b"#!/bin/sh\n";
+    for (script, library) in [
+        ("app-1.0/bin/app", "app-1.0/lib/app.jar"),
+        ("app-1.0/bin/app", "app-1.0/repo/org/app/1/app-1.jar"),
+        ("allure/bin/allure", "allure/lib/main.jar"),
+        ("bin/run.sh", "libs/main.jar"),
+    ] {
+        let all = [File(script, sh), File("app-1.0/README", b"x"), File(library, &jar)];
+        let members = [&all[..1], if script.starts_with("app") { &all[1..] } else { &all[2..] }].concat();
+        for archive in [tar_of(&members), zip_of(&[(script, sh), (library, &jar)])] {
+            let run = find("app.archive", &archive);
+            assert_eq!(run.found().artifact.name, script.rsplit('/').next().expect("a name"));
+            let tree = run.found().tree.as_ref().expect("a tree");
+            assert!(tree.artifact.starts_with("bin/"), "{}", tree.artifact);
+            let library = library.rsplit('/').next().expect("a name");
+            assert!(tree.files.iter().any(|file| file.destination.file_name() == library), "{library}");
+        }
+    }
+}
+
+#[test]
+fn of_several_start_scripts_the_one_with_the_name_of_the_release_starts() {
+    let jar = zip_of(&[("META-INF/MANIFEST.MF", b"")]);
+    let sh = b"#!/bin/sh\n";
+    let scripts = [File("apache-ant-1.10/bin/antRun", sh), File("apache-ant-1.10/bin/ant", sh)];
+    let libraries: Vec<_> = (0..109).map(|number| format!("apache-ant-1.10/lib/{number}.jar")).collect();
+    let mut members: Vec<_> = libraries.iter().map(|path| File(path, &jar)).collect();
+    members.extend(scripts);
+    assert_eq!(find("ant.tar", &tar_of(&members)).found().artifact.name, "ant");
+    members.pop();
+    members.push(File("apache-ant-1.10/bin/other", sh));
+    let several = find("ant.tar", &tar_of(&members));
+    assert!(
+        several.text().contains("2 files") && several.text().contains("bin/antRun"),
+        "{}",
+        several.text()
+    );
+    assert!(!several.text().contains(".jar"), "{}", several.text());
+    let chosen = run("ant.tar", &tar_of(&members), &path("apache-ant-1.10/bin/other"));
+    assert!(chosen.found().tree.is_some());
+}
+
+#[test]
+fn a_package_of_npm_with_a_program_is_an_artifact() {
+    let manifest = File("package/package.json", b"{}");
+    let program = program();
+    let packed = tar_of(&[manifest.clone(), File("package/bin/tool", &program)]);
+    assert_eq!(find("tool.tgz", &packed).found().artifact.name, "tool");
+    let with_script = tar_of(&[manifest.clone(), File("package/cli.js", b"#!/usr/bin/env node\n")]);
+    assert!(matches!(find("tool.tgz", &with_script).error(), InputError::SourceTree { .. }));
+    let tree = tar_of(&[File("app/package.json", b"{}"), File("app/bin/tool", &program)]);
+    assert!(matches!(find("app.tgz", &tree).error(), InputError::SourceTree { .. }));
 }
 
 #[test]

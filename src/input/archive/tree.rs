@@ -8,8 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::add::walk;
-use super::super::artifact::{AddedContent, AddedFile, FileContent};
-use super::super::documents::is_document;
+use super::super::artifact::FileContent;
 use super::super::name::{FALLBACK, safe_name};
 use super::super::tree::Tree;
 use super::super::{InputError, InputFile, InputOptions};
@@ -55,11 +54,7 @@ pub(super) fn unpack_needed(
     let artifact = &contents.artifact;
     let tree = contents.tree.take().expect("`contents` makes a tree");
     let tree = tree.needed(artifact.size, &artifact.content).map_err(|error| archive.read_error(&error))?;
-    let plain = |file: &&AddedFile| {
-        matches!(file.content, AddedContent::File { .. }) && !is_document(&file.destination.to_string())
-    };
-    let taken = tree.files.iter().filter(plain).count() as u64;
-    contents.left_out = listing.programs_files(choice).saturating_sub(taken);
+    contents.left_out = listing.programs_files(choice).saturating_sub(tree.programs_files());
     // Without a neighbour it is a single file.
     contents.tree = Some(tree).filter(|tree| !tree.files.is_empty());
     Ok(Ok(contents))
@@ -179,7 +174,7 @@ fn write_file(writer: &mut TreeWriter, member: &Member, reader: &mut dyn Read) -
 }
 
 /// Follows links from `path` to a regular file. The unpacked links lead to no place outside of `root`.
-fn resolve(root: &Path, path: &str) -> Option<String> {
+pub(in crate::input) fn resolve(root: &Path, path: &str) -> Option<String> {
     let root = root.canonicalize().ok()?;
     let path = root.join(path).canonicalize().ok()?;
     let inside = path.strip_prefix(&root).ok()?.to_str()?.to_owned();

@@ -1,0 +1,189 @@
+//! Owns finding the artifact in a directory of finished files, by the listing that archives have, and the rule that tells
+//! such a directory from a source tree. Must not know archive formats.
+//!
+//! The rule: a directory is a source tree if a build file or a repository is at its top. Without either, it is an artifact
+//! if a program, a JAR or a WAR is in it. Everything else is a source tree.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::add::walk::{DirectoryEntry, Modes, walk};
+use super::archive::{Contents, Listing, resolve};
+use super::artifact::AddedContent;
+use super::candidates::HEAD_BYTES;
+use super::name::{FALLBACK, safe_name};
+use super::neighbours::needs;
+use super::tree::Tree;
+use super::{ArchiveError, InputError, InputFile, InputOptions};
+use crate::blocking::Stop;
+use crate::detect::source_tree;
+use crate::fs::unpack::member_path;
+
+/// Files of sources without a build file: repositories, own scripts, and web pages, as the builders know them.
+const SOURCE_MARKS: [&str; 6] =
+    [".git", ".s2i", "HEAD", "index.html", "public/index.html", "dist/index.html"];
+
+/// Whether a directory holds finished files. One that cannot be read does not.
+pub(crate) fn is_finished(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else { return false };
+    let names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let has_mark = SOURCE_MARKS.iter().any(|mark| path.join(mark).exists());
+    if has_mark || source_tree(names.iter().map(String::as_str)).is_some() {
+        return false;
+    }
+    let Ok(entries) = walk(path, Modes::Kept, &Stop::default()) else { return false };
+    list(path, &entries).is_ok_and(|listing| listing.has_program())
+}
+
+/// Finds the artifact below the directory `path`.
+pub(super) fn find_artifact(
+    path: &Path,
+    options: &InputOptions,
+    stop: &Stop,
+) -> Result<Contents, InputError> {
+    let shown = path.display().to_string();
+    if options.sha256.is_some() {
+        return Err(InputError::NotAFile { path: path.to_owned(), what: "a directory" });
+    }
+    let entries = walk(path, Modes::Kept, stop)?;
+    let listing = list(path, &entries)?;
+    if options.treat_as.is_none()
+        && options.member_path.is_none()
+        && let Some(file) = source_tree(listing.top_level_names())
+    {
+        let (build_file, build_system) = (file.name, file.system);
+        return Err(InputError::SourceTree { shown, build_file, build_system, archive: false });
+    }
+    let missing = |path: &str, reason: String| ArchiveError::NoSuchMember {
+        shown: shown.clone(),
+        path: path.to_owned(),
+        reason,
+    };
+    let choice = match &options.member_path {
+        Some(wanted) => member_path(wanted).map_err(|error| missing(wanted, error.to_string()))?,
+        None => listing.choose(&shown)?.to_owned(),
+    };
+    let found = resolve(path, &choice).and_then(|found| entries.iter().find(|entry| entry.path == found));
+    let Some(DirectoryEntry { path: member, content: AddedContent::File { content, size, .. } }) = found
+    else {
+        return Err(missing(&choice, format!("it is missing or not a file; {}", listing.inside())).into());
+    };
+    if *size > options.max_size {
+        return Err(InputError::TooLarge { shown, size: Some(*size), limit: options.max_size });
+    }
+    let name = safe_name(member).unwrap_or_else(|| FALLBACK.to_owned());
+    let artifact = InputFile { name, size: *size, sha256: None, content: content.clone() };
+    let unreadable = |error| InputError::read(&path.join(member), error);
+    if options.keep_tree || listing.starts_distribution(member) {
+        return Ok(Contents { artifact, tree: Some(Tree::below(path, member, stop)?), left_out: 0 });
+    }
+    if !listing.has_mark() && !needs::names_files(*size, content).map_err(unreadable)? {
+        return Ok(Contents { artifact, tree: None, left_out: listing.programs_files(member) });
+    }
+    let tree = Tree::below(path, member, stop)?.needed(*size, content).map_err(unreadable)?;
+    let left_out = listing.programs_files(member).saturating_sub(tree.programs_files());
+    Ok(Contents { artifact, tree: Some(tree).filter(|tree| !tree.files.is_empty()), left_out })
+}
+
+/// Reads the beginning of every file.
+fn list(path: &Path, entries: &[DirectoryEntry]) -> Result<Listing, InputError> {
+    let shown = path.display().to_string();
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = full.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut listing = Listing::of_directory(name);
+    for entry in entries {
+        listing.add_name(&entry.path, matches!(entry.content, AddedContent::Directory));
+        if let AddedContent::File { content, size, .. } = &entry.content {
+            let mut head = Vec::with_capacity(HEAD_BYTES);
+            let read = content.reader().take(HEAD_BYTES as u64).read_to_end(&mut head);
+            read.map_err(|error| InputError::read(&path.join(&entry.path), error))?;
+            listing.add_file(&shown, &entry.path, *size, &head)?;
+        }
+    }
+    Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::ElfSample as Elf;
+
+    const JAR: &[u8] = b"PK\x03\x04";
+    const SCRIPT: &[u8] = b"#!/bin/sh\n";
+
+    fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        for (path, bytes) in files {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("below the top")).expect("creates");
+            std::fs::write(path, bytes).expect("writes");
+        }
+        directory
+    }
+
+    fn find(files: &[(&str, &[u8])], options: &InputOptions) -> Result<Contents, InputError> {
+        // The files are read by name only when the image is made.
+        let directory = directory(files);
+        find_artifact(directory.path(), options, &Stop::default())
+    }
+
+    #[test]
+    fn a_build_file_or_a_repository_makes_sources() {
+        let program = Elf::default().bytes();
+        for (files, expected) in [
+            (&[("app.jar", JAR), ("classes/A.class", b"x")][..], true),
+            (&[("app/bin/app", SCRIPT), ("app/lib/app.jar", JAR)], true),
+            (&[("tool_linux_amd64/tool", &program), ("checksums.txt", b"x")], true),
+            (&[("tool", &program), ("go.mod", b"module x")], false),
+            (&[("app.jar", JAR), ("pom.xml", b"<project/>")], false),
+            (&[("tool", &program), (".git/HEAD", b"x")], false),
+            (&[("tool", &program), ("index.html", b"x")], false),
+            (&[("app.py", b"#!/usr/bin/env python3\n")], false),
+            (&[("main.c", b"int main;")], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_finished(directory(files).path()), expected, "{files:?}");
+        }
+        assert!(!is_finished(Path::new("/nonexistent")));
+    }
+
+    #[test]
+    fn the_start_script_of_a_distribution_keeps_its_tree() {
+        let files = [("bin/app", SCRIPT), ("lib/app.jar", JAR), ("lib/x.jar", JAR), ("conf/a", b"x")];
+        let found = find(&files, &InputOptions::default()).expect("found");
+        let tree = found.tree.expect("a tree");
+        assert_eq!((found.artifact.name.as_str(), tree.artifact.as_str()), ("app", "bin/app"));
+        assert_eq!(
+            tree.files.iter().filter(|file| !matches!(file.content, AddedContent::Directory)).count(),
+            3
+        );
+    }
+
+    #[test]
+    fn one_program_is_taken_alone() {
+        let files = [("app.jar", JAR), ("original-app.jar", JAR), ("classes/A.class", b"x")];
+        let found = find(&files, &InputOptions::default()).expect("found");
+        assert_eq!((found.artifact.name.as_str(), found.left_out), ("app.jar", 2));
+        assert!(found.tree.is_none());
+        let original =
+            InputOptions { member_path: Some("original-app.jar".into()), ..InputOptions::default() };
+        assert_eq!(find(&files, &original).expect("found").artifact.name, "original-app.jar");
+        let absent = InputOptions { member_path: Some("x.jar".into()), ..InputOptions::default() };
+        assert!(
+            find(&files, &absent).err().expect("absent").to_string().contains("contains no file `x.jar`")
+        );
+    }
+
+    #[test]
+    fn candidates_are_listed_and_sources_are_refused() {
+        let program = Elf::default().bytes();
+        let several = find(&[("a", &program), ("b", &program)], &InputOptions::default());
+        assert!(several.err().expect("two").to_string().contains("2 files that could be the artifact"));
+        let files = [("a", &program[..]), ("go.mod", b"module x")];
+        assert!(matches!(find(&files, &InputOptions::default()), Err(InputError::SourceTree { .. })));
+        let finished =
+            InputOptions { treat_as: Some(super::super::TreatAs::Artifact), ..InputOptions::default() };
+        assert_eq!(find(&files, &finished).expect("found").artifact.name, "a");
+    }
+}
