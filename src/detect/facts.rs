@@ -266,6 +266,9 @@ pub struct JarFacts {
     pub start_class: Option<String>,
     /// Lowest Java release that runs it (8, 11, 17 …), if it contains class files.
     pub java: Option<u32>,
+    /// Whether its classes use preview features. Then only the release `java` runs them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preview: bool,
     /// `Multi-Release: true`.
     pub multi_release: bool,
     pub spring_boot: Option<SpringBootFacts>,
@@ -287,6 +290,19 @@ pub enum ServletApi {
     Jakarta,
 }
 
+/// A version of the servlet API, such as 6.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ServletVersion {
+    pub major: u16,
+    pub minor: u16,
+}
+
+impl fmt::Display for ServletVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarFacts {
@@ -294,6 +310,18 @@ pub struct WarFacts {
     pub servlet_api: Option<ServletApi>,
     /// The evidence for the servlet API, one clause.
     pub servlet_evidence: Option<String>,
+    /// The version of the servlet API in its descriptor, such as `6.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servlet_version: Option<ServletVersion>,
+    /// Parts that Tomcat does not support: descriptors of other servers, and Enterprise Beans.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unsupported: BTreeSet<String>,
+    /// Whether its libraries refer to both APIs, and nothing else decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed_libraries: bool,
+    /// Whether its classes use preview features. Then only the release `java` runs them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preview: bool,
     /// Lowest Java release that runs it, if it contains class files.
     pub java: Option<u32>,
     /// `Main-Class`, with which `java -jar` starts it.

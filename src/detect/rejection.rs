@@ -64,6 +64,8 @@ pub enum Rejection {
     /// `candidates` are some classes with a main method.
     #[error("a library JAR: its manifest has no Main-Class")]
     LibraryJar { candidates: Vec<String> },
+    #[error("a JAR that `java -jar` refuses: {reason}")]
+    LauncherRefuses { reason: String, main_class: String },
     #[error("{what}")]
     OtherZip { what: OtherZip },
     #[error("a truncated ZIP archive (JAR, WAR): its central directory, at the end, is missing")]
@@ -121,6 +123,12 @@ impl Rejection {
                 "pack the classes into a JAR with a main class: `jar --create --file app.jar --main-class MAIN -C classes .`"
             }
             Self::LibraryJar { candidates } => return library_hints(candidates),
+            Self::LauncherRefuses { main_class, .. } => {
+                return vec![
+                    "build or download the file again".into(),
+                    format!("or start its class without the launcher: `--main-class {main_class}`"),
+                ];
+            }
             Self::OtherZip { what } => what.hint(),
             Self::EncryptedZip { .. } => {
                 "unpack it with its password and pack it again without: Java cannot read encrypted archives"

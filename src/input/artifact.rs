@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::FileStamp;
-use crate::image::Digest;
+use crate::image::{Digest, ImagePath};
 
 /// One finished file, open for reading.
 #[derive(Clone, Debug)]
@@ -29,6 +29,18 @@ pub struct Artifact {
     pub added: Vec<AddedFile>,
     /// The number of files of its archive that do not come along. Documents do not count.
     pub left_out: u64,
+}
+
+impl Artifact {
+    /// The JARs that come along, at their places in the image, sorted. Paths of files beside the artifact start at `top`.
+    pub fn added_jars(&self, top: &ImagePath) -> Vec<ImagePath> {
+        let files = self.added.iter().filter(|file| matches!(file.content, AddedContent::File { .. }));
+        let paths = files.filter_map(|file| match &file.destination {
+            AddedDestination::Beside(path) => top.join(path).ok(),
+            AddedDestination::Absolute(path) => Some(path.clone()),
+        });
+        paths.filter(|path| path.as_str().to_ascii_lowercase().ends_with(".jar")).collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

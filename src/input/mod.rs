@@ -20,7 +20,7 @@ mod tree;
 use std::io::Read;
 use std::path::PathBuf;
 
-pub use add::{AddError, AddRequest, ClassSearch, find_class, missing_class_path};
+pub use add::{AddError, AddRequest, ClassSearch, MissingJars, find_class};
 pub use archive::ArchiveError;
 pub use artifact::{AddedContent, AddedDestination, AddedFile, Artifact, FileContent, Origin};
 pub use error::InputError;

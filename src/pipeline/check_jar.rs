@@ -1,27 +1,23 @@
-//! Owns rejecting a JAR without its libraries or main class. Must not read other artifacts.
+//! Owns what a JAR lacks: warns of libraries, and rejects a JAR without its main class. Must not read other artifacts.
 
 use crate::builder::{Places, Selection};
-use crate::detect::facts::Kind;
+use crate::detect::facts::{JarFacts, Kind};
 use crate::detect::{DetectError, Facts};
-use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::diagnostic::{Diagnostic, FailureKind, Warning};
 use crate::error::Error;
 use crate::image::ImagePath;
-use crate::input::{Artifact, ClassSearch, Origin, class_path_options, find_class, missing_class_path};
+use crate::input::{Artifact, ClassSearch, MissingJars, Origin, class_path_options, find_class};
 use crate::plan::PlanError;
 use crate::request::{BuilderRequest, Request};
+
+/// A warning names so many paths.
+const MOST_SHOWN: usize = 5;
 
 /// Why a JAR cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum JarError {
-    #[error("`{name}` needs JARs beside it that are not there: {}", missing.join(", "))]
-    ClassPath {
-        name: String,
-        missing: Vec<String>,
-        /// The options that add those which are beside the input.
-        options: Vec<String>,
-    },
     #[error("`{name}` cannot be started: its main class `{class}` is neither in it nor on its Class-Path")]
-    MainClass { name: String, class: String },
+    MainClass { name: String, class: String, add: Option<String> },
 }
 
 impl Diagnostic for JarError {
@@ -30,33 +26,26 @@ impl Diagnostic for JarError {
     }
 
     fn hints(&self) -> Vec<String> {
-        match self {
-            Self::ClassPath { missing, options, .. } => vec![match &options[..] {
-                [] => {
-                    let first = missing.first().map(String::as_str).unwrap_or_default();
-                    format!("add each with its path: `--add FILE:{first}`")
-                }
-                options => format!("add them with `{}`", options.join(" ")),
-            }],
-            Self::MainClass { .. } => vec![
-                "set the class to start with `--main-class`".into(),
-                "or add its library with `--add FILE` if the JAR's Class-Path names it".into(),
-            ],
-        }
+        let Self::MainClass { add, .. } = self;
+        let library = "add its library with `--add FILE` if the JAR's Class-Path names it";
+        vec![
+            add.clone().unwrap_or_else(|| library.into()),
+            "or set the class to start with `--main-class`".into(),
+        ]
     }
 }
 
-/// Checks the libraries and the main class of a JAR.
+/// Warns of missing libraries of a JAR, and rejects a JAR whose main class is in no file of its class path.
 ///
 /// # Errors
-/// [`JarError`] with what is missing.
+/// [`JarError`] with the missing class.
 pub(crate) fn check_jar(
     request: &Request,
     artifact: &Artifact,
     facts: &Facts,
     selection: &Selection,
-) -> Result<(), Error> {
-    let Kind::Jar(_) = &facts.kind else { return Ok(()) };
+) -> Result<Option<Warning>, Error> {
+    let Kind::Jar(jar) = &facts.kind else { return Ok(None) };
     let (artifact_path, beside) = match selection {
         Selection::Template(choice) => {
             let placement = choice.template.placement(None)?;
@@ -67,35 +56,57 @@ pub(crate) fn check_jar(
     };
     let places =
         Places::new(&artifact_path, &beside, artifact.tree_path.as_deref()).map_err(PlanError::from)?;
-    check_class_path(artifact, facts, &places)?;
-    check_main_class(request, artifact, facts, &places)
+    let missing = MissingJars::of(&jar.class_path, (&places.artifact, &places.top), &artifact.added);
+    let hint = hint(artifact, &places, &missing);
+    check_main_class(request, artifact, jar, &places, hint.as_ref())?;
+    Ok(message(&artifact.name, &missing).map(|message| Warning { message, hint }))
 }
 
 fn usual_place(path: &str) -> ImagePath {
     ImagePath::new(path).expect("absolute and normal")
 }
 
-fn check_class_path(artifact: &Artifact, facts: &Facts, places: &Places) -> Result<(), Error> {
-    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
-    let missing = missing_class_path(&jar.class_path, (&places.artifact, &places.top), &artifact.added);
-    if missing.is_empty() {
-        return Ok(());
+fn message(name: &str, missing: &MissingJars) -> Option<String> {
+    let mut parts = Vec::new();
+    if !missing.relative.is_empty() {
+        let paths = shown(&missing.relative);
+        parts.push(format!("JARs on the Class-Path of `{name}` do not come along: {paths}"));
     }
-    let options = match &artifact.origin {
-        Origin::File { path } => class_path_options(path, &places.artifact, &missing),
-        Origin::Stdin | Origin::Url { .. } | Origin::Sources { .. } => Vec::new(),
-    };
-    Err(JarError::ClassPath { name: artifact.name.clone(), missing, options }.into())
+    if !missing.absolute.is_empty() {
+        let paths = shown(&missing.absolute);
+        parts.push(format!("the Class-Path of `{name}` has absolute paths, which the base may lack: {paths}"));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Rejects a JAR whose main class is in no file of its class path.
+/// The options that add what is missing: with their paths if they are beside the input.
+fn hint(artifact: &Artifact, places: &Places, missing: &MissingJars) -> Option<String> {
+    let options = match &artifact.origin {
+        Origin::File { path } => class_path_options(path, &places.artifact, &missing.relative),
+        Origin::Stdin | Origin::Url { .. } | Origin::Sources { .. } => Vec::new(),
+    };
+    if options.is_empty() {
+        let entry = missing.relative.iter().find(|entry| !entry.starts_with(".."))?;
+        return Some(format!("if the program needs them, add each with its path: `--add FILE:{entry}`"));
+    }
+    Some(format!("add them with `{}`", options.join(" ")))
+}
+
+fn shown(paths: &[String]) -> String {
+    let first = paths[..paths.len().min(MOST_SHOWN)].join(", ");
+    match paths.len() - paths.len().min(MOST_SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 fn check_main_class(
     request: &Request,
     artifact: &Artifact,
-    facts: &Facts,
+    jar: &JarFacts,
     places: &Places,
+    add: Option<&String>,
 ) -> Result<(), Error> {
-    let Kind::Jar(jar) = &facts.kind else { return Ok(()) };
     // A foreign script, or a variable, may set another main class.
     let is_foreign = matches!(request.builder, Some(BuilderRequest::Image(_)));
     let is_set = |name: &str| request.image.env.iter().any(|(set, _)| set == name);
@@ -106,12 +117,19 @@ fn check_main_class(
         return Ok(());
     }
     let unreadable = |source| DetectError::Read { name: artifact.name.clone(), source };
+    let mut class_path = jar.class_path.clone();
+    if request.main_class.is_some() {
+        class_path.extend(artifact.added_jars(&places.top).iter().map(ToString::to_string));
+    }
     let places = (&places.artifact, &places.top);
-    let found = find_class(&jar.main_class, &jar.class_path, places, &artifact.added);
+    let found = find_class(&jar.main_class, &class_path, places, &artifact.added);
     match found.map_err(unreadable)? {
         ClassSearch::Found | ClassSearch::Unknown => Ok(()),
-        ClassSearch::Absent => {
-            Err(JarError::MainClass { name: artifact.name.clone(), class: jar.main_class.clone() }.into())
+        ClassSearch::Absent => Err(JarError::MainClass {
+            name: artifact.name.clone(),
+            class: jar.main_class.clone(),
+            add: add.cloned(),
         }
+        .into()),
     }
 }

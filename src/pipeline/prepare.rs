@@ -7,11 +7,8 @@ use super::check_jar::check_jar;
 use super::machine::DaemonSearch;
 use super::overwrite_check;
 use super::run::check_network;
-<<<<<<< HEAD
 use super::script_release::add_release;
-=======
 use super::user_base::{Looking, UserBase};
->>>>>>> d17fff5 (plan: take a base of the user's choice, and look at what it has)
 use crate::assemble::Inputs;
 use crate::builder::{Catalog, Selection, SelectionRequest, select};
 use crate::detect::facts::Kind;
@@ -245,10 +242,12 @@ async fn plan_images(
     let targets = plan::targets(request, &inputs(artifacts, &names), &machine)?;
     let user_bases = user_bases(&catalog, request, artifacts, &targets, (&machine, search), session).await?;
     let selections = selections(&catalog, request, artifacts, &targets, &user_bases)?;
+    let mut warnings = Vec::new();
     for (target, selection) in targets.images.iter().zip(&selections) {
         let ExaminedArtifact { artifact, facts, .. } = &artifacts[target.artifact];
-        check_jar(request, artifact, facts, selection)?;
+        warnings.extend(check_jar(request, artifact, facts, selection)?);
     }
+    warnings.dedup();
     if needs_some_engine(request.assemble, &selections) {
         *search = session.find_daemon().await.into();
         let (lease, allow_root) = (session.lease()?, request.limits.allow_root_sandbox);
@@ -279,7 +278,7 @@ async fn plan_images(
     }
     let plan = plan::make(request, &names, &facts, &machine);
     let mut plan = search.settle(plan, |plan| would_use_daemon(request, plan))?;
-    plan.warnings.extend(targets.warning);
+    plan.warnings.extend(targets.warning.into_iter().chain(warnings));
     Ok(PlannedImages { plan, images, user_bases })
 }
 

@@ -19,6 +19,10 @@ const ARGS: &str = "ARGS";
 /// The main class for `run`, as in S2I's builders for Java.
 const MAIN_CLASS: &str = "JAVA_MAIN_CLASS";
 
+/// More entries of the class path, and options of Java, as the template's `run` script reads them.
+const CLASS_PATH: &str = "JAVA_CLASSPATH";
+const JAVA_OPTIONS: &str = "JAVA_OPTIONS";
+
 /// Options that the launcher of Java puts before its arguments.
 const JDK_OPTIONS: &str = "JDK_JAVA_OPTIONS";
 
@@ -79,6 +83,13 @@ pub(super) fn planned_image(
     }
     if let (Some(main_class), Kind::Jar(_)) = (&request.main_class, &image.facts.kind) {
         set_env(&mut edits.env, &[(MAIN_CLASS.into(), main_class.clone())]);
+        let class_path = added_jars(request, image)?.join(":");
+        if !class_path.is_empty() {
+            set_env(&mut edits.env, &[(CLASS_PATH.into(), class_path)]);
+        }
+    }
+    if has_preview(image) {
+        set_env(&mut edits.env, &[(JAVA_OPTIONS.into(), "--enable-preview".into())]);
     }
     let later_cmd = apply_request(options, &mut edits, later_cmd)?;
     let annotations = options.annotations.clone();
@@ -108,6 +119,24 @@ fn source_launcher(image: &ImageFacts<'_>) -> Option<String> {
     };
     let is_unstated = script.program == "java" && script.release.is_none();
     choice.version.level.filter(|_| is_unstated).map(|level| format!("--source {level}"))
+}
+
+/// The JARs that come along with a JAR: with the main class of the user, no manifest names them.
+fn added_jars(request: &Request, image: &ImageFacts<'_>) -> Result<Vec<String>, PlanError> {
+    let Selection::Template(choice) = image.selection else { return Ok(Vec::new()) };
+    let Placement { artifact, beside, .. } =
+        choice.template.placement(request.image.context_path.as_deref())?;
+    let places = Places::new(&artifact, &beside, image.artifact.tree_path.as_deref())?;
+    Ok(image.artifact.added_jars(&places.top).iter().map(ToString::to_string).collect())
+}
+
+/// Whether the classes use preview features, which Java enables by an option only.
+fn has_preview(image: &ImageFacts<'_>) -> bool {
+    match &image.facts.kind {
+        Kind::Jar(jar) => jar.preview,
+        Kind::War(war) => war.preview,
+        _ => false,
+    }
 }
 
 /// The line of the image's history.

@@ -65,6 +65,7 @@ pub(super) fn war() -> Facts {
         spring_boot: None,
         libraries: BTreeSet::new(),
         self_executing: false,
+        ..WarFacts::default()
     };
     Facts { size: 7, kind: Kind::War(war) }
 }

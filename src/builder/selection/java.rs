@@ -7,7 +7,8 @@ use std::cmp::Reverse;
 use super::{Candidate, CandidateChoice, Search, Warning};
 use crate::builder::error::{BuilderError, shown};
 use crate::builder::metadata::{ArtifactKind, Version};
-use crate::detect::facts::{JarFacts, ServletApi, WarFacts};
+use crate::builder::version::DottedVersion;
+use crate::detect::facts::{JarFacts, ServletApi, ServletVersion, WarFacts};
 
 /// The Java release for an archive without class files.
 const USUAL_LEVEL: u32 = 21;
@@ -18,24 +19,34 @@ pub(super) fn jar<'a, 'b>(
     facts: &JarFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     let along = search.request.neighbours.java();
-    let mut choice = runtime(search, facts.java.max(along))?;
+    let level = Level { java: facts.java.max(along), is_exact: facts.preview && along <= facts.java };
+    let mut choice = runtime(search, level)?;
     if along > facts.java {
         choice.reason.push_str("; a JAR that comes along needs it");
     }
     Ok(choice)
 }
 
-fn runtime<'a, 'b>(
-    search: &'b Search<'a>,
-    level: Option<u32>,
-) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
-    let mut fitting = search.fitting(|candidate| level_obstacle(candidate, level))?;
+/// The Java release that an archive needs.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    java: Option<u32>,
+    /// Whether no other release runs it: its classes use preview features (JEP 12).
+    is_exact: bool,
+}
+
+fn runtime<'a, 'b>(search: &'b Search<'a>, needed: Level) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
+    let level = needed.java;
+    let mut fitting = search.fitting(|candidate| level_obstacle(candidate, needed))?;
     // The sort is stable: among equal releases, the first in the list wins.
     fitting.sort_by_key(|candidate| rank(level, candidate.level()));
     let candidate = fitting[0];
     let mut warnings = Vec::new();
     let has = candidate.level();
     let reason = match (level, has) {
+        (Some(level), Some(_)) if needed.is_exact => {
+            format!("its classes use preview features of Java {level}, which only that release runs")
+        }
         (Some(level), Some(has)) if search.candidates.len() > 1 => {
             format!("its classes need Java {level}, and {has} is the lowest release that runs them")
         }
@@ -69,8 +80,13 @@ fn unknown(what: &str, version: &Version) -> Warning {
     Warning { message, hint: None }
 }
 
-fn level_obstacle(candidate: &Candidate<'_>, level: Option<u32>) -> Option<String> {
-    let (needed, has) = (level?, candidate.level()?);
+fn level_obstacle(candidate: &Candidate<'_>, level: Level) -> Option<String> {
+    let (needed, has) = (level.java?, candidate.level()?);
+    if level.is_exact && has != needed {
+        let reason =
+            format!("its classes use preview features of Java {needed}, which only that release runs");
+        return Some(format!("{reason}, and this has {has}"));
+    }
     (has < needed).then(|| format!("its classes need Java {needed}, and this has {has}"))
 }
 
@@ -81,14 +97,16 @@ pub(super) fn war<'a, 'b>(
     facts: &WarFacts,
 ) -> Result<CandidateChoice<'a, 'b>, BuilderError> {
     if !search.artifacts.kinds.contains(&ArtifactKind::War) {
-        let mut choice = runtime(search, facts.java)?;
+        let mut choice = runtime(search, level(facts))?;
         let main_class = shown(facts.main_class.as_deref().unwrap_or_default());
         choice.reason = format!("the WAR starts by its Main-Class `{main_class}`; {}", choice.reason);
         return Ok(choice);
     }
     let api = facts.servlet_api;
     let mut fitting = search.fitting(|candidate| {
-        api_obstacle(candidate, api).or_else(|| level_obstacle(candidate, facts.java))
+        api_obstacle(candidate, api)
+            .or_else(|| version_obstacle(candidate, facts.servlet_version))
+            .or_else(|| level_obstacle(candidate, level(facts)))
     })?;
     fitting.sort_by_key(|candidate| {
         // If the API is unknown, `jakarta` is the better guess, with the lowest Tomcat.
@@ -99,6 +117,10 @@ pub(super) fn war<'a, 'b>(
     let mut warnings = Vec::new();
     if api.is_none() && candidate.version.servlet_api.is_some() {
         warnings.push(undecided(search, facts, candidate));
+    }
+    warnings.extend(unsupported(search, facts));
+    if facts.mixed_libraries {
+        warnings.push(mixed_libraries(search, facts, candidate));
     }
     if api.is_some() && candidate.version.servlet_api.is_none() {
         warnings.push(unknown("servlet API", candidate.version));
@@ -113,6 +135,46 @@ fn api_obstacle(candidate: &Candidate<'_>, needed: Option<ServletApi>) -> Option
         let (needed, has) = (package(needed), package(has));
         format!("the WAR is written for `{needed}`, and {} has `{has}`", server(candidate))
     })
+}
+
+fn level(facts: &WarFacts) -> Level {
+    Level { java: facts.java, is_exact: facts.preview }
+}
+
+/// The Tomcat releases that introduced a servlet version (Tomcat, "Which version?").
+const SERVLET_VERSIONS: [(ServletVersion, &str); 3] = [
+    (ServletVersion { major: 6, minor: 1 }, "11.0"),
+    (ServletVersion { major: 6, minor: 0 }, "10.1"),
+    (ServletVersion { major: 5, minor: 0 }, "10.0"),
+];
+
+/// The obstacle of an application whose descriptor is newer than the server.
+fn version_obstacle(candidate: &Candidate<'_>, needed: Option<ServletVersion>) -> Option<String> {
+    let (needed, has) = (needed?, candidate.version.tomcat.as_ref()?);
+    let (version, first) = SERVLET_VERSIONS.iter().find(|(version, _)| needed >= *version)?;
+    let first: DottedVersion = first.parse().ok()?;
+    (*has < first).then(|| format!("its descriptor is of Servlet {version}, which Tomcat {first} introduced, and this has Tomcat {has}"))
+}
+
+/// The warning about parts of the application that Tomcat does not support.
+fn unsupported(search: &Search<'_>, facts: &WarFacts) -> Option<Warning> {
+    if facts.unsupported.is_empty() {
+        return None;
+    }
+    let parts: Vec<String> = facts.unsupported.iter().map(|part| shown(part)).collect();
+    let message =
+        format!("Tomcat does not support these parts of `{}`: {}", search.request.artifact, parts.join(", "));
+    let hint = "if the application needs them, use an image of its server: `--builder IMAGE`".to_owned();
+    Some(Warning { message, hint: Some(hint) })
+}
+
+fn mixed_libraries(search: &Search<'_>, facts: &WarFacts, candidate: &Candidate<'_>) -> Warning {
+    let message = format!(
+        "libraries of `{}` refer to `javax` and to `jakarta`, and nothing else decides; using {}",
+        search.request.artifact,
+        server(candidate)
+    );
+    Warning { message, hint: other_server(search, facts, candidate) }
 }
 
 fn package(api: ServletApi) -> &'static str {
@@ -140,7 +202,8 @@ fn war_reason(facts: &WarFacts, candidate: &Candidate<'_>) -> String {
     };
     let needs = facts.java.map(|level| format!(" and needs Java {level}")).unwrap_or_default();
     let has = candidate.level().map(|level| format!(" on Java {level}")).unwrap_or_default();
-    format!("{api}{needs}, so it gets {}{has}", server(candidate))
+    let alone = facts.main_class.as_ref().map(|_| "; `--builder java` starts it by its own Main-Class");
+    format!("{api}{needs}, so it gets {}{has}{}", server(candidate), alone.unwrap_or_default())
 }
 
 /// The warning that the servlet API is a guess, with the other one as a hint.
@@ -150,18 +213,21 @@ fn undecided(search: &Search<'_>, facts: &WarFacts, candidate: &Candidate<'_>) -
         search.request.artifact,
         server(candidate)
     );
-    let taken = candidate.version.servlet_api;
-    let other = search.others.iter().find(|one| {
-        one.version.servlet_api != taken
-            && one.version.servlet_api.is_some()
-            && level_obstacle(one, facts.java).is_none()
-    });
-    let other = other.zip(other.and_then(|one| one.version.servlet_api)).map(|(one, api)| {
-        let (template, version) = (search.template.name(), &one.version.version);
-        format!("`--builder {template}:{version}` has `{}`", package(api))
-    });
+    let other = other_server(search, facts, candidate);
     let alone =
         facts.main_class.is_some().then(|| "`--builder java` starts it by its own Main-Class".to_owned());
     let hints: Vec<String> = other.into_iter().chain(alone).collect();
     Warning { message, hint: (!hints.is_empty()).then(|| hints.join("; ")) }
+}
+
+/// The hint at a version for the other servlet API.
+fn other_server(search: &Search<'_>, facts: &WarFacts, candidate: &Candidate<'_>) -> Option<String> {
+    let taken = candidate.version.servlet_api;
+    let other = search.others.iter().find(|one| {
+        one.version.servlet_api != taken
+            && one.version.servlet_api.is_some()
+            && level_obstacle(one, level(facts)).is_none()
+    })?;
+    let api = package(other.version.servlet_api?);
+    Some(format!("`--builder {}:{}` has `{api}`", search.template.name(), other.version.version))
 }

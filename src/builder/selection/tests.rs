@@ -8,7 +8,7 @@ use crate::builder::catalog::CatalogSettings;
 use crate::builder::tests::sample;
 use crate::detect::LinkedFile;
 use crate::detect::facts::{
-    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, Payload, ScriptFacts, ServletApi, WarFacts,
+    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, Payload, ScriptFacts, ServletApi, ServletVersion, WarFacts,
 };
 use crate::diagnostic::{Diagnostic, FailureKind};
 
@@ -38,6 +38,7 @@ fn jar(java: Option<u32>) -> Kind {
         has_main_class: true,
         start_class: None,
         java,
+        preview: false,
         multi_release: false,
         spring_boot: None,
         class_path: Vec::new(),
@@ -56,6 +57,7 @@ fn war(servlet_api: Option<ServletApi>, java: Option<u32>, main_class: Option<&s
         start_class: None,
         spring_boot: None,
         libraries: BTreeSet::new(),
+        ..WarFacts::default()
     })
 }
 
@@ -723,4 +725,47 @@ fn what_is_not_known_of_a_base_is_said() {
     assert_eq!(choice.version.version, "25");
     assert!(choice.warnings[0].message.contains("Java release"), "{:?}", choice.warnings);
     assert_eq!("2.36".parse::<GlibcVersion>().map(|version| version.minor), Ok(36));
+}
+
+#[test]
+fn preview_features_run_on_their_release_only() {
+    let of = |java| match jar(Some(java)) {
+        Kind::Jar(facts) => Kind::Jar(JarFacts { preview: true, ..facts }),
+        other => other,
+    };
+    let choice = choose(of(21), &Asked::default());
+    assert_eq!(choice.version.level, Some(21));
+    assert!(choice.reason.contains("preview features of Java 21"), "{}", choice.reason);
+    let error = refuse(of(22), &Asked::default()).to_string();
+    assert!(error.contains("preview features of Java 22, which only that release runs"), "{error}");
+}
+
+#[test]
+fn the_version_of_the_descriptor_needs_its_tomcat() {
+    let of = |major, minor| {
+        let Kind::War(facts) = war(Some(ServletApi::Jakarta), Some(17), None) else { panic!("no WAR") };
+        Kind::War(WarFacts { servlet_version: Some(ServletVersion { major, minor }), ..facts })
+    };
+    let catalog = Catalog::new(&CatalogSettings::default()).expect("valid");
+    for (major, minor, tomcat) in [(5, 0, "10.1"), (6, 0, "10.1"), (6, 1, "11.0")] {
+        let choice = chosen(select_in(&catalog, of(major, minor), &Asked::default()).expect("fits"));
+        let version = choice.version.tomcat.as_ref().expect("a Tomcat").to_string();
+        assert_eq!(version, tomcat, "{major}.{minor}");
+    }
+    let error = select_in(&catalog, of(6, 1), &builder("tomcat:10.1")).expect_err("too old").to_string();
+    assert!(error.contains("Servlet 6.1, which Tomcat 11.0 introduced"), "{error}");
+}
+
+#[test]
+fn parts_that_tomcat_does_not_support_are_warned_of() {
+    let Kind::War(facts) = war(Some(ServletApi::Javax), Some(8), Some("Launcher")) else { panic!("no WAR") };
+    let unsupported = BTreeSet::from(["`WEB-INF/weblogic.xml` (WebLogic)".to_owned()]);
+    let choice = choose(Kind::War(WarFacts { unsupported, ..facts.clone() }), &Asked::default());
+    assert_eq!(choice.warnings.len(), 1);
+    assert!(choice.warnings[0].message.contains("WebLogic"), "{:?}", choice.warnings);
+    assert!(choice.reason.contains("`--builder java` starts it"), "{}", choice.reason);
+    let mixed = WarFacts { servlet_api: None, servlet_evidence: None, mixed_libraries: true, ..facts };
+    let choice = choose(Kind::War(mixed), &Asked::default());
+    let words: Vec<&str> = choice.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert!(words.iter().any(|message| message.contains("refer to `javax` and to `jakarta`")), "{words:?}");
 }

@@ -191,6 +191,7 @@ mod tests {
     fn shows_a_jar() {
         let libraries: Vec<String> = (0..7).map(|number| format!("BOOT-INF/lib/{number}.jar")).collect();
         let jar = JarFacts {
+            preview: false,
             has_main_class: true,
             main_class: "org.example.Launcher".into(),
             start_class: Some("com.example.\u{1b}[2JApp".into()),

@@ -38,9 +38,12 @@ pub(super) struct Directory {
     /// The number of bytes before the archive, which is added to stated offsets.
     shift: u64,
     count: u64,
+    /// The number of bytes behind the end record and its comment.
+    trailing: u64,
 }
 
 struct End {
+    trailing: u64,
     count: u64,
     size: u64,
     offset: u64,
@@ -93,7 +96,12 @@ impl Directory {
         }
         let bytes = view.read_exact(start, end.size)?;
         let bytes = bytes.ok_or_else(|| damaged("its directory ends after the file"))?;
-        Ok(Self { bytes, shift, count: end.count })
+        Ok(Self { bytes, shift, count: end.count, trailing: end.trailing })
+    }
+
+    /// The number of bytes behind the archive. Java's launcher refuses such a JAR; its class loaders do not.
+    pub(super) fn trailing(&self) -> u64 {
+        self.trailing
     }
 
     /// The stated number of entries.
@@ -135,7 +143,9 @@ impl End {
             let exact = places().find(|at| comment_end(*at) == Some(tail.len()));
             let nearest = || places().find(|at| comment_end(*at).is_some_and(|end| end < tail.len()));
             if let Some(at) = exact.or_else(nearest) {
-                return Self::parse(view, &tail[at..], start + at as u64).map(Some);
+                let trailing = tail.len() - comment_end(at).unwrap_or(tail.len());
+                let end = Self::parse(view, &tail[at..], start + at as u64)?;
+                return Ok(Some(Self { trailing: trailing as u64, ..end }));
             }
         }
         Ok(None)
@@ -152,7 +162,7 @@ impl End {
         if this_volume != 0 || directory_volume != 0 {
             return Err(Rejection::SplitZip.into());
         }
-        Ok(Self { count: short(10).into(), size: long(12).into(), offset: long(16).into(), at })
+        Ok(Self { trailing: 0, count: short(10).into(), size: long(12).into(), offset: long(16).into(), at })
     }
 
     /// Reads the ZIP64 end record, which is before the plain one.
@@ -170,7 +180,7 @@ impl End {
             if let (true, Some(count), Some(size), Some(offset)) =
                 (record.starts_with(END64_MAGIC), field(32), field(40), field(48))
             {
-                return Ok(Some(Self { count, size, offset, at }));
+                return Ok(Some(Self { trailing: 0, count, size, offset, at }));
             }
         }
         Err(damaged("its ZIP64 end record is not at the stated offset"))

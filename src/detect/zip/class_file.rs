@@ -18,6 +18,37 @@ pub(in super::super) fn release(bytes: &[u8]) -> Option<u32> {
     (FIRST_VERSION..=LAST_VERSION).contains(&version).then(|| u32::from(version) - 44)
 }
 
+/// The `minor_version` of a class with preview features (JVMS §4.1).
+const PREVIEW: u16 = u16::MAX;
+const FIRST_WITH_PREVIEW: u32 = 12;
+const PUBLIC_STATIC: u16 = 0x0009;
+
+/// The Java releases that run some classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Releases {
+    /// The lowest release that loads all classes; `None` without classes.
+    pub(super) lowest: Option<u32>,
+    /// The only release that loads the classes with preview features, if there are some.
+    pub(super) preview: Option<u32>,
+}
+
+impl Releases {
+    pub(super) fn of_class(bytes: &[u8]) -> Self {
+        let lowest = release(bytes);
+        let has_preview = big_u16(bytes, 4) == Some(PREVIEW);
+        Self { lowest, preview: lowest.filter(|release| has_preview && *release >= FIRST_WITH_PREVIEW) }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { lowest: self.lowest.max(other.lowest), preview: self.preview.max(other.preview) }
+    }
+
+    /// Whether preview features decide: only one release runs the classes.
+    pub(super) fn is_preview(self) -> bool {
+        self.preview.is_some() && self.preview == self.lowest
+    }
+}
+
 /// The constants of a class.
 pub(super) struct ConstantPool<'a> {
     /// Modified UTF-8 constants that are names or descriptors, not the text of string literals.
@@ -47,19 +78,64 @@ impl<'a> ConstantPool<'a> {
         Some(Self { names: named.map(|(_, text)| text).collect() })
     }
 
-    /// Whether the class refers to a package such as `javax/servlet/`: by a class's name or in a descriptor
+    /// The parts behind `prefix` (such as `javax/`) of the names that the class refers to: of classes, and in descriptors
     /// (`(Ljavax/servlet/http/HttpServletRequest;)V`).
-    pub(super) fn refers_to(&self, package: &[u8]) -> bool {
-        self.names.iter().any(|name| {
-            name.starts_with(package)
-                || name.windows(package.len() + 1).any(|window| window[0] == b'L' && &window[1..] == package)
+    pub(super) fn names_below<'p>(&'p self, prefix: &'p [u8]) -> impl Iterator<Item = &'a [u8]> + 'p {
+        self.names.iter().flat_map(move |name| {
+            let whole = name.strip_prefix(prefix);
+            let windows = name.windows(prefix.len() + 1).enumerate();
+            let matching = windows.filter(move |(_, window)| window[0] == b'L' && &window[1..] == prefix);
+            let inner = matching.map(|(at, window)| &name[at + window.len()..]);
+            whole.into_iter().chain(inner)
         })
     }
+}
 
-    /// Whether the class has the name and the descriptor of `main(String[])`.
-    pub(super) fn may_have_main_method(&self) -> bool {
-        [&b"main"[..], b"([Ljava/lang/String;)V"].iter().all(|name| self.names.contains(name))
+/// Whether a class has the method `public static void main(String[])`. `bytes` is the whole class; false if it is damaged.
+pub(super) fn has_main_method(bytes: &[u8]) -> bool {
+    find_main_method(bytes).unwrap_or(false)
+}
+
+/// Walks the class up to its methods (JVMS §4.1, §4.5, §4.6).
+fn find_main_method(bytes: &[u8]) -> Option<bool> {
+    release(bytes)?;
+    let count = big_u16(bytes, 8)?;
+    let (mut name, mut descriptor) = (None, None);
+    let (mut at, mut index) = (10, 1);
+    while index < count {
+        let (length, slots) = constant_size(bytes, at)?;
+        match bytes.get(at..at + length)? {
+            [1, _, _, text @ ..] if text == b"main" => name = Some(index),
+            [1, _, _, text @ ..] if text == b"([Ljava/lang/String;)V" => descriptor = Some(index),
+            _ => {}
+        }
+        at += length;
+        index = index.checked_add(slots)?;
     }
+    let (name, descriptor) = (name?, descriptor?);
+    // Behind the constants: access flags, this class, super class, interfaces.
+    at += 8 + 2 * usize::from(big_u16(bytes, at + 6)?);
+    at = members(bytes, at, &mut |_| {})?;
+    let mut found = false;
+    members(bytes, at, &mut |member| {
+        found |= member[0] & PUBLIC_STATIC == PUBLIC_STATIC && member[1] == name && member[2] == descriptor;
+    })?;
+    Some(found)
+}
+
+/// Calls `visit` with the flags, name and descriptor of each field or method at `at`. Returns the end of the list.
+fn members(bytes: &[u8], mut at: usize, visit: &mut dyn FnMut([u16; 3])) -> Option<usize> {
+    let count = big_u16(bytes, at)?;
+    at += 2;
+    for _ in 0..count {
+        visit([big_u16(bytes, at)?, big_u16(bytes, at + 2)?, big_u16(bytes, at + 4)?]);
+        let attributes = big_u16(bytes, at + 6)?;
+        at += 8;
+        for _ in 0..attributes {
+            at = at.checked_add(6)?.checked_add(usize::try_from(big_u32(bytes, at + 2)?).ok()?)?;
+        }
+    }
+    Some(at)
 }
 
 /// The bytes and pool slots that the constant at `at` takes (JVMS §4.4).
@@ -94,7 +170,7 @@ mod tests {
     fn references_are_names_and_descriptors_not_literals() {
         let refers = |names: &[&str], literals: &[&str]| {
             let bytes = class(17, names, literals);
-            ConstantPool::parse(&bytes).expect("a class").refers_to(b"jakarta/servlet/")
+            ConstantPool::parse(&bytes).expect("a class").names_below(b"jakarta/servlet/").next().is_some()
         };
         assert!(refers(&["jakarta/servlet/http/HttpServlet"], &[]));
         assert!(refers(&["(ILjakarta/servlet/http/HttpServletRequest;)V"], &[]));
@@ -106,9 +182,11 @@ mod tests {
     fn a_cut_class_gives_what_is_there() {
         let bytes = class(8, &["javax/servlet/Servlet", "main"], &[]);
         for length in 0..bytes.len() {
-            let _ = ConstantPool::parse(&bytes[..length]).map(|pool| pool.refers_to(b"javax/servlet/"));
+            let _ =
+                ConstantPool::parse(&bytes[..length]).map(|pool| pool.names_below(b"javax/servlet/").count());
+            assert!(!has_main_method(&bytes[..length]));
         }
         let pool = ConstantPool::parse(&bytes[..bytes.len() - 14]).expect("a class");
-        assert!(pool.refers_to(b"javax/servlet/"));
+        assert!(pool.names_below(b"javax/servlet/").next().is_some());
     }
 }

@@ -7,7 +7,7 @@ use super::super::bounded_reader::{BoundedReader, text};
 use super::super::facts::JarFacts;
 use super::super::rejection::Stop;
 use super::archive::Directory;
-use super::class_file::ConstantPool;
+use super::class_file::has_main_method;
 use super::manifest::Manifest;
 use super::{Contents, sample, spring_boot};
 
@@ -17,11 +17,11 @@ pub(super) fn detect(contents: &mut Contents<'_>, main_class: String) -> io::Res
     let start_class = manifest.get("Start-Class").map(str::to_owned);
     let named: Vec<&str> =
         [Some(&main_class), start_class.as_ref()].into_iter().flatten().map(String::as_str).collect();
-    let mut java = sample::own_release(archive, &named)?;
+    let mut releases = sample::own_releases(archive, &named)?;
     let mut libraries = sample::Libraries::new();
     for position in sample::Libraries::choose(archive) {
         libraries.open(archive, position, &mut |library| {
-            java = java.max(sample::library_release(library)?);
+            releases = releases.and(sample::library_releases(library)?);
             Ok(())
         })?;
     }
@@ -30,7 +30,8 @@ pub(super) fn detect(contents: &mut Contents<'_>, main_class: String) -> io::Res
     libraries.sort_unstable();
     libraries.dedup();
     Ok(JarFacts {
-        java,
+        java: releases.lowest,
+        preview: releases.is_preview(),
         multi_release: is_multi_release(manifest),
         has_main_class: has_class(&archive.directory, manifest, &main_class),
         spring_boot: spring_boot::detect(archive, manifest)?,
@@ -92,31 +93,38 @@ pub fn class_path_jar<R: Read + Seek>(
 pub fn jar_release<R: Read + Seek>(size: u64, mut content: R) -> io::Result<Option<u32>> {
     let mut view = BoundedReader::new(&mut content, size);
     match Contents::read(&mut view, false) {
-        Ok(mut contents) => sample::own_release(&mut contents.archive, &[]),
+        Ok(mut contents) => sample::own_releases(&mut contents.archive, &[]).map(|releases| releases.lowest),
         Err(Stop::Refused(_)) => Ok(None),
         Err(Stop::Read(error)) => Err(error),
     }
 }
 
-/// Finds some classes with a main method in a JAR without a Main-Class.
+/// Finds some classes with a main method in a JAR without a Main-Class. Nested classes are last.
 pub(super) fn main_class_candidates(contents: &mut Contents<'_>) -> io::Result<Vec<String>> {
     const MOST_CANDIDATES: usize = 5;
-    const MOST_CLASSES: usize = 256;
-    const LONGEST_CLASS: u64 = 128 * 1024;
+    const MOST_CLASSES: usize = 20_000;
+    const LONGEST_CLASS: u64 = 512 * 1024;
     let Contents { archive, manifest, .. } = contents;
     // Spring Boot's plugin writes `Start-Class` even without repackaging.
     let mut candidates: Vec<String> = manifest.get("Start-Class").map(str::to_owned).into_iter().collect();
+    let mut nested = Vec::new();
     for position in sample::spread(&archive.survey.classes, MOST_CLASSES) {
         if candidates.len() >= MOST_CANDIDATES {
             break;
         }
         let Some(entry) = archive.directory.entry(position) else { continue };
         let Some(bytes) = entry.read(&mut archive.view, LONGEST_CLASS)? else { continue };
+        if !has_main_method(&bytes) {
+            continue;
+        }
         let name = text(entry.name.strip_suffix(b".class").unwrap_or(entry.name)).replace('/', ".");
-        let has_main = ConstantPool::parse(&bytes).is_some_and(|pool| pool.may_have_main_method());
-        if has_main && !candidates.contains(&name) {
-            candidates.push(name);
+        match name.contains('$') {
+            true => nested.push(name),
+            false if !candidates.contains(&name) => candidates.push(name),
+            false => {}
         }
     }
+    candidates.extend(nested);
+    candidates.truncate(MOST_CANDIDATES);
     Ok(candidates)
 }

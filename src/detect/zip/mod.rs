@@ -22,7 +22,7 @@ use archive::Directory;
 use manifest::Manifest;
 use survey::Survey;
 
-use super::bounded_reader::BoundedReader;
+use super::bounded_reader::{BoundedReader, text};
 use super::diagnosis::OtherZip;
 use super::facts::Kind;
 use super::rejection::{Rejection, Stop};
@@ -118,19 +118,44 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn decide(name: &str, contents: &mut Contents<'_>, main_class: Option<&str>) -> Result<Kind, Stop> {
+fn decide(name: &str, contents: &mut Contents<'_>, main_class_of_user: Option<&str>) -> Result<Kind, Stop> {
     let survey = &contents.archive.survey;
-    match main_class.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned) {
+    match main_class_of_user.or_else(|| contents.manifest.get("Main-Class")).map(str::to_owned) {
         // Shaded JARs contain descriptors of their parts, so the name decides.
-        Some(main_class) if has_ending(name, ".jar") => Ok(Kind::Jar(jar::detect(contents, main_class)?)),
+        Some(main_class) if has_ending(name, ".jar") => {
+            check_launcher(contents, main_class_of_user)?;
+            Ok(Kind::Jar(jar::detect(contents, main_class)?))
+        }
         _ if survey.enterprise || has_ending(name, ".ear") => Err(other(OtherZip::Ear)),
         _ if survey.resource_adapter => Err(other(OtherZip::ResourceAdapter)),
         main_class if survey.web || has_ending(name, ".war") => {
             Ok(Kind::War(war::detect(contents, main_class)?))
         }
-        Some(main_class) => Ok(Kind::Jar(jar::detect(contents, main_class)?)),
+        Some(main_class) => {
+            check_launcher(contents, main_class_of_user)?;
+            Ok(Kind::Jar(jar::detect(contents, main_class)?))
+        }
         None => Err(refuse(name, contents)?),
     }
+}
+
+/// Refuses a JAR that `java -jar` refuses. A class that the user names is started by `java -cp`, which is less strict.
+///
+/// Source: OpenJDK, `parse_manifest.c`: nothing may follow the end record, and the name of the manifest is exact.
+fn check_launcher(contents: &Contents<'_>, main_class_of_user: Option<&str>) -> Result<(), Stop> {
+    let Archive { directory, survey, .. } = &contents.archive;
+    let reason = if directory.trailing() > 0 {
+        format!("{} bytes follow its end", directory.trailing())
+    } else if !survey.has_launcher_manifest {
+        "the name of its manifest is not exactly `META-INF/MANIFEST.MF`".to_owned()
+    } else {
+        return Ok(());
+    };
+    if main_class_of_user.is_some() {
+        return Ok(());
+    }
+    let main_class = contents.manifest.get("Main-Class").unwrap_or_default();
+    Err(Rejection::LauncherRefuses { reason, main_class: text(main_class.as_bytes()) }.into())
 }
 
 fn other(what: OtherZip) -> Stop {

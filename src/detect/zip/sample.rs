@@ -6,7 +6,7 @@ use std::io::{self, Cursor};
 use super::super::bounded_reader::BoundedReader;
 use super::Archive;
 use super::archive::Directory;
-use super::class_file::{self, RELEASE_BYTES};
+use super::class_file::{RELEASE_BYTES, Releases};
 use super::survey::Survey;
 
 /// The limits of class files in the archive itself: one for each package, then others.
@@ -25,30 +25,31 @@ pub(super) fn spread(positions: &[u32], most: usize) -> impl Iterator<Item = u32
     positions.iter().copied().step_by(step)
 }
 
-/// The highest release that a sample of the archive's own class files needs. `named` classes, such as the main class,
+/// The releases that a sample of the archive's own class files needs. `named` classes, such as the main class,
 /// are always in the sample.
-pub(super) fn own_release(archive: &mut Archive<'_>, named: &[&str]) -> io::Result<Option<u32>> {
+pub(super) fn own_releases(archive: &mut Archive<'_>, named: &[&str]) -> io::Result<Releases> {
     let mut chosen: Vec<u32> = spread(&archive.survey.packages, MOST_PACKAGES).collect();
     chosen.extend(spread(&archive.survey.classes, MOST_CLASSES));
     chosen.extend(find_classes(archive, named));
     chosen.sort_unstable();
     chosen.dedup();
-    highest_release(archive, &chosen)
+    releases(archive, &chosen)
 }
 
-/// The highest release that a few class files of a library need.
-pub(super) fn library_release(library: &mut Archive<'_>) -> io::Result<Option<u32>> {
+/// The releases that a few class files of a library need.
+pub(super) fn library_releases(library: &mut Archive<'_>) -> io::Result<Releases> {
     let chosen: Vec<u32> = spread(&library.survey.packages, CLASSES_A_LIBRARY).collect();
-    highest_release(library, &chosen)
+    releases(library, &chosen)
 }
 
-fn highest_release(archive: &mut Archive<'_>, positions: &[u32]) -> io::Result<Option<u32>> {
-    let mut highest = None;
+fn releases(archive: &mut Archive<'_>, positions: &[u32]) -> io::Result<Releases> {
+    let mut all = Releases::default();
     for entry in archive.directory.entries_at(positions) {
-        let content = entry.read(&mut archive.view, RELEASE_BYTES)?;
-        highest = highest.max(content.and_then(|bytes| class_file::release(&bytes)));
+        if let Some(bytes) = entry.read(&mut archive.view, RELEASE_BYTES)? {
+            all = all.and(Releases::of_class(&bytes));
+        }
     }
-    Ok(highest)
+    Ok(all)
 }
 
 /// Finds classes by name, in the directories from which classes are loaded.

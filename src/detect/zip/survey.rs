@@ -2,7 +2,7 @@
 //! Must not read members, nor copy names: positions of a hundred thousand entries take some hundred kilobytes.
 
 use super::archive::{Directory, Entry};
-use super::has_ending;
+use super::{has_ending, war};
 
 /// More JSPs and tag libraries are no better evidence.
 const MOST_PAGES: usize = 16;
@@ -16,7 +16,10 @@ pub(super) struct Survey {
     pub(super) files: u64,
     /// The first encrypted member.
     pub(super) encrypted: Option<String>,
+    /// The first manifest, in any case, as Java's class loaders find it.
     pub(super) manifest: Option<u32>,
+    /// Whether a manifest has exactly the name that Java's launcher searches for.
+    pub(super) has_launcher_manifest: bool,
     pub(super) web_descriptor: Option<u32>,
     /// Whether it has a WEB-INF directory.
     pub(super) web: bool,
@@ -44,6 +47,8 @@ pub(super) struct Survey {
     /// `*.jar`.
     pub(super) libraries: Vec<u32>,
     pub(super) pages: Vec<u32>,
+    /// Descriptors that Tomcat does not read.
+    pub(super) unsupported: Vec<u32>,
 }
 
 impl Survey {
@@ -90,6 +95,7 @@ impl Survey {
             b"element-list" | b"package-list" | b"allclasses-index.html" | b"allclasses.html" => {
                 self.documentation = true;
             }
+            name if war::is_unsupported_descriptor(name) => self.unsupported.push(entry.position),
             _ => self.add_by_ending(entry),
         }
     }
@@ -100,8 +106,8 @@ impl Survey {
         if has_ending(name, ".jar") {
             self.libraries.push(entry.position);
         } else if name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF") {
-            // Java's launcher uses the first one, and ignores case.
             self.manifest = self.manifest.or(Some(entry.position));
+            self.has_launcher_manifest |= name == b"META-INF/MANIFEST.MF";
         } else if has_one_of(&[".java", ".kt", ".scala", ".groovy"]) {
             self.sources += 1;
         } else if has_one_of(&[".jsp", ".jspx", ".tld", ".jspf", ".tag"]) {

@@ -34,6 +34,29 @@ pub(super) fn class(release: u32, names: &[&str], literals: &[&str]) -> Vec<u8> 
     bytes
 }
 
+/// A class with one method `name(String[])` of these access flags.
+fn class_with_method(release: u32, name: &str, flags: u16) -> Vec<u8> {
+    let mut bytes = class(release, &[name, "([Ljava/lang/String;)V", "Code"], &[]);
+    bytes.truncate(bytes.len() - 12);
+    // Access flags, this class, super class, no interfaces, no fields, one method.
+    bytes.extend([0, 0x21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    for number in [flags, 3, 4, 1, 5] {
+        bytes.extend(number.to_be_bytes());
+    }
+    // One attribute of four bytes, then no attributes of the class.
+    bytes.extend([0, 0, 0, 4, 1, 2, 3, 4, 0, 0]);
+    bytes
+}
+
+const PUBLIC_STATIC: u16 = 0x0009;
+
+/// A class with preview features.
+fn preview_class(release: u32) -> Vec<u8> {
+    let mut bytes = class(release, &[], &[]);
+    bytes[4..6].copy_from_slice(&[0xff, 0xff]);
+    bytes
+}
+
 /// Writes an archive; members whose names end with `.jar` are stored, as Spring Boot does.
 fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     archive_with(members, |name| match name.ends_with(".jar") {
@@ -285,10 +308,15 @@ fn a_library_jar_lists_what_could_be_started() {
         &[
             (MANIFEST, b"Manifest-Version: 1.0\n"),
             ("a/Lib.class", &class(8, &[], &[])),
-            ("a/Tool.class", &class(8, &["main", "([Ljava/lang/String;)V"], &[])),
+            ("a/Calls.class", &class(8, &["main", "([Ljava/lang/String;)V"], &[])),
+            ("a/Inner$Tool.class", &class_with_method(8, "main", PUBLIC_STATIC)),
+            ("a/Instance.class", &class_with_method(8, "main", 1)),
+            ("a/Private.class", &class_with_method(8, "main", 8)),
+            ("a/Tool.class", &class_with_method(8, "main", PUBLIC_STATIC | 0x0010)),
+            ("a/Other.class", &class_with_method(8, "domain", PUBLIC_STATIC)),
         ],
     );
-    assert_eq!(rejection, Rejection::LibraryJar { candidates: vec!["a.Tool".into()] });
+    assert_eq!(rejection, Rejection::LibraryJar { candidates: vec!["a.Tool".into(), "a.Inner$Tool".into()] });
     let hints = rejection.hints();
     assert!(hints[0].contains("--main-class") && hints[1].contains("a.Tool"), "{hints:?}");
 }
@@ -372,5 +400,149 @@ fn archives_in_zip64_form() {
         let Ok(Kind::Jar(facts)) = look("big.jar", &[prefix, &bytes].concat()) else { panic!("no JAR") };
         assert_eq!(facts.java, Some(17));
         assert_eq!(facts.self_executing, !prefix.is_empty());
+    }
+}
+
+#[test]
+fn all_classes_are_searched_for_a_main_method() {
+    let other = class(8, &[], &[]);
+    let tool = class_with_method(8, "main", PUBLIC_STATIC);
+    let names: Vec<String> = (0..3000).map(|number| format!("a/C{number}.class")).collect();
+    let mut members: Vec<(&str, &[u8])> =
+        names.iter().map(|name| (name.as_str(), other.as_slice())).collect();
+    members.insert(1501, ("b/Tool.class", &tool));
+    let expected = Rejection::LibraryJar { candidates: vec!["b.Tool".into()] };
+    assert_eq!(rejection("lib.jar", &members), expected);
+}
+
+#[test]
+fn preview_features_need_exactly_their_release() {
+    let main = class(17, &[], &[]);
+    let of = |other: &[u8]| {
+        let facts =
+            jar(&[(MANIFEST, MAIN), ("com/example/Main.class", &main), ("com/example/B.class", other)]);
+        (facts.java, facts.preview)
+    };
+    assert_eq!(of(&preview_class(22)), (Some(22), true));
+    assert_eq!(of(&class(22, &[], &[])), (Some(22), false));
+    // The highest release decides: nothing runs both, and the error names it.
+    assert_eq!(of(&preview_class(14)), (Some(17), false));
+    // Java 11 and older have no preview features.
+    assert_eq!(of(&preview_class(11)), (Some(17), false));
+    let facts = war(&[("WEB-INF/web.xml", b""), ("WEB-INF/classes/A.class", &preview_class(21))]);
+    assert_eq!((facts.java, facts.preview), (Some(21), true));
+}
+
+/// Each was tried with `java -jar` and `java -cp` of OpenJDK 17.
+#[test]
+fn what_the_launcher_refuses_is_refused_unless_the_class_is_named() {
+    let main: (&str, &[u8]) = ("com/example/Main.class", &class(17, &[], &[]));
+    let whole = archive(&[(MANIFEST, MAIN), main]);
+    let trailing = [&whole[..], b"text"].concat();
+    let lower = archive(&[("meta-inf/manifest.mf", MAIN), main]);
+    let mixed = archive(&[("META-INF/Manifest.mf", MAIN), main]);
+    for (bytes, words) in [(trailing, "4 bytes follow"), (lower, "META-INF/MANIFEST.MF"), (mixed, "exactly")]
+    {
+        for name in ["app.jar", "app"] {
+            let rejection = look(name, &bytes).expect_err("refused");
+            assert!(rejection.to_string().contains(words), "{rejection}");
+            assert!(rejection.hints().concat().contains("--main-class com.example.Main"));
+            assert!(look_with(name, &bytes, Some("com.example.Main")).is_ok());
+        }
+        // Tomcat reads it.
+        let war = archive(&[("WEB-INF/web.xml", b"")]);
+        assert!(matches!(look("shop.war", &[&war[..], b"text"].concat()), Ok(Kind::War(_))));
+    }
+    // A comment is a part of the archive.
+    let mut commented = whole;
+    let end = commented.len();
+    commented[end - 2] = 4;
+    commented.extend(b"note");
+    assert!(look("app.jar", &commented).is_ok());
+}
+
+#[test]
+fn the_descriptor_counts_more_than_libraries() {
+    let library = |package: &str| archive(&[("a/Filter.class", &class(8, &[package], &[]))]);
+    let (javax, jakarta) = (library("javax/servlet/Filter"), library("jakarta/servlet/Filter"));
+    let of = |namespace: &str, libraries: &[u8]| {
+        let descriptor = format!("<web-app xmlns=\"{namespace}\" version=\"6.0\"></web-app>");
+        war(&[
+            ("WEB-INF/web.xml", descriptor.as_bytes()),
+            ("WEB-INF/lib/upload.jar", libraries),
+            ("WEB-INF/lib/logging.jar", libraries),
+            ("WEB-INF/classes/A.class", &class(17, &[], &[])),
+        ])
+    };
+    let facts = of("https://jakarta.ee/xml/ns/jakartaee", &javax);
+    assert_eq!(facts.servlet_api, Some(ServletApi::Jakarta));
+    let evidence = facts.servlet_evidence.expect("evidence");
+    assert!(
+        evidence.contains("namespace of WEB-INF/web.xml") && evidence.contains("counts less"),
+        "{evidence}"
+    );
+    assert_eq!(of("http://xmlns.jcp.org/xml/ns/javaee", &jakarta).servlet_api, Some(ServletApi::Javax));
+    let mixed = war(&[("WEB-INF/lib/a.jar", &javax), ("WEB-INF/lib/b.jar", &jakarta), ("WEB-INF/x", b"")]);
+    assert!(mixed.mixed_libraries && mixed.servlet_api.is_none());
+    let same = war(&[("WEB-INF/lib/a.jar", &javax), ("WEB-INF/lib/b.jar", &javax), ("WEB-INF/x", b"")]);
+    assert!(!same.mixed_libraries);
+}
+
+#[test]
+fn every_package_of_the_platform_is_evidence() {
+    for (name, api) in [
+        ("jakarta/ws/rs/Path", ServletApi::Jakarta),
+        ("(Ljavax/ws/rs/core/Response;)V", ServletApi::Javax),
+        ("javax/faces/context/FacesContext", ServletApi::Javax),
+        ("jakarta/websocket/Session", ServletApi::Jakarta),
+        ("jakarta/persistence/Entity", ServletApi::Jakarta),
+        ("Ljakarta/enterprise/context/RequestScoped;", ServletApi::Jakarta),
+        ("javax/jms/Queue", ServletApi::Javax),
+        ("javax/mail/Session", ServletApi::Javax),
+        ("jakarta/json/JsonObject", ServletApi::Jakarta),
+    ] {
+        let facts = war(&[("WEB-INF/classes/A.class", &class(11, &[name], &[])), ("WEB-INF/x", b"")]);
+        assert_eq!(facts.servlet_api, Some(api), "{name}");
+    }
+    // Java SE has these.
+    for name in
+        ["javax/swing/JFrame", "javax/sql/DataSource", "javax/xml/parsers/SAXParser", "javax/elsewhere/X"]
+    {
+        let facts = war(&[("WEB-INF/classes/A.class", &class(11, &[name], &[])), ("WEB-INF/x", b"")]);
+        assert_eq!(facts.servlet_api, None, "{name}");
+    }
+    // References to servlets decide before the others.
+    let facts = war(&[
+        ("WEB-INF/classes/A.class", &class(11, &["javax/persistence/Entity"], &[])),
+        ("WEB-INF/classes/B.class", &class(11, &["javax/mail/Session"], &[])),
+        ("WEB-INF/classes/C.class", &class(11, &["jakarta/servlet/Filter"], &[])),
+    ]);
+    assert_eq!(facts.servlet_api, Some(ServletApi::Jakarta));
+}
+
+#[test]
+fn versions_and_parts_of_other_servers_are_read() {
+    let version = |xml: &str| {
+        let facts = war(&[("WEB-INF/web.xml", xml.as_bytes()), ("WEB-INF/x", b"")]);
+        (facts.servlet_version.map(|version| version.to_string()), facts.servlet_api)
+    };
+    let jakarta =
+        "<?xml version=\"1.0\"?>\n<web-app xmlns=\"https://jakarta.ee/xml/ns/jakartaee\"\n  version='6.1'>";
+    assert_eq!(version(jakarta), (Some("6.1".into()), Some(ServletApi::Jakarta)));
+    assert_eq!(version("<web-app version=\"2.5\">"), (Some("2.5".into()), Some(ServletApi::Javax)));
+    assert_eq!(version("<web-app metadata-version=\"9.9\">"), (None, None));
+    assert_eq!(version("<web-app version=\"x\">"), (None, None));
+    let facts = war(&[
+        ("WEB-INF/jboss-web.xml", b""),
+        ("WEB-INF/weblogic.xml", b""),
+        ("META-INF/ejb-jar.xml", b""),
+        ("WEB-INF/jetty-env.xml", b""),
+        ("WEB-INF/classes/A.class", &class(11, &["jakarta/ejb/Stateless"], &[])),
+        ("WEB-INF/classes/jboss-web.xml", b""),
+    ]);
+    let parts: Vec<&str> = facts.unsupported.iter().map(String::as_str).collect();
+    assert_eq!(parts.len(), 5, "{parts:?}");
+    for words in ["JBoss", "WebLogic", "Jetty", "META-INF/ejb-jar.xml", "`jakarta.ejb`"] {
+        assert!(parts.iter().any(|part| part.contains(words)), "{words}: {parts:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Owns a JAR's `Class-Path` and the files added beside the JAR: finds missing entries and locates classes. Must not
-//! decide what to do about a missing entry.
+//! Owns a JAR's `Class-Path` and the files added beside the JAR: finds missing JARs and locates classes.
+//! Must not decide what to do about a missing JAR.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -9,22 +9,42 @@ use super::super::neighbours::{FileTree, Node};
 use crate::detect::class_path_jar;
 use crate::image::ImagePath;
 
-/// The entries of `class_path` (relative URLs, decoded) that are not among `added`, in their order. The JAR is placed at
-/// `artifact`, and paths of files beside it start at `top`.
-///
-/// Entries with a scheme or an absolute path are ignored. An entry that ends with `/` is a directory (JAR File
-/// Specification, "Class-Path attribute").
-pub fn missing_class_path(
-    class_path: &[String],
-    (artifact, top): (&ImagePath, &ImagePath),
-    added: &[AddedFile],
-) -> Vec<String> {
-    let (tree, directory) = (tree(artifact, top, added), directory(artifact));
-    let is_missing = |entry: &&String| match tree.resolve(&format!("{directory}/{entry}")) {
-        Some(found) => (found.node == Node::Directory) != entry.ends_with('/'),
-        None => true,
-    };
-    class_path.iter().filter(|entry| is_ours(entry)).filter(is_missing).cloned().collect()
+/// The JARs of a `Class-Path` that do not come along. Java skips entries that do not exist, and directories are for
+/// resources and single classes, so neither is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MissingJars {
+    /// Paths relative to the JAR's directory, in their order.
+    pub relative: Vec<String>,
+    /// Absolute paths and `file:` URLs, which the base may have.
+    pub absolute: Vec<String>,
+}
+
+impl MissingJars {
+    /// Searches `added` for the entries of `class_path` (relative URLs, decoded). The JAR is placed at `artifact`, and paths
+    /// of files beside it start at `top`. An entry that ends with `/` is a directory (JAR File Specification, "Class-Path
+    /// attribute").
+    pub fn of(
+        class_path: &[String],
+        (artifact, top): (&ImagePath, &ImagePath),
+        added: &[AddedFile],
+    ) -> Self {
+        let (tree, directory) = (tree(artifact, top, added), directory(artifact));
+        let is_there = |path: &str| tree.resolve(path).is_some_and(|found| found.node != Node::Directory);
+        let mut missing = Self::default();
+        for entry in class_path.iter().filter(|entry| !names_directory(entry)) {
+            let absolute = entry.strip_prefix("file:").unwrap_or(entry);
+            if is_ours(entry) && !is_there(&format!("{directory}/{entry}")) {
+                missing.relative.push(entry.clone());
+            } else if absolute.starts_with('/') && !is_there(absolute) {
+                missing.absolute.push(entry.clone());
+            }
+        }
+        missing
+    }
+}
+
+fn names_directory(entry: &str) -> bool {
+    matches!(entry.rsplit('/').next(), Some("" | "." | "..") | None)
 }
 
 /// The files at their places in the image. The number of a file is its index in `added`.
@@ -61,21 +81,25 @@ pub fn find_class(
     let mut searched = BTreeSet::new();
     let mut unknown = false;
     while let Some((below, entry)) = queue.pop_front() {
-        if !is_ours(&entry) {
-            unknown = true;
-            continue;
-        }
-        let path = format!("{below}/{entry}");
-        if entry.ends_with('/') {
-            match tree.resolve(&format!("{path}{file}")) {
+        let absolute = entry.strip_prefix("file:").unwrap_or(&entry);
+        let path = match (is_ours(&entry), absolute.starts_with('/')) {
+            (true, _) => format!("{below}/{entry}"),
+            (false, true) => absolute.to_owned(),
+            (false, false) => {
+                unknown = true;
+                continue;
+            }
+        };
+        if names_directory(&entry) {
+            match tree.resolve(&format!("{path}/{file}")) {
                 Some(_) => return Ok(ClassSearch::Found),
-                None => unknown |= has_link(added),
+                None => unknown |= has_link(added) || !is_ours(&entry),
             }
             continue;
         }
         let Some(found) = tree.resolve(&path) else {
-            // Java ignores an entry that does not exist. A link may lead to a file of the base.
-            unknown |= has_link(added);
+            // Java ignores an entry that does not exist. The base may have an absolute path, or what a link leads to.
+            unknown |= has_link(added) || !is_ours(&entry);
             continue;
         };
         if !searched.insert(found.path.clone()) {

@@ -17,7 +17,7 @@ use super::artifact::{AddedContent, AddedDestination, AddedFile};
 use crate::blocking::Stop;
 use crate::fs::unpack::member_path;
 use crate::image::ImagePath;
-pub use class_path::{ClassSearch, find_class, missing_class_path};
+pub use class_path::{ClassSearch, MissingJars, find_class};
 pub use error::AddError;
 
 /// A file or directory to add.

@@ -191,7 +191,7 @@ fn a_library_above_the_jar_may_be_added_there() {
             }
             None => (image("/opt/app-root/bin/binary"), image("/opt/app-root/bin")),
         };
-        missing_class_path(&["../lib/a.jar".to_owned()], (&places.0, &places.1), &added).len()
+        MissingJars::of(&["../lib/a.jar".to_owned()], (&places.0, &places.1), &added).relative.len()
     };
     assert_eq!(missing("/opt/app-root/lib/a.jar", None), 0);
     assert_eq!(missing("/opt/lib/a.jar", None), 1);
@@ -201,7 +201,7 @@ fn a_library_above_the_jar_may_be_added_there() {
 }
 
 #[test]
-fn missing_libraries_are_found() {
+fn missing_jars_are_found() {
     let root = directory();
     let requests = [AddRequest { source: root.path().join("lib"), destination: None }];
     let added = merge(resolve(&requests, None, &Stop::default()).expect("adds"), None).expect("merges");
@@ -209,19 +209,23 @@ fn missing_libraries_are_found() {
         "lib/a.jar",
         "./lib/native/../b.jar",
         "lib/",
-        "lib/native/x.so",
+        ".",
+        "./",
+        "",
+        "lib/..",
+        "conf/",
         "https://h/x.jar",
         "/opt/x.jar",
+        "file:/opt/y.jar",
+        "/opt/conf/",
         "lib/c.jar",
-        "conf/",
         "../up.jar",
         "lib",
     ];
     let class_path: Vec<_> = entries.iter().map(|entry| (*entry).to_owned()).collect();
     let image = |path: &str| ImagePath::new(path).expect("valid");
     let (artifact, top) = (image("/opt/app-root/bin/binary"), image("/opt/app-root/bin"));
-    assert_eq!(
-        missing_class_path(&class_path, (&artifact, &top), &added),
-        ["lib/c.jar", "conf/", "../up.jar", "lib"]
-    );
+    let missing = MissingJars::of(&class_path, (&artifact, &top), &added);
+    assert_eq!(missing.relative, ["lib/c.jar", "../up.jar", "lib"]);
+    assert_eq!(missing.absolute, ["/opt/x.jar", "file:/opt/y.jar"]);
 }
