@@ -1,8 +1,8 @@
 //! Owns finding the artifact in a directory of finished files, by the listing that archives have, and the rule that tells
 //! such a directory from a source tree. Must not know archive formats.
 //!
-//! The rule: a directory is a source tree if a build file or a repository is at its top. Without either, it is an artifact
-//! if a program, a JAR or a WAR is in it. Everything else is a source tree.
+//! The rule: a directory is a source tree if a build file, a repository or source code of a compiled language is at its
+//! top. Without them, it is an artifact if a program, a JAR or a WAR is in it. Everything else is a source tree.
 
 use std::io::Read;
 use std::path::Path;
@@ -23,13 +23,18 @@ use crate::fs::unpack::member_path;
 const SOURCE_MARKS: [&str; 6] =
     [".git", ".s2i", "HEAD", "index.html", "public/index.html", "dist/index.html"];
 
+/// The ends of names of source code that a compiler reads. Finished programs come with scripts, but not with these.
+const COMPILED_LANGUAGES: [&str; 10] =
+    [".c", ".cc", ".cpp", ".cs", ".go", ".java", ".kt", ".rs", ".scala", ".swift"];
+
 /// Whether a directory holds finished files. One that cannot be read does not.
 pub(crate) fn is_finished(path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(path) else { return false };
     let names: Vec<String> =
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let has_mark = SOURCE_MARKS.iter().any(|mark| path.join(mark).exists());
-    if has_mark || source_tree(names.iter().map(String::as_str)).is_some() {
+    let has_code = names.iter().any(|name| COMPILED_LANGUAGES.iter().any(|end| name.ends_with(end)));
+    if has_mark || has_code || source_tree(names.iter().map(String::as_str)).is_some() {
         return false;
     }
     let Ok(entries) = walk(path, Modes::Kept, &Stop::default()) else { return false };
@@ -139,6 +144,8 @@ mod tests {
             (&[("app.jar", JAR), ("pom.xml", b"<project/>")], false),
             (&[("tool", &program), (".git/HEAD", b"x")], false),
             (&[("tool", &program), ("index.html", b"x")], false),
+            (&[("assets/tool", &program), ("main.rs", b"fn main() {}")], false),
+            (&[("tool", &program), ("examples/Hello.java", b"class Hello {}")], true),
             (&[("app.py", b"#!/usr/bin/env python3\n")], false),
             (&[("main.c", b"int main;")], false),
             (&[], false),

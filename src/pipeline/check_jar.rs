@@ -74,7 +74,8 @@ fn message(name: &str, missing: &MissingJars) -> Option<String> {
     }
     if !missing.absolute.is_empty() {
         let paths = shown(&missing.absolute);
-        parts.push(format!("the Class-Path of `{name}` has absolute paths, which the base may lack: {paths}"));
+        parts
+            .push(format!("the Class-Path of `{name}` has absolute paths, which the base may lack: {paths}"));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -8,7 +8,8 @@ use crate::builder::catalog::CatalogSettings;
 use crate::builder::tests::sample;
 use crate::detect::LinkedFile;
 use crate::detect::facts::{
-    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, Payload, ScriptFacts, ServletApi, ServletVersion, WarFacts,
+    ExecutableFacts, GlibcVersion, JarFacts, Libc, Linkage, Payload, ScriptFacts, ServletApi, ServletVersion,
+    WarFacts,
 };
 use crate::diagnostic::{Diagnostic, FailureKind};
 

@@ -331,7 +331,11 @@ fn what_stands_around_an_archive() {
     let end = whole.len() - 2;
     let commented = [&whole[..end], &3000u16.to_le_bytes(), &[b'c'; 3000]].concat();
     assert_eq!(java("app.jar", &commented), Some(17));
-    assert_eq!(java("app.jar", &[&whole[..], b"\n\n"].concat()), Some(17));
+    let refused = Rejection::LauncherRefuses {
+        reason: "2 bytes follow its end".into(),
+        main_class: "com.example.Main".into(),
+    };
+    assert_eq!(look("app.jar", &[&whole[..], b"\n\n"].concat()), Err(refused));
     // A launcher that is no script, but named as a JAR.
     assert_eq!(java("app.jar", &[&b"\x90\x90launcher"[..], &whole].concat()), Some(17));
     let named_otherwise = [&b"MZ launcher"[..], &whole].concat();

@@ -23,11 +23,7 @@ impl MissingJars {
     /// Searches `added` for the entries of `class_path` (relative URLs, decoded). The JAR is placed at `artifact`, and paths
     /// of files beside it start at `top`. An entry that ends with `/` is a directory (JAR File Specification, "Class-Path
     /// attribute").
-    pub fn of(
-        class_path: &[String],
-        (artifact, top): (&ImagePath, &ImagePath),
-        added: &[AddedFile],
-    ) -> Self {
+    pub fn of(class_path: &[String], (artifact, top): (&ImagePath, &ImagePath), added: &[AddedFile]) -> Self {
         let (tree, directory) = (tree(artifact, top, added), directory(artifact));
         let is_there = |path: &str| tree.resolve(path).is_some_and(|found| found.node != Node::Directory);
         let mut missing = Self::default();

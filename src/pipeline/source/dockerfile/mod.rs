@@ -136,11 +136,11 @@ impl SourceContext<'_> {
         let base = &prepared.base;
         let known = KnownValues::of_base(base);
         let runtime = &prepared.stage.runtime;
-        let name = prepared.selection.base();
-        if name.file().is_some() {
-            return Err(DockerfileError::BaseInFile { base: name.to_string() }.into());
+        let builder_base = prepared.selection.base();
+        if builder_base.file().is_some() {
+            return Err(DockerfileError::BaseInFile { base: builder_base.to_string() }.into());
         }
-        let builder_from = name.reference().map(|reference| from(reference, base));
+        let builder_from = builder_base.reference().map(|reference| from(reference, base));
         let inputs = SourceInputs {
             builder: DockerfileInputs {
                 from: builder_from,
