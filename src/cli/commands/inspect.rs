@@ -145,7 +145,7 @@ fn jar_rows(facts: &JarFacts, rows: &mut Rows) {
     let elsewhere = if facts.has_main_class { "" } else { " (not in the JAR itself)" };
     rows.add("main class", format!("{}{elsewhere}", facts.main_class));
     rows.maybe("start class", facts.start_class.as_ref());
-    rows.maybe("Java", facts.java.map(|level| format!("{level} or newer")));
+    rows.maybe("Java", java_release(facts.java, facts.preview));
     spring_boot_row(facts.spring_boot.as_ref(), rows);
     rows.list("class path", &facts.class_path);
     rows.count("libraries", facts.libraries.iter());
@@ -157,6 +157,11 @@ fn jar_rows(facts: &JarFacts, rows: &mut Rows) {
     }
 }
 
+fn java_release(java: Option<u32>, preview: bool) -> Option<String> {
+    let suffix = if preview { "with preview features" } else { "or newer" };
+    java.map(|level| format!("{level} {suffix}"))
+}
+
 fn war_rows(facts: &WarFacts, rows: &mut Rows) {
     let servlet_api = facts.servlet_api.map(|api| {
         let name = match api {
@@ -166,7 +171,9 @@ fn war_rows(facts: &WarFacts, rows: &mut Rows) {
         facts.servlet_evidence.as_ref().map_or(name.to_owned(), |evidence| format!("{name} ({evidence})"))
     });
     rows.add("servlet API", servlet_api.unwrap_or_else(|| "unknown".to_owned()));
-    rows.maybe("Java", facts.java.map(|level| format!("{level} or newer")));
+    rows.maybe("servlet version", facts.servlet_version);
+    rows.list("not for Tomcat", &facts.unsupported);
+    rows.maybe("Java", java_release(facts.java, facts.preview));
     rows.maybe("main class", facts.main_class.as_ref());
     rows.maybe("start class", facts.start_class.as_ref());
     spring_boot_row(facts.spring_boot.as_ref(), rows);

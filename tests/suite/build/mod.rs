@@ -7,6 +7,7 @@ pub(crate) mod builder_images;
 mod created;
 mod daemonless;
 mod dockerfile;
+mod java;
 pub(crate) mod kinds;
 mod options;
 mod owner;

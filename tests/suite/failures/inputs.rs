@@ -34,7 +34,6 @@ fn what_cannot_be_packaged_is_named_with_the_way_out() {
         ("foreign/truncated.tar.gz", 3, &["truncated", "download it again"]),
         ("library.so", 4, &["shared library", "--add"]),
         ("foreign/program-riscv", 5, &["linux/riscv64", "--builder IMAGE"]),
-        ("foreign/directory", 5, &["it has no build file that b2i knows", "--source-builder", "--add"]),
         ("archives/documents.tar.gz", 4, &["contains no artifact", "README.md", "--path"]),
         ("archives/link.tar.gz", 4, &["contains no artifact"]),
         ("archives/traversal.tar.gz", 3, &["../../escape/tool", "refused", "safe place"]),
@@ -68,6 +67,14 @@ fn sources_are_sent_to_the_command_that_builds_them() {
     let archive = TestEnvironment::get().fixture("archives/source-tree.tar.gz");
     let mut as_source = B2iCommand::new().args(["inspect", "--as", "source"]).arg(archive);
     assert_fails(&mut as_source, 4, &["as sources", "hint: build it with `b2i build --as source`"]);
+}
+
+#[test]
+fn a_directory_without_a_build_file_or_a_program_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("notes.txt"), "nothing to build\n").expect("writes");
+    let mut built = B2iCommand::new().arg("build").arg(directory.path()).args(OUT);
+    assert_fails(&mut built, 5, &["it has no build file that b2i knows", "--source-builder", "--add"]);
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn options_that_contradict_the_artifact_are_refused() {
         ("program", &["--path", "x"], 2, &["is not an archive", "hint: "]),
         ("archives/two.tar.gz", &["--path", "nope"], 4, &["no file `nope`", "tool-1.2/tool", "hint: "]),
         ("archives/tool.tar.gz", &["--max-size", "100KB"], 3, &["--max-size"]),
-        ("app/app.jar", &[], 4, &["lib/greeter.jar", "--add lib/"]),
+        ("app/lib/greeter.jar", &[], 4, &["its manifest has no Main-Class", "--main-class"]),
         (
             "standalone.jar",
             &["--main-class", "no.Such"],

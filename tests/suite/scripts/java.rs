@@ -24,6 +24,8 @@ fn command(runner: Runner, home: &str, environment: &[(&str, &str)], arguments: 
     let root = FALSE_JAVA.path();
     let mut command = runner.command("java", "run");
     command.env("APP_ROOT", root).env("JAVA_HOME", root.join(home)).env("HOME", "/home dir");
+    // The memory of this machine may have a limit or not.
+    command.env("JAVA_MAX_MEM_RATIO", "75");
     command.envs(environment.iter().copied()).args(arguments);
     command
 }
