@@ -3,7 +3,7 @@
 test_packages=(
     binutils-aarch64-linux-gnu buildah busybox-static bzip2 ca-certificates curl docker-registry docker.io gcc git
     iproute2 iptables jq libc6-dev libtomcat9-java mmdebstrap musl-tools netavark openjdk-17-jdk-headless podman
-    python3 python3-pip qemu-user-static runc shellcheck skopeo tomcat10 uidmap umoci unzip xz-utils yq zip zstd
+    python3 python3-pip qemu-user-static runc shellcheck skopeo strace tomcat10 uidmap umoci unzip xz-utils yq zip zstd
 )
 # AppArmor kernels need its parser before Docker starts a container; a machine without systemd may have no cgroups.
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || test_packages+=(apparmor)

@@ -1,4 +1,4 @@
-# glibc:12, a minimal Debian 12 as `debian:12-slim`; jre:17, OpenJDK 17 on it, laid out as `eclipse-temurin`.
+# glibc:12, a minimal Debian 12 as `debian:12-slim`; jre:17, OpenJDK 17 and time zones on it, laid out as `eclipse-temurin`.
 # Sourced by `build`.
 
 # One mmdebstrap run gives both layers: its hooks are called when the essential packages are in place and when all are.
@@ -36,7 +36,7 @@ sort "$hooks/changed" | comm -23 - "$hooks/old-directories" |
 tar --create --no-recursion --files-from "$hooks/jre" | tar --extract --directory "$hooks/jre-root"
 END
     mkdir -p "$hooks/jre-root"
-    TMPDIR=$work mmdebstrap --variant=essential --format=null --include=ca-certificates-java,openjdk-17-jre-headless \
+    TMPDIR=$work mmdebstrap --variant=essential --format=null --include=ca-certificates-java,openjdk-17-jre-headless,tzdata \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         --dpkgopt='path-exclude=/usr/share/lintian/*' --dpkgopt=force-unsafe-io \
