@@ -14,7 +14,7 @@ pub(crate) use secrets::read_small_file;
 
 use crate::builder::{CatalogSettings, TemplateOrigin};
 use crate::config::values::ProxyUrl;
-use crate::config::{Origin, Setting, Settings, TemplateDirectory};
+use crate::config::{FileLevel, Origin, Setting, Settings, TemplateDirectory};
 use crate::diagnostic::{Diagnostic, FailureKind};
 use crate::events::Events;
 use crate::network::{NetworkOptions, ProxySettings};
@@ -72,6 +72,8 @@ pub enum HostError {
     Cache { path: PathBuf, source: std::io::Error },
     #[error("the template directory `{}` leaves the project: it is a link to `{}`", .path.display(), .target.display())]
     TemplateLink { path: PathBuf, target: PathBuf },
+    #[error("the base `{}` leaves the project: it is a link to `{}`", .path.display(), .target.display())]
+    BaseLink { path: PathBuf, target: PathBuf },
 }
 
 impl Diagnostic for HostError {
@@ -85,6 +87,9 @@ impl Diagnostic for HostError {
             Self::Cache { .. } => return Vec::new(),
             Self::TemplateLink { .. } => {
                 "a project's file may list only its own directories; list others in your own configuration"
+            }
+            Self::BaseLink { .. } => {
+                "a project's file may name only files of the project; pass another base with `--base`"
             }
         };
         vec![hint.to_owned()]
@@ -132,6 +137,7 @@ impl Host {
             path.is_file().then_some(path)
         });
         let catalog = catalog(settings)?;
+        check_base(settings)?;
         // A directory that the user names is used or refused.
         let is_default =
             matches!(cache.origin, Origin::BuiltIn) && variables.path("XDG_CACHE_HOME").is_none();
@@ -167,19 +173,34 @@ fn catalog(settings: &Settings) -> Result<CatalogSettings, HostError> {
     })
 }
 
-/// A directory of templates and its origin.
-///
-/// A project's file may list only directories below the project; the reader of the file checks their paths. A symbolic
-/// link could still leave the project.
+/// Rejects a base of the project's file that a link leads out of the project.
+fn check_base(settings: &Settings) -> Result<(), HostError> {
+    let Some(Setting { value, origin: Origin::File { level: FileLevel::Project, .. } }) =
+        &settings.build.base
+    else {
+        return Ok(());
+    };
+    match value.transport.path().and_then(|path| Some((path, outside_project(path)?))) {
+        Some((path, target)) => Err(HostError::BaseLink { path: path.to_owned(), target }),
+        None => Ok(()),
+    }
+}
+
+/// The target of a path of the project's file, if a symbolic link leads out of the project. The reader of the file has
+/// checked the path itself.
+fn outside_project(path: &Path) -> Option<PathBuf> {
+    let (target, project) = (path.canonicalize().ok()?, Path::new(".").canonicalize().ok()?);
+    (!target.starts_with(&project)).then_some(target)
+}
+
+/// A directory of templates and its origin. A project's file may list only directories of the project.
 fn template_directory(directory: &TemplateDirectory) -> Result<(PathBuf, TemplateOrigin), HostError> {
     let path = directory.path.clone();
     if directory.trusted {
         return Ok((path.clone(), TemplateOrigin::Configured { directory: path }));
     }
     // A missing directory is reported by the catalog, with the reason.
-    if let (Ok(target), Ok(project)) = (path.canonicalize(), Path::new(".").canonicalize())
-        && !target.starts_with(&project)
-    {
+    if let Some(target) = outside_project(&path) {
         return Err(HostError::TemplateLink { path, target });
     }
     Ok((path.clone(), TemplateOrigin::Project { directory: path }))

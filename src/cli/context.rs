@@ -52,7 +52,7 @@ impl Context {
             user_is_required: named.is_some(),
             user: named.or_else(|| self.environment.user_configuration()),
             system: cfg!(unix).then(|| PathBuf::from(SYSTEM_CONFIGURATION)),
-            cache_directory: self.environment.cache_directory(),
+            cache_directory: Some(self.environment.cache_directory()),
         })?;
         for (name, known) in self.environment.misspelled() {
             let message = format!("unknown environment variable `{name}` (ignored)");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::CliError;
 use crate::host::Variables;
@@ -115,13 +115,18 @@ impl Environment {
         Some(self.base_directory("XDG_CONFIG_HOME", ".config")?.join("b2i/config.toml"))
     }
 
-    /// The default cache directory. Without a home directory, as in a pod: `b2i` in `/cache`, which may be a volume, else in
-    /// TMPDIR.
-    pub(super) fn cache_directory(&self) -> Option<PathBuf> {
+    /// The default cache directory. Without a home directory, as in a pod, where HOME may be `/`: `b2i` in `/cache`, which
+    /// may be a volume, in TMPDIR, or in the system's directory of caches, which only root may write to.
+    pub(super) fn cache_directory(&self) -> PathBuf {
+        let is_home = |cache: &PathBuf| cache != Path::new("/.cache");
         let volume = || Some(PathBuf::from("/cache")).filter(|path| path.is_dir());
         let temporary = || self.path("TMPDIR").filter(|path| path.is_absolute());
-        let parent = self.base_directory("XDG_CACHE_HOME", ".cache").or_else(volume).or_else(temporary);
-        Some(parent?.join("b2i"))
+        let parent = self
+            .base_directory("XDG_CACHE_HOME", ".cache")
+            .filter(is_home)
+            .or_else(volume)
+            .or_else(temporary);
+        parent.unwrap_or_else(|| "/var/cache".into()).join("b2i")
     }
 
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
@@ -175,13 +180,13 @@ mod tests {
     #[test]
     fn base_directories_are_absolute() {
         let environment = Environment::from([("HOME", "/home/me"), ("XDG_CACHE_HOME", "relative")]);
-        assert_eq!(environment.cache_directory(), Some("/home/me/.cache/b2i".into()));
+        assert_eq!(environment.cache_directory(), Path::new("/home/me/.cache/b2i"));
         let environment = Environment::from([("XDG_CONFIG_HOME", "/etc/xdg")]);
         assert_eq!(environment.user_configuration(), Some("/etc/xdg/b2i/config.toml".into()));
-        let of_pod = std::path::Path::new("/cache").is_dir().then(|| "/cache/b2i".into());
-        assert_eq!(environment.cache_directory(), of_pod);
-        let environment = Environment::from([("TMPDIR", "/scratch")]);
-        assert_eq!(environment.cache_directory(), of_pod.or(Some("/scratch/b2i".into())));
+        let without_volume = |path| if Path::new("/cache").is_dir() { "/cache/b2i" } else { path };
+        assert_eq!(environment.cache_directory(), Path::new(without_volume("/var/cache/b2i")));
+        let environment = Environment::from([("TMPDIR", "/scratch"), ("HOME", "/")]);
+        assert_eq!(environment.cache_directory(), Path::new(without_volume("/scratch/b2i")));
     }
 
     #[test]

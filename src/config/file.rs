@@ -43,6 +43,9 @@ impl ConfigFile {
         for path in paths.chain(self.cache.directory.as_mut().map(Spanned::get_mut)) {
             *path = directory.join(&*path);
         }
+        for mirrors in self.registries.values_mut().filter_map(|host| host.mirrors.as_mut()) {
+            mirrors.get_mut().iter_mut().for_each(|mirror| mirror.resolve_against(directory));
+        }
         for location in self.bases.values_mut().chain(self.build.base.as_mut()) {
             location.get_mut().resolve_against(directory);
         }

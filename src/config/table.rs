@@ -15,8 +15,8 @@ use super::levels::Levels;
 use super::settings::{Setting, TemplateDirectory};
 use super::values::{ByteSize, Cpus, Period, Platforms, Port, ProxyUrl, Words};
 use super::variables::VariableReader;
-use crate::image::reference::RepositoryPrefix;
 use crate::request::{AssembleRequest, BuilderRequest, PullPolicy};
+use crate::store::registry::Mirror;
 use crate::transport::Location;
 
 /// A section of a file.
@@ -275,8 +275,9 @@ table! {
         insecure "insecure" [one bool], project NETWORK, example "true";
         /// PEM files with CA certificates to trust for this registry, relative to the file.
         ca_files "ca-files" [one Vec<PathBuf>], project NETWORK, example r#"["registry-ca.pem"]"#;
-        /// Registries to pull from first: `host[:port][/path]`.
-        mirrors "mirrors" [one Vec<RepositoryPrefix>], project NETWORK, example r#"["mirror.example/cache"]"#;
+        /// Registries and layouts to pull from first: `host[:port][/path]`, `oci:DIR` or `oci-archive:FILE`. A layout has
+        /// images by their public names, as `b2i copy` writes them. Paths are relative to the file.
+        mirrors "mirrors" [one Vec<Mirror>], project NETWORK, example r#"["mirror.example/cache", "oci:/mnt/bases"]"#;
         /// Size of the chunks of uploads to this registry. Default: `network.chunk-size`.
         chunk_size "chunk-size" [one ByteSize], project NETWORK, example r#""20MiB""#;
     }

@@ -82,18 +82,32 @@ impl<'a> BaseResolver<'a> {
             BaseSource::Daemon => {
                 let credential_files = self.session.host.daemon.credential_files.clone();
                 let options = ResolveOptions { platform, pull, offline, credential_files };
-                let daemon = self.daemon.ok_or(Error::NoDaemon)?;
+                let daemon = self.daemon.cloned().or_else(|| self.session.found_daemon());
+                let daemon = daemon.ok_or(Error::NoDaemon)?;
+                if let Some(image) = self.in_layout(&daemon, reference, &options).await? {
+                    return Ok(image);
+                }
                 Ok(daemon.resolve(reference, &options, &self.session.events).await?)
             }
             BaseSource::Registry | BaseSource::BuiltIn | BaseSource::File => {
-                if may_be_local
-                    && pull != PullPolicy::Always
-                    && let Some(image) = self.only_in_daemon(reference, platform.as_ref()).await
-                {
-                    return Ok(image);
+                let local = match may_be_local && pull != PullPolicy::Always {
+                    true => self.in_daemon(reference, platform.as_ref()).await,
+                    false => None,
+                };
+                // Without a digest, `docker build` made it, or it was loaded: a registry does not have it.
+                if let Some(image) = local.as_ref().filter(|image| image.manifest_digest.is_none()) {
+                    return Ok(self.taken_from_daemon(reference, image.clone()));
                 }
                 let options = registry::ResolveOptions { platform, pull, offline, pinned };
-                Ok(self.registries()?.resolve(reference, &options).await?)
+                match (self.registries()?.resolve(reference, &options).await, local) {
+                    // Podman, and Docker with containerd, give a digest to every image.
+                    (Err(error), Some(image)) => {
+                        tracing::debug!(%error, "the image is not in a registry");
+                        let image = BaseImage { manifest_digest: reference.digest(), ..image };
+                        Ok(self.taken_from_daemon(reference, image))
+                    }
+                    (resolved, _) => Ok(resolved?),
+                }
             }
         }
     }
@@ -121,12 +135,24 @@ impl<'a> BaseResolver<'a> {
         }
     }
 
-    /// An image that a daemon has, and that comes from no registry: `docker build` made it, or it was loaded.
-    async fn only_in_daemon(
+    /// An image that the daemon lacks, and would pull, if a layout among the mirrors has it.
+    async fn in_layout(
         &self,
+        daemon: &Daemon,
         reference: &ImageReference,
-        platform: Option<&Platform>,
-    ) -> Option<BaseImage> {
+        options: &ResolveOptions,
+    ) -> Result<Option<BaseImage>, Error> {
+        if !self.registries()?.has_layouts(reference)
+            || (options.pull != PullPolicy::Always && daemon.id_of(reference).await?.is_some())
+        {
+            return Ok(None);
+        }
+        let platform = options.platform.clone().unwrap_or_else(|| daemon.info().platform.clone());
+        Ok(self.registries()?.base_in_layout(reference, &platform).await)
+    }
+
+    /// An image that a daemon has.
+    async fn in_daemon(&self, reference: &ImageReference, platform: Option<&Platform>) -> Option<BaseImage> {
         let daemon = match self.daemon {
             Some(daemon) => daemon.clone(),
             None => self.session.find_daemon().await.ok()??,
@@ -137,12 +163,12 @@ impl<'a> BaseResolver<'a> {
             offline: true,
             credential_files: Vec::new(),
         };
-        let image = daemon.resolve(reference, &options, &Events::silent()).await.ok()?;
-        if image.manifest_digest.is_some() {
-            return None;
-        }
+        daemon.resolve(reference, &options, &Events::silent()).await.ok()
+    }
+
+    fn taken_from_daemon(&self, reference: &ImageReference, image: BaseImage) -> BaseImage {
         self.session.events.start(Step::Base, reference.familiar(), None).finish("from the daemon");
-        Some(image)
+        image
     }
 
     fn registries(&self) -> Result<&Registries, Error> {

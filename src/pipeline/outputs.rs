@@ -182,8 +182,8 @@ impl StageWork<'_> {
     /// Moves the image to the daemon's copy of the base. The daemon finds its layers by their diff IDs.
     async fn on_daemon(&self, image: &Image) -> Result<Image, Error> {
         let is_blob = |layer: &LayerSource| matches!(layer, LayerSource::Blob(..));
-        // The daemon does not have the image of a file.
-        if self.stage.builder.base_source == BaseSource::File || !image.base.layers.iter().any(is_blob) {
+        // The daemon does not have the image of a file, nor that of a layout among the mirrors.
+        if self.stage.builder.base_source != BaseSource::Registry || !image.base.layers.iter().any(is_blob) {
             return Ok(image.clone());
         }
         let options = ResolveOptions {

@@ -26,6 +26,7 @@ use crate::plan::{
 use crate::request::Request;
 use crate::session::Session;
 use crate::store::daemon::Daemon;
+use crate::transport::Location;
 
 /// A plan with everything that executing it needs.
 pub(crate) struct Prepared {
@@ -164,7 +165,9 @@ pub(crate) fn check_build(request: &Request, plan: &Plan) -> Result<(), Error> {
 
 /// Looks for the daemon if the request may use it, or an interrupted run left something in it.
 async fn search_daemon(request: &Request, session: &Session) -> Result<DaemonSearch, Error> {
-    if !looks_for_daemon(request) && !session.has_abandoned() {
+    let is_daemon = |base: &Location| base.transport.is_daemon();
+    let may_have_base = session.host.catalog.replaced_bases.values().any(is_daemon);
+    if !looks_for_daemon(request) && !may_have_base && !session.has_abandoned() {
         return Ok(DaemonSearch::default());
     }
     let mut search = session.search_daemon().await;
@@ -210,13 +213,17 @@ async fn plan_and_report(
         check_build(request, &plan)?;
     }
     report(&plan, step, session);
+    note_default_archive(request, &plan, session);
+    Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images, user_bases })
+}
+
+/// Says that an archive replaces the daemon, which was not found.
+pub(crate) fn note_default_archive(request: &Request, plan: &Plan, session: &Session) {
     if let (true, Some(archive)) = (request.outputs.is_empty(), plan.default_archive()) {
         let archive = archive.display();
-        session
-            .events
-            .note(format!("no Docker or Podman daemon was found: writing the image to `{archive}`"));
+        let note = format!("no Docker or Podman daemon was found: writing the image to `{archive}`");
+        session.events.note(note);
     }
-    Ok(Prepared { lease: session.lease()?, daemon: search.daemon, plan, images, user_bases })
 }
 
 /// A plan, with what its stages refer to.

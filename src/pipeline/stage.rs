@@ -102,7 +102,8 @@ impl<'a> StageWork<'a> {
             platform: self.stage.platform.clone(),
             pull: self.work.request.pull,
             pinned: same.and_then(|other| other.manifest_digest),
-            may_be_local: matches!(self.image.selection, Selection::Image(_)),
+            may_be_local: matches!(self.image.selection, Selection::Image(_))
+                || self.work.request.base.is_some(),
         };
         self.work.bases.resolve_base(&base, source, options).await
     }

@@ -69,7 +69,7 @@ impl Looking<'_> {
             platform: platform.clone(),
             pull: self.request.pull,
             pinned: None,
-            may_be_local: false,
+            may_be_local: true,
         };
         let found = resolver.resolve_base(&image, source, options).await?;
         let assumptions = self.assumptions(&found, daemon).await?;
@@ -114,7 +114,7 @@ impl Looking<'_> {
 
     async fn observations(&self, image: &BaseImage, daemon: Option<&Daemon>) -> Result<Observations, Error> {
         if let Some(image_id) = &image.image_id {
-            let daemon = daemon.ok_or(Error::NoDaemon)?;
+            let daemon = daemon.cloned().or_else(|| self.session.found_daemon()).ok_or(Error::NoDaemon)?;
             return Ok(daemon.read_tree(image_id, self.session.lease()?.id(), observe).await??);
         }
         let layers = image.layers.clone();

@@ -45,7 +45,7 @@ max-size = "1GiB"
 [registries."registry.example:5000"]
 insecure = true
 ca-files = ["registry.pem"]
-mirrors = ["mirror.example/cache", "localhost:5000"]
+mirrors = ["mirror.example/cache", "oci:bases", "localhost:5000"]
 chunk-size = "20MiB"
 
 [limits]
@@ -89,7 +89,9 @@ fn every_key_of_the_table_is_taken_and_shown() {
     let host = &hosts["registry.example:5000"];
     assert_eq!((host.insecure, host.chunk_size), (true, Some(20 << 20)));
     assert_eq!(host.extra_ca, [directory.path().join("registry.pem")]);
-    assert_eq!(host.mirrors[0].within("library/debian"), "cache/library/debian");
+    let layout = format!("oci:{}", directory.path().join("bases").display());
+    let mirrors = host.mirrors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(mirrors, ["mirror.example/cache", &layout, "localhost:5000"]);
     assert_eq!(settings.limits.cpus.expect("set").value.0, 1_500_000_000);
 }
 

@@ -25,7 +25,7 @@ pub(crate) use scripts::{ScriptDownload, ScriptsError, fetched};
 
 use super::Built;
 use super::build::{build_artifact, build_prepared};
-use super::prepare::{Prepared, StageInputs, check_build, preview, report};
+use super::prepare::{Prepared, StageInputs, check_build, note_default_archive, preview, report};
 use crate::error::Error;
 use crate::events::Step;
 use crate::input::Artifact;
@@ -135,6 +135,7 @@ async fn finish(
     match made? {
         Made::Artifact(artifact) => build_artifact(request, *artifact, &prepared.stage, session).await,
         Made::Image(made) => {
+            note_default_archive(request, &plan, session);
             let image = StageInputs {
                 artifact: None,
                 selection: image::selection(&prepared.selection, prepared.stage.runtime.as_ref()),

@@ -85,6 +85,23 @@ impl Layout {
         self.index.manifests.iter().filter_map(name).collect()
     }
 
+    /// The entry of an image by its public name or its digest, if the layout has it.
+    pub fn find(&self, image: &ImageReference) -> Option<LayoutReference> {
+        let reference = |tag, digest| LayoutReference { path: self.store.path().to_owned(), tag, digest };
+        if let Some(digest) = image.digest() {
+            let found = self.index.manifests.iter().any(|entry| entry.digest == digest);
+            return found.then(|| reference(None, Some(digest)));
+        }
+        // A bare tag is not a name.
+        let is_it = |name: &&String| {
+            name.contains([':', '/']) && name.parse::<ImageReference>().is_ok_and(|name| name == *image)
+        };
+        let names = self.index.manifests.iter().flat_map(|entry| {
+            [IMAGE_NAME, REF_NAME].into_iter().filter_map(|key| entry.annotations.get(key))
+        });
+        names.into_iter().find(is_it).map(|name| reference(Some(name.clone()), None))
+    }
+
     /// Finds one image and reads its manifest and config. Ignores the path of `reference`. Blocks.
     ///
     /// # Errors

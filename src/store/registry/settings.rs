@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::image::reference::RepositoryPrefix;
+use super::mirror::Mirror;
 use crate::network::NetworkOptions;
 
 /// Default for the largest blob that is read, in bytes (64 GiB). A descriptor may claim any size.
@@ -46,8 +46,9 @@ pub struct HostSettings {
     pub insecure: bool,
     /// PEM files with CA certificates that are trusted for it, besides the others.
     pub extra_ca: Vec<PathBuf>,
-    /// Images are read from these first, in this order. Nothing is written to them.
-    pub mirrors: Vec<RepositoryPrefix>,
+    /// Images are read from these first: from the layouts, then from the registries, each in this order. Nothing is written
+    /// to them.
+    pub mirrors: Vec<Mirror>,
     /// The chunk size for this registry, in bytes.
     pub chunk_size: Option<u64>,
 }

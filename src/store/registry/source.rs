@@ -9,6 +9,7 @@ use super::Registries;
 use super::blob::RegistryBlobs;
 use super::cached_blobs::CachedBlobs;
 use super::error::{Forbidden, RegistryError, RequestError};
+use super::mirror::{self, Mirror};
 use super::repository::{FetchedManifest, Repository};
 use super::request::send_and_read;
 use crate::events::Step;
@@ -73,6 +74,10 @@ impl Registries {
             is_base: true,
         };
         let step = self.shared.events.start(Step::Base, lookup.image.clone(), None);
+        if let Some((image, place)) = self.image_in_layout(lookup.reference, options).await {
+            step.finish(mirror::from(&place));
+            return Ok(image.into_base());
+        }
         let image = self.resolve_one(&lookup, options).await?;
         lookup.check_layers(&image)?;
         match (&pinned, &options.platform) {
@@ -90,6 +95,9 @@ impl Registries {
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ResolvedImage, RegistryError> {
+        if let Some((image, _)) = self.image_in_layout(reference, options).await {
+            return Ok(image);
+        }
         let lookup = Lookup::of_copy(reference, options);
         self.resolve_one(&lookup, options).await
     }
@@ -125,6 +133,9 @@ impl Registries {
         reference: &ImageReference,
         options: &ResolveOptions,
     ) -> Result<ManifestTree, RegistryError> {
+        if let Some(tree) = self.tree_in_layout(reference).await {
+            return Ok(tree);
+        }
         let lookup = Lookup::of_copy(reference, options);
         let (manifest, repository) = self.root(&lookup).await?;
         let parsed = lookup.parse(&manifest)?;
@@ -193,7 +204,7 @@ impl Registries {
     async fn fetch(&self, lookup: &Lookup<'_>) -> Result<(FetchedManifest, Repository), RegistryError> {
         let reference = lookup.reference;
         let own = self.reading(lookup)?;
-        for mirror in &own.host.settings.mirrors {
+        for mirror in own.host.settings.mirrors.iter().filter_map(Mirror::prefix) {
             let host = self.host(mirror.registry()).map_err(|error| lookup.pull(error))?;
             let repository = Repository::reading(host, &mirror.within(reference.repository()));
             let error = match repository.manifest(&target_of(reference)).await {

@@ -86,7 +86,7 @@ impl Forbidden {
             format!("on a connected machine, run `b2i copy {image} oci:DIR` and bring the directory here");
         let use_it = match self {
             Self::Offline => {
-                "then pass `--base oci:DIR`, or set the base to `oci:DIR` under `[bases]` in b2i.toml"
+                "then pass `--base oci:DIR`, or set the base to `oci:DIR` under `[bases]` in your configuration"
             }
             Self::OfflineCopy => "then copy from `oci:DIR`",
             Self::PullNever => {
