@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::image::{ImageConfig, ImagePath, ImageReference};
 use crate::plan::{
     ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL,
-    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL,
+    RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL, TEMPLATE_LABEL,
 };
 use crate::request::{
     BuilderRequest, EnvironmentVariable, PullPolicy, Request, RuntimeRequest, ScriptsSource,
@@ -128,10 +128,14 @@ impl BuildRecord<'_> {
     }
 
     fn builder(&self) -> Result<BuilderRequest, Error> {
-        let name = self.required(BUILT_BY)?;
         if let Some(artifact) = self.text(ARTIFACT_LABEL).filter(|_| !self.is_ours()) {
             return Err(RebuildError::Artifact { image: self.image.familiar(), artifact }.into());
         }
+        let template = self.text(TEMPLATE_LABEL).filter(|_| self.is_ours());
+        let name = match (self.text(BUILT_BY), template) {
+            (None, Some(template)) => template,
+            _ => self.required(BUILT_BY)?,
+        };
         let builder = match self.is_ours() {
             true => name.parse().map_err(|error: InvalidValue| error.to_string()),
             false => name.parse().map(BuilderRequest::Image).map_err(|error| error.to_string()),

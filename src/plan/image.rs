@@ -1,6 +1,6 @@
 //! Owns planning the config of an image: environment, labels, user and entrypoint. Must not make b2i's labels; `labels` does.
 
-use super::labels::{LabelFacts, Labels};
+use super::labels::{LabelFacts, Labels, RecordedBuilder};
 use super::make::ImageFacts;
 use super::{Placeholder, PlanError, PlannedImage, PlannedText};
 use crate::base_files::{CERTIFICATES, CERTIFICATES_VARIABLE};
@@ -60,12 +60,11 @@ pub(super) fn planned_image(
         }
         later => Some(later),
     };
-    let labels = labels(image, base_name, &edits.created);
-    edits.labels.extend(labels.known);
+    let later_labels = labels(image, base_name, &edits.created).apply(&mut edits);
     if image.is_declared {
         // b2i's labels take precedence over the template's, also as placeholders.
         edits.labels.retain(|name, _| {
-            !labels.later.iter().any(|(later, text)| later == name && text.is_of_artifact())
+            !later_labels.iter().any(|(later, text)| later == name && text.is_of_artifact())
         });
     }
     if let Selection::Template(choice) = image.selection
@@ -94,7 +93,7 @@ pub(super) fn planned_image(
     let later_cmd = apply_request(options, &mut edits, later_cmd)?;
     let annotations = options.annotations.clone();
     let resets = resets.into_iter().map(str::to_owned).collect();
-    Ok(PlannedImage { edits, later_history, later_labels: labels.later, later_cmd, annotations, resets })
+    Ok(PlannedImage { edits, later_history, later_labels, later_cmd, annotations, resets })
 }
 
 /// The variables without which the payload of an executable does not start in a container.
@@ -195,8 +194,10 @@ pub(super) fn template_edits(template: &Template) -> ConfigEdits {
 /// The labels of all images, and those of the artifact.
 fn labels(image: &ImageFacts<'_>, base: RecordedBase, created: &str) -> Labels {
     let builder = match image.selection {
-        Selection::Template(choice) => format!("{}:{}", choice.template.name(), choice.version.version),
-        Selection::Image(choice) => choice.reference.recorded(),
+        Selection::Template(choice) => {
+            RecordedBuilder::Template(format!("{}:{}", choice.template.name(), choice.version.version))
+        }
+        Selection::Image(choice) => RecordedBuilder::Image(choice.reference.recorded()),
     };
     let url = match &image.artifact.origin {
         Origin::Url { url } | Origin::Sources { location: Some(url) } => Some(url.as_str()),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Placeholder, PlannedText};
 use crate::builder::RecordedBase;
+use crate::image::ConfigEdits;
 
 /// Names of the variables that a rebuild sets again. Their values are in the image's environment.
 pub const ENVIRONMENT_LABEL: &str = "io.b2i.source.environment";
@@ -34,10 +35,29 @@ pub const EXCLUDE_LABEL: &str = "io.b2i.source.exclude";
 /// How the fetch of the sources differed from S2I's; `SourceOptions::label` has the form.
 pub const FETCHED_LABEL: &str = "io.b2i.source.fetched";
 
+/// The template that made the image, and its version. S2I's label names images only: `java:17` would be Docker Hub's.
+pub const TEMPLATE_LABEL: &str = "io.b2i.builder";
+
+/// S2I's label for the builder image.
+const BUILDER_IMAGE_LABEL: &str = "io.openshift.s2i.build.image";
+
+const BASE_NAME_LABEL: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST_LABEL: &str = "org.opencontainers.image.base.digest";
+
+/// The labels that are true for one image only. If the image has none, that of its base goes.
+const OWN_LABELS: [&str; 4] = [TEMPLATE_LABEL, BUILDER_IMAGE_LABEL, BASE_NAME_LABEL, BASE_DIGEST_LABEL];
+
+/// The builder in the labels of an image.
+pub(super) enum RecordedBuilder {
+    /// The name and the version.
+    Template(String),
+    /// The full name.
+    Image(String),
+}
+
 /// The values of the labels of all images.
 pub(super) struct LabelFacts<'a> {
-    /// The name in S2I's label; a template has no builder image.
-    pub(super) builder: String,
+    pub(super) builder: RecordedBuilder,
     /// The name of the base in the image's labels.
     pub(super) base: RecordedBase,
     pub(super) title: PlannedText,
@@ -64,10 +84,13 @@ impl Labels {
             RecordedBase::InFile => Some(Placeholder::BaseName.into()),
             RecordedBase::Unnamed => None,
         };
-        let base = base.map(|base| ("org.opencontainers.image.base.name".to_owned(), base));
+        let base = base.map(|base| (BASE_NAME_LABEL.to_owned(), base));
         let mut labels = Self { known: BTreeMap::new(), later: base.into_iter().collect() };
-        labels.set("org.opencontainers.image.base.digest", Placeholder::BaseDigest);
-        labels.set("io.openshift.s2i.build.image", facts.builder);
+        labels.set(BASE_DIGEST_LABEL, Placeholder::BaseDigest);
+        match facts.builder {
+            RecordedBuilder::Template(name) => labels.set(TEMPLATE_LABEL, name),
+            RecordedBuilder::Image(name) => labels.set(BUILDER_IMAGE_LABEL, name),
+        }
         labels.set("io.openshift.s2i.build.source-location", facts.location);
         let display_name = facts.display_name.filter(|name| !name.is_empty());
         labels.set("io.k8s.display-name", display_name.map_or_else(|| facts.title.clone(), Into::into));
@@ -75,6 +98,13 @@ impl Labels {
         labels.set("org.opencontainers.image.title", facts.title);
         labels.set_some("org.opencontainers.image.source", facts.url);
         labels
+    }
+
+    /// Moves the labels without placeholders into the changes of a config, and returns the others.
+    pub(super) fn apply(self, edits: &mut ConfigEdits) -> Vec<(String, PlannedText)> {
+        edits.removed_labels.extend(OWN_LABELS.map(str::to_owned));
+        edits.labels.extend(self.known);
+        self.later
     }
 
     /// Sets a label, unless its text is empty.

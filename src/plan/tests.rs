@@ -203,9 +203,16 @@ fn a_mirror_of_this_machine_is_not_in_the_image_but_another_image_is() {
         let name = stage.image.later_labels.iter().find(label);
         assert_eq!(name.expect("there").1, recorded);
     }
-    // No other tool knows the built-in base.
-    let stage = plan(&request(), &artifact("server"), &program(), true).expect("a plan");
-    assert!(!stage.image.later_labels.iter().any(|(name, _)| name.ends_with("base.name")));
+    // No other tool knows the built-in base, and S2I's label names images only.
+    let image = plan(&request(), &artifact("server"), &program(), true).expect("a plan").image;
+    assert!(!image.later_labels.iter().any(|(name, _)| name.ends_with("base.name")));
+    let built_by = "io.openshift.s2i.build.image";
+    assert_eq!(image.edits.labels.get("io.b2i.builder").map(String::as_str), Some("binary:static"));
+    assert!(!image.edits.labels.contains_key(built_by));
+    // A label of the base is not the image's.
+    for label in ["org.opencontainers.image.base.name", "org.opencontainers.image.base.digest", built_by] {
+        assert!(image.edits.removed_labels.contains(label), "{label}");
+    }
 }
 
 #[test]

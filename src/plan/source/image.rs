@@ -10,7 +10,7 @@ use crate::image::{ConfigEdits, ImagePath, shell_words};
 use crate::plan::image::{apply_request, rfc3339, template_edits};
 use crate::plan::labels::{
     ASSEMBLE_USER_LABEL, DESTINATION_LABEL, ENVIRONMENT_LABEL, EXCLUDE_LABEL, FETCHED_LABEL, LabelFacts,
-    Labels, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, SCRIPTS_LABEL,
+    Labels, RUNTIME_ARTIFACTS_LABEL, RUNTIME_IMAGE_LABEL, RUNTIME_USER_LABEL, RecordedBuilder, SCRIPTS_LABEL,
 };
 use crate::plan::names::tags;
 use crate::plan::outputs::planned_outputs;
@@ -106,14 +106,13 @@ fn planned_image(
     edits.created = rfc3339(request.created_date().unwrap_or(date))?;
     edits.history = format!("b2i: {}", shell_words::quote(&[&source.source.name]));
     set_env(&mut edits.env, &source.environment);
-    let labels = labels(request, source, options, base, &edits.created);
-    edits.labels.extend(labels.known);
+    let later_labels = labels(request, source, options, base, &edits.created).apply(&mut edits);
     apply_request(&request.image, &mut edits, None)?;
     let annotations = request.image.annotations.clone();
     Ok(PlannedImage {
         edits,
         later_history: None,
-        later_labels: labels.later,
+        later_labels,
         later_cmd: None,
         annotations,
         resets: resets.into_iter().map(str::to_owned).collect(),
@@ -152,8 +151,12 @@ fn labels(
     let url = sources.info.location.as_deref();
     // A path would name the build machine, unless it is relative.
     let location = url.or(options.recorded_location.as_deref()).unwrap_or(&sources.name);
+    let builder = source.builder.name.clone();
     let mut labels = Labels::new(LabelFacts {
-        builder: source.builder.name.clone(),
+        builder: match source.builder.template_digest {
+            Some(_) => RecordedBuilder::Template(builder),
+            None => RecordedBuilder::Image(builder),
+        },
         base,
         title: sources.name.as_str().into(),
         display_name: options.display_name.as_deref(),

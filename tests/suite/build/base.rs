@@ -45,19 +45,14 @@ fn label(image: &Image, name: &str) -> String {
 fn a_jar_runs_on_a_base_of_any_form() {
     let forms = Forms::new("jre:17");
     let full = format!("docker.io/{}", forms.image);
+    let jar = fixture("standalone.jar");
     for daemon in TestEnvironment::get().daemons() {
         for base in forms.all() {
-            for assembly in ["place", "docker"] {
+            // The layers of a file are loaded for a container.
+            let assemblies = if base.starts_with("oci:") { &["place", "docker"][..] } else { &["place"] };
+            for assembly in assemblies {
                 let command = B2iCommand::new().daemon(&daemon);
-                let arguments = [
-                    &fixture("standalone.jar"),
-                    "--base",
-                    &base,
-                    "--assemble",
-                    assembly,
-                    "--label",
-                    "test=base",
-                ];
+                let arguments = [&jar, "--base", &base, "--assemble", assembly, "--label", "test=base"];
                 let image = Image::build_by(command, &daemon, &arguments);
                 assert!(image.messages.contains("Planned java:17 on "), "{base}: {}", image.messages);
                 let report = image.report(&[], &["--print", "a b"]);
@@ -152,6 +147,17 @@ fn a_project_names_its_base_but_no_file_outside() {
         let refused = build(&format!("[build]\nbase = \"{outside}\"\n"), 2);
         assert!(refused.stderr.contains("leaves the project"), "{}", refused.stderr);
     }
+    let project = tempfile::tempdir().expect("a temporary directory can be made");
+    std::os::unix::fs::symlink(forms.directory.path().join("layout"), project.path().join("layout"))
+        .expect("the directory is the test's");
+    write(&project.path().join("b2i.toml"), "[build]\nbase = \"oci:layout\"\n");
+    let linked = |options: &[&str], code| {
+        let command = B2iCommand::without_daemon().current_dir(project.path());
+        ended(&mut command.args(["build", &program, "-o", "oci:image", "--dry-run"]).args(options), code)
+    };
+    let refused = linked(&[], 2);
+    assert!(refused.stderr.contains("is a link to"), "{}", refused.stderr);
+    linked(&["--base", "oci:layout"], 0);
 }
 
 #[test]
@@ -169,20 +175,98 @@ fn the_configuration_replaces_a_public_base_by_a_layout() {
 }
 
 #[test]
-fn a_builder_that_only_the_daemon_has_runs_in_the_sandbox() {
+fn a_layout_among_the_mirrors_has_bases_by_their_names() {
     let docker = TestEnvironment::get().docker();
+    let layout = tempfile::tempdir().expect("a temporary directory can be made");
+    let bases = format!("oci:{}", layout.path().join("bases").display());
+    let named = docker.owned_image("mirrored");
+    let base = named.reference();
+    for (test, name) in [("glibc:12", base), ("musl:1", &format!("{base}-musl"))] {
+        docker.stdout(&["tag", &TestEnvironment::get().image(test), name]);
+        let source = format!("docker-daemon:{name}");
+        ended(&mut B2iCommand::new().daemon(&docker).args(["copy", &source, &bases]), 0);
+        docker.stdout(&["image", "rm", name]);
+    }
+    let with_mirror = |command: B2iCommand| {
+        let configuration = command.directory().join("home/.config/b2i/config.toml");
+        let text = format!("[registries.\"docker.io\"]\nmirrors = [\"oci:/absent\", \"{bases}\"]\n");
+        std::fs::create_dir_all(configuration.parent().expect("it has one"))
+            .expect("the directory is the test's");
+        write(&configuration, &text);
+        command
+    };
+    let program = fixture("program-glibc");
+    let full = format!("docker.io/{base}");
+    for option in [&["--offline"][..], &["--pull", "never"], &[]] {
+        let command = with_mirror(B2iCommand::without_daemon());
+        let mut command = command.args(["build", &program, "--base", base, "-o", "oci:image"]).args(option);
+        let output = ended(&mut command, 0);
+        let found = format!("Resolved {base} (from `{bases}`)");
+        assert!(output.stderr.contains(&found), "{found}: {}", output.stderr);
+        assert_eq!(output.stderr.matches("the mirror `oci:/absent` failed").count(), 1, "{}", output.stderr);
+    }
+    let copy = with_mirror(B2iCommand::without_daemon());
+    ended(&mut copy.args(["--offline", "copy", base, "oci-archive:copy.tar"]), 0);
+    let copy = with_mirror(B2iCommand::without_daemon());
+    ended(&mut copy.args(["--offline", "copy", &format!("{base}-other"), "oci-archive:copy.tar"]), 5);
+    // A daemon that lacks the base gets it from the layout.
+    for daemon in TestEnvironment::get().daemons() {
+        for assembly in ["place", "docker"] {
+            let command = with_mirror(B2iCommand::new()).daemon(&daemon);
+            let arguments = [&program, "--base", base, "--assemble", assembly, "--label", "test=mirror"];
+            let image = Image::build_by(command, &daemon, &arguments);
+            assert_eq!(words(&image.report(&[], &["--print", "a"]), "arguments"), ["--print", "a"]);
+            assert_eq!(label(&image, "org.opencontainers.image.base.name"), full, "{assembly}");
+        }
+    }
+}
+
+#[test]
+fn labels_of_a_base_are_not_the_images() {
+    for daemon in TestEnvironment::get().daemons() {
+        let program = fixture("program-glibc");
+        let below = Image::build(&daemon, &[&program, "--label", "test=below", "--label", "kept=yes"]);
+        let base = format!("docker-daemon:{}", below.reference());
+        let image = Image::build(&daemon, &[&program, "--base", &base, "--label", "test=above"]);
+        let full = format!("docker.io/{}", below.reference());
+        for (name, value) in [
+            ("org.opencontainers.image.base.name", full.as_str()),
+            ("io.openshift.s2i.build.image", ""),
+            ("io.b2i.builder", "binary:debian12"),
+            ("test", "above"),
+            ("kept", "yes"),
+        ] {
+            assert_eq!(label(&image, name), value, "{name} on {}", daemon.name);
+        }
+        // Podman gives every image a digest.
+        let digests = [&below, &image].map(|image| label(image, "org.opencontainers.image.base.digest"));
+        assert!(digests[0] != digests[1] || digests[1].is_empty(), "{digests:?}");
+        assert_eq!(words(&image.report(&[], &["--print", "a"]), "arguments"), ["--print", "a"]);
+    }
+}
+
+#[test]
+fn a_builder_or_base_that_only_the_daemon_has_is_taken_from_it() {
     let builder = TestEnvironment::get().image("s2i-foreign:1");
-    let program = fixture("program");
-    let mut command = B2iCommand::new().daemon(&docker).args([
-        "build",
-        &program,
-        "--builder",
-        &builder,
-        "--assemble",
-        "sandbox",
-        "-o",
-        "oci:image",
-    ]);
-    let output = ended(&mut command, 0);
-    assert!(output.stderr.contains("from the daemon"), "{}", output.stderr);
+    let base = TestEnvironment::get().image("glibc:12");
+    let (program, dynamic) = (fixture("program"), fixture("program-glibc"));
+    for daemon in TestEnvironment::get().daemons() {
+        // Podman gives every image a digest, so b2i looks in the registry first.
+        let pull: &[&str] = if daemon.name == "docker" { &[] } else { &["--pull", "never"] };
+        for arguments in [
+            &[&program, "--builder", &builder, "--assemble", "sandbox"][..],
+            &[&dynamic, "--base", &base, "--assemble", "sandbox"],
+            &[&dynamic, "--base", &base],
+        ] {
+            let mut command = B2iCommand::new().daemon(&daemon).arg("build").args(arguments);
+            command = command.args(["-o", "oci:image"]).args(pull);
+            let output = ended(&mut command, 0);
+            assert!(output.stderr.contains("from the daemon"), "{arguments:?}: {}", output.stderr);
+        }
+        // `always` means the registry's.
+        let arguments = [&program, "--builder", &builder, "--assemble", "sandbox", "--pull", "always"];
+        let command = B2iCommand::new().daemon(&daemon).arg("build").args(arguments);
+        let output = ended(&mut command.args(["-o", "oci:image"]), 5);
+        assert!(!output.stderr.contains("from the daemon"), "{}", output.stderr);
+    }
 }

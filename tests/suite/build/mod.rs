@@ -80,7 +80,7 @@ const WORDS: [&str; 15] = [
 ];
 
 /// Writes what every test needs into the configuration of this call: other bases instead of the public ones.
-fn replace_bases(command: B2iCommand) -> B2iCommand {
+pub(crate) fn replace_bases(command: B2iCommand) -> B2iCommand {
     let environment = TestEnvironment::get();
     replace_bases_by(command, |test| Some(environment.image(test)))
 }

@@ -88,7 +88,7 @@ fn options_reach_the_image() {
                     &*format!("docker.io/{}", TestEnvironment::get().image("musl:1")),
                 ),
                 ("org.opencontainers.image.created", "1980-01-01T00:00:00Z"),
-                ("io.openshift.s2i.build.image", "binary:alpine3.22"),
+                ("io.b2i.builder", "binary:alpine3.22"),
             ] {
                 assert_eq!(config["Labels"][name], value, "{name} on {}", daemon.name);
             }

@@ -1,6 +1,7 @@
 //! Whole builds where no daemon is asked: from bases in a registry to results in a registry, and what Docker and Podman
 //! make of them.
 
+mod connections;
 mod counting;
 mod failures;
 mod interrupted;

@@ -25,8 +25,14 @@ fn a_build_that_needs_no_cache_goes_on_without_one() {
         1,
         "{messages}"
     );
-    let (code, messages) = in_container(&["--tmpfs", "/scratch:mode=1777", "-e", "TMPDIR=/scratch"], &build);
+    assert!(messages.contains("`/var/cache/b2i` cannot be the cache"), "{messages}");
+    // In a container without a home directory, HOME is `/`.
+    let scratch = ["--tmpfs", "/scratch:mode=1777", "-e", "TMPDIR=/scratch"];
+    let (code, messages) = in_container(&scratch, &build);
+    assert_eq!((code, messages.contains("for this run")), (Some(0), false), "{messages}");
+    let (code, messages) = in_container(&[&scratch[..], &["-e", "HOME=/home/app"]].concat(), &build);
     assert_eq!(code, Some(0), "{messages}");
+    assert!(messages.contains("`/home/app/.cache/b2i` cannot be the cache"), "{messages}");
     assert!(messages.contains("using `/scratch` for this run"), "{messages}");
     // A volume that belongs to root is used by a directory in it.
     let volume = ["--tmpfs", "/volume:mode=0777"];
