@@ -34,6 +34,13 @@ pub fn candidate_strength(head: &[u8], name: &str) -> Option<Strength> {
     }
 }
 
+/// Whether a shell runs the script that begins with `head`.
+pub fn is_shell_script(head: &[u8]) -> bool {
+    script::detect(head).is_ok_and(|facts| {
+        matches!(facts.program.as_str(), "sh" | "ash" | "bash" | "dash" | "ksh" | "mksh" | "zsh")
+    })
+}
+
 /// Whether the file is a ZIP archive, or the script at the beginning of a self-executing one.
 fn may_hold_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(script::MAGIC)
@@ -44,7 +51,7 @@ fn is_companion(path: &str) -> bool {
     let stem = file.strip_suffix(".jar").unwrap_or(file);
     let in_libraries = directories
         .split('/')
-        .any(|part| matches!(part, "lib" | "libs" | "repo" | "modules" | "plugins" | "dependency"));
+        .any(|part| matches!(part, "lib" | "libs" | "boot" | "repo" | "modules" | "plugins" | "dependency"));
     let beside = ["-sources", "-javadoc", "-tests", "-test-sources", "-plain"];
     in_libraries || beside.iter().any(|ending| stem.ends_with(ending)) || stem.starts_with("original-")
 }
@@ -71,6 +78,7 @@ mod tests {
         assert_eq!(strength(b"PK\x03\x04", "app/app.JAR"), Some(Strength::Artifact));
         assert_eq!(strength(b"PK\x03\x04", "app/lib/dep.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "app/repo/org/x/1/x-1.jar"), Some(Strength::Companion));
+        assert_eq!(strength(b"PK\x03\x04", "app/boot/launcher.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "app-1.0-sources.jar"), Some(Strength::Companion));
         assert_eq!(strength(b"PK\x03\x04", "data.zip"), None);
         assert_eq!(strength(b"<html>", "app.jar"), None);

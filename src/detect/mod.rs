@@ -18,7 +18,7 @@ mod zip;
 
 use std::io::{Read, Seek};
 
-pub use candidate::{Strength, candidate_strength};
+pub use candidate::{Strength, candidate_strength, is_shell_script};
 pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 #[cfg(test)]
 pub(crate) use elf::tests::sample::Elf as ElfSample;

@@ -1,7 +1,7 @@
 //! Owns the choice among the files of an archive: scripts in some directories only accompany the program.
 //! Must not judge what a file is, nor whether it can be packaged; [`crate::detect`] does.
 
-use crate::detect::{Strength, candidate_strength};
+use crate::detect::{Strength, candidate_strength, is_shell_script};
 
 /// The number of bytes at the beginning of a file that decide whether it is a candidate.
 pub(super) const HEAD_BYTES: usize = 4096;
@@ -44,10 +44,12 @@ pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Strength> {
     (strength != Strength::Script || !accompanies).then_some(strength)
 }
 
-/// Whether a script is in a directory `bin`, where distributions have what starts them.
+/// Whether a shell script is in a directory `bin`, where distributions have what starts them.
 pub(super) fn is_start_script(path: &str, head: &[u8]) -> bool {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    directory.rsplit('/').next() == Some("bin") && candidate(path, head) == Some(Strength::Script)
+    directory.rsplit('/').next() == Some("bin")
+        && candidate(path, head) == Some(Strength::Script)
+        && is_shell_script(head)
 }
 
 /// Whether the file has the name of the release in the directory `root`: `ant` in `apache-ant-1.10.15`.
@@ -85,9 +87,12 @@ mod tests {
     #[test]
     fn start_scripts_have_the_name_of_their_release() {
         assert!(is_start_script("app/bin/app", b"#!/bin/sh\n"));
-        for (path, head) in
-            [("app/bin/app", &b"PK\x03\x04"[..]), ("app/sbin/app", b"#!/bin/sh\n"), ("app", b"#!/")]
-        {
+        for (path, head) in [
+            ("app/bin/app", &b"PK\x03\x04"[..]),
+            ("app/bin/app", b"#!/usr/bin/env node\n"),
+            ("app/sbin/app", b"#!/bin/sh\n"),
+            ("app", b"#!/"),
+        ] {
             assert!(!is_start_script(path, head), "{path}");
         }
         for root in ["app", "app-1.0", "app-1.0-SNAPSHOT", "apache-app-1.2.3-bin"] {

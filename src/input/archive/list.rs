@@ -186,17 +186,27 @@ impl Listing {
         self.artifacts.total + self.companions.total > 0
     }
 
-    /// The start script with the name of the release, of several.
-    fn named_start_script(&self) -> Option<&str> {
-        let root = self.name.as_deref().or_else(|| self.common_root())?;
-        let mut named = self.start_scripts.first.iter().map(|(path, _)| path.as_str());
-        named.find(|path| names_release(path, root))
+    /// Whether everything but documents is a program or a JAR, as in a package of npm for one platform.
+    pub(in crate::input) fn has_only_programs(&self) -> bool {
+        self.has_program() && self.programs_files <= self.artifacts.total + self.companions.total
+    }
+
+    /// The main one of several start scripts: it has the name of the release, or the others add to its name, as `mvnDebug`
+    /// to `mvn`.
+    fn main_start_script(&self) -> Option<&str> {
+        let root = self.name.as_deref().or_else(|| self.common_root()).unwrap_or_default();
+        let scripts = || self.start_scripts.first.iter().map(|(path, _)| path.as_str());
+        scripts().find(|path| names_release(path, root)).or_else(|| {
+            let all_are_listed = self.start_scripts.total == self.start_scripts.first.len() as u64;
+            let shortest = scripts().min_by_key(|path| path.len()).filter(|_| all_are_listed)?;
+            scripts().all(|path| path.starts_with(shortest)).then_some(shortest)
+        })
     }
 
     /// The one member that is the artifact.
     pub(in crate::input) fn choose(&self, shown: &str) -> Result<&str, ArchiveError> {
         if self.is_distribution()
-            && let Some(script) = self.named_start_script()
+            && let Some(script) = self.main_start_script()
         {
             return Ok(script);
         }

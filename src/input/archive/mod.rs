@@ -125,7 +125,8 @@ fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputE
     let Some(file) = source_tree(listing.top_level_names()) else { return Ok(()) };
     // A published package of npm has this root, and may contain a finished program.
     let is_npm_package = file.name == NPM_MANIFEST && listing.common_root() == Some(NPM_ROOT);
-    if is_npm_package && listing.has_program() {
+    let is_program = file.name == NPM_MANIFEST && listing.has_only_programs();
+    if is_npm_package && listing.has_program() || is_program {
         return Ok(());
     }
     Err(InputError::SourceTree {

@@ -323,6 +323,9 @@ fn of_several_start_scripts_the_one_with_the_name_of_the_release_starts() {
     assert!(!several.text().contains(".jar"), "{}", several.text());
     let chosen = run("ant.tar", &tar_of(&members), &path("apache-ant-1.10/bin/other"));
     assert!(chosen.found().tree.is_some());
+    members.truncate(109);
+    members.extend(["bin/mvnDebug", "bin/mvn", "bin/mvnyjp"].map(|script| File(script, sh)));
+    assert_eq!(find("maven.tar", &tar_of(&members)).found().artifact.name, "mvn");
 }
 
 #[test]
@@ -333,7 +336,14 @@ fn a_package_of_npm_with_a_program_is_an_artifact() {
     assert_eq!(find("tool.tgz", &packed).found().artifact.name, "tool");
     let with_script = tar_of(&[manifest.clone(), File("package/cli.js", b"#!/usr/bin/env node\n")]);
     assert!(matches!(find("tool.tgz", &with_script).error(), InputError::SourceTree { .. }));
-    let tree = tar_of(&[File("app/package.json", b"{}"), File("app/bin/tool", &program)]);
+    let foreign_root = [File("tool-linux/package.json", b"{}"), File("tool-linux/bin/tool", &program)];
+    assert_eq!(find("tool.tgz", &tar_of(&foreign_root)).found().artifact.name, "tool");
+    let jar = zip_of(&[("META-INF/MANIFEST.MF", b"")]);
+    let script = File("package/bin/server", b"#!/usr/bin/env node\n");
+    let java = tar_of(&[manifest.clone(), script, File("package/lib/server.jar", &jar)]);
+    assert_eq!(find("server.tgz", &java).found().artifact.name, "server.jar");
+    let source = File("app/index.js", b"require('child_process')");
+    let tree = tar_of(&[File("app/package.json", b"{}"), File("app/bin/tool", &program), source]);
     assert!(matches!(find("app.tgz", &tree).error(), InputError::SourceTree { .. }));
 }
 
