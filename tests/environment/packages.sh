@@ -8,6 +8,9 @@ test_packages=(
 # AppArmor kernels need its parser before Docker starts a container; a machine without systemd may have no cgroups.
 [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || test_packages+=(apparmor)
 [ -n "$(ls -A /sys/fs/cgroup 2>/dev/null)" ] || test_packages+=(cgroupfs-mount)
+# Clients of registries, which a machine may have from elsewhere.
+command -v mvn >/dev/null || test_packages+=(maven)
+command -v npm >/dev/null || test_packages+=(npm)
 
 missing_packages() {
     local installed
@@ -50,7 +53,9 @@ install_packages() {
 }
 
 # Packages whose files go into base images and compile fixtures, but which need not be installed on this machine.
-image_packages=(busybox-static libeclipse-jdt-core-java libtomcat10-java libtomcat9-java musl tomcat10 tomcat10-common)
+image_packages=(
+    busybox-static libeclipse-jdt-core-java libstdc++6 libtomcat10-java libtomcat9-java musl tomcat10 tomcat10-common
+)
 
 # What the bases of the source builders are made of, each on top of packages that another layer has.
 source_builders=(golang maven nodejs python nginx)

@@ -1,4 +1,5 @@
-# glibc:12, a minimal Debian 12 as `debian:12-slim`; jre:17, OpenJDK 17 and time zones on it, laid out as `eclipse-temurin`.
+# glibc:12, a minimal Debian 12 as `debian:12-slim`; glibc-cxx:12, the same with libstdc++, which `apt` brings into the real
+# one; jre:17, OpenJDK 17 and time zones on it, laid out as `eclipse-temurin`.
 # Sourced by `build`.
 
 # One mmdebstrap run gives both layers: its hooks are called when the essential packages are in place and when all are.
@@ -46,6 +47,7 @@ END
         --exclude='./tmp/*' --exclude='./var/cache/*' --exclude='./var/lib/apt/lists/*' --exclude='./var/log/*' .
     layer jre "$hooks/jre-root" .
     rm -rf "$hooks"
+    layer glibc-cxx "$packages/libstdc++6" --exclude=./usr/share .
 }
 
 debian_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -53,6 +55,7 @@ jre_environment="[\"JAVA_HOME=/opt/java/openjdk\", \"LANG=C.UTF-8\", \"LC_ALL=C.
 
 debian_images() {
     image b2i-test/glibc:12 "{Env: [\"PATH=$debian_path\"], Cmd: [\"bash\"]}" glibc
+    image b2i-test/glibc-cxx:12 "{Env: [\"PATH=$debian_path\"], Cmd: [\"bash\"]}" glibc glibc-cxx
     image b2i-test/jre:17 "{Env: ([\"PATH=/opt/java/openjdk/bin:$debian_path\"] + $jre_environment),
         Entrypoint: [\"/__cacert_entrypoint.sh\"], Cmd: [\"java\", \"-version\"]}" glibc jre
 }

@@ -47,7 +47,11 @@ trim_nodejs() {
         typescript lodash-es terser caniuse-lite)
 }
 
-trim_python() { rm -rf "$1"/usr/share/python-wheels; }
+trim_python() {
+    rm -rf "$1"/usr/share/python-wheels
+    # The official images have both names.
+    ln -s python3 "$1/usr/bin/python"
+}
 
 trim_nginx() { mkdir -p "$1/var/log/nginx"; }
 

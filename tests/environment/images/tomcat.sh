@@ -32,7 +32,7 @@ tomcat_layer() {
     sed -i 's/<Server port="-1"/<Server port="8005"/' "$home/conf/server.xml"
     sed -i 's/org.apache.juli.SystemdFormatter/org.apache.juli.OneLineFormatter/' "$home/conf/logging.properties"
     if [ "$major" = 9 ]; then
-        tomcat9_bootstrap "$jars/tomcat9-catalina.jar" "$common/bin/bootstrap.jar" "$home/bin/bootstrap.jar"
+        tomcat9_bootstrap "$jars" "$common/bin/bootstrap.jar" "$home/bin/bootstrap.jar"
         # The same servlets and types, in the namespace of Java EE 8 (Servlet 4.0).
         sed -i -e 's|https://jakarta.ee/xml/ns/jakartaee/web-app_6_0.xsd|http://xmlns.jcp.org/xml/ns/javaee/web-app_4_0.xsd|' \
             -e 's|https://jakarta.ee/xml/ns/jakartaee|http://xmlns.jcp.org/xml/ns/javaee|' \
@@ -47,13 +47,15 @@ tomcat_layer() {
     layer "tomcat$major" "$root" usr/local/tomcat
 }
 
-# tomcat9_bootstrap CATALINA PATTERN OUT: bootstrap.jar is a selection of catalina.jar's classes with a manifest; the
-# selection is read from Tomcat 10's.
+# tomcat9_bootstrap JARS PATTERN OUT: bootstrap.jar is a selection of the classes of catalina.jar and tomcat-util.jar with a
+# manifest; the selection is read from Tomcat 10's.
 tomcat9_bootstrap() {
-    local catalina=$1 pattern=$2 out=$3 classes=$work/bootstrap names
+    local jars=$1 pattern=$2 out=$3 classes=$work/bootstrap jar names
     mkdir -p "$classes/META-INF"
-    mapfile -t names < <(comm -12 <(unzip -Z1 "$pattern" | grep -E '^org/.*[^/]$' | sort) <(unzip -Z1 "$catalina" | sort))
-    unzip -q "$catalina" "${names[@]}" -d "$classes"
+    for jar in "$jars"/tomcat9-{catalina,util}.jar; do
+        mapfile -t names < <(comm -12 <(unzip -Z1 "$pattern" | grep -E '^org/.*[^/]$' | sort) <(unzip -Z1 "$jar" | sort))
+        unzip -q "$jar" "${names[@]}" -d "$classes"
+    done
     printf 'Manifest-Version: 1.0\nMain-Class: org.apache.catalina.startup.Bootstrap\n' >"$classes/META-INF/MANIFEST.MF"
     (cd "$classes" && find . -exec touch --date="@$SOURCE_DATE_EPOCH" {} + && zip -q -X -r "$out" META-INF org)
 }
