@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Fetches files from package registries into the cache. Sourced by `check-all` and `check`.
 
 cache=${B2I_TEST_STATE:-/var/tmp/b2i-tests}/field/cache
@@ -84,10 +85,10 @@ fetch() {
     local from=$directory
     [ -e "$from" ] || from=$directory.new
     local files=("$from"/*)
-    [ "${#files[@]}" -eq 1 ] && [ -f "${files[0]}" ] || {
+    if [ "${#files[@]}" -ne 1 ] || [ ! -f "${files[0]}" ]; then
         echo "$package gave ${#files[@]} files instead of one"
         return 1
-    }
+    fi
     if [ -n "$sum" ]; then
         local found
         found=$(sha256sum "${files[0]}" | cut -d ' ' -f 1)

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Reads cases.toml, the table of real files. Sourced by `tests/field` and by what it runs.
 
 cases_file=tests/real-files/cases.toml
