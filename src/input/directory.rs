@@ -3,12 +3,13 @@
 //!
 //! The rule: a directory is a source tree if a build file, a repository or source code of a compiled language is at its
 //! top. Without them, it is an artifact if a program, a JAR or a WAR is in it. Everything else is a source tree.
+//! `package.json` is no build file of an unpacked package of npm that contains a program.
 
 use std::io::Read;
 use std::path::Path;
 
 use super::add::walk::{DirectoryEntry, Modes, walk};
-use super::archive::{Contents, Listing, resolve};
+use super::archive::{Contents, Listing, NPM_MANIFEST, resolve};
 use super::artifact::AddedContent;
 use super::candidates::HEAD_BYTES;
 use super::name::{FALLBACK, safe_name};
@@ -27,6 +28,9 @@ const SOURCE_MARKS: [&str; 6] =
 const COMPILED_LANGUAGES: [&str; 10] =
     [".c", ".cc", ".cpp", ".cs", ".go", ".java", ".kt", ".rs", ".scala", ".swift"];
 
+/// The number of names at the top of a package of npm that contains a program. A project may be large, and is not walked.
+const MOST_IN_PACKAGE: usize = 20;
+
 /// Whether a directory holds finished files. One that cannot be read does not.
 pub(crate) fn is_finished(path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(path) else { return false };
@@ -34,11 +38,14 @@ pub(crate) fn is_finished(path: &Path) -> bool {
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let has_mark = SOURCE_MARKS.iter().any(|mark| path.join(mark).exists());
     let has_code = names.iter().any(|name| COMPILED_LANGUAGES.iter().any(|end| name.ends_with(end)));
-    if has_mark || has_code || source_tree(names.iter().map(String::as_str)).is_some() {
+    let build_file = source_tree(names.iter().map(String::as_str));
+    let has_build_file =
+        build_file.is_some_and(|file| file.name != NPM_MANIFEST || names.len() > MOST_IN_PACKAGE);
+    if has_mark || has_code || has_build_file {
         return false;
     }
     let Ok(entries) = walk(path, Modes::Kept, &Stop::default()) else { return false };
-    list(path, &entries).is_ok_and(|listing| listing.has_program())
+    list(path, &entries).is_ok_and(|listing| listing.source_tree().is_none() && listing.has_program())
 }
 
 /// Finds the artifact below the directory `path`.
@@ -55,7 +62,7 @@ pub(super) fn find_artifact(
     let listing = list(path, &entries)?;
     if options.treat_as.is_none()
         && options.member_path.is_none()
-        && let Some(file) = source_tree(listing.top_level_names())
+        && let Some(file) = listing.source_tree()
     {
         let (build_file, build_system) = (file.name, file.system);
         return Err(InputError::SourceTree { shown, build_file, build_system, archive: false });
@@ -142,6 +149,8 @@ mod tests {
             (&[("tool_linux_amd64/tool", &program), ("checksums.txt", b"x")], true),
             (&[("tool", &program), ("go.mod", b"module x")], false),
             (&[("app.jar", JAR), ("pom.xml", b"<project/>")], false),
+            (&[("bin/tool", &program), ("package.json", b"{}"), ("README.md", b"x")], true),
+            (&[("bin/tool", &program), ("package.json", b"{}"), ("index.js", b"x")], false),
             (&[("tool", &program), (".git/HEAD", b"x")], false),
             (&[("tool", &program), ("index.html", b"x")], false),
             (&[("assets/tool", &program), ("main.rs", b"fn main() {}")], false),

@@ -10,11 +10,15 @@ use super::super::neighbours::needs;
 use super::error::ArchiveError;
 use super::format::is_archive_head;
 use super::members::{Archive, Flow, MemberKind};
-use crate::detect::Strength;
+use crate::detect::{BuildFile, Strength, source_tree};
 use crate::fs::unpack::UnpackError;
 
 const MAX_NAMES: usize = 10_000;
 const MAX_SHOWN: usize = 10;
+
+/// The manifest of a package of npm, and the directory in which `npm pack` puts everything.
+pub(in crate::input) const NPM_MANIFEST: &str = "package.json";
+const NPM_ROOT: &str = "package";
 
 #[derive(Debug, Default)]
 pub(in crate::input) struct Listing {
@@ -162,7 +166,7 @@ impl Listing {
     }
 
     /// The names in the directory where a source tree has its build file.
-    pub(in crate::input) fn top_level_names(&self) -> impl Iterator<Item = &str> {
+    fn top_level_names(&self) -> impl Iterator<Item = &str> {
         let names = if self.name.is_none() && self.common_root().is_some() {
             &self.root.names_below
         } else {
@@ -186,9 +190,14 @@ impl Listing {
         self.artifacts.total + self.companions.total > 0
     }
 
-    /// Whether everything but documents is a program or a JAR, as in a package of npm for one platform.
-    pub(in crate::input) fn has_only_programs(&self) -> bool {
-        self.has_program() && self.programs_files <= self.artifacts.total + self.companions.total
+    /// The build file that makes it a source tree. Packages of npm have a manifest of the same name: one is finished if it
+    /// contains a program and has the directory of `npm pack`, or if it contains nothing but programs and documents.
+    pub(in crate::input) fn source_tree(&self) -> Option<BuildFile> {
+        let file = source_tree(self.top_level_names())?;
+        let is_packed = self.name.as_deref().or_else(|| self.common_root()) == Some(NPM_ROOT);
+        let programs = self.artifacts.total + self.companions.total;
+        let is_finished = programs > 0 && (is_packed || self.programs_files <= programs);
+        (file.name != NPM_MANIFEST || !is_finished).then_some(file)
     }
 
     /// The main one of several start scripts: it has the name of the release, or the others add to its name, as `mvnDebug`

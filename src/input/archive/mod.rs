@@ -22,18 +22,13 @@ use super::spool::{SpoolFile, spool};
 use super::tree::Tree;
 use super::{InputError, InputFile, InputOptions};
 use crate::blocking::Stop;
-use crate::detect::source_tree;
 use crate::fs::unpack::member_path;
 pub use error::ArchiveError;
 use format::Format;
-pub(in crate::input) use list::Listing;
+pub(in crate::input) use list::{Listing, NPM_MANIFEST};
 use members::Archive;
 pub(crate) use tree::UnpackedTree;
 pub(super) use tree::{resolve, unpack_sources};
-
-/// The manifest of a package of npm, and the directory in which `npm pack` puts everything.
-const NPM_MANIFEST: &str = "package.json";
-const NPM_ROOT: &str = "package";
 
 /// The artifact, and its tree if files of its archive come along.
 pub(super) struct Contents {
@@ -122,13 +117,7 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
 }
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {
-    let Some(file) = source_tree(listing.top_level_names()) else { return Ok(()) };
-    // A published package of npm has this root, and may contain a finished program.
-    let is_npm_package = file.name == NPM_MANIFEST && listing.common_root() == Some(NPM_ROOT);
-    let is_program = file.name == NPM_MANIFEST && listing.has_only_programs();
-    if is_npm_package && listing.has_program() || is_program {
-        return Ok(());
-    }
+    let Some(file) = listing.source_tree() else { return Ok(()) };
     Err(InputError::SourceTree {
         shown: archive.shown.clone(),
         build_file: file.name,
