@@ -55,7 +55,7 @@ fn what_is_not_a_file_is_named() {
     symlink("nowhere", path("dangling")).expect("links");
     for (name, kind, part) in [
         (path("source"), FailureKind::Artifact, "is a source tree: its root contains `pom.xml`"),
-        (path("directory"), FailureKind::Input, "is a directory, not a file"),
+        (path("directory"), FailureKind::Artifact, "contains no artifact"),
         (path("pipe"), FailureKind::Input, "is a pipe, not a file"),
         (path("socket"), FailureKind::Input, "it is a socket"),
         (path("dangling"), FailureKind::Input, "No such file"),
