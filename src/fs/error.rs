@@ -74,11 +74,18 @@ impl FileError {
     }
 }
 
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
 impl Diagnostic for FileError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Refused { .. } => FailureKind::Usage,
-            Self::System { .. } | Self::Full { .. } => FailureKind::Unexpected,
+            Self::Full { .. } => FailureKind::Image,
+            // The wrong place was chosen.
+            Self::System { source, .. } if is_forbidden(source) => FailureKind::Usage,
+            Self::System { .. } => FailureKind::Unexpected,
         }
     }
 
@@ -94,7 +101,29 @@ impl Diagnostic for FileError {
             Self::System { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
                 vec!["raise the limit on the size of files (`ulimit -f`)".into()]
             }
+            Self::System { source, .. } if is_forbidden(source) => {
+                vec!["choose a directory that you can write to".into()]
+            }
             Self::System { .. } => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_no_defect() {
+        for (kind, class) in [
+            (io::ErrorKind::ReadOnlyFilesystem, FailureKind::Usage),
+            (io::ErrorKind::PermissionDenied, FailureKind::Usage),
+            (io::ErrorKind::StorageFull, FailureKind::Image),
+            (io::ErrorKind::NotFound, FailureKind::Unexpected),
+        ] {
+            let error = FileError::new("create", Path::new("/there"), kind.into());
+            assert_eq!(error.kind(), class, "{error}");
+            assert_eq!(error.hints().is_empty(), class == FailureKind::Unexpected, "{error}");
         }
     }
 }

@@ -138,6 +138,15 @@ impl Lease {
         make()
     }
 
+    /// Calls `work`, unless the run has ended. Until `work` returns, nothing of the run is removed.
+    pub(super) fn unless_released<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.is_released {
+            return Err(io::Error::other("the run has ended"));
+        }
+        work()
+    }
+
     /// Records that a daemon may have containers of this run. Only a run with a daemon can then remove the lease.
     pub fn record_daemon(&self) -> Result<(), FileError> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -196,8 +205,14 @@ fn create_unused(
             return Ok((id, path, file));
         }
     }
+    Err(without_locks(leases, None))
+}
+
+fn without_locks(leases: &Path, error: Option<&io::Error>) -> FileError {
     let hint = "choose a directory on a local disk with `--cache-dir`";
-    Err(FileError::refused(leases, "is on a file system whose file locks do not work", Some(hint)))
+    let cause = error.map(|error| format!(": {error}")).unwrap_or_default();
+    let reason = format!("is on a file system whose file locks do not work{cause}");
+    FileError::refused(leases, reason, Some(hint))
 }
 
 /// Creates and locks the lease file; `None` if the name is taken, or if a process that cleans up was faster.
@@ -216,7 +231,7 @@ fn create_locked(path: &Path) -> Result<Option<File>, FileError> {
         }
         Err(TryLockError::Error(error)) => {
             drop(fs::remove_file(path));
-            return Err(FileError::new("lock", path, error));
+            return Err(without_locks(path.parent().unwrap_or(path), Some(&error)));
         }
     }
     if !is_same_file(&file, path) {

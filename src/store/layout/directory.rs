@@ -3,50 +3,42 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::image::Pieces;
 use super::index::IndexDocument;
 use super::{BLOBS, INDEX_FILE, LAYOUT, LAYOUT_FILE, LayoutError, blob_name};
-use crate::fs::{AtomicFile, FileError, Lease};
+use crate::fs::{AtomicFile, FileError, Lease, PartialDirectory};
 use crate::image::manifest::MAXIMUM_MANIFEST;
-use crate::image::{Descriptor, Digest, DigestReader, LayerSource};
+use crate::image::{Descriptor, DigestReader, LayerSource};
 use crate::store::{StoredBlob, WrittenImage};
 
 const FETCHED_AT_ONCE: usize = 4;
 
 pub(super) struct Directory<'a> {
     path: &'a Path,
-    /// `oci-layout`, which is never replaced. Writers of the index lock it.
-    lock: File,
+    /// Has the new blobs until the index names them.
+    staging: Staging<'a>,
+    /// Whether there is a layout already.
+    exists: bool,
     lease: &'a Lease,
 }
 
 impl<'a> Directory<'a> {
+    /// Opens a layout, an empty directory, or none. Nothing is created but a partial directory of the lease.
     pub(super) fn open(path: &'a Path, lease: &'a Lease) -> Result<Self, LayoutError> {
-        let marker = path.join(LAYOUT_FILE);
-        let refused =
-            |reason: &str| LayoutError::NotALayout { path: path.to_owned(), reason: reason.to_owned() };
-        fs::create_dir_all(path).map_err(|error| FileError::new("create", path, error))?;
-        if fs::symlink_metadata(&marker).is_err() && !is_empty(path)? {
-            return Err(refused("it is not empty and has no `oci-layout`"));
-        }
-        if fs::symlink_metadata(&marker).is_ok_and(|found| !found.is_file()) {
-            return Err(refused("its `oci-layout` is not a regular file"));
-        }
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&marker);
-        let lock = opened.map_err(|error| FileError::new("open", &marker, error))?;
-        let layout = Self { path, lock, lease };
-        let guard = layout.lock()?;
-        layout.check_marker(&marker)?;
-        let blobs = path.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(|error| FileError::new("create", &blobs, error))?;
-        drop(guard);
-        // Errors in the index appear before anything large is written.
-        layout.read_index()?;
-        Ok(layout)
+        let exists = match fs::symlink_metadata(path.join(LAYOUT_FILE)) {
+            // Errors in the index appear before anything large is written.
+            Ok(_) => Existing::open(path)?.read_index().map(|_| true)?,
+            Err(_) if path.is_dir() && !is_empty(path)? => {
+                let reason = "it is not empty and has no `oci-layout`".to_owned();
+                return Err(LayoutError::NotALayout { path: path.to_owned(), reason });
+            }
+            Err(_) => false,
+        };
+        Ok(Self { path, staging: Staging::create(path, lease)?, exists, lease })
     }
 
     /// Stores all blobs of an image and its manifest, which the index does not name yet. Valid blobs are not written again.
@@ -70,39 +62,13 @@ impl<'a> Directory<'a> {
         Ok(finished.written)
     }
 
-    /// Writes or checks the version. A writer that was stopped may have left an empty file.
-    fn check_marker(&self, marker: &Path) -> Result<(), LayoutError> {
-        let mut bytes = Vec::new();
-        let read = (&self.lock).take(4096).read_to_end(&mut bytes);
-        read.map_err(|error| FileError::new("read", marker, error))?;
-        if bytes.is_empty() {
-            let written = (&self.lock).write_all(LAYOUT).and_then(|()| self.lock.sync_all());
-            return Ok(written.map_err(|error| FileError::new("write", marker, error))?);
-        }
-        let version: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-        let version = version.as_ref().and_then(|value| value.get("imageLayoutVersion")?.as_str());
-        if version.is_some_and(|version| version.starts_with("1.")) {
-            return Ok(());
-        }
-        let reason = match version {
-            Some(version) => format!("its version is {version}; b2i supports 1.x"),
-            None => "its `oci-layout` has no version".into(),
-        };
-        Err(LayoutError::NotALayout { path: self.path.to_owned(), reason })
-    }
-
-    fn lock(&self) -> Result<IndexLock<'_>, FileError> {
-        self.lock.lock().map_err(|error| FileError::new("lock", self.path, error))?;
-        Ok(IndexLock(&self.lock))
-    }
-
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.path.join(blob_name(digest))
-    }
-
     /// Whether the complete blob is there. A full disk may have cut it.
     pub(super) fn has(&self, blob: &Descriptor) -> bool {
-        let path = self.blob_path(&blob.digest);
+        [self.staging.layout.as_path(), self.path].iter().any(|layout| Self::has_at(layout, blob))
+    }
+
+    fn has_at(layout: &Path, blob: &Descriptor) -> bool {
+        let path = layout.join(blob_name(&blob.digest));
         if !fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == blob.size) {
             return false;
         }
@@ -159,9 +125,163 @@ impl<'a> Directory<'a> {
 
     /// Starts a blob whose digest is not known yet. One run may write several at once, even equal ones.
     pub(super) fn new_blob(&self) -> Result<AtomicFile, FileError> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        AtomicFile::create(&self.path.join(BLOBS).join(format!("blob-{number}")), None, self.lease)
+        let blobs = self.staging.layout.join(BLOBS);
+        AtomicFile::create(&blobs.join(format!("blob-{}", number())), None, self.lease)
+    }
+
+    /// Publishes the new blobs and a changed index. Until then, the directory is as it was.
+    pub(super) fn edit_index(&self, edit: impl Fn(&mut IndexDocument)) -> Result<(), LayoutError> {
+        if !self.exists && self.become_layout(&edit)? {
+            return Ok(());
+        }
+        // Another writer may have been faster.
+        let existing = Existing::open(self.path)?;
+        let _guard = existing.lock()?;
+        self.move_blobs()?;
+        let mut index = existing.read_index()?;
+        edit(&mut index);
+        // Under the lock: no other thread of this run uses the same temporary name.
+        self.write(&self.path.join(INDEX_FILE), &index.to_bytes())
+    }
+
+    /// Gives the partial directory its name if that is free; otherwise returns false.
+    fn become_layout(&self, edit: impl Fn(&mut IndexDocument)) -> Result<bool, LayoutError> {
+        let Some(becomes) = &self.staging.becomes else { return Ok(false) };
+        let mut index = IndexDocument::empty();
+        edit(&mut index);
+        let layout = &self.staging.layout;
+        self.write(&layout.join(INDEX_FILE), &index.to_bytes())?;
+        self.write(&layout.join(LAYOUT_FILE), LAYOUT)?;
+        let partial = &self.staging.partial;
+        let failed = |error| FileError::new("create", self.path, error);
+        let renamed = match partial.rename(partial.path(), becomes) {
+            // Somebody made a directory above. This one may still be missing.
+            Err(error) if is_taken(&error) && becomes != self.path => {
+                fs::create_dir_all(self.path.parent().unwrap_or(self.path)).map_err(failed)?;
+                partial.rename(layout, self.path)
+            }
+            renamed => renamed,
+        };
+        match renamed {
+            Ok(()) => {}
+            Err(error) if is_taken(&error) => return Ok(false),
+            Err(error) => return Err(failed(error).into()),
+        }
+        // The directory holds the name. Some file systems cannot sync a directory; that is not an error.
+        if let Some(Ok(directory)) = self.path.parent().map(File::open) {
+            drop(directory.sync_all());
+        }
+        Ok(true)
+    }
+
+    fn move_blobs(&self) -> Result<(), LayoutError> {
+        let (from, to) = (self.staging.layout.join(BLOBS), self.path.join(BLOBS));
+        for entry in fs::read_dir(&from).map_err(|error| FileError::new("list", &from, error))? {
+            let name = entry.map_err(|error| FileError::new("list", &from, error))?.file_name();
+            let target = to.join(&name);
+            let moved = self.staging.partial.rename(&from.join(&name), &target);
+            moved.map_err(|error| FileError::new("create", &target, error))?;
+        }
+        if let Ok(directory) = File::open(&to) {
+            drop(directory.sync_all());
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {
+        let mut out = AtomicFile::create(path, None, self.lease)?;
+        out.write_all(bytes).map_err(|error| out.error(error))?;
+        Ok(out.commit()?)
+    }
+}
+
+/// The partial directory of one writer: beside a missing layout, in an existing one.
+struct Staging<'a> {
+    partial: PartialDirectory<'a>,
+    /// The name that it gets; `None` if the layout's directory exists.
+    becomes: Option<PathBuf>,
+    /// The layout in it.
+    layout: PathBuf,
+}
+
+impl<'a> Staging<'a> {
+    fn create(path: &Path, lease: &'a Lease) -> Result<Self, FileError> {
+        let absolute = std::path::absolute(path).map_err(|error| FileError::new("resolve", path, error))?;
+        let missing = absolute.ancestors().take_while(|path| fs::symlink_metadata(path).is_err()).last();
+        let is_plain = !absolute.components().any(|part| part == Component::ParentDir);
+        let (partial, becomes, layout) = match missing.filter(|_| is_plain) {
+            // The first missing directory is made with all that is in it, and leaves nothing if it is not finished.
+            Some(first) => {
+                let name = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let beside = first.with_file_name(format!("{name}-{}", number()));
+                let partial = PartialDirectory::beside(&beside, lease)?;
+                let below = absolute.strip_prefix(first).unwrap_or(Path::new(""));
+                let layout = partial.path().join(below);
+                (partial, Some(first.to_owned()), layout)
+            }
+            None => {
+                fs::create_dir_all(path).map_err(|error| FileError::new("create", path, error))?;
+                let beside = absolute.join(format!("layout-{}", number()));
+                let partial = PartialDirectory::beside(&beside, lease)?;
+                let layout = partial.path().to_owned();
+                (partial, None, layout)
+            }
+        };
+        let blobs = layout.join(BLOBS);
+        fs::create_dir_all(&blobs).map_err(|error| FileError::new("create", &blobs, error))?;
+        Ok(Self { partial, becomes, layout })
+    }
+}
+
+/// A layout that exists, or one that is begun in an empty directory.
+struct Existing<'a> {
+    path: &'a Path,
+    /// `oci-layout`, which is never replaced. Writers of the index lock it.
+    lock: File,
+}
+
+impl<'a> Existing<'a> {
+    fn open(path: &'a Path) -> Result<Self, LayoutError> {
+        let marker = path.join(LAYOUT_FILE);
+        if fs::symlink_metadata(&marker).is_ok_and(|found| !found.is_file()) {
+            let reason = "its `oci-layout` is not a regular file".to_owned();
+            return Err(LayoutError::NotALayout { path: path.to_owned(), reason });
+        }
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&marker);
+        let lock = opened.map_err(|error| FileError::new("open", &marker, error))?;
+        let layout = Self { path, lock };
+        let guard = layout.lock()?;
+        layout.check_marker(&marker)?;
+        let blobs = path.join(BLOBS);
+        fs::create_dir_all(&blobs).map_err(|error| FileError::new("create", &blobs, error))?;
+        drop(guard);
+        Ok(layout)
+    }
+
+    /// Writes or checks the version. A writer that was stopped may have left an empty file.
+    fn check_marker(&self, marker: &Path) -> Result<(), LayoutError> {
+        let mut bytes = Vec::new();
+        let read = (&self.lock).take(4096).read_to_end(&mut bytes);
+        read.map_err(|error| FileError::new("read", marker, error))?;
+        if bytes.is_empty() {
+            let written = (&self.lock).write_all(LAYOUT).and_then(|()| self.lock.sync_all());
+            return Ok(written.map_err(|error| FileError::new("write", marker, error))?);
+        }
+        let version: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+        let version = version.as_ref().and_then(|value| value.get("imageLayoutVersion")?.as_str());
+        if version.is_some_and(|version| version.starts_with("1.")) {
+            return Ok(());
+        }
+        let reason = match version {
+            Some(version) => format!("its version is {version}; b2i supports 1.x"),
+            None => "its `oci-layout` has no version".into(),
+        };
+        Err(LayoutError::NotALayout { path: self.path.to_owned(), reason })
+    }
+
+    fn lock(&self) -> Result<IndexLock<'_>, FileError> {
+        self.lock.lock().map_err(|error| FileError::new("lock", self.path, error))?;
+        Ok(IndexLock(&self.lock))
     }
 
     fn read_index(&self) -> Result<IndexDocument, LayoutError> {
@@ -181,16 +301,6 @@ impl<'a> Directory<'a> {
         }
         IndexDocument::parse(&bytes).map_err(refused)
     }
-
-    pub(super) fn edit_index(&self, edit: impl FnOnce(&mut IndexDocument)) -> Result<(), LayoutError> {
-        let _guard = self.lock()?;
-        let mut index = self.read_index()?;
-        edit(&mut index);
-        // Under the lock: no other thread of this run uses the same temporary name.
-        let mut out = AtomicFile::create(&self.path.join(INDEX_FILE), None, self.lease)?;
-        out.write_all(&index.to_bytes()).map_err(|error| out.error(error))?;
-        Ok(out.commit()?)
-    }
 }
 
 struct IndexLock<'a>(&'a File);
@@ -199,6 +309,17 @@ impl Drop for IndexLock<'_> {
     fn drop(&mut self) {
         drop(self.0.unlock());
     }
+}
+
+/// A number that no other partial file of this process has.
+fn number() -> usize {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Whether a directory cannot be renamed because its new name has a directory that is not empty.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
 
 fn is_empty(path: &Path) -> Result<bool, FileError> {

@@ -69,7 +69,7 @@ fn blob_bytes(written: &Written) -> u64 {
 impl LayoutSink {
     /// Writes images one after the other. They share the blobs of equal layers.
     ///
-    /// Blocks, on a blocking thread of the runtime that reads the blobs of bases. After an error the index of a directory
+    /// Blocks, on a blocking thread of the runtime that reads the blobs of bases. After an error a directory
     /// is unchanged.
     pub(crate) fn write_images(
         &self,

@@ -30,6 +30,18 @@ fn a_full_disk_under_the_archive_leaves_nothing_there() {
 }
 
 #[test]
+fn a_full_disk_under_a_layout_leaves_nothing_there() {
+    let disk = SmallDisk::new(300);
+    let program = TestEnvironment::get().fixture("program");
+    for path in ["out", "new/out", ""] {
+        let output = format!("oci:{}", disk.path().join(path).display());
+        let mut command = B2iCommand::new().args(["build", "--output", &output]).arg(&program);
+        assert_fails(&mut command, 7, &["no space left", "hint: free some space"]);
+        assert_eq!(files(disk.path()), [""; 0], "{path}");
+    }
+}
+
+#[test]
 fn a_full_disk_under_the_cache_leaves_nothing_there() {
     let program = std::fs::read(TestEnvironment::get().fixture("program")).expect("reads");
     let server = FaultServer::start(move |_, to| answer(to, "200 OK", &[], &program));

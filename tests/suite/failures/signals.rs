@@ -204,14 +204,46 @@ fn while_an_archive_is_written() {
 
 #[test]
 fn while_a_layout_is_written() {
-    let command = B2iCommand::new().args(["build", "large", "--output", "oci:out"]);
-    large_program(&command);
-    let blobs = command.directory().join("work/out/blobs/sha256");
-    let partial = || files(&blobs).into_iter().filter(|name| name.ends_with(".partial")).collect::<Vec<_>>();
-    let mut running = command.spawn();
-    running.wait_until("a temporary file", |_| !partial().is_empty());
-    stop(&command, running, Signal::INT, "layout");
-    assert_eq!(partial(), [""; 0]);
+    // A new directory, one below another new one, an empty one, and one with an image.
+    for (output, before) in [("out", ""), ("new/out", ""), ("out", "empty"), ("out", "image")] {
+        let context = format!("{output} {before}");
+        let command = B2iCommand::new().args(["build", "large", "--output", &format!("oci:{output}")]);
+        large_program(&command);
+        let work = command.directory().join("work");
+        let program = TestEnvironment::get().fixture("program");
+        match before {
+            "empty" => std::fs::create_dir(work.join("out")).expect("creates"),
+            "image" => {
+                let mut first = B2iCommand::new().env("XDG_CACHE_HOME", command.directory().join("cache"));
+                let output = format!("oci:{}", work.join("out").display());
+                first = first.args(["build", "--output", &output]).arg(&program);
+                assert_eq!(first.run().code, Some(0), "{context}");
+            }
+            _ => {}
+        }
+        let there = all_below(&work);
+        let mut running = command.spawn();
+        running
+            .wait_until("a temporary file", |_| all_below(&work).iter().any(|path| path.contains("/.blob-")));
+        stop(&command, running, Signal::INT, &context);
+        assert_eq!(all_below(&work), there, "{context}");
+    }
+}
+
+/// The paths of everything below a directory, sorted.
+fn all_below(directory: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).into_iter().flatten().filter_map(Result::ok) {
+            found.push(entry.path().display().to_string());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]
