@@ -252,6 +252,12 @@ pub struct Limits {
     #[serde(deserialize_with = "text::period")]
     #[schemars(with = "Option<text::PeriodForm>")]
     pub timeout: Option<Duration>,
+    /// The largest size of the files that a script leaves, in bytes, with holes. Default: 32 GiB.
+    #[serde(deserialize_with = "memory")]
+    #[schemars(with = "Option<text::NumberOrText>")]
+    pub change_size: Option<u64>,
+    /// The largest number of paths that a script changes in the sandbox. Default: 1,000,000.
+    pub change_files: Option<u64>,
 }
 
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

@@ -36,6 +36,8 @@ pub enum RunError {
         "cannot run `assemble` as `{user}`: no such user in /etc/passwd of the builder image `{builder}`"
     )]
     UnknownUser { builder: String, user: String },
+    #[error("cannot inject files: the builder image has no directory `{path}`")]
+    NoInjectionPlace { path: ImagePath },
     #[error("cannot read the files for the container")]
     Read(#[source] std::io::Error),
 }
@@ -45,7 +47,7 @@ impl Diagnostic for RunError {
         match self {
             Self::Engine(error) => error.kind(),
             Self::Script { .. } | Self::Command { .. } | Self::Metadata(_) => FailureKind::Assemble,
-            Self::Layer(_) | Self::Path(_) => FailureKind::Usage,
+            Self::Layer(_) | Self::Path(_) | Self::NoInjectionPlace { .. } => FailureKind::Usage,
             Self::NoScript { .. }
             | Self::NotCopied { .. }
             | Self::UnknownUser { .. }
@@ -72,6 +74,9 @@ impl Diagnostic for RunError {
                     .into(),
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
+            Self::NoInjectionPlace { .. } => {
+                vec!["name a directory in one that the builder image has: `--inject DIR:DESTINATION`".into()]
+            }
             Self::Metadata(error) => error.hints(),
             Self::NeedsShell { .. } => vec!["add the line `#!/bin/sh` at its top".into()],
             Self::NotCopied { .. } => {

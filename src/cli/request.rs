@@ -99,6 +99,8 @@ pub(super) fn limits(settings: &Settings) -> Limits {
         nano_cpus: value(&settings.limits.cpus).map(|cpus| cpus.0),
         pids: value(&settings.limits.pids),
         timeout: value(&settings.limits.timeout).map(|period| period.0),
+        change_size: value(&settings.limits.change_size).map(|size| size.0),
+        change_files: value(&settings.limits.change_files),
         ..Limits::default()
     }
 }

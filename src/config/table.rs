@@ -243,6 +243,9 @@ table! {
             example r#""10s""#;
         /// Time limit for a server that sends no data. Default: 60 seconds.
         read_timeout "read-timeout" [one Period], env ["B2I_READ_TIMEOUT"], project NETWORK, example r#""2m""#;
+        /// Smallest rate of a server, in bytes per second, measured over the read timeout; `0` allows any rate.
+        /// Default: 1KiB.
+        min_rate "min-rate" [one ByteSize], env ["B2I_MIN_RATE"], project NETWORK, example r#""10KiB""#;
         /// Number of retries after a temporary failure. Default: 4.
         retries "retries" [one u32], env ["B2I_RETRIES"], project NETWORK, example "2";
         /// Size of the chunks of uploads to registries. Default: no chunks.
@@ -290,7 +293,11 @@ table! {
         cpus "cpus" [one Cpus], env ["B2I_CPUS"], flag "--cpus", project LIMITS, example "1.5";
         /// Largest number of processes of the `assemble` script.
         pids "pids" [one u32], env ["B2I_PIDS_LIMIT"], flag "--pids-limit", project LIMITS, example "500";
-        /// Time after which the `assemble` script is stopped.
+        /// Time after which the `assemble` script is stopped. Reading what it left has the same limit.
         timeout "timeout" [one Period], env ["B2I_TIMEOUT"], flag "--timeout", project LIMITS, example r#""10m""#;
+        /// Largest size of all files together that a script leaves, with holes of sparse files. Default: 32GiB.
+        change_size "change-size" [one ByteSize], env ["B2I_CHANGE_SIZE"], project LIMITS, example r#""4GiB""#;
+        /// Largest number of paths that a script changes in the sandbox. Default: 1000000.
+        change_files "change-files" [one u64], env ["B2I_CHANGE_FILES"], project LIMITS, example "50000";
     }
 }

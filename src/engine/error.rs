@@ -21,6 +21,15 @@ pub enum EngineError {
     NotAFile { path: String, found: String },
     #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
     TooLarge { path: String, size: u64, limit: u64 },
+    #[error("the script left too much: its files have {size} bytes, with holes; at most {limit} are allowed")]
+    ChangeTooLarge { size: u64, limit: u64 },
+    #[error("the change was not read within {}", seconds(*limit))]
+    ChangeTimedOut { limit: Duration },
+}
+
+/// The hint of a change that exceeds the limit under `key`.
+pub(super) fn change_hint(key: &str) -> String {
+    format!("remove files at the end of the script, or raise `{key}` under `[limits]` in your configuration")
 }
 
 fn tail(last_lines: &[String]) -> String {
@@ -51,7 +60,11 @@ impl Diagnostic for EngineError {
             Self::Docker(error) => error.kind(),
             Self::Sandbox(error) => error.kind(),
             Self::Start { .. } => FailureKind::Builder,
-            Self::TimedOut { .. } | Self::NotAFile { .. } | Self::TooLarge { .. } => FailureKind::Assemble,
+            Self::TimedOut { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::ChangeTooLarge { .. }
+            | Self::ChangeTimedOut { .. } => FailureKind::Assemble,
         }
     }
 
@@ -67,7 +80,10 @@ impl Diagnostic for EngineError {
             Self::Start { .. } => {
                 vec!["the file, or the interpreter in its first line, is missing or not executable".into()]
             }
-            Self::TimedOut { .. } => vec!["allow more time with `--timeout`".into()],
+            Self::ChangeTooLarge { .. } => vec![change_hint("change-size")],
+            Self::TimedOut { .. } | Self::ChangeTimedOut { .. } => {
+                vec!["allow more time with `--timeout`".into()]
+            }
             Self::NotAFile { .. } | Self::TooLarge { .. } => Vec::new(),
         }
     }

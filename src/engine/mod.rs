@@ -96,7 +96,24 @@ pub struct ContainerLimits {
     /// Processor time, in billionths of one processor.
     pub nano_cpus: Option<u64>,
     pub pids: Option<u32>,
+    /// Time limit of the command, and then of reading what it changed.
     pub timeout: Option<Duration>,
+    pub change: ChangeLimits,
+}
+
+/// The largest change that a command may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeLimits {
+    /// Size of all files together, in bytes. Holes count: a layer has them as zeros.
+    pub bytes: u64,
+    /// Paths, also of directories and removed files. Daemons list them nowhere, so only the sandbox counts them.
+    pub files: u64,
+}
+
+impl Default for ChangeLimits {
+    fn default() -> Self {
+        Self { bytes: 32 << 30, files: 1_000_000 }
+    }
 }
 
 /// Streams of a program that `--run` starts.

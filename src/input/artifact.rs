@@ -69,7 +69,8 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 pub struct FileContent {
     source: Source,
-    path: PathBuf,
+    /// Shared: a layer has a clone for each of its files, which may be many.
+    path: Arc<Path>,
     /// The stamp of the file when it was opened or listed; `None` for files that only b2i writes.
     stamp: Option<FileStamp>,
     /// Removes a temporary file with the last clone.
@@ -96,12 +97,12 @@ impl FileContent {
 
     /// Wraps a complete file that only b2i writes, in its cache.
     pub fn private(file: File, path: &Path) -> Self {
-        Self { source: Source::Open(Arc::new(file)), path: path.to_owned(), stamp: None, _temporary: None }
+        Self { source: Source::Open(Arc::new(file)), path: path.into(), stamp: None, _temporary: None }
     }
 
     /// The file at `path`, which had `stamp` when it was listed. It is opened when it is read.
     pub fn by_name(path: &Path, stamp: FileStamp) -> Self {
-        Self { source: Source::ByName, path: path.to_owned(), stamp: Some(stamp), _temporary: None }
+        Self { source: Source::ByName, path: path.into(), stamp: Some(stamp), _temporary: None }
     }
 
     /// Wraps a temporary file that is removed with the last clone.

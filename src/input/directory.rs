@@ -12,7 +12,7 @@ use super::add::walk::{DirectoryEntry, Modes, walk};
 use super::archive::{Contents, Listing, NPM_MANIFEST, resolve};
 use super::artifact::AddedContent;
 use super::candidates::HEAD_BYTES;
-use super::name::{FALLBACK, safe_name};
+use super::name::artifact_name;
 use super::neighbours::needs;
 use super::tree::Tree;
 use super::{ArchiveError, InputError, InputFile, InputOptions};
@@ -84,7 +84,7 @@ pub(super) fn find_artifact(
     if *size > options.max_size {
         return Err(InputError::TooLarge { shown, size: Some(*size), limit: options.max_size });
     }
-    let name = safe_name(member).unwrap_or_else(|| FALLBACK.to_owned());
+    let name = artifact_name(member);
     let artifact = InputFile { name, size: *size, sha256: None, content: content.clone() };
     let unreadable = |error| InputError::read(&path.join(member), error);
     if options.keep_tree || listing.starts_distribution(member) {

@@ -18,6 +18,11 @@ pub(crate) fn safe_name(name: &str) -> Option<String> {
     (!trimmed.is_empty()).then(|| shorten(trimmed))
 }
 
+/// The name of an artifact that was `name` where it came from.
+pub(crate) fn artifact_name(name: &str) -> String {
+    safe_name(name).unwrap_or_else(|| FALLBACK.to_owned())
+}
+
 /// Whether it is a control character, or one that changes the direction of text and so can hide an extension.
 fn is_unsafe(character: char) -> bool {
     character.is_control()

@@ -6,7 +6,7 @@ use super::source::{ScriptDownload, fetched};
 use super::stage::{Assembled, StageWork};
 use crate::assemble::{RunOutcome, ScriptRun, run_script};
 use crate::builder::S2iContract;
-use crate::engine::{ContainerLimits, Engine};
+use crate::engine::{ChangeLimits, ContainerLimits, Engine};
 use crate::error::Error;
 use crate::image::{BaseImage, ImagePath, Platform};
 use crate::plan::{Assembly, EngineKind, KnownValues, PlannedRun};
@@ -129,5 +129,9 @@ pub(crate) fn container_limits(limits: &Limits) -> ContainerLimits {
         nano_cpus: limits.nano_cpus,
         pids: limits.pids,
         timeout: limits.timeout,
+        change: ChangeLimits {
+            bytes: limits.change_size.unwrap_or(ChangeLimits::default().bytes),
+            files: limits.change_files.unwrap_or(ChangeLimits::default().files),
+        },
     }
 }

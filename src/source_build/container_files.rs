@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use crate::fs::BoundedTar;
 use crate::fs::unpack::{link_stays_inside, member_path};
 use crate::image::ImagePath;
 use crate::image::layer::{Content, Entry, EntryKind, Owner};
@@ -47,7 +48,7 @@ impl ContainerFiles {
         reader.rewind()?;
         let mut found: Vec<ContainerFile> = Vec::new();
         let mut seen = std::collections::HashSet::new();
-        for entry in tar::Archive::new(reader).entries_with_seek()? {
+        for entry in BoundedTar::new(reader).entries_with_seek()? {
             let entry = entry?;
             let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(io::Error::other)?;
             let path = member_path(&name).map_err(io::Error::other)?;

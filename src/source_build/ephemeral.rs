@@ -37,6 +37,8 @@ pub struct EphemeralFile {
     pub path: ImagePath,
     kind: EntryKind,
     mode: u32,
+    /// Whether the container must have it already.
+    is_required: bool,
 }
 
 /// # Errors
@@ -47,17 +49,19 @@ pub fn ephemeral_files(
 ) -> Result<Vec<EphemeralFile>, EphemeralError> {
     let mut files = Vec::new();
     if !secrets.is_empty() {
-        directories(&ImagePath::new(SECRETS)?, &mut files);
+        directories(&ImagePath::new(SECRETS)?, false, &mut files);
     }
     for secret in secrets {
         let path = ImagePath::new(SECRETS)?.join(&secret.id)?;
         files.push(file("a secret", &secret.file, path, 0o400)?);
     }
     for injection in injections {
-        directories(&injection.destination, &mut files);
+        // As with s2i, the directory itself is made and those above it are not: a wrong path is noticed.
+        directories(&injection.destination, true, &mut files);
         inject(&injection.source, &injection.destination, &mut files)?;
     }
-    files.sort_by(|one, two| one.path.cmp(&two.path));
+    // Another injection may make a directory.
+    files.sort_by(|one, two| (&one.path, one.is_required).cmp(&(&two.path, two.is_required)));
     files.dedup_by(|one, two| one.path == two.path);
     Ok(files)
 }
@@ -69,7 +73,10 @@ pub(super) async fn missing_entries(
     owner: Owner,
 ) -> Result<Vec<Entry>, RunError> {
     let mut entries = Vec::new();
-    for EphemeralFile { path, kind, mode } in files {
+    for EphemeralFile { path, kind, mode, is_required } in files {
+        if *is_required && !container.has(path).await? {
+            return Err(RunError::NoInjectionPlace { path: path.clone() });
+        }
         if !matches!(kind, EntryKind::Directory) || !container.has(path).await? {
             entries.push(Entry { path: path.clone(), kind: kind.clone(), mode: *mode, owner });
         }
@@ -78,11 +85,12 @@ pub(super) async fn missing_entries(
 }
 
 /// Adds the directory and those above it.
-fn directories(path: &ImagePath, files: &mut Vec<EphemeralFile>) {
-    let mut next = Some(path.clone());
+fn directories(path: &ImagePath, above_are_required: bool, files: &mut Vec<EphemeralFile>) {
+    let (mut next, mut is_required) = (Some(path.clone()), false);
     while let Some(path) = next.filter(|path| path.as_str() != "/") {
         next = path.parent();
-        files.push(EphemeralFile { path, kind: EntryKind::Directory, mode: 0o755 });
+        files.push(EphemeralFile { path, kind: EntryKind::Directory, mode: 0o755, is_required });
+        is_required = above_are_required;
     }
 }
 
@@ -101,7 +109,12 @@ fn inject(
         // The volumes of Kubernetes consist of links.
         let metadata = std::fs::metadata(entry.path()).map_err(failed)?;
         if metadata.is_dir() {
-            files.push(EphemeralFile { path: path.clone(), kind: EntryKind::Directory, mode: 0o755 });
+            files.push(EphemeralFile {
+                path: path.clone(),
+                kind: EntryKind::Directory,
+                mode: 0o755,
+                is_required: false,
+            });
             inject(&entry.path(), &path, files)?;
         } else {
             files.push(file(PURPOSE, &entry.path(), path, 0o600)?);
@@ -122,5 +135,6 @@ fn file(
         return Err(failed(std::io::Error::other("it is not a regular file")));
     }
     let content = Arc::new(FileContent::by_name(source, FileStamp::of(&metadata)));
-    Ok(EphemeralFile { path, kind: EntryKind::File { size: metadata.len(), content }, mode })
+    let kind = EntryKind::File { size: metadata.len(), content };
+    Ok(EphemeralFile { path, kind, mode, is_required: false })
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::extraction::{CopyError, ExtractionError, MAXIMUM_LINKS, copy, resolve};
 use crate::engine::Container;
+use crate::fs::BoundedTar;
 use crate::image::digest::DigestWriter;
 use crate::image::{Digest, ImagePath};
+use crate::input::name::artifact_name;
 use crate::stream::{pump, stream_to_reader};
 
 /// Largest number of candidates at one place.
@@ -117,7 +119,7 @@ impl PlaceArchive {
 
     /// The place itself if it is a file; if it is a directory, the files in it that are not hidden.
     fn candidates(&self, reader: impl Read) -> Result<Vec<Candidate>, ExtractionError> {
-        let mut archive = tar::Archive::new(reader);
+        let mut archive = BoundedTar::new(reader);
         let mut found: Vec<Candidate> = Vec::new();
         for entry in archive.entries().map_err(|error| self.transfer_error(error))? {
             let mut entry = entry.map_err(|error| self.transfer_error(error))?;
@@ -183,7 +185,7 @@ impl PlaceArchive {
             return Err(self.transfer_error(io::ErrorKind::UnexpectedEof.into()));
         }
         let (file, digest, _) = writer.finish();
-        Ok(ProducedFile { name: path.file_name().to_owned(), path, size, digest, file })
+        Ok(ProducedFile { name: artifact_name(path.file_name()), path, size, digest, file })
     }
 }
 
@@ -211,6 +213,26 @@ mod tests {
         let archive = PlaceArchive { place, limit: 10, directory: directory.path().to_owned() };
         let found = archive.candidates(bytes.as_slice()).unwrap_or_default();
         found.iter().map(|candidate| candidate.path().to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_that_the_script_chose_is_made_safe() {
+        let name = "out/\u{1b}[31mred\n\u{202e}gpj.exe";
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, name, &b"x"[..]).expect("in memory");
+        let bytes = tar.into_inner().expect("in memory");
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = ImagePath::new("/opt/out").expect("valid");
+        let archive = PlaceArchive { place, limit: 10, directory: directory.path().to_owned() };
+        let found = archive.candidates(bytes.as_slice()).expect("one file");
+        let [Candidate::Copied(file)] = found.as_slice() else { panic!("one file") };
+        assert_eq!(
+            (file.name.as_str(), file.path.relative()),
+            ("[31mredgpj.exe", &format!("opt/{name}")[..])
+        );
     }
 
     #[test]

@@ -39,6 +39,7 @@ ca-files = ["/etc/ca.pem", "own.pem"]
 connect-timeout = "10s"
 read-timeout = "1m"
 retries = 3
+min-rate = "2KiB"
 chunk-size = "10MiB"
 max-size = "1GiB"
 
@@ -52,6 +53,8 @@ chunk-size = "20MiB"
 memory = "512MiB"
 cpus = 1.5
 pids = 100
+change-size = "4GiB"
+change-files = 5000
 timeout = "5m"
 "#;
 

@@ -259,6 +259,16 @@ impl DockerContainer {
         uploaded.map_err(|error| self.error(&format!("upload files to `{directory}` in"), &error))
     }
 
+    /// Fails if the command left more than it may. A commit would write all of it, with holes.
+    async fn check_change(&self) -> Result<(), EngineError> {
+        // bollard's type cannot hold Podman's state `stopped`.
+        let inspected = self.daemon.get_json(format!("/containers/{}/json?size=true", self.id)).await;
+        let inspected = inspected.map_err(|error| self.error("look at the size of", &error))?;
+        let size = inspected["SizeRw"].as_u64().unwrap_or_default();
+        let limit = self.spec.limits.change.bytes;
+        if size > limit { Err(EngineError::ChangeTooLarge { size, limit }) } else { Ok(()) }
+    }
+
     /// Commits the container without the daemon's own files and without ephemeral files.
     async fn commit_changes(&self, events: &Events) -> Result<ContainerCommit, DaemonError> {
         let step = events.start(Step::Commit, "the container", None);
@@ -309,6 +319,9 @@ impl Container for DockerContainer {
             };
             let last_lines = output.finish();
             let exit_code = code?;
+            if exit_code == 0 {
+                self.check_change().await?;
+            }
             if let Some(accounts) = accounts.filter(|_| exit_code == 0) {
                 self.restore_accounts(accounts).await?;
             }

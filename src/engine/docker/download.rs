@@ -6,6 +6,7 @@ use bollard::errors::Error as BollardError;
 use futures_util::{Stream, StreamExt};
 
 use crate::engine::EngineError;
+use crate::fs::BoundedTar;
 use crate::stream::{pump, stream_to_reader};
 
 pub(super) fn is_absent(error: &BollardError) -> bool {
@@ -54,7 +55,7 @@ fn broken(error: std::io::Error) -> DownloadFault {
 }
 
 fn first_file(reader: impl Read, path: &str, limit: u64) -> Result<Vec<u8>, DownloadFault> {
-    let mut archive = tar::Archive::new(reader);
+    let mut archive = BoundedTar::new(reader);
     let mut entries = archive.entries().map_err(broken)?;
     let entry = entries.next().ok_or_else(|| broken(std::io::Error::other("the archive is empty")))?;
     let entry = entry.map_err(broken)?;

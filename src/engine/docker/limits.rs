@@ -107,7 +107,12 @@ mod tests {
 
     #[test]
     fn warnings_about_limits_that_were_asked_for_are_seen() {
-        let all = ContainerLimits { memory: Some(1), nano_cpus: Some(1), pids: Some(1), timeout: None };
+        let all = ContainerLimits {
+            memory: Some(1),
+            nano_cpus: Some(1),
+            pids: Some(1),
+            ..ContainerLimits::default()
+        };
         for (warning, limit) in [
             (
                 "Your kernel does not support memory limit capabilities or the cgroup is not mounted. \

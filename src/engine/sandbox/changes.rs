@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -18,14 +20,22 @@ use crate::image::layer::{Content, Entry, EntryKind, ExtendedAttribute, Layer, O
 /// The changed files, and the child that removes them after the last use.
 pub(super) struct ChangedFiles {
     directory: OwnedFd,
+    /// Limit of the time in which files are read. The time that a slow upload takes is not in it.
+    limit: Option<Duration>,
+    /// That time so far, in nanoseconds.
+    spent: AtomicU64,
     _supervisor: Arc<Supervisor>,
 }
 
 impl ChangedFiles {
-    pub(super) fn open(directory: &std::path::Path, supervisor: Arc<Supervisor>) -> io::Result<Self> {
+    pub(super) fn open(
+        directory: &std::path::Path,
+        supervisor: Arc<Supervisor>,
+        limit: Option<Duration>,
+    ) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::open(directory.join("upper"), flags, Mode::empty())?;
-        Ok(Self { directory, _supervisor: supervisor })
+        Ok(Self { directory, limit, spent: AtomicU64::new(0), _supervisor: supervisor })
     }
 }
 
@@ -41,7 +51,28 @@ impl Content for ChangedFile {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = &self.files.directory;
         let file = rustix::fs::openat2(directory, self.path.relative(), flags, Mode::empty(), resolve)?;
-        Ok(Box::new(File::from(file)))
+        Ok(Box::new(InTime { file: File::from(file), files: &self.files }))
+    }
+}
+
+/// Reads until the time limit. A file of holes is small on the disk and takes long.
+struct InTime<'a> {
+    file: File,
+    files: &'a ChangedFiles,
+}
+
+impl Read for InTime<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(limit) = self.files.limit else { return self.file.read(buffer) };
+        let from = Instant::now();
+        let count = self.file.read(buffer)?;
+        let spent = u64::try_from(from.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let spent = self.files.spent.fetch_add(spent, Ordering::Relaxed).saturating_add(spent);
+        if Duration::from_nanos(spent) > limit {
+            let reason = "reading what the script left takes longer than `--timeout` allows";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+        }
+        Ok(count)
     }
 }
 

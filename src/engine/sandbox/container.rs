@@ -22,7 +22,9 @@ use super::{environment, working_directory};
 use crate::engine::capability::Capability;
 use crate::engine::ephemeral::left_out;
 use crate::engine::output::Output;
-use crate::engine::{Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream};
+use crate::engine::{
+    ChangeLimits, Container, ContainerSpec, Diff, EngineError, ExitStatus, Reply, TarStream,
+};
 use crate::events::{Events, ScriptStream, Step};
 use crate::image::layer::{Entry, Layer};
 use crate::image::{ImageConfig, ImagePath};
@@ -145,6 +147,31 @@ impl SandboxContainer {
                 Err(SandboxError::UnknownUser { image, name, user: self.user.clone() }.into())
             }
             answer => Err(unexpected("run the command", &answer).into()),
+        }
+    }
+}
+
+/// The changes, notes on files that were left out, and new mount points.
+type Received = (Vec<Change>, Vec<String>, Vec<String>);
+
+fn receive_changes(supervisor: &Supervisor, limits: ChangeLimits) -> Result<Received, EngineError> {
+    let action = "send the changes";
+    supervisor.send(&Request::TakeChanges { files: limits.files }, action)?;
+    let (mut changes, mut size) = (Vec::new(), 0_u64);
+    loop {
+        match supervisor.answer(action)? {
+            Answer::Changed(change) => {
+                if let ChangeKind::File { size: file } = change.kind {
+                    size = size.saturating_add(file);
+                }
+                // The child is not read any further: its container is of no use.
+                if size > limits.bytes {
+                    return Err(EngineError::ChangeTooLarge { size, limit: limits.bytes });
+                }
+                changes.push(*change);
+            }
+            Answer::Complete { notes, new_mount_points } => return Ok((changes, notes, new_mount_points)),
+            answer => return Err(unexpected(action, &answer).into()),
         }
     }
 }
@@ -296,21 +323,13 @@ impl Container for SandboxContainer {
     fn take_changes<'a>(&'a self, events: &'a Events) -> Reply<'a, Diff> {
         Box::pin(async move {
             let step = events.start(Step::Commit, "the container", None);
-            let changes = self.request::<_, SandboxError>(|supervisor| {
-                let action = "send the changes";
-                supervisor.send(&Request::TakeChanges, action)?;
-                let mut changes = Vec::new();
-                loop {
-                    match supervisor.answer(action)? {
-                        Answer::Changed(change) => changes.push(*change),
-                        Answer::Complete { notes, new_mount_points } => {
-                            return Ok((changes, notes, new_mount_points));
-                        }
-                        answer => return Err(unexpected(action, &answer)),
-                    }
-                }
-            });
-            let (changes, notes, new_mount_points) = changes.await?;
+            let limits = self.spec.limits.change;
+            let changes =
+                self.request::<_, EngineError>(move |supervisor| receive_changes(supervisor, limits));
+            let time = self.spec.limits.timeout.unwrap_or(TIMEOUT);
+            let late = |_| EngineError::ChangeTimedOut { limit: time };
+            let (changes, notes, new_mount_points) =
+                tokio::time::timeout(time, changes).await.map_err(late)??;
             for note in notes {
                 events.note(note);
             }
@@ -318,7 +337,9 @@ impl Container for SandboxContainer {
                 action: "open the changes".into(),
                 reason: error.to_string(),
             };
-            let files = ChangedFiles::open(&self.directory, self.supervisor.clone()).map_err(unreadable)?;
+            let files =
+                ChangedFiles::open(&self.directory, self.supervisor.clone(), self.spec.limits.timeout);
+            let files = files.map_err(unreadable)?;
             let gone: BTreeSet<String> = {
                 let paths = changes.iter().map(|change| {
                     (change.path.as_str(), matches!(change.kind, ChangeKind::Directory { .. }))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::diagnosis::{ALTERNATIVES, mount_hint, namespace_hints, overlay_hints};
 use super::protocol::{Fault, FaultKind};
 use crate::diagnostic::{Diagnostic, FailureKind};
+use crate::engine::error::change_hint;
 use crate::fs::error::FileError;
 use crate::image::layer::InvalidLayer;
 use crate::image::path::InvalidImagePath;
@@ -26,12 +27,16 @@ pub enum SandboxError {
     Unpack { image: String, layer: Digest, action: String, reason: String },
     #[error("the sandbox cannot {action}: {reason}")]
     NoSuchId { action: String, reason: String },
+    #[error("the image has something else where a file or directory has to be: cannot {action}: {reason}")]
+    BadImage { action: String, reason: String },
     #[error("the image `{image}` has no program: entrypoint and command are missing")]
     NoProgram { image: String },
     #[error("the image `{image}` has no user or group `{name}`: unknown user `{user}`")]
     UnknownUser { image: String, name: String, user: String },
     #[error("the changes cannot become a layer: cannot {action}: {reason}")]
     Result { action: String, reason: String },
+    #[error("the script left too much: {reason}")]
+    TooMuch { reason: String },
     #[error(transparent)]
     Image(#[from] InvalidImage),
     #[error(transparent)]
@@ -60,6 +65,8 @@ impl SandboxError {
             FaultKind::Owner => Self::NoSuchId { action, reason },
             FaultKind::Mount => Self::Mount { hint: mount_hint(fault.errno), action, reason },
             FaultKind::Result => Self::Result { action, reason },
+            FaultKind::TooMuch => Self::TooMuch { reason },
+            FaultKind::Image => Self::BadImage { action, reason },
             FaultKind::Archive | FaultKind::Other => Self::Other { action, reason },
         }
     }
@@ -82,10 +89,13 @@ impl Diagnostic for SandboxError {
             | Self::Lost { .. }
             | Self::Other { .. } => FailureKind::Engine,
             Self::WrongLayer { .. }
+            | Self::BadImage { .. }
             | Self::Unpack { .. }
             | Self::NoProgram { .. }
             | Self::UnknownUser { .. } => FailureKind::Builder,
-            Self::Result { .. } | Self::Layer(_) | Self::Path(_) => FailureKind::Assemble,
+            Self::Result { .. } | Self::TooMuch { .. } | Self::Layer(_) | Self::Path(_) => {
+                FailureKind::Assemble
+            }
             Self::Mount { .. } | Self::NoNetwork { .. } => FailureKind::Usage,
             Self::File(error) => error.kind(),
             Self::Image(error) => error.kind(),
@@ -113,9 +123,11 @@ impl Diagnostic for SandboxError {
                  `newgidmap`"
                     .into(),
             ],
+            Self::TooMuch { .. } => vec![change_hint("change-files")],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::Mount { hint, .. } => hint.iter().map(|hint| (*hint).to_owned()).collect(),
             Self::File(error) => error.hints(),
+            Self::BadImage { .. } => vec!["choose another base or builder image".into()],
             Self::WrongLayer { .. }
             | Self::Unpack { .. }
             | Self::NoProgram { .. }

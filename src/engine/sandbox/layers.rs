@@ -115,7 +115,9 @@ impl<'a> Unpacking<'a> {
                 Ok(root)
             }
             Ok(answer) => Err(unexpected(action, &answer)),
-            Err(SandboxError::Other { action, reason }) => Err(unpack(&action, reason)),
+            Err(SandboxError::Other { action, reason } | SandboxError::BadImage { action, reason }) => {
+                Err(unpack(&action, reason))
+            }
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,7 @@
 //! Docker; otherwise those of the user namespace. Must not mount anything itself.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::detached::DetachedTree;
@@ -49,12 +50,24 @@ fn check_path(path: &Path, mount: &Mount, cache: &CacheDirectory) -> Result<(), 
         return Err(refused("its path is not absolute".into(), None));
     }
     let (source, cache) = (real(path)?, real(cache.root())?);
-    if !mount.read_only && (source.starts_with(&cache) || cache.starts_with(&source)) {
+    if !mount.read_only && share_files(&source, &cache) {
         let reason = format!("the script could change b2i's own cache, `{}`", cache.display());
         let hint = "mount it read-only with `:ro`, or mount a directory outside of the cache";
         return Err(refused(reason, Some(hint)));
     }
     Ok(())
+}
+
+/// Whether one directory is the other or in it, under any name: a mount shows a directory at a second place.
+fn share_files(source: &Path, cache: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let above = |path: &Path| -> Vec<(u64, u64)> { path.ancestors().filter_map(identity).collect() };
+    // The parts of the cache may be mounted elsewhere, too.
+    let parts = std::fs::read_dir(cache).into_iter().flatten().filter_map(Result::ok);
+    let of_cache: Vec<(u64, u64)> =
+        parts.filter_map(|part| identity(&part.path())).chain(identity(cache)).collect();
+    let is_in_cache = above(source).iter().any(|found| of_cache.contains(found));
+    is_in_cache || identity(source).is_some_and(|source| above(cache).contains(&source))
 }
 
 impl Mounting<'_> {

@@ -13,7 +13,7 @@ use super::{tar, zip};
 use crate::blocking::Stop;
 
 /// More members than any real archive has.
-const MAX_MEMBERS: u64 = 1_000_000;
+pub(super) const MAX_MEMBERS: u64 = 250_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Archive {

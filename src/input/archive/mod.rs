@@ -16,7 +16,7 @@ mod tests;
 use std::path::Path;
 
 use super::artifact::FileContent;
-use super::name::{FALLBACK, safe_name};
+use super::name::artifact_name;
 use super::neighbours::needs;
 use super::spool::{SpoolFile, spool};
 use super::tree::Tree;
@@ -127,6 +127,6 @@ fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputE
 }
 
 fn input_file(path: &str, SpoolFile { file, digest, size }: SpoolFile) -> InputFile {
-    let name = safe_name(path).unwrap_or_else(|| FALLBACK.to_owned());
+    let name = artifact_name(path);
     InputFile { name, size, sha256: Some(digest), content: FileContent::temporary(file) }
 }

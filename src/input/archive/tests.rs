@@ -629,6 +629,19 @@ fn bombs_stop_at_the_limit() {
 }
 
 #[test]
+fn more_members_than_a_real_archive_has_are_not_listed() {
+    let name = "empty";
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name).expect("short");
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(0);
+    header.set_cksum();
+    let members = header.as_bytes().repeat(250_002);
+    let run = find("many.tar.gz", &gzip(&members));
+    assert!(run.error().to_string().contains("250000"), "{}", run.error());
+}
+
+#[test]
 fn damage_is_noticed_wherever_it_is() {
     let (tar, zip) = (release(), zip_of(&[("bin/tool", &program()), ("a", b"x")]));
     for (name, whole) in [

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::add::walk;
 use super::super::artifact::FileContent;
-use super::super::name::{FALLBACK, safe_name};
+use super::super::name::artifact_name;
 use super::super::tree::Tree;
 use super::super::{InputError, InputFile, InputOptions};
 use super::error::ArchiveError;
@@ -187,6 +187,6 @@ fn open_artifact(path: &Path, member: &str) -> Result<InputFile, ArchiveError> {
     let mut reader = DigestReader::new(content.reader());
     std::io::copy(&mut reader, &mut std::io::sink()).map_err(failed)?;
     let (digest, size) = reader.finish();
-    let name = safe_name(member).unwrap_or_else(|| FALLBACK.to_owned());
+    let name = artifact_name(member);
     Ok(InputFile { name, size, sha256: Some(digest), content })
 }

@@ -8,11 +8,10 @@ use ::zip::{System, ZipArchive};
 
 use super::super::artifact::{ContentReader, FileContent};
 use super::error::ArchiveError;
-use super::members::{Archive, Budget, Flow, Member, MemberKind, Visitor};
+use super::members::{Archive, Budget, Flow, MAX_MEMBERS, Member, MemberKind, Visitor};
 use crate::fs::unpack::{UnpackError, member_path};
 
-/// Limits of the central directory, which is kept in memory.
-const MAX_ENTRIES: u64 = 250_000;
+/// Limit of the central directory, which is kept in memory.
 const MAX_DIRECTORY_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_LINK_BYTES: u64 = 4096;
 
@@ -103,8 +102,8 @@ fn failed(archive: &Archive, member: Option<String>, error: ZipError) -> Archive
 /// Refuses a central directory that is too large for the memory, before it is read.
 fn check_size(content: &FileContent, shown: &str) -> Result<(), ArchiveError> {
     match stated_size(&mut content.reader()).map_err(|error| ArchiveError::read(shown, &error))? {
-        Some((entries, _)) if entries > MAX_ENTRIES => {
-            Err(ArchiveError::TooMany { shown: shown.to_owned(), limit: MAX_ENTRIES })
+        Some((entries, _)) if entries > MAX_MEMBERS => {
+            Err(ArchiveError::TooMany { shown: shown.to_owned(), limit: MAX_MEMBERS })
         }
         Some((_, bytes)) if bytes > MAX_DIRECTORY_BYTES => {
             Err(ArchiveError::unreadable(shown, format!("its central directory has {bytes} bytes")))

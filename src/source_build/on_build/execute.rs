@@ -6,6 +6,7 @@ use super::{OnBuild, RunStep, Step};
 use crate::assemble::{AssembledContainer, ContainerRun, Findings, RunError};
 use crate::engine::{ContainerLimits, ContainerSpec, Engine, Mount, NO_COMMAND};
 use crate::events::Events;
+use crate::fs::BoundedTar;
 use crate::image::ImagePath;
 use crate::image::layer::{Entry, Owner};
 use crate::plan::SourceStage;
@@ -127,7 +128,7 @@ async fn is_directory(container: &ContainerRun<'_>, path: &ImagePath) -> Result<
     let Some(stream) = container.container.archive(path).await? else { return Ok(false) };
     let (sender, reader) = crate::stream::stream_to_reader();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut archive = tar::Archive::new(reader);
+        let mut archive = BoundedTar::new(reader);
         let first = archive.entries()?.next().transpose()?;
         Ok::<_, std::io::Error>(first.is_some_and(|entry| entry.header().entry_type().is_dir()))
     });

@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::fs::BoundedTar;
 use crate::image::layer::WrittenLayer;
 use crate::image::{DigestWriter, LayerFile};
 
@@ -32,7 +33,7 @@ pub(crate) fn entries(file: &File, mut each: impl FnMut(TarEntry<'_>)) -> io::Re
     let mut reader = BufReader::with_capacity(4096, file);
     reader.rewind()?;
     let mut start = 0;
-    for entry in tar::Archive::new(reader).entries_with_seek()? {
+    for entry in BoundedTar::new(reader).entries_with_seek()? {
         let entry = entry?;
         let kind = entry.header().entry_type();
         // The size of a sparse entry is not its length in the file.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::clean_up::{LEASE_LABEL, remove_container};
 use super::connection::Daemon;
 use super::error::DaemonError;
+use crate::fs::BoundedTar;
 use crate::image::compression::{DecompressionLimit, decompress, sniff};
 use crate::image::{Digest, DigestReader, LayerCompression, LayerFile};
 use crate::store::archive::tar_index::relative_to;
@@ -114,7 +115,7 @@ enum Fault {
 
 fn unpack(reader: impl Read, directory: &Path) -> io::Result<Saved> {
     let mut saved = Saved::default();
-    let mut archive = tar::Archive::new(reader);
+    let mut archive = BoundedTar::new(reader);
     for (index, entry) in archive.entries()?.enumerate() {
         let mut entry = entry?;
         if index >= MAXIMUM_ENTRIES {

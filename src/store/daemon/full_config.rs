@@ -9,6 +9,7 @@ use super::connection::Daemon;
 use super::error::DaemonError;
 use super::info::DaemonFlavour;
 use super::request::PODMAN_API;
+use crate::fs::BoundedTar;
 use crate::image::{Digest, ImageConfig};
 
 const MAXIMUM: u64 = 8 << 20;
@@ -36,7 +37,7 @@ impl Daemon {
 
 /// The file of the archive with this digest and its name.
 fn find(reader: impl Read, digest: Digest) -> io::Result<Option<Vec<u8>>> {
-    for entry in tar::Archive::new(reader).entries()? {
+    for entry in BoundedTar::new(reader).entries()? {
         let entry = entry?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.rsplit('/').next().unwrap_or_default();

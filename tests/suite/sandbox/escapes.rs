@@ -90,6 +90,8 @@ fn nothing_can_be_mounted() {
                           *cache*|*home*) echo \"told: $rest\";; esac; done < /proc/self/mountinfo";
             let mounts = lines(&setup, script, user).await;
             assert!(mounts.iter().any(|mount| mount == "/ /"), "{mounts:?}");
+            // Not even the path of the hosts file in the cache, which has the name of the user.
+            assert!(mounts.iter().any(|mount| mount == "/hosts /etc/hosts"), "{mounts:?}");
             let is_known = |mount: &str| {
                 let point = mount.split(' ').nth(1).unwrap_or_default();
                 point == "/"
@@ -195,7 +197,8 @@ fn proc_tells_and_changes_nothing_of_the_host() {
                           ls /proc/scsi /proc/acpi 2>/dev/null | grep -v : | grep .; \
                           cat /proc/[0-9]*/cmdline 2>/dev/null | grep '__sand[b]ox'; \
                           while read -r key value; do case $key in PPid:) [ $value = 0 ] || echo \"$value\";; esac; done \
-                          < /proc/1/status; ls -d /proc/[0-9]* | wc -l; ls /sys 2>/dev/null; echo end";
+                          < /proc/1/status; ls -d /proc/[0-9]* | wc -l; ls /sys 2>/dev/null; \
+                          grep -v ':/$' /proc/self/cgroup; echo end";
             let lines = lines(&setup, script, user).await;
             // The shell, and those that count.
             let count: u32 = lines[0].trim().parse().unwrap_or_else(|_| panic!("{user}: {lines:?}"));
@@ -259,10 +262,32 @@ fn nobody_gains_rights() {
     });
 }
 
+/// Ignores signals in this process, also those that the C library has for itself.
+fn ignore_signals(signals: &[i32]) {
+    for signal in signals {
+        let ignore: [usize; 8] = [libc::SIG_IGN, 0, 0, 0, 0, 0, 0, 0];
+        // SAFETY: the kernel's structure is smaller than the local, which lives until the call returns.
+        #[expect(unsafe_code, reason = "the C library refuses its own signals")]
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                *signal,
+                ignore.as_ptr(),
+                std::ptr::null_mut::<usize>(),
+                8_usize,
+            )
+        };
+        assert_eq!(done, 0, "signal {signal}");
+    }
+}
+
 #[test]
 fn nothing_of_the_host_is_inherited() {
     as_everybody("sandbox::escapes::nothing_of_the_host_is_inherited", async |_| {
         let setup = Setup::new();
+        ignore_signals(&[libc::SIGHUP, 33, 40, 64]);
+        let script = "exec grep SigIgn: /proc/self/status";
+        assert_eq!(lines(&setup, script, "0").await, ["SigIgn:\t0000000000000000"]);
         let script = "for f in /proc/self/fd/*; do echo ${f##*/}; done; env | grep -v '^\\(PATH\\|HOME\\|HOSTNAME\\|OWN\\|PWD\\|SHLVL\\|_\\)='";
         let lines = lines(&setup, script, "0").await;
         // The fourth is the list itself, which the shell has open.

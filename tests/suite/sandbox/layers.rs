@@ -220,3 +220,52 @@ fn pruned_layers_are_unpacked_again_however_little_was_removed() {
         },
     );
 }
+
+#[test]
+fn headers_without_end_are_refused_before_they_are_in_memory() {
+    as_everybody("sandbox::layers::headers_without_end_are_refused_before_they_are_in_memory", async |_| {
+        let setup = Setup::new();
+        let text = "n".repeat(40 << 20);
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+            let layer =
+                || Tar::new().add(kind, "x", 0o644, (0, 0), &text).file("a", 0o644, (0, 0), "").finish();
+            let error = setup.engine(vec![layer()]).create(setup.spec("true")).await.expect_err("refused");
+            assert!(error.to_string().contains("a header of more than 1 MiB"), "{kind:?}: {error}");
+            assert_eq!(error.kind(), FailureKind::Builder);
+            // Files for a container come in the same way.
+            let container = setup.engine(Vec::new()).create(setup.spec("true")).await.expect("created");
+            let bytes = layer().into();
+            let stream = Box::pin(futures_util::stream::once(async { Ok(bytes) }));
+            let error = container.upload(&super::path("/tmp"), stream).await.expect_err("refused");
+            assert!(error.to_string().contains("a header of more than 1 MiB"), "{kind:?}: {error}");
+            container.remove().await.expect("removed");
+        }
+    });
+}
+
+#[test]
+fn a_place_that_the_image_spoils_is_the_images_fault() {
+    as_everybody("sandbox::layers::a_place_that_the_image_spoils_is_the_images_fault", async |_| {
+        let setup = Setup::new();
+        let nowhere =
+            |name: &str, target: &str| Tar::new().add(tar::EntryType::Symlink, name, 0o777, (0, 0), target);
+        for (layer, place) in [
+            (nowhere("spoilt", "/no/where"), "/spoilt"),
+            (nowhere("spoilt", "spoilt"), "/spoilt"),
+            (Tar::new().file("spoilt", 0o644, (0, 0), ""), "/spoilt"),
+        ] {
+            let container =
+                setup.engine(vec![layer.finish()]).create(setup.spec("true")).await.expect("created");
+            let bytes = Tar::new().file("a", 0o644, (0, 0), "").finish().into();
+            let stream = Box::pin(futures_util::stream::once(async { Ok(bytes) }));
+            let error = container.upload(&super::path(place), stream).await.expect_err("spoilt");
+            assert_eq!(error.kind(), FailureKind::Builder, "{error}");
+            // The place is made on the way.
+            let bytes = Tar::new().file("spoilt/below/a", 0o644, (0, 0), "").finish().into();
+            let stream = Box::pin(futures_util::stream::once(async { Ok(bytes) }));
+            let error = container.upload(&super::path("/"), stream).await.expect_err("spoilt");
+            assert_eq!(error.kind(), FailureKind::Builder, "{error}");
+            container.remove().await.expect("removed");
+        }
+    });
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use b2i::diagnostic::{Diagnostic, FailureKind};
-use b2i::engine::{ContainerLimits, ContainerSpec, Engine};
+use b2i::engine::{ChangeLimits, ContainerLimits, ContainerSpec, Engine, EngineError};
 
 use b2i::engine::sandbox::{remove_cgroups, remove_directory};
 use b2i::fs::abandoned;
@@ -223,4 +223,37 @@ fn processes() -> impl Iterator<Item = (i32, String)> {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
         Some((pid, String::from_utf8_lossy(&line).into_owned()))
     })
+}
+
+#[test]
+fn a_change_is_limited_in_size_and_number() {
+    as_everybody("sandbox::limits::a_change_is_limited_in_size_and_number", async |_| {
+        let setup = Setup::new();
+        let change = ChangeLimits { bytes: 1 << 20, files: 50 };
+        let taken = async |script: &str| {
+            let limits = ContainerLimits { change, ..ContainerLimits::default() };
+            let spec = ContainerSpec { user: Some("0".into()), limits, ..setup.spec(script) };
+            let container = setup.engine(Vec::new()).create(spec).await.expect("created");
+            let ended = container.run(&setup.events()).await.expect("ran");
+            assert_eq!(ended.exit_code, 0, "{script}: {:?}", ended.last_lines);
+            let taken = container.take_changes(&setup.events()).await;
+            container.remove().await.expect("removed");
+            taken.map(drop)
+        };
+        taken("dd if=/dev/zero of=/large bs=1 seek=1000000 count=1 2>/dev/null").await.expect("small enough");
+        // A terabyte, of which nothing is on the disk.
+        let started = Instant::now();
+        let error = taken("truncate -s 1099511627776 /sparse").await.expect_err("too large");
+        assert!(
+            matches!(error, EngineError::ChangeTooLarge { size: 0x100_0000_0000, limit: 0x10_0000 }),
+            "{error}"
+        );
+        assert!(error.hints().iter().any(|hint| hint.contains("change-size")), "{:?}", error.hints());
+        assert!(started.elapsed() < Duration::from_secs(60));
+        let error = taken("mkdir /d; i=0; while [ $i -lt 60 ]; do : > /d/$i; i=$((i+1)); done").await;
+        let error = error.expect_err("too many");
+        assert!(error.to_string().contains("more than 50 paths changed"), "{error}");
+        assert!(error.hints().iter().any(|hint| hint.contains("change-files")), "{:?}", error.hints());
+        assert_eq!(error.kind(), FailureKind::Assemble);
+    });
 }

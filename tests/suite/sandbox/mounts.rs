@@ -305,3 +305,28 @@ fn a_build_cache_keeps_files_of_the_same_ids() {
         assert_eq!(warnings(&setup), Vec::<String>::new());
     });
 }
+
+#[test]
+fn the_cache_is_refused_under_another_name() {
+    as_everybody("sandbox::mounts::the_cache_is_refused_under_another_name", async |who| {
+        if who != super::Who::Root {
+            return;
+        }
+        let setup = Setup::new();
+        let cache = setup.settings.cache.root().to_owned();
+        let elsewhere = directory(&setup, "elsewhere");
+        for part in [cache.clone(), cache.join("leases"), cache.parent().expect("has one").to_owned()] {
+            let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+                let ended = std::process::Command::new(program).args(arguments).status().expect("starts");
+                assert!(ended.success(), "{program} {arguments:?}");
+            };
+            run("mount", &["--bind".as_ref(), part.as_os_str(), elsewhere.as_os_str()]);
+            let mut spec = setup.spec("true");
+            spec.mounts = vec![mount(&elsewhere, "/mnt", false)];
+            let created = setup.engine(Vec::new()).create(spec).await.map(drop);
+            run("umount", &[elsewhere.as_os_str()]);
+            let error = created.expect_err("it is the cache");
+            assert!(error.to_string().contains("b2i's own cache"), "{}: {error}", part.display());
+        }
+    });
+}

@@ -36,3 +36,16 @@ fn they_leave_no_trace() {
         }
     });
 }
+
+#[test]
+fn an_injection_into_a_directory_that_is_not_there_is_an_error() {
+    let files = tempfile::tempdir().expect("a temporary directory can be made");
+    let injected = format!("{}:/bad/dir", files.path().display());
+    let sources = Sources::new().with_script(".s2i/bin/assemble", "cp /tmp/src/program .");
+    everywhere("s2i-kubesphere:1", |place, builder| {
+        let command = super::b2i_build(place, builder, &sources).args(["--inject", &injected]);
+        let output = command.args(["-o", "docker-archive:image.tar"]).run();
+        assert_eq!(output.code, Some(2), "{}: {}", place.name(), output.stderr);
+        assert!(output.stderr.contains("no directory `/bad`"), "{}: {}", place.name(), output.stderr);
+    });
+}

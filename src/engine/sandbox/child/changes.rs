@@ -20,14 +20,12 @@ use crate::engine::sandbox::protocol::{
     Change, ChangeKind, Fault, FaultKind, Identity, OrFault, Permissions,
 };
 
-/// Most changed files, which the layer has in memory.
-const MAXIMUM_CHANGES: usize = 1_000_000;
-
 const MAXIMUM_NOTES: usize = 20;
 
-/// Sends the changes. Returns notes on files that were left out.
+/// Sends at most `maximum` changes. Returns notes on files that were left out.
 pub(super) fn send(
     place: &mut Place,
+    maximum: u64,
     mut send: impl FnMut(Change) -> io::Result<()>,
 ) -> Result<Vec<String>, Fault> {
     let (upper, lower) = place.take_apart()?;
@@ -40,9 +38,9 @@ pub(super) fn send(
             let Some((change, below)) = walk.visit(&directory, &name)? else { continue };
             if let Some(change) = change {
                 count += 1;
-                if count > MAXIMUM_CHANGES {
-                    let reason = format!("more than {MAXIMUM_CHANGES} files changed");
-                    return Err(Fault::refused(FaultKind::Result, "take the change", reason));
+                if count > maximum {
+                    let reason = format!("more than {maximum} paths changed");
+                    return Err(Fault::refused(FaultKind::TooMuch, "take the change", reason));
                 }
                 send(change).or_fault(FaultKind::Other, "send a change")?;
             }

@@ -6,6 +6,7 @@ use rustix::fs::{Timespec, Timestamps};
 use tar::EntryType;
 
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Permissions};
+use crate::fs::BoundedEntry;
 
 pub(super) struct Member {
     /// Normal and relative.
@@ -15,7 +16,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn of(entry: &tar::Entry<'_, &mut dyn io::Read>) -> Result<(EntryType, Self), Fault> {
+    pub(super) fn of(entry: &BoundedEntry<'_, &mut dyn io::Read>) -> Result<(EntryType, Self), Fault> {
         let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read a header", &error);
         let header = entry.header();
         // An empty field means 0, as in other readers.
@@ -48,7 +49,7 @@ impl Member {
     }
 
     pub(super) fn failed(&self, action: &str, error: &io::Error) -> Fault {
-        Fault::system(FaultKind::Other, format!("{action} `{}`", self.shown()), error)
+        Fault::in_image(format!("{action} `{}`", self.shown()), error)
     }
 
     pub(super) fn refused(&self, reason: impl Into<String>) -> Fault {

@@ -32,8 +32,8 @@ use std::process::ExitCode;
 
 use super::descriptors;
 use super::protocol::{
-    Answer, Fault, FaultKind, FrameKind, MountedTree, OrFault, Purpose, Request, Setup, read_message,
-    write_frame, write_message,
+    Answer, Fault, FaultKind, FrameKind, Identity, MountedTree, OrFault, Purpose, Request, Setup,
+    read_message, write_frame, write_message,
 };
 use namespace::Place;
 pub(super) use rootfs::HOST_NAME;
@@ -55,6 +55,20 @@ pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<Exi
             Err(_) => ExitCode::from(2),
         }
     })
+}
+
+/// Takes everything away from the process that unpacks a layer but its directory and its socket. The archive is hostile,
+/// and outside is every file of the user.
+fn confine(root: &OwnedFd, identity: Identity) -> Result<(), Fault> {
+    // A namespace of one id may exist where the capability does not.
+    let entered = rustix::process::fchdir(root).and_then(|()| rustix::process::chroot("."));
+    match entered {
+        Err(rustix::io::Errno::PERM) if identity == Identity::Host => {}
+        entered => entered.or_fault(FaultKind::Namespace, "enter the directory of a layer")?,
+    }
+    let filter = seccomp::filter_for_unpacking();
+    let filter = filter.or_fault(FaultKind::Other, "make the filter of system calls")?;
+    seccomp::apply(&filter).or_fault(FaultKind::Other, "filter system calls")
 }
 
 struct Child {
@@ -119,6 +133,7 @@ impl Child {
                     return Err(Stop::Gone);
                 };
                 let root = tree::open_directory(directory)?;
+                confine(&root, setup.identity)?;
                 let unpacked = self.unpack(|input| {
                     unpack::unpack(root, "/", input, unpack::Target::Layer, setup.identity)
                 })?;
@@ -189,8 +204,8 @@ impl Child {
                 let cgroups = cgroups.or_fault(FaultKind::Other, "copy the control group")?;
                 run::run(&mut self.channel, place, &command, cgroups)
             }
-            Request::TakeChanges => {
-                let notes = changes::send(place, |change| {
+            Request::TakeChanges { files } => {
+                let notes = changes::send(place, files, |change| {
                     write_message(&mut self.channel, &Answer::Changed(Box::new(change)))
                 })?;
                 let new_mount_points = place.new_mount_points.iter().cloned().collect();

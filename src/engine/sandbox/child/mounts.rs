@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::files::{self, HOSTS};
 use super::namespace::{MOUNT_POINTS, Place, failed};
@@ -18,8 +19,8 @@ use crate::engine::sandbox::protocol::{
     Command, Fault, FaultKind, Identity, MountRequest, MountedTree, OrFault, Permissions,
 };
 
-/// The hosts file in the container's directory.
-const HOSTS_FILE: &str = "hosts";
+/// The place of a filesystem in memory, in the container's directory.
+const MEMORY: &str = "memory";
 
 /// The resolver's settings, on the host and inside.
 const RESOLVER: &str = "/etc/resolv.conf";
@@ -60,18 +61,37 @@ pub(super) fn mount(
 
 /// Mounts the hosts file, and on the host's network the resolver's settings.
 pub(super) fn offer_names(place: &mut Place, command: &Command) -> Result<(), Fault> {
-    let hosts = place.directory.join(HOSTS_FILE);
-    let written = std::fs::write(&hosts, files::hosts(command));
-    written.or_fault(FaultKind::Namespace, "write the hosts file")?;
-    offer(place, &hosts, HOSTS, false)?;
+    let hosts = hosts_file(place, command)?;
+    offer(place, hosts, HOSTS, false)?;
     if command.host_network && Path::new(RESOLVER).exists() {
-        offer(place, Path::new(RESOLVER), RESOLVER, true)?;
+        let resolver = DetachedTree::copy_of(Path::new(RESOLVER));
+        let resolver = resolver.or_fault(FaultKind::Namespace, format_args!("open {RESOLVER}"))?;
+        offer(place, resolver, RESOLVER, true)?;
     }
     Ok(())
 }
 
+/// Writes the hosts file into a filesystem in memory. The container sees the path of every mount, and that of the cache
+/// has the name of the user.
+fn hosts_file(place: &Place, command: &Command) -> Result<DetachedTree, Fault> {
+    let failed = |error: std::io::Error| Fault::system(FaultKind::Namespace, "write the hosts file", &error);
+    let memory = place.directory.join(MEMORY);
+    std::fs::create_dir(&memory).map_err(failed)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("tmpfs", &memory, "tmpfs", flags, c"mode=755,nr_inodes=8")
+        .map_err(|error| failed(error.into()))?;
+    let file = memory.join("hosts");
+    let written = std::fs::write(&file, files::hosts(command)).map_err(failed);
+    let tree = written.and_then(|()| DetachedTree::copy_of(&file).map_err(|error| failed(error.into())));
+    // The copy keeps the filesystem.
+    let unmounted = rustix::mount::unmount(&memory, UnmountFlags::DETACH);
+    unmounted.map_err(|error| failed(error.into()))?;
+    std::fs::remove_dir(&memory).map_err(failed)?;
+    tree
+}
+
 /// Mounts a file, unless the image has something other than a file there.
-fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Result<(), Fault> {
+fn offer(place: &mut Place, tree: DetachedTree, target: &str, read_only: bool) -> Result<(), Fault> {
     let is_other = |stat: Stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile;
     let known = tree::open_in_root(place.root()?, target.as_bytes(), OFlags::PATH);
     if known.and_then(rustix::fs::fstat).is_ok_and(is_other) {
@@ -79,12 +99,12 @@ fn offer(place: &mut Place, file: &Path, target: &str, read_only: bool) -> Resul
     }
     let failed =
         |error: std::io::Error| Fault::system(FaultKind::Namespace, format!("mount {target}"), &error);
-    let tree = DetachedTree::copy_of(file).map_err(|error| failed(error.into()))?;
     tree.restrict(read_only).map_err(failed)?;
     if !read_only {
         set_owner(&tree, &Account::root(), place.identity)?;
     }
-    let target = file_for(place, target)?;
+    // Nobody asked for this mount, so the image is at fault.
+    let target = file_for(place, target).map_err(|fault| Fault { kind: FaultKind::Image, ..fault })?;
     tree.mount_at(target.as_fd()).map_err(|error| failed(error.into()))
 }
 

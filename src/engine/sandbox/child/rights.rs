@@ -9,6 +9,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::user::Account;
 use crate::engine::sandbox::protocol::Identity;
 
+/// The last real-time signal.
+const LAST_SIGNAL: libc::c_int = 64;
+
 /// Makes this process independent of the terminal: only its socket ends it.
 pub(super) fn prepare_child() -> io::Result<()> {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
@@ -26,8 +29,23 @@ pub(super) fn prepare_child() -> io::Result<()> {
 
 /// Resets all signals: ignored ones would stay ignored after `execve`.
 pub(super) fn reset_signals() {
-    for signal in 1..=31 {
-        set_signal(signal, libc::SIG_DFL);
+    for signal in 1..=LAST_SIGNAL {
+        // C libraries refuse the real-time signals that they use themselves, so the kernel is called. All zeros are the
+        // default action.
+        let default = [0_u64; 8];
+        let size_of_mask = 8_usize;
+        // SAFETY: the kernel's structure is smaller than the local, which lives until the call returns. The default
+        // action runs no code of this program.
+        #[expect(unsafe_code, reason = "the C library refuses some signals")]
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u8>(),
+                size_of_mask,
+            );
+        }
     }
     // SAFETY: the set is a local that lives until the call returns, and `sigemptyset` initialises it.
     #[expect(unsafe_code, reason = "the C library has no safe interface to signal masks")]

@@ -56,12 +56,26 @@ const FOREIGN_FAMILIES: [u64; 2] = [libc::AF_VSOCK as u64, libc::AF_ALG as u64];
 /// Allowed values of `personality`: Linux, its 32-bit form, without randomisation, and the query.
 const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// Calls that start, reach or connect to anything else.
+const REFUSED_TO_UNPACKING: &[libc::c_long] = calls![
+    SYS_accept4 SYS_bind SYS_clone SYS_connect SYS_execve SYS_execveat SYS_kill SYS_listen SYS_memfd_create
+    SYS_pidfd_open SYS_pidfd_send_signal SYS_prctl SYS_prlimit64 SYS_setuid SYS_socket SYS_socketpair
+    SYS_tgkill SYS_tkill
+];
+
+/// The filter of the command.
 pub(super) fn filter() -> io::Result<BpfProgram> {
+    filter_with(&[])
+}
+
+/// The filter of the process that unpacks a layer.
+pub(super) fn filter_for_unpacking() -> io::Result<BpfProgram> {
+    filter_with(REFUSED_TO_UNPACKING)
+}
+
+fn filter_with(more: &[libc::c_long]) -> io::Result<BpfProgram> {
     let invalid = |error: seccompiler::BackendError| io::Error::other(error);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for number in REFUSED.iter().chain(REFUSED_HERE) {
-        rules.insert(*number, Vec::new());
-    }
     let is = |argument, operator, value| SeccompCondition::new(argument, Length::Dword, operator, value);
     let mut clone = Vec::new();
     for flag in (0..64).map(|bit| 1 << bit).filter(|flag| NAMESPACES & flag != 0) {
@@ -85,6 +99,9 @@ pub(super) fn filter() -> io::Result<BpfProgram> {
         ioctl.push(SeccompRule::new(vec![condition]).map_err(invalid)?);
     }
     rules.insert(libc::SYS_ioctl, ioctl);
+    for number in REFUSED.iter().chain(REFUSED_HERE).chain(more) {
+        rules.insert(*number, Vec::new());
+    }
     let architecture = std::env::consts::ARCH.try_into().map_err(invalid)?;
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture).map_err(invalid)?;
@@ -106,7 +123,9 @@ mod tests {
 
     #[test]
     fn the_filter_compiles_and_is_not_too_long() {
-        let program = filter().expect("compiles");
-        assert!(program.len() < 4096, "{}", program.len());
+        for program in [filter(), filter_for_unpacking()] {
+            let length = program.expect("compiles").len();
+            assert!(length < 4096, "{length}");
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::member::{Member, is_allowed, normal};
 use super::tree;
 use super::whiteout::{Whiteout, hide_below, is_whiteout, remove_below};
 use crate::engine::sandbox::protocol::{Fault, FaultKind, Identity, Permissions};
+use crate::fs::{BoundedEntry, BoundedTar};
 
 const MAXIMUM_NOTES: usize = 20;
 
@@ -48,11 +49,7 @@ pub(super) fn unpack(
         "/" => root,
         directory => tree::open_in_root(&root, directory.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)
             .map_err(|error| {
-                super::namespace::failed(
-                    FaultKind::Other,
-                    format!("open `{directory}` of the container"),
-                    error,
-                )
+                Fault::in_image(format!("open `{directory}` of the container"), &error.into())
             })?,
     };
     let mut unpacker = Unpacker {
@@ -63,7 +60,7 @@ pub(super) fn unpack(
         skipped: 0,
         result: Unpacked { root: None, notes: Vec::new(), link_owners: HashMap::new() },
     };
-    let mut archive = tar::Archive::new(input);
+    let mut archive = BoundedTar::new(input);
     let invalid = |error: io::Error| Fault::system(FaultKind::Archive, "read the archive", &error);
     for entry in archive.entries().map_err(invalid)? {
         unpacker.entry(entry.map_err(invalid)?)?;
@@ -86,7 +83,7 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    fn entry(&mut self, mut entry: tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+    fn entry(&mut self, mut entry: BoundedEntry<'_, &mut dyn Read>) -> Result<(), Fault> {
         if entry.header().entry_type() == EntryType::XGlobalHeader {
             return Ok(());
         }
@@ -227,7 +224,11 @@ impl Unpacker {
         Ok(is_whiteout(&stat))
     }
 
-    fn directory(&mut self, member: &Member, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+    fn directory(
+        &mut self,
+        member: &Member,
+        entry: &mut BoundedEntry<'_, &mut dyn Read>,
+    ) -> Result<(), Fault> {
         let there = self.stat(member)?;
         let is_directory =
             there.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
@@ -246,7 +247,7 @@ impl Unpacker {
         self.attributes(&handle, member, entry)
     }
 
-    fn file(&mut self, member: &Member, entry: &mut tar::Entry<'_, &mut dyn Read>) -> Result<(), Fault> {
+    fn file(&mut self, member: &Member, entry: &mut BoundedEntry<'_, &mut dyn Read>) -> Result<(), Fault> {
         self.replace(member)?;
         let parent = self.open_parent(member, member.directory())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -269,7 +270,7 @@ impl Unpacker {
         &self,
         handle: &OwnedFd,
         member: &Member,
-        entry: &mut tar::Entry<'_, &mut dyn Read>,
+        entry: &mut BoundedEntry<'_, &mut dyn Read>,
     ) -> Result<(), Fault> {
         let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
         for extension in extensions.flatten() {

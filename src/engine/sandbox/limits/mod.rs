@@ -232,8 +232,7 @@ mod tests {
         let limits = ContainerLimits {
             memory: Some(1 << 20),
             nano_cpus: Some(500_000_000),
-            pids: None,
-            timeout: None,
+            ..ContainerLimits::default()
         };
         requested(&limits, Some(50))
     }

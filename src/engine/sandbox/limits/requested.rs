@@ -65,7 +65,7 @@ mod tests {
             memory: Some(1 << 20),
             nano_cpus: Some(1_500_000_000),
             pids: Some(1),
-            timeout: None,
+            ..ContainerLimits::default()
         };
         let files = requested(&limits, None);
         assert_eq!(files[0].version_2[0], ("memory.max", "1048576".into()));

@@ -61,14 +61,26 @@ pub(super) struct Permissions {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Request {
     Mapped,
-    Unpack { directory: String },
-    Has { path: String },
-    Download { path: String, limit: u64 },
-    Archive { path: String },
+    Unpack {
+        directory: String,
+    },
+    Has {
+        path: String,
+    },
+    Download {
+        path: String,
+        limit: u64,
+    },
+    Archive {
+        path: String,
+    },
     Mount(Box<MountRequest>),
     Run(Box<Command>),
     Signal(u8),
-    TakeChanges,
+    /// At most this number of paths.
+    TakeChanges {
+        files: u64,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -163,11 +175,15 @@ pub(super) enum FaultKind {
     Overlay,
     /// An archive is not valid, or an entry is refused.
     Archive,
+    /// The image has something else where a directory or file has to be.
+    Image,
     /// An owner has no mapped id.
     Owner,
     Mount,
     /// The result cannot be a layer.
     Result,
+    /// The result exceeds a limit.
+    TooMuch,
     Other,
 }
 
@@ -176,6 +192,14 @@ impl Fault {
     pub(super) fn system(kind: FaultKind, action: impl Into<String>, error: &io::Error) -> Self {
         let reason = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
         Self { kind, action: action.into(), errno: error.raw_os_error(), reason }
+    }
+
+    /// A failed system call below the root of an image. What the image has on the way may be the reason.
+    pub(super) fn in_image(action: impl Into<String>, error: &io::Error) -> Self {
+        const OF_IMAGE: [i32; 6] =
+            [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EEXIST, libc::EXDEV, libc::EISDIR];
+        let is_image = error.raw_os_error().is_some_and(|number| OF_IMAGE.contains(&number));
+        Self::system(if is_image { FaultKind::Image } else { FaultKind::Other }, action, error)
     }
 
     /// A refusal by b2i itself.
