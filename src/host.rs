@@ -41,6 +41,11 @@ pub struct Host {
     pub catalog: CatalogSettings,
     /// Options of git.
     pub git: GitOptions,
+    /// Whether b2i connects to public addresses only, for a service that builds from URLs of its users: not to this machine,
+    /// private networks or link-local addresses. This holds for downloads, registries with their token services and
+    /// redirects, callbacks, and git, which then supports only `https`. Names are checked after their resolution. The
+    /// configured proxies may have any address, and must have the same rule. The daemon connects for itself.
+    pub public_addresses_only: bool,
     /// The netrc file with passwords for downloads.
     pub netrc: Option<PathBuf>,
     /// The variables for `env:NAME` in a request.
@@ -106,9 +111,10 @@ impl Host {
             registry: RegistrySettings::default(),
             catalog: CatalogSettings::default(),
             git: GitOptions::default(),
+            public_addresses_only: false,
             netrc: None,
             variables: Variables::default(),
-            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+            program: own_program(),
             working_directory: std::env::current_dir().ok(),
             stdin: || Box::new(std::io::stdin()),
         }
@@ -157,7 +163,10 @@ impl Host {
 
     /// Starts a run on this host. Every event of the run goes to `events`.
     pub fn session(&self, events: Events) -> Session {
-        Session::new(self.clone(), events)
+        let mut host = self.clone();
+        host.registry.network.public_addresses_only |= host.public_addresses_only;
+        host.git.public_addresses_only |= host.public_addresses_only;
+        Session::new(host, events)
     }
 }
 
@@ -249,10 +258,18 @@ pub(crate) fn network(settings: &Settings) -> NetworkOptions {
             .connect_timeout
             .as_ref()
             .map_or(default.connect_timeout, |setting| setting.value.0),
+        minimum_rate: network.min_rate.as_ref().map_or(default.minimum_rate, |setting| setting.value.0),
+        public_addresses_only: default.public_addresses_only,
         read_timeout: network.read_timeout.as_ref().map_or(default.read_timeout, |setting| setting.value.0),
         retries: network.retries.as_ref().map_or(default.retries, |setting| setting.value),
         retry_pause: default.retry_pause,
     }
+}
+
+/// This program. Its name may lead to another version after an upgrade, or to nothing.
+fn own_program() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { running } else { std::env::current_exe().unwrap_or(running) }
 }
 
 #[cfg(unix)]

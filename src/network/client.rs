@@ -3,10 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
+use http::Method;
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, RequestBuilder};
+use url::Url;
 
+use super::public::{ForbiddenAddress, PublicResolver, check_literal};
 use super::{NetworkOptions, describe};
 
 const MAX_CA_BYTES: u64 = 16 * 1024 * 1024;
@@ -18,6 +22,18 @@ pub struct ProxySettings {
     pub https: Option<String>,
     pub all: Option<String>,
     pub no_proxy: Option<String>,
+}
+
+impl ProxySettings {
+    /// The hosts of the proxies. A proxy may be written without a scheme.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let set = [&self.http, &self.https, &self.all].into_iter().flatten();
+        let parse = |text: &String| {
+            let parsed = Url::parse(text).ok().filter(Url::has_host);
+            parsed.or_else(|| Url::parse(&format!("http://{text}")).ok())
+        };
+        set.filter_map(parse).filter_map(|url| url.host_str().map(str::to_owned)).collect()
+    }
 }
 
 /// Proxy URLs may hold passwords.
@@ -53,8 +69,30 @@ impl Default for ClientSetup {
     }
 }
 
+/// A client that checks the address of every request.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpClient {
+    client: Client,
+    public_addresses_only: bool,
+}
+
+impl HttpClient {
+    /// Begins a request. Fails if its URL has a forbidden address; a forbidden name fails when it is sent.
+    pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, ForbiddenAddress> {
+        if self.public_addresses_only {
+            check_literal(&url)?;
+        }
+        Ok(self.client.request(method, url))
+    }
+}
+
 /// Builds a client that does not follow redirects: only the caller knows which credentials belong to which host.
-pub(crate) fn client(options: &NetworkOptions, setup: ClientSetup) -> Result<Client, ClientError> {
+pub(crate) fn client(options: &NetworkOptions, setup: ClientSetup) -> Result<HttpClient, ClientError> {
+    let client = trusting_client(options, setup)?;
+    Ok(HttpClient { client, public_addresses_only: options.public_addresses_only })
+}
+
+fn trusting_client(options: &NetworkOptions, setup: ClientSetup) -> Result<Client, ClientError> {
     // A process has one TLS provider. If another part of b2i was faster, it chose the same.
     drop(rustls::crypto::ring::default_provider().install_default());
     if !setup.verified {
@@ -85,6 +123,10 @@ fn builder(options: &NetworkOptions, setup: ClientSetup) -> Result<ClientBuilder
         .no_proxy();
     if setup.limits_silence {
         builder = builder.read_timeout(options.read_timeout);
+    }
+    if options.public_addresses_only {
+        let proxies = if setup.proxied { options.proxy.hosts() } else { Vec::new() };
+        builder = builder.dns_resolver(Arc::new(PublicResolver { proxies }));
     }
     if !setup.proxied {
         return Ok(builder);

@@ -2,6 +2,8 @@
 //! what is fetched, nor any credentials.
 
 mod client;
+mod pace;
+mod public;
 mod redirect;
 mod retry;
 mod send;
@@ -13,7 +15,10 @@ use std::time::Duration;
 use url::Url;
 
 pub use client::{ClientError, ProxySettings};
-pub(crate) use client::{ClientSetup, client};
+pub(crate) use client::{ClientSetup, HttpClient, client};
+pub(crate) use pace::{Pace, is_slow, too_slow};
+pub use public::ForbiddenAddress;
+pub(crate) use public::check_public;
 pub(crate) use redirect::{MAX_REDIRECTS, RefusedRedirect, same_origin, target};
 pub(crate) use retry::{Retries, may_pass, retry_after};
 pub use send::UntrustedConnection;
@@ -27,6 +32,12 @@ pub struct NetworkOptions {
     pub connect_timeout: Duration,
     /// The longest time that the server may send nothing.
     pub read_timeout: Duration,
+    /// The smallest rate of a server, in bytes per second, measured over the read timeout; 0 means any rate.
+    pub minimum_rate: u64,
+    /// Connects to public addresses only: not to this machine, private networks or link-local addresses. Names are checked
+    /// after their resolution, and redirects like other requests. The configured proxies may have any address; they
+    /// resolve names themselves. [`Host::public_addresses_only`](crate::Host) sets this for all clients.
+    pub public_addresses_only: bool,
     /// The number of retries after a temporary failure.
     pub retries: u32,
     /// The pause before the first retry. Each later pause is twice as long as the one before.
@@ -40,6 +51,8 @@ impl Default for NetworkOptions {
             extra_ca: Vec::new(),
             connect_timeout: Duration::from_secs(20),
             read_timeout: Duration::from_secs(60),
+            minimum_rate: 1024,
+            public_addresses_only: false,
             retries: 4,
             retry_pause: Duration::from_millis(500),
         }

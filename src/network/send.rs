@@ -1,9 +1,11 @@
 //! Owns the error of a request without a response. Must not decide whether to retry, nor know what was requested.
 
+use std::error::Error;
+
 use rustls::InvalidMessage;
 use url::Url;
 
-use super::{describe, shown_url, tls_error};
+use super::{ForbiddenAddress, describe, shown_url, tls_error};
 
 /// A server whose certificate is not trusted, or that does not speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,8 @@ pub(crate) enum SendError {
     Untrusted(UntrustedConnection),
     /// The request is not valid. A retry does not help.
     Unsendable(String),
+    /// Nothing was sent. A retry does not help.
+    Forbidden(ForbiddenAddress),
     /// The name of the host does not exist. A retry does not help.
     UnknownHost(String),
     /// The connection failed or was closed. A retry may help.
@@ -31,6 +35,9 @@ impl SendError {
     pub(crate) fn new(url: &Url, error: reqwest::Error) -> Self {
         let error = error.without_url();
         let reason = describe(&error);
+        if let Some(forbidden) = forbidden(&error) {
+            return Self::Forbidden(forbidden.clone());
+        }
         if let Some(tls) = tls_error(&error) {
             let is_plain = matches!(tls, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
             let reason = if is_plain { "the server speaks plain HTTP".to_owned() } else { reason };
@@ -43,6 +50,18 @@ impl SendError {
             Self::Cut(reason)
         }
     }
+}
+
+/// The error of the resolver of public addresses, if that failed.
+fn forbidden(error: &reqwest::Error) -> Option<&ForbiddenAddress> {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(forbidden) = error.downcast_ref() {
+            return Some(forbidden);
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// Whether the name service answered that there is no such name. Other failures of it may pass.

@@ -162,6 +162,10 @@ impl ImageConfig {
             && base.runtime("Healthcheck").is_none_or(|check| self.runtime("Healthcheck") == Some(check))
     }
 
+    pub fn set_user(&mut self, user: &str) {
+        object(&mut self.0, "config").insert("User".to_owned(), json!(user));
+    }
+
     pub fn set_label(&mut self, name: &str, value: &str) {
         object(object(&mut self.0, "config"), "Labels").insert(name.to_owned(), json!(value));
     }

@@ -2,12 +2,13 @@
 //! Must not use the cache: it gets the entry of an earlier download, and returns a complete file.
 
 use std::path::Path;
+use std::time::Instant;
 
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use url::Url;
 
 use super::super::error::InputError;
@@ -23,13 +24,13 @@ use super::resume::Partial;
 use crate::blocking::blocking;
 use crate::events::Events;
 use crate::image::Digest;
-use crate::network::{Retries, describe, shown_url};
+use crate::network::{HttpClient, Pace, Retries, describe, shown_url};
 
 /// If this number of bytes arrives between two failures, retries are counted from zero again.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
 
 pub(super) struct Download<'a> {
-    pub(super) client: &'a Client,
+    pub(super) client: &'a HttpClient,
     pub(super) url: &'a Url,
     pub(super) credentials: &'a Credentials,
     pub(super) options: &'a HttpOptions,
@@ -196,13 +197,18 @@ impl Download<'_> {
         partial: &mut Partial,
         progress: &mut Progress,
     ) -> Result<(), Failed> {
+        let network = &self.options.network;
+        let mut pace = Pace::new(network.minimum_rate, network.read_timeout);
         loop {
+            let from = Instant::now();
             match response.chunk().await {
                 Ok(None) => return Ok(()),
                 Ok(Some(bytes)) => {
+                    let paced = pace.received(from.elapsed(), bytes.len());
                     partial.append(&bytes)?;
                     self.check_limit(Some(partial.received()))?;
                     progress.report(partial.received(), partial.total);
+                    paced.map_err(Failed::passing)?;
                 }
                 Err(error) => {
                     let of = partial.total.map(|total| format!(" of {total}")).unwrap_or_default();

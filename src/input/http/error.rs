@@ -2,7 +2,7 @@
 //! Must not show a secret.
 
 use crate::diagnostic::{Diagnostic, FailureKind};
-use crate::network::{ClientError, RefusedRedirect, UntrustedConnection, tries};
+use crate::network::{ClientError, ForbiddenAddress, RefusedRedirect, UntrustedConnection, tries};
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -22,6 +22,8 @@ pub enum HttpError {
     Transfer { url: String, reason: String, received: u64, total: Option<u64>, attempts: u32 },
     #[error(transparent)]
     Untrusted(#[from] UntrustedConnection),
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenAddress),
     #[error(transparent)]
     Redirect(#[from] RefusedRedirect),
     /// A response that does not match the request.
@@ -66,7 +68,9 @@ impl Diagnostic for HttpError {
             }
             Self::Redirect(_) => "pass the target of the redirect if you trust it",
             Self::Answer { hint: Some(hint), .. } => hint,
-            Self::Setup(_) | Self::Unsendable | Self::Answer { hint: None, .. } => return Vec::new(),
+            Self::Setup(_) | Self::Unsendable | Self::Forbidden(_) | Self::Answer { hint: None, .. } => {
+                return Vec::new();
+            }
         };
         vec![hint.to_owned()]
     }

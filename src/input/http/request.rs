@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
-use reqwest::{Client, Response};
+use reqwest::Response;
 use url::Url;
 
 use super::super::error::InputError;
@@ -13,8 +13,8 @@ use super::credentials::Credentials;
 use super::encoding::is_gzip;
 use super::error::HttpError;
 use crate::network::{
-    MAX_REDIRECTS, RefusedRedirect, SendError, may_pass, retry_after, same_origin, shown_url, target,
-    without_credentials,
+    HttpClient, MAX_REDIRECTS, RefusedRedirect, SendError, may_pass, retry_after, same_origin, shown_url,
+    target, without_credentials,
 };
 
 pub(super) enum Failed {
@@ -55,7 +55,7 @@ pub(super) struct Answer {
 
 /// Requests `url` with `headers` and follows redirects. `credentials` are sent until a redirect leads to another origin.
 pub(super) async fn get(
-    client: &Client,
+    client: &HttpClient,
     url: &Url,
     headers: &HeaderMap,
     credentials: &Credentials,
@@ -72,7 +72,8 @@ pub(super) async fn get(
         // Digest, size and ranges refer to the bytes of the file, not to a compressed form.
         all.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let started = Instant::now();
-        let response = client.get(current.clone()).headers(all).send().await;
+        let request = client.request(Method::GET, current.clone()).map_err(HttpError::from)?;
+        let response = request.headers(all).send().await;
         let response = response.map_err(|error| send_error(&current, error))?;
         tracing::debug!(
             url = shown_url(&current),
@@ -130,6 +131,7 @@ fn status_error(url: &Url, response: &Response, authenticated: bool) -> Failed {
 fn send_error(url: &Url, error: reqwest::Error) -> Failed {
     match SendError::new(url, error) {
         SendError::Untrusted(untrusted) => HttpError::from(untrusted).into(),
+        SendError::Forbidden(forbidden) => HttpError::from(forbidden).into(),
         SendError::Unsendable(reason) => refused(url, reason).into(),
         SendError::UnknownHost(reason) => {
             let url = shown_url(url);

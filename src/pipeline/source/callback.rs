@@ -44,11 +44,12 @@ pub(super) async fn report(
         if attempt > 0 {
             tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
         }
-        let mut request = client
-            .post(without_credentials(url))
-            .timeout(LIMIT)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body.clone());
+        let request = match client.request(http::Method::POST, without_credentials(url)) {
+            Ok(request) => request,
+            Err(error) => return warn(error.to_string()),
+        };
+        let mut request =
+            request.timeout(LIMIT).header(http::header::CONTENT_TYPE, "application/json").body(body.clone());
         if !url.username().is_empty() {
             request = request.basic_auth(url.username(), url.password());
         }

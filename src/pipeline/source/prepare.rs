@@ -7,8 +7,8 @@ use crate::builder::{Catalog, SourceSelection, SourceSelectionRequest, select_so
 use crate::error::Error;
 use crate::events::Step;
 use crate::fs::Lease;
-use crate::image::BaseImage;
 use crate::image::layer::Entry;
+use crate::image::{BaseImage, ImageConfig, Platform};
 use crate::input::InputSource;
 use crate::pipeline::base::{BaseOptions, BaseQuery, BaseResolver};
 use crate::pipeline::machine::DaemonSearch;
@@ -52,6 +52,23 @@ pub(super) async fn prepare(
     options: &SourceBuildRequest,
     session: &Session,
 ) -> Result<PreparedSource, Error> {
+    prepare_for(Purpose::Build, request, options, session).await
+}
+
+/// What a source stage is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Build,
+    /// The image of the builder may be out of reach, if something else names its scripts.
+    Dockerfile,
+}
+
+pub(super) async fn prepare_for(
+    purpose: Purpose,
+    request: &Request,
+    options: &SourceBuildRequest,
+    session: &Session,
+) -> Result<PreparedSource, Error> {
     let catalog = Catalog::new(&session.host.catalog)?;
     let lease = session.lease()?;
     let searching = async { Ok::<_, Error>(session.search_daemon().await) };
@@ -70,9 +87,16 @@ pub(super) async fn prepare(
     )?;
     let (engine, machine) = engine(request, &selection, &mut search, &lease, session).await?;
     let daemon = search.daemon;
-    let images =
-        SourceImages::find(request, options, &selection, (engine.kind, &machine), daemon.as_ref(), session)
-            .await?;
+    let images = SourceImages::find(
+        purpose,
+        request,
+        options,
+        &selection,
+        (engine.kind, &machine),
+        daemon.as_ref(),
+        session,
+    )
+    .await?;
     let SourceImages { base, runtime } = images;
     let mut scripts = ScriptFiles { of_sources: ScriptFiles::take_from(&mut tree), ..named };
     if let SourceSelection::Image(_) = &selection {
@@ -150,6 +174,7 @@ struct SourceImages {
 
 impl SourceImages {
     async fn find(
+        purpose: Purpose,
         request: &Request,
         options: &SourceBuildRequest,
         selection: &SourceSelection,
@@ -167,7 +192,13 @@ impl SourceImages {
             pinned: None,
             may_be_local: matches!(selection, SourceSelection::Image(_)),
         };
-        let base = bases.resolve_base(&selection.base(), source, how).await?;
+        let names_scripts = options.scripts.is_some() || options.image_scripts.is_some();
+        let base = match bases.resolve_base(&selection.base(), source, how).await {
+            Err(error) if purpose == Purpose::Dockerfile && names_scripts => {
+                return Ok(Self { base: assumed(selection, &platform, &error, session), runtime: None });
+            }
+            found => found?,
+        };
         let base = match selection {
             SourceSelection::Image(_) => {
                 let (memo, lease) = (session.memo(!request.ignore_memo)?, session.lease()?);
@@ -186,6 +217,18 @@ impl SourceImages {
         };
         Ok(Self { base, runtime })
     }
+}
+
+/// A builder image of which nothing is known, with the user that Dockerfiles of s2i have.
+fn assumed(selection: &SourceSelection, platform: &Platform, error: &Error, session: &Session) -> BaseImage {
+    let name = selection.base().to_string();
+    let message = format!(
+        "cannot look at the builder image `{name}`: {error}; the Dockerfile assumes the user 1001, and no ONBUILD"
+    );
+    session.events.warning(message, Some("check the Dockerfile, or write it where the image is".to_owned()));
+    let mut config = ImageConfig::empty(platform);
+    config.set_user("1001");
+    BaseImage::new(name, config, Vec::new())
 }
 
 /// Chooses the engine of the scripts, and tests the sandbox if it may replace a daemon.

@@ -6,6 +6,7 @@
 mod certificates;
 mod checkout;
 mod error;
+mod gate;
 mod head;
 mod location;
 mod options;
@@ -25,6 +26,7 @@ pub use options::GitOptions;
 use super::{Commit, SourceError};
 use crate::events::{Events, RunningStep};
 use crate::fs::{FileError, Lease};
+use gate::Gate;
 use process::{Git, Protocols};
 
 pub(super) struct Checkout {
@@ -59,7 +61,11 @@ impl GitFetch<'_> {
             step: self.step,
             batch_ssh: false,
             certificates: None,
+            gate: None,
         };
+        if self.options.public_addresses_only {
+            git.gate = Some(Gate::open().await.map_err(GitError::Start)?);
+        }
         git.set_up_ssh().await?;
         git.certificates = certificates::bundle(&git, lease.temporary_directory()).await?;
         let work = async {

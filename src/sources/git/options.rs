@@ -14,6 +14,8 @@ pub struct GitOptions {
     pub environment: Vec<(OsString, OsString)>,
     /// Files with additional certificate authorities (PEM).
     pub extra_ca: Vec<PathBuf>,
+    /// Connects to public addresses only, and by `https` only.
+    pub public_addresses_only: bool,
     /// Time limit of a whole fetch.
     pub timeout: Duration,
 }
@@ -106,6 +108,11 @@ impl GitOptions {
         set.map(|(_, value)| value.into())
     }
 
+    /// Whether the configuration has a proxy for https.
+    pub(super) fn has_proxy(&self) -> bool {
+        ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| self.has(name))
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
@@ -118,6 +125,7 @@ impl Default for GitOptions {
             program: PathBuf::from("git"),
             environment: Vec::new(),
             extra_ca: Vec::new(),
+            public_addresses_only: false,
             timeout: Duration::from_secs(30 * 60),
         }
     }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::error::GitError;
+use super::gate::Gate;
 use super::options::GitOptions;
 use crate::events::RunningStep;
 
@@ -77,6 +78,8 @@ pub(super) struct Git<'a> {
     pub(super) batch_ssh: bool,
     /// The file of certificate authorities, if git's own is not enough.
     pub(super) certificates: Option<std::path::PathBuf>,
+    /// The only way to servers, if only public addresses are allowed.
+    pub(super) gate: Option<Gate>,
 }
 
 pub(super) struct Answer {
@@ -141,9 +144,19 @@ impl Git<'_> {
         for setting in CONFIGURATION {
             command.arg("-c").arg(setting);
         }
-        let network = if self.protocols.network { "always" } else { "never" };
         for protocol in ["http", "https", "ssh", "git"] {
-            command.arg("-c").arg(format!("protocol.{protocol}.allow={network}"));
+            let is_allowed = self.protocols.network && (self.gate.is_none() || protocol == "https");
+            let allowed = if is_allowed { "always" } else { "never" };
+            command.arg("-c").arg(format!("protocol.{protocol}.allow={allowed}"));
+        }
+        if let Some(gate) = &self.gate
+            && !self.options.has_proxy()
+        {
+            command
+                .env_remove("no_proxy")
+                .env_remove("NO_PROXY")
+                .arg("-c")
+                .arg(format!("http.proxy={}", gate.url()));
         }
         // A repository of this machine: only if the user names it, or `insteadOf` of the user's configuration does. `user`
         // excludes submodules.

@@ -3,6 +3,7 @@
 //! Must not read from the `urls` of a descriptor.
 
 use std::io;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,7 +18,7 @@ use super::request::{Answer, send};
 use super::response::silent;
 use crate::image::digest::DigestBuilder;
 use crate::image::{BlobOrigin, BlobSource, BlobStream, Descriptor, ManifestFormat, OpenBlobError};
-use crate::network::{Retries, describe, shown_url};
+use crate::network::{Pace, Retries, describe, shown_url};
 
 /// The bytes after which the retries are counted from zero again.
 const PROGRESS: u64 = 1 << 20;
@@ -70,6 +71,8 @@ impl RegistryBlobs {
             retries: self.repository.host.retries(),
             counted: 0,
             response: None,
+            given_up: String::new(),
+            pace: self.repository.host.pace(),
             skip: 0,
         };
         reading.request().await?;
@@ -92,6 +95,9 @@ struct Reading {
     /// The bytes received when the retries were last counted from zero.
     counted: u64,
     response: Option<Response>,
+    /// Why there is no response.
+    given_up: String,
+    pace: Pace,
     /// The number of bytes to skip, because they come a second time.
     skip: u64,
 }
@@ -133,14 +139,19 @@ impl Reading {
 
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         loop {
-            let silence = self.repository.host.silence();
+            let (silence, from) = (self.repository.host.silence(), Instant::now());
             let reason = match self.response.as_mut() {
-                None => "the connection was closed".to_owned(),
+                None => std::mem::take(&mut self.given_up),
                 Some(response) => match tokio::time::timeout(silence, response.chunk()).await {
-                    Ok(Ok(Some(piece))) => match self.take(piece)? {
-                        piece if piece.is_empty() => continue,
-                        piece => return Ok(Some((piece, self))),
-                    },
+                    Ok(Ok(Some(piece))) => {
+                        if let Err(reason) = self.pace.received(from.elapsed(), piece.len()) {
+                            (self.response, self.given_up) = (None, reason);
+                        }
+                        match self.take(piece)? {
+                            piece if piece.is_empty() => continue,
+                            piece => return Ok(Some((piece, self))),
+                        }
+                    }
                     Ok(Ok(None)) if self.digest.length() == self.blob.size => {
                         return self.finish().map(|()| None);
                     }

@@ -10,19 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
 use super::auth::Authority;
 use super::error::RequestError;
-use super::response::silent;
+use super::response;
 use super::settings::{HostSettings, RegistrySettings};
 use crate::events::Events;
 use crate::image::BlobStream;
 use crate::network::{
-    ClientSetup, MAX_REDIRECTS, NetworkOptions, RefusedRedirect, SendError, client, is_loopback, same_origin,
-    shown_url, target,
+    ClientSetup, HttpClient, MAX_REDIRECTS, NetworkOptions, Pace, RefusedRedirect, SendError, client,
+    is_loopback, is_slow, same_origin, shown_url, target, too_slow,
 };
 
 /// Factor on the time limit after an upload is sent: some registries copy or verify it before they answer.
@@ -44,14 +44,14 @@ pub(super) struct Host {
 }
 
 /// The pool for all hosts without certificates of their own, made at the first use.
-pub(super) type SharedClient = Arc<OnceCell<Client>>;
+pub(super) type SharedClient = Arc<OnceCell<HttpClient>>;
 
 struct Clients {
     /// For plain HTTP on this machine: without certificates and proxies.
     loopback: SharedClient,
     verified: SharedClient,
     /// For this host only.
-    unverified: OnceCell<Client>,
+    unverified: OnceCell<HttpClient>,
 }
 
 pub(super) enum Payload {
@@ -73,6 +73,8 @@ pub(super) struct StreamPosition {
     pub(super) bytes: AtomicU64,
     /// Whether the last byte was read.
     pub(super) ended: AtomicBool,
+    /// Whether the registry has had the long time after an upload already.
+    pub(super) is_hurried: AtomicBool,
 }
 
 pub(super) struct Message<'a> {
@@ -156,6 +158,10 @@ impl Host {
     /// The time limit between two pieces of a response.
     pub(super) fn silence(&self) -> Duration {
         self.network.read_timeout
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace::new(self.network.minimum_rate, self.network.read_timeout)
     }
 
     /// Sends to `path` on the registry, and follows redirects. The first request finds the address.
@@ -253,7 +259,7 @@ impl Host {
         payload: Payload,
     ) -> Result<Response, ExchangeError> {
         let client = self.client(url).await?;
-        let mut request = client.request(method.clone(), url.clone());
+        let mut request = client.request(method.clone(), url.clone()).map_err(RequestError::from)?;
         let mut taken = None;
         match payload {
             Payload::Nothing if matches!(*method, Method::GET | Method::HEAD) => {}
@@ -276,13 +282,14 @@ impl Host {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match SendError::new(url, error) {
                 SendError::Untrusted(untrusted) => RequestError::from(untrusted).into(),
+                SendError::Forbidden(forbidden) => RequestError::from(forbidden).into(),
                 SendError::Unsendable(reason) => RequestError::Answer { url: shown_url(url), reason }.into(),
                 SendError::UnknownHost(reason) => {
                     RequestError::Transfer { url: shown_url(url), reason, attempts: 1 }.into()
                 }
                 SendError::Cut(reason) => failed(reason),
             }),
-            Err(silence) => Err(failed(silent(silence))),
+            Err(reason) => Err(failed(reason)),
         }
     }
 
@@ -291,23 +298,30 @@ impl Host {
         &self,
         answer: impl Future<Output = T>,
         taken: Option<Arc<StreamPosition>>,
-    ) -> Result<T, Duration> {
+    ) -> Result<T, String> {
+        let minimum = self.network.minimum_rate;
         let limit = match &taken {
             None => self.network.connect_timeout + self.network.read_timeout,
             Some(_) => self.network.read_timeout,
         };
         let count = || taken.as_ref().map_or(0, |taken| taken.bytes.load(Ordering::Relaxed));
         let ended = || taken.as_ref().is_some_and(|taken| taken.ended.load(Ordering::Relaxed));
+        let is_hurried = || taken.as_ref().is_some_and(|taken| taken.is_hurried.load(Ordering::Relaxed));
+        let is_patient = || ended() && !is_hurried();
         let (mut seen, mut silent) = (count(), 0);
         tokio::pin!(answer);
         loop {
             tokio::select! {
                 answer = &mut answer => return Ok(answer),
                 () = tokio::time::sleep(limit) => {
-                    silent = if count() == seen { silent + 1 } else { 0 };
-                    seen = count();
-                    if silent >= if ended() { PATIENCE_AFTER_UPLOAD } else { 1 } {
-                        return Err(limit * silent);
+                    let moved = count() - seen;
+                    seen += moved;
+                    silent = if moved == 0 { silent + 1 } else { 0 };
+                    if silent >= if is_patient() { PATIENCE_AFTER_UPLOAD } else { 1 } {
+                        return Err(response::silent(limit * silent));
+                    }
+                    if moved > 0 && !ended() && is_slow(minimum, moved, limit) {
+                        return Err(too_slow(minimum));
                     }
                 }
             }
@@ -315,7 +329,7 @@ impl Host {
     }
 
     /// The client for `url`. Only this host may be unverified, not the target of a redirect.
-    async fn client(&self, url: &Url) -> Result<&Client, RequestError> {
+    async fn client(&self, url: &Url) -> Result<&HttpClient, RequestError> {
         let usual = ClientSetup { limits_silence: false, ..ClientSetup::default() };
         let (cell, setup) = if url.scheme() == "http" && is_loopback(url) {
             (&*self.clients.loopback, ClientSetup { verified: false, proxied: false, ..usual })

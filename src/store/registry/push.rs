@@ -15,10 +15,17 @@ use super::error::{RegistryError, RequestError};
 use super::repository::{Mount, Repository};
 use super::speculative::Session;
 use super::upload::SMALLEST_PIECE;
-use crate::image::{Descriptor, Digest, ImageReference};
+use crate::image::{Descriptor, Digest, ImageReference, Manifest};
+use crate::network::Retries;
 use crate::store::StoredBlob;
 
 const PARALLEL: usize = 4;
+
+/// Most checks of uploaded blobs at once. They have no bodies.
+const PARALLEL_CHECKS: usize = 16;
+
+/// How often a manifest is sent again after the registry denied that it has the blobs.
+const MANIFEST_RETRIES: u32 = 2;
 
 /// The time for which a registry certainly remembers an upload without bytes.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -45,6 +52,8 @@ pub(super) struct Target<'a> {
     pub(super) piece: Option<u64>,
     /// Blobs that this run has placed. Images of one index share some.
     placed: Mutex<BTreeSet<Digest>>,
+    /// Blobs that the registry claims to have stored, and that nobody has looked for since.
+    claimed: Mutex<BTreeSet<Digest>>,
 }
 
 pub(super) struct Group<'a> {
@@ -86,7 +95,15 @@ impl Registries {
         let piece = host.settings.chunk_size.or(self.shared.settings.chunk_size);
         let piece = piece.map(|piece| piece.max(SMALLEST_PIECE));
         let repository = Repository::writing(host, first.repository());
-        Ok(Target { repository, tags, image, progress, piece, placed: Mutex::default() })
+        Ok(Target {
+            repository,
+            tags,
+            image,
+            progress,
+            piece,
+            placed: Mutex::default(),
+            claimed: Mutex::default(),
+        })
     }
 }
 
@@ -151,19 +168,26 @@ impl Target<'_> {
         };
         let mut begun = None;
         if let Some(origin) = origin {
-            if origin.repository == repository.name {
+            // A base in this repository was just read, but only its manifest.
+            if origin.repository == repository.name && self.has_blob(digest).await? {
                 return Ok(());
             }
             match repository.mount(digest, &origin.repository).await.map_err(|error| self.push(error))? {
-                Mount::Mounted => return Ok(()),
+                // Confirmed now, while other blobs are sent. A blob that is missing can still be uploaded.
+                Mount::Mounted if matches!(repository.shows_blob(digest).await, Ok(true)) => return Ok(()),
+                Mount::Mounted => {}
                 Mount::Session(session) => begun = Some(session),
                 Mount::Refused => {}
             }
         }
-        if repository.has_blob(digest).await.map_err(|error| self.push(error))? {
+        if self.has_blob(digest).await? {
             return Ok(());
         }
         self.send(content, begun, known.descriptor.size).await.map(drop)
+    }
+
+    async fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        self.repository.has_blob(digest).await.map_err(|error| self.push(error))
     }
 
     pub(super) async fn begin(&self) -> Result<Session, RegistryError> {
@@ -194,7 +218,25 @@ impl Target<'_> {
     ) -> Result<StoredBlob, RegistryError> {
         self.progress.expect(size);
         let uploaded = self.repository.upload(content, begun, self.piece, &self.progress).await;
-        uploaded.map_err(|error| self.upload_error(error, content))
+        let uploaded = uploaded.map_err(|error| self.upload_error(error, content))?;
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(uploaded.descriptor.digest);
+        Ok(uploaded)
+    }
+
+    /// Looks for all blobs that the registry claims to have stored, at once. A manifest may follow only then.
+    async fn confirm_uploads(&self) -> Result<(), RegistryError> {
+        let claimed = std::mem::take(&mut *self.claimed.lock().unwrap_or_else(PoisonError::into_inner));
+        let checks: Vec<_> = claimed.into_iter().map(|digest| self.confirm(digest).boxed()).collect();
+        let checks = futures_util::stream::iter(checks).buffer_unordered(PARALLEL_CHECKS);
+        checks.try_collect::<Vec<()>>().await.map(drop)
+    }
+
+    async fn confirm(&self, digest: Digest) -> Result<(), RegistryError> {
+        match self.repository.shows_blob(&digest).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RegistryError::LostBlob { image: self.image.clone(), digest }),
+            Err(error) => Err(self.push(error)),
+        }
     }
 
     fn upload_error(&self, error: UploadError, content: &Content) -> RegistryError {
@@ -222,9 +264,9 @@ impl Target<'_> {
         bytes: &Bytes,
     ) -> Result<(), RegistryError> {
         let repository = &self.repository;
+        self.confirm_uploads().await?;
         for reference in references {
-            let put = repository.put_manifest(reference, &descriptor.media_type, bytes.clone()).await;
-            put.map_err(|error| self.push(error))?;
+            self.put_manifest(reference, descriptor, bytes).await?;
             let found = match repository.manifest_digest(reference).await {
                 Ok(Some(found)) => Some(found),
                 // Without the header, the digest is computed from the bytes.
@@ -241,5 +283,39 @@ impl Target<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Puts a manifest. Under parallel pushes of the same blobs, some registries reject it although they have all blobs:
+    /// b2i then looks for the blobs and sends it again.
+    async fn put_manifest(
+        &self,
+        reference: &str,
+        descriptor: &Descriptor,
+        bytes: &Bytes,
+    ) -> Result<(), RegistryError> {
+        let host = &self.repository.host;
+        let mut retries = Retries::new(host.network.retries.min(MANIFEST_RETRIES), host.network.retry_pause);
+        loop {
+            let put = self.repository.put_manifest(reference, &descriptor.media_type, bytes.clone()).await;
+            let error = match put {
+                Ok(()) => return Ok(()),
+                Err(error) if error.denies_blobs() => error,
+                Err(error) => return Err(self.push(error)),
+            };
+            let reason = "the registry answered that a blob is missing".to_owned();
+            if host.pause(&mut retries, reference, reason, None).await.is_err() {
+                return Err(self.push(error));
+            }
+            self.confirm_blobs_of(bytes).await?;
+        }
+    }
+
+    /// Looks for everything that an image's manifest names.
+    async fn confirm_blobs_of(&self, manifest: &Bytes) -> Result<(), RegistryError> {
+        if let Ok(Manifest::Image(manifest)) = Manifest::parse(manifest, None) {
+            let named = std::iter::once(&manifest.config).chain(&manifest.layers);
+            self.claimed.lock().unwrap_or_else(PoisonError::into_inner).extend(named.map(|blob| blob.digest));
+        }
+        self.confirm_uploads().await
     }
 }

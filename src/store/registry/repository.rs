@@ -113,6 +113,27 @@ impl Repository {
         }
     }
 
+    /// Whether the registry returns a blob that it claims to have stored. Asks again a few times, because some
+    /// registries show a new blob late. Storage behind a redirect may reject HEAD, so then GET is sent.
+    pub(super) async fn shows_blob(&self, digest: &Digest) -> Result<bool, RequestError> {
+        let path = format!("blobs/{digest}");
+        let mut retries = self.host.retries();
+        loop {
+            let mut answer = send(&self.host, &self.call(Method::HEAD, &path)).await?;
+            if matches!(answer.status().as_u16(), 400 | 401 | 403 | 405) {
+                answer = send(&self.host, &self.call(Method::GET, &path)).await?;
+            }
+            if answer.status() != StatusCode::NOT_FOUND {
+                return answer.expect(&[StatusCode::OK]).await.map(|_| true);
+            }
+            let url = crate::network::shown_url(&answer.url);
+            let reason = "the registry does not show the new blob".to_owned();
+            if self.host.pause(&mut retries, &url, reason, None).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Mounts a blob of the repository `from` of the same registry. A denied mount is not an error: the blob can be
     /// uploaded.
     pub(super) async fn mount(&self, digest: &Digest, from: &str) -> Result<Mount, RequestError> {

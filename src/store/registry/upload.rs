@@ -5,10 +5,11 @@
 //!
 //! Source: OCI distribution spec v1.1 "Pushing blobs".
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use url::Url;
 
@@ -27,6 +28,13 @@ const FALLBACK_PIECE: u64 = 16 << 20;
 
 /// Smallest size of a piece, in bytes.
 pub(super) const SMALLEST_PIECE: u64 = 1 << 20;
+
+/// The responses to PATCH and to the request for the state of an upload. Older registries answer PATCH with 204.
+const RECEIVED: &[StatusCode] =
+    &[StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::CREATED, StatusCode::OK];
+
+/// The responses to the closing PUT. 202 would mean that the upload goes on.
+const STORED: &[StatusCode] = &[StatusCode::CREATED, StatusCode::NO_CONTENT];
 
 /// The restarts of an upload that a registry rejects half-way. It may have lost the first bytes.
 const MAXIMUM_RESTARTS: u32 = 2;
@@ -72,6 +80,7 @@ impl Repository {
             piece,
             proof: Proof::default(),
             retries: self.host.retries(),
+            is_hurried: false,
             restarts: 0,
             moves: 0,
         };
@@ -97,6 +106,7 @@ struct Upload<'a> {
     piece: Option<u64>,
     proof: Proof,
     retries: Retries,
+    is_hurried: bool,
     restarts: u32,
     moves: usize,
 }
@@ -189,10 +199,16 @@ impl Upload<'_> {
             headers.insert(CONTENT_RANGE, HeaderValue::from_str(&range).expect("digits are ASCII"));
         }
         let (stream, taken) = open.next(length.unwrap_or(u64::MAX));
-        self.exchange(method, location, &headers, Payload::Stream { stream, length, taken }).await
+        taken.is_hurried.store(self.is_hurried, Ordering::Relaxed);
+        let payload = Payload::Stream { stream, length, taken: taken.clone() };
+        let sent = self.exchange(method, location, &headers, payload).await;
+        // A registry that was silent for long after all bytes does not get that time with every retry.
+        let is_transient = matches!(sent, Err(AttemptError::Transient { error: None, .. }));
+        self.is_hurried |= is_transient && taken.ended.load(Ordering::Relaxed);
+        sent
     }
 
-    /// One request of the upload. A response that is not a success is an error.
+    /// One request of the upload. A response without an expected status is an error.
     async fn exchange(
         &mut self,
         method: Method,
@@ -201,6 +217,7 @@ impl Upload<'_> {
         payload: Payload,
     ) -> Result<Answer, AttemptError> {
         let (host, scopes) = (&self.repository.host, &self.repository.scopes);
+        let expected = if method == Method::PUT { STORED } else { RECEIVED };
         let sent = send_stream(host, method, url, scopes, headers, payload, &mut self.proof).await;
         let answer = match sent {
             Ok(answer) => answer,
@@ -213,7 +230,7 @@ impl Upload<'_> {
         };
         self.proof = Proof::default();
         let status = answer.status();
-        if status.is_success() {
+        if expected.contains(&status) {
             return Ok(answer);
         }
         let (url, after) = (shown_url(&answer.url), retry_after(answer.response.headers(), Timestamp::now()));
@@ -286,14 +303,13 @@ impl Upload<'_> {
                     return Err(error.into());
                 }
                 self.session = None;
-                Ok(None)
+                // A parallel upload of the same blob may have been faster, and a registry may mix the two up.
+                self.find_known().await
             }
             AttemptError::Transient { url, reason, after, error } => {
                 let paused = host.pause(&mut self.retries, &url, reason, after).await;
                 paused.map_err(|exhausted| error.unwrap_or(exhausted))?;
-                if let Some(known) = self.known.clone()
-                    && matches!(self.repository.has_blob(&known.descriptor.digest).await, Ok(true))
-                {
+                if let Some(known) = self.find_known().await? {
                     return Ok(Some(known));
                 }
                 match self.received().await {
@@ -303,6 +319,13 @@ impl Upload<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// The blob, if its digest is known and the registry has it.
+    async fn find_known(&self) -> Result<Option<StoredBlob>, UploadError> {
+        let Some(known) = &self.known else { return Ok(None) };
+        let found = self.repository.has_blob(&known.descriptor.digest).await;
+        Ok(matches!(found, Ok(true)).then(|| known.clone()))
     }
 
     /// The bytes that the registry has; `None` if it does not know this upload any more.

@@ -455,6 +455,51 @@ fn proxies_are_used_as_told() {
 }
 
 #[test]
+fn with_public_addresses_only_nothing_here_is_reached() {
+    let server = FaultServer::start(|_, to| answer(to, "200 OK", &[], b"secret"));
+    let secret = server.url("/secret");
+    let mut fetcher = Fetcher::new();
+    fetcher.options.http.network.public_addresses_only = true;
+    let port = secret.rsplit(':').next().and_then(|rest| rest.split('/').next()).expect("a port").to_owned();
+    for host in ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]"] {
+        let error = fetcher.fetch(&format!("http://{host}:{port}/secret")).err().expect(host);
+        assert!(matches!(error, InputError::Http(HttpError::Forbidden(_))), "{host}: {error}");
+        assert!(error.to_string().contains("is not public"), "{error}");
+    }
+    // A redirect leads there: the first host is behind a proxy, which may be anywhere.
+    let proxy = FaultServer::start(move |_, to| answer(to, "302 Found", &[("Location", &secret)], b""));
+    let (url, no_proxy) = (proxy.url(""), Some("127.0.0.1".to_owned()));
+    fetcher.options.http.network.proxy =
+        ProxySettings { http: Some(url), no_proxy, ..ProxySettings::default() };
+    let error = fetcher.fetch("http://example.invalid/a.jar").err().expect("redirected");
+    assert!(matches!(error, InputError::Http(HttpError::Forbidden(_))), "{error}");
+    assert_eq!((proxy.requests().len(), server.requests().len()), (1, 0));
+    assert!(fetcher.notes().iter().all(|note| !note.contains("retrying")), "{:?}", fetcher.notes());
+}
+
+#[test]
+fn a_server_that_trickles_is_given_up_unless_that_is_allowed() {
+    let trickle = |_: &Request, to: &mut dyn Write| {
+        head(to, "200 OK", &[("Content-Length", "12")])?;
+        for _ in 0..12 {
+            to.write_all(b"x")?;
+            to.flush()?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    };
+    let mut fetcher = Fetcher::new();
+    let network = &mut fetcher.options.http.network;
+    (network.read_timeout, network.retries, network.minimum_rate) = (Duration::from_millis(500), 1, 1000);
+    let server = FaultServer::start(trickle);
+    let error = fetcher.fetch(&server.url("/a")).err().expect("too slow");
+    assert!(error.to_string().contains("slower than 1000 bytes per second"), "{error}");
+    assert_eq!(server.requests().len(), 2);
+    fetcher.options.http.network.minimum_rate = 0;
+    assert_eq!(fetcher.fetch(&server.url("/a")).expect("fetches").bytes(), b"xxxxxxxxxxxx");
+}
+
+#[test]
 fn a_certificate_has_to_be_trusted() {
     let server = FaultServer::start_tls(|request, to| {
         let location = format!("http://{}/x", request.header("host").expect("has one"));

@@ -188,3 +188,37 @@ async fn mirrors_are_asked_first_and_the_registry_when_they_have_nothing() {
     let LayerSource::Blob(_, source) = &layers else { unreachable!() };
     assert_eq!(source.origin().expect("known").registry, registry.name());
 }
+
+#[tokio::test]
+async fn a_registry_that_trickles_is_given_up() {
+    // Pieces of a fourth of the rest, with pauses: the last ones are small.
+    let registry = filled(|seen| match seen.kind {
+        Kind::GetBlob if seen.nth > 0 => Fault::Slow(std::time::Duration::from_millis(60)),
+        _ => Fault::None,
+    })
+    .await;
+    let mut settings = settings();
+    let network = &mut settings.network;
+    network.read_timeout = std::time::Duration::from_millis(200);
+    (network.retries, network.minimum_rate) = (1, 1 << 40);
+    let layer = layer_of_base(&registries(settings), &tag(&registry)).await.expect("resolved");
+    let LayerSource::Blob(descriptor, source) = layer else { panic!("a blob") };
+    let read = async { source.open(&descriptor).await.expect("opens").try_collect::<Vec<_>>().await };
+    let error = read.await.expect_err("too slow");
+    assert!(whole(&error).contains("slower than"), "{}", whole(&error));
+}
+
+#[tokio::test]
+async fn with_public_addresses_only_a_registry_here_is_not_reached() {
+    let registry = FakeRegistry::open();
+    let mut settings = settings();
+    settings.network.public_addresses_only = true;
+    let port = registry.name().rsplit(':').next().expect("a port").to_owned();
+    for host in ["127.0.0.1", "localhost"] {
+        let name = reference(&format!("{host}:{port}/unreached:1"));
+        let error = registries(settings.clone()).resolve(&name, &ResolveOptions::default()).await;
+        let error = error.expect_err("not public");
+        assert!(whole(&error).contains("is not public"), "{}", whole(&error));
+    }
+    assert!(!registry.log().iter().any(|seen| seen.target.contains("unreached")), "{:?}", registry.log());
+}

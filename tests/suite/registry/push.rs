@@ -54,7 +54,7 @@ fn fail_once(kind: Kind, fault: Fault) -> impl Fn(&Seen) -> Fault + Send + Sync 
 }
 
 #[tokio::test]
-async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
+async fn a_first_push_takes_twelve_requests_and_a_repeat_one() {
     let registry = FakeRegistry::open();
     base(&registry).await;
     registry.forget_log();
@@ -66,9 +66,10 @@ async fn a_first_push_takes_nine_requests_and_a_repeat_one() {
     let blobs = plain();
     let published = super::publish(&registries, &image, &tags, &blobs).await.expect("published");
     let kinds = registry.kinds();
-    assert_eq!(kinds.len(), 9, "{kinds:?}");
+    assert_eq!(kinds.len(), 12, "{kinds:?}");
     assert_eq!(kinds[..2], [Kind::GetManifest, Kind::GetBlob], "{kinds:?}");
-    assert_eq!(kinds[7..], [Kind::PutManifest, Kind::HeadManifest], "{kinds:?}");
+    assert_eq!(kinds[8..10], [Kind::HeadBlob; 2], "the uploads, at once: {kinds:?}");
+    assert_eq!(kinds[10..], [Kind::PutManifest, Kind::HeadManifest], "{kinds:?}");
     registry.assert_sound();
 
     registry.forget_log();
@@ -196,7 +197,10 @@ async fn a_push_that_fails_says_why_and_changes_no_tag() {
         (Kind::Patch, Fault::Answer(500, Vec::new(), ""), "500"),
         (Kind::Patch, Fault::Cut, "cannot reach"),
         (Kind::Put, Fault::Corrupt, "stored the blob"),
-        (Kind::Put, Fault::Lose, "MANIFEST_BLOB_UNKNOWN"),
+        (Kind::Put, Fault::Lose, "accepted the blob"),
+        (Kind::Put, Fault::Answer(202, Vec::new(), ""), "202"),
+        (Kind::Put, Fault::Answer(200, Vec::new(), ""), "200"),
+        (Kind::Patch, Fault::Answer(206, Vec::new(), ""), "206"),
         (
             Kind::Put,
             Fault::Answer(400, Vec::new(), r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#),
@@ -223,6 +227,93 @@ async fn a_push_that_fails_says_why_and_changes_no_tag() {
             assert_eq!(registry.manifest("app", "1"), None, "{shown}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_lies_about_blobs_gets_no_tag() {
+    // It takes every manifest, and loses one kind of what is sent.
+    let lies = |lost: fn(&Seen) -> bool| {
+        FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            Kind::PutManifest => Fault::Careless,
+            _ if lost(seen) => Fault::Lose,
+            _ => Fault::None,
+        })
+    };
+    let is_put = |seen: &Seen| seen.kind == Kind::Put;
+    let is_first_put = |seen: &Seen| seen.kind == Kind::Put && seen.nth == 0;
+    for lost in [is_put, is_first_put] {
+        for image in [large(), on(scratch(), layer("/small", noise(9, 1000), 0o644))] {
+            let registry = lies(lost);
+            let error = publish(&registry, &image, "app", settings()).await.expect_err("it lies");
+            assert!(matches!(&error, RegistryError::LostBlob { .. }), "{}", whole(&error));
+            assert_eq!(error.kind(), FailureKind::Publish);
+            assert_eq!((registry.manifest("app", "1"), registry.count(Kind::PutManifest)), (None, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mount_that_did_nothing_is_an_upload() {
+    let registry = FakeRegistry::start(Access::Open, |seen| match seen.kind {
+        Kind::PutManifest => Fault::Careless,
+        Kind::Mount => Fault::Lose,
+        _ => Fault::None,
+    });
+    let image = on(base(&registry).await, layer("/new", noise(6, 1000), 0o755));
+    publish(&registry, &image, "app", settings()).await.expect("published");
+    assert_eq!(registry.count(Kind::Mount), 1);
+    registry.assert_sound();
+}
+
+#[tokio::test]
+async fn a_blob_that_shows_late_or_only_to_get_is_there() {
+    for faults in [
+        // Storage that is consistent later.
+        (404, 2),
+        // Storage behind a signature for GET.
+        (403, usize::MAX),
+    ] {
+        let (status, times) = faults;
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            Kind::HeadBlob if seen.nth < times => Fault::Answer(status, Vec::new(), ""),
+            _ => Fault::None,
+        });
+        publish(&registry, &large(), "app", settings()).await.expect("published");
+        registry.assert_sound();
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_lost_a_race_is_sent_again() {
+    for (status, code) in [(400, "MANIFEST_BLOB_UNKNOWN"), (404, "BLOB_UNKNOWN"), (400, "DIGEST_INVALID")] {
+        let text: &'static str = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#).leak();
+        let race = fail_once(Kind::PutManifest, Fault::Answer(status, Vec::new(), text));
+        let registry = FakeRegistry::start(Access::Open, race);
+        publish(&registry, &large(), "app", settings()).await.expect("published");
+        registry.assert_sound();
+        assert_eq!(registry.count(Kind::PutManifest), 2, "{code}");
+        // And it ends.
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            Kind::PutManifest => Fault::Answer(status, Vec::new(), text),
+            _ => Fault::None,
+        });
+        let error = publish(&registry, &large(), "app", settings()).await.expect_err("never taken");
+        assert!(whole(&error).contains(code), "{}", whole(&error));
+        assert_eq!(registry.count(Kind::PutManifest), 3, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_another_push_completed_is_not_sent_again() {
+    let image = large();
+    let registry = FakeRegistry::start(Access::Open, |seen| match (seen.kind, seen.nth) {
+        // All of the second push.
+        (Kind::Put, 2..) => Fault::Answer(400, Vec::new(), r#"{"errors":[{"code":"DIGEST_INVALID"}]}"#),
+        _ => Fault::None,
+    });
+    publish(&registry, &image, "app", settings()).await.expect("published");
+    publish(&registry, &image, "app", settings()).await.expect("it is there");
+    registry.assert_sound();
 }
 
 #[tokio::test]
@@ -358,4 +449,39 @@ async fn the_built_in_base_is_compressed_once_and_then_never_again() {
     let result = super::publish(&registries(settings()), &image(4), &tags, &blobs).await;
     result.expect_err("the digest is another");
     other.assert_sound();
+}
+
+#[tokio::test]
+async fn a_registry_that_is_silent_after_the_upload_has_the_long_time_once() {
+    let registry = FakeRegistry::start(Access::Open, |seen| match seen.kind {
+        // The bytes are read, and the answer never comes.
+        Kind::Put => Fault::Slow(Duration::from_secs(3600)),
+        _ => Fault::None,
+    });
+    let mut settings = settings();
+    (settings.network.read_timeout, settings.network.retries) = (Duration::from_millis(100), 3);
+    settings.network.connect_timeout = Duration::from_millis(100);
+    let from = std::time::Instant::now();
+    let image = on(scratch(), layer("/small", noise(9, 1000), 0o644));
+    publish(&registry, &image, "app", settings).await.expect_err("silent");
+    // Once 10 × 100 ms, then 100 ms, for each blob at once; without the rule it would be 4 s.
+    assert!(from.elapsed() < Duration::from_secs(3), "{:?}", from.elapsed());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_as_a_whole_gets_the_hint_at_pieces() {
+    for (kind, status) in
+        [(Kind::Patch, 400), (Kind::Put, 404), (Kind::Put, 416), (Kind::Put, 202), (Kind::Patch, 501)]
+    {
+        let registry = FakeRegistry::start(Access::Open, move |seen| match seen.kind {
+            found if found == kind => Fault::Answer(status, Vec::new(), ""),
+            _ => Fault::None,
+        });
+        let error = publish(&registry, &large(), "app", settings()).await.expect_err("refused");
+        assert!(
+            error.hints().iter().any(|hint| hint.contains("--chunk-size")),
+            "{status}: {:?}",
+            error.hints()
+        );
+    }
 }

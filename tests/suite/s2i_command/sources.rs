@@ -185,3 +185,22 @@ fn the_header_of_a_generated_dockerfile_names_it() {
         assert!(text.contains(command), "{text}");
     }
 }
+
+#[test]
+fn a_dockerfile_needs_no_image_if_its_scripts_are_named() {
+    let place = Place::new();
+    place.write("src/program", "#!/bin/sh\n");
+    // Nothing listens there.
+    let builder = "127.0.0.1:9/nobody/builder:1";
+    let arguments = ["build", "--copy", "src", builder, "--as-dockerfile", "out/Dockerfile"];
+    let ended = place.s2i(&arguments);
+    assert_ne!(ended.code, 0, "{}", ended.stderr);
+    let named = [&arguments[..], &["--image-scripts-url", "image:///opt/scripts"]].concat();
+    let ended = place.s2i(&named);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot look at the builder image"), "{}", ended.stderr);
+    let text = std::fs::read_to_string(place.work().join("out/Dockerfile")).expect("written");
+    for line in [&format!("FROM {builder}"), "USER 1001", "/opt/scripts/assemble", "/opt/scripts/run"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

@@ -8,7 +8,7 @@ mod artifact;
 use artifact::ArtifactStage;
 
 use super::image_plan;
-use super::prepare::{PreparedSource, prepare};
+use super::prepare::{PreparedSource, Purpose, prepare_for};
 use crate::blocking::blocking;
 use crate::error::Error;
 use crate::fs::{AtomicDirectory, AtomicFile, FileError};
@@ -51,7 +51,7 @@ pub async fn write_dockerfile(
         false => check_replaceable(directory),
     };
     check()?;
-    let prepared = prepare(request, options, session).await?;
+    let prepared = prepare_for(Purpose::Dockerfile, request, options, session).await?;
     let (image, own_plan) = match &prepared.stage.product {
         PlannedProduct::Artifact { .. } => {
             (Some(ArtifactStage::prepare(request, &prepared, session).await?), None)

@@ -55,6 +55,8 @@ pub enum RegistryError {
     Image(#[from] InvalidImage),
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    #[error("cannot publish `{image}`: the registry accepted the blob {digest}, but does not have it")]
+    LostBlob { image: String, digest: Digest },
     #[error("the registry accepted `{image}` as {expected}, but returns {}", or_nothing(.found))]
     ReadBack { image: String, expected: Digest, found: Option<Digest> },
 }
@@ -131,9 +133,11 @@ impl Diagnostic for RegistryError {
             | Self::Platform { .. }
             | Self::BaseBytes { .. } => FailureKind::Builder,
             Self::BaseLayer { source, .. } => source.kind(),
-            Self::Push { .. } | Self::Login { .. } | Self::ReadBack { .. } | Self::BaseInDaemon { .. } => {
-                FailureKind::Publish
-            }
+            Self::Push { .. }
+            | Self::Login { .. }
+            | Self::LostBlob { .. }
+            | Self::ReadBack { .. }
+            | Self::BaseInDaemon { .. } => FailureKind::Publish,
             Self::NoTag { .. } => FailureKind::Usage,
             Self::Content { .. } => FailureKind::Input,
             Self::Image(error) => error.kind(),
@@ -153,6 +157,7 @@ impl Diagnostic for RegistryError {
             }
             Self::BaseLayer { source, .. } => source.hints(),
             Self::Layout(error) => error.hints(),
+            Self::LostBlob { .. } => vec!["push again; if it fails again, the registry has a fault".into()],
             Self::ReadBack { .. } => {
                 vec![
                     "check whether another program pushes the same tag; if not, the registry has a fault"

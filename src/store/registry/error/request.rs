@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::diagnostic::Diagnostic;
-use crate::network::{ClientError, RefusedRedirect, UntrustedConnection, tries};
+use crate::network::{ClientError, ForbiddenAddress, RefusedRedirect, UntrustedConnection, tries};
 use crate::store::credentials::CredentialsError;
 
 /// Which credentials a request had; never the secret itself.
@@ -53,6 +53,8 @@ pub enum RequestError {
     #[error(transparent)]
     Untrusted(#[from] UntrustedConnection),
     #[error(transparent)]
+    Forbidden(#[from] ForbiddenAddress),
+    #[error(transparent)]
     Redirect(#[from] RefusedRedirect),
     #[error("the answer of `{url}` is not valid: {reason}")]
     Answer { url: String, reason: String },
@@ -65,6 +67,19 @@ fn message(said: &Option<String>) -> String {
 impl RequestError {
     pub(in crate::store::registry) fn is_missing(&self) -> bool {
         matches!(self, Self::Status { status: StatusCode::NOT_FOUND, .. })
+    }
+
+    /// Whether the registry rejected a manifest because of its blobs.
+    pub(in crate::store::registry) fn denies_blobs(&self) -> bool {
+        // "Error Codes" of the specification, and the codes of distribution.
+        const CODES: [&str; 4] =
+            ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "DIGEST_INVALID", "MANIFEST_UNVERIFIED"];
+        match self {
+            Self::Status { status, said: Some(said), .. } => {
+                matches!(status.as_u16(), 400 | 404) && CODES.iter().any(|code| said.contains(code))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the registry denied access.
@@ -100,14 +115,17 @@ impl RequestError {
         match self {
             Self::Status { method, url, status, identity, .. } => match status.as_u16() {
                 401 | 403 => vec![login(identity)],
+                // The location of an upload may be any URL.
+                200..=299 | 400 | 404..=411 | 414..=416 | 422 | 500 | 501
+                    if matches!(*method, Method::PATCH | Method::PUT) && !url.contains("/manifests/") =>
+                {
+                    vec!["if the registry only accepts uploads in pieces, pass `--chunk-size 10MiB`".into()]
+                }
                 404 => vec![
                     "check the spelling of the name; in some registries the repository must exist first"
                         .into(),
                     login(identity),
                 ],
-                400 | 405 | 411 | 501 if *method != Method::GET && url.contains("/blobs/uploads/") => {
-                    vec!["if the registry only accepts uploads in pieces, pass `--chunk-size 10MiB`".into()]
-                }
                 413 => vec!["upload in pieces: `--chunk-size 10MiB`".into()],
                 429 => vec!["the registry limits the number of requests: log in, or try again later".into()],
                 500.. => vec!["the registry has a problem; try again later".into()],
@@ -142,7 +160,11 @@ impl RequestError {
                 ),
             ],
             Self::Credentials(error) => error.hints(),
-            Self::Client(_) | Self::Challenge { .. } | Self::Redirect(_) | Self::Answer { .. } => Vec::new(),
+            Self::Client(_)
+            | Self::Challenge { .. }
+            | Self::Forbidden(_)
+            | Self::Redirect(_)
+            | Self::Answer { .. } => Vec::new(),
         }
     }
 }

@@ -82,6 +82,8 @@ pub(crate) enum Fault {
     Endless,
     /// A good answer, and nothing kept.
     Lose,
+    /// A manifest is taken, whatever is missing of what it names.
+    Careless,
     /// The answer's body is another, or the digest in its head.
     Corrupt,
     /// All is well, but the request is read and the answer comes in pieces, with this pause before each.
