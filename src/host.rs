@@ -161,6 +161,11 @@ impl Host {
         })
     }
 
+    /// Whether other directories stand for a cache that cannot be created. One that exists is used or refused.
+    pub(crate) fn may_do_without_cache(&self) -> bool {
+        !self.temporary_directories.is_empty() && self.cache_directory.symlink_metadata().is_err()
+    }
+
     /// Starts a run on this host. Every event of the run goes to `events`.
     pub fn session(&self, events: Events) -> Session {
         let mut host = self.clone();

@@ -14,6 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::sandbox::probe;
 use crate::error::Error;
 use crate::fs::CacheDirectory;
+use crate::host::Host;
 use crate::network::shown_url;
 use crate::pipeline::sandbox::sandbox_settings;
 use crate::session::Session;
@@ -71,7 +72,7 @@ impl Finding {
 pub async fn doctor(registries: &[String], offline: bool, session: &Session) -> Result<Vec<Finding>, Error> {
     let mut findings = vec![daemon(session).await];
     findings.extend(sandbox(session).await);
-    findings.push(cache(&session.host.cache_directory));
+    findings.push(cache(&session.host));
     for registry in registries {
         findings.push(credentials(registry, offline, session).await);
     }
@@ -121,10 +122,14 @@ async fn sandbox(session: &Session) -> Vec<Finding> {
     findings
 }
 
-fn cache(path: &Path) -> Finding {
+fn cache(host: &Host) -> Finding {
     let subject = "cache";
-    let directory = match CacheDirectory::open(path) {
+    let directory = match CacheDirectory::open(&host.cache_directory) {
         Ok(directory) => directory,
+        Err(error) if host.may_do_without_cache() => {
+            let finding = Finding::failed(subject, Health::Note, &error);
+            return finding.hint("builds go on without a cache; the sandbox needs one");
+        }
         Err(error) => return Finding::failed(subject, Health::Problem, &error),
     };
     let root = directory.root().display().to_string();

@@ -1,7 +1,7 @@
 //! Owns finding the daemon and the sandbox, and removing the remains of interrupted runs. Must not choose an engine.
 
 use crate::blocking::blocking;
-use crate::engine::sandbox::{self, probe};
+use crate::engine::sandbox::{self, SandboxError, probe};
 use crate::error::Error;
 use crate::fs::{AbandonedLease, Lease, abandoned};
 use crate::image::Platform;
@@ -120,14 +120,22 @@ impl Session {
 
     /// Whether the sandbox works here.
     pub(crate) async fn has_sandbox(&self, lease: &Lease, allow_root: bool) -> bool {
-        let settings = sandbox_settings(self, lease, 0, allow_root);
-        match blocking(move || probe(&settings)).await {
-            Ok(_) => true,
+        match self.try_sandbox(lease, allow_root).await {
+            Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, "the sandbox does not work here");
                 false
             }
         }
+    }
+
+    /// Creates a sandbox without a program.
+    ///
+    /// # Errors
+    /// [`SandboxError`] with the setting of this machine that forbids it.
+    pub(crate) async fn try_sandbox(&self, lease: &Lease, allow_root: bool) -> Result<(), SandboxError> {
+        let settings = sandbox_settings(self, lease, 0, allow_root);
+        blocking(move || probe(&settings)).await.map(drop)
     }
 }
 

@@ -243,9 +243,13 @@ async fn plan_images(
     let catalog = Catalog::new(&session.host.catalog)?;
     let mut names: Vec<&str> = artifacts.iter().map(|one| one.artifact.name.as_str()).collect();
     let may_run = request.run && request.outputs.is_empty() && search.daemon.is_none();
-    let allow_root = request.limits.allow_root_sandbox;
-    let sandbox = may_run && session.has_sandbox(&*session.lease()?, allow_root).await;
-    let mut machine = search.machine(sandbox);
+    if may_run {
+        // An archive would only be left behind.
+        let (lease, allow_root) = (session.lease()?, request.limits.allow_root_sandbox);
+        let tried = session.try_sandbox(&lease, allow_root).await;
+        tried.map_err(|error| Error::Program { error: error.into(), outputs: Vec::new() })?;
+    }
+    let mut machine = search.machine(may_run);
     let targets = plan::targets(request, &inputs(artifacts, &names), &machine)?;
     let user_bases = user_bases(&catalog, request, artifacts, &targets, (&machine, search), session).await?;
     let selections = selections(&catalog, request, artifacts, &targets, &user_bases)?;

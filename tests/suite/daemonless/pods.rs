@@ -4,6 +4,12 @@ use super::*;
 
 /// Runs b2i in a container without rights, with a read-only root and these options of `docker run`.
 fn in_container(options: &[&str], words: &[&str]) -> (Option<i32>, String) {
+    let (code, messages, _) = all_of_container(options, words);
+    (code, messages)
+}
+
+/// The exit code, the messages and what b2i printed.
+fn all_of_container(options: &[&str], words: &[&str]) -> (Option<i32>, String, String) {
     let environment = TestEnvironment::get();
     let docker = environment.docker();
     let program = format!("{}:/b2i:ro", env!("CARGO_BIN_EXE_b2i"));
@@ -12,7 +18,8 @@ fn in_container(options: &[&str], words: &[&str]) -> (Option<i32>, String) {
     let rights = ["--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--network", "none"];
     let mounts = ["-v", &program, "-v", &artifact, "--entrypoint", "/b2i"];
     let output = docker.output(&[&["run", "--rm"], &rights[..], &mounts, options, &[&image], words].concat());
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stderr), text(&output.stdout))
 }
 
 #[test]
@@ -41,6 +48,31 @@ fn a_build_that_needs_no_cache_goes_on_without_one() {
     assert!(messages.contains("`--cache-dir /volume/b2i`"), "{messages}");
     let (code, messages) = in_container(&volume, &[&build[..], &["--cache-dir", "/volume/b2i"]].concat());
     assert_eq!((code, messages.contains("for this run")), (Some(0), false), "{messages}");
+}
+
+#[test]
+fn doctor_knows_what_goes_on_without_a_cache() {
+    let (_, _, report) = all_of_container(&[], &["doctor"]);
+    for part in
+        ["note     cache", "builds go on without a cache; the sandbox needs one", "the seccomp profile"]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_or_run_is_named_with_a_way_out() {
+    let (code, messages) = in_container(&[], &["build", "/program"]);
+    assert_eq!(code, Some(7), "{messages}");
+    assert!(messages.contains("choose a directory that you can write to"), "{messages}");
+    // Neither a daemon nor a sandbox can run it, so nothing is built.
+    let (code, messages) = in_container(&[], &["build", "/program", "--run"]);
+    assert_eq!(code, Some(9), "{messages}");
+    for part in ["the seccomp profile of this container", "`--output docker-archive:FILE` instead of `--run`"]
+    {
+        assert!(messages.contains(part), "{part}: {messages}");
+    }
+    assert!(!messages.contains("program.tar"), "{messages}");
 }
 
 #[test]
