@@ -38,12 +38,12 @@
     expect(
         unreachable_pub,
         unused_imports,
-        reason = "rooms are public to each other, and to the tests with `internals`"
+        reason = "modules are public to each other, and to the tests with `internals`"
     )
 )]
 #![cfg_attr(
     not(any(feature = "program", feature = "internals")),
-    expect(dead_code, reason = "some rooms serve the commands of the program alone")
+    expect(dead_code, reason = "some modules serve the commands of the program alone")
 )]
 #![cfg_attr(
     feature = "internals",
@@ -68,7 +68,7 @@ mod tests;
 mod text;
 pub mod transport;
 
-// Behind the facade: only tests, fuzz targets and benches see these rooms.
+// Behind the facade: only tests, fuzz targets and benches see these modules.
 #[cfg(feature = "internals")]
 pub mod assemble;
 #[cfg(not(feature = "internals"))]

@@ -35,7 +35,7 @@ pub struct Session {
     lease: Mutex<Option<Arc<Lease>>>,
     /// The daemon. It outlives a dropped future, whose calls it may still execute.
     daemon: Mutex<Option<Daemon>>,
-    /// Stands for a cache that cannot be created. It is removed with the session.
+    /// Replaces a cache that cannot be created. It is removed with the session.
     cache_of_run: Mutex<Option<CacheOfRun>>,
 }
 

@@ -226,13 +226,13 @@ pub enum RecordedBase {
     /// The base is a part of b2i. No other tool knows its name.
     Unnamed,
     Name(String),
-    /// The name in the layout or archive, which is known when that is open.
+    /// The name that the layout or archive gives the image. It is known once the file is open.
     InFile,
 }
 
 impl Base {
-    /// The name that an image records. A mirror of a public image has that image's name: which mirror this machine uses is
-    /// not the image's to tell. Another image has its own name.
+    /// The name that an image records. An image from a mirror has the public name, because the mirror is a matter of this
+    /// machine. Any other image has its own name.
     pub fn recorded(&self) -> RecordedBase {
         match (&self.image, &self.replaces) {
             (BaseName::Image(image), Some(BaseName::Image(public))) if is_mirror(image, public) => {

@@ -1,4 +1,4 @@
-//! Owns the errors of the room: templates, the catalog, the selection and the contract of builder images.
+//! Owns the errors of this module: templates, the catalog, the selection and the contract of builder images.
 //!
 //! Must not know where a template comes from.
 

@@ -1,4 +1,4 @@
-//! Owns the room of builders: templates and their catalog, the selection, the assumptions about public base images, and the
+//! Owns the builders: templates and their catalog, the selection, the assumptions about public base images, and the
 //! contract of S2I builder images.
 //!
 //! Must not start a container nor use a registry or daemon. It reads no files except template folders of the

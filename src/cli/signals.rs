@@ -176,7 +176,7 @@ mod unix {
             (SignalKind::user_defined1(), "SIGUSR1", None),
             (SignalKind::user_defined2(), "SIGUSR2", None),
         ];
-        // The terminal is closed. Not handled if b2i was started to outlive it, as by `nohup`.
+        // The terminal is closed. If b2i was started to outlive it, as by `nohup`, the signal stays ignored.
         if !ignores_hang_up() {
             kinds.push((SignalKind::hangup(), "SIGHUP", Some(129)));
         }

@@ -1,4 +1,4 @@
-//! Owns bounded reading: this room reads every byte through a [`BoundedReader`].
+//! Owns bounded reading: this module reads every byte through a [`BoundedReader`].
 //! Must not read past its end, nor allocate more than the caller's limit, whatever the file states.
 
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,5 +1,5 @@
 //! Owns the first check of an archive's member: whether it could be the artifact, by its first bytes and its name.
-//! Must not choose: the room of input compares the candidates.
+//! Must not choose: `input` compares the candidates.
 
 use super::{elf, script, unsupported};
 

@@ -1,4 +1,4 @@
-//! Owns the parts that tests of this room share. Must not be compiled outside of tests.
+//! Owns the parts that the tests of `fs` share. Must not be compiled outside of tests.
 
 use std::fs;
 use std::path::Path;

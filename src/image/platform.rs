@@ -105,7 +105,7 @@ const ARCHITECTURES: [&str; 14] = [
 ];
 
 impl Platform {
-    /// Whether any image can be for it: its architecture is known, and `arm` has a known variant.
+    /// Whether images can exist for it: its architecture is known, and `arm` has a known variant.
     pub fn exists(&self) -> bool {
         let variants: Option<&[&str]> = match self.architecture.as_str() {
             "arm" => Some(&["v5", "v6", "v7", "v8"]),

@@ -44,7 +44,7 @@ pub(super) fn candidate(path: &str, head: &[u8]) -> Option<Strength> {
     (strength != Strength::Script || !accompanies).then_some(strength)
 }
 
-/// Whether a shell script is in a directory `bin`, where distributions have what starts them.
+/// Whether a shell script is in a directory `bin`, where distributions have their start scripts.
 pub(super) fn is_start_script(path: &str, head: &[u8]) -> bool {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     directory.rsplit('/').next() == Some("bin")

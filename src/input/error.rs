@@ -1,4 +1,4 @@
-//! Owns the error of this room. `shown` is a path, a URL without credentials, or `standard input`.
+//! Owns the error of this module. `shown` is a path, a URL without credentials, or `standard input`.
 //! Must not know what an artifact is.
 
 use std::io;

@@ -10,7 +10,7 @@ use crate::input::{Artifact, ClassSearch, MissingJars, Origin, class_path_option
 use crate::plan::PlanError;
 use crate::request::{BuilderRequest, Request};
 
-/// A warning names so many paths.
+/// The limit of paths in a warning.
 const MOST_SHOWN: usize = 5;
 
 /// Why a JAR cannot start.
@@ -51,7 +51,7 @@ pub(crate) fn check_jar(
             let placement = choice.template.placement(None)?;
             (placement.artifact, placement.beside)
         }
-        // Where its script puts the JAR is unknown; most keep what is beside it beside it.
+        // The place that a foreign script gives the JAR is unknown. Most scripts keep the files beside it there.
         Selection::Image(_) => (usual_place("/opt/app-root/bin/binary"), usual_place("/opt/app-root/bin")),
     };
     let places =

@@ -35,7 +35,7 @@ pub const EXCLUDE_LABEL: &str = "io.b2i.source.exclude";
 /// How the fetch of the sources differed from S2I's; `SourceOptions::label` has the form.
 pub const FETCHED_LABEL: &str = "io.b2i.source.fetched";
 
-/// The template that made the image, and its version. S2I's label names images only: `java:17` would be Docker Hub's.
+/// The template that made the image, and its version. S2I's label names images only: `java:17` would mean an image of Docker Hub.
 pub const TEMPLATE_LABEL: &str = "io.b2i.builder";
 
 /// S2I's label for the builder image.
@@ -44,7 +44,7 @@ const BUILDER_IMAGE_LABEL: &str = "io.openshift.s2i.build.image";
 const BASE_NAME_LABEL: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST_LABEL: &str = "org.opencontainers.image.base.digest";
 
-/// The labels that are true for one image only. If the image has none, that of its base goes.
+/// The labels that are true for one image only. If the image has none, the label of its base is removed.
 const OWN_LABELS: [&str; 4] = [TEMPLATE_LABEL, BUILDER_IMAGE_LABEL, BASE_NAME_LABEL, BASE_DIGEST_LABEL];
 
 /// The builder in the labels of an image.

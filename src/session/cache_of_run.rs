@@ -1,5 +1,5 @@
-//! Owns the directory that stands for the cache where none can be created, as in a container with a read-only root: the run
-//! has a place for its temporary files, and keeps nothing.
+//! Owns the temporary directory that replaces the cache if none can be created, as in a container with a read-only root.
+//! The run has a place for its temporary files, and keeps nothing.
 //!
 //! Must not replace a directory that the user names.
 

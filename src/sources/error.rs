@@ -1,4 +1,4 @@
-//! Owns the error of this room. Must not know who fetches sources.
+//! Owns the error of this module. Must not know who fetches sources.
 
 use std::io;
 use std::path::PathBuf;

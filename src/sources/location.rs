@@ -85,8 +85,8 @@ impl SourceLocation {
         matches!(self, Self::Nothing)
     }
 
-    /// Whether `text` is certainly a source location: a directory without finished files, or the form of a repository. Other texts may be archives of
-    /// sources or artifacts.
+    /// Whether `text` is certainly a source location: a directory without finished files, or the form of a repository.
+    /// Other texts may be archives of sources or artifacts.
     pub fn is_certain(text: &str) -> bool {
         let path = Path::new(text);
         if text == "-" || path.is_file() {

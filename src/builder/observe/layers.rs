@@ -15,7 +15,7 @@ const OPAQUE: &str = ".wh..wh..opq";
 /// Reads the tars of layers, the highest first. Each is read to its end, so that a cache may keep it.
 ///
 /// # Errors
-/// [`BuilderError::Observation`] if a layer cannot be read, is not a tar, or if all have more names than any real image.
+/// [`BuilderError::Observation`] if a layer cannot be read, is not a tar, or if the layers together have more names than any real image.
 pub fn observe_layers<R: Read>(
     layers: impl IntoIterator<Item = io::Result<R>>,
 ) -> Result<Observations, BuilderError> {
@@ -33,20 +33,20 @@ pub fn observe_layers<R: Read>(
     Ok(collector.observations)
 }
 
-/// The paths that layers above the one at hand hide.
+/// The paths that higher layers hide in the layer that is read.
 #[derive(Default)]
 pub(super) struct Hidden {
     /// Removed paths, and paths with an entry that may matter.
     paths: BTreeSet<String>,
     /// Directories without the content of lower layers.
     opaque: BTreeSet<String>,
-    /// The same of the layer at hand, which does not hide its own entries.
+    /// What the layer that is read hides in lower layers. A layer does not hide its own entries.
     new_paths: Vec<String>,
     new_opaque: Vec<String>,
 }
 
 impl Hidden {
-    /// Notes an entry of the layer at hand. Returns whether it is visible, and the size of the names that are now stored.
+    /// Notes an entry of the layer that is read. Returns whether it is visible, and the size of the names that are now stored.
     pub(super) fn take(&mut self, folder: &str, name: &str, path: &str) -> (bool, usize) {
         let size = path.len() + 64;
         if name == OPAQUE {

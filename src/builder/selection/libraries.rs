@@ -64,13 +64,13 @@ impl Libraries {
         self.missing.iter().filter(absent).collect()
     }
 
-    /// Whether the base is known to have all of them. A base for one language whose libraries are not listed is not.
+    /// Whether the base is known to have all of them. A base for one language counts only if its libraries are listed.
     pub(super) fn has_all(&self, candidate: &Candidate<'_>) -> bool {
         let is_known = candidate.base.assumptions.libraries.is_some() || !is_runtime(candidate);
         is_known && self.missing(candidate).is_empty()
     }
 
-    /// Checks that nothing is missing on the base. `complete` finds another base that has all.
+    /// Checks that nothing is missing on the base. `complete` finds another base that has everything.
     ///
     /// # Errors
     /// [`BuilderError::MissingLibraries`], because the program could not start. A warning if the user goes on.

@@ -1,3 +1,3 @@
-//! Owns what the tests of this room share. Must not test anything.
+//! Owns what the tests of this module share. Must not test anything.
 
 pub(in crate::builder) mod sample;

@@ -1,4 +1,4 @@
-//! Owns small templates, bases and source trees for the tests of this room. Must not be real templates.
+//! Owns small templates, bases and source trees for the tests of this module. Must not be real templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tests of the room as a whole: files and variables in, settings or an error out.
+//! Tests of the whole module: files and variables in, settings or an error out.
 
 mod reference;
 

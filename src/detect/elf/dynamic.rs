@@ -123,7 +123,7 @@ fn version_names(headers: &Headers, bytes: &[u8]) -> Vec<u64> {
     while let Some(at) = need {
         let mut auxiliary = forward(field(at, 8), at);
         while let Some(at) = auxiliary {
-            // Chains may share their ends, so steps are counted and not bytes.
+            // Chains may share their ends, so the limit counts steps instead of bytes.
             steps += 1;
             let (Some(hash_and_flags), Some(name)) = (bytes.get(at..), field(at, 8)) else { break };
             if steps > MOST_VERSIONS {

@@ -41,7 +41,7 @@ pub struct ConfigEdits {
     pub user: Option<String>,
     /// An empty list removes it.
     pub entrypoint: Option<Vec<String>>,
-    /// An empty list removes it.
+    /// An empty list removes the command.
     pub cmd: Option<Vec<String>>,
     /// The health check, which a shell runs (`CMD-SHELL`). An empty text disables the health check of the base.
     pub health_cmd: Option<String>,

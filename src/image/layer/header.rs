@@ -42,7 +42,7 @@ pub(super) fn headers(entry: &Entry, attributes: &[ExtendedAttribute], date: u64
         pax_record(&mut records, "gid", entry.owner.gid.to_string().as_bytes());
     }
     for attribute in attributes {
-        // The key of star, which every unpacker of layers knows.
+        // Every unpacker of layers knows this key, which comes from the program `star`.
         pax_record(&mut records, &format!("SCHILY.xattr.{}", attribute.name()), attribute.value());
     }
     let mut bytes = Vec::new();

@@ -200,8 +200,8 @@ impl Listing {
         (file.name != NPM_MANIFEST || !is_finished).then_some(file)
     }
 
-    /// The main one of several start scripts: it has the name of the release, or the others add to its name, as `mvnDebug`
-    /// to `mvn`.
+    /// The main one of several start scripts: it has the name of the release, or the names of the others begin with
+    /// its name, as `mvnDebug` begins with `mvn`.
     fn main_start_script(&self) -> Option<&str> {
         let root = self.name.as_deref().or_else(|| self.common_root()).unwrap_or_default();
         let scripts = || self.start_scripts.first.iter().map(|(path, _)| path.as_str());

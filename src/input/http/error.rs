@@ -66,7 +66,7 @@ impl Diagnostic for HttpError {
             Self::Untrusted(_) => {
                 "if your company has its own certificate authority, pass its file with `--ca-file`"
             }
-            Self::Redirect(_) => "pass the target of the redirect if you trust it",
+            Self::Redirect(_) => "if you trust the target of the redirect, pass its URL",
             Self::Answer { hint: Some(hint), .. } => hint,
             Self::Setup(_) | Self::Unsendable | Self::Forbidden(_) | Self::Answer { hint: None, .. } => {
                 return Vec::new();

@@ -14,7 +14,7 @@ use crate::detect::facts::Libc;
 
 /// More files than any program loads.
 const MOST_FILES: usize = 4096;
-/// The directories in which one library is searched, and the missing libraries that are searched elsewhere.
+/// The limits of the directories that are searched for one library, and of the missing libraries that are searched for.
 const MOST_PATHS: usize = 1024;
 const MOST_SEARCHED: usize = 64;
 

@@ -174,7 +174,7 @@ impl SourceWork<'_> {
     /// Copies the artifact out of the assembled container.
     async fn take(&self, container: &dyn Container) -> Result<Artifact, Error> {
         let PlannedProduct::Artifact { places, .. } = &self.prepared.stage.product else {
-            unreachable!("images are not taken out")
+            unreachable!("only a stage with an artifact has something to take out")
         };
         let step = self.session.events.start(Step::Fetch, "the artifact", None);
         let directory = self.prepared.lease.temporary_directory();

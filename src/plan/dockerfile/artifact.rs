@@ -69,7 +69,7 @@ pub fn render_artifact_dockerfile(
     assembled(source, &builder_edits(source, inputs), |_| true, &inputs.source, &mut out)?;
     if let Some(artifact) = &stage.artifact {
         let declared = format!(
-            "The image for what comes of it (taken to be a {}): {}",
+            "The image of the build result (expected: {}): {}",
             artifact.facts.describe(),
             stage.builder.describe()
         );

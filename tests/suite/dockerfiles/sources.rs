@@ -106,7 +106,7 @@ fn a_war_keeps_its_second_name() {
     let daemon = TestEnvironment::get().docker();
     let by_direct = direct(&daemon, &arguments);
     let written = Written::on(&daemon, &arguments);
-    assert!(written.text().contains("(taken to be a WAR for Java 17, javax.servlet): tomcat:9-jre17"));
+    assert!(written.text().contains("(expected: WAR for Java 17, javax.servlet): tomcat:9-jre17"));
     let by_docker = Image::adopt(&daemon, written.docker_build(&daemon));
     let bases = [PushedBaseOf::new("maven:3.8"), PushedBaseOf::new("tomcat:9")];
     let written = Written::on_registry(&[&bases[0], &bases[1]], &arguments);
