@@ -81,6 +81,7 @@ mod tests {
             tree_path: None,
             added: vec![AddedFile { destination: AddedDestination::Beside("lib".into()), content: file }],
             left_out: 0,
+            has_other_platforms: false,
         }
     }
 

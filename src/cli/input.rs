@@ -36,6 +36,7 @@ pub(super) fn options(
     }
     Ok(InputOptions {
         sha256: arguments.sha256,
+        sha256_file: arguments.sha256_file.clone(),
         max_size: settings.network.max_size.value.0,
         member_path: arguments.path.clone(),
         keep_tree: arguments.keep_tree,

@@ -22,7 +22,7 @@ pub use candidate::{Strength, candidate_strength, is_shell_script};
 pub use diagnosis::{ElfNoProgram, OtherZip, ScriptDefect};
 #[cfg(test)]
 pub(crate) use elf::tests::sample::Elf as ElfSample;
-pub use elf::{LinkedFile, linked_file};
+pub use elf::{LinkedFile, linked_file, program_architecture};
 pub use facts::Facts;
 pub use rejection::{DetectError, Rejection};
 pub use source_tree::{BuildFile, build_file_order, container_image, source_tree};

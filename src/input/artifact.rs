@@ -29,6 +29,8 @@ pub struct Artifact {
     pub added: Vec<AddedFile>,
     /// The number of files of its archive that do not come along. Documents do not count.
     pub left_out: u64,
+    /// Whether its archive or directory has programs for other platforms, too, and the wanted platform chose this one.
+    pub has_other_platforms: bool,
 }
 
 impl Artifact {

@@ -6,12 +6,14 @@
 //! `package.json` is no build file of an unpacked package of npm that contains a program.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::add::walk::{DirectoryEntry, Modes, walk};
 use super::archive::{Contents, Listing, NPM_MANIFEST, resolve};
-use super::artifact::AddedContent;
+use super::artifact::{AddedContent, FileContent};
 use super::candidates::HEAD_BYTES;
+use super::checksums::{Checksums, is_checksum_file};
+use super::file::digest;
 use super::name::artifact_name;
 use super::neighbours::needs;
 use super::tree::Tree;
@@ -19,6 +21,7 @@ use super::{ArchiveError, InputError, InputFile, InputOptions};
 use crate::blocking::Stop;
 use crate::detect::source_tree;
 use crate::fs::unpack::member_path;
+use crate::image::{Digest, Platform};
 
 /// Files of sources without a build file: repositories, own scripts, and web pages, as the builders know them.
 const SOURCE_MARKS: [&str; 6] =
@@ -45,7 +48,7 @@ pub(crate) fn is_finished(path: &Path) -> bool {
         return false;
     }
     let Ok(entries) = walk(path, Modes::Kept, &Stop::default()) else { return false };
-    list(path, &entries).is_ok_and(|listing| listing.source_tree().is_none() && listing.has_program())
+    list(path, &entries, None).is_ok_and(|listing| listing.source_tree().is_none() && listing.has_program())
 }
 
 /// Finds the artifact below the directory `path`.
@@ -54,12 +57,24 @@ pub(super) fn find_artifact(
     options: &InputOptions,
     stop: &Stop,
 ) -> Result<Contents, InputError> {
+    let entries = walk(path, Modes::Kept, stop)?;
+    let listing = list(path, &entries, options.platform.as_ref())?;
+    let mut contents = chosen_of(path, &listing, &entries, options, stop)?;
+    contents.has_other_platforms = listing.has_other_platforms();
+    Ok(contents)
+}
+
+fn chosen_of(
+    path: &Path,
+    listing: &Listing,
+    entries: &[DirectoryEntry],
+    options: &InputOptions,
+    stop: &Stop,
+) -> Result<Contents, InputError> {
     let shown = path.display().to_string();
     if options.sha256.is_some() {
         return Err(InputError::NotAFile { path: path.to_owned(), what: "a directory" });
     }
-    let entries = walk(path, Modes::Kept, stop)?;
-    let listing = list(path, &entries)?;
     if options.treat_as.is_none()
         && options.member_path.is_none()
         && let Some(file) = listing.source_tree()
@@ -85,25 +100,62 @@ pub(super) fn find_artifact(
         return Err(InputError::TooLarge { shown, size: Some(*size), limit: options.max_size });
     }
     let name = artifact_name(member);
-    let artifact = InputFile { name, size: *size, sha256: None, content: content.clone() };
+    let sha256 = verified(path, member, content, options, stop)?;
+    let artifact = InputFile { name, size: *size, sha256, content: content.clone() };
     let unreadable = |error| InputError::read(&path.join(member), error);
     if options.keep_tree || listing.starts_distribution(member) {
-        return Ok(Contents { artifact, tree: Some(Tree::below(path, member, stop)?), left_out: 0 });
+        return Ok(Contents { tree: Some(Tree::below(path, member, stop)?), ..Contents::alone(artifact) });
     }
     if !listing.has_mark() && !needs::names_files(*size, content).map_err(unreadable)? {
-        return Ok(Contents { artifact, tree: None, left_out: listing.programs_files(member) });
+        return Ok(Contents { left_out: listing.programs_files(member), ..Contents::alone(artifact) });
     }
     let tree = Tree::below(path, member, stop)?.needed(*size, content).map_err(unreadable)?;
     let left_out = listing.programs_files(member).saturating_sub(tree.programs_files());
-    Ok(Contents { artifact, tree: Some(tree).filter(|tree| !tree.files.is_empty()), left_out })
+    let tree = Some(tree).filter(|tree| !tree.files.is_empty());
+    Ok(Contents { tree, left_out, ..Contents::alone(artifact) })
+}
+
+/// The digest of the chosen file, compared with the user's checksum file, or with the one in the directory that lists it.
+fn verified(
+    path: &Path,
+    member: &str,
+    content: &FileContent,
+    options: &InputOptions,
+    stop: &Stop,
+) -> Result<Option<Digest>, InputError> {
+    let expected = match &options.sha256_file {
+        Some(checksums) => Some(Checksums::read(checksums, stop)?.require(Some(member))?),
+        None => listed_digest(path, member, stop)?,
+    };
+    let Some(expected) = expected else { return Ok(None) };
+    let full = path.join(member);
+    let actual = digest(content, &full, stop)?;
+    if actual != expected {
+        return Err(InputError::DigestMismatch { shown: full.display().to_string(), expected, actual });
+    }
+    Ok(Some(actual))
+}
+
+/// The digest of a file in a checksum file at the top of the directory.
+fn listed_digest(path: &Path, member: &str, stop: &Stop) -> Result<Option<Digest>, InputError> {
+    let entries = std::fs::read_dir(path).map_err(|error| InputError::read(path, error))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.file_name().and_then(|name| name.to_str()).is_some_and(is_checksum_file));
+    files.sort();
+    for file in files {
+        if let Some(digest) = Checksums::read(&file, stop)?.get(Some(member))? {
+            return Ok(Some(digest));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the beginning of every file.
-fn list(path: &Path, entries: &[DirectoryEntry]) -> Result<Listing, InputError> {
+fn list(path: &Path, entries: &[DirectoryEntry], platform: Option<&Platform>) -> Result<Listing, InputError> {
     let shown = path.display().to_string();
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = full.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let mut listing = Listing::of_directory(name);
+    let mut listing = Listing::of_directory(name, platform);
     for entry in entries {
         listing.add_name(&entry.path, matches!(entry.content, AddedContent::Directory));
         if let AddedContent::File { content, size, .. } = &entry.content {
@@ -138,6 +190,61 @@ mod tests {
         // The files are read by name only when the image is made.
         let directory = directory(files);
         find_artifact(directory.path(), options, &Stop::default())
+    }
+
+    fn for_arm64() -> InputOptions {
+        InputOptions { platform: Some(Platform::linux("arm64")), ..InputOptions::default() }
+    }
+
+    /// One program for two platforms, and the digests of both.
+    fn release() -> (Vec<u8>, Vec<u8>, String) {
+        let amd64 = Elf::default().bytes();
+        let arm64 = Elf { machine: 183, ..Elf::default() }.bytes();
+        let line = |name: &str, bytes: &[u8]| {
+            format!("{}  {name}\n", Digest::of(bytes).to_string().trim_start_matches("sha256:"))
+        };
+        let sums = line("tool-amd64", &amd64) + &line("tool-arm64", &arm64);
+        (amd64, arm64, sums)
+    }
+
+    #[test]
+    fn the_platform_chooses_among_programs() {
+        let (amd64, arm64, sums) = release();
+        let files = [("tool-amd64", &*amd64), ("tool-arm64", &arm64), ("SHA256SUMS", sums.as_bytes())];
+        let found = find(&files, &for_arm64()).expect("one is for arm64");
+        assert_eq!((found.artifact.name.as_str(), found.left_out), ("tool-arm64", 0));
+        assert!(found.has_other_platforms);
+        assert_eq!(found.artifact.sha256, Some(Digest::of(&arm64)), "it was compared with SHA256SUMS");
+        let several = find(&files, &InputOptions::default()).err().expect("two are possible");
+        let hints = crate::diagnostic::Diagnostic::hints(&several);
+        assert!(hints[0].ends_with("`--platform linux/amd64`"), "{hints:?}");
+        assert!(hints[1].ends_with("`--platform linux/amd64,linux/arm64`"), "{hints:?}");
+        let other = InputOptions { platform: Some(Platform::linux("s390x")), ..InputOptions::default() };
+        let error = find(&files, &other).err().expect("none is for s390x").to_string();
+        assert!(
+            error.ends_with("its programs are for linux/amd64, linux/arm64, not for linux/s390x"),
+            "{error}"
+        );
+        let alone = find(&files[1..2], &for_arm64()).expect("the only one");
+        assert!(!alone.has_other_platforms);
+    }
+
+    #[test]
+    fn a_checksum_file_in_the_directory_must_be_right() {
+        let (amd64, arm64, sums) = release();
+        let wrong = sums.replace("tool-arm64", "tool-x").replace("tool-amd64", "tool-arm64");
+        let files = |sums| [("tool-amd64", &*amd64), ("tool-arm64", &arm64), ("tool_checksums.txt", sums)];
+        assert!(matches!(
+            find(&files(wrong.as_bytes()), &for_arm64()),
+            Err(InputError::DigestMismatch { .. })
+        ));
+        let unlisted = find(&files(b"no digest at all"), &for_arm64()).expect("it is not listed");
+        assert_eq!(unlisted.artifact.sha256, None);
+        let other = directory(&[("SUMS", sums.as_bytes())]);
+        let options = InputOptions { sha256_file: Some(other.path().join("SUMS")), ..for_arm64() };
+        let found = find(&files(b""), &options).expect("it is listed");
+        assert_eq!(found.artifact.sha256, Some(Digest::of(&arm64)));
+        assert!(matches!(find(&[("x", &arm64)], &options), Err(InputError::Checksum { .. })));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum InputError {
         "the SHA-256 digest of `{shown}` is not the expected one:\n  expected {expected}\n  actual   {actual}"
     )]
     DigestMismatch { shown: String, expected: Digest, actual: Digest },
+    #[error("the checksum file `{shown}` {reason}")]
+    Checksum { shown: String, reason: String },
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -68,6 +70,7 @@ impl Diagnostic for InputError {
             | Self::Changed { .. }
             | Self::TooLarge { .. }
             | Self::DigestMismatch { .. }
+            | Self::Checksum { .. }
             | Self::Write(_) => FailureKind::Input,
             Self::SourceTree { .. } | Self::SourceBuild { .. } => FailureKind::Artifact,
             Self::Http(error) => error.kind(),
@@ -101,6 +104,9 @@ impl Diagnostic for InputError {
             Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
             Self::DigestMismatch { .. } => {
                 "compare the digest with the publisher's; the file may have been replaced or damaged"
+            }
+            Self::Checksum { .. } => {
+                "pass the checksum file of this release, or the digest itself: `--sha256 DIGEST`"
             }
             Self::Http(error) => return error.hints(),
             Self::Archive(error) => return error.hints(),

@@ -83,7 +83,8 @@ fn open_without_waiting(path: &Path) -> std::io::Result<File> {
     })
 }
 
-fn digest(content: &FileContent, path: &Path, stop: &Stop) -> Result<Digest, InputError> {
+/// The digest of a file that must not change meanwhile.
+pub(super) fn digest(content: &FileContent, path: &Path, stop: &Stop) -> Result<Digest, InputError> {
     let failed = |error| InputError::read(path, error);
     let mut reader = content.reader();
     let mut digest = DigestBuilder::new();

@@ -5,6 +5,7 @@ pub mod add;
 pub mod archive;
 pub mod artifact;
 mod candidates;
+mod checksums;
 pub(crate) mod directory;
 mod documents;
 mod error;
@@ -36,9 +37,10 @@ use crate::blocking::run_stoppable;
 use crate::config::values::ByteSize;
 use crate::events::{Events, RunningStep, Step};
 use crate::fs::Lease;
-use crate::image::Digest;
+use crate::image::{Digest, Platform};
 use crate::text;
 pub(crate) use archive::UnpackedTree;
+use checksums::Checksums;
 use spool::Progress;
 
 /// The name of every artifact in the image. No added file may have it.
@@ -63,6 +65,8 @@ pub enum TreatAs {
 pub struct InputOptions {
     /// The expected digest of the input, which may be an archive.
     pub sha256: Option<Digest>,
+    /// A file with the expected digest, as `sha256sum` writes it, which is found by the name of the input.
+    pub sha256_file: Option<PathBuf>,
     /// The limit of bytes, for the input and for its unpacked members.
     #[serde(deserialize_with = "max_size")]
     #[schemars(with = "text::NumberOrText")]
@@ -81,6 +85,10 @@ pub struct InputOptions {
     #[serde(skip)]
     #[doc(hidden)]
     pub http: HttpOptions,
+    /// The platform of the program to choose among several; the pipeline fills it in.
+    #[serde(skip)]
+    #[doc(hidden)]
+    pub platform: Option<Platform>,
     /// Whether the network must not be used; the session fills it in.
     #[serde(skip)]
     #[doc(hidden)]
@@ -91,6 +99,7 @@ impl Default for InputOptions {
     fn default() -> Self {
         Self {
             sha256: None,
+            sha256_file: None,
             max_size: DEFAULT_MAX_SIZE,
             member_path: None,
             keep_tree: false,
@@ -98,6 +107,7 @@ impl Default for InputOptions {
             added: Vec::new(),
             download: DownloadRequest::default(),
             http: HttpOptions::default(),
+            platform: None,
             offline: false,
         }
     }
@@ -143,7 +153,10 @@ pub async fn fetch(
     let step = reports.start(Step::Fetch, shown.clone(), None);
     let fetched = match source {
         InputSource::File(path) if path.is_dir() => Fetched::Directory(path.clone()),
-        _ => Fetched::File(fetch_file(source, options, lease, stdin, events, &step).await?),
+        _ => {
+            let options = with_expected_digest(source, options).await?;
+            Fetched::File(fetch_file(source, &options, lease, stdin, events, &step).await?)
+        }
     };
     let (options, directory) = (options.clone(), lease.temporary_directory().to_owned());
     let search = run_stoppable(move |stop| {
@@ -151,17 +164,32 @@ pub async fn fetch(
             Fetched::File(file) => archive::find_artifact(file, &shown, &options, &directory, stop),
             Fetched::Directory(path) => directory::find_artifact(&path, &options, stop),
         };
-        let archive::Contents { artifact, tree, left_out } = contents?;
+        let archive::Contents { artifact, tree, left_out, has_other_platforms } = contents?;
         let (tree_path, files) = tree.map(|tree| (tree.artifact, tree.files)).unzip();
         let mut added = files.unwrap_or_default();
         added.extend(add::resolve(&options.added, tree_path.as_deref(), stop)?);
         let added = add::merge(added, tree_path.as_deref())?;
-        Ok::<_, InputError>((artifact, tree_path, added, left_out))
+        Ok::<_, InputError>((artifact, tree_path, added, left_out, has_other_platforms))
     });
-    let (artifact, tree_path, added, left_out) = search.await?;
+    let (artifact, tree_path, added, left_out, has_other_platforms) = search.await?;
     step.made(artifact.name.clone()).sized(artifact.size).finish("");
     let InputFile { name, size, sha256, content } = artifact;
-    Ok(Artifact { name, size, sha256, origin: source.origin(), content, tree_path, added, left_out })
+    let origin = source.origin();
+    Ok(Artifact { name, size, sha256, origin, content, tree_path, added, left_out, has_other_platforms })
+}
+
+/// The options with the digest of the input that the checksum file has.
+async fn with_expected_digest(
+    source: &InputSource,
+    options: &InputOptions,
+) -> Result<InputOptions, InputError> {
+    let mut options = options.clone();
+    if let Some(path) = options.sha256_file.clone() {
+        let name = source.file_name();
+        let digest = run_stoppable(move |stop| Checksums::read(&path, stop)?.require(name.as_deref()));
+        options.sha256 = Some(digest.await?);
+    }
+    Ok(options)
 }
 
 async fn fetch_file(

@@ -53,6 +53,18 @@ impl InputSource {
     }
 
     /// The origin to record.
+    /// The last component of its path or URL, by which checksum files name it.
+    pub(super) fn file_name(&self) -> Option<String> {
+        match self {
+            Self::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Self::Stdin => None,
+            Self::Url(url) => {
+                let last = url.path_segments()?.next_back().filter(|segment| !segment.is_empty())?;
+                Some(percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned())
+            }
+        }
+    }
+
     pub(super) fn origin(&self) -> Origin {
         match self {
             Self::File(path) => Origin::File { path: path.clone() },

@@ -189,12 +189,32 @@ async fn examine_all(
     let reading = async {
         let mut artifacts = Vec::new();
         for source in &request.artifacts {
-            let artifact = fetch(source, &request.input, &lease, session).await?;
-            artifacts.push(examine(source.to_string(), artifact, request, session)?);
+            artifacts.extend(examine_source(source, request, &lease, session).await?);
         }
         Ok(artifacts)
     };
     tokio::try_join!(search_daemon(request, session), reading)
+}
+
+/// Fetches an artifact. An archive or directory with programs for several platforms has one for each that is requested.
+async fn examine_source(
+    source: &InputSource,
+    request: &Request,
+    lease: &Lease,
+    session: &Session,
+) -> Result<Vec<ExaminedArtifact>, Error> {
+    let mut platforms = request.platforms.iter().cloned();
+    let mut options = request.input.clone();
+    options.platform = platforms.next();
+    let artifact = fetch(source, &options, lease, session).await?;
+    let has_others = artifact.has_other_platforms;
+    let mut artifacts = vec![examine(source.to_string(), artifact, request, session)?];
+    for platform in platforms.filter(|_| has_others) {
+        options.platform = Some(platform);
+        let artifact = fetch(source, &options, lease, session).await?;
+        artifacts.push(examine(source.to_string(), artifact, request, session)?);
+    }
+    Ok(artifacts)
 }
 
 /// Plans the images as a step.

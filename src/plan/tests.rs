@@ -35,6 +35,7 @@ fn artifact(name: &str) -> Artifact {
         tree_path: None,
         added: Vec::new(),
         left_out: 0,
+        has_other_platforms: false,
     }
 }
 

@@ -29,6 +29,8 @@ pub enum RequestError {
     ArtifactTwice { artifact: String },
     #[error("`--sha256` is the digest of one artifact, but the request has several")]
     DigestOfSeveral,
+    #[error("`--sha256` and `--sha256-file` set the same value")]
+    DigestTwice,
     #[error("`{option}` must not be empty or contain spaces")]
     Blanks { option: &'static str },
     #[error("`--pids-limit` must be at least 1")]
@@ -108,7 +110,8 @@ impl Diagnostic for RequestError {
             Self::ArtifactTwice { .. } => {
                 "pass several artifacts only if they are one program for several platforms"
             }
-            Self::DigestOfSeveral => "check the digests before the build: `sha256sum --check`",
+            Self::DigestOfSeveral => "pass the file with all digests: `--sha256-file SHA256SUMS`",
+            Self::DigestTwice => "remove one of them",
             Self::PullOffline => "pass `--pull missing`, or remove `--offline`",
             Self::OfflinePush { .. } => {
                 "write to `oci:DIR` now, and run `b2i copy` when the network is available"

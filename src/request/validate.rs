@@ -61,6 +61,9 @@ impl Request {
         if self.input.sha256.is_some() && artifacts.len() > 1 {
             return Err(RequestError::DigestOfSeveral);
         }
+        if self.input.sha256.is_some() && self.input.sha256_file.is_some() {
+            return Err(RequestError::DigestTwice);
+        }
         self.check_download(artifacts.iter().any(is_url))
     }
 

@@ -16,6 +16,7 @@ pub(super) mod tests;
 use dynamic::Dynamic;
 use layout::{Headers, PT_LOAD, SHT_NOBITS, cut_short};
 pub use linked::{LinkedFile, linked_file};
+pub use platform::program_architecture;
 
 use super::bounded_reader::{BoundedReader, big_u16, holds, little_u16, text};
 use super::diagnosis::ElfNoProgram;

@@ -32,16 +32,27 @@ pub(super) fn platform(headers: &Headers, interpreter: Option<&str>, notes: &[u8
         return Err(Rejection::ForeignElf { system }.into());
     }
     let encoding = headers.encoding;
-    let column = usize::from(encoding.wide) * 2 + usize::from(encoding.big);
     let unknown =
         Rejection::UnknownProcessor { machine: headers.machine, bits: if encoding.wide { 64 } else { 32 } };
-    ARCHITECTURES
-        .iter()
-        .find(|(machine, _)| *machine == headers.machine)
-        .map(|(_, words)| words[column])
-        .filter(|word| !word.is_empty())
+    architecture(headers.machine, encoding.wide, encoding.big)
         .map(Platform::linux)
         .ok_or_else(|| unknown.into())
+}
+
+/// Go's name of the architecture of the ELF file that begins with `head`.
+pub fn program_architecture(head: &[u8]) -> Option<&'static str> {
+    let header: &[u8; 20] = head.first_chunk()?;
+    // EI_CLASS, EI_DATA and e_machine (System V ABI, "ELF Header").
+    let (wide, big) = (header[4] == 2, header[5] == 2);
+    let machine = [header[18], header[19]];
+    let machine = if big { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
+    header.starts_with(b"\x7fELF").then(|| architecture(machine, wide, big))?
+}
+
+fn architecture(machine: u16, wide: bool, big: bool) -> Option<&'static str> {
+    let column = usize::from(wide) * 2 + usize::from(big);
+    let (_, words) = ARCHITECTURES.iter().find(|(number, _)| *number == machine)?;
+    Some(words[column]).filter(|word| !word.is_empty())
 }
 
 /// The system if it is not Linux: by the ABI byte, by the notes that the BSDs have in each program, or by the path of

@@ -22,9 +22,10 @@ pub enum ArchiveError {
         #[source]
         source: UnpackError,
     },
-    /// `candidates` are the first of them, with their sizes in bytes.
+    /// `candidates` are the first of them, with their sizes in bytes. `platforms` are theirs, if each is a program for
+    /// another one.
     #[error("`{shown}` contains {total} files that could be the artifact:{}", list(.candidates, *.total))]
-    Several { shown: String, candidates: Vec<(String, u64)>, total: u64 },
+    Several { shown: String, candidates: Vec<(String, u64)>, total: u64, platforms: Vec<String> },
     #[error("`{shown}` contains no artifact: {reason}")]
     Nothing { shown: String, reason: String, hint: Option<String> },
     #[error("`{shown}` contains no file `{}`: {reason}", path.escape_debug())]
@@ -85,6 +86,12 @@ impl Diagnostic for ArchiveError {
             Self::TooLarge { .. } => "raise the limit with `--max-size` if the size is right",
             Self::Member { source: UnpackError::Refused { .. }, .. } => {
                 "unpack it in a safe place, check it, and pass the artifact itself"
+            }
+            Self::Several { platforms, .. } if platforms.len() > 1 => {
+                return vec![
+                    format!("choose one by its platform: `--platform {}`", platforms[0]),
+                    format!("or build all of them for an index: `--platform {}`", platforms.join(",")),
+                ];
             }
             Self::Several { .. } => "choose one with `--path`; `--keep-tree` adds the others",
             Self::NotAnArchive { .. } => "omit the option",

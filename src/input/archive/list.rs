@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use super::super::candidates::{HEAD_BYTES, candidate, is_start_script, names_release};
+use super::super::checksums::is_checksum_file;
 use super::super::documents::is_document;
 use super::super::neighbours::needs;
 use super::error::ArchiveError;
 use super::format::is_archive_head;
 use super::members::{Archive, Flow, MemberKind};
-use crate::detect::{BuildFile, Strength, source_tree};
+use crate::detect::{BuildFile, Strength, program_architecture, source_tree};
 use crate::fs::unpack::UnpackError;
+use crate::image::Platform;
 
 const MAX_NAMES: usize = 10_000;
 const MAX_SHOWN: usize = 10;
@@ -22,6 +24,13 @@ const NPM_ROOT: &str = "package";
 
 #[derive(Debug, Default)]
 pub(in crate::input) struct Listing {
+    /// The platform of the wanted program.
+    platform: Option<Platform>,
+    /// The architectures of programs that could be the artifact.
+    architectures: BTreeSet<&'static str>,
+    /// The number of programs that are not for the wanted platform, and their architectures.
+    other_programs: u64,
+    other_architectures: BTreeSet<&'static str>,
     /// The name of a listed directory; of an archive, the one directory in it has the name of the release.
     name: Option<String>,
     artifacts: Candidates,
@@ -85,8 +94,8 @@ impl Root {
 
 impl Listing {
     /// An empty listing of the directory `name`.
-    pub(in crate::input) fn of_directory(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..Self::default() }
+    pub(in crate::input) fn of_directory(name: &str, platform: Option<&Platform>) -> Self {
+        Self { name: Some(name.to_owned()), platform: platform.cloned(), ..Self::default() }
     }
 
     /// Adds the name of a file or directory.
@@ -94,8 +103,8 @@ impl Listing {
         self.root.add(path, is_directory);
     }
 
-    pub(super) fn of(archive: &Archive) -> Result<Self, ArchiveError> {
-        let mut listing = Self::default();
+    pub(super) fn of(archive: &Archive, platform: Option<&Platform>) -> Result<Self, ArchiveError> {
+        let mut listing = Self { platform: platform.cloned(), ..Self::default() };
         archive.visit(&mut |member, reader| {
             listing.add_name(&member.path, member.kind == MemberKind::Directory);
             if member.kind == MemberKind::File {
@@ -118,12 +127,14 @@ impl Listing {
         head: &[u8],
     ) -> Result<(), ArchiveError> {
         self.files += 1;
-        self.programs_files += u64::from(!is_document(path));
+        let is_checksums = path.rsplit('/').next().is_some_and(is_checksum_file);
+        self.programs_files += u64::from(!is_document(path) && !is_checksums);
         self.has_mark |= needs::is_mark(path);
         if self.first_files.len() < MAX_SHOWN {
             self.first_files.push(path.to_owned());
         }
         let candidates = match candidate(path, head) {
+            Some(Strength::Artifact) if self.is_for_other_platform(head) => return Ok(()),
             Some(Strength::Artifact) => &mut self.artifacts,
             Some(Strength::Companion) => &mut self.companions,
             Some(Strength::Script) => &mut self.scripts,
@@ -150,14 +161,29 @@ impl Listing {
         Ok(())
     }
 
+    /// Notes the architecture of a program. Returns whether another one is wanted.
+    fn is_for_other_platform(&mut self, head: &[u8]) -> bool {
+        let Some(architecture) = program_architecture(head) else { return false };
+        let is_other = self.platform.as_ref().is_some_and(|wanted| wanted.architecture != architecture);
+        let known = if is_other { &mut self.other_architectures } else { &mut self.architectures };
+        known.insert(architecture);
+        self.other_programs += u64::from(is_other);
+        is_other
+    }
+
+    /// Whether it has programs for other platforms than the wanted one.
+    pub(in crate::input) fn has_other_platforms(&self) -> bool {
+        !self.other_architectures.is_empty()
+    }
+
     /// Whether the archive may have a program that is always spread over several files.
     pub(in crate::input) fn has_mark(&self) -> bool {
         self.has_mark
     }
 
-    /// The number of files without documents and without the file at `artifact`.
+    /// The number of files without documents, programs for other platforms and the file at `artifact`.
     pub(in crate::input) fn programs_files(&self, artifact: &str) -> u64 {
-        self.programs_files.saturating_sub(u64::from(!is_document(artifact)))
+        self.programs_files.saturating_sub(u64::from(!is_document(artifact)) + self.other_programs)
     }
 
     /// The one directory that contains everything.
@@ -187,7 +213,7 @@ impl Listing {
 
     /// Whether a program or a JAR is in it.
     pub(in crate::input) fn has_program(&self) -> bool {
-        self.artifacts.total + self.companions.total > 0
+        self.artifacts.total + self.companions.total > 0 || self.has_other_platforms()
     }
 
     /// The build file that makes it a source tree. Packages of npm have a manifest of the same name: one is finished if it
@@ -223,15 +249,26 @@ impl Listing {
         let strongest_first = [&self.artifacts, &self.companions, &self.scripts];
         let present =
             distribution.or_else(|| strongest_first.into_iter().find(|candidates| candidates.total > 0));
-        let Some(candidates) = present else { return Err(self.no_artifact(shown)) };
+        let Some(candidates) = present.filter(|_| self.artifacts.total > 0 || !self.has_other_platforms())
+        else {
+            return Err(self.no_artifact(shown));
+        };
         match candidates.first.as_slice() {
             [(path, _)] => Ok(path),
             several => Err(ArchiveError::Several {
                 shown: shown.to_owned(),
                 candidates: several.to_vec(),
                 total: candidates.total,
+                platforms: self.platforms_of_candidates(),
             }),
         }
+    }
+
+    /// The platforms of the candidates, if each is a program for another one.
+    fn platforms_of_candidates(&self) -> Vec<String> {
+        let is_distinct = self.architectures.len() as u64 == self.artifacts.total;
+        let platforms = self.architectures.iter().map(|architecture| format!("linux/{architecture}"));
+        if is_distinct { platforms.collect() } else { Vec::new() }
     }
 
     /// The content of the archive, for an error.
@@ -247,7 +284,12 @@ impl Listing {
     }
 
     fn no_artifact(&self, shown: &str) -> ArchiveError {
-        let (reason, hint) = if let Some((path, system)) = &self.foreign {
+        let (reason, hint) = if let (Some(wanted), true) = (&self.platform, self.has_other_platforms()) {
+            let others: Vec<String> =
+                self.other_architectures.iter().map(|architecture| format!("linux/{architecture}")).collect();
+            let reason = format!("its programs are for {}, not for {wanted}", others.join(", "));
+            (reason, Some(format!("pass one of these: `--platform {}`", others[0])))
+        } else if let Some((path, system)) = &self.foreign {
             let reason = format!("`{}` is a {system} program", path.escape_debug());
             (reason, Some("use the archive for Linux".to_owned()))
         } else if let Some(path) = &self.nested {

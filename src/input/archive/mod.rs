@@ -36,11 +36,13 @@ pub(super) struct Contents {
     pub(super) tree: Option<Tree>,
     /// The number of files that do not come along. Documents do not count.
     pub(super) left_out: u64,
+    /// Whether the archive has programs for other platforms, too.
+    pub(super) has_other_platforms: bool,
 }
 
 impl Contents {
-    fn alone(artifact: InputFile) -> Self {
-        Self { artifact, tree: None, left_out: 0 }
+    pub(super) fn alone(artifact: InputFile) -> Self {
+        Self { artifact, tree: None, left_out: 0, has_other_platforms: false }
     }
 }
 
@@ -86,9 +88,20 @@ fn single_file(archive: &Archive, name: &str, directory: &Path) -> Result<Conten
 }
 
 fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Result<Contents, InputError> {
-    let listing = Listing::of(archive)?;
+    let listing = Listing::of(archive, options.platform.as_ref())?;
+    let mut contents = chosen_of(archive, &listing, options, directory)?;
+    contents.has_other_platforms = listing.has_other_platforms();
+    Ok(contents)
+}
+
+fn chosen_of(
+    archive: &Archive,
+    listing: &Listing,
+    options: &InputOptions,
+    directory: &Path,
+) -> Result<Contents, InputError> {
     if options.treat_as.is_none() && options.member_path.is_none() {
-        refuse_source_tree(archive, &listing)?;
+        refuse_source_tree(archive, listing)?;
     }
     let choice = match &options.member_path {
         Some(path) => member_path(path).map_err(|error| ArchiveError::NoSuchMember {
@@ -104,16 +117,15 @@ fn in_archive(archive: &Archive, options: &InputOptions, directory: &Path) -> Re
         reason: format!("{reason}; {}", listing.inside()),
     };
     if options.keep_tree || listing.starts_distribution(&choice) {
-        return Ok(tree::unpack(archive, &listing, &choice, directory)?.map_err(missing)?);
+        return Ok(tree::unpack(archive, listing, &choice, directory)?.map_err(missing)?);
     }
     let file = extract::extract(archive, &choice, directory)?.map_err(missing)?;
     let artifact = input_file(&choice, file);
     let names_files = needs::names_files(artifact.size, &artifact.content);
     if listing.has_mark() || names_files.map_err(|error| archive.read_error(&error))? {
-        return Ok(tree::unpack_needed(archive, &listing, &choice, directory)?.map_err(missing)?);
+        return Ok(tree::unpack_needed(archive, listing, &choice, directory)?.map_err(missing)?);
     }
-    let left_out = listing.programs_files(&choice);
-    Ok(Contents { artifact, tree: None, left_out })
+    Ok(Contents { left_out: listing.programs_files(&choice), ..Contents::alone(artifact) })
 }
 
 fn refuse_source_tree(archive: &Archive, listing: &Listing) -> Result<(), InputError> {

@@ -77,7 +77,7 @@ fn contents(
     let path = path.trim_start_matches('/');
     let tree = Tree::below(&top, path, &archive.stop)
         .map_err(|error| ArchiveError::unreadable(&archive.shown, error.to_string()))?;
-    Ok(Ok(Contents { artifact, tree: Some(tree), left_out: 0 }))
+    Ok(Ok(Contents { tree: Some(tree), ..Contents::alone(artifact) }))
 }
 
 /// An unpacked source tree.

@@ -49,6 +49,7 @@ pub(super) async fn declared(
         tree_path: None,
         added: crate::input::added(&request.input.added).await?,
         left_out: 0,
+        has_other_platforms: false,
     };
     let facts = Facts { size: 0, kind: declaration.facts(product) };
     let (source, artifact) = (artifact.name.clone(), Arc::new(artifact));

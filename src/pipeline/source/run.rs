@@ -192,6 +192,7 @@ impl SourceWork<'_> {
             tree_path: None,
             added,
             left_out: 0,
+            has_other_platforms: false,
         })
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod kinds;
 mod options;
 mod owner;
 mod payloads;
+mod releases;
 mod reproducible;
 mod run;
 mod scripts;

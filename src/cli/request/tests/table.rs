@@ -87,6 +87,12 @@ fn artifacts_are_named_alike() {
             r#""artifacts": ["a"], "input": { "download": { "bearer": "env:T" } }"#,
             Some("`--bearer-env` is for downloads"),
         ),
+        ("a --sha256-file s", r#""artifacts": ["a"], "input": { "sha256File": "s" }"#, None),
+        (
+            "a --sha256 ZEROS --sha256-file s",
+            r#""artifacts": ["a"], "input": { "sha256": "ZEROS", "sha256File": "s" }"#,
+            Some("set the same value"),
+        ),
         ("a --sha256 x", r#""artifacts": ["a"], "input": { "sha256": "x" }"#, Some("sha256")),
         ("a --max-size x", r#""artifacts": ["a"], "input": { "maxSize": "x" }"#, Some("`x`")),
     ]);
