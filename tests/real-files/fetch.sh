@@ -10,7 +10,7 @@ fetch_with_maven() {
         -Dartifact="$1" -DoutputDirectory="$2"
 }
 
-fetch_with_npm() { npm pack --silent --pack-destination "$2" "$1"; }
+fetch_with_npm() { npm pack --loglevel error --pack-destination "$2" "$1"; }
 
 fetch_with_pypi() {
     local platform platforms=()
@@ -51,7 +51,7 @@ registry_of() {
 # What the clients print if no answer came, as against an answer that is a refusal.
 unreachable='could not resolve|name resolution|unknown host|UnknownHost|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT'
 unreachable+='|connection refused|connection reset|connect timed out|timed out|failed to establish|network is unreachable'
-unreachable+='|temporary failure|no such host|could not connect|dial tcp'
+unreachable+='|temporary failure|no such host|could not connect|dial tcp|from versions: none'
 
 # fetch NAME: prints the path of the file in the cache. If it cannot be had, prints why and returns 1.
 fetch() {
@@ -74,9 +74,9 @@ fetch() {
         }
         "fetch_with_$client" "$package" "$directory.new" >"$log" 2>&1 </dev/null || {
             if grep --quiet --ignore-case --extended-regexp "$unreachable" "$log"; then
-                echo "$(registry_of "$client") cannot be reached: $(problem_in "$log")"
+                echo "$(registry_of "$client") cannot be reached: $(problem_in "$log" "$unreachable")"
             else
-                echo "$(registry_of "$client") did not give $package: $(problem_in "$log")"
+                echo "$(registry_of "$client") did not give $package: $(problem_in "$log" .)"
             fi
             return 1
         }
@@ -110,8 +110,10 @@ command_of() {
     esac
 }
 
-# The last line of a log that says something.
-problem_in() { grep -v '^[[:space:]]*$' "$1" | tail -n 1 | cut -c 1-300; }
+# The last line of a log that says something like the pattern: problem_in LOG PATTERN
+problem_in() {
+    sed 's/\x1b\[[0-9;]*m//g' "$1" | grep --ignore-case --extended-regexp "$2" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-300
+}
 
 # unpack FILE DIRECTORY: what tar, unzip and dpkg make of it.
 unpack() {
