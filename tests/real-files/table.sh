@@ -4,7 +4,7 @@
 cases_file=tests/real-files/cases.toml
 
 # The whole table as JSON; what runs for one file gets it by the variable, so that it is read once.
-[ -n "${B2I_FIELD_CASES:-}" ] || B2I_FIELD_CASES=$(tomlq . "$cases_file") || {
+[ -n "${B2I_FIELD_CASES:-}" ] || B2I_FIELD_CASES=$(tomlq --compact-output . "$cases_file") || {
     echo "tests/field: $cases_file needs \`tomlq\` to be read: install the Debian package yq" >&2
     exit 1
 }
