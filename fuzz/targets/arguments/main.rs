@@ -13,6 +13,7 @@ mod run;
 use system::{Output, Path, Process};
 
 const ROOT: &[u8] = b"/opt/app-root";
+const PATH_LIMIT: usize = 4096;
 
 fuzz_target!(|text: &str| {
     let words = split(text);

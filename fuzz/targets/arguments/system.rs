@@ -35,6 +35,11 @@ pub(crate) fn status(_: i32, program: Text<'_>, _: bool) -> Result<Status, Errno
     Ok(Status { kind })
 }
 
+/// No program is a link.
+pub(crate) fn read_link(_: i32, _: Text<'_>, _: &mut [u8]) -> Result<usize, Errno> {
+    Err(Errno::NoEntry)
+}
+
 pub(crate) fn may_execute(_: Text<'_>) -> bool {
     true
 }
