@@ -252,7 +252,7 @@ pub struct Limits {
     #[serde(deserialize_with = "text::period")]
     #[schemars(with = "Option<text::PeriodForm>")]
     pub timeout: Option<Duration>,
-    /// The largest size of the files that a script leaves, in bytes, with holes. Default: 32 GiB.
+    /// The largest size of the files that a script leaves, in bytes, with holes. Default: 32 GiB in the sandbox.
     #[serde(deserialize_with = "memory")]
     #[schemars(with = "Option<text::NumberOrText>")]
     pub change_size: Option<u64>,

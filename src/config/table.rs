@@ -295,7 +295,8 @@ table! {
         pids "pids" [one u32], env ["B2I_PIDS_LIMIT"], flag "--pids-limit", project LIMITS, example "500";
         /// Time after which the `assemble` script is stopped. Reading what it left has the same limit.
         timeout "timeout" [one Period], env ["B2I_TIMEOUT"], flag "--timeout", project LIMITS, example r#""10m""#;
-        /// Largest size of all files together that a script leaves, with holes of sparse files. Default: 32GiB.
+        /// Largest size of all files together that a script leaves, with holes of sparse files. Default: 32GiB
+        /// in the sandbox, no limit on a daemon.
         change_size "change-size" [one ByteSize], env ["B2I_CHANGE_SIZE"], project LIMITS, example r#""4GiB""#;
         /// Largest number of paths that a script changes in the sandbox. Default: 1000000.
         change_files "change-files" [one u64], env ["B2I_CHANGE_FILES"], project LIMITS, example "50000";

@@ -101,19 +101,13 @@ pub struct ContainerLimits {
     pub change: ChangeLimits,
 }
 
-/// The largest change that a command may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The largest change that a command may leave. The sandbox has defaults. A daemon has none: the check is one more call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeLimits {
     /// Size of all files together, in bytes. Holes count: a layer has them as zeros.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
     /// Paths, also of directories and removed files. Daemons list them nowhere, so only the sandbox counts them.
-    pub files: u64,
-}
-
-impl Default for ChangeLimits {
-    fn default() -> Self {
-        Self { bytes: 32 << 30, files: 1_000_000 }
-    }
+    pub files: Option<u64>,
 }
 
 /// Streams of a program that `--run` starts.

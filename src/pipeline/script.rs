@@ -129,9 +129,6 @@ pub(crate) fn container_limits(limits: &Limits) -> ContainerLimits {
         nano_cpus: limits.nano_cpus,
         pids: limits.pids,
         timeout: limits.timeout,
-        change: ChangeLimits {
-            bytes: limits.change_size.unwrap_or(ChangeLimits::default().bytes),
-            files: limits.change_files.unwrap_or(ChangeLimits::default().files),
-        },
+        change: ChangeLimits { bytes: limits.change_size, files: limits.change_files },
     }
 }

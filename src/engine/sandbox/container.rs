@@ -32,6 +32,12 @@ use crate::stream::{pump, stream_to_reader};
 
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// Default for the size of a change, in bytes.
+const CHANGED_BYTES: u64 = 32 << 30;
+
+/// Default for the number of changed paths, which the layer has in memory.
+const CHANGED_FILES: u64 = 1_000_000;
+
 /// Pieces of an archive in memory.
 const PIECES: usize = 4;
 
@@ -156,7 +162,9 @@ type Received = (Vec<Change>, Vec<String>, Vec<String>);
 
 fn receive_changes(supervisor: &Supervisor, limits: ChangeLimits) -> Result<Received, EngineError> {
     let action = "send the changes";
-    supervisor.send(&Request::TakeChanges { files: limits.files }, action)?;
+    let files = limits.files.unwrap_or(CHANGED_FILES);
+    let limit = limits.bytes.unwrap_or(CHANGED_BYTES);
+    supervisor.send(&Request::TakeChanges { files }, action)?;
     let (mut changes, mut size) = (Vec::new(), 0_u64);
     loop {
         match supervisor.answer(action)? {
@@ -165,8 +173,8 @@ fn receive_changes(supervisor: &Supervisor, limits: ChangeLimits) -> Result<Rece
                     size = size.saturating_add(file);
                 }
                 // The child is not read any further: its container is of no use.
-                if size > limits.bytes {
-                    return Err(EngineError::ChangeTooLarge { size, limit: limits.bytes });
+                if size > limit {
+                    return Err(EngineError::ChangeTooLarge { size, limit });
                 }
                 changes.push(*change);
             }

@@ -131,6 +131,17 @@ async fn limits_hold() {
 }
 
 #[tokio::test]
+async fn a_change_is_limited_if_somebody_says_so() {
+    for setup in Setup::both().await {
+        let mut spec = setup.spec(&["/bin/sh", "-c", "busybox truncate -s 1099511627776 /sparse"]);
+        spec.limits.change.bytes = Some(1 << 20);
+        let error = setup.run(spec).await.expect_err("too large");
+        assert!(matches!(error, EngineError::ChangeTooLarge { limit: 0x10_0000, .. }), "{error}");
+        setup.clean_up().await;
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_is_not_there_is_the_builders_fault() {
     for setup in Setup::both().await {
         let error = setup.run(setup.spec(&["/no/such/program"])).await.expect_err("not there");

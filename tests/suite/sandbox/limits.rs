@@ -229,7 +229,7 @@ fn processes() -> impl Iterator<Item = (i32, String)> {
 fn a_change_is_limited_in_size_and_number() {
     as_everybody("sandbox::limits::a_change_is_limited_in_size_and_number", async |_| {
         let setup = Setup::new();
-        let change = ChangeLimits { bytes: 1 << 20, files: 50 };
+        let change = ChangeLimits { bytes: Some(1 << 20), files: Some(50) };
         let taken = async |script: &str| {
             let limits = ContainerLimits { change, ..ContainerLimits::default() };
             let spec = ContainerSpec { user: Some("0".into()), limits, ..setup.spec(script) };
