@@ -71,6 +71,9 @@ pub fn make_source_stage(facts: &SourceFacts<'_>) -> Result<SourceStage, SourceP
     };
     check_users(facts, &contract.user)?;
     let working_directory = working_directory(facts)?;
+    let product = product(facts, &working_directory)?;
+    let mut warnings = warnings(facts);
+    warnings.extend(base_without_effect(facts, &product));
     Ok(SourceStage {
         source: PlannedSources {
             name: tree.name.clone(),
@@ -82,7 +85,7 @@ pub fn make_source_stage(facts: &SourceFacts<'_>) -> Result<SourceStage, SourceP
         platform: facts.builder.config.platform(),
         engine: engine.kind,
         engine_reason: engine.reason.to_owned(),
-        product: product(facts, &working_directory)?,
+        product,
         destination: contract.destination,
         user: contract.user,
         scripts,
@@ -99,7 +102,7 @@ pub fn make_source_stage(facts: &SourceFacts<'_>) -> Result<SourceStage, SourceP
         cache_key: options.cache_key.clone(),
         incremental: previous(facts).filter(|_| facts.on_build.is_none()),
         runtime: runtime::planned_runtime(facts)?,
-        warnings: warnings(facts),
+        warnings,
     })
 }
 
@@ -291,6 +294,17 @@ fn warnings(facts: &SourceFacts<'_>) -> Vec<Warning> {
     warnings.extend(host_network(facts));
     warnings.extend(facts.runtime.as_ref().and_then(runtime::warning));
     warnings
+}
+
+/// Warns that a base is that of an artifact's image. The image of sources is the builder's, or the runtime image's.
+fn base_without_effect(facts: &SourceFacts<'_>, product: &PlannedProduct) -> Option<Warning> {
+    let base = facts.request.base.as_ref().filter(|_| *product == PlannedProduct::Image)?;
+    let builder = describe_source_builder(facts.selection);
+    let hint = "Choose another image with `--source-builder IMAGE` or `--runtime-image IMAGE`.";
+    Some(Warning {
+        message: format!("the base `{base}` has no effect: {builder} makes the image of the sources"),
+        hint: Some(hint.into()),
+    })
 }
 
 /// Warns that the sandbox's default network is the host's; a daemon has its own.

@@ -171,7 +171,25 @@ fn the_configuration_replaces_a_public_base_by_a_layout() {
         let image = Image::build_by(command, &daemon, &arguments);
         assert_eq!(words(&image.report(&[], &["--print", "a"]), "arguments"), ["--print", "a"]);
         assert_eq!(label(&image, "org.opencontainers.image.base.name"), full);
+        // The daemon's image, also for an output that takes none of the daemon.
+        let in_daemon = format!("docker-daemon:{}", forms.image);
+        let command = replace_bases_by(B2iCommand::new(), |_| Some(in_daemon.clone())).daemon(&daemon);
+        let program = fixture("program-glibc");
+        ended(&mut command.args(["build", &program, "-o", "oci:image", "--offline"]), 0);
     }
+}
+
+#[test]
+fn a_base_without_effect_is_said_so() {
+    let docker = TestEnvironment::get().docker();
+    let builder = TestEnvironment::get().image("s2i-sclorg:1");
+    let sources = tempfile::tempdir().expect("a temporary directory can be made");
+    write(&sources.path().join("README"), "text\n");
+    let command = B2iCommand::new().daemon(&docker).arg("build").arg(sources.path());
+    let options = ["--as", "source", "--source-builder", &builder, "--base", "oci:absent", "--dry-run"];
+    let output = ended(&mut command.args(options), 0);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(all.contains("the base `oci:absent` has no effect"), "{all}");
 }
 
 #[test]
