@@ -10,7 +10,7 @@ use super::request::variable;
 use crate::config::{Settings, value};
 use crate::input::SecretReference;
 use crate::request::{
-    EnvironmentVariable, PreviousImage, RuntimeRequest, SecretVariable, SourceBuildRequest,
+    BuilderRequest, EnvironmentVariable, PreviousImage, RuntimeRequest, SecretVariable, SourceBuildRequest,
 };
 use crate::sources::{SourceLocation, SourceOptions};
 
@@ -36,8 +36,8 @@ pub(super) fn location(arguments: &BuildArguments) -> Result<Option<SourceLocati
         || typed.source_builder.is_some()
         || typed.context_dir.is_some()
         || typed.reference.is_some()
-        // A builder may take any directory as its sources.
-        || (arguments.builder.builder.is_some() && input.is_dir());
+        // An S2I image may take any directory as its sources.
+        || (matches!(arguments.builder.builder, Some(BuilderRequest::Image(_))) && input.is_dir());
     if arguments.input.treat_as == Some(TreatAsChoice::Artifact)
         || !(is_source || SourceLocation::is_certain(text))
     {

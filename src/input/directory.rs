@@ -253,6 +253,7 @@ mod tests {
         for (files, expected) in [
             (&[("app.jar", JAR), ("classes/A.class", b"x")][..], true),
             (&[("app/bin/app", SCRIPT), ("app/lib/app.jar", JAR)], true),
+            (&[("run.jar", JAR), ("app/a.jar", JAR), ("quarkus/quarkus-application.dat", b"x")], true),
             (&[("tool_linux_amd64/tool", &program), ("checksums.txt", b"x")], true),
             (&[("tool", &program), ("go.mod", b"module x")], false),
             (&[("app.jar", JAR), ("pom.xml", b"<project/>")], false),

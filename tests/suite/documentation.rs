@@ -96,6 +96,12 @@ fn table(page: &str) -> Vec<String> {
     cells.filter_map(|cell| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned())).collect()
 }
 
+/// What Gradle makes of `application`, in short.
+const START_SCRIPT: &str = r#"#!/bin/sh
+home=$(cd "$(dirname "$0")/.." && pwd -P) || exit
+exec java -jar "$home/lib/app.jar" "$@"
+"#;
+
 /// A directory in which the pages' names mean something. Images have other names there than other tests may have.
 struct Reader {
     place: Place,
@@ -118,9 +124,11 @@ impl Reader {
         copy(&root().join("examples/golang"), "shop");
         copy(&root().join("examples/golang"), "examples/golang");
         copy(&environment.fixture("app/lib"), "lib");
-        for name in ["app.jar", "quarkus-run.jar", "lib/app.jar"] {
-            copy(&environment.fixture("app/app.jar"), name);
-        }
+        copy(&environment.fixture("app/app.jar"), "app.jar");
+        copy(&environment.fixture("app"), "target/quarkus-app");
+        place.write("target/quarkus-app/quarkus/quarkus-application.dat", "b\n");
+        copy(&environment.fixture("standalone.jar"), "build/install/app/lib/app.jar");
+        place.write("build/install/app/bin/app", START_SCRIPT);
         copy(&environment.fixture("standalone.jar"), "target/app.jar");
         copy(&environment.fixture("standalone.jar"), "shop.jar");
         for name in ["shop.war", "app.war"] {
@@ -132,8 +140,6 @@ impl Reader {
         }
         copy(&environment.fixture("program-arm64"), "dist/app-linux-arm64");
         place.write("job.py", "#!/usr/bin/env python3\nprint('done')\n");
-        place.write("app/application.dat", "a\n");
-        place.write("quarkus/application.dat", "b\n");
         place.write("config/app.properties", "a=b\n");
         place.write("sources/app.sh", "#!/bin/sh\necho \"$GREETING\"\n");
         // Names of this reader alone: it removes the images in the end, while another test may still need its own.
@@ -250,7 +256,7 @@ fn what_readme_tells_to_type_works() {
     reader.texts.push(("https://host.example/tool.tar.gz", server.url("/tool.tar.gz")));
     reader.texts.push(("DIGEST", digest));
     let commands = table(&page("README.md"));
-    assert_eq!(commands.len(), 16, "{commands:?}");
+    assert_eq!(commands.len(), 17, "{commands:?}");
     for command in commands {
         // A base for several platforms in a registry has tests of its own.
         let plans = command.contains("shop.jar --platform");

@@ -44,6 +44,8 @@ pub(in crate::input) struct Listing {
     programs_files: u64,
     /// Whether a format that is always spread over several files left its mark.
     has_mark: bool,
+    /// The directory of the runner of a Quarkus fast-jar.
+    fast_jar: Option<String>,
     /// A program of another system, and the system.
     foreign: Option<(String, &'static str)>,
     nested: Option<String>,
@@ -130,6 +132,9 @@ impl Listing {
         let is_checksums = path.rsplit('/').next().is_some_and(is_checksum_file);
         self.programs_files += u64::from(!is_document(path) && !is_checksums);
         self.has_mark |= needs::is_mark(path);
+        if let Some(directory) = needs::fast_jar(path) {
+            self.fast_jar.get_or_insert_with(|| directory.to_owned());
+        }
         if self.first_files.len() < MAX_SHOWN {
             self.first_files.push(path.to_owned());
         }
@@ -245,6 +250,9 @@ impl Listing {
         {
             return Ok(script);
         }
+        if let Some(runner) = self.fast_jar_runner() {
+            return Ok(runner);
+        }
         let distribution = self.is_distribution().then_some(&self.start_scripts);
         let strongest_first = [&self.artifacts, &self.companions, &self.scripts];
         let present =
@@ -262,6 +270,14 @@ impl Listing {
                 platforms: self.platforms_of_candidates(),
             }),
         }
+    }
+
+    /// The one candidate beside the directories of a Quarkus fast-jar, of which `app` has another.
+    fn fast_jar_runner(&self) -> Option<&str> {
+        let directory = self.fast_jar.as_deref()?;
+        let is_beside = |path: &&str| path.strip_prefix(directory).is_some_and(|name| !name.contains('/'));
+        let mut beside = self.artifacts.first.iter().map(|(path, _)| path.as_str()).filter(is_beside);
+        beside.next().filter(|_| beside.next().is_none())
     }
 
     /// The platforms of the candidates, if each is a program for another one.

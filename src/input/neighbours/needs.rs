@@ -26,10 +26,19 @@ const OLD_PYINSTALLER: &str = "base_library.zip";
 
 /// Whether a file with this path in an archive belongs to a format whose programs name no file: all of it may be needed.
 pub(in crate::input) fn is_mark(path: &str) -> bool {
-    let is_at_end = |mark: &str| {
-        path.strip_suffix(mark).is_some_and(|directory| directory.is_empty() || directory.ends_with('/'))
-    };
-    is_at_end(FAST_JAR) || is_at_end(OLD_PYINSTALLER) || path.split('/').any(|part| part == PYINSTALLER)
+    fast_jar(path).is_some()
+        || before(path, OLD_PYINSTALLER).is_some()
+        || path.split('/').any(|part| part == PYINSTALLER)
+}
+
+/// The directory of the runner of a Quarkus fast-jar, with `/` at its end, if the file at `path` is its mark.
+pub(in crate::input) fn fast_jar(path: &str) -> Option<&str> {
+    before(path, FAST_JAR)
+}
+
+/// The directory before `end`.
+fn before<'a>(path: &'a str, end: &str) -> Option<&'a str> {
+    path.strip_suffix(end).filter(|directory| directory.is_empty() || directory.ends_with('/'))
 }
 
 /// Whether an artifact names other files by itself, relative to its own place.

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const MAIN: &str = r#"package demo;
+pub(super) const MAIN: &str = r#"package demo;
 public class Main {
     public static void main(String[] words) throws Exception {
         if (words.length == 1 && words[0].equals("--user-name")) {
@@ -25,7 +25,7 @@ public class Main {
 }
 "#;
 
-const WORD: &str = r#"package demo.util;
+pub(super) const WORD: &str = r#"package demo.util;
 public class Word { public static String word() { return "with a library"; } }
 "#;
 
@@ -40,16 +40,16 @@ public class Main {
 "#;
 
 /// A directory with compiled classes and JARs.
-struct Workshop {
+pub(super) struct Workshop {
     directory: TempDir,
 }
 
 impl Workshop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).into_os_string().into_string().expect("UTF-8")
     }
 
@@ -64,14 +64,14 @@ impl Workshop {
     }
 
     /// Compiles `source` to the directory `classes`.
-    fn compile(&self, classes: &str, source: &str, options: &[&str]) {
+    pub(super) fn compile(&self, classes: &str, source: &str, options: &[&str]) {
         let file = self.path(if source.contains("class Word") { "Word.java" } else { "Main.java" });
         std::fs::write(&file, source).expect("the directory is the test's");
         self.run("javac", &[&["-nowarn", "-d", classes], options, &[&file]].concat());
     }
 
     /// Packs the directory `classes` as `name`, with `manifest` as the lines of its manifest.
-    fn jar(&self, name: &str, classes: &str, manifest: &str) -> String {
+    pub(super) fn jar(&self, name: &str, classes: &str, manifest: &str) -> String {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(path.parent().expect("below")).expect("the directory is the test's");
         std::fs::write(self.path("manifest"), manifest).expect("the directory is the test's");

@@ -6,6 +6,7 @@ mod base_files;
 pub(crate) mod builder_images;
 mod created;
 mod daemonless;
+mod distributions;
 mod dockerfile;
 mod java;
 pub(crate) mod kinds;
