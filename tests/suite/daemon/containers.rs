@@ -133,7 +133,7 @@ async fn limits_hold() {
 #[tokio::test]
 async fn a_change_is_limited_if_somebody_says_so() {
     for setup in Setup::both().await {
-        let mut spec = setup.spec(&["/bin/sh", "-c", "busybox truncate -s 1099511627776 /sparse"]);
+        let mut spec = setup.spec(&["/bin/sh", "-c", "busybox truncate -s 1099511627776 /tmp/sparse"]);
         spec.limits.change.bytes = Some(1 << 20);
         let error = setup.run(spec).await.expect_err("too large");
         assert!(matches!(error, EngineError::ChangeTooLarge { limit: 0x10_0000, .. }), "{error}");
