@@ -32,7 +32,7 @@ pub(in crate::cli) struct InputArguments {
     /// Require this SHA-256 digest of the artifact
     #[arg(long, value_name = "DIGEST")]
     pub(in crate::cli) sha256: Option<Digest>,
-    /// Require the SHA-256 digest that this checksum file has for the artifact
+    /// Require the digest that this checksum file has for the artifact
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) sha256_file: Option<PathBuf>,
     /// Fail if a download or an unpacked archive is larger [default: 4GiB] [env: B2I_MAX_SIZE]
