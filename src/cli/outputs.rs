@@ -1,4 +1,4 @@
-//! Owns the outputs: `--output`, `--push`, and the checks of the files of `--iidfile` and `--metadata-file`.
+//! Owns the outputs: `--output`, `--push`, and the checks of the files of `--iidfile`, `--digest-file` and `--metadata-file`.
 //!
 //! Must not write any of them.
 
@@ -19,9 +19,18 @@ pub(super) fn outputs(arguments: &BuildArguments) -> Result<Vec<Transport>, CliE
     let options = &arguments.output;
     let inputs: Vec<PathBuf> =
         arguments.artifacts.iter().map(|artifact| canonical_path(Path::new(artifact))).collect();
-    let beside = [("--iidfile", &options.iidfile), ("--metadata-file", &options.metadata_file)];
+    let beside = [
+        ("--iidfile", &options.iidfile),
+        ("--digest-file", &options.digest_file),
+        ("--metadata-file", &options.metadata_file),
+    ];
     for (flag, path) in beside {
         let Some(path) = path else { continue };
+        if path == Path::new("-") {
+            let hint =
+                "for JSON on the standard output, pass `--format json`; for a file with this name, `./-`";
+            return Err(CliError::usage(format!("`{flag}` requires a file")).with_hint(hint));
+        }
         if inputs.contains(&canonical_path(path)) {
             let message = format!("output `{}` would overwrite an input ({flag})", path.display());
             return Err(CliError::usage(message).with_hint("name another file"));

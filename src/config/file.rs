@@ -66,6 +66,8 @@ pub fn read(level: FileLevel, path: &Path) -> Result<Option<String>, Error> {
     }
     // The kind is checked first: opening a FIFO in a cloned repository would block forever.
     match std::fs::metadata(path) {
+        // The usual name of an empty file.
+        Ok(_) if path == Path::new("/dev/null") => return Ok(Some(String::new())),
         Ok(metadata) if !metadata.is_file() => return Err(rejected("not a regular file".into())),
         Ok(_) => {}
         // `NotADirectory` is the error for a path below a file.

@@ -67,8 +67,9 @@ fn kind(name: &str, view: &mut BoundedReader<'_>, options: &DetectOptions) -> Re
         return zip::detect(name, &head, view, main_class);
     }
     let is_script = head.starts_with(script::MAGIC);
-    // Java finds an archive from its end, so the file may begin with a launch script.
-    if (is_script || zip::has_ending(name, ".jar") || zip::has_ending(name, ".war"))
+    // Java finds an archive from its end, so the file may begin with a launch script, also with one for Windows and shells
+    // that has no `#!` line. A Windows program in front is what it was built for.
+    if !head.starts_with(b"MZ")
         && let Some(kind) = zip::detect_behind(name, is_script, view, main_class)?
     {
         return Ok(kind);

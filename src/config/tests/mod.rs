@@ -72,6 +72,12 @@ fn error_of(level: FileLevel, text: &str) -> (String, Vec<String>) {
 }
 
 #[test]
+fn the_null_device_is_an_empty_file() {
+    let read = super::file::read(super::file::FileLevel::User, std::path::Path::new("/dev/null"));
+    assert_eq!(read.expect("it can be read"), Some(String::new()));
+}
+
+#[test]
 fn every_key_of_the_table_is_taken_and_shown() {
     let (directory, user) = directory_with("config.toml", EVERYTHING);
     let settings = load(Sources { user: Some(user.clone()), ..Sources::default() }).expect("valid");

@@ -331,6 +331,10 @@ fn what_stands_around_an_archive() {
     let end = whole.len() - 2;
     let commented = [&whole[..end], &3000u16.to_le_bytes(), &[b'c'; 3000]].concat();
     assert_eq!(java("app.jar", &commented), Some(17));
+    let universal =
+        [b"@ 2>/dev/null # 2>nul & echo off & goto BOF\r\n:\nexec java -jar $0 $@\n", &whole[..]].concat();
+    assert_eq!(java("mill", &universal), Some(17), "a launch script for Windows and shells");
+    assert!(look("setup.exe", &[b"MZ", &whole[..]].concat()).is_err(), "a Windows program");
     let refused = Rejection::LauncherRefuses {
         reason: "2 bytes follow its end".into(),
         main_class: "com.example.Main".into(),

@@ -23,6 +23,8 @@ pub(in crate::input) enum Compression {
     /// RFC 8878.
     Zstd,
     Bzip2,
+    /// The format before .xz (XZ Utils, "lzma-file-format.txt").
+    Lzma,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,10 @@ pub(super) fn decompress(content: &FileContent, compression: Compression) -> io:
                 liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
         }
+        Compression::Lzma => {
+            let stream = liblzma::stream::Stream::new_lzma_decoder(XZ_MEMORY)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
+        }
     })
 }
 
@@ -107,7 +113,7 @@ impl<R: BufRead> Read for GzipReader<R> {
 /// The name of the file in a single-file archive.
 pub(super) fn single_name(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
-    let suffix = [".gz", ".xz", ".zst", ".bz2"].iter().find(|suffix| lower.ends_with(**suffix));
+    let suffix = [".gz", ".xz", ".zst", ".bz2", ".lzma"].iter().find(|suffix| lower.ends_with(**suffix));
     let stem = suffix.map_or(name, |suffix| &name[..name.len() - suffix.len()]);
     if stem.is_empty() { name.to_owned() } else { stem.to_owned() }
 }
@@ -123,7 +129,19 @@ pub(super) fn stem(name: &str) -> &str {
 
 fn tar_stem(name: &str) -> Option<&str> {
     let lower = name.to_ascii_lowercase();
-    let suffixes = [".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tgz", ".txz", ".tzst", ".tbz2", ".tbz"];
+    let suffixes = [
+        ".tar.gz",
+        ".tar.xz",
+        ".tar.zst",
+        ".tar.bz2",
+        ".tar.lzma",
+        ".tgz",
+        ".txz",
+        ".tzst",
+        ".tbz2",
+        ".tbz",
+        ".tlz",
+    ];
     suffixes.iter().find(|suffix| lower.ends_with(**suffix)).map(|suffix| &name[..name.len() - suffix.len()])
 }
 
@@ -145,8 +163,16 @@ fn compression(head: &[u8]) -> Option<Compression> {
         let magic = head.get(4..10)?;
         (magic == b"1AY&SY" || magic == b"\x17rE8P\x90").then_some(Compression::Bzip2)
     } else {
-        None
+        is_lzma(head).then_some(Compression::Lzma)
     }
+}
+
+/// Whether it is a header of `lzma`, which has no magic number: the usual properties, a dictionary of whole 64 KiB, and a
+/// size that is unknown (all ones) or below 256 GiB, as XZ Utils requires.
+fn is_lzma(head: &[u8]) -> bool {
+    let Some((header, _)) = head.split_first_chunk::<13>() else { return false };
+    let size = u64::from_le_bytes(header[5..].try_into().expect("eight bytes"));
+    header.starts_with(&[0x5d, 0, 0]) && (size == u64::MAX || size < 1 << 38) && header[3..5] != [0, 0]
 }
 
 /// Whether `head` is the header of a tar member, by its checksum. Old programs wrote no magic number.

@@ -94,6 +94,14 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("finishes")
 }
 
+fn lzma(bytes: &[u8]) -> Vec<u8> {
+    let options = liblzma::stream::LzmaOptions::new_preset(1).expect("a preset");
+    let stream = liblzma::stream::Stream::new_lzma_encoder(&options).expect("an encoder");
+    let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    encoder.write_all(bytes).expect("writes");
+    encoder.finish().expect("finishes")
+}
+
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     ::zstd::encode_all(bytes, 1).expect("compresses")
 }
@@ -178,6 +186,7 @@ fn finds_the_program_in_every_format() {
         ("t.tar", tar.clone()),
         ("t.tar.gz", gzip(&tar)),
         ("t.tar.xz", xz(&tar)),
+        ("t.tar.lzma", lzma(&tar)),
         ("t.tar.zst", zstd(&tar)),
         ("t.tar.bz2", bzip2(&tar)),
         ("no suffix", gzip(&tar)),
@@ -196,6 +205,7 @@ fn unpacks_single_files() {
     for (name, bytes) in [
         ("tool.gz", gzip(&program())),
         ("tool.xz", xz(&program())),
+        ("tool.lzma", lzma(&program())),
         ("tool.zst", zstd(&program())),
         ("tool.bz2", bzip2(&program())),
     ] {

@@ -64,8 +64,12 @@ fn one_file_is_written_once_however_it_is_spelled() {
 #[test]
 fn files_beside_the_image_are_looked_at_before_it_is_made() {
     let program = TestEnvironment::get().fixture("program");
-    for flag in ["--iidfile", "--metadata-file"] {
-        for (path, reason) in [("missing/file", "directory `missing` not found"), (".", "is a directory")] {
+    for flag in ["--iidfile", "--digest-file", "--metadata-file"] {
+        for (path, reason) in [
+            ("missing/file", "directory `missing` not found"),
+            (".", "is a directory"),
+            ("-", "requires a file"),
+        ] {
             let mut command = B2iCommand::new().arg("build").arg(&program).args([flag, path]);
             command = command.args(["--output", "docker-archive:out.tar"]);
             assert_fails(&mut command, 2, &[flag, reason]);
