@@ -13,7 +13,10 @@ use crate::registry::unique;
 use crate::s2i_command::{Ended, Place};
 
 /// Flags of other programs, and of packaged programs, that pages and messages name.
-const FOREIGN: [&str; 46] = [
+const FOREIGN: [&str; 48] = [
+    // Of `tests/field`.
+    "--list",
+    "--quick",
     "--enable-preview",
     "--security-opt",
     "--appimage-extract",

@@ -297,6 +297,7 @@ fn configuration_shows_every_value_with_its_origin() {
     # ca-files =                                                # not set
     # connect-timeout =                                         # not set
     # read-timeout =                                            # not set
+    # min-rate =                                                # not set
     retries = 5                                                 # [ROOT]/home/.config/b2i/config.toml:5
     # chunk-size =                                              # not set
     max-size = "4GiB"                                           # built in
@@ -315,6 +316,8 @@ fn configuration_shows_every_value_with_its_origin() {
     # cpus =                                                    # not set
     # pids =                                                    # not set
     # timeout =                                                 # not set
+    # change-size =                                             # not set
+    # change-files =                                            # not set
     "#);
 
     // What is shown is a configuration file that says the same.
