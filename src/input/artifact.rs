@@ -135,6 +135,23 @@ impl FileContent {
         self.stamp
     }
 
+    /// The rights of the file beyond those of who starts it, which an image does not keep. A file that cannot be asked has
+    /// none.
+    pub fn special_rights(&self) -> Option<&'static str> {
+        use std::os::unix::fs::MetadataExt;
+        let file = self.file().ok()?;
+        let mode = file.metadata().ok()?.mode();
+        let has_capabilities =
+            || rustix::fs::fgetxattr(&*file, "security.capability", &mut [0u8; 64][..]).is_ok();
+        if mode & 0o4000 != 0 {
+            Some("the set-user-ID bit")
+        } else if mode & 0o2000 != 0 {
+            Some("the set-group-ID bit")
+        } else {
+            has_capabilities().then_some("file capabilities")
+        }
+    }
+
     /// Whether the file has changed since it was opened or listed. Call it after reading: if it has not, all bytes are
     /// of one state of the file.
     pub fn changed(&self) -> io::Result<bool> {

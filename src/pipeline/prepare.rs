@@ -430,7 +430,11 @@ pub(crate) async fn fetch(
         InputSource::Stdin => (session.host.stdin)(),
         InputSource::File(_) | InputSource::Url(_) => Box::new(std::io::empty()),
     };
-    Ok(crate::input::fetch(source, options, lease, stdin, &session.events).await?)
+    let artifact = crate::input::fetch(source, options, lease, stdin, &session.events).await?;
+    if let Some(rights) = artifact.content.special_rights() {
+        session.events.note(format!("`{}` has {rights}, which the image does not keep", artifact.name));
+    }
+    Ok(artifact)
 }
 
 pub(crate) fn facts(artifact: &Artifact, main_class: Option<&str>, events: &Events) -> Result<Facts, Error> {

@@ -47,3 +47,19 @@ fn a_program_changes_none_of_its_files_and_writes_beside_them() {
         }
     }
 }
+
+#[test]
+fn rights_that_an_image_does_not_keep_are_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = directory.path().join("tool");
+    std::fs::copy(fixture("program"), &program).expect("copies");
+    let said = || {
+        let output = B2iCommand::new().args(["build", "--dry-run", "-o", "oci:out"]).arg(&program).run();
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+        output.stderr
+    };
+    assert!(!said().contains("does not keep"));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).expect("changes");
+    assert!(said().contains("`tool` has the set-user-ID bit, which the image does not keep"));
+}
