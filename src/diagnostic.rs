@@ -33,7 +33,7 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
     /// The class of the failure.
     fn kind(&self) -> FailureKind;
 
-    /// What to do next, one sentence each, most useful first.
+    /// The next steps, one sentence each, most useful first.
     fn hints(&self) -> Vec<String> {
         Vec::new()
     }
@@ -44,6 +44,6 @@ pub trait Diagnostic: Error + Send + Sync + 'static {
 pub struct Warning {
     /// One sentence.
     pub message: String,
-    /// What to do about it.
+    /// The advice, one sentence.
     pub hint: Option<String>,
 }

@@ -12,7 +12,7 @@ use crate::image::{Digest, ImageReference};
 use crate::store::layout::LayoutReference;
 use crate::text::as_text;
 
-/// Where an image is read from or written to, without the image's names.
+/// The place from which an image is read, or to which it is written, without the names of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "to", rename_all = "kebab-case")]
 pub enum Transport {
@@ -42,7 +42,7 @@ pub enum Transport {
 #[error("{message}")]
 pub struct InvalidTransport {
     message: String,
-    /// What to write instead.
+    /// The right text, as advice.
     pub hint: &'static str,
 }
 

@@ -32,7 +32,7 @@ pub struct AssembledContainer {
     pub shell_script: Option<ImagePath>,
 }
 
-/// What a container tells after its script has run.
+/// The results that a container has after its script ran.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) labels: Vec<(String, String)>,

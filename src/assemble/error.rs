@@ -75,7 +75,7 @@ impl Diagnostic for RunError {
             ],
             Self::UnknownUser { .. } => vec!["name a numeric user with `--assemble-user UID:GID`".into()],
             Self::NoInjectionPlace { .. } => {
-                vec!["name a directory in one that the builder image has: `--inject DIR:DESTINATION`".into()]
+                vec!["pass a destination whose parent directory the builder image has: `--inject DIR:DESTINATION`".into()]
             }
             Self::Metadata(error) => error.hints(),
             Self::NeedsShell { .. } => vec!["add the line `#!/bin/sh` at its top".into()],

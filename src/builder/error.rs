@@ -79,7 +79,7 @@ pub enum BuilderError {
         subject: String,
         libraries: String,
         base: String,
-        /// Where a file of this name is, as a clause.
+        /// The place of a file with this name, as a clause.
         elsewhere: String,
         hints: Vec<String>,
     },

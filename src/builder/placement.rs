@@ -44,7 +44,7 @@ pub struct Placement {
 pub struct Places {
     /// The artifact itself.
     pub artifact: ImagePath,
-    /// Where paths of files beside it start: the top of its tree, or its own directory.
+    /// The directory in which relative paths start: the top of the tree, or the directory of the artifact.
     pub top: ImagePath,
 }
 

@@ -157,12 +157,12 @@ pub struct ExecutableFacts {
     pub packed: bool,
     /// Whether its symbol table was removed.
     pub stripped: bool,
-    /// What it carries beside machine code.
+    /// The payload beside machine code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
 }
 
-/// What a tool has put into an executable: a program of another language, or files that it unpacks when it starts.
+/// The payload that a tool has put into an executable: a program of another language, or files that it unpacks when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "tool", rename_all = "kebab-case")]
 pub enum Payload {

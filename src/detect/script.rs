@@ -49,7 +49,7 @@ fn java_source(arguments: &[String]) -> Option<String> {
 struct FirstLine {
     interpreter: String,
     program: String,
-    /// What the program gets before the script's own path.
+    /// The arguments of the program before the path of the script.
     arguments: Vec<String>,
 }
 

@@ -339,7 +339,7 @@ mod tests {
         for reader in &mut readers {
             reader.read_exact(&mut [0; 2]).expect("the first bytes");
         }
-        // The same size: the bytes alone do not tell.
+        // The size stays the same, so only the stamp can show the change.
         std::fs::write(&path, "new").expect("writes");
         for reader in &mut readers {
             let error = reader.read_to_end(&mut Vec::new()).expect_err("half old, half new");

@@ -93,7 +93,7 @@ impl Looking<'_> {
         }
     }
 
-    /// What the base has: from the cache, or from its files.
+    /// The assumptions about the base, from the cache or from its files.
     async fn assumptions(
         &self,
         image: &BaseImage,

@@ -199,7 +199,7 @@ pub struct PlannedBuilder {
     pub reason: String,
 }
 
-/// Where a base image comes from.
+/// The source of a base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaseSource {

@@ -27,7 +27,7 @@ struct ContainerFile {
     mode: u32,
 }
 
-/// What to do with symbolic links that lead out of the tree.
+/// The treatment of symbolic links that lead out of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutwardLinks {
     Refuse,

@@ -16,7 +16,7 @@ use super::git::{GitLocation, GitOptions, is_bare_repository, is_repository, val
 use crate::input::{InputOptions, InputSource};
 use crate::network::{shown_url, without_credentials};
 
-/// Where sources are.
+/// The location of sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SourceLocation {
     /// A directory of this machine, as it is.

@@ -33,14 +33,14 @@ pub fn observe_layers<R: Read>(
     Ok(collector.observations)
 }
 
-/// The paths that higher layers hide in the layer that is read.
+/// The paths that higher layers hide in the current layer.
 #[derive(Default)]
 pub(super) struct Hidden {
     /// Removed paths, and paths with an entry that may matter.
     paths: BTreeSet<String>,
     /// Directories without the content of lower layers.
     opaque: BTreeSet<String>,
-    /// What the layer that is read hides in lower layers. A layer does not hide its own entries.
+    /// The paths that the current layer hides in lower layers. A layer does not hide its own entries.
     new_paths: Vec<String>,
     new_opaque: Vec<String>,
 }

@@ -56,7 +56,7 @@ impl Libraries {
         Self { program: places.artifact.to_string(), directory, missing }
     }
 
-    /// Those that the base lacks, too; none if the libraries of the base are unknown.
+    /// The libraries that the base lacks, too. None if the libraries of the base are unknown.
     pub(super) fn missing(&self, candidate: &Candidate<'_>) -> Vec<&MissingLibrary> {
         let Some(present) = &candidate.base.assumptions.libraries else { return Vec::new() };
         let absent =

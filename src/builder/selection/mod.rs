@@ -299,7 +299,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// What to do if no candidate is possible: another base or builder that has what is missing.
+    /// The hint if no candidate is possible: another base or builder that has the ability.
     fn way_out(&self, ability: &str) -> String {
         match self.request.base {
             Some(_) => format!("pass a base that {ability}, or omit `--base`: b2i chooses one"),

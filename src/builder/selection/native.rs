@@ -129,7 +129,7 @@ fn dynamic<'a, 'b>(
     Ok(CandidateChoice { candidate, reason, warnings })
 }
 
-/// What a payload needs of the container that starts it.
+/// The warnings about needs of a payload that the container must meet.
 fn payload_warnings(search: &Search<'_>, facts: &ExecutableFacts) -> Vec<Warning> {
     let Some(payload) = facts.payload else { return Vec::new() };
     let artifact = search.request.artifact;
@@ -160,7 +160,7 @@ fn payload_warnings(search: &Search<'_>, facts: &ExecutableFacts) -> Vec<Warning
     warnings
 }
 
-/// What needs the C library: the program, or files that come along.
+/// The files that need the C library: the program, or files that come along.
 fn needing(facts: &ExecutableFacts, needed: NeededLibc) -> &'static str {
     let alone = facts.libc == Some(needed.libc) && facts.glibc == needed.glibc;
     if alone { "the program" } else { "the program or a file that comes along" }

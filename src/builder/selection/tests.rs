@@ -70,7 +70,7 @@ fn script(interpreter: &str, program: &str) -> Kind {
     })
 }
 
-/// What a test asks for beside the facts.
+/// The input of a test beside the facts.
 #[derive(Default)]
 struct Asked<'a> {
     builder: Option<&'a str>,
@@ -352,7 +352,7 @@ fn missing_libraries_are_named() {
         let result = select_in(&sample::catalog(), with(&["libq.so.5"], &["$ORIGIN/../lib"]), &asked);
         assert_eq!(result.is_ok(), is_found, "{path}");
     }
-    // What the library needs is not there either; only an added file can tell.
+    // A library that the added library needs is missing, too.
     let asked = Asked { added: &["libq.so.5"], library_path: Some("/none"), ..Asked::default() };
     assert!(choose(with(&["libq.so.5"], &["$ORIGIN"]), &asked).warnings.is_empty());
 }

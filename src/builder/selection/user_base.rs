@@ -61,7 +61,7 @@ fn distance(
     (other_libc, other_tomcat, other_java, version.glibc > base.glibc, Reverse(version.glibc))
 }
 
-/// What the template needs and a base that was looked at lacks.
+/// The need of the template that an inspected base does not meet.
 pub(super) fn obstacle(template: &Template, base: &Base, platform: Option<&Platform>) -> Option<String> {
     if !base.is_observed {
         return None;

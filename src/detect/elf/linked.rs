@@ -11,7 +11,7 @@ use super::layout::Headers;
 use super::{interpreter, libc, platform, toolchain};
 use crate::image::Platform;
 
-/// What the dynamic linker reads of a program or a library.
+/// The parts of a program or library that the dynamic linker reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedFile {
     pub platform: Platform,

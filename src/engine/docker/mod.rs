@@ -50,7 +50,7 @@ impl DockerEngine {
         let memory = spec.limits.memory.map(signed);
         HostConfig {
             memory,
-            // The same value means no swap.
+            // If both limits are equal, there is no swap.
             memory_swap: memory,
             nano_cpus: spec.limits.nano_cpus.map(signed),
             pids_limit: spec.limits.pids.map(i64::from),

@@ -23,7 +23,7 @@ pub(in crate::input) struct DirectoryEntry {
     pub(in crate::input) content: AddedContent,
 }
 
-/// Which files are executable.
+/// The rule for the executable bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::input) enum Modes {
     /// Programs and scripts, by their first bytes.

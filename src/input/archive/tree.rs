@@ -125,7 +125,7 @@ fn directory_in(directory: &Path) -> Result<PathBuf, FileError> {
     Ok(root.map_err(|error| FileError::new("create a directory in", directory, error))?.keep())
 }
 
-/// What becomes of a member that cannot be unpacked: a device, a link that points outside.
+/// The treatment of a member that cannot be unpacked, such as a device or a link that points outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Fails,

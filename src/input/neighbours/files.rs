@@ -67,7 +67,7 @@ impl FileTree {
         self.nodes.insert(path.to_owned(), node);
     }
 
-    /// What is at `path`, which may begin with `/`, after all links. `..` at the root stays there, as in a container.
+    /// The file at `path` after all links. `path` may begin with `/`. `..` at the root stays there, as in a container.
     pub(crate) fn resolve(&self, path: &str) -> Option<Resolved> {
         let mut rest: Vec<String> = parts(path).rev().map(str::to_owned).collect();
         let mut current: Vec<String> = Vec::new();

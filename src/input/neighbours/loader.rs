@@ -38,9 +38,9 @@ pub struct MissingLibrary {
     pub needed_by: String,
     /// The directories of the run path in which it was searched, absolute; empty without a run path.
     pub directories: Vec<String>,
-    /// Where a file of its name is instead, absolute.
+    /// The absolute path of a file with the same name in another directory.
     pub elsewhere: Option<String>,
-    /// Where it is on the disk, near the input file.
+    /// The path on the disk, near the input file.
     pub on_disk: Option<PathBuf>,
 }
 
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(case.missing(linked(&["liba.so"], &[], &["$ORIGIN/../lib"])), ["libb.so", "libc.so"]);
         let found = case.search("/app/bin/tool", linked(&["liba.so"], &["/app/lib"], &[])).found;
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["app/lib/liba.so", "app/lib/libb.so"]);
-        // What the program loads itself, its libraries need not find.
+        // Libraries need not find what the program has loaded already.
         let all = linked(&["liba.so", "libb.so", "libc.so"], &[], &["/app/lib", "/app/lib/deep"]);
         assert_eq!(case.missing(all), [""; 0]);
     }

@@ -6,7 +6,7 @@ use crate::{Output, Path, Process, Text, ROOT};
 
 const LISTED_NAMES: usize = 20;
 
-/// What `assemble` works with.
+/// The input of `assemble`.
 pub(crate) struct Assemble {
     destination: &'static [u8],
     source: Path,

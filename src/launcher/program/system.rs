@@ -248,7 +248,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// What is asked of a file.
+/// The properties of a file that the launcher queries.
 pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) mode: u16,

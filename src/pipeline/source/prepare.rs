@@ -55,7 +55,7 @@ pub(super) async fn prepare(
     prepare_for(Purpose::Build, request, options, session).await
 }
 
-/// What a source stage is prepared for.
+/// The purpose of preparing a source stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Build,

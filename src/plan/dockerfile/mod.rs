@@ -55,7 +55,7 @@ pub struct DockerfileInputs<'a> {
 pub enum DockerfileError {
     #[error("a Dockerfile cannot contain the value of {what}: it has {character}")]
     Unwritable {
-        /// What has the value; the value itself may be a secret.
+        /// The owner of the value. The value itself may be a secret.
         what: String,
         character: &'static str,
     },

@@ -205,7 +205,7 @@ fn links_that_lead_out_are_refused_or_followed() {
             "file = text",
         ]
     );
-    // What is no directory of the user's own never names files of this machine.
+    // A repository, unlike a directory of the user, never names files of this machine.
     let request = WalkRequest { root: project.path(), shown: "repository", is_own: false, options: &options };
     let error = walk(&request, &Events::silent(), &Stop::default()).map(|_| ()).expect_err("refused");
     assert!(matches!(error, SourceError::LinkOutside { may_follow: false, .. }), "{error}");

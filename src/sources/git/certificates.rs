@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::error::GitError;
 use super::process::Git;
 
-/// Where systems have their certificate authorities.
+/// The files in which systems have their certificate authorities.
 const SYSTEM_FILES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

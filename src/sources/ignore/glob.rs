@@ -44,7 +44,7 @@ impl Glob {
     pub(crate) fn matches(&self, path: &str) -> bool {
         let characters: Vec<char> = path.chars().collect();
         let (mut token, mut position) = (0, 0);
-        // Where to continue if the last star must match one character more.
+        // The place to continue if the last star must match one more character.
         let mut star: Option<(usize, usize)> = None;
         loop {
             let matched = match (self.0.get(token), characters.get(position)) {

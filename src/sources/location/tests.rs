@@ -1,4 +1,4 @@
-//! What texts mean, and which are refused.
+//! Owns tests of the meaning of texts, and of the refused ones.
 
 use super::*;
 use crate::diagnostic::{Diagnostic, FailureKind};

@@ -72,7 +72,7 @@ fn base_file(directory: &tempfile::TempDir, bytes: &[u8]) -> LayerFile {
 fn a_whole_archive_holds_every_layer_under_its_name() {
     let directory = tempfile::tempdir().expect("directory");
     let file = base_file(&directory, b"the base's bytes");
-    // The same layer twice is written once.
+    // A layer that is listed twice is written once.
     let mut image = image(vec![LayerSource::Daemon; 2], &[file.diff_id, file.diff_id]);
     image.base = image.base.with_files(&[file]);
     let mut bytes = Vec::new();

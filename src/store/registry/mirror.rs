@@ -15,7 +15,7 @@ use crate::store::resolved::ResolvedImage;
 use crate::text::as_text;
 use crate::transport::Location;
 
-/// Where images of a registry are read from first.
+/// The place from which images of a registry are read first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mirror {
     Registry(RepositoryPrefix),

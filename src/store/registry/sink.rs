@@ -294,7 +294,7 @@ fn config_of(documents: &ImageDocuments) -> Blob {
     Blob::Bytes(documents.config_bytes.clone(), documents.config.clone())
 }
 
-/// The blob of a base's layer that b2i makes. It is written to memory if its digest is unknown, and so compressed once.
+/// The blob of a layer that b2i makes for a base. If its digest is unknown, it is compressed once, into memory.
 async fn prepared(
     target: &Target<'_>,
     layer: &NewLayer,

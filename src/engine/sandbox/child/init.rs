@@ -157,7 +157,7 @@ fn follow(command: Pid, control: &mut File) -> Result<Status, Fault> {
             return Ok(Status::Exited(code.into()));
         }
         if let Some(signal) = status.terminating_signal() {
-            // The same code as in shells and Docker.
+            // Shells and Docker use the same code.
             return Ok(Status::Exited(128 + i64::from(signal)));
         }
     }

@@ -15,7 +15,7 @@ const ACCOUNTS_LIMIT: u64 = 1 << 20;
 
 pub(super) enum Lookup {
     Absent,
-    /// What it is instead.
+    /// The actual type of the file.
     NotAFile(&'static str),
     /// Its size in bytes.
     TooLarge(u64),

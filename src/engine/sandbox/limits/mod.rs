@@ -303,7 +303,7 @@ mod tests {
             let files: Vec<_> = made.iter().map(|path| root.path().join(path).join("cgroup.procs")).collect();
             assert_eq!(group.files(), files, "{kinds:?}");
         }
-        // Where the root of the mount is not the machine's, as in a container, it has a type too.
+        // In a container, the root of the mount is not the machine's root, and it has a type, too.
         let (root, mounts) = hierarchy(&[("", "cpu memory pids")]);
         fs::write(root.path().join("cgroup.type"), "domain threaded\n").expect("written");
         let error = own_group(root.path()).make_delegated("0::/\n", &mounts, &all_limits(), "own");

@@ -34,7 +34,7 @@ pub(super) fn requested(limits: &ContainerLimits, processes: Option<u32>) -> Vec
             controller: "memory",
             version_1: vec![
                 ("memory.limit_in_bytes", bytes.clone()),
-                // The same value means no swap.
+                // If both limits are equal, there is no swap.
                 ("memory.memsw.limit_in_bytes", bytes.clone()),
             ],
             version_2: vec![("memory.max", bytes), ("memory.swap.max", "0".into())],

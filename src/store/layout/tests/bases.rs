@@ -135,7 +135,7 @@ async fn copies_keep_every_byte_and_every_platform() {
             assert_eq!(copied.descriptor.digest, one.manifest.digest);
         }
     }
-    // What is not there, or more than it says.
+    // A blob is missing, or is larger than its descriptor says.
     fs::remove_file(place.path("from").join(BLOBS).join(one.image_id.hex())).expect("removes");
     copy(&index, "new").await.expect_err("not there");
     assert!(!place.path("new").join(INDEX_FILE).exists());

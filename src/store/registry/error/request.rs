@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::network::{ClientError, ForbiddenAddress, RefusedRedirect, UntrustedConnection, tries};
 use crate::store::credentials::CredentialsError;
 
-/// Which credentials a request had; never the secret itself.
+/// The kind of credentials that a request had, never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Identity {
     #[error("no credentials were sent")]
