@@ -175,7 +175,13 @@ impl Image {
     }
 
     pub(crate) fn inspect(&self) -> Value {
-        self.daemon.inspect_image(self.reference()).expect("the image is in the daemon")
+        // Podman loses sight of an image while another test removes one that shares layers with it.
+        let find = || self.daemon.inspect_image(self.reference());
+        let again = || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            find()
+        };
+        find().or_else(again).or_else(again).or_else(again).expect("the image is in the daemon")
     }
 
     /// Runs it to its end and returns what it printed.
