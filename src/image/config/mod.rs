@@ -126,6 +126,7 @@ impl ImageConfig {
     }
 
     /// The directories that an engine mounts as volumes, whose contents no commit has.
+    #[cfg(feature = "sandbox")]
     pub fn volumes(&self) -> Vec<String> {
         let volumes = self.runtime("Volumes").and_then(Value::as_object);
         volumes.into_iter().flat_map(Map::keys).cloned().collect()
