@@ -21,7 +21,7 @@ pub enum EngineError {
     NotAFile { path: String, found: String },
     #[error("`{path}` in the container has {size} bytes; at most {limit} are allowed")]
     TooLarge { path: String, size: u64, limit: u64 },
-    #[error("the script left too much: its files have {size} bytes, with holes; at most {limit} are allowed")]
+    #[error("the script left files of {size} bytes, holes included; at most {limit} are allowed")]
     ChangeTooLarge { size: u64, limit: u64 },
     #[error("the change was not read within {}", seconds(*limit))]
     ChangeTimedOut { limit: Duration },

@@ -80,7 +80,7 @@ async fn assemble_started(
         let ephemeral = missing_entries(run.ephemeral, &container, owner).await?;
         container.upload(entries(run, owner, ephemeral)?, &stage.source.name).await?;
         let labels = container.assemble(&run.assemble.path).await?;
-        // One more question for each build would be a price for all: a builder has the line in all of its scripts, or in none.
+        // To read this script, too, would cost every build a request. A builder has the line in all of its scripts or in none.
         let starts = stage.scripts.run.as_ref().filter(|script| {
             through_shell && script.origin == ScriptOrigin::Image && stage.runtime.is_none()
         });

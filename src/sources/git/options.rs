@@ -21,8 +21,8 @@ pub struct GitOptions {
 }
 
 impl GitOptions {
-    /// The variables with which git, ssh and their helpers reach a repository as for their user. Variables that lead git to
-    /// another repository or working tree are not among them.
+    /// The variables that git, ssh and their helpers need to reach a repository with the settings of the user. Variables
+    /// that lead git to another repository or working tree are not among them.
     const VARIABLES: &'static [&'static str] = &[
         "PATH",
         "HOME",
